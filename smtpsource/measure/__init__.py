@@ -1,0 +1,1 @@
+"""What came back: counters, latencies and the summary of a run. No Twisted in here."""

@@ -1,0 +1,1 @@
+"""The wire: destinations, connectors and limits; everything that touches a reactor or a socket."""

@@ -1,0 +1,1 @@
+"""Faces of a summary: text, JSON and the running counter."""

@@ -1,0 +1,1 @@
+"""The other end: an SMTP and LMTP server that takes everything and counts it."""
