@@ -1,0 +1,146 @@
+"""
+Option values: what a user may type for a number, a time or a name, and what to tell one who typed something else.
+
+Every function takes the text of one option and returns its value, or raises C{ValueError} whose text says what was
+expected (C{"expected a whole number of at least 1"}). The caller adds the option's name and the text itself.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import os
+import re
+import stat
+
+_MULTIPLIERS = {"": 1, "k": 1024, "m": 1024 * 1024, "K": 1024, "M": 1024 * 1024}
+_COUNT_MULTIPLIERS = {"": 1, "k": 1000, "m": 1000_000, "K": 1000, "M": 1000_000}
+
+_NUMBER = re.compile(r"([0-9]+)([kKmM]?)")
+_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+
+#: The largest number any option takes: it fits a C int, like the options of the tool we stand in for.
+LARGEST = 2**31 - 1
+
+
+def count(text: str) -> int:
+    """
+    A count of things, at least 1: C{"20"}, C{"10k"} (10 000), C{"2m"} (2 000 000).
+    """
+    return _number(text, _COUNT_MULTIPLIERS, "a whole number of at least 1, such as 20, 10k or 1m")
+
+
+def size(text: str) -> int:
+    """
+    A size in bytes, at least 1: C{"4096"}, C{"10k"} (10 240), C{"1m"} (1 048 576).
+    """
+    return _number(text, _MULTIPLIERS, "a size in bytes of at least 1, such as 4096, 10k or 1m")
+
+
+def _number(text: str, multipliers: dict[str, int], expected: str) -> int:
+    match = _NUMBER.fullmatch(text)
+    if match is None:
+        raise ValueError(f"expected {expected}")
+    value = int(match.group(1)) * multipliers[match.group(2)]
+    if value < 1:
+        raise ValueError(f"expected {expected}")
+    if value > LARGEST:
+        raise ValueError(f"expected at most {LARGEST}")
+    return value
+
+
+def seconds(text: str) -> float:
+    """
+    A time in seconds, more than 0; fractions are welcome: C{"300"}, C{"0.25"}.
+    """
+    value = _seconds(text)
+    if value <= 0:
+        raise ValueError("expected a time in seconds of more than 0, such as 10 or 0.25")
+    return value
+
+
+def secondsOrZero(text: str) -> float:
+    """
+    A time in seconds, 0 or more.
+    """
+    value = _seconds(text)
+    if value < 0:
+        raise ValueError("expected a time in seconds of 0 or more, such as 5 or 0.25")
+    return value
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError("expected a time in seconds, such as 10 or 0.25")
+    if not math.isfinite(value) or value > LARGEST:
+        raise ValueError(f"expected a time in seconds of at most {LARGEST}")
+    return value
+
+
+def hostname(text: str) -> str:
+    """
+    The name a host says in HELO, EHLO or LHLO (RFC 5321 section 4.1.3): a name, or an address literal such as
+    C{[192.0.2.1]} or C{[IPv6:2001:db8::1]}.
+    """
+    if text.startswith("[") or text.endswith("]"):
+        return _addressLiteral(text)
+    if not text:
+        raise ValueError("expected a host name, not an empty text")
+    if len(text) > 255:
+        raise ValueError("expected a host name of at most 255 characters")
+    labels = text.split(".")
+    for label in labels:
+        if not label:
+            raise ValueError("expected a host name without empty labels (two dots in a row, or one at an end)")
+        if len(label) > 63:
+            raise ValueError("expected a host name with labels of at most 63 characters")
+        if not _LABEL.fullmatch(label):
+            raise ValueError("expected a host name of letters, digits, '-' and '_', no '-' at the end of a label")
+    if all(label.isdigit() for label in labels):
+        raise ValueError("expected a host name that is not all numbers (write an address as [192.0.2.1])")
+    return text
+
+
+def _addressLiteral(text: str) -> str:
+    inner = text[1:-1] if text.startswith("[") and text.endswith("]") else ""
+    try:
+        if inner[:5].lower() == "ipv6:":
+            ipaddress.IPv6Address(inner[5:])
+        else:
+            ipaddress.IPv4Address(inner)
+    except ValueError:
+        raise ValueError("expected an address literal such as [192.0.2.1] or [IPv6:2001:db8::1]")
+    return text
+
+
+def readableFile(text: str) -> str:
+    """
+    A file to read, made absolute now: a daemon changes its directory later.
+    """
+    path = os.path.abspath(text)
+    try:
+        with open(path, "rb") as file:
+            if stat.S_ISDIR(os.fstat(file.fileno()).st_mode):
+                raise IsADirectoryError(21, "Is a directory")
+    except OSError as e:
+        raise ValueError(f"expected a readable file: {e.strerror}")
+    return path
+
+
+def writableFile(text: str) -> str:
+    """
+    A file to write, made absolute now; C{"-"} stays what it is and means standard output.
+    """
+    if text == "-":
+        return text
+    path = os.path.abspath(text)
+    directory = os.path.dirname(path)
+    if not text or os.path.isdir(path):
+        raise ValueError("expected the name of a file to write")
+    if not os.path.isdir(directory):
+        raise ValueError(f"expected a file in a directory that exists; there is no {directory}")
+    if not os.access(directory, os.W_OK):
+        raise ValueError(f"expected a file in a directory that can be written; {directory} can't")
+    return path

@@ -1,0 +1,44 @@
+"""
+Writing a report where it was asked for, all of it or nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from typing import Any
+
+
+def writeJSON(path: str, document: dict[str, Any]) -> None:
+    """
+    Write C{document} as indented JSON.
+
+    @param path: an absolute file name; the document is written beside it and then renamed, so that a reader
+        never sees half a report. C{"-"} is standard output, the process's own even where twistd has
+        redirected C{sys.stdout} into its log.
+    @raise OSError: the file can't be written.
+    """
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    if path == "-":
+        stream = sys.__stdout__
+        assert stream is not None, "options refuse '-' for a daemon"
+        stream.write(text)
+        stream.flush()
+        return
+    descriptor, aside = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", dir=os.path.dirname(path))
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), 0o666 & ~_umask())
+            file.write(text)
+        os.rename(aside, path)
+    except BaseException:
+        os.unlink(aside)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
