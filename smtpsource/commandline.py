@@ -1,0 +1,185 @@
+"""
+Command lines that say what they take, and what was wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, NamedTuple, NoReturn
+
+from twisted.python import usage
+
+from smtpsource._version import __version__
+
+
+class Flag(NamedTuple):
+    """
+    An option without a value.
+
+    @ivar method: the class has an C{opt_} method of its own for it, because it may be repeated or undoes another.
+    """
+
+    long: str
+    short: str | None
+    help: str
+    method: bool = False
+
+
+class Parameter(NamedTuple):
+    """
+    An option with a value.
+
+    @ivar meta: what stands for the value in the help, such as C{"N"}.
+    @ivar default: as text, the way a user would write it; C{None} for no value.
+    @ivar convert: gives the value, or raises C{ValueError} with what was expected.
+    """
+
+    long: str
+    short: str | None
+    meta: str
+    default: str | None
+    help: str
+    convert: Callable[[str], Any] = str
+
+
+Group = tuple[str, Sequence[Flag | Parameter]]
+
+
+def flags(groups: Sequence[Group]) -> list[list[Any]]:
+    """
+    What C{usage.Options} wants as C{optFlags}.
+    """
+    return [
+        [o.long, o.short, o.help]
+        for _, options in groups
+        for o in options
+        if isinstance(o, Flag) and not o.method
+    ]
+
+
+def parameters(groups: Sequence[Group]) -> list[list[Any]]:
+    """
+    What C{usage.Options} wants as C{optParameters}.
+    """
+    return [
+        [o.long, o.short, o.default, o.help]
+        for _, options in groups
+        for o in options
+        if isinstance(o, Parameter)
+    ]
+
+
+class CommandLine(usage.Options):  # type: ignore[misc]
+    """
+    Options in groups, each value converted and checked, with errors of one line that name the option, the value and
+    what would be right.
+
+    @cvar groups: the options, by the heading they stand under.
+    @cvar tool: what this command is called.
+    @cvar synopsis: how it is used.
+    @cvar about: a few lines for the top of the help.
+    @cvar closing: more of them for its end.
+    @ivar command: the command line as it was given.
+    """
+
+    groups: ClassVar[Sequence[Group]] = ()
+    tool: ClassVar[str]
+    synopsis: ClassVar[str]
+    about: ClassVar[str] = ""
+    closing: ClassVar[str] = ""
+
+    command: tuple[str, ...] = ()
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """
+        Parse a command line.
+
+        @raise usage.UsageError: it can't be used.
+        """
+        self.command = (self.tool, *(options or ()))
+        super().parseOptions(options)
+
+    def opt_version(self) -> NoReturn:
+        """
+        Show the version and exit.
+        """
+        print(f"{self.tool} {__version__}")
+        raise SystemExit(0)
+
+    def postOptions(self) -> None:
+        """
+        Convert every value.
+        """
+        for _, options in self.groups:
+            for option in options:
+                if isinstance(option, Parameter) and self[option.long] is not None:
+                    self[option.long] = self.converted(option, self[option.long])
+
+    def converted(self, option: Parameter, text: str) -> Any:
+        """
+        The value of one option.
+        """
+        try:
+            return option.convert(text)
+        except ValueError as e:
+            raise usage.UsageError(f"{_shown(option)}: {text!r} is not usable: {e}")
+
+    @property
+    def daemonized(self) -> bool:
+        """
+        Will this process leave its terminal? It will under C{twistd} without C{-n}.
+        """
+        parent = getattr(self, "parent", None)
+        return parent is not None and "nodaemon" in parent and not parent["nodaemon"]
+
+    def getUsage(self, width: int | None = None) -> str:
+        """
+        The help.
+        """
+        lines = [f"Usage: {self.synopsis}", ""]
+        if self.about:
+            lines += [self.about, ""]
+        for heading, options in self.groups:
+            lines.append(f"{heading}:")
+            for option in options:
+                lines += _helpLines(option)
+            lines.append("")
+        lines += [
+            "Other:",
+            f"{'      --version':<{_COLUMN}}show the version and exit",
+            f"{'      --help':<{_COLUMN}}show this and exit",
+        ]
+        if self.closing:
+            lines += ["", self.closing]
+        return "\n".join(lines) + "\n"
+
+    def __str__(self) -> str:
+        return self.getUsage()
+
+
+#: Where the help of an option begins.
+_COLUMN = 34
+
+
+def _shown(option: Flag | Parameter) -> str:
+    return f"-{option.short} (--{option.long})" if option.short else f"--{option.long}"
+
+
+def _helpLines(option: Flag | Parameter) -> list[str]:
+    left = f"  -{option.short}, --{option.long}" if option.short else f"      --{option.long}"
+    text = option.help
+    if isinstance(option, Parameter):
+        left += f" {option.meta}"
+        if option.default:
+            text += f" (default: {option.default})"
+    if len(left) >= _COLUMN:
+        return [left, *_wrapped(text)]
+    first, *rest = _wrapped(text)
+    return [left + first[len(left) :], *rest]
+
+
+def _wrapped(text: str) -> list[str]:
+    import textwrap
+
+    indent = " " * _COLUMN
+    return textwrap.wrap(text, 100, initial_indent=indent, subsequent_indent=indent)

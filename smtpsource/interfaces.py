@@ -1,0 +1,113 @@
+"""
+The interfaces of smtpsource: what can be put in place of what.
+"""
+
+from __future__ import annotations
+
+from zope.interface import Attribute, Interface
+
+
+class IMessage(Interface):
+    """
+    One message on its way: the envelope and the content of one mail transaction.
+    """
+
+    mail = Attribute("The MAIL command, as bytes with its line end.")
+
+    def recipientCommands() -> tuple[bytes, ...]:  # type: ignore[misc,empty-body]
+        """
+        The RCPT commands, at least one, each with its line end. Asked for once, when MAIL was accepted: numbers for
+        recipients are drawn now.
+        """
+
+    def content() -> tuple[bytes, bytes]:  # type: ignore[misc,empty-body]
+        """
+        The content, asked for once, when the server has answered 354: dot-stuffed, every line ended by CRLF, up to and
+        with the final dot.
+
+        @return: what is this message's own, and what it shares with others: the two are sent one after the other.
+            A message that is small enough to be written at once has it all in the first.
+        """
+
+
+class ITraffic(Interface):
+    """
+    Where the messages of a run come from.
+    """
+
+    def next() -> IMessage:  # type: ignore[misc,empty-body]
+        """
+        The next message. The run asks as often as it has messages to send.
+        """
+
+
+class IContentSource(Interface):
+    """
+    Where the content of messages comes from.
+    """
+
+    def content(number: int, recipient: bytes) -> tuple[bytes, bytes]:  # type: ignore[misc,empty-body]
+        """
+        The content of one message, as L{IMessage.content} gives it.
+
+        @param number: the message's number in the run, from 1.
+        @param recipient: the recipient named in the header, without brackets.
+        """
+
+
+class IPacer(Interface):
+    """
+    When a session starts its next message.
+    """
+
+    def pause() -> float:  # type: ignore[misc,empty-body]
+        """
+        How many seconds to wait between the end of one message and the start of the next; 0 for none.
+        """
+
+
+class ISession(Interface):
+    """
+    What a connection tells the session that it works for, in the order of events. A connection has at most one message
+    at a time; a message for which neither C{accepted} nor C{rejected} has come when C{disconnected} does has failed.
+    """
+
+    def ready(protocol: object) -> None:  # type: ignore[misc]
+        """
+        The connection can take a message: answer by C{protocol.send(message)} or C{protocol.quit()}, now or later.
+        """
+
+    def accepted(seconds: float, recipientsAccepted: int, recipientsRejected: int) -> None:  # type: ignore[misc]
+        """
+        The message was accepted, for some of its recipients at least.
+
+        @param seconds: from MAIL written to the last reply.
+        """
+
+    def rejected(recipientsRejected: int) -> None:  # type: ignore[misc]
+        """
+        The message was refused by a reply of the server; L{refused} has told which.
+        """
+
+    def refused(phase: int, text: bytes) -> None:  # type: ignore[misc]
+        """
+        A reply other than the one that was hoped for.
+
+        @param phase: what it answers, from L{smtpsource.phases}.
+        @param text: the whole reply.
+        """
+
+    def fault(kind: str, text: str) -> None:  # type: ignore[misc]
+        """
+        Something went wrong on this connection that is not a reply; it is closed now.
+
+        @param kind: C{"connection-lost"}, C{"connection-reset"}, C{"timeout"}, C{"garbage-reply"},
+            C{"unexpected-reply"} or C{"reply-too-long"}.
+        """
+
+    def disconnected(lost: bool) -> None:  # type: ignore[misc]
+        """
+        The connection is gone. Nothing else comes from it.
+
+        @param lost: it ended otherwise than after our QUIT.
+        """

@@ -1,0 +1,92 @@
+"""
+The recorder of a run: what is counted while it goes on.
+"""
+
+from __future__ import annotations
+
+from smtpsource.measure.histogram import LatencyRecorder
+from smtpsource.phases import NAMES, TRANSACTION
+
+#: The longest sample of a reply that is kept, in bytes.
+SAMPLE_LENGTH = 200
+
+
+class Recorder:
+    """
+    Counters, reply codes and latencies of one run. Every attribute is a plain number: whoever sees an event adds to it.
+
+    @ivar started: messages taken from the pool; each ends as exactly one of C{accepted}, C{rejected}, C{failed}.
+    @ivar accepted: messages that the server took responsibility for (RFC 5321 section 4.2.5), by LMTP for at least
+        one recipient.
+    @ivar rejected: messages that a reply of the server refused.
+    @ivar failed: messages that ended without an answer: no connection, a lost one, a timeout, a garbled reply.
+    @ivar recipientsAccepted: recipients for which a message was accepted.
+    @ivar recipientsRejected: recipients refused at RCPT, or by the reply to the content.
+    @ivar opened: connections that were made.
+    @ivar connectFailures: attempts to connect that failed, each address tried by itself.
+    @ivar lost: connections that ended otherwise than after our QUIT.
+    @ivar bytesSent: bytes given to the transport.
+    @ivar bytesReceived: bytes of replies.
+    @ivar replies: for each phase, how often each reply code came.
+    """
+
+    def __init__(self) -> None:
+        self.started = 0
+        self.accepted = 0
+        self.rejected = 0
+        self.failed = 0
+        self.recipientsAccepted = 0
+        self.recipientsRejected = 0
+        self.opened = 0
+        self.connectFailures = 0
+        self.lost = 0
+        self.bytesSent = 0
+        self.bytesReceived = 0
+        self.latencies = [LatencyRecorder() for _ in NAMES]
+        self.replies: list[dict[bytes, int]] = [{} for _ in NAMES]
+        self.replySamples: list[dict[bytes, bytes]] = [{} for _ in NAMES]
+        self.errors: dict[str, int] = {}
+        self.errorSamples: dict[str, str] = {}
+
+    def reply(self, phase: int, seconds: float, code: bytes, text: bytes) -> None:
+        """
+        A reply came.
+
+        @param phase: what it answers, from L{smtpsource.phases}.
+        @param seconds: how long it took.
+        @param code: its three digits.
+        @param text: the whole reply, as received.
+        """
+        self.latencies[phase].record(seconds)
+        codes = self.replies[phase]
+        try:
+            codes[code] += 1
+        except KeyError:
+            codes[code] = 1
+            self.replySamples[phase][code] = text[:SAMPLE_LENGTH]
+
+    def duration(self, phase: int, seconds: float) -> None:
+        """
+        A phase that no single reply ends took so long: connect, or the whole transaction.
+        """
+        self.latencies[phase].record(seconds)
+
+    def transaction(self, seconds: float, recipientsAccepted: int) -> None:
+        """
+        A message was accepted.
+
+        @param seconds: from MAIL written to the final reply.
+        """
+        self.accepted += 1
+        self.recipientsAccepted += recipientsAccepted
+        self.latencies[TRANSACTION].record(seconds)
+
+    def error(self, kind: str, sample: str) -> None:
+        """
+        Something went wrong that is not a reply.
+
+        @param kind: its name in reports, such as C{"connection-lost"}.
+        @param sample: the first one's text is kept.
+        """
+        self.errors[kind] = self.errors.get(kind, 0) + 1
+        self.errorSamples.setdefault(kind, sample)

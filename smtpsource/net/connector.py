@@ -1,0 +1,254 @@
+"""
+Making a session's connections, again and again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from twisted.application.internet import backoffPolicy
+from twisted.internet import error
+from twisted.internet.interfaces import IConnector, IDelayedCall, IReactorTCP, IReactorThreads, IReactorTime
+from twisted.internet.protocol import Protocol as TwistedProtocol
+from twisted.python.failure import Failure
+
+from smtpsource.net.destination import Address, UNIXAddress
+from smtpsource.net.factory import SMTPSourceFactory
+
+if TYPE_CHECKING:
+
+    class Reactor(IReactorTCP, IReactorTime, IReactorThreads, Protocol):  # type: ignore[misc]
+        """
+        What we ask of a reactor.
+        """
+
+        connectUNIX: Any
+        getThreadPool: Any
+        running: bool
+
+
+#: How long to wait before another attempt: C{retryDelay(failures so far)} seconds.
+retryDelay = backoffPolicy(initialDelay=0.1, maxDelay=10.0)
+
+
+class ConnectQueue:
+    """
+    Lets a number of sessions connect at once and the others wait, first come first served.
+    """
+
+    def __init__(self, parallel: int) -> None:
+        """
+        @param parallel: how many may connect at the same time.
+        """
+        self._free = parallel
+        self._waiting: deque[Callable[[], None]] = deque()
+
+    def enter(self, connect: Callable[[], None]) -> None:
+        """
+        Call C{connect} as soon as there is room, maybe now. Every call of it is to be followed by one of L{leave}.
+        """
+        if self._free:
+            self._free -= 1
+            connect()
+        else:
+            self._waiting.append(connect)
+
+    def withdraw(self, connect: Callable[[], None]) -> bool:
+        """
+        Wait no longer.
+
+        @return: was it still waiting?
+        """
+        try:
+            self._waiting.remove(connect)
+        except ValueError:
+            return False
+        return True
+
+    def leave(self) -> None:
+        """
+        One that was let in has connected, or given up.
+        """
+        if self._waiting:
+            self._waiting.popleft()()
+        else:
+            self._free += 1
+
+
+class Route:
+    """
+    The addresses of a destination, shared by all who connect to it: the one that answered last is tried first.
+    """
+
+    def __init__(self, addresses: Sequence[Address]) -> None:
+        self.addresses = tuple(addresses)
+        self.preferred = 0
+
+
+class ReconnectingConnector:
+    """
+    Connects, when asked, to the first address that answers; if none does, tries again after a growing delay.
+
+    Holds one L{IConnector} for each address that it has tried, and uses it again.
+    """
+
+    __slots__ = (
+        "_attempt",
+        "_attempts",
+        "_clock",
+        "_connectors",
+        "_delayed",
+        "_entered",
+        "_factory",
+        "_failure",
+        "_index",
+        "_onFailure",
+        "_onGiveUp",
+        "_queue",
+        "_reactor",
+        "_route",
+        "_started",
+        "_stopping",
+        "_timeout",
+        "_tried",
+    )
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        route: Route,
+        queue: ConnectQueue,
+        clock: Callable[[], float],
+        build: Callable[[], TwistedProtocol],
+        onFailure: Callable[[], None],
+        onGiveUp: Callable[[str, str], None],
+        *,
+        attempts: int = 1,
+        timeout: float = 30.0,
+        windowSize: int | None = None,
+    ) -> None:
+        """
+        @param clock: gives seconds on a scale that never goes backward.
+        @param build: makes the protocol of a connection.
+        @param onFailure: called each time that an address does not answer.
+        @param onGiveUp: called with a kind and a text when the last attempt has failed on every address.
+        @param attempts: how often all addresses are tried for one connection.
+        @param timeout: seconds for each address.
+        """
+        self._reactor = reactor
+        self._route = route
+        self._queue = queue
+        self._clock = clock
+        self._onFailure = onFailure
+        self._onGiveUp = onGiveUp
+        self._attempts = attempts
+        self._timeout = timeout
+        self._factory = SMTPSourceFactory(self, build, windowSize)
+        self._connectors: dict[int, IConnector] = {}
+        self._delayed: IDelayedCall | None = None
+        self._entered = False
+        self._stopping = False
+        self._started = 0.0
+
+    def connect(self) -> None:
+        """
+        Make a connection. C{build} is called when it is there, or else C{onGiveUp}.
+        """
+        self._stopping = False
+        self._attempt = 1
+        self._begin()
+
+    def stop(self) -> bool:
+        """
+        Connect no further.
+
+        @return: was it connecting? Then C{onGiveUp} is not called any more.
+        """
+        if self._delayed is not None:
+            self._delayed.cancel()
+            self._delayed = None
+            return True
+        if not self._entered:
+            return self._queue.withdraw(self._enter)
+        self._stopping = True
+        self._connectors[self._index].stopConnecting()
+        return True
+
+    def sinceStarted(self) -> float:
+        """
+        Seconds since connect(2) was called for the connection that has just been made.
+        """
+        return self._clock() - self._started
+
+    def connected(self) -> None:
+        """
+        The factory: an address has answered.
+        """
+        self._route.preferred = self._index
+        self._leave()
+
+    def failed(self, reason: Failure) -> None:
+        """
+        The factory: an address has not answered.
+        """
+        if self._stopping:
+            self._leave()
+            return
+        self._onFailure()
+        self._failure = reason
+        self._tried += 1
+        if self._tried < len(self._route.addresses):
+            self._index = (self._index + 1) % len(self._route.addresses)
+            self._try()
+            return
+        self._leave()
+        if self._attempt < self._attempts:
+            self._delayed = self._reactor.callLater(retryDelay(self._attempt - 1), self._again)
+        else:
+            self._onGiveUp(*_explained(self._failure, self._route.addresses[self._index]))
+
+    def _again(self) -> None:
+        self._delayed = None
+        self._attempt += 1
+        self._begin()
+
+    def _begin(self) -> None:
+        self._tried = 0
+        self._queue.enter(self._enter)
+
+    def _enter(self) -> None:
+        self._entered = True
+        self._index = self._route.preferred
+        self._try()
+
+    def _leave(self) -> None:
+        self._entered = False
+        self._queue.leave()
+
+    def _try(self) -> None:
+        connector = self._connectors.get(self._index)
+        self._started = self._clock()
+        if connector is not None:
+            connector.connect()  # type: ignore[misc]
+            return
+        address = self._route.addresses[self._index]
+        if isinstance(address, UNIXAddress):
+            connector = self._reactor.connectUNIX(address.path, self._factory, timeout=self._timeout)
+        else:
+            connector = self._reactor.connectTCP(address.host, address.port, self._factory, timeout=self._timeout)
+        self._connectors[self._index] = connector
+
+
+def _explained(reason: Failure, address: Address) -> tuple[str, str]:
+    """
+    What to call a failed connection in a report, and one line about it.
+    """
+    if reason.check(error.ConnectionRefusedError):
+        return "connect-refused", f"{address}: connection refused"
+    if reason.check(error.TimeoutError, error.TCPTimedOutError):
+        return "connect-timeout", f"{address}: no answer to the attempt to connect"
+    exception: Any = reason.value
+    why = getattr(exception, "string", None) or getattr(exception, "strerror", None) or reason.getErrorMessage()
+    return "connect-failed", f"{address}: {why}"

@@ -1,0 +1,64 @@
+"""
+The factory of a session's connections.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.interfaces import IConnector
+from twisted.internet.protocol import ClientFactory, Protocol
+from twisted.python.failure import Failure
+
+if TYPE_CHECKING:
+    from smtpsource.net.connector import ReconnectingConnector
+
+
+class SMTPSourceFactory(ClientFactory):
+    """
+    Makes the protocol of each of one session's connections, and tells the session's connector how connecting went.
+
+    There is one for each session, not one for all: L{ClientFactory.buildProtocol} is not told which connector it is
+    for.
+    """
+
+    noisy = False
+
+    def __init__(self, connector: ReconnectingConnector, build: Callable[[], Protocol], windowSize: int | None) -> None:
+        """
+        @param build: makes the protocol of a connection.
+        @param windowSize: bytes for each of the socket's buffers (SO_RCVBUF, SO_SNDBUF), or C{None} for the system's
+            choice.
+        """
+        self._connector = connector
+        self._build = build
+        self._windowSize = windowSize
+
+    def startedConnecting(self, connector: IConnector) -> None:
+        """
+        The socket is there and connect(2) comes next: what it offers as its window is settled now.
+        """
+        if self._windowSize is not None:
+            transport: Any = connector.transport  # type: ignore[attr-defined]
+            try:
+                transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._windowSize)
+                transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._windowSize)
+            except (OSError, AttributeError):
+                pass  # no socket could be had: the reactor reports that as a failed connection
+
+    def buildProtocol(self, addr: object) -> Protocol:
+        """
+        The connection is made.
+        """
+        self._connector.connected()
+        protocol = self._build()
+        protocol.factory = self
+        return protocol
+
+    def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
+        """
+        The connection could not be made.
+        """
+        self._connector.failed(reason)

@@ -1,0 +1,125 @@
+"""
+What a user asked to see of a run, and where.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TextIO
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from smtpsource.report.counter import Counter
+from smtpsource.report.files import writeJSON
+
+_log = Logger(namespace="smtpsource")
+
+
+class Result(Protocol):
+    """
+    What can be shown: a run's summary, or a sink's.
+    """
+
+    @property
+    def exit(self) -> int: ...
+
+    def asDict(self) -> dict[str, object]: ...
+
+
+class LogStream:
+    """
+    A text stream into the log, for a daemon: it has no terminal.
+    """
+
+    def write(self, text: str) -> int:
+        """
+        Log each line.
+        """
+        for line in text.splitlines():
+            _log.info("{line}", line=line)
+        return len(text)
+
+    def flush(self) -> None:
+        """
+        The log does that.
+        """
+
+    def isatty(self) -> bool:
+        """
+        Never.
+        """
+        return False
+
+
+@dataclass(frozen=True)
+class Presentation:
+    """
+    What to show.
+
+    @ivar counter: a running count.
+    @ivar quiet: no summary at the end.
+    @ivar report: where to write the JSON; C{"-"} is standard output, the summary then goes to standard error.
+    @ivar daemonized: there is no terminal, all goes to the log.
+    """
+
+    counter: bool = False
+    quiet: bool = False
+    report: str | None = None
+    daemonized: bool = False
+
+    def startCounter(self, reactor: IReactorTime, count: Callable[[], int | str]) -> Callable[[], None]:
+        """
+        Show the running count, if it was asked for.
+
+        @return: call this at the end.
+        """
+        if not self.counter:
+            return lambda: None
+        counter = Counter(reactor, count, self._out())
+        counter.start()
+        return counter.stop
+
+    def show(self, result: Result, text: str, problem: str | None) -> int:
+        """
+        Show the result of a run.
+
+        @param text: the result as text.
+        @param problem: what ended the run before its time, as one line.
+        @return: the exit status: the result's own, or 1 if the report could not be written.
+        """
+        status = result.exit
+        if problem is not None:
+            self.complain(problem)
+        if not self.quiet:
+            out = self._out()
+            out.write(text)
+            out.flush()
+        if self.report is not None:
+            try:
+                writeJSON(self.report, result.asDict())
+            except OSError as e:
+                self.complain(f"the report {self.report} could not be written: {e.strerror}")
+                status = status or 1
+        return status
+
+    def complain(self, problem: str) -> None:
+        """
+        Say what went wrong, in one line, where errors go.
+        """
+        err = self._err()
+        err.write(f"smtp-source: {problem}\n")
+        err.flush()
+
+    def _out(self) -> TextIO:
+        return self._err() if self.report == "-" else self._stream(sys.__stdout__)
+
+    def _err(self) -> TextIO:
+        return self._stream(sys.__stderr__)
+
+    def _stream(self, stream: TextIO | None) -> TextIO:
+        if self.daemonized or stream is None:
+            return LogStream()  # type: ignore[return-value]
+        return stream

@@ -1,0 +1,107 @@
+"""
+A summary as text, for people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from smtpsource.measure.summary import Summary, Tally
+
+_LATENCY_HEADINGS = ("count", "mean", "p50", "p90", "p99", "p99.9", "max")
+
+
+def render(summary: Summary) -> str:
+    """
+    All of a summary, in lines of up to about 100 characters.
+    """
+    return "\n".join(_lines(summary)) + "\n"
+
+
+def _lines(summary: Summary) -> Iterator[str]:
+    messages = summary.messages
+    cpu = summary.user + summary.system
+    yield (
+        f"messages     {messages.started} started, {messages.accepted} accepted, {messages.rejected} rejected, "
+        f"{messages.failed} failed"
+    )
+    yield f"recipients   {summary.recipientsAccepted} accepted, {summary.recipientsRejected} rejected"
+    yield (
+        f"connections  {summary.connectionsOpened} opened, {summary.connectionsFailed} failed, "
+        f"{summary.connectionsLost} lost"
+    )
+    yield f"bytes        {summary.bytesSent} sent, {summary.bytesReceived} received"
+    yield f"elapsed      {summary.elapsed:.3f} s{_HOW[summary.ended]}"
+    yield (
+        f"rate         {summary.rate:.1f} messages/s, "
+        f"{_bytes(summary.bytesSent / summary.elapsed if summary.elapsed else 0)}/s sent"
+    )
+    each = f", {cpu / messages.started * 1e6:.1f} us for each message" if messages.started else ""
+    yield f"own CPU      {summary.user:.2f} s user, {summary.system:.2f} s system{each}"
+    if summary.sink is not None:
+        yield (
+            f"sink         counted {summary.sink['messages']} messages, {summary.sink['recipients']} recipients "
+            f"itself"
+        )
+    yield from _latencies(summary)
+    yield from _replies(summary)
+    yield from _errors(summary.errors)
+
+
+_HOW = {"done": "", "aborted": ", ended by the first refusal or fault", "signal": ", stopped before its end"}
+
+
+def _bytes(number: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} TB"
+
+
+def _latencies(summary: Summary) -> Iterator[str]:
+    if not summary.latency:
+        return
+    yield ""
+    yield f"{'latency':<12}" + "".join(f"{heading:>11}" for heading in _LATENCY_HEADINGS)
+    for phase, latency in summary.latency.items():
+        times = (latency.mean, latency.p50, latency.p90, latency.p99, latency.p999, latency.maximum)
+        yield f"{phase:<12}{latency.count:>11}" + "".join(f"{duration(seconds):>11}" for seconds in times)
+
+
+def duration(seconds: float) -> str:
+    """
+    A time in the unit that suits it, with 3 digits: C{"84 us"}, C{"1.25 ms"}, C{"12.0 s"}.
+    """
+    if seconds < 0.0009995:
+        return f"{seconds * 1e6:.0f} us"
+    if seconds < 0.9995:
+        return f"{_threeDigits(seconds * 1e3)} ms"
+    return f"{_threeDigits(seconds)} s"
+
+
+def _threeDigits(number: float) -> str:
+    if number < 9.995:
+        return f"{number:.2f}"
+    if number < 99.95:
+        return f"{number:.1f}"
+    return f"{number:.0f}"
+
+
+def _replies(summary: Summary) -> Iterator[str]:
+    if not summary.replies:
+        return
+    yield ""
+    yield f"{'replies':<12}{'code':>6}{'count':>11}  the first one"
+    for phase, codes in summary.replies.items():
+        for code, tally in codes.items():
+            yield f"{phase:<12}{code:>6}{tally.count:>11}  {tally.sample}"
+
+
+def _errors(errors: Mapping[str, Tally]) -> Iterator[str]:
+    if not errors:
+        return
+    yield ""
+    yield f"{'errors':<18}{'count':>11}  the first one"
+    for kind, tally in errors.items():
+        yield f"{kind:<18}{tally.count:>11}  {tally.sample}"

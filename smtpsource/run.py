@@ -1,0 +1,167 @@
+"""
+A run while it goes on: the pool of messages and the sessions that share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.task import LoopingCall
+
+from smtpsource.interfaces import IMessage
+from smtpsource.measure.recorder import Recorder
+from smtpsource.net.connector import ConnectQueue, Reactor, Route
+from smtpsource.net.destination import Address
+from smtpsource.plan import SourcePlan
+from smtpsource.session import Session
+from smtpsource.smtp.protocol import SMTPSourceProtocol
+from smtpsource.smtp.trace import TracedProtocol
+
+#: How many sessions begin in one turn of the reactor.
+_BATCH = 100
+
+
+class Run:
+    """
+    Hands out messages until there are none left, or until the run is told to stop.
+
+    @ivar plan: what was asked for.
+    @ivar recorder: what is counted.
+    @ivar remaining: messages that nobody has taken yet.
+    @ivar keepConnections: may a session use its connection for another message?
+    @ivar clock: seconds, on a scale that never goes backward.
+    @ivar pause: draws the seconds before a session's next message.
+    @ivar reason: the first fault or refusal that ended the run before its time, or C{None}.
+    @ivar open: sessions that are not over.
+    """
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        plan: SourcePlan,
+        recorder: Recorder,
+        clock: Callable[[], float],
+        whenEnded: Callable[[], None],
+        show: Callable[[str], None],
+    ) -> None:
+        """
+        @param whenEnded: called once, when the last session is over.
+        @param show: called with each line of the dialogue if the plan asks for a trace.
+        """
+        self.plan = plan
+        self.recorder = recorder
+        self.remaining = plan.messageCount
+        self.keepConnections = plan.keepConnections
+        self.clock = clock
+        self.reason: str | None = None
+        self.open: set[Session] = set()
+        self.pause = plan.pacer().pause
+        self._reactor = reactor
+        self._whenEnded = whenEnded
+        self._show = show
+        self._dialogue = plan.dialogue()
+        self._nextMessage = plan.traffic().next
+        self._sweeping = LoopingCall(self._sweep)
+        self._sweeping.clock = reactor
+        self._toBegin = 0
+        self._grace: IDelayedCall | None = None
+        self._over = False
+
+    def begin(self, addresses: Sequence[Address]) -> None:
+        """
+        Start the sessions. No more of them than there are messages.
+        """
+        self._route = Route(addresses)
+        self._queue = ConnectQueue(self.plan.connectParallelism)
+        self._toBegin = min(self.plan.sessionCount, self.plan.messageCount)
+        self._sweeping.start(min(1.0, self.plan.timeout / 10), now=False)
+        self._beginSome()
+
+    def take(self) -> IMessage | None:
+        """
+        The next message, now started; C{None} if there is none.
+        """
+        if not self.remaining:
+            return None
+        self.remaining -= 1
+        self.recorder.started += 1
+        return self._nextMessage()
+
+    def trouble(self, text: str) -> None:
+        """
+        A refusal or a fault happened: it ends the run, unless the plan is tolerant.
+        """
+        if not self.plan.tolerant and self.reason is None and not self._over:
+            self.reason = text
+            self.drain()
+
+    def drain(self) -> None:
+        """
+        Start no further message; let those that are on their way end within the plan's grace period, and close every
+        connection in order.
+        """
+        self.remaining = 0
+        self._toBegin = 0
+        if self._grace is None and not self._over:
+            self._grace = self._reactor.callLater(self.plan.grace, self.abort)
+        # On a later turn: the session that is in trouble has yet to come to its own end.
+        self._reactor.callLater(0, self._stopSessions)
+
+    def abort(self) -> None:
+        """
+        End now, whatever is on its way.
+        """
+        self.remaining = 0
+        self._toBegin = 0
+        for session in list(self.open):
+            session.abort()
+        self._endIfOver()
+
+    def ended(self, session: Session) -> None:
+        """
+        This session is over.
+        """
+        self.open.discard(session)
+        self._endIfOver()
+
+    def build(self, session: Session) -> SMTPSourceProtocol:
+        """
+        The protocol of a session's new connection.
+        """
+        if not self.plan.trace:
+            return SMTPSourceProtocol(session, self._dialogue, self.recorder, self.clock)
+        protocol = TracedProtocol(session, self._dialogue, self.recorder, self.clock)
+        protocol.show = self._show
+        return protocol
+
+    def _beginSome(self) -> None:
+        """
+        A few sessions a turn: thousands of them must not keep the first from its banner.
+        """
+        for _ in range(min(_BATCH, self._toBegin)):
+            self._toBegin -= 1
+            session = Session(self, self._reactor, self._route, self._queue)
+            self.open.add(session)
+            session.start()
+        if self._toBegin:
+            self._reactor.callLater(0, self._beginSome)
+
+    def _stopSessions(self) -> None:
+        for session in list(self.open):
+            session.stop()
+        self._endIfOver()
+
+    def _sweep(self) -> None:
+        now = self.clock()
+        for session in list(self.open):
+            session.sweep(now, self.plan.timeout)
+
+    def _endIfOver(self) -> None:
+        if not self.open and not self._toBegin and not self._over:
+            self._over = True
+            if self._sweeping.running:
+                self._sweeping.stop()
+            if self._grace is not None and self._grace.active():
+                self._grace.cancel()
+            self._whenEnded()

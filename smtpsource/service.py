@@ -1,0 +1,200 @@
+"""
+A run as a service: in a Twisted program, in a trial test, under twistd.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, succeed
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from smtpsource.measure.recorder import Recorder
+from smtpsource.measure.summary import Messages, Summary, errorsOf, latenciesOf, repliesOf
+from smtpsource.net.destination import (
+    Address,
+    ResolutionFailed,
+    SinkDestination,
+    TCPAddress,
+    resolve,
+)
+from smtpsource.plan import SourcePlan
+from smtpsource.run import Run
+from smtpsource.sink.companion import CompanionFailed, CompanionSink
+
+if TYPE_CHECKING:
+    from smtpsource.net.connector import Reactor
+
+
+_log = Logger()
+
+
+def _showOnStderr(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+class SourceService(Service):
+    """
+    Runs a plan once, from C{startService} to its end, and gives its L{Summary} to all who asked for it.
+
+    Nothing here stops the reactor, and nothing outlives the run.
+
+    @ivar recorder: what is counted, while the run goes on.
+    """
+
+    name = "smtp-source"
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        plan: SourcePlan,
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+        show: Callable[[str], None] = _showOnStderr,
+    ) -> None:
+        """
+        @param reactor: what to connect with; the run begins when it runs.
+        @param plan: what to do.
+        @param clock: measures latencies: seconds, on a scale that never goes backward.
+        @param show: called with each line of the dialogue, if the plan asks for a trace.
+        """
+        self.recorder = Recorder()
+        self._reactor = reactor
+        self._plan = plan
+        self._clock = clock
+        self._run = Run(reactor, plan, self.recorder, clock, self._sessionsOver, show)
+        self._waiting: list[Deferred[Summary]] = []
+        self._summary: Summary | None = None
+        self._companion: CompanionSink | None = None
+        self._failure: str | None = None
+        self._stopping = False
+        self._begun = False
+        self._started = datetime.datetime.now().astimezone()
+        self._startTime = clock()
+        self._elapsed = 0.0
+        self._cpuBefore = self._cpuAfter = os.times()
+
+    def startService(self) -> None:
+        """
+        Begin as soon as the reactor runs. A service runs its plan once: a second call is an error.
+
+        @raise RuntimeError: it has run already.
+        """
+        if self._begun:
+            raise RuntimeError("a SourceService runs its plan once: make another for another run")
+        super().startService()
+        self._begun = True
+        self._started = datetime.datetime.now().astimezone()
+        self._reactor.callWhenRunning(self._begin)  # type: ignore[attr-defined]
+
+    def stopService(self) -> Deferred[Any]:
+        """
+        Start no further message; give those that are on their way the plan's grace period, then end them.
+
+        @return: fires when everything is closed, soon after the grace period at the latest.
+        """
+        super().stopService()
+        if self._summary is not None:
+            return succeed(None)
+        ended = self.whenDone()
+        if not self._stopping:
+            self._stopping = True
+            if self._begun:
+                self._run.drain()
+            else:
+                self._finish(None)
+        return ended
+
+    def whenDone(self) -> Deferred[Summary]:
+        """
+        @return: fires with the run's L{Summary} when it is over; never fails.
+        """
+        if self._summary is not None:
+            return succeed(self._summary)
+        waiting: Deferred[Summary] = Deferred()
+        self._waiting.append(waiting)
+        return waiting
+
+    # The course of a run
+
+    def _begin(self) -> None:
+        if self._stopping:
+            return
+        found = self._startSink() if isinstance(self._plan.destination, SinkDestination) else self._resolve()
+        found.addCallbacks(self._beginSessions, self._notBegun)
+
+    def _startSink(self) -> Deferred[list[Address]]:
+        self._companion = CompanionSink(self._reactor, lmtp=self._plan.lmtp)
+        started: Deferred[int] = self._companion.start()
+        return started.addCallback(lambda port: [TCPAddress("127.0.0.1", port)])
+
+    def _resolve(self) -> Deferred[list[Address]]:
+        destination = self._plan.destination
+        assert not isinstance(destination, str | SinkDestination)
+        return resolve(self._reactor, destination)
+
+    def _beginSessions(self, addresses: list[Address]) -> None:
+        # The time to find the destination, or to start one, is not the server's.
+        self._startTime = self._clock()
+        self._cpuBefore = os.times()
+        if self._stopping:
+            self._sessionsOver()
+        else:
+            self._run.begin(addresses)
+
+    def _notBegun(self, reason: Failure) -> None:
+        if not reason.check(ResolutionFailed, CompanionFailed):
+            _log.failure("The run could not begin", reason)
+        self._failure = reason.getErrorMessage()
+        self.recorder.error("no-destination", self._failure)
+        self._sessionsOver()
+
+    def _sessionsOver(self) -> None:
+        self._elapsed = self._clock() - self._startTime
+        self._cpuAfter = os.times()
+        if self._companion is None:
+            self._finish(None)
+        else:
+            self._companion.stop().addBoth(self._finish)
+
+    def _finish(self, sink: object) -> None:
+        if self._summary is None:
+            self._summary = self._summarize(sink if isinstance(sink, dict) else None)
+            waiting, self._waiting = self._waiting, []
+            for one in waiting:
+                one.callback(self._summary)
+
+    def _summarize(self, sink: dict[str, Any] | None) -> Summary:
+        recorder = self.recorder
+        reason = self._failure or self._run.reason
+        allAccepted = recorder.accepted == self._plan.messageCount and not recorder.recipientsRejected
+        return Summary(
+            command=self._plan.command,
+            started=self._started.isoformat(timespec="milliseconds"),
+            elapsed=self._elapsed,
+            exit=0 if allAccepted and reason is None else 1,
+            ended="aborted" if reason is not None else "signal" if self._stopping else "done",
+            reason=reason,
+            messages=Messages(recorder.started, recorder.accepted, recorder.rejected, recorder.failed),
+            recipientsAccepted=recorder.recipientsAccepted,
+            recipientsRejected=recorder.recipientsRejected,
+            connectionsOpened=recorder.opened,
+            connectionsFailed=recorder.connectFailures,
+            connectionsLost=recorder.lost,
+            bytesSent=recorder.bytesSent,
+            bytesReceived=recorder.bytesReceived,
+            rate=recorder.accepted / self._elapsed if self._elapsed else 0.0,
+            user=self._cpuAfter.user - self._cpuBefore.user,
+            system=self._cpuAfter.system - self._cpuBefore.system,
+            latency=latenciesOf(recorder),
+            replies=repliesOf(recorder),
+            errors=errorsOf(recorder),
+            sink=sink,
+        )

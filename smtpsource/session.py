@@ -1,0 +1,201 @@
+"""
+A session: one slot of a run's concurrency.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted.internet.interfaces import IDelayedCall
+from zope.interface import implementer
+
+from smtpsource.interfaces import IMessage, ISession
+from smtpsource.net.connector import ConnectQueue, Reactor, ReconnectingConnector, Route
+from smtpsource.phases import CONNECT, NAMES
+from smtpsource.printable import printable
+from smtpsource.smtp.protocol import SMTPSourceProtocol
+
+if TYPE_CHECKING:
+    from smtpsource.run import Run
+
+
+@implementer(ISession)
+class Session:
+    """
+    Takes messages from the run's pool one by one, and sends each on a connection: a new one, or the one it has.
+
+    @ivar message: the message that is started and has no outcome yet.
+    @ivar protocol: the connection, once it is made and as long as it is there.
+    """
+
+    __slots__ = ("_connector", "_pause", "_reactor", "_run", "message", "protocol")
+
+    def __init__(self, run: Run, reactor: Reactor, route: Route, queue: ConnectQueue) -> None:
+        plan = run.plan
+        self._run = run
+        self._reactor = reactor
+        self.message: IMessage | None = None
+        self.protocol: SMTPSourceProtocol | None = None
+        self._pause: IDelayedCall | None = None
+        self._connector = ReconnectingConnector(
+            reactor,
+            route,
+            queue,
+            run.clock,
+            self._build,
+            self._addressFailed,
+            self._gaveUp,
+            attempts=plan.connectAttempts,
+            timeout=plan.connectTimeout,
+            windowSize=plan.windowSize,
+        )
+
+    def start(self) -> None:
+        """
+        Begin with the first message; without one the session is over at once.
+        """
+        self._next()
+
+    def stop(self) -> None:
+        """
+        Take no further message. One that is on its way goes on; a connection that waits for work, or has yet to be
+        made, is given up.
+        """
+        if self._pause is not None:
+            self._pause.cancel()
+            self._pause = None
+            self._next()
+        elif self.protocol is None and self._connector.stop():
+            self._run.recorder.error("stopped", "not connected yet when the run was told to stop")
+            self._endMessage()
+            self._run.ended(self)
+
+    def abort(self) -> None:
+        """
+        End now. A message that is on its way has failed.
+        """
+        if self.protocol is None:
+            self.stop()
+        else:
+            if self.message is not None:
+                self._run.recorder.error("stopped", "without an answer yet when the grace period was over")
+            self.protocol.abort()
+
+    def sweep(self, now: float, timeout: float) -> None:
+        """
+        End a connection whose server has been silent for too long.
+        """
+        if self.protocol is not None:
+            self.protocol.overdue(now, timeout)
+
+    # What the connection tells: ISession
+
+    def ready(self, protocol: object) -> None:
+        """
+        See L{ISession.ready}.
+        """
+        if self.message is not None:
+            self.protocol.send(self.message)  # type: ignore[union-attr]
+        elif self._run.keepConnections and self._run.remaining:
+            self._nextAfterPause()
+        else:
+            self.protocol.quit()  # type: ignore[union-attr]
+
+    def accepted(self, seconds: float, recipientsAccepted: int, recipientsRejected: int) -> None:
+        """
+        See L{ISession.accepted}.
+        """
+        self.message = None
+        recorder = self._run.recorder
+        recorder.transaction(seconds, recipientsAccepted)
+        recorder.recipientsRejected += recipientsRejected
+
+    def rejected(self, recipientsRejected: int) -> None:
+        """
+        See L{ISession.rejected}.
+        """
+        self.message = None
+        recorder = self._run.recorder
+        recorder.rejected += 1
+        recorder.recipientsRejected += recipientsRejected
+
+    def refused(self, phase: int, text: bytes) -> None:
+        """
+        See L{ISession.refused}.
+        """
+        self._run.trouble(f"{NAMES[phase]} refused: {printable(text)}")
+
+    def fault(self, kind: str, text: str) -> None:
+        """
+        See L{ISession.fault}.
+        """
+        self._run.recorder.error(kind, text)
+        self._run.trouble(f"{kind}: {text}")
+
+    def disconnected(self, lost: bool) -> None:
+        """
+        See L{ISession.disconnected}.
+        """
+        self.protocol = None
+        if lost:
+            self._run.recorder.lost += 1
+        self._endMessage()
+        if self._pause is not None:
+            return  # the connection was idle: the next message makes a new one
+        if self._run.remaining:
+                self._nextAfterPause()
+        else:
+            self._run.ended(self)
+
+    # Messages, one after the other
+
+    def _nextAfterPause(self) -> None:
+        seconds = self._run.pause()
+        if seconds > 0:
+            self._pause = self._reactor.callLater(seconds, self._pauseOver)
+        else:
+            self._next()
+
+    def _pauseOver(self) -> None:
+        self._pause = None
+        self._next()
+
+    def _next(self) -> None:
+        """
+        Take the next message. If there is none, this session is over.
+        """
+        self.message = self._run.take()
+        if self.message is not None:
+            if self.protocol is not None:
+                self.protocol.send(self.message)
+            else:
+                self._connector.connect()
+        elif self.protocol is not None:
+            self.protocol.quit()
+        else:
+            self._run.ended(self)
+
+    def _endMessage(self) -> None:
+        if self.message is not None:
+            self.message = None
+            self._run.recorder.failed += 1
+
+    # Connecting
+
+    def _build(self) -> SMTPSourceProtocol:
+        recorder = self._run.recorder
+        recorder.opened += 1
+        recorder.duration(CONNECT, self._connector.sinceStarted())
+        self.protocol = self._run.build(self)
+        return self.protocol
+
+    def _addressFailed(self) -> None:
+        self._run.recorder.connectFailures += 1
+
+    def _gaveUp(self, kind: str, text: str) -> None:
+        self.fault(kind, text)
+        self._endMessage()
+        if self._run.remaining:
+            self._nextAfterPause()
+        else:
+            self._run.ended(self)

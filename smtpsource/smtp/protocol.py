@@ -1,0 +1,435 @@
+"""
+The dialogue of one connection.
+
+The protocol keeps a queue of the replies it is owed: each entry says which phase the reply answers and what to do with
+it. Whatever is written, an entry is put there for each reply that it asks for; that is all the state there is.
+
+This is the hot path: four to eight replies a message, and nothing here may cost more than it must.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from twisted.internet.error import ConnectionDone
+from twisted.internet.protocol import connectionDone
+from twisted.protocols.basic import LineReceiver
+from twisted.python.failure import Failure
+
+from smtpsource.phases import BANNER, DATA, HELO, MAIL, MESSAGE, QUIT, RCPT, RSET
+from smtpsource.smtp import commands
+from smtpsource.smtp.replies import LONGEST, closesChannel, goesOn, isReplyLine
+from smtpsource.smtp.streaming import BodyProducer
+
+if TYPE_CHECKING:
+    from smtpsource.interfaces import IMessage, ISession
+    from smtpsource.measure.recorder import Recorder
+
+#: The first digit of a reply that says yes.
+_YES = ord("2")
+
+#: What a reply is answered with: its code and its text.
+Answer = Callable[[bytes, bytes], None]
+
+
+class SMTPSourceProtocol(LineReceiver):
+    """
+    An SMTP or LMTP client that sends the messages its session gives it, and tells it of every outcome.
+
+    @ivar lastActivity: when the last reply came or the last content was taken, on C{clock}'s scale; see L{overdue}.
+    """
+
+    # A reply's line ends with LF here; the CR before it is stripped. A bare LF is what broken servers send.
+    delimiter = b"\n"
+    MAX_LENGTH = LONGEST
+
+    _message: IMessage | None = None
+    _producer: BodyProducer | None = None
+    _quitting = False
+    _over = False
+    _unsolicited: bytes | None = None
+    _replySoFar = b""
+
+    def __init__(
+        self,
+        session: ISession,
+        dialogue: commands.Dialogue,
+        recorder: Recorder,
+        clock: Callable[[], float],
+    ) -> None:
+        """
+        @param session: whom to ask and tell.
+        @param dialogue: how to talk.
+        @param recorder: where replies and bytes are counted.
+        @param clock: gives seconds on a scale that never goes backward.
+        """
+        self._session = session
+        self._dialogue = dialogue
+        self._recorder = recorder
+        self._clock = clock
+        self._owed: deque[tuple[int, Answer, float]] = deque()
+
+    # What the session asks for
+
+    def send(self, message: IMessage) -> None:
+        """
+        Send this message; its outcome comes to the session. Only when the connection is C{ready}.
+        """
+        self._message = message
+        self._recipientsAccepted = self._recipientsRejected = 0
+        self.write(message.mail, MAIL, self._mailReplied)
+        self._begun = self.lastActivity
+
+    def quit(self) -> None:
+        """
+        End the connection in order. Only when the connection is C{ready}.
+        """
+        self._quitting = True
+        self.write(commands.QUIT, QUIT, self._quitReplied)
+
+    def abort(self) -> None:
+        """
+        End the connection at once, whatever is on its way.
+        """
+        if not self._over:
+            self._close()
+
+    def overdue(self, now: float, timeout: float) -> bool:
+        """
+        Has the server kept us waiting for a reply, or taken no content, for C{timeout} seconds? Then this ends the
+        connection: it is asked from time to time, so that waiting costs no timer of its own.
+
+        @param now: the time, on C{clock}'s scale.
+        """
+        if self._over or not self._owed or now - self.lastActivity < timeout:
+            return False
+        phase = _PHRASES[self._owed[0][0]]
+        self._fault("timeout", f"no reply to {phase} within {timeout:g} seconds")
+        return True
+
+    # What comes from the server
+
+    def connectionMade(self) -> None:
+        """
+        The server speaks first.
+        """
+        self.lastActivity = self._clock()
+        self._owed.append((BANNER, self._bannerReplied, self.lastActivity))
+
+    def dataReceived(self, data: bytes) -> None:
+        """
+        One whole reply of one line, with nothing before it, is nearly all that ever comes; anything else takes the
+        long way through L{LineReceiver}.
+        """
+        self._recorder.bytesReceived += len(data)
+        code = data[:3]
+        if (
+            data.find(b"\n") == len(data) - 1
+            and data[3:4] == b" "
+            and code.isdigit()
+            and b"2" <= code < b"6"
+            and not self._replySoFar
+            and not self._buffer  # LineReceiver's: a line that has begun
+            and not self._over
+        ):
+            self.replyReceived(data, code)
+        else:
+            super().dataReceived(data)
+
+    def lineReceived(self, line: bytes) -> None:
+        """
+        One line of a reply came, not all of a reply at once.
+        """
+        if self._over:
+            return
+        line = line.rstrip(b"\r")
+        if not isReplyLine(line):
+            if self._quitting:
+                self._close()  # nobody cares what a server says to QUIT
+                return
+            self._fault("garbage-reply", _shown(line))
+            return
+        reply = self._replySoFar + line + b"\r\n"
+        if goesOn(line):
+            if len(reply) > LONGEST:
+                self._fault("reply-too-long", f"more than {LONGEST} bytes: {_shown(reply)}")
+            else:
+                self._replySoFar = reply
+            return
+        self._replySoFar = b""
+        if len(self._owed) == 1 and self._owed[0][0] != QUIT:
+            # All that was asked for is answered: what else is there answers nothing.
+            self._unsolicited = self.clearLineBuffer() or None
+        self.replyReceived(reply, line[:3])
+        if self._unsolicited is not None and not self._over:
+            self._fault("unexpected-reply", _shown(self._unsolicited))
+
+    def _ready(self) -> None:
+        if self._unsolicited is None:
+            self._session.ready(self)
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """
+        A line that does not end.
+        """
+        self.clearLineBuffer()
+        if not self._over:
+            self._fault("reply-too-long", f"a line of more than {LONGEST} bytes: {_shown(line)}")
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """
+        The connection is gone, by our doing or not.
+        """
+        if not self._over:
+            self._over = True
+            if not self._quitting:
+                if reason.check(ConnectionDone):
+                    self._session.fault("connection-lost", self._lostWhile("the server closed the connection"))
+                else:
+                    self._session.fault("connection-reset", self._lostWhile(reason.getErrorMessage()))
+        self._owed.clear()
+        self._session.disconnected(not self._quitting)
+
+    def replyReceived(self, reply: bytes, code: bytes) -> None:
+        """
+        A whole reply came, with all its lines.
+
+        @param code: the last line's.
+        """
+        if not self._owed:
+            self._fault("unexpected-reply", _shown(reply))
+            return
+        phase, answer, written = self._owed.popleft()
+        self.lastActivity = now = self._clock()
+        self._recorder.reply(phase, now - written, code, reply)
+        answer(code, reply)
+
+    # One answer for each kind of reply
+
+    def _bannerReplied(self, code: bytes, reply: bytes) -> None:
+        if code[0] != _YES and not self._goOnAfterRefusal(BANNER, code, reply):
+            return
+        greeting = self._dialogue.greeting
+        if greeting is None:
+            self._ready()
+        else:
+            self.write(greeting, HELO, self._greetingReplied)
+
+    def _greetingReplied(self, code: bytes, reply: bytes) -> None:
+        if code[0] == _YES or self._goOnAfterRefusal(HELO, code, reply):
+            self._ready()
+
+    def _goOnAfterRefusal(self, phase: int, code: bytes, reply: bytes) -> bool:
+        """
+        A refused greeting: a tolerant client tries its luck all the same, as long as the server stays.
+        """
+        self._session.refused(phase, reply)
+        if self._dialogue.tolerant and not closesChannel(code):
+            return True
+        self._session.rejected(0)
+        self._leave(code)
+        return False
+
+    def _mailReplied(self, code: bytes, reply: bytes) -> None:
+        if code[0] == _YES:
+            assert self._message is not None
+            self._recipients = self._message.recipientCommands()
+            self._recipient = 0
+            self.write(self._recipients[0], RCPT, self._rcptReplied)
+        else:
+            self._refused(MAIL, code, reply)
+
+    def _rcptReplied(self, code: bytes, reply: bytes) -> None:
+        if code[0] == _YES:
+            self._recipientsAccepted += 1
+        else:
+            self._recipientsRejected += 1
+            if closesChannel(code) or not self._dialogue.tolerant:
+                self._refused(RCPT, code, reply)
+                return
+            self._session.refused(RCPT, reply)
+        self._recipient += 1
+        if self._recipient < len(self._recipients):
+            self.write(self._recipients[self._recipient], RCPT, self._rcptReplied)
+        elif self._recipientsAccepted:
+            self.write(commands.DATA, DATA, self._dataReplied)
+        else:
+            self._reject()
+            self._reset()
+
+    def _dataReplied(self, code: bytes, reply: bytes) -> None:
+        if code != b"354":
+            self._refused(DATA, code, reply)
+            return
+        assert self._message is not None
+        own, shared = self._message.content()
+        self._contentBegun = self.lastActivity
+        self.write(own, MESSAGE, self._contentReplied)
+        if self._dialogue.lmtp:
+            for _ in range(1, self._recipientsAccepted):
+                self._owed.append((MESSAGE, self._contentReplied, self.lastActivity))
+            self._recipientsDelivered = 0
+        if shared:
+            self._producer = BodyProducer(self, shared)
+            self._producer.start()
+
+    def _contentReplied(self, code: bytes, reply: bytes) -> None:
+        if self._producer is not None:
+            self._repliedTooEarly(code, reply)
+            return
+        if self._dialogue.lmtp:
+            self._recipientReplied(code, reply)
+        elif code[0] == _YES:
+            self._message = None
+            self._session.accepted(
+                self.lastActivity - self._begun, self._recipientsAccepted, self._recipientsRejected
+            )
+            self._ready()
+        else:
+            self._recipientsRejected += self._recipientsAccepted
+            self._session.refused(MESSAGE, reply)
+            self._reject()
+            self._nextOrLeave(code)
+
+    def _repliedTooEarly(self, code: bytes, reply: bytes) -> None:
+        """
+        A server may refuse while the content still flows. There is no way to stop but to close.
+        """
+        if code[0] == _YES:
+            self._fault("unexpected-reply", f"before all of the content was sent: {_shown(reply)}")
+            return
+        self._recipientsRejected += self._recipientsAccepted
+        self._session.refused(MESSAGE, reply)
+        self._reject()
+        self._close()
+
+    def _recipientReplied(self, code: bytes, reply: bytes) -> None:
+        """
+        LMTP: what became of one recipient (RFC 2033 section 4.2).
+        """
+        if code[0] == _YES:
+            self._recipientsDelivered += 1
+        else:
+            self._recipientsRejected += 1
+            self._session.refused(MESSAGE, reply)
+            if closesChannel(code):
+                self._owed.clear()
+        if self._owed:
+            return
+        if self._recipientsDelivered:
+            self._message = None
+            self._session.accepted(
+                self.lastActivity - self._begun, self._recipientsDelivered, self._recipientsRejected
+            )
+        else:
+            self._reject()
+        self._nextOrLeave(code)
+
+    def _resetReplied(self, code: bytes, reply: bytes) -> None:
+        if code[0] != _YES:
+            self._session.refused(RSET, reply)
+        self._nextOrLeave(code)
+
+    def _quitReplied(self, code: bytes, reply: bytes) -> None:
+        self._close()
+
+    # What follows from a refusal or a fault
+
+    def _refused(self, phase: int, code: bytes, reply: bytes) -> None:
+        """
+        The transaction is refused before its content was sent.
+        """
+        self._session.refused(phase, reply)
+        self._reject()
+        if self._dialogue.tolerant and not closesChannel(code):
+            self._reset()
+        else:
+            self._leave(code)
+
+    def _reject(self) -> None:
+        self._message = None
+        self._session.rejected(self._recipientsRejected)
+
+    def _reset(self) -> None:
+        self.write(commands.RSET, RSET, self._resetReplied)
+
+    def _nextOrLeave(self, code: bytes) -> None:
+        if closesChannel(code):
+            self._leave(code)
+        else:
+            self._ready()
+
+    def _leave(self, code: bytes) -> None:
+        """
+        No further message on this connection: QUIT, unless the server has said that it hangs up itself.
+        """
+        if closesChannel(code):
+            self._close()
+        else:
+            self.quit()
+
+    def _fault(self, kind: str, text: str) -> None:
+        """
+        The dialogue can't go on.
+        """
+        self._session.fault(kind, self._lostWhile(text))
+        self._close()
+
+    def _close(self) -> None:
+        """
+        Close with RST: it keeps our port out of TIME_WAIT, and the server has said its last word or is no use.
+        """
+        self._over = True
+        if self._producer is not None:
+            self._producer.stopProducing()
+        assert self.transport is not None
+        self.transport.abortConnection()
+
+    def _lostWhile(self, text: str) -> str:
+        return f"{text} (waiting for {_PHRASES[self._owed[0][0]]})" if self._owed else text
+
+    # Writing
+
+    def write(self, data: bytes, phase: int, answer: Answer) -> None:
+        """
+        Write C{data}, which asks for one reply.
+
+        @param phase: what the reply answers.
+        @param answer: called with the reply's code and text.
+        """
+        self.lastActivity = now = self._clock()
+        self._owed.append((phase, answer, now))
+        self._recorder.bytesSent += len(data)
+        self.transport.write(data)  # type: ignore[union-attr]
+
+    def bodyWritten(self, size: int) -> None:
+        """
+        The transport took C{size} more bytes of a streamed content.
+        """
+        self._recorder.bytesSent += size
+        self.lastActivity = self._clock()
+
+    def bodyDone(self) -> None:
+        """
+        All of a streamed content is written.
+        """
+        self._producer = None
+
+
+#: What a reply answers, in words.
+_PHRASES: dict[int, str] = {
+    BANNER: "the greeting",
+    HELO: "HELO or LHLO",
+    MAIL: "MAIL",
+    RCPT: "RCPT",
+    DATA: "DATA",
+    MESSAGE: "the content",
+    RSET: "RSET",
+    QUIT: "QUIT",
+}
+
+
+def _shown(text: bytes) -> str:
+    return repr(text[:100].decode("utf-8", "replace"))

@@ -1,0 +1,38 @@
+"""
+Replies of a server (RFC 5321 section 4.2): what they mean. Pure functions on bytes.
+"""
+
+from __future__ import annotations
+
+import re
+
+#: One line of a reply: three digits, then nothing, a blank or (a line that goes on) a hyphen. RFC 5321 section 4.2 and
+#: RFC 2821's remark that the text may be missing altogether.
+_LINE = re.compile(rb"[2-5][0-9][0-9](?:[ \t\-]|$)")
+
+#: The longest reply, with all its lines, that is taken for one: no server has that much to say, and one that never
+#: stops must not fill our memory. RFC 5321 section 4.5.3.1.5 has 512 octets a line as the least to be taken.
+LONGEST = 65536
+
+
+def isReplyLine(line: bytes) -> bool:
+    """
+    Is this a line of a reply at all?
+
+    @param line: without its line end.
+    """
+    return _LINE.match(line) is not None
+
+
+def goesOn(line: bytes) -> bool:
+    """
+    Is this a line of a multiline reply other than the last?
+    """
+    return line[3:4] == b"-"
+
+
+def closesChannel(code: bytes) -> bool:
+    """
+    Does the server close the connection after this reply? 421 by RFC 5321 section 3.8, 521 by RFC 7504.
+    """
+    return code in (b"421", b"521")

@@ -1,0 +1,70 @@
+"""
+Content that is too large to be written at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted.internet.interfaces import IPushProducer
+from zope.interface import implementer
+
+if TYPE_CHECKING:
+    from smtpsource.smtp.protocol import SMTPSourceProtocol
+
+#: How much is given to the transport at a time; a larger content is streamed.
+CHUNK = 65536
+
+
+@implementer(IPushProducer)
+class BodyProducer:
+    """
+    Writes one shared, immutable body as fast as the transport takes it: what a connection holds of it is one chunk.
+    """
+
+    __slots__ = ("_body", "_offset", "_paused", "_protocol")
+
+    def __init__(self, protocol: SMTPSourceProtocol, body: bytes) -> None:
+        self._protocol = protocol
+        self._body = body
+        self._offset = 0
+        self._paused = False
+
+    def start(self) -> None:
+        """
+        Register with the protocol's transport and begin.
+        """
+        self._protocol.transport.registerProducer(self, True)  # type: ignore[union-attr]
+        self.resumeProducing()
+
+    def pauseProducing(self) -> None:
+        """
+        The transport has enough for now.
+        """
+        self._paused = True
+
+    def resumeProducing(self) -> None:
+        """
+        The transport wants more.
+        """
+        self._paused = False
+        transport = self._protocol.transport
+        body = self._body
+        while not self._paused:
+            chunk = body[self._offset : self._offset + CHUNK]
+            if not chunk:
+                self._paused = True
+                transport.unregisterProducer()  # type: ignore[union-attr]
+                self._protocol.bodyDone()
+                return
+            self._offset += len(chunk)
+            self._protocol.bodyWritten(len(chunk))
+            transport.write(chunk)  # type: ignore[union-attr]
+
+    def stopProducing(self) -> None:
+        """
+        The connection is going or gone.
+        """
+        self._paused = True
+        self._offset = len(self._body)
+        self._body = b""

@@ -1,0 +1,113 @@
+"""
+Senders and recipients, and the messages that carry them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+
+from zope.interface import implementer
+
+from smtpsource.interfaces import IContentSource, IMessage, ITraffic
+from smtpsource.smtp import commands
+
+#: Gives the recipients of one message, and the one that its To header names.
+Recipients = Callable[[], tuple[tuple[bytes, ...], bytes]]
+
+
+def sameRecipient(recipient: bytes) -> Recipients:
+    """
+    One recipient, as given.
+    """
+    same = ((commands.rcpt(recipient),), recipient)
+    return lambda: same
+
+
+def countedDown(recipient: bytes, perMessage: int) -> Recipients:
+    """
+    The same recipients for every message, numbered before the local part from C{perMessage} down to 2, the last one
+    not numbered: what smtp-source(1) does for -r before Postfix 3.9.
+    """
+    numbered = tuple(commands.rcpt(b"%d%b" % (n, recipient)) for n in range(perMessage, 1, -1))
+    same = ((*numbered, commands.rcpt(recipient)), recipient)
+    return lambda: same
+
+
+def numberedBefore(recipient: bytes, perMessage: int) -> Recipients:
+    """
+    Every recipient of the run has its own number before the local part, from 1: smtp-source(1)'s -N before
+    Postfix 3.9. The To header is not numbered.
+    """
+    numbers = count(1)
+
+    def recipients() -> tuple[tuple[bytes, ...], bytes]:
+        return tuple(commands.rcpt(b"%d%b" % (next(numbers), recipient)) for _ in range(perMessage)), recipient
+
+    return recipients
+
+
+def numberedAfter(recipient: bytes, perMessage: int) -> Recipients:
+    """
+    Every recipient of the run has its own number after the local part, from 0: smtp-source(1)'s -N and -r since
+    Postfix 3.9. The To header names the last of a message's recipients.
+    """
+    numbers = count(0)
+    local, at, domain = recipient.rpartition(b"@")
+    if not at:
+        local, domain = domain, b""
+    after = at + domain
+
+    def recipients() -> tuple[tuple[bytes, ...], bytes]:
+        named = [b"%b%d%b" % (local, next(numbers), after) for _ in range(perMessage)]
+        return tuple(map(commands.rcpt, named)), named[-1]
+
+    return recipients
+
+
+@implementer(IMessage)
+class Message:
+    """
+    One message of a L{Traffic}.
+
+    @ivar number: in the run, from 1.
+    """
+
+    __slots__ = ("_recipient", "_traffic", "mail", "number")
+
+    def __init__(self, traffic: Traffic, number: int) -> None:
+        self._traffic = traffic
+        self.number = number
+        self.mail = traffic.mail
+
+    def recipientCommands(self) -> tuple[bytes, ...]:
+        """
+        See L{IMessage.recipientCommands}.
+        """
+        recipients, self._recipient = self._traffic.recipients()
+        return recipients
+
+    def content(self) -> tuple[bytes, bytes]:
+        """
+        See L{IMessage.content}.
+        """
+        return self._traffic.contents.content(self.number, self._recipient)
+
+
+@implementer(ITraffic)
+class Traffic:
+    """
+    Messages of one sender, with numbered recipients or always the same.
+    """
+
+    def __init__(self, sender: bytes, recipients: Recipients, contents: IContentSource) -> None:
+        self.mail = commands.mail(sender)
+        self.recipients = recipients
+        self.contents = contents
+        self._numbers = count(1)
+
+    def next(self) -> Message:
+        """
+        See L{ITraffic.next}.
+        """
+        return Message(self, next(self._numbers))
