@@ -49,27 +49,17 @@ def flags(groups: Sequence[Group]) -> list[list[Any]]:
     """
     What C{usage.Options} wants as C{optFlags}.
     """
-    return [
-        [o.long, o.short, o.help]
-        for _, options in groups
-        for o in options
-        if isinstance(o, Flag) and not o.method
-    ]
+    return [[o.long, o.short, o.help] for _, options in groups for o in options if isinstance(o, Flag) and not o.method]
 
 
 def parameters(groups: Sequence[Group]) -> list[list[Any]]:
     """
     What C{usage.Options} wants as C{optParameters}.
     """
-    return [
-        [o.long, o.short, o.default, o.help]
-        for _, options in groups
-        for o in options
-        if isinstance(o, Parameter)
-    ]
+    return [[o.long, o.short, o.default, o.help] for _, options in groups for o in options if isinstance(o, Parameter)]
 
 
-class CommandLine(usage.Options):  # type: ignore[misc]
+class CommandLine(usage.Options):
     """
     Options in groups, each value converted and checked, with errors of one line that name the option, the value and
     what would be right.

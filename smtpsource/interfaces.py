@@ -4,7 +4,20 @@ The interfaces of smtpsource: what can be put in place of what.
 
 from __future__ import annotations
 
+from twisted.internet.interfaces import (
+    IReactorCore,
+    IReactorTCP,
+    IReactorThreads,
+    IReactorTime,
+    IReactorUNIX,
+)
 from zope.interface import Attribute, Interface
+
+
+class IReactor(IReactorCore, IReactorTCP, IReactorUNIX, IReactorTime, IReactorThreads):
+    """
+    What a run asks of a reactor. Any of Twisted's does, on a system that has UNIX sockets.
+    """
 
 
 class IMessage(Interface):
@@ -14,13 +27,13 @@ class IMessage(Interface):
 
     mail = Attribute("The MAIL command, as bytes with its line end.")
 
-    def recipientCommands() -> tuple[bytes, ...]:  # type: ignore[misc,empty-body]
+    def recipientCommands() -> tuple[bytes, ...]:
         """
         The RCPT commands, at least one, each with its line end. Asked for once, when MAIL was accepted: numbers for
         recipients are drawn now.
         """
 
-    def content() -> tuple[bytes, bytes]:  # type: ignore[misc,empty-body]
+    def content() -> tuple[bytes, bytes]:
         """
         The content, asked for once, when the server has answered 354: dot-stuffed, every line ended by CRLF, up to and
         with the final dot.
@@ -35,7 +48,7 @@ class ITraffic(Interface):
     Where the messages of a run come from.
     """
 
-    def next() -> IMessage:  # type: ignore[misc,empty-body]
+    def next() -> IMessage:
         """
         The next message. The run asks as often as it has messages to send.
         """
@@ -46,7 +59,7 @@ class IContentSource(Interface):
     Where the content of messages comes from.
     """
 
-    def content(number: int, recipient: bytes) -> tuple[bytes, bytes]:  # type: ignore[misc,empty-body]
+    def content(number: int, recipient: bytes) -> tuple[bytes, bytes]:
         """
         The content of one message, as L{IMessage.content} gives it.
 
@@ -60,7 +73,7 @@ class IPacer(Interface):
     When a session starts its next message.
     """
 
-    def pause() -> float:  # type: ignore[misc,empty-body]
+    def pause() -> float:
         """
         How many seconds to wait between the end of one message and the start of the next; 0 for none.
         """
@@ -72,24 +85,24 @@ class ISession(Interface):
     at a time; a message for which neither C{accepted} nor C{rejected} has come when C{disconnected} does has failed.
     """
 
-    def ready(protocol: object) -> None:  # type: ignore[misc]
+    def ready(protocol: object) -> None:
         """
         The connection can take a message: answer by C{protocol.send(message)} or C{protocol.quit()}, now or later.
         """
 
-    def accepted(seconds: float, recipientsAccepted: int, recipientsRejected: int) -> None:  # type: ignore[misc]
+    def accepted(seconds: float, recipientsAccepted: int, recipientsRejected: int) -> None:
         """
         The message was accepted, for some of its recipients at least.
 
         @param seconds: from MAIL written to the last reply.
         """
 
-    def rejected(recipientsRejected: int) -> None:  # type: ignore[misc]
+    def rejected(recipientsRejected: int) -> None:
         """
         The message was refused by a reply of the server; L{refused} has told which.
         """
 
-    def refused(phase: int, text: bytes) -> None:  # type: ignore[misc]
+    def refused(phase: int, text: bytes) -> None:
         """
         A reply other than the one that was hoped for.
 
@@ -97,7 +110,7 @@ class ISession(Interface):
         @param text: the whole reply.
         """
 
-    def fault(kind: str, text: str) -> None:  # type: ignore[misc]
+    def fault(kind: str, text: str) -> None:
         """
         Something went wrong on this connection that is not a reply; it is closed now.
 
@@ -105,7 +118,7 @@ class ISession(Interface):
             C{"unexpected-reply"} or C{"reply-too-long"}.
         """
 
-    def disconnected(lost: bool) -> None:  # type: ignore[misc]
+    def disconnected(lost: bool) -> None:
         """
         The connection is gone. Nothing else comes from it.
 

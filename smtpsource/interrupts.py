@@ -9,13 +9,11 @@ import signal
 import sys
 from collections.abc import Callable
 from types import FrameType
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from smtpsource.net.connector import Reactor
+from smtpsource.interfaces import IReactor
 
 
-def onInterrupt(reactor: Reactor, stop: Callable[[], object]) -> None:
+def onInterrupt(reactor: IReactor, stop: Callable[[], object]) -> None:
     """
     Call C{stop} in the reactor's thread on the first SIGINT or SIGTERM; a second SIGINT ends the process at once, with
     status 1. To be called when the reactor runs: it sets its own ways when it starts.

@@ -66,9 +66,7 @@ class SourceOptions(CommandLine):
         (
             "Load",
             (
-                Parameter(
-                    "message-count", "m", "N", "1", "messages to send, over all sessions", arguments.count
-                ),
+                Parameter("message-count", "m", "N", "1", "messages to send, over all sessions", arguments.count),
                 Parameter("session-count", "s", "N", "1", "sessions in parallel", arguments.count),
                 Flag("dont-disconnect", "d", "send all messages of a session over one connection"),
                 Parameter(
@@ -92,9 +90,7 @@ class SourceOptions(CommandLine):
         (
             "Message",
             (
-                Parameter(
-                    "sender", "f", "ADDR", None, "envelope and header sender (default: foo@NAME)", _oneLine
-                ),
+                Parameter("sender", "f", "ADDR", None, "envelope and header sender (default: foo@NAME)", _oneLine),
                 Parameter(
                     "recipient",
                     "t",
@@ -129,9 +125,7 @@ class SourceOptions(CommandLine):
                     "body size, without headers (default: 4 short lines)",
                     arguments.size,
                 ),
-                Parameter(
-                    "message-file", "F", "FILE", None, "send this file, headers and all", _wholeMessage
-                ),
+                Parameter("message-file", "F", "FILE", None, "send this file, headers and all", _wholeMessage),
             ),
         ),
         (
@@ -152,9 +146,7 @@ class SourceOptions(CommandLine):
                     "A",
                     "count refusals and faults and go on; without it the first one ends the run",
                 ),
-                Parameter(
-                    "timeout", None, "SECONDS", "300", "wait so long for each reply", arguments.seconds
-                ),
+                Parameter("timeout", None, "SECONDS", "300", "wait so long for each reply", arguments.seconds),
             ),
         ),
         (
@@ -288,9 +280,7 @@ class SourceOptions(CommandLine):
             try:
                 self["myhostname"] = machineName()
             except ValueError as e:
-                raise usage.UsageError(
-                    f"this machine's name {socket.gethostname()!r} is not usable: {e}; use -M NAME"
-                )
+                raise usage.UsageError(f"this machine's name {socket.gethostname()!r} is not usable: {e}; use -M NAME")
         if self["report"] == "-" and self.daemonized:
             raise usage.UsageError(
                 "--report: '-' is not usable by a daemon, it has no standard output: expected a file"
@@ -331,6 +321,4 @@ class SourceOptions(CommandLine):
             trace=self["verbose"],
             command=self.command,
         )
-        self.presentation = Presentation(
-            bool(self["counter"]), bool(self["quiet"]), self["report"], self.daemonized
-        )
+        self.presentation = Presentation(bool(self["counter"]), bool(self["quiet"]), self["report"], self.daemonized)

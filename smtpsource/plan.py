@@ -109,7 +109,9 @@ class SourcePlan:
         if not self.grace >= 0:
             raise ValueError(f"grace: {self.grace!r} is not usable: expected 0 seconds or more")
         if self.recipientNumbering not in ("prefix", "suffix"):
-            raise ValueError(f"recipientNumbering: {self.recipientNumbering!r} is not usable: expected prefix or suffix")
+            raise ValueError(
+                f"recipientNumbering: {self.recipientNumbering!r} is not usable: expected prefix or suffix"
+            )
         if self.length is not None and self.message is not None:
             raise ValueError("length and message exclude each other: a given message has the length it has")
         if self.message == b"":
@@ -121,9 +123,7 @@ class SourcePlan:
         """
         How each connection talks.
         """
-        return dialogue(
-            self.myhostname.encode("ascii"), lmtp=self.lmtp, oldMode=self.oldMode, tolerant=self.tolerant
-        )
+        return dialogue(self.myhostname.encode("ascii"), lmtp=self.lmtp, oldMode=self.oldMode, tolerant=self.tolerant)
 
     def traffic(self) -> Traffic:
         """

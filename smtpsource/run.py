@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
 
-from smtpsource.interfaces import IMessage
+from smtpsource.interfaces import IMessage, IReactor
 from smtpsource.measure.recorder import Recorder
-from smtpsource.net.connector import ConnectQueue, Reactor, Route
+from smtpsource.net.connector import ConnectQueue, Route
 from smtpsource.net.destination import Address
 from smtpsource.plan import SourcePlan
 from smtpsource.session import Session
@@ -38,7 +38,7 @@ class Run:
 
     def __init__(
         self,
-        reactor: Reactor,
+        reactor: IReactor,
         plan: SourcePlan,
         recorder: Recorder,
         clock: Callable[[], float],

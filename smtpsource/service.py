@@ -27,10 +27,10 @@ from smtpsource.net.destination import (
 )
 from smtpsource.plan import SourcePlan
 from smtpsource.run import Run
-from smtpsource.sink.companion import CompanionFailed, CompanionSink
 
 if TYPE_CHECKING:
-    from smtpsource.net.connector import Reactor
+    from smtpsource.interfaces import IReactor
+    from smtpsource.sink.companion import CompanionSink
 
 
 _log = Logger()
@@ -53,7 +53,7 @@ class SourceService(Service):
 
     def __init__(
         self,
-        reactor: Reactor,
+        reactor: IReactor,
         plan: SourcePlan,
         *,
         clock: Callable[[], float] = time.perf_counter,
@@ -92,7 +92,7 @@ class SourceService(Service):
         super().startService()
         self._begun = True
         self._started = datetime.datetime.now().astimezone()
-        self._reactor.callWhenRunning(self._begin)  # type: ignore[attr-defined]
+        self._reactor.callWhenRunning(self._begin)
 
     def stopService(self) -> Deferred[Any]:
         """
@@ -131,6 +131,8 @@ class SourceService(Service):
         found.addCallbacks(self._beginSessions, self._notBegun)
 
     def _startSink(self) -> Deferred[list[Address]]:
+        from smtpsource.sink.companion import CompanionSink  # a run against another server needs none of it
+
         self._companion = CompanionSink(self._reactor, lmtp=self._plan.lmtp)
         started: Deferred[int] = self._companion.start()
         return started.addCallback(lambda port: [TCPAddress("127.0.0.1", port)])
@@ -150,7 +152,7 @@ class SourceService(Service):
             self._run.begin(addresses)
 
     def _notBegun(self, reason: Failure) -> None:
-        if not reason.check(ResolutionFailed, CompanionFailed):
+        if not reason.check(ResolutionFailed, "smtpsource.sink.companion.CompanionFailed"):
             _log.failure("The run could not begin", reason)
         self._failure = reason.getErrorMessage()
         self.recorder.error("no-destination", self._failure)

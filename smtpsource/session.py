@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from twisted.internet.interfaces import IDelayedCall
 from zope.interface import implementer
 
-from smtpsource.interfaces import IMessage, ISession
-from smtpsource.net.connector import ConnectQueue, Reactor, ReconnectingConnector, Route
+from smtpsource.interfaces import IMessage, IReactor, ISession
+from smtpsource.net.connector import ConnectQueue, ReconnectingConnector, Route
 from smtpsource.phases import CONNECT, NAMES
 from smtpsource.printable import printable
 from smtpsource.smtp.protocol import SMTPSourceProtocol
@@ -30,7 +30,7 @@ class Session:
 
     __slots__ = ("_connector", "_pause", "_reactor", "_run", "message", "protocol")
 
-    def __init__(self, run: Run, reactor: Reactor, route: Route, queue: ConnectQueue) -> None:
+    def __init__(self, run: Run, reactor: IReactor, route: Route, queue: ConnectQueue) -> None:
         plan = run.plan
         self._run = run
         self._reactor = reactor
@@ -45,6 +45,7 @@ class Session:
             self._build,
             self._addressFailed,
             self._gaveUp,
+            self._unconnected,
             attempts=plan.connectAttempts,
             timeout=plan.connectTimeout,
             windowSize=plan.windowSize,
@@ -140,12 +141,6 @@ class Session:
         if lost:
             self._run.recorder.lost += 1
         self._endMessage()
-        if self._pause is not None:
-            return  # the connection was idle: the next message makes a new one
-        if self._run.remaining:
-                self._nextAfterPause()
-        else:
-            self._run.ended(self)
 
     # Messages, one after the other
 
@@ -195,6 +190,14 @@ class Session:
     def _gaveUp(self, kind: str, text: str) -> None:
         self.fault(kind, text)
         self._endMessage()
+        self._unconnected()
+
+    def _unconnected(self) -> None:
+        """
+        There is no connection, and another can be made.
+        """
+        if self._pause is not None:
+            return  # the connection was idle: the next message makes a new one
         if self._run.remaining:
             self._nextAfterPause()
         else:

@@ -7,7 +7,8 @@ for every doubling. Converting one into the other loses nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hdrh.histogram import HdrHistogram
@@ -23,7 +24,8 @@ _SUB_BITS = _SUB_BUCKETS.bit_length() - 1
 _FIRST_LENGTH = _SUB_BUCKETS + 12 * _HALF
 
 
-class Latency(NamedTuple):
+@dataclass(frozen=True)
+class Latency:
     """
     What a histogram says of one phase; all times in seconds, right to 3 digits.
     """

@@ -10,9 +10,9 @@ from typing import Any
 
 from smtpsource._version import __version__
 from smtpsource.measure.histogram import Latency
+from smtpsource.measure.recorder import Recorder
 from smtpsource.phases import NAMES
 from smtpsource.printable import printable
-from smtpsource.measure.recorder import Recorder
 
 #: The version of the report's layout; it changes when a field changes its meaning or goes away.
 SCHEMA = 1
@@ -163,6 +163,4 @@ def errorsOf(recorder: Recorder) -> dict[str, Tally]:
     """
     The errors of what was recorded, by kind.
     """
-    return {
-        kind: Tally(count, recorder.errorSamples[kind]) for kind, count in sorted(recorder.errors.items())
-    }
+    return {kind: Tally(count, recorder.errorSamples[kind]) for kind, count in sorted(recorder.errors.items())}

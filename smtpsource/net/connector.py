@@ -6,28 +6,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from twisted.application.internet import backoffPolicy
 from twisted.internet import error
-from twisted.internet.interfaces import IConnector, IDelayedCall, IReactorTCP, IReactorThreads, IReactorTime
-from twisted.internet.protocol import Protocol as TwistedProtocol
+from twisted.internet.interfaces import IConnector, IDelayedCall
+from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
+from smtpsource.interfaces import IReactor
 from smtpsource.net.destination import Address, UNIXAddress
 from smtpsource.net.factory import SMTPSourceFactory
-
-if TYPE_CHECKING:
-
-    class Reactor(IReactorTCP, IReactorTime, IReactorThreads, Protocol):  # type: ignore[misc]
-        """
-        What we ask of a reactor.
-        """
-
-        connectUNIX: Any
-        getThreadPool: Any
-        running: bool
-
 
 #: How long to wait before another attempt: C{retryDelay(failures so far)} seconds.
 retryDelay = backoffPolicy(initialDelay=0.1, maxDelay=10.0)
@@ -104,6 +93,7 @@ class ReconnectingConnector:
         "_factory",
         "_failure",
         "_index",
+        "_onClosed",
         "_onFailure",
         "_onGiveUp",
         "_queue",
@@ -117,13 +107,14 @@ class ReconnectingConnector:
 
     def __init__(
         self,
-        reactor: Reactor,
+        reactor: IReactor,
         route: Route,
         queue: ConnectQueue,
         clock: Callable[[], float],
-        build: Callable[[], TwistedProtocol],
+        build: Callable[[], Protocol],
         onFailure: Callable[[], None],
         onGiveUp: Callable[[str, str], None],
+        onClosed: Callable[[], None],
         *,
         attempts: int = 1,
         timeout: float = 30.0,
@@ -134,6 +125,7 @@ class ReconnectingConnector:
         @param build: makes the protocol of a connection.
         @param onFailure: called each time that an address does not answer.
         @param onGiveUp: called with a kind and a text when the last attempt has failed on every address.
+        @param onClosed: called when a connection that was made is gone, after its protocol has been told.
         @param attempts: how often all addresses are tried for one connection.
         @param timeout: seconds for each address.
         """
@@ -143,6 +135,7 @@ class ReconnectingConnector:
         self._clock = clock
         self._onFailure = onFailure
         self._onGiveUp = onGiveUp
+        self._onClosed = onClosed
         self._attempts = attempts
         self._timeout = timeout
         self._factory = SMTPSourceFactory(self, build, windowSize)
@@ -151,6 +144,7 @@ class ReconnectingConnector:
         self._entered = False
         self._stopping = False
         self._started = 0.0
+        self._index = 0
 
     def connect(self) -> None:
         """
@@ -188,6 +182,12 @@ class ReconnectingConnector:
         """
         self._route.preferred = self._index
         self._leave()
+
+    def closed(self) -> None:
+        """
+        The factory: the connection is gone.
+        """
+        self._onClosed()
 
     def failed(self, reason: Failure) -> None:
         """
@@ -231,7 +231,7 @@ class ReconnectingConnector:
         connector = self._connectors.get(self._index)
         self._started = self._clock()
         if connector is not None:
-            connector.connect()  # type: ignore[misc]
+            connector.connect()
             return
         address = self._route.addresses[self._index]
         if isinstance(address, UNIXAddress):

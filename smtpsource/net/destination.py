@@ -8,15 +8,13 @@ import ipaddress
 import os
 import socket
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.threads import deferToThreadPool
 
 from smtpsource import arguments
-
-if TYPE_CHECKING:
-    from smtpsource.net.connector import Reactor
+from smtpsource.interfaces import IReactor
 
 #: The port of the service "smtp", whatever /etc/services says or lacks.
 SMTP_PORT = 25
@@ -175,7 +173,7 @@ class ResolutionFailed(Exception):
     """
 
 
-def resolve(reactor: Reactor, destination: HostDestination | UNIXDestination) -> Deferred[list[Address]]:
+def resolve(reactor: IReactor, destination: HostDestination | UNIXDestination) -> Deferred[list[Address]]:
     """
     All addresses of a destination, in the order in which the resolver gives them.
 

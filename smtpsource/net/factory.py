@@ -62,3 +62,9 @@ class SMTPSourceFactory(ClientFactory):
         The connection could not be made.
         """
         self._connector.failed(reason)
+
+    def clientConnectionLost(self, connector: IConnector, reason: Failure) -> None:
+        """
+        The connection is gone. Only now, not when its protocol is told, can the connector make another.
+        """
+        self._connector.closed()

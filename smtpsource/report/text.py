@@ -40,8 +40,7 @@ def _lines(summary: Summary) -> Iterator[str]:
     yield f"own CPU      {summary.user:.2f} s user, {summary.system:.2f} s system{each}"
     if summary.sink is not None:
         yield (
-            f"sink         counted {summary.sink['messages']} messages, {summary.sink['recipients']} recipients "
-            f"itself"
+            f"sink         counted {summary.sink['messages']} messages, {summary.sink['recipients']} recipients itself"
         )
     yield from _latencies(summary)
     yield from _replies(summary)

@@ -283,9 +283,7 @@ class SMTPSourceProtocol(LineReceiver):
             self._recipientReplied(code, reply)
         elif code[0] == _YES:
             self._message = None
-            self._session.accepted(
-                self.lastActivity - self._begun, self._recipientsAccepted, self._recipientsRejected
-            )
+            self._session.accepted(self.lastActivity - self._begun, self._recipientsAccepted, self._recipientsRejected)
             self._ready()
         else:
             self._recipientsRejected += self._recipientsAccepted
@@ -320,9 +318,7 @@ class SMTPSourceProtocol(LineReceiver):
             return
         if self._recipientsDelivered:
             self._message = None
-            self._session.accepted(
-                self.lastActivity - self._begun, self._recipientsDelivered, self._recipientsRejected
-            )
+            self._session.accepted(self.lastActivity - self._begun, self._recipientsDelivered, self._recipientsRejected)
         else:
             self._reject()
         self._nextOrLeave(code)
@@ -384,8 +380,7 @@ class SMTPSourceProtocol(LineReceiver):
         self._over = True
         if self._producer is not None:
             self._producer.stopProducing()
-        assert self.transport is not None
-        self.transport.abortConnection()
+        self.transport.abortConnection()  # type: ignore[union-attr]
 
     def _lostWhile(self, text: str) -> str:
         return f"{text} (waiting for {_PHRASES[self._owed[0][0]]})" if self._owed else text

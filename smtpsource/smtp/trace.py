@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from smtpsource.phases import MESSAGE
-from smtpsource.smtp.protocol import Answer, SMTPSourceProtocol
 from smtpsource.printable import printable
+from smtpsource.smtp.protocol import Answer, SMTPSourceProtocol
 
 
 class TracedProtocol(SMTPSourceProtocol):

@@ -1,0 +1,41 @@
+# Needs nothing but Python 3.11 with pip and venv. Everything goes into .venv.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+# Another Twisted than the newest: make test TWISTED='twisted==22.10.0' VENV=.venv-lowest
+TWISTED ?= twisted
+
+# test/ is no package, so that it can't be mistaken for CPython's own: its modules are named one by one.
+TESTS = $(notdir $(basename $(wildcard test/test_*.py)))
+TRIAL = PYTHONPATH=.:test $(BIN)/python -m twisted.trial --temp-directory=$(VENV)/trial
+
+.PHONY: demo test lint docs clean
+
+demo: $(VENV)/installed
+	$(BIN)/smtpsource -d -s 20 -m 10000 sink:
+
+test: $(VENV)/installed
+	$(TRIAL) $(TESTS)
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# The manual pages, for man(1).
+docs: $(VENV)/installed
+	$(BIN)/rst2man docs/man/smtp-source.rst $(VENV)/smtp-source.1
+	$(BIN)/rst2man docs/man/smtp-sink.rst $(VENV)/smtp-sink.1
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[test]' '$(TWISTED)'
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv .venv-* build dist *.egg-info _trial_temp*

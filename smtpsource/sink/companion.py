@@ -1,0 +1,249 @@
+"""
+A sink as a child process: what the destination C{sink:} of the generator loads.
+
+The child (C{python -m smtpsource.sink.companion}) listens on a free loopback port, writes the port's number and a
+newline, serves until its standard input is closed, and writes its report as one line of JSON. So it ends with its
+parent, whatever becomes of that.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from typing import Any, NoReturn
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ProcessDone, ProcessExitedAlready
+from twisted.internet.interfaces import IHalfCloseableProtocol
+from twisted.internet.protocol import ProcessProtocol, Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+#: Seconds a child may take to listen.
+START_TIMEOUT = 20.0
+#: Seconds a child may take to end: more than the grace period of a sink.
+STOP_TIMEOUT = 10.0
+
+_ERROR_TEXT = 4096
+
+
+class CompanionFailed(Exception):
+    """
+    The child did not do what it is for; the text is one line for people.
+    """
+
+
+class CompanionSink:
+    """
+    The parent's end: one child, started once and stopped once.
+    """
+
+    def __init__(self, reactor: Any, lmtp: bool = False) -> None:
+        """
+        @param reactor: provides C{IReactorProcess} and C{IReactorTime}.
+        @param lmtp: the sink speaks LMTP (RFC 2033) and not SMTP.
+        """
+        self._reactor = reactor
+        self._lmtp = lmtp
+        self._child: _Child | None = None
+
+    def start(self, timeout: float = START_TIMEOUT) -> Deferred[int]:
+        """
+        Start the child.
+
+        @param timeout: seconds it may take.
+        @return: the port it listens on, on 127.0.0.1; or fails with L{CompanionFailed}, and then no child is left.
+        @raise RuntimeError: it was started before.
+        """
+        if self._child is not None:
+            raise RuntimeError("a companion sink is started once")
+        self._child = child = _Child(self._reactor, timeout)
+        # -P: the child's directory is whatever it is; nothing may be imported from there.
+        command = [sys.executable, "-P", "-m", "smtpsource.sink.companion"]
+        if self._lmtp:
+            command.append("--lmtp")
+        # It imports what this process would; relative names mean something else if the directory has changed.
+        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        path = os.pathsep.join([root, *filter(os.path.isabs, sys.path)])
+        environment = dict(os.environ, PYTHONPATH=path)
+        try:
+            self._reactor.spawnProcess(child, sys.executable, command, environment)
+        except OSError as e:
+            child.end(f"can't start a process: {e.strerror}")
+        return child.started
+
+    def stop(self, timeout: float = STOP_TIMEOUT) -> Deferred[dict[str, Any]]:
+        """
+        End the child; it is killed if it does not end by itself. May be called any number of times.
+
+        @param timeout: seconds it may take.
+        @return: its report (see L{smtpsource.sink.summary.SinkSummary.asDict}); or fails with L{CompanionFailed}
+            if there was no report.
+        """
+        result: Deferred[dict[str, Any]] = Deferred()
+        if self._child is None:
+            result.errback(CompanionFailed("the companion sink has not been started"))
+        else:
+            self._child.stop(timeout, result)
+        return result
+
+
+class _Child(ProcessProtocol):
+    """
+    The child process as its parent sees it.
+    """
+
+    transport: Any
+
+    def __init__(self, reactor: Any, timeout: float) -> None:
+        self._reactor = reactor
+        self._output = b""
+        self._errors = b""
+        self._ended = False
+        self._problem = ""
+        self._report: dict[str, Any] | None = None
+        self._port: int | None = None
+        self._waiting: list[Deferred[dict[str, Any]]] = []
+        self._startTimer = reactor.callLater(timeout, self._kill, f"did not listen within {timeout:g} seconds")
+        self._stopTimer: Any = None
+        self.started: Deferred[int] = Deferred()
+
+    def outReceived(self, data: bytes) -> None:
+        *lines, self._output = (self._output + data).split(b"\n")
+        for line in lines:
+            if self._port is None:
+                self._listens(line)
+            else:
+                try:
+                    self._report = json.loads(line)
+                except ValueError:
+                    self._kill(f"said {line[:80]!r} for a report")
+
+    def _listens(self, line: bytes) -> None:
+        if not line.isdigit():
+            self._kill(f"said {line[:80]!r} for a port")
+        else:
+            if self._startTimer.active():
+                self._startTimer.cancel()
+            self._port = int(line)
+            self.started.callback(self._port)
+
+    def errReceived(self, data: bytes) -> None:
+        self._errors = (self._errors + data)[-_ERROR_TEXT:]
+
+    def stop(self, timeout: float, result: Deferred[dict[str, Any]]) -> None:
+        self._waiting.append(result)
+        if self._ended:
+            self._answer()
+        elif len(self._waiting) == 1:
+            self.transport.closeStdin()
+            problem = f"did not end within {timeout:g} seconds"
+            self._stopTimer = self._reactor.callLater(timeout, self._kill, problem)
+
+    def _kill(self, problem: str) -> None:
+        self._problem = self._problem or problem
+        try:
+            self.transport.signalProcess("KILL")
+        except ProcessExitedAlready:
+            pass
+
+    def processEnded(self, reason: Failure) -> None:
+        how = "" if reason.check(ProcessDone) else f" ({reason.getErrorMessage()})"
+        self.end(self._problem or f"ended without a report{how}")
+
+    def end(self, problem: str) -> None:
+        """
+        There is no child now.
+
+        @param problem: why there is no report either.
+        """
+        self._ended = True
+        self._problem = problem
+        for timer in (self._startTimer, self._stopTimer):
+            if timer is not None and timer.active():
+                timer.cancel()
+        if self._port is None:
+            self.started.errback(self._error())
+        self._answer()
+
+    def _answer(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for result in waiting:
+            if self._report is not None:
+                result.callback(self._report)
+            else:
+                result.errback(self._error())
+
+    def _error(self) -> CompanionFailed:
+        said = self._errors.decode("utf-8", "backslashreplace").strip().splitlines()
+        return CompanionFailed(f"the companion sink {self._problem}" + (f": {said[-1]}" if said else ""))
+
+
+@implementer(IHalfCloseableProtocol)
+class _Input(Protocol):
+    """
+    The child's standard input, which only ends.
+    """
+
+    def __init__(self, ended: Deferred[None]) -> None:
+        self._deferred: Deferred[None] | None = ended
+
+    def readConnectionLost(self) -> None:
+        if self._deferred is not None:
+            ended, self._deferred = self._deferred, None
+            ended.callback(None)
+
+    def writeConnectionLost(self) -> None:
+        # Nobody reads the report: the parent is gone.
+        self.readConnectionLost()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.readConnectionLost()
+
+
+def _run(reactor: Any, lmtp: bool) -> Deferred[None]:
+    from twisted.internet.stdio import StandardIO
+
+    from smtpsource.sink.service import SinkPlan, SinkService
+
+    # The parent decides how long it is silent.
+    sink = SinkService(reactor, SinkPlan(lmtp=lmtp, idleTimeout=None, command=tuple(sys.argv)))
+    sink.startService()
+    ended: Deferred[None] = Deferred()
+    ended.addCallback(lambda result: sink.finish())
+    reactor.addSystemEventTrigger("before", "shutdown", sink.stopService)
+    StandardIO(_Input(ended), reactor=reactor)
+    # Not before signals are the reactor's: whoever reads it may send one.
+    reactor.callWhenRunning(_write, f"{sink.address().port}\n")
+    return sink.whenDone().addCallback(lambda summary: _write(json.dumps(summary.asDict()) + "\n"))
+
+
+def _write(line: str) -> None:
+    """
+    Less than a pipe takes at once.
+    """
+    try:
+        os.write(1, line.encode())
+    except OSError:
+        # Nobody is there to read it.
+        pass
+
+
+def main() -> NoReturn:
+    """
+    The child.
+
+    @raise SystemExit: always; the status is 0, or 1 if it could not listen.
+    """
+    # Ctrl-C goes to the whole process group, and the parent ends its child in order.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    from twisted.internet.task import react
+
+    # A reactor of our own choice would be installed here.
+    react(_run, ("--lmtp" in sys.argv[1:],))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""
+The sessions of one sink: their number, their idle times, their end.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from sys import maxsize
+from typing import Any
+
+from twisted.internet.protocol import ServerFactory
+
+from smtpsource.sink.dialogue import dialogue
+from smtpsource.sink.plan import SinkPlan
+from smtpsource.sink.protocol import SMTPSinkProtocol
+from smtpsource.sink.summary import SinkCounts
+
+
+def _nothing() -> None:
+    pass
+
+
+class SinkFactory(ServerFactory):
+    """
+    Makes the sessions of one sink, and keeps their number and their idle times in bounds.
+
+    @ivar ports: the ports that use this factory; they don't accept while the sink is full.
+    @ivar connections: all that are open, with those that wait for their banner.
+    @ivar waiting: those that do.
+    @ivar messageLimit: see L{SinkPlan.messageLimit}; a number in any case.
+    @ivar whenLimitReached: called once, when a limit of the plan is reached.
+    @ivar whenEmpty: called each time the last connection is gone.
+    @ivar firstSession: when the first session began, in the reactor's seconds; L{None} before.
+    @ivar lastEnd: when the latest session ended.
+    """
+
+    noisy = False
+    protocol: Any = SMTPSinkProtocol
+
+    def __init__(self, plan: SinkPlan, seconds: Callable[[], float]) -> None:
+        """
+        @param seconds: the reactor's clock.
+        """
+        self.counts = SinkCounts()
+        self.dialogue = dialogue(
+            hostname=plan.hostname,
+            lmtp=plan.lmtp,
+            esmtp=plan.esmtp,
+            pipelining=plan.pipelining,
+            eightBitMIME=plan.eightBitMIME,
+            enhancedStatusCodes=plan.enhancedStatusCodes,
+            verbose=plan.verbose,
+        )
+        self.messageLimit = plan.messageLimit or maxsize
+        self.sessionLimit = plan.sessionLimit or maxsize
+        self.maxSessions = plan.maxSessions or maxsize
+        self.idleTimeout = plan.idleTimeout
+        self.seconds = seconds
+        self.ports: list[Any] = []
+        self.connections: set[SMTPSinkProtocol] = set()
+        self.waiting: deque[SMTPSinkProtocol] = deque()
+        self.whenLimitReached: Callable[[], None] = _nothing
+        self.whenEmpty: Callable[[], None] = _nothing
+        self.firstSession: float | None = None
+        self.lastEnd = 0.0
+        self._ending = False
+
+    def connected(self, protocol: SMTPSinkProtocol) -> None:
+        """
+        There is a new connection: it begins, or waits, or has come too late.
+        """
+        self.connections.add(protocol)
+        if self._ending:
+            protocol.endSoon()
+        elif self.counts.open >= self.maxSessions:
+            # A port may accept several connections before it can be told to stop. For a client there is no
+            # difference between waiting here and waiting in the kernel.
+            self.waiting.append(protocol)
+            protocol.pauseProducing()
+            for port in self.ports:
+                port.pauseProducing()
+        else:
+            self._begin(protocol)
+
+    def _begin(self, protocol: SMTPSinkProtocol) -> None:
+        counts = self.counts
+        if self.firstSession is None:
+            self.firstSession = self.seconds()
+        counts.sessions += 1
+        if counts.open > counts.mostOpen:
+            counts.mostOpen = counts.open
+        protocol.begin()
+
+    def disconnected(self, protocol: SMTPSinkProtocol) -> None:
+        """
+        A connection is gone; the next one may begin.
+        """
+        self.connections.discard(protocol)
+        if protocol.begun:
+            self.counts.ended += 1
+            self.lastEnd = self.seconds()
+            if self.counts.ended >= self.sessionLimit:
+                self.limitReached()
+            if self.maxSessions != maxsize and not self._ending:
+                self._admitNext()
+        elif protocol in self.waiting:
+            self.waiting.remove(protocol)
+        if not self.connections:
+            self.whenEmpty()
+
+    def _admitNext(self) -> None:
+        if self.waiting:
+            protocol = self.waiting.popleft()
+            self._begin(protocol)
+            protocol.resumeProducing()
+        else:
+            for port in self.ports:
+                port.resumeProducing()
+
+    def limitReached(self) -> None:
+        """
+        No session may complete another message.
+        """
+        if not self._ending:
+            self._ending = True
+            self._dismissWaiting()
+            for protocol in self.connections:
+                if protocol.begun:
+                    protocol.refuseMore()
+            self.whenLimitReached()
+
+    def endSoon(self) -> None:
+        """
+        Let sessions finish the transaction they are in, and end the others.
+        """
+        self._ending = True
+        self._dismissWaiting()
+        for protocol in list(self.connections):
+            protocol.endSoon()
+
+    def _dismissWaiting(self) -> None:
+        while self.waiting:
+            self.waiting.popleft().endSoon()
+
+    def abort(self) -> None:
+        """
+        Drop all connections.
+        """
+        for protocol in list(self.connections):
+            protocol.abort()
+
+    def sweep(self) -> None:
+        """
+        End the sessions that have been idle for too long; to be called regularly.
+        """
+        now = self.seconds()
+        limit = self.idleTimeout
+        for protocol in list(self.connections):
+            if protocol.active:
+                protocol.active = False
+                protocol.quietSince = now
+            elif limit is not None and protocol.begun and now - protocol.quietSince >= limit:
+                protocol.quietSince = now
+                protocol.idledOut()

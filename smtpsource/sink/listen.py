@@ -1,0 +1,141 @@
+"""
+Where a sink listens: host and port in every family the host has, or a UNIX-domain socket.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+from typing import Any
+
+from twisted.internet.address import UNIXAddress
+from twisted.internet.error import CannotListenError
+
+from smtpsource.sink.factory import SinkFactory
+from smtpsource.sink.plan import SinkPlan
+
+# Address families that a host may lack although the resolver or the wildcard gives them.
+_NOT_HERE = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
+
+
+class ListenError(Exception):
+    """
+    The sink can't listen where it should; the text is one line for people.
+    """
+
+
+def listen(reactor: Any, plan: SinkPlan, factory: SinkFactory) -> list[Any]:
+    """
+    Listen as the plan says.
+
+    @param reactor: provides C{IReactorTCP} and C{IReactorUNIX}, and C{IReactorSocket} to listen on all IPv6
+        interfaces.
+    @return: the ports (C{IListeningPort}), one for each address, all of the same number.
+    @raise ListenError: it is not possible; nothing is left open.
+    """
+    ports: list[Any] = []
+    try:
+        if plan.path is not None:
+            _removeStale(plan.path)
+            ports.append(reactor.listenUNIX(plan.path, factory, backlog=plan.backlog, mode=0o666))
+        else:
+            _listenTCP(reactor, plan, factory, ports)
+    except (CannotListenError, OSError) as e:
+        for port in ports:
+            port.stopListening()
+        where = f"unix:{plan.path}" if plan.path is not None else f"inet:{joined(plan.host, plan.port)}"
+        cause = _cause(e)
+        raise ListenError(f"can't listen on {where}: {getattr(cause, 'strerror', None) or cause}") from e
+    for port in ports:
+        _setUp(port, plan)
+    return ports
+
+
+def described(address: Any) -> str:
+    """
+    An address as a client would be told: C{inet:127.0.0.1:2525}, C{inet:[::1]:2525}, C{unix:/path}.
+    """
+    if isinstance(address, UNIXAddress):
+        return f"unix:{os.fsdecode(address.name or b'')}"
+    return f"inet:{joined(address.host, address.port)}"
+
+
+def joined(host: str, port: int) -> str:
+    """
+    Host and port, with an IPv6 address in brackets.
+    """
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _cause(e: Exception) -> Any:
+    return e.socketError if isinstance(e, CannotListenError) else e
+
+
+def _removeStale(path: str) -> None:
+    """
+    Remove the socket of a sink that is no more; anything else of that name stays and is an error.
+    """
+    if not os.path.lexists(path):
+        return
+    if not stat.S_ISSOCK(os.lstat(path).st_mode):
+        raise OSError(errno.EEXIST, "there is something else of that name")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        # Only a socket that nobody listens on refuses.
+        if probe.connect_ex(path) != errno.ECONNREFUSED:
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+    os.unlink(path)
+
+
+def _listenTCP(reactor: Any, plan: SinkPlan, factory: SinkFactory, ports: list[Any]) -> None:
+    found = socket.getaddrinfo(plan.host or None, plan.port, plan.family, socket.SOCK_STREAM, 0, socket.AI_PASSIVE)
+    # IPv4 first: for a free port, the first one decides.
+    addresses = sorted({(family, str(sockaddr[0])) for family, _, _, _, sockaddr in found})
+    number = plan.port
+    missing: Exception | None = None
+    for family, address in addresses:
+        try:
+            if family == socket.AF_INET6 and not plan.host:
+                port = _listenIPv6Only(reactor, number, plan.backlog, factory)
+            else:
+                port = reactor.listenTCP(number, factory, plan.backlog, address)
+        except (CannotListenError, OSError) as e:
+            if getattr(_cause(e), "errno", None) not in _NOT_HERE:
+                raise
+            missing = e
+        else:
+            ports.append(port)
+            number = port.getHost().port
+    if missing is not None and not ports:
+        raise missing
+
+
+def _listenIPv6Only(reactor: Any, number: int, backlog: int, factory: SinkFactory) -> Any:
+    """
+    Listen on all IPv6 interfaces and leave IPv4 to the socket that has it already. A reactor's own
+    C{listenTCP} takes both or not, as the system has it.
+    """
+    with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as listener:
+        listener.setblocking(False)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind(("::", number))
+        listener.listen(backlog)
+        return reactor.adoptStreamPort(listener.fileno(), socket.AF_INET6, factory)
+
+
+def _setUp(port: Any, plan: SinkPlan) -> None:
+    """
+    Set what accepted connections inherit from the socket that listens.
+    """
+    listener = getattr(port, "socket", None)
+    if listener is None:
+        return
+    if plan.path is None:
+        # Two replies in a row must not wait for the client's delayed acknowledgement.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if plan.windowSize is not None:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, plan.windowSize)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, plan.windowSize)

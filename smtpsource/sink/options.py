@@ -1,0 +1,265 @@
+"""
+The command line of smtp-sink. Every check of a user's wishes is made here, before anything listens.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+from twisted.python import usage
+
+from smtpsource import arguments
+from smtpsource.commandline import CommandLine, Flag, Group, Parameter, flags, parameters
+from smtpsource.report.presentation import Presentation, Result
+from smtpsource.sink.plan import SinkPlan
+
+_EXPECTED_ADDRESS = "expected [inet:][host]:port or unix:path, such as :2525 or 127.0.0.1:2525"
+
+#: The longest path of a UNIX socket: C{sun_path} less its final NUL.
+_LONGEST_PATH = 107
+
+
+def parseAddress(text: str) -> tuple[str, int, str | None]:
+    """
+    Take apart where to listen: C{[inet:][host]:port}, C{port} or C{unix:path}.
+
+    @return: host (C{""} for all interfaces), port, and the absolute path or L{None}.
+    @raise ValueError: it is none of these.
+    """
+    if text.startswith("unix:"):
+        name = text[5:]
+        path = os.path.abspath(name)
+        if not name or name.endswith("/") or len(os.fsencode(path)) > _LONGEST_PATH:
+            raise ValueError(f"expected unix: and the path of a socket of at most {_LONGEST_PATH} bytes")
+        return "", 0, path
+    match = re.fullmatch(r"(?:(?:\[([^\]]+)\]|([^:\[\]]*)):)?([^:\[\]]+)", text.removeprefix("inet:"))
+    if match is None:
+        raise ValueError(_EXPECTED_ADDRESS)
+    return match.group(1) or match.group(2) or "", _port(match.group(3)), None
+
+
+def _port(text: str) -> int:
+    if text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= 65535:
+        return int(text)
+    try:
+        return socket.getservbyname(text, "tcp")
+    except (OSError, ValueError):
+        raise ValueError(f"{_EXPECTED_ADDRESS}; {text!r} is neither a port nor a service")
+
+
+def _user(text: str) -> str:
+    try:
+        pwd.getpwnam(text)
+    except (KeyError, ValueError):
+        raise ValueError("expected the name of a user of this system")
+    return text
+
+
+class SinkPresentation(Presentation):
+    """
+    What to show of a sink.
+    """
+
+    def complain(self, problem: str) -> None:
+        """
+        Say what went wrong, in one line, where errors go.
+        """
+        err = self._err()
+        err.write(f"smtp-sink: {problem}\n")
+        err.flush()
+
+    def tell(self, text: str) -> None:
+        """
+        Say something where the result will be shown.
+        """
+        try:
+            out = self._out()
+            out.write(text)
+            out.flush()
+        except OSError:
+            pass  # nobody reads it any more, and the sink goes on
+
+    def show(self, result: Result, text: str, problem: str | None) -> int:
+        """
+        Show the result; what is written to a file is written whether or not anybody reads the rest.
+        """
+        try:
+            return super().show(result, text, problem)
+        except OSError:
+            return Presentation.show(replace(self, quiet=True), result, text, problem)
+
+
+class SinkOptions(CommandLine):
+    """
+    The options of Postfix's smtp-sink(1), by their letters, and our own, by long names only.
+
+    @ivar plan: what to do, once the options are parsed.
+    @ivar presentation: what to show of it.
+    @ivar user: who to become once the sink listens, or L{None}.
+    """
+
+    tool = "smtp-sink"
+    synopsis = "smtpsink [options] [inet:][host]:port | unix:path  [backlog]"
+    longdesc = "An SMTP and LMTP server that takes everything and counts it."
+    about = (
+        "An SMTP and LMTP server that takes everything and counts it. The single letters are those of Postfix's\n"
+        "smtp-sink(1). Without a host it listens on all interfaces; port 0 is any free port, and is told. The\n"
+        "backlog, which that tool insists on, is how many connections may wait to be accepted (default: 1024).\n"
+        "Counts may end in k or m (1000, 1000000); sizes too (1024, 1048576); times are in seconds, such as 0.25."
+    )
+    closing = (
+        "-a, -C, -F and -N are accepted and do nothing: what they switch off is not offered. Not in this version:\n"
+        "the faults and dumps -A -b -B -d -D -f -H -P -q -Q -r -R -s -S -w -W.\n"
+        "Exit status: 0 the sink ended as it was asked to, by a limit or a signal; 1 it could not listen, or not\n"
+        "write its report; 2 the command line can't be used.\n"
+        "Example: smtpsink -c -M 10k 127.0.0.1:2525"
+    )
+
+    groups: ClassVar[Sequence[Group]] = (
+        (
+            "Where it listens",
+            (
+                Flag("ipv4", "4", "on IPv4 addresses only"),
+                Flag("ipv6", "6", "on IPv6 addresses only"),
+                Parameter("window-size", "T", "BYTES", None, "size of the sockets' buffers", arguments.size),
+                Parameter("user", "u", "USER", None, "become this user after that; ignored unless root", _user),
+            ),
+        ),
+        (
+            "What it says",
+            (
+                Parameter("hostname", "h", "NAME", "smtp-sink", "its name in banner and replies", arguments.hostname),
+                Flag("lmtp", "L", "speak LMTP: LHLO, and a reply for each recipient"),
+                Flag("no-esmtp", "e", "don't know EHLO; LMTP doesn't mind"),
+                Flag("no-8bitmime", "8", "don't offer 8BITMIME, nor SMTPUTF8, which needs it"),
+                Flag("no-pipelining", "p", "don't offer PIPELINING; pipelined commands are answered all the same"),
+                Flag("no-enhancedstatuscodes", "E", "don't offer ENHANCEDSTATUSCODES; replies have them all the same"),
+            ),
+        ),
+        (
+            "Limits",
+            (
+                Parameter(
+                    "max-sessions",
+                    "m",
+                    "N",
+                    None,
+                    "sessions at once, more clients wait (default: no limit)",
+                    arguments.count,
+                ),
+                Parameter("max-messages", "M", "N", None, "end after N messages, all replies sent", arguments.count),
+                Parameter("session-limit", "n", "N", None, "end after N sessions have ended", arguments.count),
+                Parameter("timeout", "t", "SECONDS", "100", "how long a client may be silent", arguments.seconds),
+            ),
+        ),
+        (
+            "What it shows",
+            (
+                Flag("counter", "c", "show a running count of sessions, QUITs and messages"),
+                Flag("verbose", "v", "log each command and the code of its reply"),
+                Flag("quiet", None, "don't show the result"),
+                Parameter(
+                    "report", None, "FILE", None, "write the result as JSON; - is stdout", arguments.writableFile
+                ),
+            ),
+        ),
+    )
+    optFlags = flags(groups)
+    optParameters = parameters(groups)
+
+    plan: SinkPlan
+    presentation: SinkPresentation
+    user: str | None
+
+    def parseArgs(self, *words: str) -> None:
+        """
+        Where to listen, and how many connections may wait.
+        """
+        misplaced = [word for word in words[1:] if word.startswith("-")]
+        if misplaced:
+            raise usage.UsageError(f"{misplaced[0]}: options go before the address")
+        if not words:
+            raise usage.UsageError(f"no address to listen on: {_EXPECTED_ADDRESS}")
+        if len(words) > 2:
+            raise usage.UsageError(f"{words[2]!r} is too much: expected an address and at most a backlog")
+        self["address"] = words[0]
+        self["backlog"] = words[1] if len(words) == 2 else "1024"
+
+    def postOptions(self) -> None:
+        """
+        Check everything, and make the plan.
+        """
+        super().postOptions()
+        try:
+            host, port, path = parseAddress(self["address"])
+        except ValueError as e:
+            raise usage.UsageError(f"address {self['address']!r} is not usable: {e}")
+        try:
+            self["backlog"] = arguments.count(self["backlog"])
+        except ValueError as e:
+            raise usage.UsageError(f"backlog {self['backlog']!r} is not usable: {e}")
+        if self["ipv4"] and self["ipv6"]:
+            raise usage.UsageError("-4 and -6 exclude each other: expected one of them, or none for both")
+        if self["ipv4"] and ":" in host:
+            raise usage.UsageError(f"-4 (--ipv4): {host!r} is not usable: expected an IPv4 address or a name")
+        if self["ipv6"] and re.fullmatch(r"[0-9.]+", host):
+            raise usage.UsageError(f"-6 (--ipv6): {host!r} is not usable: expected an IPv6 address or a name")
+        if self["report"] == "-" and self.daemonized:
+            raise usage.UsageError(
+                "--report: '-' is not usable by a daemon, it has no standard output: expected a file"
+            )
+        self.user = self["user"]
+        self.plan = SinkPlan(
+            host=host,
+            port=port,
+            path=path,
+            family=socket.AF_INET if self["ipv4"] else socket.AF_INET6 if self["ipv6"] else socket.AF_UNSPEC,
+            backlog=self["backlog"],
+            windowSize=self["window-size"],
+            hostname=self["hostname"],
+            lmtp=bool(self["lmtp"]),
+            esmtp=not self["no-esmtp"],
+            pipelining=not self["no-pipelining"],
+            eightBitMIME=not self["no-8bitmime"],
+            enhancedStatusCodes=not self["no-enhancedstatuscodes"],
+            verbose=bool(self["verbose"]),
+            maxSessions=self["max-sessions"],
+            messageLimit=self["max-messages"],
+            sessionLimit=self["session-limit"],
+            idleTimeout=self["timeout"],
+            command=self.command,
+        )
+        self.presentation = SinkPresentation(
+            bool(self["counter"]), bool(self["quiet"]), self["report"], self.daemonized
+        )
+
+
+# Letters without a long name, which the help does not list but tells about in its last lines.
+
+
+def _accept(self: SinkOptions) -> None:
+    pass
+
+
+def _refuseFlag(self: SinkOptions) -> None:
+    raise usage.UsageError("-P is not usable: faults and dumps are not in this version")
+
+
+def _refuse(letter: str) -> Callable[[SinkOptions, str], None]:
+    def refuse(self: SinkOptions, value: str) -> None:
+        raise usage.UsageError(f"-{letter}: {value!r} is not usable: faults and dumps are not in this version")
+
+    return refuse
+
+
+for _letter in "aCFN":
+    setattr(SinkOptions, f"opt_{_letter}", _accept)
+for _letter in "AbBdDfHqQrRsSwW":
+    setattr(SinkOptions, f"opt_{_letter}", _refuse(_letter))
+SinkOptions.opt_P = _refuseFlag  # type: ignore[attr-defined]

@@ -1,0 +1,211 @@
+"""
+The sink as a service: it listens, and it ends in order. It never stops the reactor.
+"""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.task import LoopingCall
+
+from smtpsource.sink.factory import SinkFactory
+from smtpsource.sink.listen import ListenError, described, listen
+from smtpsource.sink.plan import SinkPlan
+from smtpsource.sink.summary import SinkSummary
+
+__all__ = ["TIME_TO_QUIT", "ListenError", "SinkFactory", "SinkPlan", "SinkService", "SinkSummary"]
+
+#: Seconds that clients get to say QUIT after a limit was reached.
+TIME_TO_QUIT = 1.0
+
+
+class SinkService(Service):
+    """
+    A sink that listens from C{startService} on, until a limit of its plan is reached or it is stopped. It has
+    one life: it can't be started again.
+
+    @ivar factory: has the counters of the run.
+    """
+
+    def __init__(self, reactor: Any, plan: SinkPlan) -> None:
+        """
+        @param reactor: provides C{IReactorTime} and what L{listen} needs.
+        """
+        self._reactor = reactor
+        self._plan = plan
+        self.factory = SinkFactory(plan, reactor.seconds)
+        self.factory.whenLimitReached = self._limitReached
+        self.factory.whenEmpty = self._empty
+        self._sweep = LoopingCall(self.factory.sweep)
+        self._sweep.clock = reactor
+        self._addresses: list[Any] = []
+        self._timers: list[Any] = []
+        self._closed: list[Deferred[Any]] = []
+        self._waiters: list[Deferred[SinkSummary]] = []
+        self._summary: SinkSummary | None = None
+        # Why the end has begun; empty until then.
+        self._ended = ""
+        self._finishing = False
+        self._sessionsOpen = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._startedAt = self._reactor.seconds()
+        self._started = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._cpu = _cpu()
+
+    def privilegedStartService(self) -> None:
+        """
+        Listen, while the process may still use any port.
+
+        @raise ListenError: it is not possible.
+        """
+        if not self._addresses and not self._ended:
+            self.factory.ports = listen(self._reactor, self._plan, self.factory)
+            self._addresses = [port.getHost() for port in self.factory.ports]
+            self._begin()
+
+    def startService(self) -> None:
+        """
+        Listen, unless that was done with privileges before.
+
+        @raise ListenError: it is not possible.
+        """
+        self.privilegedStartService()
+        Service.startService(self)
+        if self._plan.idleTimeout is not None and not self._ended:
+            self._sweep.start(min(1.0, self._plan.idleTimeout / 4), now=False)
+
+    def address(self) -> Any:
+        """
+        Where the sink listens, an C{IAddress}: the first one if there are several.
+
+        @raise RuntimeError: it has not been started.
+        """
+        if not self._addresses:
+            raise RuntimeError("the sink has not been started")
+        return self._addresses[0]
+
+    def listening(self) -> list[str]:
+        """
+        All addresses, as a client would be told: C{inet:127.0.0.1:2525}, C{unix:/path}.
+        """
+        return [described(address) for address in self._addresses]
+
+    def whenDone(self) -> Deferred[SinkSummary]:
+        """
+        @return: fires with the result when the sink has ended, for whatever reason; each call gives its own.
+        """
+        waiter: Deferred[SinkSummary] = Deferred()
+        if self._summary is not None:
+            waiter.callback(self._summary)
+        else:
+            self._waiters.append(waiter)
+        return waiter
+
+    def stopService(self) -> Deferred[None]:
+        """
+        End the sink: see L{finish}.
+        """
+        Service.stopService(self)
+        return self.finish("signal").addCallback(lambda summary: None)
+
+    def finish(self, ended: str = "done") -> Deferred[SinkSummary]:
+        """
+        End the sink within its grace period: nothing new is accepted, idle sessions are told 421, those in a
+        transaction may complete it, and what is left in the end is aborted.
+
+        @param ended: for the summary, unless a limit was reached before.
+        """
+        done = self.whenDone()
+        if not self._finishing and self._summary is None:
+            self._finishing = True
+            self._sessionsOpen = self.factory.counts.open
+            self._beginEnd(ended)
+            self.factory.endSoon()
+            self._later(self._plan.grace, self._abort)
+            self._empty()
+        return done
+
+    def _limitReached(self) -> None:
+        self._beginEnd("done")
+        self._later(TIME_TO_QUIT, self.finish)
+
+    def _beginEnd(self, ended: str) -> None:
+        if self._ended:
+            return
+        self._ended = ended
+        for port in self.factory.ports:
+            closed = port.stopListening()
+            if closed is not None:
+                # Such as a UNIX socket's file that is no longer there: it is closed all the same.
+                closed.addErrback(lambda failure: None)
+                self._closed.append(closed)
+
+    def _empty(self) -> None:
+        """
+        There is no connection now; and if the end has begun, that is it.
+        """
+        if self._ended and not self.factory.connections:
+            DeferredList(self._closed).addCallback(lambda results: self._over())
+
+    def _abort(self) -> None:
+        self.factory.abort()
+        # They are gone in the next turn. Never wait for one that is not.
+        self._later(1.0, self._over)
+
+    def _later(self, delay: float, call: Callable[[], Any]) -> None:
+        self._timers.append(self._reactor.callLater(delay, call))
+
+    def _over(self) -> None:
+        if self._summary is not None:
+            return
+        for timer in self._timers:
+            if timer.active():
+                timer.cancel()
+        if self._sweep.running:
+            self._sweep.stop()
+        self._summary = self._summarize()
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            waiter.callback(self._summary)
+
+    def _summarize(self) -> SinkSummary:
+        factory = self.factory
+        counts = factory.counts
+        now = self._reactor.seconds()
+        busy = 0.0
+        if factory.firstSession is not None:
+            busy = (now if factory.connections else factory.lastEnd) - factory.firstSession
+        user, system = _cpu()
+        return SinkSummary(
+            command=self._plan.command,
+            started=self._started,
+            elapsed=now - self._startedAt,
+            busy=busy,
+            ended=self._ended,
+            sessions=counts.sessions,
+            sessionsOpen=self._sessionsOpen,
+            sessionsMax=counts.mostOpen,
+            quits=counts.quits,
+            messages=counts.messages,
+            recipients=counts.recipients,
+            bytesReceived=counts.bytesReceived,
+            bytesSent=counts.bytesSent,
+            cpuUser=user - self._cpu[0],
+            cpuSystem=system - self._cpu[1],
+            errors=dict(counts.errors),
+        )
+
+
+def _cpu() -> tuple[float, float]:
+    """
+    The processor time this process has used: outside and inside the kernel.
+    """
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime, used.ru_stime

@@ -1,0 +1,158 @@
+"""
+What a sink has seen: counters while it runs, and the immutable result afterwards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from smtpsource._version import __version__
+from smtpsource.printable import printable
+
+#: A sample in a report is at most this many characters long.
+SAMPLE_LENGTH = 100
+
+
+class SinkCounts:
+    """
+    The running counters of one sink, shared by all its sessions.
+
+    @ivar sessions: connections that were given a banner.
+    @ivar ended: those of them that are over, in whatever way.
+    @ivar mostOpen: the largest number of sessions open at the same time.
+    @ivar quits: QUIT commands.
+    @ivar messages: messages received whole and accepted.
+    @ivar recipients: their recipients.
+    @ivar bytesReceived: everything clients sent, commands included.
+    @ivar bytesSent: all replies written, whether or not the client has read them.
+    @ivar errors: by kind, how often and the first sample.
+    """
+
+    __slots__ = (
+        "bytesReceived",
+        "bytesSent",
+        "ended",
+        "errors",
+        "messages",
+        "mostOpen",
+        "quits",
+        "recipients",
+        "sessions",
+    )
+
+    def __init__(self) -> None:
+        self.sessions = self.ended = self.mostOpen = self.quits = 0
+        self.messages = self.recipients = 0
+        self.bytesReceived = self.bytesSent = 0
+        self.errors: dict[str, tuple[int, str]] = {}
+
+    @property
+    def open(self) -> int:
+        """
+        The sessions that are open now.
+        """
+        return self.sessions - self.ended
+
+    def error(self, kind: str, sample: bytes) -> None:
+        """
+        Count something that went wrong.
+
+        @param kind: C{"unknown"}, C{"sequence"}, C{"syntax"} or C{"line-too-long"} for a command that was
+            refused; C{"timeout"} for a session that was idle too long; C{"lost"} for one that was lost in a
+            transaction.
+        @param sample: what the client had sent; kept for the first of each kind.
+        """
+        number, text = self.errors.get(kind, (0, ""))
+        if not number:
+            text = printable(sample[:SAMPLE_LENGTH])
+        self.errors[kind] = (number + 1, text)
+
+
+@dataclass(frozen=True)
+class SinkSummary:
+    """
+    The result of a sink's life.
+
+    @ivar started: when it began to listen, ISO 8601 in UTC.
+    @ivar elapsed: seconds from then to the end.
+    @ivar busy: seconds from the first session's beginning to the last session's end: the base of the rate.
+    @ivar ended: C{"done"} when a limit was reached or its owner had enough, C{"signal"} when it was stopped.
+    @ivar sessionsOpen: sessions that were still open when the end came.
+    @ivar cpuUser: seconds of processor time of the whole process meanwhile, outside the kernel.
+    @ivar cpuSystem: the same, inside the kernel.
+    @ivar errors: by kind (see L{SinkCounts.error}), how often and a sample.
+    """
+
+    command: tuple[str, ...]
+    started: str
+    elapsed: float
+    busy: float
+    ended: str
+    sessions: int
+    sessionsOpen: int
+    sessionsMax: int
+    quits: int
+    messages: int
+    recipients: int
+    bytesReceived: int
+    bytesSent: int
+    cpuUser: float
+    cpuSystem: float
+    errors: dict[str, tuple[int, str]] = field(default_factory=dict)
+    exit: int = 0
+
+    @property
+    def rate(self) -> float:
+        """
+        Messages a second while there were sessions.
+        """
+        return self.messages / self.busy if self.busy > 0 else 0.0
+
+    def asDict(self) -> dict[str, Any]:
+        """
+        The report as a document for JSON.
+        """
+        return {
+            "schema": 1,
+            "tool": {"name": "smtp-sink", "version": __version__},
+            "command": list(self.command),
+            "started": self.started,
+            "elapsed": round(self.elapsed, 6),
+            "busy": round(self.busy, 6),
+            "exit": self.exit,
+            "ended": self.ended,
+            "sessions": {
+                "total": self.sessions,
+                "open": self.sessionsOpen,
+                "max": self.sessionsMax,
+                "quit": self.quits,
+            },
+            "messages": self.messages,
+            "recipients": self.recipients,
+            "bytes": {"received": self.bytesReceived, "sent": self.bytesSent},
+            "rate": round(self.rate, 3),
+            "cpu": {"user": round(self.cpuUser, 6), "system": round(self.cpuSystem, 6)},
+            "errors": {kind: {"count": number, "sample": sample} for kind, (number, sample) in self.errors.items()},
+        }
+
+    def asText(self) -> str:
+        """
+        The report for people: aligned lines, the last one with its newline.
+        """
+        cpu = self.cpuUser + self.cpuSystem
+        each = f" ({cpu / self.messages * 1e6:.0f} us per message)" if self.messages else ""
+        rows = [
+            ("ended", "as asked" if self.ended == "done" else "stopped"),
+            ("sessions", f"{self.sessions}, {self.sessionsMax} at once, {self.sessionsOpen} open at the end"),
+            ("quits", f"{self.quits}"),
+            ("messages", f"{self.messages}"),
+            ("recipients", f"{self.recipients}"),
+            ("bytes", f"{self.bytesReceived} received, {self.bytesSent} sent"),
+            ("time", f"{self.elapsed:.3f} s, {self.busy:.3f} s with sessions"),
+            ("rate", f"{self.rate:.1f} messages/s"),
+            ("cpu", f"{self.cpuUser:.3f} s user, {self.cpuSystem:.3f} s system{each}"),
+        ]
+        for kind, (number, sample) in sorted(self.errors.items()):
+            rows.append(("errors", f"{kind} {number}" + (f", such as {sample!a}" if sample else "")))
+        return "".join(f"{name:<12}{value}\n" for name, value in rows)

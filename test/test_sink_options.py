@@ -1,0 +1,264 @@
+"""
+Tests for L{smtpsource.sink.options}.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import socket
+
+from twisted.application.app import ReactorSelectionMixin
+from twisted.python import usage
+from twisted.trial.unittest import SynchronousTestCase
+
+from smtpsource._version import __version__
+from smtpsource.sink.options import SinkOptions, parseAddress
+from smtpsource.sink.plan import SinkPlan
+from smtpsource.sink.tap import Options
+
+
+def parsed(*arguments, parent=None):
+    """
+    @return: options that have parsed these arguments.
+    """
+    options = SinkOptions()
+    options.parent = parent
+    options.parseOptions(arguments)
+    return options
+
+
+def words(text):
+    """
+    @return: the words of a command line.
+    """
+    return text.split()
+
+
+class Twistd(usage.Options, ReactorSelectionMixin):
+    """
+    What matters here of the options of twistd.
+    """
+
+    optFlags = [["nodaemon", "n", ""]]
+
+
+class PlanTests(SynchronousTestCase):
+    """
+    What options mean.
+    """
+
+    def test_defaults(self):
+        """
+        With an address only, the sink has no limits but that on silence.
+        """
+        plan = parsed("127.0.0.1:2525").plan
+        self.assertEqual(plan, SinkPlan(host="127.0.0.1", port=2525, command=("smtp-sink", "127.0.0.1:2525")))
+        self.assertEqual((plan.idleTimeout, plan.backlog, plan.maxSessions), (100.0, 1024, None))
+
+    def test_everything(self):
+        """
+        Each option, by its letter.
+        """
+        arguments = words("-4 -8 -e -h mx.example.com -L -m 10 -M 2k -n 3 -p -t 0.5 -T 8k -E localhost:smtp 77")
+        self.assertEqual(
+            parsed(*arguments).plan,
+            SinkPlan(
+                host="localhost",
+                port=25,
+                family=socket.AF_INET,
+                backlog=77,
+                windowSize=8192,
+                hostname="mx.example.com",
+                lmtp=True,
+                esmtp=False,
+                pipelining=False,
+                eightBitMIME=False,
+                enhancedStatusCodes=False,
+                maxSessions=10,
+                messageLimit=2000,
+                sessionLimit=3,
+                idleTimeout=0.5,
+                command=("smtp-sink", *arguments),
+            ),
+        )
+
+    def test_longNames(self):
+        """
+        Each option, by its long name.
+        """
+        short = words("-6 -8 -e -h x -L -m 1 -M 2 -n 3 -p -t 4 -T 5 -E -c -v -u root :1")
+        long = words(
+            "--ipv6 --no-8bitmime --no-esmtp --hostname x --lmtp --max-sessions 1 --max-messages 2 --session-limit 3 "
+            "--no-pipelining --timeout 4 --window-size 5 --no-enhancedstatuscodes --counter --verbose --user root :1"
+        )
+        self.assertEqual(dict(parsed(*short)), dict(parsed(*long)))
+
+    def test_presentation(self):
+        """
+        What is shown.
+        """
+        shown = parsed("-c", "--quiet", "--report", "result.json", ":1").presentation
+        self.assertEqual((shown.counter, shown.quiet, shown.daemonized), (True, True, False))
+        self.assertEqual(shown.report, os.path.abspath("result.json"))
+
+    def test_postfix(self):
+        """
+        Command lines of Postfix's smtp-sink go on working, with its mandatory backlog and with what is not
+        offered.
+        """
+        options = parsed(*words("-a -C -F -N -c -v -v -u root -m 500 inet:127.0.0.1:2525 100"))
+        self.assertEqual((options.plan.port, options.plan.backlog, options.plan.maxSessions), (2525, 100, 500))
+        self.assertEqual(options.user, "root")
+        self.assertTrue(options.plan.verbose)
+
+    def test_plugin(self):
+        """
+        The plugin finds the options where it looks for them.
+        """
+        self.assertIs(Options, SinkOptions)
+
+
+class AddressTests(SynchronousTestCase):
+    """
+    Where to listen.
+    """
+
+    def test_addresses(self):
+        """
+        All the ways to write it.
+        """
+        for text, expected in {
+            "2525": ("", 2525, None),
+            ":2525": ("", 2525, None),
+            "inet:2525": ("", 2525, None),
+            "inet::0": ("", 0, None),
+            "localhost:smtp": ("localhost", 25, None),
+            "127.0.0.1:2525": ("127.0.0.1", 2525, None),
+            "[127.0.0.1]:2525": ("127.0.0.1", 2525, None),
+            "inet:[::1]:2525": ("::1", 2525, None),
+            "unix:/tmp/sink": ("", 0, "/tmp/sink"),
+            "unix:sink": ("", 0, os.path.abspath("sink")),
+        }.items():
+            self.assertEqual(parseAddress(text), expected, text)
+
+    def test_unusable(self):
+        """
+        And some that aren't any; the error says what would be right.
+        """
+        for text in ("", ":", "localhost", "localhost:", "::1:25", "[::1]25", "[]:25", ":65536", ":-1", ":1x", "a:b:c"):
+            self.assertRaisesRegex(ValueError, r"expected \[inet:\]\[host\]:port", parseAddress, text)
+        for text in ("unix:", "unix:/tmp/", "unix:/" + "x" * 120):
+            self.assertRaisesRegex(ValueError, "expected unix: and the path", parseAddress, text)
+
+
+class ErrorTests(SynchronousTestCase):
+    """
+    One line that names the option, the value and what would be right.
+    """
+
+    def refused(self, *arguments, parent=None):
+        """
+        @return: the text of the usage error.
+        """
+        text = str(self.assertRaises(usage.UsageError, parsed, *arguments, parent=parent))
+        self.assertNotIn("\n", text)
+        return text
+
+    def test_values(self):
+        """
+        Every value is checked.
+        """
+        number = "expected a whole number of at least 1, such as 20, 10k or 1m"
+        for letter, long, value, expected in (
+            ("-m", "--max-sessions", "x", number),
+            ("-M", "--max-messages", "0", number),
+            ("-n", "--session-limit", "-3", number),
+            ("-t", "--timeout", "0", "expected a time in seconds of more than 0"),
+            ("-T", "--window-size", "big", "expected a size in bytes"),
+            ("-h", "--hostname", "a..b", "expected a host name"),
+            ("-u", "--user", "no such user", "expected the name of a user of this system"),
+        ):
+            for option in (letter, long):
+                text = self.refused(option, value, ":1")
+                self.assertTrue(text.startswith(f"{letter} ({long}): {value!r} is not usable: {expected}"), text)
+
+    def test_report(self):
+        """
+        A report needs a place; a daemon has no standard output.
+        """
+        self.assertIn("--report: '/nowhere/x' is not usable", self.refused("--report", "/nowhere/x", ":1"))
+        self.assertIn("--report: '-' is not usable by a daemon", self.refused("--report", "-", ":1", parent=Twistd()))
+        foreground = Twistd()
+        foreground["nodaemon"] = 1
+        self.assertFalse(parsed("--report", "-", ":1", parent=foreground).presentation.daemonized)
+
+    def test_positions(self):
+        """
+        There is one address and at most one backlog, after the options.
+        """
+        self.assertIn("no address to listen on", self.refused())
+        self.assertIn("address 'x' is not usable", self.refused("x"))
+        self.assertIn("backlog 'x' is not usable: expected a whole number", self.refused(":1", "x"))
+        self.assertIn("'3' is too much", self.refused(":1", "2", "3"))
+        self.assertIn("-c: options go before the address", self.refused(":1", "-c"))
+
+    def test_families(self):
+        """
+        An address is of the family that was asked for, and only one can be.
+        """
+        self.assertIn("exclude each other", self.refused("-4", "-6", ":1"))
+        self.assertIn("'::1' is not usable: expected an IPv4 address", self.refused("-4", "[::1]:1"))
+        self.assertIn("'127.0.0.1' is not usable: expected an IPv6 address", self.refused("-6", "127.0.0.1:1"))
+
+    def test_notYet(self):
+        """
+        Faults and dumps are refused as what they are.
+        """
+        for letter in "AbBdDfHqQrRsSwW":
+            self.assertEqual(
+                self.refused(f"-{letter}", "x", ":1"),
+                f"-{letter}: 'x' is not usable: faults and dumps are not in this version",
+            )
+        self.assertIn("not in this version", self.refused("-P", ":1"))
+
+    def test_unknown(self):
+        """
+        An unknown option is named.
+        """
+        self.assertIn("--frob", self.refused("--frob", ":1"))
+
+
+class HelpTests(SynchronousTestCase):
+    """
+    --help and --version.
+    """
+
+    def shown(self, argument):
+        """
+        @return: what an option shows before it exits.
+        """
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            self.assertEqual(self.assertRaises(SystemExit, parsed, argument).code, 0)
+        return out.getvalue()
+
+    def test_help(self):
+        """
+        All options are listed, with their defaults.
+        """
+        text = self.shown("--help")
+        for long, short, *_ in [*SinkOptions.optFlags, *SinkOptions.optParameters]:
+            self.assertIn(f"--{long}", text)
+            if short:
+                self.assertIn(f"  -{short}, --{long}", text)
+        self.assertIn("(default: smtp-sink)", text)
+        self.assertIn("(default: 100)", text)
+        self.assertLess(max(map(len, text.splitlines())), 110)
+
+    def test_version(self):
+        """
+        The version is ours, not Twisted's.
+        """
+        self.assertEqual(self.shown("--version"), f"smtp-sink {__version__}\n")
