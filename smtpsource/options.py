@@ -321,4 +321,6 @@ class SourceOptions(CommandLine):
             trace=self["verbose"],
             command=self.command,
         )
-        self.presentation = Presentation(bool(self["counter"]), bool(self["quiet"]), self["report"], self.daemonized)
+        self.presentation = Presentation(
+            self.tool, bool(self["counter"]), bool(self["quiet"]), self["report"], self.daemonized
+        )

@@ -10,6 +10,8 @@ from typing import TextIO
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 
+from smtpsource.report.files import write
+
 
 class Counter:
     """
@@ -42,14 +44,12 @@ class Counter:
             self._showing.stop()
         self._show()
         if self._terminal:
-            self._stream.write("\n")
-            self._stream.flush()
+            write(self._stream, "\n")
 
     def _show(self) -> None:
         count = self._count()
         if not self._terminal:
-            self._stream.write(f"{count}\n")
+            write(self._stream, f"{count}\n")
         elif count != self._shown:
-            self._stream.write(f"{count}\r")
+            write(self._stream, f"{count}\r")
         self._shown = count
-        self._stream.flush()

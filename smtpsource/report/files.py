@@ -1,5 +1,5 @@
 """
-Writing a report where it was asked for, all of it or nothing.
+Writing what is reported: a file, all of it or nothing; a stream, as long as somebody reads it.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import tempfile
-from typing import Any
+from typing import Any, TextIO
 
 
 def writeJSON(path: str, document: dict[str, Any]) -> None:
@@ -24,8 +24,7 @@ def writeJSON(path: str, document: dict[str, Any]) -> None:
     if path == "-":
         stream = sys.__stdout__
         assert stream is not None, "options refuse '-' for a daemon"
-        stream.write(text)
-        stream.flush()
+        write(stream, text)
         return
     descriptor, aside = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", dir=os.path.dirname(path))
     try:
@@ -42,3 +41,20 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def write(stream: TextIO, text: str) -> None:
+    """
+    Write to a stream of this process. A reader that is gone, as in C{smtpsource ... | head -1}, is no reason to fail.
+    """
+    try:
+        stream.write(text)
+        stream.flush()
+    except OSError:
+        try:
+            # What is still in the buffer must have a place to go, or Python complains of it at exit.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+        except (OSError, ValueError):
+            pass

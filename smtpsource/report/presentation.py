@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from smtpsource.report.counter import Counter
-from smtpsource.report.files import writeJSON
+from smtpsource.report.files import write, writeJSON
 
 _log = Logger(namespace="smtpsource")
 
@@ -59,12 +59,14 @@ class Presentation:
     """
     What to show.
 
+    @ivar tool: who speaks, at the start of an error line.
     @ivar counter: a running count.
     @ivar quiet: no summary at the end.
     @ivar report: where to write the JSON; C{"-"} is standard output, the summary then goes to standard error.
     @ivar daemonized: there is no terminal, all goes to the log.
     """
 
+    tool: str
     counter: bool = False
     quiet: bool = False
     report: str | None = None
@@ -82,7 +84,19 @@ class Presentation:
         counter.start()
         return counter.stop
 
-    def show(self, result: Result, text: str, problem: str | None) -> int:
+    def tell(self, text: str) -> None:
+        """
+        Say something where the result will be shown, if anybody still reads there.
+        """
+        write(self._out(), text)
+
+    def complain(self, problem: str) -> None:
+        """
+        Say what went wrong, in one line, where errors go.
+        """
+        write(self._err(), f"{self.tool}: {problem}\n")
+
+    def show(self, result: Result, text: str, problem: str | None = None) -> int:
         """
         Show the result of a run.
 
@@ -94,9 +108,7 @@ class Presentation:
         if problem is not None:
             self.complain(problem)
         if not self.quiet:
-            out = self._out()
-            out.write(text)
-            out.flush()
+            self.tell(text)
         if self.report is not None:
             try:
                 writeJSON(self.report, result.asDict())
@@ -104,14 +116,6 @@ class Presentation:
                 self.complain(f"the report {self.report} could not be written: {e.strerror}")
                 status = status or 1
         return status
-
-    def complain(self, problem: str) -> None:
-        """
-        Say what went wrong, in one line, where errors go.
-        """
-        err = self._err()
-        err.write(f"smtp-source: {problem}\n")
-        err.flush()
 
     def _out(self) -> TextIO:
         return self._err() if self.report == "-" else self._stream(sys.__stdout__)

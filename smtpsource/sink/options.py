@@ -9,14 +9,13 @@ import pwd
 import re
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import ClassVar
 
 from twisted.python import usage
 
 from smtpsource import arguments
 from smtpsource.commandline import CommandLine, Flag, Group, Parameter, flags, parameters
-from smtpsource.report.presentation import Presentation, Result
+from smtpsource.report.presentation import Presentation
 from smtpsource.sink.plan import SinkPlan
 
 _EXPECTED_ADDRESS = "expected [inet:][host]:port or unix:path, such as :2525 or 127.0.0.1:2525"
@@ -59,40 +58,6 @@ def _user(text: str) -> str:
     except (KeyError, ValueError):
         raise ValueError("expected the name of a user of this system")
     return text
-
-
-class SinkPresentation(Presentation):
-    """
-    What to show of a sink.
-    """
-
-    def complain(self, problem: str) -> None:
-        """
-        Say what went wrong, in one line, where errors go.
-        """
-        err = self._err()
-        err.write(f"smtp-sink: {problem}\n")
-        err.flush()
-
-    def tell(self, text: str) -> None:
-        """
-        Say something where the result will be shown.
-        """
-        try:
-            out = self._out()
-            out.write(text)
-            out.flush()
-        except OSError:
-            pass  # nobody reads it any more, and the sink goes on
-
-    def show(self, result: Result, text: str, problem: str | None) -> int:
-        """
-        Show the result; what is written to a file is written whether or not anybody reads the rest.
-        """
-        try:
-            return super().show(result, text, problem)
-        except OSError:
-            return Presentation.show(replace(self, quiet=True), result, text, problem)
 
 
 class SinkOptions(CommandLine):
@@ -174,7 +139,7 @@ class SinkOptions(CommandLine):
     optParameters = parameters(groups)
 
     plan: SinkPlan
-    presentation: SinkPresentation
+    presentation: Presentation
     user: str | None
 
     def parseArgs(self, *words: str) -> None:
@@ -235,8 +200,8 @@ class SinkOptions(CommandLine):
             idleTimeout=self["timeout"],
             command=self.command,
         )
-        self.presentation = SinkPresentation(
-            bool(self["counter"]), bool(self["quiet"]), self["report"], self.daemonized
+        self.presentation = Presentation(
+            self.tool, bool(self["counter"]), bool(self["quiet"]), self["report"], self.daemonized
         )
 
 
