@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 from twisted.python.usage import UsageError
 
+from smtpsource.collector import relax
 from smtpsource.interrupts import onInterrupt
 from smtpsource.measure.summary import Summary
 from smtpsource.options import SourceOptions
@@ -32,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except UsageError as e:
         sys.stderr.write(f"smtpsource: {e} (see smtpsource --help)\n")
         raise SystemExit(2)
+    relax()
     react(_run, (options,))
 
 

@@ -156,10 +156,12 @@ class SourcePlan:
             headers=not self.oldMode,
         )
 
-    def pacer(self) -> IPacer:
+    def pacer(self) -> IPacer | None:
         """
-        When a session's next message starts.
+        When a session's next message starts; C{None} is at once.
         """
         if self.randomInterval is not None:
             return RandomPacer(self.randomInterval)
-        return FixedPacer(self.fixedInterval or 0.0)
+        if self.fixedInterval is not None:
+            return FixedPacer(self.fixedInterval)
+        return None

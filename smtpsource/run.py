@@ -31,7 +31,7 @@ class Run:
     @ivar remaining: messages that nobody has taken yet.
     @ivar keepConnections: may a session use its connection for another message?
     @ivar clock: seconds, on a scale that never goes backward.
-    @ivar pause: draws the seconds before a session's next message.
+    @ivar pause: draws the seconds before a session's next message; C{None} if there is no pause at all.
     @ivar reason: the first fault or refusal that ended the run before its time, or C{None}.
     @ivar open: sessions that are not over.
     """
@@ -56,7 +56,8 @@ class Run:
         self.clock = clock
         self.reason: str | None = None
         self.open: set[Session] = set()
-        self.pause = plan.pacer().pause
+        pacer = plan.pacer()
+        self.pause = None if pacer is None else pacer.pause
         self._reactor = reactor
         self._whenEnded = whenEnded
         self._show = show

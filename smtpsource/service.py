@@ -164,11 +164,26 @@ class SourceService(Service):
         if self._companion is None:
             self._finish(None)
         else:
-            self._companion.stop().addBoth(self._finish)
+            self._companion.stop().addBoth(self._sinkStopped)
 
-    def _finish(self, sink: object) -> None:
+    def _sinkStopped(self, result: dict[str, Any] | Failure) -> None:
+        """
+        The server's own count is the judge of ours.
+        """
+        if isinstance(result, Failure):
+            if self._failure is None:
+                self.recorder.error("no-sink-report", result.getErrorMessage())
+                self._failure = result.getErrorMessage()
+            self._finish(None)
+            return
+        if result["messages"] < self.recorder.accepted:
+            self._failure = f"the sink counted only {result['messages']} of {self.recorder.accepted} accepted messages"
+            self.recorder.error("lost-by-server", self._failure)
+        self._finish(result)
+
+    def _finish(self, sink: dict[str, Any] | None) -> None:
         if self._summary is None:
-            self._summary = self._summarize(sink if isinstance(sink, dict) else None)
+            self._summary = self._summarize(sink)
             waiting, self._waiting = self._waiting, []
             for one in waiting:
                 one.callback(self._summary)

@@ -145,8 +145,8 @@ class Session:
     # Messages, one after the other
 
     def _nextAfterPause(self) -> None:
-        seconds = self._run.pause()
-        if seconds > 0:
+        pause = self._run.pause
+        if pause is not None and (seconds := pause()) > 0:
             self._pause = self._reactor.callLater(seconds, self._pauseOver)
         else:
             self._next()

@@ -9,6 +9,7 @@ from typing import Any
 from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred
 
+from smtpsource.collector import relax
 from smtpsource.exitstatus import exitWith
 from smtpsource.interrupts import onInterrupt
 from smtpsource.measure.summary import Summary
@@ -66,4 +67,5 @@ def makeService(options: Options) -> IService:
     """
     from twisted.internet import reactor  # the one that twistd has installed
 
+    relax()
     return SourceProcess(reactor, options)

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 #: The highest latency that is told apart from higher ones: one hour.
 HIGHEST_MICROSECONDS = 3600 * 1000 * 1000
 
-_SUB_BUCKETS = 2048
-_HALF = _SUB_BUCKETS // 2
-_SUB_BITS = _SUB_BUCKETS.bit_length() - 1
+#: Latencies of fewer microseconds than this have a bucket each.
+LINEAR = 2048
+
+_HALF = LINEAR // 2
+_LINEAR_BITS = LINEAR.bit_length() - 1
 
 #: Room made at once: up to about 8 seconds; what is slower than that makes the list longer.
-_FIRST_LENGTH = _SUB_BUCKETS + 12 * _HALF
+_FIRST_LENGTH = LINEAR + 12 * _HALF
 
 
 @dataclass(frozen=True)
@@ -50,17 +52,17 @@ class LatencyRecorder:
     __slots__ = ("counts",)
 
     def __init__(self) -> None:
-        self.counts: list[int] = []
+        self.counts: list[int] = []  # grows in place: the recorder holds it, too
 
     def record(self, seconds: float) -> None:
         """
         Count one latency. A negative one (no clock we use gives one) counts as 0, one of over an hour as an hour.
         """
         microseconds = int(seconds * 1e6)
-        if microseconds >= _SUB_BUCKETS:
+        if microseconds >= LINEAR:
             if microseconds > HIGHEST_MICROSECONDS:
                 microseconds = HIGHEST_MICROSECONDS
-            shift = microseconds.bit_length() - _SUB_BITS
+            shift = microseconds.bit_length() - _LINEAR_BITS
             index = shift * _HALF + (microseconds >> shift)
         else:
             index = microseconds if microseconds > 0 else 0
@@ -110,7 +112,7 @@ def lowestOf(index: int) -> int:
     """
     The lowest latency, in microseconds, that is counted in bucket C{index}.
     """
-    if index < _SUB_BUCKETS:
+    if index < LINEAR:
         return index
     shift = index // _HALF - 1
     return (index - shift * _HALF) << shift

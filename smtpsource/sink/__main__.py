@@ -13,6 +13,7 @@ from twisted.internet.task import react
 from twisted.logger import globalLogBeginner, textFileLogObserver
 from twisted.python.usage import UsageError
 
+from smtpsource.collector import relax
 from smtpsource.interrupts import onInterrupt
 from smtpsource.sink.options import SinkOptions
 from smtpsource.sink.tap import SinkProcess
@@ -35,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.plan.verbose:
         globalLogBeginner.beginLoggingTo([textFileLogObserver(sys.stderr)], redirectStandardIO=False)
     # A reactor of our own choice would be installed here.
+    relax()
     react(_run, (options,))
 
 

@@ -12,6 +12,7 @@ from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred
 from twisted.python.util import switchUID
 
+from smtpsource.collector import relax
 from smtpsource.exitstatus import exitWith
 from smtpsource.interrupts import onInterrupt
 from smtpsource.sink.options import SinkOptions as Options
@@ -127,6 +128,7 @@ def makeService(options: Options) -> IService:
     """
     from twisted.internet import reactor  # the one that twistd has installed
 
+    relax()
     return service(reactor, options)
 
 

@@ -20,7 +20,8 @@ from twisted.python.failure import Failure
 
 from smtpsource.phases import BANNER, DATA, HELO, MAIL, MESSAGE, QUIT, RCPT, RSET
 from smtpsource.smtp import commands
-from smtpsource.smtp.replies import LONGEST, closesChannel, goesOn, isReplyLine
+from smtpsource.smtp.replies import LONGEST, closesChannel, goesOn, isReplyLine, wholeReply
+from smtpsource.smtp.replies import codes as _codes
 from smtpsource.smtp.streaming import BodyProducer
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class SMTPSourceProtocol(LineReceiver):
     _over = False
     _unsolicited: bytes | None = None
     _replySoFar = b""
+    # Nothing of a reply was received yet that is not answered, and the connection is of use.
+    _atStart = True
 
     def __init__(
         self,
@@ -68,6 +71,7 @@ class SMTPSourceProtocol(LineReceiver):
         self._session = session
         self._dialogue = dialogue
         self._recorder = recorder
+        self._recordReply = recorder.reply
         self._clock = clock
         self._owed: deque[tuple[int, Answer, float]] = deque()
 
@@ -124,19 +128,13 @@ class SMTPSourceProtocol(LineReceiver):
         long way through L{LineReceiver}.
         """
         self._recorder.bytesReceived += len(data)
-        code = data[:3]
-        if (
-            data.find(b"\n") == len(data) - 1
-            and data[3:4] == b" "
-            and code.isdigit()
-            and b"2" <= code < b"6"
-            and not self._replySoFar
-            and not self._buffer  # LineReceiver's: a line that has begun
-            and not self._over
-        ):
-            self.replyReceived(data, code)
-        else:
-            super().dataReceived(data)
+        if self._atStart:
+            code = _codes.get(data) or wholeReply(data)
+            if code is not None:
+                self.replyReceived(data, code)
+                return
+        super().dataReceived(data)
+        self._atStart = not (self._over or self._replySoFar or self._buffer)  # the last is LineReceiver's
 
     def lineReceived(self, line: bytes) -> None:
         """
@@ -184,6 +182,7 @@ class SMTPSourceProtocol(LineReceiver):
         """
         if not self._over:
             self._over = True
+            self._atStart = False
             if not self._quitting:
                 if reason.check(ConnectionDone):
                     self._session.fault("connection-lost", self._lostWhile("the server closed the connection"))
@@ -203,7 +202,7 @@ class SMTPSourceProtocol(LineReceiver):
             return
         phase, answer, written = self._owed.popleft()
         self.lastActivity = now = self._clock()
-        self._recorder.reply(phase, now - written, code, reply)
+        self._recordReply(phase, now - written, code, reply)
         answer(code, reply)
 
     # One answer for each kind of reply
@@ -378,6 +377,7 @@ class SMTPSourceProtocol(LineReceiver):
         Close with RST: it keeps our port out of TIME_WAIT, and the server has said its last word or is no use.
         """
         self._over = True
+        self._atStart = False
         if self._producer is not None:
             self._producer.stopProducing()
         self.transport.abortConnection()  # type: ignore[union-attr]

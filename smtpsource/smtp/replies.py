@@ -8,7 +8,7 @@ import re
 
 #: One line of a reply: three digits, then nothing, a blank or (a line that goes on) a hyphen. RFC 5321 section 4.2 and
 #: RFC 2821's remark that the text may be missing altogether.
-_LINE = re.compile(rb"[2-5][0-9][0-9](?:[ \t\-]|$)")
+_LINE = re.compile(rb"[2-5][0-9][0-9](?:[ \t\-]|\r*$)")
 
 #: The longest reply, with all its lines, that is taken for one: no server has that much to say, and one that never
 #: stops must not fill our memory. RFC 5321 section 4.5.3.1.5 has 512 octets a line as the least to be taken.
@@ -36,3 +36,25 @@ def closesChannel(code: bytes) -> bool:
     Does the server close the connection after this reply? 421 by RFC 5321 section 3.8, 521 by RFC 7504.
     """
     return code in (b"421", b"521")
+
+
+#: The codes of whole one-line replies that have been seen. Servers say the same few things over and over; finding one
+#: here is the quickest way to know that it is a reply, and which.
+codes: dict[bytes, bytes] = {}
+
+_MOST_REMEMBERED = 256
+_LONGEST_REMEMBERED = 128
+
+
+def wholeReply(data: bytes) -> bytes | None:
+    """
+    Is this exactly one whole reply of one line?
+
+    @return: its code, or C{None}.
+    """
+    if data.find(b"\n") != len(data) - 1 or data[3:4] == b"-" or not isReplyLine(data):
+        return None
+    code = data[:3]
+    if len(codes) < _MOST_REMEMBERED and len(data) <= _LONGEST_REMEMBERED:
+        codes[data] = code
+    return code

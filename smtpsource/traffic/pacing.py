@@ -14,10 +14,10 @@ from smtpsource.interfaces import IPacer
 @implementer(IPacer)
 class FixedPacer:
     """
-    The same pause before every message but a session's first; none at all by default.
+    The same pause before every message but a session's first.
     """
 
-    def __init__(self, seconds: float = 0.0) -> None:
+    def __init__(self, seconds: float) -> None:
         self._seconds = seconds
 
     def pause(self) -> float:
