@@ -3,8 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-# Another Twisted than the newest: make test TWISTED='twisted==22.10.0' VENV=.venv-lowest
-TWISTED ?= twisted
+# Other versions than the newest: make test VENV=.venv-lowest DEPENDENCIES='twisted==22.10.0 setuptools==80.9.0 hdrhistogram==0.10.3'
+DEPENDENCIES ?= twisted
 
 # test/ is no package, so that it can't be mistaken for CPython's own: its modules are named one by one.
 TESTS = $(notdir $(basename $(wildcard test/test_*.py)))
@@ -30,7 +30,7 @@ docs: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[test]' '$(TWISTED)'
+	$(BIN)/python -m pip install --quiet --editable '.[test]' $(DEPENDENCIES)
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed

@@ -154,9 +154,7 @@ class _Process(protocol.ProcessProtocol):
         if self.finished.called:
             return
         seconds = time.monotonic() - self._started
-        self.finished.callback(
-            Finished(status, number, bytes(self._out), bytes(self._err), seconds, self._overdue)
-        )
+        self.finished.callback(Finished(status, number, bytes(self._out), bytes(self._err), seconds, self._overdue))
 
 
 def run(command, deadline=DEADLINE, env=None, cwd=None, fatal=None, reactor=None):
@@ -178,9 +176,7 @@ def run(command, deadline=DEADLINE, env=None, cwd=None, fatal=None, reactor=None
         from twisted.internet import reactor
     process = _Process(reactor, deadline, fatal)
     environment = dict(os.environ, **(env or {}))
-    reactor.spawnProcess(
-        process, os.fspath(command[0]), list(map(os.fsencode, command)), env=environment, path=cwd
-    )
+    reactor.spawnProcess(process, os.fspath(command[0]), list(map(os.fsencode, command)), env=environment, path=cwd)
     return process.finished
 
 
@@ -220,6 +216,7 @@ __import__(module + ".__main__")
 del sys.modules[module + ".__main__"]
 __import__("twisted.internet.default")
 __import__("twisted.internet.unix")
+__import__("hdrh.histogram")
 if "twisted.internet.reactor" in sys.modules:
     sys.exit("A reactor is there before the program runs: it can't be started warm.")
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -236,9 +233,15 @@ def attend(connection):
         descriptors += fds
     pid = os.fork()
     if pid:
-        connection.sendall(b"pid %d\\n" % pid)
+        ended = os.pidfd_open(pid)
+        if connection in select.select([ended, connection], [], [])[0]:
+            # Nobody wants to know any more.
+            os.kill(pid, signal.SIGKILL)
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        connection.sendall(b"status %d\\n" % status)
+        try:
+            connection.sendall(b"status %d\\n" % status)
+        except OSError:
+            pass
         os._exit(0)
     null = os.open(os.devnull, os.O_RDONLY)
     for old, new in zip([null, *descriptors], range(3)):
@@ -326,18 +329,12 @@ class _WarmProcess(protocol.Protocol):
     def dataReceived(self, data):
         self._said += data
 
-    def _kill(self):
-        pid = re.search(rb"pid ([0-9]+)\n", self._said)
-        if pid is not None and b"status" not in self._said:
-            # Its parent hasn't reaped it: nobody else can have this number.
-            os.kill(int(pid[1]), signal.SIGKILL)
-
     def _isOverdue(self):
         self._overdue = True
-        self._kill()
+        # The starter kills it then, and tells its status.
+        self.transport.loseWriteConnection()
 
     def _cancelled(self, deferred):
-        self._kill()
         self.transport.abortConnection()
 
     def connectionLost(self, reason):
@@ -357,9 +354,7 @@ class _WarmProcess(protocol.Protocol):
             return
         status = int(status[1])
         number = -status if status < 0 else None
-        self.finished.callback(
-            Finished(None if number else status, number, *texts, seconds, self._overdue)
-        )
+        self.finished.callback(Finished(None if number else status, number, *texts, seconds, self._overdue))
 
 
 def runOursWarm(arguments, deadline=DEADLINE, reactor=None):
@@ -371,7 +366,7 @@ def runOursWarm(arguments, deadline=DEADLINE, reactor=None):
     pipes.
     """
     command = ourCommand()
-    if command[:3] != [sys.executable, "-m", "smtpsource"]:
+    if command[:3] != [sys.executable, "-m", "smtpsource"] or not hasattr(os, "pidfd_open"):
         return runOurs(arguments, deadline, reactor)
     if reactor is None:
         from twisted.internet import reactor
@@ -604,9 +599,7 @@ def compareTranscripts(expected, actual, ordered=True):
     if expected == actual:
         return ""
     lines = list(
-        difflib.unified_diff(
-            _readable(expected), _readable(actual), "Postfix's smtp-source", "ours", n=3, lineterm=""
-        )
+        difflib.unified_diff(_readable(expected), _readable(actual), "Postfix's smtp-source", "ours", n=3, lineterm="")
     )
     return "\n".join(lines or _first(expected, actual))
 

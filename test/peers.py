@@ -245,9 +245,7 @@ class Peer:
             raise RuntimeError(f"it ended:\n{self.log()}\n{self._process.output.decode(errors='replace')}")
         if self.family == "unix":
             return _connects(socket.AF_UNIX, self.socket)
-        return _connects(
-            socket.AF_INET6 if self.family == "inet6" else socket.AF_INET, (self._interface, self.port)
-        )
+        return _connects(socket.AF_INET6 if self.family == "inet6" else socket.AF_INET, (self._interface, self.port))
 
     @defer.inlineCallbacks
     def stop(self):
@@ -533,9 +531,7 @@ class DovecotLMTP(Peer):
             userdb = f"userdb {{\n  driver = static\n  args = {fields} allow_all_users=yes\n}}"
         else:
             uid, gid = pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid
-            self._write(
-                "users", [f"{name}::{uid}:{gid}::{self.directory}/mail/{name}::" for name in self._users]
-            )
+            self._write("users", [f"{name}::{uid}:{gid}::{self.directory}/mail/{name}::" for name in self._users])
             arguments = f"username_format=%u {self.directory}/users"
             userdb = f"userdb {{\n  driver = passwd-file\n  args = {arguments}\n}}"
         if self.family == "unix":

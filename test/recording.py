@@ -106,8 +106,7 @@ def multiline(code, *lines):
     """
     last = len(lines) - 1
     return b"".join(
-        b"%d%s%s\r\n" % (int(code), b"-" if i < last else b" ", line.encode())
-        for i, line in enumerate(lines)
+        b"%d%s%s\r\n" % (int(code), b"-" if i < last else b" ", line.encode()) for i, line in enumerate(lines)
     )
 
 
@@ -383,8 +382,7 @@ class RecordingServer(protocol.ServerFactory):
         self.reactor = reactor
         self.lmtp = lmtp
         self.replies = {
-            verb: list(script) if isinstance(script, list) else script
-            for verb, script in (replies or {}).items()
+            verb: list(script) if isinstance(script, list) else script for verb, script in (replies or {}).items()
         }
         self.connections = []
         self._seen = {}

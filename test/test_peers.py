@@ -137,9 +137,7 @@ class PostfixServerTests(PeerTestCase):
         """
         It can be told to refuse recipients.
         """
-        settings = {
-            "smtpd_recipient_restrictions": "check_recipient_access inline:{2foo@example.org=REJECT}, permit"
-        }
+        settings = {"smtpd_recipient_restrictions": "check_recipient_access inline:{2foo@example.org=REJECT}, permit"}
         peer = yield self.start(PostfixServer(settings=settings))
         finished = yield self.send(peer, "-A -r 3 -t foo@example.org")
         self.assertIn(b"554", finished.err)

@@ -115,9 +115,7 @@ class RecordingServerTests(TestCase):
         self.assertEqual([220, 250, 250, 250, 354, 250, 250, 250, 500, 221], codes)
         (connection,) = server.connections
         self.assertEqual(b"".join(line + b"\r\n" for line in lines), connection.received)
-        self.assertEqual(
-            ["HELO", "MAIL", "RCPT", "DATA", ".", "NOOP", "RSET", "WHAT", "QUIT"], connection.verbs
-        )
+        self.assertEqual(["HELO", "MAIL", "RCPT", "DATA", ".", "NOOP", "RSET", "WHAT", "QUIT"], connection.verbs)
         self.assertEqual([b"HELO me", b"MAIL FROM:<a>"], connection.lines[:2])
         self.assertEqual([b"Subject: hi\r\n\r\n..dot\r\n.\r\n"], connection.messages)
         self.assertEqual(connection.messages, server.messages)
@@ -230,9 +228,7 @@ class RecordingServerTests(TestCase):
         """
         After L{SILENCE} nothing is answered any more, but all is recorded.
         """
-        server, client = yield self.dialogue(
-            b"HELO me", b"NOOP", b"QUIT", until=b"220 ", replies={"HELO": SILENCE}
-        )
+        server, client = yield self.dialogue(b"HELO me", b"NOOP", b"QUIT", until=b"220 ", replies={"HELO": SILENCE})
         yield server.when(lambda: server.count("QUIT"))
         client.transport.loseConnection()
         yield server.whenIdle()

@@ -92,14 +92,16 @@ class LatencyRecorder:
         """
         The figures of a report, or C{None} if nothing was recorded.
         """
-        histogram = self.toHdr()
-        if not histogram.get_total_count():
+        total = sum(self.counts)
+        if not total:
             return None
+        histogram = self.toHdr()
         percentiles = histogram.get_percentile_to_value_dict([50, 90, 99, 99.9])
         return Latency(
-            count=histogram.get_total_count(),
+            count=total,
             minimum=histogram.get_min_value() / 1e6,
-            mean=histogram.get_mean_value() / 1e6,
+            # HdrHistogram's own way takes 50 ms: it looks at every bucket that there could be.
+            mean=sum(middleOf(index) * count for index, count in enumerate(self.counts) if count) / total / 1e6,
             p50=percentiles[50] / 1e6,
             p90=percentiles[90] / 1e6,
             p99=percentiles[99] / 1e6,
@@ -116,3 +118,10 @@ def lowestOf(index: int) -> int:
         return index
     shift = index // _HALF - 1
     return (index - shift * _HALF) << shift
+
+
+def middleOf(index: int) -> float:
+    """
+    The latency, in microseconds, that those in bucket C{index} are taken for in a mean.
+    """
+    return (lowestOf(index) + lowestOf(index + 1) - 1) / 2

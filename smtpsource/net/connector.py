@@ -250,5 +250,6 @@ def _explained(reason: Failure, address: Address) -> tuple[str, str]:
     if reason.check(error.TimeoutError, error.TCPTimedOutError):
         return "connect-timeout", f"{address}: no answer to the attempt to connect"
     exception: Any = reason.value
-    why = getattr(exception, "string", None) or getattr(exception, "strerror", None) or reason.getErrorMessage()
+    system = exception.args[0] if reason.check(error.ConnectError) and exception.args else None
+    why = system or getattr(exception, "strerror", None) or reason.getErrorMessage()
     return "connect-failed", f"{address}: {why}"
