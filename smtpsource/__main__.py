@@ -4,20 +4,16 @@ smtp-source as a command of its own: C{smtpsource}, or C{python -m smtpsource}.
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred
-from twisted.internet.task import react
-from twisted.python.usage import UsageError
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
 
-from smtpsource.collector import relax
-from smtpsource.interrupts import onInterrupt
-from smtpsource.measure.summary import Summary
-from smtpsource.options import SourceOptions
-from smtpsource.report.text import render
-from smtpsource.service import SourceService
+    from smtpsource.measure.summary import Summary
+    from smtpsource.options import SourceOptions
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -27,17 +23,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     @param arguments: without the program's name; C{None} is this process's own.
     @raise SystemExit: always; see docs/man/smtp-source.rst for the statuses.
     """
+    # Until there is something to end in order, Ctrl-C just ends it: the imports take a moment.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from twisted.internet.task import react
+    from twisted.python.usage import UsageError
+
+    from smtpsource.collector import relax
+    from smtpsource.options import SourceOptions
+
     options = SourceOptions()
     try:
         options.parseOptions(sys.argv[1:] if arguments is None else arguments)
     except UsageError as e:
-        sys.stderr.write(f"smtpsource: {e} (see smtpsource --help)\n")
+        sys.stderr.write(f"{options.tool}: {e} (see smtpsource --help)\n")
         raise SystemExit(2)
     relax()
     react(_run, (options,))
 
 
 def _run(reactor: Any, options: SourceOptions) -> Deferred[None]:
+    from smtpsource.interrupts import onInterrupt
+    from smtpsource.report.text import render
+    from smtpsource.service import SourceService
+
     presentation = options.presentation
     service = SourceService(reactor, options.plan)
     reactor.callWhenRunning(onInterrupt, reactor, service.stopService)

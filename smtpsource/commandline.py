@@ -126,7 +126,10 @@ class CommandLine(usage.Options):
         """
         The help.
         """
-        lines = [f"Usage: {self.synopsis}", ""]
+        synopsis = self.synopsis
+        if getattr(self, "parent", None) is not None:
+            synopsis = f"twistd [twistd's options] {self.tool} {synopsis.partition(' ')[2]}"
+        lines = [f"Usage: {synopsis}", ""]
         if self.about:
             lines += [self.about, ""]
         for heading, options in self.groups:

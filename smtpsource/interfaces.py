@@ -115,7 +115,7 @@ class ISession(Interface):
         Something went wrong on this connection that is not a reply; it is closed now.
 
         @param kind: C{"connection-lost"}, C{"connection-reset"}, C{"timeout"}, C{"garbage-reply"},
-            C{"unexpected-reply"} or C{"reply-too-long"}.
+            C{"unexpected-reply"}, C{"reply-too-long"} or, if it is no fault of the server, C{"internal-error"}.
         """
 
     def disconnected(lost: bool) -> None:

@@ -89,11 +89,12 @@ class Run:
         self.recorder.started += 1
         return self._nextMessage()
 
-    def trouble(self, text: str) -> None:
+    def trouble(self, text: str, *, tolerable: bool = True) -> None:
         """
-        A refusal or a fault happened: it ends the run, unless the plan is tolerant.
+        A refusal or a fault happened: it ends the run, unless the plan tolerates what is C{tolerable} or the run is
+        ending anyhow.
         """
-        if not self.plan.tolerant and self.reason is None and not self._over:
+        if not (tolerable and self.plan.tolerant) and self._grace is None and not self._over:
             self.reason = text
             self.drain()
 

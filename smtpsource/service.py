@@ -5,10 +5,10 @@ A run as a service: in a Twisted program, in a trial test, under twistd.
 from __future__ import annotations
 
 import datetime
-import os
 import sys
 import time
 from collections.abc import Callable
+from resource import RUSAGE_SELF, getrusage
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
@@ -79,7 +79,7 @@ class SourceService(Service):
         self._started = datetime.datetime.now().astimezone()
         self._startTime = clock()
         self._elapsed = 0.0
-        self._cpuBefore = self._cpuAfter = os.times()
+        self._cpuBefore = self._cpuAfter = getrusage(RUSAGE_SELF)
 
     def startService(self) -> None:
         """
@@ -145,7 +145,7 @@ class SourceService(Service):
     def _beginSessions(self, addresses: list[Address]) -> None:
         # The time to find the destination, or to start one, is not the server's.
         self._startTime = self._clock()
-        self._cpuBefore = os.times()
+        self._cpuBefore = getrusage(RUSAGE_SELF)
         if self._stopping:
             self._sessionsOver()
         else:
@@ -160,7 +160,7 @@ class SourceService(Service):
 
     def _sessionsOver(self) -> None:
         self._elapsed = self._clock() - self._startTime
-        self._cpuAfter = os.times()
+        self._cpuAfter = getrusage(RUSAGE_SELF)
         if self._companion is None:
             self._finish(None)
         else:
@@ -208,8 +208,8 @@ class SourceService(Service):
             bytesSent=recorder.bytesSent,
             bytesReceived=recorder.bytesReceived,
             rate=recorder.accepted / self._elapsed if self._elapsed else 0.0,
-            user=self._cpuAfter.user - self._cpuBefore.user,
-            system=self._cpuAfter.system - self._cpuBefore.system,
+            user=self._cpuAfter.ru_utime - self._cpuBefore.ru_utime,
+            system=self._cpuAfter.ru_stime - self._cpuBefore.ru_stime,
             latency=latenciesOf(recorder),
             replies=repliesOf(recorder),
             errors=errorsOf(recorder),

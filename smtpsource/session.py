@@ -131,7 +131,7 @@ class Session:
         See L{ISession.fault}.
         """
         self._run.recorder.error(kind, text)
-        self._run.trouble(f"{kind}: {text}")
+        self._run.trouble(f"{kind}: {text}", tolerable=kind != "internal-error")
 
     def disconnected(self, lost: bool) -> None:
         """

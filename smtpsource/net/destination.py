@@ -146,10 +146,12 @@ def _checkedHost(host: str, family: int) -> str:
         if version == 6 and family == socket.AF_INET:
             raise ValueError("expected an IPv4 address, as -4 asks")
         return host
+    if host.isdigit():
+        raise ValueError(f"expected a host before the port, such as localhost:{host}")
     try:
         return arguments.hostname(host)
     except ValueError as e:
-        raise ValueError(f"{e} or [inet:]host[:port], unix:path or sink:")
+        raise ValueError(f"{e}, or unix:path or sink:")
 
 
 def _port(text: str) -> int:

@@ -47,7 +47,7 @@ def _lines(summary: Summary) -> Iterator[str]:
     yield from _errors(summary.errors)
 
 
-_HOW = {"done": "", "aborted": ", ended by the first refusal or fault", "signal": ", stopped before its end"}
+_HOW = {"done": "", "aborted": ", ended before its time", "signal": ", stopped before its end"}
 
 
 def _bytes(number: float) -> str:

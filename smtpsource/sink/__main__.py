@@ -4,19 +4,15 @@ smtp-sink as a command of its own: C{smtpsink}, or C{python -m smtpsource.sink}.
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred
-from twisted.internet.task import react
-from twisted.logger import globalLogBeginner, textFileLogObserver
-from twisted.python.usage import UsageError
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
 
-from smtpsource.collector import relax
-from smtpsource.interrupts import onInterrupt
-from smtpsource.sink.options import SinkOptions
-from smtpsource.sink.tap import SinkProcess
+    from smtpsource.sink.options import SinkOptions
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -27,20 +23,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
     @param arguments: without the program's name; C{None} is this process's own.
     @raise SystemExit: always.
     """
+    # Until there is something to end in order, Ctrl-C just ends it: the imports take a moment.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from twisted.internet.task import react
+    from twisted.python.usage import UsageError
+
+    from smtpsource.collector import relax
+    from smtpsource.sink.options import SinkOptions
+
     options = SinkOptions()
     try:
         options.parseOptions(sys.argv[1:] if arguments is None else arguments)
     except UsageError as e:
-        sys.stderr.write(f"smtpsink: {e} (see smtpsink --help)\n")
+        sys.stderr.write(f"{options.tool}: {e} (see smtpsink --help)\n")
         raise SystemExit(2)
     if options.plan.verbose:
+        from twisted.logger import globalLogBeginner, textFileLogObserver
+
         globalLogBeginner.beginLoggingTo([textFileLogObserver(sys.stderr)], redirectStandardIO=False)
-    # A reactor of our own choice would be installed here.
     relax()
     react(_run, (options,))
 
 
 def _run(reactor: Any, options: SinkOptions) -> Deferred[None]:
+    from smtpsource.interrupts import onInterrupt
+    from smtpsource.sink.tap import SinkProcess
+
     process = SinkProcess(reactor, options)
     reactor.callWhenRunning(onInterrupt, reactor, process.stopService)
     # For a signal that comes before that.

@@ -209,7 +209,7 @@ def _run(reactor: Any, lmtp: bool) -> Deferred[None]:
     from smtpsource.sink.service import SinkPlan, SinkService
 
     # The parent decides how long it is silent.
-    sink = SinkService(reactor, SinkPlan(lmtp=lmtp, idleTimeout=None, command=tuple(sys.argv)))
+    sink = SinkService(reactor, SinkPlan(lmtp=lmtp, idleTimeout=None, command=("smtp-sink",)))
     sink.startService()
     ended: Deferred[None] = Deferred()
     ended.addCallback(lambda result: sink.finish())

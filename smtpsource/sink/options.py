@@ -93,7 +93,7 @@ class SinkOptions(CommandLine):
                 Flag("ipv4", "4", "on IPv4 addresses only"),
                 Flag("ipv6", "6", "on IPv6 addresses only"),
                 Parameter("window-size", "T", "BYTES", None, "size of the sockets' buffers", arguments.size),
-                Parameter("user", "u", "USER", None, "become this user after that; ignored unless root", _user),
+                Parameter("user", "u", "USER", None, "become this user once it listens; ignored unless root", _user),
             ),
         ),
         (
@@ -101,7 +101,7 @@ class SinkOptions(CommandLine):
             (
                 Parameter("hostname", "h", "NAME", "smtp-sink", "its name in banner and replies", arguments.hostname),
                 Flag("lmtp", "L", "speak LMTP: LHLO, and a reply for each recipient"),
-                Flag("no-esmtp", "e", "don't know EHLO; LMTP doesn't mind"),
+                Flag("no-esmtp", "e", "don't know EHLO; no effect with -L"),
                 Flag("no-8bitmime", "8", "don't offer 8BITMIME, nor SMTPUTF8, which needs it"),
                 Flag("no-pipelining", "p", "don't offer PIPELINING; pipelined commands are answered all the same"),
                 Flag("no-enhancedstatuscodes", "E", "don't offer ENHANCEDSTATUSCODES; replies have them all the same"),

@@ -44,7 +44,7 @@ BAD_DATA = b"501 5.5.4 Syntax: DATA\r\n"
 # A space after the colon is against RFC 5321 section 4.1.1.2 and common. Parameters are whatever they are.
 # Spelled out because it is a third faster than the flag that ignores case.
 _isMAIL = re.compile(rb"[Mm][Aa][Ii][Ll] [Ff][Rr][Oo][Mm]: ?<[^>]*>").match
-_isRCPT = re.compile(rb"[Rr][Cc][Pp][Tt] [Tt][Oo]: ?<[^>]+>").match
+_isRCPT = re.compile(rb"[Rr][Cc][Pp][Tt] [Tt][Oo]: ?<[^>]*>").match
 
 
 @implementer(IHalfCloseableProtocol)

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from twisted.internet.error import ConnectionDone
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.protocol import connectionDone
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
@@ -109,8 +109,7 @@ class SMTPSourceProtocol(LineReceiver):
         """
         if self._over or not self._owed or now - self.lastActivity < timeout:
             return False
-        phase = _PHRASES[self._owed[0][0]]
-        self._fault("timeout", f"no reply to {phase} within {timeout:g} seconds")
+        self._fault("timeout", f"no reply within {timeout:g} seconds")
         return True
 
     # What comes from the server
@@ -186,8 +185,11 @@ class SMTPSourceProtocol(LineReceiver):
             if not self._quitting:
                 if reason.check(ConnectionDone):
                     self._session.fault("connection-lost", self._lostWhile("the server closed the connection"))
-                else:
+                elif reason.check(ConnectionLost, ConnectionAborted, OSError):
                     self._session.fault("connection-reset", self._lostWhile(reason.getErrorMessage()))
+                else:
+                    # Not the server's doing: something in this process raised it, and the reactor has logged it.
+                    self._session.fault("internal-error", repr(reason.value))
         self._owed.clear()
         self._session.disconnected(not self._quitting)
 

@@ -1,0 +1,337 @@
+"""
+The manual says what the program does: its pages have every option and no other, all of it is valid
+reStructuredText, and the programs in the README run.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from docutils import nodes
+from docutils.core import publish_doctree, publish_string
+from twisted.trial.unittest import TestCase
+
+from smtpsource.commandline import CommandLine, Parameter
+from smtpsource.measure.recorder import Recorder
+from smtpsource.measure.summary import Messages, Summary, latenciesOf
+from smtpsource.options import SourceOptions
+from smtpsource.phases import NAMES
+from smtpsource.sink.options import SinkOptions
+from smtpsource.sink.summary import SinkSummary
+
+ROOT = Path(__file__).resolve().parent.parent
+MANUAL = ROOT / "docs" / "man"
+
+#: Every text that is published, towncrier's fragments included.
+TEXTS = [ROOT / name for name in ("README.rst", "NEWS.rst", "CONTRIBUTING.rst")]
+TEXTS += [*ROOT.glob("docs/**/*.rst"), *ROOT.glob("news/*.rst")]
+
+#: How long, in seconds, a program of the README may run.
+DEADLINE = 60
+
+
+def settings(warnings):
+    """
+    How docutils reads our texts: the least it has to say is kept, and nothing is taken from this machine.
+    """
+    return {
+        "report_level": 1,
+        "halt_level": 5,
+        "warning_stream": warnings,
+        "syntax_highlight": "none",
+        "_disable_config": True,
+        "input_encoding": "utf-8",
+    }
+
+
+def parsed(path):
+    """
+    @return: the document, and what docutils had to say of it.
+    """
+    warnings = io.StringIO()
+    document = publish_doctree(path.read_text("utf-8"), str(path), settings_overrides=settings(warnings))
+    return document, warnings.getvalue()
+
+
+def documented(page):
+    """
+    @return: the text about each option in a manual page, by letter, long name and what stands for the value; C{None}
+        for what an option lacks.
+    """
+    found = {}
+    document, _ = parsed(page)
+    for item in document.findall(nodes.option_list_item):
+        letter = name = meta = None
+        for option in item.findall(nodes.option):
+            text = option.next_node(nodes.option_string).astext()
+            argument = option.next_node(nodes.option_argument)
+            meta = argument.astext().lstrip(" =") if argument is not None else meta
+            if text.startswith("--"):
+                name = text[2:]
+            else:
+                letter = text[1:]
+        found[letter, name, meta] = " ".join(item.next_node(nodes.description).astext().split())
+    return found
+
+
+def literals(text):
+    """
+    @return: all that stands between double backquotes.
+    """
+    return set(re.findall(r"``(.+?)``", text.read_text("utf-8"), re.DOTALL))
+
+
+class ManualPageTests(TestCase):
+    """
+    The pages and the options agree.
+    """
+
+    def check(self, name, options: type[CommandLine]):
+        wanted = {(None, "version", None): None, (None, "help", None): None}
+        for _, group in options.groups:
+            for option in group:
+                isParameter = isinstance(option, Parameter)
+                key = option.short, option.long, option.meta if isParameter else None
+                wanted[key] = option.default if isParameter else None
+        found = documented(MANUAL / f"{name}.rst")
+        self.assertEqual([], sorted(map(str, wanted.keys() - found.keys())), "not in the page")
+        self.assertEqual([], sorted(map(str, found.keys() - wanted.keys())), "not an option")
+        for key, default in wanted.items():
+            self.assertTrue(found[key], key)
+            if default is not None:
+                self.assertIn(f"(default: {default})", found[key], key)
+
+    def test_source(self):
+        """
+        Every option of smtp-source, with its letter, long name, value and default, and no other.
+        """
+        self.check("smtp-source", SourceOptions)
+
+    def test_sink(self):
+        """
+        The same for smtp-sink.
+        """
+        self.check("smtp-sink", SinkOptions)
+
+    def test_convert(self):
+        """
+        The pages become manual pages of section 1, and docutils has nothing to say of them.
+        """
+        for name in ("smtp-source", "smtp-sink"):
+            path = MANUAL / f"{name}.rst"
+            warnings = io.StringIO()
+            page = publish_string(
+                path.read_text("utf-8"),
+                str(path),
+                writer_name="manpage",
+                settings_overrides={**settings(warnings), "output_encoding": "unicode"},
+            )
+            self.assertEqual("", warnings.getvalue())
+            self.assertRegex(page.replace("\\-", "-"), rf'(?im)^\.TH "?{name}"? "?1"? ')
+            self.assertNotIn("System Message", page)
+
+
+class CompatibilityTests(TestCase):
+    """
+    docs/compatibility.rst has a row for every option of Postfix's tools.
+    """
+
+    def test_rows(self):
+        """
+        The letters in the first column of the two tables are those of Postfix's tools; each of our options is named.
+        """
+        path = ROOT / "docs" / "compatibility.rst"
+        document, _ = parsed(path)
+        tables = []
+        for table in document.findall(nodes.table):
+            rows = [row.next_node(nodes.entry).astext() for row in table.findall(nodes.row)]
+            if rows[0] == "Option":
+                tables.append(sorted(rows[1:]))
+        letters = ["46AcCdfFlLmMNorRsStTvw", "468aAbBcCdDeEfFhHLmMnNpPqQrRsStTuvwW"]
+        self.assertEqual([sorted(f"-{letter}" for letter in tool) for tool in letters], tables)
+        new = [o.long for c in (SourceOptions, SinkOptions) for _, group in c.groups for o in group if o.short is None]
+        self.assertEqual(set(), {f"--{name}" for name in new} - literals(path))
+
+
+class ReportTests(TestCase):
+    """
+    docs/report.rst has every field, phase and kind of error.
+    """
+
+    path = ROOT / "docs" / "report.rst"
+
+    def keys(self, document):
+        """
+        @return: the names of all fields, however deep.
+        """
+        found = set(document)
+        for value in document.values():
+            if isinstance(value, dict):
+                found |= self.keys(value)
+        return found
+
+    def test_fields(self):
+        """
+        Every field of both reports, and every phase.
+        """
+        sink = SinkSummary((), "", 1.0, 1.0, "done", 0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0, {"lost": (1, "")}).asDict()
+        recorder = Recorder()
+        for phase in range(len(NAMES)):
+            recorder.duration(phase, 1.0)
+        source = Summary(
+            command=(),
+            started="",
+            elapsed=1.0,
+            exit=0,
+            ended="done",
+            reason=None,
+            messages=Messages(0, 0, 0, 0),
+            recipientsAccepted=0,
+            recipientsRejected=0,
+            connectionsOpened=0,
+            connectionsFailed=0,
+            connectionsLost=0,
+            bytesSent=0,
+            bytesReceived=0,
+            rate=0.0,
+            user=0.0,
+            system=0.0,
+            latency=latenciesOf(recorder),
+            replies={},
+            errors={},
+            sink=sink,
+        ).asDict()
+        wanted = self.keys(source)
+        self.assertIn("transaction", wanted)
+        self.assertEqual(set(), wanted - literals(self.path))
+
+    def test_errors(self):
+        """
+        Every kind of error that the program can count.
+        """
+        kinds = set()
+        for source in (ROOT / "smtpsource").rglob("*.py"):
+            code = source.read_text("utf-8")
+            kinds |= set(re.findall(r"""(?:\berror|fault|_refuse)\(\s*"([a-z-]+)",""", code))
+            kinds |= set(re.findall(r'return "(connect-[a-z]+)"', code))
+        self.assertLess({"timeout", "stopped", "connect-refused", "garbage-reply", "sequence"}, kinds)
+        self.assertEqual(set(), kinds - literals(self.path))
+
+
+class ArchitectureTests(TestCase):
+    """
+    docs/architecture.rst has every module.
+    """
+
+    def test_modules(self):
+        """
+        Each file of the package is named.
+        """
+        text = (ROOT / "docs" / "architecture.rst").read_text("utf-8")
+        modules = {path.name for path in (ROOT / "smtpsource").rglob("*.py")} - {"__init__.py", "_version.py"}
+        self.assertEqual([], sorted(name for name in modules if not re.search(rf"\b{re.escape(name)}\b", text)))
+
+
+class TextTests(TestCase):
+    """
+    What is written is reStructuredText.
+    """
+
+    def test_valid(self):
+        """
+        Docutils has nothing to say of any text.
+        """
+        self.assertGreater(len(TEXTS), 5)
+        for path in TEXTS:
+            _, warnings = parsed(path)
+            self.assertEqual("", warnings, path)
+
+    def test_files(self):
+        """
+        The files of ours that a text names are there.
+        """
+        for path in TEXTS:
+            for name in re.findall(r"``((?:docs/[\w./-]+|[A-Z]+)\.rst)``", path.read_text("utf-8")):
+                self.assertTrue((ROOT / name).exists(), f"{path.name} names {name}")
+
+    def test_commands(self):
+        """
+        The options in the README's command lines are those that there are: each line can be parsed.
+        """
+        document, _ = parsed(ROOT / "README.rst")
+        commands = {"smtpsource": SourceOptions, "smtp-source": SourceOptions}
+        commands |= {"smtpsink": SinkOptions, "smtp-sink": SinkOptions}
+        tried = 0
+        for block in document.findall(nodes.literal_block):
+            for line in block.astext().splitlines():
+                words = shlex.split(line) if line.startswith(("smtpsource ", "smtpsink ", "twistd ")) else []
+                start = next((n for n, word in enumerate(words) if word in commands), None)
+                if start is not None:
+                    commands[words[start]]().parseOptions(words[start + 1 :])
+                    tried += 1
+        self.assertGreater(tried, 10)
+
+
+class ReadmeProgramTests(TestCase):
+    """
+    The programs in the README run as they are.
+    """
+
+    def programs(self):
+        """
+        @return: the code of each.
+        """
+        document, _ = parsed(ROOT / "README.rst")
+        blocks = [block.astext() for block in document.findall(nodes.literal_block)]
+        return [block for block in blocks if re.search(r"^from smtpsource", block, re.MULTILINE)]
+
+    def runPython(self, program, *arguments):
+        """
+        Run a program in a directory of its own.
+
+        @param program: its code.
+        @param arguments: what Python is to do with it; the program is C{program.py}.
+
+        @return: what it wrote.
+        """
+        directory = Path(self.mktemp())
+        directory.mkdir()
+        (directory / "program.py").write_text(program, "utf-8")
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=directory,
+            env=dict(os.environ, PYTHONPATH=str(ROOT)),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=DEADLINE,
+        )
+        self.assertEqual(0, done.returncode, done.stdout)
+        return done.stdout
+
+    def test_programs(self):
+        """
+        There are two: one for a program, one for a test.
+        """
+        self.assertEqual([False, True], ["TestCase" in program for program in self.programs()])
+
+    def test_program(self):
+        """
+        The first loads a server and says what came back.
+        """
+        self.assertRegex(
+            self.runPython(self.programs()[0], "program.py"), r"\A1000 accepted, \d+ a second\nslowest .* seconds\n\Z"
+        )
+
+    def test_test(self):
+        """
+        The second is a test that trial runs, and it succeeds.
+        """
+        said = self.runPython(self.programs()[1], "-m", "twisted.trial", "program")
+        self.assertRegex(said, r"Ran 1 tests in [0-9.]+s\n\nPASSED \(successes=1\)")
