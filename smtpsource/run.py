@@ -66,7 +66,8 @@ class Run:
         self._sweeping = LoopingCall(self._sweep)
         self._sweeping.clock = reactor
         self._toBegin = 0
-        self._grace: IDelayedCall | None = None
+        self._draining = False
+        self._calls: list[IDelayedCall] = []
         self._over = False
 
     def begin(self, addresses: Sequence[Address]) -> None:
@@ -86,6 +87,8 @@ class Run:
         if not self.remaining:
             return None
         self.remaining -= 1
+        if not self.remaining and self.pause is not None:
+            self._later(self._endPauses)
         self.recorder.started += 1
         return self._nextMessage()
 
@@ -94,7 +97,7 @@ class Run:
         A refusal or a fault happened: it ends the run, unless the plan tolerates what is C{tolerable} or the run is
         ending anyhow.
         """
-        if not (tolerable and self.plan.tolerant) and self._grace is None and not self._over:
+        if not (tolerable and self.plan.tolerant) and not self._draining and not self._over:
             self.reason = text
             self.drain()
 
@@ -105,10 +108,11 @@ class Run:
         """
         self.remaining = 0
         self._toBegin = 0
-        if self._grace is None and not self._over:
-            self._grace = self._reactor.callLater(self.plan.grace, self.abort)
+        if not self._draining and not self._over:
+            self._draining = True
+            self._later(self.abort, self.plan.grace)
         # On a later turn: the session that is in trouble has yet to come to its own end.
-        self._reactor.callLater(0, self._stopSessions)
+        self._later(self._stopSessions)
 
     def abort(self) -> None:
         """
@@ -147,7 +151,21 @@ class Run:
             self.open.add(session)
             session.start()
         if self._toBegin:
-            self._reactor.callLater(0, self._beginSome)
+            self._later(self._beginSome)
+
+    def _later(self, call: Callable[[], None], seconds: float = 0.0) -> None:
+        """
+        Call this after so long, unless the run is over by then.
+        """
+        self._calls = [pending for pending in self._calls if pending.active()]
+        self._calls.append(self._reactor.callLater(seconds, call))
+
+    def _endPauses(self) -> None:
+        """
+        The pool is empty: those who wait to take a message from it need not wait any longer.
+        """
+        for session in list(self.open):
+            session.endPause()
 
     def _stopSessions(self) -> None:
         for session in list(self.open):
@@ -164,6 +182,7 @@ class Run:
             self._over = True
             if self._sweeping.running:
                 self._sweeping.stop()
-            if self._grace is not None and self._grace.active():
-                self._grace.cancel()
+            for call in self._calls:
+                if call.active():
+                    call.cancel()
             self._whenEnded()

@@ -63,13 +63,19 @@ class Session:
         made, is given up.
         """
         if self._pause is not None:
-            self._pause.cancel()
-            self._pause = None
-            self._next()
+            self.endPause()
         elif self.protocol is None and self._connector.stop():
             self._run.recorder.error("stopped", "not connected yet when the run was told to stop")
             self._endMessage()
             self._run.ended(self)
+
+    def endPause(self) -> None:
+        """
+        Go on at once, if this session is pausing.
+        """
+        if self._pause is not None:
+            self._pause.cancel()
+            self._pauseOver()
 
     def abort(self) -> None:
         """

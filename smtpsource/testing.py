@@ -322,6 +322,7 @@ class FakeReactor(MemoryReactorClock):
     def __init__(self, server: Any = None) -> None:
         super().__init__()
         self.running = True
+        self.hasStopped = False  # the oldest Twisted's begins with True
         self.attempts: deque[Attempt] = deque()
         self.server = server
 
