@@ -1,0 +1,275 @@
+"""
+Tests for what is installed: the wheel, in a virtual environment of its own, and the editable install.
+
+Nothing is downloaded where setuptools is recent enough: what we depend on is lent by the environment of the tests.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import sys
+import sysconfig
+import tempfile
+import tomllib
+import zipfile
+from importlib import metadata
+from pathlib import Path
+
+from peers import missing
+from subprocesses import ROOT, TWISTD, Command, python
+from twisted.internet import defer
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from smtpsource import __version__
+
+#: Seconds that a build or an installation may take, a download included.
+LONG = 180
+
+#: Nothing of the source tree is to be found by accident.
+ELSEWHERE = {"PYTHONPATH": None, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore"}
+
+_OFFLINE = (b"No matching distribution", b"NewConnectionError", b"name resolution", b"ProxyError")
+
+
+def _canBuild():
+    try:
+        return int(metadata.version("setuptools").split(".")[0]) >= 77
+    except metadata.PackageNotFoundError:
+        return False
+
+
+#: How pip is to build here: where setuptools isn't recent enough, a newer one is downloaded.
+BUILD_OPTIONS = ["--no-build-isolation"] if _canBuild() else []
+
+
+def packages():
+    """
+    @return: the names of all packages in the source tree.
+    """
+    found = [path.parent.relative_to(ROOT) for path in ROOT.glob("smtpsource/**/__init__.py")]
+    return sorted(".".join(path.parts) for path in found)
+
+
+class PackagingTests(SynchronousTestCase):
+    """
+    What C{pyproject.toml} says.
+    """
+
+    def setUp(self):
+        with (ROOT / "pyproject.toml").open("rb") as file:
+            self.settings = tomllib.load(file)
+
+    def test_packages(self):
+        """
+        No package is forgotten.
+        """
+        self.assertEqual(sorted(self.settings["tool"]["setuptools"]["packages"]), [*packages(), "twisted.plugins"])
+
+    def test_directories(self):
+        """
+        Each directory with modules in it is a package, except for Twisted's plugins: that one must never be.
+        """
+        directories = {path.parent for path in ROOT.glob("smtpsource/**/*.py")}
+        self.assertEqual([path for path in directories if not (path / "__init__.py").exists()], [])
+        for name in ("twisted/__init__.py", "twisted/plugins/__init__.py", "test/__init__.py"):
+            self.assertFalse((ROOT / name).exists(), name)
+
+    def test_plugin(self):
+        """
+        The plugin file imports nothing of ours: every run of twistd and trial reads it.
+        """
+        text = (ROOT / "twisted" / "plugins" / "smtpsource_plugins.py").read_text()
+        self.assertNotRegex(text, r"(?m)^\s*(from|import) +smtpsource")
+
+
+class InstalledTestCase(TestCase):
+    """
+    What all of these have in common.
+    """
+
+    timeout = LONG + 60
+
+    @defer.inlineCallbacks
+    def succeed(self, command, **settings):
+        """
+        Run something that has to work.
+
+        @return: what it printed.
+        """
+        result = yield Command(self, command, env=ELSEWHERE, deadline=LONG, **settings).whenEnded()
+        if result.status != 0:
+            if any(words in result.out + result.err for words in _OFFLINE):
+                missing(f"{command} needs a network")
+            raise AssertionError(f"{command}: {result.out.decode()}{result.err.decode()}")
+        return result.out
+
+    def copyTree(self, directory):
+        """
+        Copy what is needed to build, as it is in a fresh clone.
+        """
+        unwanted = shutil.ignore_patterns("__pycache__", "*.egg-info", "dropin.cache")
+        for name in ("smtpsource", "twisted"):
+            shutil.copytree(ROOT / name, directory / name, ignore=unwanted)
+        for name in ("setup.py", "pyproject.toml", "README.rst", "LICENSE"):
+            if (ROOT / name).exists():
+                shutil.copy(ROOT / name, directory)
+
+    @defer.inlineCallbacks
+    def environment(self):
+        """
+        Make a virtual environment that has all that the tests have, but not us.
+
+        @return: its directory for modules.
+        """
+        directory = Path(self.mktemp()).resolve()
+        yield self.succeed([sys.executable, "-m", "venv", "--without-pip", directory])
+        self.addCleanup(shutil.rmtree, directory, ignore_errors=True)
+        self.python = directory / "bin" / "python"
+        (modules,) = directory.glob("lib/python*/site-packages")
+        for place in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
+            for path in Path(place).iterdir():
+                if "smtpsource" in path.name.lower() or (modules / path.name).exists():
+                    continue
+                if path.name == "twisted":
+                    # Ours is installed into it.
+                    unwanted = shutil.ignore_patterns("__pycache__", "test", "smtpsource_plugins.py", "dropin.cache")
+                    shutil.copytree(path, modules / path.name, ignore=unwanted)
+                else:
+                    (modules / path.name).symlink_to(path)
+        return modules
+
+    def install(self, *arguments):
+        """
+        Have pip install something into the virtual environment.
+        """
+        pip = [sys.executable, "-m", "pip", "--python", self.python, "install", "--quiet", "--no-deps"]
+        return self.succeed([*pip, *arguments])
+
+    def inside(self, *arguments):
+        """
+        Run the virtual environment's Python, in an empty directory.
+
+        @return: a L{defer.Deferred} that fires with what it printed.
+        """
+        return self.succeed([self.python, *arguments])
+
+    @defer.inlineCallbacks
+    def check(self, directory):
+        """
+        The installed commands and plugins work.
+
+        @param directory: where the package is to be.
+        """
+        place = yield self.inside("-c", "import smtpsource; print(smtpsource.__file__)")
+        self.assertEqual(Path(place.decode().strip()).resolve(), (directory / "smtpsource/__init__.py").resolve())
+        commands = self.python.parent
+        version = yield self.succeed([commands / "smtpsource", "--version"])
+        self.assertEqual(version.decode(), f"smtp-source {__version__}\n")
+        version = yield self.succeed([commands / "smtpsink", "--version"])
+        self.assertEqual(version.decode(), f"smtp-sink {__version__}\n")
+        listed = yield self.inside("-c", TWISTD, "--help")
+        for name in (b"smtp-source", b"smtp-sink"):
+            self.assertRegex(listed, rb"(?m)^    %s +An SMTP and LMTP " % name)
+        # Twisted's own are still there.
+        for name in (b"web", b"ftp", b"conch"):
+            self.assertRegex(listed, rb"(?m)^    %s +" % name)
+        loaded = yield self.inside("-c", TWISTD, "-n", "smtp-source", "-d", "-s", "2", "-m", "20", "sink:")
+        self.assertIn(b"20 started, 20 accepted, 0 rejected, 0 failed", loaded)
+        self.assertIn(b"counted 20 messages, 20 recipients itself", loaded)
+
+
+class WheelTests(InstalledTestCase):
+    """
+    The wheel.
+    """
+
+    _wheel = None
+
+    @defer.inlineCallbacks
+    def wheel(self):
+        """
+        @return: the path of the wheel, which is built once.
+        """
+        if WheelTests._wheel is None:
+            directory = Path(tempfile.mkdtemp(prefix="wheel-")).resolve()
+            atexit.register(shutil.rmtree, directory, ignore_errors=True)
+            (directory / "tree").mkdir()
+            self.copyTree(directory / "tree")
+            command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", directory / "dist"]
+            yield self.succeed([*command, *BUILD_OPTIONS, directory / "tree"])
+            (WheelTests._wheel,) = (directory / "dist").glob("*.whl")
+        return WheelTests._wheel
+
+    @defer.inlineCallbacks
+    def test_contents(self):
+        """
+        It has all modules and nothing else, above all no C{__init__.py} in Twisted's directories.
+        """
+        wheel = yield self.wheel()
+        self.assertEqual(wheel.name, f"smtpsource-{__version__}-py3-none-any.whl")
+        with zipfile.ZipFile(wheel) as file:
+            names = set(file.namelist())
+            information = f"smtpsource-{__version__}.dist-info"
+            about = file.read(f"{information}/METADATA").decode()
+            scripts = file.read(f"{information}/entry_points.txt").decode()
+        modules = {str(path.relative_to(ROOT)) for path in ROOT.glob("smtpsource/**/*.py")}
+        expected = modules | {"smtpsource/py.typed", "twisted/plugins/smtpsource_plugins.py"}
+        self.assertEqual({name for name in names if not name.startswith(information)}, expected)
+        self.assertIn(f"{information}/licenses/LICENSE", names)
+        self.assertIn("\nRequires-Dist: hdrhistogram", about)
+        self.assertIn("smtpsource = smtpsource.__main__:main\n", scripts)
+        self.assertIn("smtpsink = smtpsource.sink.__main__:main\n", scripts)
+
+    @defer.inlineCallbacks
+    def test_installed(self):
+        """
+        Installed in a new environment its commands are there, C{twistd} finds its plugins, and Twisted is unharmed.
+        """
+        wheel = yield self.wheel()
+        modules = yield self.environment()
+        before = {path for path in modules.glob("twisted/**/*") if path.is_file() and path.suffix == ".py"}
+        yield self.install("--no-index", wheel)
+        after = {path for path in modules.glob("twisted/**/*") if path.is_file() and path.suffix == ".py"}
+        self.assertEqual(after - before, {modules / "twisted/plugins/smtpsource_plugins.py"})
+        self.assertEqual(before - after, set())
+        yield self.check(modules)
+
+
+class EditableTests(InstalledTestCase):
+    """
+    C{pip install --editable}.
+    """
+
+    @defer.inlineCallbacks
+    def test_installed(self):
+        """
+        Commands and plugins are found, and what is edited is what runs.
+        """
+        yield self.environment()
+        tree = Path(self.mktemp()).resolve()
+        tree.mkdir()
+        self.copyTree(tree)
+        yield self.install(*BUILD_OPTIONS, "--editable", tree)
+        yield self.check(tree)
+        (tree / "smtpsource/_version.py").write_text('__version__ = "1.2.3.4"\n')
+        version = yield self.succeed([self.python.parent / "smtpsource", "--version"])
+        self.assertEqual(version, b"smtp-source 1.2.3.4\n")
+
+
+class SourceTreeTests(TestCase):
+    """
+    The source tree itself, not installed.
+    """
+
+    timeout = 60
+
+    @defer.inlineCallbacks
+    def test_inPlace(self):
+        """
+        In the source tree C{python -m smtpsource} works as it is.
+        """
+        command = python(self, "-B", "-m", "smtpsource", "--version", env={"PYTHONPATH": None}, cwd=os.fspath(ROOT))
+        result = yield command.whenEnded()
+        self.assertEqual((result.status, result.out.decode()), (0, f"smtp-source {__version__}\n"))
