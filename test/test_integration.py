@@ -649,8 +649,6 @@ class ManyTests(PeerTestCase):
         """
         return self.crowdOnUNIX(5)
 
-    test_shortQueue.todo = "a full accept queue of a UNIX socket (EAGAIN) is taken for a failure"
-
     @defer.inlineCallbacks
     def test_sessionsToPostfixSink(self):
         """

@@ -22,6 +22,10 @@ from smtpsource.net.factory import SMTPSourceFactory
 retryDelay = backoffPolicy(initialDelay=0.1, maxDelay=10.0)
 
 
+#: Seconds before a UNIX socket whose queue was full is asked again.
+_QUEUE_DELAY = 0.01
+
+
 class ConnectQueue:
     """
     Lets a number of sessions connect at once and the others wait, first come first served.
@@ -163,6 +167,8 @@ class ReconnectingConnector:
         if self._delayed is not None:
             self._delayed.cancel()
             self._delayed = None
+            if self._entered:
+                self._leave()
             return True
         if not self._entered:
             return self._queue.withdraw(self._enter)
@@ -196,6 +202,9 @@ class ReconnectingConnector:
         if self._stopping:
             self._leave()
             return
+        if _queueIsFull(reason) and self.sinceStarted() < self._timeout:
+            self._delayed = self._reactor.callLater(_QUEUE_DELAY, self._askAgain)
+            return
         self._onFailure()
         self._failure = reason
         self._tried += 1
@@ -208,6 +217,13 @@ class ReconnectingConnector:
             self._delayed = self._reactor.callLater(retryDelay(self._attempt - 1), self._again)
         else:
             self._onGiveUp(*_explained(self._failure, self._route.addresses[self._index]))
+
+    def _askAgain(self) -> None:
+        """
+        The same address, the same attempt.
+        """
+        self._delayed = None
+        self._connectors[self._index].connect()
 
     def _again(self) -> None:
         self._delayed = None
@@ -252,4 +268,18 @@ def _explained(reason: Failure, address: Address) -> tuple[str, str]:
     exception: Any = reason.value
     system = exception.args[0] if reason.check(error.ConnectError) and exception.args else None
     why = system or getattr(exception, "strerror", None) or reason.getErrorMessage()
+    if isinstance(why, Failure):
+        why = why.getErrorMessage()
     return "connect-failed", f"{address}: {why}"
+
+
+def _queueIsFull(reason: Failure) -> bool:
+    """
+    Did a UNIX socket refuse because too many wait to be accepted? connect(2) says EAGAIN then; Twisted takes that for a
+    connection in the making, and finds it hung up.
+    """
+    exception: Any = reason.value
+    if not reason.check(error.ConnectError):
+        return False
+    found = [*exception.args, getattr(exception, "string", None)]
+    return any(isinstance(one, Failure) and one.check(error.ConnectionDone) for one in found)

@@ -1,0 +1,71 @@
+"""
+Tests for the public names: what others rely on.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from twisted.trial.unittest import SynchronousTestCase
+
+import smtpsource
+from smtpsource import testing
+
+
+class PublicTests(SynchronousTestCase):
+    """
+    Names that can't go away without breaking somebody.
+    """
+
+    def test_package(self):
+        """
+        The names of the package, each of which is there.
+        """
+        expected = [
+            "SMTPSinkProtocol",
+            "SMTPSourceFactory",
+            "SMTPSourceProtocol",
+            "SinkPlan",
+            "SinkService",
+            "SinkSummary",
+            "SourcePlan",
+            "SourceService",
+            "Summary",
+            "__version__",
+        ]
+        self.assertEqual(sorted(smtpsource.__all__), sorted(expected))
+        for name in expected:
+            found = getattr(smtpsource, name)
+            self.assertEqual(getattr(found, "__name__", name), name)
+
+    def test_testing(self):
+        """
+        The names of the testing module.
+        """
+        expected = ["Attempt", "FakeConnector", "FakeReactor", "FakeTransport", "RecordingSession", "runInMemory"]
+        self.assertEqual(testing.__all__, expected)
+        for name in expected:
+            self.assertTrue(getattr(testing, name).__doc__, name)
+
+    def test_others(self):
+        """
+        A name that is not there is an AttributeError, as for any module.
+        """
+        e = self.assertRaises(AttributeError, getattr, smtpsource, "NoSuchName")
+        self.assertIn("NoSuchName", str(e))
+
+    def test_everyModuleAndNoReactor(self):
+        """
+        Importing what a harness uses installs no reactor, and brings no report of a run it has not made.
+        """
+        script = (
+            "import sys, smtpsource, smtpsource.testing;"
+            "[getattr(smtpsource, name) for name in smtpsource.__all__];"
+            "assert 'twisted.internet.reactor' not in sys.modules;"
+            "assert 'hdrh.histogram' not in sys.modules"
+        )
+        env = {**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(smtpsource.__file__))}
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, env=env)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
