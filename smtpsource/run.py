@@ -11,7 +11,7 @@ from twisted.internet.task import LoopingCall
 
 from smtpsource.interfaces import IMessage, IReactor
 from smtpsource.measure.recorder import Recorder
-from smtpsource.net.connector import ConnectQueue, Route
+from smtpsource.net.reconnecting import ConnectQueue, Route
 from smtpsource.net.destination import Address
 from smtpsource.plan import SourcePlan
 from smtpsource.session import Session

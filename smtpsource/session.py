@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IDelayedCall
 from zope.interface import implementer
 
 from smtpsource.interfaces import IMessage, IReactor, ISession
-from smtpsource.net.connector import ConnectQueue, ReconnectingConnector, Route
+from smtpsource.net.reconnecting import ConnectQueue, ReconnectingConnector, Route
 from smtpsource.phases import CONNECT, NAMES
 from smtpsource.printable import printable
 from smtpsource.smtp.protocol import SMTPSourceProtocol

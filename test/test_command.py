@@ -557,7 +557,7 @@ class SignalTests(CommandTestCase):
         port = freePort()
         program = (
             "import sys\n"
-            "from smtpsource.net import connector\n"
+            "from smtpsource.net import reconnecting\n"
             "connector.retryDelay = lambda failures: print('again', file=sys.stderr, flush=True) or 1000\n"
             "from smtpsource.__main__ import main\n"
             "main()\n"
@@ -944,7 +944,7 @@ class ConnectTests(CommandTestCase):
         port = freePort()
         program = (
             "import sys\n"
-            "from smtpsource.net import connector\n"
+            "from smtpsource.net import reconnecting\n"
             "connector.retryDelay = lambda failures: print('again', file=sys.stderr, flush=True) or 0.1\n"
             "from smtpsource.__main__ import main\n"
             "main()\n"

@@ -12,7 +12,7 @@ from zope.interface.verify import verifyClass, verifyObject
 
 from smtpsource import interfaces
 from smtpsource.measure.recorder import Recorder
-from smtpsource.net.connector import ConnectQueue, Route
+from smtpsource.net.reconnecting import ConnectQueue, Route
 from smtpsource.net.destination import TCPAddress
 from smtpsource.plan import SourcePlan
 from smtpsource.run import Run

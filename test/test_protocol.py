@@ -24,7 +24,8 @@ from smtpsource.smtp.protocol import SMTPSourceProtocol
 from smtpsource.smtp.replies import LONGEST
 from smtpsource.smtp.streaming import CHUNK
 from smtpsource.smtp.trace import TracedProtocol
-from smtpsource.testing import BUFFER_SIZE, FakeReactor, FakeTransport, RecordingSession
+from smtpsource.net.inmemory import BUFFER_SIZE
+from smtpsource.testing import FakeReactor, FakeTransport, RecordingSession
 
 CONTENT = b"Subject: x\r\n\r\nhello\r\n.\r\n"
 

@@ -10,7 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource import SinkPlan, SourcePlan
 from smtpsource.sink.factory import SinkFactory
-from smtpsource.testing import BUFFER_SIZE, FakeReactor, FakeTransport, runInMemory
+from smtpsource.net.inmemory import BUFFER_SIZE
+from smtpsource.testing import FakeReactor, FakeTransport, runInMemory
 
 
 class Noting(Protocol):

@@ -13,7 +13,7 @@ from twisted.internet.protocol import ClientFactory, Protocol
 from twisted.python.failure import Failure
 
 if TYPE_CHECKING:
-    from smtpsource.net.connector import ReconnectingConnector
+    from smtpsource.net.reconnecting import ReconnectingConnector
 
 
 class SMTPSourceFactory(ClientFactory):

@@ -156,7 +156,7 @@ class SMTPSourceProtocol(LineReceiver):
                 self._replySoFar = reply
             return
         self._replySoFar = b""
-        if len(self._owed) == 1 and self._owed[0][0] != QUIT:
+        if len(self._owed) == 1:
             # All that was asked for is answered: what else is there answers nothing.
             self._unsolicited = self.clearLineBuffer() or None
         self.replyReceived(reply, line[:3])
@@ -172,7 +172,11 @@ class SMTPSourceProtocol(LineReceiver):
         A line that does not end.
         """
         self.clearLineBuffer()
-        if not self._over:
+        if self._over:
+            return
+        if self._quitting:
+            self._close()
+        else:
             self._fault("reply-too-long", f"a line of more than {LONGEST} bytes: {_shown(line)}")
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -314,6 +318,7 @@ class SMTPSourceProtocol(LineReceiver):
             self._recipientsRejected += 1
             self._session.refused(MESSAGE, reply)
             if closesChannel(code):
+                self._recipientsRejected += len(self._owed)
                 self._owed.clear()
         if self._owed:
             return

@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.net.connector} and L{smtpsource.net.factory}.
+Tests for L{smtpsource.net.reconnecting} and L{smtpsource.net.factory}.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from twisted.internet.address import UNIXAddress as UNIXEnd
 from twisted.internet.protocol import Protocol
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpsource.net import connector as module
-from smtpsource.net.connector import ConnectQueue, ReconnectingConnector, Route
+from smtpsource.net import reconnecting as module
+from smtpsource.net.reconnecting import ConnectQueue, ReconnectingConnector, Route
 from smtpsource.net.destination import TCPAddress, UNIXAddress
 from smtpsource.net.factory import SMTPSourceFactory
 from smtpsource.testing import FakeReactor
