@@ -340,11 +340,13 @@ class TCPConnector(_LeanConnectorMixin, tcp.Connector):
 
     @ivar realAddress: The address as connect(2) wants it; C{None} for a host name.
     @ivar peer: The same as C{getPeer()} of a connection says it.
+    @ivar failure: What is wrong with the address, if anything is.
     """
 
     realAddress: tuple[Any, ...] | None = None
     addr: tuple[Any, ...] = ()
     peer: Any = None
+    failure: Exception | None = None
     _knownHost: Any = None
     _knownPort: Any = None
 
@@ -354,16 +356,17 @@ class TCPConnector(_LeanConnectorMixin, tcp.Connector):
         before it connects again.
         """
         self._knownHost, self._knownPort = host, port = self.host, self.port
-        self.realAddress = None
+        self.realAddress = self.failure = None
         if isIPAddress(host):
             self.addr = self.realAddress = (host, port)
             self.peer = IPv4Address("TCP", host, port)
         elif isIPv6Address(host):
-            self.addr = address = tcp._resolveIPv6(host, port)
-            # With the name of the interface, for a link-local address.
-            flags = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
-            name = socket.getnameinfo((address[0], 0, *address[2:]), flags)[0]
-            self.realAddress = (name,) + address[1:]
+            self.addr = self.realAddress = address = tcp._resolveIPv6(host, port)
+            try:
+                # With the name of the interface, for a link-local address.
+                self.realAddress = (*tcp._getrealname(address)[:1], *address[1:])
+            except (OSError, OverflowError) as e:  # An impossible port number.
+                self.failure = e
             self.peer = IPv6Address("TCP", *self.realAddress)
 
     def _makeTransport(self) -> Any:
@@ -372,6 +375,7 @@ class TCPConnector(_LeanConnectorMixin, tcp.Connector):
         if self.realAddress is None:
             return EagerClient(self.host, self.port, self.bindAddress, self, self.reactor)
         client = LeanTCPClient(self, self.reactor)
+        client.failure = client.failure or self.failure
         if self.bindAddress is not None:
             client.bindTo(self.bindAddress)
         return client

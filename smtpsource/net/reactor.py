@@ -4,8 +4,8 @@ A reactor for many small messages.
 It is Twisted's epoll reactor with three differences, none of which a program sees except in its use of the
 processor:
 
-  - C{doRead} and C{doWrite} are called without a logging context around each. What goes wrong in them is
-    logged as ever; messages which applications log meanwhile have C{"-"} for their C{system}.
+  - C{doRead} and C{doWrite} are called without setting up a logging context around each: there is one, which
+    finds out who is being called when something is logged.
 
   - Transports send within C{write} when they can: see L{smtpsource.net.transports}.
 
@@ -26,17 +26,47 @@ C{_remove}, C{_doReadOrWrite} and C{_disconnectSelectable}. All of them are the 
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import error
 from twisted.internet.epollreactor import EPOLLIN, EPOLLOUT, EPollReactor
-from twisted.python import log
+from twisted.python import context, log
+from twisted.python.log import ILogContext
 
 from smtpsource.net.connectors import ConnectTimeouts, TCPConnector, UNIXConnector
 from smtpsource.net.ports import TCPPort, UNIXPort
 from smtpsource.net.transports import EagerServer, EagerUNIXServer
 
 _INOUT = EPOLLIN | EPOLLOUT
+
+
+class _LogContext(dict[str, Any]):
+    """
+    The logging context of everything the reactor calls: asked for the C{"system"}, it asks the log prefix of
+    who is being called.
+
+    @ivar current: The descriptor whose event is being handled, or C{None}.
+    """
+
+    current: Any = None
+
+    def _system(self) -> Any:
+        if self.current is None:
+            return dict.get(self, "system", "-")
+        try:
+            return self.current.logPrefix()
+        except Exception:
+            return "(buggy logPrefix method)"
+
+    def __getitem__(self, key: str) -> Any:
+        return self._system() if key == "system" else dict.__getitem__(self, key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self._system() if key == "system" else dict.get(self, key, default)
+
+    def copy(self) -> dict[str, Any]:
+        return {**self, "system": self._system()}
 
 
 class LeanReactor(EPollReactor):
@@ -52,6 +82,7 @@ class LeanReactor(EPollReactor):
         # socket that may be closed by now, whose number may already belong to another.
         self._stale: set[int] = set()
         self._soon: list[Any] = []
+        self._logContext = _LogContext()
         super().__init__()
 
     # -- What our transports need
@@ -95,6 +126,13 @@ class LeanReactor(EPollReactor):
 
     # -- The event loop
 
+    def mainLoop(self) -> None:
+        """
+        Handle events until the reactor is stopped.
+        """
+        self._logContext = _LogContext(context.get(ILogContext))
+        context.call({ILogContext: self._logContext}, super().mainLoop)
+
     def doPoll(self, timeout: float | None) -> None:
         """
         Wait for events and handle them.
@@ -114,6 +152,7 @@ class LeanReactor(EPollReactor):
         if self._soon:
             timeout = 0
         selectables = self._selectables
+        logContext = self._logContext
         stale = self._stale
         stale.clear()
         try:
@@ -126,10 +165,11 @@ class LeanReactor(EPollReactor):
             selectable = selectables.get(fd)
             if selectable is None:
                 continue
+            logContext.current = selectable
             ready = event & _INOUT
             if ready != EPOLLIN and event != EPOLLOUT:
-                # Errors, and both at once: the rare cases are Twisted's.
-                log.callWithLogger(selectable, self._doReadOrWrite, selectable, fd, event)
+                # Errors, and both at once: Twisted knows the rare cases.
+                self._logged(self._doReadOrWrite, selectable, fd, event)
                 continue
             try:
                 if selectable.fileno() == -1:
@@ -140,15 +180,25 @@ class LeanReactor(EPollReactor):
                     why = selectable.doWrite()
             except BaseException as e:
                 why = e
-                log.callWithLogger(selectable, log.err)
+                log.err()
             if why:
-                log.callWithLogger(
-                    selectable, self._disconnectSelectable, selectable, why, ready == EPOLLIN
-                )
+                self._logged(self._disconnectSelectable, selectable, why, ready == EPOLLIN)
         if self._soon:
             self._doSoon()
+        logContext.current = None
 
     doIteration = doPoll
+
+    def _logged(self, call: Callable[..., Any], *arguments: Any) -> None:
+        """
+        Make a call, and log what it raises.
+        """
+        try:
+            call(*arguments)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            log.err()
 
     def _doSoon(self) -> None:
         """
@@ -156,13 +206,14 @@ class LeanReactor(EPollReactor):
         """
         soon, self._soon = self._soon, []
         for descriptor in soon:
+            self._logContext.current = descriptor
             try:
                 why = descriptor.doSoon()
             except BaseException as e:
                 why = e
-                log.callWithLogger(descriptor, log.err)
+                log.err()
             if why:
-                log.callWithLogger(descriptor, self._disconnectSelectable, descriptor, why, False)
+                self._logged(self._disconnectSelectable, descriptor, why, False)
 
     def _remove(
         self, xer: Any, primary: set[int], other: set[int], selectables: Any, event: int, antievent: int
