@@ -386,7 +386,6 @@ class ReadingTests(ReactorTestCase):
         """
         What a protocol logs says whose message it is; what a timed call logs doesn't say it is a protocol's.
         """
-        systems: list[Any] = []
         events: list[Any] = []
         log.addObserver(events.append)
         self.addCleanup(log.removeObserver, events.append)
@@ -401,9 +400,7 @@ class ReadingTests(ReactorTestCase):
 
         self.client.heard = heard
         self.connected(lambda protocol, peer: peer.send(b"x"))
-        for event in events:
-            if str(event.get("message", "")).startswith("('from"):
-                systems.append(event["system"])
+        systems = [it["system"] for it in events if str(it.get("message")).startswith("('from")]
         self.assertEqual(systems, ["Recorder,client", "-"])
 
     def test_staleEvent(self) -> None:
@@ -689,7 +686,8 @@ class UNIXTests(ReactorTestCase):
         self.reactor.connectUNIX(path, self.client)
         self.reactor.callLater(0, self.accept)
         self.run_()
-        self.assertEqual((self.client.events[:3], self.client.failures), (["start", "connecting", "build"], []))
+        self.assertEqual(self.client.events[:3], ["start", "connecting", "build"])
+        self.assertEqual(self.client.failures, [])
 
 
 class ListeningTests(ReactorTestCase):

@@ -77,7 +77,7 @@ class TCPPort(_LeanPortMixin, tcp.Port):
     A TCP port whose connections send at once.
     """
 
-    transport = EagerServer
+    transport: Any = EagerServer
 
 
 class UNIXPort(_LeanPortMixin, unix.Port):
@@ -85,4 +85,4 @@ class UNIXPort(_LeanPortMixin, unix.Port):
     A listening UNIX socket whose connections send at once.
     """
 
-    transport = EagerUNIXServer
+    transport: Any = EagerUNIXServer

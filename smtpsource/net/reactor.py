@@ -74,7 +74,10 @@ class LeanReactor(EPollReactor):
     L{EPollReactor} with a shorter way from the kernel to the protocol and back.
 
     @ivar connectTimeouts: Who is connecting, and until when.
+    @ivar handlingEvents: Whether what runs now was called for an event, not by a timed call.
     """
+
+    handlingEvents = False
 
     def __init__(self) -> None:
         self.connectTimeouts = ConnectTimeouts()
@@ -159,6 +162,7 @@ class LeanReactor(EPollReactor):
             events = self._poller.poll(timeout, len(selectables))
         except InterruptedError:
             return
+        self.handlingEvents = True
         for fd, event in events:
             if fd in stale:
                 continue
@@ -185,6 +189,7 @@ class LeanReactor(EPollReactor):
                 self._logged(self._disconnectSelectable, selectable, why, ready == EPOLLIN)
         if self._soon:
             self._doSoon()
+        self.handlingEvents = False
         logContext.current = None
 
     doIteration = doPoll
@@ -228,11 +233,12 @@ class LeanReactor(EPollReactor):
 
     def removeAll(self) -> list[Any]:
         """
-        Remove all selectables, and return a list of them: those that are about to be finished, too.
+        Remove all selectables, and return a list of them: with those that are about to be finished, without
+        those that have not begun.
         """
         soon, self._soon = self._soon, []
-        removed = super().removeAll()
-        return removed + [descriptor for descriptor in soon if descriptor not in removed]
+        removed: list[Any] = super().removeAll()
+        return removed + [it for it in soon if it not in removed and (it.connected or it.begun)]
 
     # -- Connecting and listening
 

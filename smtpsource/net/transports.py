@@ -1,35 +1,25 @@
 """
-Stream transports that send at once and close without detours.
+The transports of accepted connections, and what they share with those of clients.
 
-Twisted's transports queue what is written, ask to be told when the socket is writable, and send on the next
-turn of the reactor: two changes of the epoll set and one more round through the event loop for each message.
-These try C{send} inside C{write} when nothing is queued before it, and queue only what the kernel did not
-take.
-
-They belong to L{smtpsource.net.reactor.LeanReactor} and need what it offers: C{watchReading}, C{forget} and
-C{finishSoon}.
+See L{smtpsource.net.eager} for what they do; here it meets Twisted's transport classes.
 
 Of Twisted's private names these are used: C{FileDescriptor._tempDataBuffer}, C{_tempDataLen},
-C{_writeDisconnecting}, C{_writeDisconnected}, C{_isSendBufferFull}, C{Connection._closeSocket},
-C{_aborting}, C{Server._addressType}, C{unix._SendmsgMixin} and C{_newtls}. All of them are the same from
+C{Server._addressType}, C{_getLogPrefix}, C{unix._SendmsgMixin} and C{_newtls}. All of them are the same from
 22.10 to 26.10.
 """
 
 from __future__ import annotations
 
 import socket
-import struct
-from collections.abc import Iterable
-from errno import EAGAIN, ENOBUFS
-from functools import cached_property
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet import error, tcp, unix
-from twisted.internet.abstract import FileDescriptor
-from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet import tcp, unix
+from twisted.internet.address import IPv6Address
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.python import log
-from twisted.python.failure import Failure
+
+from smtpsource.net.eager import EagerDescriptor
 
 try:
     from twisted.internet import _newtls
@@ -39,251 +29,19 @@ except ImportError:  # No pyOpenSSL: there is no startTLS to take care of.
 if TYPE_CHECKING:
     from smtpsource.net.reactor import LeanReactor
 
-# One Failure for all, as the reactor itself does for ConnectionDone and ConnectionLost.
-_ABORTED = Failure(error.ConnectionAborted())
-_DONE = Failure(CONNECTION_DONE)
-
-# Linger for no time: close(2) drops what is unsent and sends RST.
-_LINGER_NOT = struct.pack("ii", 1, 0)
-
-_ANCILLARY_SIZE = socket.CMSG_SPACE(4096) if hasattr(socket, "CMSG_SPACE") else 0
+_ANCILLARY_SIZE = socket.CMSG_SPACE(4096)
 
 
-class EagerDescriptor(FileDescriptor):
+class _WhenAsked:
     """
-    What client and server transports have in common: reading, writing and closing one connected socket.
-
-    Class L{FileDescriptor} is a base so that this class can stand for the wire below a TLS layer: its
-    methods go straight to the socket, whatever C{TLS} says. See L{EagerTransport.startTLS}.
-
-    @ivar sendFailed: Whether an eager C{send} met an error other than a full buffer. The error is reported
-        on a later turn; until then end-of-file counts as a lost connection, because the kernel tells a
-        reset only once.
+    An attribute that is worked out each time somebody asks, until it is set.
     """
 
-    reactor: LeanReactor
-    socket: socket.socket
-    protocol: Any
-    sendFailed = False
-    _aborting = False
-    _sendmsgQueue: Any = ()  # File descriptors to send; UNIX transports have a list.
+    def __init__(self, value: Callable[[Any], Any]) -> None:
+        self.value = value
 
-    # -- Writing
-
-    def write(self, data: bytes) -> None:
-        """
-        Send C{data}, now if nothing waits before it.
-
-        Never raises for the sake of the network and never calls the protocol: an error is reported through
-        C{connectionLost} on a later turn.
-
-        @raise TypeError: C{data} is not bytes.
-        """
-        if not isinstance(data, bytes):
-            raise TypeError("Data must be bytes")
-        if not self.connected or self._writeDisconnected or not data:
-            return
-        if (
-            self._tempDataLen or self.dataBuffer or self._sendmsgQueue or self.producer is not None
-        ) and self._mustQueue(len(data)):
-            FileDescriptor.write(self, data)
-            return
-        try:
-            sent = self.socket.send(data)
-        except OSError as e:
-            self.sendFailed = e.errno not in (EAGAIN, ENOBUFS)
-            sent = 0
-        if sent != len(data):
-            self._keep(data, sent)
-
-    def _mustQueue(self, size: int) -> bool:
-        """
-        Whether C{size} more bytes have to wait for their turn: because something is queued, because it is
-        C{doWrite} that asks a pull producer for more, or because a push producer writes so much at once that
-        it is to pause for a turn.
-        """
-        if self._tempDataLen or self.dataBuffer or self._sendmsgQueue:
-            return True
-        return self.producer is not None and (not self.streamingProducer or size > self.bufferSize)
-
-    def _keep(self, data: bytes, sent: int) -> None:
-        """
-        Queue C{data} from offset C{sent} on, without copying it.
-
-        If C{send} failed, C{doWrite} will meet the error again and report it as every error is reported.
-        """
-        self.dataBuffer = data
-        self.offset = sent
-        self._maybePauseProducer()
-        self.startWriting()
-
-    def _isSendBufferFull(self) -> bool:
-        """
-        Whether more than C{bufferSize} bytes wait. Unlike the original it doesn't count what was sent.
-        """
-        return len(self.dataBuffer) - self.offset + self._tempDataLen > self.bufferSize
-
-    def writeSequence(self, iovec: Iterable[bytes]) -> None:
-        """
-        Send all of C{iovec} as one piece, now if nothing waits before it.
-
-        @raise TypeError: One of C{iovec} is not bytes; nothing was sent.
-        """
-        pieces = iovec if isinstance(iovec, (list, tuple)) else list(iovec)
-        for piece in pieces:
-            if not isinstance(piece, bytes):
-                raise TypeError("Data must be bytes")
-        EagerDescriptor.write(self, b"".join(pieces))
-
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """
-        Take data from C{producer} until it is unregistered.
-
-        @raise RuntimeError: There is a producer already.
-        """
-        FileDescriptor.registerProducer(self, producer, streaming)
-        if not streaming and self.producer is producer and self.connected:
-            # It gets asked for more when what was written before is sent; which it already may be.
-            self.startWriting()
-
-    def startWriting(self) -> None:
-        """
-        Ask the reactor to call C{doWrite}, unless the connection was aborted.
-        """
-        if not self._aborting:
-            self.reactor.addWriter(self)
-
-    def doWrite(self) -> Any:
-        """
-        Send what was queued.
-
-        @return: C{None}, or why the connection is over.
-        """
-        if self._aborting:
-            return None
-        return FileDescriptor.doWrite(self)
-
-    def writeSomeData(self, data: Any) -> Any:
-        """
-        Send the beginning of C{data}.
-
-        @return: How many bytes the kernel took, or why the connection is over.
-        """
-        try:
-            return self.socket.send(memoryview(data)[: self.SEND_LIMIT])
-        except OSError as e:
-            return 0 if e.errno in (EAGAIN, ENOBUFS) else CONNECTION_LOST
-
-    # -- Reading
-
-    def startReading(self) -> None:
-        """
-        Ask the reactor to call C{doRead}, unless the connection was aborted.
-        """
-        if not self._aborting:
-            self.reactor.addReader(self)
-
-    def doRead(self) -> Any:
-        """
-        Hand what came in to the protocol.
-
-        @return: C{None}, or why the connection is over.
-        """
-        try:
-            data = self.socket.recv(self.bufferSize)
-        except BlockingIOError:
-            return None
-        except OSError:
-            return CONNECTION_LOST
-        if data:
-            self.protocol.dataReceived(data)
-            return None
-        return CONNECTION_LOST if self.sendFailed else CONNECTION_DONE
-
-    # -- Closing
-
-    def loseConnection(self) -> None:
-        """
-        Close the connection when all data has been written: at the end of this turn if it already has.
-        """
-        if (
-            self.connected
-            and not self.disconnecting
-            and not self._writeDisconnecting
-            and self.producer is None
-            and not self._mustQueue(0)
-        ):
-            self.disconnecting = 1
-            self.reactor.forget(self.fileno())
-            self.reactor.finishSoon(self)
-        else:
-            FileDescriptor.loseConnection(self)
-
-    def abortConnection(self) -> None:
-        """
-        Drop the connection and all unsent data, at the end of this turn: the peer gets a reset, the protocol
-        C{connectionLost} with L{ConnectionAborted<error.ConnectionAborted>}.
-        """
-        if self.disconnected or self._aborting:
-            return
-        self._aborting = True
-        # Nothing is read or written any more, whoever asks for it.
-        self.disconnecting = 1
-        self._writeDisconnected = True
-        self.reactor.forget(self.fileno())
-        self.reactor.finishSoon(self)
-
-    def doSoon(self) -> Any:
-        """
-        Do what had to wait until the events of this turn were handled. The reactor calls this once for each
-        call of C{finishSoon}.
-
-        @return: C{None}, or why the connection is over.
-        """
-        if not self.connected:
-            return None
-        if self._aborting:
-            self.connectionLost(_ABORTED)
-        elif self.disconnecting and self.producer is None and not self._mustQueue(0):
-            self.connectionLost(_DONE)
-        return None
-
-    def connectionLost(self, reason: Failure) -> None:
-        """
-        Close the socket and tell the protocol. Harmless when called again.
-        """
-        try:
-            skt = self.socket
-        except AttributeError:
-            return
-        self.disconnected = 1
-        self.connected = 0
-        if self.producer is not None:
-            self.producer.stopProducing()
-            self.producer = None
-        self.reactor.forget(skt.fileno())
-        self._closeSocket(not reason.check(error.ConnectionAborted))
-        protocol = self.protocol
-        del self.protocol, self.socket, self.fileno
-        protocol.connectionLost(reason)
-
-    def _closeSocket(self, orderly: bool) -> None:
-        """
-        Close the socket.
-
-        @param orderly: Whether to say goodbye with FIN, rather than with RST.
-        """
-        try:
-            if orderly:
-                self.socket.shutdown(socket.SHUT_RDWR)
-            else:
-                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
-        except OSError:
-            pass
-        try:
-            self.socket.close()
-        except OSError:
-            pass
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        return self if instance is None else self.value(instance)
 
 
 class EagerTransport(EagerDescriptor):
@@ -303,24 +61,30 @@ class EagerTransport(EagerDescriptor):
             setattr(self, name, getattr(_newtls.ConnectionMixin, name).__get__(self))
         _newtls.startTLS(self, ctx, normal, EagerDescriptor)
 
-    @cached_property
-    def logstr(self) -> str:
+    def _makeLogstr(self) -> str:
         """
-        What log lines about this connection begin with; made when first asked for.
+        What log lines about this connection begin with.
         """
-        return self._makeLogstr(self._getLogPrefix(getattr(self, "protocol", None)))
+        protocol = getattr(self, "protocol", None) or self.lostProtocol()
+        return "Uninitialized" if protocol is None else self._nameFor(self._getLogPrefix(protocol))
 
-    def _makeLogstr(self, prefix: str) -> str:
+    def _nameFor(self, prefix: str) -> str:
         return f"{prefix},client"
 
+    logstr: Any = _WhenAsked(_makeLogstr)
 
-class UNIXMixin(unix._SendmsgMixin):  # type: ignore[misc]
+
+class UNIXMixin(unix._SendmsgMixin):
     """
     What differs for UNIX sockets: file descriptors can be sent and received along with bytes.
     """
 
     _writeSomeDataBase: Any = EagerDescriptor
-    TLS: bool
+    socket: Any
+    protocol: Any
+    bufferSize: int
+    sendFailed: bool
+    logPrefix: Any
 
     writeSomeData = unix._SendmsgMixin.writeSomeData
     _isSendBufferFull = unix._SendmsgMixin._isSendBufferFull
@@ -352,7 +116,7 @@ class UNIXMixin(unix._SendmsgMixin):  # type: ignore[misc]
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 self._ancillaryLevelSOLSOCKETTypeSCMRIGHTS(data)
             else:
-                log.msg(f"{self.logPrefix()} received unsupported ancillary data (level={level}, type={kind}).")
+                log.msg(f"{self.logPrefix()} received unsupported ancillary data ({level=}, {kind=}).")
 
     def getTcpNoDelay(self) -> bool:
         """
@@ -386,7 +150,7 @@ class EagerServer(EagerTransport, tcp.Server):
         self._tempDataBuffer = []
         self._tempDataLen = 0
         self.socket = sock
-        self.fileno = sock.fileno  # type: ignore[method-assign]
+        self.fileno = sock.fileno
         self.protocol = protocol
         self.server = server
         self.client = client
@@ -397,17 +161,18 @@ class EagerServer(EagerTransport, tcp.Server):
         reactor.watchReading(sock.fileno(), self)
         self.connected = 1
 
-    def _makeLogstr(self, prefix: str) -> str:
+    def _nameFor(self, prefix: str) -> str:
         return f"{prefix},{self.sessionno},{self.hostname}"
 
-    @cached_property
-    def repstr(self) -> str:
+    def _makeRepstr(self) -> str:
         """
-        What C{repr()} says; made when first asked for.
+        What C{repr()} says.
         """
-        protocol = getattr(self, "protocol", None)
+        protocol = getattr(self, "protocol", None) or self.lostProtocol()
         port = getattr(self.server, "_realPortNumber", None)
         return f"<{protocol.__class__.__name__} #{self.sessionno} on {port}>"
+
+    repstr: Any = _WhenAsked(_makeRepstr)
 
 
 class EagerUNIXServer(UNIXMixin, EagerServer, unix.Server):
@@ -426,5 +191,3 @@ class EagerUNIXServer(UNIXMixin, EagerServer, unix.Server):
     ) -> None:
         self._sendmsgQueue: list[int] = []
         EagerServer.__init__(self, sock, protocol, (client, None), server, sessionno, reactor)
-
-
