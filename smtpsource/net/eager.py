@@ -3,14 +3,14 @@ A connected socket that sends at once and closes without detours.
 
 Twisted's transports queue what is written, ask to be told when the socket is writable, and send on the next
 turn of the reactor: two changes of the epoll set and one more round through the event loop for each message.
-This tries C{send} inside C{write} when nothing is queued before it, and queues only what the kernel did not
-take.
+This tries C{send} inside C{write} when nothing is queued before it, and queues only what the kernel did
+not take.
 
 It belongs to L{smtpsource.net.reactor.LeanReactor} and needs its C{forget} and C{finishSoon}.
 
 Of Twisted's private names these are used: C{FileDescriptor._tempDataLen}, C{_writeDisconnecting},
-C{_writeDisconnected}, C{_isSendBufferFull} and C{_maybePauseProducer}; those of C{Connection} which this class
-takes the place of: C{_closeSocket}, C{_aborting}. All of them are the same from 22.10 to 26.10.
+C{_writeDisconnected}, C{_isSendBufferFull} and C{_maybePauseProducer}; and those of C{Connection} that this
+class takes the place of: C{_closeSocket} and C{_aborting}. All are the same from 22.10 to 26.10.
 """
 
 from __future__ import annotations

@@ -238,7 +238,9 @@ class LeanReactor(EPollReactor):
         """
         soon, self._soon = self._soon, []
         removed: list[Any] = super().removeAll()
-        return removed + [it for it in soon if it not in removed and (it.connected or it.begun)]
+        return removed + [
+            it for it in soon if it not in removed and (it.connected or getattr(it, "begun", False))
+        ]
 
     # -- Connecting and listening
 
