@@ -545,6 +545,18 @@ class ConnectingTests(ReactorTestCase):
         changes = [name for name, changed in poller.changes if changed == fd]
         self.assertEqual(changes, ["register", "modify", "unregister"])
 
+    def test_notBeforeRunning(self) -> None:
+        """
+        Nobody is bothered before the reactor runs.
+        """
+        address = self.listen()
+        self.listener.setblocking(False)
+        self.reactor.connectTCP(*address, self.client)
+        self.assertRaises(BlockingIOError, self.listener.accept)
+        self.client.made = self.stopLater
+        self.run_()
+        self.accept()
+
     def test_refused(self) -> None:
         """
         A refused connection is reported, later, with what the kernel said.
@@ -688,6 +700,20 @@ class UNIXTests(ReactorTestCase):
         self.run_()
         self.assertEqual(self.client.events[:3], ["start", "connecting", "build"])
         self.assertEqual(self.client.failures, [])
+
+    def test_stopWhileQueueFull(self) -> None:
+        """
+        Waiting for room can be stopped, and leaves no timed call behind.
+        """
+        path = self.listen(socket.AF_UNIX, self.mktemp(), 0)
+        filler = socket.socket(socket.AF_UNIX)
+        self.addCleanup(filler.close)
+        filler.connect(path)
+        self.reactor.callLater(0.02, lambda: (connector.stopConnecting(), self.reactor.stop()))
+        connector = self.reactor.connectUNIX(path, self.client)
+        self.run_()
+        self.assertEqual([type(it) for it in self.client.failures], [error.UserError])
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
 
 
 class ListeningTests(ReactorTestCase):

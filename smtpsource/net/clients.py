@@ -86,6 +86,7 @@ class _LeanClientMixin(_ClientMixin):
     """
 
     begun = False
+    _retry: Any = None
     failure: Exception | None = None
     addressFamily: Any
     realAddress: Any
@@ -135,6 +136,7 @@ class _LeanClientMixin(_ClientMixin):
         Call connect(2). Whatever comes of it, nobody is told before this turn's events are handled.
         """
         self.begun = True
+        self._retry = None
         if self.failure is None:
             try:
                 number = self.socket.connect_ex(self.realAddress)
@@ -148,15 +150,11 @@ class _LeanClientMixin(_ClientMixin):
                 return
             if number == EAGAIN:
                 # The queue of the UNIX socket is full, and nobody will tell when it is not.
-                self.reactor.callLater(_RETRY, self._beginAgain)
+                self._retry = self.reactor.callLater(_RETRY, self.begin)
                 return
             if number:
                 self.failure = error.getConnectError((number, strerror(number)))
         self.reactor.finishSoon(self)
-
-    def _beginAgain(self) -> None:
-        if hasattr(self, "socket"):
-            self.begin()
 
     def doWrite(self) -> Any:
         """
@@ -203,6 +201,8 @@ class _LeanClientMixin(_ClientMixin):
         protocol.makeConnection(self)
 
     def _stopReadingAndWriting(self) -> None:
+        if self._retry is not None:
+            self._retry.cancel()
         if hasattr(self, "socket"):
             self.reactor.forget(self.socket.fileno())
 

@@ -254,7 +254,7 @@ class EagerDescriptor(FileDescriptor):
             self.producer.stopProducing()
             self.producer = None
         self.reactor.forget(skt.fileno())
-        self._closeSocket(not reason.check(error.ConnectionAborted))
+        self._closeSocket(not isinstance(reason.value, error.ConnectionAborted))
         protocol = self.protocol
         del self.protocol, self.socket, self.fileno
         try:
