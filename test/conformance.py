@@ -200,6 +200,7 @@ def compare(modules: Iterable[str]) -> bool:
     """
     total: dict[str, Counter[str]] = {name: Counter() for name in REACTORS}
     agreed = 0
+    alike: list[str] = []
     different: list[str] = []
     for module in modules:
         if not exists(module):
@@ -213,10 +214,13 @@ def compare(modules: Iterable[str]) -> bool:
             total["ours"][did[0]] += 1
             if was[0] == did[0] and did[0] not in ("hung", "did not finish"):
                 agreed += 1
+                if did[0] not in ("passed", "skipped", "todo"):
+                    alike.append(f"{name}: {did[0]} with both")
             else:
                 title = f"{name}: {was[0]} with Twisted's reactor, {did[0]} with ours"
                 different.append("\n".join([title, was[1], did[1]]))
         print(f"{module}: {len(ours)} tests", flush=True)
+    print("\n".join(alike))
     for text in different:
         print(f"\n{text}")
     for reactorName, counter in total.items():
