@@ -88,7 +88,9 @@ def runModule(reactorName: str, module: str, report: str) -> None:
     from twisted.internet.main import installReactor
     from twisted.python.reflect import namedAny
 
-    globals()[NAME] = type(NAME, (namedAny(REACTORS[reactorName]),), {})
+    # Other tests start processes which install what they find in the module of this class.
+    base = namedAny(REACTORS[reactorName])
+    globals()[NAME] = type(NAME, (base,), {"__module__": base.__module__})
     installReactor(globals()[NAME]())
 
     from twisted.internet.test import reactormixins
