@@ -1,0 +1,193 @@
+"""
+The transports of accepted connections, and what they share with those of clients.
+
+See L{smtpsource.net.eager} for what they do; here it meets Twisted's transport classes.
+
+Of Twisted's private names these are used: C{FileDescriptor._tempDataBuffer}, C{_tempDataLen},
+C{Server._addressType}, C{_getLogPrefix}, C{unix._SendmsgMixin} and C{_newtls}. All of them are the same from
+22.10 to 26.10.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet import tcp, unix
+from twisted.internet.address import IPv6Address
+from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
+from twisted.python import log
+
+from smtpsource.net.eager import EagerDescriptor
+
+try:
+    from twisted.internet import _newtls
+except ImportError:  # No pyOpenSSL: there is no startTLS to take care of.
+    _newtls = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    from smtpsource.net.reactor import LeanReactor
+
+_ANCILLARY_SIZE = socket.CMSG_SPACE(4096)
+
+
+class _WhenAsked:
+    """
+    An attribute that is worked out each time somebody asks, until it is set.
+    """
+
+    def __init__(self, value: Callable[[Any], Any]) -> None:
+        self.value = value
+
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        return self if instance is None else self.value(instance)
+
+
+class EagerTransport(EagerDescriptor):
+    """
+    L{EagerDescriptor} with a TLS layer on demand and names for the log. Goes in front of one of Twisted's
+    transport classes.
+    """
+
+    def startTLS(self, ctx: Any, normal: bool = True) -> None:
+        """
+        @see: L{twisted.internet.interfaces.ITLSTransport.startTLS}
+        """
+        # From here on the application's bytes pass through the TLS layer, and those of the TLS layer go
+        # straight to the socket. The instance gets the methods which know this: before startTLS nobody
+        # needs to ask.
+        for name in ("write", "writeSequence", "loseConnection", "registerProducer", "unregisterProducer"):
+            setattr(self, name, getattr(_newtls.ConnectionMixin, name).__get__(self))
+        _newtls.startTLS(self, ctx, normal, EagerDescriptor)
+
+    def _makeLogstr(self) -> str:
+        """
+        What log lines about this connection begin with.
+        """
+        protocol = getattr(self, "protocol", None) or self.lostProtocol()
+        return "Uninitialized" if protocol is None else self._nameFor(self._getLogPrefix(protocol))
+
+    def _nameFor(self, prefix: str) -> str:
+        return f"{prefix},client"
+
+    logstr: Any = _WhenAsked(_makeLogstr)
+
+
+class UNIXMixin(unix._SendmsgMixin):
+    """
+    What differs for UNIX sockets: file descriptors can be sent and received along with bytes.
+    """
+
+    _writeSomeDataBase: Any = EagerDescriptor
+    socket: Any
+    protocol: Any
+    bufferSize: int
+    sendFailed: bool
+    logPrefix: Any
+
+    writeSomeData = unix._SendmsgMixin.writeSomeData
+    _isSendBufferFull = unix._SendmsgMixin._isSendBufferFull
+
+    def doRead(self) -> Any:
+        """
+        Hand what came in to the protocol.
+
+        @return: C{None}, or why the connection is over.
+        """
+        try:
+            data, ancillary, _, _ = self.socket.recvmsg(self.bufferSize, _ANCILLARY_SIZE)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return CONNECTION_LOST
+        if ancillary:
+            self._ancillaryReceived(ancillary)
+        if data:
+            self.protocol.dataReceived(data)
+            return None
+        return CONNECTION_LOST if self.sendFailed else CONNECTION_DONE
+
+    def _ancillaryReceived(self, ancillary: list[tuple[int, int, bytes]]) -> None:
+        """
+        Hand over the file descriptors that came along, or close them where nobody wants them.
+        """
+        for level, kind, data in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                self._ancillaryLevelSOLSOCKETTypeSCMRIGHTS(data)
+            else:
+                log.msg(f"{self.logPrefix()} received unsupported ancillary data ({level=}, {kind=}).")
+
+    def getTcpNoDelay(self) -> bool:
+        """
+        There is no such thing on UNIX sockets.
+        """
+        return False
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """
+        There is no such thing on UNIX sockets: do nothing.
+        """
+
+
+class EagerServer(EagerTransport, tcp.Server):
+    """
+    The transport of an accepted TCP connection.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        protocol: Any,
+        client: tuple[Any, ...],
+        server: Any,
+        sessionno: int,
+        reactor: LeanReactor,
+    ) -> None:
+        # The work of four constructors, without the strings that only a log or repr() would want.
+        sock.setblocking(False)
+        self.reactor = reactor
+        self._tempDataBuffer = []
+        self._tempDataLen = 0
+        self.socket = sock
+        self.fileno = sock.fileno
+        self.protocol = protocol
+        self.server = server
+        self.client = client
+        self.sessionno = sessionno
+        self.hostname = client[0]
+        if len(client) != 2:
+            self._addressType = IPv6Address
+        reactor.watchReading(sock.fileno(), self)
+        self.connected = 1
+
+    def _nameFor(self, prefix: str) -> str:
+        return f"{prefix},{self.sessionno},{self.hostname}"
+
+    def _makeRepstr(self) -> str:
+        """
+        What C{repr()} says.
+        """
+        protocol = getattr(self, "protocol", None) or self.lostProtocol()
+        port = getattr(self.server, "_realPortNumber", None)
+        return f"<{protocol.__class__.__name__} #{self.sessionno} on {port}>"
+
+    repstr: Any = _WhenAsked(_makeRepstr)
+
+
+class EagerUNIXServer(UNIXMixin, EagerServer, unix.Server):
+    """
+    The transport of an accepted UNIX connection.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        protocol: Any,
+        client: Any,
+        server: Any,
+        sessionno: int,
+        reactor: LeanReactor,
+    ) -> None:
+        self._sendmsgQueue: list[int] = []
+        EagerServer.__init__(self, sock, protocol, (client, None), server, sessionno, reactor)
