@@ -10,7 +10,7 @@ DEPENDENCIES ?= twisted
 TESTS = $(notdir $(basename $(wildcard test/test_*.py)))
 TRIAL = PYTHONPATH=.:test $(BIN)/python -m twisted.trial --temp-directory=$(VENV)/trial
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test lint reactor-conformance docs clean
 
 demo: $(VENV)/installed
 	$(BIN)/smtpsource -d -s 20 -m 10000 sink:
@@ -22,6 +22,10 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Twisted's own reactor tests: ours must do what Twisted's epoll reactor does.
+reactor-conformance: $(VENV)/installed-dev
+	$(BIN)/python test/conformance.py
 
 # The manual pages, for man(1).
 docs: $(VENV)/installed

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple, NoReturn
 from twisted.python import usage
 
 from smtpsource._version import __version__
+from smtpsource.net.choice import chooseReactor, reactorInUse
 
 
 class Flag(NamedTuple):
@@ -56,7 +57,15 @@ def parameters(groups: Sequence[Group]) -> list[list[Any]]:
     """
     What C{usage.Options} wants as C{optParameters}.
     """
-    return [[o.long, o.short, o.default, o.help] for _, options in groups for o in options if isinstance(o, Parameter)]
+    grouped = [o for _, options in groups for o in options if isinstance(o, Parameter)]
+    return [[o.long, o.short, o.default, o.help] for o in grouped]
+
+
+#: The last group of every command; --version and --help come after it.
+OTHER: Group = (
+    "Other",
+    (Parameter("reactor", None, "NAME", None, "the Twisted reactor to use (default: ours, where there is epoll)"),),
+)
 
 
 class CommandLine(usage.Options):
@@ -105,6 +114,15 @@ class CommandLine(usage.Options):
                 if isinstance(option, Parameter) and self[option.long] is not None:
                     self[option.long] = self.converted(option, self[option.long])
 
+    def chooseReactor(self) -> None:
+        """
+        Install the reactor; for the end of C{postOptions}, when everything else is found to be right.
+        """
+        try:
+            chooseReactor(self["reactor"])
+        except ValueError as e:
+            raise usage.UsageError(f"--reactor: {self['reactor']!r} is not usable: {e}")
+
     def converted(self, option: Parameter, text: str) -> Any:
         """
         The value of one option.
@@ -137,11 +155,11 @@ class CommandLine(usage.Options):
             for option in options:
                 lines += _helpLines(option)
             lines.append("")
-        lines += [
-            "Other:",
+        lines[-1:] = [
             f"{'      --version':<{_COLUMN}}show the version and exit",
             f"{'      --help':<{_COLUMN}}show this and exit",
         ]
+        lines += ["", f"The reactor here is {reactorInUse()}."]
         if self.closing:
             lines += ["", self.closing]
         return "\n".join(lines) + "\n"

@@ -12,7 +12,7 @@ from typing import ClassVar
 from twisted.python import usage
 
 from smtpsource import arguments
-from smtpsource.commandline import CommandLine, Flag, Group, Parameter, flags, parameters
+from smtpsource.commandline import OTHER, CommandLine, Flag, Group, Parameter, flags, parameters
 from smtpsource.net import destination
 from smtpsource.net.limits import raiseFileLimit
 from smtpsource.plan import SourcePlan, machineName
@@ -217,6 +217,7 @@ class SourceOptions(CommandLine):
                 ),
             ),
         ),
+        OTHER,
     )
     optFlags = flags(groups)
     optParameters = parameters(groups)
@@ -329,3 +330,4 @@ class SourceOptions(CommandLine):
         self.presentation = Presentation(
             self.tool, bool(self["counter"]), bool(self["quiet"]), self["report"], self.daemonized
         )
+        self.chooseReactor()

@@ -11,8 +11,8 @@ from twisted.internet.task import LoopingCall
 
 from smtpsource.interfaces import IMessage, IReactor
 from smtpsource.measure.recorder import Recorder
-from smtpsource.net.reconnecting import ConnectQueue, Route
 from smtpsource.net.destination import Address
+from smtpsource.net.reconnecting import ConnectQueue, Route
 from smtpsource.plan import SourcePlan
 from smtpsource.session import Session
 from smtpsource.smtp.protocol import SMTPSourceProtocol

@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.summary import Messages, Summary, errorsOf, latenciesOf, repliesOf
+from smtpsource.net.choice import nameOf
 from smtpsource.net.destination import (
     Address,
     ResolutionFailed,
@@ -194,6 +195,7 @@ class SourceService(Service):
         allAccepted = recorder.accepted == self._plan.messageCount and not recorder.recipientsRejected
         return Summary(
             command=self._plan.command,
+            reactor=nameOf(self._reactor),
             started=self._started.isoformat(timespec="milliseconds"),
             elapsed=self._elapsed,
             exit=0 if allAccepted and reason is None else 1,

@@ -12,8 +12,8 @@ from zope.interface.verify import verifyClass, verifyObject
 
 from smtpsource import interfaces
 from smtpsource.measure.recorder import Recorder
-from smtpsource.net.reconnecting import ConnectQueue, Route
 from smtpsource.net.destination import TCPAddress
+from smtpsource.net.reconnecting import ConnectQueue, Route
 from smtpsource.plan import SourcePlan
 from smtpsource.run import Run
 from smtpsource.session import Session

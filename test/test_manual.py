@@ -180,12 +180,13 @@ class ReportTests(TestCase):
         """
         Every field of both reports, and every phase.
         """
-        sink = SinkSummary((), "", 1.0, 1.0, "done", 0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0, {"lost": (1, "")}).asDict()
+        sink = SinkSummary((), "", "", 1.0, 1.0, "done", 0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0, {"lost": (1, "")}).asDict()
         recorder = Recorder()
         for phase in range(len(NAMES)):
             recorder.duration(phase, 1.0)
         source = Summary(
             command=(),
+            reactor="",
             started="",
             elapsed=1.0,
             exit=0,

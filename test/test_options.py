@@ -89,6 +89,7 @@ class PlanTests(SynchronousTestCase):
             "counter": 0,
             "quiet": 0,
             "report": None,
+            "reactor": None,
             "grace": 5.0,
             "verbose": 0,
             "destination": "127.0.0.1",

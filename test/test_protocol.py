@@ -17,6 +17,7 @@ from zope.interface import implementer
 
 from smtpsource.interfaces import IMessage
 from smtpsource.measure.recorder import Recorder
+from smtpsource.net.inmemory import BUFFER_SIZE
 from smtpsource.phases import BANNER, DATA, HELO, MAIL, MESSAGE, NAMES, QUIT, RCPT, RSET
 from smtpsource.printable import printable
 from smtpsource.smtp.commands import dialogue
@@ -24,7 +25,6 @@ from smtpsource.smtp.protocol import SMTPSourceProtocol
 from smtpsource.smtp.replies import LONGEST
 from smtpsource.smtp.streaming import CHUNK
 from smtpsource.smtp.trace import TracedProtocol
-from smtpsource.net.inmemory import BUFFER_SIZE
 from smtpsource.testing import FakeReactor, FakeTransport, RecordingSession
 
 CONTENT = b"Subject: x\r\n\r\nhello\r\n.\r\n"

@@ -15,9 +15,9 @@ from twisted.internet.protocol import Protocol
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.net import reconnecting as module
-from smtpsource.net.reconnecting import ConnectQueue, ReconnectingConnector, Route
 from smtpsource.net.destination import TCPAddress, UNIXAddress
 from smtpsource.net.factory import SMTPSourceFactory
+from smtpsource.net.reconnecting import ConnectQueue, ReconnectingConnector, Route
 from smtpsource.testing import FakeReactor
 
 ONE, TWO, THREE = (TCPAddress(f"127.0.0.{n}", 25) for n in (1, 2, 3))

@@ -243,7 +243,7 @@ class CommandTests(SynchronousTestCase):
         """
         status, out, err = Process(self, "-m", "x", ":0").outcome()
         self.assertEqual((status, out), (2, ""))
-        self.assertRegex(err, r"^smtpsink: -m \(--max-sessions\): 'x' is not usable: .* \(see smtpsink --help\)\n$")
+        self.assertRegex(err, r"^smtp-sink: -m \(--max-sessions\): 'x' is not usable: .* \(see smtpsink --help\)\n$")
 
     def test_reportLost(self):
         """

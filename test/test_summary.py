@@ -27,6 +27,7 @@ def example(**values):
     recorder.error("timeout", "no reply")
     usual = {
         "command": ("smtp-source", "x"),
+        "reactor": "twisted.internet.selectreactor.SelectReactor",
         "started": "2026-01-02T03:04:05.678+00:00",
         "elapsed": 2.0,
         "exit": 1,
@@ -73,6 +74,7 @@ class SummaryTests(SynchronousTestCase):
                 "schema": 1,
                 "tool": {"name": "smtp-source", "version": __version__},
                 "command": ["smtp-source", "x"],
+                "reactor": "twisted.internet.selectreactor.SelectReactor",
                 "started": "2026-01-02T03:04:05.678+00:00",
                 "elapsed": 2.0,
                 "exit": 1,

@@ -9,8 +9,8 @@ from twisted.internet.protocol import ClientFactory, Factory, Protocol
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource import SinkPlan, SourcePlan
-from smtpsource.sink.factory import SinkFactory
 from smtpsource.net.inmemory import BUFFER_SIZE
+from smtpsource.sink.factory import SinkFactory
 from smtpsource.testing import FakeReactor, FakeTransport, runInMemory
 
 

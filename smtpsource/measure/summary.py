@@ -46,6 +46,7 @@ class Summary:
     What a run did and what came back. Immutable.
 
     @ivar command: the command line, or empty for an embedded run.
+    @ivar reactor: the class of the reactor it ran on.
     @ivar started: when the run began, ISO 8601 with the zone.
     @ivar elapsed: seconds from the first connect to the end.
     @ivar exit: the exit status this run deserves: 0 all was accepted, 1 something was not.
@@ -61,6 +62,7 @@ class Summary:
     """
 
     command: tuple[str, ...]
+    reactor: str
     started: str
     elapsed: float
     exit: int
@@ -90,6 +92,7 @@ class Summary:
             "schema": SCHEMA,
             "tool": {"name": "smtp-source", "version": __version__},
             "command": list(self.command),
+            "reactor": self.reactor,
             "started": self.started,
             "elapsed": self.elapsed,
             "exit": self.exit,

@@ -238,15 +238,11 @@ class LeanReactor(EPollReactor):
         """
         soon, self._soon = self._soon, []
         removed: list[Any] = super().removeAll()
-        return removed + [
-            it for it in soon if it not in removed and (it.connected or getattr(it, "begun", False))
-        ]
+        return removed + [it for it in soon if it not in removed and (it.connected or getattr(it, "begun", False))]
 
     # -- Connecting and listening
 
-    def connectTCP(
-        self, host: Any, port: Any, factory: Any, timeout: float = 30.0, bindAddress: Any = None
-    ) -> Any:
+    def connectTCP(self, host: Any, port: Any, factory: Any, timeout: float = 30.0, bindAddress: Any = None) -> Any:
         """
         @see: L{twisted.internet.interfaces.IReactorTCP.connectTCP}
         """
@@ -270,9 +266,7 @@ class LeanReactor(EPollReactor):
         connector.connect()
         return connector
 
-    def listenUNIX(
-        self, address: Any, factory: Any, backlog: int = 50, mode: int = 0o666, wantPID: Any = False
-    ) -> Any:
+    def listenUNIX(self, address: Any, factory: Any, backlog: int = 50, mode: int = 0o666, wantPID: Any = False) -> Any:
         """
         @see: L{twisted.internet.interfaces.IReactorUNIX.listenUNIX}
         """

@@ -241,7 +241,11 @@ def main() -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     from twisted.internet.task import react
 
-    # A reactor of our own choice would be installed here.
+    from smtpsource.collector import relax
+    from smtpsource.net.choice import chooseReactor
+
+    chooseReactor(None)
+    relax()
     react(_run, ("--lmtp" in sys.argv[1:],))
 
 

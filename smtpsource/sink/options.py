@@ -14,7 +14,7 @@ from typing import ClassVar
 from twisted.python import usage
 
 from smtpsource import arguments
-from smtpsource.commandline import CommandLine, Flag, Group, Parameter, flags, parameters
+from smtpsource.commandline import OTHER, CommandLine, Flag, Group, Parameter, flags, parameters
 from smtpsource.report.presentation import Presentation
 from smtpsource.sink.plan import SinkPlan
 
@@ -134,6 +134,7 @@ class SinkOptions(CommandLine):
                 ),
             ),
         ),
+        OTHER,
     )
     optFlags = flags(groups)
     optParameters = parameters(groups)
@@ -203,6 +204,7 @@ class SinkOptions(CommandLine):
         self.presentation = Presentation(
             self.tool, bool(self["counter"]), bool(self["quiet"]), self["report"], self.daemonized
         )
+        self.chooseReactor()
 
 
 # Letters without a long name, which the help does not list but tells about in its last lines.

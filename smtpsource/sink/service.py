@@ -13,6 +13,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import LoopingCall
 
+from smtpsource.net.choice import nameOf
 from smtpsource.sink.factory import SinkFactory
 from smtpsource.sink.listen import ListenError, described, listen
 from smtpsource.sink.plan import SinkPlan
@@ -185,6 +186,7 @@ class SinkService(Service):
         user, system = _cpu()
         return SinkSummary(
             command=self._plan.command,
+            reactor=nameOf(self._reactor),
             started=self._started,
             elapsed=now - self._startedAt,
             busy=busy,

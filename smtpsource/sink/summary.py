@@ -74,6 +74,7 @@ class SinkSummary:
     """
     The result of a sink's life.
 
+    @ivar reactor: the class of the reactor it ran on.
     @ivar started: when it began to listen, ISO 8601 in UTC.
     @ivar elapsed: seconds from then to the end.
     @ivar busy: seconds from the first session's beginning to the last session's end: the base of the rate.
@@ -85,6 +86,7 @@ class SinkSummary:
     """
 
     command: tuple[str, ...]
+    reactor: str
     started: str
     elapsed: float
     busy: float
@@ -117,6 +119,7 @@ class SinkSummary:
             "schema": 1,
             "tool": {"name": "smtp-sink", "version": __version__},
             "command": list(self.command),
+            "reactor": self.reactor,
             "started": self.started,
             "elapsed": round(self.elapsed, 6),
             "busy": round(self.busy, 6),

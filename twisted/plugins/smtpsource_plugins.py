@@ -17,4 +17,6 @@ smtpSink = ServiceMaker(
     "An SMTP and LMTP server that takes everything and counts it.",
     "smtp-sink",
 )
-smtpSourceReactor = Reactor("smtpsource", "smtpsource.net.reactor", "epoll(7) with eager writes, for many small messages.")
+smtpSourceReactor = Reactor(
+    "smtpsource", "smtpsource.net.reactor", "epoll(7) with eager writes, for many small messages."
+)
