@@ -152,7 +152,7 @@ class ReportTests(CommandTestCase):
         self.assertEqual((result.status, result.err), (1, b""))
         self.assertIn(b"10 started, 9 accepted, 1 rejected, 0 failed", result.out)
         report = reported((command.directory / "r.json").read_bytes())
-        fields = "schema tool command started elapsed exit ended reason messages recipients connections bytes rate cpu"
+        fields = "schema tool command reactor started elapsed exit ended reason messages recipients connections bytes rate cpu"
         self.assertEqual(list(report), [*fields.split(), "latency", "replies", "errors"])
         self.assertEqual(report["schema"], 1)
         self.assertEqual(report["tool"], {"name": "smtp-source", "version": __version__})
@@ -558,7 +558,7 @@ class SignalTests(CommandTestCase):
         program = (
             "import sys\n"
             "from smtpsource.net import reconnecting\n"
-            "connector.retryDelay = lambda failures: print('again', file=sys.stderr, flush=True) or 1000\n"
+            "reconnecting.retryDelay = lambda failures: print('again', file=sys.stderr, flush=True) or 1000\n"
             "from smtpsource.__main__ import main\n"
             "main()\n"
         )
@@ -945,7 +945,7 @@ class ConnectTests(CommandTestCase):
         program = (
             "import sys\n"
             "from smtpsource.net import reconnecting\n"
-            "connector.retryDelay = lambda failures: print('again', file=sys.stderr, flush=True) or 0.1\n"
+            "reconnecting.retryDelay = lambda failures: print('again', file=sys.stderr, flush=True) or 0.1\n"
             "from smtpsource.__main__ import main\n"
             "main()\n"
         )
