@@ -10,7 +10,7 @@ DEPENDENCIES ?= twisted
 TESTS = $(notdir $(basename $(wildcard test/test_*.py)))
 TRIAL = PYTHONPATH=.:test $(BIN)/python -m twisted.trial --temp-directory=$(VENV)/trial
 
-.PHONY: demo test lint reactor-conformance docs clean
+.PHONY: demo test lint reactor-conformance benchmark docs clean
 
 demo: $(VENV)/installed
 	$(BIN)/smtpsource -d -s 20 -m 10000 sink:
@@ -27,6 +27,10 @@ lint: $(VENV)/installed-dev
 reactor-conformance: $(VENV)/installed-dev
 	$(BIN)/python test/conformance.py
 
+# Ours, Postfix's and others' side by side: see benchmarks/README.rst. ARGS='--list' tells what there is.
+benchmark: $(VENV)/installed-benchmark
+	$(BIN)/python -m benchmarks $(ARGS)
+
 # The manual pages, for man(1).
 docs: $(VENV)/installed
 	$(BIN)/rst2man docs/man/smtp-source.rst $(VENV)/smtp-source.1
@@ -39,6 +43,10 @@ $(VENV)/installed: pyproject.toml
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+$(VENV)/installed-benchmark: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --editable '.[benchmark]'
 	touch $@
 
 clean:

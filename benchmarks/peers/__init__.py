@@ -1,0 +1,3 @@
+"""
+Small clients around other Python libraries, each a program of its own.
+"""
