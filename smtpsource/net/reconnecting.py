@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from twisted.application.internet import backoffPolicy
 from twisted.internet import error
 from twisted.internet.interfaces import IConnector, IDelayedCall
 from twisted.internet.protocol import Protocol
@@ -18,8 +17,17 @@ from smtpsource.interfaces import IReactor
 from smtpsource.net.destination import Address, UNIXAddress
 from smtpsource.net.factory import SMTPSourceFactory
 
-#: How long to wait before another attempt: C{retryDelay(failures so far)} seconds.
-retryDelay = backoffPolicy(initialDelay=0.1, maxDelay=10.0)
+
+def retryDelay(failures: int) -> float:
+    """
+    How many seconds to wait before another attempt: about 0.1 at first, growing up to 10, with some jitter.
+
+    @param failures: how many attempts have failed before the last.
+    """
+    from twisted.application.internet import backoffPolicy  # 20 ms, for those who need it
+
+    delay: float = backoffPolicy(initialDelay=0.1, maxDelay=10.0)(failures)
+    return delay
 
 
 #: Seconds before a UNIX socket whose queue was full is asked again.
