@@ -1,4 +1,4 @@
-# Needs nothing but Python 3.11 with pip and venv. Everything goes into .venv.
+# Needs nothing but Python 3.11 with pip and venv. Makes .venv, smtpsource.egg-info and .hypothesis here.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -50,4 +50,4 @@ $(VENV)/installed-benchmark: $(VENV)/installed
 	touch $@
 
 clean:
-	rm -rf .venv .venv-* build dist *.egg-info _trial_temp*
+	rm -rf .venv .venv-* build dist *.egg-info .hypothesis _trial_temp*

@@ -38,7 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stderr.write(f"{options.tool}: {e} (see smtpsource --help)\n")
         raise SystemExit(2)
     relax()
-    react(_run, (options,))
+    try:
+        react(_run, (options,))
+    except MemoryError:
+        sys.stderr.write(
+            f"{options.tool}: there is not enough memory for these messages: expected less of -l, -r or -F, or a "
+            "higher limit (ulimit -v)\n"
+        )
+        raise SystemExit(2)
 
 
 def _run(reactor: Any, options: SourceOptions) -> Deferred[None]:
@@ -47,7 +54,7 @@ def _run(reactor: Any, options: SourceOptions) -> Deferred[None]:
     from smtpsource.service import SourceService
 
     presentation = options.presentation
-    service = SourceService(reactor, options.plan)
+    service = SourceService(reactor, options.plan, show=presentation.trace)
     reactor.callWhenRunning(onInterrupt, reactor, service.stopService)
     stopCounter = presentation.startCounter(reactor, lambda: service.recorder.accepted)
 

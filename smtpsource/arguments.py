@@ -74,9 +74,29 @@ def _seconds(text: str) -> float:
         value = float(text)
     except ValueError:
         raise ValueError("expected a time in seconds, such as 10 or 0.25")
-    if not math.isfinite(value) or value > LARGEST:
+    if math.isnan(value):
+        raise ValueError("expected a time in seconds, such as 10 or 0.25")
+    if value > LARGEST:
         raise ValueError(f"expected a time in seconds of at most {LARGEST}")
     return value
+
+
+def oneLine(text: bytes) -> bytes:
+    """
+    Something that will be a part of one line: of a command or a header.
+    """
+    if b"\r" in text or b"\n" in text or b"\0" in text:
+        raise ValueError("expected a text without line ends or NUL bytes")
+    return text
+
+
+def numbering(text: str) -> str:
+    """
+    Where a recipient's number goes: C{"prefix"} or C{"suffix"}.
+    """
+    if text not in ("prefix", "suffix"):
+        raise ValueError("expected prefix or suffix")
+    return text
 
 
 def hostname(text: str) -> str:
@@ -106,6 +126,8 @@ def hostname(text: str) -> str:
 def _addressLiteral(text: str) -> str:
     inner = text[1:-1] if text.startswith("[") and text.endswith("]") else ""
     try:
+        if "%" in inner:
+            raise ValueError("a zone is no part of a literal, and may be any text")
         if inner[:5].lower() == "ipv6:":
             ipaddress.IPv6Address(inner[5:])
         else:
@@ -139,6 +161,10 @@ def writableFile(text: str) -> str:
     directory = os.path.dirname(path)
     if not text or os.path.isdir(path):
         raise ValueError("expected the name of a file to write")
+    if os.path.exists(path) and not os.path.isfile(path):
+        if not os.access(path, os.W_OK):
+            raise ValueError("expected a file that can be written")
+        return path
     if not os.path.isdir(directory):
         raise ValueError(f"expected a file in a directory that exists; there is no {directory}")
     if not os.access(directory, os.W_OK):

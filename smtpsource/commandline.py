@@ -114,6 +114,16 @@ class CommandLine(usage.Options):
                 if isinstance(option, Parameter) and self[option.long] is not None:
                     self[option.long] = self.converted(option, self[option.long])
 
+    def oneOf(self, *longs: str) -> None:
+        """
+        Of these options only one can be given; for the beginning of C{postOptions}, when their values are still texts.
+        """
+        options = [option for _, group in self.groups for option in group]
+        given = [o for long in longs for o in options if o.long == long and self[long] is not None]
+        if len(given) > 1:
+            shown = " and ".join(f"{_shown(option)} {self[option.long]!r}" for option in given)
+            raise usage.UsageError(f"{shown} exclude each other: give one of them")
+
     def chooseReactor(self) -> None:
         """
         Install the reactor; for the end of C{postOptions}, when everything else is found to be right.

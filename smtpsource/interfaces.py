@@ -110,10 +110,17 @@ class ISession(Interface):
         @param text: the whole reply.
         """
 
-    def fault(kind: str, text: str) -> None:
+    def unanswered(recipientsAccepted: int, recipientsRejected: int) -> None:
+        """
+        The message ends without an answer, and C{disconnected} comes next; but some recipients have had theirs, to RCPT
+        or, by LMTP, to the content.
+        """
+
+    def fault(kind: str, text: str, quitting: bool = False) -> None:
         """
         Something went wrong on this connection that is not a reply; it is closed now.
 
+        @param quitting: it happened after QUIT, where nothing depends on it any more.
         @param kind: C{"connection-lost"}, C{"connection-reset"}, C{"timeout"}, C{"garbage-reply"},
             C{"unexpected-reply"}, C{"reply-too-long"} or, if it is no fault of the server, C{"internal-error"}.
         """

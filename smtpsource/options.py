@@ -20,21 +20,16 @@ from smtpsource.report.presentation import Presentation
 
 
 def _oneLine(text: str) -> bytes:
-    if "\r" in text or "\n" in text or "\0" in text:
-        raise ValueError("expected a text without line ends")
-    return os.fsencode(text)
-
-
-def _numbering(text: str) -> str:
-    if text not in ("prefix", "suffix"):
-        raise ValueError("expected prefix or suffix")
-    return text
+    return arguments.oneLine(os.fsencode(text))
 
 
 def _wholeMessage(text: str) -> bytes:
     path = arguments.readableFile(text)
-    with open(path, "rb") as file:
-        message = file.read()
+    try:
+        with open(path, "rb") as file:
+            message = file.read()
+    except MemoryError:
+        raise ValueError("expected a message that fits into memory")
     if not message:
         raise ValueError("expected a message, headers and all; this file is empty")
     return message
@@ -114,7 +109,7 @@ class SourceOptions(CommandLine):
                     "WAY",
                     "prefix",
                     "1user@domain as before Postfix 3.9 (prefix), or user0@domain as since (suffix)",
-                    _numbering,
+                    arguments.numbering,
                 ),
                 Parameter("subject", "S", "TEXT", None, "a Subject header", _oneLine),
                 Parameter(
@@ -274,9 +269,8 @@ class SourceOptions(CommandLine):
         """
         Check everything, and make the plan.
         """
-        for one, other in (("length", "message-file"), ("random-interval", "fixed-interval")):
-            if self[one] is not None and self[other] is not None:
-                raise usage.UsageError(f"--{one} and --{other} exclude each other: give one of them")
+        self.oneOf("length", "message-file")
+        self.oneOf("fixed-interval", "random-interval")
         super().postOptions()
         try:
             goal = destination.parse(self["destination"], self["family"])

@@ -7,7 +7,7 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass, field
 
-from smtpsource import arguments
+from smtpsource import arguments, checks
 from smtpsource.interfaces import IContentSource, IPacer
 from smtpsource.net.destination import Destination, SinkDestination, parse
 from smtpsource.smtp.commands import Dialogue, dialogue
@@ -26,11 +26,57 @@ def machineName() -> str:
     return arguments.hostname(socket.gethostname())
 
 
+def _destination(value: object) -> Destination | str:
+    if not isinstance(value, Destination | str):
+        raise ValueError("expected a text such as 127.0.0.1:2525, or a Destination")
+    return value
+
+
+def _message(value: object) -> bytes:
+    message = checks.encoded(value)
+    if not message:
+        raise ValueError("expected a message, headers and all, not an empty one")
+    return message
+
+
+_CHECKS: dict[str, checks.Check] = {
+    "destination": _destination,
+    "family": checks.family,
+    "myhostname": checks.hostname,
+    "sender": checks.optional(checks.oneLine),
+    "recipient": checks.optional(checks.oneLine),
+    "recipientCount": checks.optional(checks.count),
+    "numberRecipients": checks.flag,
+    "recipientNumbering": arguments.numbering,
+    "messageCount": checks.count,
+    "sessionCount": checks.count,
+    "keepConnections": checks.flag,
+    "lmtp": checks.flag,
+    "oldMode": checks.flag,
+    "tolerant": checks.flag,
+    "subject": checks.optional(checks.oneLine),
+    "length": checks.optional(checks.count),
+    "message": checks.optional(_message),
+    "fixedInterval": checks.optional(checks.seconds),
+    "randomInterval": checks.optional(checks.seconds),
+    "connectAttempts": checks.count,
+    "connectParallelism": checks.count,
+    "connectTimeout": checks.seconds,
+    "timeout": checks.seconds,
+    "grace": checks.secondsOrZero,
+    "windowSize": checks.optional(checks.count),
+    "trace": checks.wholeNumber(0),
+    "command": checks.command,
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class SourcePlan:
     """
     What to send, how much of it, where to and how. The defaults are those of smtp-source(1) and of this tool's
     command line.
+
+    Every value is checked. Addresses, the subject and the message may be texts: they become bytes, in UTF-8.
 
     A harness makes one with the keywords it needs::
 
@@ -63,14 +109,15 @@ class SourcePlan:
     @ivar windowSize: bytes for each of a socket's buffers, or C{None} for the system's choice.
     @ivar trace: show the dialogue: 0 not at all, 1 commands and replies.
     @ivar command: the command line, for the report.
-    @raise ValueError: the values contradict each other or one is out of range.
+    @raise ValueError: the values contradict each other or one can't be used; the text says which, and what was
+        expected.
     """
 
     destination: Destination | str = field(default_factory=SinkDestination)
     family: int = socket.AF_UNSPEC
-    myhostname: str = field(default_factory=machineName)
-    sender: bytes | None = None
-    recipient: bytes | None = None
+    myhostname: str = field(default_factory=lambda: socket.gethostname())
+    sender: bytes | str | None = None
+    recipient: bytes | str | None = None
     recipientCount: int | None = None
     numberRecipients: bool = False
     recipientNumbering: str = "prefix"
@@ -80,9 +127,9 @@ class SourcePlan:
     lmtp: bool = False
     oldMode: bool = False
     tolerant: bool = False
-    subject: bytes | None = None
+    subject: bytes | str | None = None
     length: int | None = None
-    message: bytes | None = None
+    message: bytes | str | None = None
     fixedInterval: float | None = None
     randomInterval: float | None = None
     connectAttempts: int = 1
@@ -95,27 +142,11 @@ class SourcePlan:
     command: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        checks.check(self, _CHECKS)
         if isinstance(self.destination, str):
-            object.__setattr__(self, "destination", parse(self.destination, self.family))
-        for name in ("messageCount", "sessionCount", "connectAttempts", "connectParallelism"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: {getattr(self, name)!r} is not usable: expected at least 1")
-        for name in ("recipientCount", "length", "windowSize"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ValueError(f"{name}: {getattr(self, name)!r} is not usable: expected None or at least 1")
-        for name in ("timeout", "connectTimeout"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name}: {getattr(self, name)!r} is not usable: expected more than 0 seconds")
-        if not self.grace >= 0:
-            raise ValueError(f"grace: {self.grace!r} is not usable: expected 0 seconds or more")
-        if self.recipientNumbering not in ("prefix", "suffix"):
-            raise ValueError(
-                f"recipientNumbering: {self.recipientNumbering!r} is not usable: expected prefix or suffix"
-            )
+            checks.check(self, {"destination": lambda text: parse(text, self.family)})
         if self.length is not None and self.message is not None:
             raise ValueError("length and message exclude each other: a given message has the length it has")
-        if self.message == b"":
-            raise ValueError("message: it is empty: expected a message, headers and all")
         if self.fixedInterval is not None and self.randomInterval is not None:
             raise ValueError("fixedInterval and randomInterval exclude each other")
 
@@ -129,6 +160,7 @@ class SourcePlan:
         """
         A new stream of this plan's messages.
         """
+        assert not isinstance(self.sender, str) and not isinstance(self.recipient, str)
         default = b"foo@" + self.myhostname.encode("ascii")
         sender = default if self.sender is None else self.sender
         recipient = default if self.recipient is None else self.recipient
@@ -146,6 +178,7 @@ class SourcePlan:
         return envelopes.sameRecipient(recipient)
 
     def _contents(self, sender: bytes) -> IContentSource:
+        assert not isinstance(self.message, str) and not isinstance(self.subject, str)
         if self.message is not None:
             return FileContent(self.message)
         return GeneratedContent(

@@ -28,7 +28,7 @@ class Run:
 
     @ivar plan: what was asked for.
     @ivar recorder: what is counted.
-    @ivar remaining: messages that nobody has taken yet.
+    @ivar remaining: messages that any session may take.
     @ivar keepConnections: may a session use its connection for another message?
     @ivar clock: seconds, on a scale that never goes backward.
     @ivar pause: draws the seconds before a session's next message; C{None} if there is no pause at all.
@@ -77,6 +77,7 @@ class Run:
         self._route = Route(addresses)
         self._queue = ConnectQueue(self.plan.connectParallelism)
         self._toBegin = min(self.plan.sessionCount, self.plan.messageCount)
+        self.remaining -= self._toBegin  # each session's first message is kept for it
         self._sweeping.start(min(1.0, self.plan.timeout / 10), now=False)
         self._beginSome()
 
@@ -147,6 +148,7 @@ class Run:
         """
         for _ in range(min(_BATCH, self._toBegin)):
             self._toBegin -= 1
+            self.remaining += 1
             session = Session(self, self._reactor, self._route, self._queue)
             self.open.add(session)
             session.start()

@@ -5,7 +5,6 @@ A run as a service: in a Twisted program, in a trial test, under twistd.
 from __future__ import annotations
 
 import datetime
-import sys
 import time
 from collections.abc import Callable
 from resource import RUSAGE_SELF, getrusage
@@ -37,8 +36,8 @@ if TYPE_CHECKING:
 _log = Logger()
 
 
-def _showOnStderr(line: str) -> None:
-    print(line, file=sys.stderr)
+def _showInLog(line: str) -> None:
+    _log.info("{line}", line=line)
 
 
 class SourceService(Service):
@@ -58,13 +57,13 @@ class SourceService(Service):
         plan: SourcePlan,
         *,
         clock: Callable[[], float] = time.perf_counter,
-        show: Callable[[str], None] = _showOnStderr,
+        show: Callable[[str], None] = _showInLog,
     ) -> None:
         """
         @param reactor: what to connect with; the run begins when it runs.
         @param plan: what to do.
         @param clock: measures latencies: seconds, on a scale that never goes backward.
-        @param show: called with each line of the dialogue, if the plan asks for a trace.
+        @param show: called with each line of the dialogue, if the plan asks for a trace; else they go into the log.
         """
         self.recorder = Recorder()
         self._reactor = reactor
@@ -93,6 +92,8 @@ class SourceService(Service):
         super().startService()
         self._begun = True
         self._started = datetime.datetime.now().astimezone()
+        self._started = datetime.datetime.now().astimezone()
+        self._startTime = self._clock()
         self._reactor.callWhenRunning(self._begin)
 
     def stopService(self) -> Deferred[Any]:
@@ -155,8 +156,9 @@ class SourceService(Service):
     def _notBegun(self, reason: Failure) -> None:
         if not reason.check(ResolutionFailed, "smtpsource.sink.companion.CompanionFailed"):
             _log.failure("The run could not begin", reason)
-        self._failure = reason.getErrorMessage()
-        self.recorder.error("no-destination", self._failure)
+        if not self._stopping:
+            self._failure = reason.getErrorMessage()
+            self.recorder.error("no-destination", self._failure)
         self._sessionsOver()
 
     def _sessionsOver(self) -> None:

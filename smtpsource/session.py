@@ -132,12 +132,21 @@ class Session:
         """
         self._run.trouble(f"{NAMES[phase]} refused: {printable(text)}")
 
-    def fault(self, kind: str, text: str) -> None:
+    def fault(self, kind: str, text: str, quitting: bool = False) -> None:
         """
         See L{ISession.fault}.
         """
         self._run.recorder.error(kind, text)
-        self._run.trouble(f"{kind}: {text}", tolerable=kind != "internal-error")
+        if kind == "internal-error" or not quitting:
+            self._run.trouble(f"{kind}: {text}", tolerable=kind != "internal-error")
+
+    def unanswered(self, recipientsAccepted: int, recipientsRejected: int) -> None:
+        """
+        See L{ISession.unanswered}.
+        """
+        recorder = self._run.recorder
+        recorder.recipientsAccepted += recipientsAccepted
+        recorder.recipientsRejected += recipientsRejected
 
     def disconnected(self, lost: bool) -> None:
         """
@@ -159,7 +168,9 @@ class Session:
 
     def _pauseOver(self) -> None:
         self._pause = None
-        self._next()
+        if self.protocol is None or not self.protocol.over:
+            self._next()
+        # Else the connection is being closed; _unconnected comes next.
 
     def _next(self) -> None:
         """

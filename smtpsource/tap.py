@@ -29,7 +29,7 @@ class SourceProcess(MultiService):
         super().__init__()
         self._reactor = reactor
         self._presentation = options.presentation
-        self._source = SourceService(reactor, options.plan)
+        self._source = SourceService(reactor, options.plan, show=options.presentation.trace)
         self._source.setServiceParent(self)
         self._stopping = False
 
@@ -51,9 +51,14 @@ class SourceProcess(MultiService):
         return stopped
 
     def _done(self, summary: Summary) -> None:
-        self._stopCounter()
-        exitWith(self._presentation.show(summary, render(summary), summary.reason))
-        self._stopReactor()
+        status = 1
+        try:
+            self._stopCounter()
+            status = self._presentation.show(summary, render(summary), summary.reason)
+        finally:
+            # Whatever there was to say, the run is over.
+            exitWith(status)
+            self._stopReactor()
 
     def _stopReactor(self) -> None:
         if not self._stopping:

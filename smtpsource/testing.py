@@ -62,7 +62,11 @@ class RecordingSession:
         """See L{ISession.refused}."""
         self.events.append(("refused", phase, text))
 
-    def fault(self, kind: str, text: str) -> None:
+    def unanswered(self, recipientsAccepted: int, recipientsRejected: int) -> None:
+        """See L{ISession.unanswered}."""
+        self.events.append(("unanswered", recipientsAccepted, recipientsRejected))
+
+    def fault(self, kind: str, text: str, quitting: bool = False) -> None:
         """See L{ISession.fault}."""
         self.events.append(("fault", kind, text))
 

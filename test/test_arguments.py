@@ -91,6 +91,18 @@ class TimeTests(Case):
         self.gives(arguments.secondsOrZero, {"0": 0.0, "5": 5.0})
         self.refuses(arguments.secondsOrZero, "-0.1", "nan", "inf", "x", "")
 
+    def test_expected(self):
+        """
+        What is said fits what was wrong.
+        """
+        for texts, expected in (
+            (("nan", "-nan", "x", ""), "expected a time in seconds, such as 10 or 0.25"),
+            (("inf", "1e10"), "expected a time in seconds of at most 2147483647"),
+            (("0", "-inf", "-1e10"), "expected a time in seconds of more than 0, such as 10 or 0.25"),
+        ):
+            for text in texts:
+                self.assertEqual(str(self.assertRaises(ValueError, arguments.seconds, text)), expected, text)
+
 
 class NameTests(Case):
     """
@@ -136,6 +148,7 @@ class NameTests(Case):
         self.refuses(
             arguments.hostname, "[", "[]", "[1.2.3]", "[::1]", "[IPv6:1.2.3.4]", "1.2.3.4]", "[1.2.3.4", "[1.2.3.4] "
         )
+        self.refuses(arguments.hostname, "[IPv6:fe80::1%eth0]", "[IPv6:fe80::1%a\r\nRSET]")
         self.refuses(arguments.hostname, "\u00fc.example", "x/y", ".".join(["abcdefg"] * 33))
 
 

@@ -152,8 +152,8 @@ class ReportTests(CommandTestCase):
         self.assertEqual((result.status, result.err), (1, b""))
         self.assertIn(b"10 started, 9 accepted, 1 rejected, 0 failed", result.out)
         report = reported((command.directory / "r.json").read_bytes())
-        fields = "schema tool command reactor started elapsed exit ended reason messages recipients connections bytes rate cpu"
-        self.assertEqual(list(report), [*fields.split(), "latency", "replies", "errors"])
+        fields = "schema tool command reactor started elapsed exit ended reason messages recipients connections"
+        self.assertEqual(list(report), [*fields.split(), *"bytes rate cpu latency replies errors".split()])
         self.assertEqual(report["schema"], 1)
         self.assertEqual(report["tool"], {"name": "smtp-source", "version": __version__})
         self.assertEqual(report["command"][1:], ["-A", "-s", "2", "-m", "10", *report["command"][6:]])
@@ -358,13 +358,30 @@ class UsageTests(CommandTestCase):
         Options that exclude each other, are unknown, or stand in the wrong place.
         """
         return self.check(
-            (["-l", "10", "-F", "/etc/passwd"], ["--length", "--message-file"]),
-            (["-w", "1", "-R", "1"], ["--random-interval", "--fixed-interval"]),
+            (["-l", "10", "-F", "/etc/passwd"], ["-l (--length) '10' and -F (--message-file) '/etc/passwd' exclude"]),
+            (["-w", "1", "-R", "1"], ["-w (--fixed-interval) '1' and -R (--random-interval) '1' exclude"]),
             (["--no-such-option"], ["no-such-option"]),
             (["another.example"], ["one destination"]),
             (["localhost", "-m", "2"], ["-m", "options go before"]),
             (["-s", "1m", "-m", "1m"], ["-s", "--session-count"]),
         )
+
+    @defer.inlineCallbacks
+    def test_memory(self):
+        """
+        Messages that don't fit into memory: one line says so, and nothing is sent.
+        """
+        with open(self.mktemp(), "wb") as large:
+            large.truncate(700_000_000)
+        limited = ["/bin/sh", "-c", 'ulimit -v 700000; exec "$@"', "sh", sys.executable, "-m", "smtpsource"]
+        for option, value, expected in (
+            ("-l", "700m", b"not enough memory"),
+            ("-r", "20m", b"not enough memory"),
+            ("-F", os.path.abspath(large.name), b"expected a message that fits into memory"),
+        ):
+            result = yield Command(self, [*limited, option, value, "sink:"]).whenEnded()
+            self.assertEqual((result.status, result.out), (2, b""), result)
+            self.assertOneLine(result.err, b"smtp-source: ", option.encode(), expected)
 
     @defer.inlineCallbacks
     def test_destinations(self):

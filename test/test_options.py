@@ -287,9 +287,13 @@ class ErrorTests(SynchronousTestCase):
         """
         Options that exclude each other, in any order.
         """
-        for one, other in ((["-l", "5"], ["-F", "/etc/passwd"]), (["-F", "/etc/passwd"], ["-l", "5"])):
-            self.check([*one, *other, "127.0.0.1"], "--length and --message-file exclude each other")
-        self.check(["-w", "1", "-R", "1", "127.0.0.1"], "--random-interval and --fixed-interval exclude each other")
+        for one, other, expected in (
+            (["-l", "10k"], ["-F", "x"], "-l (--length) '10k' and -F (--message-file) 'x'"),
+            (["--length=5"], ["--message-file="], "-l (--length) '5' and -F (--message-file) ''"),
+            (["-w", "1.0"], ["-R", "x"], "-w (--fixed-interval) '1.0' and -R (--random-interval) 'x'"),
+        ):
+            for line in ([*one, *other], [*other, *one]):
+                self.check([*line, "127.0.0.1"], f"{expected} exclude each other: give one of them")
 
     def test_destination(self):
         """

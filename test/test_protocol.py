@@ -23,7 +23,7 @@ from smtpsource.printable import printable
 from smtpsource.smtp.commands import dialogue
 from smtpsource.smtp.protocol import SMTPSourceProtocol
 from smtpsource.smtp.replies import LONGEST
-from smtpsource.smtp.streaming import CHUNK
+from smtpsource.smtp.streaming import CHUNK, PIECE
 from smtpsource.smtp.trace import TracedProtocol
 from smtpsource.testing import FakeReactor, FakeTransport, RecordingSession
 
@@ -497,11 +497,14 @@ class LMTPTests(SynchronousTestCase):
 
     def test_lostInTheMiddle(self):
         """
-        A connection lost before every recipient was answered leaves the message without an outcome: it has failed.
+        A connection lost before every recipient was answered leaves the message without an outcome: it has failed. The
+        recipients that were answered count.
         """
-        talk = self.content(b"250 a\r\n")
+        talk = self.content(b"250 a\r\n", b"550 b\r\n")
         talk.transport.drop()
-        self.assertEqual([e[0] for e in talk.events()], ["fault", "disconnected"])
+        events = talk.events()
+        self.assertEqual([e[0] for e in events], ["refused", "fault", "unanswered", "disconnected"])
+        self.assertEqual(events[2], ("unanswered", 1, 1))
 
 
 class FaultTests(SynchronousTestCase):
@@ -509,7 +512,7 @@ class FaultTests(SynchronousTestCase):
     A server that does what no server should.
     """
 
-    WORDS = ("the greeting", "HELO or LHLO", "MAIL", "RCPT", "DATA", "the content")
+    WORDS = ("the greeting", *(f"the reply to {c}" for c in ("HELO or LHLO", "MAIL", "RCPT", "DATA", "the content")))
 
     def test_EOF(self):
         """
@@ -545,8 +548,8 @@ class FaultTests(SynchronousTestCase):
         talk.transport.drop(ValueError("x"))
         self.assertEqual(talk.events(), [("fault", "internal-error", "ValueError('x')"), ("disconnected", True)])
         talk = Conversation(Letter()).upTo(2)
-        talk.transport.drop(OSError(113, "No route to host"))
-        self.assertEqual(talk.events()[0][:2], ("fault", "connection-reset"))
+        talk.transport.drop(BrokenPipeError(32, "Broken pipe"))
+        self.assertEqual(talk.events()[0][:2], ("fault", "internal-error"))
 
     def test_EOFWhenIdle(self):
         """
@@ -580,7 +583,7 @@ class FaultTests(SynchronousTestCase):
         """
         A silent server is given up when the time is over, not before, and told of with what we waited for.
         """
-        for place, words in enumerate((*self.WORDS, "QUIT")):
+        for place, words in enumerate((*self.WORDS, "the reply to QUIT")):
             talk = Conversation(Letter()).upTo(min(place, 5))
             if place == 6:
                 talk.say(b"250 ok\r\n")
@@ -742,7 +745,7 @@ class StreamingTests(SynchronousTestCase):
         taken = []
         while talk.transport.producer is not None:
             taken.append(talk.transport.take())
-            self.assertLessEqual(len(taken[-1]), BUFFER_SIZE + CHUNK)
+            self.assertLessEqual(len(taken[-1]), BUFFER_SIZE + PIECE)
         taken.append(talk.transport.take())
         self.assertGreater(len([t for t in taken if t]), 2)
         self.assertEqual(b"".join(taken), b"Head: er\r\n\r\n" + self.BODY)
@@ -888,7 +891,8 @@ class Noting(SMTPSourceProtocol):
         super().replyReceived(reply, code)
 
 
-TEXTS = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20).map(str.encode)
+# Without "|": it is what separates the lines of a reply where they are shown as one.
+TEXTS = st.text(st.characters(min_codepoint=32, max_codepoint=123), max_size=20).map(str.encode)
 CODES = st.integers(200, 599).map(lambda n: b"%d" % n)
 
 
@@ -1003,7 +1007,7 @@ class ArbitraryTests(SynchronousTestCase):
         greeted = any(e[0] == "refused" and e[1] in (BANNER, HELO) for e in events)
         self.assertIn(begun - talk.outcomes(), (0, 1, -1) if greeted else (0, 1))
         if begun - talk.outcomes() == 1 and not greeted:
-            self.assertEqual(events[-2][0], "fault")
+            self.assertIn("fault", [e[0] for e in events[-3:-1]])
 
 
 class ClockTests(SynchronousTestCase):

@@ -199,6 +199,47 @@ class FileTests(SynchronousTestCase):
         self.assertEqual(os.listdir(self.directory), ["report.json"])
         self.assertEqual(os.umask(0o027), 0o027)
 
+    def test_notUTF8(self):
+        """
+        What was no UTF-8 on the command line stays legible.
+        """
+        text = os.fsdecode(b"caf\xe9")
+        files.writeJSON(self.path, {"command": [text]})
+        with open(self.path, encoding="utf-8") as file:
+            self.assertEqual(json.load(file), {"command": [text]})
+        stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+        files.write(stream, f"{text} \u00fc")
+        self.assertEqual(stream.buffer.getvalue(), b"caf\\udce9 \\xfc")
+
+    def test_special(self):
+        """
+        What is there and no file is written to, not replaced; a link stays one.
+        """
+        fifo = os.path.join(self.directory, "fifo")
+        os.mkfifo(fifo)
+        reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        files.writeJSON(os.path.abspath(fifo), {"a": 1})
+        self.assertEqual(json.loads(os.read(reader, 1000)), {"a": 1})
+        self.assertTrue(stat.S_ISFIFO(os.stat(fifo).st_mode))
+        link = os.path.join(self.directory, "link")
+        os.symlink("report.json", link)
+        files.writeJSON(os.path.abspath(link), {"b": 2})
+        self.assertTrue(os.path.islink(link))
+        with open(self.path) as file:
+            self.assertEqual(json.load(file), {"b": 2})
+
+    def test_full(self):
+        """
+        A full disk is told of; a reader that is gone is not.
+        """
+        with open("/dev/full", "w") as full:
+            self.assertRaises(OSError, files.write, full, "x")
+        reader, writer = os.pipe()
+        os.close(reader)
+        with open(writer, "w") as gone:
+            files.write(gone, "x")
+
     def test_atomic(self):
         """
         A reader sees the old report or the new one, never a part: the old one's file is not touched.

@@ -249,6 +249,21 @@ class SharingTests(SynchronousTestCase):
         self.assertApproximates(going.recorder.latencies[0].summarize().maximum, 3, 0.01)
 
 
+class ReservedTests(SynchronousTestCase):
+    """
+    As many sessions as were asked for.
+    """
+
+    def test_oneEach(self):
+        """
+        As many messages as sessions: each session has its own, though the first ones are done before the last begin.
+        """
+        server = Server()
+        going = Going(server, messageCount=350, sessionCount=350, keepConnections=True)
+        going.finish()
+        self.assertEqual((going.counts(), len(server.connections)), ((350, 350, 0, 0), 350))
+
+
 class PauseTests(SynchronousTestCase):
     """
     Pauses between a session's messages.
@@ -283,6 +298,24 @@ class PauseTests(SynchronousTestCase):
         pauses = [b - a for a, b in pairwise(server.mails)]
         self.assertTrue(all(0 <= pause <= 5 for pause in pauses), pauses)
         self.assertGreater(len(set(pauses)), 10)
+
+    def test_endsOnDeadConnection(self):
+        """
+        A pause that ends while the connection is being closed: nothing is sent into it, it counts as lost, and the next
+        message gets another.
+        """
+        server = Server()
+        going = Going(server, messageCount=2, fixedInterval=10.0, keepConnections=True, tolerant=True)
+        going.reactor.advance(0)
+        self.assertEqual(going.counts(), (1, 1, 0, 0))
+        session = next(iter(going.run.open))
+        sent = going.recorder.bytesSent
+        session.protocol.dataReceived(b"421 out of the blue\r\n")
+        session.endPause()
+        self.assertEqual(going.recorder.bytesSent, sent)
+        going.finish()
+        self.assertEqual(going.counts(), (2, 2, 0, 0))
+        self.assertEqual((going.recorder.opened, going.recorder.lost), (2, 1))
 
     def test_noneLeft(self):
         """
@@ -385,9 +418,9 @@ class ToleranceTests(SynchronousTestCase):
             (b"MAIL", b"450-not\r\n450 now", "mail refused: 450-not | 450 now"),
             (b"RCPT", b"550 no", "rcpt refused: 550 no"),
             (b"content", b"554 no", "message refused: 554 no"),
-            (b"MAIL", "close", "connection-lost: the server closed the connection (waiting for MAIL)"),
-            (b"HELO", b"what?", "garbage-reply: 'what?' (waiting for HELO or LHLO)"),
-            (b"DATA", None, "timeout: no reply within 300 seconds (waiting for DATA)"),
+            (b"MAIL", "close", "connection-lost: the server closed the connection (waiting for the reply to MAIL)"),
+            (b"HELO", b"what?", "garbage-reply: 'what?' (waiting for the reply to HELO or LHLO)"),
+            (b"DATA", None, "timeout: no reply within 300 seconds (waiting for the reply to DATA)"),
         ]
         for event, said, reason in cases:
             server = Server(self.once(event, said))

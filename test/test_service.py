@@ -12,7 +12,7 @@ from unittest import mock
 
 from twisted.application.service import MultiService
 from twisted.internet import reactor
-from twisted.internet.defer import gatherResults, inlineCallbacks
+from twisted.internet.defer import Deferred, gatherResults, inlineCallbacks, maybeDeferred
 from twisted.internet.protocol import Factory, Protocol
 from twisted.mail import smtp
 from twisted.trial.unittest import SynchronousTestCase, TestCase
@@ -403,7 +403,8 @@ class LifeTests(SynchronousTestCase):
         """
         reactor = FakeReactor()
         service = self.service(reactor, destination="no.such.name.invalid", messageCount=5)
-        with mock.patch("socket.getaddrinfo", side_effect=socket.gaierror(-2, "Name or service not known")):
+        atOnce = mock.patch("smtpsource.net.destination._inThread", lambda reactor, call: maybeDeferred(call))
+        with atOnce, mock.patch("socket.getaddrinfo", side_effect=socket.gaierror(-2, "Name or service not known")):
             service.startService()
             reactor.advance(0)
         summary = self.successResultOf(service.whenDone())
@@ -417,16 +418,16 @@ class LifeTests(SynchronousTestCase):
         A service stopped while its name is looked up does not connect when the answer comes.
         """
         reactor = FakeReactor()
-        answers = []
         service = self.service(reactor, destination="some.name.invalid")
-        with mock.patch.object(FakeReactor, "callInThreadWithCallback", lambda self, *args: answers.append(args)):
+        answer = Deferred()
+        with mock.patch("smtpsource.net.destination._inThread", lambda reactor, call: answer):
             service.startService()
         stopped = service.stopService()
         reactor.advance(0)
         self.successResultOf(stopped)
         from smtpsource.net.destination import TCPAddress
 
-        answers[0][0](True, [TCPAddress("127.0.0.1", 25)])
+        answer.callback([TCPAddress("127.0.0.1", 25)])
         reactor.advance(0)
         self.assertEqual(len(reactor.attempts), 0)
         self.assertEqual(reactor.getDelayedCalls(), [])
@@ -436,14 +437,14 @@ class LifeTests(SynchronousTestCase):
         The time to find the destination is not the server's.
         """
         reactor = FakeReactor()
-        answers = []
         service = self.service(reactor, destination="some.name.invalid")
-        with mock.patch.object(FakeReactor, "callInThreadWithCallback", lambda self, *args: answers.append(args)):
+        answer = Deferred()
+        with mock.patch("smtpsource.net.destination._inThread", lambda reactor, call: answer):
             service.startService()
         reactor.advance(60)
         from smtpsource.net.destination import TCPAddress
 
-        answers[0][0](True, [TCPAddress("127.0.0.1", 25)])
+        answer.callback([TCPAddress("127.0.0.1", 25)])
         reactor.advance(0)
         reactor.advance(2)
         reactor.attempts[0].refuse()

@@ -200,6 +200,7 @@ class ErrorTests(SynchronousTestCase):
         """
         self.assertIn("no address to listen on", self.refused())
         self.assertIn("address 'x' is not usable", self.refused("x"))
+        self.assertIn("address 'a\\nb:1' is not usable: expected a text without line ends", self.refused("a\nb:1"))
         self.assertIn("backlog 'x' is not usable: expected a whole number", self.refused(":1", "x"))
         self.assertIn("'3' is too much", self.refused(":1", "2", "3"))
         self.assertIn("-c: options go before the address", self.refused(":1", "-c"))

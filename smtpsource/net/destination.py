@@ -7,11 +7,13 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Thread
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.threads import deferToThreadPool
+from twisted.python.failure import Failure
 
 from smtpsource import arguments
 from smtpsource.interfaces import IReactor
@@ -20,7 +22,7 @@ from smtpsource.interfaces import IReactor
 SMTP_PORT = 25
 
 #: The longest path of a UNIX socket: C{sun_path} less its final NUL.
-_LONGEST_PATH = 107
+LONGEST_PATH = 107
 
 
 @dataclass(frozen=True)
@@ -130,8 +132,8 @@ def _parsePath(path: str) -> UNIXDestination:
     if not path:
         raise ValueError("expected unix: and the path of a socket")
     path = os.path.abspath(path)
-    if len(os.fsencode(path)) > _LONGEST_PATH:
-        raise ValueError(f"expected the path of a socket to be at most {_LONGEST_PATH} bytes, as the system wants")
+    if len(os.fsencode(path)) > LONGEST_PATH:
+        raise ValueError(f"expected the path of a socket to be at most {LONGEST_PATH} bytes, as the system wants")
     return UNIXDestination(path)
 
 
@@ -187,8 +189,26 @@ def resolve(reactor: IReactor, destination: HostDestination | UNIXDestination) -
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        return deferToThreadPool(reactor, reactor.getThreadPool(), _lookUp, host, port, destination.family)
+        return _inThread(reactor, lambda: _lookUp(host, port, destination.family))
     return succeed([TCPAddress(host, port)])
+
+
+def _inThread(reactor: IReactor, call: Callable[[], list[Address]]) -> Deferred[list[Address]]:
+    """
+    The result of a call that blocks. Unlike those of the reactor's pool, this thread does not keep the process from
+    ending: a resolver may take its time, and the user may not.
+    """
+    result: Deferred[list[Address]] = Deferred()
+
+    def run() -> None:
+        try:
+            found: list[Address] | Failure = call()
+        except Exception:
+            found = Failure()
+        reactor.callFromThread(result.callback, found)
+
+    Thread(target=run, daemon=True).start()
+    return result
 
 
 def _lookUp(host: str, port: int, family: int) -> list[Address]:

@@ -44,12 +44,18 @@ class Counter:
             self._showing.stop()
         self._show()
         if self._terminal:
-            write(self._stream, "\n")
+            self._write("\n")
 
     def _show(self) -> None:
         count = self._count()
         if not self._terminal:
-            write(self._stream, f"{count}\n")
+            self._write(f"{count}\n")
         elif count != self._shown:
-            write(self._stream, f"{count}\r")
+            self._write(f"{count}\r")
         self._shown = count
+
+    def _write(self, text: str) -> None:
+        try:
+            write(self._stream, text)
+        except OSError:
+            pass  # such as a full disk: a count that nobody sees is no reason to end a run

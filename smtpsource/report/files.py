@@ -16,19 +16,25 @@ def writeJSON(path: str, document: dict[str, Any]) -> None:
     Write C{document} as indented JSON.
 
     @param path: an absolute file name; the document is written beside it and then renamed, so that a reader
-        never sees half a report. C{"-"} is standard output, the process's own even where twistd has
-        redirected C{sys.stdout} into its log.
+        never sees half a report. What is there and no file, such as a FIFO or C{/dev/stderr}, is written to instead.
+        C{"-"} is standard output, the process's own even where twistd has redirected C{sys.stdout} into its log.
     @raise OSError: the file can't be written.
     """
-    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     if path == "-":
         stream = sys.__stdout__
         assert stream is not None, "options refuse '-' for a daemon"
-        write(stream, text)
+        write(stream, json.dumps(document, indent=2) + "\n")
+        return
+    # What was no UTF-8 on the command line stays legible: in a JSON string a backslash escape is what it says.
+    text = (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+    path = os.path.realpath(path)
+    if os.path.exists(path) and not os.path.isfile(path):
+        with open(path, "wb") as special:
+            special.write(text)
         return
     descriptor, aside = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", dir=os.path.dirname(path))
     try:
-        with open(descriptor, "w", encoding="utf-8") as file:
+        with open(descriptor, "wb") as file:
             os.fchmod(file.fileno(), 0o666 & ~_umask())
             file.write(text)
         os.rename(aside, path)
@@ -45,12 +51,16 @@ def _umask() -> int:
 
 def write(stream: TextIO, text: str) -> None:
     """
-    Write to a stream of this process. A reader that is gone, as in C{smtpsource ... | head -1}, is no reason to fail.
+    Write to a stream of this process. A reader that is gone, as in C{smtpsource ... | head -1}, is no reason to fail;
+    what the stream's encoding does not have is escaped.
+
+    @raise OSError: it can't be written for another reason, such as a full disk.
     """
+    encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
-        stream.write(text)
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
         stream.flush()
-    except OSError:
+    except OSError as e:
         try:
             # What is still in the buffer must have a place to go, or Python complains of it at exit.
             nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -58,3 +68,5 @@ def write(stream: TextIO, text: str) -> None:
             os.close(nowhere)
         except (OSError, ValueError):
             pass
+        if not isinstance(e, BrokenPipeError):
+            raise

@@ -88,13 +88,19 @@ class Presentation:
         """
         Say something where the result will be shown, if anybody still reads there.
         """
-        write(self._out(), text)
+        self._write(self._out(), text)
 
     def complain(self, problem: str) -> None:
         """
         Say what went wrong, in one line, where errors go.
         """
-        write(self._err(), f"{self.tool}: {problem}\n")
+        self._write(self._err(), f"{self.tool}: {problem}\n")
+
+    def trace(self, line: str) -> None:
+        """
+        Show one line of the dialogue, where errors go.
+        """
+        self._write(self._err(), f"{line}\n")
 
     def show(self, result: Result, text: str, problem: str | None = None) -> int:
         """
@@ -116,6 +122,13 @@ class Presentation:
                 self.complain(f"the report {self.report} could not be written: {e.strerror}")
                 status = status or 1
         return status
+
+    def _write(self, stream: TextIO, text: str) -> None:
+        try:
+            write(stream, text)
+        except OSError as e:
+            # Nobody can be told where people look.
+            _log.error("{tool}: can't write: {why}", tool=self.tool, why=e.strerror)
 
     def _out(self) -> TextIO:
         return self._err() if self.report == "-" else self._stream(sys.__stdout__)

@@ -35,6 +35,17 @@ class CompanionFailed(Exception):
     """
 
 
+#: The child. Signals go to the whole process group, and the parent ends its child in order, by closing its standard
+#: input: so it ignores them, from before its imports on.
+_PROGRAM = """
+import signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+from smtpsource.sink.companion import main
+main()
+"""
+
+
 class CompanionSink:
     """
     The parent's end: one child, started once and stopped once.
@@ -61,7 +72,7 @@ class CompanionSink:
             raise RuntimeError("a companion sink is started once")
         self._child = child = _Child(self._reactor, timeout)
         # -P: the child's directory is whatever it is; nothing may be imported from there.
-        command = [sys.executable, "-P", "-m", "smtpsource.sink.companion"]
+        command = [sys.executable, "-P", "-c", _PROGRAM]
         if self._lmtp:
             command.append("--lmtp")
         # It imports what this process would; relative names mean something else if the directory has changed.
@@ -215,7 +226,8 @@ def _run(reactor: Any, lmtp: bool) -> Deferred[None]:
     ended.addCallback(lambda result: sink.finish())
     reactor.addSystemEventTrigger("before", "shutdown", sink.stopService)
     StandardIO(_Input(ended), reactor=reactor)
-    # Not before signals are the reactor's: whoever reads it may send one.
+    # The reactor has taken this one for itself.
+    reactor.callWhenRunning(signal.signal, signal.SIGTERM, signal.SIG_IGN)
     reactor.callWhenRunning(_write, f"{sink.address().port}\n")
     return sink.whenDone().addCallback(lambda summary: _write(json.dumps(summary.asDict()) + "\n"))
 
@@ -237,8 +249,6 @@ def main() -> NoReturn:
 
     @raise SystemExit: always; the status is 0, or 1 if it could not listen.
     """
-    # Ctrl-C goes to the whole process group, and the parent ends its child in order.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     from twisted.internet.task import react
 
     from smtpsource.collector import relax

@@ -15,13 +15,11 @@ from twisted.python import usage
 
 from smtpsource import arguments
 from smtpsource.commandline import OTHER, CommandLine, Flag, Group, Parameter, flags, parameters
+from smtpsource.net.destination import LONGEST_PATH
 from smtpsource.report.presentation import Presentation
 from smtpsource.sink.plan import SinkPlan
 
 _EXPECTED_ADDRESS = "expected [inet:][host]:port or unix:path, such as :2525 or 127.0.0.1:2525"
-
-#: The longest path of a UNIX socket: C{sun_path} less its final NUL.
-_LONGEST_PATH = 107
 
 
 def parseAddress(text: str) -> tuple[str, int, str | None]:
@@ -34,13 +32,15 @@ def parseAddress(text: str) -> tuple[str, int, str | None]:
     if text.startswith("unix:"):
         name = text[5:]
         path = os.path.abspath(name)
-        if not name or name.endswith("/") or len(os.fsencode(path)) > _LONGEST_PATH:
-            raise ValueError(f"expected unix: and the path of a socket of at most {_LONGEST_PATH} bytes")
+        if not name or name.endswith("/") or len(os.fsencode(path)) > LONGEST_PATH:
+            raise ValueError(f"expected unix: and the path of a socket of at most {LONGEST_PATH} bytes")
         return "", 0, path
     match = re.fullmatch(r"(?:(?:\[([^\]]+)\]|([^:\[\]]*)):)?([^:\[\]]+)", text.removeprefix("inet:"))
     if match is None:
         raise ValueError(_EXPECTED_ADDRESS)
-    return match.group(1) or match.group(2) or "", _port(match.group(3)), None
+    host = match.group(1) or match.group(2) or ""
+    arguments.oneLine(os.fsencode(host))
+    return host, _port(match.group(3)), None
 
 
 def _port(text: str) -> int:

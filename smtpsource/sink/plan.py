@@ -4,8 +4,48 @@ Everything about a sink that is decided before it starts.
 
 from __future__ import annotations
 
+import os
 import socket
 from dataclasses import dataclass
+
+from smtpsource import checks
+from smtpsource.net.destination import LONGEST_PATH
+
+
+def _host(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("expected a host name or address as a str")
+    checks.oneLine(value)
+    return value
+
+
+def _path(value: object) -> str:
+    if not isinstance(value, str) or not value or "\0" in value or len(os.fsencode(value)) > LONGEST_PATH:
+        raise ValueError(f"expected the path of a socket, a str of at most {LONGEST_PATH} bytes")
+    return value
+
+
+_CHECKS: dict[str, checks.Check] = {
+    "host": _host,
+    "port": checks.wholeNumber(0, 65535),
+    "path": checks.optional(_path),
+    "family": checks.family,
+    "backlog": checks.count,
+    "windowSize": checks.optional(checks.count),
+    "hostname": checks.hostname,
+    "lmtp": checks.flag,
+    "esmtp": checks.flag,
+    "pipelining": checks.flag,
+    "eightBitMIME": checks.flag,
+    "enhancedStatusCodes": checks.flag,
+    "verbose": checks.flag,
+    "maxSessions": checks.optional(checks.count),
+    "messageLimit": checks.optional(checks.count),
+    "sessionLimit": checks.optional(checks.count),
+    "idleTimeout": checks.optional(checks.seconds),
+    "grace": checks.secondsOrZero,
+    "command": checks.command,
+}
 
 
 @dataclass(frozen=True)
@@ -27,6 +67,8 @@ class SinkPlan:
     @ivar command: the command line, for the report.
 
     The others are those of L{smtpsource.sink.dialogue.dialogue}.
+
+    @raise ValueError: a value can't be used; the text says which, and what was expected.
     """
 
     host: str = "127.0.0.1"
@@ -48,3 +90,6 @@ class SinkPlan:
     idleTimeout: float | None = 100.0
     grace: float = 5.0
     command: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        checks.check(self, _CHECKS)

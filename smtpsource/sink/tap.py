@@ -115,7 +115,12 @@ class SinkProcess(Service):
             stopCounter()
         except OSError:
             pass  # nobody looks any more
-        self._done.callback(self._presentation.show(summary, summary.asText(), None))
+        status = 1
+        try:
+            status = self._presentation.show(summary, summary.asText(), None)
+        finally:
+            # Whatever there was to say, the sink has ended.
+            self._done.callback(status)
 
     def _fail(self, problem: str) -> None:
         self._presentation.complain(problem)

@@ -39,6 +39,7 @@ class SMTPSourceProtocol(LineReceiver):
     """
     An SMTP or LMTP client that sends the messages its session gives it, and tells it of every outcome.
 
+    @ivar over: nothing more can be sent: the connection is closed, or is being closed.
     @ivar lastActivity: when the last reply came or the last content was taken, on C{clock}'s scale; see L{overdue}.
     """
 
@@ -49,7 +50,7 @@ class SMTPSourceProtocol(LineReceiver):
     _message: IMessage | None = None
     _producer: BodyProducer | None = None
     _quitting = False
-    _over = False
+    over = False
     _unsolicited: bytes | None = None
     _replySoFar = b""
     # Nothing of a reply was received yet that is not answered, and the connection is of use.
@@ -82,7 +83,7 @@ class SMTPSourceProtocol(LineReceiver):
         Send this message; its outcome comes to the session. Only when the connection is C{ready}.
         """
         self._message = message
-        self._recipientsAccepted = self._recipientsRejected = 0
+        self._recipientsAccepted = self._recipientsRejected = self._recipientsDelivered = 0
         self.write(message.mail, MAIL, self._mailReplied)
         self._begun = self.lastActivity
 
@@ -97,7 +98,7 @@ class SMTPSourceProtocol(LineReceiver):
         """
         End the connection at once, whatever is on its way.
         """
-        if not self._over:
+        if not self.over:
             self._close()
 
     def overdue(self, now: float, timeout: float) -> bool:
@@ -107,9 +108,10 @@ class SMTPSourceProtocol(LineReceiver):
 
         @param now: the time, on C{clock}'s scale.
         """
-        if self._over or not self._owed or now - self.lastActivity < timeout:
+        if self.over or not self._owed or now - self.lastActivity < timeout:
             return False
-        self._fault("timeout", f"no reply within {timeout:g} seconds")
+        what = "no reply" if self._producer is None else "no content taken"
+        self._fault("timeout", f"{what} within {timeout:g} seconds")
         return True
 
     # What comes from the server
@@ -133,13 +135,13 @@ class SMTPSourceProtocol(LineReceiver):
                 self.replyReceived(data, code)
                 return
         super().dataReceived(data)
-        self._atStart = not (self._over or self._replySoFar or self._buffer)  # the last is LineReceiver's
+        self._atStart = not (self.over or self._replySoFar or self._buffer)  # the last is LineReceiver's
 
     def lineReceived(self, line: bytes) -> None:
         """
         One line of a reply came, not all of a reply at once.
         """
-        if self._over:
+        if self.over:
             return
         line = line.rstrip(b"\r")
         if not isReplyLine(line):
@@ -160,7 +162,7 @@ class SMTPSourceProtocol(LineReceiver):
             # All that was asked for is answered: what else is there answers nothing.
             self._unsolicited = self.clearLineBuffer() or None
         self.replyReceived(reply, line[:3])
-        if self._unsolicited is not None and not self._over:
+        if self._unsolicited is not None and not self.over:
             self._fault("unexpected-reply", _shown(self._unsolicited))
 
     def _ready(self) -> None:
@@ -172,7 +174,7 @@ class SMTPSourceProtocol(LineReceiver):
         A line that does not end.
         """
         self.clearLineBuffer()
-        if self._over:
+        if self.over:
             return
         if self._quitting:
             self._close()
@@ -183,18 +185,22 @@ class SMTPSourceProtocol(LineReceiver):
         """
         The connection is gone, by our doing or not.
         """
-        if not self._over:
-            self._over = True
+        if not self.over:
+            self.over = True
             self._atStart = False
             if not self._quitting:
                 if reason.check(ConnectionDone):
                     self._session.fault("connection-lost", self._lostWhile("the server closed the connection"))
-                elif reason.check(ConnectionLost, ConnectionAborted, OSError):
-                    self._session.fault("connection-reset", self._lostWhile(reason.getErrorMessage()))
+                elif reason.check(ConnectionLost, ConnectionAborted):
+                    self._session.fault("connection-reset", self._lostWhile("connection reset"))
                 else:
                     # Not the server's doing: something in this process raised it, and the reactor has logged it.
                     self._session.fault("internal-error", repr(reason.value))
         self._owed.clear()
+        if self._message is not None:
+            self._message = None
+            if self._recipientsDelivered or self._recipientsRejected:
+                self._session.unanswered(self._recipientsDelivered, self._recipientsRejected)
         self._session.disconnected(not self._quitting)
 
     def replyReceived(self, reply: bytes, code: bytes) -> None:
@@ -275,7 +281,6 @@ class SMTPSourceProtocol(LineReceiver):
         if self._dialogue.lmtp:
             for _ in range(1, self._recipientsAccepted):
                 self._owed.append((MESSAGE, self._contentReplied, self.lastActivity))
-            self._recipientsDelivered = 0
         if shared:
             self._producer = BodyProducer(self, shared)
             self._producer.start()
@@ -376,21 +381,23 @@ class SMTPSourceProtocol(LineReceiver):
         """
         The dialogue can't go on.
         """
-        self._session.fault(kind, self._lostWhile(text))
+        self._session.fault(kind, self._lostWhile(text), self._quitting)
         self._close()
 
     def _close(self) -> None:
         """
         Close with RST: it keeps our port out of TIME_WAIT, and the server has said its last word or is no use.
         """
-        self._over = True
+        self.over = True
         self._atStart = False
         if self._producer is not None:
             self._producer.stopProducing()
         self.transport.abortConnection()  # type: ignore[union-attr]
 
     def _lostWhile(self, text: str) -> str:
-        return f"{text} (waiting for {_PHRASES[self._owed[0][0]]})" if self._owed else text
+        if not self._owed:
+            return text
+        return f"{text} (waiting for {_PHRASES[self._owed[0][0]]})"
 
     # Writing
 
@@ -423,13 +430,13 @@ class SMTPSourceProtocol(LineReceiver):
 #: What a reply answers, in words.
 _PHRASES: dict[int, str] = {
     BANNER: "the greeting",
-    HELO: "HELO or LHLO",
-    MAIL: "MAIL",
-    RCPT: "RCPT",
-    DATA: "DATA",
-    MESSAGE: "the content",
-    RSET: "RSET",
-    QUIT: "QUIT",
+    HELO: "the reply to HELO or LHLO",
+    MAIL: "the reply to MAIL",
+    RCPT: "the reply to RCPT",
+    DATA: "the reply to DATA",
+    MESSAGE: "the reply to the content",
+    RSET: "the reply to RSET",
+    QUIT: "the reply to QUIT",
 }
 
 

@@ -12,14 +12,18 @@ from zope.interface import implementer
 if TYPE_CHECKING:
     from smtpsource.smtp.protocol import SMTPSourceProtocol
 
-#: How much is given to the transport at a time; a larger content is streamed.
+#: A larger content is streamed.
 CHUNK = 65536
+
+#: How much of it is given to the transport at a time. It is more than a transport takes without pausing its producer:
+#: so every connection has its turn, whatever the kernel would take of one.
+PIECE = 2 * CHUNK
 
 
 @implementer(IPushProducer)
 class BodyProducer:
     """
-    Writes one shared, immutable body as fast as the transport takes it: what a connection holds of it is one chunk.
+    Writes one shared, immutable body as fast as the transport takes it: what a connection holds of it is one piece.
     """
 
     __slots__ = ("_body", "_offset", "_paused", "_protocol")
@@ -51,7 +55,7 @@ class BodyProducer:
         transport = self._protocol.transport
         body = self._body
         while not self._paused:
-            chunk = body[self._offset : self._offset + CHUNK]
+            chunk = body[self._offset : self._offset + PIECE]
             if not chunk:
                 self._paused = True
                 transport.unregisterProducer()  # type: ignore[union-attr]

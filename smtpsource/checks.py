@@ -1,0 +1,149 @@
+"""
+What a program may give to a plan, and what to tell one that gave something else.
+
+Every check takes one value and returns it the way a plan keeps it, or raises C{ValueError} whose text says what was
+expected. L{check} adds the keyword's name and the value. Texts of a command line have L{smtpsource.arguments}.
+"""
+
+from __future__ import annotations
+
+import reprlib
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from smtpsource import arguments
+
+Check = Callable[[Any], Any]
+
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = 100
+
+
+def check(plan: object, checks: Mapping[str, Check]) -> None:
+    """
+    Check a plan's values, and replace each by what its check returns.
+
+    @param plan: a dataclass; it may be frozen.
+    @param checks: by the names of the values.
+    @raise ValueError: one of them can't be used; the text is one line.
+    """
+    for name, convert in checks.items():
+        value = getattr(plan, name)
+        try:
+            kept = convert(value)
+        except ValueError as e:
+            raise ValueError(f"{name}: {_short.repr(value)} is not usable: {e}")
+        object.__setattr__(plan, name, kept)
+
+
+def optional(convert: Check) -> Check:
+    """
+    C{None}, or what another check takes.
+    """
+
+    def optionally(value: Any) -> Any:
+        if value is None:
+            return None
+        try:
+            return convert(value)
+        except ValueError as e:
+            raise ValueError(f"{e}, or None")
+
+    return optionally
+
+
+def wholeNumber(least: int, most: int = arguments.LARGEST) -> Check:
+    """
+    An C{int} in these bounds.
+    """
+
+    def inBounds(value: Any) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            raise ValueError(f"expected a whole number from {least} to {most}")
+        return value
+
+    return inBounds
+
+
+#: How many there are of something.
+count = wholeNumber(1)
+
+
+def _isTime(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def seconds(value: Any) -> float:
+    """
+    A time in seconds, more than 0.
+    """
+    if not _isTime(value) or not 0 < value <= arguments.LARGEST:
+        raise ValueError(f"expected a time in seconds of more than 0 and at most {arguments.LARGEST}")
+    return value  # type: ignore[no-any-return]
+
+
+def secondsOrZero(value: Any) -> float:
+    """
+    A time in seconds, 0 or more.
+    """
+    if not _isTime(value) or not 0 <= value <= arguments.LARGEST:
+        raise ValueError(f"expected a time in seconds from 0 to {arguments.LARGEST}")
+    return value  # type: ignore[no-any-return]
+
+
+def flag(value: Any) -> bool:
+    """
+    A C{bool}, and nothing that is merely true or false: C{"no"} is true.
+    """
+    if not isinstance(value, bool):
+        raise ValueError("expected True or False")
+    return value
+
+
+def family(value: Any) -> int:
+    """
+    Which kind of addresses.
+    """
+    if not isinstance(value, int) or value not in (socket.AF_UNSPEC, socket.AF_INET, socket.AF_INET6):
+        raise ValueError("expected socket.AF_UNSPEC, AF_INET or AF_INET6")
+    return value
+
+
+def encoded(value: Any) -> bytes:
+    """
+    Bytes, or a text for its bytes in UTF-8.
+    """
+    if isinstance(value, str):
+        try:
+            return value.encode("utf-8")
+        except UnicodeEncodeError:
+            raise ValueError("expected a text that can be encoded as UTF-8")
+    if not isinstance(value, bytes):
+        raise ValueError("expected a str or bytes")
+    return value
+
+
+def oneLine(value: Any) -> bytes:
+    """
+    The same, for something that will be a part of one line.
+    """
+    return arguments.oneLine(encoded(value))
+
+
+def hostname(value: Any) -> str:
+    """
+    The name a host says.
+    """
+    if not isinstance(value, str):
+        raise ValueError("expected a host name as a str")
+    return arguments.hostname(value)
+
+
+def command(value: Any) -> tuple[str, ...]:
+    """
+    A command line.
+    """
+    if not isinstance(value, list | tuple) or not all(isinstance(word, str) for word in value):
+        raise ValueError("expected a sequence of texts")
+    return tuple(value)
