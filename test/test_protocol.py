@@ -23,7 +23,7 @@ from smtpsource.printable import printable
 from smtpsource.smtp.commands import dialogue
 from smtpsource.smtp.protocol import SMTPSourceProtocol
 from smtpsource.smtp.replies import LONGEST
-from smtpsource.smtp.streaming import CHUNK, PIECE
+from smtpsource.smtp.streaming import PIECE
 from smtpsource.smtp.trace import TracedProtocol
 from smtpsource.testing import FakeReactor, FakeTransport, RecordingSession
 
