@@ -79,6 +79,13 @@ _ALL = (
         contenders=(*_TWO, "floor"),
     ),
     Case(
+        "pipelined-20",
+        "connections kept, 20 sessions, ours with pipelining",
+        Load(20, True, pipelining=True),
+        2000,
+        bar=Bar(0.50, 0.40),
+    ),
+    Case(
         "new-20",
         "a new connection for each message, 20 sessions",
         Load(20),

@@ -22,6 +22,7 @@ class Load:
     What to send.
 
     @ivar keep: many messages on one connection.
+    @ivar pipelining: ours sends commands in groups; who can't goes on one command at a time.
     @ivar length: bytes of body; L{None} for the few short lines of smtp-source(1).
     """
 
@@ -29,6 +30,7 @@ class Load:
     keep: bool = False
     length: int | None = None
     lmtp: bool = False
+    pipelining: bool = False
 
 
 class Contender:
@@ -85,7 +87,8 @@ class Ours(_Postfix):
     name = "smtpsource"
 
     def command(self, load: Load, messages: int, server: Server) -> list[str]:
-        return [sys.executable, "-m", "smtpsource", *self.options, *self._words(load, messages, server)]
+        groups = ("--pipelining", "require") if load.pipelining else ()
+        return [sys.executable, "-m", "smtpsource", *self.options, *groups, *self._words(load, messages, server)]
 
 
 class PostfixSource(_Postfix):

@@ -90,6 +90,15 @@ def oneLine(text: bytes) -> bytes:
     return text
 
 
+def extensionMode(text: str) -> str:
+    """
+    How an extension of SMTP is used: C{"off"}, C{"auto"}, C{"require"} or C{"force"}.
+    """
+    if text not in ("off", "auto", "require", "force"):
+        raise ValueError("expected off, auto (where it is announced), require or force (even where it is not)")
+    return text
+
+
 def numbering(text: str) -> str:
     """
     Where a recipient's number goes: C{"prefix"} or C{"suffix"}.

@@ -29,8 +29,8 @@ class IMessage(Interface):
 
     def recipientCommands() -> tuple[bytes, ...]:
         """
-        The RCPT commands, at least one, each with its line end. Asked for once, when MAIL was accepted: numbers for
-        recipients are drawn now.
+        The RCPT commands, at least one, each with its line end. Asked for once, when MAIL was accepted or, with
+        pipelining, goes out along with them: numbers for recipients are drawn now.
         """
 
     def content() -> tuple[bytes, bytes]:
@@ -81,13 +81,20 @@ class IPacer(Interface):
 
 class ISession(Interface):
     """
-    What a connection tells the session that it works for, in the order of events. A connection has at most one message
-    at a time; a message for which neither C{accepted} nor C{rejected} has come when C{disconnected} does has failed.
+    What a connection tells the session that it works for, in the order of events. A connection has one message at a
+    time and, with pipelining, the C{following} one; a message for which neither C{accepted} nor C{rejected} has come
+    when C{disconnected} does has failed.
     """
 
     def ready(protocol: object) -> None:
         """
         The connection can take a message: answer by C{protocol.send(message)} or C{protocol.quit()}, now or later.
+        """
+
+    def following() -> IMessage | None:
+        """
+        With pipelining: the message whose commands go out along with the content of this one; C{None} if there is none.
+        Its outcome comes after this one's.
         """
 
     def accepted(seconds: float, recipientsAccepted: int, recipientsRejected: int) -> None:

@@ -145,6 +145,21 @@ class SourceOptions(CommandLine):
             ),
         ),
         (
+            "Extensions",
+            (
+                Flag("esmtp", None, "say EHLO, and HELO only where that is refused"),
+                Parameter(
+                    "pipelining",
+                    None,
+                    "MODE",
+                    "off",
+                    "send commands in groups: off; auto, where the server announces it; require; force, even where it "
+                    "does not",
+                    arguments.extensionMode,
+                ),
+            ),
+        ),
+        (
             "Connections",
             (
                 Flag("ipv4", "4", "use a name's IPv4 addresses only", method=True),
@@ -292,6 +307,9 @@ class SourceOptions(CommandLine):
                 f"-s (--session-count): {self['session-count']} sessions need more open files than this process may "
                 f"have: expected at most {room}, or a higher limit (ulimit -Hn)"
             )
+        if self["old-mode"] and (self["esmtp"] or self["pipelining"] in ("auto", "require")):
+            other = "--esmtp" if self["esmtp"] else f"--pipelining {self['pipelining']!r}"
+            raise usage.UsageError(f"-o (--old-mode) and {other} exclude each other: it says no EHLO")
         self.plan = SourcePlan(
             destination=goal,
             family=self["family"],
@@ -318,6 +336,8 @@ class SourceOptions(CommandLine):
             timeout=self["timeout"],
             grace=self["grace"],
             windowSize=self["window-size"],
+            esmtp=bool(self["esmtp"]),
+            pipelining=self["pipelining"],
             trace=self["verbose"],
             command=self.command,
         )

@@ -65,6 +65,8 @@ _CHECKS: dict[str, checks.Check] = {
     "timeout": checks.seconds,
     "grace": checks.secondsOrZero,
     "windowSize": checks.optional(checks.count),
+    "esmtp": checks.flag,
+    "pipelining": arguments.extensionMode,
     "trace": checks.wholeNumber(0),
     "command": checks.command,
 }
@@ -107,6 +109,10 @@ class SourcePlan:
     @ivar timeout: seconds for each reply.
     @ivar grace: seconds that messages on their way have to end once the run is told to stop.
     @ivar windowSize: bytes for each of a socket's buffers, or C{None} for the system's choice.
+    @ivar esmtp: say EHLO instead of HELO; HELO again where that is refused.
+    @ivar pipelining: send MAIL, every RCPT and DATA in one write, and with C{keepConnections} the next message's along
+        with a content: C{"off"}; C{"auto"}, where the server announces it; C{"require"}, it is a fault if the server
+        does not; C{"force"}, whatever it announces. C{"auto"} and C{"require"} imply C{esmtp}.
     @ivar trace: show the dialogue: 0 not at all, 1 commands and replies.
     @ivar command: the command line, for the report.
     @raise ValueError: the values contradict each other or one can't be used; the text says which, and what was
@@ -138,6 +144,8 @@ class SourcePlan:
     timeout: float = 300.0
     grace: float = 5.0
     windowSize: int | None = None
+    esmtp: bool = False
+    pipelining: str = "off"
     trace: int = 0
     command: tuple[str, ...] = ()
 
@@ -149,12 +157,21 @@ class SourcePlan:
             raise ValueError("length and message exclude each other: a given message has the length it has")
         if self.fixedInterval is not None and self.randomInterval is not None:
             raise ValueError("fixedInterval and randomInterval exclude each other")
+        if self.oldMode and (self.esmtp or self.pipelining in ("auto", "require")):
+            raise ValueError("oldMode says no EHLO: with it, expected no esmtp, and pipelining to be off or force")
 
     def dialogue(self) -> Dialogue:
         """
         How each connection talks.
         """
-        return dialogue(self.myhostname.encode("ascii"), lmtp=self.lmtp, oldMode=self.oldMode, tolerant=self.tolerant)
+        return dialogue(
+            self.myhostname.encode("ascii"),
+            lmtp=self.lmtp,
+            oldMode=self.oldMode,
+            tolerant=self.tolerant,
+            esmtp=self.esmtp,
+            pipelining=self.pipelining,
+        )
 
     def traffic(self) -> Traffic:
         """

@@ -215,6 +215,7 @@ class SourceService(Service):
             user=self._cpuAfter.ru_utime - self._cpuBefore.ru_utime,
             system=self._cpuAfter.ru_stime - self._cpuBefore.ru_stime,
             latency=latenciesOf(recorder),
+            capabilities=recorder.capabilities or {},
             replies=repliesOf(recorder),
             errors=errorsOf(recorder),
             sink=sink,

@@ -28,13 +28,14 @@ class Session:
     @ivar protocol: the connection, once it is made and as long as it is there.
     """
 
-    __slots__ = ("_connector", "_pause", "_reactor", "_run", "message", "protocol")
+    __slots__ = ("_connector", "_following", "_pause", "_reactor", "_run", "message", "protocol")
 
     def __init__(self, run: Run, reactor: IReactor, route: Route, queue: ConnectQueue) -> None:
         plan = run.plan
         self._run = run
         self._reactor = reactor
         self.message: IMessage | None = None
+        self._following: IMessage | None = None
         self.protocol: SMTPSourceProtocol | None = None
         self._pause: IDelayedCall | None = None
         self._connector = ReconnectingConnector(
@@ -108,11 +109,20 @@ class Session:
         else:
             self.protocol.quit()  # type: ignore[union-attr]
 
+    def following(self) -> IMessage | None:
+        """
+        See L{ISession.following}.
+        """
+        run = self._run
+        if run.keepConnections and run.pause is None:
+            self._following = run.take()
+        return self._following
+
     def accepted(self, seconds: float, recipientsAccepted: int, recipientsRejected: int) -> None:
         """
         See L{ISession.accepted}.
         """
-        self.message = None
+        self._answered()
         recorder = self._run.recorder
         recorder.transaction(seconds, recipientsAccepted)
         recorder.recipientsRejected += recipientsRejected
@@ -121,7 +131,7 @@ class Session:
         """
         See L{ISession.rejected}.
         """
-        self.message = None
+        self._answered()
         recorder = self._run.recorder
         recorder.rejected += 1
         recorder.recipientsRejected += recipientsRejected
@@ -187,9 +197,12 @@ class Session:
         else:
             self._run.ended(self)
 
+    def _answered(self) -> None:
+        self.message, self._following = self._following, None
+
     def _endMessage(self) -> None:
-        if self.message is not None:
-            self.message = None
+        while self.message is not None:
+            self._answered()
             self._run.recorder.failed += 1
 
     # Connecting

@@ -62,6 +62,10 @@ class RecordingSession:
         """See L{ISession.refused}."""
         self.events.append(("refused", phase, text))
 
+    def following(self) -> IMessage | None:
+        """See L{ISession.following}."""
+        return self.messages.popleft() if self.messages else None
+
     def unanswered(self, recipientsAccepted: int, recipientsRejected: int) -> None:
         """See L{ISession.unanswered}."""
         self.events.append(("unanswered", recipientsAccepted, recipientsRejected))

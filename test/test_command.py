@@ -153,7 +153,9 @@ class ReportTests(CommandTestCase):
         self.assertIn(b"10 started, 9 accepted, 1 rejected, 0 failed", result.out)
         report = reported((command.directory / "r.json").read_bytes())
         fields = "schema tool command reactor started elapsed exit ended reason messages recipients connections"
-        self.assertEqual(list(report), [*fields.split(), "bytes", "rate", "cpu", "latency", "replies", "errors"])
+        self.assertEqual(
+            list(report), [*fields.split(), "bytes", "rate", "cpu", "latency", "capabilities", "replies", "errors"]
+        )
         self.assertEqual(report["schema"], 1)
         self.assertEqual(report["tool"], {"name": "smtp-source", "version": __version__})
         self.assertEqual(report["command"][1:], ["-A", "-s", "2", "-m", "10", *report["command"][6:]])

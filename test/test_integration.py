@@ -164,6 +164,25 @@ class PostfixServerTests(PeerTestCase):
         self.assertNotIn("improper command pipelining", peer.log())
 
     @defer.inlineCallbacks
+    def test_pipelined(self):
+        """
+        With commands in groups, and some recipients that it refuses: its log has the same counts, and no complaint.
+        """
+        peer = PostfixServer(
+            settings={"smtpd_recipient_restrictions": "check_recipient_access inline:{2u@x.org=reject}"}
+        )
+        yield self.peer(peer)
+        arguments = ["-A", "-d", "-s", "5", "-m", "100", "-r", "3", "-t", "u@x.org", "--pipelining", "require"]
+        result, report = yield loadAndReport(self, *arguments, peer.destination)
+        self.assertEqual(result.status, 1)
+        self.assertEqual(report["messages"], {"started": 100, "accepted": 100, "rejected": 0, "failed": 0})
+        self.assertEqual(report["recipients"], {"accepted": 200, "rejected": 100})
+        self.assertIn("PIPELINING", report["capabilities"])
+        yield peer.whenDelivered(200)
+        self.assertEqual((peer.received(), peer.delivered(), peer.rejected()), (100, 200, 100))
+        self.assertNotIn("improper command pipelining", peer.log())
+
+    @defer.inlineCallbacks
     def test_kept(self):
         """
         The same with connections that are kept, over IPv6.
@@ -297,6 +316,18 @@ class DovecotTests(PeerTestCase):
         Over a UNIX socket, with connections that are kept.
         """
         return self.deliver("unix", "-d")
+
+    def test_pipelined(self):
+        """
+        Over TCP, with commands in groups.
+        """
+        return self.deliver("inet", "-d", "--pipelining", "require")
+
+    def test_pipelinedUNIX(self):
+        """
+        Over a UNIX socket, with commands in groups.
+        """
+        return self.deliver("unix", "-d", "--pipelining", "require")
 
     @defer.inlineCallbacks
     def test_large(self):

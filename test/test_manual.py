@@ -204,6 +204,7 @@ class ReportTests(TestCase):
             user=0.0,
             system=0.0,
             latency=latenciesOf(recorder),
+            capabilities={},
             replies={},
             errors={},
             sink=sink,

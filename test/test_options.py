@@ -89,6 +89,8 @@ class PlanTests(SynchronousTestCase):
             "counter": 0,
             "quiet": 0,
             "report": None,
+            "esmtp": 0,
+            "pipelining": "off",
             "reactor": None,
             "grace": 5.0,
             "verbose": 0,
@@ -374,7 +376,9 @@ class HelpTests(SynchronousTestCase):
         """
         text = SourceOptions().getUsage()
         headings = [line for line in text.splitlines() if line.endswith(":") and line.count(" ") == 0]
-        self.assertEqual(headings, ["Load:", "Message:", "Dialogue:", "Connections:", "Results:", "Other:"])
+        self.assertEqual(
+            headings, ["Load:", "Message:", "Dialogue:", "Extensions:", "Connections:", "Results:", "Other:"]
+        )
         for _, group in SourceOptions.groups:
             for option in group:
                 left = f"  -{option.short}, --{option.long}" if option.short else f"      --{option.long}"

@@ -638,9 +638,12 @@ class NothingLostTests(SynchronousTestCase):
         length=st.sampled_from([None, 100, 200_000]),
         interval=st.sampled_from([None, 1.0]),
         drain=st.sampled_from([None, 0.0, 0.5, 30.0]),
+        pipelining=st.sampled_from(["off", "auto", "force"]),
     )
-    @settings(max_examples=150, deadline=None)
-    def test_outcomes(self, script, messages, sessions, keep, tolerant, lmtp, recipients, length, interval, drain):
+    @settings(max_examples=300, deadline=None)
+    def test_outcomes(
+        self, script, messages, sessions, keep, tolerant, lmtp, recipients, length, interval, drain, pipelining
+    ):
         """
         started is accepted + rejected + failed; with -A all are started; and nothing is left when it is over.
         """
@@ -662,6 +665,7 @@ class NothingLostTests(SynchronousTestCase):
             length=length,
             fixedInterval=interval,
             timeout=20.0,
+            pipelining=pipelining,
         )
         if drain is not None:
             going.reactor.callLater(drain, going.run.drain)

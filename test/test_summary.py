@@ -45,6 +45,7 @@ def example(**values):
         "user": 0.25,
         "system": 0.5,
         "latency": latenciesOf(recorder),
+        "capabilities": {"SIZE": "100", "PIPELINING": ""},
         "replies": repliesOf(recorder),
         "errors": errorsOf(recorder),
     }
@@ -86,6 +87,7 @@ class SummaryTests(SynchronousTestCase):
                 "bytes": {"sent": 3_000_000, "received": 900},
                 "rate": 0.5,
                 "cpu": {"user": 0.25, "system": 0.5},
+                "capabilities": {"SIZE": "100", "PIPELINING": ""},
                 "replies": {
                     "mail": {"250": {"count": 1, "sample": "250 ok"}},
                     "message": {

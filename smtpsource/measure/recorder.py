@@ -27,6 +27,7 @@ class Recorder:
     @ivar lost: connections that ended otherwise than after our QUIT.
     @ivar bytesSent: bytes given to the transport.
     @ivar bytesReceived: bytes of replies.
+    @ivar capabilities: what the server announced in reply to the first EHLO or LHLO; C{None} if none was said.
     @ivar replies: for each phase, how often each reply code came.
     """
 
@@ -46,6 +47,7 @@ class Recorder:
         self._buckets = [latencies.counts for latencies in self.latencies]
         self.replies: list[dict[bytes, int]] = [{} for _ in NAMES]
         self.replySamples: list[dict[bytes, bytes]] = [{} for _ in NAMES]
+        self.capabilities: dict[str, str] | None = None
         self.errors: dict[str, int] = {}
         self.errorSamples: dict[str, str] = {}
 
@@ -71,6 +73,13 @@ class Recorder:
         except KeyError:
             codes[code] = 1
             self.replySamples[phase][code] = text[:SAMPLE_LENGTH]
+
+    def announced(self, capabilities: dict[str, str]) -> None:
+        """
+        A server has said what it can; the first one's word is kept.
+        """
+        if self.capabilities is None:
+            self.capabilities = capabilities
 
     def duration(self, phase: int, seconds: float) -> None:
         """

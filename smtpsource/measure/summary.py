@@ -55,6 +55,7 @@ class Summary:
     @ivar rate: accepted messages per second.
     @ivar user: CPU seconds this process spent in user mode, from the start of the run to its end.
     @ivar system: the same in the kernel.
+    @ivar capabilities: what the server announced in reply to EHLO or LHLO: keywords, and their parameters.
     @ivar latency: by phase; phases that never happened are left out.
     @ivar replies: by phase, by reply code.
     @ivar errors: by kind.
@@ -80,6 +81,7 @@ class Summary:
     user: float
     system: float
     latency: Mapping[str, Latency]
+    capabilities: Mapping[str, str]
     replies: Mapping[str, Mapping[str, Tally]]
     errors: Mapping[str, Tally]
     sink: Mapping[str, Any] | None = None
@@ -114,6 +116,7 @@ class Summary:
             "rate": self.rate,
             "cpu": {"user": self.user, "system": self.system},
             "latency": {phase: _latencyDict(latency) for phase, latency in self.latency.items()},
+            "capabilities": dict(self.capabilities),
             "replies": {phase: _tallies(codes) for phase, codes in self.replies.items()},
             "errors": _tallies(self.errors),
             **({} if self.sink is None else {"sink": dict(self.sink)}),

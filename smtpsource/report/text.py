@@ -39,6 +39,8 @@ def _lines(summary: Summary) -> Iterator[str]:
     each = f", {cpu / messages.started * 1e6:.1f} us for each message" if messages.started else ""
     yield f"own CPU      {summary.user:.2f} s user, {summary.system:.2f} s system{each}"
     yield f"reactor      {summary.reactor}"
+    if summary.capabilities:
+        yield f"announced    {', '.join(f'{name} {value}'.strip() for name, value in summary.capabilities.items())}"
     if summary.sink is not None:
         yield (
             f"sink         counted {summary.sink['messages']} messages, {summary.sink['recipients']} recipients itself"

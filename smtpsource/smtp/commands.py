@@ -30,7 +30,12 @@ class Dialogue:
     """
     How a client talks to this server, whatever the message.
 
-    @ivar greeting: HELO or LHLO with our name, or C{None}: go straight to MAIL.
+    @ivar greeting: HELO, EHLO or LHLO with our name, or C{None}: go straight to MAIL.
+    @ivar fallback: HELO, to be said where EHLO is refused with 5xx (RFC 5321 section 3.2); C{None} if there is nothing
+        else to say.
+    @ivar extended: the greeting asks which extensions the server has: EHLO and LHLO do.
+    @ivar pipelining: send commands in groups (RFC 2920): C{"off"}; C{"auto"}, if the server announces it;
+        C{"require"}, a server that does not is a fault; C{"force"}, whatever it announces.
     @ivar lmtp: each accepted recipient gets its own reply to the content (RFC 2033 section 4.2).
     @ivar tolerant: a refused greeting, recipient or transaction is abandoned and the connection used further;
         otherwise any refusal ends in QUIT.
@@ -39,16 +44,37 @@ class Dialogue:
     greeting: bytes | None
     lmtp: bool = False
     tolerant: bool = False
+    fallback: bytes | None = None
+    pipelining: str = "off"
+    extended: bool = False
 
 
-def dialogue(myhostname: bytes, *, lmtp: bool = False, oldMode: bool = False, tolerant: bool = False) -> Dialogue:
+def dialogue(
+    myhostname: bytes,
+    *,
+    lmtp: bool = False,
+    oldMode: bool = False,
+    tolerant: bool = False,
+    esmtp: bool = False,
+    pipelining: str = "off",
+) -> Dialogue:
     """
     The dialogue of a client of this name.
 
     @param oldMode: say no HELO or LHLO at all.
+    @param esmtp: say EHLO; asking for an extension that is announced there implies it.
     """
+    esmtp = esmtp or pipelining in ("auto", "require")
+    line = myhostname + b"\r\n"
+    greeting: bytes | None
+    fallback = None
     if oldMode:
         greeting = None
+    elif lmtp:
+        greeting = b"LHLO " + line
+    elif esmtp:
+        greeting = b"EHLO " + line
+        fallback = None if pipelining == "require" else b"HELO " + line
     else:
-        greeting = (b"LHLO " if lmtp else b"HELO ") + myhostname + b"\r\n"
-    return Dialogue(greeting, lmtp, tolerant)
+        greeting = b"HELO " + line
+    return Dialogue(greeting, lmtp, tolerant, fallback, pipelining, greeting is not None and (lmtp or esmtp))

@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 
 from smtpsource.phases import BANNER, DATA, HELO, MAIL, MESSAGE, QUIT, RCPT, RSET
 from smtpsource.smtp import commands
-from smtpsource.smtp.replies import LONGEST, closesChannel, goesOn, isReplyLine, wholeReply
+from smtpsource.smtp.replies import LONGEST, capabilities, closesChannel, goesOn, isReplyLine, wholeReply
 from smtpsource.smtp.replies import codes as _codes
 from smtpsource.smtp.streaming import BodyProducer
 
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from smtpsource.interfaces import IMessage, ISession
     from smtpsource.measure.recorder import Recorder
 
-#: The first digit of a reply that says yes.
+#: The first digit of a reply that says yes, and of one that says no for good.
 _YES = ord("2")
+_NO = ord("5")
 
 #: What a reply is answered with: its code and its text.
 Answer = Callable[[bytes, bytes], None]
@@ -48,6 +49,8 @@ class SMTPSourceProtocol(LineReceiver):
     MAX_LENGTH = LONGEST
 
     _message: IMessage | None = None
+    # With pipelining, the message whose commands went out along with the content of C{_message}.
+    _following: IMessage | None = None
     _producer: BodyProducer | None = None
     _quitting = False
     over = False
@@ -71,6 +74,8 @@ class SMTPSourceProtocol(LineReceiver):
         """
         self._session = session
         self._dialogue = dialogue
+        # Commands go out in groups: from the start, or when the server has announced that it takes them so.
+        self._grouped = dialogue.pipelining == "force"
         self._recorder = recorder
         self._recordReply = recorder.reply
         self._clock = clock
@@ -82,10 +87,16 @@ class SMTPSourceProtocol(LineReceiver):
         """
         Send this message; its outcome comes to the session. Only when the connection is C{ready}.
         """
+        self._begin(message, self._clock())
+        if self._grouped:
+            self._writeGroup(b"", message)
+        else:
+            self.write(message.mail, MAIL, self._mailReplied)
+
+    def _begin(self, message: IMessage, now: float) -> None:
         self._message = message
+        self._begun = now
         self._recipientsAccepted = self._recipientsRejected = self._recipientsDelivered = 0
-        self.write(message.mail, MAIL, self._mailReplied)
-        self._begun = self.lastActivity
 
     def quit(self) -> None:
         """
@@ -134,8 +145,35 @@ class SMTPSourceProtocol(LineReceiver):
             if code is not None:
                 self.replyReceived(data, code)
                 return
+            if self._grouped:
+                data = self.repliesReceived(data)
+                if not data:
+                    return
         super().dataReceived(data)
         self._atStart = not (self.over or self._replySoFar or self._buffer)  # the last is LineReceiver's
+
+    def repliesReceived(self, data: bytes) -> bytes:
+        """
+        Several replies at once. Takes whole ones of one line from the beginning, as long as there are such and they are
+        owed; the last that is owed only if nothing comes after it.
+
+        @return: the rest, which takes the long way.
+        """
+        owed = self._owed
+        self.lastActivity = now = self._clock()
+        start = 0
+        while (end := data.find(b"\n", start) + 1) and (len(owed) > 1 or end == len(data)):
+            reply = data[start:end]
+            code = _codes.get(reply) or wholeReply(reply)
+            if code is None or not owed:
+                break
+            start = end
+            phase, answer, written = owed.popleft()
+            self._recordReply(phase, now - written, code, reply)
+            answer(code, reply)
+            if self.over:
+                return b""
+        return data[start:]
 
     def lineReceived(self, line: bytes) -> None:
         """
@@ -166,7 +204,13 @@ class SMTPSourceProtocol(LineReceiver):
             self._fault("unexpected-reply", _shown(self._unsolicited))
 
     def _ready(self) -> None:
-        if self._unsolicited is None:
+        """
+        This message has ended. With pipelining, the next one is under way already.
+        """
+        if self._following is not None:
+            message, self._following = self._following, None
+            self._begin(message, self._followingBegun)
+        elif self._unsolicited is None:
             self._session.ready(self)
 
     def lineLengthExceeded(self, line: bytes) -> None:
@@ -229,6 +273,31 @@ class SMTPSourceProtocol(LineReceiver):
             self.write(greeting, HELO, self._greetingReplied)
 
     def _greetingReplied(self, code: bytes, reply: bytes) -> None:
+        if code[0] == _YES:
+            if self._dialogue.extended and not self._takeCapabilities(capabilities(reply)):
+                return
+        elif code[0] == _NO and self._dialogue.fallback is not None and not closesChannel(code):
+            self.write(self._dialogue.fallback, HELO, self._fallbackReplied)
+            return
+        elif not self._goOnAfterRefusal(HELO, code, reply):
+            return
+        self._ready()
+
+    def _takeCapabilities(self, announced: dict[str, str]) -> bool:
+        """
+        @return: can the dialogue go on? If what is required is not announced, it can't.
+        """
+        self._recorder.announced(announced)
+        pipelining = self._dialogue.pipelining
+        if pipelining != "off" and "PIPELINING" in announced:
+            self._grouped = True
+        elif pipelining == "require":
+            self._session.fault("not-announced", "PIPELINING is required, and the server does not announce it")
+            self.quit()
+            return False
+        return True
+
+    def _fallbackReplied(self, code: bytes, reply: bytes) -> None:
         if code[0] == _YES or self._goOnAfterRefusal(HELO, code, reply):
             self._ready()
 
@@ -274,14 +343,27 @@ class SMTPSourceProtocol(LineReceiver):
         if code != b"354":
             self._refused(DATA, code, reply)
             return
+        self._sendContent()
+
+    def _sendContent(self) -> None:
         assert self._message is not None
         own, shared = self._message.content()
-        self._contentBegun = self.lastActivity
-        self.write(own, MESSAGE, self._contentReplied)
+        following = self._session.following() if self._grouped and not shared else None
+        if following is None:
+            self.write(own, MESSAGE, self._contentReplied)
+            now = self.lastActivity
+        else:
+            now = self._clock()
+            self._owed.append((MESSAGE, self._contentReplied, now))
         if self._dialogue.lmtp:
+            self._recipientsAwaited = self._recipientsAccepted
             for _ in range(1, self._recipientsAccepted):
-                self._owed.append((MESSAGE, self._contentReplied, self.lastActivity))
-        if shared:
+                self._owed.append((MESSAGE, self._contentReplied, now))
+        if following is not None:
+            self._following = following
+            self._followingBegun = now
+            self._writeGroup(own, following)
+        elif shared:
             self._producer = BodyProducer(self, shared)
             self._producer.start()
 
@@ -317,15 +399,16 @@ class SMTPSourceProtocol(LineReceiver):
         """
         LMTP: what became of one recipient (RFC 2033 section 4.2).
         """
+        self._recipientsAwaited -= 1
         if code[0] == _YES:
             self._recipientsDelivered += 1
         else:
             self._recipientsRejected += 1
             self._session.refused(MESSAGE, reply)
             if closesChannel(code):
-                self._recipientsRejected += len(self._owed)
-                self._owed.clear()
-        if self._owed:
+                self._recipientsRejected += self._recipientsAwaited
+                self._recipientsAwaited = 0
+        if self._recipientsAwaited:
             return
         if self._recipientsDelivered:
             self._message = None
@@ -341,6 +424,61 @@ class SMTPSourceProtocol(LineReceiver):
 
     def _quitReplied(self, code: bytes, reply: bytes) -> None:
         self._close()
+
+    # The replies to a group of commands: the next ones are out already, whatever these say (RFC 2920 section 3.1)
+
+    def _groupMailReplied(self, code: bytes, reply: bytes) -> None:
+        self._mailAccepted = code[0] == _YES
+        if not self._mailAccepted:
+            self._refusedInGroup(MAIL, code, reply)
+
+    def _groupRcptReplied(self, code: bytes, reply: bytes) -> None:
+        if not self._mailAccepted:
+            return  # it is refused for that reason, and that was told
+        if code[0] == _YES:
+            self._recipientsAccepted += 1
+        else:
+            self._recipientsRejected += 1
+            self._refusedInGroup(RCPT, code, reply)
+
+    def _groupDataReplied(self, code: bytes, reply: bytes) -> None:
+        wanted = self._mailAccepted and self._recipientsAccepted > 0
+        spoiled = self._recipientsRejected > 0 and not self._dialogue.tolerant
+        if wanted and not spoiled:
+            if code == b"354":
+                self._sendContent()
+            else:
+                self._refused(DATA, code, reply)
+            return
+        self._reject()
+        if code == b"354":
+            if wanted:
+                # Even an empty content would be delivered to those recipients that were accepted.
+                self._close()
+            else:
+                self.write(b".\r\n", MESSAGE, self._loneDotReplied)
+        elif closesChannel(code) or not self._dialogue.tolerant:
+            self._leave(code)
+        elif self._mailAccepted:
+            self._reset()
+        else:
+            self._ready()
+
+    def _loneDotReplied(self, code: bytes, reply: bytes) -> None:
+        """
+        A server that took DATA without a recipient was sent nothing but the dot. Its answer, most likely a refusal, is
+        about no message of ours.
+        """
+        if self._dialogue.tolerant:
+            self._nextOrLeave(code)
+        else:
+            self._leave(code)
+
+    def _refusedInGroup(self, phase: int, code: bytes, reply: bytes) -> None:
+        self._session.refused(phase, reply)
+        if closesChannel(code):
+            self._reject()
+            self._close()
 
     # What follows from a refusal or a fault
 
@@ -400,6 +538,27 @@ class SMTPSourceProtocol(LineReceiver):
         return f"{text} (waiting for {_PHRASES[self._owed[0][0]]})"
 
     # Writing
+
+    def _writeGroup(self, before: bytes, message: IMessage) -> None:
+        """
+        Write MAIL, every RCPT and DATA of a message at once, and C{before} before them.
+        """
+        recipients = message.recipientCommands()
+        self.lastActivity = now = self._clock()
+        owed = self._owed
+        owed.append((MAIL, self._groupMailReplied, now))
+        for _ in recipients:
+            owed.append((RCPT, self._groupRcptReplied, now))
+        owed.append((DATA, self._groupDataReplied, now))
+        self.writeGroup(before, b"".join((message.mail, *recipients, commands.DATA)))
+
+    def writeGroup(self, content: bytes, group: bytes) -> None:
+        """
+        Write a group of commands, and the content of the message before it, if there is one.
+        """
+        data = content + group
+        self._recorder.bytesSent += len(data)
+        self.transport.write(data)  # type: ignore[union-attr]
 
     def write(self, data: bytes, phase: int, answer: Answer) -> None:
         """

@@ -38,6 +38,24 @@ def closesChannel(code: bytes) -> bool:
     return code in (b"421", b"521")
 
 
+def capabilities(reply: bytes) -> dict[str, str]:
+    """
+    What a server announces in its reply to EHLO or LHLO (RFC 5321 section 4.1.1.1): each keyword in capitals, with its
+    parameters as they stand.
+
+    @param reply: all its lines. Those that are no keyword, such as the first, are left out.
+    """
+    announced = {}
+    for line in reply.split(b"\n")[1:]:
+        match = _CAPABILITY.match(line)
+        if match is not None:
+            announced[match[1].decode("ascii").upper()] = match[2].decode("ascii", "replace")
+    return announced
+
+
+_CAPABILITY = re.compile(rb"250[ \-]([A-Za-z0-9][A-Za-z0-9-]*)[ \t=]*([^\r]*)")
+
+
 #: The codes of whole one-line replies that have been seen. Servers say the same few things over and over; finding one
 #: here is the quickest way to know that it is a reply, and which.
 codes: dict[bytes, bytes] = {}

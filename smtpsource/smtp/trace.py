@@ -28,9 +28,25 @@ class TracedProtocol(SMTPSourceProtocol):
             self.show(f"<<< {printable(line)}")
         super().replyReceived(reply, code)
 
+    def repliesReceived(self, data: bytes) -> bytes:
+        """
+        Several replies came: each is shown by L{replyReceived}, on the long way.
+        """
+        return data
+
     def write(self, data: bytes, phase: int, answer: Answer) -> None:
         """
         A command, or the content, goes out.
         """
         self.show("." if phase == MESSAGE else printable(data))
         super().write(data, phase, answer)
+
+    def writeGroup(self, content: bytes, group: bytes) -> None:
+        """
+        A group of commands goes out.
+        """
+        if content:
+            self.show(".")
+        for line in group.splitlines():
+            self.show(printable(line))
+        super().writeGroup(content, group)
