@@ -157,11 +157,11 @@ MEASURES = {
 
 def ratios(ours: Sequence[float | None], theirs: Sequence[float | None]) -> list[float | None]:
     """
-    Each value divided by the one measured next to it. A pair that lacks one, or whose divisor isn't more than 0, gives
+    Each value divided by the one measured next to it. A pair that lacks one, or in which one isn't more than 0, gives
     L{None}.
     """
     return [
-        None if one is None or other is None or other <= 0 else one / other
+        None if one is None or other is None or one <= 0 or other <= 0 else one / other
         for one, other in zip(ours, theirs, strict=False)
     ]
 

@@ -113,7 +113,8 @@ class Runner:
                     entrant.many = common if entrant.name in compared else alone
             for number in range(self._settings.pairs):
                 self._say(f"{case.name}: pair {number + 1} of {self._settings.pairs}")
-                for entrant in self._able(entrants):
+                # A B, B A, A B ...: neither is always the first.
+                for entrant in self._able(entrants)[:: -1 if number % 2 else 1]:
                     self._measure(entrant, differential)
         return entrants
 

@@ -166,6 +166,46 @@ class WritingTests(ReactorTestCase):
     Transports send at once.
     """
 
+    def test_pushProducerTakesTurns(self) -> None:
+        """
+        A push producer is paused after what a transport buffers, though its peer reads as fast as it writes: others
+        have their turn.
+        """
+        written = []
+
+        @implementer(IPushProducer)
+        class Producer:
+            def __init__(self, transport: Any, peer: socket.socket) -> None:
+                self.transport, self.peer = transport, peer
+
+            def pauseProducing(self) -> None:
+                self.paused = True
+
+            def stopProducing(self) -> None:
+                self.paused = True
+
+            def resumeProducing(self) -> None:
+                self.paused = False
+                written.append(0)
+                while not self.paused and written[-1] < 2**22:
+                    self.transport.write(bytes(4096))
+                    written[-1] += 4096
+                    self.peer.setblocking(False)
+                    try:
+                        self.peer.recv(65536)
+                    except BlockingIOError:
+                        pass
+
+        def test(protocol: Any, peer: socket.socket) -> None:
+            producer = Producer(protocol.transport, peer)
+            protocol.transport.registerProducer(producer, True)
+            producer.resumeProducing()
+            self.reactor.callLater(0.1, self.reactor.stop)
+
+        self.connected(test)
+        self.assertGreater(len(written), 3)
+        self.assertLessEqual(max(written), 4 * 65536)
+
     def test_atOnce(self) -> None:
         """
         What is written has left the process when C{write} returns, and the epoll set needed no change.
@@ -570,17 +610,98 @@ class ConnectingTests(ReactorTestCase):
         self.assertEqual([type(it) for it in self.client.failures], [error.ConnectionRefusedError])
         self.assertEqual((self.client.events[2:], connector.state), (["failed", "stop"], "disconnected"))
 
+    def full(self, *where: Any) -> Any:
+        """
+        Listen where nobody accepts: once the queue is full, those who come are not answered.
+        """
+        address = self.listen(*where, backlog=0)
+        for _ in range(4):
+            filler = socket.socket(self.listener.family)
+            self.addCleanup(filler.close)
+            filler.setblocking(False)
+            filler.connect_ex(address)
+        return address
+
+    def test_timeoutsOfOthers(self) -> None:
+        """
+        An exception from one factory whose connection takes too long is logged, and costs no other its timeout.
+        """
+        address = self.full()
+        clients = [Client() for _ in range(3)]
+
+        def fail(connector: Any) -> None:
+            raise ValueError("a bug in a factory")
+
+        clients[0].failed = fail
+        clients[2].failed = self.stopLater
+        for client in clients:
+            self.reactor.connectTCP(*address, client, timeout=0.05)
+        self.run_()
+        self.assertEqual([[type(it) for it in client.failures] for client in clients], [[error.TimeoutError]] * 3)
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+    def test_timeoutOfNewAttempt(self) -> None:
+        """
+        An attempt that replaces another does not end when that one would have.
+        """
+        address = self.full()
+        first, second = Client(), Client()
+        times: list[float] = []
+        connectors: list[Any] = []
+
+        def again(connector: Any) -> None:
+            connectors[1].stopConnecting()
+            connectors[1].connect()
+            times.append(self.reactor.seconds())
+
+        def ended(connector: Any) -> None:
+            times.append(self.reactor.seconds())
+            if len(second.failures) == 2:
+                self.reactor.stop()
+
+        first.failed, second.failed = again, ended
+        connectors += [self.reactor.connectTCP(*address, client, timeout=0.2) for client in (first, second)]
+        self.run_()
+        self.assertEqual([type(it) for it in second.failures], [error.UserError, error.TimeoutError])
+        self.assertGreaterEqual(times[-1] - times[0], 0.19)
+
+    def test_abortWhileConnecting(self) -> None:
+        """
+        A connection that is aborted before it is made was never there.
+        """
+        address = self.full()
+        self.client.failed = self.stopLater
+        connector = self.reactor.connectTCP(*address, self.client, timeout=5)
+        self.reactor.callLater(0.05, lambda: connector.transport.abortConnection())
+        self.run_()
+        self.assertEqual(self.client.events, ["start", "connecting", "failed", "stop"])
+        self.assertEqual([type(it) for it in self.client.failures], [error.ConnectError])
+
+    def test_stoppedWhileQueueIsFull(self) -> None:
+        """
+        Who asks a UNIX socket with a full queue again and again is told when the reactor stops.
+        """
+        self.full(socket.AF_UNIX, self.mktemp()[-90:])
+        self.reactor.connectUNIX(self.listener.getsockname(), self.client, timeout=30)
+        self.reactor.callLater(0.05, self.reactor.stop)
+        self.run_()
+        self.assertEqual(self.client.events, ["start", "connecting", "failed", "stop"])
+
+    def test_pathTooLong(self) -> None:
+        """
+        The path of a UNIX socket that is too long fails at once.
+        """
+        self.client.failed = self.stopLater
+        self.reactor.connectUNIX("/" + "x" * 200, self.client, timeout=30)
+        self.run_()
+        self.assertEqual(self.client.events, ["start", "connecting", "failed", "stop"])
+        self.assertIn("too long", str(self.client.failures[0]))
+
     def test_timeout(self) -> None:
         """
         A connection that takes longer than the timeout fails. Nothing shows among the timed calls.
         """
-        address = self.listen(backlog=0)
-        for _ in range(4):
-            # Nobody accepts: once the queue is full, those who come are not answered.
-            filler = socket.socket()
-            self.addCleanup(filler.close)
-            filler.setblocking(False)
-            filler.connect_ex(address)
+        address = self.full()
         self.client.failed = self.stopLater
         self.reactor.connectTCP(*address, self.client, timeout=0.05)
         self.assertEqual(self.reactor.getDelayedCalls(), [])

@@ -86,6 +86,7 @@ class _LeanClientMixin(_ClientMixin):
     """
 
     begun = False
+    _established = False  # connect(2) has succeeded at once.
     _retry: Any = None
     failure: Exception | None = None
     addressFamily: Any
@@ -137,23 +138,27 @@ class _LeanClientMixin(_ClientMixin):
         """
         self.begun = True
         self._retry = None
+        self.reactor.retrying.discard(self)
         if self.failure is None:
             try:
                 number = self.socket.connect_ex(self.realAddress)
-            except OSError as e:
-                number = e.errno or EAGAIN
-            except (OverflowError, ValueError) as e:  # An impossible port number, a path that is too long.
-                number = 0
-                self.failure = e
+            except (OSError, OverflowError, ValueError) as e:
+                # An impossible port number, a path that is too long: Python has not even asked the kernel.
+                number = getattr(e, "errno", None) or 0
+                if not number:
+                    self.failure = e
             if number == EINPROGRESS:
                 self.reactor.watchConnecting(self.fileno(), self)
                 return
             if number == EAGAIN:
                 # The queue of the UNIX socket is full, and nobody will tell when it is not.
                 self._retry = self.reactor.callLater(_RETRY, self.begin)
+                self.reactor.retrying.add(self)
                 return
             if number:
                 self.failure = error.getConnectError((number, strerror(number)))
+            else:
+                self._established = True
         self.reactor.finishSoon(self)
 
     def doWrite(self) -> Any:
@@ -176,10 +181,12 @@ class _LeanClientMixin(_ClientMixin):
         """
         if self.connected:
             return EagerDescriptor.doSoon(self)
-        if self.failure is not None:
+        if self._aborting:
+            self.failIfNotConnected(error.ConnectError(string="Connection was aborted locally"))
+        elif self.failure is not None:
             self.failIfNotConnected(self.failure)
         elif hasattr(self, "connector") and not self.disconnected:
-            if self.begun:
+            if self._established:
                 self._connected()
             else:
                 self.begin()
@@ -203,6 +210,8 @@ class _LeanClientMixin(_ClientMixin):
     def _stopReadingAndWriting(self) -> None:
         if self._retry is not None:
             self._retry.cancel()
+            self._retry = None
+            self.reactor.retrying.discard(self)
         if hasattr(self, "socket"):
             self.reactor.forget(self.socket.fileno())
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet import error, tcp, unix
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
-from twisted.python import lockfile
+from twisted.python import lockfile, log
 
 from smtpsource.net.clients import EagerClient, LeanTCPClient, LeanUNIXClient
 
@@ -65,13 +65,16 @@ class ConnectTimeouts:
                     if self.due is None or deadline < self.due:
                         self.due = deadline
                     break
-                expired.append(connector)
+                expired.append((connector, connector.transport))
             else:
                 del self._queues[timeout]
         # Each leaves its queue by cancelTimeout as it fails; one may stop another from within its callback.
-        for connector in expired:
-            if connector.state == "connecting":
-                connector.transport.failIfNotConnected(error.TimeoutError())
+        for connector, transport in expired:
+            if connector.state == "connecting" and connector.transport is transport:
+                try:
+                    transport.failIfNotConnected(error.TimeoutError())
+                except Exception:
+                    log.err()
 
 
 class _LeanConnectorMixin:

@@ -57,6 +57,8 @@ class EagerDescriptor(FileDescriptor):
     protocol: Any
     sendFailed = False
     _aborting = False
+    _turn = -1  # The turn of the reactor in which a push producer has sent C{_sentInTurn} bytes.
+    _sentInTurn = 0
     lostProtocol: Any = staticmethod(lambda: None)
     _sendmsgQueue: Any = ()  # File descriptors to send; UNIX transports have a list.
 
@@ -91,12 +93,21 @@ class EagerDescriptor(FileDescriptor):
     def _mustQueue(self, size: int) -> bool:
         """
         Whether C{size} more bytes have to wait for their turn: because something is queued, because it is
-        C{doWrite} that asks a pull producer for more, or because a push producer writes so much at once that
-        it is to pause for a turn.
+        C{doWrite} that asks a pull producer for more, or because a push producer has written so much in this
+        turn that it is to pause: a peer that reads as fast as it writes must not keep all others waiting.
         """
         if self._tempDataLen or self.dataBuffer or self._sendmsgQueue:
             return True
-        return self.producer is not None and (not self.streamingProducer or size > self.bufferSize)
+        if self.producer is None:
+            return False
+        if not self.streamingProducer:
+            return True
+        turn = self.reactor.turn
+        if turn != self._turn:
+            self._turn = turn
+            self._sentInTurn = 0
+        self._sentInTurn += size
+        return self._sentInTurn > self.bufferSize
 
     def _keep(self, data: bytes, sent: int) -> None:
         """

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from threading import get_ident
 from typing import Any
 
 from twisted.internet import error
@@ -47,12 +48,15 @@ class _LogContext(dict[str, Any]):
     who is being called.
 
     @ivar current: The descriptor whose event is being handled, or C{None}.
+    @ivar thread: The reactor's thread.
     """
 
     current: Any = None
+    thread = 0
 
     def _system(self) -> Any:
-        if self.current is None:
+        # Other threads inherit the context; what they log has nothing to do with the event that is handled here.
+        if self.current is None or get_ident() != self.thread:
             return dict.get(self, "system", "-")
         try:
             return self.current.logPrefix()
@@ -74,10 +78,13 @@ class LeanReactor(EPollReactor):
     L{EPollReactor} with a shorter way from the kernel to the protocol and back.
 
     @ivar connectTimeouts: Who is connecting, and until when.
+    @ivar turn: How often events were waited for.
+    @ivar retrying: Transports that will call connect(2) again, and that nothing else knows of.
     @ivar handlingEvents: Whether what runs now was called for an event, not by a timed call.
     """
 
     handlingEvents = False
+    turn = 0
 
     def __init__(self) -> None:
         self.connectTimeouts = ConnectTimeouts()
@@ -85,6 +92,7 @@ class LeanReactor(EPollReactor):
         # socket that may be closed by now, whose number may already belong to another.
         self._stale: set[int] = set()
         self._soon: list[Any] = []
+        self.retrying: set[Any] = set()
         self._logContext = _LogContext()
         super().__init__()
 
@@ -134,6 +142,7 @@ class LeanReactor(EPollReactor):
         Handle events until the reactor is stopped.
         """
         self._logContext = _LogContext(context.get(ILogContext))
+        self._logContext.thread = get_ident()
         context.call({ILogContext: self._logContext}, super().mainLoop)
 
     def doPoll(self, timeout: float | None) -> None:
@@ -154,15 +163,27 @@ class LeanReactor(EPollReactor):
                 timeout = remaining
         if self._soon:
             timeout = 0
+        logContext = self._logContext
+        self._stale.clear()
+        try:
+            events = self._poller.poll(timeout, len(self._selectables))
+        except InterruptedError:
+            return
+        self.turn += 1
+        self.handlingEvents = True
+        try:
+            self._handle(events)
+        finally:
+            self.handlingEvents = False
+            logContext.current = None
+
+    def _handle(self, events: list[tuple[int, int]]) -> None:
+        """
+        Handle the events of one turn, and what had to wait for that.
+        """
         selectables = self._selectables
         logContext = self._logContext
         stale = self._stale
-        stale.clear()
-        try:
-            events = self._poller.poll(timeout, len(selectables))
-        except InterruptedError:
-            return
-        self.handlingEvents = True
         for fd, event in events:
             if fd in stale:
                 continue
@@ -189,8 +210,6 @@ class LeanReactor(EPollReactor):
                 self._logged(self._disconnectSelectable, selectable, why, ready == EPOLLIN)
         if self._soon:
             self._doSoon()
-        self.handlingEvents = False
-        logContext.current = None
 
     doIteration = doPoll
 
@@ -238,7 +257,12 @@ class LeanReactor(EPollReactor):
         """
         soon, self._soon = self._soon, []
         removed: list[Any] = super().removeAll()
-        return removed + [it for it in soon if it not in removed and (it.connected or getattr(it, "begun", False))]
+        known = set(map(id, removed))
+        for descriptor in [*soon, *self.retrying]:
+            if id(descriptor) not in known and (descriptor.connected or getattr(descriptor, "begun", False)):
+                known.add(id(descriptor))
+                removed.append(descriptor)
+        return removed
 
     # -- Connecting and listening
 
