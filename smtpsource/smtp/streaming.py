@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
 if TYPE_CHECKING:
-    from smtpsource.smtp.protocol import SMTPSourceProtocol
+    from smtpsource.smtp.owed import OwedReplies
 
 #: A larger content is streamed.
 CHUNK = 65536
@@ -28,7 +28,7 @@ class BodyProducer:
 
     __slots__ = ("_body", "_offset", "_paused", "_protocol")
 
-    def __init__(self, protocol: SMTPSourceProtocol, body: bytes) -> None:
+    def __init__(self, protocol: OwedReplies, body: bytes) -> None:
         self._protocol = protocol
         self._body = body
         self._offset = 0

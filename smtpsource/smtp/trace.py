@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 from smtpsource.phases import MESSAGE
 from smtpsource.printable import printable
-from smtpsource.smtp.protocol import Answer, SMTPSourceProtocol
+from smtpsource.smtp.owed import Answer
+from smtpsource.smtp.protocol import SMTPSourceProtocol
 
 
 class TracedProtocol(SMTPSourceProtocol):

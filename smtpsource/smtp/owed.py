@@ -1,0 +1,288 @@
+"""
+The queue of owed replies: what a server says, matched with what was asked.
+
+Whatever is written, an entry is put into the queue for each reply that it asks for: which phase the reply answers, what
+to do with it, and when it was asked for. That is all the state there is of a dialogue, and it is the same whether
+commands go out one by one or in groups.
+
+This is the hot path: four to eight replies a message, and nothing here may cost more than it must.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.internet.protocol import connectionDone
+from twisted.protocols.basic import LineReceiver
+from twisted.python.failure import Failure
+
+from smtpsource.phases import BANNER, DATA, HELO, MAIL, MESSAGE, QUIT, RCPT, RSET
+from smtpsource.smtp.replies import LONGEST, goesOn, isReplyLine, wholeReply
+from smtpsource.smtp.replies import codes as _codes
+
+if TYPE_CHECKING:
+    from smtpsource.interfaces import ISession
+    from smtpsource.measure.recorder import Recorder
+    from smtpsource.smtp.streaming import BodyProducer
+
+#: What a reply is answered with: its code and its text.
+Answer = Callable[[bytes, bytes], None]
+
+
+class OwedReplies(LineReceiver):
+    """
+    One connection's side of the wire: it writes, reads replies, gives each to who asked for it, and ends what can't
+    go on.
+
+    @ivar over: nothing more can be sent: the connection is closed, or is being closed.
+    @ivar lastActivity: when the last reply came or the last content was taken, on C{clock}'s scale; see L{overdue}.
+    """
+
+    # A reply's line ends with LF here; the CR before it is stripped. A bare LF is what broken servers send.
+    delimiter = b"\n"
+    MAX_LENGTH = LONGEST
+
+    over = False
+    # Replies may come several at once, as they do to a group of commands.
+    _grouped = False
+    _quitting = False
+    _producer: BodyProducer | None = None
+    _unsolicited: bytes | None = None
+    _replySoFar = b""
+    # Nothing of a reply was received yet that is not answered, and the connection is of use.
+    _atStart = True
+
+    def __init__(self, session: ISession, recorder: Recorder, clock: Callable[[], float]) -> None:
+        """
+        @param session: whom to tell of faults, and of the end.
+        @param recorder: where replies and bytes are counted.
+        @param clock: gives seconds on a scale that never goes backward.
+        """
+        self._session = session
+        self._recorder = recorder
+        self._recordReply = recorder.reply
+        self._clock = clock
+        self._owed: deque[tuple[int, Answer, float]] = deque()
+
+    # What comes from the server
+
+    def dataReceived(self, data: bytes) -> None:
+        """
+        One whole reply of one line, with nothing before it, is nearly all that ever comes; anything else takes the
+        long way through L{LineReceiver}.
+        """
+        self._recorder.bytesReceived += len(data)
+        if self._atStart:
+            code = _codes.get(data) or wholeReply(data)
+            if code is not None:
+                self.replyReceived(data, code)
+                return
+            if self._grouped:
+                data = self.repliesReceived(data)
+                if not data:
+                    return
+        super().dataReceived(data)
+        self._atStart = not (self.over or self._replySoFar or self._buffer)  # the last is LineReceiver's
+
+    def repliesReceived(self, data: bytes) -> bytes:
+        """
+        Several replies at once. Takes whole ones of one line from the beginning, as long as there are such and they are
+        owed; the last that is owed only if nothing comes after it.
+
+        @return: the rest, which takes the long way.
+        """
+        owed = self._owed
+        self.lastActivity = now = self._clock()
+        start = 0
+        while (end := data.find(b"\n", start) + 1) and (len(owed) > 1 or end == len(data)):
+            reply = data[start:end]
+            code = _codes.get(reply) or wholeReply(reply)
+            if code is None or not owed:
+                break
+            start = end
+            phase, answer, written = owed.popleft()
+            self._recordReply(phase, now - written, code, reply)
+            answer(code, reply)
+            if self.over:
+                return b""
+        return data[start:]
+
+    def lineReceived(self, line: bytes) -> None:
+        """
+        One line of a reply came, not all of a reply at once.
+        """
+        if self.over:
+            return
+        line = line.rstrip(b"\r")
+        if not isReplyLine(line):
+            if self._quitting:
+                self._close()  # nobody cares what a server says to QUIT
+                return
+            self._fault("garbage-reply", shown(line))
+            return
+        reply = self._replySoFar + line + b"\r\n"
+        if goesOn(line):
+            if len(reply) > LONGEST:
+                self._fault("reply-too-long", f"more than {LONGEST} bytes: {shown(reply)}")
+            else:
+                self._replySoFar = reply
+            return
+        self._replySoFar = b""
+        if len(self._owed) == 1:
+            # All that was asked for is answered: what else is there answers nothing.
+            self._unsolicited = self.clearLineBuffer() or None
+        self.replyReceived(reply, line[:3])
+        if self._unsolicited is not None and not self.over:
+            self._fault("unexpected-reply", shown(self._unsolicited))
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """
+        A line that does not end.
+        """
+        self.clearLineBuffer()
+        if self.over:
+            return
+        if self._quitting:
+            self._close()
+        else:
+            self._fault("reply-too-long", f"a line of more than {LONGEST} bytes: {shown(line)}")
+
+    def replyReceived(self, reply: bytes, code: bytes) -> None:
+        """
+        A whole reply came, with all its lines.
+
+        @param code: the last line's.
+        """
+        if not self._owed:
+            self._fault("unexpected-reply", shown(reply))
+            return
+        phase, answer, written = self._owed.popleft()
+        self.lastActivity = now = self._clock()
+        self._recordReply(phase, now - written, code, reply)
+        answer(code, reply)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """
+        The connection is gone, by our doing or not.
+        """
+        if not self.over:
+            self.over = True
+            self._atStart = False
+            if not self._quitting:
+                if reason.check(ConnectionDone):
+                    self._session.fault("connection-lost", self._lostWhile("the server closed the connection"))
+                elif reason.check(ConnectionLost, ConnectionAborted):
+                    self._session.fault("connection-reset", self._lostWhile("connection reset"))
+                else:
+                    # Not the server's doing: something in this process raised it, and the reactor has logged it.
+                    self._session.fault("internal-error", repr(reason.value))
+        self._owed.clear()
+        self.ended()
+        self._session.disconnected(not self._quitting)
+
+    def ended(self) -> None:
+        """
+        The connection is gone, and the session is to be told; for subclasses to tell more before that.
+        """
+
+    # Writing
+
+    def write(self, data: bytes, phase: int, answer: Answer) -> None:
+        """
+        Write C{data}, which asks for one reply.
+
+        @param phase: what the reply answers.
+        @param answer: called with the reply's code and text.
+        """
+        self.lastActivity = now = self._clock()
+        self._owed.append((phase, answer, now))
+        self._recorder.bytesSent += len(data)
+        self.transport.write(data)  # type: ignore[union-attr]
+
+    def writeGroup(self, content: bytes, group: bytes) -> None:
+        """
+        Write a group of commands, and the content of the message before it, if there is one.
+        """
+        data = content + group
+        self._recorder.bytesSent += len(data)
+        self.transport.write(data)  # type: ignore[union-attr]
+
+    def bodyWritten(self, size: int) -> None:
+        """
+        The transport took C{size} more bytes of a streamed content.
+        """
+        self._recorder.bytesSent += size
+        self.lastActivity = self._clock()
+
+    def bodyDone(self) -> None:
+        """
+        All of a streamed content is written.
+        """
+        self._producer = None
+
+    # The end
+
+    def abort(self) -> None:
+        """
+        End the connection at once, whatever is on its way.
+        """
+        if not self.over:
+            self._close()
+
+    def overdue(self, now: float, timeout: float) -> bool:
+        """
+        Has the server kept us waiting for a reply, or taken no content, for C{timeout} seconds? Then this ends the
+        connection: it is asked from time to time, so that waiting costs no timer of its own.
+
+        @param now: the time, on C{clock}'s scale.
+        """
+        if self.over or not self._owed or now - self.lastActivity < timeout:
+            return False
+        what = "no reply" if self._producer is None else "no content taken"
+        self._fault("timeout", f"{what} within {timeout:g} seconds")
+        return True
+
+    def _fault(self, kind: str, text: str) -> None:
+        """
+        The dialogue can't go on.
+        """
+        self._session.fault(kind, self._lostWhile(text), self._quitting)
+        self._close()
+
+    def _close(self) -> None:
+        """
+        Close with RST: it keeps our port out of TIME_WAIT, and the server has said its last word or is no use.
+        """
+        self.over = True
+        self._atStart = False
+        if self._producer is not None:
+            self._producer.stopProducing()
+        self.transport.abortConnection()  # type: ignore[union-attr]
+
+    def _lostWhile(self, text: str) -> str:
+        if not self._owed:
+            return text
+        return f"{text} (waiting for {_PHRASES[self._owed[0][0]]})"
+
+
+#: What a reply answers, in words.
+_PHRASES: dict[int, str] = {
+    BANNER: "the greeting",
+    HELO: "the reply to HELO or LHLO",
+    MAIL: "the reply to MAIL",
+    RCPT: "the reply to RCPT",
+    DATA: "the reply to DATA",
+    MESSAGE: "the reply to the content",
+    RSET: "the reply to RSET",
+    QUIT: "the reply to QUIT",
+}
+
+
+def shown(text: bytes) -> str:
+    """
+    A piece of what a server said, for an error's text.
+    """
+    return repr(text[:100].decode("utf-8", "replace"))
