@@ -41,7 +41,13 @@ class CommandTests(SynchronousTestCase):
         The greeting by mode, and what else a dialogue is.
         """
         self.assertEqual(commands.dialogue(b"me"), commands.Dialogue(b"HELO me\r\n", False, False))
-        self.assertEqual(commands.dialogue(b"me", lmtp=True), commands.Dialogue(b"LHLO me\r\n", True, False))
+        auto = commands.Dialogue(b"EHLO me\r\n", False, False, b"HELO me\r\n", "auto", True)
+        self.assertEqual(commands.dialogue(b"me", pipelining="auto"), auto)
+        require = commands.Dialogue(b"EHLO me\r\n", False, False, None, "require", True)
+        self.assertEqual(commands.dialogue(b"me", pipelining="require"), require)
+        self.assertEqual(
+            commands.dialogue(b"me", lmtp=True), commands.Dialogue(b"LHLO me\r\n", True, False, extended=True)
+        )
         self.assertEqual(commands.dialogue(b"me", tolerant=True), commands.Dialogue(b"HELO me\r\n", False, True))
         self.assertEqual(commands.dialogue(b"me", oldMode=True), commands.Dialogue(None, False, False))
         self.assertEqual(commands.dialogue(b"me", oldMode=True, lmtp=True), commands.Dialogue(None, True, False))
