@@ -4,6 +4,7 @@ Command lines that say what they take, and what was wrong.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple, NoReturn
 
@@ -97,6 +98,19 @@ class CommandLine(usage.Options):
         """
         self.command = (self.tool, *(options or ()))
         super().parseOptions(options)
+
+    def parseOrExit(self, arguments: Sequence[str] | None) -> None:
+        """
+        Parse the command line of a process of our own.
+
+        @param arguments: without the program's name; C{None} is this process's.
+        @raise SystemExit: with status 2, after one line on standard error: it can't be used.
+        """
+        try:
+            self.parseOptions(sys.argv[1:] if arguments is None else arguments)
+        except usage.UsageError as e:
+            sys.stderr.write(f"{self.tool}: {e} (see {self.synopsis.partition(' ')[0]} --help)\n")
+            raise SystemExit(2)
 
     def opt_version(self) -> NoReturn:
         """

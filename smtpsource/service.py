@@ -77,7 +77,6 @@ class SourceService(Service):
         self._stopping = False
         self._begun = False
         self._started = datetime.datetime.now().astimezone()
-        self._startTime = clock()
         self._elapsed = 0.0
         self._cpuBefore = self._cpuAfter = getrusage(RUSAGE_SELF)
 

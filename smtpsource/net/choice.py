@@ -7,9 +7,6 @@ from __future__ import annotations
 import select
 import sys
 
-#: What our own reactor is called: by twistd, by trial, and by C{--reactor}.
-OURS = "smtpsource"
-
 
 def chooseReactor(name: str | None) -> None:
     """

@@ -26,17 +26,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Until there is something to end in order, Ctrl-C just ends it: the imports take a moment.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     from twisted.internet.task import react
-    from twisted.python.usage import UsageError
 
     from smtpsource.collector import relax
     from smtpsource.sink.options import SinkOptions
 
     options = SinkOptions()
-    try:
-        options.parseOptions(sys.argv[1:] if arguments is None else arguments)
-    except UsageError as e:
-        sys.stderr.write(f"{options.tool}: {e} (see smtpsink --help)\n")
-        raise SystemExit(2)
+    options.parseOrExit(arguments)
     if options.plan.verbose:
         from twisted.logger import globalLogBeginner, textFileLogObserver
 
