@@ -104,7 +104,25 @@ class Finished:
     overdue: bool = False
 
 
-class _Process(protocol.ProcessProtocol):
+class Killable(protocol.ProcessProtocol):
+    """
+    A process that may run for so long and no longer.
+    """
+
+    _overdue = False
+
+    def _isOverdue(self):
+        self._overdue = True
+        self._kill()
+
+    def _kill(self):
+        try:
+            self.transport.signalProcess("KILL")
+        except error.ProcessExitedAlready:
+            pass
+
+
+class _Process(Killable):
     """
     Collects the output of a process, and kills it when it is overdue.
     """
@@ -128,16 +146,6 @@ class _Process(protocol.ProcessProtocol):
         if self._fatal is not None and not self._dying and self._fatal.search(self._err):
             self._dying = True
             self._kill()
-
-    def _kill(self):
-        try:
-            self.transport.signalProcess("KILL")
-        except error.ProcessExitedAlready:
-            pass
-
-    def _isOverdue(self):
-        self._overdue = True
-        self._kill()
 
     def _cancelled(self, deferred):
         # A test that is out of time; nobody waits for the end any more.

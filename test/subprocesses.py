@@ -20,9 +20,9 @@ import sys
 import time
 from pathlib import Path
 
-from differential import Finished
+from differential import Finished, Killable
 from peers import eventually
-from twisted.internet import defer, error, protocol
+from twisted.internet import defer
 
 #: How long a command may run, in seconds, before it is killed.
 DEADLINE = 60.0
@@ -34,7 +34,7 @@ TWISTD = "import sys; sys.argv[0] = 'twistd'; from twisted.scripts.twistd import
 _TWIST = "import sys; sys.argv[0] = 'twist'; from twisted.application.twist._twist import Twist; Twist.main()"
 
 
-class Command(protocol.ProcessProtocol):
+class Command(Killable):
     """
     A command that runs.
 
@@ -64,7 +64,6 @@ class Command(protocol.ProcessProtocol):
         self.out = bytearray()
         self.err = bytearray()
         self._result = None
-        self._overdue = False
         self._ended = []
         self._patterns = []
         self._started = time.monotonic()
@@ -160,16 +159,6 @@ class Command(protocol.ProcessProtocol):
                 waiting.errback(EOFError(f"{pattern.pattern!r} never came: {self._result}"))
             else:
                 self._patterns.append((pattern, stream, waiting))
-
-    def _isOverdue(self):
-        self._overdue = True
-        self._kill()
-
-    def _kill(self):
-        try:
-            self.transport.signalProcess("KILL")
-        except error.ProcessExitedAlready:
-            pass
 
     def _cleanUp(self):
         if self._result is not None:
