@@ -12,6 +12,7 @@ import math
 import os
 import re
 import stat
+from collections.abc import Callable
 
 _MULTIPLIERS = {"": 1, "k": 1024, "m": 1024 * 1024, "K": 1024, "M": 1024 * 1024}
 _COUNT_MULTIPLIERS = {"": 1, "k": 1000, "m": 1000_000, "K": 1000, "M": 1000_000}
@@ -97,6 +98,124 @@ def extensionMode(text: str) -> str:
     if text not in ("off", "auto", "require", "force"):
         raise ValueError("expected off, auto (where it is announced), require or force (even where it is not)")
     return text
+
+
+def oneOf(*words: str) -> Callable[[str], str]:
+    """
+    One of these words.
+    """
+
+    def convert(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"expected {', '.join(words[:-1])} or {words[-1]}")
+        return text
+
+    return convert
+
+
+#: Whether TLS is there from the first byte, or asked for.
+tlsMode = oneOf("off", "starttls", "implicit")
+
+#: A version of HAProxy's PROXY protocol.
+proxyProtocol = oneOf("v1", "v2")
+
+#: The versions of TLS.
+tlsVersion = oneOf("1.0", "1.1", "1.2", "1.3")
+
+#: What a delivery status notification brings back: RFC 3461 section 4.3.
+ret = oneOf("FULL", "HDRS")
+
+
+def notify(text: str) -> str:
+    """
+    When the sender wants to be told (RFC 3461 section 4.1): C{"NEVER"}, or some of C{"SUCCESS"}, C{"FAILURE"} and
+    C{"DELAY"}, separated by commas; in any case.
+    """
+    words = text.upper().split(",")
+    if words != ["NEVER"] and not ({*words} <= {"SUCCESS", "FAILURE", "DELAY"} and len({*words}) == len(words)):
+        raise ValueError("expected NEVER, or some of SUCCESS,FAILURE,DELAY")
+    return ",".join(words)
+
+
+def envelopeId(text: str) -> str:
+    """
+    A sender's name for an envelope, of 1 to 100 characters (RFC 3461 section 4.4).
+    """
+    if not 1 <= len(text) <= 100 or not text.isprintable() or not text.isascii():
+        raise ValueError("expected 1 to 100 printable ASCII characters")
+    return text
+
+
+def priority(text: str) -> int:
+    """
+    A priority of RFC 6710: -9 to 9.
+    """
+    if not re.fullmatch(r"[+-]?[0-9]", text):
+        raise ValueError("expected a priority from -9 to 9")
+    return int(text)
+
+
+def deliverBy(text: str) -> str:
+    """
+    A time of RFC 2852 section 4: seconds, and C{;N} (the default) to be told when they are over, or C{;R} to have the
+    message returned; a C{T} after that asks for a trace. Only C{N} takes 0 or less.
+    """
+    match = re.fullmatch(r"([+-]?[0-9]{1,9})(?:;([NR])(T?))?", text.upper())
+    if match is None or (match[2] == "R" and int(match[1]) <= 0):
+        raise ValueError("expected seconds, such as 120, -30;N or 120;R (which takes more than 0 only)")
+    return f"{int(match[1])};{match[2] or 'N'}{match[3] or ''}"
+
+
+def mechanisms(text: str) -> tuple[str, ...]:
+    """
+    Names of SASL mechanisms, separated by commas, in order of preference; in any case.
+    """
+    return tuple(mechanism(name) for name in text.split(","))
+
+
+def mechanism(text: str) -> str:
+    """
+    The name of a SASL mechanism.
+    """
+    if text.upper() not in MECHANISMS:
+        raise ValueError(f"expected some of {','.join(MECHANISMS)}")
+    return text.upper()
+
+
+#: What can be used to log in.
+MECHANISMS = ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "XOAUTH2")
+
+
+def ipAddresses(text: str) -> tuple[str, ...]:
+    """
+    IP addresses, separated by commas.
+    """
+    return tuple(ipAddress(address) for address in text.split(","))
+
+
+def ipAddress(text: str) -> str:
+    """
+    An IPv4 or IPv6 address, in its usual form.
+    """
+    try:
+        if not text.isprintable() or " " in text:
+            raise ValueError("a zone may be any text, but not any text is one")
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ValueError("expected IP addresses such as 127.0.0.2 or ::1, separated by commas")
+
+
+def dnsServer(text: str) -> tuple[str, int]:
+    """
+    The address of a name server, and its port if it is not 53: C{"192.0.2.53"}, C{"127.0.0.1:5353"}, C{"[::1]:5353"}.
+    """
+    match = re.fullmatch(r"(?:\[([^\[\]]+)\]|([^:\[\]]+))(?::([0-9]{1,5}))?|([0-9A-Fa-f:]+)", text)
+    if match is not None and 1 <= int(match[3] or 53) <= 65535:
+        try:
+            return str(ipaddress.ip_address(match[1] or match[2] or match[4])), int(match[3] or 53)
+        except ValueError:
+            pass
+    raise ValueError("expected the address of a name server, such as 192.0.2.53, 127.0.0.1:5353 or [::1]:5353")
 
 
 def numbering(text: str) -> str:

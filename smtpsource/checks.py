@@ -16,6 +16,9 @@ from smtpsource import arguments
 
 Check = Callable[[Any], Any]
 
+#: Values that are never shown.
+_SECRET = ("logins",)
+
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 100
 
@@ -33,7 +36,8 @@ def check(plan: object, checks: Mapping[str, Check]) -> None:
         try:
             kept = convert(value)
         except ValueError as e:
-            raise ValueError(f"{name}: {_short.repr(value)} is not usable: {e}")
+            shown = "what was given" if name in _SECRET else _short.repr(value)
+            raise ValueError(f"{name}: {shown} is not usable: {e}")
         object.__setattr__(plan, name, kept)
 
 
@@ -129,6 +133,19 @@ def oneLine(value: Any) -> bytes:
     The same, for something that will be a part of one line.
     """
     return arguments.oneLine(encoded(value))
+
+
+def text(convert: Callable[[str], Any]) -> Check:
+    """
+    A C{str} that one of L{smtpsource.arguments} takes.
+    """
+
+    def converted(value: Any) -> Any:
+        if not isinstance(value, str):
+            raise ValueError("expected a str")
+        return convert(value)
+
+    return converted
 
 
 def hostname(value: Any) -> str:

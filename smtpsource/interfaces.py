@@ -42,6 +42,11 @@ class IMessage(Interface):
             A message that is small enough to be written at once has it all in the first.
         """
 
+    def octets() -> tuple[bytes, bytes | memoryview]:
+        """
+        The same for BDAT (RFC 3030), in place of C{content}: not dot-stuffed, and without the final dot.
+        """
+
 
 class ITraffic(Interface):
     """
@@ -67,6 +72,11 @@ class IContentSource(Interface):
         @param recipient: the recipient named in the header, without brackets.
         """
 
+    def octets(number: int, recipient: bytes) -> tuple[bytes, bytes | memoryview]:
+        """
+        The same, as L{IMessage.octets} gives it.
+        """
+
 
 class IPacer(Interface):
     """
@@ -82,8 +92,8 @@ class IPacer(Interface):
 class ISession(Interface):
     """
     What a connection tells the session that it works for, in the order of events. A connection has one message at a
-    time and, with pipelining, the C{following} one; a message for which neither C{accepted} nor C{rejected} has come
-    when C{disconnected} does has failed.
+    time and, with pipelining, the C{following} ones; a message for which none of C{accepted}, C{rejected} and
+    C{exercised} has come when C{disconnected} does has failed.
     """
 
     def ready(protocol: object) -> None:
@@ -93,8 +103,8 @@ class ISession(Interface):
 
     def following() -> IMessage | None:
         """
-        With pipelining: the message whose commands go out along with the content of this one; C{None} if there is none.
-        Its outcome comes after this one's.
+        With pipelining: a message whose commands go out before the final reply to this one, after those of all that
+        this has given before; C{None} if there is none. Outcomes come in the same order.
         """
 
     def accepted(seconds: float, recipientsAccepted: int, recipientsRejected: int) -> None:
@@ -107,6 +117,11 @@ class ISession(Interface):
     def rejected(recipientsRejected: int) -> None:
         """
         The message was refused by a reply of the server; L{refused} has told which.
+        """
+
+    def exercised() -> None:
+        """
+        What stands for the message, where it is no mail, was done: a NOOP, or nothing but the connection.
         """
 
     def refused(phase: int, text: bytes) -> None:
@@ -129,7 +144,9 @@ class ISession(Interface):
 
         @param quitting: it happened after QUIT, where nothing depends on it any more.
         @param kind: C{"connection-lost"}, C{"connection-reset"}, C{"timeout"}, C{"garbage-reply"},
-            C{"unexpected-reply"}, C{"reply-too-long"} or, if it is no fault of the server, C{"internal-error"}.
+            C{"unexpected-reply"}, C{"reply-too-long"}, C{"not-announced"}, C{"tls-failed"},
+            C{"certificate-refused"}, C{"plain-text-after-starttls"}, C{"bad-challenge"} or, if it is no fault of the
+            server, C{"internal-error"}.
         """
 
     def disconnected(lost: bool) -> None:

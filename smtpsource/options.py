@@ -6,17 +6,21 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from twisted.python import usage
 
 from smtpsource import arguments
 from smtpsource.commandline import OTHER, CommandLine, Flag, Group, Parameter, flags, parameters
+from smtpsource.credentials import PASSWORD_VARIABLE, Credentials, readPassword, readUsers
 from smtpsource.net import destination
 from smtpsource.net.limits import raiseFileLimit
+from smtpsource.net.tlssettings import TLSSettings
 from smtpsource.plan import SourcePlan, machineName
 from smtpsource.report.presentation import Presentation
+from smtpsource.smtp import xclient
+from smtpsource.smtp.parameters import Parameters
 
 
 def _oneLine(text: str) -> bytes:
@@ -33,6 +37,40 @@ def _wholeMessage(text: str) -> bytes:
     if not message:
         raise ValueError("expected a message, headers and all; this file is empty")
     return message
+
+
+def _helo(text: str) -> bytes:
+    if not text:
+        raise ValueError("expected a text, not an empty one")
+    return _oneLine(text)
+
+
+def _user(text: str) -> str:
+    arguments.oneLine(os.fsencode(text))
+    if not text:
+        raise ValueError("expected a user, not an empty text")
+    return text
+
+
+def _serverName(text: str) -> str:
+    try:
+        return arguments.ipAddress(text)
+    except ValueError:
+        return arguments.hostname(text)
+
+
+def _upper(convert: Callable[[str], str]) -> Callable[[str], str]:
+    return lambda text: convert(text.upper())
+
+
+_TLS = (
+    *("tls-verify", "tls-ca", "tls-server-name", "tls-min", "tls-max", "tls-ciphers", "tls-cert", "tls-key"),
+    "tls-resume",
+)
+_PARAMETERS = (
+    *("8bitmime", "smtputf8", "size", "dsn-notify", "dsn-ret", "dsn-envid", "requiretls", "mt-priority"),
+    "deliverby",
+)
 
 
 class SourceOptions(CommandLine):
@@ -134,6 +172,7 @@ class SourceOptions(CommandLine):
                     "our name in HELO and LHLO (default: this machine's)",
                     arguments.hostname,
                 ),
+                Parameter("helo", None, "TEXT", None, "say this in HELO, EHLO and LHLO, and NAME elsewhere", _helo),
                 Flag("lmtp", "L", "speak LMTP"),
                 Flag("old-mode", "o", "say no HELO, and send no generated headers"),
                 Flag(
@@ -156,6 +195,129 @@ class SourceOptions(CommandLine):
                     "send commands in groups: off; auto, where the server announces it; require; force, even where it "
                     "does not",
                     arguments.extensionMode,
+                ),
+                Parameter(
+                    "chunking",
+                    None,
+                    "MODE",
+                    "off",
+                    "send content by BDAT, not DATA; with --pipelining it goes along with its envelope; the same modes",
+                    arguments.extensionMode,
+                ),
+                Parameter(
+                    "chunk-size", None, "BYTES", None, "with --chunking, cut content into chunks", arguments.size
+                ),
+                Parameter(
+                    "window",
+                    None,
+                    "N",
+                    "1",
+                    "with --pipelining, --chunking and -d: transactions under way on each connection",
+                    arguments.count,
+                ),
+                Parameter(
+                    "xclient",
+                    None,
+                    "ATTRS",
+                    None,
+                    "Postfix's XCLIENT: NAME=client.example,ADDR=192.0.2.1 and so on",
+                    xclient.parse,
+                ),
+            ),
+        ),
+        (
+            "TLS",
+            (
+                Parameter(
+                    "tls",
+                    None,
+                    "MODE",
+                    "off",
+                    "off, starttls, or implicit: from the start; needs the extra tls",
+                    arguments.tlsMode,
+                ),
+                Flag("tls-verify", None, "check the server's certificate"),
+                Parameter(
+                    "tls-ca",
+                    None,
+                    "FILE",
+                    None,
+                    "trust these CAs, PEM (default: the system's)",
+                    arguments.readableFile,
+                ),
+                Parameter(
+                    "tls-server-name",
+                    None,
+                    "NAME",
+                    None,
+                    "the name to ask for and to check (default: the destination's)",
+                    _serverName,
+                ),
+                Parameter("tls-min", None, "VERSION", None, "1.0, 1.1, 1.2 or 1.3", arguments.tlsVersion),
+                Parameter("tls-max", None, "VERSION", None, "likewise", arguments.tlsVersion),
+                Parameter("tls-ciphers", None, "LIST", None, "ciphers to offer, as OpenSSL names them"),
+                Parameter(
+                    "tls-cert", None, "FILE", None, "our certificate, with its chain, PEM", arguments.readableFile
+                ),
+                Parameter("tls-key", None, "FILE", None, "its key (default: in the same file)", arguments.readableFile),
+                Flag("tls-resume", None, "offer the last session, as a client does that comes back"),
+            ),
+        ),
+        (
+            "Login",
+            (
+                Parameter(
+                    "auth",
+                    None,
+                    "MECHS",
+                    None,
+                    f"log in with the first of these that is offered: {','.join(arguments.MECHANISMS)}",
+                    arguments.mechanisms,
+                ),
+                Parameter("auth-user", None, "USER", None, "who to log in as", _user),
+                Parameter(
+                    "auth-password-file",
+                    None,
+                    "FILE",
+                    None,
+                    f"has the password, or token, in its first line (default: it is in {PASSWORD_VARIABLE})",
+                    readPassword,
+                ),
+                Parameter(
+                    "auth-users",
+                    None,
+                    "FILE",
+                    None,
+                    "lines of user:password, used in turn by all connections",
+                    readUsers,
+                ),
+            ),
+        ),
+        (
+            "Parameters",
+            (
+                Flag("8bitmime", None, "MAIL with BODY=8BITMIME"),
+                Flag("smtputf8", None, "MAIL with SMTPUTF8"),
+                Flag("size", None, "MAIL with SIZE: the most that a message of this run has"),
+                Parameter(
+                    "dsn-notify",
+                    None,
+                    "WHEN",
+                    None,
+                    "RCPT with NOTIFY: NEVER, or some of SUCCESS,FAILURE,DELAY",
+                    arguments.notify,
+                ),
+                Parameter("dsn-ret", None, "WHAT", None, "MAIL with RET: FULL or HDRS", _upper(arguments.ret)),
+                Parameter("dsn-envid", None, "ID", None, "MAIL with ENVID, the envelope's id", arguments.envelopeId),
+                Flag("requiretls", None, "MAIL with REQUIRETLS, which servers offer within TLS only"),
+                Parameter("mt-priority", None, "N", None, "MAIL with MT-PRIORITY, from -9 to 9", arguments.priority),
+                Parameter(
+                    "deliverby",
+                    None,
+                    "SECONDS",
+                    None,
+                    "MAIL with BY: deliver within; ;N or ;R may follow",
+                    arguments.deliverBy,
                 ),
             ),
         ),
@@ -187,6 +349,57 @@ class SourceOptions(CommandLine):
                     "30",
                     "wait this long for each address to answer",
                     arguments.seconds,
+                ),
+                Parameter(
+                    "messages-per-connection",
+                    None,
+                    "N",
+                    None,
+                    "use each connection for N messages (default: 1, or all with -d)",
+                    arguments.count,
+                ),
+                Flag("connect-only", None, "send no mail: -m counts connections, greeted and logged in to"),
+                Flag("noop", None, "send NOOP in place of each message"),
+                Parameter(
+                    "hold",
+                    None,
+                    "SECONDS",
+                    None,
+                    "keep each connection open this long before its QUIT",
+                    arguments.seconds,
+                ),
+                Parameter(
+                    "bind",
+                    None,
+                    "ADDRS",
+                    None,
+                    "connect from these addresses in turn, separated by commas",
+                    arguments.ipAddresses,
+                ),
+                Parameter(
+                    "proxy-protocol",
+                    None,
+                    "VERSION",
+                    None,
+                    "begin with the header of HAProxy's PROXY protocol, v1 or v2",
+                    arguments.proxyProtocol,
+                ),
+                Parameter(
+                    "proxy-source",
+                    None,
+                    "ADDRS",
+                    None,
+                    "the clients it names, in turn (default: a different one for each connection)",
+                    arguments.ipAddresses,
+                ),
+                Flag("mx", None, "the host is a domain: connect to its mail exchangers"),
+                Parameter(
+                    "dns-server",
+                    None,
+                    "ADDR",
+                    None,
+                    "with --mx, ask the name server there (default: the system's)",
+                    arguments.dnsServer,
                 ),
                 Parameter(
                     "window-size",
@@ -307,10 +520,113 @@ class SourceOptions(CommandLine):
                 f"-s (--session-count): {self['session-count']} sessions need more open files than this process may "
                 f"have: expected at most {room}, or a higher limit (ulimit -Hn)"
             )
-        if self["old-mode"] and (self["esmtp"] or self["pipelining"] in ("auto", "require")):
-            other = "--esmtp" if self["esmtp"] else f"--pipelining {self['pipelining']!r}"
-            raise usage.UsageError(f"-o (--old-mode) and {other} exclude each other: it says no EHLO")
-        self.plan = SourcePlan(
+        self._checkTogether(goal)
+        try:
+            self.plan = self._plan(goal)
+        except ValueError as e:
+            raise usage.UsageError(f"--auth: {e}")  # all else was checked above
+        try:
+            self.plan.clientTLS()
+        except ValueError as e:
+            raise usage.UsageError(f"--tls: {self['tls']!r} is not usable: {e}")
+        self.presentation = Presentation(
+            self.tool, bool(self["counter"]), bool(self["quiet"]), self["report"], self.daemonized
+        )
+        self.chooseReactor()
+
+    def _checkTogether(self, goal: destination.Destination) -> None:
+        """
+        What depends on several options.
+        """
+        if self["old-mode"]:
+            for option in ("pipelining", "chunking"):
+                if self[option] in ("auto", "require"):
+                    raise usage.UsageError(
+                        f"-o (--old-mode) and --{option} {self[option]!r} exclude each other: it says no EHLO"
+                    )
+            self._excluded("-o (--old-mode)", "it says no EHLO", "esmtp", "auth", "xclient", *_PARAMETERS)
+            if self["tls"] == "starttls":
+                raise usage.UsageError("-o (--old-mode) and --tls 'starttls' exclude each other: it says no EHLO")
+        if self["chunking"] == "off":
+            self._excluded("--chunking 'off'", "expected --chunking to be on", "chunk-size")
+        if self["window"] > 1 and "off" in (self["pipelining"], self["chunking"]):
+            raise usage.UsageError(
+                f"--window: {self['window']} is not usable: expected --pipelining and --chunking along with it"
+            )
+        if self["tls"] == "off":
+            self._excluded("--tls 'off'", "expected --tls starttls or implicit", *_TLS)
+        if self["tls-ca"] is not None and not self["tls-verify"]:
+            self._excluded("no --tls-verify", "without it nothing is checked", "tls-ca")
+        if self["proxy-protocol"] is None:
+            self._excluded("no --proxy-protocol", "expected it along with it", "proxy-source")
+        if isinstance(goal, destination.UNIXDestination):
+            self._excluded("a UNIX socket", "it has no addresses", "bind", "mx")
+        if isinstance(goal, destination.HostDestination) and destination.isAddress(goal.host):
+            self._excluded("an address", "it needs a domain", "mx")
+        if isinstance(goal, destination.SinkDestination):
+            self._excluded("sink:", "it needs a domain", "mx")
+        if not self["mx"]:
+            self._excluded("no --mx", "the system looks up hosts", "dns-server")
+        if self["connect-only"] and self["noop"]:
+            raise usage.UsageError("--connect-only and --noop exclude each other: expected one of them")
+        if self["connect-only"]:
+            self._excluded(
+                "--connect-only", "each connection counts once", "dont-disconnect", "messages-per-connection"
+            )
+        if self["auth"] is None:
+            self._excluded("no --auth", "expected it along with it", "auth-user", "auth-password-file", "auth-users")
+
+    def _excluded(self, cause: str, why: str, *longs: str) -> None:
+        """
+        None of these options may be given.
+        """
+        for long in longs:
+            if self[long] != self.defaults[long]:
+                raise usage.UsageError(f"--{long} and {cause} exclude each other: {why}")
+
+    def _logins(self) -> tuple[Credentials, ...]:
+        """
+        Who is to log in.
+        """
+        if self["auth"] is None:
+            return ()
+        if self["auth-users"] is not None:
+            self._excluded("--auth-users", "it has the users and their passwords", "auth-user", "auth-password-file")
+            return tuple(self["auth-users"])
+        if self["auth-user"] is None:
+            raise usage.UsageError("--auth needs a user: expected --auth-user USER, or --auth-users FILE")
+        password = self["auth-password-file"] or os.environ.get(PASSWORD_VARIABLE)
+        if not password:
+            raise usage.UsageError(
+                f"--auth-user needs a password: expected --auth-password-file FILE, or {PASSWORD_VARIABLE} in the "
+                "environment"
+            )
+        return (Credentials(self["auth-user"], password),)
+
+    def _plan(self, goal: destination.Destination) -> SourcePlan:
+        parameters = Parameters(
+            eightBitMIME=bool(self["8bitmime"]),
+            smtpUTF8=bool(self["smtputf8"]),
+            size=bool(self["size"]),
+            notify=self["dsn-notify"],
+            ret=self["dsn-ret"],
+            envid=self["dsn-envid"],
+            requireTLS=bool(self["requiretls"]),
+            mtPriority=self["mt-priority"],
+            deliverBy=self["deliverby"],
+        )
+        tlsSettings = TLSSettings(
+            verify=bool(self["tls-verify"]),
+            ca=self["tls-ca"],
+            serverName=self["tls-server-name"],
+            minimum=self["tls-min"],
+            maximum=self["tls-max"],
+            ciphers=self["tls-ciphers"],
+            certificate=self["tls-cert"],
+            key=self["tls-key"],
+            resume=bool(self["tls-resume"]),
+        )
+        return SourcePlan(
             destination=goal,
             family=self["family"],
             myhostname=self["myhostname"],
@@ -338,10 +654,24 @@ class SourceOptions(CommandLine):
             windowSize=self["window-size"],
             esmtp=bool(self["esmtp"]),
             pipelining=self["pipelining"],
+            chunking=self["chunking"],
+            chunkSize=self["chunk-size"],
+            window=self["window"],
+            parameters=parameters,
+            tls=self["tls"],
+            tlsSettings=tlsSettings,
+            mechanisms=self["auth"] or (),
+            logins=self._logins(),
+            xclient=self["xclient"] or (),
+            proxyProtocol=self["proxy-protocol"],
+            proxySources=self["proxy-source"] or (),
+            bind=self["bind"] or (),
+            mx=bool(self["mx"]),
+            dnsServer=self["dns-server"],
+            helo=self["helo"],
+            messagesPerConnection=self["messages-per-connection"],
+            exercise="connect" if self["connect-only"] else "noop" if self["noop"] else "mail",
+            hold=self["hold"] or 0.0,
             trace=self["verbose"],
             command=self.command,
         )
-        self.presentation = Presentation(
-            self.tool, bool(self["counter"]), bool(self["quiet"]), self["report"], self.daemonized
-        )
-        self.chooseReactor()

@@ -7,9 +7,47 @@ A phase is an index into C{NAMES}, so that recording one costs a list index and 
 
 from __future__ import annotations
 
-CONNECT, BANNER, HELO, MAIL, RCPT, DATA, MESSAGE, RSET, QUIT, TRANSACTION = range(10)
-
-#: What each phase is called in reports. C{connect}: from connect(2) to an open connection. C{banner}: from there to the
-#: greeting. C{message}: from the content's first byte written to the reply to the final dot (LMTP: each recipient's).
+#: What each phase is called in reports. C{connect}: from connect(2) to an open connection. C{tls}: from the first byte
+#: of a full TLS handshake to its end; C{tls-resumed}: the same for one that resumes a session. C{banner}: from an open
+#: connection, or the end of an implicit TLS handshake, to the greeting. C{auth}: from AUTH, or from the answer to a
+#: challenge, to the reply. C{bdat}: from a chunk's first byte to its reply, for chunks other than the last.
+#: C{message}: from the content's first byte, or that of its last chunk, to the reply (LMTP: each recipient's).
 #: C{transaction}: from MAIL written to the final reply. All others: from the command written to its reply.
-NAMES = ("connect", "banner", "helo", "mail", "rcpt", "data", "message", "rset", "quit", "transaction")
+NAMES = (
+    "connect",
+    "tls",
+    "tls-resumed",
+    "banner",
+    "helo",
+    "starttls",
+    "xclient",
+    "auth",
+    "noop",
+    "mail",
+    "rcpt",
+    "data",
+    "bdat",
+    "message",
+    "rset",
+    "quit",
+    "transaction",
+)
+(
+    CONNECT,
+    TLS,
+    TLS_RESUMED,
+    BANNER,
+    HELO,
+    STARTTLS,
+    XCLIENT,
+    AUTH,
+    NOOP,
+    MAIL,
+    RCPT,
+    DATA,
+    BDAT,
+    MESSAGE,
+    RSET,
+    QUIT,
+    TRANSACTION,
+) = range(len(NAMES))

@@ -5,16 +5,35 @@ The plan of a run: everything that is decided before the first connection.
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from smtpsource import arguments, checks
+from smtpsource.credentials import Credentials, Logins
 from smtpsource.interfaces import IContentSource, IPacer
-from smtpsource.net.destination import Destination, SinkDestination, parse
+from smtpsource.net.destination import (
+    Destination,
+    HostDestination,
+    SinkDestination,
+    UNIXDestination,
+    isAddress,
+    parse,
+)
+from smtpsource.net.tlssettings import TLSSettings
+from smtpsource.smtp import proxyprotocol, xclient
 from smtpsource.smtp.commands import Dialogue, dialogue
+from smtpsource.smtp.parameters import Parameters
+from smtpsource.smtp.xclient import Attributes
 from smtpsource.traffic import envelopes
 from smtpsource.traffic.envelopes import Recipients, Traffic
 from smtpsource.traffic.messages import DEFAULT_BODY, FileContent, GeneratedContent, bodyOfSize
 from smtpsource.traffic.pacing import FixedPacer, RandomPacer
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IAddress
+
+    from smtpsource.net.tls import ClientTLS
 
 
 def machineName() -> str:
@@ -30,6 +49,78 @@ def _destination(value: object) -> Destination | str:
     if not isinstance(value, Destination | str):
         raise ValueError("expected a text such as 127.0.0.1:2525, or a Destination")
     return value
+
+
+def _instance(kind: type) -> checks.Check:
+    def isInstance(value: object) -> object:
+        if not isinstance(value, kind):
+            raise ValueError(f"expected an instance of {kind.__name__}")
+        return value
+
+    return isInstance
+
+
+def _tupleOf(convert: checks.Check) -> checks.Check:
+    def tupleOf(value: object) -> object:
+        if not isinstance(value, list | tuple):
+            raise ValueError("expected a sequence")
+        return tuple(convert(one) for one in value)
+
+    return tupleOf
+
+
+def _credentials(value: object) -> Credentials:
+    if not isinstance(value, Credentials):
+        raise ValueError("expected an instance of Credentials")
+    if not isinstance(value.user, str) or not isinstance(value.password, str):
+        raise ValueError("expected Credentials of two texts")
+    return value
+
+
+_PARAMETER_CHECKS: dict[str, checks.Check] = {
+    **dict.fromkeys(("eightBitMIME", "smtpUTF8", "size", "requireTLS"), checks.flag),
+    "notify": checks.optional(checks.text(arguments.notify)),
+    "ret": checks.optional(checks.text(arguments.ret)),
+    "envid": checks.optional(checks.text(arguments.envelopeId)),
+    "mtPriority": checks.optional(checks.wholeNumber(-9, 9)),
+    "deliverBy": checks.optional(checks.text(arguments.deliverBy)),
+}
+
+
+def _parameters(value: object) -> Parameters:
+    if not isinstance(value, Parameters):
+        raise ValueError("expected an instance of Parameters")
+    checked = replace(value)
+    checks.check(checked, _PARAMETER_CHECKS)
+    return checked
+
+
+def _helo(value: object) -> bytes:
+    name = checks.oneLine(value)
+    if not name:
+        raise ValueError("expected a text, not an empty one")
+    return name
+
+
+def _xclient(value: object) -> Attributes:
+    """
+    A text, or what was made of one.
+    """
+    if isinstance(value, tuple):
+        if not all(isinstance(pair, tuple) and len(pair) == 2 for pair in value):
+            raise ValueError("expected pairs of an attribute and its value")
+        value = " ".join(f"{name}={text}" for name, text in value)
+    if not isinstance(value, str):
+        raise ValueError("expected a str")
+    return xclient.parse(value) if value else ()
+
+
+def _dnsServer(value: object) -> tuple[str, int]:
+    if isinstance(value, tuple) and len(value) == 2:
+        value = "[{}]:{}".format(*value)
+    if not isinstance(value, str):
+        raise ValueError("expected a str")
+    return arguments.dnsServer(value)
 
 
 def _message(value: object) -> bytes:
@@ -66,7 +157,25 @@ _CHECKS: dict[str, checks.Check] = {
     "grace": checks.secondsOrZero,
     "windowSize": checks.optional(checks.count),
     "esmtp": checks.flag,
-    "pipelining": arguments.extensionMode,
+    "pipelining": checks.text(arguments.extensionMode),
+    "chunking": checks.text(arguments.extensionMode),
+    "chunkSize": checks.optional(checks.count),
+    "window": checks.count,
+    "parameters": _parameters,
+    "tls": checks.text(arguments.tlsMode),
+    "tlsSettings": _instance(TLSSettings),
+    "mechanisms": _tupleOf(checks.text(arguments.mechanism)),
+    "logins": _tupleOf(_credentials),
+    "xclient": _xclient,
+    "proxyProtocol": checks.optional(checks.text(arguments.proxyProtocol)),
+    "proxySources": _tupleOf(checks.text(arguments.ipAddress)),
+    "bind": _tupleOf(checks.text(arguments.ipAddress)),
+    "mx": checks.flag,
+    "dnsServer": checks.optional(_dnsServer),
+    "helo": checks.optional(_helo),
+    "messagesPerConnection": checks.optional(checks.count),
+    "exercise": checks.text(arguments.oneOf("mail", "noop", "connect")),
+    "hold": checks.secondsOrZero,
     "trace": checks.wholeNumber(0),
     "command": checks.command,
 }
@@ -113,6 +222,29 @@ class SourcePlan:
     @ivar pipelining: send MAIL, every RCPT and DATA in one write, and with C{keepConnections} the next message's along
         with a content: C{"off"}; C{"auto"}, where the server announces it; C{"require"}, it is a fault if the server
         does not; C{"force"}, whatever it announces. C{"auto"} and C{"require"} imply C{esmtp}.
+    @ivar chunking: send content by BDAT (RFC 3030); the modes are those of C{pipelining}. With both, MAIL, every RCPT
+        and BDAT with the content go out in one write.
+    @ivar chunkSize: bytes of each chunk but the last, or C{None} for one chunk.
+    @ivar window: with C{pipelining} and C{chunking}, how many transactions of a connection may be without their final
+        reply; needs C{keepConnections} or C{messagesPerConnection} to have an effect.
+    @ivar parameters: of MAIL and RCPT; a server that does not announce their extensions is a fault.
+    @ivar tls: C{"off"}; C{"starttls"} (RFC 3207); C{"implicit"}, from the first byte (RFC 8314 section 3).
+    @ivar tlsSettings: how TLS is done.
+    @ivar mechanisms: log in by AUTH (RFC 4954), with the first of these that the server announces; empty for no login.
+    @ivar logins: who to log in as, in turn.
+    @ivar xclient: attributes for Postfix's XCLIENT, as a text such as C{"NAME=client.example ADDR=192.0.2.1"}.
+    @ivar proxyProtocol: C{"v1"} or C{"v2"} to begin each connection with a header of HAProxy's PROXY protocol.
+    @ivar proxySources: source addresses for that header, in turn; empty for generated ones.
+    @ivar bind: local addresses to connect from, in turn; empty for the system's choice.
+    @ivar mx: the destination is a domain whose mail exchangers are wanted (RFC 5321 section 5.1).
+    @ivar dnsServer: C{(address, port)} of the name server for C{mx}, as a text C{"address[:port]"}; C{None} for the
+        system's.
+    @ivar helo: what to say in HELO, EHLO and LHLO, or C{None} for C{myhostname}.
+    @ivar messagesPerConnection: use each connection for so many messages; C{None}: for one, or for all with
+        C{keepConnections}.
+    @ivar exercise: C{"mail"}; C{"noop"}, a NOOP in place of each message; C{"connect"}, nothing in place of it: what
+        is counted are connections, with their greeting, TLS and login.
+    @ivar hold: seconds for which a connection is kept open before its QUIT.
     @ivar trace: show the dialogue: 0 not at all, 1 commands and replies.
     @ivar command: the command line, for the report.
     @raise ValueError: the values contradict each other or one can't be used; the text says which, and what was
@@ -146,6 +278,24 @@ class SourcePlan:
     windowSize: int | None = None
     esmtp: bool = False
     pipelining: str = "off"
+    chunking: str = "off"
+    chunkSize: int | None = None
+    window: int = 1
+    parameters: Parameters = field(default_factory=Parameters)
+    tls: str = "off"
+    tlsSettings: TLSSettings = field(default_factory=TLSSettings)
+    mechanisms: tuple[str, ...] = ()
+    logins: tuple[Credentials, ...] = ()
+    xclient: tuple[tuple[str, str], ...] | str = ()
+    proxyProtocol: str | None = None
+    proxySources: tuple[str, ...] = ()
+    bind: tuple[str, ...] = ()
+    mx: bool = False
+    dnsServer: tuple[str, int] | str | None = None
+    helo: bytes | str | None = None
+    messagesPerConnection: int | None = None
+    exercise: str = "mail"
+    hold: float = 0.0
     trace: int = 0
     command: tuple[str, ...] = ()
 
@@ -157,21 +307,101 @@ class SourcePlan:
             raise ValueError("length and message exclude each other: a given message has the length it has")
         if self.fixedInterval is not None and self.randomInterval is not None:
             raise ValueError("fixedInterval and randomInterval exclude each other")
-        if self.oldMode and (self.esmtp or self.pipelining in ("auto", "require")):
-            raise ValueError("oldMode says no EHLO: with it, expected no esmtp, and pipelining to be off or force")
+        problem = next((problem for applies, problem in self._contradictions() if applies), None)
+        if problem is not None:
+            raise ValueError(problem)
+        if self.logins:
+            self._tryLogins()
+
+    def _tryLogins(self) -> None:
+        """
+        Not every mechanism can carry every user and password.
+        """
+        from smtpsource.smtp.sasl import exchange  # for those who need it
+
+        for login in self.logins:
+            for mechanism in self.mechanisms:
+                try:
+                    exchange(mechanism, login)
+                except ValueError as e:
+                    raise ValueError(f"{mechanism} can't be used for the user {login.user!a}: {e}")
+
+    def _contradictions(self) -> Iterator[tuple[object, str]]:
+        greeted = self.esmtp or self.parameters.extensions() or self.tls == "starttls" or self.mechanisms
+        modes = (self.pipelining, self.chunking)
+        yield (
+            self.oldMode and (greeted or self.xclient or "auto" in modes or "require" in modes),
+            "oldMode says no EHLO: with it, expected nothing that is announced there, and pipelining and chunking to "
+            "be off or force",
+        )
+        yield self.chunkSize and self.chunking == "off", "chunkSize needs chunking"
+        yield self.window > 1 and "off" in modes, "a window of more than 1 needs pipelining and chunking"
+        yield bool(self.mechanisms) != bool(self.logins), "mechanisms and logins need each other"
+        yield self.proxySources and self.proxyProtocol is None, "proxySources needs proxyProtocol"
+        yield (
+            self.bind and isinstance(self.destination, UNIXDestination),
+            "bind and a UNIX socket as the destination exclude each other",
+        )
+        isHost = isinstance(self.destination, HostDestination) and not isAddress(self.destination.host)
+        yield self.mx and not isHost, "mx needs a domain as the destination"
+        yield self.dnsServer and not self.mx, "dnsServer needs mx"
+        yield (
+            self.exercise == "connect" and (self.keepConnections or self.messagesPerConnection is not None),
+            "exercise 'connect' counts connections: expected neither keepConnections nor messagesPerConnection",
+        )
+
+    def clientTLS(self) -> ClientTLS | None:
+        """
+        The TLS of a run, or C{None} for none. Reads the files that C{tlsSettings} names.
+
+        @raise ValueError: it can't be had; the text says why.
+        """
+        if self.tls == "off":
+            return None
+        from smtpsource.net.tls import ClientTLS  # pyOpenSSL takes a while, and may not be there
+
+        host = self.destination.host if isinstance(self.destination, HostDestination) else None
+        return ClientTLS(self.tlsSettings, host)
 
     def dialogue(self) -> Dialogue:
         """
         How each connection talks.
+
+        @raise ValueError: there can't be TLS; see L{clientTLS}.
         """
+        assert not isinstance(self.helo, str) and not isinstance(self.xclient, str)
+        tls = self.clientTLS()
         return dialogue(
-            self.myhostname.encode("ascii"),
+            self.myhostname.encode("ascii") if self.helo is None else self.helo,
             lmtp=self.lmtp,
             oldMode=self.oldMode,
             tolerant=self.tolerant,
             esmtp=self.esmtp,
+            required=self.parameters.extensions(),
             pipelining=self.pipelining,
+            chunking=self.chunking,
+            chunkSize=self.chunkSize,
+            window=self.window,
+            proxyHeader=self._proxyHeader(),
+            tls=None if tls is None else tls.connection,
+            implicitTLS=self.tls == "implicit",
+            xclient=self.xclient,
+            mechanisms=self.mechanisms,
+            login=Logins(self.logins).next if self.logins else None,
+            exercise=self.exercise,
         )
+
+    def _proxyHeader(self) -> Callable[[IAddress], bytes] | None:
+        if self.proxyProtocol is None:
+            return None
+        version, sources = self.proxyProtocol, proxyprotocol.Sources(self.proxySources)
+
+        def proxyHeader(peer: Any) -> bytes:
+            host = getattr(peer, "host", None)
+            destination = None if host is None else (host, peer.port)
+            return proxyprotocol.header(version, sources.next(destination), destination)
+
+        return proxyHeader
 
     def traffic(self) -> Traffic:
         """
@@ -181,18 +411,23 @@ class SourcePlan:
         default = b"foo@" + self.myhostname.encode("ascii")
         sender = default if self.sender is None else self.sender
         recipient = default if self.recipient is None else self.recipient
-        return Traffic(sender, self._recipients(recipient), self._contents(sender))
+        contents = self._contents(sender)
+        # SIZE says the longest that any message gets: it may be an estimate, but not less (RFC 1870 section 5).
+        longest = contents.octets(arguments.LARGEST, recipient + b"%d" % arguments.LARGEST)
+        ofMail = self.parameters.ofMail(sum(map(len, longest)))
+        return Traffic(sender, self._recipients(recipient), contents, ofMail)
 
     def _recipients(self, recipient: bytes) -> Recipients:
         perMessage = self.recipientCount or 1
+        ofRcpt = self.parameters.ofRcpt()
         if self.recipientNumbering == "suffix":
             if self.numberRecipients or self.recipientCount is not None:
-                return envelopes.numberedAfter(recipient, perMessage)
+                return envelopes.numberedAfter(recipient, perMessage, ofRcpt)
         elif self.numberRecipients:
-            return envelopes.numberedBefore(recipient, perMessage)
+            return envelopes.numberedBefore(recipient, perMessage, ofRcpt)
         elif perMessage > 1:
-            return envelopes.countedDown(recipient, perMessage)
-        return envelopes.sameRecipient(recipient)
+            return envelopes.countedDown(recipient, perMessage, ofRcpt)
+        return envelopes.sameRecipient(recipient, ofRcpt)
 
     def _contents(self, sender: bytes) -> IContentSource:
         assert not isinstance(self.message, str) and not isinstance(self.subject, str)

@@ -5,6 +5,7 @@ A run while it goes on: the pool of messages and the sessions that share it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from sys import maxsize
 
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
@@ -13,6 +14,7 @@ from smtpsource.interfaces import IMessage, IReactor
 from smtpsource.measure.recorder import Recorder
 from smtpsource.net.destination import Address
 from smtpsource.net.reconnecting import ConnectQueue, Route
+from smtpsource.net.sources import Sources
 from smtpsource.plan import SourcePlan
 from smtpsource.session import Session
 from smtpsource.smtp.protocol import SMTPSourceProtocol
@@ -29,7 +31,9 @@ class Run:
     @ivar plan: what was asked for.
     @ivar recorder: what is counted.
     @ivar remaining: messages that any session may take.
-    @ivar keepConnections: may a session use its connection for another message?
+    @ivar perConnection: how many messages a session may send on one connection.
+    @ivar sources: the addresses to connect from; C{None} for the system's choice.
+    @ivar draining: no further message is started.
     @ivar clock: seconds, on a scale that never goes backward.
     @ivar pause: draws the seconds before a session's next message; C{None} if there is no pause at all.
     @ivar reason: the first fault or refusal that ended the run before its time, or C{None}.
@@ -52,7 +56,8 @@ class Run:
         self.plan = plan
         self.recorder = recorder
         self.remaining = plan.messageCount
-        self.keepConnections = plan.keepConnections
+        self.perConnection = plan.messagesPerConnection or (maxsize if plan.keepConnections else 1)
+        self.sources = Sources(plan.bind) if plan.bind else None
         self.clock = clock
         self.reason: str | None = None
         self.open: set[Session] = set()
@@ -66,7 +71,7 @@ class Run:
         self._sweeping = LoopingCall(self._sweep)
         self._sweeping.clock = reactor
         self._toBegin = 0
-        self._draining = False
+        self.draining = False
         self._calls: list[IDelayedCall] = []
         self._over = False
 
@@ -98,7 +103,7 @@ class Run:
         A refusal or a fault happened: it ends the run, unless the plan tolerates what is C{tolerable} or the run is
         ending anyhow.
         """
-        if not (tolerable and self.plan.tolerant) and not self._draining and not self._over:
+        if not (tolerable and self.plan.tolerant) and not self.draining and not self._over:
             self.reason = text
             self.drain()
 
@@ -109,8 +114,8 @@ class Run:
         """
         self.remaining = 0
         self._toBegin = 0
-        if not self._draining and not self._over:
-            self._draining = True
+        if not self.draining and not self._over:
+            self.draining = True
             self._later(self.abort, self.plan.grace)
         # On a later turn: the session that is in trouble has yet to come to its own end.
         self._later(self._stopSessions)

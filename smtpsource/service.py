@@ -20,6 +20,7 @@ from smtpsource.measure.summary import Messages, Summary, errorsOf, latenciesOf,
 from smtpsource.net.choice import nameOf
 from smtpsource.net.destination import (
     Address,
+    HostDestination,
     ResolutionFailed,
     SinkDestination,
     TCPAddress,
@@ -129,19 +130,36 @@ class SourceService(Service):
         if self._stopping:
             return
         found = self._startSink() if isinstance(self._plan.destination, SinkDestination) else self._resolve()
-        found.addCallbacks(self._beginSessions, self._notBegun)
+        found.addCallback(self._withinReach).addCallbacks(self._beginSessions, self._notBegun)
 
     def _startSink(self) -> Deferred[list[Address]]:
         from smtpsource.sink.companion import CompanionSink  # a run against another server needs none of it
 
-        self._companion = CompanionSink(self._reactor, lmtp=self._plan.lmtp)
+        plan = self._plan
+        self._companion = CompanionSink(
+            self._reactor, lmtp=plan.lmtp, tls=plan.tls == "implicit", proxyProtocol=plan.proxyProtocol is not None
+        )
         started: Deferred[int] = self._companion.start()
         return started.addCallback(lambda port: [TCPAddress("127.0.0.1", port)])
 
     def _resolve(self) -> Deferred[list[Address]]:
         destination = self._plan.destination
         assert not isinstance(destination, str | SinkDestination)
-        return resolve(self._reactor, destination)
+        if not self._plan.mx:
+            return resolve(self._reactor, destination)
+        from smtpsource.net.mx import lookUp  # twisted.names takes a while
+
+        assert isinstance(destination, HostDestination) and not isinstance(self._plan.dnsServer, str)
+        found = lookUp(self._reactor, destination.host, self._plan.dnsServer, destination.family)
+        return found.addCallback(lambda hosts: [TCPAddress(host, destination.port) for host in hosts])
+
+    def _withinReach(self, addresses: list[Address]) -> list[Address]:
+        sources = self._run.sources
+        if sources is not None:
+            addresses = [address for address in addresses if sources.reach(address)]
+            if not addresses:
+                raise ResolutionFailed("no address of the destination is of the same family as one to bind to")
+        return addresses
 
     def _beginSessions(self, addresses: list[Address]) -> None:
         # The time to find the destination, or to start one, is not the server's.
@@ -178,7 +196,7 @@ class SourceService(Service):
                 self._failure = result.getErrorMessage()
             self._finish(None)
             return
-        if result["messages"] < self.recorder.accepted:
+        if self._plan.exercise == "mail" and result["messages"] < self.recorder.accepted:
             self._failure = f"the sink counted only {result['messages']} of {self.recorder.accepted} accepted messages"
             self.recorder.error("lost-by-server", self._failure)
         self._finish(result)
@@ -215,6 +233,7 @@ class SourceService(Service):
             system=self._cpuAfter.ru_stime - self._cpuBefore.ru_stime,
             latency=latenciesOf(recorder),
             capabilities=recorder.capabilities or {},
+            tls=dict(recorder.tls),
             replies=repliesOf(recorder),
             errors=errorsOf(recorder),
             sink=sink,

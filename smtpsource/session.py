@@ -4,6 +4,7 @@ A session: one slot of a run's concurrency.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IDelayedCall
@@ -28,16 +29,20 @@ class Session:
     @ivar protocol: the connection, once it is made and as long as it is there.
     """
 
-    __slots__ = ("_connector", "_following", "_pause", "_reactor", "_run", "message", "protocol")
+    __slots__ = ("_connector", "_following", "_held", "_left", "_pause", "_reactor", "_run", "message", "protocol")
 
     def __init__(self, run: Run, reactor: IReactor, route: Route, queue: ConnectQueue) -> None:
         plan = run.plan
         self._run = run
         self._reactor = reactor
         self.message: IMessage | None = None
-        self._following: IMessage | None = None
+        # With pipelining, those after it that are started, too.
+        self._following: deque[IMessage] = deque()
+        # How many more messages may be sent on this connection.
+        self._left = 0
         self.protocol: SMTPSourceProtocol | None = None
         self._pause: IDelayedCall | None = None
+        self._held: IDelayedCall | None = None
         self._connector = ReconnectingConnector(
             reactor,
             route,
@@ -50,6 +55,7 @@ class Session:
             attempts=plan.connectAttempts,
             timeout=plan.connectTimeout,
             windowSize=plan.windowSize,
+            sources=run.sources,
         )
 
     def start(self) -> None:
@@ -65,6 +71,9 @@ class Session:
         """
         if self._pause is not None:
             self.endPause()
+        elif self._held is not None:
+            self._held.cancel()
+            self._holdOver()
         elif self.protocol is None and self._connector.stop():
             self._run.recorder.error("stopped", "not connected yet when the run was told to stop")
             self._endMessage()
@@ -103,20 +112,23 @@ class Session:
         See L{ISession.ready}.
         """
         if self.message is not None:
+            self._left -= 1
             self.protocol.send(self.message)  # type: ignore[union-attr]
-        elif self._run.keepConnections and self._run.remaining:
+        elif self._left and self._run.remaining:
             self._nextAfterPause()
         else:
-            self.protocol.quit()  # type: ignore[union-attr]
+            self._quit()
 
     def following(self) -> IMessage | None:
         """
         See L{ISession.following}.
         """
         run = self._run
-        if run.keepConnections and run.pause is None:
-            self._following = run.take()
-        return self._following
+        if not self._left or run.pause is not None or (message := run.take()) is None:
+            return None
+        self._left -= 1
+        self._following.append(message)
+        return message
 
     def accepted(self, seconds: float, recipientsAccepted: int, recipientsRejected: int) -> None:
         """
@@ -135,6 +147,13 @@ class Session:
         recorder = self._run.recorder
         recorder.rejected += 1
         recorder.recipientsRejected += recipientsRejected
+
+    def exercised(self) -> None:
+        """
+        See L{ISession.exercised}.
+        """
+        self._answered()
+        self._run.recorder.accepted += 1
 
     def refused(self, phase: int, text: bytes) -> None:
         """
@@ -163,6 +182,9 @@ class Session:
         See L{ISession.disconnected}.
         """
         self.protocol = None
+        if self._held is not None:
+            self._held.cancel()
+            self._held = None
         if lost:
             self._run.recorder.lost += 1
         self._endMessage()
@@ -189,16 +211,31 @@ class Session:
         self.message = self._run.take()
         if self.message is not None:
             if self.protocol is not None:
+                self._left -= 1
                 self.protocol.send(self.message)
             else:
                 self._connector.connect()
         elif self.protocol is not None:
-            self.protocol.quit()
+            self._quit()
         else:
             self._run.ended(self)
 
+    def _quit(self) -> None:
+        """
+        No more messages on this connection: end it, unless it is to be held open for a while.
+        """
+        if self._run.plan.hold and not self._run.draining:
+            self._held = self._reactor.callLater(self._run.plan.hold, self._holdOver)
+        else:
+            self.protocol.quit()  # type: ignore[union-attr]
+
+    def _holdOver(self) -> None:
+        self._held = None
+        if not self.protocol.over:  # type: ignore[union-attr]
+            self.protocol.quit()  # type: ignore[union-attr]
+
     def _answered(self) -> None:
-        self.message, self._following = self._following, None
+        self.message = self._following.popleft() if self._following else None
 
     def _endMessage(self) -> None:
         while self.message is not None:
@@ -211,6 +248,7 @@ class Session:
         recorder = self._run.recorder
         recorder.opened += 1
         recorder.duration(CONNECT, self._connector.sinceStarted())
+        self._left = self._run.perConnection
         self.protocol = self._run.build(self)
         return self.protocol
 

@@ -58,6 +58,10 @@ class RecordingSession:
         """See L{ISession.rejected}."""
         self.events.append(("rejected", recipientsRejected))
 
+    def exercised(self) -> None:
+        """See L{ISession.exercised}."""
+        self.events.append(("exercised",))
+
     def refused(self, phase: int, text: bytes) -> None:
         """See L{ISession.refused}."""
         self.events.append(("refused", phase, text))

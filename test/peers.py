@@ -1,5 +1,6 @@
 """
-Real mail servers for integration tests: Postfix's smtp-sink, a whole Postfix, and Dovecot's LMTP server.
+Real mail servers for integration tests: Postfix's smtp-sink, a whole Postfix, and Dovecot's LMTP server; and Dovecot's
+authentication for Postfix.
 
 Each is started with a configuration of its own in a temporary directory of its own, on free ports of the
 loopback interface or on UNIX sockets, and doesn't touch a server that the machine may run::
@@ -13,11 +14,25 @@ C{start()} returns a L{defer.Deferred} that fires when the peer accepts connecti
 peer had to say, if it doesn't within L{DEADLINE}.  Where the program isn't installed, C{start()} raises
 C{SkipTest}, unless C{CI} is set in the environment: there it is an error.  C{stop()} returns a
 L{defer.Deferred} that fires when all its processes and its directory are gone; it may be called at any time.
+
+A peer that is given L{certificates.Certificates} as C{tls} does STARTTLS at its C{destination}, and TLS from the start
+at its C{implicitDestination}.  AUTH, XCLIENT and the PROXY protocol are on request, too::
+
+    auth = DovecotAuth({"user": "secret"})
+    self.addCleanup(auth.stop)
+    yield auth.start()
+    peer = PostfixServer(tls=makeCertificates(self.mktemp()), auth=auth, xclient=True, proxy=True)
 """
 
 from __future__ import annotations
 
+import base64
+import collections
+import contextlib
 import grp
+import hashlib
+import hmac
+import json
 import os
 import pwd
 import re
@@ -26,7 +41,9 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 from pathlib import Path
+from typing import NamedTuple
 from unittest import SkipTest
 
 from differential import program
@@ -44,9 +61,20 @@ def freePort(interface="127.0.0.1"):
 
     @return: a TCP port that nothing listens on at the moment.
     """
-    with socket.socket(socket.AF_INET6 if ":" in interface else socket.AF_INET) as probe:
-        probe.bind((interface, 0))
-        return probe.getsockname()[1]
+    return _freePorts(1, interface)[0]
+
+
+def _freePorts(number, interface):
+    """
+    @return: different TCP ports that nothing listens on at the moment.
+    """
+    with contextlib.ExitStack() as stack:
+        # All of them at once: one that is free again could be chosen again.
+        family = socket.AF_INET6 if ":" in interface else socket.AF_INET
+        probes = [stack.enter_context(socket.socket(family)) for _ in range(number)]
+        for probe in probes:
+            probe.bind((interface, 0))
+        return [probe.getsockname()[1] for probe in probes]
 
 
 def missing(reason):
@@ -161,17 +189,24 @@ class Peer:
     @ivar family: C{"inet"}, C{"inet6"} or C{"unix"}.
     """
 
-    def __init__(self, family="inet", reactor=None):
+    def __init__(self, family="inet", reactor=None, tls=None, xclient=False, proxy=False):
         """
         @param family: what to listen on: C{"inet"}, C{"inet6"} or C{"unix"}.
         @param reactor: the reactor to use; the global one if left out.
+        @param tls: L{certificates.Certificates}, for a peer that can do TLS.
+        @param xclient: whether XCLIENT is allowed, for a peer that knows it.
+        @param proxy: whether to listen for the PROXY protocol as well, for a peer that knows it.
         """
         if reactor is None:
             from twisted.internet import reactor
         self._reactor = reactor
         self.family = family
+        self._tls = tls
+        self._xclient = xclient
+        self._proxy = proxy
         self.directory = None
         self.port = None
+        self._ports = {}
         self._process = None
         self._pid = None
 
@@ -206,9 +241,43 @@ class Peer:
 
     @property
     def destination(self):
-        if self.family == "unix":
-            return f"unix:{self.socket}"
-        return ("[%s]:%d" if self.family == "inet6" else "%s:%d") % (self._interface, self.port)
+        return f"unix:{self.socket}" if self.family == "unix" else self._written(self.port)
+
+    def _written(self, port):
+        return ("[%s]:%d" if self.family == "inet6" else "%s:%d") % (self._interface, port)
+
+    def _additional(self):
+        """
+        @return: what it listens for on TCP ports of their own, besides what is at L{destination}: names.
+        """
+        names = {"implicit": self._tls, "proxy": self._proxy, "proxyImplicit": self._tls and self._proxy}
+        return [name for name, wanted in names.items() if wanted]
+
+    def _at(self, name):
+        if name not in self._ports:
+            raise ValueError(f"this peer doesn't listen for {name}")
+        return self._written(self._ports[name])
+
+    @property
+    def implicitDestination(self):
+        """
+        Where TLS is from the start; never a UNIX socket, as all of these.
+        """
+        return self._at("implicit")
+
+    @property
+    def proxyDestination(self):
+        """
+        Where a header of the PROXY protocol comes first, of version 1 or 2.
+        """
+        return self._at("proxy")
+
+    @property
+    def proxyImplicitDestination(self):
+        """
+        Where a header of the PROXY protocol comes first, and TLS next.
+        """
+        return self._at("proxyImplicit")
 
     @defer.inlineCallbacks
     def start(self):
@@ -220,7 +289,9 @@ class Peer:
         self.directory = Path(tempfile.mkdtemp(prefix="peer-")).resolve()
         self.directory.chmod(0o755)
         if self.family != "unix":
-            self.port = freePort(self._interface)
+            names = self._additional()
+            self.port, *others = _freePorts(1 + len(names), self._interface)
+            self._ports = dict(zip(names, others, strict=True))
         else:
             Path(self.socket).parent.mkdir()
         command = list(map(str, self._prepare()))
@@ -245,7 +316,8 @@ class Peer:
             raise RuntimeError(f"it ended:\n{self.log()}\n{self._process.output.decode(errors='replace')}")
         if self.family == "unix":
             return _connects(socket.AF_UNIX, self.socket)
-        return _connects(socket.AF_INET6 if self.family == "inet6" else socket.AF_INET, (self._interface, self.port))
+        family = socket.AF_INET6 if self.family == "inet6" else socket.AF_INET
+        return all(_connects(family, (self._interface, port)) for port in (self.port, *self._ports.values()))
 
     @defer.inlineCallbacks
     def stop(self):
@@ -360,7 +432,23 @@ trace     unix - - n - 0 bounce
 error     unix - - n - - error
 retry     unix - - n - - error
 discard   unix - - n - - discard
+tlsmgr    unix - - n 1000? 1 tlsmgr
 """.splitlines()
+
+
+class TLSConnection(NamedTuple):
+    """
+    A handshake that Postfix logged.
+
+    @ivar trust: what it thinks of the client's certificate: C{"Anonymous"} (there is none), C{"Untrusted"} or
+        C{"Trusted"}.
+    @ivar protocol: such as C{"TLSv1.3"}.
+    @ivar cipher: such as C{"TLS_AES_256_GCM_SHA384"}.
+    """
+
+    trust: str
+    protocol: str
+    cipher: str
 
 
 class PostfixServer(Peer):
@@ -370,7 +458,17 @@ class PostfixServer(Peer):
     It must be started by root.
     """
 
-    def __init__(self, family="inet", settings=None, services=(), reactor=None):
+    def __init__(
+        self,
+        family="inet",
+        settings=None,
+        services=(),
+        reactor=None,
+        tls=None,
+        auth=None,
+        xclient=False,
+        proxy=False,
+    ):
         """
         @param family: what to listen on: C{"inet"} or C{"inet6"}.
         @param settings: more settings of main.cf by name, such as C{{"smtpd_recipient_limit": "5"}} or
@@ -378,10 +476,17 @@ class PostfixServer(Peer):
             permit"}}. C{"%(directory)s"} in a value stands for the temporary directory; see also L{addMap}.
         @param services: more lines of master.cf.
         @param reactor: the reactor to use; the global one if left out.
+        @param tls: L{certificates.Certificates} for STARTTLS and for L{implicitDestination}.  The client is
+            asked for a certificate, and needn't have one.
+        @param auth: a L{DovecotAuth} that is started already, for AUTH.  It is announced without TLS as well.
+        @param xclient: whether XCLIENT is allowed.
+        @param proxy: whether to listen for connections that begin with a header of the PROXY protocol: at
+            L{proxyDestination}, and at L{proxyImplicitDestination} with TLS from the start after it.
         """
         if family == "unix":
             raise ValueError("Postfix's smtpd on a UNIX socket is not supported")
-        super().__init__(family, reactor)
+        super().__init__(family, reactor, tls, xclient, proxy)
+        self._auth = auth
         self._settings = dict(settings or {})
         self._services = list(services)
         self._maps = {}
@@ -395,6 +500,32 @@ class PostfixServer(Peer):
         @param entries: a mapping.
         """
         self._maps[name] = [f"{key} {value}" for key, value in entries.items()]
+
+    def _features(self):
+        """
+        @return: the settings for what this one does besides plain SMTP.
+        """
+        settings = {}
+        if self._tls is not None:
+            settings |= {
+                "smtpd_tls_security_level": "may",
+                "smtpd_tls_chain_files": "%(key)s, %(certificate)s",
+                "smtpd_tls_CAfile": "%(authority)s",
+                "smtpd_tls_ask_ccert": "yes",
+                # Each handshake, and whether it resumed a session; but not 2, which adds 20 lines to each.
+                "smtpd_tls_loglevel": "1, cache",
+            }
+        if self._auth is not None:
+            settings |= {
+                "smtpd_sasl_auth_enable": "yes",
+                "smtpd_sasl_type": "dovecot",
+                "smtpd_sasl_path": "%(auth)s",
+                "smtpd_sasl_security_options": "noanonymous",
+                "smtpd_tls_auth_only": "no",
+            }
+        if self._xclient:
+            settings["smtpd_authorized_xclient_hosts"] = "127.0.0.1 [::1]"
+        return settings
 
     def _prepare(self):
         postconf = program("postconf")
@@ -418,9 +549,11 @@ class PostfixServer(Peer):
             "myhostname": "peer.example",
             "mydestination": "",
             "relay_domains": "",
-            "mynetworks": "127.0.0.0/8 [::1]/128",
+            # With those for documentation, which tests of XCLIENT and of the PROXY protocol come from.
+            "mynetworks": "127.0.0.0/8 [::1]/128 192.0.2.0/24 198.51.100.0/24 203.0.113.0/24 [2001:db8::]/32",
             "inet_interfaces": "loopback-only",
-            "inet_protocols": "all" if self.family == "inet6" else "ipv4",
+            # XCLIENT and the PROXY protocol name clients of either family.
+            "inet_protocols": "all" if self.family == "inet6" or self._xclient or self._proxy else "ipv4",
             "default_transport": "discard:",
             "relay_transport": "discard:",
             "alias_maps": "",
@@ -435,12 +568,21 @@ class PostfixServer(Peer):
             "smtpd_client_recipient_rate_limit": "0",
             "default_process_limit": "200",
             "message_size_limit": "0",
+            **self._features(),
             **self._settings,
         }
         values = {"directory": str(directory)}
+        if self._tls is not None:
+            values |= {"authority": self._tls.authority, "certificate": self._tls.certificate, "key": self._tls.key}
+        if self._auth is not None:
+            values["auth"] = self._auth.socket
         self._write("config/main.cf", [f"{name} = {value % values}" for name, value in settings.items()])
-        listen = f"[{self._interface}]:{self.port}" if self.family == "inet6" else f"127.0.0.1:{self.port}"
-        self._write("config/master.cf", [f"{listen} inet n - n - - smtpd", *_SERVICES, *self._services])
+        wrapped, proxied = "-o smtpd_tls_wrappermode=yes", "-o smtpd_upstream_proxy_protocol=haproxy"
+        options = {"implicit": wrapped, "proxy": proxied, "proxyImplicit": f"{wrapped} {proxied}"}
+        listeners = [f"{self.destination} inet n - n - - smtpd"]
+        for name, port in self._ports.items():
+            listeners.append(f"{self._written(port)} inet n - n - - smtpd {options[name]}")
+        self._write("config/master.cf", [*listeners, *_SERVICES, *self._services])
         for name, lines in self._maps.items():
             self._write(name, lines)
         daemons = _printed([postconf, "-dh", "daemon_directory"])
@@ -457,6 +599,40 @@ class PostfixServer(Peer):
         @return: how many transactions smtpd gave a queue id, which it does at the first accepted recipient.
         """
         return len(re.findall(r"smtpd\[\d+\]: [0-9A-Za-z]+: client=", self.log()))
+
+    def clients(self):
+        """
+        @return: who the transactions that L{received} counts came from, in their order: such as
+            C{"unknown[127.0.0.1]"}, or what XCLIENT or the header of the PROXY protocol said.
+        """
+        return re.findall(r"smtpd\[\d+\]: [0-9A-Za-z]+: client=([^,\n]*)", self.log())
+
+    def saslLogins(self):
+        """
+        @return: the transactions that L{received} counts after AUTH, in their order: a list of mechanisms and user
+            names.
+        """
+        pattern = r"smtpd\[\d+\]: [0-9A-Za-z]+: client=.*, sasl_method=([^,\n]*), sasl_username=([^,\n]*)"
+        return re.findall(pattern, self.log())
+
+    def saslFailures(self):
+        """
+        @return: the mechanisms of those that failed to authenticate, a list.
+        """
+        return re.findall(r"smtpd\[\d+\]: warning: .*: SASL (\S+) authentication failed", self.log())
+
+    def tlsConnections(self):
+        """
+        @return: a list of a L{TLSConnection} for each handshake that was completed.
+        """
+        pattern = r"smtpd\[\d+\]: (\w+) TLS connection established from .*: (\S+) with cipher (\S+)"
+        return [TLSConnection(*found) for found in re.findall(pattern, self.log())]
+
+    def tlsResumptions(self):
+        """
+        @return: how many of L{tlsConnections} resumed an earlier session.
+        """
+        return len(re.findall(r"smtpd\[\d+\]: .*: Reusing old session", self.log()))
 
     def delivered(self):
         """
@@ -485,37 +661,30 @@ def _printed(command):
     return finished.stdout.strip()
 
 
-class DovecotLMTP(Peer):
+class _Dovecot(Peer):
     """
-    Dovecot's LMTP server, delivering into Maildirs in its temporary directory.
+    What Dovecot's servers have in common.
+
+    @ivar _account: the names of the user and of the group that its unprivileged processes run as.
     """
 
-    def __init__(self, family="inet", users=None, settings=(), reactor=None):
-        """
-        @param family: what to listen on: C{"inet"}, C{"inet6"} or C{"unix"}.
-        @param users: the only recipients to be known, such as C{["foo@localhost"]}; each recipient is if
-            left out.
-        @param settings: more lines of dovecot.conf.
-        @param reactor: the reactor to use; the global one if left out.
-        """
-        super().__init__(family, reactor)
-        self._users = users
-        self._more = list(settings)
+    @property
+    def _account(self):
+        if os.geteuid() == 0:
+            return "nobody", grp.getgrgid(pwd.getpwnam("nobody").pw_gid).gr_name
+        return pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
 
-    def _prepare(self):
+    def _configure(self, protocols, lines):
+        """
+        @return: the command line, with the configuration written.
+        """
         dovecot = program("dovecot")
         version = _printed([dovecot, "--version"]).split()[0]
         if not version.startswith("2.3."):
             missing(f"Dovecot {version} is not supported: its configuration differs from that of 2.3")
-        if not any(map(os.path.exists, _lmtpPrograms(dovecot))):
-            missing("Dovecot's LMTP server isn't installed")
-        asRoot = os.geteuid() == 0
-        if asRoot:
-            user, group = "nobody", grp.getgrgid(pwd.getpwnam("nobody").pw_gid).gr_name
-            accounts = []
-        else:
-            user = pwd.getpwuid(os.geteuid()).pw_name
-            group = grp.getgrgid(os.getegid()).gr_name
+        accounts = []
+        if os.geteuid() != 0:
+            user, group = self._account
             accounts = [
                 f"default_internal_user = {user}",
                 f"default_internal_group = {group}",
@@ -523,41 +692,20 @@ class DovecotLMTP(Peer):
                 "service anvil {\n  chroot =\n}",
                 "service stats {\n  chroot =\n}",
             ]
-        (self.directory / "mail").mkdir(mode=0o700)
-        if asRoot:
-            os.chown(self.directory / "mail", pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid)
-        fields = f"uid={user} gid={group} home={self.directory}/mail/%u"
-        if self._users is None:
-            userdb = f"userdb {{\n  driver = static\n  args = {fields} allow_all_users=yes\n}}"
-        else:
-            uid, gid = pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid
-            self._write("users", [f"{name}::{uid}:{gid}::{self.directory}/mail/{name}::" for name in self._users])
-            arguments = f"username_format=%u {self.directory}/users"
-            userdb = f"userdb {{\n  driver = passwd-file\n  args = {arguments}\n}}"
-        if self.family == "unix":
-            listener = f"unix_listener {self.socket} {{\n    mode = 0666\n  }}"
-        else:
-            listener = f"inet_listener lmtp {{\n    address = {self._interface}\n    port = {self.port}\n  }}"
         configuration = self._write(
             "dovecot.conf",
             [
                 f"base_dir = {self.directory}/run",
                 f"state_dir = {self.directory}/state",
                 f"log_path = {self.directory}/log",
-                "protocols = lmtp",
+                f"protocols = {protocols}",
                 "listen = 127.0.0.1",
-                "ssl = no",
                 "first_valid_uid = 1",
                 "auth_username_chars =",
                 "auth_username_format = %u",
-                f"mail_location = maildir:{self.directory}/mail/%u",
-                "postmaster_address = postmaster@peer.example",
                 "hostname = peer.example",
                 *accounts,
-                "passdb {\n  driver = static\n  args = nopassword=y\n}",
-                userdb,
-                f"service lmtp {{\n  {listener}\n  process_limit = 200\n}}",
-                *self._more,
+                *lines,
             ],
         )
         return [dovecot, "-F", "-c", configuration]
@@ -568,16 +716,99 @@ class DovecotLMTP(Peer):
         except FileNotFoundError:
             return super().log()
 
+
+class DovecotLMTP(_Dovecot):
+    """
+    Dovecot's LMTP server, delivering into Maildirs in its temporary directory.
+    """
+
+    def __init__(self, family="inet", users=None, settings=(), reactor=None, tls=None, xclient=False, proxy=False):
+        """
+        @param family: what to listen on: C{"inet"}, C{"inet6"} or C{"unix"}.
+        @param users: the only recipients to be known, such as C{["foo@localhost"]}; each recipient is if
+            left out.
+        @param settings: more lines of dovecot.conf.
+        @param reactor: the reactor to use; the global one if left out.
+        @param tls: L{certificates.Certificates} for STARTTLS, also on a UNIX socket, and for
+            L{implicitDestination}.
+        @param xclient: whether XCLIENT is announced, which Dovecot never does on a UNIX socket.
+        @param proxy: whether to listen for connections that begin with a header of the PROXY protocol, at
+            L{proxyDestination} and L{proxyImplicitDestination}.
+        """
+        super().__init__(family, reactor, tls, xclient, proxy)
+        self._users = users
+        self._settings = list(settings)
+
+    def _prepare(self):
+        if not any(map(os.path.exists, _lmtpPrograms(program("dovecot")))):
+            missing("Dovecot's LMTP server isn't installed")
+        user, group = self._account
+        uid, gid = pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid
+        (self.directory / "mail").mkdir(mode=0o700)
+        if os.geteuid() == 0:
+            os.chown(self.directory / "mail", uid, gid)
+        if self._users is None:
+            arguments = f"uid={user} gid={group} home={self.directory}/mail/%u allow_all_users=yes"
+            userdb = f"userdb {{\n  driver = static\n  args = {arguments}\n}}"
+        else:
+            self._write("users", [f"{name}::{uid}:{gid}::{self.directory}/mail/{name}::" for name in self._users])
+            arguments = f"username_format=%u {self.directory}/users"
+            userdb = f"userdb {{\n  driver = passwd-file\n  args = {arguments}\n}}"
+        if self.family == "unix":
+            listeners = [f"unix_listener {self.socket} {{\n    mode = 0666\n  }}"]
+        else:
+            options = {"lmtp": [], "implicit": ["ssl = yes"], "proxy": ["haproxy = yes"]}
+            options["proxyImplicit"] = [*options["implicit"], *options["proxy"]]
+            listeners = []
+            for name, port in {"lmtp": self.port, **self._ports}.items():
+                lines = [f"inet_listener {name} {{", f"address = {self._interface}", f"port = {port}", *options[name]]
+                listeners.append("\n    ".join(lines) + "\n  }")
+        encryption = ["ssl = no"]
+        if self._tls is not None:
+            encryption = ["ssl = yes", f"ssl_cert = <{self._tls.certificate}", f"ssl_key = <{self._tls.key}"]
+        trusted = []
+        if self._xclient:
+            trusted.append("login_trusted_networks = 127.0.0.0/8 ::1/128")
+        if self._proxy:
+            trusted.append("haproxy_trusted_networks = 127.0.0.0/8 ::1/128")
+        return self._configure(
+            "lmtp",
+            [
+                *encryption,
+                *trusted,
+                f"mail_location = maildir:{self.directory}/mail/%u",
+                "postmaster_address = postmaster@peer.example",
+                "passdb {\n  driver = static\n  args = nopassword=y\n}",
+                userdb,
+                "\n  ".join(["service lmtp {", *listeners, "process_limit = 200\n}"]),
+                *self._settings,
+            ],
+        )
+
+    def _messages(self):
+        return [path for folder in ("new", "cur") for path in (self.directory / "mail").glob(f"*/{folder}/*")]
+
     def mailboxes(self):
         """
         @return: a mapping of each recipient that got mail to the number of messages.
         """
-        found = {}
-        for folder in ("new", "cur"):
-            for path in (self.directory / "mail").glob(f"*/{folder}/*"):
-                name = path.parent.parent.name
-                found[name] = found.get(name, 0) + 1
-        return found
+        return dict(collections.Counter(path.parent.parent.name for path in self._messages()))
+
+    def contents(self):
+        """
+        @return: all messages, in the order of their delivery: a list of bytes.  Each begins with Return-Path,
+            Delivered-To and L{traces}, and has LF at the ends of lines.
+        """
+        # A name in a Maildir begins with the time, to the microsecond: "1795348718.M613523P16342.peer,S=...".
+        return [path.read_bytes() for path in sorted(self._messages(), key=_delivery)]
+
+    def traces(self):
+        """
+        @return: the Received header that Dovecot added to each of L{contents}, without line breaks: such as
+            C{"from x ([192.0.2.1]) (using TLSv1.3 with cipher ...) by peer.example with LMTPS id ..."}.
+        """
+        found = [re.search(rb"^Received: (.*(?:\n[ \t].*)*)", content, re.M) for content in self.contents()]
+        return [" ".join(match[1].decode().split()) for match in found]
 
     def delivered(self):
         """
@@ -592,9 +823,87 @@ class DovecotLMTP(Peer):
         return eventually(lambda: self.delivered() >= number, f"{number} deliveries", reactor=self._reactor)
 
 
+def _delivery(path):
+    """
+    @return: when a message in a Maildir was delivered.
+    """
+    seconds, _, microseconds = re.match(r"(\d+)(\.M(\d+))?", path.name).groups(default="0")
+    return int(seconds), int(microseconds)
+
+
 def _lmtpPrograms(dovecot):
     """
     @return: where Dovecot's lmtp program may be.
     """
     prefix = Path(dovecot).resolve().parent.parent
     return [prefix / "lib/dovecot/lmtp", prefix / "libexec/dovecot/lmtp", Path("/usr/lib/dovecot/lmtp")]
+
+
+class DovecotAuth(_Dovecot):
+    """
+    Dovecot's authentication server, for L{PostfixServer}: it listens on a UNIX socket.
+    """
+
+    #: What it does if not told otherwise.
+    MECHANISMS = ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256", "XOAUTH2", "OAUTHBEARER")
+
+    def __init__(self, users=None, mechanisms=MECHANISMS, settings=(), reactor=None):
+        """
+        @param users: a mapping of names to passwords; C{{"user": "secret"}} if left out.
+        @param mechanisms: the mechanisms to offer.
+        @param settings: more lines of dovecot.conf.
+        @param reactor: the reactor to use; the global one if left out.
+        """
+        super().__init__("unix", reactor)
+        self.users = {"user": "secret"} if users is None else dict(users)
+        self._mechanisms = list(mechanisms)
+        self._settings = list(settings)
+        self._secret = os.urandom(32)
+
+    def _prepare(self):
+        # In base 64, since there are colons between the fields of this file.
+        entries = {name: base64.b64encode(password.encode()).decode() for name, password in self.users.items()}
+        self._write("users", [f"{name}:{{PLAIN.B64}}{password}::::::" for name, password in entries.items()])
+        # Access tokens are signed with this key: so there is no need to ask anybody about them.
+        keys = self.directory / "keys" / "default" / "HS256"
+        keys.mkdir(parents=True)
+        (keys / "default").write_bytes(base64.b64encode(self._secret))
+        options = [
+            "introspection_mode = local",
+            f"local_validation_key_dict = fs:posix:prefix={self.directory}/keys/",
+            "username_attribute = sub",
+        ]
+        oauth = self._write("oauth2.conf", options)
+        user, group = self._account
+        return self._configure(
+            "none",
+            [
+                "ssl = no",
+                f"auth_mechanisms = {' '.join(self._mechanisms).lower()}",
+                # Failures are not made to wait, nor is whoever comes from the same address after them.
+                "auth_failure_delay = 0",
+                "service anvil {\n  unix_listener anvil-auth-penalty {\n    mode = 0\n  }\n}",
+                f"passdb {{\n  driver = oauth2\n  mechanisms = xoauth2 oauthbearer\n  args = {oauth}\n}}",
+                f"passdb {{\n  driver = passwd-file\n  args = username_format=%u {self.directory}/users\n}}",
+                f"userdb {{\n  driver = static\n  args = uid={user} gid={group} home=/nonexistent\n}}",
+                f"service auth {{\n  unix_listener {self.socket} {{\n    mode = 0666\n  }}\n}}",
+                *self._settings,
+            ],
+        )
+
+    def token(self, name, lifetime=3600):
+        """
+        @param name: the name of a user; it needn't be one that has a password.
+        @param lifetime: for how long the token is valid, in seconds; less than 0 for one that was.
+
+        @return: an access token (a JWT) for XOAUTH2 and OAUTHBEARER.
+        """
+        now = int(time.time())
+        claims = {"sub": name, "iat": now - 7200, "exp": now + lifetime}
+        parts = [_base64URL(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, claims)]
+        signature = hmac.digest(self._secret, ".".join(parts).encode(), hashlib.sha256)
+        return ".".join([*parts, _base64URL(signature)])
+
+
+def _base64URL(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

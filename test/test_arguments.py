@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource import arguments
+from smtpsource.smtp import sasl
 
 
 class Case(SynchronousTestCase):
@@ -102,6 +103,226 @@ class TimeTests(Case):
         ):
             for text in texts:
                 self.assertEqual(str(self.assertRaises(ValueError, arguments.seconds, text)), expected, text)
+
+
+class WordTests(Case):
+    """
+    Words of which one is wanted.
+    """
+
+    def test_words(self):
+        """
+        Each of them, as it is written; the error has all of them.
+        """
+        for function, words in (
+            (arguments.extensionMode, ("off", "auto", "require", "force")),
+            (arguments.tlsMode, ("off", "starttls", "implicit")),
+            (arguments.proxyProtocol, ("v1", "v2")),
+            (arguments.tlsVersion, ("1.0", "1.1", "1.2", "1.3")),
+            (arguments.ret, ("FULL", "HDRS")),
+            (arguments.numbering, ("prefix", "suffix")),
+            (arguments.oneOf("a", "b"), ("a", "b")),
+        ):
+            self.gives(function, {word: word for word in words})
+            for text in ("", "x", words[0] + " ", f"{words[0]},{words[1]}", words[0] + "\n", words[0].swapcase() + "x"):
+                error = str(self.assertRaises(ValueError, function, text))
+                self.assertTrue(error.startswith("expected "), error)
+                for word in words:
+                    self.assertIn(word, error)
+
+    def test_oneOf(self):
+        """
+        What is said.
+        """
+        error = self.assertRaises(ValueError, arguments.oneOf("a", "b", "c"), "d")
+        self.assertEqual(str(error), "expected a, b or c")
+
+    def test_mechanisms(self):
+        """
+        One or more, in any case, in the order in which they are wanted.
+        """
+        self.gives(
+            arguments.mechanisms,
+            {
+                "PLAIN": ("PLAIN",),
+                "plain": ("PLAIN",),
+                "scram-sha-256,Login": ("SCRAM-SHA-256", "LOGIN"),
+                ",".join(arguments.MECHANISMS): arguments.MECHANISMS,
+            },
+        )
+        self.refuses(arguments.mechanisms, "", ",", "PLAIN,", "PLAIN, LOGIN", "PLAIN LOGIN", "GSSAPI", "PLAIN\n")
+        self.gives(arguments.mechanism, {"xoauth2": "XOAUTH2", "CRAM-MD5": "CRAM-MD5"})
+        self.refuses(arguments.mechanism, "", "PLAIN,LOGIN", "EXTERNAL")
+
+    def test_knownMechanisms(self):
+        """
+        They are those that there are.
+        """
+        self.assertEqual(set(arguments.MECHANISMS), set(sasl.MECHANISMS))
+
+
+class ParameterTests(Case):
+    """
+    Parameters of MAIL and RCPT.
+    """
+
+    def test_notify(self):
+        """
+        NEVER alone, or each of the others once; in any case.
+        """
+        self.gives(
+            arguments.notify,
+            {
+                "NEVER": "NEVER",
+                "never": "NEVER",
+                "success": "SUCCESS",
+                "DELAY,Failure": "DELAY,FAILURE",
+                "SUCCESS,FAILURE,DELAY": "SUCCESS,FAILURE,DELAY",
+            },
+        )
+        self.refuses(
+            arguments.notify,
+            *(
+                "",
+                ",",
+                "ALWAYS",
+                "NEVER,DELAY",
+                "DELAY,NEVER",
+                "NEVER,NEVER",
+                "DELAY,DELAY",
+                "DELAY,",
+                "DELAY, FAILURE",
+            ),
+            *("DELAY\r\nRSET", "SUCCESS FAILURE", "SUCCESS,FAILURE,DELAY,DELAY"),
+        )
+
+    def test_envelopeId(self):
+        """
+        1 to 100 printable characters; a blank is one.
+        """
+        self.gives(arguments.envelopeId, {text: text for text in ("a", "QQ314159", "a b+c=d", "~" * 100)})
+        self.refuses(arguments.envelopeId, "", "a" * 101, "a\tb", "a\r\nRSET", "gr\u00fc\u00df", "\x7f", "\udcff")
+
+    def test_priority(self):
+        """
+        One digit, with or without its sign.
+        """
+        self.gives(arguments.priority, {"0": 0, "9": 9, "-9": -9, "+3": 3, "-0": 0})
+        self.refuses(arguments.priority, "", "10", "-10", "+", "--1", "1.0", " 1", "1\n", "\u0661", "high")
+
+    def test_deliverBy(self):
+        """
+        Up to nine digits, and what is to be done then. To have a message returned takes more than 0 seconds.
+        """
+        self.gives(
+            arguments.deliverBy,
+            {
+                "120": "120;N",
+                "0": "0;N",
+                "-30": "-30;N",
+                "+60;n": "60;N",
+                "-1;NT": "-1;NT",
+                "1;R": "1;R",
+                "120;rt": "120;RT",
+                "007;R": "7;R",
+                "999999999;R": "999999999;R",
+                "-999999999": "-999999999;N",
+            },
+        )
+        self.refuses(
+            arguments.deliverBy,
+            *("", ";", "N", ";N", "120;", "120;T", "120;X", "120;NR", "120N", "0;R", "-1;R", "-0;RT", "+0;R"),
+            *("1000000000", "1.5", "1e3", " 1", "1;N ", "1;N\r\nRSET", "\u0661", "--1"),
+        )
+
+    @given(st.integers(1, 999_999_999), st.sampled_from(["N", "R", "NT", "RT"]))
+    def test_again(self, number, mode):
+        """
+        What comes out can go in again.
+        """
+        value = arguments.deliverBy(f"{number};{mode}")
+        self.assertEqual((value, arguments.deliverBy(value)), (f"{number};{mode}", value))
+
+    @given(st.text(alphabet="0123456789+-;NRTnrt \n", max_size=14))
+    def test_text(self, text):
+        """
+        Any text gives what can stand in a command, or a ValueError.
+        """
+        try:
+            value = arguments.deliverBy(text)
+        except ValueError:
+            return
+        self.assertRegex(value, r"\A(-?[0-9]{1,9};NT?|[1-9][0-9]{0,8};RT?)\Z")
+
+
+class AddressTests(Case):
+    """
+    IP addresses.
+    """
+
+    def test_addresses(self):
+        """
+        One or more, each in its usual form.
+        """
+        self.gives(arguments.ipAddress, {"127.0.0.2": "127.0.0.2", "::1": "::1", "2001:DB8:0:0::1": "2001:db8::1"})
+        self.gives(
+            arguments.ipAddresses,
+            {"192.0.2.1": ("192.0.2.1",), "127.0.0.2,::1,127.0.0.2": ("127.0.0.2", "::1", "127.0.0.2")},
+        )
+        for function in (arguments.ipAddress, arguments.ipAddresses):
+            self.refuses(
+                function,
+                *("", "localhost", "127.1", "256.0.0.1", "127.0.0.1:25", "[::1]", "::1::", "1", "10.0.0.0/8", " ::1"),
+                *("127.0.0.01", "127.0.0.1\n", "1.2.3.4-5"),
+            )
+        self.refuses(arguments.ipAddress, "127.0.0.1,127.0.0.2")
+        self.refuses(arguments.ipAddresses, ",", "127.0.0.1,", "127.0.0.1, 127.0.0.2", "127.0.0.1 127.0.0.2")
+
+    def test_dnsServers(self):
+        """
+        With a port or without it; an IPv6 address with a port is in brackets.
+        """
+        self.gives(
+            arguments.dnsServer,
+            {
+                "192.0.2.53": ("192.0.2.53", 53),
+                "127.0.0.1:5353": ("127.0.0.1", 5353),
+                "127.0.0.1:1": ("127.0.0.1", 1),
+                "127.0.0.1:65535": ("127.0.0.1", 65535),
+                "::1": ("::1", 53),
+                "2001:DB8::53": ("2001:db8::53", 53),
+                "[::1]": ("::1", 53),
+                "[::1]:5353": ("::1", 5353),
+            },
+        )
+        self.refuses(
+            arguments.dnsServer,
+            *(
+                "",
+                ":",
+                ":53",
+                "[]",
+                "[]:53",
+                "[::1",
+                "::1]",
+                "[::1]53",
+                "[::1]:",
+                "127.0.0.1:",
+                "dns.example",
+                "dns:53",
+            ),
+            *("127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:100000", "127.0.0.1:-1", "127.0.0.1:x", "127.0.0.1:53:53"),
+            *("127.0.0.1\n", "127.0.0.1:53\n", " ::1", "1:2:3", "127.0.0.1,127.0.0.2", "127.0.0.1:\u0665", "53"),
+        )
+
+    @given(st.ip_addresses(), st.integers(1, 65535))
+    def test_anyServer(self, address, port):
+        """
+        Any address and port.
+        """
+        text = f"[{address}]" if address.version == 6 else str(address)
+        self.assertEqual(arguments.dnsServer(f"{text}:{port}"), (str(address), port))
+        self.assertEqual(arguments.dnsServer(str(address)), (str(address), 53))
 
 
 class NameTests(Case):

@@ -154,7 +154,8 @@ class ReportTests(CommandTestCase):
         report = reported((command.directory / "r.json").read_bytes())
         fields = "schema tool command reactor started elapsed exit ended reason messages recipients connections"
         self.assertEqual(
-            list(report), [*fields.split(), "bytes", "rate", "cpu", "latency", "capabilities", "replies", "errors"]
+            list(report),
+            [*fields.split(), "bytes", "rate", "cpu", "latency", "capabilities", "tls", "replies", "errors"],
         )
         self.assertEqual(report["schema"], 1)
         self.assertEqual(report["tool"], {"name": "smtp-source", "version": __version__})

@@ -205,6 +205,7 @@ class ReportTests(TestCase):
             system=0.0,
             latency=latenciesOf(recorder),
             capabilities={},
+            tls={},
             replies={},
             errors={},
             sink=sink,

@@ -16,11 +16,20 @@ from twisted.trial.unittest import SynchronousTestCase
 from smtpsource import options as module
 from smtpsource._version import __version__
 from smtpsource.commandline import Flag, Parameter
+from smtpsource.credentials import PASSWORD_VARIABLE, Credentials
+from smtpsource.net import tls
 from smtpsource.net.destination import HostDestination, SinkDestination, UNIXDestination
+from smtpsource.net.tlssettings import TLSSettings
 from smtpsource.options import SourceOptions
 from smtpsource.plan import SourcePlan
 from smtpsource.report.presentation import Presentation
+from smtpsource.smtp.parameters import Parameters
 from smtpsource.tap import Options
+
+try:
+    import OpenSSL
+except ImportError:
+    OpenSSL = None
 
 GOAL = HostDestination("127.0.0.1", 25)
 
@@ -43,14 +52,34 @@ def parsed(*arguments, parent=None):
     return options
 
 
-class PlanTests(SynchronousTestCase):
+class Case(SynchronousTestCase):
+    """
+    Command lines in an environment without a password.
+    """
+
+    def setUp(self):
+        self.environment = {name: value for name, value in os.environ.items() if name != PASSWORD_VARIABLE}
+        self.patch(os, "environ", self.environment)
+
+    def file(self, content):
+        """
+        @return: the absolute path of a new file.
+        """
+        path = os.path.abspath(self.mktemp())
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(content)
+        return path
+
+
+class PlanTests(Case):
     """
     What options mean.
     """
 
     def check(self, line, **expected):
         """
-        A command line, all but its destination, makes exactly this plan; so does its long form.
+        A command line, all but its destination, makes exactly this plan.
         """
         arguments = [*line.split(), "127.0.0.1"]
         plan = SourcePlan(**{"destination": GOAL, "command": ("smtp-source", *arguments), **expected})
@@ -91,6 +120,43 @@ class PlanTests(SynchronousTestCase):
             "report": None,
             "esmtp": 0,
             "pipelining": "off",
+            "chunking": "off",
+            "chunk-size": None,
+            "window": 1,
+            "xclient": None,
+            "tls": "off",
+            "tls-verify": 0,
+            "tls-ca": None,
+            "tls-server-name": None,
+            "tls-min": None,
+            "tls-max": None,
+            "tls-ciphers": None,
+            "tls-cert": None,
+            "tls-key": None,
+            "tls-resume": 0,
+            "auth": None,
+            "auth-user": None,
+            "auth-password-file": None,
+            "auth-users": None,
+            "8bitmime": 0,
+            "smtputf8": 0,
+            "size": 0,
+            "dsn-notify": None,
+            "dsn-ret": None,
+            "dsn-envid": None,
+            "requiretls": 0,
+            "mt-priority": None,
+            "deliverby": None,
+            "helo": None,
+            "messages-per-connection": None,
+            "connect-only": 0,
+            "noop": 0,
+            "hold": None,
+            "bind": None,
+            "proxy-protocol": None,
+            "proxy-source": None,
+            "mx": 0,
+            "dns-server": None,
             "reactor": None,
             "grace": 5.0,
             "verbose": 0,
@@ -129,10 +195,154 @@ class PlanTests(SynchronousTestCase):
             (None, "--connect-timeout=3", {"connectTimeout": 3.0}),
             (None, "--connect-parallelism=1k", {"connectParallelism": 1000}),
             (None, "--grace=0", {"grace": 0.0}),
+            (None, "--helo=x,y", {"helo": b"x,y"}),
+            (None, "--esmtp", {"esmtp": True}),
+            (None, "--pipelining=auto", {"pipelining": "auto"}),
+            (None, "--pipelining=force", {"pipelining": "force"}),
+            (None, "--chunking=require", {"chunking": "require"}),
+            (None, "--chunking=auto --chunk-size=10k", {"chunking": "auto", "chunkSize": 10240}),
+            (None, "--window=1", {}),
+            (None, "--xclient=name=a.b,addr=::1", {"xclient": (("NAME", "a.b"), ("ADDR", "IPV6:::1"))}),
+            (None, "--messages-per-connection=2k", {"messagesPerConnection": 2000}),
+            (None, "--connect-only", {"exercise": "connect"}),
+            (None, "--noop", {"exercise": "noop"}),
+            (None, "--hold=0.5", {"hold": 0.5}),
+            (None, "--bind=127.0.0.2,::1", {"bind": ("127.0.0.2", "::1")}),
+            (None, "--proxy-protocol=v1", {"proxyProtocol": "v1"}),
+            (
+                None,
+                "--proxy-protocol=v2 --proxy-source=192.0.2.1,2001:DB8::1",
+                {"proxyProtocol": "v2", "proxySources": ("192.0.2.1", "2001:db8::1")},
+            ),
         ):
             for line in (letter, long):
                 if line is not None:
                     self.check(line, **expected)
+
+    def test_window(self):
+        """
+        A window, with what it needs.
+        """
+        for mode in ("auto", "require", "force"):
+            self.check(
+                f"-d --pipelining {mode} --chunking {mode} --window 1k",
+                keepConnections=True,
+                pipelining=mode,
+                chunking=mode,
+                window=1000,
+            )
+
+    def test_parameters(self):
+        """
+        Each parameter of MAIL and RCPT, and all of them.
+        """
+        table = (
+            ("--8bitmime", {"eightBitMIME": True}),
+            ("--smtputf8", {"smtpUTF8": True}),
+            ("--size", {"size": True}),
+            ("--dsn-notify=never", {"notify": "NEVER"}),
+            ("--dsn-notify=delay,FAILURE", {"notify": "DELAY,FAILURE"}),
+            ("--dsn-ret=hdrs", {"ret": "HDRS"}),
+            ("--dsn-envid=a+b", {"envid": "a+b"}),
+            ("--requiretls", {"requireTLS": True}),
+            ("--mt-priority=0", {"mtPriority": 0}),
+            ("--mt-priority -9", {"mtPriority": -9}),
+            ("--deliverby=120", {"deliverBy": "120;N"}),
+            ("--deliverby -30;nt", {"deliverBy": "-30;NT"}),
+        )
+        for line, expected in table:
+            self.check(line, parameters=Parameters(**expected))
+        together = {name: value for _, values in table for name, value in values.items()}
+        self.check(" ".join(line for line, _ in table), parameters=Parameters(**together))
+        self.assertEqual(parsed("--dsn-envid", "a b", "127.0.0.1").plan.parameters.envid, "a b")
+
+    def test_tls(self):
+        """
+        Each option of TLS. Whether there can be such TLS is tested by those who make it.
+        """
+        asked = []
+        self.patch(SourcePlan, "clientTLS", lambda plan: asked.append(plan))
+        path = self.file(b"")
+        for mode in ("starttls", "implicit"):
+            self.check(f"--tls={mode}", tls=mode)
+        for line, expected in (
+            ("--tls-verify", {"verify": True}),
+            (f"--tls-verify --tls-ca {path}", {"verify": True, "ca": path}),
+            (f"--tls-verify --tls-ca={os.path.relpath(path)}", {"verify": True, "ca": path}),
+            ("--tls-server-name=mx.example", {"serverName": "mx.example"}),
+            ("--tls-server-name=2001:DB8::1", {"serverName": "2001:db8::1"}),
+            ("--tls-min=1.0 --tls-max=1.3", {"minimum": "1.0", "maximum": "1.3"}),
+            ("--tls-ciphers=HIGH:!aNULL", {"ciphers": "HIGH:!aNULL"}),
+            (f"--tls-cert={path}", {"certificate": path}),
+            (f"--tls-key={os.path.relpath(path)}", {"key": path}),
+            ("--tls-resume", {"resume": True}),
+        ):
+            self.check(f"--tls starttls {line}", tls="starttls", tlsSettings=TLSSettings(**expected))
+        self.assertEqual(len(asked), 12)
+
+    def test_logins(self):
+        """
+        The password comes from a file or from the environment, the file first; many users from a file of theirs.
+        """
+        password = self.file(b"from file\r\nmore\n")
+        users = self.file(b"# users\nme:se:cret\nyou:other\n")
+        for line, variable, mechanisms, logins in (
+            (f"--auth-password-file {password}", None, ("PLAIN",), [("me", "from file")]),
+            (f"--auth-password-file {password}", "not this", ("PLAIN",), [("me", "from file")]),
+            ("", "from environment", ("XOAUTH2", "LOGIN"), [("me", "from environment")]),
+        ):
+            self.environment.pop(PASSWORD_VARIABLE, None)
+            if variable is not None:
+                self.environment[PASSWORD_VARIABLE] = variable
+            self.check(
+                f"--auth={','.join(mechanisms).lower()} --auth-user=me {line}",
+                mechanisms=mechanisms,
+                logins=[Credentials(*login) for login in logins],
+            )
+        self.check(
+            f"--auth SCRAM-SHA-256 --auth-users {users}",
+            mechanisms=("SCRAM-SHA-256",),
+            logins=[Credentials("me", "se:cret"), Credentials("you", "other")],
+        )
+        self.environment[PASSWORD_VARIABLE] = "nobody wants it"
+        self.check("")
+
+    def test_noPassword(self):
+        """
+        What is shown of a plan, such as in a log, has no password; nor has its command line.
+        """
+        users = self.file(b"me:secret\nyou:secret\n")
+        self.environment[PASSWORD_VARIABLE] = "secret"
+        for line in (["--auth-users", users], ["--auth-user", "me"]):
+            plan = parsed("--auth", "PLAIN", *line, "127.0.0.1").plan
+            self.assertEqual({login.password for login in plan.logins}, {"secret"})
+            self.assertNotIn("secret", repr(plan))
+            self.assertNotIn("secret", " ".join(plan.command))
+
+    def test_mx(self):
+        """
+        The mail exchangers of a domain, and whom to ask for them.
+        """
+        plan = parsed("--mx", "example.com:2525").plan
+        self.assertEqual(
+            (plan.mx, plan.dnsServer, plan.destination), (True, None, HostDestination("example.com", 2525))
+        )
+        plan = parsed("--mx", "--dns-server=[::1]:5353", "-4", "example.com").plan
+        self.assertEqual((plan.dnsServer, plan.destination.family), (("::1", 5353), socket.AF_INET))
+
+    def test_oldMode(self):
+        """
+        What -o does not exclude.
+        """
+        self.patch(SourcePlan, "clientTLS", lambda plan: None)
+        self.check(
+            "-o --pipelining force --chunking force --tls implicit --connect-only",
+            oldMode=True,
+            pipelining="force",
+            chunking="force",
+            tls="implicit",
+            exercise="connect",
+        )
 
     def test_together(self):
         """
@@ -218,6 +428,7 @@ class PlanTests(SynchronousTestCase):
         self.assertEqual(parsed("-S", "gr\u00fc\u00df", "127.0.0.1").plan.subject, "gr\u00fc\u00df".encode())
         self.assertEqual(parsed("-f", "a\udcff", "127.0.0.1").plan.sender, b"a\xff")
         self.assertEqual(parsed("-f", "", "127.0.0.1").plan.sender, b"")
+        self.assertEqual(parsed("--helo", "a b \udcff", "127.0.0.1").plan.helo, b"a b \xff")
 
     def test_tap(self):
         """
@@ -226,7 +437,7 @@ class PlanTests(SynchronousTestCase):
         self.assertIs(Options, SourceOptions)
 
 
-class ErrorTests(SynchronousTestCase):
+class ErrorTests(Case):
     """
     Command lines that can't be used: one line says what, and what would be right.
     """
@@ -265,6 +476,36 @@ class ErrorTests(SynchronousTestCase):
             ("f", "sender", ("a\nb", "a\rb"), "expected a text without line ends"),
             ("t", "recipient", ("a\r\nDATA",), "expected a text without line ends"),
             ("S", "subject", ("a\nBcc: b",), "expected a text without line ends"),
+            (None, "helo", ("a\r\nRSET", "a\0"), "expected a text without line ends"),
+            (None, "helo", ("",), "expected a text, not an empty one"),
+            (None, "pipelining", ("", "on", "AUTO", "yes"), "expected off, auto"),
+            (None, "chunking", ("", "on", "off,auto"), "expected off, auto"),
+            (None, "chunk-size", ("0", "-1", "1kb", ""), "a size in bytes of at least 1"),
+            (None, "window", ("0", "-1", "all"), "a whole number of at least 1"),
+            (None, "xclient", ("", "FOO=1", "NAME", "NAME=a,NAME=b", "PORT=0", "ADDR=a"), "expected "),
+            (None, "tls", ("", "on", "STARTTLS"), "expected off, starttls or implicit"),
+            (None, "tls-ca", ("/no/such/file", "/", ""), "expected a readable file"),
+            (None, "tls-cert", ("/no/such/file",), "expected a readable file"),
+            (None, "tls-key", ("/no/such/file",), "expected a readable file"),
+            (None, "tls-server-name", ("", "a b", "a..b", "127.1"), "expected a host name"),
+            (None, "tls-min", ("", "1", "1.4", "TLSv1.2"), "expected 1.0, 1.1, 1.2 or 1.3"),
+            (None, "tls-max", ("2", "SSLv3"), "expected 1.0, 1.1, 1.2 or 1.3"),
+            (None, "auth", ("", "GSSAPI", "PLAIN,", "PLAIN LOGIN"), "expected some of PLAIN,LOGIN,"),
+            (None, "auth-user", ("",), "expected a user"),
+            (None, "auth-user", ("a\nb", "a\0"), "expected a text without line ends"),
+            (None, "auth-password-file", ("/no/such/file", "/"), "expected a readable file"),
+            (None, "auth-users", ("/no/such/file", "/"), "expected a readable file"),
+            (None, "dsn-notify", ("", "ALWAYS", "NEVER,DELAY", "DELAY,DELAY"), "expected NEVER, or some of"),
+            (None, "dsn-ret", ("", "BODY", "FULL,HDRS"), "expected FULL or HDRS"),
+            (None, "dsn-envid", ("", "a\r\nb", "\u00fc", "x" * 101), "expected 1 to 100 printable ASCII characters"),
+            (None, "mt-priority", ("", "10", "-10", "high"), "expected a priority from -9 to 9"),
+            (None, "deliverby", ("", "0;R", "1;X", "1.5"), "expected seconds, such as 120"),
+            (None, "messages-per-connection", ("0", "x"), "a whole number of at least 1"),
+            (None, "hold", ("0", "-1", "long"), "a time in seconds"),
+            (None, "bind", ("", "localhost", "127.0.0.1,", "[::1]", "127.0.0.1:25"), "expected IP addresses such as"),
+            (None, "proxy-protocol", ("", "v3", "1"), "expected v1 or v2"),
+            (None, "proxy-source", ("", "a.b", "::1,"), "expected IP addresses such as"),
+            (None, "dns-server", ("", "dns.example", "::1:x", "127.0.0.1:0"), "expected the address of a name server"),
         ):
             for value in values:
                 shown = (
@@ -296,6 +537,149 @@ class ErrorTests(SynchronousTestCase):
         ):
             for line in ([*one, *other], [*other, *one]):
                 self.check([*line, "127.0.0.1"], f"{expected} exclude each other: give one of them")
+
+    def test_together(self):
+        """
+        Options that exclude others, and those that make no sense without others, in any order.
+        """
+        old, readable = "-o (--old-mode)", self.file(b"me:secret\n")
+        noEHLO = "exclude each other: it says no EHLO"
+        for line, *words in (
+            *(
+                (f"-o --{option} {mode}", f"{old} and --{option} '{mode}' {noEHLO}")
+                for option in ("pipelining", "chunking")
+                for mode in ("auto", "require")
+            ),
+            ("-o --tls starttls", f"{old} and --tls 'starttls' {noEHLO}"),
+            *(
+                (f"-o {option}", f"{option.partition('=')[0]} and {old} {noEHLO}")
+                for option in (
+                    *("--esmtp", "--auth=PLAIN", "--xclient=NAME=a", "--8bitmime", "--smtputf8", "--size"),
+                    *("--dsn-notify=NEVER", "--dsn-ret=FULL", "--dsn-envid=a", "--requiretls", "--mt-priority=1"),
+                    *("--deliverby=1",),
+                )
+            ),
+            (
+                "--chunk-size 5",
+                "--chunk-size and --chunking 'off' exclude each other: ",
+                "expected --chunking to be on",
+            ),
+            *(
+                (f"--window 2 {option}", "--window: 2 is not usable: expected --pipelining and --chunking")
+                for option in ("--esmtp", "--pipelining auto", "--chunking force", "-d")
+            ),
+            *(
+                (option, f"{option.split()[0]} and --tls 'off' exclude each other: expected --tls starttls or implicit")
+                for option in (
+                    *("--tls-verify", f"--tls-ca {readable}", "--tls-server-name a", "--tls-min 1.2", "--tls-max 1.2"),
+                    *("--tls-ciphers HIGH", f"--tls-cert {readable}", f"--tls-key {readable}", "--tls-resume"),
+                )
+            ),
+            (f"--tls starttls --tls-ca {readable}", "--tls-ca and no --tls-verify exclude each other: "),
+            ("--proxy-source ::1", "--proxy-source and no --proxy-protocol exclude each other: "),
+            ("--dns-server ::1", "--dns-server and no --mx exclude each other: "),
+            ("--connect-only --noop", "--connect-only and --noop exclude each other: "),
+            *(
+                (option, f"{option.split()[0]} and no --auth exclude each other: ")
+                for option in ("--auth-user me", f"--auth-password-file {readable}", f"--auth-users {readable}")
+            ),
+            ("--auth PLAIN", "--auth needs a user: expected --auth-user USER, or --auth-users FILE"),
+            (f"--auth PLAIN --auth-password-file {readable}", "--auth needs a user: "),
+            (
+                "--auth PLAIN --auth-user me",
+                "--auth-user needs a password: ",
+                "--auth-password-file",
+                PASSWORD_VARIABLE,
+            ),
+            (
+                f"--auth PLAIN --auth-users {readable} --auth-user me",
+                "--auth-user and --auth-users exclude each other: ",
+            ),
+            (
+                f"--auth PLAIN --auth-users {readable} --auth-password-file {readable}",
+                "--auth-password-file and --auth-users exclude each other: ",
+            ),
+        ):
+            self.check([*line.split(), "127.0.0.1"], *words)
+
+    def test_destinations(self):
+        """
+        Options that make no sense for a destination.
+        """
+        for line, destination, expected in (
+            ("--bind ::1", "unix:/a", "--bind and a UNIX socket exclude each other: it has no addresses"),
+            ("--mx", "unix:/a", "--mx and a UNIX socket exclude each other: "),
+            ("--mx", "sink:", "--mx and sink: exclude each other: it needs a domain"),
+        ):
+            self.check([*line.split(), destination], expected)
+
+    def test_emptyPassword(self):
+        """
+        An empty password is none.
+        """
+        self.environment[PASSWORD_VARIABLE] = ""
+        self.check(["--auth", "PLAIN", "--auth-user", "me", "127.0.0.1"], "--auth-user needs a password: ")
+        for content in (b"", b"\n", b"\nsecret\n"):
+            line = ["--auth", "PLAIN", "--auth-user", "me", "--auth-password-file", self.file(content), "127.0.0.1"]
+            self.check(line, "--auth-password-file: '/", "expected a password in the first line")
+
+    def test_noPassword(self):
+        """
+        No error has a password in it, whatever is wrong with it or with its file.
+        """
+        for content, option, expected in (
+            (b"secret\xff", "--auth-password-file", "expected a password in UTF-8"),
+            (b"secret\x07", "--auth-password-file", "PLAIN can't be used for the user 'me': expected a password"),
+            (b"me:secret\nsecret\n", "--auth-users", "expected user:password in line 2"),
+            (b"me:secret\xff\n", "--auth-users", "expected UTF-8 in line 1"),
+            (b"me:secret\nyou:secret\x07\n", "--auth-users", "PLAIN can't be used for the user 'you': expected a"),
+            (b"#\n", "--auth-users", "expected at least one line with user:password"),
+        ):
+            user = ["--auth-user", "me"] if option == "--auth-password-file" else []
+            line = ["--auth", "LOGIN,PLAIN", *user, option, self.file(content), "127.0.0.1"]
+            error = str(self.assertRaises(usage.UsageError, parsed, *line))
+            self.assertIn(expected, error)
+            self.assertNotIn("secret", error)
+        for password in ("secret\udcff", "secret\x07"):
+            self.environment[PASSWORD_VARIABLE] = password
+            error = str(
+                self.assertRaises(usage.UsageError, parsed, "--auth", "PLAIN", "--auth-user", "me", "127.0.0.1")
+            )
+            self.assertTrue(
+                error.startswith("--auth: PLAIN can't be used for the user 'me': expected a password"), error
+            )
+            self.assertNotIn("secret", error)
+
+    def test_tls(self):
+        """
+        What TLS can't do is said now.
+        """
+        nothing = self.file(b"nothing of use\n")
+        for line, destination, *words in (
+            (f"--tls-verify --tls-ca {nothing}", "127.0.0.1", "no usable CA certificate in /"),
+            (f"--tls-cert {nothing}", "127.0.0.1", "no usable certificate in /"),
+            (f"--tls-key {nothing}", "127.0.0.1", "needs a certificate"),
+            ("--tls-min 1.3 --tls-max 1.2", "127.0.0.1", "the minimum TLS version 1.3 is above the maximum 1.2"),
+            ("--tls-ciphers nonsense", "127.0.0.1", "has no such ciphers: nonsense"),
+            ("--tls-verify", "sink:", "without a server name"),
+            ("--tls-verify", "unix:/a", "without a server name"),
+        ):
+            self.check(["--tls", "starttls", *line.split(), destination], "--tls: 'starttls' is not usable: ", *words)
+        for line, destination in (("--tls-verify --tls-server-name a", "unix:/a"), ("--tls-verify", "127.0.0.1")):
+            self.assertTrue(parsed("--tls", "implicit", *line.split(), destination).plan.tlsSettings.verify)
+
+    if OpenSSL is None:
+        test_tls.skip = "there is no pyOpenSSL"
+
+    def test_noOpenSSL(self):
+        """
+        Without pyOpenSSL there is no TLS, and all the rest.
+        """
+        self.patch(tls, "_missing", ImportError("No module named 'OpenSSL'"))
+        self.check(
+            ["--tls", "implicit", "127.0.0.1"], "--tls: 'implicit' is not usable: TLS needs pyOpenSSL", "extra tls"
+        )
+        self.assertEqual(parsed("--tls", "off", "127.0.0.1").plan.tls, "off")
 
     def test_destination(self):
         """
@@ -377,7 +761,19 @@ class HelpTests(SynchronousTestCase):
         text = SourceOptions().getUsage()
         headings = [line for line in text.splitlines() if line.endswith(":") and line.count(" ") == 0]
         self.assertEqual(
-            headings, ["Load:", "Message:", "Dialogue:", "Extensions:", "Connections:", "Results:", "Other:"]
+            headings,
+            [
+                "Load:",
+                "Message:",
+                "Dialogue:",
+                "Extensions:",
+                "TLS:",
+                "Login:",
+                "Parameters:",
+                "Connections:",
+                "Results:",
+                "Other:",
+            ],
         )
         for _, group in SourceOptions.groups:
             for option in group:

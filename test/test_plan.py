@@ -9,10 +9,14 @@ import dataclasses
 import socket
 from unittest import mock
 
+from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource import SinkPlan, SourcePlan
+from smtpsource.credentials import Credentials
 from smtpsource.net.destination import HostDestination
+from smtpsource.net.tlssettings import TLSSettings
+from smtpsource.smtp.parameters import Parameters
 
 NAN = float("nan")
 INFINITE = float("inf")
@@ -35,6 +39,14 @@ TEXT = "expected a str or bytes"
 
 FAMILY = "expected socket.AF_UNSPEC, AF_INET or AF_INET6"
 COMMAND = "expected a sequence of texts"
+
+STR = "expected a str"
+SEQUENCE = "expected a sequence"
+MODE = "expected off, auto (where it is announced), require or force"
+ADDRESSES = "expected IP addresses"
+NAME_SERVER = "expected the address of a name server"
+
+ME = Credentials("me", "secret")
 
 HOSTNAMES = ("", "a b", "a\r\nRSET", "a\n", "a..b", "-a", "1.2.3.4", "gr\u00fcn", "[IPv6:fe80::1%a\r\nRSET]")
 
@@ -80,15 +92,16 @@ class SourcePlanTests(Case):
                 ("message", ("", b""), "expected a message, headers and all, not an empty one"),
                 *(
                     (name, NO_NUMBERS, COUNT)
-                    for name in ("messageCount", "sessionCount", "connectAttempts", "connectParallelism")
+                    for name in ("messageCount", "sessionCount", "connectAttempts", "connectParallelism", "window")
                 ),
                 *((name, NUMBERS, f"{COUNT}, or None") for name in ("recipientCount", "length", "windowSize")),
+                *((name, NUMBERS, f"{COUNT}, or None") for name in ("chunkSize", "messagesPerConnection")),
                 *((name, (*TIMES, 0, 0.0, None), SECONDS) for name in ("timeout", "connectTimeout")),
                 *((name, (*TIMES, 0), f"{SECONDS}, or None") for name in ("fixedInterval", "randomInterval")),
-                ("grace", (*TIMES, None), SECONDS_OR_ZERO),
+                *((name, (*TIMES, None), SECONDS_OR_ZERO) for name in ("grace", "hold")),
                 *(
                     (name, FLAGS, FLAG)
-                    for name in ("numberRecipients", "keepConnections", "lmtp", "oldMode", "tolerant")
+                    for name in ("numberRecipients", "keepConnections", "lmtp", "oldMode", "tolerant", "esmtp", "mx")
                 ),
                 ("recipientNumbering", ("both", "", None, [], b"prefix"), "expected prefix or suffix"),
                 ("trace", (-1, None, "1", 1.0, True), "expected a whole number from 0 to 2147483647"),
@@ -96,15 +109,229 @@ class SourcePlanTests(Case):
             ),
         )
 
+    def test_refusedOfExtensions(self):
+        """
+        The same for what came with extensions, TLS and logins.
+        """
+        self.refuses(
+            SourcePlan,
+            (
+                *((name, ("", "on", "AUTO", "auto\n"), MODE) for name in ("pipelining", "chunking")),
+                *((name, (None, True, 1, b"off"), STR) for name in ("pipelining", "chunking", "tls", "exercise")),
+                ("parameters", (None, {}, "SIZE", (), Parameters), "expected an instance of Parameters"),
+                ("tls", ("", "on", "required", "STARTTLS"), "expected off, starttls or implicit"),
+                ("tlsSettings", (None, {}, True, TLSSettings), "expected an instance of TLSSettings"),
+                ("mechanisms", ("PLAIN", None, {"PLAIN"}, b"PLAIN", 1), SEQUENCE),
+                ("mechanisms", (("",), ["GSSAPI"], ("PLAIN", "x"), ("PLAIN,LOGIN",)), "expected some of PLAIN,LOGIN,"),
+                ("mechanisms", ((None,), [b"PLAIN"], ("PLAIN", 1)), STR),
+                ("xclient", ("x", "FOO=1", "NAME=", "ADDR=a.b", "PORT=0", " "), "expected "),
+                ("xclient", ((("FOO", "1"),), (("NAME", "a"), ("NAME", "b"))), "expected "),
+                ("xclient", (None, 1, b"NAME=a", ["NAME=a"]), STR),
+                ("proxyProtocol", ("", "v3", "V1", "1"), "expected v1 or v2, or None"),
+                ("proxyProtocol", (1, True, b"v1"), f"{STR}, or None"),
+                *((name, ("127.0.0.1", None, b"127.0.0.1", 1), SEQUENCE) for name in ("proxySources", "bind")),
+                *((name, (("x",), [""], ("::1", "::1,::2")), ADDRESSES) for name in ("proxySources", "bind")),
+                *((name, ((1,), [None], (b"::1",)), STR) for name in ("proxySources", "bind")),
+                ("dnsServer", ("", "dns.example", "127.0.0.1:0", "::1:x"), f"{NAME_SERVER}, such as "),
+                ("dnsServer", (("127.0.0.1", 0), ("x", 53), ("127.0.0.1", None), (1, 2)), NAME_SERVER),
+                ("dnsServer", (53, b"::1", ("::1",), ("::1", 53, 53), ["::1", 53]), f"{STR}, or None"),
+                ("helo", ("", b""), "expected a text, not an empty one, or None"),
+                ("helo", LINES, LINE),
+                ("helo", ("\udcff",), UTF8),
+                ("helo", (1, ["a"]), TEXT),
+                ("exercise", ("", "rcpt", "NOOP"), "expected mail, noop or connect"),
+            ),
+        )
+
+    def test_refusedLogins(self):
+        """
+        Logins that can't be used are not shown: they have a password somewhere.
+        """
+        for values in ("me:secret", None, ME, [("me", "secret")], [ME, "secret"], [Credentials("me", b"secret")]):
+            error = str(self.assertRaises(ValueError, SourcePlan, mechanisms=["PLAIN"], logins=values))
+            self.assertTrue(error.startswith("logins: what was given is not usable: expected "), error)
+            self.assertNotIn("secret", error)
+
+    def test_refusedParameters(self):
+        """
+        Parameters of MAIL and RCPT are checked as on the command line.
+        """
+        for name, values in (
+            ("eightBitMIME", (1, None)),
+            ("notify", ("", "SOMETIMES", "NEVER,DELAY")),
+            ("ret", ("full\r\nRSET", "ALL")),
+            ("envid", ("", "a\nb")),
+            ("mtPriority", (10, -10, "3")),
+            ("deliverBy", ("soon", "0;R")),
+        ):
+            for value in values:
+                error = str(self.assertRaises(ValueError, SourcePlan, parameters=Parameters(**{name: value})))
+                self.assertIn(f"{name}: {value!r} is not usable: expected ", error)
+
     def test_exclusions(self):
         """
-        Keywords that exclude each other.
+        Keywords that exclude each other, and those that need others.
         """
+        login = {"mechanisms": ["PLAIN"], "logins": [ME]}
+        oldMode = "oldMode says no EHLO: with it, expected nothing that is announced there, and pipelining and chunking"
+        window = "a window of more than 1 needs pipelining and chunking"
+        logins = "mechanisms and logins need each other"
         for values, expected in (
             ({"length": 1, "message": b"x"}, "length and message exclude each other"),
             ({"fixedInterval": 1.0, "randomInterval": 1.0}, "fixedInterval and randomInterval exclude each other"),
+            ({"oldMode": True, "esmtp": True}, oldMode),
+            ({"oldMode": True, "pipelining": "auto"}, oldMode),
+            ({"oldMode": True, "pipelining": "require"}, oldMode),
+            ({"oldMode": True, "chunking": "auto"}, oldMode),
+            ({"oldMode": True, "chunking": "require"}, oldMode),
+            ({"oldMode": True, "tls": "starttls"}, oldMode),
+            ({"oldMode": True, "xclient": "NAME=a"}, oldMode),
+            ({"oldMode": True, "parameters": Parameters(size=True)}, oldMode),
+            ({"oldMode": True, "parameters": Parameters(mtPriority=0)}, oldMode),
+            ({"oldMode": True, **login}, oldMode),
+            ({"chunkSize": 1}, "chunkSize needs chunking"),
+            ({"window": 2}, window),
+            ({"window": 2, "pipelining": "auto"}, window),
+            ({"window": 2, "chunking": "force"}, window),
+            ({"mechanisms": ["PLAIN"]}, logins),
+            ({"logins": [ME]}, logins),
+            ({"proxySources": ["::1"]}, "proxySources needs proxyProtocol"),
+            ({"bind": ["::1"], "destination": "unix:/a"}, "bind and a UNIX socket as the destination exclude"),
+            ({"mx": True}, "mx needs a domain as the destination"),
+            ({"mx": True, "destination": "unix:/a"}, "mx needs a domain as the destination"),
+            ({"dnsServer": "::1", "destination": "localhost"}, "dnsServer needs mx"),
         ):
-            self.assertTrue(str(self.assertRaises(ValueError, SourcePlan, **values)).startswith(expected))
+            error = str(self.assertRaises(ValueError, SourcePlan, **values))
+            self.assertTrue(error.startswith(expected), error)
+            self.assertNotIn("\n", error)
+
+    def test_noExclusions(self):
+        """
+        What looks like a contradiction and is none.
+        """
+        for values in (
+            {"oldMode": True, "pipelining": "force", "chunking": "force", "window": 5, "chunkSize": 1},
+            {"oldMode": True, "tls": "implicit"},
+            {"oldMode": True, "proxyProtocol": "v1", "bind": ["::1"], "exercise": "connect"},
+            {"bind": ["::1"], "destination": "sink:"},
+            {"window": 1},
+            {"window": 2, "pipelining": "auto", "chunking": "auto"},
+            {"proxyProtocol": "v2", "destination": "unix:/a"},
+            {"mx": True, "destination": "example.com"},
+            {"keepConnections": True, "messagesPerConnection": 3},
+            {"tlsSettings": TLSSettings(verify=True)},
+        ):
+            SourcePlan(**values)
+
+    def test_logins(self):
+        """
+        A user or password that a mechanism can't carry is refused now, and no password is shown.
+        """
+        for mechanism, user, password, expected in (
+            ("PLAIN", "me", "secret\x07", "password without the characters that SASLprep prohibits"),
+            ("scram-sha-256", "me", "secret\u200b\u0627b", "expected a password"),
+            ("LOGIN", "me", "secret\udcff", "password that can be written in UTF-8"),
+            ("XOAUTH2", "me", "secret\1", "token without control characters"),
+            ("PLAIN", "", "secret", "user that is not empty"),
+            ("CRAM-MD5", "m\udcff", "secret", "user that can be written in UTF-8"),
+        ):
+            logins = [ME, Credentials(user, password)]
+            error = str(self.assertRaises(ValueError, SourcePlan, mechanisms=[mechanism], logins=logins))
+            self.assertTrue(error.startswith(f"{mechanism.upper()} can't be used for the user {user!a}: "), error)
+            self.assertIn(expected, error)
+            self.assertNotIn("secret", error)
+            self.assertTrue(error.isprintable(), error)
+
+    def test_noPassword(self):
+        """
+        What is shown of a plan has no password.
+        """
+        plan = SourcePlan(mechanisms=["login"], logins=[ME])
+        self.assertEqual((plan.mechanisms, plan.logins), (("LOGIN",), (ME,)))
+        self.assertIn("'me'", repr(plan))
+        self.assertNotIn("secret", repr(plan))
+        self.assertNotIn("secret", repr(plan.dialogue()))
+
+    def test_loginsInTurn(self):
+        """
+        Each connection of a run logs in as the next one.
+        """
+        you = Credentials("you", "secret")
+        login = SourcePlan(mechanisms=["LOGIN"], logins=[ME, you]).dialogue().login
+        self.assertEqual([login() for _ in range(3)], [ME, you, ME])
+        self.assertIs(SourcePlan().dialogue().login, None)
+
+    def test_forms(self):
+        """
+        What may be given in several forms is kept in one.
+        """
+        for name, forms in (
+            ("xclient", ("name=a,addr=2001:db8::1", (("NAME", "a"), ("ADDR", "IPV6:2001:db8::1")))),
+            ("xclient", ("", ())),
+            ("helo", ("gr\u00fc\u00df", "gr\u00fc\u00df".encode())),
+        ):
+            kept = {getattr(SourcePlan(**{name: form}), name) for form in forms}
+            self.assertEqual(kept, {forms[-1]})
+        for form in ("127.0.0.1", "127.0.0.1:53", "[127.0.0.1]:53", ("127.0.0.1", 53)):
+            plan = SourcePlan(destination="localhost", mx=True, dnsServer=form)
+            self.assertEqual(plan.dnsServer, ("127.0.0.1", 53))
+        for name in ("bind", "proxySources"):
+            plan = SourcePlan(**{name: ["::1", "2001:DB8::1", "127.0.0.1"]}, proxyProtocol="v1")
+            self.assertEqual(getattr(plan, name), ("::1", "2001:db8::1", "127.0.0.1"))
+
+    def test_helo(self):
+        """
+        What is said in place of C{myhostname} is said in the greeting only.
+        """
+        plan = SourcePlan(myhostname="host", helo="any thing")
+        self.assertEqual(plan.dialogue().greeting, b"HELO any thing\r\n")
+        self.assertEqual(plan.traffic().next().mail, b"MAIL FROM:<foo@host>\r\n")
+
+    def test_parameters(self):
+        """
+        Parameters arrive in MAIL and in each RCPT, and their extensions are required.
+        """
+        parameters = Parameters(eightBitMIME=True, notify="NEVER", mtPriority=0)
+        plan = SourcePlan(parameters=parameters, sender="a@b", recipient="c@d", recipientCount=2)
+        message = plan.traffic().next()
+        self.assertEqual(message.mail, b"MAIL FROM:<a@b> BODY=8BITMIME MT-PRIORITY=0\r\n")
+        rcpts = (b"RCPT TO:<2c@d> NOTIFY=NEVER\r\n", b"RCPT TO:<c@d> NOTIFY=NEVER\r\n")
+        self.assertEqual(message.recipientCommands(), rcpts)
+        self.assertEqual(plan.dialogue().required, ("8BITMIME", "DSN", "MT-PRIORITY"))
+        self.assertTrue(plan.dialogue().greeting.startswith(b"EHLO "))
+
+    def test_size(self):
+        """
+        SIZE is the same for all messages, and no less than any of them has.
+        """
+        for values in (
+            {},
+            {"length": 1},
+            {"length": 100_000, "subject": "hi"},
+            {"oldMode": False, "numberRecipients": True, "recipientNumbering": "suffix", "recipientCount": 20},
+            {"message": b".a\n..b"},
+        ):
+            traffic = SourcePlan(parameters=Parameters(size=True), **values).traffic()
+            mails = set()
+            for _ in range(50):
+                message = traffic.next()
+                message.recipientCommands()
+                size = sum(map(len, message.octets()))
+                mails.add(message.mail)
+                declared = int(message.mail.partition(b" SIZE=")[2])
+                self.assertTrue(size <= declared <= size + 30, (size, declared))
+            self.assertEqual(len(mails), 1)
+
+    def test_proxyHeader(self):
+        """
+        The PROXY header names the next client and the server; a UNIX socket has no address.
+        """
+        self.assertIs(SourcePlan().dialogue().proxyHeader, None)
+        header = SourcePlan(proxyProtocol="v1", proxySources=["192.0.2.1", "192.0.2.2"]).dialogue().proxyHeader
+        peer = IPv4Address("TCP", "127.0.0.1", 25)
+        self.assertEqual(header(peer), b"PROXY TCP4 192.0.2.1 127.0.0.1 1024 25\r\n")
+        self.assertEqual(header(peer), b"PROXY TCP4 192.0.2.2 127.0.0.1 1024 25\r\n")
+        self.assertEqual(header(UNIXAddress("/a")), b"PROXY TCP4 192.0.2.1 127.0.0.1 1025 0\r\n")
 
     def test_long(self):
         """
@@ -148,6 +375,15 @@ class SourcePlanTests(Case):
             ("grace", (0, 0.0, 5)),
             ("fixedInterval", (None, 1, 0.5)),
             ("trace", (0, 1, 2)),
+            ("pipelining", ("off", "auto", "require", "force")),
+            ("chunking", ("off", "auto", "require", "force")),
+            ("window", (1,)),
+            ("tls", ("off", "starttls", "implicit")),
+            ("proxyProtocol", (None, "v1", "v2")),
+            ("bind", ((), ("127.0.0.2", "::1"))),
+            ("messagesPerConnection", (None, 1, 2**31 - 1)),
+            ("exercise", ("mail", "noop", "connect")),
+            ("hold", (0, 0.5, 2**31 - 1)),
         ):
             for value in values:
                 plan = SourcePlan(**{name: value})
@@ -159,8 +395,25 @@ class SourcePlanTests(Case):
         """
         A plan can be made of a plan.
         """
-        plan = SourcePlan(destination="localhost:24", sender="a", command=("x",))
-        self.assertEqual(dataclasses.replace(plan), plan)
+        plan = SourcePlan(
+            destination="localhost:24",
+            sender="a",
+            command=("x",),
+            pipelining="auto",
+            chunking="require",
+            window=3,
+            parameters=Parameters(envid="a b"),
+            mechanisms=["plain"],
+            logins=[ME],
+            xclient="NAME=a ADDR=::1 LOGIN=a=b",
+            proxyProtocol="v1",
+            proxySources=["::1"],
+            bind=["127.0.0.1"],
+            mx=True,
+            dnsServer="[::1]:5353",
+            helo="x",
+        )
+        self.assertEqual((dataclasses.replace(plan), hash(dataclasses.replace(plan))), (plan, hash(plan)))
         self.assertRaises(ValueError, dataclasses.replace, plan, messageCount=0)
 
     def test_machineName(self):

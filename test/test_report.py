@@ -64,6 +64,7 @@ rate         0.5 messages/s, 1.5 MB/s sent
 own CPU      0.25 s user, 0.50 s system, 250000.0 us for each message
 reactor      twisted.internet.selectreactor.SelectReactor
 announced    SIZE 100, PIPELINING
+TLS          6 with TLSv1.3 TLS_AES_256_GCM_SHA384
 
 latency           count       mean        p50        p90        p99      p99.9        max
 mail                  1     500 us     500 us     500 us     500 us     500 us     500 us

@@ -225,6 +225,19 @@ class CommandTests(SynchronousTestCase):
         self.assertEqual(status, 0)
         self.assertIn("'HELO \\x07x' -> 250", err)
 
+    def test_secrets(self):
+        """
+        Passwords are neither in its log nor in its result.
+        """
+        sink = Process(self, "-v", "-n", "1", "--report", "-", "127.0.0.1:0", people="stderr")
+        stream = b"AUTH PLAIN AHgAc2VjcmV0\r\nAUTH LOGIN\r\nc2VjcmV0\r\nRSET\r\nQUIT\r\n"
+        talk(sink.port(), stream, 6)
+        status, out, err = sink.outcome()
+        self.assertEqual(status, 0)
+        self.assertIn("'AUTH PLAIN (hidden)' -> 235", err)
+        self.assertEqual(json.loads(out)["extensions"], {"auth": {"accepted": 1}})
+        self.assertNotRegex(out + err, "c2Vj|secret")
+
     def test_cantListen(self):
         """
         A port that is taken: one line, and status 1.

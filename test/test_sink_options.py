@@ -84,6 +84,44 @@ class PlanTests(SynchronousTestCase):
             ),
         )
 
+    def test_extensions(self):
+        """
+        Each extension has a switch; letters are Postfix's.
+        """
+        arguments = words(
+            "--no-starttls --no-auth --no-chunking --no-dsn --no-smtputf8 --no-requiretls --no-mt-priority "
+            "--no-deliverby --no-xclient --proxy-protocol :1"
+        )
+        self.assertEqual(
+            parsed(*arguments).plan,
+            SinkPlan(
+                host="",
+                port=1,
+                startTLS=False,
+                auth=False,
+                chunking=False,
+                dsn=False,
+                smtpUTF8=False,
+                requireTLS=False,
+                mtPriority=False,
+                deliverBy=False,
+                xclient=False,
+                proxyProtocol=True,
+                command=("smtp-sink", *arguments),
+            ),
+        )
+        plan = parsed("-a", "-C", "-N", ":1").plan
+        self.assertEqual((plan.auth, plan.xclient, plan.dsn), (False, False, False))
+
+    def test_users(self):
+        """
+        The file of users is read at once, and its name made absolute.
+        """
+        path = self.mktemp()
+        with open(path, "w") as file:
+            file.write("alice:secret\n")
+        self.assertEqual(parsed("--auth-users", path, ":1").plan.authUsers, os.path.abspath(path))
+
     def test_longNames(self):
         """
         Each option, by its long name.
@@ -212,6 +250,27 @@ class ErrorTests(SynchronousTestCase):
         self.assertIn("exclude each other", self.refused("-4", "-6", ":1"))
         self.assertIn("'::1' is not usable: expected an IPv4 address", self.refused("-4", "[::1]:1"))
         self.assertIn("'127.0.0.1' is not usable: expected an IPv6 address", self.refused("-6", "127.0.0.1:1"))
+
+    def test_files(self):
+        """
+        Files must be there, and a key belongs to a certificate; a line that is no user is not shown.
+        """
+        for option in ("--tls-cert", "--tls-key", "--auth-users"):
+            text = self.refused(option, "/nowhere/x", ":1")
+            self.assertEqual(
+                text, f"{option}: '/nowhere/x' is not usable: expected a readable file: No such file or directory"
+            )
+        path = os.path.abspath(self.mktemp())
+        with open(path, "w") as file:
+            file.write("secret\n")
+        self.assertEqual(
+            self.refused("--tls-key", path, ":1"),
+            f"--tls-key: {path!r} is not usable: expected a --tls-cert that it belongs to",
+        )
+        self.assertEqual(
+            self.refused("--auth-users", path, ":1"),
+            f"--auth-users: {path!r} is not usable: expected lines of the form user:password, line 1 is none",
+        )
 
     def test_notYet(self):
         """

@@ -13,8 +13,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from smtpsource.sink.factory import SinkFactory
 from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.protocol import SMTPSinkProtocol
+from smtpsource.sink.tls import available
 
 BODY = b"Subject: x\r\n\r\nOne line.\r\n"
+#: A plan without most of the extensions.
+WITHOUT = dict.fromkeys(
+    ("startTLS", "auth", "chunking", "dsn", "requireTLS", "mtPriority", "deliverBy", "xclient"), False
+)
 TRANSACTION = b"MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.com>\r\nDATA\r\n"
 
 
@@ -88,7 +93,14 @@ class DialogueTests(SynchronousTestCase):
             b"250-8BITMIME",
             b"250-SMTPUTF8",
             b"250-SIZE",
-            b"250 ENHANCEDSTATUSCODES",
+            b"250-ENHANCEDSTATUSCODES",
+            *([b"250-STARTTLS"] if available() else []),
+            b"250-AUTH PLAIN LOGIN CRAM-MD5 XOAUTH2",
+            b"250-CHUNKING",
+            b"250-DSN",
+            b"250-MT-PRIORITY",
+            b"250-DELIVERBY",
+            b"250 XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT",
         ]
         self.assertEqual(Pair().say(b"EHLO client\r\n").splitlines(), expected)
 
@@ -96,7 +108,7 @@ class DialogueTests(SynchronousTestCase):
         """
         Extensions can be left out; SMTPUTF8 goes with 8BITMIME.
         """
-        pair = Pair(pipelining=False, eightBitMIME=False, enhancedStatusCodes=False)
+        pair = Pair(pipelining=False, eightBitMIME=False, enhancedStatusCodes=False, **WITHOUT)
         self.assertEqual(pair.say(b"EHLO client\r\n").splitlines(), [b"250-smtp-sink", b"250 SIZE"])
 
     def test_helo(self):
@@ -117,8 +129,8 @@ class DialogueTests(SynchronousTestCase):
         """
         LMTP has LHLO and neither HELO nor EHLO (RFC 2033 section 4.1); SMTP has no LHLO.
         """
-        pair = Pair(lmtp=True)
-        self.assertEqual(pair.codes(b"LHLO client\r\nHELO client\r\nEHLO client\r\n"), [250] * 6 + [500, 500])
+        pair = Pair(lmtp=True, smtpUTF8=False, **WITHOUT)
+        self.assertEqual(pair.codes(b"LHLO client\r\nHELO client\r\nEHLO client\r\n"), [250] * 5 + [500, 500])
         self.assertEqual(Pair().codes(b"LHLO client\r\n"), [500])
 
     def test_transaction(self):
@@ -153,7 +165,7 @@ class DialogueTests(SynchronousTestCase):
 
     def test_parameters(self):
         """
-        Parameters of MAIL are accepted, SIZE and SMTPUTF8 among them.
+        Parameters of MAIL are accepted, SIZE and SMTPUTF8 among them: see test_sink_extensions.
         """
         pair = Pair()
         self.assertEqual(pair.codes("MAIL FROM:<ä@example.com> SIZE=1000 SMTPUTF8\r\n".encode()), [250])
@@ -202,8 +214,8 @@ class DialogueTests(SynchronousTestCase):
         Anything else is unknown, and so is a verb with something attached, and nothing at all.
         """
         pair = Pair()
-        self.assertEqual(pair.codes(b"STARTTLS\r\nMAILS FROM:<x>\r\n\r\n X\r\nDATA\tx\r\nQUITE\r\n"), [500] * 6)
-        self.assertEqual(pair.counts.errors, {"unknown": (6, "STARTTLS")})
+        self.assertEqual(pair.codes(b"XFORWARD\r\nMAILS FROM:<x>\r\n\r\n X\r\nDATA\tx\r\nQUITE\r\n"), [500] * 6)
+        self.assertEqual(pair.counts.errors, {"unknown": (6, "XFORWARD")})
 
     def test_anyBytes(self):
         """
@@ -524,6 +536,20 @@ _PIECES = st.sampled_from(
         b"DATA\r\n",
         b"RSET\r\n",
         b"NOOP\r\n",
+        b"BDAT 10\r\n",
+        b"BDAT 10 LAST\r\n",
+        b"BDAT 0 LAST\r\n",
+        b"BDAT x\r\n",
+        b"0123456789",
+        b"MAIL FROM:<> BODY=8BITMIME\r\nRCPT TO:<a>\r\nRCPT TO:<b>\r\nBDAT 3 LAST\r\nabc",
+        b"MAIL FROM:<> FOO=1\r\nRCPT TO:<a>\r\nBDAT 3 LAST\r\nabc",
+        b"MAIL FROM:<>\r\nRCPT TO:<a> NOTIFY=NEVER\r\nBDAT 3\r\nabcBDAT 4 LAST\r\nabcd",
+        b"AUTH PLAIN\r\n",
+        b"AUTH LOGIN\r\n",
+        b"AUTH PLAIN AGEAYg==\r\n",
+        b"AGEAYg==\r\n",
+        b"*\r\n",
+        b"XCLIENT NAME=a\r\n",
         b"\r\n.\r\n",
         b".\r\n",
         b"..\r\n",
@@ -552,6 +578,7 @@ def outcome(plan, chunks):
             pair.protocol.dataReceived(chunk)
     counts = pair.counts
     errors = {kind: number for kind, (number, _) in counts.errors.items()}
+    errors.update(counts.extensions(pair.factory.parameters.counted()))
     return pair.transport.value(), counts.messages, counts.recipients, counts.quits, counts.bytesSent, errors
 
 
@@ -564,7 +591,7 @@ class SplitTests(SynchronousTestCase):
     @given(
         st.lists(st.one_of(_PIECES, st.binary(max_size=8)), max_size=25),
         st.lists(st.integers(0, 200), max_size=12),
-        st.sampled_from([{}, {"lmtp": True}, {"messageLimit": 1}]),
+        st.sampled_from([{}, {"lmtp": True}, {"messageLimit": 1}, {"chunking": False}, {"verbose": True}]),
     )
     def test_anySplit(self, pieces, cuts, plan):
         """

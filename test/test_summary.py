@@ -46,6 +46,7 @@ def example(**values):
         "system": 0.5,
         "latency": latenciesOf(recorder),
         "capabilities": {"SIZE": "100", "PIPELINING": ""},
+        "tls": {"TLSv1.3 TLS_AES_256_GCM_SHA384": 6},
         "replies": repliesOf(recorder),
         "errors": errorsOf(recorder),
     }
@@ -88,6 +89,7 @@ class SummaryTests(SynchronousTestCase):
                 "rate": 0.5,
                 "cpu": {"user": 0.25, "system": 0.5},
                 "capabilities": {"SIZE": "100", "PIPELINING": ""},
+                "tls": {"TLSv1.3 TLS_AES_256_GCM_SHA384": 6},
                 "replies": {
                     "mail": {"250": {"count": 1, "sample": "250 ok"}},
                     "message": {

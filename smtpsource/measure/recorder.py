@@ -28,6 +28,8 @@ class Recorder:
     @ivar bytesSent: bytes given to the transport.
     @ivar bytesReceived: bytes of replies.
     @ivar capabilities: what the server announced in reply to the first EHLO or LHLO; C{None} if none was said.
+    @ivar tls: how many connections have agreed on which version and cipher.
+    @ivar buckets: for each phase, the buckets of its latencies; empty before the first.
     @ivar replies: for each phase, how often each reply code came.
     """
 
@@ -44,10 +46,11 @@ class Recorder:
         self.bytesSent = 0
         self.bytesReceived = 0
         self.latencies = [LatencyRecorder() for _ in NAMES]
-        self._buckets = [latencies.counts for latencies in self.latencies]
+        self.buckets = [latencies.counts for latencies in self.latencies]
         self.replies: list[dict[bytes, int]] = [{} for _ in NAMES]
         self.replySamples: list[dict[bytes, bytes]] = [{} for _ in NAMES]
         self.capabilities: dict[str, str] | None = None
+        self.tls: dict[str, int] = {}
         self.errors: dict[str, int] = {}
         self.errorSamples: dict[str, str] = {}
 
@@ -62,7 +65,7 @@ class Recorder:
         """
         # This is called for every reply. LatencyRecorder.record does the same; a call less is worth it.
         microseconds = int(seconds * 1e6)
-        buckets = self._buckets[phase]
+        buckets = self.buckets[phase]
         if 0 <= microseconds < LINEAR and buckets:
             buckets[microseconds] += 1
         else:
@@ -71,8 +74,14 @@ class Recorder:
         try:
             codes[code] += 1
         except KeyError:
-            codes[code] = 1
-            self.replySamples[phase][code] = text[:SAMPLE_LENGTH]
+            self.firstReply(phase, code, text)
+
+    def firstReply(self, phase: int, code: bytes, text: bytes) -> None:
+        """
+        A reply of a code that this phase has not had before.
+        """
+        self.replies[phase][code] = 1
+        self.replySamples[phase][code] = text[:SAMPLE_LENGTH]
 
     def announced(self, capabilities: dict[str, str]) -> None:
         """
@@ -80,6 +89,15 @@ class Recorder:
         """
         if self.capabilities is None:
             self.capabilities = capabilities
+
+    def handshake(self, phase: int, seconds: float, description: str) -> None:
+        """
+        A TLS handshake is complete.
+
+        @param description: what was agreed upon: the protocol's version and the cipher.
+        """
+        self.latencies[phase].record(seconds)
+        self.tls[description] = self.tls.get(description, 0) + 1
 
     def duration(self, phase: int, seconds: float) -> None:
         """
@@ -95,7 +113,13 @@ class Recorder:
         """
         self.accepted += 1
         self.recipientsAccepted += recipientsAccepted
-        self.latencies[TRANSACTION].record(seconds)
+        # As in C{reply}: once for each message.
+        microseconds = int(seconds * 1e6)
+        buckets = self.buckets[TRANSACTION]
+        if 0 <= microseconds < LINEAR and buckets:
+            buckets[microseconds] += 1
+        else:
+            self.latencies[TRANSACTION].record(seconds)
 
     def error(self, kind: str, sample: str) -> None:
         """

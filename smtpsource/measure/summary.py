@@ -56,6 +56,7 @@ class Summary:
     @ivar user: CPU seconds this process spent in user mode, from the start of the run to its end.
     @ivar system: the same in the kernel.
     @ivar capabilities: what the server announced in reply to EHLO or LHLO: keywords, and their parameters.
+    @ivar tls: how many connections have agreed on which version and cipher.
     @ivar latency: by phase; phases that never happened are left out.
     @ivar replies: by phase, by reply code.
     @ivar errors: by kind.
@@ -82,6 +83,7 @@ class Summary:
     system: float
     latency: Mapping[str, Latency]
     capabilities: Mapping[str, str]
+    tls: Mapping[str, int]
     replies: Mapping[str, Mapping[str, Tally]]
     errors: Mapping[str, Tally]
     sink: Mapping[str, Any] | None = None
@@ -117,6 +119,7 @@ class Summary:
             "cpu": {"user": self.user, "system": self.system},
             "latency": {phase: _latencyDict(latency) for phase, latency in self.latency.items()},
             "capabilities": dict(self.capabilities),
+            "tls": dict(self.tls),
             "replies": {phase: _tallies(codes) for phase, codes in self.replies.items()},
             "errors": _tallies(self.errors),
             **({} if self.sink is None else {"sink": dict(self.sink)}),

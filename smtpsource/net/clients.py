@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 _STREAM = socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0)
 
+# Python 3.11 has no name for it. IPv6 sockets take it, too.
+_BIND_ADDRESS_NO_PORT = getattr(socket, "IP_BIND_ADDRESS_NO_PORT", 24)
+
 # Seconds between attempts while the queue of a listening UNIX socket is full.
 _RETRY = 0.005
 
@@ -128,6 +131,9 @@ class _LeanClientMixin(_ClientMixin):
                     self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
                 bindAddress = bindAddress._address, bindAddress._port
             host, port = bindAddress[:2]
+            if not port:
+                # So connect(2) picks it, and may use one for each destination; see ip(7).
+                self.socket.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
             self.socket.bind(tcp._resolveIPv6(host, port) if isIPv6Address(host) else (host, port))
         except OSError as e:
             self.failure = error.ConnectBindError(e.args[0], e.args[1])

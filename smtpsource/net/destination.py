@@ -137,6 +137,17 @@ def _parsePath(path: str) -> UNIXDestination:
     return UNIXDestination(path)
 
 
+def isAddress(host: str) -> bool:
+    """
+    Is this an IPv4 or IPv6 address, maybe with a zone?
+    """
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True
+
+
 def _checkedHost(host: str, family: int) -> str:
     try:
         version = ipaddress.ip_address(host.partition("%")[0]).version

@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from smtpsource.interfaces import IReactor
 from smtpsource.net.destination import Address, UNIXAddress
 from smtpsource.net.factory import SMTPSourceFactory
+from smtpsource.net.sources import Sources
 
 
 def retryDelay(failures: int) -> float:
@@ -92,13 +93,14 @@ class ReconnectingConnector:
     """
     Connects, when asked, to the first address that answers; if none does, tries again after a growing delay.
 
-    Holds one L{IConnector} for each address that it has tried, and uses it again.
+    Holds one L{IConnector} for each address that it has tried, from each source address, and uses it again.
     """
 
     __slots__ = (
         "_attempt",
         "_attempts",
         "_clock",
+        "_connector",
         "_connectors",
         "_delayed",
         "_entered",
@@ -111,6 +113,7 @@ class ReconnectingConnector:
         "_queue",
         "_reactor",
         "_route",
+        "_sources",
         "_started",
         "_stopping",
         "_timeout",
@@ -131,6 +134,7 @@ class ReconnectingConnector:
         attempts: int = 1,
         timeout: float = 30.0,
         windowSize: int | None = None,
+        sources: Sources | None = None,
     ) -> None:
         """
         @param clock: gives seconds on a scale that never goes backward.
@@ -140,6 +144,7 @@ class ReconnectingConnector:
         @param onClosed: called when a connection that was made is gone, after its protocol has been told.
         @param attempts: how often all addresses are tried for one connection.
         @param timeout: seconds for each address.
+        @param sources: the addresses to connect from; C{None} for the system's choice.
         """
         self._reactor = reactor
         self._route = route
@@ -151,7 +156,9 @@ class ReconnectingConnector:
         self._attempts = attempts
         self._timeout = timeout
         self._factory = SMTPSourceFactory(self, build, windowSize)
-        self._connectors: dict[int, IConnector] = {}
+        self._sources = sources
+        self._connectors: dict[tuple[int, str | None], IConnector] = {}
+        self._connector: IConnector | None = None
         self._delayed: IDelayedCall | None = None
         self._entered = False
         self._stopping = False
@@ -181,7 +188,8 @@ class ReconnectingConnector:
         if not self._entered:
             return self._queue.withdraw(self._enter)
         self._stopping = True
-        self._connectors[self._index].stopConnecting()
+        assert self._connector is not None
+        self._connector.stopConnecting()
         return True
 
     def sinceStarted(self) -> float:
@@ -231,7 +239,8 @@ class ReconnectingConnector:
         The same address, the same attempt.
         """
         self._delayed = None
-        self._connectors[self._index].connect()
+        assert self._connector is not None
+        self._connector.connect()
 
     def _again(self) -> None:
         self._delayed = None
@@ -252,17 +261,21 @@ class ReconnectingConnector:
         self._queue.leave()
 
     def _try(self) -> None:
-        connector = self._connectors.get(self._index)
+        address = self._route.addresses[self._index]
+        source = None if self._sources is None else self._sources.next(address)
+        self._connector = connector = self._connectors.get((self._index, source))
         self._started = self._clock()
         if connector is not None:
             connector.connect()
             return
-        address = self._route.addresses[self._index]
         if isinstance(address, UNIXAddress):
             connector = self._reactor.connectUNIX(address.path, self._factory, timeout=self._timeout)
         else:
-            connector = self._reactor.connectTCP(address.host, address.port, self._factory, timeout=self._timeout)
-        self._connectors[self._index] = connector
+            bindAddress = None if source is None else (source, 0)
+            connector = self._reactor.connectTCP(
+                address.host, address.port, self._factory, timeout=self._timeout, bindAddress=bindAddress
+            )
+        self._connector = self._connectors[self._index, source] = connector
 
 
 def _explained(reason: Failure, address: Address) -> tuple[str, str]:

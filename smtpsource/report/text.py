@@ -41,6 +41,8 @@ def _lines(summary: Summary) -> Iterator[str]:
     yield f"reactor      {summary.reactor}"
     if summary.capabilities:
         yield f"announced    {', '.join(f'{name} {value}'.strip() for name, value in summary.capabilities.items())}"
+    if summary.tls:
+        yield f"TLS          {', '.join(f'{count} with {what}' for what, count in summary.tls.items())}"
     if summary.sink is not None:
         yield (
             f"sink         counted {summary.sink['messages']} messages, {summary.sink['recipients']} recipients itself"

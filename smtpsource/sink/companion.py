@@ -46,18 +46,49 @@ main()
 """
 
 
+def _options(lmtp: bool, tls: bool, proxyProtocol: bool, authUsers: str | None) -> list[str]:
+    flags = {"--lmtp": lmtp, "--tls": tls, "--proxy-protocol": proxyProtocol}
+    options = [flag for flag, isSet in flags.items() if isSet]
+    if authUsers is not None:
+        options += ["--auth-users", os.path.abspath(authUsers)]
+    return options
+
+
+def _planned(options: list[str]) -> dict[str, Any]:
+    """
+    The other way round, for the child: what a C{SinkPlan} is to have.
+    """
+    users = options[options.index("--auth-users") + 1] if "--auth-users" in options else None
+    return {
+        "lmtp": "--lmtp" in options,
+        "tls": "--tls" in options,
+        "proxyProtocol": "--proxy-protocol" in options,
+        "authUsers": users,
+    }
+
+
 class CompanionSink:
     """
     The parent's end: one child, started once and stopped once.
     """
 
-    def __init__(self, reactor: Any, lmtp: bool = False) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        lmtp: bool = False,
+        tls: bool = False,
+        proxyProtocol: bool = False,
+        authUsers: str | None = None,
+    ) -> None:
         """
         @param reactor: provides C{IReactorProcess} and C{IReactorTime}.
         @param lmtp: the sink speaks LMTP (RFC 2033) and not SMTP.
+        @param tls: connections begin with TLS.
+        @param proxyProtocol: connections begin with a PROXY header.
+        @param authUsers: a file with the users that may log in; C{None}: everybody may.
         """
         self._reactor = reactor
-        self._lmtp = lmtp
+        self._options = _options(lmtp, tls, proxyProtocol, authUsers)
         self._child: _Child | None = None
 
     def start(self, timeout: float = START_TIMEOUT) -> Deferred[int]:
@@ -72,9 +103,7 @@ class CompanionSink:
             raise RuntimeError("a companion sink is started once")
         self._child = child = _Child(self._reactor, timeout)
         # -P: the child's directory is whatever it is; nothing may be imported from there.
-        command = [sys.executable, "-P", "-c", _PROGRAM]
-        if self._lmtp:
-            command.append("--lmtp")
+        command = [sys.executable, "-P", "-c", _PROGRAM, *self._options]
         # It imports what this process would; relative names mean something else if the directory has changed.
         root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
         path = os.pathsep.join([root, *filter(os.path.isabs, sys.path)])
@@ -214,13 +243,13 @@ class _Input(Protocol):
         self.readConnectionLost()
 
 
-def _run(reactor: Any, lmtp: bool) -> Deferred[None]:
+def _run(reactor: Any, options: list[str]) -> Deferred[None]:
     from twisted.internet.stdio import StandardIO
 
     from smtpsource.sink.service import SinkPlan, SinkService
 
     # The parent decides how long it is silent.
-    sink = SinkService(reactor, SinkPlan(lmtp=lmtp, idleTimeout=None, command=("smtp-sink",)))
+    sink = SinkService(reactor, SinkPlan(**_planned(options), idleTimeout=None, command=("smtp-sink",)))
     sink.startService()
     ended: Deferred[None] = Deferred()
     ended.addCallback(lambda result: sink.finish())
@@ -256,7 +285,7 @@ def main() -> NoReturn:
 
     chooseReactor(None)
     relax()
-    react(_run, ("--lmtp" in sys.argv[1:],))
+    react(_run, (sys.argv[1:],))
 
 
 if __name__ == "__main__":

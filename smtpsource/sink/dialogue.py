@@ -4,12 +4,17 @@ What a sink says, decided once for all its sessions: banner, extensions, verbs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from twisted.logger import Logger
 
+from smtpsource.sink.auth import command_AUTH, respond
+from smtpsource.sink.chunking import command_BDAT
+from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.protocol import SMTPSinkProtocol
+from smtpsource.sink.tls import available, command_STARTTLS
+from smtpsource.sink.xclient import KEYWORD, command_XCLIENT
 
 log = Logger()
 
@@ -27,6 +32,7 @@ def _byVerb(commands: Mapping[bytes, Command], otherwise: Command) -> dict[bytes
     return table
 
 
+#: What every sink knows.
 _COMMON: dict[bytes, Command] = {
     b"MAIL": SMTPSinkProtocol.command_MAIL,
     b"RCPT": SMTPSinkProtocol.command_RCPT,
@@ -38,14 +44,27 @@ _COMMON: dict[bytes, Command] = {
 }
 
 
-def _only(*verbs: bytes) -> dict[bytes, Command]:
-    return {verb: _COMMON[verb] for verb in verbs}
+#: The verbs of extensions, by the extension's keyword.
+_EXTENSIONS: dict[str, tuple[bytes, Command]] = {
+    "STARTTLS": (b"STARTTLS", command_STARTTLS),
+    "AUTH": (b"AUTH", command_AUTH),
+    "CHUNKING": (b"BDAT", command_BDAT),
+    "XCLIENT": (b"XCLIENT", command_XCLIENT),
+}
+
+#: What may be said before the client introduces itself again.
+_UNGREETED = (b"HELO", b"EHLO", b"LHLO", b"RSET", b"NOOP", b"VRFY", b"QUIT", b"XCLIENT")
 
 
-def _logged(command: Command) -> Command:
+def _only(commands: Mapping[bytes, Command], verbs: Iterable[bytes]) -> dict[bytes, Command]:
+    return {verb: commands[verb] for verb in verbs if verb in commands}
+
+
+def _logged(command: Command, isOtherwise: bool) -> Command:
     def answer(protocol: SMTPSinkProtocol, line: bytes) -> bytes:
+        shown = protocol.withoutSecrets(line, isOtherwise)
         reply = command(protocol, line)
-        log.info("{line} -> {reply}", line=ascii(line.decode("latin-1")), reply=reply[:3].decode())
+        log.info("{line} -> {reply}", line=ascii(shown.decode("latin-1")), reply=reply[:3].decode())
         return reply
 
     return answer
@@ -56,72 +75,108 @@ class Dialogue:
     """
     The parts of the dialogue that are decided before the first session, as bytes.
 
+    @ivar lmtp: there is a reply for each recipient.
+    @ivar chunking: BDAT is known.
+    @ivar ehloInTLS: the reply to EHLO within TLS.
+    @ivar extensions: the keywords of the extensions that are offered.
+    @ivar extensionsInTLS: the same within TLS.
     @ivar commands: what to do for each verb, for each verb with a space (the first five bytes of most command
         lines are one or the other), and under C{b""} for anything else.
-    @ivar toComplete: the same while the sink is stopping and a transaction may still be completed.
-    @ivar toQuit: the same when nothing more may be completed.
+    @ivar grouped: the same table, if the commands of a group may be answered without looking each of them up;
+        C{None} if all are to be logged.
+    @ivar toGreet: a table for the time after STARTTLS or XCLIENT.
+    @ivar toRespond: a table for the time when AUTH waits for a response.
+    @ivar toComplete: a table for the time when the sink is stopping and a transaction may still be completed.
+    @ivar toQuit: a table for the time when nothing more may be completed.
     """
 
     lmtp: bool
+    chunking: bool
     banner: bytes
     helo: bytes
     ehlo: bytes
+    ehloInTLS: bytes
+    extensions: frozenset[str]
+    extensionsInTLS: frozenset[str]
     commands: Mapping[bytes, Command]
+    grouped: Mapping[bytes, Command] | None
+    toGreet: Mapping[bytes, Command]
+    toRespond: Mapping[bytes, Command]
     toComplete: Mapping[bytes, Command]
     toQuit: Mapping[bytes, Command]
 
 
-def dialogue(
-    hostname: str = "smtp-sink",
-    lmtp: bool = False,
-    esmtp: bool = True,
-    pipelining: bool = True,
-    eightBitMIME: bool = True,
-    enhancedStatusCodes: bool = True,
-    verbose: bool = False,
-) -> Dialogue:
+def dialogue(plan: SinkPlan, mechanisms: Iterable[bytes] = ()) -> Dialogue:
     """
     Decide what a sink says.
 
-    @param hostname: the name in the banner and in the replies to HELO, EHLO and LHLO.
-    @param lmtp: LHLO only, and a reply for each recipient (RFC 2033).
-    @param esmtp: know EHLO; LMTP is not asked.
-    @param pipelining: offer PIPELINING (RFC 2920); pipelined commands work in any case.
-    @param eightBitMIME: offer 8BITMIME (RFC 6152), and SMTPUTF8 (RFC 6531), which may not be offered without.
-    @param enhancedStatusCodes: offer ENHANCEDSTATUSCODES (RFC 2034); replies have them in any case.
-    @param verbose: log each command and the code of its reply.
+    @param plan: which name and which extensions.
+    @param mechanisms: those of AUTH (RFC 4954).
     """
-    name = hostname.encode()
-    greeting = b" LMTP" if lmtp else b" ESMTP" if esmtp else b""
-    # SIZE without a number: no fixed maximum (RFC 1870 section 4).
-    extensions = [
-        (b"PIPELINING", pipelining),
-        (b"8BITMIME", eightBitMIME),
-        (b"SMTPUTF8", eightBitMIME),
-        (b"SIZE", True),
-        (b"ENHANCEDSTATUSCODES", enhancedStatusCodes),
-    ]
-    lines = [name, *(keyword for keyword, offered in extensions if offered)]
+    name = plan.hostname.encode()
+    greeting = b" LMTP" if plan.lmtp else b" ESMTP" if plan.esmtp else b""
+    lines: dict[str, bytes] = {}
+    if plan.lmtp or plan.esmtp:
+        # SIZE without a number: no fixed maximum (RFC 1870 section 4).
+        offered = [
+            ("PIPELINING", b"PIPELINING", plan.pipelining),
+            ("8BITMIME", b"8BITMIME", plan.eightBitMIME),
+            # It may not be offered without 8BITMIME (RFC 6531 section 3.1).
+            ("SMTPUTF8", b"SMTPUTF8", plan.smtpUTF8 and plan.eightBitMIME),
+            ("SIZE", b"SIZE", True),
+            ("ENHANCEDSTATUSCODES", b"ENHANCEDSTATUSCODES", plan.enhancedStatusCodes),
+            ("STARTTLS", b"STARTTLS", plan.startTLS and not plan.tls and available()),
+            ("AUTH", b"AUTH " + b" ".join(mechanisms), plan.auth),
+            ("CHUNKING", b"CHUNKING", plan.chunking),
+            ("DSN", b"DSN", plan.dsn),
+            ("REQUIRETLS", b"REQUIRETLS", plan.requireTLS),
+            ("MT-PRIORITY", b"MT-PRIORITY", plan.mtPriority),
+            ("DELIVERBY", b"DELIVERBY", plan.deliverBy),
+            ("XCLIENT", KEYWORD, plan.xclient),
+        ]
+        lines = {keyword: line for keyword, line, isOffered in offered if isOffered}
+    inClear = {keyword: line for keyword, line in lines.items() if keyword != "REQUIRETLS"}
+    inTLS = {keyword: line for keyword, line in lines.items() if keyword != "STARTTLS"}
     commands = dict(_COMMON)
-    if lmtp:
+    if plan.lmtp:
         commands[b"LHLO"] = SMTPSinkProtocol.command_EHLO
     else:
         commands[b"HELO"] = SMTPSinkProtocol.command_HELO
-        if esmtp:
+        if plan.esmtp:
             commands[b"EHLO"] = SMTPSinkProtocol.command_EHLO
-    tables = [
+    for keyword, (verb, command) in _EXTENSIONS.items():
+        if keyword in lines:
+            commands[verb] = command
+    toComplete = _only(commands, [b"RCPT", b"DATA", b"BDAT", b"QUIT"])
+    tables: list[dict[bytes, Command]] = [
         _byVerb(commands, SMTPSinkProtocol.command_unknown),
-        _byVerb(_only(b"RCPT", b"DATA", b"QUIT"), SMTPSinkProtocol.command_unavailable),
-        _byVerb(_only(b"QUIT"), SMTPSinkProtocol.command_unavailable),
+        _byVerb(_only(commands, _UNGREETED), SMTPSinkProtocol.command_ungreeted),
+        {b"": respond},
+        _byVerb(toComplete, SMTPSinkProtocol.command_unavailable),
+        _byVerb(_only(commands, [b"QUIT"]), SMTPSinkProtocol.command_unavailable),
     ]
-    if verbose:
-        tables = [{verb: _logged(command) for verb, command in table.items()} for table in tables]
+    if plan.verbose:
+        tables = [{verb: _logged(command, not verb) for verb, command in table.items()} for table in tables]
     return Dialogue(
-        lmtp=lmtp,
+        lmtp=plan.lmtp,
+        chunking="CHUNKING" in lines,
         banner=b"220 " + name + greeting + b"\r\n",
         helo=b"250 " + name + b"\r\n",
-        ehlo=b"".join(b"250-" + line + b"\r\n" for line in lines[:-1]) + b"250 " + lines[-1] + b"\r\n",
+        ehlo=_listed([name, *inClear.values()]),
+        ehloInTLS=_listed([name, *inTLS.values()]),
+        extensions=frozenset(inClear),
+        extensionsInTLS=frozenset(inTLS),
         commands=tables[0],
-        toComplete=tables[1],
-        toQuit=tables[2],
+        grouped=None if plan.verbose else tables[0],
+        toGreet=tables[1],
+        toRespond=tables[2],
+        toComplete=tables[3],
+        toQuit=tables[4],
     )
+
+
+def _listed(lines: list[bytes]) -> bytes:
+    """
+    A reply of several lines.
+    """
+    return b"".join(b"250-" + line + b"\r\n" for line in lines[:-1]) + b"250 " + lines[-1] + b"\r\n"

@@ -11,10 +11,14 @@ from typing import Any
 
 from twisted.internet.protocol import ServerFactory
 
+from smtpsource.sink.auth import Authenticator, loadUsers
+from smtpsource.sink.connection import SinkConnection
 from smtpsource.sink.dialogue import dialogue
+from smtpsource.sink.parameters import OfferedParameters
 from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.protocol import SMTPSinkProtocol
 from smtpsource.sink.summary import SinkCounts
+from smtpsource.sink.tls import ServerTLS
 
 
 def _nothing() -> None:
@@ -26,6 +30,11 @@ class SinkFactory(ServerFactory):
     Makes the sessions of one sink, and keeps their number and their idle times in bounds.
 
     @ivar ports: the ports that use this factory; they don't accept while the sink is full.
+    @ivar tls: makes the TLS of a connection.
+    @ivar implicitTLS: connections begin with TLS.
+    @ivar proxyProtocol: connections begin with a PROXY header.
+    @ivar authenticator: says who may log in.
+    @ivar parameters: checks those of MAIL and RCPT, and counts them.
     @ivar connections: all that are open, with those that wait for their banner.
     @ivar waiting: those that do.
     @ivar messageLimit: see L{SinkPlan.messageLimit}; a number in any case.
@@ -41,32 +50,31 @@ class SinkFactory(ServerFactory):
     def __init__(self, plan: SinkPlan, seconds: Callable[[], float]) -> None:
         """
         @param seconds: the reactor's clock.
+        @raise ValueError: a file that the plan names can't be used.
         """
         self.counts = SinkCounts()
-        self.dialogue = dialogue(
-            hostname=plan.hostname,
-            lmtp=plan.lmtp,
-            esmtp=plan.esmtp,
-            pipelining=plan.pipelining,
-            eightBitMIME=plan.eightBitMIME,
-            enhancedStatusCodes=plan.enhancedStatusCodes,
-            verbose=plan.verbose,
-        )
+        self.tls = ServerTLS(plan.hostname, plan.tlsCert, plan.tlsKey)
+        self.implicitTLS = plan.tls
+        self.proxyProtocol = plan.proxyProtocol
+        users = None if plan.authUsers is None else loadUsers(plan.authUsers)
+        self.authenticator = Authenticator(plan.hostname, users)
+        self.dialogue = dialogue(plan, self.authenticator.mechanisms)
+        self.parameters = OfferedParameters(self.dialogue.extensions, self.dialogue.extensionsInTLS)
         self.messageLimit = plan.messageLimit or maxsize
         self.sessionLimit = plan.sessionLimit or maxsize
         self.maxSessions = plan.maxSessions or maxsize
         self.idleTimeout = plan.idleTimeout
         self.seconds = seconds
         self.ports: list[Any] = []
-        self.connections: set[SMTPSinkProtocol] = set()
-        self.waiting: deque[SMTPSinkProtocol] = deque()
+        self.connections: set[SinkConnection] = set()
+        self.waiting: deque[SinkConnection] = deque()
         self.whenLimitReached: Callable[[], None] = _nothing
         self.whenEmpty: Callable[[], None] = _nothing
         self.firstSession: float | None = None
         self.lastEnd = 0.0
         self._ending = False
 
-    def connected(self, protocol: SMTPSinkProtocol) -> None:
+    def connected(self, protocol: SinkConnection) -> None:
         """
         There is a new connection: it begins, or waits, or has come too late.
         """
@@ -83,7 +91,7 @@ class SinkFactory(ServerFactory):
         else:
             self._begin(protocol)
 
-    def _begin(self, protocol: SMTPSinkProtocol) -> None:
+    def _begin(self, protocol: SinkConnection) -> None:
         counts = self.counts
         if self.firstSession is None:
             self.firstSession = self.seconds()
@@ -92,7 +100,7 @@ class SinkFactory(ServerFactory):
             counts.mostOpen = counts.open
         protocol.begin()
 
-    def disconnected(self, protocol: SMTPSinkProtocol) -> None:
+    def disconnected(self, protocol: SinkConnection) -> None:
         """
         A connection is gone; the next one may begin.
         """

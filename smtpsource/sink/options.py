@@ -17,7 +17,9 @@ from smtpsource import arguments
 from smtpsource.commandline import OTHER, CommandLine, Flag, Group, Parameter, flags, parameters
 from smtpsource.net.destination import LONGEST_PATH
 from smtpsource.report.presentation import Presentation
+from smtpsource.sink.auth import loadUsers
 from smtpsource.sink.plan import SinkPlan
+from smtpsource.sink.tls import ServerTLS, requireTLS
 
 _EXPECTED_ADDRESS = "expected [inet:][host]:port or unix:path, such as :2525 or 127.0.0.1:2525"
 
@@ -52,6 +54,12 @@ def _port(text: str) -> int:
         raise ValueError(f"{_EXPECTED_ADDRESS}; {text!r} is neither a port nor a service")
 
 
+def _users(text: str) -> str:
+    path = arguments.readableFile(text)
+    loadUsers(path)
+    return path
+
+
 def _user(text: str) -> str:
     try:
         pwd.getpwnam(text)
@@ -79,7 +87,7 @@ class SinkOptions(CommandLine):
         "Counts may end in k or m (1000, 1000000); sizes too (1024, 1048576); times are in seconds, such as 0.25."
     )
     closing = (
-        "-a, -C, -F and -N are accepted and do nothing: what they switch off is not offered. Not in this version:\n"
+        "-F is accepted and does nothing: what it switches off, XFORWARD, is not offered. Not in this version:\n"
         "the faults and dumps -A -b -B -d -D -f -H -P -q -Q -r -R -s -S -w -W.\n"
         "Exit status: 0 the sink ended as it was asked to, by a limit or a signal; 1 it could not listen, or not\n"
         "write its report; 2 the command line can't be used.\n"
@@ -105,6 +113,27 @@ class SinkOptions(CommandLine):
                 Flag("no-8bitmime", "8", "don't offer 8BITMIME, nor SMTPUTF8, which needs it"),
                 Flag("no-pipelining", "p", "don't offer PIPELINING; pipelined commands are answered all the same"),
                 Flag("no-enhancedstatuscodes", "E", "don't offer ENHANCEDSTATUSCODES; replies have them all the same"),
+                Flag("no-smtputf8", None, "don't offer SMTPUTF8"),
+                Flag("no-chunking", None, "don't offer CHUNKING, the command BDAT"),
+                Flag("no-dsn", "N", "don't offer DSN"),
+                Flag("no-requiretls", None, "don't offer REQUIRETLS, which is offered in TLS only"),
+                Flag("no-mt-priority", None, "don't offer MT-PRIORITY"),
+                Flag("no-deliverby", None, "don't offer DELIVERBY"),
+                Flag("no-xclient", "C", "don't offer XCLIENT"),
+                Flag("proxy-protocol", None, "a PROXY header, version 1 or 2, begins every connection"),
+            ),
+        ),
+        (
+            "TLS and AUTH",
+            (
+                Flag("no-starttls", None, "don't offer STARTTLS"),
+                Flag("tls", None, "TLS begins every connection"),
+                Parameter(
+                    "tls-cert", None, "FILE", None, "certificate in PEM; else one is made", arguments.readableFile
+                ),
+                Parameter("tls-key", None, "FILE", None, "its key, if in another file", arguments.readableFile),
+                Flag("no-auth", "a", "don't offer AUTH"),
+                Parameter("auth-users", None, "FILE", None, "who may log in: lines user:password; else all", _users),
             ),
         ),
         (
@@ -180,6 +209,7 @@ class SinkOptions(CommandLine):
             raise usage.UsageError(
                 "--report: '-' is not usable by a daemon, it has no standard output: expected a file"
             )
+        self._checkTLS()
         self.user = self["user"]
         self.plan = SinkPlan(
             host=host,
@@ -194,6 +224,20 @@ class SinkOptions(CommandLine):
             pipelining=not self["no-pipelining"],
             eightBitMIME=not self["no-8bitmime"],
             enhancedStatusCodes=not self["no-enhancedstatuscodes"],
+            startTLS=not self["no-starttls"],
+            tls=bool(self["tls"]),
+            tlsCert=self["tls-cert"],
+            tlsKey=self["tls-key"],
+            auth=not self["no-auth"],
+            authUsers=self["auth-users"],
+            chunking=not self["no-chunking"],
+            dsn=not self["no-dsn"],
+            smtpUTF8=not self["no-smtputf8"],
+            requireTLS=not self["no-requiretls"],
+            mtPriority=not self["no-mt-priority"],
+            deliverBy=not self["no-deliverby"],
+            xclient=not self["no-xclient"],
+            proxyProtocol=bool(self["proxy-protocol"]),
             verbose=bool(self["verbose"]),
             maxSessions=self["max-sessions"],
             messageLimit=self["max-messages"],
@@ -205,6 +249,23 @@ class SinkOptions(CommandLine):
             self.tool, bool(self["counter"]), bool(self["quiet"]), self["report"], self.daemonized
         )
         self.chooseReactor()
+
+    def _checkTLS(self) -> None:
+        """
+        See that there is TLS where it is asked for, and that certificate and key can be used.
+        """
+        certificate, key = self["tls-cert"], self["tls-key"]
+        if key is not None and certificate is None:
+            raise usage.UsageError(f"--tls-key: {key!r} is not usable: expected a --tls-cert that it belongs to")
+        option = "--tls"
+        try:
+            if self["tls"]:
+                requireTLS()
+            option = f"--tls-cert: {certificate!r}"
+            if certificate is not None:
+                ServerTLS(self["hostname"], certificate, key)
+        except ValueError as e:
+            raise usage.UsageError(f"{option} is not usable: {e}")
 
 
 # Letters without a long name, which the help does not list but tells about in its last lines.
@@ -225,8 +286,7 @@ def _refuse(letter: str) -> Callable[[SinkOptions, str], None]:
     return refuse
 
 
-for _letter in "aCFN":
-    setattr(SinkOptions, f"opt_{_letter}", _accept)
+SinkOptions.opt_F = _accept  # type: ignore[attr-defined]
 for _letter in "AbBdDfHqQrRsSwW":
     setattr(SinkOptions, f"opt_{_letter}", _refuse(_letter))
 SinkOptions.opt_P = _refuseFlag  # type: ignore[attr-defined]

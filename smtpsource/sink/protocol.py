@@ -3,23 +3,21 @@ One session of the sink: RFC 5321 (SMTP) or RFC 2033 (LMTP), seen from the serve
 
 This is what a load generator is measured against, so it must cost less than the generator does. A chunk of
 input is looked at once, from left to right; every reply is a constant; the replies to one chunk go out in one
-write; and message content is searched for its end but never kept.
+write; and message content is searched for its end, or counted if its size was told, but never kept.
+
+The verbs of extensions are functions in modules of their own; L{smtpsource.sink.dialogue} knows them all.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from twisted.internet.interfaces import IHalfCloseableProtocol
-from twisted.internet.protocol import connectionDone
-from twisted.protocols.basic import LineReceiver
-from twisted.python.failure import Failure
-from zope.interface import implementer
+from smtpsource.sink import auth
+from smtpsource.sink.connection import UNAVAILABLE, SinkConnection
 
 if TYPE_CHECKING:
     from smtpsource.sink.dialogue import Command
-    from smtpsource.sink.factory import SinkFactory
 
 #: The last line of a message, with the end of the line before it.
 END_OF_CONTENT = b"\r\n.\r\n"
@@ -27,82 +25,78 @@ END_OF_CONTENT = b"\r\n.\r\n"
 OK = b"250 2.0.0 Ok\r\n"
 MAIL_OK = b"250 2.1.0 Ok\r\n"
 RCPT_OK = b"250 2.1.5 Ok\r\n"
+ENVELOPE_OK = MAIL_OK + RCPT_OK
 DELIVERED = b"250 2.2.0 Ok\r\n"
 START_CONTENT = b"354 Start mail input; end with <CRLF>.<CRLF>\r\n"
 BYE = b"221 2.0.0 Bye\r\n"
-UNAVAILABLE = b"421 4.3.2 Service not available, closing connection\r\n"
-IDLE = b"421 4.4.2 Idle for too long, closing connection\r\n"
 LINE_TOO_LONG = b"500 5.5.2 Command line too long, closing connection\r\n"
 UNKNOWN = b"500 5.5.1 Command unknown\r\n"
+PLAIN_TEXT = b"503 5.5.1 STARTTLS must be the last command of a group, closing connection\r\n"
+NEED_EHLO = b"503 5.5.1 Say EHLO again first\r\n"
 NESTED_MAIL = b"503 5.5.1 MAIL inside a transaction\r\n"
 NEED_MAIL = b"503 5.5.1 RCPT needs MAIL first\r\n"
 NEED_RCPT = b"503 5.5.1 DATA needs RCPT first\r\n"
+DATA_AFTER_BDAT = b"503 5.5.1 DATA after BDAT\r\n"
+RCPT_AFTER_BDAT = b"503 5.5.1 RCPT after BDAT\r\n"
 BAD_MAIL = b"501 5.5.4 Syntax: MAIL FROM:<reverse-path>\r\n"
 BAD_RCPT = b"501 5.5.4 Syntax: RCPT TO:<forward-path>\r\n"
 BAD_DATA = b"501 5.5.4 Syntax: DATA\r\n"
 
-# A space after the colon is against RFC 5321 section 4.1.1.2 and common. Parameters are whatever they are.
+# A space after the colon is against RFC 5321 section 4.1.1.2 and common.
 # Spelled out because it is a third faster than the flag that ignores case.
-_isMAIL = re.compile(rb"[Mm][Aa][Ii][Ll] [Ff][Rr][Oo][Mm]: ?<[^>]*>").match
-_isRCPT = re.compile(rb"[Rr][Cc][Pp][Tt] [Tt][Oo]: ?<[^>]*>").match
+_isMAIL = re.compile(rb"[Mm][Aa][Ii][Ll] [Ff][Rr][Oo][Mm]: ?<[^>]*>").fullmatch
+_isRCPT = re.compile(rb"[Rr][Cc][Pp][Tt] [Tt][Oo]: ?<[^>]*>").fullmatch
+# With parameters, and with a path that may have a bracket between quotes.
+_PATH = rb'<(?:[^">]|"(?:[^"\\]|\\.)*+")*+>(?: +(.*))?'
+_isLongMAIL = re.compile(rb"[Mm][Aa][Ii][Ll] [Ff][Rr][Oo][Mm]: ?" + _PATH, re.DOTALL).fullmatch
+_isLongRCPT = re.compile(rb"[Rr][Cc][Pp][Tt] [Tt][Oo]: ?" + _PATH, re.DOTALL).fullmatch
+
+# What a client that pipelines says for each message: the envelope and the beginning of the content. All lines are
+# short enough, and no path has quotes.
+_isGroup = re.compile(
+    rb"MAIL FROM:<[^\r\n\">]{0,500}>(?: ([^\r\n]{1,500}))?\r\n"
+    rb"((?:RCPT TO:<[^\r\n\">]{0,500}>\r\n)+)"
+    rb"(?:DATA|BDAT ([0-9]{1,18}) LAST)\r\n"
+).match
 
 
-@implementer(IHalfCloseableProtocol)
-class SMTPSinkProtocol(LineReceiver):
+class SMTPSinkProtocol(SinkConnection):
     """
-    The server's side of one connection.
+    The server's side of one session.
 
-    Each verb is a C{command_*} method that takes the command line and returns the reply; L{Dialogue}
-    says which verbs there are. A command that begins content, now only DATA, sets C{line_mode} to 0.
+    Each verb is a C{command_*} method or function that takes the command line and returns the reply; L{Dialogue}
+    says which verbs there are. A command that begins content, DATA or BDAT, sets C{line_mode} to 0.
 
-    @ivar factory: gives the dialogue, the counters and the limits.
-    @ivar active: whether anything was received since L{SinkFactory.sweep} last looked. A flag instead of a
-        time: reading a clock for each chunk is not free.
-    @ivar quietSince: when the sweep first found nothing received, in the reactor's seconds.
-    @ivar begun: whether the banner was sent, which is when a session begins to count.
-    @ivar inTransaction: whether MAIL was accepted (RFC 5321 section 3.3).
     @ivar recipients: the RCPT commands accepted in this transaction.
+    @ivar authenticated: whether AUTH was accepted (RFC 4954).
+    @ivar exchange: of AUTH, while it waits for a response.
+    @ivar hasSecrets: whether a line that is no command may be a password.
     """
 
     #: A command line without its CRLF. RFC 5321 section 4.5.3.1.4 asks for 510 at least.
     MAX_LENGTH = 2046
 
-    factory: SinkFactory
-    # In real life an ITCPTransport and IConsumer, such as tcp.Server.
-    transport: Any
-
-    active = True
-    quietSince = 0.0
-    begun = False
-    inTransaction = False
     recipients = 0
+    authenticated = False
+    exchange: auth.Exchange | None = None
+    hasSecrets = False
 
+    # Of a chunk (RFC 3030): its octets that are still to come, the reply that refuses it, and whether it is the last
+    # one; and whether there was one in this transaction.
+    _octets = 0
+    _refusal: bytes | None = None
+    _isLast = False
+    _chunked = False
     # The last bytes of the content so far, at most 4: a terminator can be split anywhere.
     _tail = b""
-    # Nothing that follows in this connection is looked at; it closes once the replies are out.
-    _ended = False
-    # The sink is ending: no new transaction; and none may be completed if _refusing.
-    _ending = False
-    _refusing = False
 
-    def connectionMade(self) -> None:
+    def beginAnew(self) -> None:
         """
-        Ask for a place; the factory says L{begin} when there is one.
+        Forget the client: it must say EHLO again (RFC 3207 section 4.2; XCLIENT).
         """
-        factory = self.factory
-        self.counts = factory.counts
-        self.dialogue = factory.dialogue
-        self.commands = factory.dialogue.commands
-        # A client that doesn't read its replies is not read from either: see pauseProducing.
-        self.transport.registerProducer(self, True)
-        factory.connected(self)
-
-    def begin(self) -> None:
-        """
-        Send the banner: the session begins.
-        """
-        self.begun = True
-        self._send(self.dialogue.banner)
+        self._forgetTransaction()
+        self.authenticated = False
+        self.commands = self.dialogue.toGreet
 
     def dataReceived(self, data: bytes) -> None:
         """
@@ -137,15 +131,36 @@ class SMTPSinkProtocol(LineReceiver):
         replies = []
         start = 0
         length = len(data)
+        # At the end of a message, which is where groups begin.
+        between = True
         while start < length and not self._ended:
             if not self.line_mode:
-                start = self._findEndOfContent(data, start)
-                if self.line_mode:
-                    replies.append(self._contentReceived())
+                if not self._octets:
+                    start = self._findEndOfContent(data, start)
+                    if self.line_mode:
+                        replies.append(self._contentReceived())
+                elif self._octets > length - start:
+                    self._octets -= length - start
+                    break
+                else:
+                    start += self._octets
+                    self._octets = 0
+                    self.line_mode = 1
+                    replies.append(self._chunkReceived())
+                between = True
                 continue
+            if between:
+                between = False
+                group = _isGroup(data, start)
+                if group is not None:
+                    reply = self._beginMessage(group[1], group[2].count(b"\n"), group[3])
+                    if reply:
+                        replies.append(reply)
+                        start = group.end()
+                        continue
             end = data.find(b"\r\n", start)
             # A CR at the end of the chunk may be half of the line's end.
-            if (end if end >= 0 else length - 1) - start > self.MAX_LENGTH:
+            if (end if end >= 0 else length - 1) - start > self.MAX_LENGTH and self._isTooLong(data, start, end):
                 self._ended = True
                 replies.append(self._refuse("line-too-long", LINE_TOO_LONG, data[start:]))
             elif end < 0:
@@ -155,7 +170,44 @@ class SMTPSinkProtocol(LineReceiver):
                 line = data[start:end]
                 start = end + 2
                 replies.append((self.commands.get(line[:5]) or self._commandFor(line))(self, line))
+        if self._wantsTLS and start < length:
+            # RFC 3207 section 6: it was not sent in TLS and must not be taken for it, whoever has put it there.
+            self._wantsTLS = False
+            replies[-1] = self._refuse("plain-text-after-starttls", PLAIN_TEXT, data[start:])
         return b"".join(replies)
+
+    def _beginMessage(self, parameters: bytes | None, recipients: int, size: bytes | None) -> bytes | None:
+        """
+        Do at once what the commands of a group do one after the other, as far as nothing is wrong with them.
+
+        @param parameters: of MAIL.
+        @param recipients: how many.
+        @param size: of BDAT, without which it was DATA.
+        @return: the replies; C{None} if something is, and nothing was done.
+        """
+        if (
+            self.commands is not self.dialogue.grouped
+            or self.inTransaction
+            or (size is not None and not self.dialogue.chunking)
+            or (parameters is not None and self._mailParameters(parameters) is not None)
+        ):
+            return None
+        self.inTransaction = True
+        self.recipients = recipients
+        replies = ENVELOPE_OK if recipients == 1 else MAIL_OK + RCPT_OK * recipients
+        if size is None:
+            self.line_mode = 0
+            self._tail = b"\r\n"
+            return replies + START_CONTENT
+        return replies + self.beginChunk(int(size), True)
+
+    def _isTooLong(self, data: bytes, start: int, end: int) -> bool:
+        """
+        Is a line too long even for the responses of AUTH?
+        """
+        if self.exchange is None and not auth.isAuth(data[start : start + 10]):
+            return True
+        return (end if end >= 0 else len(data) - 1) - start > auth.LONGEST_LINE
 
     def _commandFor(self, line: bytes) -> Command:
         """
@@ -204,9 +256,51 @@ class SMTPSinkProtocol(LineReceiver):
             return reply + UNAVAILABLE
         return reply
 
+    def beginChunk(self, size: int, isLast: bool, refusal: bytes | None = None) -> bytes:
+        """
+        Begin to skip the octets of a chunk.
+
+        @param refusal: the reply that refuses it.
+        @return: the reply if there are no octets.
+        """
+        self._isLast = isLast
+        self._refusal = refusal
+        if not size:
+            return self._chunkReceived()
+        self._octets = size
+        self.line_mode = 0
+        return b""
+
+    def _chunkReceived(self) -> bytes:
+        """
+        A chunk is complete (RFC 3030 section 2), and with the last one the message.
+        """
+        if self._refusal is not None:
+            return self._refusal
+        self.counts.chunks += 1
+        if self._isLast:
+            self._chunked = False
+            return self._contentReceived()
+        self._chunked = True
+        return OK
+
     def _refuse(self, kind: str, reply: bytes, line: bytes) -> bytes:
-        self.counts.error(kind, line)
+        self.counts.error(kind, self.withoutSecrets(line, kind in ("unknown", "line-too-long")))
         return reply
+
+    def withoutSecrets(self, line: bytes, unknown: bool) -> bytes:
+        """
+        What people may see of a line.
+
+        @param unknown: it is no command, so it may be a response of AUTH that has come too late.
+        """
+        if auth.isAuth(line):
+            return auth.masked(line)
+        return auth.HIDDEN if self.exchange is not None or (unknown and self.hasSecrets) else line
+
+    def _forgetTransaction(self) -> None:
+        self.inTransaction = self._chunked = False
+        self.recipients = 0
 
     # The commands.
 
@@ -214,37 +308,58 @@ class SMTPSinkProtocol(LineReceiver):
         """
         RFC 5321 section 4.1.1.1; abandons a transaction.
         """
-        self.inTransaction = False
-        self.recipients = 0
+        self._forgetTransaction()
+        self.commands = self.dialogue.commands
         return self.dialogue.helo
 
     def command_EHLO(self, line: bytes) -> bytes:
         """
         EHLO and, in LMTP, LHLO: RFC 5321 section 4.1.1.1, RFC 2033 section 4.1; abandons a transaction.
         """
-        self.inTransaction = False
-        self.recipients = 0
-        return self.dialogue.ehlo
+        self._forgetTransaction()
+        self.commands = self.dialogue.commands
+        return self.dialogue.ehloInTLS if self.inTLS else self.dialogue.ehlo
 
     def command_MAIL(self, line: bytes) -> bytes:
         """
-        RFC 5321 section 4.1.1.2; any parameters are fine.
+        RFC 5321 section 4.1.1.2.
         """
         if self.inTransaction:
             return self._refuse("sequence", NESTED_MAIL, line)
         if not _isMAIL(line):
-            return self._refuse("syntax", BAD_MAIL, line)
+            match = _isLongMAIL(line)
+            if match is None:
+                return self._refuse("syntax", BAD_MAIL, line)
+            if match[1]:
+                refusal = self._mailParameters(match[1])
+                if refusal is not None:
+                    return self._refuse("parameter", refusal, line)
         self.inTransaction = True
         return MAIL_OK
 
+    def _mailParameters(self, text: bytes) -> bytes | None:
+        """
+        @return: the reply that refuses them, if one does.
+        """
+        parameters = self.factory.parameters
+        return (parameters.mailInTLS if self.inTLS else parameters.mail).refusal(text)
+
     def command_RCPT(self, line: bytes) -> bytes:
         """
-        RFC 5321 section 4.1.1.3; any parameters are fine.
+        RFC 5321 section 4.1.1.3.
         """
         if not self.inTransaction:
             return self._refuse("sequence", NEED_MAIL, line)
+        if self._chunked:
+            return self._refuse("sequence", RCPT_AFTER_BDAT, line)
         if not _isRCPT(line):
-            return self._refuse("syntax", BAD_RCPT, line)
+            match = _isLongRCPT(line)
+            if match is None:
+                return self._refuse("syntax", BAD_RCPT, line)
+            if match[1]:
+                refusal = self.factory.parameters.rcpt.refusal(match[1])
+                if refusal is not None:
+                    return self._refuse("parameter", refusal, line)
         self.recipients += 1
         return RCPT_OK
 
@@ -254,6 +369,9 @@ class SMTPSinkProtocol(LineReceiver):
         """
         if not self.recipients:
             return self._refuse("sequence", NEED_RCPT, line)
+        if self._chunked:
+            # RFC 3030 section 3.
+            return self._refuse("sequence", DATA_AFTER_BDAT, line)
         if len(line) != 4:
             return self._refuse("syntax", BAD_DATA, line)
         self.line_mode = 0
@@ -265,8 +383,7 @@ class SMTPSinkProtocol(LineReceiver):
         """
         RFC 5321 section 4.1.1.5.
         """
-        self.inTransaction = False
-        self.recipients = 0
+        self._forgetTransaction()
         return OK
 
     def command_NOOP(self, line: bytes) -> bytes:
@@ -287,7 +404,17 @@ class SMTPSinkProtocol(LineReceiver):
         """
         Anything else.
         """
+        if auth.isAuth(line):
+            # A client that doesn't wait for our reply sends a password next.
+            self.hasSecrets = True
         return self._refuse("unknown", UNKNOWN, line)
+
+    def command_ungreeted(self, line: bytes) -> bytes:
+        """
+        Anything else when the client must introduce itself again.
+        """
+        self.hasSecrets = self.hasSecrets or auth.isAuth(line)
+        return self._refuse("sequence", NEED_EHLO, line)
 
     def command_unavailable(self, line: bytes) -> bytes:
         """
@@ -295,77 +422,3 @@ class SMTPSinkProtocol(LineReceiver):
         """
         self._ended = True
         return UNAVAILABLE
-
-    # The end of a session that isn't the client's own wish.
-
-    def endSoon(self) -> None:
-        """
-        The sink is stopping: a session without a transaction ends now, another one after its transaction.
-        """
-        self._ending = True
-        if self.inTransaction and not self._refusing:
-            self.commands = self.dialogue.toComplete
-        elif not self._ended:
-            self._end(UNAVAILABLE)
-
-    def refuseMore(self) -> None:
-        """
-        The sink has all the messages it wants: the client may only quit.
-        """
-        self._ending = self._refusing = True
-        self.commands = self.dialogue.toQuit
-
-    def idledOut(self) -> None:
-        """
-        Nothing was received for too long: say so and close, or abort if that was of no use.
-        """
-        if self._ended:
-            self.abort()
-        else:
-            self.counts.error("timeout", b"")
-            self._end(IDLE)
-
-    def abort(self) -> None:
-        """
-        Drop the connection, whatever is in the way of an orderly end.
-        """
-        self._ended = self._ending = True
-        self.transport.abortConnection()
-
-    def readConnectionLost(self) -> None:
-        """
-        The client has said all it wants to; it may still be reading replies, as C{nc -N} does.
-        """
-        if self.inTransaction and not self._ending:
-            self.counts.error("lost", b"the client closed the connection in a transaction")
-        self._ended = True
-        self._close()
-
-    def writeConnectionLost(self) -> None:
-        """
-        Never happens: this side closes both directions at once.
-        """
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """
-        The session is over.
-        """
-        if self.inTransaction and not (self._ended or self._ending):
-            self.counts.error("lost", reason.getErrorMessage().encode())
-        self._ended = True
-        self.factory.disconnected(self)
-
-    def _send(self, reply: bytes) -> None:
-        self.counts.bytesSent += len(reply)
-        self.transport.write(reply)
-
-    def _end(self, reply: bytes) -> None:
-        self._ended = True
-        self._send(reply)
-        self._close()
-
-    def _close(self) -> None:
-        if not self.transport.disconnecting:
-            # A transport does not close as long as it has a producer that is paused.
-            self.transport.unregisterProducer()
-            self.transport.loseConnection()

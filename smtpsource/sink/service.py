@@ -36,6 +36,7 @@ class SinkService(Service):
     def __init__(self, reactor: Any, plan: SinkPlan) -> None:
         """
         @param reactor: provides C{IReactorTime} and what L{listen} needs.
+        @raise ValueError: a file that the plan names can't be used.
         """
         self._reactor = reactor
         self._plan = plan
@@ -202,6 +203,7 @@ class SinkService(Service):
             cpuUser=user - self._cpu[0],
             cpuSystem=system - self._cpu[1],
             errors=dict(counts.errors),
+            extensions=counts.extensions(factory.parameters.counted()),
         )
 
 

@@ -26,12 +26,22 @@ class SinkCounts:
     @ivar recipients: their recipients.
     @ivar bytesReceived: everything clients sent, commands included.
     @ivar bytesSent: all replies written, whether or not the client has read them.
+    @ivar chunks: chunks of BDAT received whole and accepted (RFC 3030).
     @ivar errors: by kind, how often and the first sample.
     """
 
     __slots__ = (
+        "_accepted",
+        "_attributes",
+        "_full",
+        "_introduced",
+        "_proxied",
+        "_refused",
+        "_resumed",
+        "_sources",
         "bytesReceived",
         "bytesSent",
+        "chunks",
         "ended",
         "errors",
         "messages",
@@ -45,6 +55,10 @@ class SinkCounts:
         self.sessions = self.ended = self.mostOpen = self.quits = 0
         self.messages = self.recipients = 0
         self.bytesReceived = self.bytesSent = 0
+        self.chunks = self._full = self._resumed = self._accepted = self._refused = 0
+        self._introduced = self._proxied = 0
+        self._attributes: dict[str, bytes] = {}
+        self._sources: set[bytes] = set()
         self.errors: dict[str, tuple[int, str]] = {}
 
     @property
@@ -58,15 +72,79 @@ class SinkCounts:
         """
         Count something that went wrong.
 
-        @param kind: C{"unknown"}, C{"sequence"}, C{"syntax"} or C{"line-too-long"} for a command that was
-            refused; C{"timeout"} for a session that was idle too long; C{"lost"} for one that was lost in a
+        @param kind: C{"unknown"}, C{"sequence"}, C{"syntax"}, C{"parameter"} or C{"line-too-long"} for a command
+            that was refused; C{"plain-text-after-starttls"} for what came together with one that starts TLS;
+            C{"proxy"} for a connection without a PROXY header, C{"tls"} for one that was ended by TLS or within its
+            handshake; C{"timeout"} for a session that was idle too long; C{"lost"} for one that was lost in a
             transaction.
-        @param sample: what the client had sent; kept for the first of each kind.
+        @param sample: what the client had sent; kept for the first of each kind. Must not have passwords in it.
         """
         number, text = self.errors.get(kind, (0, ""))
         if not number:
             text = printable(sample[:SAMPLE_LENGTH])
         self.errors[kind] = (number + 1, text)
+
+    def handshake(self, resumed: bool) -> None:
+        """
+        Count a TLS handshake.
+
+        @param resumed: it has resumed an earlier session, which is much cheaper.
+        """
+        if resumed:
+            self._resumed += 1
+        else:
+            self._full += 1
+
+    def loggedIn(self, accepted: bool) -> None:
+        """
+        Count an attempt of AUTH whose credentials were accepted or not.
+        """
+        if accepted:
+            self._accepted += 1
+        else:
+            self._refused += 1
+
+    def introduced(self, attributes: dict[str, bytes]) -> None:
+        """
+        Count an XCLIENT command, and keep the attributes of the last one.
+        """
+        self._introduced += 1
+        self._attributes = attributes
+
+    def proxied(self, source: bytes) -> None:
+        """
+        Count a PROXY header.
+
+        @param source: the address it tells, as bytes; empty if it tells none.
+        """
+        self._proxied += 1
+        if source:
+            self._sources.add(source)
+
+    def extensions(self, parameters: dict[str, int]) -> dict[str, Any]:
+        """
+        What was used of the protocol's extensions, for L{SinkSummary.extensions}.
+
+        @param parameters: how often each parameter of MAIL and RCPT was accepted.
+        """
+        return _withoutZeros(
+            {
+                "tls": _withoutZeros({"full": self._full, "resumed": self._resumed}),
+                "auth": _withoutZeros({"accepted": self._accepted, "refused": self._refused}),
+                "bdat": self.chunks,
+                "xclient": self._introduced,
+                "xclientAttributes": {
+                    name: printable(value[:SAMPLE_LENGTH]) for name, value in self._attributes.items()
+                },
+                "proxy": self._proxied,
+                "proxySources": len(self._sources),
+                "parameters": _withoutZeros(parameters),
+            }
+        )
+
+
+def _withoutZeros(counts: dict[str, Any]) -> dict[str, Any]:
+    return {name: number for name, number in counts.items() if number}
 
 
 @dataclass(frozen=True)
@@ -83,6 +161,10 @@ class SinkSummary:
     @ivar cpuUser: seconds of processor time of the whole process meanwhile, outside the kernel.
     @ivar cpuSystem: the same, inside the kernel.
     @ivar errors: by kind (see L{SinkCounts.error}), how often and a sample.
+    @ivar extensions: what was used of the protocol's extensions: C{tls} (C{full} and C{resumed} handshakes), C{auth}
+        (C{accepted} and C{refused}), C{bdat} (chunks), C{xclient} (commands) and C{xclientAttributes} (of the last
+        one), C{proxy} (headers) and C{proxySources} (different addresses in them), C{parameters} (by name, how often
+        one of MAIL or RCPT was accepted). What was not used is left out.
     """
 
     command: tuple[str, ...]
@@ -103,6 +185,7 @@ class SinkSummary:
     cpuSystem: float
     errors: dict[str, tuple[int, str]] = field(default_factory=dict)
     exit: int = 0
+    extensions: dict[str, Any] = field(default_factory=dict)
 
     @property
     def rate(self) -> float:
@@ -136,6 +219,7 @@ class SinkSummary:
             "bytes": {"received": self.bytesReceived, "sent": self.bytesSent},
             "rate": round(self.rate, 3),
             "cpu": {"user": round(self.cpuUser, 6), "system": round(self.cpuSystem, 6)},
+            "extensions": self.extensions,
             "errors": {kind: {"count": number, "sample": sample} for kind, (number, sample) in self.errors.items()},
         }
 
@@ -156,6 +240,29 @@ class SinkSummary:
             ("rate", f"{self.rate:.1f} messages/s"),
             ("cpu", f"{self.cpuUser:.3f} s user, {self.cpuSystem:.3f} s system{each}"),
         ]
+        rows += self._extensionRows()
         for kind, (number, sample) in sorted(self.errors.items()):
             rows.append(("errors", f"{kind} {number}" + (f", such as {sample!a}" if sample else "")))
         return "".join(f"{name:<12}{value}\n" for name, value in rows)
+
+    def _extensionRows(self) -> list[tuple[str, str]]:
+        used = self.extensions
+        rows = []
+        if "tls" in used:
+            rows.append(
+                ("tls", f"{used['tls'].get('full', 0)} full handshakes, {used['tls'].get('resumed', 0)} resumed")
+            )
+        if "auth" in used:
+            rows.append(
+                ("auth", f"{used['auth'].get('accepted', 0)} accepted, {used['auth'].get('refused', 0)} refused")
+            )
+        if "bdat" in used:
+            rows.append(("bdat", f"{used['bdat']} chunks"))
+        if "xclient" in used:
+            last = " ".join(f"{name}={value}" for name, value in used["xclientAttributes"].items())
+            rows.append(("xclient", f"{used['xclient']}, the last one {last}"))
+        if "proxy" in used:
+            rows.append(("proxy", f"{used['proxy']} headers, {used.get('proxySources', 0)} different sources"))
+        if "parameters" in used:
+            rows.append(("parameters", ", ".join(f"{name} {number}" for name, number in used["parameters"].items())))
+        return rows

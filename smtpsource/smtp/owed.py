@@ -11,7 +11,7 @@ This is the hot path: four to eight replies a message, and nothing here may cost
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
@@ -19,9 +19,26 @@ from twisted.internet.protocol import connectionDone
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 
-from smtpsource.phases import BANNER, DATA, HELO, MAIL, MESSAGE, QUIT, RCPT, RSET
-from smtpsource.smtp.replies import LONGEST, goesOn, isReplyLine, wholeReply
+from smtpsource.measure.histogram import LINEAR
+from smtpsource.phases import (
+    AUTH,
+    BANNER,
+    BDAT,
+    DATA,
+    HELO,
+    MAIL,
+    MESSAGE,
+    NOOP,
+    QUIT,
+    RCPT,
+    RSET,
+    STARTTLS,
+    TLS,
+    XCLIENT,
+)
+from smtpsource.smtp.replies import LONGEST, goesOn, isReplyLine, wholeReplies, wholeReply
 from smtpsource.smtp.replies import codes as _codes
+from smtpsource.smtp.replies import groups as _groups
 
 if TYPE_CHECKING:
     from smtpsource.interfaces import ISession
@@ -76,13 +93,14 @@ class OwedReplies(LineReceiver):
         """
         self._recorder.bytesReceived += len(data)
         if self._atStart:
-            code = _codes.get(data) or wholeReply(data)
-            if code is not None:
-                self.replyReceived(data, code)
-                return
             if self._grouped:
                 data = self.repliesReceived(data)
                 if not data:
+                    return
+            else:
+                code = _codes.get(data) or wholeReply(data)
+                if code is not None:
+                    self.replyReceived(data, code)
                     return
         super().dataReceived(data)
         self._atStart = not (self.over or self._replySoFar or self._buffer)  # the last is LineReceiver's
@@ -95,20 +113,35 @@ class OwedReplies(LineReceiver):
         @return: the rest, which takes the long way.
         """
         owed = self._owed
+        recorder = self._recorder
+        buckets = recorder.buckets
+        counts = recorder.replies
         self.lastActivity = now = self._clock()
-        start = 0
-        while (end := data.find(b"\n", start) + 1) and (len(owed) > 1 or end == len(data)):
-            reply = data[start:end]
-            code = _codes.get(reply) or wholeReply(reply)
-            if code is None or not owed:
+        togetherWritten = -1.0
+        microseconds = 0
+        rest = len(data)
+        for code, reply in _groups.get(data) or wholeReplies(data):
+            rest -= len(reply)
+            if not owed or (rest and len(owed) == 1):
+                rest += len(reply)
                 break
-            start = end
             phase, answer, written = owed.popleft()
-            self._recordReply(phase, now - written, code, reply)
+            # As Recorder.reply does; what was written together has waited for the same time.
+            if written != togetherWritten:
+                togetherWritten = written
+                microseconds = int((now - written) * 1e6)
+            if 0 <= microseconds < LINEAR and buckets[phase]:
+                buckets[phase][microseconds] += 1
+            else:
+                recorder.duration(phase, now - written)
+            try:
+                counts[phase][code] += 1
+            except KeyError:
+                recorder.firstReply(phase, code, reply)
             answer(code, reply)
             if self.over:
                 return b""
-        return data[start:]
+        return data[-rest:] if rest else b""
 
     def lineReceived(self, line: bytes) -> None:
         """
@@ -172,7 +205,10 @@ class OwedReplies(LineReceiver):
             self.over = True
             self._atStart = False
             if not self._quitting:
-                if reason.check(ConnectionDone):
+                explained = self.explained(reason)
+                if explained is not None:
+                    self._session.fault(explained[0], self._lostWhile(explained[1]))
+                elif reason.check(ConnectionDone):
                     self._session.fault("connection-lost", self._lostWhile("the server closed the connection"))
                 elif reason.check(ConnectionLost, ConnectionAborted):
                     self._session.fault("connection-reset", self._lostWhile("connection reset"))
@@ -182,6 +218,12 @@ class OwedReplies(LineReceiver):
         self._owed.clear()
         self.ended()
         self._session.disconnected(not self._quitting)
+
+    def explained(self, reason: Failure) -> tuple[str, str] | None:
+        """
+        Why the connection was lost, if a subclass knows better: the kind of fault and one line about it.
+        """
+        return None
 
     def ended(self) -> None:
         """
@@ -202,11 +244,14 @@ class OwedReplies(LineReceiver):
         self._recorder.bytesSent += len(data)
         self.transport.write(data)  # type: ignore[union-attr]
 
-    def writeGroup(self, content: bytes, group: bytes) -> None:
+    def writeGroup(self, content: bytes, parts: Sequence[bytes]) -> None:
         """
-        Write a group of commands, and the content of the message before it, if there is one.
+        Write a group of commands at once; what is owed for it is in the queue already.
+
+        @param content: of the message before it, with the final dot; empty if there is none.
+        @param parts: commands, each with its line end, and after each BDAT its chunk.
         """
-        data = content + group
+        data = b"".join((content, *parts))
         self._recorder.bytesSent += len(data)
         self.transport.write(data)  # type: ignore[union-attr]
 
@@ -268,13 +313,19 @@ class OwedReplies(LineReceiver):
         return f"{text} (waiting for {_PHRASES[self._owed[0][0]]})"
 
 
-#: What a reply answers, in words.
+#: What is waited for, in words.
 _PHRASES: dict[int, str] = {
+    TLS: "the TLS handshake",
     BANNER: "the greeting",
-    HELO: "the reply to HELO or LHLO",
+    HELO: "the reply to HELO, EHLO or LHLO",
+    STARTTLS: "the reply to STARTTLS",
+    XCLIENT: "the reply to XCLIENT",
+    AUTH: "the reply to AUTH",
+    NOOP: "the reply to NOOP",
     MAIL: "the reply to MAIL",
     RCPT: "the reply to RCPT",
     DATA: "the reply to DATA",
+    BDAT: "the reply to BDAT",
     MESSAGE: "the reply to the content",
     RSET: "the reply to RSET",
     QUIT: "the reply to QUIT",

@@ -1,189 +1,74 @@
 """
-The dialogue of one connection: what is said, what is made of each reply, and what comes next.
+Transactions in groups of commands (RFC 2920): several replies are owed at once, to more than one message.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
 from typing import TYPE_CHECKING
 
-from smtpsource.phases import BANNER, DATA, HELO, MAIL, MESSAGE, QUIT, RCPT, RSET
+from smtpsource.phases import BDAT, DATA, MAIL, MESSAGE, RCPT, RSET
 from smtpsource.smtp import commands
-from smtpsource.smtp.owed import OwedReplies, shown
-from smtpsource.smtp.replies import capabilities, closesChannel
-from smtpsource.smtp.streaming import BodyProducer
+from smtpsource.smtp.chunking import bdat, chunks
+from smtpsource.smtp.opening import YES
+from smtpsource.smtp.replies import closesChannel
+from smtpsource.smtp.transactions import Transactions
 
 if TYPE_CHECKING:
-    from smtpsource.interfaces import IMessage, ISession
-    from smtpsource.measure.recorder import Recorder
-
-#: The first digit of a reply that says yes, and of one that says no for good.
-_YES = ord("2")
-_NO = ord("5")
+    from smtpsource.interfaces import IMessage
 
 
-class SMTPSourceProtocol(OwedReplies):
+class SMTPSourceProtocol(Transactions):
     """
-    An SMTP or LMTP client that sends the messages its session gives it, and tells it of every outcome.
+    An SMTP or LMTP client that sends the messages its session gives it, one command at a time or in groups, and tells
+    it of every outcome.
     """
 
-    _message: IMessage | None = None
-    # With pipelining, the message whose commands went out along with the content of C{_message}.
-    _following: IMessage | None = None
+    # With chunks in groups, of this message: a chunk was refused; the last one has had an answer; all recipients up to
+    # now were refused, and of their answers to the content one is still in the queue; each recipient has one there.
+    _chunkRefused = _lastReplied = _refusedAndOwed = _answeredEach = False
+    # With a window: a chunk was refused, and what came after it may be refused for no other reason.
+    _spoiled = False
+    # It was so once: from then on each group begins with RSET.
+    _cautious = False
 
-    def __init__(
-        self,
-        session: ISession,
-        dialogue: commands.Dialogue,
-        recorder: Recorder,
-        clock: Callable[[], float],
-    ) -> None:
+    def opened(self) -> None:
         """
-        @param session: whom to ask and tell.
-        @param dialogue: how to talk.
-        @param recorder: where replies and bytes are counted.
-        @param clock: gives seconds on a scale that never goes backward.
+        The connection is ready for messages.
         """
-        super().__init__(session, recorder, clock)
-        self._dialogue = dialogue
-        # From the start, or when the server has announced that it takes them so.
-        self._grouped = dialogue.pipelining == "force"
+        # The messages after C{_message} whose commands are out already, when they were written, and whether the
+        # content is to come later.
+        self._outstanding: deque[tuple[IMessage, float, bool]] = deque()
+        # The messages that are to be sent again.
+        self._again: deque[IMessage] = deque()
+        self._ready()
 
-    # What the session asks for
-
-    def send(self, message: IMessage) -> None:
-        """
-        Send this message; its outcome comes to the session. Only when the connection is C{ready}.
-        """
-        self._begin(message, self._clock())
-        if self._grouped:
-            self._writeGroup(b"", message)
-        else:
+    def _sendFirst(self, message: IMessage) -> None:
+        if not self._grouped:
             self.write(message.mail, MAIL, self._mailReplied)
-
-    def _begin(self, message: IMessage, now: float) -> None:
-        self._message = message
-        self._begun = now
-        self._recipientsAccepted = self._recipientsRejected = self._recipientsDelivered = 0
-
-    def quit(self) -> None:
-        """
-        End the connection in order. Only when the connection is C{ready}.
-        """
-        self._quitting = True
-        self.write(commands.QUIT, QUIT, self._quitReplied)
-
-    # The beginning and the end
-
-    def connectionMade(self) -> None:
-        """
-        The server speaks first.
-        """
-        self.lastActivity = self._clock()
-        self._owed.append((BANNER, self._bannerReplied, self.lastActivity))
-
-    def ended(self) -> None:
-        """
-        The connection is gone. If a message was under way, some of its recipients may have had their answers.
-        """
-        if self._message is not None:
-            self._message = None
-            if self._recipientsDelivered or self._recipientsRejected:
-                self._session.unanswered(self._recipientsDelivered, self._recipientsRejected)
+        elif self._chunked:
+            self._writeChunkedGroups(message)
+        else:
+            self._writeGroup(b"", message)
 
     def _ready(self) -> None:
         """
         This message has ended. With pipelining, the next one is under way already.
         """
-        if self._following is not None:
-            message, self._following = self._following, None
-            self._begin(message, self._followingBegun)
+        if self._outstanding:
+            message, now, contentToCome = self._outstanding.popleft()
+            self._begin(message, now)
+            if self._chunked:
+                self._beginChunked(contentToCome)
+                # Half a window at a time: fewer writes, and the server never waits for us.
+                if not (contentToCome or self._spoiled) and 2 * len(self._outstanding) < self._dialogue.window:
+                    self._writeChunkedGroups(None)
         elif self._unsolicited is None:
-            self._session.ready(self)
-
-    # One answer for each kind of reply
-
-    def _bannerReplied(self, code: bytes, reply: bytes) -> None:
-        if code[0] != _YES and not self._goOnAfterRefusal(BANNER, code, reply):
-            return
-        greeting = self._dialogue.greeting
-        if greeting is None:
-            self._ready()
-        else:
-            self.write(greeting, HELO, self._greetingReplied)
-
-    def _greetingReplied(self, code: bytes, reply: bytes) -> None:
-        if code[0] == _YES:
-            if self._dialogue.extended and not self._takeCapabilities(capabilities(reply)):
-                return
-        elif code[0] == _NO and self._dialogue.fallback is not None and not closesChannel(code):
-            self.write(self._dialogue.fallback, HELO, self._fallbackReplied)
-            return
-        elif not self._goOnAfterRefusal(HELO, code, reply):
-            return
-        self._ready()
-
-    def _takeCapabilities(self, announced: dict[str, str]) -> bool:
-        """
-        @return: can the dialogue go on? If what is required is not announced, it can't.
-        """
-        self._recorder.announced(announced)
-        pipelining = self._dialogue.pipelining
-        if pipelining != "off" and "PIPELINING" in announced:
-            self._grouped = True
-        elif pipelining == "require":
-            self._session.fault("not-announced", "PIPELINING is required, and the server does not announce it")
-            self.quit()
-            return False
-        return True
-
-    def _fallbackReplied(self, code: bytes, reply: bytes) -> None:
-        if code[0] == _YES or self._goOnAfterRefusal(HELO, code, reply):
-            self._ready()
-
-    def _goOnAfterRefusal(self, phase: int, code: bytes, reply: bytes) -> bool:
-        """
-        A refused greeting: a tolerant client tries its luck all the same, as long as the server stays.
-        """
-        self._session.refused(phase, reply)
-        if self._dialogue.tolerant and not closesChannel(code):
-            return True
-        self._session.rejected(0)
-        self._leave(code)
-        return False
-
-    def _mailReplied(self, code: bytes, reply: bytes) -> None:
-        if code[0] == _YES:
-            assert self._message is not None
-            self._recipients = self._message.recipientCommands()
-            self._recipient = 0
-            self.write(self._recipients[0], RCPT, self._rcptReplied)
-        else:
-            self._refused(MAIL, code, reply)
-
-    def _rcptReplied(self, code: bytes, reply: bytes) -> None:
-        if code[0] == _YES:
-            self._recipientsAccepted += 1
-        else:
-            self._recipientsRejected += 1
-            if closesChannel(code) or not self._dialogue.tolerant:
-                self._refused(RCPT, code, reply)
-                return
-            self._session.refused(RCPT, reply)
-        self._recipient += 1
-        if self._recipient < len(self._recipients):
-            self.write(self._recipients[self._recipient], RCPT, self._rcptReplied)
-        elif self._recipientsAccepted:
-            self.write(commands.DATA, DATA, self._dataReplied)
-        else:
-            self._reject()
-            self._reset()
-
-    def _dataReplied(self, code: bytes, reply: bytes) -> None:
-        if code != b"354":
-            self._refused(DATA, code, reply)
-            return
-        self._sendContent()
+            self._spoiled = False
+            if self._again:
+                self.send(self._again.popleft())
+            else:
+                self._session.ready(self)
 
     def _sendContent(self) -> None:
         assert self._message is not None
@@ -196,86 +81,28 @@ class SMTPSourceProtocol(OwedReplies):
             now = self._clock()
             self._owed.append((MESSAGE, self._contentReplied, now))
         if self._dialogue.lmtp:
-            self._recipientsAwaited = self._recipientsAccepted
-            for _ in range(1, self._recipientsAccepted):
-                self._owed.append((MESSAGE, self._contentReplied, now))
+            self._awaitRecipients(now)
         if following is not None:
-            self._following = following
-            self._followingBegun = now
+            self._outstanding.append((following, now, False))
             self._writeGroup(own, following)
         elif shared:
-            self._producer = BodyProducer(self, shared)
-            self._producer.start()
-
-    def _contentReplied(self, code: bytes, reply: bytes) -> None:
-        if self._producer is not None:
-            self._repliedTooEarly(code, reply)
-            return
-        if self._dialogue.lmtp:
-            self._recipientReplied(code, reply)
-        elif code[0] == _YES:
-            self._message = None
-            self._session.accepted(self.lastActivity - self._begun, self._recipientsAccepted, self._recipientsRejected)
-            self._ready()
-        else:
-            self._recipientsRejected += self._recipientsAccepted
-            self._session.refused(MESSAGE, reply)
-            self._reject()
-            self._nextOrLeave(code)
-
-    def _repliedTooEarly(self, code: bytes, reply: bytes) -> None:
-        """
-        A server may refuse while the content still flows. There is no way to stop but to close.
-        """
-        if code[0] == _YES:
-            self._fault("unexpected-reply", f"before all of the content was sent: {shown(reply)}")
-            return
-        self._recipientsRejected += self._recipientsAccepted
-        self._session.refused(MESSAGE, reply)
-        self._reject()
-        self._close()
-
-    def _recipientReplied(self, code: bytes, reply: bytes) -> None:
-        """
-        LMTP: what became of one recipient (RFC 2033 section 4.2).
-        """
-        self._recipientsAwaited -= 1
-        if code[0] == _YES:
-            self._recipientsDelivered += 1
-        else:
-            self._recipientsRejected += 1
-            self._session.refused(MESSAGE, reply)
-            if closesChannel(code):
-                self._recipientsRejected += self._recipientsAwaited
-                self._recipientsAwaited = 0
-        if self._recipientsAwaited:
-            return
-        if self._recipientsDelivered:
-            self._message = None
-            self._session.accepted(self.lastActivity - self._begun, self._recipientsDelivered, self._recipientsRejected)
-        else:
-            self._reject()
-        self._nextOrLeave(code)
-
-    def _resetReplied(self, code: bytes, reply: bytes) -> None:
-        if code[0] != _YES:
-            self._session.refused(RSET, reply)
-        self._nextOrLeave(code)
-
-    def _quitReplied(self, code: bytes, reply: bytes) -> None:
-        self._close()
+            self._stream(shared)
 
     # The replies to a group of commands: the next ones are out already, whatever these say (RFC 2920 section 3.1)
 
     def _groupMailReplied(self, code: bytes, reply: bytes) -> None:
-        self._mailAccepted = code[0] == _YES
-        if not self._mailAccepted:
+        self._mailAccepted = code[0] == YES
+        if not self._mailAccepted and not self._spoiled:
             self._refusedInGroup(MAIL, code, reply)
+
+    def _groupResetReplied(self, code: bytes, reply: bytes) -> None:
+        if code[0] != YES:
+            self._refusedInGroup(RSET, code, reply)
 
     def _groupRcptReplied(self, code: bytes, reply: bytes) -> None:
         if not self._mailAccepted:
             return  # it is refused for that reason, and that was told
-        if code[0] == _YES:
+        if code[0] == YES:
             self._recipientsAccepted += 1
         else:
             self._recipientsRejected += 1
@@ -320,40 +147,92 @@ class SMTPSourceProtocol(OwedReplies):
             self._reject()
             self._close()
 
-    # What follows from a refusal or a fault
+    # The same with the content in chunks: it is out, too, and so are other messages' groups
 
-    def _refused(self, phase: int, code: bytes, reply: bytes) -> None:
-        """
-        The transaction is refused before its content was sent.
-        """
-        self._session.refused(phase, reply)
-        self._reject()
-        if self._dialogue.tolerant and not closesChannel(code):
-            self._reset()
+    def _chunkedRcptReplied(self, code: bytes, reply: bytes) -> None:
+        if code[0] == YES:
+            # Even if MAIL was refused, for instance because the server has not ended the transaction before it:
+            # what it says to the last chunk decides, and who gets the message was decided here.
+            if self._refusedAndOwed:
+                self._refusedAndOwed = False
+                self._oweLess(1)
+            self._recipientsAccepted += 1
+            return
+        if self._refusedAndOwed or self._recipientsAccepted:
+            self._oweLess(1)
         else:
-            self._leave(code)
+            self._refusedAndOwed = True
+        if self._mailAccepted:
+            self._recipientsRejected += 1
+            self._refusedInGroup(RCPT, code, reply)
 
-    def _reject(self) -> None:
-        self._message = None
-        self._session.rejected(self._recipientsRejected)
+    def _oweLess(self, number: int) -> None:
+        """
+        By LMTP, the last chunk will be answered so many times less than was thought when it was sent: there is an
+        answer for each recipient that was accepted, and one if there is none.
+        """
+        if self._answeredEach:
+            for _ in range(number):
+                self._owed.remove((MESSAGE, self._lastChunkReplied, self._begun))
 
-    def _reset(self) -> None:
-        self.write(commands.RSET, RSET, self._resetReplied)
-
-    def _nextOrLeave(self, code: bytes) -> None:
-        if closesChannel(code):
-            self._leave(code)
+    def _largeRcptReplied(self, code: bytes, reply: bytes) -> None:
+        """
+        The last recipient's, before a content that is too large for the group.
+        """
+        self._chunkedRcptReplied(code, reply)
+        if self.over:
+            return
+        if self._recipientsAccepted and not (self._recipientsRejected and not self._dialogue.tolerant):
+            self._sendChunks()
         else:
+            self._reject()
+            if closesChannel(code) or not self._dialogue.tolerant:
+                self._leave(code)
+            else:
+                self._reset()
+
+    def _groupChunkReplied(self, code: bytes, reply: bytes) -> None:
+        if code[0] != YES and not self._chunkRefused:
+            self._chunkRefused = True
+            self._oweLess(max(0, self._recipientsAccepted - 1))
+            if self._recipientsAccepted:
+                self._refusedInGroup(BDAT, code, reply)
+
+    def _lastChunkReplied(self, code: bytes, reply: bytes) -> None:
+        """
+        The reply that decides; by LMTP, there is one for each accepted recipient.
+        """
+        if self._dialogue.lmtp and self._recipientsAccepted and not self._chunkRefused:
+            if not self._lastReplied:
+                self._lastReplied = True
+                self._recipientsAwaited = self._recipientsAccepted
+            self._recipientReplied(code, reply)
+        elif code[0] == YES and self._recipientsAccepted:
+            self._message = None
+            self._session.accepted(self.lastActivity - self._begun, self._recipientsAccepted, self._recipientsRejected)
             self._ready()
-
-    def _leave(self, code: bytes) -> None:
-        """
-        No further message on this connection: QUIT, unless the server has said that it hangs up itself.
-        """
-        if closesChannel(code):
-            self._close()
+        elif self._spoiled and not self._mailAccepted and not closesChannel(code):
+            # The server is still in the transaction before; so it never had a chance to accept this one.
+            assert self._message is not None
+            self._again.append(self._message)
+            self._message = None
+            self._afterRefusedContent(code)
         else:
-            self.quit()
+            if self._recipientsAccepted and not self._chunkRefused:
+                self._session.refused(MESSAGE, reply)
+            self._recipientsRejected += self._recipientsAccepted
+            self._reject()
+            self._afterRefusedContent(code)
+
+    def _afterRefusedContent(self, code: bytes) -> None:
+        if not self._outstanding or closesChannel(code):
+            super()._afterRefusedContent(code)
+            return
+        if self._chunked and self._dialogue.tolerant and not self._cautious:
+            self._spoiled = self._cautious = True
+        self._ready()
+
+    # Writing groups
 
     def _writeGroup(self, before: bytes, message: IMessage) -> None:
         """
@@ -366,4 +245,65 @@ class SMTPSourceProtocol(OwedReplies):
         for _ in recipients:
             owed.append((RCPT, self._groupRcptReplied, now))
         owed.append((DATA, self._groupDataReplied, now))
-        self.writeGroup(before, b"".join((message.mail, *recipients, commands.DATA)))
+        self.writeGroup(before, (message.mail, *recipients, commands.DATA))
+
+    def _writeChunkedGroups(self, message: IMessage | None) -> None:
+        """
+        Write MAIL, every RCPT and BDAT with the content, of as many messages as the window has room for, at once.
+
+        @param message: the first of them; C{None}: as many as there are follow those that are out.
+        """
+        self.lastActivity = now = self._clock()
+        parts: list[bytes] = []
+        outstanding = self._outstanding
+        room = self._dialogue.window - 1
+        if message is not None:
+            self._begun = now
+            contentToCome = self._addChunkedGroup(parts, message, now)
+            self._beginChunked(contentToCome)
+            if contentToCome:
+                room = 0
+        while len(outstanding) < room and not (outstanding and outstanding[-1][2]):
+            following = self._again.popleft() if self._again else self._session.following()
+            if following is None:
+                break
+            outstanding.append((following, now, self._addChunkedGroup(parts, following, now)))
+        if parts:
+            self.writeGroup(b"", parts)
+
+    def _addChunkedGroup(self, parts: list[bytes], message: IMessage, now: float) -> bool:
+        """
+        Add a message's commands to a group, and what is owed for them to the queue.
+
+        @return: is its content to come later, because it is large?
+        """
+        recipients = message.recipientCommands()
+        own, shared = message.octets()
+        owed = self._owed
+        if self._cautious:
+            parts.append(commands.RSET)
+            owed.append((RSET, self._groupResetReplied, now))
+        parts.append(message.mail)
+        parts.extend(recipients)
+        owed.append((MAIL, self._groupMailReplied, now))
+        for _ in recipients:
+            owed.append((RCPT, self._chunkedRcptReplied, now))
+        if shared:
+            owed[-1] = (RCPT, self._largeRcptReplied, now)
+            return True
+        if self._dialogue.chunkSize is None:
+            parts.append(bdat(len(own), True))
+            parts.append(own)
+        else:
+            for command, piece, _, last in chunks(own, b"", self._dialogue.chunkSize):
+                parts.append(command)
+                parts.append(piece)
+                if not last:
+                    owed.append((BDAT, self._groupChunkReplied, now))
+        for _ in recipients if self._dialogue.lmtp else recipients[:1]:
+            owed.append((MESSAGE, self._lastChunkReplied, now))
+        return False
+
+    def _beginChunked(self, contentToCome: bool) -> None:
+        self._chunkRefused = self._lastReplied = self._refusedAndOwed = False
+        self._answeredEach = self._dialogue.lmtp and not contentToCome

@@ -5,6 +5,7 @@ Replies of a server (RFC 5321 section 4.2): what they mean. Pure functions on by
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 
 #: One line of a reply: three digits, then nothing, a blank or (a line that goes on) a hyphen. RFC 5321 section 4.2 and
 #: RFC 2821's remark that the text may be missing altogether.
@@ -53,6 +54,13 @@ def capabilities(reply: bytes) -> dict[str, str]:
     return announced
 
 
+def missing(announced: Mapping[str, str], wanted: Iterable[str]) -> list[str]:
+    """
+    Which of these extensions a server does not announce.
+    """
+    return [keyword for keyword in wanted if keyword not in announced]
+
+
 _CAPABILITY = re.compile(rb"250[ \-]([A-Za-z0-9][A-Za-z0-9-]*)[ \t=]*([^\r]*)")
 
 
@@ -62,6 +70,11 @@ codes: dict[bytes, bytes] = {}
 
 _MOST_REMEMBERED = 256
 _LONGEST_REMEMBERED = 128
+
+#: The same for several replies that came at once, as they do to a group of commands: the codes and the replies.
+groups: dict[bytes, tuple[tuple[bytes, bytes], ...]] = {}
+
+_LONGEST_GROUP = 1024
 
 
 def wholeReply(data: bytes) -> bytes | None:
@@ -76,3 +89,24 @@ def wholeReply(data: bytes) -> bytes | None:
     if len(codes) < _MOST_REMEMBERED and len(data) <= _LONGEST_REMEMBERED:
         codes[data] = code
     return code
+
+
+def wholeReplies(data: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    """
+    The whole replies of one line each that C{data} begins with.
+
+    @return: for each its code and its bytes.
+    """
+    found = []
+    start = 0
+    while end := data.find(b"\n", start) + 1:
+        reply = data[start:end]
+        code = codes.get(reply) or wholeReply(reply)
+        if code is None:
+            break
+        found.append((code, reply))
+        start = end
+    replies = tuple(found)
+    if start == len(data) <= _LONGEST_GROUP and len(groups) < _MOST_REMEMBERED:
+        groups[data] = replies
+    return replies

@@ -28,7 +28,7 @@ class BodyProducer:
 
     __slots__ = ("_body", "_offset", "_paused", "_protocol")
 
-    def __init__(self, protocol: OwedReplies, body: bytes) -> None:
+    def __init__(self, protocol: OwedReplies, body: bytes | memoryview) -> None:
         self._protocol = protocol
         self._body = body
         self._offset = 0
@@ -55,7 +55,7 @@ class BodyProducer:
         transport = self._protocol.transport
         body = self._body
         while not self._paused:
-            chunk = body[self._offset : self._offset + PIECE]
+            chunk = bytes(body[self._offset : self._offset + PIECE])
             if not chunk:
                 self._paused = True
                 transport.unregisterProducer()  # type: ignore[union-attr]

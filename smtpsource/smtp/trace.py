@@ -4,9 +4,9 @@ Showing the dialogue while it goes on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from smtpsource.phases import MESSAGE
+from smtpsource.phases import AUTH, MESSAGE
 from smtpsource.printable import printable
 from smtpsource.smtp.owed import Answer
 from smtpsource.smtp.protocol import SMTPSourceProtocol
@@ -39,15 +39,33 @@ class TracedProtocol(SMTPSourceProtocol):
         """
         A command, or the content, goes out.
         """
-        self.show("." if phase == MESSAGE else printable(data))
+        if self._chunked and data.startswith(b"BDAT "):
+            self.show(printable(data.partition(b"\n")[0]))
+        elif phase == AUTH:
+            self.show(_withoutSecrets(data))
+        else:
+            self.show("." if phase == MESSAGE else printable(data))
         super().write(data, phase, answer)
 
-    def writeGroup(self, content: bytes, group: bytes) -> None:
+    def writeGroup(self, content: bytes, parts: Sequence[bytes]) -> None:
         """
         A group of commands goes out.
         """
         if content:
             self.show(".")
-        for line in group.splitlines():
-            self.show(printable(line))
-        super().writeGroup(content, group)
+        isChunk = False
+        for part in parts:
+            if not isChunk:
+                self.show(printable(part))
+            isChunk = not isChunk and part.startswith(b"BDAT ")
+        super().writeGroup(content, parts)
+
+
+def _withoutSecrets(data: bytes) -> str:
+    """
+    AUTH with its mechanism, or the answer to a challenge, which is all secret.
+    """
+    words = data.split()
+    if words[:1] != [b"AUTH"]:
+        return "***"
+    return " ".join([printable(word) for word in words[:2]] + ["***"] * (len(words) > 2))

@@ -16,25 +16,27 @@ from smtpsource.smtp import commands
 Recipients = Callable[[], tuple[tuple[bytes, ...], bytes]]
 
 
-def sameRecipient(recipient: bytes) -> Recipients:
+def sameRecipient(recipient: bytes, parameters: bytes = b"") -> Recipients:
     """
     One recipient, as given.
+
+    @param parameters: of RCPT, here and below.
     """
-    same = ((commands.rcpt(recipient),), recipient)
+    same = ((commands.rcpt(recipient, parameters),), recipient)
     return lambda: same
 
 
-def countedDown(recipient: bytes, perMessage: int) -> Recipients:
+def countedDown(recipient: bytes, perMessage: int, parameters: bytes = b"") -> Recipients:
     """
     The same recipients for every message, numbered before the local part from C{perMessage} down to 2, the last one
     not numbered: what smtp-source(1) does for -r before Postfix 3.9.
     """
-    numbered = tuple(commands.rcpt(b"%d%b" % (n, recipient)) for n in range(perMessage, 1, -1))
-    same = ((*numbered, commands.rcpt(recipient)), recipient)
+    numbered = tuple(commands.rcpt(b"%d%b" % (n, recipient), parameters) for n in range(perMessage, 1, -1))
+    same = ((*numbered, commands.rcpt(recipient, parameters)), recipient)
     return lambda: same
 
 
-def numberedBefore(recipient: bytes, perMessage: int) -> Recipients:
+def numberedBefore(recipient: bytes, perMessage: int, parameters: bytes = b"") -> Recipients:
     """
     Every recipient of the run has its own number before the local part, from 1: smtp-source(1)'s -N before
     Postfix 3.9. The To header is not numbered.
@@ -42,12 +44,13 @@ def numberedBefore(recipient: bytes, perMessage: int) -> Recipients:
     numbers = count(1)
 
     def recipients() -> tuple[tuple[bytes, ...], bytes]:
-        return tuple(commands.rcpt(b"%d%b" % (next(numbers), recipient)) for _ in range(perMessage)), recipient
+        named = [b"%d%b" % (next(numbers), recipient) for _ in range(perMessage)]
+        return tuple(commands.rcpt(name, parameters) for name in named), recipient
 
     return recipients
 
 
-def numberedAfter(recipient: bytes, perMessage: int) -> Recipients:
+def numberedAfter(recipient: bytes, perMessage: int, parameters: bytes = b"") -> Recipients:
     """
     Every recipient of the run has its own number after the local part, from 0: smtp-source(1)'s -N and -r since
     Postfix 3.9. The To header names the last of a message's recipients.
@@ -60,7 +63,7 @@ def numberedAfter(recipient: bytes, perMessage: int) -> Recipients:
 
     def recipients() -> tuple[tuple[bytes, ...], bytes]:
         named = [b"%b%d%b" % (local, next(numbers), after) for _ in range(perMessage)]
-        return tuple(map(commands.rcpt, named)), named[-1]
+        return tuple(commands.rcpt(name, parameters) for name in named), named[-1]
 
     return recipients
 
@@ -93,6 +96,12 @@ class Message:
         """
         return self._traffic.contents.content(self.number, self._recipient)
 
+    def octets(self) -> tuple[bytes, bytes | memoryview]:
+        """
+        See L{IMessage.octets}.
+        """
+        return self._traffic.contents.octets(self.number, self._recipient)
+
 
 @implementer(ITraffic)
 class Traffic:
@@ -100,8 +109,13 @@ class Traffic:
     Messages of one sender, with numbered recipients or always the same.
     """
 
-    def __init__(self, sender: bytes, recipients: Recipients, contents: IContentSource) -> None:
-        self.mail = commands.mail(sender)
+    def __init__(
+        self, sender: bytes, recipients: Recipients, contents: IContentSource, parameters: bytes = b""
+    ) -> None:
+        """
+        @param parameters: of MAIL.
+        """
+        self.mail = commands.mail(sender, parameters)
         self.recipients = recipients
         self.contents = contents
         self._numbers = count(1)

@@ -34,15 +34,20 @@ def bodyOfSize(size: int) -> bytes:
     return whole + b"X" * (rest + 1) + b"\r\n"
 
 
-def stuffed(text: bytes) -> bytes:
+def lines(text: bytes) -> bytes:
     """
     A file's bytes as a message's: LF or CRLF ends a line, the last one with or without; whatever else is in a line
     stays as it is. A line end is added after the file, like smtp-source(1) does.
     """
-    text = text.replace(b"\r\n", b"\n").removesuffix(b"\n").replace(b"\n.", b"\n..").replace(b"\n", b"\r\n")
-    if text.startswith(b"."):
-        text = b"." + text
-    return text + b"\r\n\r\n"
+    return text.replace(b"\r\n", b"\n").removesuffix(b"\n").replace(b"\n", b"\r\n") + b"\r\n\r\n"
+
+
+def stuffed(text: bytes) -> bytes:
+    """
+    The same, with a dot before each that begins a line (RFC 5321 section 4.5.2).
+    """
+    text = lines(text).replace(b"\n.", b"\n..")
+    return b"." + text if text.startswith(b".") else text
 
 
 @implementer(IContentSource)
@@ -64,7 +69,7 @@ class GeneratedContent:
         """
         @param sender: for the From header.
         @param myhostname: for the right side of the Message-Id.
-        @param body: with line ends, without the final dot.
+        @param body: with line ends, without the final dot, no line of it beginning with one.
         @param subject: for the Subject header, or C{None} for no such header.
         @param headers: are there headers at all, and the empty line after them?
         @param run: what makes this run's Message-Ids differ from all others; random unless given.
@@ -100,6 +105,13 @@ class GeneratedContent:
         own = b"%b%b%b%x%b" % (self._from, recipient, self._beforeNumber, number, self._afterNumber)
         return own, self._shared
 
+    def octets(self, number: int, recipient: bytes) -> tuple[bytes, bytes | memoryview]:
+        """
+        See L{IContentSource.octets}.
+        """
+        own, shared = self.content(number, recipient)
+        return (own, memoryview(shared)[: -len(_END)]) if shared else (own[: -len(_END)], b"")
+
 
 @implementer(IContentSource)
 class FileContent:
@@ -111,14 +123,24 @@ class FileContent:
         """
         @param text: a message as it is in a file, headers and all.
         """
-        content = stuffed(text) + _END
-        self._content = (content, b"") if len(content) <= CHUNK else (b"", content)
+        self._content = _inTwo(stuffed(text) + _END)
+        self._octets = _inTwo(lines(text))
 
     def content(self, number: int, recipient: bytes) -> tuple[bytes, bytes]:
         """
         See L{IContentSource.content}.
         """
         return self._content
+
+    def octets(self, number: int, recipient: bytes) -> tuple[bytes, bytes | memoryview]:
+        """
+        See L{IContentSource.octets}.
+        """
+        return self._octets
+
+
+def _inTwo(content: bytes) -> tuple[bytes, bytes]:
+    return (content, b"") if len(content) <= CHUNK else (b"", content)
 
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

@@ -1,0 +1,104 @@
+"""
+Where logins come from: files, and whose turn it is. No text of an error tells a password.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import cycle
+
+#: The environment variable that a password may come in: unlike an option, other users of the machine don't see it.
+PASSWORD_VARIABLE = "SMTPSOURCE_PASSWORD"
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """
+    Who logs in.
+
+    @ivar user: the authentication identity; nobody acts for anybody else, so it is the authorization identity as well.
+    @ivar password: the password or, for XOAUTH2, the access token. Not in C{repr}.
+    """
+
+    user: str
+    password: str = field(repr=False)
+
+
+def parseUsers(text: bytes) -> list[Credentials]:
+    """
+    Users and their passwords: a line C{user:password} for each, in UTF-8. A password may have colons in it. Blanks are
+    part of what they stand in; empty lines and those that begin with C{#} are skipped.
+
+    @raise ValueError: a line is something else; the text has its number. Or there is none at all.
+    """
+    users = []
+    for number, line in enumerate(text.removeprefix(_BYTE_ORDER_MARK).split(b"\n"), 1):
+        line = line.removesuffix(b"\r")
+        if not line.strip() or line.lstrip().startswith(b"#"):
+            continue
+        user, _, password = line.partition(b":")
+        if not user or not password:
+            raise ValueError(f"expected user:password in line {number}")
+        try:
+            users.append(Credentials(user.decode("utf-8"), password.decode("utf-8")))
+        except UnicodeDecodeError:
+            raise ValueError(f"expected UTF-8 in line {number}") from None  # the cause has the whole line
+    if not users:
+        raise ValueError("expected at least one line with user:password")
+    return users
+
+
+def readUsers(path: str) -> list[Credentials]:
+    """
+    What L{parseUsers} finds in a file.
+
+    @raise ValueError: it can't be read, or has something else in it.
+    """
+    return parseUsers(_content(path))
+
+
+def readPassword(path: str) -> str:
+    """
+    The first line of a file, without its line end, in UTF-8.
+
+    @raise ValueError: it can't be read, or that line is empty.
+    """
+    line = _content(path).removeprefix(_BYTE_ORDER_MARK).partition(b"\n")[0].removesuffix(b"\r")
+    if not line:
+        raise ValueError("expected a password in the first line")
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ValueError("expected a password in UTF-8") from None  # the cause has the whole line
+
+
+def _content(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as e:
+        raise ValueError(f"expected a readable file: {e.strerror}")
+
+
+class Logins:
+    """
+    Whose turn it is to log in: all in turn, again and again, so that logins spread over users.
+    """
+
+    def __init__(self, credentials: Iterable[Credentials]) -> None:
+        """
+        @raise ValueError: there are none.
+        """
+        everybody = tuple(credentials)
+        if not everybody:
+            raise ValueError("expected at least one user")
+        self._turns = cycle(everybody)
+
+    def next(self) -> Credentials:
+        """
+        Who logs in now.
+        """
+        return next(self._turns)

@@ -1,0 +1,213 @@
+"""
+The sink's side of TLS: STARTTLS (RFC 3207), the certificate, and what pyOpenSSL needs to know.
+
+pyOpenSSL and cryptography are imported when a connection wants TLS, or when there is a file with a certificate to
+check. Of pyOpenSSL's private names C{Connection._ssl} and C{SSL._lib.SSL_session_reused} are used: nothing public
+tells whether a handshake has resumed a session.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
+from zope.interface import implementer
+
+if TYPE_CHECKING:
+    from smtpsource.sink.protocol import SMTPSinkProtocol
+
+_READY = b"220 2.0.0 Ready to start TLS\r\n"
+_BAD = b"501 5.5.4 Syntax: STARTTLS\r\n"
+_TWICE = b"503 5.5.1 TLS is active already\r\n"
+_IN_TRANSACTION = b"503 5.5.1 STARTTLS inside a transaction\r\n"
+_NOT_NOW = b"454 4.7.0 TLS is not available here\r\n"
+
+#: Days that a certificate of our own making is good for, to both sides of now: clocks differ.
+_DAYS = 30
+
+
+def available() -> bool:
+    """
+    Is there what TLS needs? Looks for it without importing it.
+    """
+    try:
+        return all(find_spec(name) is not None for name in ("OpenSSL", "cryptography"))
+    except (ImportError, ValueError):
+        return False
+
+
+def requireTLS() -> None:
+    """
+    @raise ValueError: there is no TLS here.
+    """
+    if not available():
+        raise ValueError("TLS needs pyOpenSSL and cryptography, which come with twisted[tls]")
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class ServerTLS:
+    """
+    Makes the TLS side of each connection, all from one context, so that a session can be resumed on any of them.
+    """
+
+    def __init__(self, hostname: str, certificate: str | None = None, key: str | None = None) -> None:
+        """
+        @param hostname: whom a certificate of our own making is for, beside localhost.
+        @param certificate: a PEM file with a certificate, and those between it and an authority; C{None} makes one in
+            memory, when it is needed.
+        @param key: a PEM file with its private key; C{None} is the same file.
+        @raise ValueError: one of the files can't be used; the text is one line.
+        """
+        self._hostname = hostname
+        self._context: Any = None
+        if certificate is not None:
+            requireTLS()
+            self._context = _fromFiles(certificate, key or certificate)
+
+    def prepare(self) -> bool:
+        """
+        Make the context, unless it is there already.
+
+        @return: is it there now?
+        """
+        if self._context is None:
+            try:
+                self._context = _selfSigned(self._hostname)
+            except ImportError:
+                return False
+        return True
+
+    def serverConnectionForTLS(self, tlsProtocol: Any) -> Any:
+        """
+        The side of a server of one connection.
+        """
+        from OpenSSL import SSL
+
+        return SSL.Connection(self._context, None)
+
+
+def resumed(connection: Any) -> bool:
+    """
+    Has a handshake resumed an earlier session?
+
+    @param connection: pyOpenSSL's, its handshake completed.
+    """
+    from OpenSSL import SSL
+
+    reused = getattr(vars(SSL).get("_lib"), "SSL_session_reused", None)
+    return reused is not None and bool(reused(connection._ssl))
+
+
+def isTLSError(error: BaseException | None) -> bool:
+    """
+    Is it an error of TLS, and not of the connection below?
+    """
+    return error is not None and type(error).__module__.startswith("OpenSSL")
+
+
+def explained(error: BaseException | None) -> str:
+    """
+    What an error of TLS says, on one line.
+    """
+    if error is None:
+        return ""
+    try:
+        return "; ".join(str(entry[-1]) for entry in error.args[0]) or "no reason given"
+    except (IndexError, TypeError):
+        return str(error) or type(error).__name__
+
+
+def command_STARTTLS(protocol: SMTPSinkProtocol, line: bytes) -> bytes:
+    """
+    RFC 3207 section 4.
+    """
+    if protocol.inTLS:
+        return protocol._refuse("sequence", _TWICE, line)
+    if protocol.inTransaction:
+        return protocol._refuse("sequence", _IN_TRANSACTION, line)
+    if len(line) != 8:
+        return protocol._refuse("syntax", _BAD, line)
+    if not hasattr(protocol.transport, "startTLS") or not protocol.factory.tls.prepare():
+        return _NOT_NOW
+    protocol.startTLSAfterReply()
+    return _READY
+
+
+def _newContext() -> Any:
+    from OpenSSL import SSL
+
+    context = SSL.Context(SSL.TLS_METHOD)
+    context.set_min_proto_version(SSL.TLS1_2_VERSION)
+    context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_CIPHER_SERVER_PREFERENCE)
+    # Thousands of connections would have their buffers each.
+    context.set_mode(SSL.MODE_RELEASE_BUFFERS)
+    # Tickets are there by default; this is for clients of TLS 1.2 that have none. Both need the name.
+    context.set_session_cache_mode(SSL.SESS_CACHE_SERVER)
+    context.set_session_id(b"smtp-sink")
+    return context
+
+
+def _fromFiles(certificate: str, key: str) -> Any:
+    from OpenSSL import SSL
+
+    context = _newContext()
+    # OpenSSL would ask the terminal for a password.
+    context.set_passwd_cb(lambda longest, twice, data: b"")
+    try:
+        context.use_certificate_chain_file(certificate)
+    except SSL.Error as e:
+        raise ValueError(f"expected a certificate in PEM, {certificate!r} has none that can be used ({explained(e)})")
+    try:
+        context.use_privatekey_file(key)
+        context.check_privatekey()
+    except SSL.Error as e:
+        raise ValueError(
+            f"expected the certificate's private key in PEM, without a password, in {key!r} ({explained(e)})"
+        )
+    return context
+
+
+def _selfSigned(hostname: str) -> Any:
+    import datetime
+    import ipaddress
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from OpenSSL import crypto
+
+    names: list[x509.GeneralName] = []
+    own = hostname.strip("[]")
+    for text in dict.fromkeys([own, "localhost", "127.0.0.1", "::1"]):
+        try:
+            names.append(x509.IPAddress(ipaddress.ip_address(text.lower().removeprefix("ipv6:"))))
+        except ValueError:
+            names.append(x509.DNSName(text))
+    # A common name has at most 64 characters (RFC 5280 appendix A.1).
+    name = x509.Name([x509.NameAttribute(x509.oid.NameOID.COMMON_NAME, own[:64])])
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = datetime.datetime.now(datetime.UTC)
+    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=_DAYS))
+        .not_valid_after(now + datetime.timedelta(days=_DAYS))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(identifier, critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    context = _newContext()
+    try:
+        context.use_certificate(certificate)
+        context.use_privatekey(key)
+    except TypeError:
+        # pyOpenSSL before 24.3 wants its own; later ones warn of them.
+        context.use_certificate(crypto.X509.from_cryptography(certificate))
+        context.use_privatekey(crypto.PKey.from_cryptography_key(key))
+    return context

@@ -1,0 +1,94 @@
+"""
+Parameters of MAIL and RCPT (RFC 5321 section 4.1.2), and the extensions that they need.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameters:
+    """
+    What is asked of the server with every message.
+
+    @ivar eightBitMIME: C{BODY=8BITMIME} (RFC 6152).
+    @ivar smtpUTF8: C{SMTPUTF8} (RFC 6531).
+    @ivar size: C{SIZE} and the content's size (RFC 1870).
+    @ivar notify: C{NOTIFY}'s value for every recipient, such as C{"SUCCESS,FAILURE"} (RFC 3461 section 4.1), or
+        C{None}.
+    @ivar ret: C{RET}'s value: C{"FULL"} or C{"HDRS"} (RFC 3461 section 4.3).
+    @ivar envid: C{ENVID}'s value, not encoded (RFC 3461 section 4.4).
+    @ivar requireTLS: C{REQUIRETLS} (RFC 8689).
+    @ivar mtPriority: C{MT-PRIORITY}'s value, -9 to 9 (RFC 6710).
+    @ivar deliverBy: C{BY}'s value, such as C{"120;R"} (RFC 2852 section 4).
+    """
+
+    eightBitMIME: bool = False
+    smtpUTF8: bool = False
+    size: bool = False
+    notify: str | None = None
+    ret: str | None = None
+    envid: str | None = None
+    requireTLS: bool = False
+    mtPriority: int | None = None
+    deliverBy: str | None = None
+
+    def extensions(self) -> tuple[str, ...]:
+        """
+        The keywords that a server has to announce.
+        """
+        wanted = {
+            "8BITMIME": self.eightBitMIME,
+            "SMTPUTF8": self.smtpUTF8,
+            "SIZE": self.size,
+            "DSN": any(value is not None for value in (self.notify, self.ret, self.envid)),
+            "REQUIRETLS": self.requireTLS,
+            "MT-PRIORITY": self.mtPriority is not None,
+            "DELIVERBY": self.deliverBy is not None,
+        }
+        return tuple(keyword for keyword, isWanted in wanted.items() if isWanted)
+
+    def ofMail(self, size: int) -> bytes:
+        """
+        What MAIL says after its reverse-path, each parameter after a blank.
+
+        @param size: of the content, in bytes.
+        """
+        found = []
+        if self.eightBitMIME:
+            found.append("BODY=8BITMIME")
+        if self.smtpUTF8:
+            found.append("SMTPUTF8")
+        if self.size:
+            found.append(f"SIZE={size}")
+        if self.ret is not None:
+            found.append(f"RET={self.ret}")
+        if self.envid is not None:
+            found.append(f"ENVID={xtext(self.envid).decode()}")
+        if self.requireTLS:
+            found.append("REQUIRETLS")
+        if self.mtPriority is not None:
+            found.append(f"MT-PRIORITY={self.mtPriority}")
+        if self.deliverBy is not None:
+            found.append(f"BY={self.deliverBy}")
+        return "".join(f" {parameter}" for parameter in found).encode("ascii")
+
+    def ofRcpt(self) -> bytes:
+        """
+        What RCPT says after its forward-path.
+        """
+        return b"" if self.notify is None else b" NOTIFY=" + self.notify.encode("ascii")
+
+
+def xtext(value: str) -> bytes:
+    """
+    A value in the encoding of RFC 3461 section 4: what is not printable, and "+" and "=", in hexadecimal after a "+".
+
+    @param value: characters beyond ASCII are written in UTF-8. Bytes of a command line that are no UTF-8, as Python
+        has them in C{sys.argv}, go through as they are.
+    """
+    return b"".join(_XTEXT[octet] for octet in value.encode("utf-8", "surrogateescape"))
+
+
+_XTEXT = [bytes((n,)) if 33 <= n <= 126 and n not in b"+=" else b"+%02X" % n for n in range(256)]

@@ -1,0 +1,284 @@
+"""
+Mail transactions, one command at a time: what is said about a message, and what is made of each reply.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from smtpsource.phases import BDAT, DATA, MAIL, MESSAGE, NOOP, QUIT, RCPT, RSET
+from smtpsource.smtp import commands
+from smtpsource.smtp.chunking import chunks
+from smtpsource.smtp.opening import YES, Opening
+from smtpsource.smtp.owed import shown
+from smtpsource.smtp.replies import closesChannel
+from smtpsource.smtp.streaming import CHUNK, BodyProducer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from smtpsource.interfaces import IMessage
+    from smtpsource.smtp.chunking import Buffer
+
+
+class Transactions(Opening):
+    """
+    A client that sends one message after the other, and waits for each reply.
+    """
+
+    # The message that the next reply about a message is about.
+    _message: IMessage | None = None
+
+    # What the session asks for
+
+    def send(self, message: IMessage) -> None:
+        """
+        Send this message; its outcome comes to the session. Only when the connection is C{ready}.
+        """
+        if self._dialogue.exercise == "mail":
+            self._begin(message, self._clock())
+            self._sendFirst(message)
+        else:
+            self._exercise(self._dialogue.exercise)
+
+    def _sendFirst(self, message: IMessage) -> None:
+        """
+        Write what begins this message's transaction.
+        """
+        self.write(message.mail, MAIL, self._mailReplied)
+
+    def _begin(self, message: IMessage, now: float) -> None:
+        self._message = message
+        self._begun = now
+        self._recipientsAccepted = self._recipientsRejected = self._recipientsDelivered = 0
+
+    def quit(self) -> None:
+        """
+        End the connection in order. Only when the connection is C{ready}.
+        """
+        self._quitting = True
+        self.write(commands.QUIT, QUIT, self._quitReplied)
+
+    # The beginning and the end
+
+    def opened(self) -> None:
+        """
+        The connection is ready for messages.
+        """
+        self._ready()
+
+    def _ready(self) -> None:
+        """
+        This message has ended.
+        """
+        if self._unsolicited is None:
+            self._session.ready(self)
+
+    def ended(self) -> None:
+        """
+        The connection is gone. If a message was under way, some of its recipients may have had their answers.
+        """
+        if self._message is not None:
+            self._message = None
+            if self._recipientsDelivered or self._recipientsRejected:
+                self._session.unanswered(self._recipientsDelivered, self._recipientsRejected)
+
+    def _exercise(self, exercise: str) -> None:
+        """
+        What stands for a message, where it is no mail.
+        """
+        if exercise == "noop":
+            self.write(commands.NOOP, NOOP, self._noopReplied)
+        else:
+            self._session.exercised()
+            self._ready()
+
+    def _noopReplied(self, code: bytes, reply: bytes) -> None:
+        if code[0] == YES:
+            self._session.exercised()
+            self._ready()
+            return
+        self._session.refused(NOOP, reply)
+        self._session.rejected(0)
+        if self._dialogue.tolerant:
+            self._nextOrLeave(code)
+        else:
+            self._leave(code)
+
+    # One answer for each kind of reply
+
+    def _mailReplied(self, code: bytes, reply: bytes) -> None:
+        if code[0] == YES:
+            assert self._message is not None
+            self._recipients = self._message.recipientCommands()
+            self._recipient = 0
+            self.write(self._recipients[0], RCPT, self._rcptReplied)
+        else:
+            self._refused(MAIL, code, reply)
+
+    def _rcptReplied(self, code: bytes, reply: bytes) -> None:
+        if code[0] == YES:
+            self._recipientsAccepted += 1
+        else:
+            self._recipientsRejected += 1
+            if closesChannel(code) or not self._dialogue.tolerant:
+                self._refused(RCPT, code, reply)
+                return
+            self._session.refused(RCPT, reply)
+        self._recipient += 1
+        if self._recipient < len(self._recipients):
+            self.write(self._recipients[self._recipient], RCPT, self._rcptReplied)
+        elif not self._recipientsAccepted:
+            self._reject()
+            self._reset()
+        elif self._chunked:
+            self._sendChunks()
+        else:
+            self.write(commands.DATA, DATA, self._dataReplied)
+
+    def _dataReplied(self, code: bytes, reply: bytes) -> None:
+        if code != b"354":
+            self._refused(DATA, code, reply)
+            return
+        self._sendContent()
+
+    def _sendContent(self) -> None:
+        assert self._message is not None
+        own, shared = self._message.content()
+        self.write(own, MESSAGE, self._contentReplied)
+        if self._dialogue.lmtp:
+            self._awaitRecipients(self.lastActivity)
+        if shared:
+            self._stream(shared)
+
+    def _awaitRecipients(self, now: float) -> None:
+        """
+        LMTP: a reply for each accepted recipient (RFC 2033 section 4.2); the first is awaited already.
+        """
+        self._recipientsAwaited = self._recipientsAccepted
+        for _ in range(1, self._recipientsAccepted):
+            self._owed.append((MESSAGE, self._contentReplied, now))
+
+    def _stream(self, body: Buffer) -> None:
+        self._producer = BodyProducer(self, body)
+        self._producer.start()
+
+    def _sendChunks(self) -> None:
+        """
+        The content in chunks (RFC 3030), the next one when the one before it is accepted.
+        """
+        assert self._message is not None
+        self._chunks: Iterator[tuple[bytes, bytes, Buffer, bool]]
+        self._chunks = chunks(*self._message.octets(), self._dialogue.chunkSize)
+        self._sendChunk()
+
+    def _sendChunk(self) -> None:
+        command, own, shared, last = next(self._chunks)
+        streamed = len(shared) > CHUNK
+        data = command + own if streamed else b"".join((command, own, shared))
+        self.write(data, MESSAGE if last else BDAT, self._contentReplied if last else self._chunkReplied)
+        if last and self._dialogue.lmtp:
+            self._awaitRecipients(self.lastActivity)
+        if streamed:
+            self._stream(shared)
+
+    def _chunkReplied(self, code: bytes, reply: bytes) -> None:
+        if self._producer is not None:
+            self._repliedTooEarly(code, reply)
+        elif code[0] == YES:
+            self._sendChunk()
+        else:
+            self._refused(BDAT, code, reply)
+
+    def _contentReplied(self, code: bytes, reply: bytes) -> None:
+        if self._producer is not None:
+            self._repliedTooEarly(code, reply)
+            return
+        if self._dialogue.lmtp:
+            self._recipientReplied(code, reply)
+        elif code[0] == YES:
+            self._message = None
+            self._session.accepted(self.lastActivity - self._begun, self._recipientsAccepted, self._recipientsRejected)
+            self._ready()
+        else:
+            self._recipientsRejected += self._recipientsAccepted
+            self._session.refused(MESSAGE, reply)
+            self._reject()
+            self._afterRefusedContent(code)
+
+    def _afterRefusedContent(self, code: bytes) -> None:
+        """
+        After BDAT was refused nobody can be sure of the transaction's state (RFC 3030 section 2).
+        """
+        if self._chunked and self._dialogue.tolerant and not closesChannel(code):
+            self._reset()
+        else:
+            self._nextOrLeave(code)
+
+    def _repliedTooEarly(self, code: bytes, reply: bytes) -> None:
+        """
+        A server may refuse while the content still flows. There is no way to stop but to close.
+        """
+        if code[0] == YES:
+            self._fault("unexpected-reply", f"before all of the content was sent: {shown(reply)}")
+            return
+        self._recipientsRejected += self._recipientsAccepted
+        self._session.refused(MESSAGE, reply)
+        self._reject()
+        self._close()
+
+    def _recipientReplied(self, code: bytes, reply: bytes) -> None:
+        """
+        LMTP: what became of one recipient (RFC 2033 section 4.2).
+        """
+        self._recipientsAwaited -= 1
+        if code[0] == YES:
+            self._recipientsDelivered += 1
+        else:
+            self._recipientsRejected += 1
+            self._session.refused(MESSAGE, reply)
+            if closesChannel(code):
+                self._recipientsRejected += self._recipientsAwaited
+                self._recipientsAwaited = 0
+        if self._recipientsAwaited:
+            return
+        if self._recipientsDelivered:
+            self._message = None
+            self._session.accepted(self.lastActivity - self._begun, self._recipientsDelivered, self._recipientsRejected)
+        else:
+            self._reject()
+        self._nextOrLeave(code)
+
+    def _resetReplied(self, code: bytes, reply: bytes) -> None:
+        if code[0] != YES:
+            self._session.refused(RSET, reply)
+        self._nextOrLeave(code)
+
+    def _quitReplied(self, code: bytes, reply: bytes) -> None:
+        self._close()
+
+    # What follows from a refusal or a fault
+
+    def _refused(self, phase: int, code: bytes, reply: bytes) -> None:
+        """
+        The transaction is refused before its content was sent.
+        """
+        self._session.refused(phase, reply)
+        self._reject()
+        if self._dialogue.tolerant and not closesChannel(code):
+            self._reset()
+        else:
+            self._leave(code)
+
+    def _reject(self) -> None:
+        self._message = None
+        self._session.rejected(self._recipientsRejected)
+
+    def _reset(self) -> None:
+        self.write(commands.RSET, RSET, self._resetReplied)
+
+    def _nextOrLeave(self, code: bytes) -> None:
+        if closesChannel(code):
+            self._leave(code)
+        else:
+            self._ready()

@@ -1,0 +1,439 @@
+"""
+Tests for L{smtpsource.net.mx}, with a name server on the loopback.
+"""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from unittest import mock
+
+from twisted.internet import defer, reactor
+from twisted.internet.defer import DeferredList, gatherResults, inlineCallbacks, maybeDeferred
+from twisted.internet.error import CannotListenError
+from twisted.names import dns
+from twisted.names.authority import FileAuthority
+from twisted.names.server import DNSServerFactory
+from twisted.trial.unittest import TestCase
+
+from smtpsource.net import mx
+from smtpsource.net.destination import ResolutionFailed
+
+#: So many MX records of equal preference do not fit into a datagram of 512 octets.
+MANY = 40
+
+RECORDS = {
+    "both.test": [dns.Record_MX(20, "second.test"), dns.Record_MX(10, "First.test")],
+    "first.test": [dns.Record_A("192.0.2.1"), dns.Record_AAAA("2001:db8::1")],
+    "second.test": [dns.Record_A("192.0.2.2"), dns.Record_A("192.0.2.3")],
+    "equal.test": [dns.Record_MX(5, f"{name}.equal.test") for name in "abc"] + [dns.Record_MX(1, "second.test")],
+    **{f"{name}.equal.test": [dns.Record_A(f"192.0.2.1{number}")] for number, name in enumerate("abc")},
+    "implicit.test": [dns.Record_A("192.0.2.4")],
+    "null.test": [dns.Record_MX(0, ""), dns.Record_A("192.0.2.5")],
+    "mixed.test": [dns.Record_MX(0, ""), dns.Record_MX(1, "first.test")],
+    "nothing.test": [dns.Record_TXT(b"no address")],
+    "partly.test": [dns.Record_MX(1, "missing.test"), dns.Record_MX(2, "nothing.test"), dns.Record_MX(3, "first.test")],
+    "lost.test": [dns.Record_MX(1, "missing.test"), dns.Record_MX(2, "nothing.test")],
+    "same.test": [dns.Record_MX(1, "first.test"), dns.Record_MX(2, "copy.test")],
+    "copy.test": [dns.Record_A("192.0.2.1"), dns.Record_A("192.0.2.6")],
+    "alias.test": [dns.Record_CNAME("alias2.test")],
+    "alias2.test": [dns.Record_CNAME("both.test")],
+    "loop.test": [dns.Record_CNAME("pool.test")],
+    "pool.test": [dns.Record_CNAME("loop.test")],
+    "itself.test": [dns.Record_CNAME("itself.test")],
+    "dangling.test": [dns.Record_CNAME("missing.test")],
+    "aliased.test": [dns.Record_MX(1, "alias3.test")],
+    "alias3.test": [dns.Record_CNAME("implicit.test")],
+    "many.test": [dns.Record_MX(1, f"host{number}.many.test") for number in range(MANY)],
+    **{f"host{number}.many.test": [dns.Record_A(f"198.51.100.{number}")] for number in range(MANY)},
+    "strange.test": [dns.Record_MX(1, b"a\nb.test")],
+    "stranger.test": [dns.Record_MX(1, b"\x80.test")],
+    "mute-host.test": [dns.Record_MX(1, "mute.test"), dns.Record_MX(2, "first.test")],
+}
+
+
+class Authority(FileAuthority):
+    """
+    Knows L{RECORDS}.
+    """
+
+    def loadFile(self, filename):
+        """
+        From memory.
+        """
+        self.soa = (b"test", dns.Record_SOA(mname=b"ns.test", rname=b"root.test", minimum=1, expire=1))
+        self.records = {name.encode(): records for name, records in RECORDS.items()}
+
+
+class Factory(DNSServerFactory):
+    """
+    What the name server answers.
+
+    @ivar asked: All questions, in order: name, type, and is it over TCP?
+    @ivar codes: Errors instead of answers, by name.
+    @ivar mute: Names that are not answered for.
+    @ivar muteOverTCP: Nothing is answered over TCP.
+    """
+
+    noisy = False
+
+    def __init__(self):
+        super().__init__(authorities=[Authority(None)])
+        self.asked = []
+        self.codes = {"broken.test": dns.ESERVER, "refused.test": dns.EREFUSED, "odd.test": 11}
+        self.mute = {"mute.test"}
+        self.muteOverTCP = False
+        self.idle = None
+
+    def messageReceived(self, message, proto, address=None):
+        """
+        A question.
+        """
+        query = message.queries[0]
+        name = query.name.name.decode().lower()
+        self.asked.append((name, query.type, address is None))
+        if name in self.mute or (self.muteOverTCP and address is None):
+            return
+        if name in self.codes:
+            message.timeReceived = 0.0
+            self.sendReply(proto, self._responseFromMessage(message, rCode=self.codes[name]), address)
+            return
+        super().messageReceived(message, proto, address)
+
+    def sendReply(self, protocol, message, address):
+        """
+        A datagram has 512 octets (RFC 1035 section 4.2.1).
+        """
+        if address is not None:
+            message.maxSize = 512
+        super().sendReply(protocol, message, address)
+
+    def connectionLost(self, protocol):
+        """
+        Tell who waits for the last one to go.
+        """
+        super().connectionLost(protocol)
+        if self.idle is not None and not self.connections:
+            self.idle.callback(None)
+
+    def whenIdle(self):
+        """
+        @return: fires when there is no connection.
+        """
+        self.idle = defer.Deferred()
+        if not self.connections:
+            self.idle.callback(None)
+        return self.idle
+
+
+class MXTestCase(TestCase):
+    """
+    With a name server at C{self.server}.
+    """
+
+    timeout = 30
+    interface = "127.0.0.1"
+
+    def setUp(self):
+        self.factory = Factory()
+        while True:
+            self.tcp = reactor.listenTCP(0, self.factory, interface=self.interface)
+            try:
+                udp = reactor.listenUDP(
+                    self.tcp.getHost().port, dns.DNSDatagramProtocol(self.factory), interface=self.interface
+                )
+            except CannotListenError:  # somebody else has that one
+                self.tcp.stopListening()
+            else:
+                break
+        self.server = (self.interface, self.tcp.getHost().port)
+        self.addCleanup(self.factory.whenIdle)
+        self.addCleanup(lambda: gatherResults([maybeDeferred(port.stopListening) for port in (self.tcp, udp)]))
+
+    def lookUp(self, domain, family=socket.AF_UNSPEC, *, server=None, timeouts=(5,), **keywords):
+        """
+        Ask the name server, and leave the order as it is.
+        """
+        keywords.setdefault("shuffle", lambda some: None)
+        return mx.lookUp(reactor, domain, server or self.server, family, timeouts=timeouts, **keywords)
+
+    @inlineCallbacks
+    def fails(self, words, domain, *arguments, **keywords):
+        """
+        It fails, and the text is one line with these words.
+        """
+        e = yield self.assertFailure(self.lookUp(domain, *arguments, **keywords), ResolutionFailed)
+        self.assertIn(words, str(e))
+        self.assertTrue(str(e).isprintable(), repr(str(e)))
+
+
+class LookUpTests(MXTestCase):
+    """
+    L{mx.lookUp}.
+    """
+
+    @inlineCallbacks
+    def test_preference(self):
+        """
+        The most preferred host comes first, and each with all its addresses; who asks for a domain may write it in any
+        case and with a final dot.
+        """
+        expected = ["2001:db8::1", "192.0.2.1", "192.0.2.2", "192.0.2.3"]
+        self.assertEqual((yield self.lookUp("both.test")), expected)
+        self.assertEqual((yield self.lookUp("Both.TEST.")), expected)
+
+    @inlineCallbacks
+    def test_families(self):
+        """
+        Only addresses of a family that is wanted, and no others are asked for.
+        """
+        self.assertEqual((yield self.lookUp("both.test", socket.AF_INET)), ["192.0.2.1", "192.0.2.2", "192.0.2.3"])
+        self.assertNotIn(dns.AAAA, [type for _, type, _ in self.factory.asked])
+        self.assertEqual((yield self.lookUp("both.test", socket.AF_INET6)), ["2001:db8::1"])
+        yield self.fails("implicit.test has no IPv6 address", "implicit.test", socket.AF_INET6)
+        yield self.fails("nothing.test has no IPv4 address", "nothing.test", socket.AF_INET)
+
+    @inlineCallbacks
+    def test_equalPreference(self):
+        """
+        Hosts of equal preference come in random order, after those that are preferred.
+        """
+        preferred = ["192.0.2.2", "192.0.2.3"]
+        a, b, c = "192.0.2.10", "192.0.2.11", "192.0.2.12"
+        self.assertEqual((yield self.lookUp("equal.test")), [*preferred, a, b, c])
+        self.assertEqual((yield self.lookUp("equal.test", shuffle=list.reverse)), [*preferred, c, b, a])
+        found = yield mx.lookUp(reactor, "equal.test", self.server)
+        self.assertEqual(found[:2], preferred)
+        self.assertEqual(sorted(found[2:]), [a, b, c])
+
+    @inlineCallbacks
+    def test_implicit(self):
+        """
+        A domain without MX records is its own mail server (RFC 5321 section 5.1).
+        """
+        self.assertEqual((yield self.lookUp("implicit.test")), ["192.0.2.4"])
+
+    @inlineCallbacks
+    def test_null(self):
+        """
+        A null MX record (RFC 7505) refuses all mail, whatever address there is; beside others it is a mistake.
+        """
+        yield self.fails("null.test takes no mail", "null.test")
+        self.assertEqual([type for _, type, _ in self.factory.asked], [dns.MX])
+        self.assertEqual((yield self.lookUp("mixed.test")), ["2001:db8::1", "192.0.2.1"])
+
+    @inlineCallbacks
+    def test_hostsWithoutAddress(self):
+        """
+        Hosts that can't be found are left out, as long as there are others.
+        """
+        self.assertEqual((yield self.lookUp("partly.test")), ["2001:db8::1", "192.0.2.1"])
+        yield self.fails("no mail server of lost.test has an address: missing.test does not exist", "lost.test")
+        yield self.fails("'a\\nb.test' can't be the name", "strange.test")
+
+    @inlineCallbacks
+    def test_addressesOnce(self):
+        """
+        An address that two hosts have comes once, where it is preferred.
+        """
+        self.assertEqual((yield self.lookUp("same.test")), ["2001:db8::1", "192.0.2.1", "192.0.2.6"])
+
+    @inlineCallbacks
+    def test_aliases(self):
+        """
+        Aliases are followed, of domains and of hosts, but not in circles.
+        """
+        self.assertEqual((yield self.lookUp("alias.test", socket.AF_INET6)), ["2001:db8::1"])
+        self.assertEqual((yield self.lookUp("aliased.test")), ["192.0.2.4"])
+        for domain in ("loop.test", "itself.test"):
+            yield self.fails(f"{domain} is an alias of an alias", domain)
+        yield self.fails("missing.test does not exist", "dangling.test")
+
+    @inlineCallbacks
+    def test_errors(self):
+        """
+        What a name server can say instead of an answer.
+        """
+        yield self.fails("missing.test does not exist", "missing.test")
+        yield self.fails("fails to answer for broken.test", "broken.test")
+        yield self.fails("refuses to answer for refused.test", "refused.test")
+        yield self.fails("fails to answer for odd.test", "odd.test")
+        yield self.fails("nothing.test has no address", "nothing.test")
+
+    @inlineCallbacks
+    def test_noNames(self):
+        """
+        What can't be a domain is not asked for.
+        """
+        for domain in ("", ".", "a..test", "x" * 64 + ".test", "x." * 130, "a b", "a\nb", "\u00e9" * 64, "\udc80"):
+            yield self.fails("can't be the name of a domain", domain)
+        self.assertEqual(self.factory.asked, [])
+
+    @inlineCallbacks
+    def test_internationalized(self):
+        """
+        A domain beyond ASCII is asked for as IDNA has it.
+        """
+        yield self.fails("does not exist", "\u00e9.test")
+        self.assertEqual(self.factory.asked, [("xn--9ca.test", dns.MX, False)])
+
+    @inlineCallbacks
+    def test_atOnce(self):
+        """
+        Lookups do not disturb each other.
+        """
+        results = yield DeferredList([self.lookUp(domain) for domain in ("both.test", "implicit.test", "same.test")])
+        self.assertEqual([len(found) for success, found in results if success], [4, 1, 3])
+
+
+class OverTCPTests(MXTestCase):
+    """
+    Answers that are too long for a datagram.
+    """
+
+    @inlineCallbacks
+    def test_many(self):
+        """
+        They are asked for again over TCP, and the connection does not stay.
+        """
+        found = yield self.lookUp("many.test", socket.AF_INET)
+        self.assertEqual(found, [f"198.51.100.{number}" for number in range(MANY)])
+        self.assertEqual(self.factory.asked[:2], [("many.test", dns.MX, False), ("many.test", dns.MX, True)])
+        yield self.factory.whenIdle()
+
+    @inlineCallbacks
+    def test_refused(self):
+        """
+        A name server that takes no connection.
+        """
+        yield self.tcp.stopListening()
+        yield self.fails("many.test can't be reached", "many.test")
+
+    @inlineCallbacks
+    def test_mute(self):
+        """
+        A name server that takes a connection and says nothing.
+        """
+        self.factory.muteOverTCP = True
+        yield self.fails("no answer for many.test", "many.test", timeouts=(0.1,))
+
+
+class SilenceTests(MXTestCase):
+    """
+    Name servers that do not answer.
+    """
+
+    @inlineCallbacks
+    def test_mute(self):
+        """
+        It is asked as often as there are timeouts, and that's it.
+        """
+        yield self.fails("no answer for mute.test", "mute.test", timeouts=(0.05, 0.05, 0.05))
+        self.assertEqual(self.factory.asked, [("mute.test", dns.MX, False)] * 3)
+
+    @inlineCallbacks
+    def test_muteHost(self):
+        """
+        The addresses of the other hosts will do.
+        """
+        found = yield self.lookUp("mute-host.test", timeouts=(0.1,))
+        self.assertEqual(found, ["2001:db8::1", "192.0.2.1"])
+
+    @inlineCallbacks
+    def test_nobody(self):
+        """
+        Nobody is there.
+        """
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unread:
+            unread.bind(("127.0.0.1", 0))
+            yield self.fails("no answer for both.test", "both.test", server=unread.getsockname(), timeouts=(0.05,))
+
+
+class IPv6Tests(MXTestCase):
+    """
+    A name server with an IPv6 address.
+    """
+
+    interface = "::1"
+
+    @inlineCallbacks
+    def test_both(self):
+        """
+        It is asked over UDP and TCP.
+        """
+        self.assertEqual((yield self.lookUp("implicit.test")), ["192.0.2.4"])
+        self.assertEqual(len((yield self.lookUp("many.test"))), MANY)
+
+
+class SystemTests(MXTestCase):
+    """
+    Without a name server of the caller's.
+    """
+
+    def withSystem(self, domain, hosts, *arguments):
+        """
+        Look up with this file of hosts, and the test's name server in place of the system's.
+        """
+        path = self.mktemp()
+        with open(path, "w") as file:
+            file.write(hosts)
+        self.patch(mx, "_nameServers", lambda resolvConf: [self.server])
+        return mx.lookUp(reactor, domain, None, *arguments, timeouts=(5,), hosts=path, shuffle=lambda some: None)
+
+    @inlineCallbacks
+    def test_hosts(self):
+        """
+        The file of hosts knows better than the name servers, about addresses.
+        """
+        hosts = "192.0.2.77 first.test\n2001:db8::77 x.test FIRST.test # y\n192.0.2.78 first.test\n"
+        self.assertEqual(
+            (yield self.withSystem("both.test", hosts)),
+            ["2001:db8::77", "192.0.2.77", "192.0.2.78", "192.0.2.2", "192.0.2.3"],
+        )
+        # For a family that the file has nothing of, they are asked.
+        self.assertEqual(
+            (yield self.withSystem("both.test", "192.0.2.77 first.test", socket.AF_INET6)), ["2001:db8::1"]
+        )
+
+    @inlineCallbacks
+    def test_onlyHosts(self):
+        """
+        A domain that no name server has heard of may be in the file.
+        """
+        self.assertEqual((yield self.withSystem("missing.test", "192.0.2.77 missing.test")), ["192.0.2.77"])
+        for domain, words in (("missing.test", "does not exist"), ("stranger.test", "can't be the name of a domain")):
+            e = yield self.assertFailure(self.withSystem(domain, "192.0.2.77 x"), ResolutionFailed)
+            self.assertIn(words, str(e))
+
+    @inlineCallbacks
+    def test_ownServer(self):
+        """
+        With a name server of the caller's, the file is none of its business.
+        """
+        path = self.mktemp()
+        with open(path, "w") as file:
+            file.write("192.0.2.77 implicit.test missing.test\n")
+        self.assertEqual((yield self.lookUp("implicit.test", hosts=path)), ["192.0.2.4"])
+        yield self.fails("does not exist", "missing.test", hosts=path)
+
+    def test_resolvConf(self):
+        """
+        The first three name servers, as resolv.conf(5) has them; without any, this machine's.
+        """
+        path = self.mktemp()
+        self.assertEqual(mx._nameServers(path), [("127.0.0.1", 53)])
+        with open(path, "wb") as file:
+            file.write(b"# \xff\nsearch example\nnameserver\nnameserver 192.0.2.1\n nameserver ::1 # x\n")
+        self.assertEqual(mx._nameServers(path), [("192.0.2.1", 53), ("::1", 53)])
+        with open(path, "a") as file:
+            file.write("nameserver 192.0.2.2\nnameserver 192.0.2.3\n")
+        self.assertEqual(len(mx._nameServers(path)), 3)
+
+    def test_lazy(self):
+        """
+        Whoever does not ask does not pay for twisted.names.
+        """
+        code = "import sys, smtpsource.net.mx; sys.exit('twisted.names' in sys.modules)"
+        with mock.patch.dict("os.environ", PYTHONPATH=":".join(sys.path)):
+            self.assertEqual(subprocess.run([sys.executable, "-c", code], timeout=20).returncode, 0)

@@ -1,0 +1,472 @@
+"""
+Tests for L{smtpsource.smtp.opening}: what is said before the first message, and what a server can do about it.
+"""
+
+from __future__ import annotations
+
+import base64
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_protocol import Conversation, Letter
+from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectionLost
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from smtpsource.credentials import Credentials
+from smtpsource.measure.summary import latenciesOf
+from smtpsource.net.tls import TLSFailed
+from smtpsource.phases import AUTH, HELO, NAMES, NOOP, STARTTLS, TLS, TLS_RESUMED, XCLIENT
+from smtpsource.smtp import xclient
+from smtpsource.smtp.trace import TracedProtocol
+from smtpsource.testing import FakeTransport
+
+MAIL = b"MAIL FROM:<a@x>\r\n"
+EHLO = b"EHLO me\r\n"
+QUIT = b"QUIT\r\n"
+
+
+def announcing(*keywords):
+    """
+    @return: a reply to EHLO.
+    """
+    lines = [b"server", *keywords]
+    return b"".join(b"250-%b\r\n" % line for line in lines[:-1]) + b"250 %b\r\n" % lines[-1]
+
+
+class FakeTLS:
+    """
+    A L{smtpsource.net.tls.TLSConnection} whose handshake the test completes.
+    """
+
+    description = "TLSv9 NULL"
+    remembered = 0
+
+    def __init__(self, resumed=False, fails=None, why=None):
+        self.resumed = resumed
+        self.fails = fails
+        self.why = why
+
+    def completed(self):
+        if self.fails:
+            raise TLSFailed(*self.fails)
+
+    def remember(self):
+        self.remembered += 1
+
+    def explained(self, reason):
+        return self.why
+
+
+class SecuredTransport(FakeTransport):
+    """
+    A transport that takes note of TLS.
+    """
+
+    secured = None
+
+    def startTLS(self, tls):
+        self.secured = tls
+
+
+class Secured(Conversation):
+    """
+    A conversation with TLS, whose handshake is complete when the test says so.
+    """
+
+    transportClass = SecuredTransport
+
+    def __init__(self, *letters, fake=None, **kind):
+        self.fake = fake or FakeTLS()
+        super().__init__(*letters, tls=lambda: self.fake, **kind)
+
+    def handshake(self):
+        """
+        @return: what the client wrote when TLS was there.
+        """
+        self.client.handshakeCompleted()
+        return self.transport.take()
+
+    def times(self, *phases):
+        """
+        @return: how often each phase was timed.
+        """
+        latencies = latenciesOf(self.recorder)
+        return [latencies[NAMES[phase]].count if NAMES[phase] in latencies else 0 for phase in phases]
+
+
+class TLSTests(SynchronousTestCase):
+    """
+    STARTTLS and implicit TLS.
+    """
+
+    def test_starttls(self):
+        """
+        EHLO, STARTTLS, the handshake, EHLO again; only what is announced then counts.
+        """
+        talk = Secured(Letter(), pipelining="auto")
+        self.assertEqual(talk.say(b"220 hi\r\n"), EHLO)
+        self.assertEqual(talk.say(announcing(b"STARTTLS", b"PIPELINING")), b"STARTTLS\r\n")
+        self.assertEqual((talk.say(b"220 go\r\n"), talk.transport.secured), (b"", talk.fake))
+        talk.reactor.advance(0.25)
+        self.assertEqual(talk.handshake(), EHLO)
+        self.assertEqual(talk.say(announcing(b"SIZE")), MAIL)
+        self.assertEqual(talk.recorder.capabilities, {"SIZE": ""})
+        self.assertEqual(talk.recorder.tls, {"TLSv9 NULL": 1})
+        self.assertEqual(talk.fake.remembered, 1)
+        self.assertEqual(talk.times(HELO, STARTTLS, TLS, TLS_RESUMED), [2, 1, 1, 0])
+
+    def test_implicit(self):
+        """
+        The handshake comes before the banner; a resumed one is a phase of its own.
+        """
+        talk = Secured(Letter(), implicitTLS=True, fake=FakeTLS(resumed=True))
+        self.assertEqual((talk.transport.secured, talk.handshake()), (talk.fake, b""))
+        self.assertEqual(talk.say(b"220 hi\r\n"), b"HELO me\r\n")
+        self.assertEqual(talk.times(TLS, TLS_RESUMED), [0, 1])
+
+    def test_notAnnounced(self):
+        """
+        No STARTTLS: no message goes out in the clear, with C{-A} neither.
+        """
+        talk = Secured(Letter(), tolerant=True)
+        self.assertEqual(talk.say(b"220 hi\r\n", announcing(b"SIZE")), QUIT)
+        (fault,) = talk.events()
+        self.assertEqual(fault[:2], ("fault", "not-announced"))
+        self.assertIn("STARTTLS", fault[2])
+
+    def test_refused(self):
+        """
+        STARTTLS or EHLO refused: the same.
+        """
+        for replies in ([announcing(b"STARTTLS"), b"454 not now\r\n"], [b"502 what\r\n"]):
+            talk = Secured(Letter(), tolerant=True)
+            self.assertEqual(talk.say(b"220 hi\r\n", *replies), QUIT)
+            self.assertEqual([event[0] for event in talk.events()], ["refused", "rejected"])
+
+    def test_injected(self):
+        """
+        What was put after the reply to STARTTLS in the clear is never taken for something said in TLS: RFC 3207
+        section 6.
+        """
+        for more in (b"250 evil\r\n", b"2"):
+            talk = Secured(Letter(), tolerant=True)
+            talk.say(b"220 hi\r\n", announcing(b"STARTTLS"))
+            self.assertEqual(talk.say(b"220 go\r\n" + more), b"")
+            self.assertEqual((talk.transport.secured, talk.transport.aborted), (None, True))
+            self.assertEqual(talk.events()[0][:2], ("fault", "plain-text-after-starttls"))
+
+    def test_certificate(self):
+        """
+        A certificate that is refused costs the message, with the reason; nothing is said to that server.
+        """
+        talk = Secured(Letter(), implicitTLS=True, fake=FakeTLS(fails=("certificate-refused", "for others")))
+        self.assertEqual((talk.handshake(), talk.transport.aborted), (b"", True))
+        events = talk.settle()
+        self.assertEqual(events[0][:2], ("fault", "certificate-refused"))
+        self.assertIn("for others", events[0][2])
+        self.assertEqual(talk.recorder.tls, {})
+
+    def test_failed(self):
+        """
+        A connection lost for a reason that TLS knows is told so.
+        """
+        talk = Secured(Letter(), implicitTLS=True, fake=FakeTLS(why=("tls-failed", "bad alert")))
+        talk.client.connectionLost(Failure(ConnectionLost()))
+        self.assertEqual(
+            talk.events(),
+            [("fault", "tls-failed", "bad alert (waiting for the TLS handshake)"), ("disconnected", True)],
+        )
+
+    def test_stalls(self):
+        """
+        A handshake that does not go on is overdue like any reply.
+        """
+        talk = Secured(Letter(), implicitTLS=True)
+        talk.reactor.advance(10)
+        self.assertTrue(talk.client.overdue(talk.reactor.seconds(), 10))
+        self.assertEqual(
+            talk.events(), [("fault", "timeout", "no reply within 10 seconds (waiting for the TLS handshake)")]
+        )
+
+
+class XClientTests(SynchronousTestCase):
+    """
+    Postfix's XCLIENT.
+    """
+
+    KIND = {"xclient": xclient.parse("NAME=a.example ADDR=192.0.2.1")}
+
+    def test_said(self):
+        """
+        After it the server begins anew.
+        """
+        talk = Conversation(Letter(), **self.KIND)
+        talk.say(b"220 hi\r\n")
+        self.assertEqual(talk.say(announcing(b"XCLIENT NAME ADDR")), b"XCLIENT NAME=a.example ADDR=192.0.2.1\r\n")
+        self.assertEqual(talk.say(b"220 hi\r\n"), EHLO)
+        self.assertEqual(talk.say(announcing(b"XCLIENT NAME ADDR")), MAIL)
+        self.assertEqual(talk.recorder.replies[XCLIENT], {b"220": 1})
+
+    def test_notAnnounced(self):
+        """
+        The command or one of its attributes is not known to the server.
+        """
+        for keyword, what in ((b"SIZE", "XCLIENT"), (b"XCLIENT NAME PORT", "XCLIENT ADDR")):
+            talk = Conversation(Letter(), **self.KIND)
+            self.assertEqual(talk.say(b"220 hi\r\n", announcing(keyword)), QUIT)
+            self.assertIn(f"announce {what},", talk.events()[0][2])
+
+    def test_refused(self):
+        """
+        Who is not trusted sends nothing.
+        """
+        talk = Conversation(Letter(), tolerant=True, **self.KIND)
+        self.assertEqual(talk.say(b"220 hi\r\n", announcing(b"XCLIENT NAME ADDR"), b"550 no\r\n"), QUIT)
+        self.assertEqual([event[:2] for event in talk.events()], [("refused", XCLIENT), ("rejected", 0)])
+
+
+class ProxyTests(SynchronousTestCase):
+    """
+    The PROXY protocol's header.
+    """
+
+    def test_first(self):
+        """
+        It comes before all else, and knows where the connection goes.
+        """
+        peers = []
+
+        def header(peer):
+            peers.append(peer)
+            return b"PROXY\r\n"
+
+        talk = Conversation(Letter(), proxyHeader=header)
+        self.assertEqual(talk.transport.take(), b"PROXY\r\n")
+        self.assertIsInstance(peers[0], IPv4Address)
+        self.assertEqual(talk.say(b"220 hi\r\n"), b"HELO me\r\n")
+
+
+def login():
+    """
+    @return: who logs in.
+    """
+    return Credentials("joe", "secret")
+
+
+class AuthTests(SynchronousTestCase):
+    """
+    AUTH.
+    """
+
+    def talk(self, *mechanisms, offered=b"AUTH PLAIN LOGIN CRAM-MD5 SCRAM-SHA-256", **kind):
+        talk = Conversation(Letter(), mechanisms=mechanisms, login=login, **kind)
+        talk.command = talk.say(b"220 hi\r\n", announcing(offered))
+        return talk
+
+    def test_plain(self):
+        """
+        The password goes along with the command.
+        """
+        talk = self.talk("PLAIN")
+        self.assertEqual(talk.command, b"AUTH PLAIN " + base64.b64encode(b"\0joe\0secret") + b"\r\n")
+        self.assertEqual(talk.say(b"235 hello\r\n"), MAIL)
+
+    def test_login(self):
+        """
+        Challenges are answered.
+        """
+        talk = self.talk("LOGIN")
+        written = [talk.command, talk.say(b"334 VXNlcm5hbWU6\r\n"), talk.say(b"334 UGFzc3dvcmQ6\r\n")]
+        self.assertEqual(written, [b"AUTH LOGIN\r\n", b"am9l\r\n", b"c2VjcmV0\r\n"])
+        self.assertEqual(talk.say(b"235 hello\r\n"), MAIL)
+        self.assertEqual(talk.recorder.replies[AUTH], {b"334": 2, b"235": 1})
+
+    def test_preference(self):
+        """
+        The first of ours that the server has, in whatever case it says it.
+        """
+        talk = self.talk("SCRAM-SHA-256", "CRAM-MD5", "PLAIN", offered=b"AUTH plain cram-md5")
+        self.assertEqual(talk.command, b"AUTH CRAM-MD5\r\n")
+
+    def test_notAnnounced(self):
+        """
+        None that both have: nothing is sent, and what was asked for is named.
+        """
+        for offered in (b"AUTH GSSAPI", b"SIZE"):
+            talk = self.talk("PLAIN", "LOGIN", offered=offered, tolerant=True)
+            self.assertEqual(talk.command, QUIT)
+            self.assertIn("AUTH PLAIN LOGIN", talk.events()[0][2])
+
+    def test_refused(self):
+        """
+        A login that is refused: the message is rejected, with C{-A} as well.
+        """
+        for code in (b"535", b"454"):
+            talk = self.talk("PLAIN", tolerant=True)
+            self.assertEqual(talk.say(code + b" no\r\n"), QUIT)
+            self.assertEqual([event[:2] for event in talk.events()], [("refused", AUTH), ("rejected", 0)])
+
+    def test_badChallenge(self):
+        """
+        A challenge that is not base64, or makes no sense, or one after the other for ever.
+        """
+        for mechanism, replies in (
+            ("LOGIN", [b"334 not base64\r\n"]),
+            ("SCRAM-SHA-256", [b"334 " + base64.b64encode(b"r=other,s=AAAA,i=1") + b"\r\n"]),
+            ("SCRAM-SHA-256", [b"235 come in\r\n"]),
+            ("PLAIN", [b"334 \r\n"] * 50),
+            ("CRAM-MD5", [b"334 PDFAeD4=\r\n"] * 50),
+        ):
+            talk = self.talk(mechanism, tolerant=True)
+            for reply in replies:
+                if not talk.transport.aborted:
+                    talk.say(reply)
+            self.assertTrue(talk.transport.aborted)
+            (fault,) = talk.events()
+            self.assertEqual(fault[:2], ("fault", "bad-challenge"))
+
+    def test_trace(self):
+        """
+        C{-v} shows that there was a login, and of it only the mechanism.
+        """
+        for mechanism, replies in (
+            ("PLAIN", [b"235 ok\r\n"]),
+            ("LOGIN", [b"334 VXNlcm5hbWU6\r\n", b"334 UGFzc3dvcmQ6\r\n"]),
+        ):
+            shown = []
+            talk = Conversation(Letter(), mechanisms=(mechanism,), login=login, protocol=TracedProtocol)
+            talk.client.show = shown.append
+            talk.say(b"220 hi\r\n", announcing(b"AUTH PLAIN LOGIN"), *replies)
+            text = "\n".join(shown)
+            self.assertIn(f"AUTH {mechanism}", text)
+            self.assertIn("***", text)
+            for secret in (b"secret", base64.b64encode(b"secret"), base64.b64encode(b"\0joe\0secret")):
+                self.assertNotIn(secret.decode(), text)
+
+
+class RequiredTests(SynchronousTestCase):
+    """
+    Extensions that messages need.
+    """
+
+    def test_named(self):
+        """
+        All that are lacking are named in one fault.
+        """
+        talk = Conversation(Letter(), required=("DSN", "SIZE", "SMTPUTF8"), tolerant=True)
+        self.assertEqual(talk.say(b"220 hi\r\n", announcing(b"SIZE 10")), QUIT)
+        (fault,) = talk.events()
+        self.assertEqual(fault[:2], ("fault", "not-announced"))
+        self.assertIn("announce DSN, SMTPUTF8,", fault[2])
+
+    def test_announced(self):
+        """
+        All are there.
+        """
+        talk = Conversation(Letter(), required=("DSN", "SIZE"))
+        self.assertEqual(talk.say(b"220 hi\r\n", announcing(b"SIZE 10", b"dsn")), MAIL)
+
+    def test_loginAfterThat(self):
+        """
+        No password is shown to a server that lacks something.
+        """
+        talk = Conversation(Letter(), required=("DSN",), mechanisms=("PLAIN",), login=login)
+        self.assertEqual(talk.say(b"220 hi\r\n", announcing(b"AUTH PLAIN")), QUIT)
+
+
+class ExerciseTests(SynchronousTestCase):
+    """
+    Load without mail.
+    """
+
+    def test_noop(self):
+        """
+        A NOOP stands for each message.
+        """
+        talk = Conversation(Letter(), Letter(), exercise="noop")
+        self.assertEqual(talk.say(b"220 hi\r\n", b"250 hi\r\n"), b"NOOP\r\n")
+        self.assertEqual(talk.say(b"250 ok\r\n"), b"NOOP\r\n")
+        self.assertEqual(talk.say(b"250 ok\r\n"), QUIT)
+        self.assertEqual(talk.events(), [("exercised",), ("exercised",)])
+
+    def test_noopRefused(self):
+        """
+        One that is refused is a rejected message.
+        """
+        for tolerant, text in ((False, QUIT), (True, b"NOOP\r\n")):
+            talk = Conversation(Letter(), Letter(), exercise="noop", tolerant=tolerant)
+            self.assertEqual(talk.say(b"220 hi\r\n", b"250 hi\r\n", b"500 what\r\n"), text)
+            self.assertEqual([event[:2] for event in talk.events()], [("refused", NOOP), ("rejected", 0)])
+
+    def test_connect(self):
+        """
+        The connection is all there is.
+        """
+        talk = Conversation(Letter(), exercise="connect")
+        self.assertEqual(talk.say(b"220 hi\r\n", b"250 hi\r\n"), QUIT)
+        self.assertEqual(talk.events(), [("exercised",)])
+
+
+class FuzzTests(SynchronousTestCase):
+    """
+    Whatever a server says: no exception, and the connection ends or waits for a reply that it is owed.
+    """
+
+    LINES = st.sampled_from(
+        [
+            b"220 hi\r\n",
+            b"220 go\r\n",
+            announcing(
+                b"STARTTLS", b"AUTH LOGIN PLAIN SCRAM-SHA-256 CRAM-MD5", b"XCLIENT NAME", b"PIPELINING", b"CHUNKING"
+            ),
+            announcing(b"AUTH=", b"XCLIENT"),
+            b"250 ok\r\n",
+            b"235 ok\r\n",
+            b"334 \r\n",
+            b"334 VXNlcm5hbWU6\r\n",
+            b"334 %%%\r\n",
+            b"354 go\r\n",
+            b"500 no\r\n",
+            b"421 bye\r\n",
+            b"250-\xff\xfe\r\n250 \x80\r\n",
+            b"\r\n",
+        ]
+    )
+
+    @given(st.data())
+    @settings(max_examples=400, deadline=None)
+    def test_anything(self, data):
+        """
+        Lines that make sense somewhere, and bytes that make none, with everything switched on or off.
+        """
+        modes = st.sampled_from(["off", "auto", "require", "force"])
+        kind = {
+            "tolerant": data.draw(st.booleans()),
+            "lmtp": data.draw(st.booleans()),
+            "pipelining": data.draw(modes),
+            "chunking": data.draw(modes),
+            "window": data.draw(st.integers(1, 3)),
+            "chunkSize": data.draw(st.sampled_from([None, 7])),
+            "exercise": data.draw(st.sampled_from(["mail", "mail", "noop", "connect"])),
+        }
+        if data.draw(st.booleans()):
+            kind["xclient"] = (("NAME", "x"),)
+        if data.draw(st.booleans()):
+            kind["mechanisms"] = tuple(data.draw(st.permutations(["LOGIN", "PLAIN", "SCRAM-SHA-256", "CRAM-MD5"])))
+            kind["login"] = login
+        talk = Conversation(*(Letter() for _ in range(4)), **kind)
+        said = data.draw(st.lists(self.LINES | st.binary(min_size=1, max_size=20), max_size=25))
+        for piece in said:
+            if talk.transport.aborted:
+                break
+            talk.transport.deliver(piece)
+        outcomes = sum(event[0] in ("accepted", "rejected", "exercised") for event in talk.session.events)
+        self.assertLessEqual(outcomes, 4)
+        if not talk.transport.aborted:
+            self.assertTrue(talk.client._owed or talk.client._replySoFar or talk.client._buffer)
+            talk.reactor.advance(1000)
+            self.assertTrue(talk.client.overdue(talk.reactor.seconds(), 300))
+        kinds = [event[1] for event in talk.settle() if event[0] == "fault"]
+        self.assertNotIn("internal-error", kinds)
