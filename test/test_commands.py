@@ -40,14 +40,31 @@ class CommandTests(SynchronousTestCase):
         """
         The greeting by mode, and what else a dialogue is.
         """
-        self.assertEqual(commands.dialogue(b"me"), commands.Dialogue(b"HELO me\r\n", False, False))
-        auto = commands.Dialogue(b"EHLO me\r\n", False, False, b"HELO me\r\n", "auto", True)
-        self.assertEqual(commands.dialogue(b"me", pipelining="auto"), auto)
-        require = commands.Dialogue(b"EHLO me\r\n", False, False, None, "require", True)
-        self.assertEqual(commands.dialogue(b"me", pipelining="require"), require)
+        made = commands.dialogue
+        self.assertEqual(made(b"me"), commands.Dialogue(greeting=b"HELO me\r\n"))
         self.assertEqual(
-            commands.dialogue(b"me", lmtp=True), commands.Dialogue(b"LHLO me\r\n", True, False, extended=True)
+            made(b"me", esmtp=True),
+            commands.Dialogue(greeting=b"EHLO me\r\n", fallback=b"HELO me\r\n", extended=True),
         )
-        self.assertEqual(commands.dialogue(b"me", tolerant=True), commands.Dialogue(b"HELO me\r\n", False, True))
-        self.assertEqual(commands.dialogue(b"me", oldMode=True), commands.Dialogue(None, False, False))
-        self.assertEqual(commands.dialogue(b"me", oldMode=True, lmtp=True), commands.Dialogue(None, True, False))
+        self.assertEqual(
+            made(b"me", pipelining="auto"),
+            commands.Dialogue(greeting=b"EHLO me\r\n", fallback=b"HELO me\r\n", extended=True, pipelining="auto"),
+        )
+        self.assertEqual(made(b"me", lmtp=True), commands.Dialogue(greeting=b"LHLO me\r\n", extended=True, lmtp=True))
+        self.assertEqual(made(b"me", tolerant=True), commands.Dialogue(greeting=b"HELO me\r\n", tolerant=True))
+        self.assertEqual(made(b"me", oldMode=True), commands.Dialogue(greeting=None))
+        self.assertEqual(made(b"me", oldMode=True, lmtp=True), commands.Dialogue(greeting=None, lmtp=True))
+
+    def test_noFallback(self):
+        """
+        Where the server must have something, there is nothing else to say than EHLO.
+        """
+        for asked, required in (
+            ({"pipelining": "require"}, ("PIPELINING",)),
+            ({"chunking": "require", "required": ("DSN",)}, ("DSN", "CHUNKING")),
+        ):
+            dialogue = commands.dialogue(b"me", **asked)
+            self.assertEqual((dialogue.greeting, dialogue.fallback), (b"EHLO me\r\n", None))
+            self.assertEqual(dialogue.required, required)
+        self.assertIsNone(commands.dialogue(b"me", mechanisms=("PLAIN",)).fallback)
+        self.assertIsNone(commands.dialogue(b"me", tls=lambda: None).fallback)

@@ -4,8 +4,8 @@ The transports of accepted connections, and what they share with those of client
 See L{smtpsource.net.eager} for what they do; here it meets Twisted's transport classes.
 
 Of Twisted's private names these are used: C{FileDescriptor._tempDataBuffer}, C{_tempDataLen},
-C{Server._addressType}, C{_getLogPrefix}, C{unix._SendmsgMixin} and C{_newtls}. All of them are the same from
-22.10 to 26.10.
+C{Server._addressType}, C{_getLogPrefix}, C{unix._SendmsgMixin}, C{_newtls.ConnectionMixin} and
+C{_newtls._BypassTLS}. All of them are the same from 22.10 to 26.10.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet import tcp, unix
 from twisted.internet.address import IPv6Address
+from twisted.internet.interfaces import ISSLTransport
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.python import log
+from zope.interface import directlyProvides
 
 from smtpsource.net.eager import EagerDescriptor
 
 try:
     from twisted.internet import _newtls
+    from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 except ImportError:  # No pyOpenSSL: there is no startTLS to take care of.
     _newtls = None  # type: ignore[assignment]
 
@@ -50,6 +53,8 @@ class EagerTransport(EagerDescriptor):
     transport classes.
     """
 
+    _tlsClientDefault: bool
+
     def startTLS(self, ctx: Any, normal: bool = True) -> None:
         """
         @see: L{twisted.internet.interfaces.ITLSTransport.startTLS}
@@ -59,7 +64,21 @@ class EagerTransport(EagerDescriptor):
         # needs to ask.
         for name in ("write", "writeSequence", "loseConnection", "registerProducer", "unregisterProducer"):
             setattr(self, name, getattr(_newtls.ConnectionMixin, name).__get__(self))
-        _newtls.startTLS(self, ctx, normal, EagerDescriptor)
+        # What follows is _newtls.startTLS, but for the layer's class: Twisted's own keeps small writes for the
+        # reactor's next turn. Here a turn costs more than a write, and writes are whole already.
+        client = self._tlsClientDefault if normal else not self._tlsClientDefault
+        producer, streaming = self.producer, self.streamingProducer
+        if producer is not None:
+            self.unregisterProducer()
+        factory = TLSMemoryBIOFactory(ctx, client, None)  # type: ignore[arg-type]
+        self.protocol = layer = TLSMemoryBIOProtocol(factory, self.protocol, False)
+        self.getHandle = layer.getHandle
+        self.getPeerCertificate = layer.getPeerCertificate
+        directlyProvides(self, ISSLTransport)
+        self.TLS = True
+        layer.makeConnection(_newtls._BypassTLS(EagerDescriptor, self))
+        if producer is not None:
+            self.registerProducer(producer, streaming)
 
     def _makeLogstr(self) -> str:
         """
