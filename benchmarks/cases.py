@@ -26,6 +26,7 @@ class Case:
     @ivar fixed: always send that many.
     @ivar unix: over a UNIX socket.
     @ivar hold: seconds that the server waits in each transaction.
+    @ivar server: a key of C{servers.SERVERS}, if it has to be this one; C{None} for the one that is asked for.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Case:
     fixed: bool = False
     unix: bool = False
     hold: int = 0
+    server: str | None = None
 
     @property
     def few(self) -> int:
@@ -84,6 +86,14 @@ _ALL = (
         Load(20, True, pipelining=True),
         2000,
         bar=Bar(0.50, 0.40),
+    ),
+    Case(
+        "window-20",
+        "connections kept, 20 sessions, our sink; ours with pipelining, chunking and a window of 8",
+        Load(20, True, pipelining=True, chunking=True, window=8),
+        2000,
+        bar=Bar(0.35, 0.20),
+        server="smtpsink",
     ),
     Case(
         "new-20",

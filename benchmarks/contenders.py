@@ -23,6 +23,8 @@ class Load:
 
     @ivar keep: many messages on one connection.
     @ivar pipelining: ours sends commands in groups; who can't goes on one command at a time.
+    @ivar chunking: ours sends content by BDAT; the others by DATA.
+    @ivar window: how many transactions ours has under way on each connection; the others one.
     @ivar length: bytes of body; L{None} for the few short lines of smtp-source(1).
     """
 
@@ -31,6 +33,8 @@ class Load:
     length: int | None = None
     lmtp: bool = False
     pipelining: bool = False
+    chunking: bool = False
+    window: int = 1
 
 
 class Contender:
@@ -87,8 +91,14 @@ class Ours(_Postfix):
     name = "smtpsource"
 
     def command(self, load: Load, messages: int, server: Server) -> list[str]:
-        groups = ("--pipelining", "require") if load.pipelining else ()
-        return [sys.executable, "-m", "smtpsource", *self.options, *groups, *self._words(load, messages, server)]
+        words = [sys.executable, "-m", "smtpsource", *self.options]
+        if load.pipelining:
+            words += ["--pipelining", "require"]
+        if load.chunking:
+            words += ["--chunking", "require"]
+        if load.window > 1:
+            words += ["--window", str(load.window)]
+        return [*words, *self._words(load, messages, server)]
 
 
 class PostfixSource(_Postfix):

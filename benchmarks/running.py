@@ -144,7 +144,7 @@ class Runner:
     # Cases about clients: all have one server.
 
     def _clients(self, case: Case, stack: ExitStack) -> Iterable[Entrant]:
-        kind = SERVERS[self._settings.server]
+        kind = SERVERS[case.server or self._settings.server]
         places = [self._directory / case.name / name for name in ("server", "counting")]
         for place in places:
             place.mkdir(parents=True)

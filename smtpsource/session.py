@@ -134,7 +134,8 @@ class Session:
         """
         See L{ISession.accepted}.
         """
-        self._answered()
+        # _answered, without the call: this is for every message.
+        self.message = self._following.popleft() if self._following else None
         recorder = self._run.recorder
         recorder.transaction(seconds, recipientsAccepted)
         recorder.recipientsRejected += recipientsRejected

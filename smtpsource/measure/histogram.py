@@ -54,9 +54,9 @@ class LatencyRecorder:
     def __init__(self) -> None:
         self.counts: list[int] = []  # grows in place: the recorder holds it, too
 
-    def record(self, seconds: float) -> None:
+    def record(self, seconds: float, count: int = 1) -> None:
         """
-        Count one latency. A negative one (no clock we use gives one) counts as 0, one of over an hour as an hour.
+        Count a latency, once or several times. A negative one (no clock we use gives one) counts as 0, one of over an hour as an hour.
         """
         microseconds = int(seconds * 1e6)
         if microseconds >= LINEAR:
@@ -67,10 +67,10 @@ class LatencyRecorder:
         else:
             index = microseconds if microseconds > 0 else 0
         try:
-            self.counts[index] += 1
+            self.counts[index] += count
         except IndexError:
             self._grow(index)
-            self.counts[index] += 1
+            self.counts[index] += count
 
     def _grow(self, index: int) -> None:
         length = max(index + 1, _FIRST_LENGTH)

@@ -74,19 +74,36 @@ class SMTPSourceProtocol(Transactions):
         assert self._message is not None
         own, shared = self._message.content()
         following = self._session.following() if self._grouped and not shared else None
-        if following is None:
-            self.write(own, MESSAGE, self._contentReplied)
-            now = self.lastActivity
-        else:
-            now = self._clock()
-            self._owed.append((MESSAGE, self._contentReplied, now))
-        if self._dialogue.lmtp:
-            self._awaitRecipients(now)
         if following is not None:
-            self._outstanding.append((following, now, False))
             self._writeGroup(own, following)
-        elif shared:
+            return
+        self.write(own, MESSAGE, self._contentReplied)
+        if self._dialogue.lmtp:
+            self._awaitRecipients(self.lastActivity)
+        if shared:
             self._stream(shared)
+
+    def usualReplies(self, recipients: int) -> bool:
+        """
+        A content was accepted, and so was all of the group of commands that went along with it: nearly all that there
+        is with pipelining, and worth a shorter way than the answers one by one, which do the same.
+        """
+        owed = self._owed
+        # Then what is owed is one MESSAGE, MAIL, every RCPT and DATA: nothing else is sent in this way.
+        if len(owed) != recipients + 3 or not self._outstanding or self._chunked or self._dialogue.lmtp:
+            return False
+        now = self._clock()
+        if not self._recorder.group(recipients, now - owed[0][2]):
+            return False
+        self.lastActivity = now
+        owed.clear()
+        self._session.accepted(now - self._begun, self._recipientsAccepted, self._recipientsRejected)
+        self._message, self._begun, _ = self._outstanding.popleft()
+        self._mailAccepted = True
+        self._recipientsAccepted = recipients
+        self._recipientsRejected = self._recipientsDelivered = 0
+        self._sendContent()
+        return True
 
     # The replies to a group of commands: the next ones are out already, whatever these say (RFC 2920 section 3.1)
 
@@ -234,18 +251,25 @@ class SMTPSourceProtocol(Transactions):
 
     # Writing groups
 
-    def _writeGroup(self, before: bytes, message: IMessage) -> None:
+    def _writeGroup(self, content: bytes, message: IMessage) -> None:
         """
-        Write MAIL, every RCPT and DATA of a message at once, and C{before} before them.
+        Write MAIL, every RCPT and DATA of a message at once.
+
+        @param content: of the message before it, to be written before them; empty if there is none.
         """
         recipients = message.recipientCommands()
         self.lastActivity = now = self._clock()
         owed = self._owed
+        if content:
+            owed.append((MESSAGE, self._contentReplied, now))
+            if self._dialogue.lmtp:
+                self._awaitRecipients(now)
+            self._outstanding.append((message, now, False))
         owed.append((MAIL, self._groupMailReplied, now))
         for _ in recipients:
             owed.append((RCPT, self._groupRcptReplied, now))
         owed.append((DATA, self._groupDataReplied, now))
-        self.writeGroup(before, (message.mail, *recipients, commands.DATA))
+        self.writeGroup((content, message.mail, *recipients, commands.DATA))
 
     def _writeChunkedGroups(self, message: IMessage | None) -> None:
         """
@@ -269,7 +293,7 @@ class SMTPSourceProtocol(Transactions):
                 break
             outstanding.append((following, now, self._addChunkedGroup(parts, following, now)))
         if parts:
-            self.writeGroup(b"", parts)
+            self.writeGroup(parts)
 
     def _addChunkedGroup(self, parts: list[bytes], message: IMessage, now: float) -> bool:
         """
