@@ -12,7 +12,9 @@ from __future__ import annotations
 #: connection, or the end of an implicit TLS handshake, to the greeting. C{auth}: from AUTH, or from the answer to a
 #: challenge, to the reply. C{bdat}: from a chunk's first byte to its reply, for chunks other than the last.
 #: C{message}: from the content's first byte, or that of its last chunk, to the reply (LMTP: each recipient's).
-#: C{transaction}: from MAIL written to the final reply. All others: from the command written to its reply.
+#: C{transaction}: from MAIL written to the final reply. C{response}: from the time at which the schedule wanted the
+#: message to start to the final reply. C{late}: from that time to the start, for those that started late. All others: from
+#: the command written to its reply.
 NAMES = (
     "connect",
     "tls",
@@ -31,6 +33,8 @@ NAMES = (
     "rset",
     "quit",
     "transaction",
+    "response",
+    "late",
 )
 (
     CONNECT,
@@ -50,4 +54,6 @@ NAMES = (
     RSET,
     QUIT,
     TRANSACTION,
+    RESPONSE,
+    LATE,
 ) = range(len(NAMES))

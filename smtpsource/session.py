@@ -186,8 +186,10 @@ class Session:
         if self._held is not None:
             self._held.cancel()
             self._held = None
+        recorder = self._run.recorder
+        recorder.open -= 1
         if lost:
-            self._run.recorder.lost += 1
+            recorder.lost += 1
         self._endMessage()
 
     # Messages, one after the other
@@ -248,6 +250,7 @@ class Session:
     def _build(self) -> SMTPSourceProtocol:
         recorder = self._run.recorder
         recorder.opened += 1
+        recorder.open += 1
         recorder.duration(CONNECT, self._connector.sinceStarted())
         self._left = self._run.perConnection
         self.protocol = self._run.build(self)

@@ -7,6 +7,7 @@ for every doubling. Converting one into the other loses nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -56,7 +57,8 @@ class LatencyRecorder:
 
     def record(self, seconds: float, count: int = 1) -> None:
         """
-        Count a latency, once or several times. A negative one (no clock we use gives one) counts as 0, one of over an hour as an hour.
+        Count a latency, once or several times. A negative one (no clock we use gives one) counts as 0, one of over
+        an hour as an hour.
         """
         microseconds = int(seconds * 1e6)
         if microseconds >= LINEAR:
@@ -80,34 +82,68 @@ class LatencyRecorder:
         """
         The same latencies as an HdrHistogram, in microseconds.
         """
-        from hdrh.histogram import HdrHistogram  # 50 ms: not before there is something to report
-
-        histogram = HdrHistogram(1, HIGHEST_MICROSECONDS, 3)
-        for index, count in enumerate(self.counts):
-            if count:
-                histogram.record_value(lowestOf(index), count)
-        return histogram
+        return toHdr(self.counts)
 
     def summarize(self) -> Latency | None:
         """
         The figures of a report, or C{None} if nothing was recorded.
         """
-        total = sum(self.counts)
-        if not total:
-            return None
-        histogram = self.toHdr()
-        percentiles = histogram.get_percentile_to_value_dict([50, 90, 99, 99.9])
-        return Latency(
-            count=total,
-            minimum=histogram.get_min_value() / 1e6,
-            # HdrHistogram's own way takes 50 ms: it looks at every bucket that there could be.
-            mean=sum(middleOf(index) * count for index, count in enumerate(self.counts) if count) / total / 1e6,
-            p50=percentiles[50] / 1e6,
-            p90=percentiles[90] / 1e6,
-            p99=percentiles[99] / 1e6,
-            p999=percentiles[99.9] / 1e6,
-            maximum=histogram.get_max_value() / 1e6,
-        )
+        return summarize(self.counts)
+
+
+def toHdr(counts: Sequence[int]) -> HdrHistogram:
+    """
+    The latencies in these buckets as an HdrHistogram, in microseconds.
+    """
+    from hdrh.histogram import HdrHistogram  # 50 ms: not before there is something to report
+
+    histogram = HdrHistogram(1, HIGHEST_MICROSECONDS, 3)
+    for index, count in enumerate(counts):
+        if count:
+            histogram.record_value(lowestOf(index), count)
+    return histogram
+
+
+def summarize(counts: Sequence[int]) -> Latency | None:
+    """
+    The figures of a report for the latencies in these buckets, or C{None} if there are none.
+    """
+    used = [(index, count) for index, count in enumerate(counts) if count]
+    if not used:
+        return None
+    total = sum(counts)
+    p50, p90, p99, p999 = percentiles(counts, (50, 90, 99, 99.9))
+    return Latency(
+        count=total,
+        minimum=lowestOf(used[0][0]) / 1e6,
+        mean=sum(middleOf(index) * count for index, count in used) / total / 1e6,
+        p50=p50,
+        p90=p90,
+        p99=p99,
+        p999=p999,
+        maximum=highestOf(used[-1][0]) / 1e6,
+    )
+
+
+def percentiles(counts: Sequence[int], wanted: Sequence[float]) -> list[float]:
+    """
+    Percentiles of the latencies in these buckets, in seconds: for each, the highest latency that falls into the bucket
+    where so many per cent are reached, as HdrHistogram has it. All are 0 if there are no latencies.
+
+    @param wanted: from 0 to 100, in growing order.
+    """
+    total = sum(counts)
+    found: list[float] = []
+    reached = 0
+    # As many must be reached as HdrHistogram wants: rounded, at least one.
+    ranks = [max(1, int(percentile / 100 * total + 0.5)) for percentile in wanted]
+    for index, count in enumerate(counts):
+        reached += count
+        while count and len(found) < len(ranks) and reached >= ranks[len(found)]:
+            found.append(highestOf(index) / 1e6)
+        if len(found) == len(ranks):
+            break
+    return found + [0.0] * (len(wanted) - len(found))
 
 
 def lowestOf(index: int) -> int:
@@ -118,6 +154,13 @@ def lowestOf(index: int) -> int:
         return index
     shift = index // _HALF - 1
     return (index - shift * _HALF) << shift
+
+
+def highestOf(index: int) -> int:
+    """
+    The highest latency, in microseconds, that is counted in bucket C{index}.
+    """
+    return lowestOf(index + 1) - 1
 
 
 def middleOf(index: int) -> float:

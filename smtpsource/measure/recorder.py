@@ -20,9 +20,12 @@ class Recorder:
         one recipient.
     @ivar rejected: messages that a reply of the server refused.
     @ivar failed: messages that ended without an answer: no connection, a lost one, a timeout, a garbled reply.
+    @ivar late: messages that were started later than the schedule wanted; see L{smtpsource.traffic.schedule}.
+    @ivar dropped: messages that the schedule wanted and that were never started, because it was too late for them.
     @ivar recipientsAccepted: recipients for which a message was accepted.
     @ivar recipientsRejected: recipients refused at RCPT, or by the reply to the content.
     @ivar opened: connections that were made.
+    @ivar open: connections that are open now.
     @ivar connectFailures: attempts to connect that failed, each address tried by itself.
     @ivar lost: connections that ended otherwise than after our QUIT.
     @ivar bytesSent: bytes given to the transport.
@@ -38,9 +41,12 @@ class Recorder:
         self.accepted = 0
         self.rejected = 0
         self.failed = 0
+        self.late = 0
+        self.dropped = 0
         self.recipientsAccepted = 0
         self.recipientsRejected = 0
         self.opened = 0
+        self.open = 0
         self.connectFailures = 0
         self.lost = 0
         self.bytesSent = 0
