@@ -18,6 +18,9 @@ _MULTIPLIERS = {"": 1, "k": 1024, "m": 1024 * 1024, "K": 1024, "M": 1024 * 1024}
 _COUNT_MULTIPLIERS = {"": 1, "k": 1000, "m": 1000_000, "K": 1000, "M": 1000_000}
 
 _NUMBER = re.compile(r"([0-9]+)([kKmM]?)")
+_DECIMAL = r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
+_DURATION = re.compile(rf"{_DECIMAL}|" + "".join(rf"(?:{_DECIMAL}{unit})?" for unit in ("d", "h", "m", "s", "ms")))
+_RATE = re.compile(rf"{_DECIMAL}([kK]?)(?:/([smh]))?")
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 
 #: The largest number any option takes: it fits a C int, like the options of the tool we stand in for.
@@ -80,6 +83,90 @@ def _seconds(text: str) -> float:
     if value > LARGEST:
         raise ValueError(f"expected a time in seconds of at most {LARGEST}")
     return value
+
+
+def duration(text: str) -> float:
+    """
+    How long something goes on, in seconds, more than 0: C{"250ms"}, C{"10s"}, C{"5m"}, C{"1h30m"}, C{"2d"}; without a
+    unit it is seconds.
+    """
+    value = _duration(text)
+    if not value:
+        raise ValueError("expected a duration of more than 0, such as 250ms, 10s, 5m or 1h30m")
+    return value
+
+
+def _duration(text: str) -> float:
+    """
+    @return: 0 or more.
+    """
+    match = _DURATION.fullmatch(text)
+    if match is None or not text:
+        raise ValueError("expected a duration such as 250ms, 10s, 5m or 1h30m (a number alone is seconds)")
+    plain, days, hours, minutes, seconds, milliseconds = (float(number or 0) for number in match.groups())
+    value = plain + 86400 * days + 3600 * hours + 60 * minutes + seconds + milliseconds / 1000
+    if value > LARGEST:
+        raise ValueError(f"expected a duration of at most {LARGEST} seconds")
+    return value
+
+
+def rate(text: str) -> float:
+    """
+    How often something happens, per second, more than 0: C{"500/s"} or C{"500"}, C{"10k/s"}, C{"30/m"}, C{"10/h"}.
+    """
+    value = _rate(text)
+    if not value:
+        raise ValueError("expected a rate of more than 0, such as 500/s, 30/m or 10/h")
+    return value
+
+
+def _rate(text: str) -> float:
+    """
+    @return: 0 or more.
+    """
+    match = _RATE.fullmatch(text)
+    if match is None:
+        raise ValueError("expected a rate such as 500/s, 30/m or 10/h (a number alone is per second)")
+    value = float(match[1]) * (1000 if match[2] else 1) / {"s": 1, "m": 60, "h": 3600}[match[3] or "s"]
+    if value > LARGEST:
+        raise ValueError(f"expected a rate of at most {LARGEST}/s")
+    return value
+
+
+def stages(text: str, sessions: bool = False) -> tuple[tuple[float, float], ...]:
+    """
+    A course that a load takes: C{"0:0,30s:1000,5m:1000,30s:0"} begins at 0, is 1000 after 30 seconds, still 1000 after
+    5 minutes more, and 0 after another 30 seconds; linear in between. A time of 0 is a jump.
+
+    @param sessions: the values are whole numbers of sessions, and not rates.
+    @return: for each point, seconds from the one before, and the value: per second, if it is a rate.
+    """
+    example = "0:1,30s:100,5m:100" if sessions else "0:0,30s:1000,5m:1000,30s:0"
+    points = []
+    for part in text.split(","):
+        seconds, colon, value = part.partition(":")
+        if not colon:
+            raise ValueError(f"expected stages, each a time from the one before and a value, such as {example}")
+        try:
+            points.append((_duration(seconds), float(_stageSessions(value)) if sessions else _rate(value)))
+        except ValueError as e:
+            raise ValueError(f"{e}, in the stage {part!r}")
+    if points[0][0]:
+        raise ValueError(f"expected the first stage to be at 0, as in {example}")
+    if not any(seconds for seconds, _ in points):
+        raise ValueError(f"expected stages that take some time, such as {example}")
+    if not any(value for _, value in points):
+        raise ValueError(f"expected a stage with more than 0, as in {example}")
+    if math.fsum(seconds for seconds, _ in points) > LARGEST:
+        raise ValueError(f"expected stages of at most {LARGEST} seconds in all")
+    return tuple(points)
+
+
+def _stageSessions(text: str) -> int:
+    try:
+        return 0 if re.fullmatch("0+", text) else count(text)
+    except ValueError:
+        raise ValueError("expected a whole number of sessions")
 
 
 def oneLine(text: bytes) -> bytes:

@@ -96,6 +96,24 @@ def secondsOrZero(value: Any) -> float:
     return value  # type: ignore[no-any-return]
 
 
+def rate(value: Any) -> float:
+    """
+    How often something happens, per second, more than 0.
+    """
+    if not _isTime(value) or not 0 < value <= arguments.LARGEST:
+        raise ValueError(f"expected a rate per second of more than 0 and at most {arguments.LARGEST}")
+    return value  # type: ignore[no-any-return]
+
+
+def rateOrZero(value: Any) -> float:
+    """
+    The same, or 0.
+    """
+    if not _isTime(value) or not 0 <= value <= arguments.LARGEST:
+        raise ValueError(f"expected a number from 0 to {arguments.LARGEST}")
+    return value  # type: ignore[no-any-return]
+
+
 def flag(value: Any) -> bool:
     """
     A C{bool}, and nothing that is merely true or false: C{"no"} is true.

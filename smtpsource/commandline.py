@@ -5,7 +5,7 @@ Command lines that say what they take, and what was wrong.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple, NoReturn
 
 from twisted.python import usage
@@ -34,6 +34,7 @@ class Parameter(NamedTuple):
     @ivar meta: what stands for the value in the help, such as C{"N"}.
     @ivar default: as text, the way a user would write it; C{None} for no value.
     @ivar convert: gives the value, or raises C{ValueError} with what was expected.
+    @ivar repeated: the option may be given several times; its value is the tuple of all, C{()} by default.
     """
 
     long: str
@@ -42,6 +43,7 @@ class Parameter(NamedTuple):
     default: str | None
     help: str
     convert: Callable[[str], Any] = str
+    repeated: bool = False
 
 
 Group = tuple[str, Sequence[Flag | Parameter]]
@@ -58,8 +60,20 @@ def parameters(groups: Sequence[Group]) -> list[list[Any]]:
     """
     What C{usage.Options} wants as C{optParameters}.
     """
-    grouped = [o for _, options in groups for o in options if isinstance(o, Parameter)]
+    grouped = [o for _, options in groups for o in options if isinstance(o, Parameter) and not o.repeated]
     return [[o.long, o.short, o.default, o.help] for o in grouped]
+
+
+def _repeated(groups: Sequence[Group]) -> Iterator[Parameter]:
+    return (o for _, options in groups for o in options if isinstance(o, Parameter) and o.repeated)
+
+
+def _collect(option: Parameter) -> Callable[[CommandLine, str], None]:
+    def collect(self: CommandLine, text: str) -> None:
+        self[option.long] += (text,)
+
+    collect.__doc__ = option.help
+    return collect
 
 
 #: The last group of every command; --version and --help come after it.
@@ -89,6 +103,17 @@ class CommandLine(usage.Options):
     closing: ClassVar[str] = ""
 
     command: tuple[str, ...] = ()
+
+    def __init_subclass__(cls) -> None:
+        # What may be repeated needs a method: C{usage.Options} keeps the last value only.
+        for option in _repeated(cls.groups):
+            for name in filter(None, (option.long, option.short)):
+                setattr(cls, f"opt_{name}", _collect(option))
+
+    def __init__(self) -> None:
+        super().__init__()
+        for option in _repeated(self.groups):
+            self[option.long] = self.defaults[option.long] = ()
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """
@@ -125,8 +150,14 @@ class CommandLine(usage.Options):
         """
         for _, options in self.groups:
             for option in options:
-                if isinstance(option, Parameter) and self[option.long] is not None:
-                    self[option.long] = self.converted(option, self[option.long])
+                if not isinstance(option, Parameter) or self[option.long] is None:
+                    continue
+                value = self[option.long]
+                self[option.long] = (
+                    tuple(self.converted(option, text) for text in value)
+                    if option.repeated
+                    else self.converted(option, value)
+                )
 
     def oneOf(self, *longs: str) -> None:
         """
@@ -205,6 +236,8 @@ def _helpLines(option: Flag | Parameter) -> list[str]:
     text = option.help
     if isinstance(option, Parameter):
         left += f" {option.meta}"
+        if option.repeated:
+            text += "; may be given several times"
         if option.default:
             text += f" (default: {option.default})"
     if len(left) >= _COLUMN:

@@ -14,6 +14,7 @@ from twisted.python import usage
 from smtpsource import arguments
 from smtpsource.commandline import OTHER, CommandLine, Flag, Group, Parameter, flags, parameters
 from smtpsource.credentials import PASSWORD_VARIABLE, Credentials, readPassword, readUsers
+from smtpsource.measure import thresholds
 from smtpsource.net import destination
 from smtpsource.net.limits import raiseFileLimit
 from smtpsource.net.tlssettings import TLSSettings
@@ -21,6 +22,7 @@ from smtpsource.plan import SourcePlan, machineName
 from smtpsource.report.presentation import Presentation
 from smtpsource.smtp import xclient
 from smtpsource.smtp.parameters import Parameters
+from smtpsource.traffic.schedule import ARRIVALS
 
 
 def _oneLine(text: str) -> bytes:
@@ -99,8 +101,17 @@ class SourceOptions(CommandLine):
         (
             "Load",
             (
-                Parameter("message-count", "m", "N", "1", "messages to send, over all sessions", arguments.count),
-                Parameter("session-count", "s", "N", "1", "sessions in parallel", arguments.count),
+                Parameter(
+                    "message-count",
+                    "m",
+                    "N",
+                    None,
+                    "messages to send, over all sessions (default: 1, or no limit with --duration or --stages)",
+                    arguments.count,
+                ),
+                Parameter(
+                    "session-count", "s", "N", "1", "sessions in parallel; with a rate, at most", arguments.count
+                ),
                 Flag("dont-disconnect", "d", "send all messages of a session over one connection"),
                 Parameter(
                     "fixed-interval",
@@ -117,6 +128,53 @@ class SourceOptions(CommandLine):
                     None,
                     "wait up to this long instead, drawn anew each time",
                     arguments.seconds,
+                ),
+                Parameter(
+                    "duration", None, "TIME", None, "send for so long, such as 30s, 5m or 1h30m", arguments.duration
+                ),
+                Parameter(
+                    "warmup", None, "TIME", None, "send for so long before that, unmeasured", arguments.duration
+                ),
+                Parameter("ramp-up", None, "TIME", None, "sessions join evenly over this time", arguments.duration),
+                Parameter(
+                    "rate",
+                    None,
+                    "RATE",
+                    None,
+                    "open loop: start so many messages, 500/s, 30/m or 10/h, whatever the server does; latency counts "
+                    "from the time that a message was wanted",
+                    arguments.rate,
+                ),
+                Parameter(
+                    "arrivals",
+                    None,
+                    "HOW",
+                    "constant",
+                    "with a rate: constant, or poisson, independently of each other",
+                    arguments.oneOf(*ARRIVALS),
+                ),
+                Parameter(
+                    "stages",
+                    None,
+                    "STAGES",
+                    None,
+                    "a rate that changes: 0:0,30s:1000,5m:1000,30s:0 is from 0 to 1000/s in 30 s and so on",
+                ),
+                Parameter(
+                    "stages-of",
+                    None,
+                    "WHAT",
+                    "rate",
+                    "what changes: rate, or sessions, in a closed loop",
+                    arguments.oneOf("rate", "sessions"),
+                ),
+                Parameter(
+                    "max-late",
+                    None,
+                    "TIME",
+                    None,
+                    "with a rate: drop a message that can't start within this time (default: none is dropped)",
+                    arguments.duration,
                 ),
             ),
         ),
@@ -432,6 +490,16 @@ class SourceOptions(CommandLine):
                     "when the run is stopped, give messages on their way this long to end",
                     arguments.secondsOrZero,
                 ),
+                Parameter(
+                    "threshold",
+                    None,
+                    "EXPR",
+                    None,
+                    "what must be so, or the status is 3: 'p99(message) < 250ms', 'rate >= 0.99 * asked', 'errors < 0.1%'",
+                    thresholds.parse,
+                    repeated=True,
+                ),
+                Flag("abort-on-threshold", None, "end the run when a threshold fails while it goes on"),
                 Flag(
                     "verbose",
                     "v",
@@ -499,7 +567,10 @@ class SourceOptions(CommandLine):
         """
         self.oneOf("length", "message-file")
         self.oneOf("fixed-interval", "random-interval")
+        self.oneOf("rate", "stages")
+        self.oneOf("duration", "stages")
         super().postOptions()
+        self._checkLoad()
         try:
             goal = destination.parse(self["destination"], self["family"])
         except ValueError as e:
@@ -513,7 +584,9 @@ class SourceOptions(CommandLine):
             raise usage.UsageError(
                 "--report: '-' is not usable by a daemon, it has no standard output: expected a file"
             )
-        sessions = min(self["session-count"], self["message-count"])
+        sessions = self["session-count"]
+        if not (self["duration"] or self["stages"]):
+            sessions = min(sessions, self["message-count"] or 1)
         room = raiseFileLimit()
         if sessions > room:
             raise usage.UsageError(
@@ -533,6 +606,35 @@ class SourceOptions(CommandLine):
             self.tool, bool(self["counter"]), bool(self["quiet"]), self["report"], self.daemonized
         )
         self.chooseReactor()
+
+    def _checkLoad(self) -> None:
+        """
+        What says how much, and when.
+        """
+        stages = self["stages"]
+        if stages is not None:
+            ofSessions = self["stages-of"] == "sessions"
+            asStages = Parameter("stages", None, "", None, "", lambda text: arguments.stages(text, ofSessions))
+            self["stages"] = stages = self.converted(asStages, stages)
+            length = sum(seconds for seconds, _ in stages)
+            if self["warmup"] and self["warmup"] >= length:
+                raise usage.UsageError(
+                    f"--warmup: {self['warmup']:g} seconds are not usable: expected less than the {length:g} seconds "
+                    "of --stages"
+                )
+        if self["rate"] is not None and self["duration"] is None and self["message-count"] is None:
+            raise usage.UsageError("--rate needs an end: expected --duration TIME or -m N along with it")
+        openLoop = self["rate"] is not None or (stages is not None and self["stages-of"] == "rate")
+        if openLoop:
+            self._excluded(
+                "--rate or --stages", "the schedule says when", "fixed-interval", "random-interval", "ramp-up"
+            )
+        else:
+            self._excluded("no --rate", "expected --rate or --stages along with it", "max-late", "arrivals")
+        if stages is None:
+            self._excluded("no --stages", "expected --stages along with it", "stages-of")
+        elif not openLoop:
+            self._excluded("--stages", "it says when sessions join", "ramp-up")
 
     def _checkTogether(self, goal: destination.Destination) -> None:
         """
@@ -573,6 +675,13 @@ class SourceOptions(CommandLine):
             self._excluded(
                 "--connect-only", "each connection counts once", "dont-disconnect", "messages-per-connection"
             )
+        for threshold in self["threshold"]:
+            if threshold.needsSchedule and not (self["rate"] or (self["stages"] and self["stages-of"] == "rate")):
+                raise usage.UsageError(
+                    f"--threshold: {threshold.text!r} is not usable: expected --rate or --stages along with it"
+                )
+        if not self["threshold"]:
+            self._excluded("no --threshold", "expected it along with it", "abort-on-threshold")
         if self["auth"] is None:
             self._excluded("no --auth", "expected it along with it", "auth-user", "auth-password-file", "auth-users")
 
@@ -646,6 +755,14 @@ class SourceOptions(CommandLine):
             message=self["message-file"],
             fixedInterval=self["fixed-interval"],
             randomInterval=self["random-interval"],
+            duration=self["duration"],
+            warmUp=self["warmup"] or 0.0,
+            rampUp=self["ramp-up"] or 0.0,
+            rate=self["rate"],
+            arrivals=self["arrivals"],
+            stages=self["stages"] or (),
+            stagesOf=self["stages-of"],
+            maxLate=self["max-late"],
             connectAttempts=self["connect-count"],
             connectParallelism=self["connect-parallelism"],
             connectTimeout=self["connect-timeout"],
@@ -672,6 +789,8 @@ class SourceOptions(CommandLine):
             messagesPerConnection=self["messages-per-connection"],
             exercise="connect" if self["connect-only"] else "noop" if self["noop"] else "mail",
             hold=self["hold"] or 0.0,
+            thresholds=self["threshold"],
+            abortOnThreshold=bool(self["abort-on-threshold"]),
             trace=self["verbose"],
             command=self.command,
         )

@@ -13,8 +13,8 @@ from __future__ import annotations
 #: challenge, to the reply. C{bdat}: from a chunk's first byte to its reply, for chunks other than the last.
 #: C{message}: from the content's first byte, or that of its last chunk, to the reply (LMTP: each recipient's).
 #: C{transaction}: from MAIL written to the final reply. C{response}: from the time at which the schedule wanted the
-#: message to start to the final reply. C{late}: from that time to the start, for those that started late. All others: from
-#: the command written to its reply.
+#: message to start to the final reply. C{late}: from that time to the start, for those that started late. All others:
+#: from the command written to its reply.
 NAMES = (
     "connect",
     "tls",

@@ -7,6 +7,9 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from math import inf
+from random import Random
+from sys import maxsize
 from typing import TYPE_CHECKING, Any
 
 from smtpsource import arguments, checks
@@ -29,6 +32,7 @@ from smtpsource.traffic import envelopes
 from smtpsource.traffic.envelopes import Recipients, Traffic
 from smtpsource.traffic.messages import DEFAULT_BODY, FileContent, GeneratedContent, bodyOfSize
 from smtpsource.traffic.pacing import FixedPacer, RandomPacer
+from smtpsource.traffic.schedule import ARRIVALS, Profile, Schedule
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress
@@ -130,6 +134,18 @@ def _message(value: object) -> bytes:
     return message
 
 
+def _stages(value: object) -> tuple[tuple[float, float], ...]:
+    """
+    Points, or nothing.
+    """
+    if not isinstance(value, list | tuple) or not all(isinstance(one, list | tuple) and len(one) == 2 for one in value):
+        raise ValueError("expected pairs of the seconds from the stage before, and the value")
+    points = tuple((checks.secondsOrZero(seconds), checks.rateOrZero(value)) for seconds, value in value)
+    if points and (points[0][0] or not any(seconds for seconds, _ in points) or not any(value for _, value in points)):
+        raise ValueError("expected the first stage to be at 0 seconds, some to take time, and some to have a value")
+    return points
+
+
 _CHECKS: dict[str, checks.Check] = {
     "destination": _destination,
     "family": checks.family,
@@ -139,7 +155,7 @@ _CHECKS: dict[str, checks.Check] = {
     "recipientCount": checks.optional(checks.count),
     "numberRecipients": checks.flag,
     "recipientNumbering": arguments.numbering,
-    "messageCount": checks.count,
+    "messageCount": checks.optional(checks.count),
     "sessionCount": checks.count,
     "keepConnections": checks.flag,
     "lmtp": checks.flag,
@@ -150,6 +166,14 @@ _CHECKS: dict[str, checks.Check] = {
     "message": checks.optional(_message),
     "fixedInterval": checks.optional(checks.seconds),
     "randomInterval": checks.optional(checks.seconds),
+    "duration": checks.optional(checks.seconds),
+    "warmUp": checks.secondsOrZero,
+    "rampUp": checks.secondsOrZero,
+    "rate": checks.optional(checks.rate),
+    "arrivals": checks.text(arguments.oneOf(*ARRIVALS)),
+    "stages": _stages,
+    "stagesOf": checks.text(arguments.oneOf("rate", "sessions")),
+    "maxLate": checks.optional(checks.secondsOrZero),
     "connectAttempts": checks.count,
     "connectParallelism": checks.count,
     "connectTimeout": checks.seconds,
@@ -201,8 +225,9 @@ class SourcePlan:
     @ivar recipientCount: recipients of each message; C{None} is one.
     @ivar numberRecipients: every recipient of the run gets its own number.
     @ivar recipientNumbering: C{"prefix"}, as before Postfix 3.9, or C{"suffix"}, as since.
-    @ivar messageCount: messages of the run, over all sessions.
-    @ivar sessionCount: sessions in parallel.
+    @ivar messageCount: messages of the run, over all sessions; C{None} for one or, where something else ends the run,
+        for no limit.
+    @ivar sessionCount: sessions in parallel; in an open loop, the most that there may be.
     @ivar keepConnections: use a session's connection for all of its messages.
     @ivar lmtp: speak LMTP.
     @ivar oldMode: no HELO or LHLO, and no headers in generated messages.
@@ -212,6 +237,17 @@ class SourcePlan:
     @ivar message: a whole message to send instead of generated ones, as it would be in a file.
     @ivar fixedInterval: seconds between a session's messages.
     @ivar randomInterval: the most seconds between a session's messages, drawn evenly from 0.
+    @ivar duration: seconds after which no further message is started, the warm-up not included; C{None} for no such
+        limit.
+    @ivar warmUp: seconds at the beginning of the run of which nothing is measured.
+    @ivar rampUp: seconds over which the sessions join evenly.
+    @ivar rate: messages per second to start, whatever the server does (an open loop); C{None} for a closed loop, where
+        a session starts a message when the one before it has ended.
+    @ivar arrivals: of an open loop: C{"constant"}, evenly, or C{"poisson"}, independently of each other.
+    @ivar stages: how the load changes: for each point the seconds from the one before, and the value there, linear in
+        between; empty for no change. Its end is the run's.
+    @ivar stagesOf: what C{stages} are of: C{"rate"}, messages per second, or C{"sessions"}.
+    @ivar maxLate: seconds after which a message of an open loop that could not be started is dropped; C{None}: never.
     @ivar connectAttempts: how often a connection is attempted before its message has failed.
     @ivar connectParallelism: the most connections in the making at once.
     @ivar connectTimeout: seconds for an address to answer.
@@ -259,7 +295,7 @@ class SourcePlan:
     recipientCount: int | None = None
     numberRecipients: bool = False
     recipientNumbering: str = "prefix"
-    messageCount: int = 1
+    messageCount: int | None = None
     sessionCount: int = 1
     keepConnections: bool = False
     lmtp: bool = False
@@ -270,6 +306,14 @@ class SourcePlan:
     message: bytes | str | None = None
     fixedInterval: float | None = None
     randomInterval: float | None = None
+    duration: float | None = None
+    warmUp: float = 0.0
+    rampUp: float = 0.0
+    rate: float | None = None
+    arrivals: str = "constant"
+    stages: tuple[tuple[float, float], ...] = ()
+    stagesOf: str = "rate"
+    maxLate: float | None = None
     connectAttempts: int = 1
     connectParallelism: int = 100
     connectTimeout: float = 30.0
@@ -326,7 +370,53 @@ class SourcePlan:
                 except ValueError as e:
                     raise ValueError(f"{mechanism} can't be used for the user {login.user!a}: {e}")
 
+    @property
+    def openLoop(self) -> bool:
+        """
+        Do messages start when a schedule says so, and not when the ones before them have ended?
+        """
+        return self.rate is not None or (bool(self.stages) and self.stagesOf == "rate")
+
+    @property
+    def messageLimit(self) -> int:
+        """
+        The most messages there will be.
+        """
+        if self.messageCount is not None:
+            return self.messageCount
+        return maxsize if self.duration is not None or self.stages else 1
+
+    def schedule(self) -> Schedule:
+        """
+        When messages are to start, for an open loop.
+        """
+        if self.rate is None:
+            profile = Profile(self.stages)
+        else:
+            profile = Profile(((0.0, self.rate),), inf if self.duration is None else self.warmUp + self.duration)
+        return Schedule(profile, self.arrivals, Random())
+
     def _contradictions(self) -> Iterator[tuple[object, str]]:
+        paused = self.fixedInterval is not None or self.randomInterval is not None
+        yield self.rate is not None and self.stages, "rate and stages exclude each other: stages say the rate"
+        yield (
+            self.rate is not None and self.duration is None and self.messageCount is None,
+            "rate needs an end: expected duration or messageCount along with it",
+        )
+        yield self.stages and self.duration is not None, "stages and duration exclude each other: stages have an end"
+        yield self.stagesOf == "sessions" and not self.stages, "stagesOf needs stages"
+        yield self.openLoop and paused, "an open loop has no pauses: expected no fixedInterval and no randomInterval"
+        yield (
+            self.rampUp and (self.openLoop or self.stages),
+            "rampUp is for a fixed number of sessions: expected neither rate nor stages",
+        )
+        yield self.maxLate is not None and not self.openLoop, "maxLate needs rate, or stages of rate"
+        yield self.arrivals != "constant" and not self.openLoop, "arrivals need rate, or stages of rate"
+        length = sum(seconds for seconds, _ in self.stages)
+        yield (
+            self.stages and self.warmUp >= length,
+            f"the stages end after {length:g} seconds: expected a warmUp that is shorter",
+        )
         greeted = self.esmtp or self.parameters.extensions() or self.tls == "starttls" or self.mechanisms
         modes = (self.pipelining, self.chunking)
         yield (

@@ -26,7 +26,8 @@ _BATCH = 100
 
 class Run:
     """
-    Hands out messages until there are none left, or until the run is told to stop.
+    Hands out messages until there are none left, or until the run is told to stop. This one is a closed loop: a session
+    takes its next message when the one before it is answered.
 
     @ivar plan: what was asked for.
     @ivar recorder: what is counted.
@@ -34,7 +35,9 @@ class Run:
     @ivar perConnection: how many messages a session may send on one connection.
     @ivar sources: the addresses to connect from; C{None} for the system's choice.
     @ivar draining: no further message is started.
+    @ivar warmingUp: what is counted now will not be kept.
     @ivar clock: seconds, on a scale that never goes backward.
+    @ivar startTime: when the first session began, on that scale.
     @ivar pause: draws the seconds before a session's next message; C{None} if there is no pause at all.
     @ivar reason: the first fault or refusal that ended the run before its time, or C{None}.
     @ivar open: sessions that are not over.
@@ -48,23 +51,28 @@ class Run:
         clock: Callable[[], float],
         whenEnded: Callable[[], None],
         show: Callable[[str], None],
+        whenWarm: Callable[[], None] = lambda: None,
     ) -> None:
         """
         @param whenEnded: called once, when the last session is over.
         @param show: called with each line of the dialogue if the plan asks for a trace.
+        @param whenWarm: called at the end of the warm-up, if there is one.
         """
         self.plan = plan
         self.recorder = recorder
-        self.remaining = plan.messageCount
+        self.warmingUp = plan.warmUp > 0
+        self.remaining = maxsize if self.warmingUp else plan.messageLimit
         self.perConnection = plan.messagesPerConnection or (maxsize if plan.keepConnections else 1)
         self.sources = Sources(plan.bind) if plan.bind else None
         self.clock = clock
+        self.startTime = clock()
         self.reason: str | None = None
         self.open: set[Session] = set()
         pacer = plan.pacer()
         self.pause = None if pacer is None else pacer.pause
         self._reactor = reactor
         self._whenEnded = whenEnded
+        self._whenWarm = whenWarm
         self._show = show
         self._dialogue = plan.dialogue()
         self._nextMessage = plan.traffic().next
@@ -77,14 +85,18 @@ class Run:
 
     def begin(self, addresses: Sequence[Address]) -> None:
         """
-        Start the sessions. No more of them than there are messages.
+        Start the sessions.
         """
+        plan = self.plan
         self._route = Route(addresses)
-        self._queue = ConnectQueue(self.plan.connectParallelism)
-        self._toBegin = min(self.plan.sessionCount, self.plan.messageCount)
-        self.remaining -= self._toBegin  # each session's first message is kept for it
-        self._sweeping.start(min(1.0, self.plan.timeout / 10), now=False)
-        self._beginSome()
+        self._queue = ConnectQueue(plan.connectParallelism)
+        self._sweeping.start(min(1.0, plan.timeout / 10), now=False)
+        self.startTime = self.clock()
+        if self.warmingUp:
+            self._later(self._endWarmUp, plan.warmUp)
+        if plan.duration is not None:
+            self._later(self.expire, plan.warmUp + plan.duration)
+        self._beginSessions()
 
     def take(self) -> IMessage | None:
         """
@@ -98,6 +110,24 @@ class Run:
         self.recorder.started += 1
         return self._nextMessage()
 
+    def idle(self, session: Session) -> None:
+        """
+        There are messages left, but none now for this session. In a closed loop that can't be.
+        """
+        session.finish()
+
+    def asked(self) -> float | None:
+        """
+        How many messages the schedule has asked for up to now; C{None}, because there is no schedule.
+        """
+        return None
+
+    def askedRate(self) -> float | None:
+        """
+        The rate that the schedule asks for now, in messages per second; C{None}, because there is no schedule.
+        """
+        return None
+
     def trouble(self, text: str, *, tolerable: bool = True) -> None:
         """
         A refusal or a fault happened: it ends the run, unless the plan tolerates what is C{tolerable} or the run is
@@ -106,6 +136,18 @@ class Run:
         if not (tolerable and self.plan.tolerant) and not self.draining and not self._over:
             self.reason = text
             self.drain()
+
+    def expire(self) -> None:
+        """
+        The time is over: start no further message, and let those that are on their way end as they would.
+        """
+        self.remaining = 0
+        self._toBegin = 0
+        for session in list(self.open):
+            session.endPause()
+            if session.parked:
+                session.resume()
+        self._endIfOver()
 
     def drain(self) -> None:
         """
@@ -147,18 +189,61 @@ class Run:
         protocol.show = self._show
         return protocol
 
+    def _beginSessions(self) -> None:
+        """
+        No more of them than there are messages: each one's first message is kept for it.
+        """
+        self._toBegin = min(self.plan.sessionCount, self.plan.messageLimit)
+        self.remaining -= self._toBegin
+        if self.plan.rampUp:
+            self._toJoin = self._toBegin
+            self._joinSome()
+        else:
+            self._beginSome()
+
     def _beginSome(self) -> None:
         """
         A few sessions a turn: thousands of them must not keep the first from its banner.
         """
         for _ in range(min(_BATCH, self._toBegin)):
-            self._toBegin -= 1
-            self.remaining += 1
-            session = Session(self, self._reactor, self._route, self._queue)
-            self.open.add(session)
-            session.start()
+            self._join()
         if self._toBegin:
             self._later(self._beginSome)
+
+    def _joinSome(self) -> None:
+        """
+        As many sessions as there should be by now, so that they join evenly.
+        """
+        number, rampUp = self._toJoin, self.plan.rampUp
+        due = 1 + int((self.clock() - self.startTime) / rampUp * number)
+        while self._toBegin and number - self._toBegin < due:
+            self._join()
+        if self._toBegin:
+            next_ = self.startTime + (number - self._toBegin) * rampUp / number
+            self._later(self._joinSome, max(0.001, next_ - self.clock()))
+
+    def _join(self) -> None:
+        self._toBegin -= 1
+        self.remaining += 1
+        self._beginSession(Session(self, self._reactor, self._route, self._queue))
+
+    def _beginSession(self, session: Session) -> None:
+        self.open.add(session)
+        session.start()
+
+    def _endWarmUp(self) -> None:
+        """
+        Measure from now on. Messages that are on their way are the first that are measured.
+        """
+        if self.draining or not self.warmingUp:
+            return
+        self.warmingUp = False
+        self._whenWarm()
+        limit = self.plan.messageLimit
+        if limit < maxsize:
+            self.remaining = max(0, limit - self.recorder.started - self._toBegin)
+            if not self.remaining:
+                self.expire()
 
     def _later(self, call: Callable[[], None], seconds: float = 0.0) -> None:
         """

@@ -7,7 +7,7 @@ from __future__ import annotations
 import datetime
 import time
 from collections.abc import Callable
-from resource import RUSAGE_SELF, getrusage
+from sys import maxsize
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
@@ -27,10 +27,11 @@ from smtpsource.net.destination import (
     resolve,
 )
 from smtpsource.plan import SourcePlan
-from smtpsource.run import Run
+from smtpsource.watch import Watch, processTime
 
 if TYPE_CHECKING:
     from smtpsource.interfaces import IReactor
+    from smtpsource.run import Run
     from smtpsource.sink.companion import CompanionSink
 
 
@@ -70,7 +71,9 @@ class SourceService(Service):
         self._reactor = reactor
         self._plan = plan
         self._clock = clock
-        self._run = Run(reactor, plan, self.recorder, clock, self._sessionsOver, show)
+        self._run = _kindOf(plan)(reactor, plan, self.recorder, clock, self._sessionsOver, show, self._warm)
+        self._watch = Watch(reactor, self._run)
+        self._warmUp: dict[str, float] | None = None
         self._waiting: list[Deferred[Summary]] = []
         self._summary: Summary | None = None
         self._companion: CompanionSink | None = None
@@ -79,7 +82,7 @@ class SourceService(Service):
         self._begun = False
         self._started = datetime.datetime.now().astimezone()
         self._elapsed = 0.0
-        self._cpuBefore = self._cpuAfter = getrusage(RUSAGE_SELF)
+        self._cpuBefore = self._cpuAfter = processTime()
 
     def startService(self) -> None:
         """
@@ -91,7 +94,6 @@ class SourceService(Service):
             raise RuntimeError("a SourceService runs its plan once: make another for another run")
         super().startService()
         self._begun = True
-        self._started = datetime.datetime.now().astimezone()
         self._started = datetime.datetime.now().astimezone()
         self._startTime = self._clock()
         self._reactor.callWhenRunning(self._begin)
@@ -163,12 +165,33 @@ class SourceService(Service):
 
     def _beginSessions(self, addresses: list[Address]) -> None:
         # The time to find the destination, or to start one, is not the server's.
-        self._startTime = self._clock()
-        self._cpuBefore = getrusage(RUSAGE_SELF)
+        self._measure()
         if self._stopping:
             self._sessionsOver()
         else:
             self._run.begin(addresses)
+
+    def _measure(self) -> None:
+        """
+        Measure from now on.
+        """
+        self._startTime = self._clock()
+        self._cpuBefore = processTime()
+        self._watch.start()
+
+    def _warm(self) -> None:
+        """
+        The warm-up is over.
+        """
+        recorder = self.recorder
+        self._warmUp = {
+            "seconds": self._clock() - self._startTime,
+            "accepted": recorder.accepted,
+            "rejected": recorder.rejected,
+            "failed": recorder.failed,
+        }
+        recorder.restart()
+        self._measure()
 
     def _notBegun(self, reason: Failure) -> None:
         if not reason.check(ResolutionFailed, "smtpsource.sink.companion.CompanionFailed"):
@@ -180,7 +203,8 @@ class SourceService(Service):
 
     def _sessionsOver(self) -> None:
         self._elapsed = self._clock() - self._startTime
-        self._cpuAfter = getrusage(RUSAGE_SELF)
+        self._cpuAfter = processTime()
+        self._watch.finish()
         if self._companion is None:
             self._finish(None)
         else:
@@ -208,16 +232,25 @@ class SourceService(Service):
             for one in waiting:
                 one.callback(self._summary)
 
+    def _exit(self, reason: str | None) -> int:
+        """
+        The exit status that this run deserves.
+        """
+        recorder = self.recorder
+        limit = self._plan.messageLimit
+        complete = recorder.accepted == limit if limit < maxsize else not self._stopping
+        spotless = recorder.accepted == recorder.started and not (recorder.recipientsRejected or recorder.dropped)
+        return 0 if reason is None and complete and spotless else 1
+
     def _summarize(self, sink: dict[str, Any] | None) -> Summary:
         recorder = self.recorder
         reason = self._failure or self._run.reason
-        allAccepted = recorder.accepted == self._plan.messageCount and not recorder.recipientsRejected
         return Summary(
             command=self._plan.command,
             reactor=nameOf(self._reactor),
             started=self._started.isoformat(timespec="milliseconds"),
             elapsed=self._elapsed,
-            exit=0 if allAccepted and reason is None else 1,
+            exit=self._exit(reason),
             ended="aborted" if reason is not None else "signal" if self._stopping else "done",
             reason=reason,
             messages=Messages(recorder.started, recorder.accepted, recorder.rejected, recorder.failed),
@@ -229,8 +262,8 @@ class SourceService(Service):
             bytesSent=recorder.bytesSent,
             bytesReceived=recorder.bytesReceived,
             rate=recorder.accepted / self._elapsed if self._elapsed else 0.0,
-            user=self._cpuAfter.ru_utime - self._cpuBefore.ru_utime,
-            system=self._cpuAfter.ru_stime - self._cpuBefore.ru_stime,
+            user=self._cpuAfter[0] - self._cpuBefore[0],
+            system=self._cpuAfter[1] - self._cpuBefore[1],
             latency=latenciesOf(recorder),
             capabilities=recorder.capabilities or {},
             tls=dict(recorder.tls),
@@ -238,3 +271,20 @@ class SourceService(Service):
             errors=errorsOf(recorder),
             sink=sink,
         )
+
+
+def _kindOf(plan: SourcePlan) -> type[Run]:
+    """
+    The kind of run that does this plan.
+    """
+    if plan.openLoop:
+        from smtpsource.openloop import OpenLoop
+
+        return OpenLoop
+    if plan.stages:
+        from smtpsource.stagedrun import StagedRun
+
+        return StagedRun
+    from smtpsource.run import Run
+
+    return Run

@@ -27,14 +27,31 @@ class Session:
 
     @ivar message: the message that is started and has no outcome yet.
     @ivar protocol: the connection, once it is made and as long as it is there.
+    @ivar parked: it waits until the run has a message for it.
+    @ivar leaving: it takes no further message.
     """
 
-    __slots__ = ("_connector", "_following", "_held", "_left", "_pause", "_reactor", "_run", "message", "protocol")
+    __slots__ = (
+        "_connector",
+        "_following",
+        "_held",
+        "_left",
+        "_pause",
+        "_reactor",
+        "_run",
+        "_take",
+        "leaving",
+        "message",
+        "parked",
+        "protocol",
+    )
 
     def __init__(self, run: Run, reactor: IReactor, route: Route, queue: ConnectQueue) -> None:
         plan = run.plan
         self._run = run
+        self._take = run.take
         self._reactor = reactor
+        self.parked = self.leaving = False
         self.message: IMessage | None = None
         # With pipelining, those after it that are started, too.
         self._following: deque[IMessage] = deque()
@@ -71,6 +88,8 @@ class Session:
         """
         if self._pause is not None:
             self.endPause()
+        elif self.parked:
+            self.resume()
         elif self._held is not None:
             self._held.cancel()
             self._holdOver()
@@ -86,6 +105,25 @@ class Session:
         if self._pause is not None:
             self._pause.cancel()
             self._pauseOver()
+
+    def resume(self) -> None:
+        """
+        Wait no longer: the run has a message, or will have none any more.
+        """
+        self.parked = False
+        if self.protocol is None or not self.protocol.over:
+            self._next()
+        # Else the connection is being closed; _unconnected comes next.
+
+    def finish(self) -> None:
+        """
+        Take no further message: end the connection, if there is one, and the session.
+        """
+        self.leaving = True
+        if self.protocol is None:
+            self._run.ended(self)
+        else:
+            self._quit()
 
     def abort(self) -> None:
         """
@@ -124,7 +162,7 @@ class Session:
         See L{ISession.following}.
         """
         run = self._run
-        if not self._left or run.pause is not None or (message := run.take()) is None:
+        if not self._left or run.pause is not None or (message := self._take()) is None:
             return None
         self._left -= 1
         self._following.append(message)
@@ -209,19 +247,19 @@ class Session:
 
     def _next(self) -> None:
         """
-        Take the next message. If there is none, this session is over.
+        Take the next message. If there will be none, this session is over.
         """
-        self.message = self._run.take()
+        self.message = self._take()
         if self.message is not None:
             if self.protocol is not None:
                 self._left -= 1
                 self.protocol.send(self.message)
             else:
                 self._connector.connect()
-        elif self.protocol is not None:
-            self._quit()
+        elif self._run.remaining:
+            self._run.idle(self)
         else:
-            self._run.ended(self)
+            self.finish()
 
     def _quit(self) -> None:
         """
@@ -268,9 +306,9 @@ class Session:
         """
         There is no connection, and another can be made.
         """
-        if self._pause is not None:
+        if self._pause is not None or self.parked:
             return  # the connection was idle: the next message makes a new one
-        if self._run.remaining:
+        if self._run.remaining and not self.leaving:
             self._nextAfterPause()
         else:
             self._run.ended(self)

@@ -105,6 +105,138 @@ class TimeTests(Case):
                 self.assertEqual(str(self.assertRaises(ValueError, arguments.seconds, text)), expected, text)
 
 
+class LoadTests(Case):
+    """
+    How long, how often, and in which stages.
+    """
+
+    def test_durations(self):
+        """
+        With a unit or several, the larger first, or in seconds without one.
+        """
+        table = {"250ms": 0.25, "10s": 10.0, "5m": 300.0, "1h": 3600.0, "2d": 172800.0, "1h30m": 5400.0, "10": 10.0}
+        table |= {
+            "0.25": 0.25,
+            ".5": 0.5,
+            "1.5h": 5400.0,
+            "1d2h3m4s5ms": 93784.005,
+            "007s": 7.0,
+            "2147483647": 2.0**31 - 1,
+        }
+        self.gives(arguments.duration, table)
+        self.refuses(
+            arguments.duration,
+            *("", "0", "0s", "0h0m", "-1", "+1", "s", "1.", "1e3", "1x", "1M", "1 s", "1h 30m", "1m1h", "1s1s", "1h30"),
+            *("inf", "nan", "2147483648", "25000d", "\u0661s", "1s\n", "5m,"),
+        )
+
+    def test_rates(self):
+        """
+        Per second, minute or hour; without a unit it is per second. k is a thousand.
+        """
+        table = {"500/s": 500.0, "500": 500.0, "30/m": 0.5, "36/h": 0.01, "0.5/s": 0.5, "10k/s": 10_000.0, "3K": 3000.0}
+        self.gives(arguments.rate, table)
+        self.refuses(
+            arguments.rate,
+            *(
+                "",
+                "0",
+                "0/s",
+                "/s",
+                "-5/s",
+                "5/",
+                "5/d",
+                "5/S",
+                "5 /s",
+                "5/ s",
+                "5/ms",
+                "1m",
+                "5s",
+                "1e3",
+                "nan",
+                "inf",
+            ),
+            *("2147483648", "3000000k/s", "\u0661/s", "5/s\n"),
+        )
+
+    def test_stages(self):
+        """
+        Times from the stage before, and rates; a time of 0 after the first is a jump.
+        """
+        self.gives(
+            arguments.stages,
+            {
+                "0:0,30s:1000,5m:1000,30s:0": ((0.0, 0.0), (30.0, 1000.0), (300.0, 1000.0), (30.0, 0.0)),
+                "0s:1.5/s,1h30m:600/m": ((0.0, 1.5), (5400.0, 10.0)),
+                "0:10,1:10,0:20,250ms:20": ((0.0, 10.0), (1.0, 10.0), (0.0, 20.0), (0.25, 20.0)),
+                "0:0,30:1k": ((0.0, 0.0), (30.0, 1000.0)),
+            },
+        )
+        self.refuses(arguments.stages, "", ",", "0:0", "0:0,", "1s:0,1s:5", "0:0,30s", "0:0,30s:", "0:0,:5", "0:5,x:5")
+        self.refuses(
+            arguments.stages, "0:0,5:0", "0:5,0:6", "0:0, 5:5", "0:0,5:-1", "0:0:0,1:1", "0:1,2147483647:1,1:1"
+        )
+
+    def test_stagesOfSessions(self):
+        """
+        Sessions are whole.
+        """
+        self.assertEqual(
+            arguments.stages("0:0,30s:100,1m:1k", sessions=True), ((0.0, 0.0), (30.0, 100.0), (60.0, 1000.0))
+        )
+        for text in ("0:0,30s:1.5", "0:0,30s:100/s", "0:0,5:0"):
+            e = self.assertRaises(ValueError, arguments.stages, text, sessions=True)
+            self.assertTrue(str(e).startswith("expected "), e)
+
+    def test_expected(self):
+        """
+        What is said fits what was wrong, and names the stage.
+        """
+        for function, text, expected in (
+            (
+                arguments.duration,
+                "5x",
+                "expected a duration such as 250ms, 10s, 5m or 1h30m (a number alone is seconds)",
+            ),
+            (arguments.duration, "0s", "expected a duration of more than 0, such as 250ms, 10s, 5m or 1h30m"),
+            (arguments.rate, "5/x", "expected a rate such as 500/s, 30/m or 10/h (a number alone is per second)"),
+            (arguments.rate, "0/h", "expected a rate of more than 0, such as 500/s, 30/m or 10/h"),
+            (
+                arguments.stages,
+                "0:0,5:x",
+                "expected a rate such as 500/s, 30/m or 10/h (a number alone is per second), in the stage '5:x'",
+            ),
+            (arguments.stages, "5:5,5:5", "expected the first stage to be at 0, as in 0:0,30s:1000,5m:1000,30s:0"),
+        ):
+            self.assertEqual(str(self.assertRaises(ValueError, function, text)), expected)
+
+    @given(st.integers(0, 999), st.integers(0, 99), st.integers(0, 99), st.integers(0, 999))
+    def test_anyDuration(self, hours, minutes, seconds, milliseconds):
+        """
+        The parts add up.
+        """
+        total = ((hours * 60 + minutes) * 60 + seconds) * 1000 + milliseconds
+        text = f"{hours}h{minutes}m{seconds}s{milliseconds}ms"
+        if total:
+            self.assertAlmostEqual(arguments.duration(text), total / 1000, places=9)
+        else:
+            self.refuses(arguments.duration, text)
+
+    @given(st.text(alphabet="0123456789.:,/smhdk", max_size=20), st.booleans())
+    def test_anyStages(self, text, sessions):
+        """
+        Any text gives stages that make sense, or a ValueError.
+        """
+        try:
+            points = arguments.stages(text, sessions)
+        except ValueError as e:
+            self.assertTrue(str(e).startswith("expected "), e)
+            return
+        self.assertEqual(points[0][0], 0)
+        self.assertTrue(all(seconds >= 0 and value >= 0 for seconds, value in points))
+        self.assertTrue(any(seconds for seconds, _ in points) and any(value for _, value in points))
+
+
 class WordTests(Case):
     """
     Words of which one is wanted.

@@ -60,6 +60,34 @@ class Recorder:
         self.errors: dict[str, int] = {}
         self.errorSamples: dict[str, str] = {}
 
+    @property
+    def inFlight(self) -> int:
+        """
+        How many messages have no outcome yet.
+        """
+        return self.started - self.accepted - self.rejected - self.failed
+
+    def restart(self) -> None:
+        """
+        Forget what was counted. Messages on their way are taken for the first that were started. What is known of the
+        server, and how many connections are open, stays.
+        """
+        inFlight = self.inFlight
+        for name in (
+            *("accepted", "rejected", "failed", "late", "dropped", "recipientsAccepted", "recipientsRejected"),
+            *("opened", "connectFailures", "lost", "bytesSent", "bytesReceived"),
+        ):
+            setattr(self, name, 0)
+        self.started = inFlight
+        # In place: the lists and dictionaries are held elsewhere, too.
+        for buckets in self.buckets:
+            buckets.clear()
+        for codes, samples in zip(self.replies, self.replySamples, strict=True):
+            codes.clear()
+            samples.clear()
+        self.errors.clear()
+        self.errorSamples.clear()
+
     def reply(self, phase: int, seconds: float, code: bytes, text: bytes) -> None:
         """
         A reply came.

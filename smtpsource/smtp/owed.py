@@ -257,14 +257,14 @@ class OwedReplies(LineReceiver):
         self._recorder.bytesSent += len(data)
         self.transport.write(data)  # type: ignore[union-attr]
 
-    def writeGroup(self, parts: Sequence[bytes]) -> None:
+    def writeGroup(self, content: bytes, parts: Sequence[bytes]) -> None:
         """
         Write a group of commands at once; what is owed for it is in the queue already.
 
-        @param parts: commands, each with its line end, after each BDAT its chunk, and before the first maybe the
-            content of the message before it, with the final dot.
+        @param content: of the message before it, with the final dot; empty if there is none.
+        @param parts: commands, each with its line end, and after each BDAT its chunk.
         """
-        data = b"".join(parts)
+        data = b"".join((content, *parts))
         self._recorder.bytesSent += len(data)
         self.transport.write(data)  # type: ignore[union-attr]
 

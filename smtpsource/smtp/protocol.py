@@ -269,7 +269,7 @@ class SMTPSourceProtocol(Transactions):
         for _ in recipients:
             owed.append((RCPT, self._groupRcptReplied, now))
         owed.append((DATA, self._groupDataReplied, now))
-        self.writeGroup((content, message.mail, *recipients, commands.DATA))
+        self.writeGroup(content, (message.mail, *recipients, commands.DATA))
 
     def _writeChunkedGroups(self, message: IMessage | None) -> None:
         """
@@ -293,7 +293,7 @@ class SMTPSourceProtocol(Transactions):
                 break
             outstanding.append((following, now, self._addChunkedGroup(parts, following, now)))
         if parts:
-            self.writeGroup(parts)
+            self.writeGroup(b"", parts)
 
     def _addChunkedGroup(self, parts: list[bytes], message: IMessage, now: float) -> bool:
         """

@@ -1,0 +1,209 @@
+"""
+The figures that can be asked of a run by name: C{rate}, C{errors}, C{p99(message)}.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from smtpsource.measure.histogram import highestOf, lowestOf, middleOf, percentiles
+from smtpsource.measure.snapshot import Snapshot
+from smtpsource.phases import LATE, NAMES, RESPONSE
+
+_METRIC = re.compile(r"([A-Za-z]+)([0-9]+(?:\.[0-9]+)?)?(?:\s*\(\s*([^\s()]*)\s*\))?")
+
+#: The word of a percentile, and those that stand before a phase as they are.
+_PERCENTILE = "p"
+_STATISTICS = ("min", "mean", "max", "count")
+
+
+class Unmeasured(Exception):
+    """
+    There is no such figure; the text says why.
+    """
+
+
+@dataclass(frozen=True)
+class Kind:
+    """
+    What a metric counts.
+
+    @ivar wanted: what can be compared with it.
+    @ivar example: one such value, or two.
+    @ivar units: how much of it one of each unit is, as a fraction.
+    @ivar show: a figure for people.
+    """
+
+    wanted: str
+    example: str
+    units: dict[str, tuple[int, int]]
+    show: Callable[[float], str]
+
+
+def digits(number: float) -> str:
+    """
+    A number for people, with the 6 first digits or those before its point.
+    """
+    return f"{number:.0f}" if number >= 1e5 else f"{number:.6g}"
+
+
+def _showTime(seconds: float) -> str:
+    if seconds < 0.001:
+        return f"{digits(seconds * 1e6)} us"
+    return f"{digits(seconds * 1e3)} ms" if seconds < 1 else f"{digits(seconds)} s"
+
+
+TIME = Kind(
+    "a time with its unit (us, ms, s or m)",
+    "250ms",
+    {"us": (1, 1_000_000), "ms": (1, 1000), "s": (1, 1), "m": (60, 1)},
+    _showTime,
+)
+RATE = Kind(
+    "a rate",
+    "500/s or 0.99 * asked",
+    {"": (1, 1), "/s": (1, 1), "/m": (1, 60), "/h": (1, 3600)}
+    | {"k": (1000, 1), "k/s": (1000, 1), "k/m": (1000, 60), "k/h": (1000, 3600)},
+    lambda rate: f"{digits(rate)}/s",
+)
+COUNT = Kind(
+    "a number, or per cent of the started messages",
+    "0 or 0.1%",
+    {"": (1, 1), "k": (1000, 1)},
+    digits,
+)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """
+    One figure of a run.
+
+    @ivar name: as a user writes it.
+    @ivar read: gives it, or raises L{Unmeasured}.
+    @ivar scheduled: it has a meaning only if the run has a schedule.
+    """
+
+    name: str
+    kind: Kind
+    read: Callable[[Snapshot], float]
+    scheduled: bool = False
+
+
+def metricOf(text: str) -> Metric:
+    """
+    Find a metric by its name.
+
+    @raise ValueError: there is none of that name; the text says which there are.
+    """
+    match = _METRIC.fullmatch(text)
+    if match is not None:
+        word, number, phase = match.groups()
+        if phase is None and number is None and word in _PLAIN:
+            return _PLAIN[word]
+        if phase is not None and (word == _PERCENTILE if number else word in _STATISTICS):
+            return _ofPhase(word, number, _phase(phase))
+    raise ValueError(
+        f"expected a metric, one of {', '.join(_PLAIN)}, or p99, {', '.join(_STATISTICS)} and a phase, such as "
+        f"p99(message), not {text!r}{_suggestion(text, _PLAIN)}"
+    )
+
+
+def _phase(name: str) -> int:
+    if name not in NAMES:
+        raise ValueError(f"expected a phase, one of {', '.join(NAMES)}, not {name!r}{_suggestion(name, NAMES)}")
+    return NAMES.index(name)
+
+
+def _suggestion(text: str, known: Sequence[str] | dict[str, Metric]) -> str:
+    from difflib import get_close_matches  # only where something is wrong
+
+    close = get_close_matches(text, known, 1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _ofPhase(word: str, number: str | None, phase: int) -> Metric:
+    """
+    The metric C{word} C{number}C{(phase)}, such as C{p99(message)}.
+    """
+    scheduled = phase in (RESPONSE, LATE)
+    if number is not None and not 0 <= float(number) <= 100:
+        raise ValueError(f"expected a percentile from p0 to p100, not p{number}")
+    if word == "count":
+        return Metric(f"count({NAMES[phase]})", COUNT, lambda figures: sum(figures.buckets[phase]), scheduled)
+    statistic = _percentile(float(number)) if number is not None else _STATISTIC_OF[word]
+
+    def read(figures: Snapshot) -> float:
+        counts = figures.buckets[phase]
+        if any(counts):
+            return statistic(counts)
+        if phase == LATE and figures.started:
+            return 0.0  # it has those only that were late, so nothing in it is as good as can be
+        raise Unmeasured(f"no {NAMES[phase]} was measured")
+
+    return Metric(f"{word}{number or ''}({NAMES[phase]})", TIME, read, scheduled)
+
+
+def _percentile(wanted: float) -> Callable[[Sequence[int]], float]:
+    return lambda counts: percentiles(counts, (wanted,))[0]
+
+
+def _minimum(counts: Sequence[int]) -> float:
+    return lowestOf(next(index for index, count in enumerate(counts) if count)) / 1e6
+
+
+def _maximum(counts: Sequence[int]) -> float:
+    return highestOf(max(index for index, count in enumerate(counts) if count)) / 1e6
+
+
+def _mean(counts: Sequence[int]) -> float:
+    return sum(middleOf(index) * count for index, count in enumerate(counts) if count) / sum(counts) / 1e6
+
+
+_STATISTIC_OF = {"min": _minimum, "mean": _mean, "max": _maximum}
+
+
+def _rate(messages: Callable[[Snapshot], float]) -> Callable[[Snapshot], float]:
+    def read(figures: Snapshot) -> float:
+        count = messages(figures)
+        if figures.at <= 0:
+            raise Unmeasured("no time was measured")
+        return count / figures.at
+
+    return read
+
+
+def _asked(figures: Snapshot) -> float:
+    if figures.asked is None:
+        raise Unmeasured("no rate was asked for")
+    return figures.asked
+
+
+def _scheduled(count: Callable[[Snapshot], int]) -> Callable[[Snapshot], float]:
+    def read(figures: Snapshot) -> float:
+        _asked(figures)
+        return count(figures)
+
+    return read
+
+
+#: Those without a phase. C{rate} is of accepted messages.
+_PLAIN = {
+    metric.name: metric
+    for metric in (
+        Metric("rate", RATE, _rate(operator.attrgetter("accepted"))),
+        Metric("asked", RATE, _rate(_asked), scheduled=True),
+        Metric("started", COUNT, operator.attrgetter("started")),
+        Metric("accepted", COUNT, operator.attrgetter("accepted")),
+        Metric("rejected", COUNT, operator.attrgetter("rejected")),
+        Metric("failed", COUNT, operator.attrgetter("failed")),
+        Metric("errors", COUNT, lambda figures: figures.rejected + figures.failed),
+        Metric("late", COUNT, _scheduled(operator.attrgetter("late")), scheduled=True),
+        Metric("dropped", COUNT, _scheduled(operator.attrgetter("dropped")), scheduled=True),
+        Metric("lost", COUNT, operator.attrgetter("lost")),
+        Metric("connectFailures", COUNT, operator.attrgetter("connectFailures")),
+    )
+}

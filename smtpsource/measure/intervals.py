@@ -1,0 +1,55 @@
+"""
+The latencies of each second of a run, one after the other: the lines of a log that HdrHistogram's tools read.
+
+They go to a file without a name, which is gone when the process is, so that a run of days needs no memory for them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+
+from smtpsource.measure.encoding import encode, usedLength
+from smtpsource.measure.histogram import highestOf
+
+
+class Intervals:
+    """
+    Histograms, each with a time and a tag.
+    """
+
+    def __init__(self) -> None:
+        self._problem: OSError | None = None
+        try:
+            self._file = tempfile.TemporaryFile("w+", encoding="ascii")
+        except OSError as e:
+            self._problem = e
+
+    def add(self, begin: float, seconds: float, tag: str, counts: Sequence[int]) -> None:
+        """
+        Keep these latencies. If that is not possible, L{lines} will say so: it is no reason to end a run.
+
+        @param begin: when the interval began, in seconds from the start of the run.
+        @param seconds: how long it was.
+        @param tag: what they are latencies of.
+        @param counts: the buckets; not all of them empty.
+        """
+        if self._problem is not None:
+            return
+        longest = highestOf(usedLength(counts) - 1) / 1e3
+        try:
+            self._file.write(f"Tag={tag},{begin:.3f},{seconds:.3f},{longest:.3f},{encode(counts)}\n")
+        except OSError as e:
+            self._problem = e
+
+    def lines(self) -> Iterator[str]:
+        """
+        All of them: tag, beginning, length, the longest latency in milliseconds, histogram.
+
+        @raise OSError: they could not be kept.
+        """
+        if self._problem is not None:
+            raise self._problem
+        self._file.flush()
+        self._file.seek(0)
+        yield from self._file

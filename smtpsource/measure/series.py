@@ -1,0 +1,226 @@
+"""
+A run in time: what happened in each second of it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate, starmap
+from operator import sub
+
+from smtpsource.measure.histogram import highestOf
+from smtpsource.measure.intervals import Intervals
+from smtpsource.measure.snapshot import Snapshot
+from smtpsource.phases import CONNECT, NAMES, NOOP, RESPONSE, TRANSACTION
+
+#: How many samples are kept: ten hours of seconds. See L{Series}.
+LIMIT = 36_000
+
+#: The phases whose latencies are kept for each second, if they are asked for.
+LOGGED = (CONNECT, NOOP, TRANSACTION, RESPONSE)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """
+    What happened between two looks at a run, a second apart.
+
+    @ivar time: when it ended, in seconds from the start of the run.
+    @ivar seconds: how long it was.
+    @ivar asked: how many messages the schedule asked for; C{None} if there is no schedule.
+    @ivar open: connections that were open at its end.
+    @ivar p50: half of the transactions that ended took no longer than so many seconds; C{None} if none ended.
+    @ivar p99: the same for 99 in 100.
+    @ivar max: the longest.
+    @ivar cpu: CPU seconds that this process used, per second.
+    @ivar lag: the most seconds by which the reactor was late.
+
+    The others are those of L{smtpsource.measure.recorder.Recorder}.
+    """
+
+    time: float
+    seconds: float
+    asked: float | None
+    started: int
+    accepted: int
+    rejected: int
+    failed: int
+    late: int
+    dropped: int
+    open: int
+    p50: float | None
+    p99: float | None
+    max: float | None
+    bytesSent: int
+    bytesReceived: int
+    cpu: float
+    lag: float
+
+
+class Series:
+    """
+    The samples of a run, however long it is: when there are more than C{limit}, neighbours become one, and from then on
+    a sample is twice as long. So all of them are of the same length, but the last. Nothing is lost of what can be added
+    up; of p50 and p99 the higher one is kept.
+
+    @ivar samples: they follow each other without a gap.
+    @ivar intervals: the latencies of each second, if they are asked for.
+    """
+
+    def __init__(self, *, keepBuckets: bool = False, limit: int = LIMIT) -> None:
+        """
+        @param keepBuckets: keep the latencies of each second.
+        @param limit: an even number.
+        """
+        self.samples: list[Sample] = []
+        self.intervals = Intervals() if keepBuckets else None
+        self._limit = limit
+        self._before: Snapshot | None = None
+        # How many seconds become one sample, and how many of them are in the last.
+        self._factor = self._merged = 1
+
+    def begin(self, snapshot: Snapshot) -> None:
+        """
+        Count from here on. Without it, all counts from nothing.
+        """
+        self._before = snapshot
+
+    def add(self, snapshot: Snapshot, cpu: float, lag: float) -> Sample:
+        """
+        Take what happened since the snapshot before. This takes less than a millisecond.
+
+        @param snapshot: of the same recorder, later.
+        @param cpu: as in L{Sample}.
+        @param lag: as in L{Sample}.
+        @return: just that, whatever the length of the samples that are kept.
+        """
+        before, self._before = self._before, snapshot
+        sample = _sample(snapshot, before, cpu, lag)
+        if self.intervals is not None:
+            for phase in LOGGED:
+                counts = _whole(*_difference(snapshot, before, phase))
+                if counts:
+                    self.intervals.add(sample.time - sample.seconds, sample.seconds, NAMES[phase], counts)
+        self._keep(sample)
+        return sample
+
+    def _keep(self, sample: Sample) -> None:
+        samples = self.samples
+        if samples and self._merged < self._factor:
+            samples[-1] = joined(samples[-1], sample)
+            self._merged += 1
+            return
+        if len(samples) >= self._limit:
+            samples[:] = starmap(joined, zip(samples[::2], samples[1::2], strict=True))
+            self._factor *= 2
+        samples.append(sample)
+        self._merged = 1
+
+
+def joined(first: Sample, second: Sample) -> Sample:
+    """
+    Two samples of one run, one after the other, as one.
+    """
+    seconds = first.seconds + second.seconds
+    return Sample(
+        time=second.time,
+        seconds=seconds,
+        asked=None if first.asked is None or second.asked is None else first.asked + second.asked,
+        started=first.started + second.started,
+        accepted=first.accepted + second.accepted,
+        rejected=first.rejected + second.rejected,
+        failed=first.failed + second.failed,
+        late=first.late + second.late,
+        dropped=first.dropped + second.dropped,
+        open=second.open,
+        p50=worst(first.p50, second.p50),
+        p99=worst(first.p99, second.p99),
+        max=worst(first.max, second.max),
+        bytesSent=first.bytesSent + second.bytesSent,
+        bytesReceived=first.bytesReceived + second.bytesReceived,
+        cpu=(first.cpu * first.seconds + second.cpu * second.seconds) / seconds if seconds else 0.0,
+        lag=max(first.lag, second.lag),
+    )
+
+
+def worst(*values: float | None) -> float | None:
+    """
+    The highest of those that are there.
+    """
+    return max((value for value in values if value is not None), default=None)
+
+
+def _sample(snapshot: Snapshot, before: Snapshot | None, cpu: float, lag: float) -> Sample:
+    def since(name: str) -> int:
+        return getattr(snapshot, name) - (0 if before is None else getattr(before, name))  # type: ignore[no-any-return]
+
+    p50, p99, longest = _latencies(*_difference(snapshot, before, TRANSACTION))
+    asked = snapshot.asked
+    if asked is not None and before is not None:
+        asked -= before.asked or 0.0
+    return Sample(
+        time=snapshot.at,
+        seconds=since("at"),
+        asked=asked,
+        open=snapshot.open,
+        p50=p50,
+        p99=p99,
+        max=longest,
+        cpu=cpu,
+        lag=lag,
+        **{name: since(name) for name in _COUNTED},
+    )
+
+
+_COUNTED = ("started", "accepted", "rejected", "failed", "late", "dropped", "bytesSent", "bytesReceived")
+
+
+def _difference(snapshot: Snapshot, before: Snapshot | None, phase: int) -> tuple[list[int], list[int]]:
+    """
+    The latencies of a phase since the snapshot before, in buckets: pieces of the list of buckets where there are any,
+    one after the other. Most of it is empty, and there is no time for thousands of buckets.
+
+    @return: where in the list each piece begins, and the pieces.
+    """
+    now = snapshot.buckets[phase]
+    earlier = () if before is None else before.buckets[phase]
+    starts: list[int] = []
+    counts: list[int] = []
+    for start in range(0, len(now), _PIECE):
+        piece, known = now[start : start + _PIECE], earlier[start : start + _PIECE]
+        if piece != known:
+            starts.append(start)
+            # Buckets may have come since then.
+            counts += [*map(sub, piece, known), *piece[len(known) :]]
+    return starts, counts
+
+
+_PIECE = 512
+
+
+def _whole(starts: Sequence[int], counts: Sequence[int]) -> list[int]:
+    """
+    All buckets, up to the last of these pieces.
+    """
+    whole = [0] * (starts[-1] if starts else 0)
+    for number, start in enumerate(starts):
+        whole[start : start + _PIECE] = counts[number * _PIECE : (number + 1) * _PIECE]
+    return whole
+
+
+def _latencies(starts: Sequence[int], counts: Sequence[int]) -> tuple[float | None, float | None, float | None]:
+    """
+    As in L{smtpsource.measure.histogram.percentiles}: 50, 99, 100.
+    """
+    sums = list(accumulate(counts))
+    total = sums[-1] if sums else 0
+    if not total:
+        return None, None, None
+
+    def percentile(part: float) -> float:
+        number, place = divmod(bisect_left(sums, max(1, int(part * total + 0.5))), _PIECE)
+        return highestOf(starts[number] + place) / 1e6
+
+    return percentile(0.5), percentile(0.99), percentile(1.0)

@@ -1,0 +1,175 @@
+"""
+Thresholds: what a user wants of a run, such as C{p99(message) < 250ms and errors < 0.1%}, and whether it was so.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from smtpsource.measure.figures import COUNT, Metric, Unmeasured, digits, metricOf
+from smtpsource.measure.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+_OPERATORS: dict[str, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+
+_COMPARISON = re.compile(r"([^<>=!]*?)\s*([<>=!]+)\s*(.*)", re.DOTALL)
+_NUMBER = r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+"
+_VALUE = re.compile(rf"({_NUMBER})\s*(%|k?(?:/[smh])?|us|ms|s|m)")
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """
+    @ivar factor: of C{other}; without it, what C{metric} is compared with: in seconds, per second, a number, or per
+        cent.
+    """
+
+    metric: Metric
+    sign: str
+    factor: Fraction
+    other: Metric | None = None
+    perCent: bool = False
+
+    def check(self, figures: Snapshot) -> tuple[bool, str, float | None]:
+        """
+        @return: is it so, the figure as text, and as a number.
+        """
+        compare = _OPERATORS[self.sign]
+        show = self.metric.kind.show
+        try:
+            value = self.metric.read(figures)
+            if self.perCent:
+                if not figures.started:
+                    raise Unmeasured("no message was started")
+                # Whole numbers on both sides: 7 of 1000 are exactly 0.7 per cent.
+                share = value * 100 / figures.started
+                passed = compare(value * 100 * self.factor.denominator, self.factor.numerator * figures.started)
+                return passed, f"{digits(share)}% ({digits(value)} of {figures.started})", share
+            if self.other is None:
+                return compare(value, float(self.factor)), show(value), value
+            limit = float(self.factor) * self.other.read(figures)
+        except Unmeasured as e:
+            return False, str(e), None
+        factor = "" if self.factor == 1 else f"{digits(float(self.factor))} * "
+        return compare(value, limit), f"{show(value)} ({factor}{self.other.name} is {show(limit)})", value
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """
+    What became of a threshold.
+
+    @ivar text: the threshold.
+    @ivar passed: was it so?
+    @ivar actual: what there was instead of what was wanted, or as wanted.
+    @ivar value: the same as a number, in seconds, per second or per cent if it is one of these; C{None} if nothing was
+        measured. Of several comparisons, that of the first one that failed, or of the first.
+    """
+
+    text: str
+    passed: bool
+    actual: str
+    value: float | None
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """
+    What is wanted of a run; made by L{parse}.
+
+    @ivar text: as a user wrote it.
+    """
+
+    text: str
+    _comparisons: tuple[_Comparison, ...] = field(compare=False, repr=False)
+
+    @property
+    def needsSchedule(self) -> bool:
+        """
+        Does it ask for something that only a run with a schedule has?
+        """
+        metrics = [metric for c in self._comparisons for metric in (c.metric, c.other) if metric is not None]
+        return any(metric.scheduled for metric in metrics)
+
+    def check(self, figures: Snapshot) -> Outcome:
+        """
+        See whether it is so.
+
+        A figure that there is not, such as the latency of a phase that never happened, is a failure.
+
+        @param figures: of the measured time, as made by L{Snapshot.since}.
+        """
+        results = [comparison.check(figures) for comparison in self._comparisons]
+        passed = all(fine for fine, _, _ in results)
+        value = next((value for fine, _, value in results if not fine), results[0][2])
+        if len(results) == 1:
+            return Outcome(self.text, passed, results[0][1], value)
+        actual = ", ".join(
+            f"{c.metric.name}: {shown}" for c, (_, shown, _) in zip(self._comparisons, results, strict=True)
+        )
+        return Outcome(self.text, passed, actual, value)
+
+
+def parse(text: str) -> Threshold:
+    """
+    Understand a threshold: comparisons of a metric with a value, joined by C{and}.
+
+    @raise ValueError: it is none; the text says what was expected.
+    """
+    comparisons = [_comparison(part.strip()) for part in re.split(r"\band\b", text)]
+    return Threshold(" ".join(text.split()), tuple(comparisons))
+
+
+def _comparison(text: str) -> _Comparison:
+    match = _COMPARISON.fullmatch(text)
+    if match is None or not match[1]:
+        example = "p99(message) < 250ms, rate >= 0.99 * asked or errors < 0.1%"
+        raise ValueError(f"expected a comparison such as {example}, not {text!r}")
+    metric = metricOf(match[1])
+    if match[2] not in _OPERATORS:
+        raise ValueError(f"expected one of {', '.join(_OPERATORS)} after {metric.name}, not {match[2]!r}")
+    return _Comparison(metric, match[2], *_operand(metric, match[2], match[3]))
+
+
+def _operand(metric: Metric, sign: str, text: str) -> tuple[Fraction, Metric | None, bool]:
+    """
+    What a metric is compared with: number, metric, and whether it is per cent.
+    """
+    kind = metric.kind
+    wrong = ValueError(f"expected {kind.wanted} after {metric.name} {sign}, such as {kind.example}, not {text!r}")
+    number = _VALUE.fullmatch(text.removesuffix("of started").rstrip() if "%" in text else text)
+    if number is not None:
+        unit = number[2]
+        if unit == "%" and kind is COUNT:
+            return _fraction(number[1]), None, True
+        if unit not in kind.units:
+            raise wrong
+        return _fraction(number[1], *kind.units[unit]), None, False
+    words = [word.strip() for word in text.split("*")]
+    factors = [word for word in words if re.fullmatch(_NUMBER, word)]
+    metrics = [word for word in words if word not in factors]
+    if len(factors) > 1 or len(metrics) != 1 or not metrics[0][:1].isalpha():
+        raise wrong
+    other = metricOf(metrics[0])
+    if other.kind is not kind:
+        raise wrong
+    return _fraction(factors[0] if factors else "1"), other, False
+
+
+def _fraction(number: str, numerator: int = 1, denominator: int = 1) -> Fraction:
+    from fractions import Fraction  # takes a while to import, and most runs have no threshold
+
+    return Fraction(number) * Fraction(numerator, denominator)

@@ -1,0 +1,192 @@
+"""
+A run in an open loop: messages start when the schedule says so, whatever the server does.
+
+What a slow server makes wait is counted: a message's response time begins when it was wanted, not when there was a
+connection for it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from smtpsource.net.timer import timer
+from smtpsource.phases import LATE, RESPONSE
+from smtpsource.run import Run
+from smtpsource.session import Session
+
+if TYPE_CHECKING:
+    from smtpsource.interfaces import IMessage, IReactor
+    from smtpsource.measure.recorder import Recorder
+    from smtpsource.plan import SourcePlan
+
+#: A message that starts so many seconds after it was wanted is late. Less than that is what a timer and a turn of the
+#: reactor take.
+LATE_AFTER = 0.01
+
+
+class OpenLoop(Run):
+    """
+    Starts messages by a schedule, on connections that are free; there are as many sessions as it takes, up to the
+    plan's.
+
+    @ivar schedule: when messages are wanted.
+    @ivar wanted: when the message was wanted that was taken last, on C{clock}'s scale.
+    @ivar exhausted: a message had to wait because all sessions were busy, and there may be no more of them.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactor,
+        plan: SourcePlan,
+        recorder: Recorder,
+        clock: Callable[[], float],
+        whenEnded: Callable[[], None],
+        show: Callable[[str], None],
+        whenWarm: Callable[[], None] = lambda: None,
+    ) -> None:
+        super().__init__(reactor, plan, recorder, clock, whenEnded, show, whenWarm)
+        self.wanted = 0.0
+        self.exhausted = False
+        self.schedule = plan.schedule()
+        self._maxLate = math.inf if plan.maxLate is None else plan.maxLate
+        # Those that are free; the one that was busy last is taken first.
+        self._parked: list[Session] = []
+        self._timer = timer(reactor, clock, self._startDue)
+        self._waiting = False
+        # How many messages had their outcome when measuring began.
+        self._before = 0
+
+    def take(self) -> IMessage | None:
+        """
+        The message that is wanted next, if it is time for it.
+        """
+        schedule = self.schedule
+        now = self.clock()
+        while self.remaining:
+            wanted = self.startTime + schedule.next
+            lateness = now - wanted
+            if lateness < 0:
+                return None
+            schedule.advance()
+            if lateness > LATE_AFTER:
+                if lateness > self._maxLate:
+                    self.remaining -= 1
+                    self.recorder.dropped += 1
+                    continue
+                self.recorder.late += 1
+                self.recorder.duration(LATE, lateness)
+            self.wanted = wanted
+            return super().take()
+        return None
+
+    def idle(self, session: Session) -> None:
+        """
+        This session waits until there is a message for it.
+        """
+        session.parked = True
+        self._parked.append(session)
+        if not self._waiting:
+            self._wait()
+
+    def asked(self) -> float | None:
+        """
+        How many of the messages that are measured the schedule has asked for up to now.
+        """
+        return min(self.schedule.asked(self.clock() - self.startTime) - self._before, self.plan.messageLimit)
+
+    def askedRate(self) -> float | None:
+        """
+        The rate that the schedule asks for now, in messages per second.
+        """
+        return self.schedule.rateAt(self.clock() - self.startTime)
+
+    def _beginSessions(self) -> None:
+        self._startDue()
+
+    def _endWarmUp(self) -> None:
+        # What is on its way or overdue is measured.
+        self._before = self.schedule.taken - self.recorder.inFlight
+        super()._endWarmUp()
+
+    def _startDue(self) -> None:
+        """
+        Start what is due: on free sessions, then on new ones.
+        """
+        self._waiting = False
+        schedule = self.schedule
+        now = self.clock() - self.startTime
+        while self.remaining and schedule.next <= now:
+            if self._parked:
+                self._parked.pop().resume()
+            elif len(self.open) < self.plan.sessionCount:
+                self._beginSession(ScheduledSession(self, self._reactor, self._route, self._queue))
+            else:
+                # The next one that is free takes it.
+                self.exhausted = True
+                return
+        if not self._waiting:
+            self._wait()
+
+    def _wait(self) -> None:
+        if self.remaining and self.schedule.next < math.inf:
+            self._waiting = True
+            self._timer.at(self.startTime + self.schedule.next)
+        elif self.remaining:
+            self.expire()
+
+    def _endIfOver(self) -> None:
+        if not self.remaining:
+            if not self.open:
+                self._timer.close()
+            super()._endIfOver()
+
+
+class ScheduledSession(Session):
+    """
+    A session of an L{OpenLoop}: it knows when each of its messages was wanted.
+    """
+
+    __slots__ = ("_wanted",)
+
+    def __init__(self, run: OpenLoop, *others: Any) -> None:
+        super().__init__(run, *others)
+        self._run: OpenLoop
+        self._wanted: deque[float] = deque()
+        self._take = self._takeWanted
+
+    def accepted(self, seconds: float, recipientsAccepted: int, recipientsRejected: int) -> None:
+        """
+        See L{ISession.accepted}.
+        """
+        self._responded(self._wanted.popleft())
+        super().accepted(seconds, recipientsAccepted, recipientsRejected)
+
+    def rejected(self, recipientsRejected: int) -> None:
+        """
+        See L{ISession.rejected}.
+        """
+        self._responded(self._wanted[0])
+        super().rejected(recipientsRejected)
+
+    def exercised(self) -> None:
+        """
+        See L{ISession.exercised}.
+        """
+        self._responded(self._wanted[0])
+        super().exercised()
+
+    def _takeWanted(self) -> IMessage | None:
+        message = self._run.take()
+        if message is not None:
+            self._wanted.append(self._run.wanted)
+        return message
+
+    def _responded(self, wanted: float) -> None:
+        self._run.recorder.duration(RESPONSE, self._run.clock() - wanted)
+
+    def _answered(self) -> None:
+        self._wanted.popleft()
+        super()._answered()

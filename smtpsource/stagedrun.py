@@ -1,0 +1,67 @@
+"""
+A run whose number of sessions changes with time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from smtpsource.run import Run
+from smtpsource.session import Session
+from smtpsource.traffic.schedule import Profile
+
+if TYPE_CHECKING:
+    from smtpsource.interfaces import IMessage
+
+#: Seconds between looks at how many sessions there are to be.
+ADJUSTING = 0.05
+
+
+class StagedRun(Run):
+    """
+    A closed loop in which sessions join and leave as the plan's stages say. One that is to leave ends its message
+    first.
+    """
+
+    _wanted = _leaving = 0
+
+    def take(self) -> IMessage | None:
+        """
+        The next message; none, if the session is one too many.
+        """
+        return None if len(self.open) - self._leaving > self._wanted else super().take()
+
+    def idle(self, session: Session) -> None:
+        """
+        This session is one too many.
+        """
+        self._leaving += 1
+        session.finish()
+
+    def ended(self, session: Session) -> None:
+        """
+        This session is over.
+        """
+        if session.leaving:
+            self._leaving -= 1
+        super().ended(session)
+
+    def _beginSessions(self) -> None:
+        self._profile = Profile(self.plan.stages)
+        self._adjust()
+
+    def _adjust(self) -> None:
+        passed = self.clock() - self.startTime
+        if passed >= self._profile.end:
+            self.expire()
+        if not self.remaining:
+            return
+        self._wanted = round(self._profile.valueAt(passed))
+        while len(self.open) - self._leaving < self._wanted and self.remaining:
+            self._beginSession(Session(self, self._reactor, self._route, self._queue))
+        self._later(self._adjust, ADJUSTING)
+
+    def _endIfOver(self) -> None:
+        # With no session for the time being, there may be some again.
+        if not self.remaining:
+            super()._endIfOver()
