@@ -7,6 +7,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,6 +15,13 @@ if TYPE_CHECKING:
 
     from smtpsource.measure.summary import Summary
     from smtpsource.options import SourceOptions
+
+
+#: Commands other than the load, by the first argument. A host of such a name is C{inet:compare}.
+_TOOLS = {
+    "compare": "smtpsource.tools.compare",
+    "merge": "smtpsource.tools.merge",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -25,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     # Until there is something to end in order, Ctrl-C just ends it: the imports take a moment.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0] in _TOOLS:
+        import_module(_TOOLS[arguments[0]]).main(arguments[1:])
     from twisted.internet.task import react
 
     from smtpsource.collector import relax
@@ -49,12 +60,16 @@ def _run(reactor: Any, options: SourceOptions) -> Deferred[None]:
     from smtpsource.service import SourceService
 
     presentation = options.presentation
-    service = SourceService(reactor, options.plan, show=presentation.trace)
+    service = SourceService(
+        reactor, options.plan, show=presentation.trace, keepIntervals=presentation.wantsIntervals
+    )
     reactor.callWhenRunning(onInterrupt, reactor, service.stopService)
-    stopCounter = presentation.startCounter(reactor, lambda: service.recorder.accepted)
+    if not presentation.startMetrics(reactor, service):
+        raise SystemExit(2)
+    stopView = presentation.startView(reactor, service)
 
     def done(summary: Summary) -> None:
-        stopCounter()
+        stopView()
         status = presentation.show(summary, render(summary), summary.reason)
         if status:
             raise SystemExit(status)

@@ -23,6 +23,9 @@ _DURATION = re.compile(rf"{_DECIMAL}|" + "".join(rf"(?:{_DECIMAL}{unit})?" for u
 _RATE = re.compile(rf"{_DECIMAL}([kK]?)(?:/([smh]))?")
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 
+#: The most digits that a recipient's number is filled up to: more than there may be in a local part (RFC 5321).
+WIDEST = 64
+
 #: The largest number any option takes: it fits a C int, like the options of the tool we stand in for.
 LARGEST = 2**31 - 1
 
@@ -39,6 +42,19 @@ def size(text: str) -> int:
     A size in bytes, at least 1: C{"4096"}, C{"10k"} (10 240), C{"1m"} (1 048 576).
     """
     return _number(text, _MULTIPLIERS, "a size in bytes of at least 1, such as 4096, 10k or 1m")
+
+
+def wholeNumber(least: int, most: int = LARGEST) -> Callable[[str], int]:
+    """
+    A whole number in these bounds, which are not negative.
+    """
+
+    def convert(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,10}", text) or not least <= int(text) <= most:
+            raise ValueError(f"expected a whole number from {least} to {most}")
+        return int(text)
+
+    return convert
 
 
 def _number(text: str, multipliers: dict[str, int], expected: str) -> int:

@@ -4,6 +4,8 @@ Command lines that say what they take, and what was wrong.
 
 from __future__ import annotations
 
+import contextlib
+import getopt
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple, NoReturn
@@ -47,6 +49,40 @@ class Parameter(NamedTuple):
 
 
 Group = tuple[str, Sequence[Flag | Parameter]]
+
+
+class Written(str):
+    """
+    The text of an option that stands in a file and not on the command line.
+
+    @ivar where: the file and the option's name there.
+    @ivar directory: the file's, from which relative paths in the text start.
+    """
+
+    where: str
+    directory: str
+    _shown: str
+
+    def __new__(cls, text: str, where: str, directory: str, shown: str | None = None) -> Written:
+        self = super().__new__(cls, text)
+        self.where, self.directory = where, directory
+        self._shown = repr(text) if shown is None else shown
+        return self
+
+    def __repr__(self) -> str:
+        return self._shown
+
+
+class Exclusion(usage.UsageError):
+    """
+    Options exclude each other.
+
+    @ivar options: their long names.
+    """
+
+    def __init__(self, problem: str, *options: str) -> None:
+        super().__init__(problem)
+        self.options = options
 
 
 def flags(groups: Sequence[Group]) -> list[list[Any]]:
@@ -93,6 +129,7 @@ class CommandLine(usage.Options):
     @cvar synopsis: how it is used.
     @cvar about: a few lines for the top of the help.
     @cvar closing: more of them for its end.
+    @cvar rivals: groups of options of which the last one wins.
     @ivar command: the command line as it was given.
     """
 
@@ -101,6 +138,7 @@ class CommandLine(usage.Options):
     synopsis: ClassVar[str]
     about: ClassVar[str] = ""
     closing: ClassVar[str] = ""
+    rivals: ClassVar[Sequence[Sequence[str]]] = ()
 
     command: tuple[str, ...] = ()
 
@@ -123,6 +161,13 @@ class CommandLine(usage.Options):
         """
         self.command = (self.tool, *(options or ()))
         super().parseOptions(options)
+
+    def given(self) -> set[str]:
+        """
+        The long names of the options on the command line.
+        """
+        pairs, _ = getopt.getopt(self.command[1:], self.shortOpt, self.longOpt)
+        return {self.synonyms[name.lstrip("-")] for name, _ in pairs}
 
     def parseOrExit(self, arguments: Sequence[str] | None) -> None:
         """
@@ -164,10 +209,10 @@ class CommandLine(usage.Options):
         Of these options only one can be given; for the beginning of C{postOptions}, when their values are still texts.
         """
         options = [option for _, group in self.groups for option in group]
-        given = [o for long in longs for o in options if o.long == long and self[long] is not None]
+        given = [o for long in longs for o in options if o.long == long and self[long] != self.defaults[long]]
         if len(given) > 1:
             shown = " and ".join(f"{_shown(option)} {self[option.long]!r}" for option in given)
-            raise usage.UsageError(f"{shown} exclude each other: give one of them")
+            raise Exclusion(f"{shown} exclude each other: give one of them", *(option.long for option in given))
 
     def chooseReactor(self) -> None:
         """
@@ -182,10 +227,15 @@ class CommandLine(usage.Options):
         """
         The value of one option.
         """
+        where = _shown(option)
         try:
+            if isinstance(text, Written):
+                where = text.where
+                with contextlib.chdir(text.directory):
+                    return option.convert(str(text))
             return option.convert(text)
         except ValueError as e:
-            raise usage.UsageError(f"{_shown(option)}: {text!r} is not usable: {e}")
+            raise usage.UsageError(f"{where}: {text!r} is not usable: {e}")
 
     @property
     def daemonized(self) -> bool:

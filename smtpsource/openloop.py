@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from smtpsource.net.timer import timer
 from smtpsource.phases import LATE, RESPONSE
 from smtpsource.run import Run
 from smtpsource.session import Session
+from smtpsource.traffic.schedule import Profile, Schedule
 
 if TYPE_CHECKING:
     from smtpsource.interfaces import IMessage, IReactor
@@ -33,6 +35,7 @@ class OpenLoop(Run):
     plan's.
 
     @ivar schedule: when messages are wanted.
+    @ivar scheduleStart: when it began, on C{clock}'s scale.
     @ivar wanted: when the message was wanted that was taken last, on C{clock}'s scale.
     @ivar exhausted: a message had to wait because all sessions were busy, and there may be no more of them.
     """
@@ -50,7 +53,9 @@ class OpenLoop(Run):
         super().__init__(reactor, plan, recorder, clock, whenEnded, show, whenWarm)
         self.wanted = 0.0
         self.exhausted = False
-        self.schedule = plan.schedule()
+        self._rng = Random()
+        self.schedule = self._newSchedule(plan.profile())
+        self.scheduleStart = self.startTime
         self._maxLate = math.inf if plan.maxLate is None else plan.maxLate
         # Those that are free; the one that was busy last is taken first.
         self._parked: list[Session] = []
@@ -66,7 +71,7 @@ class OpenLoop(Run):
         schedule = self.schedule
         now = self.clock()
         while self.remaining:
-            wanted = self.startTime + schedule.next
+            wanted = self.scheduleStart + schedule.next
             lateness = now - wanted
             if lateness < 0:
                 return None
@@ -95,16 +100,47 @@ class OpenLoop(Run):
         """
         How many of the messages that are measured the schedule has asked for up to now.
         """
-        return min(self.schedule.asked(self.clock() - self.startTime) - self._before, self.plan.messageLimit)
+        asked = self.schedule.asked(self.clock() - self.scheduleStart) - self._before
+        return min(asked, self.plan.messageLimit)
+
+    @property
+    def limitOfSessions(self) -> int | None:
+        """
+        How many sessions there were, if all of them were busy when a message was wanted.
+        """
+        return self.plan.sessionCount if self.exhausted else None
+
+    def askedFor(self) -> float | None:
+        """
+        For how many seconds of what is measured the schedule has asked.
+        """
+        begin = 0.0 if self.warmingUp else self.plan.warmUp
+        return max(0.0, min(self.clock() - self.scheduleStart, self.schedule.end) - begin)
 
     def askedRate(self) -> float | None:
         """
         The rate that the schedule asks for now, in messages per second.
         """
-        return self.schedule.rateAt(self.clock() - self.startTime)
+        return self.schedule.rateAt(self.clock() - self.scheduleStart)
+
+    def _newSchedule(self, profile: Profile) -> Schedule:
+        return Schedule(profile, self.plan.arrivals, self._rng)
 
     def _beginSessions(self) -> None:
+        self.scheduleStart = self.startTime
         self._startDue()
+        if self.schedule.end < math.inf:
+            self._later(self._giveUp, self.schedule.end + self.plan.timeout)
+
+    def _giveUp(self) -> None:
+        """
+        The schedule ended long ago, and the server is still not done with what is overdue: drop it.
+        """
+        while self.remaining and self.schedule.next < math.inf:
+            self.schedule.advance()
+            self.remaining -= 1
+            self.recorder.dropped += 1
+        self.expire()
 
     def _endWarmUp(self) -> None:
         # What is on its way or overdue is measured.
@@ -117,8 +153,9 @@ class OpenLoop(Run):
         """
         self._waiting = False
         schedule = self.schedule
-        now = self.clock() - self.startTime
-        while self.remaining and schedule.next <= now:
+        now = self.clock()
+        # In the words of take: another way to compute the same could be rounded otherwise.
+        while self.remaining and now - (self.scheduleStart + schedule.next) >= 0:
             if self._parked:
                 self._parked.pop().resume()
             elif len(self.open) < self.plan.sessionCount:
@@ -127,15 +164,22 @@ class OpenLoop(Run):
                 # The next one that is free takes it.
                 self.exhausted = True
                 return
-        if not self._waiting:
+        if self.remaining and schedule.next == math.inf and now >= self.scheduleStart + schedule.end:
+            self._scheduleOver()
+        elif not self._waiting:
             self._wait()
 
     def _wait(self) -> None:
-        if self.remaining and self.schedule.next < math.inf:
+        """
+        Until a message is wanted or, after the last one, until the schedule is over.
+        """
+        when = min(self.schedule.next, self.schedule.end)
+        if self.remaining and when < math.inf:
             self._waiting = True
-            self._timer.at(self.startTime + self.schedule.next)
-        elif self.remaining:
-            self.expire()
+            self._timer.at(self.scheduleStart + when)
+
+    def _scheduleOver(self) -> None:
+        self.expire()
 
     def _endIfOver(self) -> None:
         if not self.remaining:

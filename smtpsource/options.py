@@ -5,14 +5,15 @@ The command line of smtp-source. Every check of a user's wishes is made here, be
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from twisted.python import usage
 
-from smtpsource import arguments
-from smtpsource.commandline import OTHER, CommandLine, Flag, Group, Parameter, flags, parameters
+from smtpsource import arguments, scenario
+from smtpsource.commandline import OTHER, CommandLine, Exclusion, Flag, Group, Parameter, flags, parameters
 from smtpsource.credentials import PASSWORD_VARIABLE, Credentials, readPassword, readUsers
 from smtpsource.measure import thresholds
 from smtpsource.net import destination
@@ -22,6 +23,8 @@ from smtpsource.plan import SourcePlan, machineName
 from smtpsource.report.presentation import Presentation
 from smtpsource.smtp import xclient
 from smtpsource.smtp.parameters import Parameters
+from smtpsource.traffic import addresses, corpus, headers, sizes
+from smtpsource.traffic.loading import PICKS
 from smtpsource.traffic.schedule import ARRIVALS
 
 
@@ -61,6 +64,19 @@ def _serverName(text: str) -> str:
         return arguments.hostname(text)
 
 
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text) <= 65535):
+        raise ValueError("expected a port from 1 to 65535, or 0 for any that is free")
+    return int(text)
+
+
+def _interface(text: str) -> str:
+    try:
+        return arguments.ipAddress(text)
+    except ValueError:
+        raise ValueError("expected an address of this machine, such as 127.0.0.1, ::1 or, for all, 0.0.0.0")
+
+
 def _upper(convert: Callable[[str], str]) -> Callable[[str], str]:
     return lambda text: convert(text.upper())
 
@@ -93,7 +109,7 @@ class SourceOptions(CommandLine):
     )
     closing = (
         "Exit status: 0 everything was accepted; 1 something was refused or failed, or the run was stopped;\n"
-        "2 the command line can't be used.\n"
+        "2 the command line can't be used; 3 a threshold failed.\n"
         "Example: smtpsource -d -s 20 -m 10000 sink:"
     )
 
@@ -101,6 +117,14 @@ class SourceOptions(CommandLine):
         (
             "Load",
             (
+                Parameter(
+                    "scenario",
+                    None,
+                    "FILE",
+                    None,
+                    "take the options that are not given here, and the destination, from this TOML file",
+                    arguments.readableFile,
+                ),
                 Parameter(
                     "message-count",
                     "m",
@@ -176,6 +200,23 @@ class SourceOptions(CommandLine):
                     "with a rate: drop a message that can't start within this time (default: none is dropped)",
                     arguments.duration,
                 ),
+                Parameter(
+                    "find-rate",
+                    None,
+                    "EXPR",
+                    None,
+                    "look for the highest rate at which this holds, such as 'p99(message) < 250ms and errors < 0.1%'; "
+                    "--rate is the first to try",
+                    thresholds.parse,
+                ),
+                Parameter(
+                    "hold-step",
+                    None,
+                    "TIME",
+                    None,
+                    "with --find-rate: try each rate for so long (default: 10s)",
+                    arguments.duration,
+                ),
             ),
         ),
         (
@@ -217,6 +258,95 @@ class SourceOptions(CommandLine):
                     arguments.size,
                 ),
                 Parameter("message-file", "F", "FILE", None, "send this file, headers and all", _wholeMessage),
+                Parameter(
+                    "header",
+                    None,
+                    "LINE",
+                    None,
+                    "one more header, such as 'X-Run: {run} {n}'; {session}, {size}, {date} and {random:8} are filled "
+                    "in, too, also in -S",
+                    lambda text: headers.header(os.fsencode(text)),
+                    repeated=True,
+                ),
+                Parameter(
+                    "number-start",
+                    None,
+                    "N",
+                    None,
+                    "the first number of a recipient (default: 1, or 0 with suffix)",
+                    arguments.wholeNumber(0),
+                ),
+                Parameter(
+                    "number-width",
+                    None,
+                    "N",
+                    None,
+                    "fill numbers up with zeros to so many digits",
+                    arguments.wholeNumber(1, arguments.WIDEST),
+                ),
+            ),
+        ),
+        (
+            "Traffic",
+            (
+                Parameter(
+                    "messages",
+                    None,
+                    "PATH",
+                    None,
+                    "send the messages of a directory of .eml files, of a Maildir or of an mbox file",
+                    corpus.index,
+                ),
+                Parameter(
+                    "pick",
+                    None,
+                    "HOW",
+                    "in-turn",
+                    "which of them is next: in-turn, random, or weighted, as a file of weights beside them says",
+                    arguments.oneOf(*PICKS),
+                ),
+                Parameter(
+                    "size-distribution",
+                    None,
+                    "DIST",
+                    None,
+                    "draw the size of each body: fixed:4k, uniform:1k-100k, lognormal:median=8k,sigma=1.5 or "
+                    "empirical:FILE, with lines of a size and its weight",
+                    lambda text: sizes.parse(text, arguments.size),
+                ),
+                Parameter(
+                    "recipients-distribution",
+                    None,
+                    "DIST",
+                    None,
+                    "draw the number of recipients of each message likewise, such as uniform:1-10",
+                    lambda text: sizes.parse(text, arguments.count),
+                ),
+                Parameter(
+                    "senders",
+                    None,
+                    "FILE",
+                    None,
+                    "senders, an address in each line, in turn, or at random where weights come after them",
+                    addresses.readSenders,
+                ),
+                Parameter("recipients", None, "FILE", None, "recipients, likewise", addresses.readRecipients),
+                Parameter(
+                    "domains",
+                    None,
+                    "LIST",
+                    None,
+                    "draw the domain of each recipient, by weight: a.test:9,b.test:1",
+                    addresses.domains,
+                ),
+                Parameter(
+                    "seed",
+                    None,
+                    "N",
+                    None,
+                    "make the same traffic again: whatever is random comes from this number",
+                    arguments.wholeNumber(0),
+                ),
             ),
         ),
         (
@@ -483,6 +613,30 @@ class SourceOptions(CommandLine):
                     arguments.writableFile,
                 ),
                 Parameter(
+                    "csv",
+                    None,
+                    "FILE",
+                    None,
+                    "write there what happened in each second, as values separated by commas; - likewise",
+                    arguments.writableFile,
+                ),
+                Parameter(
+                    "hlog",
+                    None,
+                    "FILE",
+                    None,
+                    "write the latencies of each second there, as a log for HdrHistogram's tools; - likewise",
+                    arguments.writableFile,
+                ),
+                Parameter(
+                    "junit",
+                    None,
+                    "FILE",
+                    None,
+                    "write there as JUnit's XML whether all was accepted, and the thresholds; - likewise",
+                    arguments.writableFile,
+                ),
+                Parameter(
                     "grace",
                     None,
                     "SECONDS",
@@ -495,11 +649,36 @@ class SourceOptions(CommandLine):
                     None,
                     "EXPR",
                     None,
-                    "what must be so, or the status is 3: 'p99(message) < 250ms', 'rate >= 0.99 * asked', 'errors < 0.1%'",
+                    "what must be so of the run: 'p99(message) < 250ms', 'rate >= 0.99 * asked' or 'errors < 0.1%'",
                     thresholds.parse,
                     repeated=True,
                 ),
                 Flag("abort-on-threshold", None, "end the run when a threshold fails while it goes on"),
+                Parameter(
+                    "live",
+                    None,
+                    "WHEN",
+                    "auto",
+                    "show on standard error how the run goes on: auto, if that is a terminal and neither --quiet, -c nor "
+                    "-v is given; on, elsewhere as a line a second; off",
+                    arguments.oneOf("auto", "on", "off"),
+                ),
+                Parameter(
+                    "metrics-port",
+                    None,
+                    "PORT",
+                    None,
+                    "serve metrics for Prometheus there while the run goes on; 0 is any free port",
+                    _port,
+                ),
+                Parameter(
+                    "metrics-interface",
+                    None,
+                    "ADDR",
+                    None,
+                    "serve them at this address of this machine (default: 127.0.0.1)",
+                    _interface,
+                ),
                 Flag(
                     "verbose",
                     "v",
@@ -510,6 +689,7 @@ class SourceOptions(CommandLine):
         ),
         OTHER,
     )
+    rivals = (("ipv4", "ipv6"),)
     optFlags = flags(groups)
     optParameters = parameters(groups)
 
@@ -548,8 +728,10 @@ class SourceOptions(CommandLine):
 
     def parseArgs(self, *destinations: str) -> None:
         """
-        Exactly one destination, after all options.
+        Exactly one destination, after all options; a scenario may have it.
         """
+        if not destinations and self["scenario"] is not None:
+            return
         if len(destinations) != 1:
             misplaced = [text for text in destinations[1:] if text.startswith("-")]
             if not destinations:
@@ -565,7 +747,17 @@ class SourceOptions(CommandLine):
         """
         Check everything, and make the plan.
         """
-        self.oneOf("length", "message-file")
+        if self["scenario"] is None:
+            self._check()
+        else:
+            scenario.merge(self, self._check)
+
+    def _check(self) -> None:
+        self.oneOf("length", "message-file", "messages", "size-distribution")
+        self.oneOf("recipient-count", "recipients-distribution")
+        self.oneOf("sender", "senders")
+        self.oneOf("recipient", "recipients")
+        self.oneOf("subject", "messages")
         self.oneOf("fixed-interval", "random-interval")
         self.oneOf("rate", "stages")
         self.oneOf("duration", "stages")
@@ -580,12 +772,9 @@ class SourceOptions(CommandLine):
                 self["myhostname"] = machineName()
             except ValueError as e:
                 raise usage.UsageError(f"this machine's name {socket.gethostname()!r} is not usable: {e}; use -M NAME")
-        if self["report"] == "-" and self.daemonized:
-            raise usage.UsageError(
-                "--report: '-' is not usable by a daemon, it has no standard output: expected a file"
-            )
+        self._checkFiles()
         sessions = self["session-count"]
-        if not (self["duration"] or self["stages"]):
+        if not (self["duration"] or self["stages"] or self["find-rate"]):
             sessions = min(sessions, self["message-count"] or 1)
         room = raiseFileLimit()
         if sessions > room:
@@ -593,6 +782,7 @@ class SourceOptions(CommandLine):
                 f"-s (--session-count): {self['session-count']} sessions need more open files than this process may "
                 f"have: expected at most {room}, or a higher limit (ulimit -Hn)"
             )
+        self._checkTraffic()
         self._checkTogether(goal)
         try:
             self.plan = self._plan(goal)
@@ -603,9 +793,54 @@ class SourceOptions(CommandLine):
         except ValueError as e:
             raise usage.UsageError(f"--tls: {self['tls']!r} is not usable: {e}")
         self.presentation = Presentation(
-            self.tool, bool(self["counter"]), bool(self["quiet"]), self["report"], self.daemonized
+            self.tool,
+            bool(self["counter"]),
+            bool(self["quiet"]),
+            self["report"],
+            self.daemonized,
+            csv=self["csv"],
+            hlog=self["hlog"],
+            junit=self["junit"],
+            live=self._live(),
+            metrics=self._metrics(),
         )
         self.chooseReactor()
+
+    def _live(self) -> str:
+        """
+        How to show how the run goes on.
+        """
+        others = [shown for option, shown in (("counter", "-c (--counter)"), ("verbose", "-v")) if self[option]]
+        if self["live"] == "on" and others:
+            raise usage.UsageError(f"--live 'on' and {others[0]} exclude each other: expected one of them")
+        # Under twistd and twist a terminal has the log.
+        unwanted = others or self["quiet"] or getattr(self, "parent", None) is not None
+        return "off" if self["live"] == "auto" and unwanted else str(self["live"])
+
+    def _metrics(self) -> tuple[str, int] | None:
+        """
+        Where to serve metrics.
+        """
+        if self["metrics-port"] is None:
+            self._excluded("no --metrics-port", "expected it along with it", "metrics-interface")
+            return None
+        return self["metrics-interface"] or "127.0.0.1", self["metrics-port"]
+
+    def _checkFiles(self) -> None:
+        """
+        Files that are written, each to a place of its own.
+        """
+        taken: dict[str, str] = {}
+        for long in ("report", "csv", "hlog", "junit"):
+            path = self[long]
+            if path == "-" and self.daemonized:
+                raise usage.UsageError(
+                    f"--{long}: '-' is not usable by a daemon, it has no standard output: expected a file"
+                )
+            if path is not None and path in taken:
+                where = "standard output" if path == "-" else path
+                raise usage.UsageError(f"--{taken[path]} and --{long} exclude each other: both are to be in {where}")
+            taken[path] = long
 
     def _checkLoad(self) -> None:
         """
@@ -622,19 +857,56 @@ class SourceOptions(CommandLine):
                     f"--warmup: {self['warmup']:g} seconds are not usable: expected less than the {length:g} seconds "
                     "of --stages"
                 )
-        if self["rate"] is not None and self["duration"] is None and self["message-count"] is None:
+        searched = self["find-rate"] is not None
+        if searched:
+            self._excluded(
+                "--find-rate", "it has steps of its own", "stages", "duration", "message-count", "warmup", "ramp-up"
+            )
+        else:
+            self._excluded("no --find-rate", "expected it along with it", "hold-step")
+        if self["rate"] is not None and not (self["duration"] or self["message-count"] or searched):
             raise usage.UsageError("--rate needs an end: expected --duration TIME or -m N along with it")
-        openLoop = self["rate"] is not None or (stages is not None and self["stages-of"] == "rate")
+        openLoop = self["rate"] is not None or searched or (stages is not None and self["stages-of"] == "rate")
         if openLoop:
             self._excluded(
                 "--rate or --stages", "the schedule says when", "fixed-interval", "random-interval", "ramp-up"
             )
         else:
             self._excluded("no --rate", "expected --rate or --stages along with it", "max-late", "arrivals")
+            for threshold in self["threshold"]:
+                if threshold.needsSchedule:
+                    raise usage.UsageError(
+                        f"--threshold: {threshold.text!r} is not usable: expected --rate or --stages along with it"
+                    )
         if stages is None:
             self._excluded("no --stages", "expected --stages along with it", "stages-of")
         elif not openLoop:
             self._excluded("--stages", "it says when sessions join", "ramp-up")
+
+    def _checkTraffic(self) -> None:
+        """
+        What says what is sent.
+        """
+        if self["messages"] is None:
+            self._excluded("no --messages", "expected it along with it", "pick")
+        elif self["pick"] == "weighted":
+            try:
+                self["messages"].weights()
+            except ValueError as e:
+                raise usage.UsageError(f"--pick: 'weighted' is not usable: {e}")
+        if self["message-file"] is not None:
+            self._excluded("-F (--message-file)", "it has headers of its own", "header")
+        if self["old-mode"]:
+            self._excluded("-o (--old-mode)", "it generates no headers", "header")
+        if self["subject"] is not None and "subject" in map(headers.name, self["header"]):
+            raise Exclusion(
+                "-S (--subject) and --header 'Subject:' exclude each other: give one of them", "subject", "header"
+            )
+        several = self["recipient-count"] is not None or self["recipients-distribution"] is not None
+        if not self["number-recipients"] and (self["recipients"] is not None or not several):
+            self._excluded("no -N (--number-recipients)", "there are no numbers", "number-start", "number-width")
+        if self["recipient"] == b"":
+            self._excluded("-t (--recipient) ''", "expected an address", "domains")
 
     def _checkTogether(self, goal: destination.Destination) -> None:
         """
@@ -643,12 +915,15 @@ class SourceOptions(CommandLine):
         if self["old-mode"]:
             for option in ("pipelining", "chunking"):
                 if self[option] in ("auto", "require"):
-                    raise usage.UsageError(
-                        f"-o (--old-mode) and --{option} {self[option]!r} exclude each other: it says no EHLO"
+                    raise Exclusion(
+                        f"-o (--old-mode) and --{option} {self[option]!r} exclude each other: it says no EHLO",
+                        *("old-mode", option),
                     )
             self._excluded("-o (--old-mode)", "it says no EHLO", "esmtp", "auth", "xclient", *_PARAMETERS)
             if self["tls"] == "starttls":
-                raise usage.UsageError("-o (--old-mode) and --tls 'starttls' exclude each other: it says no EHLO")
+                raise Exclusion(
+                    "-o (--old-mode) and --tls 'starttls' exclude each other: it says no EHLO", "old-mode", "tls"
+                )
         if self["chunking"] == "off":
             self._excluded("--chunking 'off'", "expected --chunking to be on", "chunk-size")
         if self["window"] > 1 and "off" in (self["pipelining"], self["chunking"]):
@@ -670,16 +945,13 @@ class SourceOptions(CommandLine):
         if not self["mx"]:
             self._excluded("no --mx", "the system looks up hosts", "dns-server")
         if self["connect-only"] and self["noop"]:
-            raise usage.UsageError("--connect-only and --noop exclude each other: expected one of them")
+            raise Exclusion(
+                "--connect-only and --noop exclude each other: expected one of them", "connect-only", "noop"
+            )
         if self["connect-only"]:
             self._excluded(
                 "--connect-only", "each connection counts once", "dont-disconnect", "messages-per-connection"
             )
-        for threshold in self["threshold"]:
-            if threshold.needsSchedule and not (self["rate"] or (self["stages"] and self["stages-of"] == "rate")):
-                raise usage.UsageError(
-                    f"--threshold: {threshold.text!r} is not usable: expected --rate or --stages along with it"
-                )
         if not self["threshold"]:
             self._excluded("no --threshold", "expected it along with it", "abort-on-threshold")
         if self["auth"] is None:
@@ -691,7 +963,9 @@ class SourceOptions(CommandLine):
         """
         for long in longs:
             if self[long] != self.defaults[long]:
-                raise usage.UsageError(f"--{long} and {cause} exclude each other: {why}")
+                # A cause that is no option is a kind of destination.
+                causes = re.findall(r"--([a-z0-9-]+)", cause) or ["destination"]
+                raise Exclusion(f"--{long} and {cause} exclude each other: {why}", long, *causes)
 
     def _logins(self) -> tuple[Credentials, ...]:
         """
@@ -753,6 +1027,17 @@ class SourceOptions(CommandLine):
             subject=self["subject"],
             length=self["length"],
             message=self["message-file"],
+            headers=self["header"],
+            numberStart=self["number-start"],
+            numberWidth=self["number-width"],
+            messages=self["messages"],
+            pick=self["pick"],
+            sizeDistribution=self["size-distribution"],
+            recipientsDistribution=self["recipients-distribution"],
+            senders=self["senders"],
+            recipients=self["recipients"],
+            domains=self["domains"],
+            seed=self["seed"],
             fixedInterval=self["fixed-interval"],
             randomInterval=self["random-interval"],
             duration=self["duration"],
@@ -763,6 +1048,8 @@ class SourceOptions(CommandLine):
             stages=self["stages"] or (),
             stagesOf=self["stages-of"],
             maxLate=self["max-late"],
+            findRate=self["find-rate"],
+            holdStep=self["hold-step"] or 10.0,
             connectAttempts=self["connect-count"],
             connectParallelism=self["connect-parallelism"],
             connectTimeout=self["connect-timeout"],

@@ -7,6 +7,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from math import inf
 from random import Random
 from sys import maxsize
@@ -14,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from smtpsource import arguments, checks
 from smtpsource.credentials import Credentials, Logins
-from smtpsource.interfaces import IContentSource, IPacer
+from smtpsource.interfaces import IPacer
+from smtpsource.measure.thresholds import Threshold
+from smtpsource.measure.thresholds import parse as parseThreshold
 from smtpsource.net.destination import (
     Destination,
     HostDestination,
@@ -28,11 +31,15 @@ from smtpsource.smtp import proxyprotocol, xclient
 from smtpsource.smtp.commands import Dialogue, dialogue
 from smtpsource.smtp.parameters import Parameters
 from smtpsource.smtp.xclient import Attributes
-from smtpsource.traffic import envelopes
-from smtpsource.traffic.envelopes import Recipients, Traffic
-from smtpsource.traffic.messages import DEFAULT_BODY, FileContent, GeneratedContent, bodyOfSize
+from smtpsource.traffic import addresses, assembly, corpus, headers, seeds, sizes
+from smtpsource.traffic.corpus import Corpus
+from smtpsource.traffic.envelopes import Traffic
+from smtpsource.traffic.loading import PICKS
 from smtpsource.traffic.pacing import FixedPacer, RandomPacer
-from smtpsource.traffic.schedule import ARRIVALS, Profile, Schedule
+from smtpsource.traffic.schedule import ARRIVALS, Profile
+from smtpsource.traffic.sizes import Distribution
+from smtpsource.traffic.varied import VariedTraffic
+from smtpsource.traffic.weighted import Weighted
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress
@@ -146,6 +153,17 @@ def _stages(value: object) -> tuple[tuple[float, float], ...]:
     return points
 
 
+def _threshold(value: object) -> Threshold:
+    """
+    A text, or what was made of one.
+    """
+    if isinstance(value, str):
+        return parseThreshold(value)
+    if not isinstance(value, Threshold):
+        raise ValueError("expected texts such as 'errors == 0'")
+    return value
+
+
 _CHECKS: dict[str, checks.Check] = {
     "destination": _destination,
     "family": checks.family,
@@ -164,6 +182,17 @@ _CHECKS: dict[str, checks.Check] = {
     "subject": checks.optional(checks.oneLine),
     "length": checks.optional(checks.count),
     "message": checks.optional(_message),
+    "headers": headers.given,
+    "numberStart": checks.optional(checks.wholeNumber(0)),
+    "numberWidth": checks.optional(checks.wholeNumber(1, arguments.WIDEST)),
+    "messages": checks.optional(corpus.given),
+    "pick": checks.text(arguments.oneOf(*PICKS)),
+    "sizeDistribution": checks.optional(sizes.given(arguments.size)),
+    "recipientsDistribution": checks.optional(sizes.given(arguments.count)),
+    "senders": checks.optional(addresses.givenSenders),
+    "recipients": checks.optional(addresses.givenRecipients),
+    "domains": checks.optional(addresses.givenDomains),
+    "seed": checks.optional(checks.wholeNumber(0)),
     "fixedInterval": checks.optional(checks.seconds),
     "randomInterval": checks.optional(checks.seconds),
     "duration": checks.optional(checks.seconds),
@@ -174,6 +203,8 @@ _CHECKS: dict[str, checks.Check] = {
     "stages": _stages,
     "stagesOf": checks.text(arguments.oneOf("rate", "sessions")),
     "maxLate": checks.optional(checks.secondsOrZero),
+    "findRate": checks.optional(_threshold),
+    "holdStep": checks.seconds,
     "connectAttempts": checks.count,
     "connectParallelism": checks.count,
     "connectTimeout": checks.seconds,
@@ -200,6 +231,8 @@ _CHECKS: dict[str, checks.Check] = {
     "messagesPerConnection": checks.optional(checks.count),
     "exercise": checks.text(arguments.oneOf("mail", "noop", "connect")),
     "hold": checks.secondsOrZero,
+    "thresholds": _tupleOf(_threshold),
+    "abortOnThreshold": checks.flag,
     "trace": checks.wholeNumber(0),
     "command": checks.command,
 }
@@ -235,6 +268,21 @@ class SourcePlan:
     @ivar subject: of generated messages.
     @ivar length: bytes of a generated body, or C{None} for a short one.
     @ivar message: a whole message to send instead of generated ones, as it would be in a file.
+    @ivar headers: more headers, as on the command line: each a name, a colon and a value.
+    @ivar numberStart: the first number of a recipient; C{None} is 1 for a prefix, 0 for a suffix.
+    @ivar numberWidth: numbers have at least so many digits.
+    @ivar messages: messages to send instead of generated ones: the path of a directory of .eml files, a Maildir or an
+        mbox file.
+    @ivar pick: which of them is next: C{"in-turn"}, C{"random"} or C{"weighted"}.
+    @ivar sizeDistribution: of the sizes of generated bodies; a text is taken as on the command line.
+    @ivar recipientsDistribution: of the numbers of recipients that messages have; likewise.
+    @ivar senders: envelope and header senders: addresses, in turn, or pairs of an address and its weight, at random.
+    @ivar recipients: envelope and header recipients, likewise.
+    @ivar domains: what is put in place of the domains of recipients: a text as on the command line, or pairs of a name
+        and its weight.
+    @ivar seed: all that is random about the traffic comes from it, Message-Ids too; C{None}: one is drawn, and
+        Message-Ids are random whatever it is.
+    @ivar seedInUse: C{seed}, or the one that was drawn.
     @ivar fixedInterval: seconds between a session's messages.
     @ivar randomInterval: the most seconds between a session's messages, drawn evenly from 0.
     @ivar duration: seconds after which no further message is started, the warm-up not included; C{None} for no such
@@ -248,6 +296,9 @@ class SourcePlan:
         between; empty for no change. Its end is the run's.
     @ivar stagesOf: what C{stages} are of: C{"rate"}, messages per second, or C{"sessions"}.
     @ivar maxLate: seconds after which a message of an open loop that could not be started is dropped; C{None}: never.
+    @ivar findRate: look for the highest rate at which this threshold holds, a text as on the command line; refusals and
+        faults don't end such a run. C{rate} is the first one that is tried.
+    @ivar holdStep: seconds for which each rate is tried.
     @ivar connectAttempts: how often a connection is attempted before its message has failed.
     @ivar connectParallelism: the most connections in the making at once.
     @ivar connectTimeout: seconds for an address to answer.
@@ -281,6 +332,8 @@ class SourcePlan:
     @ivar exercise: C{"mail"}; C{"noop"}, a NOOP in place of each message; C{"connect"}, nothing in place of it: what
         is counted are connections, with their greeting, TLS and login.
     @ivar hold: seconds for which a connection is kept open before its QUIT.
+    @ivar thresholds: what must be so of what is measured; texts are taken as on the command line.
+    @ivar abortOnThreshold: end the run when a threshold fails while it goes on.
     @ivar trace: show the dialogue: 0 not at all, 1 commands and replies.
     @ivar command: the command line, for the report.
     @raise ValueError: the values contradict each other or one can't be used; the text says which, and what was
@@ -304,6 +357,18 @@ class SourcePlan:
     subject: bytes | str | None = None
     length: int | None = None
     message: bytes | str | None = None
+    headers: tuple[bytes, ...] | tuple[str, ...] = ()
+    numberStart: int | None = None
+    numberWidth: int | None = None
+    messages: Corpus | str | None = None
+    pick: str = "in-turn"
+    sizeDistribution: Distribution | str | None = None
+    recipientsDistribution: Distribution | str | None = None
+    senders: Weighted[bytes] | tuple[Any, ...] | None = None
+    recipients: Weighted[bytes] | tuple[Any, ...] | None = None
+    domains: Weighted[bytes] | tuple[Any, ...] | str | None = None
+    seed: int | None = None
+    seedInUse: int = field(init=False, compare=False, repr=False)
     fixedInterval: float | None = None
     randomInterval: float | None = None
     duration: float | None = None
@@ -314,6 +379,8 @@ class SourcePlan:
     stages: tuple[tuple[float, float], ...] = ()
     stagesOf: str = "rate"
     maxLate: float | None = None
+    findRate: Threshold | str | None = None
+    holdStep: float = 10.0
     connectAttempts: int = 1
     connectParallelism: int = 100
     connectTimeout: float = 30.0
@@ -340,20 +407,28 @@ class SourcePlan:
     messagesPerConnection: int | None = None
     exercise: str = "mail"
     hold: float = 0.0
+    thresholds: tuple[Threshold, ...] | tuple[str, ...] = ()
+    abortOnThreshold: bool = False
     trace: int = 0
     command: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         checks.check(self, _CHECKS)
+        object.__setattr__(self, "seedInUse", seeds.drawn() if self.seed is None else self.seed)
         if isinstance(self.destination, str):
             checks.check(self, {"destination": lambda text: parse(text, self.family)})
         if self.length is not None and self.message is not None:
             raise ValueError("length and message exclude each other: a given message has the length it has")
         if self.fixedInterval is not None and self.randomInterval is not None:
             raise ValueError("fixedInterval and randomInterval exclude each other")
-        problem = next((problem for applies, problem in self._contradictions() if applies), None)
+        contradictions = chain(self._contradictions(), self._trafficContradictions())
+        problem = next((problem for applies, problem in contradictions if applies), None)
         if problem is not None:
             raise ValueError(problem)
+        if isinstance(self.messages, Corpus) and self.pick == "weighted":
+            self.messages.weights()
+        if self.findRate is not None:
+            object.__setattr__(self, "tolerant", True)  # rates that are too high are part of the search
         if self.logins:
             self._tryLogins()
 
@@ -375,7 +450,7 @@ class SourcePlan:
         """
         Do messages start when a schedule says so, and not when the ones before them have ended?
         """
-        return self.rate is not None or (bool(self.stages) and self.stagesOf == "rate")
+        return self.rate is not None or self.findRate is not None or (bool(self.stages) and self.stagesOf == "rate")
 
     @property
     def messageLimit(self) -> int:
@@ -384,23 +459,21 @@ class SourcePlan:
         """
         if self.messageCount is not None:
             return self.messageCount
-        return maxsize if self.duration is not None or self.stages else 1
+        return maxsize if self.duration is not None or self.stages or self.findRate is not None else 1
 
-    def schedule(self) -> Schedule:
+    def profile(self) -> Profile:
         """
-        When messages are to start, for an open loop.
+        How the rate of an open loop changes, in messages per second.
         """
-        if self.rate is None:
-            profile = Profile(self.stages)
-        else:
-            profile = Profile(((0.0, self.rate),), inf if self.duration is None else self.warmUp + self.duration)
-        return Schedule(profile, self.arrivals, Random())
+        if self.stages:
+            return Profile(self.stages)
+        return Profile(((0.0, self.rate or 0.0),), inf if self.duration is None else self.warmUp + self.duration)
 
     def _contradictions(self) -> Iterator[tuple[object, str]]:
         paused = self.fixedInterval is not None or self.randomInterval is not None
         yield self.rate is not None and self.stages, "rate and stages exclude each other: stages say the rate"
         yield (
-            self.rate is not None and self.duration is None and self.messageCount is None,
+            self.rate is not None and not (self.duration or self.messageCount or self.findRate),
             "rate needs an end: expected duration or messageCount along with it",
         )
         yield self.stages and self.duration is not None, "stages and duration exclude each other: stages have an end"
@@ -409,6 +482,10 @@ class SourcePlan:
         yield (
             self.rampUp and (self.openLoop or self.stages),
             "rampUp is for a fixed number of sessions: expected neither rate nor stages",
+        )
+        yield (
+            self.findRate is not None and (self.stages or self.duration or self.messageCount or self.warmUp),
+            "findRate has steps of its own: expected neither stages nor duration, messageCount or warmUp",
         )
         yield self.maxLate is not None and not self.openLoop, "maxLate needs rate, or stages of rate"
         yield self.arrivals != "constant" and not self.openLoop, "arrivals need rate, or stages of rate"
@@ -426,6 +503,9 @@ class SourcePlan:
         )
         yield self.chunkSize and self.chunking == "off", "chunkSize needs chunking"
         yield self.window > 1 and "off" in modes, "a window of more than 1 needs pipelining and chunking"
+        unasked = [t for t in self.thresholds if isinstance(t, Threshold) and t.needsSchedule and not self.openLoop]
+        yield unasked, f"the threshold {unasked[0].text!r} needs rate, or stages of rate" if unasked else ""
+        yield self.abortOnThreshold and not self.thresholds, "abortOnThreshold needs thresholds"
         yield bool(self.mechanisms) != bool(self.logins), "mechanisms and logins need each other"
         yield self.proxySources and self.proxyProtocol is None, "proxySources needs proxyProtocol"
         yield (
@@ -439,6 +519,32 @@ class SourcePlan:
             self.exercise == "connect" and (self.keepConnections or self.messagesPerConnection is not None),
             "exercise 'connect' counts connections: expected neither keepConnections nor messagesPerConnection",
         )
+
+    def _trafficContradictions(self) -> Iterator[tuple[object, str]]:
+        for names in (
+            ("length", "message", "messages", "sizeDistribution"),
+            ("recipientCount", "recipientsDistribution"),
+            ("sender", "senders"),
+            ("recipient", "recipients"),
+            ("messages", "subject"),
+        ):
+            given = [name for name in names if getattr(self, name) is not None]
+            yield len(given) > 1, f"{' and '.join(given)} exclude each other: expected one of them"
+        yield self.pick != "in-turn" and self.messages is None, "pick needs messages"
+        yield (
+            self.headers and (self.message is not None or self.oldMode),
+            "headers are for generated messages, and for those of messages: expected neither message nor oldMode",
+        )
+        named = [headers.name(line) for line in self.headers if isinstance(line, bytes)]
+        yield self.subject is not None and "subject" in named, "subject and a header Subject exclude each other"
+        # With recipients, who comes from there is numbered only if that is asked for.
+        several = self.recipientCount is not None or self.recipientsDistribution is not None
+        numbered = self.numberRecipients or (several and self.recipients is None)
+        yield (
+            (self.numberStart is not None or self.numberWidth is not None) and not numbered,
+            "numberStart and numberWidth need recipients with numbers: expected numberRecipients along with it",
+        )
+        yield self.domains is not None and self.recipient == b"", "domains needs a recipient that is not empty"
 
     def clientTLS(self) -> ClientTLS | None:
         """
@@ -493,50 +599,24 @@ class SourcePlan:
 
         return proxyHeader
 
-    def traffic(self) -> Traffic:
+    def generator(self, purpose: str) -> Random:
+        """
+        Random numbers for one purpose: the same ones for the same seed.
+        """
+        return seeds.generator(self.seedInUse, purpose)
+
+    def traffic(self) -> Traffic | VariedTraffic:
         """
         A new stream of this plan's messages.
         """
-        assert not isinstance(self.sender, str) and not isinstance(self.recipient, str)
-        default = b"foo@" + self.myhostname.encode("ascii")
-        sender = default if self.sender is None else self.sender
-        recipient = default if self.recipient is None else self.recipient
-        contents = self._contents(sender)
-        # SIZE says the longest that any message gets: it may be an estimate, but not less (RFC 1870 section 5).
-        longest = contents.octets(arguments.LARGEST, recipient + b"%d" % arguments.LARGEST)
-        ofMail = self.parameters.ofMail(sum(map(len, longest)))
-        return Traffic(sender, self._recipients(recipient), contents, ofMail)
-
-    def _recipients(self, recipient: bytes) -> Recipients:
-        perMessage = self.recipientCount or 1
-        ofRcpt = self.parameters.ofRcpt()
-        if self.recipientNumbering == "suffix":
-            if self.numberRecipients or self.recipientCount is not None:
-                return envelopes.numberedAfter(recipient, perMessage, ofRcpt)
-        elif self.numberRecipients:
-            return envelopes.numberedBefore(recipient, perMessage, ofRcpt)
-        elif perMessage > 1:
-            return envelopes.countedDown(recipient, perMessage, ofRcpt)
-        return envelopes.sameRecipient(recipient, ofRcpt)
-
-    def _contents(self, sender: bytes) -> IContentSource:
-        assert not isinstance(self.message, str) and not isinstance(self.subject, str)
-        if self.message is not None:
-            return FileContent(self.message)
-        return GeneratedContent(
-            sender,
-            self.myhostname.encode("ascii"),
-            DEFAULT_BODY if self.length is None else bodyOfSize(self.length),
-            subject=self.subject,
-            headers=not self.oldMode,
-        )
+        return assembly.traffic(self)
 
     def pacer(self) -> IPacer | None:
         """
         When a session's next message starts; C{None} is at once.
         """
         if self.randomInterval is not None:
-            return RandomPacer(self.randomInterval)
+            return RandomPacer(self.randomInterval, self.generator("pauses"))
         if self.fixedInterval is not None:
             return FixedPacer(self.fixedInterval)
         return None

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from sys import maxsize
+from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
@@ -19,6 +20,9 @@ from smtpsource.plan import SourcePlan
 from smtpsource.session import Session
 from smtpsource.smtp.protocol import SMTPSourceProtocol
 from smtpsource.smtp.trace import TracedProtocol
+
+if TYPE_CHECKING:
+    from smtpsource.measure.search import Found
 
 #: How many sessions begin in one turn of the reactor.
 _BATCH = 100
@@ -94,7 +98,7 @@ class Run:
         self.startTime = self.clock()
         if self.warmingUp:
             self._later(self._endWarmUp, plan.warmUp)
-        if plan.duration is not None:
+        if plan.duration is not None and not plan.openLoop:
             self._later(self.expire, plan.warmUp + plan.duration)
         self._beginSessions()
 
@@ -122,9 +126,29 @@ class Run:
         """
         return None
 
+    def askedFor(self) -> float | None:
+        """
+        For how many seconds of what is measured the schedule has asked; C{None}, because there is no schedule.
+        """
+        return None
+
     def askedRate(self) -> float | None:
         """
         The rate that the schedule asks for now, in messages per second; C{None}, because there is no schedule.
+        """
+        return None
+
+    @property
+    def found(self) -> Found | None:
+        """
+        What came of a search for a rate; C{None}, because this is none.
+        """
+        return None
+
+    @property
+    def limitOfSessions(self) -> int | None:
+        """
+        How many sessions there were, if a schedule would have had a use for more; C{None}, because there is none.
         """
         return None
 
@@ -268,6 +292,19 @@ class Run:
         now = self.clock()
         for session in list(self.open):
             session.sweep(now, self.plan.timeout)
+
+    @property
+    def phase(self) -> str:
+        """
+        What the run does now, a word of L{smtpsource.measure.progress.PHASES}.
+        """
+        if self._over:
+            return "over"
+        if self.draining or not self.remaining:
+            return "draining"
+        if self.warmingUp:
+            return "warm-up"
+        return "ramp-up" if self._toBegin else "running"
 
     def _endIfOver(self) -> None:
         if not self.open and not self._toBegin and not self._over:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from sys import maxsize
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,12 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from smtpsource.measure.environment import environment
+from smtpsource.measure.limits import limits
+from smtpsource.measure.progress import Progress
 from smtpsource.measure.recorder import Recorder
-from smtpsource.measure.summary import Messages, Summary, errorsOf, latenciesOf, repliesOf
+from smtpsource.measure.snapshot import Snapshot
+from smtpsource.measure.summary import Messages, Summary, bucketsOf, errorsOf, latenciesOf, repliesOf
 from smtpsource.net.choice import nameOf
 from smtpsource.net.destination import (
     Address,
@@ -31,11 +35,15 @@ from smtpsource.watch import Watch, processTime
 
 if TYPE_CHECKING:
     from smtpsource.interfaces import IReactor
+    from smtpsource.measure.thresholds import Outcome
     from smtpsource.run import Run
     from smtpsource.sink.companion import CompanionSink
 
 
 _log = Logger()
+
+#: Seconds that must be measured before a threshold can end a run: the first ones say little.
+ABORT_AFTER = 5.0
 
 
 def _showInLog(line: str) -> None:
@@ -60,26 +68,30 @@ class SourceService(Service):
         *,
         clock: Callable[[], float] = time.perf_counter,
         show: Callable[[str], None] = _showInLog,
+        keepIntervals: bool = False,
     ) -> None:
         """
         @param reactor: what to connect with; the run begins when it runs.
         @param plan: what to do.
         @param clock: measures latencies: seconds, on a scale that never goes backward.
         @param show: called with each line of the dialogue, if the plan asks for a trace; else they go into the log.
+        @param keepIntervals: keep the latencies of every second, for the summary's C{intervals}.
         """
         self.recorder = Recorder()
         self._reactor = reactor
         self._plan = plan
         self._clock = clock
         self._run = _kindOf(plan)(reactor, plan, self.recorder, clock, self._sessionsOver, show, self._warm)
-        self._watch = Watch(reactor, self._run)
+        self._watch = Watch(reactor, self._run, self._sampled, keepBuckets=keepIntervals)
+        self._figures = self._watch.snapshot()
         self._warmUp: dict[str, float] | None = None
         self._waiting: list[Deferred[Summary]] = []
         self._summary: Summary | None = None
         self._companion: CompanionSink | None = None
         self._failure: str | None = None
+        self._outcomes: list[Outcome] = []
         self._stopping = False
-        self._begun = False
+        self._begun = self._beganRun = self._thresholdFailed = False
         self._started = datetime.datetime.now().astimezone()
         self._elapsed = 0.0
         self._cpuBefore = self._cpuAfter = processTime()
@@ -126,6 +138,25 @@ class SourceService(Service):
         self._waiting.append(waiting)
         return waiting
 
+    def progress(self) -> Progress:
+        """
+        How far the run has come.
+        """
+        run, plan = self._run, self._plan
+        begun = self._beganRun
+        duration = sum(seconds for seconds, _ in plan.stages) or plan.duration
+        if duration is not None and not plan.stages:
+            duration += plan.warmUp
+        return Progress(
+            at=run.clock() - run.startTime if begun else 0.0,
+            phase="over" if self._summary is not None else run.phase if begun else "starting",
+            sessions=len(run.open),
+            asked=run.asked() if begun else None,
+            askedRate=run.askedRate() if begun else None,
+            total=plan.messageLimit if plan.messageLimit < maxsize else None,
+            duration=duration,
+        )
+
     # The course of a run
 
     def _begin(self) -> None:
@@ -169,6 +200,7 @@ class SourceService(Service):
         if self._stopping:
             self._sessionsOver()
         else:
+            self._beganRun = True
             self._run.begin(addresses)
 
     def _measure(self) -> None:
@@ -178,6 +210,20 @@ class SourceService(Service):
         self._startTime = self._clock()
         self._cpuBefore = processTime()
         self._watch.start()
+
+    def _sampled(self, snapshot: Snapshot) -> None:
+        """
+        A second has passed: is there a threshold that has failed?
+        """
+        if not self._plan.abortOnThreshold or snapshot.at < ABORT_AFTER:
+            return
+        for threshold in self._plan.thresholds:
+            assert not isinstance(threshold, str)
+            outcome = threshold.check(snapshot)
+            if not outcome.passed:
+                self._thresholdFailed = True
+                self._run.trouble(f"threshold {outcome.text!r} failed: {outcome.actual}", tolerable=False)
+                return
 
     def _warm(self) -> None:
         """
@@ -204,7 +250,8 @@ class SourceService(Service):
     def _sessionsOver(self) -> None:
         self._elapsed = self._clock() - self._startTime
         self._cpuAfter = processTime()
-        self._watch.finish()
+        self._figures = self._watch.finish()
+        self._outcomes = [t.check(self._figures) for t in self._plan.thresholds if not isinstance(t, str)]
         if self._companion is None:
             self._finish(None)
         else:
@@ -240,15 +287,27 @@ class SourceService(Service):
         limit = self._plan.messageLimit
         complete = recorder.accepted == limit if limit < maxsize else not self._stopping
         spotless = recorder.accepted == recorder.started and not (recorder.recipientsRejected or recorder.dropped)
+        if self._thresholdFailed or not all(outcome.passed for outcome in self._outcomes):
+            return 3
+        found = self._run.found
+        if found is not None:
+            # What rates that are too high have done to messages is part of the search.
+            return 1 if reason is not None or self._stopping else 0 if found.rate is not None else 3
         return 0 if reason is None and complete and spotless else 1
+
+    def _limits(self) -> Iterator[str]:
+        watch, recorder = self._watch, self.recorder
+        return limits(watch.busiest, watch.worstLag, recorder.errors, recorder.late, self._run.limitOfSessions)
 
     def _summarize(self, sink: dict[str, Any] | None) -> Summary:
         recorder = self.recorder
         reason = self._failure or self._run.reason
+        started = self._started.isoformat(timespec="milliseconds")
+        figures = self._figures
         return Summary(
             command=self._plan.command,
             reactor=nameOf(self._reactor),
-            started=self._started.isoformat(timespec="milliseconds"),
+            started=started,
             elapsed=self._elapsed,
             exit=self._exit(reason),
             ended="aborted" if reason is not None else "signal" if self._stopping else "done",
@@ -270,6 +329,18 @@ class SourceService(Service):
             replies=repliesOf(recorder),
             errors=errorsOf(recorder),
             sink=sink,
+            asked=figures.asked,
+            askedRate=figures.asked / figures.askedFor if figures.asked is not None and figures.askedFor else None,
+            late=recorder.late,
+            dropped=recorder.dropped,
+            warmUp=self._warmUp,
+            series=self._watch.series.samples,
+            buckets=bucketsOf(recorder),
+            environment=environment(nameOf(self._reactor), started),
+            thresholds=tuple(self._outcomes),
+            limits=tuple(self._limits()),
+            search=self._run.found,
+            intervals=self._watch.series.intervals,
         )
 
 
@@ -277,6 +348,10 @@ def _kindOf(plan: SourcePlan) -> type[Run]:
     """
     The kind of run that does this plan.
     """
+    if plan.findRate is not None:
+        from smtpsource.searchedrun import SearchedRun
+
+        return SearchedRun
     if plan.openLoop:
         from smtpsource.openloop import OpenLoop
 

@@ -29,7 +29,12 @@ class SourceProcess(MultiService):
         super().__init__()
         self._reactor = reactor
         self._presentation = options.presentation
-        self._source = SourceService(reactor, options.plan, show=options.presentation.trace)
+        self._source = SourceService(
+            reactor,
+            options.plan,
+            show=options.presentation.trace,
+            keepIntervals=options.presentation.wantsIntervals,
+        )
         self._source.setServiceParent(self)
         self._stopping = False
 
@@ -37,7 +42,11 @@ class SourceProcess(MultiService):
         """
         Begin the run; its end is this process's.
         """
-        self._stopCounter = self._presentation.startCounter(self._reactor, lambda: self._source.recorder.accepted)
+        if not self._presentation.startMetrics(self._reactor, self._source):
+            exitWith(2)
+            self._reactor.callWhenRunning(self._stopReactor)
+            return
+        self._stopView = self._presentation.startView(self._reactor, self._source)
         self._source.whenDone().addCallback(self._done)
         self._reactor.callWhenRunning(onInterrupt, self._reactor, self._stopReactor)
         super().startService()
@@ -53,7 +62,7 @@ class SourceProcess(MultiService):
     def _done(self, summary: Summary) -> None:
         status = 1
         try:
-            self._stopCounter()
+            self._stopView()
             status = self._presentation.show(summary, render(summary), summary.reason)
         finally:
             # Whatever there was to say, the run is over.

@@ -66,8 +66,6 @@ class Watch:
         """
         self.stop()
         self._reset()
-        self._sampled = self.snapshot()
-        self.series.begin(self._sampled)
         self._wait()
 
     def stop(self) -> None:
@@ -94,7 +92,8 @@ class Watch:
         """
         What was measured up to now.
         """
-        return take(self._run.recorder, self._run.clock() - self.startTime, self._run.asked())
+        run = self._run
+        return take(run.recorder, run.clock() - self.startTime, run.asked(), run.askedFor())
 
     def _reset(self) -> None:
         self.series = Series(keepBuckets=self._keepBuckets)

@@ -1,15 +1,17 @@
 """
-Tests for L{smtpsource.measure.histogram}, against HdrHistogram and against exact percentiles.
+Tests for L{smtpsource.measure.histogram}, against HdrHistogram, numpy and exact percentiles.
 """
 
 from __future__ import annotations
 
+import numpy
 from hdrh.histogram import HdrHistogram
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpsource.measure.histogram import HIGHEST_MICROSECONDS, LatencyRecorder, lowestOf
+from smtpsource.measure.encoding import added, usedLength
+from smtpsource.measure.histogram import HIGHEST_MICROSECONDS, LatencyRecorder, lowestOf, percentiles
 
 #: HdrHistogram's own idea of which latencies are the same.
 REFERENCE = HdrHistogram(1, HIGHEST_MICROSECONDS, 3)
@@ -151,3 +153,52 @@ class SummaryTests(SynchronousTestCase):
             self.assertEqual(converted.get_value_at_percentile(percentile), expected)
         self.assertApproximates(latency.mean * 1e6, reference.get_mean_value(), reference.get_mean_value() * 1e-3 + 0.5)
         self.assertEqual(round(latency.maximum * 1e6), reference.get_max_value())
+
+
+class NumpyTests(SynchronousTestCase):
+    """
+    Percentiles of many latencies, against numpy's sorting of them.
+    """
+
+    #: Of thousands of latencies, each of these is one of them.
+    PERCENTILES = (*(number / 10 for number in range(1, 1000)), 100)
+
+    def latencies(self, seed):
+        """
+        @return: some thousands of them, in seconds: of a server that is quick, or slow now and then, or all over.
+        """
+        random = numpy.random.default_rng(seed)
+        quick = random.lognormal(-8, random.uniform(0.1, 1.5), 1000)
+        slow = random.exponential(random.uniform(0.01, 10), 1000)
+        anything = numpy.exp(random.uniform(numpy.log(2e-6), numpy.log(3599), 1000))
+        return random.permutation(numpy.concatenate([quick, slow, anything])[: 1000 * random.integers(1, 4)])
+
+    def recorded(self, latencies):
+        recorder = LatencyRecorder()
+        for seconds in latencies:
+            recorder.record(float(seconds))
+        return recorder.counts
+
+    @given(st.integers(0, 2**32))
+    @settings(deadline=None, max_examples=15)
+    def test_exact(self, seed):
+        """
+        Every percentile is right to 3 digits and one microsecond.
+        """
+        latencies = self.latencies(seed)
+        ranks = numpy.rint(numpy.array(self.PERCENTILES) / 100 * len(latencies)).astype(int)
+        exact = numpy.sort(latencies)[numpy.maximum(ranks, 1) - 1]
+        found = percentiles(self.recorded(latencies), self.PERCENTILES)
+        numpy.testing.assert_allclose(found, exact, rtol=0.001, atol=1e-6)
+
+    @given(st.integers(0, 2**32), st.integers(0, 1000))
+    @settings(deadline=None, max_examples=15)
+    def test_merged(self, seed, place):
+        """
+        The histograms of two parts, added, are that of the whole, and so are all percentiles.
+        """
+        latencies = self.latencies(seed)
+        whole = self.recorded(latencies)
+        parts = added(self.recorded(part) for part in (latencies[:place], latencies[place:]))
+        self.assertEqual(parts[: usedLength(parts)], whole[: usedLength(whole)])
+        self.assertEqual(percentiles(parts, self.PERCENTILES), percentiles(whole, self.PERCENTILES))

@@ -1,62 +1,59 @@
 """
-Tests for L{smtpsource.net.limits}.
+Tests for L{smtpsource.measure.limits}.
 """
 
 from __future__ import annotations
 
-import resource
-from unittest import mock
-
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpsource.net.limits import raiseFileLimit
+from smtpsource.measure.limits import limits
 
 
-class LimitTests(SynchronousTestCase):
+def said(busiest=0.2, worstLag=0.001, errors=None, late=0, exhausted=None):
     """
-    How many connections a process may have.
+    The lines for these figures.
+    """
+    return list(limits(busiest, worstLag, errors or {}, late, exhausted))
+
+
+class LimitsTests(SynchronousTestCase):
+    """
+    When the generator says that it was the limit.
     """
 
-    def raised(self, soft, hard, refuses=None):
+    def test_none(self):
         """
-        @return: the number that is told, and what was set, on a system with these limits.
+        A generator with time to spare says nothing, whatever the server did.
         """
-        with (
-            mock.patch("resource.getrlimit", return_value=(soft, hard)) as get,
-            mock.patch("resource.setrlimit", side_effect=refuses) as put,
-        ):
-            number = raiseFileLimit()
-        get.assert_called_once_with(resource.RLIMIT_NOFILE)
-        return number, [call.args for call in put.call_args_list]
+        self.assertEqual(said(errors={"connection-lost": 5, "connect-refused": 2}), [])
 
-    def test_raised(self):
+    def test_busy(self):
         """
-        The soft limit becomes the hard one, and some are left for other things.
+        No processor time left.
         """
-        self.assertEqual(self.raised(1024, 4096), (4046, [(resource.RLIMIT_NOFILE, (4096, 4096))]))
+        (line,) = said(busiest=0.97)
+        self.assertIn("97% of a processor", line)
 
-    def test_highAlready(self):
+    def test_lag(self):
         """
-        What is as high as can be is left alone.
+        The reactor was held up.
         """
-        self.assertEqual(self.raised(4096, 4096), (4046, []))
+        (line,) = said(worstLag=0.21)
+        self.assertIn("210 ms", line)
 
-    def test_refused(self):
+    def test_late(self):
         """
-        Where it can't be raised, what there is must do.
+        Late starts: because all sessions were busy, or because this process was.
         """
-        for reason in (ValueError(), OSError()):
-            self.assertEqual(self.raised(1024, 4096, reason)[0], 974)
+        (line,) = said(late=7, exhausted=20)
+        self.assertIn("all 20 sessions were busy", line)
+        (line,) = said(late=7)
+        self.assertIn("could not keep up", line)
 
-    def test_few(self):
+    def test_runOut(self):
         """
-        However low it is, one connection may be tried.
+        No descriptors, no ports.
         """
-        self.assertEqual(self.raised(20, 20)[0], 1)
-
-    def test_unlimited(self):
-        """
-        No limit is a very large number.
-        """
-        infinity = resource.RLIM_INFINITY
-        self.assertEqual(self.raised(1024, infinity)[0], 2**31 - 1)
+        first, second = said(errors={"out-of-files": 1, "out-of-ports": 3})
+        self.assertIn("ulimit", first)
+        self.assertIn("--bind", second)

@@ -159,6 +159,9 @@ class PlanTests(Case):
             "dns-server": None,
             "reactor": None,
             "grace": 5.0,
+            "scenario": None,
+            "threshold": (),
+            "abort-on-threshold": 0,
             "verbose": 0,
             "destination": "127.0.0.1",
         }
@@ -218,6 +221,18 @@ class PlanTests(Case):
             for line in (letter, long):
                 if line is not None:
                     self.check(line, **expected)
+
+    def test_thresholds(self):
+        """
+        Thresholds, as many as there are, in their order; one that fails can end the run.
+        """
+        one, other, rate = "errors==0", "p99(message)<250ms", "rate>=0.99*asked"
+        self.check(f"--threshold={one}", thresholds=(one,))
+        self.check(f"--threshold {other} --threshold={one} --threshold {other}", thresholds=(other, one, other))
+        self.check(f"--abort-on-threshold --threshold={one}", thresholds=(one,), abortOnThreshold=True)
+        self.check(f"--threshold={rate} --rate=5 --duration=1m", thresholds=(rate,), rate=5.0, duration=60.0)
+        self.assertEqual(parsed("--threshold", "errors < 0.1%", "sink:").plan.thresholds[0].text, "errors < 0.1%")
+        self.assertEqual(parsed("sink:")["threshold"], ())
 
     def test_window(self):
         """
@@ -601,6 +616,20 @@ class ErrorTests(Case):
             ),
         ):
             self.check([*line.split(), "127.0.0.1"], *words)
+
+    def test_thresholds(self):
+        """
+        Each threshold is checked; what it asks for must be there.
+        """
+        good = "--threshold=errors==0"
+        expected = "--threshold: 'errors = 0' is not usable: expected one of <, <=, >, >=, ==, != after errors, not '='"
+        self.check([good, "--threshold", "errors = 0", good, "127.0.0.1"], expected)
+        expected = "--abort-on-threshold and no --threshold exclude each other: "
+        self.check(["--abort-on-threshold", "127.0.0.1"], expected)
+        for text in ("late == 0", "rate >= 0.99 * asked", "p99(response) < 1s"):
+            for line in ([], ["--stages=0:1,1m:5", "--stages-of=sessions"]):
+                expected = f"--threshold: {text!r} is not usable: expected --rate or --stages along with it"
+                self.check([*line, good, "--threshold", text, "127.0.0.1"], expected)
 
     def test_destinations(self):
         """

@@ -154,7 +154,9 @@ class AddressTests(SynchronousTestCase):
             (error.ConnectionRefusedError(), "connect-refused", "connection refused"),
             (error.TCPTimedOutError(), "connect-timeout", "no answer to the attempt to connect"),
             (error.NoRouteError(113, "No route to host"), "connect-failed", "No route to host"),
-            (error.ConnectError(24, "Too many open files"), "connect-failed", "Too many open files"),
+            (error.ConnectError(24, "Too many open files"), "out-of-files", "Too many open files"),
+            (error.ConnectError(99, "..."), "out-of-ports", "Cannot assign requested address"),
+            (error.ConnectBindError(99, "Not this machine's"), "connect-failed", "Not this machine's"),
             (OSError(97, "Address family not supported"), "connect-failed", "Address family not supported"),
             (RuntimeError("something else"), "connect-failed", "something else"),
         ]

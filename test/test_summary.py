@@ -10,8 +10,12 @@ import json
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource._version import __version__
+from smtpsource.measure.encoding import decode
+from smtpsource.measure.figures import metricOf
 from smtpsource.measure.recorder import Recorder
-from smtpsource.measure.summary import Messages, Summary, Tally, errorsOf, latenciesOf, repliesOf
+from smtpsource.measure.series import Sample
+from smtpsource.measure.summary import Messages, Summary, Tally, bucketsOf, errorsOf, latenciesOf, repliesOf
+from smtpsource.measure.thresholds import Outcome
 from smtpsource.phases import MAIL, MESSAGE
 
 
@@ -53,6 +57,64 @@ def example(**values):
     return Summary(**{**usual, **values})
 
 
+def latencies(*seconds):
+    """
+    @return: C{latency} and C{buckets} of a run whose messages took so long.
+    """
+    recorder = Recorder()
+    for each in seconds:
+        recorder.reply(MESSAGE, each, b"250", b"250 ok")
+        recorder.transaction(each * 2, 1)
+    return {"latency": latenciesOf(recorder), "buckets": bucketsOf(recorder)}
+
+
+def second(time, **values):
+    """
+    @return: a second of a run in which 100 messages were accepted, but for what is said otherwise.
+    """
+    usual = {
+        "time": float(time),
+        "seconds": 1.0,
+        "asked": None,
+        "started": 100,
+        "accepted": 100,
+        "rejected": 0,
+        "failed": 0,
+        "late": 0,
+        "dropped": 0,
+        "open": 5,
+        "p50": 0.001,
+        "p99": 0.002,
+        "max": 0.003,
+        "bytesSent": 1000,
+        "bytesReceived": 100,
+        "cpu": 0.25,
+        "lag": 0.0005,
+    }
+    return Sample(**{**usual, **values})
+
+
+#: What a run with a schedule, thresholds and a warm-up has besides.
+EVERYTHING = {
+    **latencies(0.25, 0.5),
+    "asked": 500.0,
+    "askedRate": 250.0,
+    "late": 12,
+    "dropped": 3,
+    "warmUp": {"seconds": 10.0, "accepted": 90, "rejected": 1, "failed": 2},
+    "series": (second(1, asked=250.0), second(2.0000004, p50=None, p99=None, max=None, asked=250.0)),
+    "environment": {"host": "load.example"},
+    "thresholds": (
+        Outcome("p99(message) < 250ms", True, "31 ms", 0.031),
+        Outcome("rate >= 0.99 * asked", False, "431/s (0.99 * asked is 495/s)", 431.0),
+    ),
+    "limits": ("this process used 97% of a processor",),
+    "run": "r1",
+    "seed": 42,
+    "exit": 3,
+}
+
+
 class SummaryTests(SynchronousTestCase):
     """
     The result of a run.
@@ -76,16 +138,25 @@ class SummaryTests(SynchronousTestCase):
                 "schema": 1,
                 "tool": {"name": "smtp-source", "version": __version__},
                 "command": ["smtp-source", "x"],
+                "run": "",
+                "seed": None,
                 "reactor": "twisted.internet.selectreactor.SelectReactor",
                 "started": "2026-01-02T03:04:05.678+00:00",
                 "elapsed": 2.0,
                 "exit": 1,
                 "ended": "done",
                 "reason": None,
+                "thresholds": [],
+                "limits": [],
+                "warmup": None,
+                "asked": None,
+                "late": 0,
+                "dropped": 0,
                 "messages": {"started": 3, "accepted": 1, "rejected": 1, "failed": 1},
                 "recipients": {"accepted": 4, "rejected": 5},
                 "connections": {"opened": 6, "failed": 7, "lost": 8},
                 "bytes": {"sent": 3_000_000, "received": 900},
+                "askedRate": None,
                 "rate": 0.5,
                 "cpu": {"user": 0.25, "system": 0.5},
                 "capabilities": {"SIZE": "100", "PIPELINING": ""},
@@ -98,6 +169,9 @@ class SummaryTests(SynchronousTestCase):
                     },
                 },
                 "errors": {"timeout": {"count": 1, "sample": "no reply"}},
+                "environment": {},
+                "histograms": {},
+                "series": [],
             },
         )
         self.assertEqual(list(latency), ["mail", "message", "transaction"])
@@ -106,6 +180,71 @@ class SummaryTests(SynchronousTestCase):
         self.assertEqual(message["count"], 2)
         for name, seconds in (("min", 0.5), ("mean", 1.0), ("p50", 0.5), ("p90", 1.5), ("p99.9", 1.5), ("max", 1.5)):
             self.assertApproximates(message[name], seconds, seconds * 0.001)
+
+    def test_everything(self):
+        """
+        What only some runs have is there, too.
+        """
+        document = json.loads(json.dumps(example(**EVERYTHING).asDict()))
+        self.assertEqual(
+            {name: document[name] for name in ("asked", "askedRate", "late", "dropped", "run", "seed", "exit")},
+            {"asked": 500.0, "askedRate": 250.0, "late": 12, "dropped": 3, "run": "r1", "seed": 42, "exit": 3},
+        )
+        self.assertEqual(document["warmup"], {"seconds": 10.0, "accepted": 90, "rejected": 1, "failed": 2})
+        self.assertEqual(document["limits"], ["this process used 97% of a processor"])
+        self.assertEqual(
+            document["thresholds"],
+            [
+                {"text": "p99(message) < 250ms", "passed": True, "actual": "31 ms", "value": 0.031},
+                {
+                    "text": "rate >= 0.99 * asked",
+                    "passed": False,
+                    "actual": "431/s (0.99 * asked is 495/s)",
+                    "value": 431.0,
+                },
+            ],
+        )
+        self.assertEqual([one["time"] for one in document["series"]], [1.0, 2.0])
+        self.assertEqual([one["p99"] for one in document["series"]], [0.002, None])
+        self.assertEqual(list(document["series"][0]), list(Sample.__slots__))
+        self.assertEqual(list(document["histograms"]), ["message", "transaction"])
+        for phase, latency in document["latency"].items():
+            self.assertEqual(sum(decode(document["histograms"][phase])), latency["count"])
+
+    def test_askedRate(self):
+        """
+        If nobody says for how long the schedule lasted, it is for as long as the run did.
+        """
+        self.assertEqual(example(asked=500.0, elapsed=4.0).askedRate, 125.0)
+        self.assertIs(example(asked=500.0, elapsed=0.0).askedRate, None)
+        self.assertIs(example().askedRate, None)
+
+    def test_measuredFrom(self):
+        """
+        Measuring begins when the warm-up is over.
+        """
+        warmUp = {"seconds": 10.0, "accepted": 0, "rejected": 0, "failed": 0}
+        self.assertEqual(example(started="1970-01-01T00:01:00.500+00:00").measuredFrom(), 60.5)
+        self.assertEqual(example(started="1970-01-01T01:01:00+01:00", warmUp=warmUp).measuredFrom(), 70.0)
+
+    def test_figures(self):
+        """
+        All figures can be asked for by their names.
+        """
+        figures = example(**EVERYTHING, rate=99.0).figures()
+        for name, wanted in (
+            ("rate", 0.5),
+            ("asked", 250.0),
+            ("started", 3),
+            ("errors", 2),
+            ("late", 12),
+            ("dropped", 3),
+            ("lost", 8),
+            ("connectFailures", 7),
+            ("count(message)", 2),
+        ):
+            self.assertEqual(metricOf(name).read(figures), wanted, name)
+        self.assertApproximates(metricOf("max(transaction)").read(figures), 1.0, 0.001)
 
     def test_sink(self):
         """

@@ -215,7 +215,8 @@ class WheelTests(InstalledTestCase):
             about = file.read(f"{information}/METADATA").decode()
             scripts = file.read(f"{information}/entry_points.txt").decode()
         modules = {str(path.relative_to(ROOT)) for path in ROOT.glob("smtpsource/**/*.py")}
-        expected = modules | {"smtpsource/py.typed", "twisted/plugins/smtpsource_plugins.py"}
+        data = {"smtpsource/py.typed", "smtpsource/report/report.schema.json"}
+        expected = modules | data | {"twisted/plugins/smtpsource_plugins.py"}
         self.assertEqual({name for name in names if not name.startswith(information)}, expected)
         self.assertIn(f"{information}/licenses/LICENSE", names)
         self.assertIn("\nRequires-Dist: hdrhistogram", about)

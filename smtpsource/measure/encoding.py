@@ -18,7 +18,7 @@ def encode(counts: Sequence[int]) -> str:
     """
     The latencies in these buckets, in microseconds.
 
-    @param counts: as L{smtpsource.measure.histogram} has them: its buckets are those of HdrHistogram, in the same order.
+    @param counts: as L{smtpsource.measure.histogram} has them: in the order of HdrHistogram's own buckets.
     """
     from hdrh.histogram import HdrHistogram
 

@@ -182,6 +182,14 @@ def _asked(figures: Snapshot) -> float:
     return figures.asked
 
 
+def _askedRate(figures: Snapshot) -> float:
+    asked = _asked(figures)
+    seconds = figures.at if figures.askedFor is None else figures.askedFor
+    if seconds <= 0:
+        raise Unmeasured("no time was measured")
+    return asked / seconds
+
+
 def _scheduled(count: Callable[[Snapshot], int]) -> Callable[[Snapshot], float]:
     def read(figures: Snapshot) -> float:
         _asked(figures)
@@ -195,7 +203,7 @@ _PLAIN = {
     metric.name: metric
     for metric in (
         Metric("rate", RATE, _rate(operator.attrgetter("accepted"))),
-        Metric("asked", RATE, _rate(_asked), scheduled=True),
+        Metric("asked", RATE, _askedRate, scheduled=True),
         Metric("started", COUNT, operator.attrgetter("started")),
         Metric("accepted", COUNT, operator.attrgetter("accepted")),
         Metric("rejected", COUNT, operator.attrgetter("rejected")),

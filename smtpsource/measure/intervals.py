@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
+from typing import IO
 
 from smtpsource.measure.encoding import encode, usedLength
 from smtpsource.measure.histogram import highestOf
@@ -19,11 +20,8 @@ class Intervals:
     """
 
     def __init__(self) -> None:
+        self._file: IO[str] | None = None
         self._problem: OSError | None = None
-        try:
-            self._file = tempfile.TemporaryFile("w+", encoding="ascii")
-        except OSError as e:
-            self._problem = e
 
     def add(self, begin: float, seconds: float, tag: str, counts: Sequence[int]) -> None:
         """
@@ -38,6 +36,8 @@ class Intervals:
             return
         longest = highestOf(usedLength(counts) - 1) / 1e3
         try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile("w+", encoding="ascii")  # noqa: SIM115 - as long as we are there
             self._file.write(f"Tag={tag},{begin:.3f},{seconds:.3f},{longest:.3f},{encode(counts)}\n")
         except OSError as e:
             self._problem = e
@@ -50,6 +50,6 @@ class Intervals:
         """
         if self._problem is not None:
             raise self._problem
-        self._file.flush()
-        self._file.seek(0)
-        yield from self._file
+        if self._file is not None:
+            self._file.seek(0)
+            yield from self._file

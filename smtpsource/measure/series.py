@@ -89,7 +89,7 @@ class Series:
 
     def add(self, snapshot: Snapshot, cpu: float, lag: float) -> Sample:
         """
-        Take what happened since the snapshot before. This takes less than a millisecond.
+        Take what happened since the snapshot before. This takes about a millisecond, and three more with latencies kept.
 
         @param snapshot: of the same recorder, later.
         @param cpu: as in L{Sample}.

@@ -19,6 +19,7 @@ class Snapshot:
 
     @ivar at: seconds from the start of the run; of a difference, how long it is.
     @ivar asked: how many messages the schedule had asked for by then; C{None} if there is no schedule (closed loop).
+    @ivar askedFor: for how many seconds it has asked: a run may be longer than its schedule. C{None} is C{at}.
     @ivar open: connections that are open: of a difference, at its end.
     @ivar errors: how many errors there were, of all kinds.
     @ivar buckets: for each phase, the buckets of its latencies; see L{smtpsource.measure.histogram}.
@@ -44,6 +45,7 @@ class Snapshot:
     bytesReceived: int
     errors: int
     buckets: tuple[Sequence[int], ...]
+    askedFor: float | None = None
 
     def since(self, earlier: Snapshot) -> Snapshot:
         """
@@ -52,12 +54,13 @@ class Snapshot:
         numbers = {
             field.name: getattr(self, field.name) - getattr(earlier, field.name)
             for field in fields(self)
-            if field.name not in ("asked", "open", "buckets")
+            if field.name not in ("asked", "askedFor", "open", "buckets")
         }
         asked = None if self.asked is None or earlier.asked is None else self.asked - earlier.asked
         return Snapshot(
             **numbers,
             asked=asked,
+            askedFor=None if self.askedFor is None else self.askedFor - (earlier.askedFor or 0.0),
             open=self.open,
             buckets=tuple(map(_difference, self.buckets, earlier.buckets)),
         )
@@ -71,12 +74,13 @@ class Snapshot:
         return summarize(self.buckets[phase])
 
 
-def take(recorder: Recorder, at: float, asked: float | None) -> Snapshot:
+def take(recorder: Recorder, at: float, asked: float | None, askedFor: float | None = None) -> Snapshot:
     """
     What this recorder has counted now.
 
     @param at: seconds from the start of the run.
     @param asked: as in L{Snapshot}.
+    @param askedFor: as in L{Snapshot}.
     """
     return Snapshot(
         at=at,
@@ -97,6 +101,7 @@ def take(recorder: Recorder, at: float, asked: float | None) -> Snapshot:
         bytesReceived=recorder.bytesReceived,
         errors=sum(recorder.errors.values()),
         buckets=tuple(counts.copy() for counts in recorder.buckets),
+        askedFor=askedFor,
     )
 
 

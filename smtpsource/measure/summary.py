@@ -4,15 +4,24 @@ The result of a run, once it is over.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from smtpsource._version import __version__
+from smtpsource.measure.encoding import encode, usedLength
 from smtpsource.measure.histogram import Latency
 from smtpsource.measure.recorder import Recorder
+from smtpsource.measure.series import Sample
+from smtpsource.measure.snapshot import Snapshot
 from smtpsource.phases import NAMES
 from smtpsource.printable import printable
+
+if TYPE_CHECKING:
+    from smtpsource.measure.intervals import Intervals
+    from smtpsource.measure.search import Found
+    from smtpsource.measure.thresholds import Outcome
 
 #: The version of the report's layout; it changes when a field changes its meaning or goes away.
 SCHEMA = 1
@@ -49,7 +58,7 @@ class Summary:
     @ivar reactor: the class of the reactor it ran on.
     @ivar started: when the run began, ISO 8601 with the zone.
     @ivar elapsed: seconds from the first connect to the end.
-    @ivar exit: the exit status this run deserves: 0 all was accepted, 1 something was not.
+    @ivar exit: the exit status this run deserves: 0 all was accepted, 1 something was not, 3 a threshold failed.
     @ivar ended: C{"done"}, C{"aborted"} (a refusal or fault ended it) or C{"signal"} (it was told to stop).
     @ivar reason: for C{"aborted"}, the fault that ended the run, as one line.
     @ivar rate: accepted messages per second.
@@ -61,6 +70,22 @@ class Summary:
     @ivar replies: by phase, by reply code.
     @ivar errors: by kind.
     @ivar sink: what the other end counted, where the run had its own (C{sink:}); else C{None}.
+    @ivar asked: how many messages the schedule asked for; C{None} without one (closed loop).
+    @ivar askedRate: how many messages per second that is, over the time of the schedule, as a run is longer by the
+        replies that come after it; if it is not given, over the time of the run.
+    @ivar late: messages that started later than the schedule asked for.
+    @ivar dropped: messages that were never started, because it was too late for them.
+    @ivar warmUp: what came before measuring began and is in no other figure: C{"seconds"}, and C{"accepted"},
+        C{"rejected"} and C{"failed"} messages.
+    @ivar series: what happened in each second.
+    @ivar buckets: by phase, all latencies, in the buckets of L{smtpsource.measure.histogram}.
+    @ivar environment: what the run ran on; see L{smtpsource.measure.environment}.
+    @ivar thresholds: what became of each threshold.
+    @ivar limits: why the generator, not the server, was the limit: a line for each reason.
+    @ivar run: the run's id, which is in every Message-Id.
+    @ivar seed: what makes the same traffic again.
+    @ivar search: what came of the search for a rate, if that was the run's purpose.
+    @ivar intervals: the latencies of each second, if they were asked for; no part of the report.
     """
 
     command: tuple[str, ...]
@@ -87,6 +112,57 @@ class Summary:
     replies: Mapping[str, Mapping[str, Tally]]
     errors: Mapping[str, Tally]
     sink: Mapping[str, Any] | None = None
+    asked: float | None = None
+    askedRate: float | None = None
+    late: int = 0
+    dropped: int = 0
+    warmUp: Mapping[str, Any] | None = None
+    series: Sequence[Sample] = ()
+    buckets: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    thresholds: Sequence[Outcome] = ()
+    limits: Sequence[str] = ()
+    run: str = ""
+    seed: int | None = None
+    search: Found | None = None
+    intervals: Intervals | None = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.askedRate is None and self.asked is not None and self.elapsed:
+            object.__setattr__(self, "askedRate", self.asked / self.elapsed)
+
+    def measuredFrom(self) -> float:
+        """
+        When measuring began, in seconds since the epoch.
+        """
+        warmUp = 0.0 if self.warmUp is None else float(self.warmUp["seconds"])
+        return datetime.datetime.fromisoformat(self.started).timestamp() + warmUp
+
+    def figures(self) -> Snapshot:
+        """
+        The same as counters, for those who look up figures by name: see L{smtpsource.measure.figures}.
+        """
+        return Snapshot(
+            at=self.elapsed,
+            asked=self.asked,
+            open=0,
+            started=self.messages.started,
+            accepted=self.messages.accepted,
+            rejected=self.messages.rejected,
+            failed=self.messages.failed,
+            late=self.late,
+            dropped=self.dropped,
+            recipientsAccepted=self.recipientsAccepted,
+            recipientsRejected=self.recipientsRejected,
+            opened=self.connectionsOpened,
+            connectFailures=self.connectionsFailed,
+            lost=self.connectionsLost,
+            bytesSent=self.bytesSent,
+            bytesReceived=self.bytesReceived,
+            errors=sum(tally.count for tally in self.errors.values()),
+            buckets=tuple(self.buckets.get(name, ()) for name in NAMES),
+            askedFor=self.asked / self.askedRate if self.asked and self.askedRate else None,
+        )
 
     def asDict(self) -> dict[str, Any]:
         """
@@ -96,12 +172,21 @@ class Summary:
             "schema": SCHEMA,
             "tool": {"name": "smtp-source", "version": __version__},
             "command": list(self.command),
+            "run": self.run,
+            "seed": self.seed,
             "reactor": self.reactor,
             "started": self.started,
             "elapsed": self.elapsed,
             "exit": self.exit,
             "ended": self.ended,
             "reason": self.reason,
+            "thresholds": [asdict(outcome) for outcome in self.thresholds],
+            "limits": list(self.limits),
+            **({} if self.search is None else {"search": self.search.asDict()}),
+            "warmup": None if self.warmUp is None else dict(self.warmUp),
+            "asked": self.asked,
+            "late": self.late,
+            "dropped": self.dropped,
             "messages": {
                 "started": self.messages.started,
                 "accepted": self.messages.accepted,
@@ -115,6 +200,7 @@ class Summary:
                 "lost": self.connectionsLost,
             },
             "bytes": {"sent": self.bytesSent, "received": self.bytesReceived},
+            "askedRate": self.askedRate,
             "rate": self.rate,
             "cpu": {"user": self.user, "system": self.system},
             "latency": {phase: _latencyDict(latency) for phase, latency in self.latency.items()},
@@ -123,7 +209,18 @@ class Summary:
             "replies": {phase: _tallies(codes) for phase, codes in self.replies.items()},
             "errors": _tallies(self.errors),
             **({} if self.sink is None else {"sink": dict(self.sink)}),
+            "environment": dict(self.environment),
+            "histograms": {phase: encode(counts) for phase, counts in self.buckets.items()},
+            "series": [sampleDict(sample) for sample in self.series],
         }
+
+
+def sampleDict(sample: Sample) -> dict[str, float | None]:
+    """
+    To the microsecond: what is less was not measured.
+    """
+    values = {name: getattr(sample, name) for name in Sample.__slots__}
+    return {name: round(value, 6) if isinstance(value, float) else value for name, value in values.items()}
 
 
 def _latencyDict(latency: Latency) -> dict[str, float]:
@@ -152,6 +249,14 @@ def latenciesOf(recorder: Recorder) -> dict[str, Latency]:
         for name, latencies in zip(NAMES, recorder.latencies, strict=True)
         if (latency := latencies.summarize()) is not None
     }
+
+
+def bucketsOf(recorder: Recorder) -> dict[str, Sequence[int]]:
+    """
+    The latencies that were recorded, in buckets.
+    """
+    buckets = zip(NAMES, recorder.buckets, strict=True)
+    return {name: counts[: usedLength(counts)] for name, counts in buckets if any(counts)}
 
 
 def repliesOf(recorder: Recorder) -> dict[str, dict[str, Tally]]:

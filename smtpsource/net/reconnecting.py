@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from errno import EADDRNOTAVAIL, EMFILE, ENFILE
+from os import strerror
 from typing import Any
 
 from twisted.internet import error
@@ -287,6 +289,11 @@ def _explained(reason: Failure, address: Address) -> tuple[str, str]:
     if reason.check(error.TimeoutError, error.TCPTimedOutError):
         return "connect-timeout", f"{address}: no answer to the attempt to connect"
     exception: Any = reason.value
+    number = getattr(exception, "osError", None)
+    if number in (EMFILE, ENFILE):
+        return "out-of-files", f"{address}: {strerror(number)}"
+    if number == EADDRNOTAVAIL and not reason.check(error.ConnectBindError):
+        return "out-of-ports", f"{address}: {strerror(number)}"
     system = exception.args[0] if reason.check(error.ConnectError) and exception.args else None
     why = system or getattr(exception, "strerror", None) or reason.getErrorMessage()
     if isinstance(why, Failure):

@@ -23,6 +23,9 @@ from zope.interface import implementer
 _ABSOLUTE = 1
 _FLAGS = os.O_NONBLOCK | os.O_CLOEXEC
 
+# The shortest time that Timer waits, in seconds: less than that is the rounding of a clock.
+_LEAST = 1e-6
+
 #: How many seconds at least are between now and the next call: more often is not worth it.
 SHORTEST = 0.0002
 
@@ -46,7 +49,9 @@ class Timer:
         Call at this time, and not at that which was told before.
         """
         self.cancel()
-        self._pending = self._reactor.callLater(max(0.0, when - self._clock()), self._due)
+        seconds = when - self._clock()
+        # What is not yet must not be now, or it would be asked for again and again.
+        self._pending = self._reactor.callLater(max(_LEAST, seconds) if seconds > 0 else 0.0, self._due)
 
     def cancel(self) -> None:
         """

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
 
@@ -15,28 +16,57 @@ def writeJSON(path: str, document: dict[str, Any]) -> None:
     """
     Write C{document} as indented JSON.
 
-    @param path: an absolute file name; the document is written beside it and then renamed, so that a reader
-        never sees half a report. What is there and no file, such as a FIFO or C{/dev/stderr}, is written to instead.
-        C{"-"} is standard output, the process's own even where twistd has redirected C{sys.stdout} into its log.
+    @param path: as for L{writeWhole}. What was no UTF-8 on the command line stays legible: in a JSON string a backslash
+        escape is what it says.
+    @raise OSError: the file can't be written.
+    """
+    writeWhole(path, jsonPieces(document, ascii=path == "-"))
+
+
+def jsonPieces(document: dict[str, Any], ascii: bool) -> Iterator[str]:
+    """
+    A report as indented JSON, in pieces. In a list, such as that of the samples, each element is one line.
+    """
+    separator = "{\n"
+    for key, value in document.items():
+        yield f"{separator}  {json.dumps(key)}: "
+        separator = ",\n"
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            yield "[\n    "
+            yield ",\n    ".join(json.dumps(one, ensure_ascii=ascii) for one in value)
+            yield "\n  ]"
+        else:
+            # There is no line end within a JSON text but those of the indentation.
+            yield json.dumps(value, indent=2, ensure_ascii=ascii).replace("\n", "\n  ")
+    yield "\n}\n" if document else "{}\n"
+
+
+def writeWhole(path: str, texts: Iterable[str]) -> None:
+    """
+    Write texts one after the other, in UTF-8.
+
+    @param path: an absolute file name; all is written beside it and then renamed, so that a reader never sees half of
+        it. What is there and no file, such as a FIFO or C{/dev/stderr}, is written to instead. C{"-"} is standard
+        output, the process's own even where twistd has redirected C{sys.stdout} into its log.
     @raise OSError: the file can't be written.
     """
     if path == "-":
         stream = sys.__stdout__
         assert stream is not None, "options refuse '-' for a daemon"
-        write(stream, json.dumps(document, indent=2) + "\n")
+        for text in texts:
+            write(stream, text)
         return
-    # What was no UTF-8 on the command line stays legible: in a JSON string a backslash escape is what it says.
-    text = (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+    encoded = (text.encode("utf-8", "backslashreplace") for text in texts)
     path = os.path.realpath(path)
     if os.path.exists(path) and not os.path.isfile(path):
         with open(path, "wb") as special:
-            special.write(text)
+            special.writelines(encoded)
         return
     descriptor, aside = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", dir=os.path.dirname(path))
     try:
         with open(descriptor, "wb") as file:
             os.fchmod(file.fileno(), 0o666 & ~_umask())
-            file.write(text)
+            file.writelines(encoded)
         os.rename(aside, path)
     except BaseException:
         os.unlink(aside)

@@ -5,15 +5,19 @@ What a user asked to see of a run, and where.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from smtpsource.report.counter import Counter
-from smtpsource.report.files import write, writeJSON
+from smtpsource.report.files import jsonPieces, write, writeWhole
+
+if TYPE_CHECKING:
+    from smtpsource.measure.progress import Running
+    from smtpsource.metrics import Source
 
 _log = Logger(namespace="smtpsource")
 
@@ -64,6 +68,12 @@ class Presentation:
     @ivar quiet: no summary at the end.
     @ivar report: where to write the JSON; C{"-"} is standard output, the summary then goes to standard error.
     @ivar daemonized: there is no terminal, all goes to the log.
+    @ivar csv: where to write the series of a run as a table; C{"-"} likewise, here and below.
+    @ivar hlog: where to write the latencies of each second. The run has to keep them.
+    @ivar junit: where to write the result of a run as a test.
+    @ivar live: how a run goes on, where errors go: C{"on"}, C{"off"} or C{"auto"}, on a terminal only. On a terminal it
+        is a picture, elsewhere a line a second.
+    @ivar metrics: the address and the port where Prometheus is to find the run; C{None} for nowhere.
     """
 
     tool: str
@@ -71,6 +81,54 @@ class Presentation:
     quiet: bool = False
     report: str | None = None
     daemonized: bool = False
+    csv: str | None = None
+    hlog: str | None = None
+    junit: str | None = None
+    live: str = "off"
+    metrics: tuple[str, int] | None = None
+
+    @property
+    def wantsIntervals(self) -> bool:
+        """
+        Does a run have to keep the latencies of each second?
+        """
+        return self.hlog is not None
+
+    def startView(self, reactor: IReactorTime, source: Running) -> Callable[[], None]:
+        """
+        Show how a run goes on, in the way that was asked for.
+
+        @return: call this at the end, before anything else is shown.
+        """
+        stream = self._err()
+        if self.live == "off" or (self.live == "auto" and not stream.isatty()):
+            return self.startCounter(reactor, lambda: source.recorder.accepted)
+        from smtpsource.report.live import view  # rich takes a while
+
+        shown = view(reactor, source, stream, lambda text: self._write(stream, text))
+        shown.start()
+        return shown.stop
+
+    def startMetrics(self, reactor: Any, source: Source) -> bool:
+        """
+        Serve the metrics of a run until it is over, if that was asked for, and say where.
+
+        @param reactor: what to listen with.
+        @return: C{False} if it is not possible there; it was said why.
+        """
+        if self.metrics is None:
+            return True
+        from smtpsource.metrics import ListenError, MetricsService  # twisted.web takes a while
+
+        interface, port = self.metrics
+        service = MetricsService(reactor, source, port, interface)
+        try:
+            service.startService()
+        except ListenError as e:
+            self.complain(str(e))
+            return False
+        self.remark(f"metrics at {service.url}")
+        return True
 
     def startCounter(self, reactor: IReactorTime, count: Callable[[], int | str]) -> Callable[[], None]:
         """
@@ -96,6 +154,12 @@ class Presentation:
         """
         self._write(self._err(), f"{self.tool}: {problem}\n")
 
+    def remark(self, text: str) -> None:
+        """
+        Say something that is no result, in one line, where errors go.
+        """
+        self._write(self._err(), f"{self.tool}: {text}\n")
+
     def trace(self, line: str) -> None:
         """
         Show one line of the dialogue, where errors go.
@@ -108,20 +172,49 @@ class Presentation:
 
         @param text: the result as text.
         @param problem: what ended the run before its time, as one line.
-        @return: the exit status: the result's own, or 1 if the report could not be written.
+        @return: the exit status: the result's own, or 1 if a file could not be written.
         """
         status = result.exit
         if problem is not None:
             self.complain(problem)
         if not self.quiet:
             self.tell(text)
-        if self.report is not None:
+        written = self.writeFiles(result)
+        return status or (0 if written else 1)
+
+    def writeFiles(self, result: Result) -> bool:
+        """
+        Write the files that were asked for.
+
+        @return: C{False} if one could not be written; it was said why.
+        """
+        written = True
+        for what, path, texts in self._files(result):
             try:
-                writeJSON(self.report, result.asDict())
+                writeWhole(path, texts)
             except OSError as e:
-                self.complain(f"the report {self.report} could not be written: {e.strerror}")
-                status = status or 1
-        return status
+                self.complain(f"the {what} {path} could not be written: {e.strerror}")
+                written = False
+        return written
+
+    def _files(self, result: Any) -> Iterator[tuple[str, str, Iterable[str]]]:
+        """
+        What else was asked for: what it is, where it goes, and its text.
+        """
+        if self.report is not None:
+            yield "report", self.report, jsonPieces(result.asDict(), ascii=self.report == "-")
+        if self.csv is not None:
+            from smtpsource.report import csvfile
+
+            yield "series", self.csv, csvfile.lines(result)
+        if self.hlog is not None:
+            from smtpsource.report import hlog
+
+            yield "histogram log", self.hlog, hlog.lines(result)
+        if self.junit is not None:
+            from smtpsource.report import junit
+
+            yield "JUnit report", self.junit, junit.lines(result)
 
     def _write(self, stream: TextIO, text: str) -> None:
         try:
@@ -131,7 +224,8 @@ class Presentation:
             _log.error("{tool}: can't write: {why}", tool=self.tool, why=e.strerror)
 
     def _out(self) -> TextIO:
-        return self._err() if self.report == "-" else self._stream(sys.__stdout__)
+        taken = "-" in (self.report, self.csv, self.hlog, self.junit)
+        return self._err() if taken else self._stream(sys.__stdout__)
 
     def _err(self) -> TextIO:
         return self._stream(sys.__stderr__)

@@ -4,9 +4,10 @@ A summary as text, for people.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from smtpsource.measure.summary import Summary, Tally
+from smtpsource.measure.thresholds import Outcome
 
 _LATENCY_HEADINGS = ("count", "mean", "p50", "p90", "p99", "p99.9", "max")
 
@@ -21,23 +22,36 @@ def render(summary: Summary) -> str:
 def _lines(summary: Summary) -> Iterator[str]:
     messages = summary.messages
     cpu = summary.user + summary.system
+    if "runs" in summary.environment:
+        yield f"runs         {len(summary.environment['runs'])} added up"
     yield (
         f"messages     {messages.started} started, {messages.accepted} accepted, {messages.rejected} rejected, "
         f"{messages.failed} failed"
     )
+    if summary.asked is not None:
+        yield f"schedule     {summary.asked:.0f} messages asked, {summary.late} started late, {summary.dropped} dropped"
     yield f"recipients   {summary.recipientsAccepted} accepted, {summary.recipientsRejected} rejected"
     yield (
         f"connections  {summary.connectionsOpened} opened, {summary.connectionsFailed} failed, "
         f"{summary.connectionsLost} lost"
     )
     yield f"bytes        {summary.bytesSent} sent, {summary.bytesReceived} received"
+    if summary.warmUp is not None:
+        before = summary.warmUp
+        yield (
+            f"warm-up      {before['seconds']:.3f} s, in no other figure: {before['accepted']} accepted, "
+            f"{before['rejected']} rejected, {before['failed']} failed"
+        )
     yield f"elapsed      {summary.elapsed:.3f} s{_HOW[summary.ended]}"
+    asked = "" if summary.askedRate is None else f"asked {summary.askedRate:.1f} messages/s, achieved "
     yield (
-        f"rate         {summary.rate:.1f} messages/s, "
+        f"rate         {asked}{summary.rate:.1f} messages/s, "
         f"{_bytes(summary.bytesSent / summary.elapsed if summary.elapsed else 0)}/s sent"
     )
     each = f", {cpu / messages.started * 1e6:.1f} us for each message" if messages.started else ""
     yield f"own CPU      {summary.user:.2f} s user, {summary.system:.2f} s system{each}"
+    for reason in summary.limits:
+        yield f"LIMITED BY   the generator, not the server: {reason}"
     yield f"reactor      {summary.reactor}"
     if summary.capabilities:
         yield f"announced    {', '.join(f'{name} {value}'.strip() for name, value in summary.capabilities.items())}"
@@ -50,6 +64,7 @@ def _lines(summary: Summary) -> Iterator[str]:
     yield from _latencies(summary)
     yield from _replies(summary)
     yield from _errors(summary.errors)
+    yield from _thresholds(summary.thresholds)
 
 
 _HOW = {"done": "", "aborted": ", ended before its time", "signal": ", stopped before its end"}
@@ -109,3 +124,12 @@ def _errors(errors: Mapping[str, Tally]) -> Iterator[str]:
     yield f"{'errors':<18}{'count':>11}  the first one"
     for kind, tally in errors.items():
         yield f"{kind:<18}{tally.count:>11}  {tally.sample}"
+
+
+def _thresholds(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    if not outcomes:
+        return
+    yield ""
+    yield "thresholds   what was wanted, and what there was"
+    for outcome in outcomes:
+        yield f"{'pass' if outcome.passed else 'FAIL':<13}{outcome.text}: {outcome.actual}"

@@ -26,43 +26,66 @@ def sameRecipient(recipient: bytes, parameters: bytes = b"") -> Recipients:
     return lambda: same
 
 
-def countedDown(recipient: bytes, perMessage: int, parameters: bytes = b"") -> Recipients:
+def ignore(text: str) -> None:
+    """
+    Nobody wants to know.
+    """
+
+
+def _digits(width: int | None) -> bytes:
+    return b"%d" if width is None else b"%%0%dd" % width
+
+
+def countedDown(
+    recipient: bytes, perMessage: int, parameters: bytes = b"", start: int = 1, width: int | None = None
+) -> Recipients:
     """
     The same recipients for every message, numbered before the local part from C{perMessage} down to 2, the last one
     not numbered: what smtp-source(1) does for -r before Postfix 3.9.
+
+    @param start: the number that the last one would have, here and below the first number.
+    @param width: at least so many digits, here and below.
     """
-    numbered = tuple(commands.rcpt(b"%d%b" % (n, recipient), parameters) for n in range(perMessage, 1, -1))
+    numbered = tuple(
+        commands.rcpt(_digits(width) % (start + n) + recipient, parameters) for n in range(perMessage - 1, 0, -1)
+    )
     same = ((*numbered, commands.rcpt(recipient, parameters)), recipient)
     return lambda: same
 
 
-def numberedBefore(recipient: bytes, perMessage: int, parameters: bytes = b"") -> Recipients:
+def numberedBefore(
+    recipient: bytes, perMessage: int, parameters: bytes = b"", start: int = 1, width: int | None = None
+) -> Recipients:
     """
     Every recipient of the run has its own number before the local part, from 1: smtp-source(1)'s -N before
     Postfix 3.9. The To header is not numbered.
     """
-    numbers = count(1)
+    numbers = count(start)
+    form = _digits(width) + b"%b"
 
     def recipients() -> tuple[tuple[bytes, ...], bytes]:
-        named = [b"%d%b" % (next(numbers), recipient) for _ in range(perMessage)]
+        named = [form % (next(numbers), recipient) for _ in range(perMessage)]
         return tuple(commands.rcpt(name, parameters) for name in named), recipient
 
     return recipients
 
 
-def numberedAfter(recipient: bytes, perMessage: int, parameters: bytes = b"") -> Recipients:
+def numberedAfter(
+    recipient: bytes, perMessage: int, parameters: bytes = b"", start: int = 0, width: int | None = None
+) -> Recipients:
     """
     Every recipient of the run has its own number after the local part, from 0: smtp-source(1)'s -N and -r since
     Postfix 3.9. The To header names the last of a message's recipients.
     """
-    numbers = count(0)
+    numbers = count(start)
+    form = b"%b" + _digits(width) + b"%b"
     local, at, domain = recipient.rpartition(b"@")
     if not at:
         local, domain = domain, b""
     after = at + domain
 
     def recipients() -> tuple[tuple[bytes, ...], bytes]:
-        named = [b"%b%d%b" % (local, next(numbers), after) for _ in range(perMessage)]
+        named = [form % (local, next(numbers), after) for _ in range(perMessage)]
         return tuple(commands.rcpt(name, parameters) for name in named), named[-1]
 
     return recipients
@@ -107,14 +130,27 @@ class Message:
 class Traffic:
     """
     Messages of one sender, with numbered recipients or always the same.
+
+    @ivar run: the run's id.
+    @ivar wantsSession: see L{smtpsource.traffic.varied.VariedTraffic}; nobody here does.
+    @ivar onProblem: see there; here, it is never called.
     """
 
+    wantsSession = False
+
     def __init__(
-        self, sender: bytes, recipients: Recipients, contents: IContentSource, parameters: bytes = b""
+        self,
+        sender: bytes,
+        recipients: Recipients,
+        contents: IContentSource,
+        parameters: bytes = b"",
+        run: bytes = b"",
     ) -> None:
         """
         @param parameters: of MAIL.
         """
+        self.run = run
+        self.onProblem: Callable[[str], None] = ignore
         self.mail = commands.mail(sender, parameters)
         self.recipients = recipients
         self.contents = contents

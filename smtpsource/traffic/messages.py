@@ -18,8 +18,10 @@ from smtpsource.smtp.streaming import CHUNK
 #: A body for those who don't care: four short lines.
 DEFAULT_BODY = b"".join(b"smtp-source line%d\r\n" % n for n in range(1, 5))
 
+#: What ends a content.
+END = b".\r\n"
+
 _RECORD = 80
-_END = b".\r\n"
 
 
 def bodyOfSize(size: int) -> bytes:
@@ -39,14 +41,28 @@ def lines(text: bytes) -> bytes:
     A file's bytes as a message's: LF or CRLF ends a line, the last one with or without; whatever else is in a line
     stays as it is. A line end is added after the file, like smtp-source(1) does.
     """
-    return text.replace(b"\r\n", b"\n").removesuffix(b"\n").replace(b"\n", b"\r\n") + b"\r\n\r\n"
+    return withCRLF(text) + b"\r\n"
+
+
+def withCRLF(text: bytes) -> bytes:
+    """
+    The same without the line end that is added, but with one at the end of the last line.
+    """
+    return text.replace(b"\r\n", b"\n").removesuffix(b"\n").replace(b"\n", b"\r\n") + b"\r\n"
 
 
 def stuffed(text: bytes) -> bytes:
     """
-    The same, with a dot before each that begins a line (RFC 5321 section 4.5.2).
+    A file's bytes as L{lines} has them, dot-stuffed.
     """
-    text = lines(text).replace(b"\n.", b"\n..")
+    return dotted(lines(text))
+
+
+def dotted(text: bytes) -> bytes:
+    """
+    A message with a dot before each that begins a line (RFC 5321 section 4.5.2).
+    """
+    text = text.replace(b"\n.", b"\n..")
     return b"." + text if text.startswith(b".") else text
 
 
@@ -81,7 +97,7 @@ class GeneratedContent:
             self._afterNumber += b"Subject: " + subject + b"\r\n"
         self._afterNumber += b"\r\n"
         self._headers = headers
-        body += _END
+        body += END
         self._streamed = len(body) > CHUNK
         if self._streamed:
             self._shared = body
@@ -110,7 +126,7 @@ class GeneratedContent:
         See L{IContentSource.octets}.
         """
         own, shared = self.content(number, recipient)
-        return (own, memoryview(shared)[: -len(_END)]) if shared else (own[: -len(_END)], b"")
+        return (own, memoryview(shared)[: -len(END)]) if shared else (own[: -len(END)], b"")
 
 
 @implementer(IContentSource)
@@ -123,7 +139,7 @@ class FileContent:
         """
         @param text: a message as it is in a file, headers and all.
         """
-        self._content = _inTwo(stuffed(text) + _END)
+        self._content = _inTwo(stuffed(text) + END)
         self._octets = _inTwo(lines(text))
 
     def content(self, number: int, recipient: bytes) -> tuple[bytes, bytes]:

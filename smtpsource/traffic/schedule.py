@@ -59,6 +59,7 @@ class Profile:
             value = following
         if len(points) == 1:
             area = value * end if value else 0.0
+            end = end if value else math.inf
             pieces.append(_Piece(0.0, value, 0.0, end, 0.0, area))
             start = end
         self._pieces = pieces
@@ -112,6 +113,7 @@ class Schedule:
 
     @ivar next: when the next one is wanted, in seconds from the start of the run; infinite if there is none.
     @ivar taken: how many were wanted before that.
+    @ivar end: when all is over, which may be after the last.
     """
 
     def __init__(self, profile: Profile, arrivals: str = "constant", rng: random.Random | None = None) -> None:
@@ -121,6 +123,7 @@ class Schedule:
             that are exponentially distributed (where the rate is constant).
         """
         self._profile = profile
+        self.end = profile.end
         self._even = arrivals == "constant"
         self._interval: Callable[[float], float] = (rng or random.Random()).expovariate
         self._reached = 0.0 if self._even else self._interval(1.0)
@@ -146,7 +149,9 @@ class Schedule:
         """
         if self.next > time:
             return self.taken
-        return self.taken + 1 + int(self._profile.areaAt(time) - self._reached)
+        waiting = 1 + int(self._profile.areaAt(time) - self._reached)
+        rest = self._profile.area - self._reached
+        return self.taken + (waiting if rest == math.inf else min(waiting, math.ceil(rest)))
 
     def rateAt(self, time: float) -> float:
         """

@@ -1,0 +1,53 @@
+"""
+How far a run has come, for those who watch it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from smtpsource.measure.recorder import Recorder
+
+#: What a run does at a time, in this order; not every run does all of it. C{starting}: the destination is looked for.
+#: C{warm-up}: what is counted will not be kept. C{ramp-up}: sessions still join. C{draining}: no further message is
+#: started, those on their way end.
+PHASES = ("starting", "warm-up", "ramp-up", "running", "draining", "over")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """
+    How far a run has come.
+
+    @ivar at: seconds from the start of the run, its warm-up included.
+    @ivar phase: what it does now, one of L{PHASES}.
+    @ivar sessions: how many sessions are not over.
+    @ivar asked: how many messages the schedule has asked for by now; C{None} if there is no schedule (closed loop).
+    @ivar askedRate: how many a second it asks for now; C{None} likewise.
+    @ivar total: how many messages there will be, the warm-up's not included; C{None} for no limit.
+    @ivar duration: the seconds from the start of the run after which no message is started; C{None} for no limit.
+    """
+
+    at: float
+    phase: str
+    sessions: int
+    asked: float | None = None
+    askedRate: float | None = None
+    total: int | None = None
+    duration: float | None = None
+
+
+class Running(Protocol):
+    """
+    A run that can be watched: a L{smtpsource.service.SourceService}.
+
+    @ivar recorder: what is counted.
+    """
+
+    recorder: Recorder
+
+    def progress(self) -> Progress:
+        """
+        How far it has come.
+        """

@@ -1,0 +1,111 @@
+"""
+The search for the highest rate that keeps a promise: up in steps, then closer and closer, then a confirmation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+#: By how much the rate grows from step to step, until a step fails; and falls, until the first one passes.
+FACTOR = 2.0
+
+#: The search is over when the lowest rate that failed is this much higher than the highest that passed.
+CLOSE = 1.05
+
+#: The parts of the rate that was found which are tried again at the end.
+CONFIRMED = (0.8, 1.0, 1.2)
+
+#: A rate so low is no rate: the search gives up. Messages per second.
+LOWEST = 0.01
+
+#: No server takes more.
+HIGHEST = 1e6
+
+#: The part of the messages asked for that a step must start, or its rate was not reached.
+REACHED = 0.99
+
+
+@dataclass(frozen=True)
+class Step:
+    """
+    One rate that was tried.
+
+    @ivar purpose: C{"climb"}, C{"bisect"} or C{"confirm"}.
+    @ivar rate: messages per second that were asked for.
+    @ivar achieved: messages per second that were accepted.
+    @ivar passed: was the promise kept, at that rate?
+    @ivar actual: what there was, in words.
+    """
+
+    purpose: str
+    rate: float
+    achieved: float
+    passed: bool
+    actual: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """
+    What came of a search.
+
+    @ivar promise: what was to be kept.
+    @ivar rate: the highest rate, in messages per second, that kept it, or C{None}.
+    @ivar steps: all that was tried, in order.
+    """
+
+    promise: str
+    rate: float | None
+    steps: tuple[Step, ...]
+
+    def asDict(self) -> dict[str, Any]:
+        """
+        As it stands in a report.
+        """
+        return {"promise": self.promise, "rate": self.rate, "steps": [asdict(step) for step in self.steps]}
+
+
+class RateSearch:
+    """
+    Says which rate to try next, until it knows.
+
+    @ivar rate: to be tried now, in messages per second; C{None}: the search is over.
+    @ivar purpose: as in L{Step}.
+    @ivar best: the highest that has passed; C{None} if none has.
+    """
+
+    def __init__(self, first: float) -> None:
+        """
+        @param first: the rate to try first.
+        """
+        self.rate: float | None = first
+        self.purpose = "climb"
+        self.best: float | None = None
+        self._failed: float | None = None
+        self._toConfirm: list[float] = []
+
+    def tried(self, passed: bool) -> None:
+        """
+        The rate was tried; find the next one.
+        """
+        assert self.rate is not None
+        if self.purpose == "confirm":
+            self.rate = self._toConfirm.pop(0) if self._toConfirm else None
+            return
+        if passed:
+            self.best = self.rate
+        else:
+            self._failed = self.rate
+        if self.best is None:
+            assert self._failed is not None
+            self.rate = self._failed / FACTOR if self._failed / FACTOR >= LOWEST else None
+        elif self._failed is None and self.best * FACTOR <= HIGHEST:
+            self.rate = self.best * FACTOR
+        elif self._failed is not None and self._failed / self.best > CLOSE:
+            self.purpose = "bisect"
+            self.rate = (self.best + self._failed) / 2
+        else:
+            self.purpose = "confirm"
+            self._toConfirm = [part * self.best for part in CONFIRMED]
+            self.rate = self._toConfirm.pop(0)

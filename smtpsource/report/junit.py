@@ -1,0 +1,64 @@
+"""
+A run as a test, in the XML that JUnit made common: continuous integration shows it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from xml.etree import ElementTree as ET
+
+from smtpsource.measure.summary import Summary
+from smtpsource.report.text import render
+
+#: What XML 1.0 can't have, whichever way it is written (section 2.2).
+_IMPOSSIBLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def lines(summary: Summary) -> Iterator[str]:
+    """
+    The document: one test for the run, which fails unless everything was accepted, and one for each threshold.
+    """
+    failures = _runFailures(summary)
+    failed = bool(failures) + sum(not outcome.passed for outcome in summary.thresholds)
+    numbers = {"tests": str(1 + len(summary.thresholds)), "failures": str(failed), "errors": "0"}
+    times = {"time": f"{summary.elapsed:.3f}"}
+    suites = ET.Element("testsuites", {"name": "smtp-source", **numbers, **times})
+    suite = ET.SubElement(suites, "testsuite", {"name": "smtp-source", **numbers, **times})
+    suite.set("timestamp", summary.started[:19])  # local time, without a zone: its schema wants no more
+    if "host" in summary.environment:
+        suite.set("hostname", _possible(str(summary.environment["host"])))
+    _case(suite, "run", times, failures)
+    for outcome in summary.thresholds:
+        _case(suite, outcome.text, {"time": "0"}, [] if outcome.passed else [f"it was {outcome.actual}"])
+    ET.SubElement(suite, "system-out").text = _possible(render(summary))
+    ET.indent(suites)
+    yield '<?xml version="1.0" encoding="UTF-8"?>\n'
+    yield ET.tostring(suites, encoding="unicode") + "\n"
+
+
+def _runFailures(summary: Summary) -> list[str]:
+    """
+    Why a run that deserves the status 1 does.
+    """
+    if summary.exit in (0, 3):
+        return []
+    messages = summary.messages
+    outcomes = (
+        f"{messages.started} started, {messages.accepted} accepted, {messages.rejected} rejected, "
+        f"{messages.failed} failed"
+    )
+    stopped = ["the run was stopped before its end"] if summary.ended == "signal" else []
+    samples = [f"{kind}: {tally.sample}" for kind, tally in summary.errors.items()]
+    return [summary.reason or outcomes, *([outcomes] if summary.reason else []), *stopped, *samples]
+
+
+def _case(suite: ET.Element, name: str, times: dict[str, str], failures: list[str]) -> None:
+    case = ET.SubElement(suite, "testcase", {"classname": "smtp-source", "name": _possible(name), **times})
+    if failures:
+        failure = ET.SubElement(case, "failure", {"message": _possible(failures[0]), "type": "failure"})
+        failure.text = _possible("\n".join(failures))
+
+
+def _possible(text: str) -> str:
+    return _IMPOSSIBLE.sub("?", text)

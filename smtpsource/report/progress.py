@@ -1,0 +1,241 @@
+"""
+The figures of a run in the course of time, as people want to see them while it goes on.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import sub
+
+from smtpsource.measure.histogram import percentiles
+from smtpsource.measure.progress import Running
+from smtpsource.phases import BANNER, CONNECT, LATE, MAIL, NAMES, NOOP, RCPT, RESPONSE, TRANSACTION
+from smtpsource.printable import printable
+
+#: How many seconds the last ones are, where latencies are of the last seconds.
+RECENT = 10.0
+
+#: For how many seconds there is a rate for each.
+HISTORY = 60
+
+#: What is told of latencies.
+WANTED = (50, 90, 99, 100)
+
+#: How often, in seconds, latencies are looked at: the buckets of a phase take a millisecond.
+_LATENCY_INTERVAL = 1.0
+
+# With this many messages a second says enough of their rate.
+_ENOUGH = 10
+
+
+@dataclass(frozen=True)
+class Kind:
+    """
+    Something that happened several times.
+
+    @ivar name: what it is.
+    @ivar sample: the text of the first, as it can be shown.
+    """
+
+    name: str
+    count: int
+    sample: str
+
+
+class Latencies:
+    """
+    Latencies of one phase.
+
+    @ivar name: the phase's.
+    @ivar soFar: the seconds that so many per cent (L{WANTED}) of all latencies did not exceed.
+    @ivar recent: the same of the last seconds; C{None} if there was none.
+    @ivar seen: when they were looked at, in seconds from the start of the run.
+    """
+
+    def __init__(self, phase: int) -> None:
+        self.name = NAMES[phase]
+        self.soFar: list[float] = []
+        self.recent: list[float] | None = None
+        self.seen = 0.0
+        self._earlier: deque[tuple[float, list[int]]] = deque([(0.0, [])])
+
+    def look(self, at: float, buckets: Sequence[int]) -> None:
+        """
+        See what was added.
+
+        @param at: seconds from the start of the run.
+        @param buckets: all latencies; see L{smtpsource.measure.histogram}.
+        """
+        now = list(buckets)
+        earlier = self._earlier
+        earlier.append((at, now))
+        while earlier[1][0] <= at - RECENT:
+            earlier.popleft()
+        before = earlier[0][1]
+        recent = [*map(sub, now, before), *now[len(before) :]]
+        self.soFar = percentiles(now, WANTED)
+        self.recent = percentiles(recent, WANTED) if any(recent) else None
+        self.seen = at
+
+
+class Course:
+    """
+    What can be said of a run at a moment, the last seconds included.
+
+    @ivar recorder: what is counted.
+    @ivar progress: how far it has come.
+    @ivar rates: messages that were accepted per second, for each of the last seconds, the newest last.
+    """
+
+    def __init__(self, source: Running) -> None:
+        self._source = source
+        self.progress = source.progress()
+        self._begin()
+        self.look()
+
+    def _begin(self) -> None:
+        self.recorder = self._source.recorder
+        self.rates: deque[float] = deque(maxlen=HISTORY)
+        # For the last seconds: when, how many were accepted, and how many had an outcome.
+        self._looks: deque[tuple[float, int, int]] = deque()
+        self._first: tuple[float, int] | None = None
+        self._second: tuple[float, int] | None = None
+        self._latencies: dict[int, Latencies] = {}
+
+    def look(self) -> None:
+        """
+        See how far the run has come. This is to be done a few times a second.
+        """
+        before, self.progress = self.progress, self._source.progress()
+        now = self.progress
+        # After the warm-up everything is counted anew.
+        if (before.phase == "warm-up") != (now.phase == "warm-up") or (self._looks and self.ended < self._looks[-1][2]):
+            self._begin()
+        accepted = self.recorder.accepted
+        looks = self._looks
+        looks.append((now.at, accepted, self.ended))
+        while len(looks) > 2 and looks[1][0] <= now.at - RECENT:
+            looks.popleft()
+        self._first = self._first or (now.at, accepted)
+        self._countSecond(now.at, accepted)
+        self._lookAtLatencies(now.at)
+
+    @property
+    def ended(self) -> int:
+        """
+        How many messages have an outcome.
+        """
+        recorder = self.recorder
+        return recorder.accepted + recorder.rejected + recorder.failed
+
+    def rate(self) -> float:
+        """
+        Messages that are accepted per second now: in the last second, or in the last ten where they are few.
+        """
+        at, accepted, _ = self._looks[-1]
+        since, before, _ = next((look for look in reversed(self._looks) if look[0] <= at - 1.0), self._looks[0])
+        if accepted - before < _ENOUGH:
+            since, before, _ = self._looks[0]
+        return (accepted - before) / (at - since) if at > since else 0.0
+
+    def meanRate(self) -> float:
+        """
+        Messages accepted per second so far.
+        """
+        since, before = self._first or (0.0, 0)
+        seconds = self.progress.at - since
+        return (self.recorder.accepted - before) / seconds if seconds > 0 else 0.0
+
+    def done(self) -> float | None:
+        """
+        The part of the run that is done, from 0 to 1; C{None} if nobody knows its end.
+        """
+        progress = self.progress
+        parts = []
+        if progress.duration:
+            parts.append(progress.at / progress.duration)
+        if progress.total and progress.phase != "warm-up":
+            parts.append(self.ended / progress.total)
+        return min(1.0, max(parts)) if parts else None
+
+    def left(self) -> float | None:
+        """
+        How many seconds the run will go on, if it goes on as it did in the last ones; C{None} if nobody knows.
+        """
+        progress = self.progress
+        times = []
+        if progress.duration:
+            times.append(max(0.0, progress.duration - progress.at))
+        if progress.total and progress.phase != "warm-up":
+            at, _, ended = self._looks[-1]
+            since, _, before = self._looks[0]
+            if ended > before:
+                times.append(max(0.0, (progress.total - ended) * (at - since) / (ended - before)))
+        return min(times) if times else None
+
+    def latencies(self) -> list[Latencies]:
+        """
+        Those of the phases that tell most.
+        """
+        found = [self._latencies.get(phase) for phase in self._phases()]
+        return [latencies for latencies in found if latencies is not None and latencies.soFar]
+
+    def refusals(self) -> list[Kind]:
+        """
+        Replies that refuse something (4xx and 5xx), by phase and code, the most frequent first.
+        """
+        recorder = self.recorder
+        found = [
+            Kind(f"{name} {code.decode('ascii', 'replace')}", count, printable(samples.get(code, b"")))
+            for name, codes, samples in zip(NAMES, recorder.replies, recorder.replySamples, strict=True)
+            for code, count in codes.items()
+            if code >= b"4"
+        ]
+        return sorted(found, key=lambda kind: -kind.count)
+
+    def errors(self) -> list[Kind]:
+        """
+        Errors by their kinds, the most frequent first.
+        """
+        samples = self.recorder.errorSamples
+        found = [
+            Kind(kind, count, printable(samples.get(kind, "").encode("utf-8", "replace")))
+            for kind, count in self.recorder.errors.items()
+        ]
+        return sorted(found, key=lambda kind: -kind.count)
+
+    def _countSecond(self, at: float, accepted: int) -> None:
+        if self._second is None:
+            self._second = at, accepted
+            return
+        since, before = self._second
+        whole = int(at) - int(since)
+        if whole > 0:
+            self.rates.extend([(accepted - before) / (at - since)] * min(whole, HISTORY))
+            self._second = at, accepted
+
+    def _phases(self) -> list[int]:
+        buckets = self.recorder.buckets
+        wanted: tuple[int, ...] = CONNECT, BANNER, MAIL, RCPT
+        if buckets[TRANSACTION] or buckets[RESPONSE]:
+            wanted = RESPONSE, TRANSACTION, LATE
+        elif buckets[NOOP]:
+            wanted = NOOP, LATE
+        return [phase for phase in wanted if buckets[phase]]
+
+    def _lookAtLatencies(self, at: float) -> None:
+        """
+        One phase at a time, the one that was not looked at for the longest time, so that no look takes long.
+        """
+        for phase in self._phases():
+            self._latencies.setdefault(phase, Latencies(phase))
+        due = [
+            phase
+            for phase in self._phases()
+            if not self._latencies[phase].soFar or self._latencies[phase].seen <= at - _LATENCY_INTERVAL
+        ]
+        if due:
+            phase = min(due, key=lambda phase: self._latencies[phase].seen)
+            self._latencies[phase].look(at, self.recorder.buckets[phase])

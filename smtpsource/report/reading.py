@@ -1,0 +1,135 @@
+"""
+Reports that were written, made summaries again.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from smtpsource.measure.encoding import decode
+from smtpsource.measure.histogram import Latency
+from smtpsource.measure.series import Sample
+from smtpsource.measure.summary import SCHEMA, Messages, Summary, Tally
+from smtpsource.measure.thresholds import Outcome
+from smtpsource.phases import NAMES
+from smtpsource.report.schema import problems
+
+
+class ReportError(ValueError):
+    """
+    It is no report that can be used. The text is one line: what was wrong, and what would be right.
+    """
+
+
+def read(path: str) -> Summary:
+    """
+    Read a report.
+
+    @param path: what C{--report} has written.
+    @raise ReportError: it can't be read, or is none.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            document = json.load(file, parse_constant=_noNumber)
+    except OSError as e:
+        raise ReportError(f"{path}: expected a report that can be read: {e.strerror}")
+    except (ValueError, RecursionError) as e:
+        raise ReportError(f"{path}: expected a report of smtp-source in JSON: {e}")
+    try:
+        return summaryOf(document)
+    except ValueError as e:
+        raise ReportError(f"{path}: {e}")
+
+
+def _noNumber(text: str) -> float:
+    raise ValueError(f"{text} is no number")
+
+
+def summaryOf(report: object) -> Summary:
+    """
+    The summary that this report was made of. What reports of earlier versions don't have is left out.
+
+    @param report: what C{json.load} made of it.
+    @raise ValueError: it is no report, or not of our schema, or broken.
+    """
+    if not isinstance(report, dict) or not isinstance(report.get("tool"), dict):
+        raise ValueError("expected a report of smtp-source")
+    name, schema = report["tool"].get("name"), report.get("schema")
+    if name != "smtp-source":
+        raise ValueError(f"expected a report of smtp-source, not of {name}")
+    if schema != SCHEMA:
+        raise ValueError(f"expected a report of schema {SCHEMA}, not {schema}; is it of a later version?")
+    for problem in problems(report):
+        raise ValueError(problem)
+    return _summary(report)
+
+
+def _summary(report: Mapping[str, Any]) -> Summary:
+    datetime.datetime.fromisoformat(report["started"])  # a pattern knows nothing of a 30th of February
+    return Summary(
+        command=tuple(report["command"]),
+        reactor=report["reactor"],
+        started=report["started"],
+        elapsed=report["elapsed"],
+        exit=report["exit"],
+        ended=report["ended"],
+        reason=report["reason"],
+        messages=Messages(*(report["messages"][name] for name in ("started", "accepted", "rejected", "failed"))),
+        recipientsAccepted=report["recipients"]["accepted"],
+        recipientsRejected=report["recipients"]["rejected"],
+        connectionsOpened=report["connections"]["opened"],
+        connectionsFailed=report["connections"]["failed"],
+        connectionsLost=report["connections"]["lost"],
+        bytesSent=report["bytes"]["sent"],
+        bytesReceived=report["bytes"]["received"],
+        rate=report["rate"],
+        user=report["cpu"]["user"],
+        system=report["cpu"]["system"],
+        latency={phase: _latency(figures) for phase, figures in report["latency"].items()},
+        capabilities=report["capabilities"],
+        tls=report["tls"],
+        replies={phase: _tallies(codes) for phase, codes in report["replies"].items()},
+        errors=_tallies(report["errors"]),
+        sink=report.get("sink"),
+        asked=report.get("asked"),
+        askedRate=report.get("askedRate"),
+        late=report.get("late", 0),
+        dropped=report.get("dropped", 0),
+        warmUp=report.get("warmup"),
+        series=tuple(_sample(fields) for fields in report.get("series", ())),
+        buckets={phase: _buckets(phase, text) for phase, text in report.get("histograms", {}).items()},
+        environment=report.get("environment", {}),
+        thresholds=tuple(_outcome(fields) for fields in report.get("thresholds", ())),
+        limits=tuple(report.get("limits", ())),
+        run=report.get("run", ""),
+        seed=report.get("seed"),
+    )
+
+
+def _latency(figures: Mapping[str, Any]) -> Latency:
+    names = ("count", "min", "mean", "p50", "p90", "p99", "p99.9", "max")
+    return Latency(*(figures[name] for name in names))
+
+
+def _tallies(tallies: Mapping[str, Any]) -> dict[str, Tally]:
+    return {name: Tally(tally["count"], tally["sample"]) for name, tally in tallies.items()}
+
+
+def _sample(fields: Mapping[str, Any]) -> Sample:
+    return Sample(**{name: fields[name] for name in Sample.__slots__})
+
+
+def _outcome(fields: Mapping[str, Any]) -> Outcome:
+    return Outcome(fields["text"], fields["passed"], fields["actual"], fields["value"])
+
+
+def _buckets(phase: str, text: str) -> list[int]:
+    if phase not in NAMES:
+        raise ValueError(f"expected histograms of known phases, not {phase!r}; is it of a later version?")
+    try:
+        return decode(text)
+    except ValueError as e:
+        raise ValueError(f"histograms.{phase}: {e}")

@@ -1,0 +1,1 @@
+"""Commands that read reports: C{smtpsource compare} and C{smtpsource merge}."""

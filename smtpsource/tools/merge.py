@@ -1,0 +1,128 @@
+"""
+C{smtpsource merge}: the reports of runs that went on side by side, as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import ClassVar, NoReturn
+
+from twisted.python import usage
+
+from smtpsource import arguments as values
+from smtpsource.commandline import Flag, Group, Parameter, flags, parameters
+from smtpsource.measure import thresholds
+from smtpsource.measure.merging import merge
+from smtpsource.measure.summary import Summary
+from smtpsource.report.presentation import Presentation
+from smtpsource.report.text import render
+from smtpsource.tools.options import ToolOptions
+
+
+class MergeOptions(ToolOptions):
+    """
+    Reports, and where to write the one of them all.
+    """
+
+    tool = "smtpsource merge"
+    synopsis = "smtpsource merge [options] A.json B.json ..."
+    about = (
+        "Add up the reports of runs that went on side by side, on one machine or several: counts and histograms,\n"
+        "so that percentiles are exact. Rates are over the time in which any of them ran."
+    )
+    closing = (
+        "Exit status: 0 they were added up; 1 a report can't be read, or the result not be written; 2 the command\n"
+        "line can't be used; 3 a --threshold failed.\n"
+        "Example: smtpsource merge --report all.json host1.json host2.json"
+    )
+    groups: ClassVar[Sequence[Group]] = (
+        (
+            "Options",
+            (
+                Parameter(
+                    "report",
+                    None,
+                    "FILE",
+                    None,
+                    "write the result there as JSON; - is standard output",
+                    values.writableFile,
+                ),
+                Parameter(
+                    "csv",
+                    None,
+                    "FILE",
+                    None,
+                    "write its series there, as values separated by commas; - is standard output",
+                    values.writableFile,
+                ),
+                Parameter(
+                    "threshold",
+                    None,
+                    "EXPR",
+                    None,
+                    "what must be so of all runs together, or the status is 3: 'p99(message) < 250ms', 'errors < 0.1%'",
+                    thresholds.parse,
+                    repeated=True,
+                ),
+                Flag("quiet", None, "no summary"),
+            ),
+        ),
+    )
+    optFlags = flags(groups)
+    optParameters = parameters(groups)
+
+    def parseArgs(self, *files: str) -> None:
+        """
+        At least one file.
+        """
+        if not files:
+            raise usage.UsageError("no report: expected at least one")
+        self.files = files
+
+
+def _problems(runs: Iterable[tuple[str, Summary]]) -> Iterator[str]:
+    """
+    Why some of these reports can't be added up.
+    """
+    known: dict[str, str] = {}
+    for path, run in runs:
+        missing = sorted(run.latency.keys() - run.buckets.keys())
+        if missing:
+            yield f"{path}: expected a report with histograms of all phases, but there is none of {', '.join(missing)}"
+        for one in filter(None, run.run.split(",")):
+            if one in known:
+                yield f"{path}: expected each run once, but {one} is in {known[one]} as well"
+            known[one] = path
+
+
+def main(arguments: Sequence[str]) -> NoReturn:
+    """
+    Run one command line and exit.
+
+    @param arguments: what comes after C{merge}.
+    @raise SystemExit: always; see docs/man/smtpsource-merge.rst for the statuses.
+    """
+    options = MergeOptions()
+    options.parseOrExit(arguments)
+    runs = options.readAll()
+    problem = next(_problems(zip(options.files, runs, strict=True)), None)
+    if problem is not None:
+        options.fail(problem)
+        raise SystemExit(1)
+    summary = replace(merge(runs), command=options.command)
+    outcomes = [threshold.check(summary.figures()) for threshold in options["threshold"]]
+    failed = not all(outcome.passed for outcome in outcomes)
+    summary = replace(
+        summary,
+        thresholds=(*summary.thresholds, *outcomes),
+        exit=3 if failed and not summary.exit else summary.exit,
+    )
+    presentation = Presentation(
+        options.tool, report=options["report"], csv=options["csv"], quiet=bool(options["quiet"])
+    )
+    if not presentation.quiet:
+        presentation.tell(render(summary))
+    written = presentation.writeFiles(summary)
+    # What became of each run stands in the report; this status is about what was done here.
+    raise SystemExit(1 if not written else 3 if failed else 0)

@@ -1,0 +1,114 @@
+"""
+Senders and recipients from files, and the domains of recipients.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+from smtpsource import arguments, checks
+from smtpsource.traffic import weighted
+from smtpsource.traffic.weighted import Weighted
+
+#: What can't be a part of an address between angle brackets.
+_NEVER = re.compile(rb"[\x00-\x1f\x7f<>]")
+
+
+def sender(text: bytes) -> bytes:
+    """
+    An address in a file, as it is put between angle brackets; C{<>} is the null sender.
+    """
+    return b"" if text == b"<>" else recipient(text)
+
+
+def recipient(text: bytes) -> bytes:
+    """
+    An address in a file, as it is put between angle brackets. It need not have a domain.
+    """
+    if not text or _NEVER.search(text):
+        raise ValueError("expected an address such as user@example.com, without angle brackets")
+    return text
+
+
+def readSenders(path: str) -> Weighted[bytes]:
+    """
+    A file of senders: an address in each line, and maybe its weight.
+
+    @raise ValueError: it can't be read, or has something else in it.
+    """
+    return weighted.read(arguments.readableFile(path), sender)
+
+
+def readRecipients(path: str) -> Weighted[bytes]:
+    """
+    The same for recipients.
+    """
+    return weighted.read(arguments.readableFile(path), recipient)
+
+
+def domains(text: str) -> Weighted[bytes]:
+    """
+    Domains and their weights: C{"a.test:9,b.test:1"}; without a weight it is 1.
+    """
+    names, weights = [], []
+    for part in text.split(","):
+        name, colon, number = part.rpartition(":")
+        if not colon or number.endswith("]"):  # an address literal has colons, too
+            name, number = part, "1"
+        try:
+            names.append(arguments.hostname(name).encode("ascii"))
+            weights.append(weighted.weight(number))
+        except ValueError as e:
+            raise ValueError(f"{e}, in the domain {part!r}") from None
+    if not any(weights):
+        raise ValueError("expected a domain with a weight of more than 0, as in a.test:9,b.test:1")
+    return Weighted(tuple(names), tuple(weights))
+
+
+def givenSenders(value: Any) -> Weighted[bytes]:
+    """
+    What a program may give for C{senders}: addresses, or pairs of an address and its weight. An empty address is the
+    null sender.
+    """
+    return _given(value, lambda text: text if text == b"" else recipient(text))
+
+
+def givenRecipients(value: Any) -> Weighted[bytes]:
+    """
+    The same for C{recipients}, which can't be empty.
+    """
+    return _given(value, recipient)
+
+
+def _given(value: Any, convert: Any) -> Weighted[bytes]:
+    if isinstance(value, Weighted):
+        return Weighted(tuple(convert(checks.oneLine(one)) for one in value.values), value.weights)
+    if not isinstance(value, list | tuple) or not value:
+        raise ValueError("expected addresses, or pairs of an address and its weight")
+    pairs = [one if isinstance(one, list | tuple) else (one, None) for one in value]
+    if not all(len(pair) == 2 for pair in pairs):
+        raise ValueError("expected addresses, or pairs of an address and its weight")
+    values = tuple(convert(checks.oneLine(one)) for one, _ in pairs)
+    if all(number is None for _, number in pairs):
+        return Weighted(values)
+    return Weighted(values, tuple(1.0 if number is None else _weight(number) for _, number in pairs))
+
+
+def givenDomains(value: Any) -> Weighted[bytes]:
+    """
+    What a program may give for C{domains}: the text of the option, or names, or pairs of a name and its weight.
+    """
+    if isinstance(value, str):
+        return domains(value)
+    found = weighted.evenly(_given(value, recipient))
+    for name in found.values:
+        arguments.hostname(os.fsdecode(name))
+    return found
+
+
+def _weight(value: Any) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise ValueError(f"expected a weight from 0 to {arguments.LARGEST}")
+    return float(value)

@@ -1,0 +1,187 @@
+"""
+What comes after the lines at the top of a message that are its own: a body, or a whole message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from smtpsource.smtp.streaming import CHUNK
+from smtpsource.traffic.mapped import Mapped
+from smtpsource.traffic.messages import END, dotted
+
+#: Bytes of a message, as the dialogue takes them: something that has a length and slices.
+Content = bytes | memoryview | Mapped
+
+_LINE = b"X" * 78 + b"\r\n"
+
+#: What is mapped needs no memory, but a file descriptor; to keep it counts as much as this.
+_MAPPED = 256 * 1024
+
+
+class Body(Protocol):
+    """
+    One body.
+
+    @ivar size: how large it is, in bytes, as a user thinks of it.
+    @ivar total: how many bytes L{octets} has after the head.
+    @ivar identified: does it have a Message-Id?
+    """
+
+    size: int
+    total: int
+    identified: bool
+
+    def content(self, head: bytes) -> tuple[bytes, Content]:
+        """
+        The content of a message, as L{smtpsource.interfaces.IMessage.content} gives it.
+
+        @param head: the lines that come before the body, each with its end.
+        """
+
+    def octets(self, head: bytes) -> tuple[bytes, Content]:
+        """
+        The same, as L{smtpsource.interfaces.IMessage.octets} gives it.
+        """
+
+
+class WholeBody:
+    """
+    A body that is there, for one message or for many.
+    """
+
+    __slots__ = ("_content", "_octets", "identified", "size", "total")
+
+    def __init__(self, octets: bytes | Mapped, *, size: int | None = None, identified: bool = False) -> None:
+        """
+        @param octets: with CRLF at the end of each line, and not dot-stuffed; if it is L{Mapped}, no line begins with
+            a dot.
+        @param size: what is said of its size; its length unless given.
+        """
+        self._octets = octets
+        # With the dots and, if it is large, with the end; made when it is asked for.
+        self._content: bytes | None = None
+        self.total = len(octets)
+        self.size = self.total if size is None else size
+        self.identified = identified
+
+    @property
+    def kept(self) -> int:
+        """
+        How many bytes of memory it takes to keep it, at most.
+        """
+        return _MAPPED if isinstance(self._octets, Mapped) else 2 * self.total + 500
+
+    def content(self, head: bytes) -> tuple[bytes, Content]:
+        """
+        See L{Body.content}.
+        """
+        if isinstance(self._octets, Mapped):
+            return head, self._octets.followedBy(END)
+        content = self._content
+        if content is None:
+            content = dotted(self._octets)
+            if len(content) + len(END) > CHUNK:
+                content += END
+            self._content = content
+        if len(content) + len(END) > CHUNK:
+            return head, content
+        return b"".join((head, content, END)), b""
+
+    def octets(self, head: bytes) -> tuple[bytes, Content]:
+        """
+        See L{Body.octets}.
+        """
+        if isinstance(self._octets, Mapped) or self.total > CHUNK:
+            return head, self._octets
+        return head + self._octets, b""
+
+
+class SizedBody:
+    """
+    A body of a size that was drawn: one short line, and the end of a long body that all of them share.
+    """
+
+    __slots__ = ("_long", "identified", "size", "total")
+
+    def __init__(self, size: int, long: bytes) -> None:
+        """
+        @param size: bytes without the last line's end, at least 1.
+        @param long: lines of C{_LINE}, at least as many as it needs, and C{END}.
+        """
+        self._long = long
+        self.size = size
+        self.total = size + 2
+        self.identified = False
+
+    def _inTwo(self) -> tuple[bytes, int]:
+        """
+        @return: the first line, and how many bytes of the long body come after it.
+        """
+        lines, rest = divmod(self.total, len(_LINE))
+        if rest < 3 and lines:  # not enough for a line of its own
+            lines, rest = lines - 1, rest + len(_LINE)
+        return b"X" * (rest - 2) + b"\r\n", lines * len(_LINE)
+
+    def content(self, head: bytes) -> tuple[bytes, Content]:
+        """
+        See L{Body.content}.
+        """
+        first, size = self._inTwo()
+        shared = memoryview(self._long)[-size - len(END) :]
+        if self.total + len(END) > CHUNK:
+            return head + first, shared
+        return b"".join((head, first, shared)), b""
+
+    def octets(self, head: bytes) -> tuple[bytes, Content]:
+        """
+        See L{Body.octets}.
+        """
+        first, size = self._inTwo()
+        shared = memoryview(self._long)[-size - len(END) : -len(END)]
+        if self.total > CHUNK:
+            return head + first, shared
+        return b"".join((head, first, shared)), b""
+
+
+class SameBody:
+    """
+    One body for all messages.
+    """
+
+    def __init__(self, body: Body) -> None:
+        self._body = body
+
+    def draw(self, onProblem: Callable[[str], None]) -> Body:
+        """
+        The next message's body.
+
+        @param onProblem: called with one line about a body that can't be had.
+        """
+        return self._body
+
+
+class SizedBodies:
+    """
+    Bodies of drawn sizes.
+    """
+
+    def __init__(self, draw: Callable[[], int]) -> None:
+        """
+        @param draw: gives one size after the other, each at least 1.
+        """
+        self._draw = draw
+        self._long = self._longEnough(CHUNK)
+
+    def draw(self, onProblem: Callable[[str], None]) -> SizedBody:
+        """
+        See L{SameBody.draw}.
+        """
+        size = self._draw()
+        if size > len(self._long) - len(END):
+            self._long = self._longEnough(2 * size)
+        return SizedBody(size, self._long)
+
+    def _longEnough(self, size: int) -> bytes:
+        return b"".join((_LINE * -(-size // len(_LINE)), END))

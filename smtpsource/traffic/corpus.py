@@ -1,0 +1,303 @@
+"""
+Messages that are there already: a directory of .eml files, a Maildir or an mbox file. What is kept of them is where
+they are.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from abc import ABC, abstractmethod
+from array import array
+from collections.abc import Sequence
+from typing import Any
+
+from smtpsource.smtp.streaming import CHUNK
+from smtpsource.traffic import weighted
+from smtpsource.traffic.mapped import Mapped
+from smtpsource.traffic.weighted import Weighted
+
+_EXPECTED = "expected a directory of .eml files, a Maildir (with cur and new in it) or an mbox file"
+_FROM = b"From "
+
+
+class Unreadable(Exception):
+    """
+    A message can't be had; the text says which, and why.
+    """
+
+
+class Corpus(ABC):
+    """
+    Messages in some order, by their index from 0. Two of the same path are equal.
+
+    @ivar path: where they are, absolute.
+    @ivar sample: the first of them that could be read when they were looked for.
+    """
+
+    path: str
+    sample: bytes | Mapped
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Corpus) and other.path == self.path
+
+    def __hash__(self) -> int:
+        return hash(self.path)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.path!r}: {len(self)} messages>"
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """
+        How many there are.
+        """
+
+    @abstractmethod
+    def read(self, index: int) -> bytes | Mapped:
+        """
+        One of them, as it is in its file.
+
+        @raise Unreadable: it is not there any more, or can't be read.
+        """
+
+    @property
+    @abstractmethod
+    def weightsPath(self) -> str:
+        """
+        The file that says how often each of them is to be sent.
+        """
+
+    @abstractmethod
+    def names(self) -> dict[bytes, int]:
+        """
+        What they are called in that file.
+        """
+
+    def weights(self) -> Weighted[int]:
+        """
+        The indexes of all, each with the weight that its line in the file says, and 1 if it has none.
+
+        @raise ValueError: the file can't be used; the text says why.
+        """
+        names = self.names()
+        weights = [1.0] * len(self)
+
+        def index(name: bytes) -> int:
+            if name not in names:
+                raise ValueError("expected the name of a message")
+            return names[name]
+
+        try:
+            found = weighted.read(self.weightsPath, index)
+            for n, weight in zip(found.values, weighted.evenly(found).weights or (), strict=True):
+                weights[n] = weight
+            return Weighted(tuple(range(len(self))), tuple(weights))
+        except ValueError as e:
+            where = f"{self.weightsPath!r}, which has the name of a message and its weight in each line"
+            raise ValueError(f"{e}: {where}") from None
+
+
+class FileCorpus(Corpus):
+    """
+    Messages in a file each.
+    """
+
+    def __init__(self, path: str, files: Sequence[str]) -> None:
+        """
+        @param path: the directory that C{files} are in.
+        """
+        self.path = path
+        self._files = files
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    @property
+    def weightsPath(self) -> str:
+        """
+        See L{Corpus.weightsPath}.
+        """
+        return os.path.join(self.path, "weights")
+
+    def names(self) -> dict[bytes, int]:
+        """
+        The names of the files; in a Maildir, without what comes after the colon, too.
+        """
+        found = {}
+        for n, file in enumerate(self._files):
+            name = os.fsencode(os.path.basename(file))
+            found[name.partition(b":")[0]] = found[name] = n
+        return found
+
+    def read(self, index: int) -> bytes | Mapped:
+        """
+        See L{Corpus.read}.
+        """
+        path = os.path.join(self.path, self._files[index])
+        try:
+            with open(path, "rb", opener=_openNow) as file:
+                start = len(file.readline()) if file.peek(len(_FROM)).startswith(_FROM) else 0
+                size = os.fstat(file.fileno()).st_size
+                if size - start > CHUNK:
+                    map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                    return Mapped(map, start, len(map))
+                text = file.read()
+        except (OSError, ValueError) as e:
+            # A file that is empty by now can't be mapped: that is the ValueError.
+            raise Unreadable(f"{path!r}: {getattr(e, 'strerror', None) or 'it is empty'}") from None
+        if not text:
+            raise Unreadable(f"{path!r}: it is empty")
+        return text
+
+
+def _openNow(path: str, flags: int) -> int:
+    """
+    Open a file, and don't wait for anybody if it is a pipe.
+    """
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+class MboxCorpus(Corpus):
+    """
+    Messages in one file, each after a line that begins with C{From} and comes after an empty line, or first. Lines in
+    them that were escaped because they begin so (C{>From}) stay escaped.
+    """
+
+    def __init__(self, path: str) -> None:
+        """
+        @raise OSError: it can't be read.
+        @raise ValueError: it is empty.
+        """
+        self.path = path
+        with open(path, "rb", opener=_openNow) as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._starts = array("Q")
+        self._ends = array("Q")
+        self._index()
+
+    def _index(self) -> None:
+        map, start = self._map, 0
+        while True:
+            begin = map.find(b"\n", start) + 1
+            end = _end(map, start)
+            if 0 < begin < end:
+                self._starts.append(begin)
+                self._ends.append(end)
+            start = map.find(_FROM, end)
+            if start < 0:
+                return
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    @property
+    def weightsPath(self) -> str:
+        """
+        See L{Corpus.weightsPath}.
+        """
+        return f"{self.path}.weights"
+
+    def names(self) -> dict[bytes, int]:
+        """
+        Their numbers, from 1.
+        """
+        return {b"%d" % (n + 1): n for n in range(len(self))}
+
+    def read(self, index: int) -> bytes | Mapped:
+        """
+        See L{Corpus.read}.
+        """
+        start, end = self._starts[index], self._ends[index]
+        if self._map.size() < end:
+            raise Unreadable(f"message {index + 1} of {self.path!r}: the file is shorter than it was")
+        return self._map[start:end] if end - start <= CHUNK else Mapped(self._map, start, end)
+
+
+def _end(map: mmap.mmap, start: int) -> int:
+    """
+    The end of the message that begins at C{start}: before the empty line that comes before the next message, or before
+    the end of the file.
+    """
+    while (found := map.find(b"\n" + _FROM, start)) >= 0:
+        end = _beforeEmptyLine(map, found + 1)
+        if end <= found:
+            return end
+        start = found + 1
+    return _beforeEmptyLine(map, len(map))
+
+
+def _beforeEmptyLine(map: mmap.mmap, end: int) -> int:
+    """
+    Without the empty line that is before C{end}, if there is one.
+    """
+    if map[max(0, end - 2) : end] == b"\n\n":
+        return end - 1
+    return end - 2 if map[max(0, end - 3) : end] == b"\n\r\n" else end
+
+
+def index(path: str) -> Corpus:
+    """
+    Find out what is there, and where.
+
+    @raise ValueError: it is none of these, or there is no message in it that can be read; the text says what was
+        expected.
+    """
+    if not path:
+        raise ValueError(_EXPECTED)
+    path = os.path.abspath(path)
+    try:
+        corpus = _directory(path) if os.path.isdir(path) else _mbox(path)
+    except OSError as e:
+        raise ValueError(f"{_EXPECTED}: {e.strerror}") from None
+    problem = None
+    for n in range(len(corpus)):
+        try:
+            corpus.sample = corpus.read(n)
+            return corpus
+        except Unreadable as e:
+            problem = problem or e
+    raise ValueError(f"expected at least one message that can be read; {problem}" if problem else _EXPECTED)
+
+
+def given(value: Any) -> Corpus:
+    """
+    What a program may give: a path, or what L{index} has made of one.
+    """
+    if isinstance(value, Corpus):
+        return value
+    if not isinstance(value, str) or "\0" in value:
+        raise ValueError("expected a path")
+    return index(value)
+
+
+def _directory(path: str) -> FileCorpus:
+    if os.path.isdir(os.path.join(path, "cur")) and os.path.isdir(os.path.join(path, "new")):
+        files = [
+            os.path.join(folder, name) for folder in ("cur", "new") for name in _filesIn(os.path.join(path, folder))
+        ]
+        if not files:
+            raise ValueError("expected a Maildir with messages in cur or new; there are none")
+    else:
+        files = [name for name in _filesIn(path) if name.lower().endswith(".eml")]
+        if not files:
+            raise ValueError(f"{_EXPECTED}; there are no .eml files in this directory")
+    return FileCorpus(path, files)
+
+
+def _filesIn(path: str) -> list[str]:
+    with os.scandir(path) as entries:
+        return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file())
+
+
+def _mbox(path: str) -> MboxCorpus:
+    with open(path, "rb", opener=_openNow) as file:
+        begin = file.read(len(_FROM))
+    if not begin:
+        raise ValueError(f"{_EXPECTED}; this file is empty")
+    if begin != _FROM:
+        raise ValueError(f'{_EXPECTED}; this file does not begin with "From ", as an mbox file does')
+    corpus = MboxCorpus(path)
+    if not len(corpus):
+        raise ValueError("expected an mbox file with messages in it; there are none after its first line")
+    return corpus

@@ -1,0 +1,137 @@
+"""
+Messages of a corpus, made ready to be sent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from itertools import cycle
+from random import Random
+
+from smtpsource.smtp.streaming import CHUNK
+from smtpsource.traffic.bodies import WholeBody
+from smtpsource.traffic.corpus import Corpus, Unreadable
+from smtpsource.traffic.mapped import Mapped
+from smtpsource.traffic.messages import withCRLF
+
+#: In which order messages may be sent.
+PICKS = ("in-turn", "random", "weighted")
+
+#: How many bytes of messages that were read are kept, so that they need not be read again.
+KEPT = 64 * 1024 * 1024
+
+#: How often another message is drawn in place of one that is left out.
+_DRAWS = 100
+
+_HEADER_END = re.compile(rb"\n\r?\n")
+_MESSAGE_ID = re.compile(rb"\nmessage-id[ \t]*:")
+
+
+def loaded(found: bytes | Mapped) -> WholeBody:
+    """
+    A message as it is sent: with CRLF at the end of each line, whatever it has in its file. One that is large, and
+    needs no change, remains where it is.
+
+    @param found: as L{Corpus.read} gives it.
+    """
+    identified = _isIdentified(bytes(found[:CHUNK]))
+    if isinstance(found, Mapped):
+        if _isReady(found):
+            ended = bytes(found[len(found) - 2 :]) == b"\r\n"
+            return WholeBody(found if ended else found.followedBy(b"\r\n"), identified=identified)
+        found = bytes(found)
+    return WholeBody(withCRLF(found), identified=identified)
+
+
+def _isIdentified(beginning: bytes) -> bool:
+    """
+    Has a message a Message-Id?
+    """
+    beginning = b"\n" + beginning
+    end = _HEADER_END.search(beginning)
+    return _MESSAGE_ID.search(beginning[: end.start() + 1 if end else None].lower()) is not None
+
+
+def _isReady(found: Mapped) -> bool:
+    """
+    Has every line CRLF at its end, and no dot at its beginning?
+    """
+    before = b"\r\n"
+    for start in range(0, len(found), CHUNK):
+        piece = before + bytes(found[start : start + CHUNK])
+        if b"\n." in piece or piece.count(b"\n") != piece.count(b"\r\n"):
+            return False
+        before = piece[-1:]
+        if before == b"\n":
+            before = b"\r\n"
+    return True
+
+
+class StoredBodies:
+    """
+    Messages of a corpus, one after the other. One that can't be read is left out from then on; if none is left, the
+    last one that could be is sent again and again.
+    """
+
+    def __init__(self, corpus: Corpus, pick: str, rng: Random, kept: int = KEPT) -> None:
+        """
+        @param pick: one of L{PICKS}.
+        @param kept: how many bytes of messages that were read are kept.
+        @raise ValueError: there are no weights for C{"weighted"}.
+        """
+        self._corpus = corpus
+        total = len(corpus)
+        self._index: Callable[[], int]
+        if pick == "in-turn":
+            self._index = cycle(range(total)).__next__
+        elif pick == "random":
+            self._index = lambda: int(rng.random() * total)
+        else:
+            self._index = corpus.weights().drawing(rng)
+        self._leftOut: set[int] = set()
+        self._last = loaded(corpus.sample)
+        self._bodies: OrderedDict[int, WholeBody] = OrderedDict()
+        self._room = kept
+
+    def draw(self, onProblem: Callable[[str], None]) -> WholeBody:
+        """
+        See L{smtpsource.traffic.bodies.SameBody.draw}.
+        """
+        for index in self._candidates():
+            body = self._bodies.get(index)
+            if body is None:
+                try:
+                    body = loaded(self._corpus.read(index))
+                except Unreadable as e:
+                    self._leftOut.add(index)
+                    onProblem(f"{e}; left out from now on")
+                    continue
+                self._keep(index, body)
+            else:
+                self._bodies.move_to_end(index)
+            self._last = body
+            break
+        return self._last
+
+    def _candidates(self) -> Iterator[int]:
+        """
+        The index of the message that is drawn; then others that there are in case that it can't be read.
+        """
+        total, leftOut = len(self._corpus), self._leftOut
+        for _ in range(_DRAWS if len(leftOut) < total else 0):
+            index = self._index()
+            if index not in leftOut:
+                yield index
+        for index in range(total if len(leftOut) < total else 0):
+            if index not in leftOut:
+                yield index
+
+    def _keep(self, index: int, body: WholeBody) -> None:
+        bodies = self._bodies
+        bodies[index] = body
+        self._room -= body.kept
+        while self._room < 0:
+            _, dropped = bodies.popitem(last=False)
+            self._room += dropped.kept

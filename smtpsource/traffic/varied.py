@@ -1,0 +1,154 @@
+"""
+Messages that differ from each other: everything about one is drawn when it is started, so that with the same seed the
+same number is the same message, whoever sends it and whenever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from random import Random
+from typing import Any, Protocol
+
+from zope.interface import implementer
+
+from smtpsource.arguments import LARGEST
+from smtpsource.interfaces import IMessage, ITraffic
+from smtpsource.traffic.bodies import Body
+from smtpsource.traffic.envelopes import Recipients, ignore
+from smtpsource.traffic.templates import Template
+
+
+class Bodies(Protocol):
+    """
+    Gives one body after the other.
+    """
+
+    def draw(self, onProblem: Callable[[str], None]) -> Body:
+        """
+        The next message's body.
+
+        @param onProblem: called with one line about a body that can't be had.
+        """
+
+
+@implementer(IMessage)
+class VariedMessage:
+    """
+    One message of a L{VariedTraffic}.
+
+    @ivar number: in the run, from 1.
+    @ivar session: the number of the session that sends it; to be set before its content is asked for, if the traffic
+        C{wantsSession}.
+    """
+
+    __slots__ = ("_body", "_head", "_recipients", "_values", "mail", "number", "session")
+
+    def __init__(
+        self,
+        number: int,
+        mail: bytes,
+        recipients: tuple[bytes, ...],
+        body: Body,
+        head: Template,
+        values: dict[bytes, bytes | int],
+    ) -> None:
+        """
+        @param values: what C{head} is filled in with.
+        """
+        self.number = number
+        self.mail = mail
+        self.session = 0
+        self._recipients = recipients
+        self._body = body
+        self._head = head
+        self._values = values
+
+    def recipientCommands(self) -> tuple[bytes, ...]:
+        """
+        See L{IMessage.recipientCommands}.
+        """
+        return self._recipients
+
+    def content(self) -> tuple[bytes, Any]:
+        """
+        See L{IMessage.content}.
+        """
+        return self._body.content(self._top())
+
+    def octets(self) -> tuple[bytes, Any]:
+        """
+        See L{IMessage.octets}.
+        """
+        return self._body.octets(self._top())
+
+    def _top(self) -> bytes:
+        self._values[b"session"] = self.session
+        return self._head.fill(self._values)
+
+
+@implementer(ITraffic)
+class VariedTraffic:
+    """
+    Messages whose senders, recipients, headers and bodies are drawn.
+
+    @ivar run: the run's id.
+    @ivar wantsSession: do messages want to know who sends them? See L{VariedMessage.session}.
+    @ivar onProblem: called with one line about a message that can't be had; another one is sent in its place.
+    """
+
+    def __init__(
+        self,
+        run: bytes,
+        mail: Callable[[bytes, int | None], bytes],
+        senders: Callable[[], bytes],
+        recipients: Recipients,
+        bodies: Bodies,
+        heads: tuple[Template, Template],
+        rng: Random,
+        *,
+        sized: bool = False,
+    ) -> None:
+        """
+        @param mail: makes the MAIL command of a sender and the size of the message.
+        @param senders: gives one sender after the other.
+        @param bodies: gives what comes after the head.
+        @param heads: what comes before a body without a Message-Id, and before one with it.
+        @param rng: what random digits come from.
+        @param sized: has MAIL a size? It is C{None} otherwise.
+        """
+        self.run = run
+        self.wantsSession = any(head.wantsSession for head in heads)
+        self.onProblem: Callable[[str], None] = ignore
+        self._numbers = count(1)
+        self._mail = mail
+        self._senders = senders
+        self._recipients = recipients
+        self._bodies = bodies
+        self._heads = heads
+        self._bits = rng.getrandbits
+        self._sized = sized
+
+    def next(self) -> VariedMessage:
+        """
+        See L{ITraffic.next}.
+        """
+        number = next(self._numbers)
+        sender = self._senders()
+        recipients, recipient = self._recipients()
+        body = self._bodies.draw(self.onProblem)
+        head = self._heads[body.identified]
+        values: dict[bytes, bytes | int] = {
+            b"n": number,
+            b"sender": sender,
+            b"recipient": recipient,
+            b"size": body.size,
+        }
+        for key, digits in head.randoms:
+            values[key] = b"%0*x" % (digits, self._bits(4 * digits))
+        size = None
+        if self._sized:
+            # The session is not known yet: SIZE may be an estimate, but not less (RFC 1870 section 5).
+            values[b"session"] = LARGEST
+            size = len(head.fill(values)) + body.total
+        return VariedMessage(number, self._mail(sender, size), recipients, body, head, values)

@@ -1,0 +1,117 @@
+"""
+Values that come in turn, or at random, some of them more often than others.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import accumulate, cycle
+from random import Random
+from typing import Generic, TypeVar
+
+from smtpsource.arguments import LARGEST
+
+T = TypeVar("T")
+
+#: A line of a file: a value, which may begin with a quoted text (RFC 5321's Quoted-string), maybe a weight, maybe a
+#: comment.
+_LINE = re.compile(rb'("(?:[^"\\]|\\.)*"\S*|\S+)(?:\s+([^\s#]\S*))?(?:\s+#.*)?', re.DOTALL)
+_NUMBER = re.compile(r"[0-9]{1,10}(\.[0-9]*)?|\.[0-9]+")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class Weighted(Generic[T]):
+    """
+    Values and their weights.
+
+    @ivar values: at least one.
+    @ivar weights: for each value how often it comes, relative to the others; 0 is never. C{None}: they come in turn.
+    @raise ValueError: there are no values, or no weights for them.
+    """
+
+    values: tuple[T, ...]
+    weights: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.values:
+            raise ValueError("expected at least one value")
+        if self.weights is None:
+            return
+        if len(self.weights) != len(self.values) or not all(0 <= weight <= LARGEST for weight in self.weights):
+            raise ValueError(f"expected a weight from 0 to {LARGEST} for each value")
+        if not any(self.weights):
+            raise ValueError("expected a weight of more than 0")
+
+    def drawing(self, rng: Random) -> Callable[[], T]:
+        """
+        @return: gives one value after the other.
+        """
+        if self.weights is None:
+            return cycle(self.values).__next__
+        values = self.values
+        cumulative = tuple(accumulate(self.weights))
+        total, last = cumulative[-1], len(values) - 1
+        random = rng.random
+
+        def draw() -> T:
+            return values[bisect_right(cumulative, random() * total, 0, last)]
+
+        return draw
+
+
+def evenly(found: Weighted[T]) -> Weighted[T]:
+    """
+    The same, but at random where it would be in turn.
+    """
+    return found if found.weights is not None else Weighted(found.values, (1.0,) * len(found.values))
+
+
+def weight(text: str) -> float:
+    """
+    How often something comes, relative to others: 0 or more.
+    """
+    if not _NUMBER.fullmatch(text) or float(text) > LARGEST:
+        raise ValueError("expected a weight of 0 or more, such as 3 or 0.5")
+    return float(text)
+
+
+def read(path: str, convert: Callable[[bytes], T]) -> Weighted[T]:
+    """
+    Read a file: a value in each line, and maybe its weight after a blank. With a weight anywhere, a value without one
+    has the weight 1. Empty lines and those that begin with C{#} are skipped, and a C{#} after a blank begins a comment.
+
+    @param convert: gives a value, or raises C{ValueError} with what was expected.
+    @raise ValueError: the file can't be read, or something else is in it; the text has the number of the line.
+    """
+    values: list[T] = []
+    weights: list[float] = []
+    weighted = False
+    for number, line in _lines(path):
+        match = _LINE.fullmatch(line)
+        if match is None:
+            raise ValueError(f"expected one value and maybe a weight, in line {number}")
+        try:
+            values.append(convert(match[1]))
+            weights.append(1.0 if match[2] is None else weight(match[2].decode("ascii", "replace")))
+        except ValueError as e:
+            raise ValueError(f"{e}, in line {number}") from None
+        weighted = weighted or match[2] is not None
+    if not values:
+        raise ValueError("expected at least one line that is neither empty nor a comment")
+    return Weighted(tuple(values), tuple(weights) if weighted else None)
+
+
+def _lines(path: str) -> Iterator[tuple[int, bytes]]:
+    try:
+        with open(path, "rb") as file:
+            text = file.read()
+    except OSError as e:
+        raise ValueError(f"expected a readable file: {e.strerror}") from None
+    for number, line in enumerate(text.removeprefix(_BYTE_ORDER_MARK).split(b"\n"), 1):
+        line = line.strip()
+        if line and not line.startswith(b"#"):
+            yield number, line

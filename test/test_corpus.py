@@ -1,0 +1,529 @@
+"""
+Tests for L{smtpsource.traffic.corpus}, L{smtpsource.traffic.loading} and L{smtpsource.traffic.mapped}: messages that are
+there already, found and made ready.
+"""
+
+from __future__ import annotations
+
+import mailbox
+import mmap
+import os
+from collections import Counter
+from pathlib import Path
+from random import Random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from smtpsource.smtp.chunking import chunks
+from smtpsource.smtp.streaming import CHUNK, PIECE
+from smtpsource.traffic.corpus import Corpus, FileCorpus, MboxCorpus, given as givenCorpus, index
+from smtpsource.traffic.loading import StoredBodies, loaded
+from smtpsource.traffic.mapped import Mapped
+
+#: Messages: bytes with many line ends and dots.
+TEXTS = st.lists(st.sampled_from([b".", b"\n", b"\r\n", b"x", b"..", b"\r", b"\0", b"\xff", b" "]), max_size=40).map(
+    b"".join
+)
+
+
+def unstuffed(content):
+    """
+    @return: the message that a server makes of content.
+    """
+    assert content.endswith(b"\r\n.\r\n") or content == b".\r\n", content[-20:]
+    lines = content[:-3].split(b"\r\n")
+    assert b"." not in lines
+    return b"\r\n".join(line[1:] if line.startswith(b".") else line for line in lines)
+
+
+def withLineEnds(text):
+    """
+    @return: a file's bytes with CRLF at the end of each line, the last one too.
+    """
+    text = text.replace(b"\r\n", b"\n")
+    return (text[:-1] if text.endswith(b"\n") else text).replace(b"\n", b"\r\n") + b"\r\n"
+
+
+def joined(parts):
+    """
+    @return: both parts of a content together.
+    """
+    own, shared = parts
+    return own + bytes(shared)
+
+
+class Case(SynchronousTestCase):
+    """
+    Corpora of a test's own.
+    """
+
+    def directory(self, **files):
+        """
+        @return: a directory with files of these names, C{_} for a dot, and contents.
+        """
+        path = Path(self.mktemp())
+        path.mkdir(parents=True)
+        for name, content in files.items():
+            (path / name.replace("_", ".")).write_bytes(content)
+        return path
+
+    def file(self, content):
+        """
+        @return: the path of a file.
+        """
+        path = Path(self.mktemp())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return path
+
+    def contents(self, corpus):
+        """
+        @return: every message as it is in its file.
+        """
+        return [bytes(corpus.read(n)) for n in range(len(corpus))]
+
+
+class IndexTests(Case):
+    """
+    What is found where.
+    """
+
+    def test_directory(self):
+        """
+        The .eml files of a directory, in the order of their names; nothing else that is there.
+        """
+        path = self.directory(b_eml=b"two", a_EML=b"one", c_txt=b"no", weights=b"no", _hidden_eml=b"no")
+        (path / "d.eml").mkdir()
+        (path / "e.eml").symlink_to("b.eml")
+        corpus = index(str(path))
+        self.assertIsInstance(corpus, FileCorpus)
+        self.assertEqual(self.contents(corpus), [b"one", b"two", b"two"])
+
+    def test_maildir(self):
+        """
+        The messages of a Maildir, as Python's own mailbox has written it.
+        """
+        path = self.mktemp()
+        box = mailbox.Maildir(path)
+        keys = [box.add(b"Subject: %d\n\nx\n" % n) for n in range(3)]
+        message = box[keys[0]]
+        message.set_subdir("cur")
+        message.add_flag("S")
+        box[keys[0]] = message
+        corpus = index(path)
+        self.assertEqual(sorted(self.contents(corpus)), [b"Subject: %d\n\nx\n" % n for n in range(3)])
+        self.assertEqual(bytes(corpus.read(0)), b"Subject: 0\n\nx\n")
+
+    def test_mbox(self):
+        """
+        The messages of an mbox, as Python's own mailbox has written it.
+        """
+        path = self.mktemp()
+        box = mailbox.mbox(path)
+        texts = [b"Subject: a\n\nFirst\n\nFrom here\n", b"Subject: b\n\n\n\n", b"Subject: c\n\nlast"]
+        for text in texts:
+            box.add(text)
+        box.close()
+        corpus = index(path)
+        self.assertIsInstance(corpus, MboxCorpus)
+        expected = [b"Subject: a\n\nFirst\n\n>From here\n", b"Subject: b\n\n\n\n", b"Subject: c\n\nlast\n"]
+        self.assertEqual(self.contents(corpus), expected)
+
+    def test_mboxes(self):
+        """
+        Where messages begin and end: lines with From that begin none, either kind of line end, empty messages.
+        """
+        for content, expected in (
+            (b"From a\nA: b\n\nx\n\nFrom b\nC: d\n\ny\n\n", [b"A: b\n\nx\n", b"C: d\n\ny\n"]),
+            (b"From a\nx\nFrom b\ny\n", [b"x\nFrom b\ny\n"]),
+            (b"From a\nx\n\nFromage\n", [b"x\n\nFromage\n"]),
+            (b"From a\r\nA: b\r\n\r\nx\r\n\r\nFrom b\r\ny\r\n\r\n", [b"A: b\r\n\r\nx\r\n", b"y\r\n"]),
+            (b"From a\n\nFrom b\nx", [b"x"]),
+            (b"From a\n\n\nFrom b\n\n", [b"\n"]),
+            (b"From a\nx\n\n\n\nFrom b\ny\n", [b"x\n\n\n", b"y\n"]),
+        ):
+            self.assertEqual(self.contents(index(str(self.file(content)))), expected, content)
+
+    @given(st.lists(TEXTS.filter(bool), min_size=1, max_size=5))
+    @settings(max_examples=50, deadline=None)
+    def test_anyMbox(self, texts):
+        """
+        Whatever is in them, as many messages are found as were written, each with its bytes.
+        """
+        path = self.file(b"".join(b"From a@b\n" + text + b"\n\n" for text in texts))
+        self.assertEqual(self.contents(index(str(path))), [text + b"\n" for text in texts])
+
+    def test_refused(self):
+        """
+        What is no corpus is told, with what would be one.
+        """
+        what = "expected a directory of .eml files, a Maildir (with cur and new in it) or an mbox file"
+        maildir = self.directory()
+        for name in ("cur", "new", "tmp"):
+            (maildir / name).mkdir()
+        for path, expected in (
+            ("", what),
+            ("/no/such/path", f"{what}: No such file or directory"),
+            ("/dev/null", f"{what}; this file is empty"),
+            (self.directory(a_txt=b"x"), f"{what}; there are no .eml files in this directory"),
+            (maildir, "expected a Maildir with messages in cur or new; there are none"),
+            (self.file(b"Subject: x\n"), f'{what}; this file does not begin with "From ", as an mbox file does'),
+            (self.file(b""), f"{what}; this file is empty"),
+            (self.file(b"From a\n"), "expected an mbox file with messages in it; there are none after its first line"),
+        ):
+            self.assertEqual(str(self.assertRaises(ValueError, index, str(path))), expected)
+        empty = self.directory(a_eml=b"", b_eml=b"")
+        error = str(self.assertRaises(ValueError, index, str(empty)))
+        self.assertTrue(error.startswith("expected at least one message that can be read; '/"), error)
+        self.assertTrue(error.endswith("/a.eml': it is empty"), error)
+
+    def test_pipes(self):
+        """
+        Nobody waits for what is no file.
+        """
+        path = self.directory(b_eml=b"x")
+        os.mkfifo(path / "a.eml")
+        self.assertEqual(len(index(str(path))), 1)
+        os.mkfifo(path / "fifo")
+        self.assertRaises(ValueError, index, str(path / "fifo"))
+
+    def test_given(self):
+        """
+        A program gives a path, or what was found there.
+        """
+        path = str(self.directory(a_eml=b"x"))
+        corpus = givenCorpus(path)
+        self.assertIsInstance(corpus, Corpus)
+        self.assertIs(givenCorpus(corpus), corpus)
+        self.assertEqual((givenCorpus(path), hash(givenCorpus(path))), (corpus, hash(corpus)))
+        self.assertNotEqual(corpus, givenCorpus(str(self.directory(a_eml=b"x"))))
+        for value in (b"x", 1, "a\0b", Path(path)):
+            self.assertRaises(ValueError, givenCorpus, value)
+
+    def test_frugal(self):
+        """
+        Thousands of files are found without one of them being kept open.
+        """
+        path = self.directory()
+        for n in range(3000):
+            (path / f"{n:04}.eml").write_bytes(b"x" * 100)
+        before = len(os.listdir("/proc/self/fd"))
+        corpus = index(str(path))
+        self.assertEqual(len(corpus), 3000)
+        self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+
+    def test_fromLine(self):
+        """
+        The first line of a file is no part of the message if it is that of an mbox.
+        """
+        path = self.directory(a_eml=b"From x@y\nA: b\n", b_eml=b"From x\n" + b"y" * CHUNK + b"\n", c_eml=b"From: x\n")
+        self.assertEqual(self.contents(index(str(path))), [b"A: b\n", b"y" * CHUNK + b"\n", b"From: x\n"])
+
+
+class WeightTests(Case):
+    """
+    C{--pick weighted}.
+    """
+
+    def test_directory(self):
+        """
+        The file C{weights} has names and weights; who is not in it has the weight 1.
+        """
+        path = self.directory(a_eml=b"a", b_eml=b"b", c_eml=b"c", weights=b"c.eml 0\na.eml 2.5\n")
+        self.assertEqual(index(str(path)).weights().weights, (2.5, 1.0, 0.0))
+
+    def test_maildir(self):
+        """
+        In a Maildir a message is called by its name with or without its flags.
+        """
+        path = self.directory(weights=b"1.x 3\n2.x:2,S 4\n")
+        for name in ("cur", "new"):
+            (path / name).mkdir()
+        for name in ("cur/1.x:2,S", "cur/2.x:2,S", "new/3.x"):
+            (path / name).write_bytes(b"x")
+        self.assertEqual(index(str(path)).weights().weights, (3.0, 4.0, 1.0))
+
+    def test_mbox(self):
+        """
+        For an mbox there is a file beside it; messages have numbers.
+        """
+        path = self.file(b"From a\nx\n\nFrom b\ny\n")
+        Path(f"{path}.weights").write_bytes(b"2 9\n")
+        self.assertEqual(index(str(path)).weights().weights, (1.0, 9.0))
+
+    def test_refused(self):
+        """
+        A file that is not there, or has something else in it, is told.
+        """
+        path = self.directory(a_eml=b"a")
+        weights = path / "weights"
+        end = f": {os.fspath(weights.absolute())!r}, which has the name of a message and its weight in each line"
+        for content, expected in (
+            (None, "expected a readable file: No such file or directory"),
+            (b"a.eml 2\nb.eml 1\n", "expected the name of a message, in line 2"),
+            (b"a.eml x\n", "expected a weight of 0 or more, such as 3 or 0.5, in line 1"),
+            (b"a.eml 0\n", "expected a weight of more than 0"),
+        ):
+            if content is not None:
+                weights.write_bytes(content)
+            error = self.assertRaises(ValueError, index(str(path)).weights)
+            self.assertEqual(str(error), expected + end)
+
+
+class LoadedTests(Case):
+    """
+    A message as it is sent.
+    """
+
+    def check(self, text):
+        """
+        It is sent with CRLF line ends and nothing else changed, by DATA and by BDAT.
+        """
+        body = loaded(text)
+        whole = withLineEnds(bytes(text))
+        self.assertEqual((body.total, body.size), (len(whole), len(whole)))
+        self.assertEqual(joined(body.octets(b"A: b\r\n")), b"A: b\r\n" + whole)
+        self.assertEqual(unstuffed(joined(body.content(b""))), whole)
+        return body
+
+    def map(self, text):
+        """
+        @return: a mapped file.
+        """
+        with self.file(text).open("rb") as file:
+            map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return Mapped(map, 0, len(text))
+
+    @given(TEXTS)
+    def test_small(self, text):
+        """
+        Whatever is in it, a server gets it.
+        """
+        self.check(text)
+
+    @given(TEXTS, TEXTS, TEXTS)
+    @settings(max_examples=60, deadline=None)
+    def test_large(self, begin, middle, end):
+        """
+        So it is with a large one, wherever its line ends and dots are.
+        """
+        text = begin + b"x" * (CHUNK - len(begin)) + middle + b"y\r\n" * (CHUNK // 3) + end
+        self.check(self.map(text))
+
+    def test_notCopied(self):
+        """
+        A large message that can be sent as it is remains in its file; one that can't is made ready once.
+        """
+        line = b"x" * 78 + b"\r\n"
+        for text, stays in (
+            (line * 2000, True),
+            (line * 2000 + b"end", True),
+            (line * 2000 + b".\r\n", False),
+            (b"." + line * 2000, False),
+            (line * 2000 + b"\n", False),
+            (line.replace(b"\r", b"") * 2000, False),
+            (b"y" * (CHUNK - 1) + b"\r\n" + line * 1000, True),
+            (b"y" * (CHUNK - 1) + b"\n" + line * 1000, False),
+            (b"y" * CHUNK + b"\n" + line * 1000, False),
+            (b"y" * (CHUNK - 2) + b"\r\n." + line * 1000, False),
+        ):
+            body = self.check(self.map(text))
+            for part in (body.content(b"head")[1], body.octets(b"head")[1]):
+                self.assertEqual(isinstance(part, Mapped), stays, text[:10])
+            if not stays:
+                self.assertIs(body.content(b"")[1], body.content(b"")[1])
+
+    def test_identified(self):
+        """
+        Has it a Message-Id? Only its headers count, in any case.
+        """
+        for text, expected in (
+            (b"Message-Id: <a>\n\nx", True),
+            (b"A: b\r\nMESSAGE-ID : <a>\r\n\r\nx", True),
+            (b"A: b\n\nMessage-Id: <a>\n", False),
+            (b"\nMessage-Id: <a>\n", False),
+            (b"Resent-Message-Id: <a>\n\nx", False),
+            (b"X: y\n Message-Id: no\n\nx", False),
+            (b"Message-Ids: <a>\n\nx", False),
+            (b"", False),
+        ):
+            self.assertEqual(loaded(text).identified, expected, text)
+
+
+class MappedTests(Case):
+    """
+    Parts of files.
+    """
+
+    def mapped(self, text, start, end, tail=b""):
+        """
+        @return: a part of a file, and the file's path.
+        """
+        path = self.file(text)
+        with path.open("rb") as file:
+            return Mapped(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), start, end, tail), path
+
+    @given(st.data())
+    @settings(max_examples=100, deadline=None)
+    def test_slices(self, data):
+        """
+        It has the slices that bytes have; large ones are no bytes yet.
+        """
+        size = data.draw(st.sampled_from([1, 10, 1000, PIECE, 3 * PIECE]))
+        text = bytes(n % 251 for n in range(size))
+        start = data.draw(st.integers(0, size))
+        end = data.draw(st.integers(start, size))
+        mapped, _ = self.mapped(text, start, end, b"tail")
+        expected = text[start:end] + b"tail"
+        self.assertEqual((len(mapped), bytes(mapped)), (len(expected), expected))
+        part = slice(*(data.draw(st.none() | st.integers(-2 * size, 2 * size)) for _ in range(2)))
+        found = mapped[part]
+        self.assertEqual(bytes(found), expected[part])
+        self.assertEqual(isinstance(found, bytes), len(expected[part]) <= PIECE)
+        self.assertRaises(ValueError, mapped.__getitem__, slice(None, None, 2))
+
+    @given(st.integers(1, 400_000), st.one_of(st.none(), st.integers(1000, 500_000)))
+    @settings(max_examples=50, deadline=None)
+    def test_chunks(self, size, chunkSize):
+        """
+        It can be cut into chunks for BDAT.
+        """
+        text = b"x" * 1000 + b"y" * size
+        mapped, _ = self.mapped(text, 1000, len(text), b"\r\n")
+        sent = b"".join(own + bytes(shared) for _, own, shared, _ in chunks(b"head", mapped, chunkSize))
+        self.assertEqual(sent, b"head" + text[1000:] + b"\r\n")
+
+    def test_shortened(self):
+        """
+        A file that gets shorter kills nobody: blanks take the place of what is gone, and the length remains.
+        """
+        mapped, path = self.mapped(b"x" * 100_000, 0, 100_000, b"\r\n.\r\n")
+        os.truncate(path, 50_000)
+        self.assertEqual(bytes(mapped), b"x" * 50_000 + b" " * 50_000 + b"\r\n.\r\n")
+        os.truncate(path, 0)
+        self.assertEqual(mapped[99_998:], b"  \r\n.\r\n")
+        path.unlink()
+        self.assertEqual(len(bytes(mapped)), 100_005)
+
+
+class StoredTests(Case):
+    """
+    Messages one after the other.
+    """
+
+    def bodies(self, path, pick="in-turn", seed=1, **settings):
+        """
+        @return: gives the next message's content, and a list of problems.
+        """
+        stored = StoredBodies(index(str(path)), pick, Random(seed), **settings)
+        problems = []
+        return lambda: unstuffed(joined(stored.draw(problems.append).content(b""))), problems
+
+    def test_picks(self):
+        """
+        In turn, at random, by weight.
+        """
+        path = self.directory(a_eml=b"a", b_eml=b"b", c_eml=b"c", weights=b"a.eml 8\nb.eml 0\n")
+        draw, _ = self.bodies(path)
+        self.assertEqual([draw() for _ in range(4)], [b"a\r\n", b"b\r\n", b"c\r\n", b"a\r\n"])
+        draw, _ = self.bodies(path, "random")
+        found = Counter(draw() for _ in range(3000))
+        self.assertTrue(all(880 < found[name] < 1120 for name in (b"a\r\n", b"b\r\n", b"c\r\n")), found)
+        draw, _ = self.bodies(path, "weighted")
+        found = Counter(draw() for _ in range(3000))
+        self.assertEqual(set(found), {b"a\r\n", b"c\r\n"})
+        self.assertTrue(270 < found[b"c\r\n"] < 400, found)
+
+    def test_seed(self):
+        """
+        The same seed, the same order.
+        """
+        path = self.directory(**{f"{n}_eml": b"%d" % n for n in range(20)})
+        one, two, other = (self.bodies(path, "random", seed)[0] for seed in (1, 1, 2))
+        drawn = [one() for _ in range(50)]
+        self.assertEqual([two() for _ in range(50)], drawn)
+        self.assertNotEqual([other() for _ in range(50)], drawn)
+
+    def test_vanished(self):
+        """
+        A file that is gone is told once, and left out: the next one is sent in its place.
+        """
+        path = self.directory(a_eml=b"a", b_eml=b"b", c_eml=b"c")
+        draw, problems = self.bodies(path, kept=0)
+        self.assertEqual(draw(), b"a\r\n")
+        (path / "b.eml").unlink()
+        self.assertEqual([draw() for _ in range(4)], [b"c\r\n", b"a\r\n", b"c\r\n", b"a\r\n"])
+        expected = f"{str((path / 'b.eml').absolute())!r}: No such file or directory; left out from now on"
+        self.assertEqual(problems, [expected])
+
+    def test_allVanished(self):
+        """
+        When nothing is left, the last message that could be read is sent again.
+        """
+        for pick in ("in-turn", "random", "weighted"):
+            path = self.directory(a_eml=b"a", b_eml=b"b", weights=b"a.eml 1000\n")
+            draw, problems = self.bodies(path, pick, kept=0)
+            last = draw()
+            (path / "a.eml").unlink()
+            (path / "b.eml").write_bytes(b"")
+            self.assertEqual([draw() for _ in range(5)], [last] * 5)
+            self.assertEqual(len(problems), 2, problems)
+
+    def test_vanishedAtOnce(self):
+        """
+        Even if that happens before the first is sent.
+        """
+        path = self.directory(a_eml=b"a")
+        corpus = index(str(path))
+        (path / "a.eml").unlink()
+        body = StoredBodies(corpus, "in-turn", Random(1)).draw(lambda problem: None)
+        self.assertEqual(joined(body.octets(b"")), b"a\r\n")
+
+    def test_changed(self):
+        """
+        A file that is another by now is sent as it is now, if it was not kept.
+        """
+        path = self.directory(a_eml=b"a\n")
+        draw, problems = self.bodies(path, kept=0)
+        (path / "a.eml").write_bytes(b".b\nc")
+        self.assertEqual(draw(), b".b\r\nc\r\n")
+        self.assertEqual(problems, [])
+
+    def test_shortenedMbox(self):
+        """
+        Messages that a file does not reach to any more are left out.
+        """
+        path = self.file(b"From a\nx\n\nFrom b\ny\n")
+        draw, problems = self.bodies(path, kept=0)
+        os.truncate(path, 10)
+        self.assertEqual([draw() for _ in range(3)], [b"x\r\n"] * 3)
+        expected = f"message 2 of {str(path.absolute())!r}: the file is shorter than it was; left out from now on"
+        self.assertEqual(problems, [expected])
+
+    def test_kept(self):
+        """
+        What was read is kept, but only so much of it: a file that is gone is still sent if it was kept.
+        """
+        path = self.directory(a_eml=b"a" * 1000, b_eml=b"b" * 1000, c_eml=b"c" * 1000)
+        for kept, expected in ((100_000, 0), (5000, 3), (0, 3)):
+            stored = StoredBodies(index(str(path)), "in-turn", Random(1), kept)
+            reads = []
+            read = stored._corpus.read
+            self.patch(stored._corpus, "read", lambda n, read=read, reads=reads: (reads.append(n), read(n))[1])
+            for _ in range(6):
+                stored.draw(self.fail)
+            self.assertEqual(len(reads), 3 + expected)
+
+    def test_descriptors(self):
+        """
+        Many large messages, one after the other, leave no files open but for those that are kept.
+        """
+        text = (b"x" * 78 + b"\r\n") * 1000
+        path = self.directory(**{f"{n}_eml": text for n in range(50)})
+        before = len(os.listdir("/proc/self/fd"))
+        stored = StoredBodies(index(str(path)), "in-turn", Random(1), 2_000_000)
+        for _ in range(200):
+            stored.draw(self.fail)
+        self.assertLess(len(os.listdir("/proc/self/fd")) - before, 12)

@@ -1,0 +1,1054 @@
+"""
+Tests for how a run is shown while it goes on: L{smtpsource.report.live}, L{smtpsource.report.progress},
+L{smtpsource.report.terminal} and the option C{--live}.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import os
+import re
+import signal
+import struct
+import sys
+import termios
+import tty
+from unittest import mock
+
+import pyte
+from hypothesis import given
+from hypothesis import strategies as st
+from peers import eventually
+from recording import CLOSE, Delay, RecordingServer
+from rich.cells import cell_len
+from subprocesses import ROOT, Command, python, smtpsource, twistd
+from twisted.internet import defer
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from smtpsource.measure.progress import Progress
+from smtpsource.measure.recorder import Recorder
+from smtpsource.phases import BANNER, CONNECT, LATE, MAIL, MESSAGE, RCPT, RESPONSE
+from smtpsource.report.live import Lines, Picture, line, picture
+from smtpsource.report.presentation import Presentation
+from smtpsource.report.progress import Course, Kind
+from smtpsource.report.terminal import Terminal, isCapable
+
+
+class Run:
+    """
+    A run that is as far as a test says.
+    """
+
+    def __init__(self, **progress):
+        self.recorder = Recorder()
+        self.now = {"at": 0.0, "phase": "running", "sessions": 1} | progress
+
+    def progress(self):
+        return Progress(**self.now)
+
+    def accept(self, number, seconds=0.001):
+        """
+        So many messages are started and accepted.
+        """
+        self.recorder.started += number
+        for _ in range(number):
+            self.recorder.transaction(seconds, 1)
+
+
+def watched(run, seconds, accepted=0, step=0.25, took=0.001):
+    """
+    @return: the course of a run, looked at for so many seconds in which so many messages a second are accepted.
+    """
+    course = Course(run)
+    follow(course, run, seconds, accepted, step, took)
+    return course
+
+
+def follow(course, run, seconds, accepted=0, step=0.25, took=0.001):
+    """
+    Look on for so many seconds.
+    """
+    for _ in range(round(seconds / step)):
+        run.now["at"] += step
+        run.accept(round(accepted * step), took)
+        course.look()
+
+
+class CourseTests(SynchronousTestCase):
+    """
+    The figures.
+    """
+
+    def test_rate(self):
+        """
+        The rate is that of the last second; that so far is of all of them.
+        """
+        run = Run()
+        course = watched(run, 10, accepted=100)
+        self.assertApproximates(course.rate(), 100, 1e-6)
+        follow(course, run, 10, accepted=300)
+        self.assertApproximates(course.rate(), 300, 1e-6)
+        self.assertApproximates(course.meanRate(), 200, 1e-6)
+
+    def test_lowRate(self):
+        """
+        Where there are few messages, ten seconds say more than one.
+        """
+        run = Run()
+        course = watched(run, 20, accepted=1, step=1)
+        follow(course, run, 0.75)
+        self.assertApproximates(course.rate(), 1, 0.15)
+
+    def test_nothing(self):
+        """
+        Nothing is divided by nothing.
+        """
+        course = Course(Run())
+        self.assertEqual((course.rate(), course.meanRate(), course.done(), course.left()), (0, 0, None, None))
+        self.assertEqual((course.latencies(), course.refusals(), course.errors(), list(course.rates)), ([], [], [], []))
+
+    def test_history(self):
+        """
+        There is a rate for each of the last 60 seconds, also where nobody has looked for a while.
+        """
+        run = Run()
+        course = watched(run, 30, accepted=100)
+        self.assertEqual([round(rate) for rate in course.rates], [100] * 30)
+        run.now["at"] += 4
+        course.look()
+        self.assertEqual([round(rate) for rate in course.rates], [100] * 30 + [0] * 4)
+        follow(course, run, 100, accepted=200)
+        self.assertEqual([round(rate) for rate in course.rates], [200] * 60)
+
+    def test_byMessages(self):
+        """
+        With a number of messages, what is left takes as long as it would at the rate of the last seconds.
+        """
+        run = Run(total=1000)
+        course = watched(run, 4, accepted=100)
+        self.assertApproximates(course.done(), 0.4, 1e-9)
+        self.assertApproximates(course.left(), 6, 1e-6)
+
+    def test_byTime(self):
+        """
+        With a duration, time decides; with both, what is over first.
+        """
+        run = Run(duration=20.0)
+        course = watched(run, 5, accepted=100)
+        self.assertEqual((course.done(), course.left()), (0.25, 15))
+        run.now["total"] = 1000
+        course.look()
+        self.assertApproximates(course.done(), 0.5, 1e-9)
+        self.assertApproximates(course.left(), 5, 1e-6)
+
+    def test_outcomes(self):
+        """
+        Messages that were refused or have failed are done, too.
+        """
+        run = Run(total=10)
+        run.recorder.started = 10
+        run.recorder.rejected = 3
+        run.recorder.failed = 2
+        self.assertEqual(Course(run).done(), 0.5)
+
+    def test_warmUp(self):
+        """
+        What was counted in the warm-up is forgotten after it, and tells nothing of how much is left.
+        """
+        run = Run(total=1000, phase="warm-up")
+        course = watched(run, 5, accepted=500)
+        self.assertEqual((course.done(), course.left()), (None, None))
+        run.recorder.restart()
+        run.now["phase"] = "running"
+        run.accept(3)
+        course.look()
+        self.assertEqual(course.done(), 0.003)
+        follow(course, run, 2, accepted=100, took=0.004)
+        self.assertApproximates(course.rate(), 100, 1e-6)
+        self.assertApproximates(course.meanRate(), 100, 1e-6)
+        (transaction,) = course.latencies()
+        self.assertApproximates(transaction.soFar[1], 0.004, 1e-5)
+
+    def test_latencies(self):
+        """
+        Percentiles so far, and of the last ten seconds.
+        """
+        run = Run()
+        course = watched(run, 30, accepted=100, took=0.1)
+        follow(course, run, 12, accepted=100, took=0.002)
+        (transaction,) = course.latencies()
+        self.assertEqual(transaction.name, "transaction")
+        for found, expected in zip(transaction.soFar, (0.1, 0.1, 0.1, 0.1), strict=True):
+            self.assertApproximates(found, expected, expected * 0.001)
+        for found in transaction.recent:
+            self.assertApproximates(found, 0.002, 2e-6)
+
+    def test_noneLately(self):
+        """
+        Where nothing came back in the last seconds, there are no percentiles of them.
+        """
+        run = Run()
+        course = watched(run, 5, accepted=100)
+        follow(course, run, 15)
+        (transaction,) = course.latencies()
+        self.assertIsNone(transaction.recent)
+
+    def test_phases(self):
+        """
+        In an open loop: the response from the time that the schedule wanted, the transaction, and how late. Before any
+        message: how long connection and greeting take.
+        """
+        run = Run()
+        course = Course(run)
+        run.recorder.duration(CONNECT, 0.001)
+        run.recorder.reply(BANNER, 0.001, b"220", b"220 hello")
+        follow(course, run, 3)
+        self.assertEqual([each.name for each in course.latencies()], ["connect", "banner"])
+        run.accept(1)
+        for phase in (RESPONSE, LATE):
+            run.recorder.duration(phase, 0.5)
+        follow(course, run, 3)
+        self.assertEqual([each.name for each in course.latencies()], ["response", "transaction", "late"])
+
+    def test_refusals(self):
+        """
+        Only replies that refuse are refusals; the most frequent comes first.
+        """
+        run = Run()
+        for code, times in ((b"250", 9), (b"450", 2), (b"550", 3)):
+            for _ in range(times):
+                run.recorder.reply(RCPT, 0.001, code, code + b" 4.2.1 \x1b[31mno\r\nreally\r\n")
+        self.assertEqual(
+            Course(run).refusals(),
+            [
+                Kind("rcpt 550", 3, "550 4.2.1 ?[31mno | really"),
+                Kind("rcpt 450", 2, "450 4.2.1 ?[31mno | really"),
+            ],
+        )
+
+    def test_errors(self):
+        """
+        So are errors, and nothing in their texts can do anything to a terminal.
+        """
+        run = Run()
+        for kind, times in (("timeout", 1), ("connection-lost", 2)):
+            for _ in range(times):
+                run.recorder.error(kind, f"{kind} \x1b]0;title\x07 \ud800")
+        self.assertEqual(
+            Course(run).errors(),
+            [
+                Kind("connection-lost", 2, "connection-lost ?]0;title? ?"),
+                Kind("timeout", 1, "timeout ?]0;title? ?"),
+            ],
+        )
+
+
+def example(**progress):
+    """
+    @return: a run in which everything happens.
+    """
+    run = Run(**{"total": 1000, "asked": 500.0, "askedRate": 125.0, "sessions": 7} | progress)
+    recorder = run.recorder
+    course = watched(run, 4, accepted=100, took=0.0123)
+    recorder.started += 60
+    recorder.rejected, recorder.failed, recorder.late, recorder.dropped = 30, 20, 11, 3
+    recorder.open, recorder.lost, recorder.connectFailures = 5, 2, 4
+    for phase, seconds in ((RESPONSE, 1.5), (LATE, 0.25)):
+        recorder.duration(phase, seconds)
+    for _ in range(30):
+        recorder.reply(MESSAGE, 0.001, b"451", b"451 4.3.0 [red]Disk[/red] full :smile:")
+    for _ in range(20):
+        recorder.error("connection-lost", "the server closed the connection (waiting for the reply to RCPT)")
+    follow(course, run, 1)
+    return course
+
+
+class PictureTests(SynchronousTestCase):
+    """
+    What is on a terminal.
+    """
+
+    def text(self, course, width=99, height=40, **settings):
+        """
+        @return: the lines, as they are without colors.
+        """
+        return [text.plain.rstrip() for text in picture(course, width, height, **settings)]
+
+    def test_all(self):
+        """
+        Every figure is there, each in its place.
+        """
+        self.assertEqual(
+            "\n".join(self.text(example())),
+            """\
+running    ━━━━━━━━━━━━━━━━━━──────────────────────  45 %  0:05, 0:07 left
+rate       80.0/s accepted, 125/s asked, 80.0/s so far
+           ████▁
+messages   460 started, 400 accepted, 30 rejected, 20 failed, 11 late, 3 dropped
+now        5 connections, 7 sessions, 10 on their way, 2 lost, 4 not made
+                         p50       p90       p99       max
+response              1.50 s    1.50 s    1.50 s    1.50 s
+  last 10 s           1.50 s    1.50 s    1.50 s    1.50 s
+transaction          12.3 ms   12.3 ms   12.3 ms   12.3 ms
+  last 10 s          12.3 ms   12.3 ms   12.3 ms   12.3 ms
+late                  250 ms    250 ms    250 ms    250 ms
+  last 10 s           250 ms    250 ms    250 ms    250 ms
+refused    30
+  message 451           30  451 4.3.0 [red]Disk[/red] full :smile:
+errors     20
+  connection-lost       20  the server closed the connection (waiting for the reply to RCPT)""",
+        )
+
+    def test_narrow(self):
+        """
+        In 60 columns nothing but samples is cut off: what does not fit in a line has another.
+        """
+        lines = self.text(example(), width=59)
+        self.assertIn(
+            "messages   460 started, 400 accepted, 30 rejected\n           20 failed, 11 late", "\n".join(lines)
+        )
+        for text in lines:
+            if "451" not in text and "connection-lost" not in text:
+                self.assertLessEqual(len(text), 59)
+
+    def test_ascii(self):
+        """
+        A terminal without Unicode has a bar and heights of ASCII characters.
+        """
+        lines = self.text(example(), unicode=False)
+        self.assertTrue("".join(lines).isascii(), lines)
+        self.assertIn("running    ##################----------------------  45 %  0:05, 0:07 left", lines)
+        self.assertIn("           @@@@_", lines)
+
+    def test_endless(self):
+        """
+        Without an end there is no bar.
+        """
+        run = Run(phase="warm-up")
+        self.assertEqual(self.text(watched(run, 62))[0], "warm-up    1:02")
+        self.assertEqual(self.text(watched(run, 3600))[0], "warm-up    1:01:02")
+
+    def test_closedLoop(self):
+        """
+        Without a schedule nothing is asked for, late or dropped.
+        """
+        text = "\n".join(self.text(example(asked=None, askedRate=None)))
+        self.assertNotIn("asked", text)
+        self.assertNotIn("dropped", text)
+
+    def test_manyKinds(self):
+        """
+        When there is not room for all kinds, the last line counts the others.
+        """
+        run = Run()
+        for number in range(30):
+            for _ in range(number + 1):
+                run.recorder.reply(MAIL, 0.001, b"4%02d" % number, b"no")
+            run.recorder.error(f"kind-{number:02}", "text")
+        lines = self.text(Course(run), height=24)
+        self.assertEqual(len(lines), 24)
+        self.assertIn("refused    465", lines)
+        self.assertIn("  mail 429              30  no", lines)
+        others = [text for text in lines if "other kinds" in text]
+        self.assertEqual(len(others), 2)
+        shown = sum(int(text.split()[2]) for text in lines if text.startswith("  mail"))
+        self.assertEqual(shown + int(others[0].rpartition(" ")[2]), 465)
+
+    @given(
+        st.integers(1, 200),
+        st.integers(1, 60),
+        st.lists(st.integers(0, 10**9), min_size=12, max_size=12),
+        st.lists(st.text(max_size=100), max_size=12),
+        st.sampled_from([None, 0.001, 1000.0, 1e9]),
+        st.booleans(),
+    )
+    def test_any(self, width, height, numbers, texts, asked, unicode):
+        """
+        Whatever happens, and however small the terminal is, there are no more lines than it has, and no line has a line
+        end or anything that a terminal would obey.
+        """
+        run = Run(total=numbers[0] or None, duration=float(numbers[1]) or None, asked=asked, askedRate=asked)
+        recorder = run.recorder
+        (recorder.started, recorder.accepted, recorder.rejected, recorder.failed, recorder.late) = numbers[2:7]
+        (recorder.dropped, recorder.open, recorder.lost, recorder.connectFailures) = numbers[7:11]
+        for number, text in enumerate(texts):
+            recorder.error(f"kind-{number}", text)
+            recorder.reply(number, 0.5, b"55%d" % (number % 10), text.encode("utf-8", "surrogatepass"))
+        run.now["at"] = float(numbers[11])
+        course = watched(run, 1)
+        lines = self.text(course, width, height, unicode=unicode)
+        self.assertLessEqual(len(lines), height)
+        self.assertTrue(all(text.isprintable() for text in lines), lines)
+        self.assertTrue(line(course).isprintable(), line(course))
+
+
+class Screen:
+    """
+    A terminal in memory.
+    """
+
+    unicode = True
+
+    def __init__(self, size=(80, 24)):
+        self.shown = []
+        self.offered = size
+        self.closed = 0
+
+    def size(self):
+        return self.offered
+
+    def draw(self, lines):
+        self.shown.append(lines)
+
+    def close(self):
+        self.closed += 1
+
+
+class PeriodicTests(SynchronousTestCase):
+    """
+    When something is shown.
+    """
+
+    def setUp(self):
+        self.clock = Clock()
+        self.screen = Screen()
+        self.run_ = Run()
+
+    def start(self, costs):
+        """
+        @return: a picture, the computing of which takes so many seconds.
+        """
+        times = iter([0.0, costs] * 1000)
+        shown = Picture(self.clock, self.run_, self.screen, lambda: next(times))
+        shown.start()
+        return shown
+
+    def test_often(self):
+        """
+        A picture comes four times a second.
+        """
+        self.start(0.001)
+        self.clock.pump([0.0625] * 64)
+        self.assertEqual(len(self.screen.shown), 16)
+
+    def test_expensive(self):
+        """
+        One that takes long comes less often: no more than a hundredth of the time is spent on it.
+        """
+        self.start(0.02)
+        self.clock.pump([0.0625] * 164)
+        self.assertEqual(len(self.screen.shown), 6)
+
+    def test_stop(self):
+        """
+        At the end the terminal is told, and nothing is left for the reactor.
+        """
+        shown = self.start(0.001)
+        self.clock.advance(0.25)
+        shown.stop()
+        self.assertEqual((self.screen.closed, self.clock.getDelayedCalls()), (1, []))
+
+    def test_notNow(self):
+        """
+        While the terminal takes nothing, nothing is drawn; later it is.
+        """
+        shown = self.start(0.001)
+        self.screen.offered = None
+        self.clock.advance(0.25)
+        self.assertEqual(self.screen.shown, [])
+        self.screen.offered = (80, 24)
+        self.clock.advance(0.25)
+        self.assertEqual(len(self.screen.shown), 1)
+        shown.stop()
+
+    def test_tiny(self):
+        """
+        A terminal of one line or column gets what fits.
+        """
+        shown = self.start(0.001)
+        for size in ((80, 1), (1, 24), (1, 1), (2, 2)):
+            self.screen.offered = size
+            self.clock.advance(0.25)
+            self.assertLessEqual(len(self.screen.shown[-1]), max(1, size[1] - 1))
+            for text in self.screen.shown[-1]:
+                self.assertLessEqual(cell_len(re.sub(r"\x1b\[[0-9;]*m", "", text)), max(1, size[0] - 1))
+        shown.stop()
+
+    def test_lines(self):
+        """
+        Lines come once a second, each with all that matters.
+        """
+        said = []
+        self.run_.now |= {"asked": 10.0, "askedRate": 125.0}
+        shown = Lines(self.clock, self.run_, said.append)
+        shown.start()
+        for _ in range(12):
+            self.clock.advance(0.25)
+            self.run_.now["at"] += 0.25
+            self.run_.accept(25)
+        shown.stop()
+        self.assertEqual(len(said), 3)
+        self.assertEqual(
+            said[-1],
+            "0:02 running; 100/s accepted, 125/s asked, 100/s so far; 275 started, 275 accepted, 0 rejected, 0 failed, "
+            "0 late, 0 dropped; 0 connections, 1 sessions, 0 on their way; transaction p50 1.00 ms, p99 1.00 ms, max "
+            "1.00 ms in the last 10 s\n",
+        )
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class PresentationTests(SynchronousTestCase):
+    """
+    What is shown of which run.
+    """
+
+    def start(self, live, terminal):
+        """
+        @return: what was scheduled, and what came to standard error.
+        """
+        clock = Clock()
+        stream = io.StringIO()
+        stream.isatty = lambda: terminal
+        self.patch(sys, "__stderr__", stream)
+        stop = Presentation("smtp-source", live=live).startView(clock, Run())
+        calls = len(clock.getDelayedCalls())
+        clock.pump([0.5] * 3)
+        stop()
+        self.assertEqual(clock.getDelayedCalls(), [])
+        return calls, stream.getvalue()
+
+    def test_pipe(self):
+        """
+        By default nothing is shown where nobody sees it, and rich isn't even imported.
+        """
+        with mock.patch.dict(sys.modules, {"smtpsource.report.live": None}):
+            self.assertEqual(self.start("auto", False), (0, ""))
+            self.assertEqual(self.start("off", True), (0, ""))
+
+    def test_lines(self):
+        """
+        C{on} is a line a second there.
+        """
+        calls, text = self.start("on", False)
+        self.assertEqual(calls, 1)
+        self.assertRegex(text, r"\A0:00 running; [^\n]+\n\Z")
+
+
+class TerminalTests(SynchronousTestCase):
+    """
+    A terminal, for which nobody waits.
+    """
+
+    def setUp(self):
+        self.master, self.slave = os.openpty()
+        self.addCleanup(os.close, self.master)
+        tty.setraw(self.slave)
+        os.set_blocking(self.master, False)
+        self.resize(40, 10)
+        self.stream = os.fdopen(self.slave, "w", encoding="utf-8")
+        self.addCleanup(self.stream.close)
+        self.emulator = pyte.Screen(40, 10)
+        self.parser = pyte.ByteStream(self.emulator)
+
+    def resize(self, columns, lines):
+        """
+        The terminal's window has another size.
+        """
+        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+    def open(self):
+        """
+        @return: the terminal.
+        """
+        terminal = Terminal(self.stream)
+        self.addCleanup(terminal.close, 0)
+        return terminal
+
+    def screen(self):
+        """
+        @return: what is to be seen, without empty lines at the end.
+        """
+        try:
+            while True:
+                self.parser.feed(os.read(self.master, 65536))
+        except BlockingIOError:
+            pass
+        return "\n".join(text.rstrip() for text in self.emulator.display).rstrip("\n").split("\n")
+
+    def test_draw(self):
+        """
+        Each picture stands in the place of the one before, whichever is higher, and what was there before stays.
+        """
+        self.stream.write("$ command\r\n")
+        self.stream.flush()
+        terminal = self.open()
+        for lines in (["a", "b"], ["longer"], ["1", "2", "3"]):
+            terminal.draw(lines)
+            self.assertEqual(self.screen(), ["$ command", *lines])
+        self.assertFalse(self.emulator.cursor.hidden)
+        terminal.close()
+        self.assertEqual(self.screen(), ["$ command"])
+        self.assertEqual((self.emulator.cursor.x, self.emulator.cursor.y), (0, 1))
+
+    def test_bottom(self):
+        """
+        At the bottom of the screen it scrolls once, not each time.
+        """
+        self.stream.write("".join(f"{number}\r\n" for number in range(9)))
+        self.stream.flush()
+        terminal = self.open()
+        for _ in range(3):
+            terminal.draw(["a", "b", "c"])
+        self.assertEqual(self.screen(), ["3", "4", "5", "6", "7", "8", "a", "b", "c"])
+        terminal.close()
+        self.assertEqual(self.screen(), ["3", "4", "5", "6", "7", "8"])
+
+    def test_tooLong(self):
+        """
+        A line that is longer than it should be, as some terminals see it, does not become two.
+        """
+        terminal = self.open()
+        for _ in range(2):
+            terminal.draw(["x" * 50, "y"])
+            self.assertEqual(self.screen(), ["x" * 40, "y"])
+        self.stream.write("z" * 50)
+        self.stream.flush()
+        self.assertEqual(self.screen(), ["x" * 40, "y", "z" * 40, "z" * 10])
+
+    def test_size(self):
+        """
+        The size is that of the window, as it is now; while it changes nothing is drawn.
+        """
+        terminal = self.open()
+        self.assertEqual(terminal.size(), (40, 10))
+        self.resize(60, 20)
+        self.assertEqual([terminal.size(), terminal.size()], [None, (60, 20)])
+        self.resize(0, 0)
+        self.assertEqual([terminal.size(), terminal.size()], [None, (80, 24)])
+
+    def test_stopped(self):
+        """
+        A terminal that takes nothing any more is not waited for; when it does again, it gets the rest of what it has
+        taken a part of, and then the newest.
+        """
+        terminal = self.open()
+        number = 0
+        while terminal.size() is not None:
+            number += 1
+            self.assertLess(number, 10_000)
+            terminal.draw([f"{number}" * 5] * 9)
+        self.assertIsNone(terminal.size())
+        stuck = number
+        for _ in range(1000):
+            if terminal.size() is not None:
+                break
+            self.screen()
+        self.assertEqual(self.screen(), [f"{stuck}" * 5] * 9)
+        terminal.draw(["newest"])
+        self.assertEqual(self.screen(), ["newest"])
+
+    def test_stoppedForGood(self):
+        """
+        It can be closed all the same, and what else is written to it is not affected by how it was written to here.
+        """
+        terminal = self.open()
+        while terminal.size() is not None:
+            terminal.draw(["x" * 39] * 9)
+        terminal.close(0.05)
+        self.assertTrue(os.get_blocking(self.slave))
+
+    def test_nameless(self):
+        """
+        A terminal that can't be found by its name will do, and isn't waited for either.
+        """
+        self.patch(os, "ttyname", mock.Mock(side_effect=OSError(19, "No such device")))
+        terminal = self.open()
+        terminal.draw(["a"])
+        self.assertEqual(self.screen(), ["a"])
+        for _ in range(10_000):
+            if terminal.size() is None:
+                break
+            terminal.draw(["x" * 39] * 9)
+        self.assertIsNone(terminal.size())
+        terminal.close(0)
+        self.assertEqual(self.stream.isatty(), True)
+
+    def test_gone(self):
+        """
+        A terminal that is closed, as a window can be, is no reason for anything.
+        """
+        terminal = self.open()
+        terminal.draw(["a"])
+        os.close(self.master)
+        for _ in range(3):
+            terminal.size()
+            terminal.draw(["b"])
+        terminal.close()
+        self.master = os.dup(self.slave)
+
+    def test_say(self):
+        """
+        On a terminal that only has lines, lines follow each other.
+        """
+        terminal = self.open()
+        for text in ("one\r\n", "two\r\n"):
+            terminal.say(text)
+        terminal.close()
+        self.assertEqual(self.screen(), ["one", "two"])
+
+    def test_encoding(self):
+        """
+        A terminal without Unicode says so, and gets nothing that it can't show.
+        """
+        for encoding, unicode in (("utf-8", True), ("UTF8", True), ("ascii", False), ("iso8859-1", False)):
+            self.stream.reconfigure(encoding=encoding)
+            terminal = self.open()
+            self.assertEqual(terminal.unicode, unicode)
+            terminal.draw(["\u4e16"])
+            terminal.close(0)
+
+    def test_types(self):
+        """
+        On a terminal of no type, or of one that says that it is none, the cursor can't be moved.
+        """
+        self.assertEqual([isCapable(each) for each in (None, "", "dumb", "unknown")], [False] * 4)
+        self.assertEqual([isCapable(each) for each in ("xterm", "linux", "screen-256color")], [True] * 3)
+
+
+class LiveTestCase(TestCase):
+    """
+    Runs on a terminal.
+    """
+
+    timeout = 90
+
+    def serve(self, replies=None):
+        """
+        @return: a recording server that ends with the test.
+        """
+        server = RecordingServer(replies)
+        self.addCleanup(server.stop)
+        return server.listen()
+
+    def start(self, *arguments, columns=80, lines=24, script=None, env=None):
+        """
+        @return: a command on a terminal of this size.
+        """
+        environment = {"TERM": "xterm-256color", "NO_COLOR": None, "LC_ALL": "C.UTF-8", **(env or {})}
+        if script is None:
+            command = smtpsource(self, *arguments, terminal=True, env=environment)
+        else:
+            shell = ["/bin/sh", "-c", script, "sh", sys.executable, "-m", "smtpsource", *arguments]
+            command = Command(self, shell, terminal=True, env=environment)
+        self.resize(command, columns, lines)
+        return command
+
+    def resize(self, command, columns, lines):
+        """
+        The window of a command's terminal has another size.
+        """
+        fcntl.ioctl(command.transport.fd, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        command.emulator = pyte.Screen(columns, lines)
+        command.parser = pyte.ByteStream(command.emulator)
+        command.parsed = 0
+
+    def screen(self, command):
+        """
+        @return: the lines to be seen on its terminal.
+        """
+        new = bytes(command.out[command.parsed :])
+        command.parsed += len(new)
+        command.parser.feed(new)
+        return [text.rstrip() for text in command.emulator.display]
+
+    def whenSeen(self, command, *texts):
+        """
+        @return: a L{defer.Deferred} that fires when all of these are to be seen.
+        """
+        return eventually(
+            lambda: all(text in "\n".join(self.screen(command)) for text in texts),
+            f"{texts} in {self.screen(command)}",
+        )
+
+    def assertEnded(self, command, result, status, summary):
+        """
+        It has ended with this status and summary, and nothing is left of what was seen before.
+        """
+        self.assertEqual(result.status, status, result)
+        self.assertNotIn(b"Traceback", result.out)
+        last = "\n".join(self.screen(command))
+        self.assertFalse(command.emulator.cursor.hidden)
+        self.assertIn(pyte.modes.DECAWM, command.emulator.mode)
+        self.assertIn(summary, last)
+        self.assertNotIn(" so far", last)
+        self.assertNotIn("last 10 s", last)
+
+
+class LiveTests(LiveTestCase):
+    """
+    C{--live}, as its users meet it.
+    """
+
+    @defer.inlineCallbacks
+    def test_picture(self):
+        """
+        On a terminal there are a bar, the time that is left, rates, percentiles, and each kind of refusal and error
+        with a sample. Ctrl-C ends the run in order: all of it makes way for the summary, and the status is 1.
+        """
+        server = self.serve({"RCPT": [None, "450 4.2.1 [red]Mailbox[/red] is busy", None, CLOSE]})
+        command = self.start("-A", "-s", "2", "-w", "0.02", "-m", "100k", server.destination, lines=60)
+        yield self.whenSeen(
+            command,
+            " %  0:0",
+            " left",
+            "/s so far",
+            "p50       p90       p99       max",
+            "last 10 s",
+            "2 sessions",
+            "  rcpt 450               1  450 4.2.1 [red]Mailbox[/red] is busy",
+            "  connection-lost        1  the server closed the connection",
+        )
+        self.assertIn(b"\x1b[31merrors", command.out)
+        command.transport.write(b"\x03")
+        result = yield command.whenEnded()
+        self.assertEnded(command, result, 1, "stopped before its end")
+        self.assertIn("  the first one", "\n".join(self.screen(command)))
+
+    @defer.inlineCallbacks
+    def test_summaryElsewhere(self):
+        """
+        The picture is on standard error: the summary in a file is the summary and nothing else.
+        """
+        server = self.serve()
+        script = 'echo before; "$@" > out; echo "status $?"'
+        command = self.start("-w", "0.1", "-d", "-m", "12", server.destination, script=script)
+        yield self.whenSeen(command, " so far")
+        result = yield command.whenEnded()
+        self.assertEqual(result.status, 0)
+        text = (command.directory / "out").read_text()
+        self.assertRegex(text, r"\Amessages     12 started, 12 accepted")
+        self.assertNotIn("\x1b", text)
+        self.assertEqual([each for each in self.screen(command) if each], ["before", "status 0"])
+
+    @defer.inlineCallbacks
+    def test_reportOnStandardOutput(self):
+        """
+        C{--report -} is as whole as ever; the summary follows the picture.
+        """
+        server = self.serve()
+        command = self.start(
+            "-w", "0.1", "-d", "-m", "12", "--report", "-", server.destination, script='"$@" > out', lines=40
+        )
+        yield self.whenSeen(command, " so far")
+        result = yield command.whenEnded()
+        self.assertEnded(command, result, 0, "messages     12 started, 12 accepted")
+        self.assertRegex((command.directory / "out").read_text(), r"\A\{\n")
+
+    @defer.inlineCallbacks
+    def test_narrow(self):
+        """
+        In 60 columns every figure is there.
+        """
+        server = self.serve({"RCPT": [None, "450 4.2.1 " + "No " * 50]})
+        command = self.start("-A", "--rate", "50", "-s", "5", "-m", "1k", server.destination, columns=60)
+        yield self.whenSeen(command, " left", "50.0/s asked", "0 dropped", "transaction", "rcpt 450", "…")
+        command.transport.write(b"\x03")
+        result = yield command.whenEnded()
+        self.assertEqual(result.status, 1)
+
+    @defer.inlineCallbacks
+    def test_resized(self):
+        """
+        When the window has another size, the next pictures fit into it.
+        """
+        server = self.serve()
+        command = self.start("-w", "0.05", "-d", "-m", "10k", server.destination)
+        yield self.whenSeen(command, " left", "last 10 s")
+        self.resize(command, 50, 6)
+        # Only what comes after it is of that size.
+        yield eventually(lambda: self.pictures(command)[-1:] and len(self.pictures(command)[-1]) == 5, "a lower one")
+        self.assertTrue(all(len(text) < 50 for text in self.pictures(command)[-1]), self.pictures(command)[-1])
+        command.transport.write(b"\x03")
+        result = yield command.whenEnded()
+        self.assertEqual(result.status, 1)
+
+    def pictures(self, command):
+        """
+        @return: the lines of each picture that was drawn as a whole.
+        """
+        found = re.findall(r"\x1b\[\?7l(.*?)\x1b\[J\x1b\[\?7h", command.out.decode("utf-8", "ignore"), re.DOTALL)
+        plain = [re.sub(r"\x1b\[[0-9;]*[mK]", "", text) for text in found]
+        return [text.split("\r\n")[:-1] for text in plain]
+
+    @defer.inlineCallbacks
+    def test_noColor(self):
+        """
+        With NO_COLOR there is a picture without colors.
+        """
+        server = self.serve()
+        command = self.start("-w", "0.1", "-d", "-m", "12", server.destination, env={"NO_COLOR": "1"})
+        yield self.whenSeen(command, " so far")
+        result = yield command.whenEnded()
+        self.assertEqual(result.status, 0)
+        self.assertNotRegex(result.out, rb"\x1b\[[0-9;]*[34][0-9][0-9;]*m")
+
+    @defer.inlineCallbacks
+    def test_dumb(self):
+        """
+        On a terminal that can't move its cursor there is a line a second.
+        """
+        server = self.serve()
+        command = self.start("-w", "0.25", "-d", "-m", "12", server.destination, env={"TERM": "dumb"}, columns=200)
+        result = yield command.whenEnded()
+        self.assertEqual(result.status, 0)
+        self.assertNotIn(b"\x1b", result.out)
+        self.assertRegex(result.out, rb"\A(\d:\d\d running; [^\n]*/s accepted, [^\n]*\n){2,3}messages     12 started")
+
+    @defer.inlineCallbacks
+    def test_ascii(self):
+        """
+        A terminal without Unicode gets none.
+        """
+        server = self.serve({"MAIL": ["451 4.3.0 \u4e16\u754c", None]})
+        env = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
+        command = self.start("-A", "-w", "0.1", "-d", "-m", "12", server.destination, env=env)
+        yield self.whenSeen(command, "#-", "mail 451 ", "\\u4e16")
+        result = yield command.whenEnded()
+        self.assertTrue(result.out.isascii())
+
+    @defer.inlineCallbacks
+    def test_secondInterrupt(self):
+        """
+        A second Ctrl-C ends the process at once; the terminal is as it was.
+        """
+        server = self.serve({".": (Delay(60), None)})
+        command = self.start("--grace", "60", "-m", "9", server.destination)
+        yield self.whenSeen(command, "1 on their way")
+        command.transport.write(b"\x03")
+        yield self.whenSeen(command, "draining")
+        command.transport.write(b"\x03")
+        result = yield command.whenEnded()
+        self.assertEqual(result.status, 1)
+        self.screen(command)
+        self.assertFalse(command.emulator.cursor.hidden)
+        self.assertIn(pyte.modes.DECAWM, command.emulator.mode)
+
+    @defer.inlineCallbacks
+    def test_fault(self):
+        """
+        When a fault ends the run, its line and the summary are all that stays.
+        """
+        server = self.serve({"DATA": [None] * 5 + ["451 4.3.0 Disk full"]})
+        command = self.start("-w", "0.1", "-d", "-m", "1000", server.destination, lines=60)
+        yield self.whenSeen(command, " so far")
+        result = yield command.whenEnded()
+        self.assertEnded(command, result, 1, "smtp-source: data refused: 451 4.3.0 Disk full\nmessages     6 started")
+
+    @defer.inlineCallbacks
+    def test_otherOutput(self):
+        """
+        With C{-c}, C{-v}, C{--quiet} and C{--live off} there is no picture: what was there before is as it was.
+        """
+        for arguments, pattern in (
+            (["-c"], rb"\A(\d\r)+\r\nmessages "),
+            (["-v"], rb"\A<<< 220 "),
+            (["--quiet"], rb"\A\Z"),
+            (["--live", "off"], rb"\Amessages "),
+        ):
+            server = self.serve()
+            command = self.start(*arguments, "-w", "0.2", "-d", "-m", "4", server.destination)
+            result = yield command.whenEnded()
+            self.assertRegex(result.out, pattern)
+            self.assertNotIn(b"\x1b", result.out)
+
+    @defer.inlineCallbacks
+    def test_quietOn(self):
+        """
+        C{--quiet --live on}: a picture, and nothing after it.
+        """
+        server = self.serve()
+        command = self.start("--quiet", "--live", "on", "-w", "0.2", "-d", "-m", "5", server.destination)
+        yield self.whenSeen(command, " so far")
+        result = yield command.whenEnded()
+        self.assertEqual(result.status, 0)
+        self.assertEqual([text for text in self.screen(command) if text], [])
+
+    @defer.inlineCallbacks
+    def test_background(self):
+        """
+        Nothing is drawn while the terminal is somebody else's.
+        """
+        server = self.serve()
+        script = 'set -m; "$@" & wait $!; echo "status $?"'
+        command = self.start("-w", "0.2", "-d", "-m", "5", server.destination, script=script, lines=60)
+        result = yield command.whenEnded()
+        self.assertNotIn(b" so far", result.out)
+        self.assertIn(b"messages     5 started", result.out)
+        self.assertIn(b"status 0", result.out)
+
+    @defer.inlineCallbacks
+    def test_piped(self):
+        """
+        Where standard error is no terminal nothing is shown; with C{--live on} a line a second is.
+        """
+        server = self.serve()
+        arguments = ["-w", "0.25", "-d", "-m", "12", server.destination]
+        result = yield smtpsource(self, *arguments).whenEnded()
+        self.assertEqual((result.status, result.err), (0, b""))
+        result = yield smtpsource(self, "--live", "on", *arguments).whenEnded()
+        self.assertEqual(result.status, 0)
+        self.assertRegex(result.err, rb"\A(\d:\d\d running; [^\n\x1b]*/s accepted, [^\n\x1b]*\n){2,3}\Z")
+        self.assertRegex(result.out, rb"\Amessages     12 started")
+
+    @defer.inlineCallbacks
+    def test_stuckTerminal(self):
+        """
+        A terminal that takes nothing, as after Ctrl-S, does not keep the run from going on or ending.
+        """
+        server = self.serve()
+        program = (
+            "import os, subprocess, sys\n"
+            "master, slave = os.openpty()\n"
+            "os.set_blocking(slave, False)\n"
+            "try:\n"
+            "    while True: os.write(slave, b'x' * 1000)\n"
+            "except BlockingIOError: pass\n"
+            "os.set_blocking(slave, True)\n"
+            "done = subprocess.run([sys.executable, '-m', 'smtpsource', *sys.argv[1:]], stderr=slave, timeout=60)\n"
+            "print('status', done.returncode)\n"
+        )
+        arguments = ["-w", "0.2", "-d", "-m", "8", "--live", "on", server.destination]
+        command = python(self, "-c", program, *arguments, env={"TERM": "xterm", "PYTHONPATH": str(ROOT)})
+        result = yield command.whenEnded()
+        self.assertRegex(result.out, rb"(?s)\Amessages     8 started, 8 accepted.*status 0\n\Z")
+        self.assertLess(result.seconds, 20)
+
+    @defer.inlineCallbacks
+    def test_twistd(self):
+        """
+        A terminal of C{twistd -n} has the log: a picture is there only when it is asked for.
+        """
+        server = self.serve()
+        for arguments, seen in (([], False), (["--live", "on"], True)):
+            arguments = ["-n", "--pidfile=", "smtp-source", *arguments, "-w", "0.2", "-d", "-m", "5"]
+            env = {"TERM": "xterm", "LC_ALL": "C.UTF-8"}
+            command = twistd(self, *arguments, server.destination, terminal=True, env=env)
+            self.resize(command, 80, 60)
+            result = yield command.whenEnded()
+            self.assertEqual(result.status, 0)
+            self.assertEqual(b" so far" in result.out, seen)
+            self.assertIn("messages     5 started", "\n".join(self.screen(command)))
+
+    @defer.inlineCallbacks
+    def test_terminate(self):
+        """
+        SIGTERM ends it in order, too.
+        """
+        server = self.serve()
+        command = self.start("-w", "0.1", "-d", "-m", "10k", server.destination, lines=60)
+        yield self.whenSeen(command, " so far")
+        command.signal(signal.SIGTERM)
+        result = yield command.whenEnded()
+        self.assertEnded(command, result, 1, "stopped before its end")

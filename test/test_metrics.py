@@ -1,0 +1,511 @@
+"""
+Tests for L{smtpsource.metrics} and the options C{--metrics-port} and C{--metrics-interface}.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+from peers import freePort
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parseOpenMetrics
+from prometheus_client.parser import text_string_to_metric_families as parseText
+from recording import CLOSE, Delay, RecordingServer
+from subprocesses import killIfAlive, smtpsource, twistd, whenGone
+from test_live import Run
+from twisted.internet import defer
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from smtpsource import __version__
+from smtpsource.measure.histogram import LatencyRecorder, highestOf, lowestOf
+from smtpsource.metrics import BOUNDS, ListenError, MetricsService, cumulated, indexOf, total
+from smtpsource.phases import LATE, MESSAGE, NAMES, RCPT
+from smtpsource.plan import SourcePlan
+from smtpsource.service import SourceService
+
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+
+
+class Served(Run):
+    """
+    A run whose metrics are served.
+    """
+
+    def __init__(self, **progress):
+        super().__init__(**progress)
+        self.done = defer.Deferred()
+
+    def whenDone(self):
+        return self.done
+
+
+def get(url, accept="text/plain", method="GET", keep=False):
+    """
+    Ask for something, in this thread.
+
+    @return: status, headers and body as texts, and the socket if the connection is to be kept.
+    """
+    _, _, where, path = url.split("/", 3)
+    host, _, port = where.rpartition(":")
+    connection = socket.create_connection((host.strip("[]"), int(port)), timeout=20)
+    version = "1.1" if keep else "1.0"
+    request = f"{method} /{path} HTTP/{version}\r\nHost: {where}\r\nAccept: {accept}\r\n\r\n"
+    connection.sendall(request.encode())
+    answer = b""
+    while piece := connection.recv(65536):
+        answer += piece
+        head, end, body = answer.partition(b"\r\n\r\n")
+        length = re.search(rb"(?i)content-length: (\d+)", head)
+        if end and length and len(body) >= int(length[1]):
+            break
+    if not keep:
+        connection.close()
+    first, _, headers = head.decode().partition("\r\n")
+    return int(first.split()[1]), headers.lower(), body.decode(), connection
+
+
+def scraped(text, parse=parseText):
+    """
+    What Prometheus reads.
+
+    @return: the values, by name and labels: C{values["smtpsource_replies_total", ("code", "250"), ("phase", "mail")]}.
+    """
+    return {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in parse(text)
+        for sample in family.samples
+    }
+
+
+class HistogramTests(SynchronousTestCase):
+    """
+    Buckets of Prometheus, from ours.
+    """
+
+    def test_bounds(self):
+        """
+        Each bound is where one of our buckets begins, so that nothing below it is counted above it.
+        """
+        for bound in BOUNDS:
+            self.assertEqual(lowestOf(indexOf(bound)), bound)
+        self.assertEqual((BOUNDS[0], BOUNDS[-1]), (100, 81_920_000))
+
+    @given(st.integers(0, 3600 * 10**6))
+    def test_index(self, microseconds):
+        """
+        A latency is in the bucket that has it between its ends.
+        """
+        index = indexOf(microseconds)
+        self.assertTrue(lowestOf(index) <= microseconds <= highestOf(index))
+
+    @given(st.lists(st.floats(0, 3600), max_size=50))
+    def test_counts(self, latencies):
+        """
+        For each bound, exactly those that were below it are counted, as their microseconds say; their sum is right to 3
+        digits.
+        """
+        recorder = LatencyRecorder()
+        for seconds in latencies:
+            recorder.record(seconds)
+        found = dict(cumulated(recorder.counts))
+        self.assertEqual(found.pop("+Inf"), len(latencies))
+        self.assertEqual([float(bound) for bound in found], [bound / 1e6 for bound in BOUNDS])
+        for bound, count in found.items():
+            limit = round(float(bound) * 1e6)
+            self.assertEqual(count, sum(int(seconds * 1e6) < limit for seconds in latencies), bound)
+        wanted = sum(latencies)
+        self.assertApproximates(total(recorder.counts), wanted, wanted * 0.001 + 1e-6 * len(latencies))
+
+
+class ServiceTests(TestCase):
+    """
+    L{MetricsService}, in a program of one's own.
+    """
+
+    timeout = 30
+
+    def serve(self, run, port=0, **settings):
+        """
+        @return: a service that serves metrics of this run until the test is over.
+        """
+        from twisted.internet import reactor
+
+        service = MetricsService(reactor, run, port, **settings)
+        service.startService()
+        self.addCleanup(service.stopService)
+        return service
+
+    @defer.inlineCallbacks
+    def test_values(self):
+        """
+        Every value is the run's, in both formats.
+        """
+        run = Served(asked=12.0, askedRate=2.5, at=3.5, sessions=4)
+        recorder = run.recorder
+        run.accept(3, 0.0002)
+        recorder.started, recorder.rejected, recorder.failed = 10, 2, 1
+        recorder.late, recorder.dropped, recorder.recipientsRejected = 5, 6, 7
+        recorder.opened, recorder.open, recorder.lost, recorder.connectFailures = 8, 9, 10, 11
+        recorder.bytesSent, recorder.bytesReceived = 12, 13
+        recorder.reply(RCPT, 0.01, b"550", b"550 no")
+        recorder.reply(RCPT, 0.00999, b"450", b"450 no")
+        recorder.error("timeout", "silence")
+        recorder.duration(LATE, 100.0)
+        expected = {
+            ("smtpsource_build_info", ("version", __version__)): 1,
+            ("smtpsource_state", ("state", "running")): 1,
+            ("smtpsource_state", ("state", "draining")): 0,
+            ("smtpsource_run_seconds",): 3.5,
+            ("smtpsource_sessions",): 4,
+            ("smtpsource_asked_total",): 12,
+            ("smtpsource_asked_rate",): 2.5,
+            ("smtpsource_messages_started_total",): 10,
+            ("smtpsource_messages_total", ("outcome", "accepted")): 3,
+            ("smtpsource_messages_total", ("outcome", "rejected")): 2,
+            ("smtpsource_messages_total", ("outcome", "failed")): 1,
+            ("smtpsource_recipients_total", ("outcome", "accepted")): 3,
+            ("smtpsource_recipients_total", ("outcome", "rejected")): 7,
+            ("smtpsource_late_total",): 5,
+            ("smtpsource_dropped_total",): 6,
+            ("smtpsource_connections_opened_total",): 8,
+            ("smtpsource_connections_open",): 9,
+            ("smtpsource_connections_lost_total",): 10,
+            ("smtpsource_connect_failures_total",): 11,
+            ("smtpsource_bytes_total", ("direction", "sent")): 12,
+            ("smtpsource_bytes_total", ("direction", "received")): 13,
+            ("smtpsource_replies_total", ("code", "550"), ("phase", "rcpt")): 1,
+            ("smtpsource_replies_total", ("code", "450"), ("phase", "rcpt")): 1,
+            ("smtpsource_errors_total", ("kind", "timeout")): 1,
+            ("smtpsource_phase_seconds_count", ("phase", "transaction")): 3,
+            ("smtpsource_phase_seconds_bucket", ("le", "0.0002"), ("phase", "transaction")): 0,
+            ("smtpsource_phase_seconds_bucket", ("le", "0.0005"), ("phase", "transaction")): 3,
+            ("smtpsource_phase_seconds_bucket", ("le", "0.01"), ("phase", "rcpt")): 1,
+            ("smtpsource_phase_seconds_bucket", ("le", "0.02"), ("phase", "rcpt")): 2,
+            ("smtpsource_phase_seconds_bucket", ("le", "81.92"), ("phase", "late")): 0,
+            ("smtpsource_phase_seconds_bucket", ("le", "+Inf"), ("phase", "late")): 1,
+        }
+        service = self.serve(run)
+        for accept, parse in (("text/plain", parseText), (OPENMETRICS, parseOpenMetrics)):
+            status, headers, body, _ = yield deferToThread(get, service.url, accept)
+            self.assertEqual(status, 200)
+            self.assertIn(f"content-type: {accept.partition(';')[0]};", headers)
+            values = scraped(body, parse)
+            self.assertEqual({name: values.get(name) for name in expected}, expected)
+            self.assertApproximates(values["smtpsource_phase_seconds_sum", ("phase", "transaction")], 0.0006, 2e-6)
+            self.assertGreater(values["process_cpu_seconds_total",], 0)
+            self.assertGreater(values["process_open_fds",], 0)
+
+    @defer.inlineCallbacks
+    def test_closedLoop(self):
+        """
+        Nothing is asked for without a schedule, and phases that did not happen have no histogram.
+        """
+        _, _, body, _ = yield deferToThread(get, self.serve(Served()).url)
+        self.assertNotIn("smtpsource_asked", body)
+        self.assertNotIn("_bucket", body)
+
+    @defer.inlineCallbacks
+    def test_everything(self):
+        """
+        What Prometheus can't read would be lost as a whole: all phases, codes and kinds of errors at once, strange ones too.
+        """
+        run = Served()
+        for phase in range(len(NAMES)):
+            for code in (b"250", b"451", b"9\xff9"):
+                run.recorder.reply(phase, 0.5, code, b"text")
+        run.recorder.error('"\n\\', "text")
+        service = self.serve(run)
+        for accept, parse in (("text/plain", parseText), (OPENMETRICS, parseOpenMetrics)):
+            _, _, body, _ = yield deferToThread(get, service.url, accept)
+            values = scraped(body, parse)
+            for name in NAMES:
+                self.assertEqual(values["smtpsource_phase_seconds_count", ("phase", name)], 3)
+                self.assertEqual(values["smtpsource_replies_total", ("code", "451"), ("phase", name)], 1)
+            self.assertEqual(values["smtpsource_errors_total", ("kind", '"\n\\')], 1)
+
+    @defer.inlineCallbacks
+    def test_pages(self):
+        """
+        The start page leads to the metrics, which can be asked for without their content; there is nothing else.
+        """
+        url = self.serve(Served()).url
+        start = url.removesuffix("metrics")
+        status, headers, body, _ = yield deferToThread(get, start)
+        self.assertEqual(status, 200)
+        self.assertIn("content-type: text/html", headers)
+        self.assertIn("href=/metrics", body)
+        for path, method, expected in (("metrics", "HEAD", 200), ("metrics", "POST", 405), ("other", "GET", 404)):
+            status, _, _, _ = yield deferToThread(get, start + path, method=method)
+            self.assertEqual(status, expected, path)
+
+    @defer.inlineCallbacks
+    def test_end(self):
+        """
+        When the run is over nobody listens any more, and a connection that was kept open for the next request is closed.
+        """
+        run = Served()
+        url = self.serve(run).url
+        _, _, _, connection = yield deferToThread(get, url, keep=True)
+        run.done.callback(None)
+        rest = yield deferToThread(self.rest, connection)
+        self.assertEqual(rest, b"")
+        yield self.assertFailure(deferToThread(get, url), ConnectionRefusedError)
+
+    def rest(self, connection):
+        """
+        @return: what comes until it is closed.
+        """
+        with connection:
+            try:
+                return connection.recv(1)
+            except ConnectionResetError:
+                return b""
+
+    @defer.inlineCallbacks
+    def test_stopTwice(self):
+        """
+        It can be stopped before the run is over; the end of the run is then no news.
+        """
+        run = Served()
+        service = self.serve(run)
+        yield service.stopService()
+        run.done.callback(None)
+        yield service.stopService()
+
+    def test_inUse(self):
+        """
+        Where it can't listen it says so, in one line.
+        """
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            error = self.assertRaises(ListenError, self.serve, Served(), port)
+        self.assertEqual(str(error), f"can't serve metrics at 127.0.0.1:{port}: Address already in use")
+
+    def test_interface(self):
+        """
+        Only 127.0.0.1 is served by default; an address of IPv6 stands in brackets.
+        """
+        self.assertRegex(self.serve(Served()).url, r"\Ahttp://127\.0\.0\.1:\d+/metrics\Z")
+        self.assertRegex(self.serve(Served(), interface="::1").url, r"\Ahttp://\[::1\]:\d+/metrics\Z")
+
+    @defer.inlineCallbacks
+    def test_embedded(self):
+        """
+        Along with a L{SourceService}: it serves while that runs, and the reactor is clean after it.
+        """
+        from twisted.internet import reactor
+
+        server = RecordingServer({".": (Delay(0.05), None)})
+        self.addCleanup(server.stop)
+        server.listen()
+        source = SourceService(
+            reactor, SourcePlan(destination=server.destination, messageCount=6, keepConnections=True)
+        )
+        metrics = self.serve(source)
+        source.startService()
+        yield server.when(lambda: len(server.messages) >= 2)
+        _, _, body, _ = yield deferToThread(get, metrics.url)
+        values = scraped(body)
+        self.assertGreaterEqual(values["smtpsource_messages_started_total",], 2)
+        self.assertEqual(values["smtpsource_connections_open",], 1)
+        summary = yield source.whenDone()
+        self.assertEqual(summary.messages.accepted, 6)
+
+
+class CommandTests(TestCase):
+    """
+    C{--metrics-port}, as users meet it.
+    """
+
+    timeout = 90
+
+    def serve(self, replies=None):
+        """
+        @return: a recording server that ends with the test.
+        """
+        server = RecordingServer(replies)
+        self.addCleanup(server.stop)
+        return server.listen()
+
+    @defer.inlineCallbacks
+    def whenSaid(self, command, stream="err"):
+        """
+        @return: a L{defer.Deferred} that fires with where the metrics are.
+        """
+        match = yield command.whenPrinted(rb"^smtp-source: metrics at (http://\S+)\n", stream)
+        return match[1].decode()
+
+    @defer.inlineCallbacks
+    def test_scrape(self):
+        """
+        With port 0 it is said where; what Prometheus reads there is what the server has seen; when the run is over the
+        process ends, and the summary is as ever.
+        """
+        server = self.serve({"RCPT": ["450 4.2.1 Busy", None, None, CLOSE], ".": (Delay(0.03), None)})
+        command = smtpsource(self, "-A", "-s", "2", "-m", "40", "--metrics-port", "0", server.destination)
+        url = yield self.whenSaid(command)
+        self.assertRegex(url, r"\Ahttp://127\.0\.0\.1:\d+/metrics\Z")
+        yield server.when(lambda: len(server.messages) >= 10)
+        for accept, parse in (("text/plain", parseText), (OPENMETRICS, parseOpenMetrics)):
+            _, _, body, _ = yield deferToThread(get, url, accept)
+            values = scraped(body, parse)
+            accepted = values["smtpsource_messages_total", ("outcome", "accepted")]
+            self.assertTrue(8 <= accepted <= len(server.messages), accepted)
+            self.assertEqual(values["smtpsource_messages_total", ("outcome", "rejected")], 1)
+            self.assertEqual(values["smtpsource_messages_total", ("outcome", "failed")], 1)
+            self.assertEqual(values["smtpsource_replies_total", ("code", "450"), ("phase", "rcpt")], 1)
+            self.assertEqual(values["smtpsource_errors_total", ("kind", "connection-lost")], 1)
+            self.assertEqual(values["smtpsource_connections_lost_total",], 1)
+            count = values["smtpsource_phase_seconds_count", ("phase", "message")]
+            self.assertEqual(count, accepted)
+            # The server waits for 30 ms.
+            self.assertEqual(values["smtpsource_phase_seconds_bucket", ("le", "0.02"), ("phase", "message")], 0)
+            self.assertEqual(values["smtpsource_phase_seconds_bucket", ("le", "+Inf"), ("phase", "message")], count)
+            seconds = values["smtpsource_phase_seconds_sum", ("phase", "message")]
+            self.assertTrue(0.03 * count <= seconds <= 1.0 * count, seconds)
+        result = yield command.whenEnded()
+        self.assertEqual(result.status, 1)
+        self.assertEqual(result.err, f"smtp-source: metrics at {url}\n".encode())
+        self.assertIn(b"messages     40 started, 38 accepted, 1 rejected, 1 failed\n", result.out)
+        yield self.assertFailure(deferToThread(get, url), ConnectionRefusedError)
+
+    @defer.inlineCallbacks
+    def test_openLoop(self):
+        """
+        Of an open loop there is what the schedule asks for, and the latency from then on.
+        """
+        server = self.serve()
+        command = smtpsource(self, "--rate", "50", "-s", "5", "-m", "100", "--metrics-port", "0", server.destination)
+        url = yield self.whenSaid(command)
+        yield server.when(lambda: len(server.messages) >= 20)
+        _, _, body, _ = yield deferToThread(get, url)
+        values = scraped(body)
+        self.assertEqual(values["smtpsource_asked_rate",], 50)
+        self.assertGreaterEqual(values["smtpsource_asked_total",], 20)
+        self.assertGreaterEqual(values["smtpsource_phase_seconds_count", ("phase", "response")], 15)
+        result = yield command.whenEnded()
+        self.assertEqual(result.status, 0)
+
+    @defer.inlineCallbacks
+    def test_interrupt(self):
+        """
+        A client that is connected does not keep the process from ending.
+        """
+        server = self.serve()
+        command = smtpsource(self, "-d", "-w", "60", "-m", "2", "--metrics-port", "0", server.destination)
+        url = yield self.whenSaid(command)
+        _, _, _, connection = yield deferToThread(get, url, keep=True)
+        self.addCleanup(connection.close)
+        command.signal(signal.SIGINT)
+        result = yield command.whenEnded()
+        self.assertEqual(result.status, 1)
+        self.assertIn(b"stopped before its end", result.out)
+        self.assertLess(result.seconds, 20)
+
+    @defer.inlineCallbacks
+    def test_inUse(self):
+        """
+        A port that is in use is one line and status 2, and nothing is sent.
+        """
+        server = self.serve()
+        port = server.port
+        result = yield smtpsource(self, "--metrics-port", port, server.destination).whenEnded()
+        line = f"smtp-source: can't serve metrics at 127.0.0.1:{port}: Address already in use\n".encode()
+        self.assertEqual((result.status, result.out, result.err), (2, b"", line))
+        result = yield twistd(self, "-n", "smtp-source", "--metrics-port", port, server.destination).whenEnded()
+        self.assertEqual((result.status, result.err), (2, line))
+        self.assertNotIn(b"Traceback", result.out)
+        self.assertEqual(server.connections, [])
+
+    @defer.inlineCallbacks
+    def test_noSuchAddress(self):
+        """
+        So is an address that this machine doesn't have.
+        """
+        server = self.serve()
+        arguments = ["--metrics-port", "0", "--metrics-interface", "192.0.2.1", server.destination]
+        result = yield smtpsource(self, *arguments).whenEnded()
+        self.assertEqual((result.status, result.out), (2, b""))
+        self.assertRegex(result.err, rb"\Asmtp-source: can't serve metrics at 192\.0\.2\.1:0: [^\n]+\n\Z")
+
+    @defer.inlineCallbacks
+    def test_daemon(self):
+        """
+        In a daemon of twistd: the log says where they are, and when the run is over the daemon is.
+        """
+        server = self.serve({".": (Delay(0.1), None)})
+        directory = Path(self.mktemp()).resolve()
+        directory.mkdir()
+        pidfile, log = directory / "pid", directory / "log"
+        port = freePort()
+        arguments = ["--pidfile", pidfile, "--logfile", log, "smtp-source", "-d", "-m", "40"]
+        arguments += ["--metrics-port", port, "--live", "on", server.destination]
+        started = yield twistd(self, *arguments).whenEnded()
+        self.assertEqual((started.status, started.err), (0, b""))
+        pid = int(pidfile.read_text())
+        self.addCleanup(killIfAlive, pid)
+        yield server.when(lambda: len(server.messages) >= 15)
+        _, _, body, _ = yield deferToThread(get, f"http://127.0.0.1:{port}/metrics")
+        values = scraped(body)
+        self.assertGreaterEqual(values["smtpsource_messages_total", ("outcome", "accepted")], 13)
+        self.assertEqual(values["process_start_time_seconds",] > 0, True)
+        yield whenGone(pid)
+        text = log.read_text()
+        self.assertIn(f"smtp-source: metrics at http://127.0.0.1:{port}/metrics\n", text)
+        self.assertIn("messages     40 started, 40 accepted", text)
+        # That is what --live is in a log.
+        self.assertRegex(text, r"(?m)\] 0:0[12] running; .*/s accepted, ")
+        self.assertNotIn("Traceback", text)
+        self.assertNotIn("GET /metrics", text)
+
+    @defer.inlineCallbacks
+    def test_lazy(self):
+        """
+        Neither twisted.web nor prometheus_client nor rich is imported by a run that doesn't use them.
+        """
+        server = self.serve()
+        program = (
+            "import atexit, sys\n"
+            "from smtpsource.__main__ import main\n"
+            "wanted = ('twisted.web', 'prometheus_client', 'rich')\n"
+            "atexit.register(lambda: print('imported', [name for name in wanted if name in sys.modules]))\n"
+            "main()\n"
+        )
+        from subprocesses import python
+
+        result = yield python(self, "-c", program, server.destination).whenEnded()
+        self.assertEqual((result.status, result.err), (0, b""))
+        self.assertIn(b"imported []\n", result.out)
+
+
+class NameTests(SynchronousTestCase):
+    """
+    docs/monitoring.rst.
+    """
+
+    def test_documented(self):
+        """
+        Every metric is in the manual.
+        """
+        from prometheus_client import CollectorRegistry
+
+        from smtpsource.metrics import RunCollector
+
+        root = Path(__file__).resolve().parent.parent
+        text = (root / "docs" / "monitoring.rst").read_text("utf-8")
+        registry = CollectorRegistry(auto_describe=False)
+        run = Served(asked=1.0, askedRate=1.0)
+        run.recorder.duration(MESSAGE, 1.0)
+        registry.register(RunCollector(run))
+        names = {family.name + ("_total" if family.type == "counter" else "") for family in registry.collect()}
+        self.assertGreater(len(names), 15)
+        self.assertEqual(sorted(name for name in names if f"``{name}``" not in text), [])
+        self.assertEqual(os.path.exists(root / "docs" / "monitoring.rst"), True)

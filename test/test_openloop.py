@@ -1,0 +1,345 @@
+"""
+Tests for L{smtpsource.openloop}, L{smtpsource.stagedrun} and L{smtpsource.searchedrun}: load that a schedule makes, on a
+fake clock.
+"""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from slowserver import SlowFactory
+from twisted.trial.unittest import SynchronousTestCase
+
+from smtpsource.plan import SourcePlan
+from smtpsource.service import SourceService
+from smtpsource.testing import FakeReactor, runInMemory
+
+
+def ran(perSecond=1e6, freezes=(), **plan):
+    """
+    A run against a server of this speed, in no time.
+
+    @return: the summary and the server.
+    """
+    reactor = FakeReactor()
+    server = SlowFactory(reactor, perSecond, freezes)
+    plan.setdefault("keepConnections", True)
+    return runInMemory(SourcePlan(**plan), server, reactor=reactor), server
+
+
+class OpenLoopTests(SynchronousTestCase):
+    """
+    C{--rate}.
+    """
+
+    def test_count(self):
+        """
+        As many messages as the rate and the time make, all of them the server's, over as few connections as it takes.
+        """
+        summary, server = ran(rate=50.0, duration=10.0, sessionCount=20)
+        self.assertEqual((summary.messages.started, summary.messages.accepted, server.served), (500, 500, 500))
+        self.assertEqual((summary.asked, summary.late, summary.dropped, summary.exit), (500, 0, 0, 0))
+        self.assertLess(summary.connectionsOpened, 3)
+        # The run is as long as was asked for, not as long as the last message.
+        self.assertApproximates(summary.elapsed, 10.0, 0.01)
+
+    def test_freeze(self):
+        """
+        A server of 1,000 a second that stands still for two seconds, at 500 a second: the time from the intended start
+        shows it in the 99th percentile; the time of the transaction alone does not.
+        """
+        summary, _ = ran(1000.0, [(3.0, 2.0)], rate=500.0, duration=10.0, sessionCount=20)
+        self.assertEqual(summary.messages.accepted, 5000)
+        response, transaction = summary.latency["response"], summary.latency["transaction"]
+        self.assertGreater(response.p99, 1.5)
+        self.assertLess(transaction.p99, 0.1)
+        # A thousand were wanted while it stood still, and as many while it caught up: nearly all of them late.
+        self.assertGreater(summary.late, 1500)
+        self.assertApproximates(response.maximum, 2.0, 0.1)
+        self.assertIn("all 20 sessions were busy", summary.limits[0])
+
+    def test_closedLoopHidesIt(self):
+        """
+        The same without a schedule: only those messages notice that were on their way.
+        """
+        summary, _ = ran(1000.0, [(3.0, 2.0)], duration=10.0, sessionCount=20)
+        self.assertLess(summary.latency["transaction"].p99, 0.1)
+        self.assertNotIn("response", summary.latency)
+
+    def test_maxLate(self):
+        """
+        What can't start in time is dropped when the user wants that; the others are not late by more.
+        """
+        summary, server = ran(1000.0, [(3.0, 2.0)], rate=500.0, duration=10.0, sessionCount=20, maxLate=0.5)
+        self.assertGreater(summary.dropped, 500)
+        self.assertEqual(summary.messages.started + summary.dropped, 5000)
+        self.assertEqual((summary.messages.accepted, server.served), (summary.messages.started,) * 2)
+        self.assertLess(summary.latency["late"].maximum, 0.501)
+        self.assertEqual(summary.exit, 1)
+
+    def test_overload(self):
+        """
+        Twice as much as the server takes: nothing is dropped, the run is longer, and the last ones are the latest.
+        """
+        summary, server = ran(100.0, rate=200.0, duration=5.0, sessionCount=10)
+        self.assertEqual((summary.messages.accepted, server.served, summary.dropped), (1000, 1000, 0))
+        self.assertApproximates(summary.elapsed, 10.0, 0.1)
+        self.assertApproximates(summary.latency["response"].maximum, 5.0, 0.2)
+
+    def test_hopeless(self):
+        """
+        A server that is not done with it for long after the end: what is overdue then was never started.
+        """
+        summary, server = ran(1.0, rate=200.0, duration=5.0, sessionCount=10, timeout=20.0)
+        self.assertLess(summary.elapsed, 50)
+        self.assertEqual(summary.messages.started + summary.dropped, 1000)
+        self.assertEqual((summary.messages.accepted, summary.exit), (server.served, 1))
+
+    def test_newConnections(self):
+        """
+        Without kept connections each message has one of its own, made when it is wanted.
+        """
+        summary, _ = ran(rate=20.0, duration=5.0, sessionCount=5, keepConnections=False)
+        self.assertEqual((summary.messages.accepted, summary.connectionsOpened), (100, 100))
+
+    def test_messageCount(self):
+        """
+        A number of messages ends it as well.
+        """
+        summary, _ = ran(rate=10.0, messageCount=25, sessionCount=5)
+        self.assertEqual((summary.messages.accepted, summary.asked, summary.exit), (25, 25, 0))
+        self.assertApproximates(summary.elapsed, 2.4, 0.1)
+
+    def test_stages(self):
+        """
+        A rate that changes; the series shows it, second by second.
+        """
+        summary, _ = ran(stages=((0, 0), (5, 100), (5, 100), (5, 0)), sessionCount=10)
+        self.assertEqual(summary.messages.accepted, 1000)
+        perSecond = [sample.started for sample in summary.series]
+        for second, expected in enumerate((10, 30, 50, 70, 90, 100, 100, 100, 100, 100, 90, 70, 50, 30, 10)):
+            self.assertApproximates(perSecond[second], expected, 2)
+        self.assertEqual(sum(sample.asked for sample in summary.series), summary.asked)
+
+    def test_warmUp(self):
+        """
+        What is sent in the warm-up is the server's, but no figure of ours; then all is as if it had begun there.
+        """
+        summary, server = ran(rate=100.0, warmUp=3.0, duration=5.0, sessionCount=10)
+        self.assertEqual((summary.messages.started, summary.messages.accepted, summary.asked), (500, 500, 500))
+        self.assertEqual(server.served, 800)
+        self.assertEqual(summary.latency["response"].count, 500)
+        self.assertEqual(sum(sample.accepted for sample in summary.series), 500)
+        self.assertApproximates(summary.elapsed, 5.0, 0.01)
+        self.assertEqual((summary.warmUp["accepted"], summary.exit), (300, 0))
+        self.assertEqual(sum(tally.count for tally in summary.replies["mail"].values()), 500)
+
+    def test_hour(self):
+        """
+        An hour at 20 a second: the last message starts where it should.
+        """
+        summary, server = ran(rate=20.0, duration=3600.0, sessionCount=2)
+        self.assertEqual((summary.messages.accepted, server.served, summary.late), (72_000, 72_000, 0))
+        self.assertApproximates(summary.elapsed, 3600.0, 0.01)
+        self.assertLess(summary.latency["response"].maximum, 0.01)
+
+    def test_stopped(self):
+        """
+        A run that is told to stop ends soon, and what it had started has its outcome.
+        """
+        reactor = FakeReactor()
+        reactor.server = SlowFactory(reactor, 1000.0)
+        plan = SourcePlan(destination="127.0.0.1:25", rate=10.0, duration=1e6, sessionCount=3, keepConnections=True)
+        service = SourceService(reactor, plan, clock=reactor.seconds)
+        service.startService()
+        reactor.pump([0.01] * 1000)
+        service.stopService()
+        reactor.pump([0.1] * 60)
+        summary = self.successResultOf(service.whenDone())
+        self.assertEqual((summary.ended, summary.exit), ("signal", 1))
+        self.assertApproximates(summary.messages.accepted, 100, 1)
+        self.assertEqual(summary.messages.started, summary.messages.accepted)
+        self.assertEqual(reactor.getDelayedCalls(), [])
+
+    @settings(max_examples=40, deadline=None)
+    @given(
+        st.floats(1, 300),
+        st.integers(1, 10),
+        st.floats(5, 500),
+        st.booleans(),
+        st.sampled_from(["constant", "poisson"]),
+        st.sampled_from([None, 0.0, 0.2]),
+        st.sampled_from(["off", "force"]),
+    )
+    def test_nothingIsLost(self, rate, sessions, capacity, keep, arrivals, maxLate, pipelining):
+        """
+        Whatever the rate and the server: all that was asked for was started or dropped, and what was started was
+        answered.
+        """
+        summary, server = ran(
+            capacity,
+            [(1.0, 1.0)],
+            rate=rate,
+            duration=5.0,
+            sessionCount=sessions,
+            keepConnections=keep,
+            arrivals=arrivals,
+            maxLate=maxLate,
+            pipelining=pipelining,
+        )
+        self.assertEqual(summary.asked, summary.messages.started + summary.dropped)
+        self.assertEqual(summary.messages.started, summary.messages.accepted)
+        self.assertEqual(summary.messages.accepted, server.served)
+        if summary.messages.started:
+            self.assertEqual(summary.latency["response"].count, summary.messages.accepted)
+            self.assertGreaterEqual(summary.latency["response"].maximum, summary.latency["transaction"].maximum)
+
+
+class ClosedLoopTests(SynchronousTestCase):
+    """
+    C{--duration}, C{--warmup}, C{--ramp-up}, and stages of sessions.
+    """
+
+    def test_duration(self):
+        """
+        Messages without a limit, until the time is over; what is on its way then ends as it would.
+        """
+        summary, server = ran(100.0, duration=10.0, sessionCount=5)
+        self.assertApproximates(summary.messages.accepted, 1000, 10)
+        self.assertEqual(summary.messages.started, summary.messages.accepted)
+        self.assertEqual((server.served, summary.exit, summary.ended), (summary.messages.accepted, 0, "done"))
+
+    def test_durationOrCount(self):
+        """
+        Whichever comes first.
+        """
+        summary, _ = ran(100.0, duration=10.0, messageCount=50, sessionCount=5)
+        self.assertEqual((summary.messages.accepted, summary.exit), (50, 0))
+        summary, _ = ran(100.0, duration=1.0, messageCount=5000, sessionCount=5)
+        self.assertApproximates(summary.messages.accepted, 100, 10)
+        # Fewer than were asked for.
+        self.assertEqual(summary.exit, 1)
+
+    def test_pauses(self):
+        """
+        A session that waits for its next message when the time is over does not wait any longer.
+        """
+        summary, _ = ran(1000.0, duration=10.0, sessionCount=2, fixedInterval=8.0)
+        self.assertEqual(summary.messages.accepted, 4)
+        self.assertApproximates(summary.elapsed, 10.0, 0.1)
+
+    def test_warmUp(self):
+        """
+        With a number of messages, that many are measured, beside those of the warm-up.
+        """
+        summary, server = ran(100.0, warmUp=2.0, messageCount=300, sessionCount=5)
+        self.assertEqual((summary.messages.started, summary.messages.accepted, summary.exit), (300, 300, 0))
+        self.assertEqual(server.served, 300 + summary.warmUp["accepted"])
+        self.assertApproximates(summary.warmUp["accepted"], 200, 10)
+        self.assertApproximates(summary.elapsed, 3.0, 0.1)
+
+    def test_rampUp(self):
+        """
+        Sessions join evenly.
+        """
+        summary, _ = ran(1e6, rampUp=10.0, duration=15.0, sessionCount=10, fixedInterval=0.1)
+        opened = [sample.open for sample in summary.series]
+        for second in range(10):
+            self.assertApproximates(opened[second], second + 1.5, 0.5)
+        self.assertEqual(summary.connectionsOpened, 10)
+
+    def test_stages(self):
+        """
+        Sessions join and leave as the stages say; none of their messages is lost.
+        """
+        stages = ((0, 0), (10, 20), (5, 20), (10, 0))
+        summary, server = ran(500.0, stages=stages, stagesOf="sessions")
+        opened = [sample.open for sample in summary.series]
+        for second, expected in ((4, 10), (9, 20), (14, 20), (19, 10)):
+            self.assertApproximates(opened[second], expected, 1)
+        self.assertEqual((summary.messages.started, server.served), (summary.messages.accepted,) * 2)
+        self.assertEqual(summary.connectionsLost, 0)
+        self.assertApproximates(summary.elapsed, 25.0, 0.2)
+
+    def test_stagesUpAndDown(self):
+        """
+        With no session for a while, and a new connection for each message.
+        """
+        stages = ((0, 3), (2, 3), (0, 0), (2, 0), (0, 2), (2, 2))
+        summary, server = ran(100.0, stages=stages, stagesOf="sessions", keepConnections=False)
+        started = [sample.started for sample in summary.series]
+        self.assertTrue(all(started[:2]) and all(started[4:6]), started)
+        self.assertEqual(started[3], 0)
+        self.assertEqual(summary.messages.accepted, server.served)
+
+
+class SearchTests(SynchronousTestCase):
+    """
+    C{--find-rate}.
+    """
+
+    def test_found(self):
+        """
+        A server of 700 a second keeps its promise up to that, and is found to.
+        """
+        summary, server = ran(700.0, findRate="p99(message) < 100ms and errors < 0.1%", holdStep=3.0, sessionCount=50)
+        self.assertApproximates(summary.search.rate, 700, 70)
+        self.assertLessEqual(summary.search.rate, 700)
+        self.assertEqual([step.purpose for step in summary.search.steps[-3:]], ["confirm"] * 3)
+        self.assertEqual([step.passed for step in summary.search.steps[-3:]], [True, True, False])
+        self.assertEqual(summary.messages.accepted, server.served)
+        self.assertEqual(summary.exit, 0)
+
+    def test_saturated(self):
+        """
+        A promise that the server keeps only because it is not asked any faster: the rate was not reached.
+        """
+        summary, _ = ran(200.0, findRate="p99(message) < 10s", holdStep=3.0, sessionCount=2, rate=50)
+        self.assertApproximates(summary.search.rate, 200, 20)
+        failed = next(step for step in summary.search.steps if not step.passed)
+        self.assertIn("messages could be started", failed.actual)
+
+    def test_none(self):
+        """
+        No rate will do: exit status 3.
+        """
+        summary, _ = ran(100.0, findRate="p50(message) < 1ms", holdStep=1.0, sessionCount=2, rate=1)
+        self.assertEqual((summary.search.rate, summary.exit), (None, 3))
+
+
+class ThresholdTests(SynchronousTestCase):
+    """
+    C{--threshold}.
+    """
+
+    def test_outcomes(self):
+        """
+        Each one's outcome is told; one that failed is exit status 3.
+        """
+        limits = ("p99(transaction) < 100ms", "accepted == 50", "rejected == 0")
+        summary, _ = ran(100.0, messageCount=50, thresholds=limits)
+        self.assertEqual([outcome.passed for outcome in summary.thresholds], [True, True, True])
+        self.assertEqual(summary.exit, 0)
+        summary, _ = ran(100.0, messageCount=50, thresholds=(*limits, "p50(transaction) < 1ms"))
+        self.assertEqual([outcome.passed for outcome in summary.thresholds], [True, True, True, False])
+        self.assertEqual((summary.exit, summary.messages.accepted), (3, 50))
+
+    def test_abort(self):
+        """
+        With C{abortOnThreshold} the run ends when it is sure, and says why.
+        """
+        summary, _ = ran(
+            100.0, duration=100.0, thresholds=("p50(transaction) < 1ms",), abortOnThreshold=True, sessionCount=3
+        )
+        self.assertLess(summary.elapsed, 10)
+        self.assertEqual((summary.exit, summary.ended), (3, "aborted"))
+        self.assertIn("p50(transaction) < 1ms", summary.reason)
+
+    def test_asked(self):
+        """
+        The rate that was asked for can be compared with.
+        """
+        summary, _ = ran(100.0, rate=50.0, duration=5.0, sessionCount=9, thresholds=("rate >= 0.99 * asked",))
+        self.assertTrue(summary.thresholds[0].passed, summary.thresholds)
+        summary, _ = ran(20.0, rate=50.0, duration=5.0, sessionCount=9, thresholds=("rate >= 0.99 * asked",))
+        self.assertFalse(summary.thresholds[0].passed, summary.thresholds)

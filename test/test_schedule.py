@@ -1,0 +1,177 @@
+"""
+Tests for L{smtpsource.traffic.schedule}.
+"""
+
+from __future__ import annotations
+
+import math
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from smtpsource.traffic.schedule import Profile, Schedule
+
+POINTS = st.lists(
+    st.tuples(st.floats(0.01, 1000), st.floats(0, 5000)),
+    min_size=1,
+    max_size=6,
+).map(lambda points: [(0.0, points[0][1]), *points])
+
+
+def times(schedule, most=10**7):
+    """
+    All times of a schedule.
+    """
+    found = []
+    while schedule.next < math.inf and len(found) < most:
+        found.append(schedule.next)
+        schedule.advance()
+    return found
+
+
+class ProfileTests(SynchronousTestCase):
+    """
+    A value that changes with time.
+    """
+
+    def test_constant(self):
+        """
+        One point never changes, and is over when it is said to be.
+        """
+        profile = Profile([(0.0, 50.0)], 10.0)
+        self.assertEqual((profile.end, profile.area), (10.0, 500.0))
+        self.assertEqual((profile.valueAt(0.0), profile.valueAt(9.0)), (50.0, 50.0))
+        self.assertEqual((profile.areaAt(2.0), profile.areaAt(11.0)), (100.0, 500.0))
+        self.assertEqual((profile.timeOf(0.0), profile.timeOf(250.0)), (0.0, 5.0))
+        self.assertEqual(profile.timeOf(500.0), math.inf)
+
+    def test_stages(self):
+        """
+        0:0,30s:1000,5m:1000,30s:0, by hand.
+        """
+        profile = Profile([(0.0, 0.0), (30.0, 1000.0), (300.0, 1000.0), (30.0, 0.0)])
+        self.assertEqual((profile.end, profile.area), (360.0, 330_000.0))
+        for time, value in ((0, 0), (15, 500), (30, 1000), (200, 1000), (345, 500), (360, 0)):
+            self.assertApproximates(profile.valueAt(time), value, 1e-9)
+        for time, area in ((15, 3750), (30, 15_000), (330, 315_000), (345, 326_250)):
+            self.assertApproximates(profile.areaAt(time), area, 1e-6)
+        self.assertApproximates(profile.timeOf(3750), 15.0, 1e-9)
+        self.assertApproximates(profile.timeOf(326_250), 345.0, 1e-9)
+
+    def test_jump(self):
+        """
+        A stage of no time is a jump; where the value is 0, the area waits.
+        """
+        profile = Profile([(0.0, 10.0), (10.0, 10.0), (0.0, 0.0), (10.0, 0.0), (0.0, 10.0), (10.0, 10.0)])
+        self.assertEqual(profile.area, 200.0)
+        self.assertEqual([profile.valueAt(t) for t in (9.9, 10.0, 19.9, 20.0)], [10, 0, 0, 10])
+        # What is due exactly when the break begins comes after it.
+        self.assertEqual((profile.timeOf(99.0), profile.timeOf(100.0)), (9.9, 20.0))
+
+    @given(POINTS, st.floats(0, 1))
+    def test_inverse(self, points, part):
+        """
+        C{timeOf} is where C{areaAt} comes to that area.
+        """
+        profile = Profile(points)
+        area = part * profile.area
+        when = profile.timeOf(area)
+        if when < math.inf:
+            self.assertTrue(0 <= when <= profile.end)
+            self.assertApproximates(profile.areaAt(when), area, 1e-6 * max(1.0, profile.area))
+
+
+class ScheduleTests(SynchronousTestCase):
+    """
+    When messages are wanted.
+    """
+
+    def test_constant(self):
+        """
+        Evenly, from the first moment on.
+        """
+        self.assertEqual(times(Schedule(Profile([(0.0, 4.0)], 2.0))), [0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75])
+
+    def test_hour(self):
+        """
+        Ten thousand a second for an hour: 36 million, and the last is where it should be to the microsecond. There is
+        no drift, because nothing is added up.
+        """
+        schedule = Schedule(Profile([(0.0, 10_000.0)], 3600.0))
+        schedule.taken = 35_999_998
+        schedule.advance()
+        self.assertApproximates(schedule.next, 3600 - 1e-4, 1e-6)
+        schedule.advance()
+        self.assertEqual((schedule.taken, schedule.next), (36_000_000, math.inf))
+
+    def test_oddRate(self):
+        """
+        A rate whose interval no float has exactly.
+        """
+        found = times(Schedule(Profile([(0.0, 1000 / 3)], 600.0)))
+        self.assertEqual(len(found), 200_000)
+        self.assertApproximates(found[-1], 199_999 * 3 / 1000, 1e-9)
+
+    def test_stages(self):
+        """
+        As many as the area says, in order, and close together where the rate is high.
+        """
+        found = times(Schedule(Profile([(0.0, 0.0), (10.0, 100.0), (10.0, 0.0)])))
+        self.assertEqual(len(found), 1000)
+        self.assertEqual(found, sorted(found))
+        self.assertEqual(sum(9 <= t < 11 for t in found), 190)
+        self.assertEqual(sum(t < 1 for t in found), 5)
+
+    def test_poisson(self):
+        """
+        Intervals are exponentially distributed: the largest distance between their distribution and the theory's is
+        what chance allows (Kolmogorov-Smirnov, 1 in 1000).
+        """
+        found = times(Schedule(Profile([(0.0, 1000.0)], 20.0), "poisson", Random(5)))
+        self.assertApproximates(len(found), 20_000, 4 * math.sqrt(20_000))
+        intervals = sorted(b - a for a, b in zip([0.0, *found], found, strict=False))
+        number = len(intervals)
+        distance = max(
+            max(abs((place + 1) / number - p), abs(place / number - p))
+            for place, p in enumerate(1 - math.exp(-1000 * interval) for interval in intervals)
+        )
+        self.assertLess(distance, 1.95 / math.sqrt(number))
+
+    def test_poissonStages(self):
+        """
+        With stages the number in each part follows the rate.
+        """
+        found = times(Schedule(Profile([(0.0, 0.0), (10.0, 1000.0), (10.0, 1000.0)]), "poisson", Random(6)))
+        for begin, end, expected in ((0, 5, 1250), (5, 10, 3750), (10, 20, 10_000)):
+            came = sum(begin <= t < end for t in found)
+            self.assertApproximates(came, expected, 4 * math.sqrt(expected))
+
+    def test_seed(self):
+        """
+        The same random numbers, the same times; others, other times.
+        """
+        first, second, third = (
+            times(Schedule(Profile([(0.0, 10.0)], 10.0), "poisson", Random(seed))) for seed in (1, 1, 2)
+        )
+        self.assertEqual(first, second)
+        self.assertNotEqual(first, third)
+
+    def test_asked(self):
+        """
+        How many were wanted up to a time, whether they were taken or not.
+        """
+        schedule = Schedule(Profile([(0.0, 10.0)], 10.0))
+        self.assertEqual([schedule.asked(t) for t in (0.0, 0.05, 0.1001, 9.99, 20.0)], [1, 1, 2, 100, 100])
+        for _ in range(50):
+            schedule.advance()
+        self.assertEqual([schedule.asked(t) for t in (4.9, 5.0, 20.0)], [50, 51, 100])
+
+    def test_rate(self):
+        """
+        The rate that is wanted now, until all is over.
+        """
+        schedule = Schedule(Profile([(0.0, 0.0), (10.0, 100.0)]))
+        self.assertEqual([schedule.rateAt(t) for t in (0, 5, 10)], [0, 50, 0])
+        self.assertEqual(schedule.end, 10)
