@@ -426,7 +426,8 @@ class SourcePlan:
         if problem is not None:
             raise ValueError(problem)
         if isinstance(self.messages, Corpus) and self.pick == "weighted":
-            self.messages.weights()
+            weights = self.messages.weights
+            checks.check(self, {"pick": lambda pick: weights() and pick})
         if self.findRate is not None:
             object.__setattr__(self, "tolerant", True)  # rates that are too high are part of the search
         if self.logins:

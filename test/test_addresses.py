@@ -230,7 +230,10 @@ class PlanTests(SynchronousTestCase):
                 [[b"a0@x", b"b1"], [b"a2@x", b"b3"]],
             ),
             ({"domains": "y", "recipientCount": 2}, [[b"2foo@y", b"foo@y"]] * 2),
-            ({"domains": "y", "numberRecipients": True, "numberStart": 7, "numberWidth": 2}, [[b"07foo@y"], [b"08foo@y"]]),
+            (
+                {"domains": "y", "numberRecipients": True, "numberStart": 7, "numberWidth": 2},
+                [[b"07foo@y"], [b"08foo@y"]],
+            ),
             ({"domains": "y", "recipientNumbering": "suffix", "recipientCount": 1}, [[b"foo0@y"], [b"foo1@y"]]),
             ({"domains": [("y", 1)], "recipients": two}, [[b"a@y"], [b"b@y"]]),
             ({"recipientsDistribution": "fixed:2"}, [[b"2foo@h", b"foo@h"]] * 2),

@@ -1,6 +1,6 @@
 """
-Tests for L{smtpsource.traffic.corpus}, L{smtpsource.traffic.loading} and L{smtpsource.traffic.mapped}: messages that are
-there already, found and made ready.
+Tests for L{smtpsource.traffic.corpus}, L{smtpsource.traffic.loading} and L{smtpsource.traffic.mapped}: messages that
+are there already, found and made ready.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.smtp.chunking import chunks
 from smtpsource.smtp.streaming import CHUNK, PIECE
-from smtpsource.traffic.corpus import Corpus, FileCorpus, MboxCorpus, given as givenCorpus, index
+from smtpsource.traffic.corpus import Corpus, FileCorpus, MboxCorpus, index
+from smtpsource.traffic.corpus import given as givenCorpus
 from smtpsource.traffic.loading import StoredBodies, loaded
 from smtpsource.traffic.mapped import Mapped
 
@@ -406,6 +407,18 @@ class MappedTests(Case):
         self.assertEqual(mapped[99_998:], b"  \r\n.\r\n")
         path.unlink()
         self.assertEqual(len(bytes(mapped)), 100_005)
+
+    def test_shortenedContent(self):
+        """
+        The content of such a message still ends as one does.
+        """
+        for end in (b"\r\n", b""):
+            mapped, path = self.mapped(b"x" * 100_000 + end, 0, 100_000 + len(end))
+            body = loaded(mapped)
+            os.truncate(path, 70_000)
+            expected = b"x" * 70_000 + b" " * 30_000 + b"\r\n"
+            self.assertEqual(joined(body.content(b"")), expected + b".\r\n")
+            self.assertEqual(joined(body.octets(b"")), expected)
 
 
 class StoredTests(Case):

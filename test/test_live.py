@@ -756,9 +756,12 @@ class LiveTestCase(TestCase):
 
     def screen(self, command):
         """
-        @return: the lines to be seen on its terminal.
+        @return: the lines to be seen on its terminal, when the last picture was complete.
         """
         new = bytes(command.out[command.parsed :])
+        begun = new.rfind(b"\x1b[?7l")
+        if begun > new.rfind(b"\x1b[?7h"):
+            new = new[:begun]
         command.parsed += len(new)
         command.parser.feed(new)
         return [text.rstrip() for text in command.emulator.display]
@@ -857,6 +860,34 @@ class LiveTests(LiveTestCase):
         command.transport.write(b"\x03")
         result = yield command.whenEnded()
         self.assertEqual(result.status, 1)
+
+    @defer.inlineCallbacks
+    def test_strangeTexts(self):
+        """
+        Whatever a server says, wide, combining or meant for the terminal, every line stays where it is.
+        """
+        texts = [
+            "\u4e16\u754c" * 60,
+            "e\u0301" * 90,
+            "\u05d0\u202e \x1b[2J\x1b[H\x9b2J \t\x07",
+            "\U0001f468\u200d" * 40,
+        ]
+        server = self.serve({"RCPT": [f"45{number} {text}" for number, text in enumerate(texts)]})
+        command = self.start("-A", "-w", "0.05", "-m", "10k", server.destination, columns=60)
+        yield self.whenSeen(command, "refused    4", "transaction", "last 10 s")
+        for _ in range(4):
+            drawn = command.out.count(b"\x1b[?7h")
+            yield eventually(lambda drawn=drawn: command.out.count(b"\x1b[?7h") > drawn, "another picture")
+            seen = self.screen(command)
+            for number, start in enumerate(("running ", "rate ")):
+                self.assertTrue(seen[number].startswith(start), seen)
+            first = seen.index("refused    4")
+            for number, text in enumerate(seen[first + 1 : first + 5]):
+                self.assertRegex(text, rf"\A  rcpt 45{number} +1  45{number} ")
+            self.assertEqual([text for text in seen[first + 5 :] if text], [])
+        command.transport.write(b"\x03")
+        result = yield command.whenEnded()
+        self.assertNotIn(b"\x1b[2J", result.out)
 
     @defer.inlineCallbacks
     def test_resized(self):

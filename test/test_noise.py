@@ -7,7 +7,7 @@ from __future__ import annotations
 from itertools import combinations, zip_longest
 from random import Random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -64,6 +64,7 @@ class ChanceTests(SynchronousTestCase):
         self.assertApproximates(chance(unlike(may), unlike(august)), 0.0001208, 5e-8)
 
     @given(st.lists(st.integers(0, 9), max_size=60), st.lists(st.integers(0, 9), max_size=60))
+    @settings(deadline=None)
     def test_anything(self, first, second):
         """
         It is a probability, whatever the numbers are, and the same whichever comes first.

@@ -105,6 +105,17 @@ class PlanTests(Case):
             "subject": None,
             "length": None,
             "message-file": None,
+            "header": (),
+            "number-start": None,
+            "number-width": None,
+            "messages": None,
+            "pick": "in-turn",
+            "size-distribution": None,
+            "recipients-distribution": None,
+            "senders": None,
+            "recipients": None,
+            "domains": None,
+            "seed": None,
             "myhostname": socket.gethostname(),
             "lmtp": 0,
             "old-mode": 0,
@@ -162,11 +173,14 @@ class PlanTests(Case):
             "scenario": None,
             "threshold": (),
             "abort-on-threshold": 0,
+            "live": "auto",
+            "metrics-port": None,
+            "metrics-interface": None,
             "verbose": 0,
             "destination": "127.0.0.1",
         }
         self.assertEqual(dict(options), expected)
-        self.assertEqual(options.presentation, Presentation("smtp-source"))
+        self.assertEqual(options.presentation, Presentation("smtp-source", live="auto"))
         self.assertEqual((options.plan.timeout, options.plan.grace, options.plan.connectTimeout), (300.0, 5.0, 30.0))
 
     def test_each(self):
@@ -194,6 +208,13 @@ class PlanTests(Case):
             ("-v -v", "--verbose --verbose", {"trace": 2}),
             ("-w 1.5", "--fixed-interval=1.5", {"fixedInterval": 1.5}),
             (None, "--recipient-numbering=suffix", {"recipientNumbering": "suffix"}),
+            (None, "--header=X-A:b", {"headers": ("X-A:b",)}),
+            (None, "-N --number-start=0", {"numberRecipients": True, "numberStart": 0}),
+            (None, "-r 2 --number-width=3", {"recipientCount": 2, "numberWidth": 3}),
+            (None, "--size-distribution=fixed:4k", {"sizeDistribution": "fixed:4096"}),
+            (None, "--recipients-distribution=uniform:1-2k", {"recipientsDistribution": "uniform:1-2000"}),
+            (None, "--domains=a.test:9,b.test", {"domains": [("a.test", 9), "b.test"]}),
+            (None, "--seed=2147483647", {"seed": 2147483647}),
             (None, "--timeout=0.25", {"timeout": 0.25}),
             (None, "--connect-timeout=3", {"connectTimeout": 3.0}),
             (None, "--connect-parallelism=1k", {"connectParallelism": 1000}),
@@ -233,6 +254,29 @@ class PlanTests(Case):
         self.check(f"--threshold={rate} --rate=5 --duration=1m", thresholds=(rate,), rate=5.0, duration=60.0)
         self.assertEqual(parsed("--threshold", "errors < 0.1%", "sink:").plan.thresholds[0].text, "errors < 0.1%")
         self.assertEqual(parsed("sink:")["threshold"], ())
+
+    def test_trafficFromFiles(self):
+        """
+        What comes from files is read when the command line is.
+        """
+        corpus = self.mktemp()
+        os.makedirs(corpus)
+        with open(os.path.join(corpus, "a.eml"), "wb") as file:
+            file.write(b"A: b\n")
+        listed, weighted = self.file(b"a@x\nb@y\n"), self.file(b"a@x 2\n<> 1\n")
+        self.check(f"--messages {corpus} --pick random", messages=os.path.abspath(corpus), pick="random")
+        self.check(f"--senders {weighted}", senders=[("a@x", 2), ("", 1)])
+        self.check(f"--recipients {listed} -r 2", recipients=["a@x", "b@y"], recipientCount=2)
+        sizes = self.file(b"100 9\n1k\n")
+        plan = parsed("--size-distribution", f"empirical:{sizes}", "127.0.0.1").plan
+        self.assertEqual(plan.sizeDistribution.numbers.values, (100, 1024))
+
+    def test_headers(self):
+        """
+        Headers may be given several times, and go out as they were typed.
+        """
+        plan = parsed("--header", "X-A: {n} gr\u00fcn", "--header", "X-B:\udcff", "127.0.0.1").plan
+        self.assertEqual(plan.headers, ("X-A: {n} gr\u00fcn".encode(), b"X-B:\xff"))
 
     def test_window(self):
         """
@@ -416,12 +460,26 @@ class PlanTests(Case):
         What is shown, and where.
         """
         for line, expected in (
-            ("-c", {"counter": True}),
-            ("--counter", {"counter": True}),
-            ("--quiet", {"quiet": True}),
-            ("--report -", {"report": "-"}),
+            ("-c", {"counter": True, "live": "off"}),
+            ("--counter", {"counter": True, "live": "off"}),
+            ("--quiet", {"quiet": True, "live": "off"}),
+            ("-v", {"live": "off"}),
+            ("--live off", {"live": "off"}),
+            ("--quiet --live on", {"quiet": True, "live": "on"}),
+            ("--report -", {"report": "-", "live": "auto"}),
+            ("--metrics-port 9100", {"metrics": ("127.0.0.1", 9100), "live": "auto"}),
+            ("--metrics-port 0 --metrics-interface ::", {"metrics": ("::", 0), "live": "auto"}),
         ):
             self.assertEqual(parsed(*line.split(), "127.0.0.1").presentation, Presentation("smtp-source", **expected))
+
+    def test_liveUnderTwistd(self):
+        """
+        Under twistd the log may be on the terminal: how the run goes on is shown if that is asked for.
+        """
+        foreground = Twistd()
+        foreground.parseOptions(["-n"])
+        self.assertEqual(parsed("127.0.0.1", parent=foreground).presentation.live, "off")
+        self.assertEqual(parsed("--live", "on", "127.0.0.1", parent=foreground).presentation.live, "on")
 
     def test_daemon(self):
         """
@@ -491,6 +549,21 @@ class ErrorTests(Case):
             ("f", "sender", ("a\nb", "a\rb"), "expected a text without line ends"),
             ("t", "recipient", ("a\r\nDATA",), "expected a text without line ends"),
             ("S", "subject", ("a\nBcc: b",), "expected a text without line ends"),
+            (None, "header", ("", "X-A", "X A: b", ": x"), "expected a name of printable ASCII characters"),
+            (None, "header", ("X: a\r\nBcc: b", "X: \0"), "expected a text without line ends"),
+            (None, "header", ("X: {b}", "X: {"), "expected {run}, {n}, {session}, {size}, {date} or {random:8}"),
+            (None, "number-start", ("-1", "", "1k", "2147483648"), "expected a whole number from 0 to 2147483647"),
+            (None, "number-width", ("0", "65", "x"), "expected a whole number from 1 to 64"),
+            (None, "messages", ("", "/no/such/path", "/dev/null"), "expected a directory of .eml files, a Maildir"),
+            (None, "pick", ("", "turn", "RANDOM"), "expected in-turn, random or weighted"),
+            (None, "size-distribution", ("", "4k", "normal:1"), "expected fixed:4k, uniform:1k-100k, "),
+            (None, "size-distribution", ("fixed:0", "uniform:0-1"), "expected a size in bytes of at least 1"),
+            (None, "recipients-distribution", ("fixed:0", "uniform:1-x"), "expected a whole number of at least 1"),
+            (None, "recipients-distribution", ("empirical:/no/such/file",), "expected a readable file: No such file"),
+            (None, "senders", ("/no/such/file", "/"), "expected a readable file"),
+            (None, "recipients", ("/dev/null",), "expected at least one line that is neither empty nor a comment"),
+            (None, "domains", ("", "a..b", "a.test:x", "a.test:1,"), "expected a "),
+            (None, "seed", ("-1", "x", "", "1.5", "2147483648"), "expected a whole number from 0 to 2147483647"),
             (None, "helo", ("a\r\nRSET", "a\0"), "expected a text without line ends"),
             (None, "helo", ("",), "expected a text, not an empty one"),
             (None, "pipelining", ("", "on", "AUTO", "yes"), "expected off, auto"),
@@ -521,6 +594,9 @@ class ErrorTests(Case):
             (None, "proxy-protocol", ("", "v3", "1"), "expected v1 or v2"),
             (None, "proxy-source", ("", "a.b", "::1,"), "expected IP addresses such as"),
             (None, "dns-server", ("", "dns.example", "::1:x", "127.0.0.1:0"), "expected the address of a name server"),
+            (None, "live", ("", "yes", "ON"), "expected auto, on or off"),
+            (None, "metrics-port", ("", "-1", "65536", "9k", "http"), "expected a port from 1 to 65535, or 0"),
+            (None, "metrics-interface", ("", "localhost", "::1,::", "[::1]"), "expected an address of this machine"),
         ):
             for value in values:
                 shown = (
@@ -549,6 +625,16 @@ class ErrorTests(Case):
             (["-l", "10k"], ["-F", "x"], "-l (--length) '10k' and -F (--message-file) 'x'"),
             (["--length=5"], ["--message-file="], "-l (--length) '5' and -F (--message-file) ''"),
             (["-w", "1.0"], ["-R", "x"], "-w (--fixed-interval) '1.0' and -R (--random-interval) 'x'"),
+            (["-l", "1"], ["--messages", "x"], "-l (--length) '1' and --messages 'x'"),
+            (["-F", "x"], ["--size-distribution", "y"], "-F (--message-file) 'x' and --size-distribution 'y'"),
+            (
+                ["-r", "1"],
+                ["--recipients-distribution", "x"],
+                "-r (--recipient-count) '1' and --recipients-distribution 'x'",
+            ),
+            (["-f", "a@b"], ["--senders", "x"], "-f (--sender) 'a@b' and --senders 'x'"),
+            (["-t", "a@b"], ["--recipients", "x"], "-t (--recipient) 'a@b' and --recipients 'x'"),
+            (["-S", "s"], ["--messages", "x"], "-S (--subject) 's' and --messages 'x'"),
         ):
             for line in ([*one, *other], [*other, *one]):
                 self.check([*line, "127.0.0.1"], f"{expected} exclude each other: give one of them")
@@ -591,9 +677,21 @@ class ErrorTests(Case):
                 )
             ),
             (f"--tls starttls --tls-ca {readable}", "--tls-ca and no --tls-verify exclude each other: "),
+            ("--pick random", "--pick and no --messages exclude each other: expected it along with it"),
+            (f"-F {readable} --header A:b", "--header and -F (--message-file) exclude each other: "),
+            ("-o --header A:b", "--header and -o (--old-mode) exclude each other: "),
+            ("-S x --header subject:y", "-S (--subject) and --header 'Subject:' exclude each other: "),
+            *(
+                (f"{line} --{option} 3", f"--{option} and no -N (--number-recipients) exclude each other: ")
+                for option in ("number-start", "number-width")
+                for line in ("-d", f"-r 2 --recipients {readable}")
+            ),
             ("--proxy-source ::1", "--proxy-source and no --proxy-protocol exclude each other: "),
             ("--dns-server ::1", "--dns-server and no --mx exclude each other: "),
             ("--connect-only --noop", "--connect-only and --noop exclude each other: "),
+            ("--metrics-interface ::1", "--metrics-interface and no --metrics-port exclude each other: "),
+            ("--live on -c", "--live 'on' and -c (--counter) exclude each other: "),
+            ("--live on -v", "--live 'on' and -v exclude each other: "),
             *(
                 (option, f"{option.split()[0]} and no --auth exclude each other: ")
                 for option in ("--auth-user me", f"--auth-password-file {readable}", f"--auth-users {readable}")
@@ -630,6 +728,34 @@ class ErrorTests(Case):
             for line in ([], ["--stages=0:1,1m:5", "--stages-of=sessions"]):
                 expected = f"--threshold: {text!r} is not usable: expected --rate or --stages along with it"
                 self.check([*line, good, "--threshold", text, "127.0.0.1"], expected)
+
+    def test_traffic(self):
+        """
+        Values that make no sense together.
+        """
+        self.check(
+            ["-t", "", "--domains", "a.test", "127.0.0.1"], "--domains and -t (--recipient) '' exclude each other"
+        )
+        corpus = self.mktemp()
+        os.makedirs(corpus)
+        with open(os.path.join(corpus, "a.eml"), "wb") as file:
+            file.write(b"A: b\n")
+        line = ["--messages", corpus, "--pick", "weighted", "127.0.0.1"]
+        self.check(line, "--pick: 'weighted' is not usable: expected a readable file: No such file", "weights'")
+        with open(os.path.join(corpus, "weights"), "wb") as file:
+            file.write(b"a.eml 2\n")
+        self.assertEqual(parsed(*line).plan.pick, "weighted")
+
+    def test_fileAndLine(self):
+        """
+        What is wrong in a file is told with the number of its line.
+        """
+        for option, content, expected in (
+            ("senders", b"a@x\nb@x often\n", "expected a weight of 0 or more, such as 3 or 0.5, in line 2"),
+            ("recipients", b"#\n\na@x 1 2\n", "expected one value and maybe a weight, in line 3"),
+        ):
+            path = self.file(content)
+            self.check([f"--{option}", path, "127.0.0.1"], f"--{option}: {path!r} is not usable: {expected}")
 
     def test_destinations(self):
         """
@@ -794,6 +920,7 @@ class HelpTests(SynchronousTestCase):
             [
                 "Load:",
                 "Message:",
+                "Traffic:",
                 "Dialogue:",
                 "Extensions:",
                 "TLS:",

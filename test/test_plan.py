@@ -6,6 +6,7 @@ told if it gives something else. What a command line makes of them is in L{test_
 from __future__ import annotations
 
 import dataclasses
+import os
 import socket
 from unittest import mock
 
@@ -39,6 +40,7 @@ TEXT = "expected a str or bytes"
 
 FAMILY = "expected socket.AF_UNSPEC, AF_INET or AF_INET6"
 COMMAND = "expected a sequence of texts"
+FROM_ZERO = "expected a whole number from 0 to 2147483647, or None"
 
 STR = "expected a str"
 SEQUENCE = "expected a sequence"
@@ -105,6 +107,8 @@ class SourcePlanTests(Case):
                 ),
                 ("recipientNumbering", ("both", "", None, [], b"prefix"), "expected prefix or suffix"),
                 ("trace", (-1, None, "1", 1.0, True), "expected a whole number from 0 to 2147483647"),
+                *((name, (-1, "1", 1.0, True), FROM_ZERO) for name in ("numberStart", "seed")),
+                ("numberWidth", (0, 65, "2", True), "expected a whole number from 1 to 64, or None"),
                 ("thresholds", ("errors == 0", None, {"errors == 0"}), SEQUENCE),
                 ("thresholds", ((None,), [b"errors == 0"], (1,)), "expected texts such as 'errors == 0'"),
                 ("thresholds", (("errors = 0",), ["errors == 0", ""], ("p99(x) < 1s",)), "expected "),
@@ -112,6 +116,86 @@ class SourcePlanTests(Case):
                 ("command", ("smtpsource -d", None, (1,), [b"a"]), COMMAND),
             ),
         )
+
+    def test_refusedOfTraffic(self):
+        """
+        The same for what is sent.
+        """
+        addresses = "expected addresses, or pairs of an address and its weight, or None"
+        distribution = "expected a text such as lognormal:median=8k,sigma=1.5, or a distribution, or None"
+        distributions, lists = ("sizeDistribution", "recipientsDistribution"), ("senders", "recipients")
+        self.refuses(
+            SourcePlan,
+            (
+                ("headers", ("X: a", b"X: a", None, {}), "expected a sequence of headers, each such as X-Test: yes"),
+                ("headers", (["X"], [b": a"], ["X y: a"]), "expected a name of printable ASCII characters, a colon"),
+                ("headers", (["X: a\nb"],), LINE),
+                ("headers", (["X: {y}"],), "expected {run}, {n}, "),
+                ("headers", ([1],), TEXT),
+                ("messages", (1, b"/tmp", ["/tmp"], "a\0b"), "expected a path, or None"),
+                ("messages", ("/no/such/path", ""), "expected a directory of .eml files, a Maildir"),
+                ("pick", ("", "turn"), "expected in-turn, random or weighted"),
+                ("pick", (None, 1), STR),
+                *((name, (1, b"fixed:1", (1, 2)), distribution) for name in distributions),
+                *((name, ("", "1-2"), "expected fixed:4k, ") for name in distributions),
+                *((name, ("a@b", b"a@b", (), [], {"a@b": 1}), addresses) for name in lists),
+                *((name, ([("a", 1, 2)],), addresses) for name in lists),
+                *((name, (["<a@b>"], [b"a\x07"]), "expected an address such as") for name in lists),
+                ("recipients", ([""],), "expected an address such as"),
+                *((name, ([1],), TEXT) for name in lists),
+                *((name, ([("a", "1")], [("a", -1)]), "expected a weight from 0") for name in lists),
+                ("senders", ([("a", 0)],), "expected a weight of more than 0"),
+                ("domains", ("", "a..b", ["a..b"], [("a b", 1)]), "expected a host name"),
+                ("domains", (1, [], b"a.test"), addresses),
+            ),
+        )
+
+    def test_exclusionsOfTraffic(self):
+        """
+        Keywords about what is sent that exclude each other, and those that need others.
+        """
+        numbers = "numberStart and numberWidth need recipients with numbers"
+        for values, expected in (
+            ({"length": 1, "sizeDistribution": "fixed:1"}, "length and sizeDistribution exclude each other"),
+            ({"message": "x", "sizeDistribution": "fixed:1"}, "message and sizeDistribution exclude each other"),
+            ({"recipientCount": 1, "recipientsDistribution": "fixed:1"}, "recipientCount and recipientsDistribution"),
+            ({"sender": "", "senders": ["a"]}, "sender and senders exclude each other"),
+            ({"recipient": "a", "recipients": ["a"]}, "recipient and recipients exclude each other"),
+            ({"pick": "random"}, "pick needs messages"),
+            ({"headers": ["A: b"], "oldMode": True}, "headers are for generated messages"),
+            ({"headers": ["A: b"], "message": "x"}, "headers are for generated messages"),
+            ({"headers": ["SUBJECT: b"], "subject": "x"}, "subject and a header Subject exclude each other"),
+            ({"numberStart": 1}, numbers),
+            ({"numberWidth": 1, "recipientCount": 2, "recipients": ["a"]}, numbers),
+            ({"domains": "a.test", "recipient": ""}, "domains needs a recipient that is not empty"),
+        ):
+            error = str(self.assertRaises(ValueError, SourcePlan, **values))
+            self.assertTrue(error.startswith(expected), error)
+        for values in (
+            {"numberWidth": 2, "recipientCount": 2},
+            {"numberWidth": 2, "recipientsDistribution": "fixed:2"},
+            {"numberWidth": 2, "numberRecipients": True, "recipients": ["a"]},
+            {"headers": ["Subjects: b"], "subject": "x"},
+            {"domains": "a.test", "recipients": ["a"]},
+            {"message": "x", "senders": ["a"], "subject": "ignored"},
+        ):
+            SourcePlan(**values)
+
+    def test_corpus(self):
+        """
+        With messages that are there, nothing else says what is sent, and weights must be there if they are wanted.
+        """
+        path = self.mktemp()
+        os.makedirs(path)
+        with open(os.path.join(path, "a.eml"), "wb") as file:
+            file.write(b"A: b\n")
+        for name, value in (("length", 1), ("message", "x"), ("sizeDistribution", "fixed:1"), ("subject", "x")):
+            error = str(self.assertRaises(ValueError, SourcePlan, messages=path, **{name: value}))
+            self.assertIn(" exclude each other", error)
+        error = str(self.assertRaises(ValueError, SourcePlan, messages=path, pick="weighted"))
+        self.assertTrue(error.startswith("pick: 'weighted' is not usable: expected a readable file: "), error)
+        plan = SourcePlan(messages=path, pick="random", headers=["X: y"])
+        self.assertEqual((plan.messages.path, len(plan.messages)), (os.path.abspath(path), 1))
 
     def test_refusedOfExtensions(self):
         """
@@ -418,6 +502,12 @@ class SourcePlanTests(Case):
             mx=True,
             dnsServer="[::1]:5353",
             helo="x",
+            headers=["X-A: {n}"],
+            sizeDistribution="lognormal:median=8k,sigma=1.5",
+            recipientsDistribution="uniform:1-3",
+            recipients=["a", ("b", 2)],
+            domains="a.test:9,b.test",
+            seed=0,
         )
         self.assertEqual((dataclasses.replace(plan), hash(dataclasses.replace(plan))), (plan, hash(plan)))
         self.assertRaises(ValueError, dataclasses.replace, plan, messageCount=0)

@@ -18,7 +18,7 @@ from smtpsource import arguments
 from smtpsource.smtp.streaming import CHUNK
 from smtpsource.traffic import sizes
 from smtpsource.traffic.bodies import SizedBodies, WholeBody
-from smtpsource.traffic.messages import stuffed, lines
+from smtpsource.traffic.messages import lines, stuffed
 from smtpsource.traffic.sizes import Empirical, Fixed, LogNormal, Uniform, parse
 from smtpsource.traffic.weighted import Weighted
 
@@ -225,10 +225,10 @@ class BodyTests(SynchronousTestCase):
         """
         A body that was there is stuffed for DATA and not for BDAT, small or large.
         """
-        for text in (text, text + b"." * CHUNK + b"\n" + text):
-            content, octets = both(WholeBody(lines(text)), b"")
-            self.assertEqual(content, stuffed(text) + b".\r\n")
-            self.assertEqual(octets, lines(text))
+        for file in (text, text + b"." * CHUNK + b"\n" + text):
+            content, octets = both(WholeBody(lines(file)), b"")
+            self.assertEqual(content, stuffed(file) + b".\r\n")
+            self.assertEqual(octets, lines(file))
 
     def test_wholeIsShared(self):
         """

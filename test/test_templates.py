@@ -70,7 +70,19 @@ class TemplateTests(SynchronousTestCase):
         """
         What is not known is told, with what is.
         """
-        for text in (b"{", b"}", b"{x}", b"{}", b"{N}", b"{random}", b"{random:0}", b"{random:100}", b"{n", b"{{n}", b"{ n}"):
+        for text in (
+            b"{",
+            b"}",
+            b"{x}",
+            b"{}",
+            b"{N}",
+            b"{random}",
+            b"{random:0}",
+            b"{random:100}",
+            b"{n",
+            b"{{n}",
+            b"{ n}",
+        ):
             error = str(self.assertRaises(ValueError, parse, text))
             self.assertTrue(error.startswith("expected {run}, {n}, {session}, {size}, {date} or {random:8}"), error)
 
@@ -151,7 +163,7 @@ class HeaderTests(SynchronousTestCase):
         """
         A header that is generated is replaced by a given one of its name.
         """
-        found, lines, _ = self.top(headers=["from: Me <me@x>", "To: all", "DATE: now", "Message-Id: <{n}@x>"])
+        _, lines, _ = self.top(headers=["from: Me <me@x>", "To: all", "DATE: now", "Message-Id: <{n}@x>"])
         self.assertEqual(lines, [b"from: Me <me@x>", b"To: all", b"DATE: now", b"Message-Id: <1@x>"])
         _, lines, _ = self.top(headers=["To: a", "To: b"])
         self.assertEqual(lines[1], b"To: a")

@@ -32,6 +32,7 @@ def environment(reactor: str, started: str) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "processors": {"online": os.cpu_count(), "usable": _usableProcessors()},
         "memory": _memory(),
+        "peakMemory": _peakMemory(),
         "limits": {
             "openFiles": dict(
                 zip(("soft", "hard"), map(_limit, resource.getrlimit(resource.RLIMIT_NOFILE)), strict=True)
@@ -68,6 +69,14 @@ def _memory() -> int | None:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError):
         return None
+
+
+def _peakMemory() -> int:
+    """
+    The most memory that this process has had so far, in bytes.
+    """
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
 
 
 def _limit(value: int) -> int | None:

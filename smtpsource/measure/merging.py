@@ -21,9 +21,9 @@ from smtpsource.phases import NAMES
 
 def merge(runs: Sequence[Summary]) -> Summary:
     """
-    Add up what these runs have counted: all numbers and histograms, so that its percentiles are exact. The time is that
-    in which any of them ran, by the clocks of their machines; rates are over that time. Its series is that of
-    L{mergedSeries}. What a C{sink:} has counted is left out.
+    Add up what these runs have counted: all numbers and histograms, so that percentiles are exact. The time is that in
+    which any of them ran, by the clocks of their machines; rates are over that time. The series is that of
+    L{mergedSeries}. What a C{sink:} has counted and what a search for a rate has found are left out.
 
     @param runs: at least one; each with the buckets of all its latencies.
     """
@@ -75,8 +75,8 @@ def mergedSeries(runs: Sequence[tuple[float, Sequence[Sample]]]) -> list[Sample]
     The samples of several runs, as samples of all of them.
 
     Each run's clock is set to the nearest second of the first one's, so what stands side by side was at most half a
-    second apart. No sample is divided: it counts as a whole in the second that it ended in, or in the one before, if it
-    went on for less than a quarter of that. So sums are exact. CPU seconds are added; C{p50}, C{p99}, C{max} and C{lag}
+    second apart. No sample is divided: it counts as a whole in the second that it ended in, or in the one before, if
+    three quarters of it were in that or earlier. So sums are exact. CPU seconds are added; C{p50}, C{p99}, C{max} and C{lag}
     are the highest that any of them had. If the samples of one run are of several seconds, so are those of all.
 
     @param runs: when each one started, in seconds on a common clock, in order; and its samples.
@@ -88,7 +88,7 @@ def mergedSeries(runs: Sequence[tuple[float, Sequence[Sample]]]) -> list[Sample]
         shift = round(start - runs[0][0])
         for sample in samples:
             end = shift + sample.time
-            place = places.setdefault(ceil(end / width - 0.25), {})
+            place = places.setdefault(ceil((end - sample.seconds / 4) / width), {})
             place.setdefault(number, []).append(replace(sample, time=end))
     return [_beside([reduce(joined, samples) for samples in places[place].values()]) for place in sorted(places)]
 

@@ -27,7 +27,7 @@ _FLAGS = os.O_NONBLOCK | os.O_CLOEXEC
 _LEAST = 1e-6
 
 #: How many seconds at least are between now and the next call: more often is not worth it.
-SHORTEST = 0.0002
+SHORTEST = 0.0001
 
 
 class Timer:

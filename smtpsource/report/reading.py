@@ -7,10 +7,12 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from smtpsource.measure.encoding import decode
 from smtpsource.measure.histogram import Latency
+from smtpsource.measure.search import Found, Step
 from smtpsource.measure.series import Sample
 from smtpsource.measure.summary import SCHEMA, Messages, Summary, Tally
 from smtpsource.measure.thresholds import Outcome
@@ -99,13 +101,14 @@ def _summary(report: Mapping[str, Any]) -> Summary:
         late=report.get("late", 0),
         dropped=report.get("dropped", 0),
         warmUp=report.get("warmup"),
-        series=tuple(_sample(fields) for fields in report.get("series", ())),
+        series=tuple(_sample(sample) for sample in report.get("series", ())),
         buckets={phase: _buckets(phase, text) for phase, text in report.get("histograms", {}).items()},
         environment=report.get("environment", {}),
-        thresholds=tuple(_outcome(fields) for fields in report.get("thresholds", ())),
+        thresholds=tuple(_outcome(outcome) for outcome in report.get("thresholds", ())),
         limits=tuple(report.get("limits", ())),
         run=report.get("run", ""),
         seed=report.get("seed"),
+        search=_found(report["search"]) if "search" in report else None,
     )
 
 
@@ -118,12 +121,18 @@ def _tallies(tallies: Mapping[str, Any]) -> dict[str, Tally]:
     return {name: Tally(tally["count"], tally["sample"]) for name, tally in tallies.items()}
 
 
-def _sample(fields: Mapping[str, Any]) -> Sample:
-    return Sample(**{name: fields[name] for name in Sample.__slots__})
+def _sample(sample: Mapping[str, Any]) -> Sample:
+    return Sample(**{name: sample[name] for name in Sample.__slots__})
 
 
-def _outcome(fields: Mapping[str, Any]) -> Outcome:
-    return Outcome(fields["text"], fields["passed"], fields["actual"], fields["value"])
+def _outcome(outcome: Mapping[str, Any]) -> Outcome:
+    return Outcome(outcome["text"], outcome["passed"], outcome["actual"], outcome["value"])
+
+
+def _found(search: Mapping[str, Any]) -> Found:
+    names = [field.name for field in fields(Step)]
+    steps = tuple(Step(**{name: step[name] for name in names}) for step in search["steps"])
+    return Found(search["promise"], search["rate"], steps)
 
 
 def _buckets(phase: str, text: str) -> list[int]:

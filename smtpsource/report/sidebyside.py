@@ -80,7 +80,9 @@ def _changed(change: float | None) -> str:
         return "same"
     if abs(change) < 0.0005:
         return "0.0%"
-    return f"{change:+.1%}" if change < 100 else f"x {change + 1:.0f}"
+    if change < 100:
+        return f"{change:+.1%}"
+    return f"x {change + 1:.0f}" if change < 9999 else "> x 9999"
 
 
 def _verdict(figure: Figure) -> str:

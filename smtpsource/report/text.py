@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from smtpsource.measure.search import Found
 from smtpsource.measure.summary import Summary, Tally
 from smtpsource.measure.thresholds import Outcome
 
@@ -65,6 +66,8 @@ def _lines(summary: Summary) -> Iterator[str]:
     yield from _replies(summary)
     yield from _errors(summary.errors)
     yield from _thresholds(summary.thresholds)
+    if summary.search is not None:
+        yield from _search(summary.search)
 
 
 _HOW = {"done": "", "aborted": ", ended before its time", "signal": ", stopped before its end"}
@@ -133,3 +136,13 @@ def _thresholds(outcomes: Sequence[Outcome]) -> Iterator[str]:
     yield "thresholds   what was wanted, and what there was"
     for outcome in outcomes:
         yield f"{'pass' if outcome.passed else 'FAIL':<13}{outcome.text}: {outcome.actual}"
+
+
+def _search(found: Found) -> Iterator[str]:
+    yield ""
+    yield f"{'search':<13}{'asked':>11}{'achieved':>12}  {found.promise}"
+    for step in found.steps:
+        rates = f"{step.rate:>9.1f}/s{step.achieved:>10.1f}/s"
+        yield f"{step.purpose:<13}{rates}  {'kept' if step.passed else 'BROKEN'}: {step.actual}"
+    best = "no rate kept it" if found.rate is None else f"{found.rate:.1f} messages/s is the highest rate that kept it"
+    yield f"{'found':<13}{best}"

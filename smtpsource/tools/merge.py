@@ -80,6 +80,16 @@ class MergeOptions(ToolOptions):
             raise usage.UsageError("no report: expected at least one")
         self.files = files
 
+    def postOptions(self) -> None:
+        """
+        Check everything.
+        """
+        super().postOptions()
+        path = self["report"]
+        if path is not None and path == self["csv"]:
+            where = "standard output" if path == "-" else path
+            raise usage.UsageError(f"--report and --csv exclude each other: both are to be in {where}")
+
 
 def _problems(runs: Iterable[tuple[str, Summary]]) -> Iterator[str]:
     """

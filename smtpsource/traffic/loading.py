@@ -39,8 +39,7 @@ def loaded(found: bytes | Mapped) -> WholeBody:
     identified = _isIdentified(bytes(found[:CHUNK]))
     if isinstance(found, Mapped):
         if _isReady(found):
-            ended = bytes(found[len(found) - 2 :]) == b"\r\n"
-            return WholeBody(found if ended else found.followedBy(b"\r\n"), identified=identified)
+            return WholeBody(found.withLineEnd(), identified=identified)
         found = bytes(found)
     return WholeBody(withCRLF(found), identified=identified)
 

@@ -49,6 +49,13 @@ class Mapped:
     def __bytes__(self) -> bytes:
         return self._read(self._start, self._end) + self._tail
 
+    def withLineEnd(self) -> Mapped:
+        """
+        The same with CRLF at its end, which will be there whatever becomes of the file.
+        """
+        ended = self[len(self) - 2 :] == b"\r\n"
+        return Mapped(self._map, self._start, self._end - 2 if ended else self._end, b"\r\n")
+
     def followedBy(self, tail: bytes) -> Mapped:
         """
         The same with more bytes after it.

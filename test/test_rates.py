@@ -1,0 +1,167 @@
+"""
+Rates on the wire: the open loop against servers in other processes, and the pipelined million.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from itertools import pairwise
+
+from slowserver import SlowFactory, SlowServer
+from subprocesses import loadAndReport, smtpsink
+from test_integration import PeerTestCase
+from twisted.internet import defer, reactor
+
+
+class NotingServer(SlowServer):
+    """
+    Notes when each transaction begins.
+    """
+
+    def answer(self, line):
+        """
+        Answer one line.
+        """
+        if not self.inContent and line[:4].upper() == b"MAIL":
+            self.factory.times.append(time.monotonic())
+        super().answer(line)
+
+
+class RateTests(PeerTestCase):
+    """
+    C{--rate}.
+    """
+
+    timeout = 180
+
+    @defer.inlineCallbacks
+    def sink(self):
+        """
+        Our sink as a process.
+
+        @return: it, and where it listens.
+        """
+        sink = smtpsink(self, "--report", "report", "127.0.0.1:0", deadline=150)
+        match = yield sink.whenPrinted(rb"^listening on inet:(\S+)$")
+        return sink, match[1].decode()
+
+    @defer.inlineCallbacks
+    def counted(self, sink):
+        """
+        End it.
+
+        @return: its report.
+        """
+        sink.signal("TERM")
+        yield sink.whenEnded()
+        return json.loads((sink.directory / "report").read_bytes())
+
+    @defer.inlineCallbacks
+    def test_count(self):
+        """
+        10, 1,000 and 10,000 a second for 10 seconds each: the server has as many as that is, within 0.1 per cent.
+        """
+        for rate in (10, 1000, 10_000):
+            sink, address = yield self.sink()
+            result, report = yield loadAndReport(
+                self, "-d", "-s", "200", "--rate", str(rate), "--duration", "10s", address, deadline=100
+            )
+            counts = yield self.counted(sink)
+            self.assertEqual(result.status, 0, result)
+            self.assertEqual((report["asked"], report["messages"]["accepted"]), (rate * 10, rate * 10))
+            self.assertEqual(counts["messages"], rate * 10)
+            self.assertLess(abs(report["askedRate"] - rate), rate * 0.001)
+            # Even the busiest machine does not start more in a second than were wanted by its end.
+            begun = wanted = 0
+            for sample in report["series"]:
+                begun += sample["started"]
+                wanted += sample["asked"]
+                self.assertLessEqual(begun, wanted)
+            self.assertGreaterEqual(sum(sample["seconds"] for sample in report["series"]), 9.99)
+
+    @defer.inlineCallbacks
+    def test_poisson(self):
+        """
+        At 100 a second, the intervals between transactions as the server sees them are exponentially distributed
+        (Kolmogorov-Smirnov, 1 in 1000).
+        """
+        factory = SlowFactory(reactor, 1e6)
+        factory.protocol = NotingServer
+        factory.times = []
+        port = reactor.listenTCP(0, factory, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        result, report = yield loadAndReport(
+            self,
+            *("-d", "-s", "20", "--rate", "100", "--duration", "10s", "--arrivals", "poisson", "--seed", "1"),
+            f"127.0.0.1:{port.getHost().port}",
+            deadline=60,
+        )
+        self.assertEqual(result.status, 0, result)
+        self.assertEqual(len(factory.times), report["messages"]["accepted"])
+        self.assertLess(abs(len(factory.times) - 1000), 4 * math.sqrt(1000))
+        intervals = sorted(b - a for a, b in pairwise(sorted(factory.times)))
+        number = len(intervals)
+        distance = max(
+            max(abs((place + 1) / number - p), abs(place / number - p))
+            for place, p in enumerate(1 - math.exp(-100 * interval) for interval in intervals)
+        )
+        self.assertLess(distance, 1.95 / math.sqrt(number))
+
+    @defer.inlineCallbacks
+    def test_freeze(self):
+        """
+        A server of 1,000 a second that stands still for two seconds, at 500 a second: the time from the intended start
+        shows it, that of the transactions alone does not.
+        """
+        factory = SlowFactory(reactor, 1000, [(3.0, 2.0)])
+        port = reactor.listenTCP(0, factory, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        result, report = yield loadAndReport(
+            self,
+            *("-d", "-s", "20", "--rate", "500/s", "--duration", "10s"),
+            f"127.0.0.1:{port.getHost().port}",
+            deadline=60,
+        )
+        self.assertEqual((result.status, report["messages"]["accepted"], factory.served), (0, 5000, 5000), result)
+        self.assertGreater(report["latency"]["response"]["p99"], 1.5)
+        self.assertLess(report["latency"]["transaction"]["p99"], 0.5)
+        self.assertGreater(report["late"], 500)
+
+
+class MillionTests(PeerTestCase):
+    """
+    A long run with pipelining.
+    """
+
+    timeout = 400
+
+    @defer.inlineCallbacks
+    def test_pipelined(self):
+        """
+        1,000,000 messages with pipelining: what we count is what the server counts, and memory does not grow with
+        them.
+        """
+        few = yield self.peak("50k")
+        many = yield self.peak("1m")
+        self.assertLess(many, few + 6 * 1024)
+
+    @defer.inlineCallbacks
+    def peak(self, messages):
+        """
+        Send so many.
+
+        @return: the most memory that the generator had, in KiB.
+        """
+        sink = smtpsink(self, "--report", "report", "127.0.0.1:0", deadline=350)
+        match = yield sink.whenPrinted(rb"^listening on inet:(\S+)$")
+        options = ("-d", "-s", "20", "-m", messages, "--pipelining", "require")
+        result, report = yield loadAndReport(self, *options, match[1].decode(), deadline=300)
+        sink.signal("TERM")
+        yield sink.whenEnded()
+        counts = json.loads((sink.directory / "report").read_bytes())
+        self.assertEqual(result.status, 0, result)
+        self.assertEqual(report["messages"]["accepted"], {"50k": 50_000, "1m": 1_000_000}[messages])
+        self.assertEqual(counts["messages"], report["messages"]["accepted"])
+        return report["environment"]["peakMemory"] // 1024

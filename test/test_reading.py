@@ -1,0 +1,320 @@
+"""
+Tests for L{smtpsource.report.schema} and L{smtpsource.report.reading}: the layout of a report, and reading one.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from subprocesses import loadAndReport
+from test_summary import EVERYTHING, example
+from twisted.internet import defer
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from smtpsource.measure.search import Found, Step
+from smtpsource.phases import NAMES
+from smtpsource.plan import SourcePlan
+from smtpsource.report.reading import ReportError, read, summaryOf
+from smtpsource.report.schema import problems, reportSchema
+from smtpsource.sink.factory import SinkFactory
+from smtpsource.sink.plan import SinkPlan
+from smtpsource.testing import runInMemory
+
+FOUND = Found("errors == 0", 200.0, (Step("climb", 100.0, 99.9, True, "0"), Step("bisect", 300.0, 0.0, False, "7")))
+
+#: Reports of several kinds.
+REPORTS = [
+    example().asDict(),
+    example(**EVERYTHING).asDict(),
+    example(**EVERYTHING, search=FOUND, sink={"messages": 3}).asDict(),
+    example(elapsed=0.0, latency={}, replies={}, errors={}, reason="it was refused", ended="aborted").asDict(),
+]
+
+
+def strict(schema):
+    """
+    @return: the same schema, but with no field that it does not name.
+    """
+    if isinstance(schema, list):
+        return [strict(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    schema = {name: strict(one) for name, one in schema.items()}
+    if isinstance(schema.get("properties"), dict) and schema.get("type") in ("object", ["object", "null"]):
+        schema.setdefault("additionalProperties", False)
+    return schema
+
+
+#: jsonschema's opinion.
+VALIDATOR = Draft202012Validator(reportSchema())
+STRICT = Draft202012Validator(strict(reportSchema()))
+
+
+def places(document, path=()):
+    """
+    @return: the paths of all values in a document.
+    """
+    found = [path] if path else []
+    pairs = (
+        document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
+    )
+    for name, value in pairs:
+        found += places(value, (*path, name))
+    return found
+
+
+#: Whatever may stand in JSON.
+ANYTHING = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 3),
+    st.sampled_from([0.5, -0.5, 1.0, 1e300, "", "x", "HISTF", "2026-01-02T03:04:05.678+00:00"]),
+    st.sampled_from([[], {}, [1], ["x"], {"x": 1}, {"count": 1, "sample": "x"}]),
+)
+
+
+@st.composite
+def changed(draw):
+    """
+    @return: a report in which one value is another, or missing.
+    """
+    document = copy.deepcopy(draw(st.sampled_from(REPORTS)))
+    *way, last = draw(st.sampled_from(places(document)))
+    inner = document
+    for name in way:
+        inner = inner[name]
+    if isinstance(inner, dict) and draw(st.booleans()):
+        del inner[last]
+    else:
+        inner[last] = draw(ANYTHING)
+    return document
+
+
+class SchemaTests(SynchronousTestCase):
+    """
+    The schema that comes with the package.
+    """
+
+    def test_valid(self):
+        """
+        It is a schema.
+        """
+        Draft202012Validator.check_schema(reportSchema())
+
+    def test_reports(self):
+        """
+        Reports of all kinds are as it says, and have no field that it does not know.
+        """
+        for report in REPORTS:
+            report = json.loads(json.dumps(report))
+            self.assertEqual([error.message for error in STRICT.iter_errors(report)], [])
+            self.assertEqual(list(problems(report)), [])
+
+    def test_moreFields(self):
+        """
+        Fields may be added: a report that has more is as it says, too.
+        """
+        report = {**example().asDict(), "moonPhase": "full"}
+        self.assertTrue(VALIDATOR.is_valid(report))
+        self.assertFalse(STRICT.is_valid(report))
+
+    def test_broken(self):
+        """
+        It refuses what is wrong.
+        """
+        for path, value in (
+            (("schema",), 2),
+            (("tool", "name"), "smtp-sink"),
+            (("exit",), 2),
+            (("exit",), True),
+            (("started",), "yesterday"),
+            (("messages", "accepted"), "1"),
+            (("messages", "accepted"), -1),
+            (("latency", "mail", "p99"), None),
+            (("thresholds", 0, "passed"), 1),
+            (("series", 0, "accepted"), 0.5),
+            (("histograms", "message"), "<histogram>"),
+            (("warmup", "seconds"), None),
+        ):
+            report = json.loads(json.dumps(REPORTS[0 if path[0] == "latency" else 1]))
+            inner = report
+            for name in path[:-1]:
+                inner = inner[name]
+            inner[path[-1]] = value
+            self.assertFalse(VALIDATOR.is_valid(report), path)
+            self.assertEqual(len(list(problems(report))), 1, path)
+
+    @given(changed())
+    @settings(deadline=None, max_examples=300)
+    def test_sameAsOthers(self, report):
+        """
+        Our own reading of it is that of jsonschema.
+        """
+        self.assertEqual(not list(problems(report)), VALIDATOR.is_valid(report))
+
+    def test_runInMemory(self):
+        """
+        A run in memory gives such a report.
+        """
+        plan = SourcePlan(messageCount=30, sessionCount=2, fixedInterval=0.25)
+        summary = runInMemory(plan, SinkFactory(SinkPlan(), lambda: 0.0))
+        report = json.loads(json.dumps(summary.asDict()))
+        self.assertEqual([error.message for error in STRICT.iter_errors(report)], [])
+        self.assertEqual(report["histograms"].keys(), report["latency"].keys())
+        self.assertEqual(sum(sample["accepted"] for sample in report["series"]), 30)
+        self.assertGreaterEqual(len(report["series"]), 3)
+
+
+class CommandTests(TestCase):
+    """
+    Reports of the command.
+    """
+
+    @defer.inlineCallbacks
+    def check(self, status, *arguments):
+        result, report = yield loadAndReport(self, *arguments)
+        self.assertEqual(result.status, status, result.err)
+        self.assertEqual([error.message for error in STRICT.iter_errors(report)], [])
+        self.assertEqual(summaryOf(report).asDict(), report)
+        return report
+
+    @defer.inlineCallbacks
+    def test_closedLoop(self):
+        """
+        That of a closed loop against a server of our own, with TLS if there is any.
+        """
+        report = yield self.check(0, "-d", "-s", "3", "-m", "300", "--esmtp", "sink:")
+        self.assertEqual(sum(sample["accepted"] for sample in report["series"]), 300)
+        self.assertEqual(report["environment"]["reactor"], report["reactor"])
+
+    @defer.inlineCallbacks
+    def test_openLoop(self):
+        """
+        That of an open loop with a warm-up and thresholds, one of which fails.
+        """
+        options = ["--rate", "100", "--duration", "1.5", "--warmup", "0.5", "-s", "5", "-d"]
+        thresholds = ["--threshold", "errors == 0", "--threshold", "p50(message) > 1m"]
+        report = yield self.check(3, *options, *thresholds, "sink:")
+        self.assertApproximates(report["asked"], 150, 3)
+        self.assertEqual([outcome["passed"] for outcome in report["thresholds"]], [True, False])
+        self.assertGreaterEqual(len(report["series"]), 1)
+        self.assertApproximates(report["warmup"]["accepted"], 50, 25)
+
+    @defer.inlineCallbacks
+    def test_nobodyThere(self):
+        """
+        That of a run that came to nothing.
+        """
+        report = yield self.check(1, "-m", "3", "unix:/no/such/socket")
+        self.assertEqual(report["histograms"], {})
+
+
+class ReadingTests(SynchronousTestCase):
+    """
+    Reports that were written.
+    """
+
+    def setUp(self):
+        self.path = os.path.abspath(self.mktemp())
+
+    def refused(self, text):
+        """
+        @return: why this file is no report.
+        """
+        Path(self.path).write_bytes(text if isinstance(text, bytes) else text.encode())
+        problem = str(self.assertRaises(ReportError, read, self.path))
+        self.assertNotIn("\n", problem)
+        self.assertTrue(problem.startswith(f"{self.path}: "), problem)
+        return problem.removeprefix(f"{self.path}: ")
+
+    def test_same(self):
+        """
+        What was read is what was written.
+        """
+        for report in REPORTS:
+            Path(self.path).write_text(json.dumps(report))
+            self.assertEqual(read(self.path).asDict(), json.loads(json.dumps(report)))
+
+    def test_earlier(self):
+        """
+        A report of an earlier version, without what was added since, can be read.
+        """
+        report = example(**EVERYTHING).asDict()
+        for name in ("run", "seed", "thresholds", "limits", "warmup", "asked", "askedRate", "late", "dropped"):
+            del report[name]
+        for name in ("environment", "histograms", "series"):
+            del report[name]
+        summary = summaryOf(report)
+        self.assertEqual((summary.series, summary.buckets, summary.asked, summary.late), ((), {}, None, 0))
+        self.assertEqual(summary.messages, example().messages)
+
+    def test_noFile(self):
+        """
+        What can't be read is told with its name.
+        """
+        error = self.assertRaises(ReportError, read, "/no/such/file")
+        self.assertEqual(str(error), "/no/such/file: expected a report that can be read: No such file or directory")
+        self.assertIn("Is a directory", str(self.assertRaises(ReportError, read, "/")))
+
+    def test_noReport(self):
+        """
+        So is what is no report, or not one of ours.
+        """
+        for text, problem in (
+            ("", "expected a report of smtp-source in JSON: Expecting value: line 1 column 1 (char 0)"),
+            (b"\xff\xfe", "expected a report of smtp-source in JSON: 'utf-8' codec can't decode"),
+            ('{"rate": NaN}', "expected a report of smtp-source in JSON: NaN is no number"),
+            ("[" * 100_000, "expected a report of smtp-source in JSON: "),
+            ("[]", "expected a report of smtp-source"),
+            ("{}", "expected a report of smtp-source"),
+            ('{"tool": {"name": "smtp-sink"}}', "expected a report of smtp-source, not of smtp-sink"),
+            (
+                '{"tool": {"name": "smtp-source"}, "schema": 2}',
+                "expected a report of schema 1, not 2; is it of a later version?",
+            ),
+            (
+                '{"tool": {"name": "smtp-source"}, "schema": 1}',
+                "expected a field command, which is missing",
+            ),
+        ):
+            self.assertTrue(self.refused(text).startswith(problem), self.refused(text))
+
+    def test_broken(self):
+        """
+        If a value is not what it should be, it is named.
+        """
+        for name, value, problem in (
+            ("rate", "fast", 'expected a number of 0 or more in rate, not "fast"'),
+            ("ended", "well", 'expected "done" or "aborted" or "signal" in ended, not "well"'),
+            ("messages", {"started": -1}, "expected a field messages.accepted, which is missing"),
+            ("tls", {"TLSv1.3": 0.5}, "expected a whole number of 0 or more in tls.TLSv1.3, not 0.5"),
+            ("limits", [1], "expected a text in limits[0], not 1"),
+            ("series", [[]], "expected an object in series[0], not []"),
+            (
+                "histograms",
+                {"moon": "AAAA"},
+                "expected histograms of known phases, not 'moon'; is it of a later version?",
+            ),
+            ("histograms", {"mail": "AAAA"}, "histograms.mail: expected an HdrHistogram in base64, version 2"),
+            ("started", "2026-02-30T00:00:00Z", "day is out of range for month"),
+        ):
+            self.assertEqual(self.refused(json.dumps({**REPORTS[1], name: value})), problem)
+
+    @given(changed())
+    @settings(deadline=None, max_examples=100)
+    def test_anything(self, report):
+        """
+        Whatever is wrong with a report: it is read, or there is a problem of one line.
+        """
+        try:
+            summary = summaryOf(report)
+        except ValueError as e:
+            self.assertNotIn("\n", str(e))
+        else:
+            self.assertLessEqual(set(summary.buckets), set(NAMES))

@@ -1,0 +1,68 @@
+"""
+Tests for L{smtpsource.watch}.
+"""
+
+from __future__ import annotations
+
+from slowserver import SlowFactory
+from twisted.trial.unittest import SynchronousTestCase
+
+from smtpsource import watch
+from smtpsource.plan import SourcePlan
+from smtpsource.service import SourceService
+from smtpsource.testing import FakeReactor, runInMemory
+
+
+class WatchTests(SynchronousTestCase):
+    """
+    What is seen of a run from beside it.
+    """
+
+    def test_series(self):
+        """
+        A sample a second, without gaps, and they add up to the totals.
+        """
+        reactor = FakeReactor()
+        plan = SourcePlan(messageCount=1000, sessionCount=5, keepConnections=True)
+        summary = runInMemory(plan, SlowFactory(reactor, 200.0), reactor=reactor)
+        self.assertEqual(summary.messages.accepted, 1000)
+        self.assertTrue(5 <= len(summary.series) <= 6, summary.series)
+        self.assertApproximates(sum(sample.seconds for sample in summary.series), summary.elapsed, 1e-6)
+        for name, total in (
+            ("started", 1000),
+            ("accepted", 1000),
+            ("bytesSent", summary.bytesSent),
+            ("bytesReceived", summary.bytesReceived),
+        ):
+            self.assertEqual(sum(getattr(sample, name) for sample in summary.series), total, name)
+        for sample in summary.series[1:4]:
+            self.assertApproximates(sample.accepted, 200, 25)
+            self.assertApproximates(sample.p50, 0.025, 0.003)
+
+    def test_busy(self):
+        """
+        A process that has no time left is told from a slow server.
+        """
+        used = iter(range(1000))
+        self.patch(watch, "processTime", lambda: (float(next(used)), 0.0))
+        reactor = FakeReactor()
+        plan = SourcePlan(messageCount=1000, sessionCount=5, keepConnections=True)
+        summary = runInMemory(plan, SlowFactory(reactor, 200.0), reactor=reactor)
+        self.assertIn("100% of a processor", summary.limits[0])
+
+    def test_lag(self):
+        """
+        A reactor that was held up: how long is in the sample of that second, and in a line.
+        """
+        reactor = FakeReactor()
+        reactor.server = SlowFactory(reactor, 10.0)
+        plan = SourcePlan(destination="127.0.0.1:25", messageCount=40, keepConnections=True)
+        service = SourceService(reactor, plan, clock=reactor.seconds)
+        service.startService()
+        reactor.pump([0.01] * 250)
+        reactor.advance(0.7)
+        reactor.pump([0.01] * 300)
+        summary = self.successResultOf(service.whenDone())
+        self.assertEqual([round(sample.lag, 1) for sample in summary.series].count(0.6), 1)
+        self.assertRegex(summary.limits[0], "held up for 6[0-9][0-9] ms")
+        self.assertEqual(reactor.getDelayedCalls(), [])
