@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
-from random import Random
 from typing import TYPE_CHECKING, Any
 
 from smtpsource.net.timer import timer
@@ -53,7 +52,7 @@ class OpenLoop(Run):
         super().__init__(reactor, plan, recorder, clock, whenEnded, show, whenWarm)
         self.wanted = 0.0
         self.exhausted = False
-        self._rng = Random()
+        self._rng = plan.generator("arrivals")
         self.schedule = self._newSchedule(plan.profile())
         self.scheduleStart = self.startTime
         self._maxLate = math.inf if plan.maxLate is None else plan.maxLate

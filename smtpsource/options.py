@@ -110,7 +110,8 @@ class SourceOptions(CommandLine):
     closing = (
         "Exit status: 0 everything was accepted; 1 something was refused or failed, or the run was stopped;\n"
         "2 the command line can't be used; 3 a threshold failed.\n"
-        "Example: smtpsource -d -s 20 -m 10000 sink:"
+        "Example: smtpsource -d -s 20 -m 10000 sink:\n"
+        "For reports: smtpsource compare A.json B.json; smtpsource merge A.json B.json ...; see their --help."
     )
 
     groups: ClassVar[Sequence[Group]] = (

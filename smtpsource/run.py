@@ -35,6 +35,7 @@ class Run:
 
     @ivar plan: what was asked for.
     @ivar recorder: what is counted.
+    @ivar traffic: where its messages come from.
     @ivar remaining: messages that any session may take.
     @ivar perConnection: how many messages a session may send on one connection.
     @ivar sources: the addresses to connect from; C{None} for the system's choice.
@@ -79,7 +80,10 @@ class Run:
         self._whenWarm = whenWarm
         self._show = show
         self._dialogue = plan.dialogue()
-        self._nextMessage = plan.traffic().next
+        self.traffic = traffic = plan.traffic()
+        traffic.onProblem = lambda text: recorder.error("unreadable-message", text)
+        self._nextMessage = traffic.next
+        self._sessionsBegun = 0
         self._sweeping = LoopingCall(self._sweep)
         self._sweeping.clock = reactor
         self._toBegin = 0
@@ -253,6 +257,9 @@ class Run:
 
     def _beginSession(self, session: Session) -> None:
         self.open.add(session)
+        self._sessionsBegun += 1
+        if self.traffic.wantsSession:
+            session.sign(self._sessionsBegun)
         session.start()
 
     def _endWarmUp(self) -> None:

@@ -340,6 +340,8 @@ class SourceService(Service):
             thresholds=tuple(self._outcomes),
             limits=tuple(self._limits()),
             search=self._run.found,
+            run=self._run.traffic.run.decode("ascii"),
+            seed=self._plan.seedInUse,
             intervals=self._watch.series.intervals,
         )
 

@@ -5,7 +5,7 @@ A session: one slot of a run's concurrency.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IDelayedCall
 from zope.interface import implementer
@@ -74,6 +74,22 @@ class Session:
             windowSize=plan.windowSize,
             sources=run.sources,
         )
+
+    def sign(self, number: int) -> None:
+        """
+        Tell every message that this session sends it.
+
+        @param number: the session's, from 1.
+        """
+        take = self._take
+
+        def takeAndSign() -> IMessage | None:
+            message: Any = take()
+            if message is not None:
+                message.session = number
+            return message  # type: ignore[no-any-return]
+
+        self._take = takeAndSign
 
     def start(self) -> None:
         """

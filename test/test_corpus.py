@@ -5,6 +5,7 @@ are there already, found and made ready.
 
 from __future__ import annotations
 
+import errno
 import mailbox
 import mmap
 import os
@@ -493,6 +494,24 @@ class StoredTests(Case):
         (path / "a.eml").unlink()
         body = StoredBodies(corpus, "in-turn", Random(1)).draw(lambda problem: None)
         self.assertEqual(joined(body.octets(b"")), b"a\r\n")
+
+    def test_exhausted(self):
+        """
+        Where there can be no more open files, the last message is sent again, and nothing is left out.
+        """
+        path = self.directory(a_eml=b"a", b_eml=b"b")
+        draw, problems = self.bodies(path, kept=0)
+        draw()
+
+        def refuse(path, flags):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+        patch = self.patch(os, "open", refuse)
+        self.assertEqual([draw() for _ in range(2)], [b"a\r\n"] * 2)
+        self.assertEqual(len(problems), 2)
+        self.assertTrue(problems[0].endswith("b.eml': Too many open files"), problems)
+        patch.restore()
+        self.assertEqual([draw(), draw()], [b"b\r\n", b"a\r\n"])
 
     def test_changed(self):
         """

@@ -12,10 +12,10 @@ import subprocess
 import sys
 from unittest import mock
 
-import twisted
 from subprocesses import ROOT
 from twisted.trial.unittest import SynchronousTestCase
 
+import twisted
 from smtpsource import __version__
 from smtpsource.measure.environment import environment
 

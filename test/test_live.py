@@ -1,6 +1,6 @@
 """
-Tests for how a run is shown while it goes on: L{smtpsource.report.live}, L{smtpsource.report.progress},
-L{smtpsource.report.terminal} and the option C{--live}.
+Tests for how a run is shown while it goes on: L{smtpsource.report.live}, L{smtpsource.report.picture},
+L{smtpsource.report.progress}, L{smtpsource.report.terminal} and the option C{--live}.
 """
 
 from __future__ import annotations
@@ -27,12 +27,14 @@ from twisted.internet import defer
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from smtpsource.measure.histogram import percentiles
 from smtpsource.measure.progress import Progress
 from smtpsource.measure.recorder import Recorder
 from smtpsource.phases import BANNER, CONNECT, LATE, MAIL, MESSAGE, RCPT, RESPONSE
-from smtpsource.report.live import Lines, Picture, line, picture
+from smtpsource.report.live import Lines, Picture
+from smtpsource.report.picture import line, picture
 from smtpsource.report.presentation import Presentation
-from smtpsource.report.progress import Course, Kind
+from smtpsource.report.progress import WANTED, Course, Kind, percentilesSince
 from smtpsource.report.terminal import Terminal, isCapable
 
 
@@ -184,6 +186,26 @@ class CourseTests(SynchronousTestCase):
             self.assertApproximates(found, expected, expected * 0.001)
         for found in transaction.recent:
             self.assertApproximates(found, 0.002, 2e-6)
+
+    @given(
+        st.lists(st.tuples(st.integers(0, 14335), st.integers(1, 5)), max_size=30),
+        st.lists(st.tuples(st.integers(0, 14335), st.integers(1, 5)), max_size=30),
+        st.integers(0, 14336),
+    )
+    def test_percentiles(self, earlier, later, length):
+        """
+        They are those that a histogram has of what came in between, however few buckets there were before.
+        """
+        before = [0] * length
+        for index, count in earlier:
+            if index < length:
+                before[index] += count
+        now = before + [0] * (14336 - length)
+        new = [0] * 14336
+        for index, count in later:
+            now[index] += count
+            new[index] += count
+        self.assertEqual(percentilesSince(now, before), percentiles(new, WANTED) if later else [])
 
     def test_noneLately(self):
         """
@@ -420,7 +442,7 @@ class PeriodicTests(SynchronousTestCase):
         """
         @return: a picture, the computing of which takes so many seconds.
         """
-        times = iter([0.0, costs] * 1000)
+        times = iter([0.0, costs / 2] * 1000)
         shown = Picture(self.clock, self.run_, self.screen, lambda: next(times))
         shown.start()
         return shown
@@ -482,7 +504,7 @@ class PeriodicTests(SynchronousTestCase):
         """
         said = []
         self.run_.now |= {"asked": 10.0, "askedRate": 125.0}
-        shown = Lines(self.clock, self.run_, said.append)
+        shown = Lines(self.clock, self.run_, said.append, clock=self.clock.seconds)
         shown.start()
         for _ in range(12):
             self.clock.advance(0.25)

@@ -1,5 +1,6 @@
 """
-Tests for L{smtpsource.metrics} and the options C{--metrics-port} and C{--metrics-interface}.
+Tests for L{smtpsource.metrics}, L{smtpsource.report.prometheus}, and the options C{--metrics-port} and
+C{--metrics-interface}.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from smtpsource import __version__
 from smtpsource.measure.histogram import LatencyRecorder, highestOf, lowestOf
-from smtpsource.metrics import BOUNDS, ListenError, MetricsService, cumulated, indexOf, total
+from smtpsource.metrics import ListenError, MetricsService
 from smtpsource.phases import LATE, MESSAGE, NAMES, RCPT
 from smtpsource.plan import SourcePlan
+from smtpsource.report.prometheus import BOUNDS, cumulated, indexOf, total
 from smtpsource.service import SourceService
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -496,7 +498,7 @@ class NameTests(SynchronousTestCase):
         """
         from prometheus_client import CollectorRegistry
 
-        from smtpsource.metrics import RunCollector
+        from smtpsource.report.prometheus import RunCollector
 
         root = Path(__file__).resolve().parent.parent
         text = (root / "docs" / "monitoring.rst").read_text("utf-8")

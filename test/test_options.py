@@ -129,6 +129,9 @@ class PlanTests(Case):
             "counter": 0,
             "quiet": 0,
             "report": None,
+            "csv": None,
+            "hlog": None,
+            "junit": None,
             "esmtp": 0,
             "pipelining": "off",
             "chunking": "off",
@@ -467,6 +470,7 @@ class PlanTests(Case):
             ("--live off", {"live": "off"}),
             ("--quiet --live on", {"quiet": True, "live": "on"}),
             ("--report -", {"report": "-", "live": "auto"}),
+            ("--csv - --hlog /x --junit /y", {"csv": "-", "hlog": "/x", "junit": "/y", "live": "auto"}),
             ("--metrics-port 9100", {"metrics": ("127.0.0.1", 9100), "live": "auto"}),
             ("--metrics-port 0 --metrics-interface ::", {"metrics": ("::", 0), "live": "auto"}),
         ):
@@ -493,6 +497,19 @@ class PlanTests(Case):
         self.assertEqual(parsed("--report", "-", "127.0.0.1", parent=foreground).presentation.report, "-")
         e = self.assertRaises(usage.UsageError, parsed, "--report", "-", "127.0.0.1", parent=daemon)
         self.assertEqual(str(e), "--report: '-' is not usable by a daemon, it has no standard output: expected a file")
+        e = self.assertRaises(usage.UsageError, parsed, "--csv", "-", "127.0.0.1", parent=daemon)
+        self.assertEqual(str(e), "--csv: '-' is not usable by a daemon, it has no standard output: expected a file")
+
+    def test_samePlace(self):
+        """
+        Each of the files that are written has a place of its own.
+        """
+        for line, problem in (
+            ("--report - --junit -", "--report and --junit exclude each other: both are to be in standard output"),
+            ("--hlog /tmp/x --csv /tmp/x", "--csv and --hlog exclude each other: both are to be in /tmp/x"),
+        ):
+            e = self.assertRaises(usage.UsageError, parsed, *line.split(), "127.0.0.1")
+            self.assertEqual(str(e), problem)
 
     def test_bytes(self):
         """
@@ -546,6 +563,9 @@ class ErrorTests(Case):
             ("F", "message-file", ("/no/such/file", "/"), "expected a readable file"),
             (None, "recipient-numbering", ("middle", ""), "expected prefix or suffix"),
             (None, "report", ("/no/such/directory/x", "/", ""), "expected"),
+            (None, "csv", ("/no/such/directory/x", "/", ""), "expected"),
+            (None, "hlog", ("/no/such/directory/x", "/", ""), "expected"),
+            (None, "junit", ("/no/such/directory/x", "/", ""), "expected"),
             ("f", "sender", ("a\nb", "a\rb"), "expected a text without line ends"),
             ("t", "recipient", ("a\r\nDATA",), "expected a text without line ends"),
             ("S", "subject", ("a\nBcc: b",), "expected a text without line ends"),

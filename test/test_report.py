@@ -4,23 +4,32 @@ Tests for L{smtpsource.report} and L{smtpsource.printable}.
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
 import stat
 import sys
 from unittest import mock
+from xml.etree import ElementTree
 
-from hypothesis import given
+from hdrh.histogram import HdrHistogram
+from hdrh.log import HistogramLogReader
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_summary import example
+from test_histogram import recorded
+from test_summary import EVERYTHING, example
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpsource.measure.summary import Messages
+from smtpsource.measure.histogram import HIGHEST_MICROSECONDS
+from smtpsource.measure.intervals import Intervals
+from smtpsource.measure.search import Found, Step
+from smtpsource.measure.summary import Messages, Tally
+from smtpsource.measure.thresholds import Outcome
 from smtpsource.printable import printable
-from smtpsource.report import files
+from smtpsource.report import csvfile, files, hlog, junit
 from smtpsource.report.counter import Counter
 from smtpsource.report.presentation import Presentation
 from smtpsource.report.text import duration, render
@@ -107,6 +116,49 @@ timeout                     1  no reply
         """
         text = render(example(sink={"messages": 11, "recipients": 12}))
         self.assertIn("sink         counted 11 messages, 12 recipients itself\n", text)
+
+    def test_everything(self):
+        """
+        What only some runs have: a schedule, with the rate that it asked for beside the one that was achieved; a
+        warm-up; the reasons for which the generator was the limit; thresholds.
+        """
+        text = render(example(**EVERYTHING, rate=249.5))
+        for line in (
+            "schedule     500 messages asked, 12 started late, 3 dropped",
+            "warm-up      10.000 s, in no other figure: 90 accepted, 1 rejected, 2 failed",
+            "rate         asked 250.0 messages/s, achieved 249.5 messages/s, 1.5 MB/s sent",
+            "LIMITED BY   the generator, not the server: this process used 97% of a processor",
+        ):
+            self.assertIn(f"\n{line}\n", text)
+        self.assertTrue(
+            text.endswith(
+                """
+thresholds   what was wanted, and what there was
+pass         p99(message) < 250ms: 31 ms
+FAIL         rate >= 0.99 * asked: 431/s (0.99 * asked is 495/s)
+"""
+            ),
+            text,
+        )
+
+    def test_search(self):
+        """
+        A search for a rate: every step, and what was found.
+        """
+        steps = (Step("climb", 100.0, 99.96, True, "81 us"), Step("bisect", 1500.0, 900.0, False, "2.1 s"))
+        text = render(example(search=Found("p99(message) < 250ms", 100.0, steps)))
+        self.assertTrue(
+            text.endswith(
+                """
+search             asked    achieved  p99(message) < 250ms
+climb            100.0/s     100.0/s  kept: 81 us
+bisect          1500.0/s     900.0/s  BROKEN: 2.1 s
+found        100.0 messages/s is the highest rate that kept it
+"""
+            ),
+            text,
+        )
+        self.assertIn("found        no rate kept it\n", render(example(search=Found("errors == 0", None, steps))))
 
     def test_bytes(self):
         """
@@ -264,6 +316,35 @@ class FileTests(SynchronousTestCase):
             self.assertEqual(json.load(old), {"old": 1})
         self.assertEqual(os.listdir(self.directory), ["report.json"])
 
+    def test_lists(self):
+        """
+        A long list of objects, such as the samples of a run, has a line for each.
+        """
+        document = {"a": {"b": [1, 2]}, "c": [], "series": [{"x": 1, "y": [2]}, {"x": None}], "d": ["e"]}
+        files.writeJSON(self.path, document)
+        with open(self.path) as file:
+            text = file.read()
+        self.assertEqual(json.loads(text), document)
+        self.assertIn('  "series": [\n    {"x": 1, "y": [2]},\n    {"x": null}\n  ],\n', text)
+
+    @given(
+        st.dictionaries(
+            st.text(max_size=5),
+            st.recursive(
+                st.none() | st.integers() | st.text(max_size=9),
+                lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+            ),
+            max_size=5,
+        ),
+        st.booleans(),
+    )
+    @settings(deadline=None)
+    def test_anyDocument(self, document, ascii):
+        """
+        Whatever is in a document, it is JSON.
+        """
+        self.assertEqual(json.loads("".join(files.jsonPieces(document, ascii))), document)
+
     def test_standardOutput(self):
         """
         C{-} is the process's own standard output, though sys.stdout is something else.
@@ -283,6 +364,175 @@ class FileTests(SynchronousTestCase):
         with open(writer, "w") as stream:
             files.write(stream, "x" * 100_000)
             files.write(stream, "more")
+
+
+def readCSV(summary):
+    """
+    @return: the rows of a table, as a program reads them.
+    """
+    return list(csv.DictReader(csvfile.lines(summary)))
+
+
+class TableTests(SynchronousTestCase):
+    """
+    The series of a run as a table.
+    """
+
+    def test_rows(self):
+        """
+        There is a row for each sample, under the names that it has in the report; what there is not is empty.
+        """
+        rows = readCSV(example(**EVERYTHING))
+        document = example(**EVERYTHING).asDict()["series"]
+        self.assertEqual([list(row) for row in rows], [list(sample) for sample in document])
+        for row, sample in zip(rows, document, strict=True):
+            self.assertEqual(row, {name: "" if value is None else str(value) for name, value in sample.items()})
+        self.assertEqual([row["p99"] for row in rows], ["0.002", ""])
+
+    def test_empty(self):
+        """
+        Without samples there are the headings.
+        """
+        self.assertEqual([line.count(",") for line in csvfile.lines(example())], [16])
+
+
+class HistogramLogTests(SynchronousTestCase):
+    """
+    The latencies of each second, for HdrHistogram's tools.
+    """
+
+    def log(self, **values):
+        """
+        @return: the intervals that hdrh's reader finds in a log, and the reader.
+        """
+        path = self.mktemp()
+        files.writeWhole(os.path.abspath(path), hlog.lines(example(**values)))
+        self.addCleanup(os.unlink, path)
+        reader = HistogramLogReader(path, HdrHistogram(1, HIGHEST_MICROSECONDS, 3))
+        self.addCleanup(reader.close)
+        return list(iter(reader.get_next_interval_histogram, None)), reader
+
+    def test_read(self):
+        """
+        Each has its phase as a tag, the time at which it was, and its latencies in microseconds.
+        """
+        intervals = Intervals()
+        intervals.add(0.0, 1.0, "transaction", recorded([100, 200]).counts)
+        intervals.add(1.0, 1.5, "response", recorded([3_000_000]).counts)
+        found, reader = self.log(intervals=intervals, started="2026-01-02T03:04:05.250+01:00")
+        self.assertEqual([one.get_tag() for one in found], ["transaction", "response"])
+        began = 1767319445.25
+        self.assertEqual(reader.get_start_time_sec(), began)
+        self.assertEqual(
+            [(one.get_start_time_stamp(), one.get_end_time_stamp()) for one in found],
+            [(began * 1000, (began + 1) * 1000), ((began + 1) * 1000, (began + 2.5) * 1000)],
+        )
+        self.assertEqual([one.get_total_count() for one in found], [2, 1])
+        self.assertEqual([one.get_value_at_percentile(100) for one in found], [200, 3_000_319])
+
+    def test_warmUp(self):
+        """
+        Its times are those of the server's log, also after a warm-up.
+        """
+        warmUp = {"seconds": 10.5, "accepted": 1, "rejected": 0, "failed": 0}
+        text = "".join(hlog.lines(example(warmUp=warmUp, started="1970-01-01T00:00:01+00:00")))
+        self.assertIn("#[Histogram log format version 1.3]\n", text)
+        self.assertIn("#[BaseTime: 11.500 (seconds since epoch)]\n", text)
+        self.assertIn("#[StartTime: 11.500 (seconds since epoch), Thu Jan  1 00:00:11 1970]\n", text)
+
+    def test_nothing(self):
+        """
+        A run in which nothing happened has a log without intervals.
+        """
+        self.assertEqual(self.log(intervals=Intervals())[0], [])
+        self.assertEqual(self.log()[0], [])
+
+
+class JUnitTests(SynchronousTestCase):
+    """
+    A run as a test.
+    """
+
+    def suite(self, **values):
+        """
+        @return: the test suite, as an XML parser reads it.
+        """
+        (suite,) = ElementTree.fromstring("".join(junit.lines(example(**values))).encode())
+        return suite
+
+    def failures(self, suite):
+        """
+        @return: for each test, the message of its failure, or C{None}.
+        """
+        return {
+            case.get("name"): None if (failure := case.find("failure")) is None else failure.get("message")
+            for case in suite.iter("testcase")
+        }
+
+    def test_good(self):
+        """
+        A run in which all was accepted is one test, which passed.
+        """
+        suite = self.suite(exit=0, environment={"host": "load.example"})
+        self.assertEqual(self.failures(suite), {"run": None})
+        self.assertEqual(
+            {name: suite.get(name) for name in ("tests", "failures", "time", "timestamp", "hostname")},
+            {
+                "tests": "1",
+                "failures": "0",
+                "time": "2.000",
+                "timestamp": "2026-01-02T03:04:05",
+                "hostname": "load.example",
+            },
+        )
+        self.assertIn("messages     3 started", suite.findtext("system-out"))
+
+    def test_thresholds(self):
+        """
+        Each threshold is a test of its own; a run that only these have failed has passed itself.
+        """
+        suite = self.suite(**EVERYTHING)
+        self.assertEqual(
+            self.failures(suite),
+            {
+                "run": None,
+                "p99(message) < 250ms": None,
+                "rate >= 0.99 * asked": "it was 431/s (0.99 * asked is 495/s)",
+            },
+        )
+        self.assertEqual((suite.get("tests"), suite.get("failures")), ("3", "1"))
+
+    def test_failed(self):
+        """
+        A run with refusals or faults has failed, with what there was of them.
+        """
+        suite = self.suite(exit=1)
+        self.assertEqual(self.failures(suite), {"run": "3 started, 1 accepted, 1 rejected, 1 failed"})
+        self.assertIn("timeout: no reply", suite.find("testcase/failure").text)
+        suite = self.suite(exit=1, ended="aborted", reason="MAIL was refused")
+        self.assertEqual(self.failures(suite), {"run": "MAIL was refused"})
+        suite = self.suite(exit=1, ended="signal")
+        self.assertIn("stopped before its end", suite.find("testcase/failure").text)
+
+    @given(st.text())
+    @settings(deadline=None)
+    def test_anything(self, text):
+        """
+        Whatever a server or a user has said, it is XML, and what can be in XML is in it.
+        """
+        outcome = Outcome(text, False, text, None)
+        suite = self.suite(exit=1, reason=text, thresholds=(outcome,), errors={"timeout": Tally(1, text)})
+        readable = text.isprintable() and text.isascii()
+        self.assertEqual(suite.get("failures"), "2")
+        if readable:
+            self.assertIn(f"it was {text}", self.failures(suite).values())
+
+    def test_impossible(self):
+        """
+        What can't be is a question mark.
+        """
+        suite = self.suite(exit=1, reason='a\x00\x1b\ud800\uffffb\U0001f600<&>"\n')
+        self.assertEqual(self.failures(suite)["run"], 'a????b\U0001f600<&>"\n')
 
 
 class CounterTests(SynchronousTestCase):
@@ -380,6 +630,53 @@ class PresentationTests(SynchronousTestCase):
         self.assertEqual((status, out), (1, "text\n"))
         self.assertEqual(
             err, "smtp-source: the report /no/such/directory/x could not be written: No such file or directory\n"
+        )
+
+    def test_otherFiles(self):
+        """
+        The series, the log and the test result go to files of their own.
+        """
+        directory = os.path.abspath(self.mktemp())
+        os.makedirs(directory)
+        paths = {name: os.path.join(directory, name) for name in ("csv", "hlog", "junit")}
+        self.assertEqual(self.show(**paths), (0, "text\n", ""))
+        for name, beginning in (("csv", "time,seconds,"), ("hlog", "#["), ("junit", "<?xml ")):
+            with open(paths[name]) as file:
+                self.assertTrue(file.read().startswith(beginning), name)
+        self.assertEqual(sorted(os.listdir(directory)), ["csv", "hlog", "junit"])
+
+    def test_othersOnStandardOutput(self):
+        """
+        With C{-} for one of them, standard output is that and nothing else.
+        """
+        for name, beginning in (("csv", "time,seconds,"), ("hlog", "#["), ("junit", "<?xml ")):
+            self.setUp()
+            status, out, err = self.show(**{name: "-"})
+            self.assertEqual((status, err), (0, "text\n"))
+            self.assertTrue(out.startswith(beginning), out)
+
+    def test_othersUnwritable(self):
+        """
+        All that can be written is, whatever can't.
+        """
+        path = os.path.abspath(self.mktemp())
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        status, _, err = self.show(csv="/no/such/directory/x", hlog="/dev/full", junit=path)
+        self.assertEqual(status, 1)
+        self.assertEqual(
+            err,
+            "smtp-source: the series /no/such/directory/x could not be written: No such file or directory\n"
+            "smtp-source: the histogram log /dev/full could not be written: No space left on device\n",
+        )
+        self.assertTrue(os.path.exists(path))
+
+    def test_wantsIntervals(self):
+        """
+        A run keeps the latencies of each second only for a log.
+        """
+        self.assertEqual(
+            [Presentation("x", **wishes).wantsIntervals for wishes in ({}, {"csv": "x"}, {"hlog": "x"})],
+            [False, False, True],
         )
 
     def test_daemon(self):

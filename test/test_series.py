@@ -24,7 +24,7 @@ def sample(time=1.0, **values):
     """
     @return: a second in which nothing happened but this.
     """
-    usual = {name: 0 for name in Sample.__slots__}
+    usual = dict.fromkeys(Sample.__slots__, 0)
     return Sample(
         **{**usual, "time": time, "seconds": 1.0, "asked": None, "p50": None, "p99": None, "max": None, **values}
     )
@@ -89,17 +89,6 @@ class SeriesTests(SynchronousTestCase):
         self.assertEqual((second.p50, second.p99, second.max), (0.001, 0.001, 0.001))
         self.assertEqual((second.cpu, second.lag), (0.25, 0.002))
         self.assertEqual(series.samples[1:], [second])
-
-    def test_begin(self):
-        """
-        What was counted before the beginning is in no sample.
-        """
-        self.recorder.transaction(5.0, 1)
-        series = Series()
-        series.begin(take(self.recorder, 10.0, 100.0))
-        self.recorder.transaction(0.001, 1)
-        only = self.add(series, 11.0, 150.0)
-        self.assertEqual((only.seconds, only.accepted, only.asked, only.max), (1.0, 1, 50.0, 0.001))
 
     def test_nothing(self):
         """

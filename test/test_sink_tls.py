@@ -9,6 +9,7 @@ import os
 import smtplib
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 from unittest import SkipTest
@@ -455,6 +456,25 @@ class ImplicitTests(TLSTestCase):
         summary = yield self.run_(talk)
         self.assertEqual((list(summary.errors), summary.sessions), (["tls"], 2))
         self.assertEqual(summary.errors["tls"][0], 2)
+
+    @inlineCallbacks
+    def test_scanned(self):
+        """
+        What is said of a client that leaves in the handshake is a text to read, whether it closes or resets.
+        """
+        for linger in (b"", struct.pack("ii", 1, 0)):
+            where = self.start(tls=True, sessionLimit=1)
+
+            def scan(where=where, linger=linger):
+                with Client(where, first=b"\x16\x03\x01") as client:
+                    if linger:
+                        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+
+            summary = yield self.run_(scan)
+            number, sample = summary.errors["tls"]
+            self.assertEqual(number, 1)
+            self.assertRegex(sample, r"^(Connection was closed cleanly|Connection to the other side was lost|Unexpected)")
+            self.assertNotIn("; o", sample)
 
     @inlineCallbacks
     def test_maxSessions(self):

@@ -211,14 +211,6 @@ class SummaryTests(SynchronousTestCase):
         for phase, latency in document["latency"].items():
             self.assertEqual(sum(decode(document["histograms"][phase])), latency["count"])
 
-    def test_askedRate(self):
-        """
-        If nobody says for how long the schedule lasted, it is for as long as the run did.
-        """
-        self.assertEqual(example(asked=500.0, elapsed=4.0).askedRate, 125.0)
-        self.assertIs(example(asked=500.0, elapsed=0.0).askedRate, None)
-        self.assertIs(example().askedRate, None)
-
     def test_measuredFrom(self):
         """
         Measuring begins when the warm-up is over.

@@ -170,7 +170,8 @@ class MergeTests(ToolTestCase):
         self.assertEqual((document["messages"]["accepted"], document["exit"]), (15, 0))
         self.assertEqual([sample["accepted"] for sample in document["series"]], [200, 200])
         self.assertEqual([line.split(",")[4] for line in table.read_text().splitlines()], ["accepted", "200", "200"])
-        status, out, err = self.run_("merge", "--report", "-", self.first, str(self.write("3.json", example(run="r3"))))
+        third = self.write("3.json", example(run="r3", **latencies(0.2)))
+        status, out, err = self.run_("merge", "--report", "-", self.first, third)
         self.assertEqual((status, json.loads(out)["exit"]), (0, 1))
         self.assertIn("runs         2 added up\n", err)
 

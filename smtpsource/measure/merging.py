@@ -76,8 +76,8 @@ def mergedSeries(runs: Sequence[tuple[float, Sequence[Sample]]]) -> list[Sample]
 
     Each run's clock is set to the nearest second of the first one's, so what stands side by side was at most half a
     second apart. No sample is divided: it counts as a whole in the second that it ended in, or in the one before, if
-    three quarters of it were in that or earlier. So sums are exact. CPU seconds are added; C{p50}, C{p99}, C{max} and C{lag}
-    are the highest that any of them had. If the samples of one run are of several seconds, so are those of all.
+    three quarters of it were in that or earlier. So sums are exact. CPU seconds are added; C{p50}, C{p99}, C{max} and
+    C{lag} are the highest that any of them had. If the samples of one run are of several seconds, so are those of all.
 
     @param runs: when each one started, in seconds on a common clock, in order; and its samples.
     """

@@ -81,15 +81,10 @@ class Series:
         # How many seconds become one sample, and how many of them are in the last.
         self._factor = self._merged = 1
 
-    def begin(self, snapshot: Snapshot) -> None:
-        """
-        Count from here on. Without it, all counts from nothing.
-        """
-        self._before = snapshot
-
     def add(self, snapshot: Snapshot, cpu: float, lag: float) -> Sample:
         """
-        Take what happened since the snapshot before. This takes about a millisecond, and three more with latencies kept.
+        Take what happened since the snapshot before, or since the beginning. This takes about a millisecond, and about
+        three more if latencies are kept.
 
         @param snapshot: of the same recorder, later.
         @param cpu: as in L{Sample}.

@@ -71,8 +71,8 @@ class Summary:
     @ivar errors: by kind.
     @ivar sink: what the other end counted, where the run had its own (C{sink:}); else C{None}.
     @ivar asked: how many messages the schedule asked for; C{None} without one (closed loop).
-    @ivar askedRate: how many messages per second that is, over the time of the schedule, as a run is longer by the
-        replies that come after it; if it is not given, over the time of the run.
+    @ivar askedRate: how many messages per second that is, over the time of the schedule: a run is longer by the replies
+        that come after it.
     @ivar late: messages that started later than the schedule asked for.
     @ivar dropped: messages that were never started, because it was too late for them.
     @ivar warmUp: what came before measuring began and is in no other figure: C{"seconds"}, and C{"accepted"},
@@ -126,10 +126,6 @@ class Summary:
     seed: int | None = None
     search: Found | None = None
     intervals: Intervals | None = field(default=None, compare=False, repr=False)
-
-    def __post_init__(self) -> None:
-        if self.askedRate is None and self.asked is not None and self.elapsed:
-            object.__setattr__(self, "askedRate", self.asked / self.elapsed)
 
     def measuredFrom(self) -> float:
         """

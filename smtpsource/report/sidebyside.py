@@ -7,6 +7,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from math import isinf
+from textwrap import wrap
 from typing import Any
 
 from smtpsource.measure.comparison import Figure, figures, relative
@@ -42,7 +43,12 @@ def _lines(first: Summary, second: Summary, names: Sequence[str]) -> Iterator[st
         if run.ended != "done":
             yield "   it has not come to its end"
         for reason in run.limits:
-            yield f"   LIMITED BY the generator, not the server: {reason}"
+            yield from wrap(
+                f"LIMITED BY the generator, not the server: {reason}",
+                WIDTH,
+                initial_indent="   ",
+                subsequent_indent="   ",
+            )
     for what, a, b in _differences(first.environment, second.environment):
         yield _cut(f"!  not the same {what}: {a} in A, {b} in B")
     yield ""

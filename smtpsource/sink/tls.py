@@ -112,10 +112,14 @@ def explained(error: BaseException | None) -> str:
     """
     if error is None:
         return ""
-    try:
-        return "; ".join(str(entry[-1]) for entry in error.args[0]) or "no reason given"
-    except (IndexError, TypeError):
-        return str(error) or type(error).__name__
+    # Of OpenSSL's own errors the first argument is a list of libraries, functions and reasons; of a SysCallError it is
+    # a number, and of an end of the connection in the handshake a text.
+    reasons = error.args[0] if error.args else None
+    if isinstance(reasons, list):
+        return "; ".join(str(entry[-1]) for entry in reasons) or "no reason given"
+    if isTLSError(error) and error.args:
+        return str(error.args[-1])
+    return str(error) or type(error).__name__
 
 
 def command_STARTTLS(protocol: SMTPSinkProtocol, line: bytes) -> bytes:

@@ -180,7 +180,7 @@ class SizedBodies:
         """
         size = self._draw()
         if size > len(self._long) - len(END):
-            self._long = self._longEnough(2 * size)
+            self._long = self._longEnough(size)
         return SizedBody(size, self._long)
 
     def _longEnough(self, size: int) -> bytes:

@@ -5,25 +5,32 @@ they are.
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 from abc import ABC, abstractmethod
-from array import array
 from collections.abc import Sequence
 from typing import Any
 
 from smtpsource.smtp.streaming import CHUNK
-from smtpsource.traffic import weighted
+from smtpsource.traffic import mbox, weighted
 from smtpsource.traffic.mapped import Mapped
+from smtpsource.traffic.mbox import FROM
 from smtpsource.traffic.weighted import Weighted
 
 _EXPECTED = "expected a directory of .eml files, a Maildir (with cur and new in it) or an mbox file"
-_FROM = b"From "
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 class Unreadable(Exception):
     """
     A message can't be had; the text says which, and why.
+    """
+
+
+class Exhausted(Unreadable):
+    """
+    It is there, but this process may have no more open files, or memory, now.
     """
 
 
@@ -136,32 +143,41 @@ class FileCorpus(Corpus):
         """
         path = os.path.join(self.path, self._files[index])
         try:
-            with open(path, "rb", opener=_openNow) as file:
-                start = len(file.readline()) if file.peek(len(_FROM)).startswith(_FROM) else 0
-                size = os.fstat(file.fileno()).st_size
-                if size - start > CHUNK:
-                    map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            descriptor = _open(path)
+            try:
+                found = os.read(descriptor, CHUNK + 1)
+                start = _afterFromLine(found)
+                if len(found) > CHUNK:
+                    map = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
                     return Mapped(map, start, len(map))
-                text = file.read()
+            finally:
+                os.close(descriptor)
         except (OSError, ValueError) as e:
             # A file that is empty by now can't be mapped: that is the ValueError.
-            raise Unreadable(f"{path!r}: {getattr(e, 'strerror', None) or 'it is empty'}") from None
-        if not text:
+            kind = Exhausted if getattr(e, "errno", None) in _EXHAUSTED else Unreadable
+            raise kind(f"{path!r}: {getattr(e, 'strerror', None) or 'it is empty'}") from None
+        if not found[start:]:
             raise Unreadable(f"{path!r}: it is empty")
-        return text
+        return found[start:]
 
 
-def _openNow(path: str, flags: int) -> int:
+def _open(path: str, flags: int = os.O_RDONLY) -> int:
     """
     Open a file, and don't wait for anybody if it is a pipe.
     """
     return os.open(path, flags | os.O_NONBLOCK)
 
 
+def _afterFromLine(text: bytes) -> int:
+    """
+    Where a message begins whose file may begin with a line as in an mbox.
+    """
+    return text.find(b"\n") + 1 if text.startswith(FROM) else 0
+
+
 class MboxCorpus(Corpus):
     """
-    Messages in one file, each after a line that begins with C{From} and comes after an empty line, or first. Lines in
-    them that were escaped because they begin so (C{>From}) stay escaped.
+    Messages in one file: see L{mbox}.
     """
 
     def __init__(self, path: str) -> None:
@@ -170,23 +186,9 @@ class MboxCorpus(Corpus):
         @raise ValueError: it is empty.
         """
         self.path = path
-        with open(path, "rb", opener=_openNow) as file:
+        with open(path, "rb", opener=_open) as file:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        self._starts = array("Q")
-        self._ends = array("Q")
-        self._index()
-
-    def _index(self) -> None:
-        map, start = self._map, 0
-        while True:
-            begin = map.find(b"\n", start) + 1
-            end = _end(map, start)
-            if 0 < begin < end:
-                self._starts.append(begin)
-                self._ends.append(end)
-            start = map.find(_FROM, end)
-            if start < 0:
-                return
+        self._starts, self._ends = mbox.extents(self._map)
 
     def __len__(self) -> int:
         return len(self._starts)
@@ -212,28 +214,6 @@ class MboxCorpus(Corpus):
         if self._map.size() < end:
             raise Unreadable(f"message {index + 1} of {self.path!r}: the file is shorter than it was")
         return self._map[start:end] if end - start <= CHUNK else Mapped(self._map, start, end)
-
-
-def _end(map: mmap.mmap, start: int) -> int:
-    """
-    The end of the message that begins at C{start}: before the empty line that comes before the next message, or before
-    the end of the file.
-    """
-    while (found := map.find(b"\n" + _FROM, start)) >= 0:
-        end = _beforeEmptyLine(map, found + 1)
-        if end <= found:
-            return end
-        start = found + 1
-    return _beforeEmptyLine(map, len(map))
-
-
-def _beforeEmptyLine(map: mmap.mmap, end: int) -> int:
-    """
-    Without the empty line that is before C{end}, if there is one.
-    """
-    if map[max(0, end - 2) : end] == b"\n\n":
-        return end - 1
-    return end - 2 if map[max(0, end - 3) : end] == b"\n\r\n" else end
 
 
 def index(path: str) -> Corpus:
@@ -291,11 +271,11 @@ def _filesIn(path: str) -> list[str]:
 
 
 def _mbox(path: str) -> MboxCorpus:
-    with open(path, "rb", opener=_openNow) as file:
-        begin = file.read(len(_FROM))
+    with open(path, "rb", opener=_open) as file:
+        begin = file.read(len(FROM))
     if not begin:
         raise ValueError(f"{_EXPECTED}; this file is empty")
-    if begin != _FROM:
+    if begin != FROM:
         raise ValueError(f'{_EXPECTED}; this file does not begin with "From ", as an mbox file does')
     corpus = MboxCorpus(path)
     if not len(corpus):

@@ -12,7 +12,7 @@ from random import Random
 
 from smtpsource.smtp.streaming import CHUNK
 from smtpsource.traffic.bodies import WholeBody
-from smtpsource.traffic.corpus import Corpus, Unreadable
+from smtpsource.traffic.corpus import Corpus, Exhausted, Unreadable
 from smtpsource.traffic.mapped import Mapped
 from smtpsource.traffic.messages import withCRLF
 
@@ -70,8 +70,8 @@ def _isReady(found: Mapped) -> bool:
 
 class StoredBodies:
     """
-    Messages of a corpus, one after the other. One that can't be read is left out from then on; if none is left, the
-    last one that could be is sent again and again.
+    Messages of a corpus, one after the other. One that can't be read is left out from then on; if none is left, or
+    none can be read for lack of open files, the last one that could be is sent again.
     """
 
     def __init__(self, corpus: Corpus, pick: str, rng: Random, kept: int = KEPT) -> None:
@@ -103,6 +103,9 @@ class StoredBodies:
             if body is None:
                 try:
                     body = loaded(self._corpus.read(index))
+                except Exhausted as e:
+                    onProblem(str(e))
+                    break
                 except Unreadable as e:
                     self._leftOut.add(index)
                     onProblem(f"{e}; left out from now on")

@@ -1,0 +1,237 @@
+"""
+What a machine can generate: the figures of some typical loads, and what follows from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from smtpsource._version import __version__
+from smtpsource.measure.limits import LAG
+from smtpsource.measure.summary import Summary
+
+#: The part of the highest rate up to which figures can be trusted: the rest is for what else a machine has to do.
+TRUSTED = 0.8
+
+#: The per cent of messages that may start late. It is not 0, or a single moment in which the machine does something else
+#: would decide.
+TOLERATED = 1
+
+#: What a rate must keep to be one that starts in time.
+PROMISE = f"late < {TOLERATED}%"
+
+#: The version of the layout of L{Calibration.asDict}.
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Measured:
+    """
+    One load, and what came of it.
+
+    @ivar name: the load in words.
+    @ivar command: the run's command line.
+    @ivar summary: the run's result, if it came to one.
+    @ivar problem: why there are no figures, as one line; else C{None}.
+    @ivar leftOut: it was not tried, as this machine lacks something for it. That is no failure.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    summary: Summary | None = None
+    problem: str | None = None
+    leftOut: bool = False
+
+    @property
+    def figures(self) -> dict[str, Any] | None:
+        """
+        The figures of a run that went well, as in a report; docs/man/smtpsource-calibrate.rst says what each is.
+        """
+        run = self.summary
+        if run is None or self.problem is not None:
+            return None
+        used = run.user + run.system
+        transaction = run.latency["transaction"]
+        sink = run.sink or {}
+        return {
+            "accepted": run.messages.accepted,
+            "rate": run.rate,
+            "bytesRate": run.bytesSent / run.elapsed,
+            "connectionRate": run.connectionsOpened / run.elapsed,
+            "cpu": used / run.messages.started,
+            "ownShare": used / run.elapsed,
+            "sinkShare": sum(sink["cpu"].values()) / sink["busy"],
+            "p50": transaction.p50,
+            "p99": transaction.p99,
+            "late": run.late,
+            "lag": max((sample.lag for sample in run.series), default=0.0),
+        }
+
+    def asDict(self) -> dict[str, Any]:
+        """
+        As it stands in a report.
+        """
+        return {
+            "name": self.name,
+            "command": list(self.command),
+            "problem": self.problem,
+            "leftOut": self.leftOut,
+            **(self.figures or {}),
+        }
+
+
+def problemOf(run: Summary) -> str | None:
+    """
+    Why the figures of a run against C{sink:} can't be used, as one line, or C{None} if they can.
+    """
+    if run.exit:
+        reasons = [f"{kind}: {tally.sample}" for kind, tally in run.errors.items()]
+        return run.reason or next(iter(reasons), f"it ended with status {run.exit}")
+    if run.search is not None and run.search.rate is None:
+        return f"no rate did, not even {min(step.rate for step in run.search.steps):.1f}/s"
+    if "transaction" not in run.latency or not run.elapsed:
+        return "no message was accepted in this time: expected more of --seconds"
+    if run.sink is None or not run.sink.get("busy"):
+        return "the sink has no report"
+    before = run.warmUp or {}
+    accepted = run.messages.accepted + before.get("accepted", 0)
+    if run.sink["messages"] != accepted:
+        return f"the sink counted {run.sink['messages']} messages, where {accepted} were accepted"
+    return None
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """
+    All loads of a calibration.
+
+    @ivar command: the command line.
+    @ivar started: when it began, ISO 8601 with the zone.
+    @ivar elapsed: seconds.
+    @ivar seconds: for how long each load was measured.
+    @ivar stopped: it was told to stop before its end.
+    @ivar loads: those of the closed loop.
+    @ivar search: the search for the highest rate that starts in time, if it came to that.
+    @ivar check: a run at the part of that rate which can be trusted.
+    @ivar environment: what it ran on; see L{smtpsource.measure.environment}.
+    @ivar openFiles: how many connections this machine's limit of open files leaves for.
+    """
+
+    command: tuple[str, ...]
+    started: str
+    elapsed: float
+    seconds: float
+    stopped: bool
+    loads: Sequence[Measured]
+    search: Measured | None
+    check: Measured | None
+    environment: Mapping[str, Any]
+    openFiles: int
+
+    @property
+    def all(self) -> Sequence[Measured]:
+        """
+        Everything that was tried, in order.
+        """
+        return [*self.loads, *filter(None, (self.search, self.check))]
+
+    @property
+    def exit(self) -> int:
+        """
+        The exit status: 0, or 1 if something failed or it was stopped.
+        """
+        return int(self.stopped or any(one.problem is not None and not one.leftOut for one in self.all))
+
+    @property
+    def highest(self) -> float | None:
+        """
+        The highest rate, in messages per second, that started in time.
+        """
+        return None if self.search is None else highestOf(self.search)
+
+    @property
+    def trusted(self) -> float | None:
+        """
+        Up to which rate figures can be trusted, in messages per second; C{None} if that is not known, or if it did not
+        hold when it was tried.
+        """
+        if self.highest is None or (self.check is not None and self.lateShare is None):
+            return None
+        if self.lateShare is not None and self.lateShare * 100 >= TOLERATED:
+            return None
+        return TRUSTED * self.highest
+
+    @property
+    def lateShare(self) -> float | None:
+        """
+        The part of the messages that started late in the run at the rate that can be trusted.
+        """
+        figures = None if self.check is None else self.check.figures
+        return None if figures is None else figures["late"] / figures["accepted"]
+
+    @property
+    def connectionRate(self) -> float | None:
+        """
+        The most new connections per second of any load.
+        """
+        return max((figures["connectionRate"] for figures in self._figures()), default=0.0) or None
+
+    @property
+    def ports(self) -> int | None:
+        """
+        How many local ports there are for connections to one address and port, if that is known.
+        """
+        ports = self.environment["limits"]["ports"]
+        return None if ports is None else ports[1] - ports[0] + 1
+
+    @property
+    def sessions(self) -> int:
+        """
+        How many connections there can be at once, to one address.
+        """
+        return self.openFiles if self.ports is None else min(self.openFiles, self.ports)
+
+    @property
+    def heldUp(self) -> float | None:
+        """
+        For how many seconds a generator was held up at worst, if that is more than it can answer for itself.
+        """
+        worst = max((figures["lag"] for figures in self._figures()), default=0.0)
+        return worst if worst >= LAG else None
+
+    def _figures(self) -> Iterator[dict[str, Any]]:
+        # A search overloads the machine by intention.
+        return (one.figures for one in self.all if one.figures is not None and one is not self.search)
+
+    def asDict(self) -> dict[str, Any]:
+        """
+        The report as JSON takes it; docs/man/smtpsource-calibrate.rst says what each field means.
+        """
+        found = None if self.search is None or self.search.summary is None else self.search.summary.search
+        return {
+            "schema": SCHEMA,
+            "tool": {"name": "smtpsource-calibrate", "version": __version__},
+            "command": list(self.command),
+            "started": self.started,
+            "elapsed": self.elapsed,
+            "seconds": self.seconds,
+            "exit": self.exit,
+            "ended": "signal" if self.stopped else "done",
+            "trusted": self.trusted,
+            "highest": self.highest,
+            "sessions": self.sessions,
+            "connectionRate": self.connectionRate,
+            "loads": [one.asDict() for one in self.all],
+            "search": None if found is None else found.asDict(),
+            "environment": dict(self.environment),
+        }
+
+
+def highestOf(search: Measured) -> float | None:
+    """
+    What a search has found.
+    """
+    run = search.summary
+    return None if run is None or run.search is None or search.problem is not None else run.search.rate

@@ -1,0 +1,196 @@
+"""
+A run as one line, and as a picture of several.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from math import ceil
+
+from rich.text import Text
+
+from smtpsource.report.progress import HISTORY, RECENT, Course, Kind
+from smtpsource.report.text import duration
+
+# The parts of a bar, and heights; where there is no Unicode, ASCII.
+_BAR = {True: ("━", "─"), False: ("#", "-")}
+_HEIGHTS = {True: "▁▂▃▄▅▆▇█", False: "_.-=+*#@"}
+
+_LABEL = 11
+_NAME = 18
+_WIDTH = 10
+_LONGEST_BAR = 40
+_LEAST_KINDS = 2
+
+
+def line(course: Course) -> str:
+    """
+    A run as one line.
+    """
+    progress = course.progress
+    parts = [f"{_clock(progress.at)} {progress.phase}", _rates(course), ", ".join(_plain(_outcomes(course)))]
+    parts.append(", ".join(_plain(_present(course))))
+    for latencies in course.latencies()[:1]:
+        if latencies.recent is not None:
+            p50, _, p99, longest = latencies.recent
+            parts.append(
+                f"{latencies.name} p50 {duration(p50)}, p99 {duration(p99)}, max {duration(longest)} "
+                f"in the last {RECENT:.0f} s"
+            )
+    return "; ".join(parts)
+
+
+def picture(course: Course, width: int, height: int, unicode: bool = True) -> Iterator[Text]:
+    """
+    A run in lines.
+
+    @param width: how many columns there are: lines may be longer, their ends are not seen.
+    @param height: how many lines there may be at most.
+    @param unicode: may there be other characters than those of ASCII?
+    """
+    lines = [
+        _course(course, width, unicode),
+        _labelled("rate", Text(_rates(course))),
+        *_sparkline(course, width, unicode),
+        *_filled("messages", _outcomes(course), width),
+        *_filled("now", _present(course), width),
+        *_latencies(course),
+    ]
+    yield from lines[:height]
+    refusals, errors = course.refusals(), course.errors()
+    room = height - len(lines)
+    # Whatever there is more of may have the room that the other does not need.
+    half = max(room // 2, room - 1 - len(errors)) if errors else room
+    refused = list(_kinds("refused", refusals, "yellow", half))
+    yield from refused
+    yield from _kinds("errors", errors, "red", room - len(refused))
+
+
+def _course(course: Course, width: int, unicode: bool) -> Text:
+    """
+    How far it has come.
+    """
+    text = _label(course.progress.phase, "bold")
+    done, left = course.done(), course.left()
+    times = _clock(course.progress.at) + ("" if left is None else f", {_clock(ceil(left))} left")
+    if done is None:
+        return text.append(times)
+    columns = max(10, min(_LONGEST_BAR, width - _LABEL - 26))
+    full = int(done * columns)
+    heavy, light = _BAR[unicode]
+    text.append(heavy * full, "green").append(light * (columns - full), "dim")
+    return text.append(f" {int(done * 100):3} %", "bold").append(f"  {times}")
+
+
+def _rates(course: Course) -> str:
+    asked = course.progress.askedRate
+    parts = [f"{_rate(course.rate())} accepted"]
+    if asked is not None:
+        parts.append(f"{_rate(asked)} asked")
+    return ", ".join([*parts, f"{_rate(course.meanRate())} so far"])
+
+
+def _rate(rate: float) -> str:
+    return f"{rate:.{0 if rate >= 99.95 else 1}f}/s"
+
+
+def _sparkline(course: Course, width: int, unicode: bool) -> Iterator[Text]:
+    """
+    The rate of each of the last seconds, as heights; the highest is that of the highest rate.
+    """
+    heights = _HEIGHTS[unicode]
+    rates = list(course.rates)[-max(1, min(HISTORY, width - _LABEL)) :]
+    if not rates:
+        return
+    most = max(rates) or 1.0
+    steps = (min(len(heights) - 1, int(rate / most * len(heights))) for rate in rates)
+    yield _label("").append("".join(heights[step] for step in steps), "cyan")
+
+
+def _outcomes(course: Course) -> Iterator[tuple[str, str]]:
+    recorder = course.recorder
+    yield f"{recorder.started} started", ""
+    yield f"{recorder.accepted} accepted", ""
+    yield f"{recorder.rejected} rejected", "yellow" if recorder.rejected else ""
+    yield f"{recorder.failed} failed", "red" if recorder.failed else ""
+    if course.progress.asked is not None:
+        yield f"{recorder.late} late", "yellow" if recorder.late else ""
+        yield f"{recorder.dropped} dropped", "red" if recorder.dropped else ""
+
+
+def _present(course: Course) -> Iterator[tuple[str, str]]:
+    recorder = course.recorder
+    yield f"{recorder.open} connections", ""
+    yield f"{course.progress.sessions} sessions", ""
+    yield f"{recorder.inFlight} on their way", ""
+    if recorder.lost or recorder.connectFailures:
+        yield f"{recorder.lost} lost, {recorder.connectFailures} not made", "red"
+
+
+def _latencies(course: Course) -> Iterator[Text]:
+    shown = course.latencies()
+    if shown:
+        headings = ("p50", "p90", "p99", "max")
+        yield Text(f"{'':<{_NAME}}" + "".join(f"{heading:>{_WIDTH}}" for heading in headings), "dim")
+    for latencies in shown:
+        yield _times(latencies.name, latencies.soFar, "bold")
+        if latencies.recent is not None:
+            yield _times(f"  last {RECENT:.0f} s", latencies.recent, "")
+
+
+def _times(name: str, times: Sequence[float], style: str) -> Text:
+    text = Text()
+    text.append(f"{name:<{_NAME}}", style)
+    return text.append("".join(f"{duration(seconds):>{_WIDTH}}" for seconds in times))
+
+
+def _kinds(heading: str, kinds: Sequence[Kind], style: str, room: int) -> Iterator[Text]:
+    """
+    @param room: how many lines there may be at most.
+    """
+    if not kinds or room < _LEAST_KINDS:
+        return
+    shown = kinds if len(kinds) < room else kinds[: room - 2]
+    rest = kinds[len(shown) :]
+    yield _label(heading, style).append(f"{sum(kind.count for kind in kinds)}")
+    for kind in shown:
+        yield Text(f"  {kind.name:<{_NAME - 2}} {kind.count:>7}  ").append(kind.sample, "dim")
+    if rest:
+        yield Text(f"  {len(rest)} other kinds: {sum(kind.count for kind in rest)}")
+
+
+def _label(label: str, style: str = "dim") -> Text:
+    text = Text()
+    return text.append(f"{label:<{_LABEL}}", style)
+
+
+def _labelled(label: str, content: Text) -> Text:
+    return _label(label).append_text(content)
+
+
+def _filled(label: str, items: Iterable[tuple[str, str]], width: int) -> Iterator[Text]:
+    """
+    Items in as many lines as it takes.
+    """
+    text = _label(label)
+    used = 0
+    for item, style in items:
+        if used and _LABEL + used + 2 + len(item) > width:
+            yield text
+            text, used = _label(""), 0
+        if used:
+            text.append(", ")
+            used += 2
+        text.append(item, style)
+        used += len(item)
+    yield text
+
+
+def _plain(items: Iterable[tuple[str, str]]) -> list[str]:
+    return [item for item, _ in items]
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
