@@ -8,7 +8,9 @@ DEPENDENCIES ?= twisted
 
 # test/ is no package, so that it can't be mistaken for CPython's own: its modules are named one by one.
 TESTS = $(notdir $(basename $(wildcard test/test_*.py)))
-TRIAL = PYTHONPATH=.:test $(BIN)/python -m twisted.trial --temp-directory=$(VENV)/trial
+# Tests wait for servers and processes more than they compute: several at once.
+JOBS ?= 3
+TRIAL = PYTHONPATH=.:test $(BIN)/python -m twisted.trial --jobs=$(JOBS) --temp-directory=$(VENV)/trial
 
 .PHONY: demo test lint reactor-conformance benchmark docs clean
 

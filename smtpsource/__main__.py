@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 #: Commands other than the load, by the first argument. A host of such a name is C{inet:compare}.
 _TOOLS = {
-    "compare": "smtpsource.tools.compare",
     "calibrate": "smtpsource.tools.calibrate",
+    "compare": "smtpsource.tools.compare",
     "merge": "smtpsource.tools.merge",
 }
 

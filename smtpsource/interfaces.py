@@ -124,12 +124,13 @@ class ISession(Interface):
         What stands for the message, where it is no mail, was done: a NOOP, or nothing but the connection.
         """
 
-    def refused(phase: int, text: bytes) -> None:
+    def refused(phase: int, text: bytes, what: str = "") -> None:
         """
         A reply other than the one that was hoped for.
 
         @param phase: what it answers, from L{smtpsource.phases}.
         @param text: the whole reply.
+        @param what: what was refused, as a sentence, where the phase says too little of it.
         """
 
     def unanswered(recipientsAccepted: int, recipientsRejected: int) -> None:
@@ -140,11 +141,11 @@ class ISession(Interface):
 
     def fault(kind: str, text: str, quitting: bool = False) -> None:
         """
-        Something went wrong on this connection that is not a reply; it is closed now.
+        Something went wrong on this connection that is more than a refusal; it is closed now.
 
         @param quitting: it happened after QUIT, where nothing depends on it any more.
         @param kind: C{"connection-lost"}, C{"connection-reset"}, C{"timeout"}, C{"garbage-reply"},
-            C{"unexpected-reply"}, C{"reply-too-long"}, C{"not-announced"}, C{"tls-failed"},
+            C{"unexpected-reply"}, C{"reply-too-long"}, C{"closed-while-idle"}, C{"not-announced"}, C{"tls-failed"},
             C{"certificate-refused"}, C{"plain-text-after-starttls"}, C{"bad-challenge"} or, if it is no fault of the
             server, C{"internal-error"}.
         """

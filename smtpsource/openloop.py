@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from smtpsource.net.timer import timer
+from smtpsource.net.timer import ExactTimer, Timer, timer
 from smtpsource.phases import LATE, RESPONSE
 from smtpsource.run import Run
 from smtpsource.session import Session
@@ -54,11 +54,11 @@ class OpenLoop(Run):
         self.exhausted = False
         self._rng = plan.generator("arrivals")
         self.schedule = self._newSchedule(plan.profile())
-        self.scheduleStart = self.startTime
+        self.scheduleStart = math.inf  # not before the run begins
         self._maxLate = math.inf if plan.maxLate is None else plan.maxLate
         # Those that are free; the one that was busy last is taken first.
         self._parked: list[Session] = []
-        self._timer = timer(reactor, clock, self._startDue)
+        self._timer: Timer | ExactTimer | None = None
         self._waiting = False
         # How many messages had their outcome when measuring began.
         self._before = 0
@@ -75,6 +75,9 @@ class OpenLoop(Run):
             if lateness < 0:
                 return None
             schedule.advance()
+            if self.remaining == 1:
+                # Others may wait for a message.
+                self._later(self.expire)
             if lateness > LATE_AFTER:
                 if lateness > self._maxLate:
                     self.remaining -= 1
@@ -175,6 +178,8 @@ class OpenLoop(Run):
         when = min(self.schedule.next, self.schedule.end)
         if self.remaining and when < math.inf:
             self._waiting = True
+            if self._timer is None:
+                self._timer = timer(self._reactor, self.clock, self._startDue)
             self._timer.at(self.scheduleStart + when)
 
     def _scheduleOver(self) -> None:
@@ -182,7 +187,7 @@ class OpenLoop(Run):
 
     def _endIfOver(self) -> None:
         if not self.remaining:
-            if not self.open:
+            if not self.open and self._timer is not None:
                 self._timer.close()
             super()._endIfOver()
 

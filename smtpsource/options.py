@@ -18,7 +18,7 @@ from smtpsource.credentials import PASSWORD_VARIABLE, Credentials, readPassword,
 from smtpsource.measure import thresholds
 from smtpsource.net import destination
 from smtpsource.net.limits import raiseFileLimit
-from smtpsource.net.tlssettings import TLSSettings
+from smtpsource.net.tlssettings import TLSSettings, ciphers, serverName
 from smtpsource.plan import SourcePlan, machineName
 from smtpsource.report.presentation import Presentation
 from smtpsource.smtp import xclient
@@ -57,13 +57,6 @@ def _user(text: str) -> str:
     return text
 
 
-def _serverName(text: str) -> str:
-    try:
-        return arguments.ipAddress(text)
-    except ValueError:
-        return arguments.hostname(text)
-
-
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text) <= 65535):
         raise ValueError("expected a port from 1 to 65535, or 0 for any that is free")
@@ -88,6 +81,12 @@ _TLS = (
 _PARAMETERS = (
     *("8bitmime", "smtputf8", "size", "dsn-notify", "dsn-ret", "dsn-envid", "requiretls", "mt-priority"),
     "deliverby",
+)
+#: What only mail has, besides these.
+_OF_MAIL = (
+    *("sender", "recipient", "recipient-count", "number-recipients", "recipient-numbering", "subject", "length"),
+    *("message-file", "header", "messages", "size-distribution", "recipients-distribution", "senders", "recipients"),
+    *("domains", "pipelining", "chunking"),
 )
 
 
@@ -157,9 +156,7 @@ class SourceOptions(CommandLine):
                 Parameter(
                     "duration", None, "TIME", None, "send for so long, such as 30s, 5m or 1h30m", arguments.duration
                 ),
-                Parameter(
-                    "warmup", None, "TIME", None, "send for so long before that, unmeasured", arguments.duration
-                ),
+                Parameter("warmup", None, "TIME", None, "send for so long before that, unmeasured", arguments.duration),
                 Parameter("ramp-up", None, "TIME", None, "sessions join evenly over this time", arguments.duration),
                 Parameter(
                     "rate",
@@ -440,11 +437,11 @@ class SourceOptions(CommandLine):
                     "NAME",
                     None,
                     "the name to ask for and to check (default: the destination's)",
-                    _serverName,
+                    serverName,
                 ),
                 Parameter("tls-min", None, "VERSION", None, "1.0, 1.1, 1.2 or 1.3", arguments.tlsVersion),
                 Parameter("tls-max", None, "VERSION", None, "likewise", arguments.tlsVersion),
-                Parameter("tls-ciphers", None, "LIST", None, "ciphers to offer, as OpenSSL names them"),
+                Parameter("tls-ciphers", None, "LIST", None, "ciphers to offer, as OpenSSL names them", ciphers),
                 Parameter(
                     "tls-cert", None, "FILE", None, "our certificate, with its chain, PEM", arguments.readableFile
                 ),
@@ -823,7 +820,7 @@ class SourceOptions(CommandLine):
         Where to serve metrics.
         """
         if self["metrics-port"] is None:
-            self._excluded("no --metrics-port", "expected it along with it", "metrics-interface")
+            self._needing("--metrics-port", "metrics-interface")
             return None
         return self["metrics-interface"] or "127.0.0.1", self["metrics-port"]
 
@@ -864,23 +861,22 @@ class SourceOptions(CommandLine):
                 "--find-rate", "it has steps of its own", "stages", "duration", "message-count", "warmup", "ramp-up"
             )
         else:
-            self._excluded("no --find-rate", "expected it along with it", "hold-step")
+            self._needing("--find-rate", "hold-step")
         if self["rate"] is not None and not (self["duration"] or self["message-count"] or searched):
             raise usage.UsageError("--rate needs an end: expected --duration TIME or -m N along with it")
         openLoop = self["rate"] is not None or searched or (stages is not None and self["stages-of"] == "rate")
         if openLoop:
-            self._excluded(
-                "--rate or --stages", "the schedule says when", "fixed-interval", "random-interval", "ramp-up"
-            )
+            schedule = "--find-rate" if searched else "--stages" if self["rate"] is None else "--rate"
+            self._excluded(schedule, "the schedule says when", "fixed-interval", "random-interval", "ramp-up")
         else:
-            self._excluded("no --rate", "expected --rate or --stages along with it", "max-late", "arrivals")
+            self._needing("--rate, --stages or --find-rate", "max-late", "arrivals")
             for threshold in self["threshold"]:
                 if threshold.needsSchedule:
                     raise usage.UsageError(
                         f"--threshold: {threshold.text!r} is not usable: expected --rate or --stages along with it"
                     )
         if stages is None:
-            self._excluded("no --stages", "expected --stages along with it", "stages-of")
+            self._needing("--stages", "stages-of")
         elif not openLoop:
             self._excluded("--stages", "it says when sessions join", "ramp-up")
 
@@ -889,7 +885,7 @@ class SourceOptions(CommandLine):
         What says what is sent.
         """
         if self["messages"] is None:
-            self._excluded("no --messages", "expected it along with it", "pick")
+            self._needing("--messages", "pick")
         elif self["pick"] == "weighted":
             try:
                 self["messages"].weights()
@@ -905,7 +901,7 @@ class SourceOptions(CommandLine):
             )
         several = self["recipient-count"] is not None or self["recipients-distribution"] is not None
         if not self["number-recipients"] and (self["recipients"] is not None or not several):
-            self._excluded("no -N (--number-recipients)", "there are no numbers", "number-start", "number-width")
+            self._needing("-N (--number-recipients), or -r without --recipients", "number-start", "number-width")
         if self["recipient"] == b"":
             self._excluded("-t (--recipient) ''", "expected an address", "domains")
 
@@ -921,22 +917,21 @@ class SourceOptions(CommandLine):
                         *("old-mode", option),
                     )
             self._excluded("-o (--old-mode)", "it says no EHLO", "esmtp", "auth", "xclient", *_PARAMETERS)
+            self._excluded("-o (--old-mode)", "it says no HELO", "helo")
             if self["tls"] == "starttls":
                 raise Exclusion(
                     "-o (--old-mode) and --tls 'starttls' exclude each other: it says no EHLO", "old-mode", "tls"
                 )
+        if self["lmtp"]:
+            self._excluded("-L (--lmtp)", "LHLO asks for extensions, too", "esmtp")
+        self._checkExercise()
         if self["chunking"] == "off":
-            self._excluded("--chunking 'off'", "expected --chunking to be on", "chunk-size")
-        if self["window"] > 1 and "off" in (self["pipelining"], self["chunking"]):
-            raise usage.UsageError(
-                f"--window: {self['window']} is not usable: expected --pipelining and --chunking along with it"
-            )
-        if self["tls"] == "off":
-            self._excluded("--tls 'off'", "expected --tls starttls or implicit", *_TLS)
-        if self["tls-ca"] is not None and not self["tls-verify"]:
-            self._excluded("no --tls-verify", "without it nothing is checked", "tls-ca")
+            self._needing("--chunking", "chunk-size")
+        if self["window"] > 1:
+            self._checkWindow()
+        self._checkTLS(goal)
         if self["proxy-protocol"] is None:
-            self._excluded("no --proxy-protocol", "expected it along with it", "proxy-source")
+            self._needing("--proxy-protocol", "proxy-source")
         if isinstance(goal, destination.UNIXDestination):
             self._excluded("a UNIX socket", "it has no addresses", "bind", "mx")
         if isinstance(goal, destination.HostDestination) and destination.isAddress(goal.host):
@@ -944,7 +939,16 @@ class SourceOptions(CommandLine):
         if isinstance(goal, destination.SinkDestination):
             self._excluded("sink:", "it needs a domain", "mx")
         if not self["mx"]:
-            self._excluded("no --mx", "the system looks up hosts", "dns-server")
+            self._needing("--mx", "dns-server")
+        if not self["threshold"]:
+            self._needing("--threshold", "abort-on-threshold")
+        if self["auth"] is None:
+            self._needing("--auth", "auth-user", "auth-password-file", "auth-users")
+
+    def _checkExercise(self) -> None:
+        """
+        Where no mail is sent, what only mail has is of no use; and the server would be asked for its extensions.
+        """
         if self["connect-only"] and self["noop"]:
             raise Exclusion(
                 "--connect-only and --noop exclude each other: expected one of them", "connect-only", "noop"
@@ -953,10 +957,66 @@ class SourceOptions(CommandLine):
             self._excluded(
                 "--connect-only", "each connection counts once", "dont-disconnect", "messages-per-connection"
             )
-        if not self["threshold"]:
-            self._excluded("no --threshold", "expected it along with it", "abort-on-threshold")
-        if self["auth"] is None:
-            self._excluded("no --auth", "expected it along with it", "auth-user", "auth-password-file", "auth-users")
+        exercise = "--connect-only" if self["connect-only"] else "--noop" if self["noop"] else None
+        if exercise is not None:
+            self._excluded(exercise, "it sends no mail", *_OF_MAIL, *_PARAMETERS)
+            if self["window"] > 1:
+                raise Exclusion(f"--window and {exercise} exclude each other: it sends no mail", "window", exercise[2:])
+
+    def _checkWindow(self) -> None:
+        """
+        What must be so for a message to be sent before the reply to the one before it.
+        """
+        for needed in ("pipelining", "chunking"):
+            if self[needed] == "off":
+                self._needing(f"--{needed}", "window")
+        perConnection = self["messages-per-connection"]
+        if (perConnection or (2 if self["dont-disconnect"] else 1)) < 2:
+            raise Exclusion(
+                "--window needs -d (--dont-disconnect), or --messages-per-connection of more than 1",
+                *("window", "dont-disconnect" if perConnection is None else "messages-per-connection"),
+            )
+        self._excluded("--window", "with pauses nothing is sent ahead", "fixed-interval", "random-interval")
+
+    def _checkTLS(self, goal: destination.Destination) -> None:
+        """
+        What TLS is to be like. Whether files and ciphers can be used is found out with the plan.
+        """
+        if self["tls"] == "off":
+            self._needing("--tls starttls or implicit", *_TLS)
+        if not self["tls-verify"]:
+            self._needing("--tls-verify", "tls-ca")
+        elif self["tls-server-name"] is None and not isinstance(goal, destination.HostDestination):
+            shown = "a UNIX socket" if isinstance(goal, destination.UNIXDestination) else "sink:"
+            raise usage.UsageError(
+                f"--tls-verify needs a name to check, and {shown} has none: expected --tls-server-name NAME along with it"
+            )
+        least, most = self["tls-min"], self["tls-max"]
+        if least is not None and most is not None and least > most:
+            raise Exclusion(
+                f"--tls-min and --tls-max exclude each other: expected a minimum of at most {most}, not {least}",
+                *("tls-min", "tls-max"),
+            )
+        certificate = self["tls-cert"]
+        if certificate is None:
+            self._needing("--tls-cert", "tls-key")
+        elif self["tls-key"] is None:
+            with open(certificate, "rb") as file:
+                if b"PRIVATE KEY-----" not in file.read():
+                    raise usage.UsageError(
+                        f"--tls-cert: {certificate!r} is not usable: there is no key in it: expected --tls-key FILE "
+                        "along with it"
+                    )
+
+    def _needing(self, needed: str, *longs: str) -> None:
+        """
+        None of these options may be given, because another one isn't.
+
+        @param needed: for people: the option that is missing, and maybe others.
+        """
+        for long in longs:
+            if self[long] != self.defaults[long]:
+                raise Exclusion(f"--{long} needs {needed}", long, *re.findall(r"--([a-z0-9-]+)", needed)[:1])
 
     def _excluded(self, cause: str, why: str, *longs: str) -> None:
         """

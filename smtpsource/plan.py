@@ -18,6 +18,7 @@ from smtpsource.credentials import Credentials, Logins
 from smtpsource.interfaces import IPacer
 from smtpsource.measure.thresholds import Threshold
 from smtpsource.measure.thresholds import parse as parseThreshold
+from smtpsource.net import tlssettings
 from smtpsource.net.destination import (
     Destination,
     HostDestination,
@@ -60,15 +61,6 @@ def _destination(value: object) -> Destination | str:
     if not isinstance(value, Destination | str):
         raise ValueError("expected a text such as 127.0.0.1:2525, or a Destination")
     return value
-
-
-def _instance(kind: type) -> checks.Check:
-    def isInstance(value: object) -> object:
-        if not isinstance(value, kind):
-            raise ValueError(f"expected an instance of {kind.__name__}")
-        return value
-
-    return isInstance
 
 
 def _tupleOf(convert: checks.Check) -> checks.Check:
@@ -115,12 +107,12 @@ def _helo(value: object) -> bytes:
 
 def _xclient(value: object) -> Attributes:
     """
-    A text, or what was made of one.
+    A text, or pairs of an attribute and its value.
     """
-    if isinstance(value, tuple):
-        if not all(isinstance(pair, tuple) and len(pair) == 2 for pair in value):
+    if isinstance(value, list | tuple):
+        if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in value):
             raise ValueError("expected pairs of an attribute and its value")
-        value = " ".join(f"{name}={text}" for name, text in value)
+        return xclient.checked(value) if value else ()
     if not isinstance(value, str):
         raise ValueError("expected a str")
     return xclient.parse(value) if value else ()
@@ -218,7 +210,7 @@ _CHECKS: dict[str, checks.Check] = {
     "window": checks.count,
     "parameters": _parameters,
     "tls": checks.text(arguments.tlsMode),
-    "tlsSettings": _instance(TLSSettings),
+    "tlsSettings": tlssettings.given,
     "mechanisms": _tupleOf(checks.text(arguments.mechanism)),
     "logins": _tupleOf(_credentials),
     "xclient": _xclient,
@@ -235,6 +227,20 @@ _CHECKS: dict[str, checks.Check] = {
     "abortOnThreshold": checks.flag,
     "trace": checks.wholeNumber(0),
     "command": checks.command,
+}
+
+
+#: What only mail has, with its defaults.
+_OF_MAIL: dict[str, object] = {
+    **dict.fromkeys(("sender", "recipient", "recipientCount", "subject", "length", "message", "messages")),
+    **dict.fromkeys(("sizeDistribution", "recipientsDistribution", "senders", "recipients", "domains")),
+    "numberRecipients": False,
+    "recipientNumbering": "prefix",
+    "headers": (),
+    "pipelining": "off",
+    "chunking": "off",
+    "parameters": Parameters(),
+    "window": 1,
 }
 
 
@@ -313,13 +319,14 @@ class SourcePlan:
         and BDAT with the content go out in one write.
     @ivar chunkSize: bytes of each chunk but the last, or C{None} for one chunk.
     @ivar window: with C{pipelining} and C{chunking}, how many transactions of a connection may be without their final
-        reply; needs C{keepConnections} or C{messagesPerConnection} to have an effect.
+        reply; needs C{keepConnections} or C{messagesPerConnection}, and no pauses.
     @ivar parameters: of MAIL and RCPT; a server that does not announce their extensions is a fault.
     @ivar tls: C{"off"}; C{"starttls"} (RFC 3207); C{"implicit"}, from the first byte (RFC 8314 section 3).
     @ivar tlsSettings: how TLS is done.
     @ivar mechanisms: log in by AUTH (RFC 4954), with the first of these that the server announces; empty for no login.
     @ivar logins: who to log in as, in turn.
-    @ivar xclient: attributes for Postfix's XCLIENT, as a text such as C{"NAME=client.example ADDR=192.0.2.1"}.
+    @ivar xclient: attributes for Postfix's XCLIENT, as a text such as C{"NAME=client.example ADDR=192.0.2.1"}, or as
+        pairs of an attribute and its value, which may have anything in it then.
     @ivar proxyProtocol: C{"v1"} or C{"v2"} to begin each connection with a header of HAProxy's PROXY protocol.
     @ivar proxySources: source addresses for that header, in turn; empty for generated ones.
     @ivar bind: local addresses to connect from, in turn; empty for the system's choice.
@@ -330,7 +337,8 @@ class SourcePlan:
     @ivar messagesPerConnection: use each connection for so many messages; C{None}: for one, or for all with
         C{keepConnections}.
     @ivar exercise: C{"mail"}; C{"noop"}, a NOOP in place of each message; C{"connect"}, nothing in place of it: what
-        is counted are connections, with their greeting, TLS and login.
+        is counted are connections, with their greeting, TLS and login. With these two, nothing may be said that only
+        mail has.
     @ivar hold: seconds for which a connection is kept open before its QUIT.
     @ivar thresholds: what must be so of what is measured; texts are taken as on the command line.
     @ivar abortOnThreshold: end the run when a threshold fails while it goes on.
@@ -502,11 +510,28 @@ class SourcePlan:
             "oldMode says no EHLO: with it, expected nothing that is announced there, and pipelining and chunking to "
             "be off or force",
         )
+        yield self.oldMode and self.helo is not None, "helo has no effect with oldMode, which says none"
+        yield self.lmtp and self.esmtp, "esmtp has no effect with lmtp: LHLO asks for extensions, too"
         yield self.chunkSize and self.chunking == "off", "chunkSize needs chunking"
         yield self.window > 1 and "off" in modes, "a window of more than 1 needs pipelining and chunking"
+        yield (
+            self.window > 1 and (self.messagesPerConnection or (2 if self.keepConnections else 1)) < 2,
+            "a window of more than 1 needs connections for several messages: expected keepConnections, or "
+            "messagesPerConnection to be more than 1",
+        )
+        yield (
+            self.window > 1 and paused,
+            "a window of more than 1 has no effect with pauses: expected no fixedInterval and no randomInterval",
+        )
         unasked = [t for t in self.thresholds if isinstance(t, Threshold) and t.needsSchedule and not self.openLoop]
         yield unasked, f"the threshold {unasked[0].text!r} needs rate, or stages of rate" if unasked else ""
         yield self.abortOnThreshold and not self.thresholds, "abortOnThreshold needs thresholds"
+        yield (
+            self.tls == "off" and self.tlsSettings != TLSSettings(),
+            "tlsSettings needs tls: expected tls to be 'starttls' or 'implicit'",
+        )
+        contradiction = self.tlsSettings.contradiction(isinstance(self.destination, HostDestination))
+        yield contradiction, f"tlsSettings: {contradiction}"
         yield bool(self.mechanisms) != bool(self.logins), "mechanisms and logins need each other"
         yield self.proxySources and self.proxyProtocol is None, "proxySources needs proxyProtocol"
         yield (
@@ -519,6 +544,11 @@ class SourcePlan:
         yield (
             self.exercise == "connect" and (self.keepConnections or self.messagesPerConnection is not None),
             "exercise 'connect' counts connections: expected neither keepConnections nor messagesPerConnection",
+        )
+        ofMail = [name for name, default in _OF_MAIL.items() if getattr(self, name) != default]
+        yield (
+            self.exercise != "mail" and ofMail,
+            f"exercise {self.exercise!r} sends no mail: expected no {''.join(ofMail[:1])}",
         )
 
     def _trafficContradictions(self) -> Iterator[tuple[object, str]]:

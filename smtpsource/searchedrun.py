@@ -93,8 +93,9 @@ class SearchedRun(OpenLoop):
         step = self._now().since(self._beforeStep)
         self._askedBefore += self.schedule.asked(inf)
         self.schedule = Schedule(Profile(((0.0, 0.0),)))
-        self._timer.cancel()
         self._waiting = False
+        if self._timer is not None:
+            self._timer.cancel()
         self._awaitEnd(step, self.clock() + max(self.plan.holdStep, 10.0))
 
     def _awaitEnd(self, step: Snapshot, deadline: float) -> None:

@@ -184,7 +184,8 @@ class SourceService(Service):
 
         assert isinstance(destination, HostDestination) and not isinstance(self._plan.dnsServer, str)
         found = lookUp(self._reactor, destination.host, self._plan.dnsServer, destination.family)
-        return found.addCallback(lambda hosts: [TCPAddress(host, destination.port) for host in hosts])
+        port = destination.port
+        return found.addCallback(lambda hosts: [TCPAddress(host.address, port, host.name) for host in hosts])
 
     def _withinReach(self, addresses: list[Address]) -> list[Address]:
         sources = self._run.sources
@@ -287,6 +288,9 @@ class SourceService(Service):
         limit = self._plan.messageLimit
         complete = recorder.accepted == limit if limit < maxsize else not self._stopping
         spotless = recorder.accepted == recorder.started and not (recorder.recipientsRejected or recorder.dropped)
+        # After a reply too many nobody knows what the others answer; and idle load is all about idle connections.
+        if "unexpected-reply" in recorder.errors or (self._plan.hold and "closed-while-idle" in recorder.errors):
+            spotless = False
         if self._thresholdFailed or not all(outcome.passed for outcome in self._outcomes):
             return 3
         found = self._run.found

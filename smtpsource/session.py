@@ -210,11 +210,11 @@ class Session:
         self._answered()
         self._run.recorder.accepted += 1
 
-    def refused(self, phase: int, text: bytes) -> None:
+    def refused(self, phase: int, text: bytes, what: str = "") -> None:
         """
         See L{ISession.refused}.
         """
-        self._run.trouble(f"{NAMES[phase]} refused: {printable(text)}")
+        self._run.trouble(f"{what or NAMES[phase] + ' refused'}: {printable(text)}")
 
     def fault(self, kind: str, text: str, quitting: bool = False) -> None:
         """

@@ -62,9 +62,9 @@ class RecordingSession:
         """See L{ISession.exercised}."""
         self.events.append(("exercised",))
 
-    def refused(self, phase: int, text: bytes) -> None:
+    def refused(self, phase: int, text: bytes, what: str = "") -> None:
         """See L{ISession.refused}."""
-        self.events.append(("refused", phase, text))
+        self.events.append(("refused", phase, text, what) if what else ("refused", phase, text))
 
     def following(self) -> IMessage | None:
         """See L{ISession.following}."""

@@ -152,11 +152,9 @@ class ReportTests(CommandTestCase):
         self.assertEqual((result.status, result.err), (1, b""))
         self.assertIn(b"10 started, 9 accepted, 1 rejected, 0 failed", result.out)
         report = reported((command.directory / "r.json").read_bytes())
-        fields = "schema tool command reactor started elapsed exit ended reason messages recipients connections"
-        self.assertEqual(
-            list(report),
-            [*fields.split(), "bytes", "rate", "cpu", "latency", "capabilities", "tls", "replies", "errors"],
-        )
+        fields = "schema tool command run seed reactor started elapsed exit ended reason thresholds limits warmup asked"
+        fields += " late dropped messages recipients connections bytes askedRate rate cpu latency capabilities tls"
+        self.assertEqual(list(report), [*fields.split(), "replies", "errors", "environment", "histograms", "series"])
         self.assertEqual(report["schema"], 1)
         self.assertEqual(report["tool"], {"name": "smtp-source", "version": __version__})
         self.assertEqual(report["command"][1:], ["-A", "-s", "2", "-m", "10", *report["command"][6:]])

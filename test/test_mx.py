@@ -127,6 +127,13 @@ class Factory(DNSServerFactory):
         return self.idle
 
 
+def addresses(found):
+    """
+    @return: those of exchangers.
+    """
+    return [each.address for each in found]
+
+
 class MXTestCase(TestCase):
     """
     With a name server at C{self.server}.
@@ -154,6 +161,14 @@ class MXTestCase(TestCase):
     def lookUp(self, domain, family=socket.AF_UNSPEC, *, server=None, timeouts=(5,), **keywords):
         """
         Ask the name server, and leave the order as it is.
+
+        @return: fires with the addresses.
+        """
+        return self.exchangers(domain, family, server=server, timeouts=timeouts, **keywords).addCallback(addresses)
+
+    def exchangers(self, domain, family=socket.AF_UNSPEC, *, server=None, timeouts=(5,), **keywords):
+        """
+        The same, with the names.
         """
         keywords.setdefault("shuffle", lambda some: None)
         return mx.lookUp(reactor, domain, server or self.server, family, timeouts=timeouts, **keywords)
@@ -203,7 +218,7 @@ class LookUpTests(MXTestCase):
         a, b, c = "192.0.2.10", "192.0.2.11", "192.0.2.12"
         self.assertEqual((yield self.lookUp("equal.test")), [*preferred, a, b, c])
         self.assertEqual((yield self.lookUp("equal.test", shuffle=list.reverse)), [*preferred, c, b, a])
-        found = yield mx.lookUp(reactor, "equal.test", self.server)
+        found = addresses((yield mx.lookUp(reactor, "equal.test", self.server)))
         self.assertEqual(found[:2], preferred)
         self.assertEqual(sorted(found[2:]), [a, b, c])
 
@@ -238,6 +253,21 @@ class LookUpTests(MXTestCase):
         An address that two hosts have comes once, where it is preferred.
         """
         self.assertEqual((yield self.lookUp("same.test")), ["2001:db8::1", "192.0.2.1", "192.0.2.6"])
+
+    @inlineCallbacks
+    def test_names(self):
+        """
+        With each address comes the name that the MX record has for the host: that of an alias is not followed; a
+        domain without MX records is its own; of an address that two hosts have it is the preferred one's.
+        """
+        for domain, expected in (
+            ("both.test", ["first.test", "first.test", "second.test", "second.test"]),
+            ("implicit.test", ["implicit.test"]),
+            ("aliased.test", ["alias3.test"]),
+            ("same.test", ["first.test", "first.test", "copy.test"]),
+        ):
+            found = yield self.exchangers(domain)
+            self.assertEqual([each.name for each in found], expected)
 
     @inlineCallbacks
     def test_aliases(self):
@@ -379,7 +409,8 @@ class SystemTests(MXTestCase):
         with open(path, "w") as file:
             file.write(hosts)
         self.patch(mx, "_nameServers", lambda resolvConf: [self.server])
-        return mx.lookUp(reactor, domain, None, *arguments, timeouts=(5,), hosts=path, shuffle=lambda some: None)
+        found = mx.lookUp(reactor, domain, None, *arguments, timeouts=(5,), hosts=path, shuffle=lambda some: None)
+        return found.addCallback(addresses)
 
     @inlineCallbacks
     def test_hosts(self):

@@ -79,7 +79,14 @@ class Secured(Conversation):
 
     def __init__(self, *letters, fake=None, **kind):
         self.fake = fake or FakeTLS()
-        super().__init__(*letters, tls=lambda: self.fake, **kind)
+        super().__init__(*letters, tls=self.tlsWith, **kind)
+
+    def tlsWith(self, name):
+        """
+        @return: the TLS with a server of this name.
+        """
+        self.fake.name = name
+        return self.fake
 
     def handshake(self):
         """
@@ -125,6 +132,17 @@ class TLSTests(SynchronousTestCase):
         self.assertEqual((talk.transport.secured, talk.handshake()), (talk.fake, b""))
         self.assertEqual(talk.say(b"220 hi\r\n"), b"HELO me\r\n")
         self.assertEqual(talk.times(TLS, TLS_RESUMED), [0, 1])
+        self.assertIsNone(talk.fake.name)
+
+    def test_name(self):
+        """
+        TLS is with the host that the connection was made to, where that has a name of its own.
+        """
+        talk = Secured(Letter(), pipelining="auto")
+        talk.client.serverName = "mx1.example"
+        self.assertEqual(talk.say(b"220 hi\r\n", announcing(b"STARTTLS")), b"STARTTLS\r\n")
+        self.assertEqual((talk.say(b"220 go\r\n"), talk.transport.secured), (b"", talk.fake))
+        self.assertEqual(talk.fake.name, "mx1.example")
 
     def test_notAnnounced(self):
         """

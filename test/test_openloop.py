@@ -109,6 +109,12 @@ class OpenLoopTests(SynchronousTestCase):
         summary, _ = ran(rate=10.0, messageCount=25, sessionCount=5)
         self.assertEqual((summary.messages.accepted, summary.asked, summary.exit), (25, 25, 0))
         self.assertApproximates(summary.elapsed, 2.4, 0.1)
+        # With sessions that wait for a message while another takes the last one.
+        summary, _ = ran(200.0, [(0.5, 0.5)], rate=20.0, messageCount=60, sessionCount=20)
+        self.assertEqual((summary.messages.accepted, summary.exit), (60, 0))
+        self.assertGreater(summary.connectionsOpened, 5)
+        summary, _ = ran(20.0, rate=150.0, messageCount=300, sessionCount=3, maxLate=0.1)
+        self.assertEqual(summary.messages.accepted + summary.dropped, 300)
 
     def test_stages(self):
         """
@@ -159,6 +165,20 @@ class OpenLoopTests(SynchronousTestCase):
         self.assertEqual((summary.ended, summary.exit), ("signal", 1))
         self.assertApproximates(summary.messages.accepted, 100, 1)
         self.assertEqual(summary.messages.started, summary.messages.accepted)
+        self.assertEqual(reactor.getDelayedCalls(), [])
+
+    def test_neverBegun(self):
+        """
+        A run that is stopped before it began has asked for nothing, and leaves nothing behind in the reactor.
+        """
+        reactor = FakeReactor()
+        plan = SourcePlan(destination="127.0.0.1:25", rate=10.0, duration=5.0)
+        service = SourceService(reactor, plan, clock=reactor.seconds)
+        reactor.advance(100)
+        service.stopService()
+        reactor.advance(1)
+        summary = self.successResultOf(service.whenDone())
+        self.assertEqual((summary.messages.started, summary.asked, summary.late), (0, 0, 0))
         self.assertEqual(reactor.getDelayedCalls(), [])
 
     @settings(max_examples=40, deadline=None)

@@ -92,11 +92,21 @@ class PlanTests(Case):
         options = parsed("127.0.0.1")
         self.check("")
         expected = {
-            "message-count": 1,
+            "message-count": None,
             "session-count": 1,
             "dont-disconnect": 0,
             "fixed-interval": None,
             "random-interval": None,
+            "duration": None,
+            "warmup": None,
+            "ramp-up": None,
+            "rate": None,
+            "arrivals": "constant",
+            "stages": None,
+            "stages-of": "rate",
+            "max-late": None,
+            "find-rate": None,
+            "hold-step": None,
             "sender": None,
             "recipient": None,
             "recipient-count": None,
@@ -324,7 +334,7 @@ class PlanTests(Case):
         """
         asked = []
         self.patch(SourcePlan, "clientTLS", lambda plan: asked.append(plan))
-        path = self.file(b"")
+        path = self.file(b"-----BEGIN PRIVATE KEY-----")
         for mode in ("starttls", "implicit"):
             self.check(f"--tls={mode}", tls=mode)
         for line, expected in (
@@ -336,7 +346,10 @@ class PlanTests(Case):
             ("--tls-min=1.0 --tls-max=1.3", {"minimum": "1.0", "maximum": "1.3"}),
             ("--tls-ciphers=HIGH:!aNULL", {"ciphers": "HIGH:!aNULL"}),
             (f"--tls-cert={path}", {"certificate": path}),
-            (f"--tls-key={os.path.relpath(path)}", {"key": path}),
+            (
+                f"--tls-cert={path} --tls-key={os.path.relpath(path)}",
+                {"certificate": path, "key": path},
+            ),
             ("--tls-resume", {"resume": True}),
         ):
             self.check(f"--tls starttls {line}", tls="starttls", tlsSettings=TLSSettings(**expected))
@@ -398,13 +411,13 @@ class PlanTests(Case):
         """
         self.patch(SourcePlan, "clientTLS", lambda plan: None)
         self.check(
-            "-o --pipelining force --chunking force --tls implicit --connect-only",
+            "-o --pipelining force --chunking force --tls implicit",
             oldMode=True,
             pipelining="force",
             chunking="force",
             tls="implicit",
-            exercise="connect",
         )
+        self.check("-o --connect-only", oldMode=True, exercise="connect")
 
     def test_together(self):
         """
@@ -680,40 +693,66 @@ class ErrorTests(Case):
                     *("--deliverby=1",),
                 )
             ),
-            (
-                "--chunk-size 5",
-                "--chunk-size and --chunking 'off' exclude each other: ",
-                "expected --chunking to be on",
+            ("-o --helo a", f"--helo and {old} exclude each other: it says no HELO"),
+            ("-L --esmtp", "--esmtp and -L (--lmtp) exclude each other: LHLO asks for extensions, too"),
+            ("--chunk-size 5", "--chunk-size needs --chunking"),
+            *(
+                (f"--window 2 {option}", f"--window needs {missing}")
+                for option, missing in (
+                    ("--esmtp", "--pipelining"),
+                    ("--pipelining auto", "--chunking"),
+                    ("--chunking force", "--pipelining"),
+                    ("-d", "--pipelining"),
+                )
             ),
             *(
-                (f"--window 2 {option}", "--window: 2 is not usable: expected --pipelining and --chunking")
-                for option in ("--esmtp", "--pipelining auto", "--chunking force", "-d")
+                (
+                    f"--window 2 --pipelining auto --chunking auto {option}",
+                    "--window needs -d (--dont-disconnect), or --messages-per-connection of more than 1",
+                )
+                for option in ("--esmtp", "--messages-per-connection 1", "-d --messages-per-connection 1")
             ),
             *(
-                (option, f"{option.split()[0]} and --tls 'off' exclude each other: expected --tls starttls or implicit")
+                (
+                    f"--window 2 --pipelining auto --chunking auto -d {option} 1",
+                    f"{shown} and --window exclude each other: with pauses nothing is sent ahead",
+                )
+                for option, shown in (("-w", "--fixed-interval"), ("-R", "--random-interval"))
+            ),
+            *(
+                (option, f"{option.split()[0]} needs --tls starttls or implicit")
                 for option in (
                     *("--tls-verify", f"--tls-ca {readable}", "--tls-server-name a", "--tls-min 1.2", "--tls-max 1.2"),
                     *("--tls-ciphers HIGH", f"--tls-cert {readable}", f"--tls-key {readable}", "--tls-resume"),
                 )
             ),
-            (f"--tls starttls --tls-ca {readable}", "--tls-ca and no --tls-verify exclude each other: "),
-            ("--pick random", "--pick and no --messages exclude each other: expected it along with it"),
+            (f"--tls starttls --tls-ca {readable}", "--tls-ca needs --tls-verify"),
+            (f"--tls starttls --tls-key {readable}", "--tls-key needs --tls-cert"),
+            (
+                f"--tls starttls --tls-cert {readable}",
+                f"--tls-cert: {readable!r} is not usable: there is no key in it: expected --tls-key FILE",
+            ),
+            (
+                "--tls starttls --tls-min 1.3 --tls-max 1.2",
+                "--tls-min and --tls-max exclude each other: expected a minimum of at most 1.2, not 1.3",
+            ),
+            ("--pick random", "--pick needs --messages"),
             (f"-F {readable} --header A:b", "--header and -F (--message-file) exclude each other: "),
             ("-o --header A:b", "--header and -o (--old-mode) exclude each other: "),
             ("-S x --header subject:y", "-S (--subject) and --header 'Subject:' exclude each other: "),
             *(
-                (f"{line} --{option} 3", f"--{option} and no -N (--number-recipients) exclude each other: ")
+                (f"{line} --{option} 3", f"--{option} needs -N (--number-recipients), or -r without --recipients")
                 for option in ("number-start", "number-width")
                 for line in ("-d", f"-r 2 --recipients {readable}")
             ),
-            ("--proxy-source ::1", "--proxy-source and no --proxy-protocol exclude each other: "),
-            ("--dns-server ::1", "--dns-server and no --mx exclude each other: "),
+            ("--proxy-source ::1", "--proxy-source needs --proxy-protocol"),
+            ("--dns-server ::1", "--dns-server needs --mx"),
             ("--connect-only --noop", "--connect-only and --noop exclude each other: "),
-            ("--metrics-interface ::1", "--metrics-interface and no --metrics-port exclude each other: "),
+            ("--metrics-interface ::1", "--metrics-interface needs --metrics-port"),
             ("--live on -c", "--live 'on' and -c (--counter) exclude each other: "),
             ("--live on -v", "--live 'on' and -v exclude each other: "),
             *(
-                (option, f"{option.split()[0]} and no --auth exclude each other: ")
+                (option, f"{option.split()[0]} needs --auth")
                 for option in ("--auth-user me", f"--auth-password-file {readable}", f"--auth-users {readable}")
             ),
             ("--auth PLAIN", "--auth needs a user: expected --auth-user USER, or --auth-users FILE"),
@@ -735,6 +774,33 @@ class ErrorTests(Case):
         ):
             self.check([*line.split(), "127.0.0.1"], *words)
 
+    def test_noMail(self):
+        """
+        What only mail has is of no effect without mail, and is not asked of the server either: it is refused, whatever
+        it is.
+        """
+        readable = self.file(b"a@b\n")
+        corpus = self.mktemp()
+        os.makedirs(corpus)
+        with open(os.path.join(corpus, "a.eml"), "wb") as file:
+            file.write(b"A: b\n")
+        for option in (
+            *("-f a", "-t a", "-r 2", "-N", "--recipient-numbering suffix", "-S x", "-l 5", f"-F {readable}"),
+            *("--header A:b", f"--messages {corpus}", "--size-distribution fixed:1"),
+            *("--recipients-distribution fixed:1", f"--senders {readable}", f"--recipients {readable}"),
+            *("--domains a.test", "--pipelining require", "--pipelining auto", "--chunking force", "--8bitmime"),
+            *("--smtputf8", "--size", "--dsn-notify never", "--dsn-ret full", "--dsn-envid x", "--requiretls"),
+            *("--mt-priority 0", "--deliverby 5"),
+        ):
+            for exercise in ("--noop", "--connect-only"):
+                error = str(self.assertRaises(usage.UsageError, parsed, exercise, *option.split(), "127.0.0.1"))
+                self.assertRegex(error, rf"^--[a-z0-9-]+ and {exercise} exclude each other: it sends no mail$")
+        line = "-d --pipelining auto --chunking auto --window 2 --noop 127.0.0.1"
+        self.check(line.split(), "--pipelining and --noop exclude each other: it sends no mail")
+        self.check(["--noop", "--window", "2", "127.0.0.1"], "--window and --noop exclude each other: it sends no mail")
+        plan = parsed("--noop", "-d", "-L", "-s2", "-w1", "--seed=1", "--window=1", "--pipelining=off", "sink:").plan
+        self.assertEqual(plan.exercise, "noop")
+
     def test_thresholds(self):
         """
         Each threshold is checked; what it asks for must be there.
@@ -742,7 +808,7 @@ class ErrorTests(Case):
         good = "--threshold=errors==0"
         expected = "--threshold: 'errors = 0' is not usable: expected one of <, <=, >, >=, ==, != after errors, not '='"
         self.check([good, "--threshold", "errors = 0", good, "127.0.0.1"], expected)
-        expected = "--abort-on-threshold and no --threshold exclude each other: "
+        expected = "--abort-on-threshold needs --threshold"
         self.check(["--abort-on-threshold", "127.0.0.1"], expected)
         for text in ("late == 0", "rate >= 0.99 * asked", "p99(response) < 1s"):
             for line in ([], ["--stages=0:1,1m:5", "--stages-of=sessions"]):
@@ -830,16 +896,17 @@ class ErrorTests(Case):
         What TLS can't do is said now.
         """
         nothing = self.file(b"nothing of use\n")
-        for line, destination, *words in (
-            (f"--tls-verify --tls-ca {nothing}", "127.0.0.1", "no usable CA certificate in /"),
-            (f"--tls-cert {nothing}", "127.0.0.1", "no usable certificate in /"),
-            (f"--tls-key {nothing}", "127.0.0.1", "needs a certificate"),
-            ("--tls-min 1.3 --tls-max 1.2", "127.0.0.1", "the minimum TLS version 1.3 is above the maximum 1.2"),
-            ("--tls-ciphers nonsense", "127.0.0.1", "has no such ciphers: nonsense"),
-            ("--tls-verify", "sink:", "without a server name"),
-            ("--tls-verify", "unix:/a", "without a server name"),
+        for line, *words in (
+            (f"--tls-verify --tls-ca {nothing}", "no usable CA certificate in /"),
+            (f"--tls-cert {nothing} --tls-key {nothing}", "no usable certificate in /"),
+            ("--tls-ciphers nonsense", "has no such ciphers: nonsense"),
         ):
-            self.check(["--tls", "starttls", *line.split(), destination], "--tls: 'starttls' is not usable: ", *words)
+            self.check(["--tls", "starttls", *line.split(), "127.0.0.1"], "--tls: 'starttls' is not usable: ", *words)
+        for destination, shown in (("sink:", "sink:"), ("unix:/a", "a UNIX socket")):
+            self.check(
+                ["--tls", "starttls", "--tls-verify", destination],
+                f"--tls-verify needs a name to check, and {shown} has none: expected --tls-server-name NAME",
+            )
         for line, destination in (("--tls-verify --tls-server-name a", "unix:/a"), ("--tls-verify", "127.0.0.1")):
             self.assertTrue(parsed("--tls", "implicit", *line.split(), destination).plan.tlsSettings.verify)
 

@@ -94,10 +94,11 @@ class SourcePlanTests(Case):
                 ("message", ("", b""), "expected a message, headers and all, not an empty one"),
                 *(
                     (name, NO_NUMBERS, COUNT)
-                    for name in ("messageCount", "sessionCount", "connectAttempts", "connectParallelism", "window")
+                    for name in ("sessionCount", "connectAttempts", "connectParallelism", "window")
                 ),
                 *((name, NUMBERS, f"{COUNT}, or None") for name in ("recipientCount", "length", "windowSize")),
                 *((name, NUMBERS, f"{COUNT}, or None") for name in ("chunkSize", "messagesPerConnection")),
+                ("messageCount", NUMBERS, f"{COUNT}, or None"),
                 *((name, (*TIMES, 0, 0.0, None), SECONDS) for name in ("timeout", "connectTimeout")),
                 *((name, (*TIMES, 0), f"{SECONDS}, or None") for name in ("fixedInterval", "randomInterval")),
                 *((name, (*TIMES, None), SECONDS_OR_ZERO) for name in ("grace", "hold")),
@@ -214,7 +215,10 @@ class SourcePlanTests(Case):
                 ("mechanisms", ((None,), [b"PLAIN"], ("PLAIN", 1)), STR),
                 ("xclient", ("x", "FOO=1", "NAME=", "ADDR=a.b", "PORT=0", " "), "expected "),
                 ("xclient", ((("FOO", "1"),), (("NAME", "a"), ("NAME", "b"))), "expected "),
-                ("xclient", (None, 1, b"NAME=a", ["NAME=a"]), STR),
+                ("xclient", (None, 1, b"NAME=a"), STR),
+                ("xclient", (["NAME=a"], ("NAME", "a"), [("NAME", "a", "b")]), "expected pairs of an attribute and"),
+                ("xclient", ([("NAME", 5)], ((1, "a"),)), "expected attributes and values that are texts"),
+                ("xclient", ([("NAME", "a b")],), "expected a host name"),
                 ("proxyProtocol", ("", "v3", "V1", "1"), "expected v1 or v2, or None"),
                 ("proxyProtocol", (1, True, b"v1"), f"{STR}, or None"),
                 *((name, ("127.0.0.1", None, b"127.0.0.1", 1), SEQUENCE) for name in ("proxySources", "bind")),
@@ -230,6 +234,59 @@ class SourcePlanTests(Case):
                 ("exercise", ("", "rcpt", "NOOP"), "expected mail, noop or connect"),
             ),
         )
+
+    def test_refusedTLSSettings(self):
+        """
+        What is wanted of TLS is checked as on the command line, before anything of it is used.
+        """
+        readable = "expected a readable file: No such file or directory"
+        path = "expected the name of a file as a str"
+        for name, values, expected in (
+            ("verify", (None, 1, "no"), FLAG),
+            ("resume", (None, 0, "yes"), FLAG),
+            *((name, ("/no/such/file",), readable) for name in ("ca", "certificate", "key")),
+            *((name, (5, b"/dev/null", "a\0b", ""), path) for name in ("ca", "certificate", "key")),
+            ("serverName", ("", "a b\r\nc", "a..b", "127.1"), "expected a host name"),
+            ("serverName", (5, b"a.example"), STR),
+            *((name, ("", "1", "TLSv1.2"), "expected 1.0, 1.1, 1.2 or 1.3") for name in ("minimum", "maximum")),
+            *((name, (1.2, 5, b"1.2"), STR) for name in ("minimum", "maximum")),
+            ("ciphers", (5, b"HIGH"), STR),
+            ("ciphers", ("", " : "), "expected ciphers as OpenSSL names them, such as ECDHE+AESGCM"),
+        ):
+            for value in values:
+                settings = TLSSettings(**{name: value})
+                error = str(self.assertRaises(ValueError, SourcePlan, tls="starttls", tlsSettings=settings))
+                self.assertNotIn("\n", error)
+                self.assertTrue(error.startswith("tlsSettings: TLSSettings("), error)
+                self.assertIn(f"{name}: {value!r} is not usable: {expected}", error)
+        settings = TLSSettings(verify=True, ca=os.path.relpath(os.devnull), serverName="::0001")
+        kept = SourcePlan(tls="starttls", tlsSettings=settings).tlsSettings
+        self.assertEqual(kept, TLSSettings(verify=True, ca=os.devnull, serverName="::1"))
+
+    def test_exclusionsOfTLS(self):
+        """
+        Settings that would have no effect, and those that need others.
+        """
+        needsTLS = "tlsSettings needs tls: expected tls to be 'starttls' or 'implicit'"
+        noName = "tlsSettings: verify needs a name to check, and the destination has none: expected serverName"
+        for settings, values, expected in (
+            ({"verify": True}, {"tls": "off"}, needsTLS),
+            ({"resume": True}, {"tls": "off"}, needsTLS),
+            ({"ca": os.devnull}, {}, "tlsSettings: ca has no effect without verify: expected verify=True"),
+            ({"key": os.devnull}, {}, "tlsSettings: key needs certificate"),
+            ({"minimum": "1.3", "maximum": "1.2"}, {}, "tlsSettings: minimum is above maximum"),
+            ({"verify": True}, {"destination": "sink:"}, noName),
+            ({"verify": True}, {"destination": "unix:/a"}, noName),
+        ):
+            values = {"destination": "mx.example", "tls": "starttls", **values}
+            error = str(self.assertRaises(ValueError, SourcePlan, tlsSettings=TLSSettings(**settings), **values))
+            self.assertTrue(error.startswith(expected), error)
+            self.assertNotIn("\n", error)
+        for destination in ("mx.example", "127.0.0.1"):
+            SourcePlan(destination=destination, tls="implicit", tlsSettings=TLSSettings(verify=True))
+        for destination in ("sink:", "unix:/a"):
+            settings = TLSSettings(verify=True, serverName="mx.example")
+            SourcePlan(destination=destination, tls="implicit", tlsSettings=settings)
 
     def test_refusedLogins(self):
         """
@@ -263,6 +320,9 @@ class SourcePlanTests(Case):
         login = {"mechanisms": ["PLAIN"], "logins": [ME]}
         oldMode = "oldMode says no EHLO: with it, expected nothing that is announced there, and pipelining and chunking"
         window = "a window of more than 1 needs pipelining and chunking"
+        ahead = {"pipelining": "auto", "chunking": "auto"}
+        connections = "a window of more than 1 needs connections for several messages"
+        pauses = "a window of more than 1 has no effect with pauses"
         logins = "mechanisms and logins need each other"
         for values, expected in (
             ({"length": 1, "message": b"x"}, "length and message exclude each other"),
@@ -281,6 +341,13 @@ class SourcePlanTests(Case):
             ({"window": 2}, window),
             ({"window": 2, "pipelining": "auto"}, window),
             ({"window": 2, "chunking": "force"}, window),
+            ({"window": 2, **ahead}, connections),
+            ({"window": 2, **ahead, "messagesPerConnection": 1}, connections),
+            ({"window": 2, **ahead, "messagesPerConnection": 1, "keepConnections": True}, connections),
+            ({"window": 2, **ahead, "keepConnections": True, "fixedInterval": 1}, pauses),
+            ({"window": 2, **ahead, "keepConnections": True, "randomInterval": 1}, pauses),
+            ({"oldMode": True, "helo": "a"}, "helo has no effect with oldMode"),
+            ({"lmtp": True, "esmtp": True}, "esmtp has no effect with lmtp"),
             ({"mechanisms": ["PLAIN"]}, logins),
             ({"logins": [ME]}, logins),
             ({"abortOnThreshold": True}, "abortOnThreshold needs thresholds"),
@@ -295,21 +362,40 @@ class SourcePlanTests(Case):
             self.assertTrue(error.startswith(expected), error)
             self.assertNotIn("\n", error)
 
+    def test_noMail(self):
+        """
+        What only mail has is refused where none is sent: it would have no effect, or be asked of the server in vain.
+        """
+        values = (
+            *({"sender": ""}, {"recipient": "a"}, {"recipientCount": 1}, {"numberRecipients": True}, {"subject": ""}),
+            *({"recipientNumbering": "suffix"}, {"length": 1}, {"message": "x"}, {"headers": ["A: b"]}),
+            *({"sizeDistribution": "fixed:1"}, {"recipientsDistribution": "fixed:1"}, {"senders": ["a"]}),
+            *({"recipients": ["a"]}, {"domains": "a.test"}, {"pipelining": "require"}, {"chunking": "auto"}),
+            *({"parameters": Parameters(requireTLS=True)}, {"parameters": Parameters(size=True)}),
+        )
+        for exercise in ("noop", "connect"):
+            for value in values:
+                error = str(self.assertRaises(ValueError, SourcePlan, exercise=exercise, **value))
+                expected = f"exercise {exercise!r} sends no mail: expected no {next(iter(value))}"
+                self.assertEqual(error, expected)
+            SourcePlan(exercise=exercise, esmtp=True, helo="a", seed=1, hold=1, xclient="NAME=a")
+
     def test_noExclusions(self):
         """
         What looks like a contradiction and is none.
         """
         for values in (
-            {"oldMode": True, "pipelining": "force", "chunking": "force", "window": 5, "chunkSize": 1},
+            {"oldMode": True, "pipelining": "force", "chunking": "force", "chunkSize": 1},
+            {"window": 5, "pipelining": "force", "chunking": "force", "messagesPerConnection": 2},
+            {"oldMode": True, "lmtp": True},
             {"oldMode": True, "tls": "implicit"},
             {"oldMode": True, "proxyProtocol": "v1", "bind": ["::1"], "exercise": "connect"},
             {"bind": ["::1"], "destination": "sink:"},
             {"window": 1},
-            {"window": 2, "pipelining": "auto", "chunking": "auto"},
+            {"window": 2, "pipelining": "auto", "chunking": "auto", "keepConnections": True},
             {"proxyProtocol": "v2", "destination": "unix:/a"},
             {"mx": True, "destination": "example.com"},
             {"keepConnections": True, "messagesPerConnection": 3},
-            {"tlsSettings": TLSSettings(verify=True)},
         ):
             SourcePlan(**values)
 
@@ -357,7 +443,8 @@ class SourcePlanTests(Case):
         """
         for name, forms in (
             ("xclient", ("name=a,addr=2001:db8::1", (("NAME", "a"), ("ADDR", "IPV6:2001:db8::1")))),
-            ("xclient", ("", ())),
+            ("xclient", ("", [], ())),
+            ("xclient", ([("Helo", "x y"), ("LOGIN", "a,ADDR=::1")], (("HELO", "x y"), ("LOGIN", "a,ADDR=::1")))),
             ("helo", ("gr\u00fc\u00df", "gr\u00fc\u00df".encode())),
         ):
             kept = {getattr(SourcePlan(**{name: form}), name) for form in forms}
@@ -492,6 +579,7 @@ class SourcePlanTests(Case):
             pipelining="auto",
             chunking="require",
             window=3,
+            keepConnections=True,
             parameters=Parameters(envid="a b"),
             mechanisms=["plain"],
             logins=[ME],

@@ -18,6 +18,7 @@ from smtpsource.net import reconnecting as module
 from smtpsource.net.destination import TCPAddress, UNIXAddress
 from smtpsource.net.factory import SMTPSourceFactory
 from smtpsource.net.reconnecting import ConnectQueue, ReconnectingConnector, Route
+from smtpsource.net.sources import Sources
 from smtpsource.testing import FakeReactor
 
 ONE, TWO, THREE = (TCPAddress(f"127.0.0.{n}", 25) for n in (1, 2, 3))
@@ -112,6 +113,36 @@ class AddressTests(SynchronousTestCase):
             tried += one.hosts()
             one.reactor.attempts[0].refuse()
         self.assertEqual(tried, ["127.0.0.2", "127.0.0.3", "127.0.0.1"])
+
+    def test_name(self):
+        """
+        The protocol is told the name of its server, where the address has one of its own: TLS is with that.
+        """
+        named = [TCPAddress(f"127.0.0.{n}", 25, f"mx{n}.example") for n in (1, 2)]
+        one = Connecting(*named, THREE)
+        one.connector.connect()
+        for name in ("mx1.example", "mx2.example", None):
+            protocol, wire = one.reactor.attempts[0].accept()
+            self.assertEqual(getattr(protocol, "serverName", None), name)
+            wire.drop()
+            one.connector.connect()
+            one.reactor.attempts[0].refuse()
+
+    def test_source(self):
+        """
+        Where an address to connect from was given, what is said of a failure has it: it may be the one that is wrong.
+        """
+        one = Connecting(ONE, TWO, sources=Sources(["192.0.2.7", "192.0.2.8"]))
+        one.connector.connect()
+        for _ in range(2):
+            one.reactor.attempts[0].refuse(error.ConnectBindError(99, "Cannot assign requested address"))
+        expected = "inet:127.0.0.2:25 from 192.0.2.8: Cannot assign requested address"
+        self.assertEqual(one.told[-1], ("connect-failed", expected))
+        one.connector.connect()
+        for _ in range(2):
+            one.reactor.attempts[0].refuse()
+        expected = "inet:127.0.0.2:25 from 192.0.2.8: connection refused"
+        self.assertEqual(one.told[-1], ("connect-refused", expected))
 
     def test_UNIX(self):
         """

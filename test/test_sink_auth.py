@@ -15,8 +15,11 @@ from test_sink_protocol import Pair
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource.credentials import Credentials, readUsers
 from smtpsource.sink.auth import Authenticator, loadUsers
 from smtpsource.sink.plan import SinkPlan
+from smtpsource.smtp.sasl import authCommand, exchange, responseLine
+from smtpsource.smtp.sasl import decoded as challenge
 
 
 def coded(data):
@@ -36,7 +39,7 @@ class AuthTestCase(SynchronousTestCase):
         @return: the path of a file of users.
         """
         path = self.mktemp()
-        with open(path, "w", encoding="utf-8") as file:
+        with open(path, "w", encoding="utf-8", newline="") as file:
             file.write(text)
         return os.path.abspath(path)
 
@@ -130,6 +133,23 @@ class MechanismTests(AuthTestCase):
             )
             self.assertEqual(Pair().codes(b"AUTH XOAUTH2\r\n" + response + b"\r\n"), [334, 235])
         self.assertEqual(Pair().codes(b"AUTH XOAUTH2 eA==\r\n"), [501])
+
+    def test_prepared(self):
+        """
+        Users and passwords are compared as SASLprep has them (RFC 4616 section 2, RFC 5802 section 5.1): our client
+        can log in with what is in the file, by every mechanism.
+        """
+        me = Credentials("j\u00adoe", "se\u00adcret \u2168\u00a0x")
+        path = self.users(f"{me.user}:{me.password}\n")
+        for mechanism in ("PLAIN", "LOGIN", "CRAM-MD5", "XOAUTH2", "SCRAM-SHA-256"):
+            pair, talk = Pair(authUsers=path), exchange(mechanism, me)
+            reply = pair.say(authCommand(mechanism, talk.initial))
+            while reply[:3] == b"334":
+                reply = pair.say(responseLine(talk.respond(challenge(reply))))
+            self.assertEqual(reply[:3], b"235", mechanism)
+        for password in ("secret IXx", "se\u00adcret IX", "\x07"):
+            pair = Pair(authUsers=path)
+            self.assertEqual(pair.codes(b"AUTH PLAIN " + coded(f"\0joe\0{password}".encode()) + b"\r\n"), [535])
 
     def test_longToken(self):
         """
@@ -366,12 +386,21 @@ class UsersTests(AuthTestCase):
         self.assertEqual(loadUsers(self.users()), {"alice": "secret", "b\u00f6b": "p:a ss"})
         for text, number in {"a:b\nsecret\n": 2, ":x": 1, "a:": 1}.items():
             error = self.assertRaises(ValueError, loadUsers, self.users(text))
-            self.assertEqual(str(error), f"expected lines of the form user:password, line {number} is none")
+            self.assertEqual(str(error), f"expected user:password in line {number}")
         path = self.mktemp()
         self.assertRaisesRegex(ValueError, "^expected a readable file: No such file", loadUsers, path)
         with open(path, "wb") as file:
-            file.write(b"\xff")
-        self.assertRaisesRegex(ValueError, "^expected a file in UTF-8", loadUsers, path)
+            file.write(b"\xff:x\n")
+        self.assertRaisesRegex(ValueError, "^expected UTF-8 in line 1", loadUsers, path)
+
+    def test_sameAsClient(self):
+        """
+        The file means here what it means to the client: a byte order mark is none of the first user's, no character of
+        a password but LF ends a line, and blanks may come before a number sign.
+        """
+        path = self.users("\ufeffjoe:a\fb\r\n  # me:you\nann:c\u2028d\v\x1c\n")
+        self.assertEqual(loadUsers(path), {"joe": "a\fb", "ann": "c\u2028d\v\x1c"})
+        self.assertEqual(loadUsers(path), {each.user: each.password for each in readUsers(path)})
 
     def test_plan(self):
         """

@@ -269,7 +269,7 @@ class ErrorTests(SynchronousTestCase):
         )
         self.assertEqual(
             self.refused("--auth-users", path, ":1"),
-            f"--auth-users: {path!r} is not usable: expected lines of the form user:password, line 1 is none",
+            f"--auth-users: {path!r} is not usable: expected user:password in line 1",
         )
 
     def test_notYet(self):

@@ -474,7 +474,6 @@ class ImplicitTests(TLSTestCase):
             number, sample = summary.errors["tls"]
             self.assertEqual(number, 1)
             self.assertRegex(sample, r"^(Connection was closed cleanly|Connection to the other side was lost|Unexpected)")
-            self.assertNotIn("; o", sample)
 
     @inlineCallbacks
     def test_maxSessions(self):

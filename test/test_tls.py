@@ -251,8 +251,8 @@ class Client(protocol.Protocol):
     waits = False
     aborts = False
 
-    def __init__(self, tls, done):
-        self.tls = tls.connection()
+    def __init__(self, tls, done, name):
+        self.tls = tls.connection(name)
         self.done = done
         self.events = []
         self.received = b""
@@ -325,18 +325,19 @@ class TLSTestCase(ReactorBuilder, SynchronousTestCase):
             context.set_ciphers(ciphers)
         return context
 
-    def connect(self, tls, serve, **attributes):
+    def connect(self, tls, serve, name=None, **attributes):
         """
         Make one connection, and wait for its end.
 
         @param serve: for L{Server}, or one that is running.
+        @param name: of the host, if it is not that of all.
         @param attributes: for the L{Client}.
 
         @return: the L{Client} at its end.
         """
         reactor = self.buildReactor()
         server = serve if isinstance(serve, Server) else Server(self, serve)
-        client = Client(tls, reactor.stop)
+        client = Client(tls, reactor.stop, name)
         vars(client).update(attributes)
         factory = protocol.ClientFactory()
         factory.noisy = False
@@ -470,6 +471,35 @@ class HandshakeTests(TLSTestCase):
             self.handshake(context, host, serverName=serverName)
             self.assertEqual(names, [expected])
 
+    def test_names(self):
+        """
+        A connection may be to another host than the run's, such as a mail exchanger: its name is sent and verified,
+        unless the settings have one for all.
+        """
+        other, names = "other.example", []
+        context = self.context(self.sign("other", self.authority, [other]))
+        context.sni_callback = lambda peer, name, context: names.append(name)
+        tls = ClientTLS(TLSSettings(verify=True, ca=self.ca), HOST)
+        kinds = [
+            (self.connect(tls, speaksTLS(context), name=name).explanation or ("fine",))[0]
+            for name in (other, None, "third.example", other)
+        ]
+        self.assertEqual(kinds, ["fine", CERTIFICATE_REFUSED, CERTIFICATE_REFUSED, "fine"])
+        tls = ClientTLS(TLSSettings(verify=True, ca=self.ca, serverName=other), HOST)
+        self.assertIsNone(self.connect(tls, speaksTLS(context), name="third.example").explanation)
+        self.assertEqual(names, [other, HOST, "third.example", other, other])
+
+    def test_nameOfNobody(self):
+        """
+        A host whose name no certificate can have is refused where it is to be verified, and only there.
+        """
+        tls = ClientTLS(TLSSettings(verify=True, ca=self.ca), HOST)
+        kind, text = self.connect(tls, speaksTLS(self.context()), name="a!b.example").explanation
+        self.assertEqual(kind, CERTIFICATE_REFUSED)
+        self.assertIn("'a!b.example' is not a server name that a certificate could have", text)
+        tls = ClientTLS(TLSSettings(), HOST)
+        self.assertIsNone(self.connect(tls, speaksTLS(self.context()), name="a!b.example").explanation)
+
     def test_bounds(self):
         """
         Of the versions that the server has, one within the bounds is used.
@@ -596,6 +626,17 @@ class ResumptionTests(TLSTestCase):
                 server.stop()
             self.assertEqual(resumed, [False, True, True] * 2)
 
+    def test_names(self):
+        """
+        A session is offered to the host only that it was made with: another one has shown no certificate.
+        """
+        server = Server(self, speaksTLS(self.context()))
+        tls = ClientTLS(TLSSettings(resume=True), HOST)
+        names = ["a.example", "a.example", "b.example", None, "b.example", None, "a.example"]
+        resumed = [self.connect(tls, server, name=name).tls.resumed for name in names]
+        server.stop()
+        self.assertEqual(resumed, [False, True, False, False, True, True, True])
+
     def test_noTicket(self):
         """
         Where the server gives no tickets of TLS 1.3 nothing is remembered.
@@ -604,7 +645,7 @@ class ResumptionTests(TLSTestCase):
         context.num_tickets = 0
         tls = ClientTLS(TLSSettings(resume=True), HOST)
         self.assertFalse(self.connect(tls, speaksTLS(context)).tls.resumed)
-        self.assertIsNone(tls.session)
+        self.assertIsNone(tls.server().session)
 
     def test_forgotten(self):
         """
@@ -612,7 +653,7 @@ class ResumptionTests(TLSTestCase):
         """
         tls = ClientTLS(TLSSettings(resume=True), HOST)
         self.connect(tls, speaksTLS(self.context()), remembers=False)
-        self.assertIsNone(tls.session)
+        self.assertIsNone(tls.server().session)
 
     def test_wrongName(self):
         """
@@ -622,7 +663,7 @@ class ResumptionTests(TLSTestCase):
         client = self.connect(tls, speaksTLS(self.context()))
         self.assertEqual(client.explanation[0], CERTIFICATE_REFUSED)
         client.tls.remember()
-        self.assertIsNone(tls.session)
+        self.assertIsNone(tls.server().session)
 
     def test_askedIfPossible(self):
         """
@@ -1063,7 +1104,8 @@ class SettingsTests(TLSTestCase):
         self.check(f"cannot read the certificate file {missing}: No such file .*", certificate=missing, key=key)
         self.check(f"cannot read the key file {missing}: No such file .*", certificate=certificate, key=missing)
         self.check(f"no usable certificate in {key}: .+", certificate=key)
-        self.check(f"no usable key in {certificate}: .+", certificate=certificate)
+        expected = f"no usable key in {certificate}, the file of the certificate: expected one there, or a key: .+"
+        self.check(expected, certificate=certificate)
         other = str(self.authority.keyFile)
         self.check(f"the key in {other} does not match .* in {certificate}", certificate=certificate, key=other)
         other = str(self.sign("rsa", rsaBits=2048).keyFile)
@@ -1075,7 +1117,7 @@ class SettingsTests(TLSTestCase):
         """
         What is no name, and no name to verify.
         """
-        self.check("cannot verify a certificate without a server name: give one", None, verify=True)
+        self.check("cannot verify a certificate without a server name: expected serverName", None, verify=True)
         self.check("'a b' is not a server name that a certificate could have .*", serverName="a b")
         self.check("'' is not a server name that a certificate could have .*", serverName="")
         self.check("'2130706433' is not a server name .*", "2130706433", verify=True)

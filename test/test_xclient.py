@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpsource.smtp.xclient import NAMES, command, missing, parse, xtext
+from smtpsource.smtp.xclient import NAMES, checked, command, missing, parse, xtext
 
 
 def plain(octets):
@@ -95,6 +95,27 @@ class ParseTests(SynchronousTestCase):
             e = self.assertRaises(ValueError, parse, text)
             self.assertTrue(str(e).startswith("expected "), text)
             self.assertIn(words, str(e), text)
+
+    def test_pairs(self):
+        """
+        Of pairs each value is one, whatever is in it: blanks and commas are encoded and do not begin another attribute.
+        """
+        for pairs, expected in (
+            ([("LOGIN", "a,ADDR=1.2.3.4")], b"XCLIENT LOGIN=a,ADDR+3D1.2.3.4\r\n"),
+            ([("helo", "x y"), ("Addr", "::1")], b"XCLIENT HELO=x+20y ADDR=IPV6:::1\r\n"),
+            ([("HELO", "a\r\nQUIT")], b"XCLIENT HELO=a+0D+0AQUIT\r\n"),
+        ):
+            self.assertEqual(command(checked(pairs)), expected)
+            self.assertEqual(checked(checked(pairs)), checked(pairs))
+        for pairs, words in (
+            ([], "attributes such as"),
+            ([("NAME", "a b")], "for NAME"),
+            ([("X", "a")], "attributes such as"),
+            ([("LOGIN", "a"), ("login", "b")], "LOGIN only once"),
+            ([("PORT", 25)], "texts"),
+            ([(b"NAME", "a")], "texts"),
+        ):
+            self.assertIn(words, str(self.assertRaises(ValueError, checked, pairs)))
 
     @given(st.lists(st.tuples(st.sampled_from([*NAMES, "X"]), st.text()), max_size=4))
     def test_anything(self, pairs):

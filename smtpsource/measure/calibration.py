@@ -15,7 +15,7 @@ from smtpsource.measure.summary import Summary
 #: The part of the highest rate up to which figures can be trusted: the rest is for what else a machine has to do.
 TRUSTED = 0.8
 
-#: The per cent of messages that may start late. It is not 0, or a single moment in which the machine does something else
+#: The per cent of messages that may start late. It is not 0, or one moment in which the machine does something else
 #: would decide.
 TOLERATED = 1
 
@@ -57,6 +57,8 @@ class Measured:
         sink = run.sink or {}
         return {
             "accepted": run.messages.accepted,
+            "warmup": (run.warmUp or {}).get("accepted", 0),
+            "counted": sink["messages"],
             "rate": run.rate,
             "bytesRate": run.bytesSent / run.elapsed,
             "connectionRate": run.connectionsOpened / run.elapsed,
@@ -86,11 +88,11 @@ def problemOf(run: Summary) -> str | None:
     """
     Why the figures of a run against C{sink:} can't be used, as one line, or C{None} if they can.
     """
+    if run.search is not None and run.search.rate is None and run.exit != 1:
+        return "no rate was in time whenever it was tried: this machine may have other work to do"
     if run.exit:
         reasons = [f"{kind}: {tally.sample}" for kind, tally in run.errors.items()]
         return run.reason or next(iter(reasons), f"it ended with status {run.exit}")
-    if run.search is not None and run.search.rate is None:
-        return f"no rate did, not even {min(step.rate for step in run.search.steps):.1f}/s"
     if "transaction" not in run.latency or not run.elapsed:
         return "no message was accepted in this time: expected more of --seconds"
     if run.sink is None or not run.sink.get("busy"):

@@ -90,7 +90,9 @@ def mergedSeries(runs: Sequence[tuple[float, Sequence[Sample]]]) -> list[Sample]
             end = shift + sample.time
             place = places.setdefault(ceil((end - sample.seconds / 4) / width), {})
             place.setdefault(number, []).append(replace(sample, time=end))
-    return [_beside([reduce(joined, samples) for samples in places[place].values()]) for place in sorted(places)]
+    merged = [_beside([reduce(joined, samples) for samples in places[place].values()]) for place in sorted(places)]
+    # A long one may have ended after a short one of the next second.
+    return sorted(merged, key=lambda sample: sample.time)
 
 
 def _beside(samples: Sequence[Sample]) -> Sample:

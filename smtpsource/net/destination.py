@@ -31,10 +31,12 @@ class TCPAddress:
     A literal address that can be connected to without asking anybody.
 
     @ivar host: an IPv4 or IPv6 address.
+    @ivar name: whose address it is, if that is another host than the destination: a mail exchanger.
     """
 
     host: str
     port: int
+    name: str | None = None
 
     def __str__(self) -> str:
         return f"inet:[{self.host}]:{self.port}" if ":" in self.host else f"inet:{self.host}:{self.port}"

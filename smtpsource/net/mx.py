@@ -11,7 +11,7 @@ import random
 import re
 import socket
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from twisted.internet.defer import Deferred, gatherResults
 
@@ -31,6 +31,17 @@ _MOST_ALIASES = 8
 _MOST_SERVERS = 3
 
 
+class Exchanger(NamedTuple):
+    """
+    An address of a mail server.
+
+    @ivar name: the host's, as the MX record has it, or the domain's where there is none.
+    """
+
+    address: str
+    name: str
+
+
 def lookUp(
     reactor: Any,
     domain: str,
@@ -41,7 +52,7 @@ def lookUp(
     shuffle: Callable[[list[Any]], None] = random.shuffle,
     hosts: str = "/etc/hosts",
     resolvConf: str = "/etc/resolv.conf",
-) -> Deferred[list[str]]:
+) -> Deferred[list[Exchanger]]:
     """
     The addresses of a domain's mail servers: of the most preferred one first, those of equal preference in random
     order. Of one host the IPv6 addresses come before the IPv4 ones, each in the order in which the name server gives
@@ -57,42 +68,44 @@ def lookUp(
     @param family: C{socket.AF_INET}, C{socket.AF_INET6}, or C{socket.AF_UNSPEC} for addresses of both families.
     @param timeouts: in seconds, at least one.
     @param shuffle: reorders a list in place, for tests.
-    @return: fires with at least one address and none twice, or fails with L{ResolutionFailed}: the domain does not
+    @return: fires with at least one, and no address twice, or fails with L{ResolutionFailed}: the domain does not
         exist, takes no mail (RFC 7505), or has no address; or no name server has given an answer.
     """
     question = _Question(reactor, server, family, timeouts, hosts, resolvConf)
     return Deferred.fromCoroutine(_mailServers(question, domain, shuffle))
 
 
-async def _mailServers(question: _Question, domain: str, shuffle: Callable[[list[Any]], None]) -> list[str]:
+async def _mailServers(question: _Question, domain: str, shuffle: Callable[[list[Any]], None]) -> list[Exchanger]:
     from twisted.names import dns
 
     try:
         exchanges = [(record.preference, _name(record.name)) for record in await question.ask(domain, dns.MX)]
     except _NoSuchName:
         # A name of /etc/hosts need not be known to any name server.
-        found = question.fromHosts(domain)
-        if not found:
+        own = question.fromHosts(domain)
+        if not own:
             raise
-        return found
+        return [Exchanger(address, domain) for address in own]
     if not exchanges:
-        return await question.addresses(domain)
+        return [Exchanger(address, domain) for address in await question.addresses(domain)]
     targets = [exchange for exchange in exchanges if exchange[1]]
     if not targets:
         raise ResolutionFailed(f"{domain} takes no mail: its MX record is the null one")
     shuffle(targets)
     targets.sort(key=lambda exchange: exchange[0])
     names = list(dict.fromkeys(name for _, name in targets))
-    found = []
+    found: dict[str, str] = {}
     failures = []
-    for result in await gatherResults([Deferred.fromCoroutine(_orFailure(question, name)) for name in names]):
+    results = await gatherResults([Deferred.fromCoroutine(_orFailure(question, name)) for name in names])
+    for name, result in zip(names, results, strict=True):
         if isinstance(result, ResolutionFailed):
             failures.append(result)
         else:
-            found += result
+            for address in result:
+                found.setdefault(address, name)
     if not found:
         raise ResolutionFailed(f"no mail server of {domain} has an address: {failures[0]}")
-    return list(dict.fromkeys(found))
+    return [Exchanger(address, name) for address, name in found.items()]
 
 
 async def _orFailure(question: _Question, host: str) -> list[str] | ResolutionFailed:

@@ -101,6 +101,7 @@ class ReconnectingConnector:
     __slots__ = (
         "_attempt",
         "_attempts",
+        "_build",
         "_clock",
         "_connector",
         "_connectors",
@@ -115,6 +116,7 @@ class ReconnectingConnector:
         "_queue",
         "_reactor",
         "_route",
+        "_source",
         "_sources",
         "_started",
         "_stopping",
@@ -140,7 +142,7 @@ class ReconnectingConnector:
     ) -> None:
         """
         @param clock: gives seconds on a scale that never goes backward.
-        @param build: makes the protocol of a connection.
+        @param build: makes the protocol of a connection; its C{serverName} is set to the name that the address has.
         @param onFailure: called each time that an address does not answer.
         @param onGiveUp: called with a kind and a text when the last attempt has failed on every address.
         @param onClosed: called when a connection that was made is gone, after its protocol has been told.
@@ -152,12 +154,13 @@ class ReconnectingConnector:
         self._route = route
         self._queue = queue
         self._clock = clock
+        self._build = build
         self._onFailure = onFailure
         self._onGiveUp = onGiveUp
         self._onClosed = onClosed
         self._attempts = attempts
         self._timeout = timeout
-        self._factory = SMTPSourceFactory(self, build, windowSize)
+        self._factory = SMTPSourceFactory(self, self._built, windowSize)
         self._sources = sources
         self._connectors: dict[tuple[int, str | None], IConnector] = {}
         self._connector: IConnector | None = None
@@ -234,7 +237,15 @@ class ReconnectingConnector:
         if self._attempt < self._attempts:
             self._delayed = self._reactor.callLater(retryDelay(self._attempt - 1), self._again)
         else:
-            self._onGiveUp(*_explained(self._failure, self._route.addresses[self._index]))
+            address = self._route.addresses[self._index]
+            self._onGiveUp(*_explained(self._failure, address, self._source))
+
+    def _built(self) -> Protocol:
+        protocol = self._build()
+        name = getattr(self._route.addresses[self._index], "name", None)
+        if name is not None:
+            protocol.serverName = name  # type: ignore[attr-defined]
+        return protocol
 
     def _askAgain(self) -> None:
         """
@@ -264,7 +275,7 @@ class ReconnectingConnector:
 
     def _try(self) -> None:
         address = self._route.addresses[self._index]
-        source = None if self._sources is None else self._sources.next(address)
+        self._source = source = None if self._sources is None else self._sources.next(address)
         self._connector = connector = self._connectors.get((self._index, source))
         self._started = self._clock()
         if connector is not None:
@@ -280,25 +291,28 @@ class ReconnectingConnector:
         self._connector = self._connectors[self._index, source] = connector
 
 
-def _explained(reason: Failure, address: Address) -> tuple[str, str]:
+def _explained(reason: Failure, address: Address, source: str | None) -> tuple[str, str]:
     """
     What to call a failed connection in a report, and one line about it.
+
+    @param source: where it was to come from, if somebody has said so: that may be what is wrong.
     """
+    where = f"{address}" if source is None else f"{address} from {source}"
     if reason.check(error.ConnectionRefusedError):
-        return "connect-refused", f"{address}: connection refused"
+        return "connect-refused", f"{where}: connection refused"
     if reason.check(error.TimeoutError, error.TCPTimedOutError):
-        return "connect-timeout", f"{address}: no answer to the attempt to connect"
+        return "connect-timeout", f"{where}: no answer to the attempt to connect"
     exception: Any = reason.value
     number = getattr(exception, "osError", None)
     if number in (EMFILE, ENFILE):
-        return "out-of-files", f"{address}: {strerror(number)}"
+        return "out-of-files", f"{where}: {strerror(number)}"
     if number == EADDRNOTAVAIL and not reason.check(error.ConnectBindError):
-        return "out-of-ports", f"{address}: {strerror(number)}"
+        return "out-of-ports", f"{where}: {strerror(number)}"
     system = exception.args[0] if reason.check(error.ConnectError) and exception.args else None
     why = system or getattr(exception, "strerror", None) or reason.getErrorMessage()
     if isinstance(why, Failure):
         why = why.getErrorMessage()
-    return "connect-failed", f"{address}: {why}"
+    return "connect-failed", f"{where}: {why}"
 
 
 def _queueIsFull(reason: Failure) -> bool:

@@ -155,6 +155,28 @@ class TLSFailed(Exception):
         return self.text
 
 
+class _Server:
+    """
+    What is known of the host that connections are made to.
+
+    @ivar sni: the name to ask for, or C{None}.
+    @ivar name: the name to verify: an IP address if C{sni} is C{None}.
+    @ivar problem: why there is no name to verify; empty if there is one.
+    @ivar session: what the last connection that had one has left.
+    @ivar secret: by which that session is known again.
+    @ivar verified: the certificate whose name was found to be right last: it hardly ever changes.
+    """
+
+    session: SSL.Session | None = None
+    secret: bytes | None = None
+    verified: x509.Certificate | None = None
+
+    def __init__(self, sni: bytes | None, name: str, problem: str = "") -> None:
+        self.sni = sni
+        self.name = name
+        self.problem = problem
+
+
 class ClientTLS:
     """
     The TLS of a run: one OpenSSL context for all its connections.
@@ -170,19 +192,32 @@ class ClientTLS:
             raise ValueError(f"TLS needs pyOpenSSL and service_identity: install the extra tls ({_missing})")
         self.verify = settings.verify
         self.resume = settings.resume
-        self.sni, self.name = _names(settings, host)
-        # What the last connection that had one has left, and the secret by which it is known again.
-        self.session: SSL.Session | None = None
-        self.secret: bytes | None = None
-        # The server's certificate whose name was found to be right last: it hardly ever changes.
-        self.verified: x509.Certificate | None = None
+        self._settings = settings
+        self._servers: dict[str | None, _Server] = {None: _Server(*_names(settings, host))}
         self.context = _context(settings)
 
-    def connection(self) -> TLSConnection:
+    def connection(self, host: str | None = None) -> TLSConnection:
         """
         What one connection needs.
+
+        @param host: what it is connected to, if that is not what all are.
         """
-        return TLSConnection(self)
+        return TLSConnection(self, self.server(host))
+
+    def server(self, host: str | None = None) -> _Server:
+        """
+        What is known of a host. If the settings have a name it is the same for all.
+        """
+        if self._settings.serverName is not None:
+            host = None
+        server = self._servers.get(host)
+        if server is None:
+            try:
+                server = _Server(*_names(self._settings, host))
+            except ValueError as e:
+                server = _Server(None, "", str(e))
+            self._servers[host] = server
+        return server
 
 
 @implementer(IOpenSSLClientConnectionCreator)
@@ -204,21 +239,22 @@ class TLSConnection:
     _offered: bytes | None = None  # The secret of the session that was offered.
     _secret: bytes | None = None  # Ours when the handshake was complete.
 
-    def __init__(self, tls: ClientTLS) -> None:
+    def __init__(self, tls: ClientTLS, server: _Server) -> None:
         self._tls = tls
+        self._server = server
 
     def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         """
         @see: L{IOpenSSLClientConnectionCreator.clientConnectionForTLS}
         """
-        tls = self._tls
-        connection = self._connection = _Connection(tls.context, None)
+        server = self._server
+        connection = self._connection = _Connection(self._tls.context, None)
         self._handshaking = True
-        if tls.sni is not None:
-            connection.set_tlsext_host_name(tls.sni)
-        if tls.session is not None:
-            connection.set_session(tls.session)
-            self._offered = tls.secret
+        if server.sni is not None:
+            connection.set_tlsext_host_name(server.sni)
+        if server.session is not None:
+            connection.set_session(server.session)
+            self._offered = server.secret
         return connection
 
     def completed(self) -> None:
@@ -242,7 +278,7 @@ class TLSConnection:
         # In a session that is resumed the certificate is that of a connection where it was verified.
         if tls.verify and not self.resumed:
             try:
-                _verifyName(tls, connection)
+                _verifyName(self._server, connection)
             except TLSFailed as e:
                 self._failed = e
                 self._connection = None
@@ -253,7 +289,7 @@ class TLSConnection:
         Offer this connection's session to the next ones. To be called once, with the first data that comes after the
         handshake: the tickets of TLS 1.3 come before it. Does nothing unless sessions are to be resumed.
         """
-        connection, tls = self._connection, self._tls
+        connection, server = self._connection, self._server
         if connection is None or self._handshaking:
             return
         self._connection = None
@@ -266,7 +302,7 @@ class TLSConnection:
             return
         session = connection.get_session()
         if session is not None:
-            tls.session, tls.secret = session, secret
+            server.session, server.secret = session, secret
 
     def explained(self, reason: Failure) -> tuple[str, str] | None:
         """
@@ -302,7 +338,7 @@ def _names(settings: TLSSettings, host: str | None) -> tuple[bytes | None, str]:
     name = host if settings.serverName is None else settings.serverName
     if name is None:
         if settings.verify:
-            raise ValueError("cannot verify a certificate without a server name: give one")
+            raise ValueError("cannot verify a certificate without a server name: expected serverName")
         return None, ""
     try:
         # RFC 6066 section 3: no addresses. The zone of a link-local one is none of the certificate's business either.
@@ -429,7 +465,8 @@ def _setCertificate(context: SSL.Context, settings: TLSSettings) -> None:
         reasons = _reasons(e)
         if "mismatch" in reasons or "no certificate assigned" in reasons:  # of the key's type, that is
             raise ValueError(f"the key in {key} does not match the certificate in {certificate}")
-        raise ValueError(f"no usable key in {key}: {reasons}")
+        where = key if settings.key else f"{key}, the file of the certificate: expected one there, or a key"
+        raise ValueError(f"no usable key in {where}: {reasons}")
 
 
 def _contents(path: str, what: str) -> bytes:
@@ -491,12 +528,14 @@ def _verified(connection: Any, certificate: X509, number: int, depth: int, ok: i
     return False
 
 
-def _verifyName(tls: ClientTLS, connection: SSL.Connection) -> None:
+def _verifyName(server: _Server, connection: SSL.Connection) -> None:
     """
     Is the certificate for the server that was asked for?
 
     @raise TLSFailed: it is not.
     """
+    if server.problem:
+        raise TLSFailed(CERTIFICATE_REFUSED, _line(server.problem))
     found = connection.get_peer_certificate()
     if found is None:
         # Anonymous ciphers do without, and OpenSSL has nothing to verify then.
@@ -505,16 +544,16 @@ def _verifyName(tls: ClientTLS, connection: SSL.Connection) -> None:
         certificate = found.to_cryptography()
     except ValueError as e:
         raise TLSFailed(CERTIFICATE_REFUSED, _line(f"not readable: {e}"))
-    if certificate == tls.verified:
+    if certificate == server.verified:
         return
-    verify = verify_ip_address if tls.sni is None else verify_hostname
+    verify = verify_ip_address if server.sni is None else verify_hostname
     try:
-        verify(connection, tls.name)
+        verify(connection, server.name)
     except VerificationError:
-        raise TLSFailed(CERTIFICATE_REFUSED, _wrongName(tls.name, certificate))
+        raise TLSFailed(CERTIFICATE_REFUSED, _wrongName(server.name, certificate))
     except Exception as e:  # Whatever is wrong with the names in it.
-        raise TLSFailed(CERTIFICATE_REFUSED, _wrongName(tls.name, certificate, f" ({e})"))
-    tls.verified = certificate
+        raise TLSFailed(CERTIFICATE_REFUSED, _wrongName(server.name, certificate, f" ({e})"))
+    server.verified = certificate
 
 
 def _wrongName(wanted: str, certificate: x509.Certificate, why: str = "") -> str:

@@ -4,13 +4,17 @@ What is wanted of TLS. Apart from what does it, because that takes a while to im
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
+
+from smtpsource import arguments, checks
 
 
 @dataclass(frozen=True, kw_only=True)
 class TLSSettings:
     """
-    What is wanted of TLS. Plain values: nothing is checked before L{smtpsource.net.tls.ClientTLS} is made.
+    What is wanted of TLS. Plain values: a plan checks them by L{given}, and L{smtpsource.net.tls.ClientTLS} finds out
+    whether files and ciphers can be used.
 
     @ivar verify: Check the server's certificate: its chain of issuers, its dates and its name.
     @ivar ca: The name of a PEM file of the CAs to trust; C{None} for the system's.
@@ -36,3 +40,71 @@ class TLSSettings:
     certificate: str | None = None
     key: str | None = None
     resume: bool = False
+
+    def contradiction(self, hasName: bool) -> str:
+        """
+        What makes no sense together.
+
+        @param hasName: the destination has a host whose name can be checked.
+        @return: what is wrong and what was expected; empty if nothing is.
+        """
+        if self.verify and self.serverName is None and not hasName:
+            return "verify needs a name to check, and the destination has none: expected serverName"
+        if self.ca is not None and not self.verify:
+            return "ca has no effect without verify: expected verify=True"
+        if self.key is not None and self.certificate is None:
+            return "key needs certificate: expected the file of the certificate that it belongs to"
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            return f"minimum is above maximum: expected at most {self.maximum}, not {self.minimum}"
+        return ""
+
+
+def serverName(text: str) -> str:
+    """
+    The name that a server's certificate has: a host name, or an IP address in its usual form.
+
+    @raise ValueError: it is neither.
+    """
+    try:
+        return arguments.ipAddress(text)
+    except ValueError:
+        return arguments.hostname(text)
+
+
+def ciphers(text: str) -> str:
+    """
+    A list for OpenSSL.
+
+    @raise ValueError: there is nothing in it.
+    """
+    if not re.search(r"[^:, ]", arguments.oneLine(text.encode("utf-8", "replace")).decode()):
+        raise ValueError("expected ciphers as OpenSSL names them, such as ECDHE+AESGCM")
+    return text
+
+
+def _file(value: object) -> str:
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError("expected the name of a file as a str")
+    return arguments.readableFile(value)
+
+
+_CHECKS: dict[str, checks.Check] = {
+    **dict.fromkeys(("verify", "resume"), checks.flag),
+    **dict.fromkeys(("ca", "certificate", "key"), checks.optional(_file)),
+    "serverName": checks.optional(checks.text(serverName)),
+    **dict.fromkeys(("minimum", "maximum"), checks.optional(checks.text(arguments.tlsVersion))),
+    "ciphers": checks.optional(checks.text(ciphers)),
+}
+
+
+def given(value: object) -> TLSSettings:
+    """
+    Check what a program has made.
+
+    @raise ValueError: one of its values can't be used; the text is one line.
+    """
+    if not isinstance(value, TLSSettings):
+        raise ValueError("expected an instance of TLSSettings")
+    checked = replace(value)
+    checks.check(checked, _CHECKS)
+    return checked

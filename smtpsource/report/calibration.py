@@ -63,10 +63,10 @@ def conclusions(calibration: Calibration) -> str:
 def _conclusions(calibration: Calibration) -> Iterator[tuple[str, str]]:
     if calibration.stopped:
         yield "stopped", "before its end: this is what there is"
-    if any(one.figures for one in calibration.all):
-        yield "conclusion", _trust(calibration)
-    else:
+    if not any(one.figures for one in calibration.all):
         yield "conclusion", "nothing was measured"
+        return
+    yield "conclusion", _trust(calibration)
     if calibration.heldUp is not None:
         yield (
             "held up",
@@ -91,23 +91,23 @@ def _trust(calibration: Calibration) -> str:
     part = f"{TRUSTED:.0%}"
     if calibration.trusted is not None:
         return (
-            f"figures of up to {calibration.trusted:.0f} messages/s can be trusted, {part} of the highest rate at which "
-            f"{100 - TOLERATED}% started in time; for other loads it is {part} of the rate in their row"
+            f"figures of up to {calibration.trusted:.0f} messages/s can be trusted: {part} of the highest rate, of "
+            f"which {100 - TOLERATED}% started in time; for other loads it is {part} of the rate in their row"
         )
     if calibration.highest is not None and calibration.lateShare is not None:
         return (
-            f"no rate can be trusted: at {part} of the highest one, {calibration.lateShare:.1%} of the messages started "
-            "late; try again when this machine has nothing else to do"
+            f"no rate can be trusted: at {part} of the highest one, {calibration.lateShare:.1%} of the messages "
+            "started late; try again when this machine has nothing else to do"
         )
-    return f"figures can be trusted up to {part} of the rate in the row of such a load; which rate starts in time is unknown"
+    return f"figures can be trusted up to {part} of the rate in a load's row; which rate starts in time is unknown"
 
 
 def _processors(count: int) -> str:
     if count == 1:
         return "1, shared by generator and sink: with the server on another machine there is more to be had"
     text = (
-        f"{count}; the sink ran here as well: where it used more of one (sink) than the generator (own), the generator "
-        "can do more with the server on another machine"
+        f"{count}; the sink ran here as well and took its share (sink): where the generator used well below 100% of "
+        "one (own), it can do more with the server on another machine"
     )
     if count > 2:
         text += "; a generator uses one, several side by side more (smtpsource merge)"

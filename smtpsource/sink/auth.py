@@ -14,6 +14,8 @@ import secrets
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
+from smtpsource.credentials import readUsers
+
 if TYPE_CHECKING:
     from smtpsource.sink.protocol import SMTPSinkProtocol
 
@@ -42,28 +44,24 @@ _isXOAUTH2 = re.compile(rb"user=([^\x01]*)\x01auth=Bearer ([^\x01]*)\x01\x01", r
 
 def loadUsers(path: str) -> dict[str, str]:
     """
-    Read a file of users: lines C{user:password}; empty ones, and those that begin with C{#}, don't count.
+    Read a file of users, such as L{readUsers} has it.
 
     @return: the passwords by the names of the users.
     @raise ValueError: it is no such file; the text is one line.
     """
+    return {each.user: each.password for each in readUsers(path)}
+
+
+def _prepared(text: str) -> str:
+    """
+    A user or password as SASLprep has it, so that it can be compared; as it is, if that can't be.
+    """
+    from smtpsource.smtp.sasl import saslprep  # for those who have users
+
     try:
-        with open(path, encoding="utf-8") as file:
-            lines = file.read().splitlines()
-    except OSError as e:
-        raise ValueError(f"expected a readable file: {e.strerror}")
-    except UnicodeDecodeError:
-        raise ValueError("expected a file in UTF-8")
-    users: dict[str, str] = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        user, colon, password = line.partition(":")
-        if not user or not colon or not password:
-            # The line itself may have a password in it.
-            raise ValueError(f"expected lines of the form user:password, line {number} is none")
-        users[user] = password
-    return users
+        return saslprep("text", text, unassigned=True)
+    except ValueError:
+        return text
 
 
 class Authenticator:
@@ -79,7 +77,7 @@ class Authenticator:
         @param users: passwords by the names of users; C{None} lets everybody in who keeps to the form.
         """
         self._hostname = hostname.encode()
-        self._users = users
+        self._users = None if users is None else {_prepared(user): password for user, password in users.items()}
         self._scramKeys: dict[str, Any] = {}
         self._scram: Any = None
         self.mechanisms: dict[bytes, Callable[[], Exchange]] = {
@@ -92,11 +90,21 @@ class Authenticator:
             # The server proves that it knows the password too: this can't be faked.
             self.mechanisms[b"SCRAM-SHA-256"] = self._scramSHA256
 
+    def _password(self, user: bytes) -> str | None:
+        """
+        The password of a user as it is in the file; C{None} if there is no such user.
+        """
+        assert self._users is not None
+        return self._users.get(_prepared(user.decode("utf-8", "replace")))
+
     def _accepts(self, user: bytes, password: bytes) -> bool:
+        """
+        RFC 4616 section 2 has both sides of the comparison prepared.
+        """
         if self._users is None:
             return True
-        known = self._users.get(user.decode("utf-8", "replace"))
-        return known is not None and known.encode() == password
+        known = self._password(user)
+        return known is not None and _prepared(known) == _prepared(password.decode("utf-8", "surrogateescape"))
 
     def _plain(self) -> Exchange:
         """
@@ -125,7 +133,7 @@ class Authenticator:
             raise ValueError("expected user, space, digest")
         if self._users is None:
             return True
-        known = self._users.get(match[1].decode("utf-8", "replace"))
+        known = self._password(match[1])
         return known is not None and hmac.new(known.encode(), challenge, "md5").hexdigest().encode() == match[2]
 
     def _xoauth2(self) -> Exchange:
@@ -175,8 +183,8 @@ class Authenticator:
         What the library wants to know of a user: made once, for it is meant to take long.
         """
         keys = self._scramKeys.get(user)
-        if keys is None and self._users is not None and user in self._users:
-            keys = self._scramKeys[user] = self._scramMechanism().make_auth_info(self._users[user])
+        if keys is None and (password := self._password(user.encode())) is not None:
+            keys = self._scramKeys[user] = self._scramMechanism().make_auth_info(password)
         return keys
 
 

@@ -56,7 +56,8 @@ class Dialogue:
     @ivar chunkSize: bytes of each chunk but the last; C{None} is one chunk for all.
     @ivar window: with pipelining and chunking, how many transactions may be without their final reply.
     @ivar proxyHeader: gives what is sent before all else, for the transport's peer; C{None} for nothing.
-    @ivar tls: makes the TLS of a connection; C{None} for none.
+    @ivar tls: makes the TLS of a connection, for the name of its server, or for C{None} where that is the destination's;
+        C{None} for no TLS.
     @ivar implicitTLS: TLS from the first byte on, without STARTTLS.
     @ivar xclient: attributes and values for Postfix's XCLIENT; empty for no such command.
     @ivar mechanisms: to log in with, the first first that the server announces; empty for no AUTH.
@@ -75,7 +76,7 @@ class Dialogue:
     chunkSize: int | None = None
     window: int = 1
     proxyHeader: Callable[[Any], bytes] | None = None
-    tls: Callable[[], TLSConnection] | None = None
+    tls: Callable[[str | None], TLSConnection] | None = None
     implicitTLS: bool = False
     xclient: tuple[tuple[str, str], ...] = ()
     mechanisms: tuple[str, ...] = ()
@@ -90,11 +91,12 @@ class Dialogue:
         return self.tls is not None and not self.implicitTLS
 
     @property
-    def demands(self) -> bool:
+    def demands(self) -> tuple[str, ...]:
         """
-        Is there anything that the server must have? Then a refused greeting is the end.
+        The keywords of all that the server must have. If there are any, a refused greeting is the end.
         """
-        return bool(self.required or self.startsTLS or self.xclient or self.mechanisms)
+        others = {"STARTTLS": self.startsTLS, "XCLIENT": self.xclient, "AUTH": self.mechanisms}
+        return (*self.required, *(keyword for keyword, wanted in others.items() if wanted))
 
 
 def dialogue(
@@ -129,7 +131,7 @@ def dialogue(
     )
     if oldMode:
         return made
-    extended = lmtp or esmtp or made.demands or "auto" in modes.values()
+    extended = lmtp or esmtp or bool(made.demands) or "auto" in modes.values()
     verb = b"LHLO " if lmtp else b"EHLO " if extended else b"HELO "
     fallback = b"HELO " + name + b"\r\n" if extended and not lmtp and not made.demands else None
     return replace(made, greeting=verb + name + b"\r\n", fallback=fallback, extended=extended)

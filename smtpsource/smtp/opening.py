@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from smtpsource.net.tls import TLSConnection
     from smtpsource.smtp.sasl import Exchange
 
-#: The first digit of a reply that says yes, and of one that says no for good.
+#: The first digit of a reply that says yes, of one that wants more of what was begun, and of one that says no for good.
 YES = ord("2")
+MORE = ord("3")
 NO = ord("5")
 
 #: Challenges that a server may put to us before it says yes or no: more than any mechanism needs.
@@ -37,7 +38,11 @@ _MOST_CHALLENGES = 10
 class Opening(OwedReplies):
     """
     A client that gets a connection ready for messages, whatever that takes.
+
+    @ivar serverName: the name of the host that this is connected to, if it is not that of the destination.
     """
+
+    serverName: str | None = None
 
     _tls: TLSConnection | None = None
     _introduced = False  # XCLIENT was accepted
@@ -94,7 +99,7 @@ class Opening(OwedReplies):
 
     def _startTLS(self) -> None:
         assert self._dialogue.tls is not None
-        self._tls = self._dialogue.tls()
+        self._tls = self._dialogue.tls(self.serverName)
         self.lastActivity = now = self._clock()
         # No reply answers this; but it is owed, and the server may be late with it.
         self._owed.append((TLS, self._bannerReplied, now))
@@ -149,9 +154,23 @@ class Opening(OwedReplies):
         elif code[0] == NO and self._dialogue.fallback is not None and not closesChannel(code):
             self.write(self._dialogue.fallback, HELO, self._fallbackReplied)
             return
+        elif self._dialogue.demands:
+            self._giveUp(HELO, code, reply, self._inVain(code))
+            return
         elif not self._goOnAfterRefusal(HELO, code, reply):
             return
         self.opened()
+
+    def _inVain(self, code: bytes) -> str:
+        """
+        What a refused greeting means where extensions are asked for.
+        """
+        assert self._dialogue.greeting is not None
+        lacking = [keyword for keyword in self._dialogue.demands if keyword != "STARTTLS" or self._tls is None]
+        if not lacking or closesChannel(code):
+            return ""
+        verb = self._dialogue.greeting.split()[0].decode("ascii")
+        return f"{verb} refused, and {', '.join(lacking)} was asked for"
 
     def _fallbackReplied(self, code: bytes, reply: bytes) -> None:
         if code[0] == YES or self._goOnAfterRefusal(HELO, code, reply):
@@ -168,11 +187,13 @@ class Opening(OwedReplies):
         self._giveUp(phase, code, reply)
         return False
 
-    def _giveUp(self, phase: int, code: bytes, reply: bytes) -> None:
+    def _giveUp(self, phase: int, code: bytes, reply: bytes, what: str = "") -> None:
         """
         Without what was refused here no message can be sent.
+
+        @param what: as in L{ISession.refused}.
         """
-        self._session.refused(phase, reply)
+        self._session.refused(phase, reply, what)
         self._session.rejected(0)
         self._leave(code)
 
@@ -270,19 +291,25 @@ class Opening(OwedReplies):
             return
         self._exchange: Exchange = sasl.exchange(mechanism, self._dialogue.login())
         self._challenges = 0
-        self.write(sasl.authCommand(mechanism, self._exchange.initial), AUTH, self._authReplied)
+        command = sasl.authCommand(mechanism, self._exchange.initial)
+        # Too long for the command, it will be asked for.
+        self._withheld = self._exchange.initial is not None and len(command.split()) == 2
+        self.write(command, AUTH, self._authReplied)
 
     def _authReplied(self, code: bytes, reply: bytes) -> None:
         from smtpsource.smtp import sasl
 
-        if code[0] == YES:
-            if self._exchange.complete:
+        if code == b"235":
+            if self._exchange.complete and not self._withheld:
                 self.opened()
             else:
-                self._fault("bad-challenge", "the server has not shown that it knows the password, and accepts ours")
+                self._fault("bad-challenge", "235 before the end of the login")
+        elif code[0] == YES:
+            self._fault("bad-challenge", f"expected 235 for a login that is accepted (RFC 4954), not {shown(reply)}")
         elif code != b"334":
             self._giveUp(AUTH, code, reply)
         else:
+            self._withheld = False
             self._challenges += 1
             try:
                 if self._challenges > _MOST_CHALLENGES:

@@ -36,7 +36,7 @@ from smtpsource.phases import (
     TLS,
     XCLIENT,
 )
-from smtpsource.smtp.replies import LONGEST, goesOn, isReplyLine, wholeReplies, wholeReply
+from smtpsource.smtp.replies import LONGEST, closesChannel, goesOn, isReplyLine, wholeReplies, wholeReply
 from smtpsource.smtp.replies import codes as _codes
 from smtpsource.smtp.replies import groups as _groups
 from smtpsource.smtp.replies import usual as _usual
@@ -164,10 +164,11 @@ class OwedReplies(LineReceiver):
             return
         line = line.rstrip(b"\r")
         if not isReplyLine(line):
-            if self._quitting:
-                self._close()  # nobody cares what a server says to QUIT
-                return
-            self._fault("garbage-reply", shown(line))
+            self._garbage(shown(line))
+            return
+        if self._replySoFar and line[:3] != self._replySoFar[:3]:
+            # RFC 5321 section 4.2.1: what was meant, yes or no?
+            self._garbage(f"lines of one reply with different codes: {shown(self._replySoFar + line)}")
             return
         reply = self._replySoFar + line + b"\r\n"
         if goesOn(line):
@@ -179,10 +180,14 @@ class OwedReplies(LineReceiver):
         self._replySoFar = b""
         if len(self._owed) == 1:
             # All that was asked for is answered: what else is there answers nothing.
-            self._unsolicited = self.clearLineBuffer() or None
+            self._unsolicited = more = self.clearLineBuffer() or None
+            if more is not None and self._grouped and not self._quitting and self._owed[0][0] != STARTTLS:
+                # Which one is too many? Perhaps an earlier one: then this is not the answer that it seems to be.
+                self._unexpected(more, f"one of these answers nothing: {shown(reply + more)}")
+                return
         self.replyReceived(reply, line[:3])
         if self._unsolicited is not None and not self.over:
-            self._fault("unexpected-reply", shown(self._unsolicited))
+            self._unexpected(self._unsolicited)
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """
@@ -200,10 +205,10 @@ class OwedReplies(LineReceiver):
         """
         A whole reply came, with all its lines.
 
-        @param code: the last line's.
+        @param code: the same in all of them.
         """
         if not self._owed:
-            self._fault("unexpected-reply", shown(reply))
+            self._unexpected(reply)
             return
         phase, answer, written = self._owed.popleft()
         self.lastActivity = now = self._clock()
@@ -218,19 +223,24 @@ class OwedReplies(LineReceiver):
             self.over = True
             self._atStart = False
             if not self._quitting:
-                explained = self.explained(reason)
-                if explained is not None:
-                    self._session.fault(explained[0], self._lostWhile(explained[1]))
-                elif reason.check(ConnectionDone):
-                    self._session.fault("connection-lost", self._lostWhile("the server closed the connection"))
-                elif reason.check(ConnectionLost, ConnectionAborted):
-                    self._session.fault("connection-reset", self._lostWhile("connection reset"))
-                else:
-                    # Not the server's doing: something in this process raised it, and the reactor has logged it.
-                    self._session.fault("internal-error", repr(reason.value))
+                self._tellLoss(reason)
         self._owed.clear()
         self.ended()
         self._session.disconnected(not self._quitting)
+
+    def _tellLoss(self, reason: Failure) -> None:
+        explained = self.explained(reason)
+        if explained is not None:
+            kind, text = explained
+        elif reason.check(ConnectionDone):
+            kind, text = "connection-lost", "the server closed the connection"
+        elif reason.check(ConnectionLost, ConnectionAborted):
+            kind, text = "connection-reset", "connection reset"
+        else:
+            # Not the server's doing: something in this process raised it, and the reactor has logged it.
+            self._session.fault("internal-error", repr(reason.value))
+            return
+        self._session.fault(kind if self._owed else "closed-while-idle", self._lostWhile(text))
 
     def explained(self, reason: Failure) -> tuple[str, str] | None:
         """
@@ -302,6 +312,24 @@ class OwedReplies(LineReceiver):
         what = "no reply" if self._producer is None else "no content taken"
         self._fault("timeout", f"{what} within {timeout:g} seconds")
         return True
+
+    def _garbage(self, text: str) -> None:
+        if self._quitting:
+            self._close()  # nobody cares what a server says to QUIT
+        else:
+            self._fault("garbage-reply", text)
+
+    def _unexpected(self, reply: bytes, text: str = "") -> None:
+        """
+        This answers nothing; or the server takes its leave, as it may at any time (RFC 5321 section 3.8).
+
+        @param text: what to say of it, if it is no leave.
+        """
+        if not (closesChannel(reply[:3]) and isReplyLine(reply.partition(b"\n")[0])):
+            self._fault("unexpected-reply", text or shown(reply))
+        else:
+            kind = "connection-lost" if self._owed else "closed-while-idle"
+            self._fault(kind, f"the server closed the channel: {shown(reply)}")
 
     def _fault(self, kind: str, text: str) -> None:
         """

@@ -7,15 +7,24 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from smtpsource.phases import BDAT, DATA, MAIL, MESSAGE, RCPT, RSET
+from smtpsource.phases import BDAT, DATA, MAIL, MESSAGE, NAMES, RCPT, RSET
 from smtpsource.smtp import commands
 from smtpsource.smtp.chunking import bdat, chunks
-from smtpsource.smtp.opening import YES
+from smtpsource.smtp.opening import MORE, YES
+from smtpsource.smtp.owed import shown
 from smtpsource.smtp.replies import closesChannel
 from smtpsource.smtp.transactions import Transactions
 
 if TYPE_CHECKING:
     from smtpsource.interfaces import IMessage
+
+
+#: With a window: a group gets no further message when it has about so many bytes, and the next group is written when half
+#: of the messages have their answers. So what a connection holds is little, whatever the window is.
+_MOST_AT_ONCE = 262144
+
+#: How much of that a recipient is, whatever its name: half of the longest command of RFC 5321 section 4.5.3.1.4.
+_RECIPIENT = 256
 
 
 class SMTPSourceProtocol(Transactions):
@@ -31,17 +40,19 @@ class SMTPSourceProtocol(Transactions):
     _spoiled = False
     # It was so once: from then on each group begins with RSET.
     _cautious = False
+    # With a window: when no more than so many messages are outstanding, it is filled again.
+    _refillAt = 0
 
-    def opened(self) -> None:
+    def connectionMade(self) -> None:
         """
-        The connection is ready for messages.
+        Begin, with no message.
         """
-        # The messages after C{_message} whose commands are out already, when they were written, and whether the
-        # content is to come later.
-        self._outstanding: deque[tuple[IMessage, float, bool]] = deque()
+        # The messages after C{_message} whose commands are out already, when they were written, and with chunks how
+        # many bytes, about; 0 if the content is to come later.
+        self._outstanding: deque[tuple[IMessage, float, int]] = deque()
         # The messages that are to be sent again.
         self._again: deque[IMessage] = deque()
-        self._ready()
+        super().connectionMade()
 
     def _sendFirst(self, message: IMessage) -> None:
         if not self._grouped:
@@ -56,12 +67,11 @@ class SMTPSourceProtocol(Transactions):
         This message has ended. With pipelining, the next one is under way already.
         """
         if self._outstanding:
-            message, now, contentToCome = self._outstanding.popleft()
+            message, now, size = self._outstanding.popleft()
             self._begin(message, now)
             if self._chunked:
-                self._beginChunked(contentToCome)
-                # Half a window at a time: fewer writes, and the server never waits for us.
-                if not (contentToCome or self._spoiled) and 2 * len(self._outstanding) < self._dialogue.window:
+                self._beginChunked(size)
+                if size and not self._spoiled and len(self._outstanding) <= self._refillAt:
                     self._writeChunkedGroups(None)
         elif self._unsolicited is None:
             self._spoiled = False
@@ -159,9 +169,29 @@ class SMTPSourceProtocol(Transactions):
             self._leave(code)
 
     def _refusedInGroup(self, phase: int, code: bytes, reply: bytes) -> None:
+        if code[0] == MORE:
+            # Only DATA may be answered so: replies are out of step.
+            self._fault("unexpected-reply", f"to {NAMES[phase].upper()}: {shown(reply)}")
+            return
         self._session.refused(phase, reply)
         if closesChannel(code):
             self._reject()
+            self._leave(code)
+
+    def _leave(self, code: bytes) -> None:
+        """
+        The messages that are out, or to be sent again, have failed.
+        """
+        number = len(self._outstanding) + len(self._again)
+        if number:
+            self._session.fault("connection-lost", f"after a {code.decode()} reply, with {number} more messages out")
+        super()._leave(code)
+
+    def _quitReplied(self, code: bytes, reply: bytes) -> None:
+        if self._grouped and code != b"221" and not closesChannel(code):
+            # A reply to something else, which was taken for that of the command before: they are out of step.
+            self._fault("unexpected-reply", f"to QUIT: {shown(reply)}")
+        else:
             self._close()
 
     # The same with the content in chunks: it is out, too, and so are other messages' groups
@@ -224,7 +254,7 @@ class SMTPSourceProtocol(Transactions):
                 self._lastReplied = True
                 self._recipientsAwaited = self._recipientsAccepted
             self._recipientReplied(code, reply)
-        elif code[0] == YES and self._recipientsAccepted:
+        elif code[0] == YES and self._recipientsAccepted and not self._chunkRefused:
             self._message = None
             self._session.accepted(self.lastActivity - self._begun, self._recipientsAccepted, self._recipientsRejected)
             self._ready()
@@ -264,7 +294,7 @@ class SMTPSourceProtocol(Transactions):
             owed.append((MESSAGE, self._contentReplied, now))
             if self._dialogue.lmtp:
                 self._awaitRecipients(now)
-            self._outstanding.append((message, now, False))
+            self._outstanding.append((message, now, 0))
         owed.append((MAIL, self._groupMailReplied, now))
         for _ in recipients:
             owed.append((RCPT, self._groupRcptReplied, now))
@@ -273,7 +303,8 @@ class SMTPSourceProtocol(Transactions):
 
     def _writeChunkedGroups(self, message: IMessage | None) -> None:
         """
-        Write MAIL, every RCPT and BDAT with the content, of as many messages as the window has room for, at once.
+        Write MAIL, every RCPT and BDAT with the content, of as many messages as the window and a write have room for,
+        at once.
 
         @param message: the first of them; C{None}: as many as there are follow those that are out.
         """
@@ -281,25 +312,31 @@ class SMTPSourceProtocol(Transactions):
         parts: list[bytes] = []
         outstanding = self._outstanding
         room = self._dialogue.window - 1
+        left = _MOST_AT_ONCE
         if message is not None:
             self._begun = now
-            contentToCome = self._addChunkedGroup(parts, message, now)
-            self._beginChunked(contentToCome)
-            if contentToCome:
-                room = 0
-        while len(outstanding) < room and not (outstanding and outstanding[-1][2]):
+            size = self._addChunkedGroup(parts, message, now)
+            self._beginChunked(size)
+            left = left - size if size else 0
+        elif outstanding and not outstanding[-1][2]:
+            left = 0  # a large content has yet to come
+        while left > 0 and len(outstanding) < room:
             following = self._again.popleft() if self._again else self._session.following()
             if following is None:
                 break
-            outstanding.append((following, now, self._addChunkedGroup(parts, following, now)))
+            size = self._addChunkedGroup(parts, following, now)
+            outstanding.append((following, now, size))
+            left = left - size if size else 0
+        # Half of them at a time: fewer writes, and the server never waits for us.
+        self._refillAt = (room if left > 0 else len(outstanding)) // 2
         if parts:
             self.writeGroup(b"", parts)
 
-    def _addChunkedGroup(self, parts: list[bytes], message: IMessage, now: float) -> bool:
+    def _addChunkedGroup(self, parts: list[bytes], message: IMessage, now: float) -> int:
         """
         Add a message's commands to a group, and what is owed for them to the queue.
 
-        @return: is its content to come later, because it is large?
+        @return: its size, about; 0 if its content is to come later, because it is large.
         """
         recipients = message.recipientCommands()
         own, shared = message.octets()
@@ -314,7 +351,7 @@ class SMTPSourceProtocol(Transactions):
             owed.append((RCPT, self._chunkedRcptReplied, now))
         if shared:
             owed[-1] = (RCPT, self._largeRcptReplied, now)
-            return True
+            return 0
         if self._dialogue.chunkSize is None:
             parts.append(bdat(len(own), True))
             parts.append(own)
@@ -326,8 +363,8 @@ class SMTPSourceProtocol(Transactions):
                     owed.append((BDAT, self._groupChunkReplied, now))
         for _ in recipients if self._dialogue.lmtp else recipients[:1]:
             owed.append((MESSAGE, self._lastChunkReplied, now))
-        return False
+        return len(own) + _RECIPIENT * len(recipients)
 
-    def _beginChunked(self, contentToCome: bool) -> None:
+    def _beginChunked(self, size: int) -> None:
         self._chunkRefused = self._lastReplied = self._refusedAndOwed = False
-        self._answeredEach = self._dialogue.lmtp and not contentToCome
+        self._answeredEach = self._dialogue.lmtp and size > 0

@@ -44,13 +44,17 @@ def capabilities(reply: bytes) -> dict[str, str]:
     What a server announces in its reply to EHLO or LHLO (RFC 5321 section 4.1.1.1): each keyword in capitals, with its
     parameters as they stand.
 
-    @param reply: all its lines. Those that are no keyword, such as the first, are left out.
+    @param reply: all its lines. Those that are no keyword, such as the first, are left out. Mechanisms of several lines
+        with AUTH come together: many servers say C{AUTH=} as well, for old clients, with fewer of them.
     """
-    announced = {}
+    announced: dict[str, str] = {}
     for line in reply.split(b"\n")[1:]:
         match = _CAPABILITY.match(line)
         if match is not None:
-            announced[match[1].decode("ascii").upper()] = match[2].decode("ascii", "replace")
+            keyword, parameters = match[1].decode("ascii").upper(), match[2].decode("ascii", "replace")
+            if keyword == "AUTH" and keyword in announced:
+                parameters = " ".join(dict.fromkeys(f"{announced[keyword]} {parameters}".split()))
+            announced[keyword] = parameters
     return announced
 
 
@@ -61,7 +65,7 @@ def missing(announced: Mapping[str, str], wanted: Iterable[str]) -> list[str]:
     return [keyword for keyword in wanted if keyword not in announced]
 
 
-_CAPABILITY = re.compile(rb"250[ \-]([A-Za-z0-9][A-Za-z0-9-]*)[ \t=]*([^\r]*)")
+_CAPABILITY = re.compile(rb"250[ \-]([A-Za-z0-9][A-Za-z0-9-]*)(?=[ \t=\r]|$)[ \t=]*([^\r]*)")
 
 
 #: The codes of whole one-line replies that have been seen. Servers say the same few things over and over; finding one

@@ -49,8 +49,8 @@ class Exchange:
     One login, up to the server's verdict.
 
     @ivar initial: the initial response, raw; C{None} if the server has the first word.
-    @ivar complete: all that the mechanism asks for was said. A 235 before that is none to trust: the server has not
-        shown that it knows the password (RFC 5802 section 5). Always true where only the client has to show anything.
+    @ivar complete: all that the mechanism asks for was said, after the initial response. A 235 before that is none to
+        trust: the server has not asked who we are, or has not shown that it knows the password (RFC 5802 section 5).
     """
 
     initial: bytes | None = None
@@ -75,6 +75,7 @@ class _Answers(Exchange):
 
     def __init__(self, initial: bytes | None, *answers: bytes) -> None:
         self.initial = initial
+        self.complete = initial is not None
         self._answers = list(answers)
         self._first = True
 
@@ -84,7 +85,9 @@ class _Answers(Exchange):
             return self.initial
         if not self._answers:
             raise ValueError("expected no further challenge")
-        return self._answers.pop(0)
+        answer = self._answers.pop(0)
+        self.complete = not self._answers
+        return answer
 
 
 def _plain(credentials: Credentials) -> Exchange:
@@ -116,14 +119,14 @@ class _CRAMMD5(Exchange):
     def __init__(self, credentials: Credentials) -> None:
         self._user = _utf8("user", credentials.user)
         self._key = _utf8("password", credentials.password)
-        self._done = False
+        self.complete = False
 
     def respond(self, challenge: bytes) -> bytes:
-        if self._done:
+        if self.complete:
             raise ValueError("expected no further challenge")
         if not challenge:
             raise ValueError("expected a challenge that is not empty")
-        self._done = True
+        self.complete = True
         return self._user + b" " + hmac.new(self._key, challenge, "md5").hexdigest().encode("ascii")
 
 

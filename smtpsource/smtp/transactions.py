@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from smtpsource.phases import BDAT, DATA, MAIL, MESSAGE, NOOP, QUIT, RCPT, RSET
 from smtpsource.smtp import commands
 from smtpsource.smtp.chunking import chunks
-from smtpsource.smtp.opening import YES, Opening
+from smtpsource.smtp.opening import MORE, YES, Opening
 from smtpsource.smtp.owed import shown
 from smtpsource.smtp.replies import closesChannel
 from smtpsource.smtp.streaming import CHUNK, BodyProducer
@@ -250,9 +250,25 @@ class Transactions(Opening):
         self._nextOrLeave(code)
 
     def _resetReplied(self, code: bytes, reply: bytes) -> None:
-        if code[0] != YES:
+        if code[0] == YES:
+            self._ready()
+        elif code[0] == MORE:
+            # Whatever it wants more of: replies are out of step.
+            self._fault("unexpected-reply", f"to RSET: {shown(reply)}")
+        else:
+            # In that transaction, which it stays in, it would refuse whatever comes next.
             self._session.refused(RSET, reply)
-        self._nextOrLeave(code)
+            self._leave(code)
+
+    def _needlessResetReplied(self, code: bytes, reply: bytes) -> None:
+        """
+        Where MAIL was refused there is no transaction.
+        """
+        if code[0] in (YES, MORE) or closesChannel(code):
+            self._resetReplied(code, reply)
+        else:
+            self._session.refused(RSET, reply)
+            self._ready()
 
     def _quitReplied(self, code: bytes, reply: bytes) -> None:
         self._close()
@@ -265,10 +281,12 @@ class Transactions(Opening):
         """
         self._session.refused(phase, reply)
         self._reject()
-        if self._dialogue.tolerant and not closesChannel(code):
-            self._reset()
-        else:
+        if closesChannel(code) or not self._dialogue.tolerant:
             self._leave(code)
+        elif phase == MAIL:
+            self.write(commands.RSET, RSET, self._needlessResetReplied)
+        else:
+            self._reset()
 
     def _reject(self) -> None:
         self._message = None

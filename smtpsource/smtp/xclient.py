@@ -24,6 +24,8 @@ LONGEST_VALUE = 255
 _UNAVAILABLE = "[UNAVAILABLE]"
 _TEMPUNAVAIL = "[TEMPUNAVAIL]"
 
+_EXPECTED = f"expected attributes such as NAME=spike.example, of {', '.join(NAMES)}"
+
 #: An attribute's name, in capitals, and its value, before it is encoded.
 Attributes = tuple[tuple[str, str], ...]
 
@@ -40,12 +42,25 @@ def parse(text: str) -> Attributes:
     @raise ValueError: there is none; one is unknown, has a wrong value or comes twice; or they don't fit into one
         command.
     """
+    words = [word.partition("=") for word in text.replace(",", " ").split()]
+    if not all(equals for _, equals, _ in words):
+        raise ValueError(_EXPECTED)
+    return checked((name, value) for name, _, value in words)
+
+
+def checked(pairs: Iterable[tuple[str, str]]) -> Attributes:
+    """
+    The same of pairs, each an attribute and its value: this may have blanks and commas in it, as it is not encoded yet.
+
+    @raise ValueError: see L{parse}.
+    """
     attributes: dict[str, str] = {}
-    for word in text.replace(",", " ").split():
-        name, equals, value = word.partition("=")
+    for name, value in pairs:
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise ValueError("expected attributes and values that are texts")
         name = name.upper()
-        if not equals or name not in NAMES:
-            raise ValueError(f"expected attributes such as NAME=spike.example, of {', '.join(NAMES)}")
+        if name not in NAMES:
+            raise ValueError(_EXPECTED)
         if name in attributes:
             raise ValueError(f"expected {name} only once")
         attributes[name] = _value(name, value)

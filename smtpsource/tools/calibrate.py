@@ -5,28 +5,22 @@ C{smtpsource calibrate}: what this machine can generate, measured against a sink
 from __future__ import annotations
 
 import datetime
-import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
-from types import FrameType
 from typing import ClassVar, NamedTuple, NoReturn
 
 from twisted.python import usage
 
 from smtpsource import arguments as values
 from smtpsource.commandline import Flag, Group, Parameter, flags, parameters
-from smtpsource.measure.calibration import PROMISE, TRUSTED, Calibration, Measured, highestOf, problemOf
+from smtpsource.measure.calibration import PROMISE, TRUSTED, Calibration, Measured, highestOf
 from smtpsource.measure.environment import environment
 from smtpsource.net.choice import reactorInUse
 from smtpsource.net.limits import raiseFileLimit
 from smtpsource.report.calibration import conclusions, heading, row
 from smtpsource.report.presentation import Presentation
-from smtpsource.report.reading import summaryOf
 from smtpsource.tools.options import ToolOptions
+from smtpsource.tools.runs import Runs, commandOf
 
 
 class Load(NamedTuple):
@@ -77,8 +71,8 @@ _PATIENCE = 60.0
 
 def _seconds(text: str) -> float:
     value = values.duration(text)
-    if value < 0.1:
-        raise ValueError("expected at least 100ms: less is no measurement")
+    if not 0.1 <= value <= 3600:
+        raise ValueError("expected from 100ms to 1h")
     return value
 
 
@@ -141,97 +135,18 @@ class CalibrateOptions(ToolOptions):
             self["seconds"] = 0.3 if self["quick"] else 1.0
 
     @property
+    def seconds(self) -> float:
+        """
+        For how long each is measured.
+        """
+        return float(self["seconds"])
+
+    @property
     def loads(self) -> Sequence[Load]:
         """
         What to measure in a closed loop.
         """
         return [load for load in LOADS if load.quick or not self["quick"]]
-
-
-class Runs:
-    """
-    Runs of the generator as they always are: processes of their own, one after the other.
-
-    @ivar stopped: there was a signal to stop: the run that went on was ended, and there is no further one.
-    """
-
-    def __init__(self) -> None:
-        self.stopped = False
-        self._child: subprocess.Popen[str] | None = None
-        # A child imports what this process would, and nothing from the current directory.
-        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-        path = os.pathsep.join([root, *filter(os.path.isabs, sys.path)])
-        self._environment = dict(os.environ, PYTHONPATH=path)
-
-    def stopOnSignals(self) -> None:
-        """
-        SIGINT and SIGTERM end this in order; a second SIGINT, at once.
-        """
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._stop)
-
-    def _stop(self, number: int, frame: FrameType | None) -> None:
-        if self.stopped and number == signal.SIGINT:
-            os._exit(1)
-        self.stopped = True
-        if self._child is not None:
-            # A terminal has sent SIGINT to it as well; both together are no more than one.
-            self._child.terminate()
-
-    def measure(self, name: str, options: Sequence[str], patience: float) -> Measured:
-        """
-        One run against C{sink:}.
-
-        @param patience: seconds that it may take.
-        """
-        shown = _command(options)
-        silently = ["--grace", "1", "--live", "off", "--quiet", "--report", "-"]
-        command = [sys.executable, "-P", "-m", "smtpsource", *silently, *shown[1:]]
-        try:
-            out, err, status = self._run(command, patience)
-            document = json.loads(out) if out else None
-            if document is None:
-                return Measured(name, shown, problem=_lastLine(err) or f"status {status}, and no report")
-            summary = summaryOf(document)
-        except OSError as e:
-            return Measured(name, shown, problem=f"can't start a process: {e.strerror}")
-        except subprocess.TimeoutExpired:
-            return Measured(name, shown, problem=f"it did not end within {patience:.0f} s")
-        except ValueError as e:
-            return Measured(name, shown, problem=f"its report can't be used: {e}")
-        return Measured(name, shown, summary, problemOf(summary))
-
-    def _run(self, command: Sequence[str], patience: float) -> tuple[str, str, int]:
-        pipe = subprocess.PIPE
-        with subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=pipe,
-            stderr=pipe,
-            env=self._environment,
-            text=True,
-            errors="replace",
-        ) as self._child:
-            if self.stopped:
-                self._child.terminate()
-            try:
-                out, err = self._child.communicate(timeout=patience)
-            except subprocess.TimeoutExpired:
-                self._child.kill()
-                raise
-            return out, err, self._child.returncode
-
-
-def _command(options: Sequence[str]) -> tuple[str, ...]:
-    return ("smtpsource", *options, "sink:")
-
-
-def _lastLine(text: str) -> str:
-    """
-    What a run has complained of.
-    """
-    line = text.strip().rpartition("\n")[2]
-    return line.removeprefix("smtpsource: ").removesuffix(" (see smtpsource --help)")
 
 
 def calibrate(options: CalibrateOptions, runs: Runs, presentation: Presentation) -> Calibration:
@@ -241,34 +156,27 @@ def calibrate(options: CalibrateOptions, runs: Runs, presentation: Presentation)
     started, begun = datetime.datetime.now().astimezone(), time.monotonic()
     openFiles = raiseFileLimit()
     withoutTLS = _whyNoTLS()
-    seconds = options["seconds"]
+    seconds = options.seconds
     timed = ("--warmup", f"{seconds / 4:g}", "--duration", f"{seconds:g}")
     presentation.tell(heading())
-    done: list[Measured] = []
 
-    def measure(name: str, *load: str, patience: float = 2 * seconds) -> Measured | None:
-        if runs.stopped:
-            return None
-        if "--tls" in load and withoutTLS is not None:
-            measured = Measured(name, _command(load), problem=withoutTLS, leftOut=True)
-        else:
-            measured = runs.measure(name, load, patience + _PATIENCE)
+    def show(measured: Measured) -> Measured | None:
         if runs.stopped:
             # It has not come to its end.
             return None
         presentation.tell(row(measured))
-        done.append(measured)
         return measured
 
-    for load in options.loads:
-        measure(load.name, *load.options.split(), *timed)
-    loads = tuple(done)
-    search = measure(
-        _SEARCHED,
-        *_OPEN,
-        *("--rate", f"{_firstRate(loads):.0f}", "--hold-step", f"{seconds:g}", "--find-rate", PROMISE),
-        patience=60 * seconds,
-    )
+    def measure(name: str, *load: str) -> Measured | None:
+        if runs.stopped:
+            return None
+        if "--tls" in load and withoutTLS is not None:
+            return show(Measured(name, commandOf(load), problem=withoutTLS, leftOut=True))
+        return show(runs.measure(name, load, 2 * seconds + _PATIENCE))
+
+    measured = [measure(load.name, *load.options.split(), *timed) for load in options.loads]
+    loads = [one for one in measured if one is not None]
+    search = None if runs.stopped else show(_search(runs, _firstRate(loads), seconds))
     highest = None if search is None else highestOf(search)
     check = None
     if highest is not None:
@@ -285,6 +193,18 @@ def calibrate(options: CalibrateOptions, runs: Runs, presentation: Presentation)
         environment=environment(reactorInUse(), started.isoformat(timespec="milliseconds")),
         openFiles=openFiles,
     )
+
+
+def _search(runs: Runs, first: float, seconds: float) -> Measured:
+    """
+    Look for the highest rate that starts in time: twice, if that found none, as one bad moment may be why.
+    """
+    for rate in (first, first / 4):
+        step = ("--rate", f"{rate:.1f}", "--hold-step", f"{seconds:g}")
+        found = runs.measure(_SEARCHED, (*_OPEN, *step, "--find-rate", PROMISE), 60 * seconds + _PATIENCE)
+        if runs.stopped or found.summary is None or highestOf(found) is not None:
+            break
+    return found
 
 
 def _firstRate(loads: Sequence[Measured]) -> float:
@@ -314,7 +234,7 @@ def expected(options: CalibrateOptions) -> float:
     How long it will take, in seconds, more or less.
     """
     count = len(options.loads) + 1
-    return count * (1.25 * options["seconds"] + _BESIDES) + _STEPS * options["seconds"] + _BESIDES
+    return count * (1.25 * options.seconds + _BESIDES) + _STEPS * options.seconds + _BESIDES
 
 
 def main(arguments: Sequence[str]) -> NoReturn:
