@@ -35,8 +35,9 @@ benchmark: $(VENV)/installed-benchmark
 
 # The manual pages, for man(1).
 docs: $(VENV)/installed
-	$(BIN)/rst2man docs/man/smtp-source.rst $(VENV)/smtp-source.1
-	$(BIN)/rst2man docs/man/smtp-sink.rst $(VENV)/smtp-sink.1
+	for page in smtp-source smtp-sink smtpsource-compare smtpsource-merge smtpsource-calibrate; do \
+		$(BIN)/rst2man docs/man/$$page.rst $(VENV)/$$page.1 || exit 1; \
+	done
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

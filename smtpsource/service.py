@@ -210,6 +210,8 @@ class SourceService(Service):
         """
         self._startTime = self._clock()
         self._cpuBefore = processTime()
+        if self._warmUp is None:
+            self._started = datetime.datetime.now().astimezone()
         self._watch.start()
 
     def _sampled(self, snapshot: Snapshot) -> None:
@@ -301,7 +303,8 @@ class SourceService(Service):
 
     def _limits(self) -> Iterator[str]:
         watch, recorder = self._watch, self.recorder
-        return limits(watch.busiest, watch.worstLag, recorder.errors, recorder.late, self._run.limitOfSessions)
+        exhausted = self._run.limitOfSessions is not None
+        return limits(watch.busiest, watch.worstLag, recorder.errors, recorder.late, exhausted)
 
     def _summarize(self, sink: dict[str, Any] | None) -> Summary:
         recorder = self.recorder
@@ -336,6 +339,7 @@ class SourceService(Service):
             asked=figures.asked,
             askedRate=figures.asked / figures.askedFor if figures.asked is not None and figures.askedFor else None,
             late=recorder.late,
+            exhausted=self._run.limitOfSessions,
             dropped=recorder.dropped,
             warmUp=self._warmUp,
             series=self._watch.series.samples,

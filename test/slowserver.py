@@ -71,7 +71,8 @@ class SlowFactory(Factory):
     def __init__(self, reactor, perSecond, freezes=()):
         """
         @param perSecond: how many contents it answers in a second.
-        @param freezes: when it does nothing: pairs of the time when that begins and its seconds, from the first content.
+        @param freezes: when it does nothing: pairs of the time when that begins, from the first content, and its
+            seconds.
         """
         self.reactor = reactor
         self.served = 0

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource import credentials
-from smtpsource.credentials import Credentials, Logins, parseUsers, readPassword, readUsers
+from smtpsource.credentials import Credentials, Logins, parseUsers, readPassword, readUsers, writtenUsers
 
 
 def errorOf(test, function, *arguments):
@@ -65,6 +65,27 @@ class UsersTests(SynchronousTestCase):
             self.assertTrue(str(e).startswith("expected "))
         else:
             self.assertTrue(users and all(each.user and each.password for each in users))
+
+    @given(st.lists(st.builds(Credentials, st.text(), st.text()), max_size=4))
+    def test_written(self, users):
+        """
+        What was written is read as it was, whoever it is; what can't be is a C{ValueError} without a password.
+        """
+        try:
+            text = writtenUsers(users)
+        except ValueError as e:
+            self.assertEqual(str(e), "expected users and passwords that a file of users can have")
+            self.assertTrue(e.__context__ is None or e.__suppress_context__)
+        else:
+            self.assertEqual(parseUsers(text), users)
+
+    def test_unwritable(self):
+        """
+        Most can be written; not a user with a colon, nor one who would be a comment.
+        """
+        self.assertEqual(writtenUsers([Credentials("a b", " :#"), Credentials("\u00e9", "x\r")][:1]), b"a b: :#\n")
+        for user, password in (("a:b", "x"), ("#a", "x"), ("a", "x\ny:z"), ("a", "x\r"), ("\ufeffa", "x"), ("a", "\ud800")):
+            self.assertRaises(ValueError, writtenUsers, [Credentials(user, password)])
 
     def test_file(self):
         """

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from smtpsource.measure.limits import limits
 
 
-def said(busiest=0.2, worstLag=0.001, errors=None, late=0, exhausted=None):
+def said(busiest=0.2, worstLag=0.001, errors=None, late=0, exhausted=False):
     """
     The lines for these figures.
     """
@@ -43,10 +43,9 @@ class LimitsTests(SynchronousTestCase):
 
     def test_late(self):
         """
-        Late starts: because all sessions were busy, or because this process was.
+        Late starts although sessions were free. If none was, that may be the server's doing.
         """
-        (line,) = said(late=7, exhausted=20)
-        self.assertIn("all 20 sessions were busy", line)
+        self.assertEqual(said(late=7, exhausted=True), [])
         (line,) = said(late=7)
         self.assertIn("could not keep up", line)
 

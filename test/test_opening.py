@@ -265,6 +265,45 @@ class ProxyTests(SynchronousTestCase):
         self.assertIsInstance(peers[0], IPv4Address)
         self.assertEqual(talk.say(b"220 hi\r\n"), b"HELO me\r\n")
 
+    def test_notExpected(self):
+        """
+        A server that does not expect it takes it for a command: whatever becomes of that, the header is named, until
+        the server has shown that it has understood us.
+        """
+        doubt = "the server may not expect the PROXY header before it"
+        talk = Conversation(Letter(), proxyHeader=lambda peer: b"PROXY\r\n")
+        self.assertEqual(talk.say(b"220 hi\r\n", b"500 what\r\n"), QUIT)
+        self.assertEqual(talk.events()[0], ("refused", HELO, b"500 what\r\n", f"helo refused, and {doubt}"))
+        for replies, expected in (
+            ((b"220 hi\r\n", b"500 what\r\n500 what\r\n"), "EHLO refused, and PIPELINING was asked for"),
+            ((b"220 hi\r\n500 what\r\n",), "'500 what"),
+            ((b"what?\r\n",), "'what?'"),
+        ):
+            talk = Conversation(Letter(), proxyHeader=lambda peer: b"PROXY\r\n", pipelining="require")
+            talk.say(*replies)
+            *_, text = talk.events()[0]
+            self.assertTrue(text.startswith(expected) and text.endswith(f", and {doubt}"), text)
+        # The refusal that HELO would follow may be that of the header: then the next reply is EHLO's.
+        talk = Conversation(Letter(), proxyHeader=lambda peer: b"PROXY\r\n", esmtp=True)
+        self.assertEqual(talk.say(b"220 hi\r\n", b"500 what\r\n"), QUIT)
+        self.assertIn(doubt, talk.events()[0][3])
+        talk = Conversation(Letter(), proxyHeader=lambda peer: b"PROXY\r\n")
+        talk.say(b"220 hi\r\n", b"250 hi\r\n", b"what?\r\n")
+        self.assertNotIn("PROXY", talk.events()[0][2])
+
+    def test_trace(self):
+        """
+        C{-v} shows it, the binary one in escapes.
+        """
+        for header, expected in (
+            (b"PROXY TCP4 192.0.2.1 127.0.0.1 1024 25\r\n", "PROXY TCP4 192.0.2.1 127.0.0.1 1024 25"),
+            (b"\r\n\r\n\0\r\nQUIT\n!\x11\0\x0cabc", r"\r\n\r\n\x00\r\nQUIT\n!\x11\x00\x0cabc"),
+        ):
+            shown = []
+            traced = type("Traced", (TracedProtocol,), {"show": shown.append})
+            Conversation(Letter(), protocol=traced, proxyHeader=lambda peer, header=header: header)
+            self.assertEqual(shown, [expected])
+
 
 def login():
     """

@@ -1,6 +1,6 @@
 """
-Tests for L{smtpsource.openloop}, L{smtpsource.stagedrun} and L{smtpsource.searchedrun}: load that a schedule makes, on a
-fake clock.
+Tests for L{smtpsource.openloop}, L{smtpsource.stagedrun} and L{smtpsource.searchedrun}: load that a schedule makes, on
+a fake clock.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from slowserver import SlowFactory
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.plan import SourcePlan
+from smtpsource.report.text import render
 from smtpsource.service import SourceService
 from smtpsource.testing import FakeReactor, runInMemory
 
@@ -56,7 +57,8 @@ class OpenLoopTests(SynchronousTestCase):
         # A thousand were wanted while it stood still, and as many while it caught up: nearly all of them late.
         self.assertGreater(summary.late, 1500)
         self.assertApproximates(response.maximum, 2.0, 0.1)
-        self.assertIn("all 20 sessions were busy", summary.limits[0])
+        self.assertEqual(summary.exhausted, 20)
+        self.assertIn("all 20 sessions were busy", render(summary))
 
     def test_closedLoopHidesIt(self):
         """

@@ -62,7 +62,7 @@ class SearchTests(SynchronousTestCase):
         """
         A server that takes everything: there is a highest rate to try.
         """
-        search, tried = searched(100.0, float("inf"))
+        _, tried = searched(100.0, float("inf"))
         self.assertLessEqual(max(rate for purpose, rate in tried if purpose == "climb"), HIGHEST)
         self.assertEqual(tried[-1][0], "confirm")
 

@@ -736,10 +736,8 @@ class CompanionTests(TLSTestCase):
         """
         It has TLS, the PROXY protocol and users if it is asked to.
         """
-        path = self.mktemp()
-        with open(path, "w") as file:
-            file.write("alice:secret\n")
-        sink = CompanionSink(reactor, tls=True, proxyProtocol=True, authUsers=path)
+        users = [Credentials("alice", "secret"), *(Credentials(f"user{n}", "x" * 100) for n in range(2000))]
+        sink = CompanionSink(reactor, tls=True, proxyProtocol=True, users=users)
         self.addCleanup(lambda: sink.stop().addErrback(lambda failure: None))
         port = yield sink.start()
 
@@ -747,10 +745,30 @@ class CompanionTests(TLSTestCase):
             with Client(("127.0.0.1", port), first=b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n") as client:
                 client.startTLS()
                 client.lines(1)
+                self.assertEqual(client.say(b"AUTH PLAIN AGFsaWNlAHdyb25n\r\n"), [535])
                 self.assertEqual(client.say(b"AUTH PLAIN AGFsaWNlAHNlY3JldA==\r\n"), [235])
 
         yield deferToThread(talk)
         report = yield sink.stop()
         self.assertEqual(
-            report["extensions"], {"tls": {"full": 1}, "auth": {"accepted": 1}, "proxy": 1, "proxySources": 1}
+            report["extensions"],
+            {"tls": {"full": 1}, "auth": {"accepted": 1, "refused": 1}, "proxy": 1, "proxySources": 1},
         )
+
+    @inlineCallbacks
+    def test_usersUnwritten(self):
+        """
+        Users that can't be passed on are none to check: everybody may log in.
+        """
+        sink = CompanionSink(reactor, users=[Credentials("a:b", "secret")])
+        self.addCleanup(lambda: sink.stop().addErrback(lambda failure: None))
+        port = yield sink.start()
+
+        def talk():
+            with Client(("127.0.0.1", port)) as client:
+                client.lines(1)
+                self.assertNotIn("SCRAM", str(client.say(b"AUTH PLAIN AGFsaWNlAHNlY3JldA==\r\n")))
+
+        yield deferToThread(talk)
+        report = yield sink.stop()
+        self.assertEqual(report["extensions"], {"auth": {"accepted": 1}})

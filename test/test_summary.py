@@ -152,6 +152,7 @@ class SummaryTests(SynchronousTestCase):
                 "asked": None,
                 "late": 0,
                 "dropped": 0,
+                "exhausted": None,
                 "messages": {"started": 3, "accepted": 1, "rejected": 1, "failed": 1},
                 "recipients": {"accepted": 4, "rejected": 5},
                 "connections": {"opened": 6, "failed": 7, "lost": 8},

@@ -4,12 +4,11 @@ What a machine can generate: the figures of some typical loads, and what follows
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from smtpsource._version import __version__
-from smtpsource.measure.limits import LAG
 from smtpsource.measure.summary import Summary
 
 #: The part of the highest rate up to which figures can be trusted: the rest is for what else a machine has to do.
@@ -21,6 +20,10 @@ TOLERATED = 1
 
 #: What a rate must keep to be one that starts in time.
 PROMISE = f"late < {TOLERATED}%"
+
+#: Generator and sink keep a processor busy, if several sessions wait for them. Where neither used so much of one, this
+#: machine had something else to do.
+BUSY = 0.8
 
 #: The version of the layout of L{Calibration.asDict}.
 SCHEMA = 1
@@ -178,7 +181,9 @@ class Calibration:
         """
         The most new connections per second of any load.
         """
-        return max((figures["connectionRate"] for figures in self._figures()), default=0.0) or None
+        return (
+            max((one.figures["connectionRate"] for one in self.loads if one.figures is not None), default=0.0) or None
+        )
 
     @property
     def ports(self) -> int | None:
@@ -196,16 +201,21 @@ class Calibration:
         return self.openFiles if self.ports is None else min(self.openFiles, self.ports)
 
     @property
-    def heldUp(self) -> float | None:
+    def processors(self) -> int:
         """
-        For how many seconds a generator was held up at worst, if that is more than it can answer for itself.
+        How many processors these processes may use.
         """
-        worst = max((figures["lag"] for figures in self._figures()), default=0.0)
-        return worst if worst >= LAG else None
+        return self.environment["processors"]["usable"] or 1
 
-    def _figures(self) -> Iterator[dict[str, Any]]:
-        # A search overloads the machine by intention.
-        return (one.figures for one in self.all if one.figures is not None and one is not self.search)
+    @property
+    def disturbed(self) -> tuple[int, int]:
+        """
+        In how many of the loads with several sessions this machine had other work to do, and how many there are.
+        """
+        # A single session has generator and sink wait for each other.
+        loads = [one.figures for one in self.loads if one.figures is not None and "-s" in one.command]
+        together = sum if self.processors == 1 else max
+        return sum(together((load["ownShare"], load["sinkShare"])) < BUSY for load in loads), len(loads)
 
     def asDict(self) -> dict[str, Any]:
         """

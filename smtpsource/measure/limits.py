@@ -20,7 +20,7 @@ _RUN_OUT = {
 
 
 def limits(
-    busiest: float, worstLag: float, errors: Mapping[str, int], late: int, exhaustedSessions: int | None
+    busiest: float, worstLag: float, errors: Mapping[str, int], late: int, exhausted: bool
 ) -> Iterator[str]:
     """
     Why the generator was the limit: a line for each reason, none if it was not.
@@ -29,7 +29,7 @@ def limits(
     @param worstLag: the most seconds by which the reactor was late.
     @param errors: how many there were of each kind.
     @param late: how many messages started late.
-    @param exhaustedSessions: how many sessions there were, if all of them were busy when a message was wanted.
+    @param exhausted: were all sessions busy when a message was wanted? Then the server may be the reason.
     """
     if busiest >= BUSY:
         yield (
@@ -38,9 +38,7 @@ def limits(
         )
     if worstLag >= LAG:
         yield f"this process was held up for {worstLag * 1e3:.0f} ms: that long, latencies are its own and no server's"
-    if late and exhaustedSessions is not None:
-        yield f"{late} messages started late, when all {exhaustedSessions} sessions were busy: -s may be too low"
-    elif late:
+    if late and not exhausted:
         yield f"{late} messages started late although sessions were free: this process could not keep up"
     for kind, help in _RUN_OUT.items():
         if errors.get(kind):

@@ -75,6 +75,7 @@ class Summary:
         that come after it.
     @ivar late: messages that started later than the schedule asked for.
     @ivar dropped: messages that were never started, because it was too late for them.
+    @ivar exhausted: how many sessions there were, if all of them were busy when a message was wanted; else C{None}.
     @ivar warmUp: what came before measuring began and is in no other figure: C{"seconds"}, and C{"accepted"},
         C{"rejected"} and C{"failed"} messages.
     @ivar series: what happened in each second.
@@ -116,6 +117,7 @@ class Summary:
     askedRate: float | None = None
     late: int = 0
     dropped: int = 0
+    exhausted: int | None = None
     warmUp: Mapping[str, Any] | None = None
     series: Sequence[Sample] = ()
     buckets: Mapping[str, Sequence[int]] = field(default_factory=dict)
@@ -183,6 +185,7 @@ class Summary:
             "asked": self.asked,
             "late": self.late,
             "dropped": self.dropped,
+            "exhausted": self.exhausted,
             "messages": {
                 "started": self.messages.started,
                 "accepted": self.messages.accepted,

@@ -7,7 +7,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
-from smtpsource.measure.calibration import TOLERATED, TRUSTED, Calibration, Measured, highestOf
+from smtpsource.measure.calibration import BUSY, TOLERATED, TRUSTED, Calibration, Measured, highestOf
 from smtpsource.report.text import duration
 
 #: The longest line.
@@ -67,13 +67,14 @@ def _conclusions(calibration: Calibration) -> Iterator[tuple[str, str]]:
         yield "conclusion", "nothing was measured"
         return
     yield "conclusion", _trust(calibration)
-    if calibration.heldUp is not None:
+    disturbed, of = calibration.disturbed
+    if disturbed:
         yield (
-            "held up",
-            f"a generator was held up for {calibration.heldUp * 1e3:.0f} ms: if this machine has other work to do, "
-            "these figures are too low",
+            "disturbed",
+            f"in {disturbed} of {of} loads with several sessions this machine had something else to do, as neither "
+            f"generator nor sink got {BUSY:.0%} of a processor: these figures are too low",
         )
-    yield "processors", _processors(calibration.environment["processors"]["usable"] or 1)
+    yield "processors", _processors(calibration.processors)
     ports = "" if calibration.ports is None else f", {calibration.ports} ports to each address of a server"
     yield (
         "sessions",

@@ -100,6 +100,7 @@ def _summary(report: Mapping[str, Any]) -> Summary:
         askedRate=report.get("askedRate"),
         late=report.get("late", 0),
         dropped=report.get("dropped", 0),
+        exhausted=report.get("exhausted"),
         warmUp=report.get("warmup"),
         series=tuple(_sample(sample) for sample in report.get("series", ())),
         buckets={phase: _buckets(phase, text) for phase, text in report.get("histograms", {}).items()},

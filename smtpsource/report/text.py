@@ -31,6 +31,11 @@ def _lines(summary: Summary) -> Iterator[str]:
     )
     if summary.asked is not None:
         yield f"schedule     {summary.asked:.0f} messages asked, {summary.late} started late, {summary.dropped} dropped"
+        if summary.late + summary.dropped and summary.exhausted is not None:
+            yield (
+                f"             all {summary.exhausted} sessions were busy: the server was too slow for this rate, "
+                "or -s is too low"
+            )
     yield f"recipients   {summary.recipientsAccepted} accepted, {summary.recipientsRejected} rejected"
     yield (
         f"connections  {summary.connectionsOpened} opened, {summary.connectionsFailed} failed, "

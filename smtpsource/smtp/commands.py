@@ -56,7 +56,7 @@ class Dialogue:
     @ivar chunkSize: bytes of each chunk but the last; C{None} is one chunk for all.
     @ivar window: with pipelining and chunking, how many transactions may be without their final reply.
     @ivar proxyHeader: gives what is sent before all else, for the transport's peer; C{None} for nothing.
-    @ivar tls: makes the TLS of a connection, for the name of its server, or for C{None} where that is the destination's;
+    @ivar tls: makes the TLS of a connection, for the name of its server, or C{None} where that is the destination's;
         C{None} for no TLS.
     @ivar implicitTLS: TLS from the first byte on, without STARTTLS.
     @ivar xclient: attributes and values for Postfix's XCLIENT; empty for no such command.

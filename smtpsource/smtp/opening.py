@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IHandshakeListener
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from smtpsource.phases import AUTH, BANNER, HELO, STARTTLS, TLS, TLS_RESUMED, XCLIENT
+from smtpsource.phases import AUTH, BANNER, HELO, NAMES, STARTTLS, TLS, TLS_RESUMED, XCLIENT
 from smtpsource.smtp import commands
 from smtpsource.smtp.owed import OwedReplies, shown
 from smtpsource.smtp.replies import capabilities, closesChannel, missing
@@ -45,6 +45,7 @@ class Opening(OwedReplies):
     serverName: str | None = None
 
     _tls: TLSConnection | None = None
+    _greeted = False  # the server has accepted a greeting
     _introduced = False  # XCLIENT was accepted
     _chunked = False
 
@@ -85,13 +86,15 @@ class Opening(OwedReplies):
         """
         dialogue = self._dialogue
         if dialogue.proxyHeader is not None:
-            header = dialogue.proxyHeader(self.transport.getPeer())  # type: ignore[union-attr]
-            self._recorder.bytesSent += len(header)
-            self.transport.write(header)  # type: ignore[union-attr]
+            self._writeProxyHeader(dialogue.proxyHeader(self.transport.getPeer()))  # type: ignore[union-attr]
         if dialogue.implicitTLS:
             self._startTLS()
         else:
             self._awaitBanner()
+
+    def _writeProxyHeader(self, header: bytes) -> None:
+        self._recorder.bytesSent += len(header)
+        self.transport.write(header)  # type: ignore[union-attr]
 
     def _awaitBanner(self) -> None:
         self.lastActivity = now = self._clock()
@@ -148,10 +151,11 @@ class Opening(OwedReplies):
         if self._tls is not None:
             self._tls.remember()  # tickets have come by now
         if code[0] == YES:
+            self._greeted = True
             if self._dialogue.extended:
                 self._goOn(capabilities(reply))
                 return
-        elif code[0] == NO and self._dialogue.fallback is not None and not closesChannel(code):
+        elif code[0] == NO and self._dialogue.fallback is not None and not closesChannel(code) and not self._doubtful:
             self.write(self._dialogue.fallback, HELO, self._fallbackReplied)
             return
         elif self._dialogue.demands:
@@ -193,9 +197,27 @@ class Opening(OwedReplies):
 
         @param what: as in L{ISession.refused}.
         """
+        if self._doubtful:
+            what = self._doubted(what or f"{NAMES[phase]} refused")
         self._session.refused(phase, reply, what)
         self._session.rejected(0)
         self._leave(code)
+
+    def _lostWhile(self, text: str) -> str:
+        return self._doubted(super()._lostWhile(text))
+
+    @property
+    def _doubtful(self) -> bool:
+        """
+        May what the server says be the answer to a PROXY header that it has taken for a command?
+        """
+        return self._dialogue.proxyHeader is not None and not self._greeted and self._tls is None
+
+    def _doubted(self, text: str) -> str:
+        """
+        What went wrong, and what the reason may be.
+        """
+        return f"{text}, and the server may not expect the PROXY header before it" if self._doubtful else text
 
     def _leave(self, code: bytes) -> None:
         """

@@ -41,6 +41,14 @@ class TracedProtocol(SMTPSourceProtocol):
         """
         return data
 
+    def _writeProxyHeader(self, header: bytes) -> None:
+        """
+        A header of the PROXY protocol goes out; that of version 2 is binary.
+        """
+        isText = header.startswith(b"PROXY ")
+        self.show(printable(header) if isText else repr(header)[2:-1])
+        super()._writeProxyHeader(header)
+
     def write(self, data: bytes, phase: int, answer: Answer) -> None:
         """
         A command, or the content, goes out.

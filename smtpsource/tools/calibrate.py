@@ -63,7 +63,7 @@ _CHECKED = f"open loop, {TRUSTED:.0%} of that"
 _FIRST_PART, _FIRST = 0.5, 1000.0
 
 #: What a search tries, usually, and how long each run takes besides, in seconds: for people who wait.
-_STEPS, _BESIDES = 10, 0.8
+_STEPS, _BESIDES = 10, 0.6
 
 #: Seconds that a run may take longer than it should.
 _PATIENCE = 60.0
