@@ -51,6 +51,22 @@ def parseUsers(text: bytes) -> list[Credentials]:
     return users
 
 
+def writtenUsers(users: Iterable[Credentials]) -> bytes:
+    """
+    What L{parseUsers} makes these users of.
+
+    @raise ValueError: there is nothing, such as for a user with a colon.
+    """
+    everybody = list(users)
+    try:
+        text = "".join(f"{each.user}:{each.password}\n" for each in everybody).encode("utf-8")
+        if parseUsers(text) == everybody:
+            return text
+    except ValueError:
+        pass  # its text is about lines that nobody has written
+    raise ValueError("expected users and passwords that a file of users can have")
+
+
 def readUsers(path: str) -> list[Credentials]:
     """
     What L{parseUsers} finds in a file.

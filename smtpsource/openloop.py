@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from smtpsource.net.timer import ExactTimer, Timer, timer
@@ -19,9 +18,7 @@ from smtpsource.session import Session
 from smtpsource.traffic.schedule import Profile, Schedule
 
 if TYPE_CHECKING:
-    from smtpsource.interfaces import IMessage, IReactor
-    from smtpsource.measure.recorder import Recorder
-    from smtpsource.plan import SourcePlan
+    from smtpsource.interfaces import IMessage
 
 #: A message that starts so many seconds after it was wanted is late. Less than that is what a timer and a turn of the
 #: reactor take.
@@ -39,23 +36,14 @@ class OpenLoop(Run):
     @ivar exhausted: a message had to wait because all sessions were busy, and there may be no more of them.
     """
 
-    def __init__(
-        self,
-        reactor: IReactor,
-        plan: SourcePlan,
-        recorder: Recorder,
-        clock: Callable[[], float],
-        whenEnded: Callable[[], None],
-        show: Callable[[str], None],
-        whenWarm: Callable[[], None] = lambda: None,
-    ) -> None:
-        super().__init__(reactor, plan, recorder, clock, whenEnded, show, whenWarm)
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
         self.wanted = 0.0
         self.exhausted = False
-        self._rng = plan.generator("arrivals")
-        self.schedule = self._newSchedule(plan.profile())
+        self._rng = self.plan.generator("arrivals")
+        self.schedule = self._newSchedule(self.plan.profile())
         self.scheduleStart = math.inf  # not before the run begins
-        self._maxLate = math.inf if plan.maxLate is None else plan.maxLate
+        self._maxLate = math.inf if self.plan.maxLate is None else self.plan.maxLate
         # Those that are free; the one that was busy last is taken first.
         self._parked: list[Session] = []
         self._timer: Timer | ExactTimer | None = None

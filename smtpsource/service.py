@@ -170,7 +170,11 @@ class SourceService(Service):
 
         plan = self._plan
         self._companion = CompanionSink(
-            self._reactor, lmtp=plan.lmtp, tls=plan.tls == "implicit", proxyProtocol=plan.proxyProtocol is not None
+            self._reactor,
+            lmtp=plan.lmtp,
+            tls=plan.tls == "implicit",
+            proxyProtocol=plan.proxyProtocol is not None,
+            users=plan.logins,
         )
         started: Deferred[int] = self._companion.start()
         return started.addCallback(lambda port: [TCPAddress("127.0.0.1", port)])

@@ -468,6 +468,7 @@ class PostfixServer(Peer):
         auth=None,
         xclient=False,
         proxy=False,
+        watched=False,
     ):
         """
         @param family: what to listen on: C{"inet"} or C{"inet6"}.
@@ -482,11 +483,14 @@ class PostfixServer(Peer):
         @param xclient: whether XCLIENT is allowed.
         @param proxy: whether to listen for connections that begin with a header of the PROXY protocol: at
             L{proxyDestination}, and at L{proxyImplicitDestination} with TLS from the start after it.
+        @param watched: whether the whole dialogue with clients on this machine is logged, for L{commands} and
+            L{groups}: many lines for each command.
         """
         if family == "unix":
             raise ValueError("Postfix's smtpd on a UNIX socket is not supported")
         super().__init__(family, reactor, tls, xclient, proxy)
         self._auth = auth
+        self._watched = watched
         self._settings = dict(settings or {})
         self._services = list(services)
         self._maps = {}
@@ -525,6 +529,9 @@ class PostfixServer(Peer):
             }
         if self._xclient:
             settings["smtpd_authorized_xclient_hosts"] = "127.0.0.1 [::1]"
+        if self._watched:
+            # From level 3 on, reads are logged as well.
+            settings |= {"debug_peer_list": "127.0.0.1, [::1]", "debug_peer_level": "3"}
         return settings
 
     def _prepare(self):
@@ -633,6 +640,46 @@ class PostfixServer(Peer):
         @return: how many of L{tlsConnections} resumed an earlier session.
         """
         return len(re.findall(r"smtpd\[\d+\]: .*: Reusing old session", self.log()))
+
+    def commands(self):
+        """
+        @return: what clients have said, if it is C{watched}: a list of command lines.
+        """
+        return [command for group in self.groups() for command in group]
+
+    def groups(self):
+        """
+        The same as it came: content is left out.
+
+        @return: for each read of smtpd's that had the beginning of a command in it, a list of these commands.
+        """
+        found, sockets, last = [], {}, {}
+        pattern = r"smtpd\[(\d+)\]: (?:vstream_buf_get_ready: fd (\d+) got \d+|< [^ ]*: (.*))"
+        for process, descriptor, command in re.findall(pattern, self.log()):
+            if not descriptor:
+                # What was read last before the first command was read from the client.
+                sockets.setdefault(process, last[process])
+                found[-1].append(command)
+                continue
+            last[process] = descriptor
+            if sockets.get(process) in (None, descriptor):
+                found.append([])
+        return [group for group in found if group]
+
+    def times(self):
+        """
+        @return: for each connection that has ended, in the order of their ends, its seconds from the line about its
+            beginning to that about its end, a whole number.
+        """
+        began, found = {}, []
+        pattern = r"(?m)^\S+ +\d+ (\d+):(\d+):(\d+) .*smtpd\[(\d+)\]: (dis)?connect from "
+        for hours, minutes, seconds, process, isEnd in re.findall(pattern, self.log()):
+            at = int(hours) * 3600 + int(minutes) * 60 + int(seconds)
+            if isEnd:
+                found.append((at - began.pop(process)) % 86400)
+            else:
+                began[process] = at
+        return found
 
     def delivered(self):
         """

@@ -566,3 +566,17 @@ class RecordingServer(protocol.ServerFactory):
             if entry in self._waiting and condition():
                 self._waiting.remove(entry)
                 waiting.callback(self)
+
+
+class ServingMixin:
+    """
+    For test cases that need a L{RecordingServer}.
+    """
+
+    def serve(self, replies=None):
+        """
+        @return: a recording server that ends with the test.
+        """
+        server = RecordingServer(replies)
+        self.addCleanup(server.stop)
+        return server.listen()

@@ -4,12 +4,12 @@ Tests for L{smtpsource.traffic.addresses} and L{smtpsource.traffic.recipients}: 
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from itertools import cycle
 
 from hypothesis import given
 from hypothesis import strategies as st
+from textfiles import writeFile
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.plan import SourcePlan
@@ -29,25 +29,15 @@ class FileTests(SynchronousTestCase):
     Files of addresses.
     """
 
-    def file(self, content):
-        """
-        @return: the path of a file.
-        """
-        path = self.mktemp()
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "wb") as file:
-            file.write(content)
-        return path
-
     def test_addresses(self):
         """
         Addresses with and without domains and weights; among senders the null sender.
         """
-        path = self.file(b"a@b.test 3\npostmaster\n")
+        path = writeFile(self, b"a@b.test 3\npostmaster\n")
         expected = Weighted((b"a@b.test", b"postmaster"), (3.0, 1.0))
         self.assertEqual(addresses.readSenders(path), expected)
         self.assertEqual(addresses.readRecipients(path), expected)
-        self.assertEqual(addresses.readSenders(self.file(b"<>\na@b\n")), Weighted((b"", b"a@b")))
+        self.assertEqual(addresses.readSenders(writeFile(self, b"<>\na@b\n")), Weighted((b"", b"a@b")))
 
     def test_refused(self):
         """
@@ -56,8 +46,8 @@ class FileTests(SynchronousTestCase):
         expected = "expected an address such as user@example.com, without angle brackets, in line 2"
         for content in (b"a\n<a@b>\n", b"a\na@\x07b\n", b"a\na@b>\n"):
             for read in (addresses.readSenders, addresses.readRecipients):
-                self.assertEqual(str(self.assertRaises(ValueError, read, self.file(content))), expected)
-        self.assertRaises(ValueError, addresses.readRecipients, self.file(b"<>\n"))
+                self.assertEqual(str(self.assertRaises(ValueError, read, writeFile(self, content))), expected)
+        self.assertRaises(ValueError, addresses.readRecipients, writeFile(self, b"<>\n"))
         error = self.assertRaises(ValueError, addresses.readRecipients, "/")
         self.assertEqual(str(error), "expected a readable file: Is a directory")
 

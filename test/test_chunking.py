@@ -10,7 +10,7 @@ from test_protocol import CONTENT, Conversation, Letter
 from test_run import Going, Server
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpsource.phases import BDAT, MESSAGE, RCPT
+from smtpsource.phases import BDAT, MESSAGE, RCPT, RSET
 from smtpsource.smtp.chunking import chunks
 from smtpsource.smtp.trace import TracedProtocol
 
@@ -229,6 +229,23 @@ class GroupTests(SynchronousTestCase):
         self.assertEqual(talk.say(OK * 4), b"QUIT\r\n")
         self.assertEqual(talk.events(), [("accepted", 1, 0)] * 4)
 
+    def test_stickyForGood(self):
+        """
+        A server that stays in that transaction even after RSET is left; what was to be sent again has failed, and why
+        is told.
+        """
+        talk = grouped(*(Letter() for _ in range(5)), window=3)
+        talk.say(OK + b"550 no\r\n503 none\r\n" + b"503 nested\r\n250 r\r\n503 RSET first\r\n" * 2)
+        talk.events()
+        self.assertEqual(talk.say(b"502 no RSET\r\n"), b"QUIT\r\n")
+        self.assertEqual(
+            talk.events(),
+            [
+                ("refused", RSET, b"502 no RSET\r\n"),
+                ("fault", "connection-lost", "after a 502 reply, with 2 more messages out"),
+            ],
+        )
+
     def test_nested(self):
         """
         A server that goes on with the transaction before refuses MAIL and takes the message all the same: what it says
@@ -247,6 +264,51 @@ class GroupTests(SynchronousTestCase):
         talk = grouped(Letter(own=b"abcdefghi.\r\n"), Letter(), chunkSize=4)
         self.assertEqual(talk.say(OK * 2 + b"552 no\r\n503 a\r\n503 b\r\n"), b"RSET\r\n")
         self.assertEqual(kinds(talk.events()), [("refused", BDAT), ("rejected", 1)])
+
+    def test_lastAcceptedAfterAll(self):
+        """
+        A refused chunk, and the last one accepted: what the server took is not the message, which is rejected, as in
+        lock-step.
+        """
+        for lmtp in (False, True):
+            for window in (1, 2):
+                talk = grouped(Letter(own=b"abcdefghi.\r\n"), Letter(), chunkSize=4, lmtp=lmtp, window=window)
+                talk.say(OK * 2 + b"452 full\r\n" + OK * 2)
+                self.assertEqual(kinds(talk.events()), [("refused", BDAT), ("rejected", 1)])
+
+    def test_tooMany(self):
+        """
+        A server that answers a RCPT twice and refuses the content: the refusal is not the reply to nothing that it
+        seems to be, and the message is not accepted.
+        """
+        for window, letters in ((1, 1), (1, 2), (3, 1)):
+            talk = grouped(*(Letter() for _ in range(letters)), window=window)
+            self.assertEqual(talk.say(OK + OK + OK + b"550 no\r\n"), b"")
+            events = talk.settle()
+            self.assertEqual([e[:2] for e in events], [("fault", "unexpected-reply"), ("disconnected", True)])
+
+    def test_bounded(self):
+        """
+        However large the window, what is out without an answer on one connection is not: more is written when half of
+        that is answered.
+        """
+        letters = [Letter(own=b"x" * 60_000 + b".\r\n") for _ in range(200)]
+        talk = grouped(*letters, window=1_000_000)
+        out = len(talk.first)
+        most = 0
+        for _ in range(200):
+            most = max(most, out)
+            out += len(talk.say(OK * 3)) - 60_000
+        self.assertGreater(most, 200_000)
+        self.assertLess(most, 1_000_000)
+        self.assertEqual(talk.events(), [("accepted", 1, 0)] * 200)
+
+    def test_boundedRecipients(self):
+        """
+        The same for messages of many recipients, which are large as well.
+        """
+        talk = grouped(*(Letter(2000) for _ in range(50)), window=50)
+        self.assertLess(talk.first.count(b"MAIL"), 5)
 
     def test_LMTP(self):
         """
@@ -293,7 +355,9 @@ class GroupTests(SynchronousTestCase):
             talk = grouped(Letter(), Letter(), Letter(), window=3)
             self.assertEqual(talk.say(replies), b"")
             self.assertTrue(talk.transport.aborted)
-            self.assertEqual([event[0] for event in talk.settle()], ["refused", "rejected", "disconnected"])
+            events = talk.settle()
+            self.assertEqual([event[0] for event in events], ["refused", "rejected", "fault", "disconnected"])
+            self.assertEqual(events[2][1:], ("connection-lost", "after a 421 reply, with 2 more messages out"))
 
     def test_lost(self):
         """

@@ -84,7 +84,14 @@ class UsersTests(SynchronousTestCase):
         Most can be written; not a user with a colon, nor one who would be a comment.
         """
         self.assertEqual(writtenUsers([Credentials("a b", " :#"), Credentials("\u00e9", "x\r")][:1]), b"a b: :#\n")
-        for user, password in (("a:b", "x"), ("#a", "x"), ("a", "x\ny:z"), ("a", "x\r"), ("\ufeffa", "x"), ("a", "\ud800")):
+        for user, password in (
+            ("a:b", "x"),
+            ("#a", "x"),
+            ("a", "x\ny:z"),
+            ("a", "x\r"),
+            ("\ufeffa", "x"),
+            ("a", "\ud800"),
+        ):
             self.assertRaises(ValueError, writtenUsers, [Credentials(user, password)])
 
     def test_file(self):

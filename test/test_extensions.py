@@ -9,7 +9,7 @@ import re
 
 import test_mx
 from certificates import makeCertificates
-from peers import DovecotAuth, DovecotLMTP, PostfixServer, eventually
+from peers import DovecotAuth, DovecotLMTP, PostfixServer, PostfixSink, eventually
 from subprocesses import loadAndReport
 from test_integration import PeerTestCase
 from test_mx import MXTestCase
@@ -222,9 +222,14 @@ class TLSTests(Case):
         made = self.certificates()
         peer = yield self.peer(PostfixServer(tls=made))
         ours = ["--tls-cert", str(made.clientCertificate), "--tls-key", str(made.clientKey)]
-        yield self.load(*TO, "--tls", "starttls", *ours, "--tls-ciphers", "ECDHE+AESGCM", peer.destination)
-        yield eventually(peer.tlsConnections, "a handshake in its log")
-        self.assertEqual([one.trust for one in peer.tlsConnections()], ["Trusted"])
+        ciphers = ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305", "TLS_AES_128_GCM_SHA256"]
+        for number, cipher in enumerate(ciphers, 1):
+            version = ["--tls-max", "1.3" if cipher.startswith("TLS_") else "1.2"]
+            arguments = ["--tls", "starttls", *ours, "--tls-ciphers", cipher, *version]
+            yield self.load(*TO, *arguments, peer.destination)
+            yield eventually(lambda least=number: len(peer.tlsConnections()) >= least, "a handshake in its log")
+        found = peer.tlsConnections()
+        self.assertEqual([(one.trust, one.cipher) for one in found], [("Trusted", cipher) for cipher in ciphers])
 
     @defer.inlineCallbacks
     def test_refused(self):
@@ -266,6 +271,23 @@ class TLSTests(Case):
             self.assertEqual(sum(report["tls"].values()), 2)
             yield peer.whenDelivered(20)
             self.assertEqual(len([trace for trace in peer.traces() if "TLS" in trace]), 20)
+
+    @defer.inlineCallbacks
+    def test_dovecotImplicit(self):
+        """
+        LMTP with TLS from the first byte, verified, with BDAT.
+        """
+        made = self.certificates()
+        peer = yield self.peer(DovecotLMTP(tls=made))
+        arguments = ["-L", "-m", "4", *TO, "--tls", "implicit", "--tls-verify", "--tls-ca", str(made.authority)]
+        for number, chunking in enumerate(("off", "require"), 1):
+            report = yield self.load(*arguments, "--chunking", chunking, peer.implicitDestination)
+            yield peer.whenDelivered(4 * number)
+            (description,) = report["tls"]
+            version, cipher = description.split()
+            self.assertEqual(report["tls"], {description: 4})
+            expected = f"(using {version} with cipher {cipher} "
+            self.assertTrue(all(expected in trace for trace in peer.traces()), (description, peer.traces()))
 
     @defer.inlineCallbacks
     def test_notAnnounced(self):
@@ -359,6 +381,19 @@ class AuthTests(Case):
         self.assertNotIn(b"wrong-one", result.out + result.err)
 
     @defer.inlineCallbacks
+    def test_lmtp(self):
+        """
+        LMTP, and SMTP as well, where a sink of ours checks the users, which are those of the run.
+        """
+        users = {f"j\u00f6e{n}": f"se\u00adcret:{n}" for n in range(3)}
+        path = self.file("".join(f"{name}:{password}\n" for name, password in users.items()).encode())
+        for lmtp in ([], ["-L"]):
+            for mechanism in ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "XOAUTH2"):
+                arguments = ["-m", "6", *TO, "--auth", mechanism, "--auth-users", path, "--pipelining", "require"]
+                report = yield self.load(*lmtp, *arguments, "sink:")
+                self.assertEqual(report["sink"]["extensions"], {"auth": {"accepted": 6}})
+
+    @defer.inlineCallbacks
     def test_notAnnounced(self):
         """
         A server without AUTH.
@@ -431,6 +466,56 @@ class ClientTests(Case):
             self.assertEqual(peer.clients()[-4:], ["unknown[127.0.0.2]", "unknown[127.0.0.3]"] * 2)
 
     @defer.inlineCallbacks
+    def test_proxyLMTP(self):
+        """
+        The same with Dovecot: its Received header names the client that the header did, with TLS after that too.
+        """
+        peer = yield self.peer(DovecotLMTP(proxy=True, tls=self.certificates()))
+        expected = 0
+        for version, source in (("v1", "192.0.2.1"), ("v2", "2001:db8::1")):
+            for tls, destination in (
+                ([], peer.proxyDestination),
+                (["--tls", "implicit"], peer.proxyImplicitDestination),
+            ):
+                arguments = ["-L", "-m", "2", *TO, "--proxy-protocol", version, "--proxy-source", source, *tls]
+                yield self.load(*arguments, destination)
+                expected += 2
+                yield peer.whenDelivered(expected)
+                last = peer.traces()[-2:]
+                written = source if ":" not in source else f"IPv6:{source}"
+                self.assertTrue(all(f"([{written}])" in trace for trace in last), last)
+                self.assertEqual(["TLS" in trace for trace in last], [bool(tls)] * 2)
+
+    @defer.inlineCallbacks
+    def test_notProxied(self):
+        """
+        A server that does not expect the header: the one line that is said has the reason.
+        """
+        peer = yield self.peer(PostfixServer())
+        for version in ("v1", "v2"):
+            arguments = ["-m", "2", *TO, "--proxy-protocol", version, peer.destination]
+            result, report = yield loadAndReport(self, *arguments)
+            self.assertEqual((result.status, report["messages"]["accepted"], peer.received()), (1, 0, 0))
+            self.assertEqual(result.err.count(b"\n"), 1, result.err)
+            self.assertIn(b"the server may not expect the PROXY header", result.err)
+
+    @defer.inlineCallbacks
+    def test_bindIPv6(self):
+        """
+        So do those over IPv6; addresses of the other family are left for destinations of that.
+        """
+        peer = yield self.peer(PostfixServer("inet6"))
+        for number, reactor in enumerate(("smtpsource", "epoll"), 1):
+            arguments = ["--reactor", reactor, "-m", "4", *TO, "--bind", "127.0.0.2,::1"]
+            yield self.load(*arguments, peer.destination)
+            yield peer.whenDelivered(4 * number)
+        self.assertEqual(peer.clients(), ["unknown[::1]"] * 8)
+        yield self.fails("no-destination", "family", *TO, "--bind", "127.0.0.2", peer.destination)
+        text = rf"\[::1\]:{peer.port} from 2001:db8::7: Cannot assign requested address"
+        yield self.fails("connect-failed", text, *TO, "--bind", "2001:db8::7", peer.destination)
+        self.assertEqual(peer.received(), 8)
+
+    @defer.inlineCallbacks
     def test_helo(self):
         """
         What we say is what it takes us for.
@@ -469,6 +554,39 @@ class MXTests(Case, MXTestCase):
         yield peer.whenDelivered(3)
 
     @defer.inlineCallbacks
+    def test_certificate(self):
+        """
+        What is asked for and verified is the exchanger's name, and not the domain's, unless another one is given.
+        """
+        options = ["-m", "2", *TO, "--mx", "--dns-server", "{}:{}".format(*self.server), "--tls", "starttls"]
+        options += ["--tls-verify", "--tls-ca"]
+        exchanger = self.certificates(names=["second.mail.test"])
+        peer = yield self.peer(PostfixServer(tls=exchanger))
+        yield self.loadTwo(*options, str(exchanger.authority), f"mail.test:{peer.port}")
+        yield peer.whenDelivered(2)
+        name = ["--tls-server-name", "mail.test"]
+        text = "wrong name: wanted mail.test, the certificate is for second.mail.test"
+        yield self.fails(
+            "certificate-refused", text, *options, str(exchanger.authority), *name, f"mail.test:{peer.port}"
+        )
+        domain = self.certificates(names=["mail.test"])
+        peer = yield self.peer(PostfixServer(tls=domain))
+        text = "wrong name: wanted second.mail.test, the certificate is for mail.test"
+        yield self.fails("certificate-refused", text, *options, str(domain.authority), f"mail.test:{peer.port}")
+        self.assertEqual(peer.received(), 0)
+        yield self.loadTwo(*options, str(domain.authority), *name, f"mail.test:{peer.port}")
+        yield peer.whenDelivered(2)
+
+    @defer.inlineCallbacks
+    def loadTwo(self, *arguments):
+        """
+        Send two messages: the first exchanger does not answer, and the second one takes them.
+        """
+        result, report = yield loadAndReport(self, *arguments)
+        self.assertEqual((result.status, report["messages"]["accepted"]), (0, 2), result)
+        self.assertEqual(sum(report["tls"].values()), 2)
+
+    @defer.inlineCallbacks
     def test_noSuchDomain(self):
         """
         A domain that is not there: nothing is sent, and one line says why.
@@ -487,12 +605,21 @@ class ParameterTests(Case):
         """
         Postfix takes those that it announces, and does what they say: it notifies the sender of its success.
         """
-        peer = yield self.peer(PostfixServer())
-        arguments = ["--8bitmime", "--smtputf8", "--size", "--dsn-ret", "hdrs", "--dsn-envid", "run+1=a"]
+        peer = yield self.peer(PostfixServer(watched=True))
+        arguments = ["--8bitmime", "--smtputf8", "--size", "--dsn-ret", "hdrs", "--dsn-envid", "run+1=a", "-l", "5000"]
         yield self.load("-m", "2", "-t", "jos\u00e9@example.org", "-f", "me@example.net", *arguments, peer.destination)
         yield peer.whenDelivered(2)
         self.assertIn("to=<jos\u00e9@example.org>", peer.log())
+        mails = [command for command in peer.commands() if command.startswith("MAIL")]
+        expected = r"MAIL FROM:<me@example\.net> BODY=8BITMIME SMTPUTF8 SIZE=(5\d\d\d) RET=HDRS ENVID=run\+2B1\+3Da"
+        sizes = [int(re.fullmatch(expected, mail)[1]) for mail in mails]
+        self.assertEqual(len(sizes), 2, mails)
+        # With LF for CRLF, and its own Received header.
+        stored = list(map(int, re.findall(r"qmgr\[\d+\]: .*, size=(\d+),", peer.log())))
+        self.assertTrue(all(abs(one - other) < 500 for one, other in zip(sizes, stored, strict=True)), (sizes, stored))
         yield self.load("-m", "2", *TO, "-f", "me@example.net", "--dsn-notify", "success", peer.destination)
+        rcpts = [command for command in peer.commands() if command.startswith("RCPT")]
+        self.assertEqual(rcpts[2:], ["RCPT TO:<user@example.org> NOTIFY=SUCCESS"] * 2)
         notified = r"sender delivery status notification"
         yield eventually(lambda: len(re.findall(notified, peer.log())) >= 2, "notifications")
 
@@ -508,6 +635,41 @@ class ParameterTests(Case):
         self.assertEqual(report["replies"]["mail"]["552"]["count"], 2)
 
     @defer.inlineCallbacks
+    def test_sink(self):
+        """
+        Those that neither Postfix nor Dovecot has, and all of them together, by SMTP and by LMTP: our sink, which
+        takes none that is badly written, has them in its report.
+        """
+        one = {
+            ("--requiretls", "--tls=starttls"): {"REQUIRETLS": 3},
+            ("--mt-priority", "-9"): {"MT-PRIORITY": 3},
+            ("--deliverby", "120;RT"): {"BY": 3},
+        }
+        every = ("--8bitmime", "--smtputf8", "--size", "--dsn-notify=never", "--dsn-ret=full", "--dsn-envid=a b+c=d")
+        counts = {"BODY": 3, "SMTPUTF8": 3, "SIZE": 3, "NOTIFY": 6, "RET": 3, "ENVID": 3}
+        one[every] = counts
+        together = tuple(option for options in one for option in options)
+        one[together] = {name: number for found in list(one.values()) for name, number in found.items()}
+        for options, expected in one.items():
+            for dialogue in ([], ["-L"], ["-d", "--pipelining", "require"]):
+                report = yield self.load("-m", "3", "-r", "2", *TO, *dialogue, *options, "sink:")
+                found = report["sink"]["extensions"]
+                self.assertEqual(found["parameters"], expected)
+                self.assertEqual("tls" in found, "--tls=starttls" in options)
+                self.assertEqual((report["sink"]["messages"], report["sink"]["recipients"]), (3, 6))
+
+    @defer.inlineCallbacks
+    def test_lmtp(self):
+        """
+        Dovecot's LMTP takes the one that it announces.
+        """
+        peer = yield self.peer(DovecotLMTP())
+        yield self.load("-L", "-m", "2", *TO, "--8bitmime", peer.destination)
+        yield peer.whenDelivered(2)
+        yield self.fails("not-announced", "SIZE", "-L", *TO, "--size", peer.destination)
+        self.assertEqual(peer.delivered(), 2)
+
+    @defer.inlineCallbacks
     def test_notAnnounced(self):
         """
         What Postfix does not know is named.
@@ -519,6 +681,66 @@ class ParameterTests(Case):
             (["--requiretls"], "REQUIRETLS"),
         ):
             yield self.fails("not-announced", name, *TO, *option, peer.destination)
+
+
+class ModeTests(Case):
+    """
+    How extensions are used: the modes, and EHLO for its own sake.
+    """
+
+    @defer.inlineCallbacks
+    def test_esmtp(self):
+        """
+        EHLO, if it is asked for, and what is announced; HELO where it is not, or where EHLO is refused.
+        """
+        peer = yield self.peer(PostfixServer(watched=True))
+        for options, expected in ([], "HELO me.example"), (["--esmtp"], "EHLO me.example"):
+            report = yield self.load("-M", "me.example", *TO, *options, peer.destination)
+            self.assertEqual(peer.groups()[-5:][0], [expected])
+            self.assertEqual("8BITMIME" in report["capabilities"], bool(options))
+        peer = yield self.peer(PostfixSink(args=["-e"]))
+        report = yield self.load("-m", "3", *TO, "--esmtp", peer.destination)
+        self.assertEqual(list(report["replies"]["helo"]), ["250", "500"])
+        self.assertEqual(report["capabilities"], {})
+        yield peer.whenMessages(3)
+
+    @defer.inlineCallbacks
+    def test_pipelining(self):
+        """
+        C{auto} sends groups where they are announced, C{force} everywhere, as Postfix reads them.
+        """
+        group = ["MAIL FROM:<a@x.org>", "RCPT TO:<2b@x.org>", "RCPT TO:<b@x.org>", "DATA"]
+        arguments = ["-d", "-m", "3", "-r", "2", "-f", "a@x.org", "-t", "b@x.org"]
+        for discarded, modes in ((None, ("off", "auto", "require", "force")), ("pipelining", ("auto", "force"))):
+            for mode in modes:
+                settings = {} if discarded is None else {"smtpd_discard_ehlo_keywords": discarded}
+                peer = yield self.peer(PostfixServer(watched=True, settings=settings))
+                yield self.load(*arguments, "--pipelining", mode, peer.destination)
+                yield peer.whenDelivered(6)
+                isGrouped = mode in ("require", "force") or (mode == "auto" and discarded is None)
+                expected = [group] * 3 if isGrouped else [[command] for command in group] * 3
+                self.assertEqual(peer.groups()[1:-1], expected, (discarded, mode))
+                yield peer.stop()
+
+    @defer.inlineCallbacks
+    def test_chunking(self):
+        """
+        C{auto} sends BDAT where it is announced, C{force} everywhere.
+        """
+        arguments = ["-m", "2", "-l", "1000", *TO]
+        peer = yield self.peer(PostfixServer(watched=True))
+        for mode in ("auto", "force"):
+            yield self.load(*arguments, "--chunking", mode, peer.destination)
+            self.assertRegex(peer.commands()[-2], r"^BDAT 1\d\d\d LAST$")
+        yield peer.whenDelivered(4)
+        peer = yield self.peer(PostfixServer(watched=True, settings={"smtpd_discard_ehlo_keywords": "chunking"}))
+        yield self.load(*arguments, "--chunking", "auto", peer.destination)
+        yield peer.whenDelivered(2)
+        self.assertEqual(peer.commands()[-2:], ["DATA", "QUIT"])
+        _, report = yield loadAndReport(self, "-A", *arguments, "--chunking", "force", peer.destination)
+        self.assertEqual(report["messages"]["rejected"], 2)
+        self.assertRegex(peer.commands()[-1], r"^BDAT 1\d\d\d LAST$")
+        self.assertEqual(peer.delivered(), 2)
 
 
 class ConnectionTests(Case):
@@ -546,6 +768,24 @@ class ConnectionTests(Case):
         self.assertEqual((report["connections"]["opened"], report["messages"]["accepted"]), (10, 10))
         self.assertNotIn("mail", report["replies"])
         yield eventually(lambda: len(peer.tlsConnections()) == 10, "handshakes in its log")
+
+    @defer.inlineCallbacks
+    def test_hold(self):
+        """
+        Connections that are kept open: by the server's clock, and all at once.
+        """
+        peer = yield self.peer(PostfixServer())
+        # The first one is the test's, to see that it is there.
+        yield eventually(peer.times, "an end in its log")
+        for options in (["--connect-only"], [*TO]):
+            began = len(peer.times())
+            yield self.load("-s", "3", "-m", "3", "--hold", "3", *options, peer.destination)
+            yield eventually(lambda least=began + 3: len(peer.times()) >= least, "three ends in its log")
+            self.assertTrue(all(2 <= seconds <= 5 for seconds in peer.times()[began:]), peer.times())
+        lines = re.findall(r"smtpd\[\d+\]: (connect|disconnect) from", peer.log())
+        self.assertEqual(lines[2:], (["connect"] * 3 + ["disconnect"] * 3) * 2)
+        self.assertEqual(peer.log().count(" helo=1 quit=1 "), 3)
+        self.assertEqual(peer.log().count(" helo=1 mail=1 rcpt=1 data=1 quit=1 "), 3)
 
     @defer.inlineCallbacks
     def test_messagesPerConnection(self):

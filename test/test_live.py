@@ -20,7 +20,7 @@ import pyte
 from hypothesis import given
 from hypothesis import strategies as st
 from peers import eventually
-from recording import CLOSE, Delay, RecordingServer
+from recording import CLOSE, Delay, ServingMixin
 from rich.cells import cell_len
 from subprocesses import ROOT, Command, python, smtpsource, twistd
 from twisted.internet import defer
@@ -739,20 +739,12 @@ class TerminalTests(SynchronousTestCase):
         self.assertEqual([isCapable(each) for each in ("xterm", "linux", "screen-256color")], [True] * 3)
 
 
-class LiveTestCase(TestCase):
+class LiveTestCase(ServingMixin, TestCase):
     """
     Runs on a terminal.
     """
 
     timeout = 90
-
-    def serve(self, replies=None):
-        """
-        @return: a recording server that ends with the test.
-        """
-        server = RecordingServer(replies)
-        self.addCleanup(server.stop)
-        return server.listen()
 
     def start(self, *arguments, columns=80, lines=24, script=None, env=None):
         """

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from peers import freePort
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parseOpenMetrics
 from prometheus_client.parser import text_string_to_metric_families as parseText
-from recording import CLOSE, Delay, RecordingServer
+from recording import CLOSE, Delay, RecordingServer, ServingMixin
 from subprocesses import killIfAlive, smtpsource, twistd, whenGone
 from test_live import Run
 from twisted.internet import defer
@@ -321,20 +321,12 @@ class ServiceTests(TestCase):
         self.assertEqual(summary.messages.accepted, 6)
 
 
-class CommandTests(TestCase):
+class CommandTests(ServingMixin, TestCase):
     """
     C{--metrics-port}, as users meet it.
     """
 
     timeout = 90
-
-    def serve(self, replies=None):
-        """
-        @return: a recording server that ends with the test.
-        """
-        server = RecordingServer(replies)
-        self.addCleanup(server.stop)
-        return server.listen()
 
     @defer.inlineCallbacks
     def whenSaid(self, command, stream="err"):

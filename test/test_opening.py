@@ -5,6 +5,7 @@ Tests for L{smtpsource.smtp.opening}: what is said before the first message, and
 from __future__ import annotations
 
 import base64
+import os
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,7 +18,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from smtpsource.credentials import Credentials
 from smtpsource.measure.summary import latenciesOf
 from smtpsource.net.tls import TLSFailed
-from smtpsource.phases import AUTH, HELO, NAMES, NOOP, STARTTLS, TLS, TLS_RESUMED, XCLIENT
+from smtpsource.phases import AUTH, BANNER, DATA, HELO, NAMES, NOOP, STARTTLS, TLS, TLS_RESUMED, XCLIENT
+from smtpsource.phases import QUIT as QUIT_PHASE
 from smtpsource.smtp import xclient
 from smtpsource.smtp.trace import TracedProtocol
 from smtpsource.testing import FakeTransport
@@ -70,14 +72,17 @@ class SecuredTransport(FakeTransport):
         self.secured = tls
 
 
+#: A step of a dialogue at which the handshake is complete, if there is one.
+HANDSHAKE = object()
+
+
 class Secured(Conversation):
     """
     A conversation with TLS, whose handshake is complete when the test says so.
     """
 
-    transportClass = SecuredTransport
-
-    def __init__(self, *letters, fake=None, **kind):
+    def __init__(self, *letters, fake=None, transport=SecuredTransport, **kind):
+        self.transportClass = transport
         self.fake = fake or FakeTLS()
         super().__init__(*letters, tls=self.tlsWith, **kind)
 
@@ -101,6 +106,35 @@ class Secured(Conversation):
         """
         latencies = latenciesOf(self.recorder)
         return [latencies[NAMES[phase]].count if NAMES[phase] in latencies else 0 for phase in phases]
+
+
+class TappedTransport(SecuredTransport):
+    """
+    A transport that keeps what is written before TLS is there, and lets no reply through as long as it is being made.
+    """
+
+    inTheClear = b""
+
+    def shakesHands(self):
+        """
+        @return: has TLS begun, and is not there yet?
+        """
+        owed = self.protocol._owed
+        return self.secured is not None and len(owed) > 0 and owed[0][0] == TLS
+
+    def write(self, data):
+        if self.secured is None or self.shakesHands():
+            self.inTheClear += data
+        super().write(data)
+
+    def deliver(self, data):
+        if data is HANDSHAKE:
+            if self.shakesHands():
+                self.protocol.handshakeCompleted()
+        elif not self.shakesHands():
+            super().deliver(data)
+        elif data == b"\r\n":
+            self.drop(ConnectionLost())
 
 
 class TLSTests(SynchronousTestCase):
@@ -162,6 +196,17 @@ class TLSTests(SynchronousTestCase):
             talk = Secured(Letter(), tolerant=True)
             self.assertEqual(talk.say(b"220 hi\r\n", *replies), QUIT)
             self.assertEqual([event[0] for event in talk.events()], ["refused", "rejected"])
+
+    def test_greetingRefused(self):
+        """
+        EHLO refused after the handshake: what is still wanted is named, and STARTTLS no more.
+        """
+        for kind, what in (({}, ()), ({"required": ("SIZE",)}, ("EHLO refused, and SIZE was asked for",))):
+            talk = Secured(Letter(), **kind)
+            talk.say(b"220 hi\r\n", announcing(b"STARTTLS"), b"220 go\r\n")
+            talk.handshake()
+            self.assertEqual(talk.say(b"502 what\r\n"), QUIT)
+            self.assertEqual(talk.events(), [("refused", HELO, b"502 what\r\n", *what), ("rejected", 0)])
 
     def test_injected(self):
         """
@@ -384,6 +429,36 @@ class AuthTests(SynchronousTestCase):
             (fault,) = talk.events()
             self.assertEqual(fault[:2], ("fault", "bad-challenge"))
 
+    def test_early(self):
+        """
+        A server that says yes before it was told who we are has checked nothing; nor has one whose yes is not RFC
+        4954's, which is 235.
+        """
+        for mechanism, replies in (
+            ("LOGIN", [b"235 come in\r\n"]),
+            ("LOGIN", [b"334 VXNlcm5hbWU6\r\n", b"235 come in\r\n"]),
+            ("LOGIN", [b"334 VXNlcm5hbWU6\r\n", b"334 UGFzc3dvcmQ6\r\n", b"250 ok\r\n"]),
+            ("CRAM-MD5", [b"235 come in\r\n"]),
+            ("CRAM-MD5", [b"250 ok\r\n"]),
+            ("PLAIN", [b"250 ok\r\n"]),
+            ("PLAIN", [b"220-now\r\n220 what\r\n"]),
+        ):
+            talk = self.talk(mechanism, tolerant=True)
+            self.assertEqual([talk.say(reply) for reply in replies][-1], b"")
+            (fault, _) = talk.settle()
+            self.assertEqual(fault[:2], ("fault", "bad-challenge"))
+            self.assertIn("235", fault[2])
+
+    def test_earlyWithLongToken(self):
+        """
+        The same where the token is too long for the command, and goes out only when the server asks for it.
+        """
+        for replies, written in (([b"235 come in\r\n"], b""), ([b"334 \r\n", b"235 come in\r\n"], MAIL)):
+            talk = Conversation(Letter(), mechanisms=("XOAUTH2",), login=lambda: Credentials("joe", "t" * 600))
+            self.assertEqual(talk.say(b"220 hi\r\n", announcing(b"AUTH XOAUTH2")), b"AUTH XOAUTH2\r\n")
+            self.assertEqual(talk.say(*replies), written)
+            self.assertEqual([event[1] for event in talk.events()], [] if written else ["bad-challenge"])
+
     def test_trace(self):
         """
         C{-v} shows that there was a login, and of it only the mechanism.
@@ -417,6 +492,21 @@ class RequiredTests(SynchronousTestCase):
         (fault,) = talk.events()
         self.assertEqual(fault[:2], ("fault", "not-announced"))
         self.assertIn("announce DSN, SMTPUTF8,", fault[2])
+
+    def test_greetingRefused(self):
+        """
+        EHLO or LHLO refused: the refusal names the command, and what only it could have told.
+        """
+        for kind, what in (
+            ({"required": ("DSN", "SIZE")}, "EHLO refused, and DSN and SIZE were asked for"),
+            ({"lmtp": True, "pipelining": "require"}, "LHLO refused, and PIPELINING was asked for"),
+            ({"mechanisms": ("PLAIN",), "login": login}, "EHLO refused, and AUTH was asked for"),
+            ({"xclient": (("NAME", "x"),)}, "EHLO refused, and XCLIENT was asked for"),
+        ):
+            for code in (b"500", b"450"):
+                talk = Conversation(Letter(), tolerant=True, **kind)
+                self.assertEqual(talk.say(b"220 hi\r\n", code + b" what\r\n"), QUIT)
+                self.assertEqual(talk.events(), [("refused", HELO, code + b" what\r\n", what), ("rejected", 0)])
 
     def test_announced(self):
         """
@@ -466,18 +556,30 @@ class ExerciseTests(SynchronousTestCase):
         self.assertEqual(talk.events(), [("exercised",)])
 
 
+#: Where other changes wait for these tests, they try the same each time.
+FUZZ = settings(max_examples=400, deadline=None, derandomize="CI" in os.environ)
+
+
 class FuzzTests(SynchronousTestCase):
     """
     Whatever a server says: no exception, and the connection ends or waits for a reply that it is owed.
     """
 
+    EVERYTHING = announcing(
+        b"STARTTLS", b"AUTH LOGIN PLAIN SCRAM-SHA-256 CRAM-MD5", b"XCLIENT NAME", b"PIPELINING", b"CHUNKING"
+    )
+    #: What a server says that is in order.
+    FITTING = {
+        **dict.fromkeys((BANNER, STARTTLS, XCLIENT), b"220 hi\r\n"),
+        HELO: EVERYTHING,
+        AUTH: b"334 VXNlcm5hbWU6\r\n",
+        DATA: b"354 go\r\n",
+        QUIT_PHASE: b"221 bye\r\n",
+    }
     LINES = st.sampled_from(
         [
             b"220 hi\r\n",
-            b"220 go\r\n",
-            announcing(
-                b"STARTTLS", b"AUTH LOGIN PLAIN SCRAM-SHA-256 CRAM-MD5", b"XCLIENT NAME", b"PIPELINING", b"CHUNKING"
-            ),
+            EVERYTHING,
             announcing(b"AUTH=", b"XCLIENT"),
             b"250 ok\r\n",
             b"235 ok\r\n",
@@ -492,11 +594,9 @@ class FuzzTests(SynchronousTestCase):
         ]
     )
 
-    @given(st.data())
-    @settings(max_examples=400, deadline=None)
-    def test_anything(self, data):
+    def dialogue(self, data):
         """
-        Lines that make sense somewhere, and bytes that make none, with everything switched on or off.
+        @return: a dialogue with everything switched on or off.
         """
         modes = st.sampled_from(["off", "auto", "require", "force"])
         kind = {
@@ -513,17 +613,55 @@ class FuzzTests(SynchronousTestCase):
         if data.draw(st.booleans()):
             kind["mechanisms"] = tuple(data.draw(st.permutations(["LOGIN", "PLAIN", "SCRAM-SHA-256", "CRAM-MD5"])))
             kind["login"] = login
-        talk = Conversation(*(Letter() for _ in range(4)), **kind)
-        said = data.draw(st.lists(self.LINES | st.binary(min_size=1, max_size=20), max_size=25))
-        for piece in said:
-            if talk.transport.aborted:
+        return kind
+
+    def fitting(self, client):
+        """
+        @return: the replies that a client waits for.
+        """
+        phases = [phase for phase, _, _ in client._owed]
+        if phases == [AUTH] and client._exchange.complete:
+            return b"235 ok\r\n"
+        return HANDSHAKE if phases == [TLS] else b"".join(self.FITTING.get(phase, b"250 ok\r\n") for phase in phases)
+
+    def converse(self, data, talk):
+        """
+        Let a server say what is in order for a while, and then anything, and see how it ends.
+        """
+        fits = st.none()
+        steps = fits | fits | self.LINES | st.binary(min_size=1, max_size=20)
+        for step in [None] * data.draw(st.integers(0, 15)) + data.draw(st.lists(steps, max_size=25)):
+            if talk.client.over:
                 break
-            talk.transport.deliver(piece)
+            talk.transport.deliver(self.fitting(talk.client) if step is None else step)
         outcomes = sum(event[0] in ("accepted", "rejected", "exercised") for event in talk.session.events)
         self.assertLessEqual(outcomes, 4)
-        if not talk.transport.aborted:
+        if not talk.client.over:
             self.assertTrue(talk.client._owed or talk.client._replySoFar or talk.client._buffer)
             talk.reactor.advance(1000)
             self.assertTrue(talk.client.overdue(talk.reactor.seconds(), 300))
         kinds = [event[1] for event in talk.settle() if event[0] == "fault"]
         self.assertNotIn("internal-error", kinds)
+
+    @given(st.data())
+    @FUZZ
+    def test_anything(self, data):
+        """
+        Lines that make sense somewhere, and bytes that make none.
+        """
+        talk = Conversation(*(Letter() for _ in range(4)), **self.dialogue(data))
+        self.converse(data, talk)
+
+    @given(st.data())
+    @FUZZ
+    def test_TLS(self, data):
+        """
+        The same with TLS: in it, before it, in place of it, and with a certificate that is refused. Nothing but the
+        greeting and STARTTLS goes out in the clear.
+        """
+        fails = data.draw(st.sampled_from([None, None, None, ("certificate-refused", "for others")]))
+        kind = self.dialogue(data) | {"implicitTLS": data.draw(st.booleans())}
+        talk = Secured(*(Letter() for _ in range(4)), fake=FakeTLS(fails=fails), transport=TappedTransport, **kind)
+        self.converse(data, talk)
+        inTheClear = b"" if kind["implicitTLS"] else rb"([EL]HLO me\r\n(STARTTLS\r\n)?)?(QUIT\r\n)?"
+        self.assertRegex(talk.transport.inTheClear, b"\\A" + inTheClear + b"\\Z")

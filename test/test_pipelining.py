@@ -141,6 +141,71 @@ class GroupTests(SynchronousTestCase):
             self.assertEqual(talk.say(replies), b"")
             self.assertEqual([e[0] for e in talk.settle()], ["refused", "rejected", "disconnected"])
 
+    def test_closingWithTwo(self):
+        """
+        A 421 to a content while the next message is under way: that one has failed, and why is told.
+        """
+        for lmtp in (False, True):
+            talk = grouped(Letter(), Letter(), lmtp=lmtp)
+            talk.say(b"250 m\r\n250 r\r\n354 d\r\n")
+            self.assertEqual(talk.say(b"421 bye\r\n"), b"")
+            events = talk.settle()
+            self.assertEqual([e[0] for e in events], ["refused", "rejected", "fault", "disconnected"])
+            self.assertEqual(events[2][1], "connection-lost")
+            self.assertIn("421", events[2][2])
+
+    def test_tooMany(self):
+        """
+        One reply too many in the chunk of the last one: nobody knows which it is, so none of them decides. The message
+        has failed.
+        """
+        for replies in (
+            [b"250 m\r\n250 r\r\n250 r\r\n354 d\r\n"],
+            [b"250 m\r\n250 r\r\n354 d\r\n354 d\r\n"],
+            [b"250 m\r\n250 r\r\n354 d\r\n", b"250 ok\r\n550 no\r\n"],
+            [b"250 m\r\n250 r\r\n354 d\r\n", b"250 ok\r\n250-more\r\n"],
+            [b"250 m\r\n250 r\r\n354 d\r\n", b"250 ok\r\n2"],
+        ):
+            talk = grouped(Letter())
+            self.assertEqual(talk.say(*replies), b"")
+            events = talk.settle()
+            self.assertEqual([e[:2] for e in events], [("fault", "unexpected-reply"), ("disconnected", True)])
+
+    def test_outOfStep(self):
+        """
+        A 354 to MAIL, RCPT or RSET was meant for a DATA: the server waits for content now, and is told no more.
+        """
+        for replies, outcomes in (
+            ([b"354 d\r\n"], []),
+            ([b"250 m\r\n354 d\r\n"], []),
+            ([b"250 m\r\n250 m\r\n250 r\r\n", b"354 d\r\n"], ["refused", "rejected"]),
+        ):
+            talk = grouped(Letter(), Letter())
+            self.assertEqual(talk.say(*replies), b"")
+            events = talk.settle()
+            self.assertEqual([e[0] for e in events], [*outcomes, "fault", "disconnected"])
+            self.assertEqual(events[-2][1], "unexpected-reply")
+
+    def test_outOfStepAtTheEnd(self):
+        """
+        QUIT that is answered by anything but 221: one of the replies before it was no answer, and that is told.
+        """
+        for reply, events in (
+            (b"550 content refused\r\n", ["fault", "disconnected"]),
+            (b"250 ok\r\n", ["fault", "disconnected"]),
+            (b"221 bye\r\n", ["disconnected"]),
+            (b"421 bye\r\n", ["disconnected"]),
+            (b"221 bye\r\n250 more\r\n", ["disconnected"]),
+            (b"what?\r\n", ["disconnected"]),
+        ):
+            talk = grouped(Letter())
+            self.assertEqual(talk.say(b"250 m\r\n250 r\r\n354 d\r\n", b"250 ok\r\n"), b"QUIT\r\n")
+            talk.events()
+            talk.say(reply)
+            found = talk.settle()
+            self.assertEqual([e[0] for e in found], events, reply)
+            self.assertEqual(found[-1], ("disconnected", False))
+
     def test_lostWithTwo(self):
         """
         A connection lost while two messages are under way leaves both without an answer.

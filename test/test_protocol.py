@@ -235,21 +235,30 @@ class MultilineTests(SynchronousTestCase):
         self.assertEqual(talk.recorder.replySamples[BANNER], {b"220": b"220-hi\r\n220-there\r\n220 friend\r\n"})
         self.assertEqual(talk.say(b"250-a\r\n250 b\r\n"), Letter.mail)
 
-    def test_lastCode(self):
+    def test_oneCode(self):
         """
-        Where a server changes its mind within a reply, its last line is its word.
+        A server that changes its mind within a reply has said nothing that could be relied on: RFC 5321 section 4.2.1.
         """
-        talk = Conversation(Letter())
-        talk.say(b"220-hi\r\n554 no\r\n")
-        self.assertEqual(talk.events()[0], ("refused", BANNER, b"220-hi\r\n554 no\r\n"))
+        for pieces in (
+            [b"550-no\r\n250 but yes\r\n"],
+            [b"550-no\r\n", b"250 but yes\r\n"],
+            [b"250-yes\r\n250-yes\r\n2", b"51 yes\r\n"],
+            [b"250-yes\r\n251-yes\r\n"],
+        ):
+            talk = Conversation(Letter(), tolerant=True).upTo(2)
+            self.assertEqual(talk.say(*pieces), b"")
+            events = talk.settle()
+            self.assertEqual([e[:2] for e in events], [("fault", "garbage-reply"), ("disconnected", True)])
+            self.assertIn("different codes", events[0][2])
+            self.assertEqual(talk.recorder.replies[MAIL], {})
 
     def test_goesOnThenOneLine(self):
         """
         The last line of a reply, in a chunk of its own, is not taken for a whole reply.
         """
         talk = Conversation(Letter()).upTo(2)
-        self.assertEqual(talk.say(b"550-no\r\n", b"250 but yes\r\n"), b"RCPT TO:<1@x>\r\n")
-        self.assertEqual(talk.recorder.replySamples[MAIL], {b"250": b"550-no\r\n250 but yes\r\n"})
+        self.assertEqual(talk.say(b"250-yes\r\n", b"250 indeed\r\n"), b"RCPT TO:<1@x>\r\n")
+        self.assertEqual(talk.recorder.replySamples[MAIL], {b"250": b"250-yes\r\n250 indeed\r\n"})
 
     def test_bareLF(self):
         """
@@ -404,12 +413,27 @@ class RefusalTests(SynchronousTestCase):
 
     def test_resetRefused(self):
         """
-        A server that refuses RSET is told of, and the next message tries its luck.
+        A server that refuses RSET is told of. Where MAIL was refused there is nothing to reset, and the next message
+        tries its luck; else it would be refused for the transaction before it, and the connection ends in order.
         """
-        talk, _ = self.refuse(MAIL, b"450 no\r\n", tolerant=True)
-        talk.events()
-        self.assertEqual(talk.say(b"502 no RSET\r\n"), Letter.mail)
-        self.assertEqual(talk.events(), [("refused", RSET, b"502 no RSET\r\n")])
+        for phase, text in ((MAIL, Letter.mail), (RCPT, b"QUIT\r\n"), (DATA, b"QUIT\r\n")):
+            talk, _ = self.refuse(phase, b"450 no\r\n", tolerant=True)
+            talk.events()
+            self.assertEqual(talk.say(b"502 no RSET\r\n"), text)
+            self.assertEqual(talk.events(), [("refused", RSET, b"502 no RSET\r\n")])
+
+    def test_resetIntermediate(self):
+        """
+        RSET that is answered by 354: replies are out of step, and nothing more is said to a server that may wait for
+        content.
+        """
+        for phase in (MAIL, RCPT, DATA):
+            talk, _ = self.refuse(phase, b"450 no\r\n", tolerant=True)
+            talk.events()
+            self.assertEqual(talk.say(b"354 go\r\n"), b"")
+            events = talk.settle()
+            self.assertEqual([e[:2] for e in events], [("fault", "unexpected-reply"), ("disconnected", True)])
+            self.assertIn("to RSET: '354 go'", events[0][2])
 
     def test_resetClosing(self):
         """
@@ -429,6 +453,7 @@ class RefusalTests(SynchronousTestCase):
             b"nonsense\r\n",
             b"221 bye\r\n250 more\r\n",
             b"221-a\r\n221 b\r\n",
+            b"221-a\r\n500 b\r\n",
         ):
             talk = Conversation(Letter()).upTo(5)
             self.assertEqual(talk.say(b"250 ok\r\n"), b"QUIT\r\n")
@@ -560,15 +585,22 @@ class FaultTests(SynchronousTestCase):
         talk.transport.drop(BrokenPipeError(32, "Broken pipe"))
         self.assertEqual(talk.events()[0][:2], ("fault", "internal-error"))
 
-    def test_EOFWhenIdle(self):
+    def test_closedWhileIdle(self):
         """
-        A server that hangs up on a connection without work is a fault too: it waits for nothing.
+        A server that hangs up on a connection without work, with or without a word, is a fault of its own kind.
         """
-        talk = Conversation(quits=False)
-        talk.say(b"220 hi\r\n", b"250 ok\r\n")
-        talk.transport.drop()
-        expected = [("fault", "connection-lost", "the server closed the connection"), ("disconnected", True)]
-        self.assertEqual(talk.events(), expected)
+        for reason, text in ((None, "the server closed the connection"), (ConnectionLost(), "connection reset")):
+            talk = Conversation(quits=False)
+            talk.say(b"220 hi\r\n", b"250 ok\r\n")
+            talk.transport.drop(reason)
+            self.assertEqual(talk.events(), [("fault", "closed-while-idle", text), ("disconnected", True)])
+        for reply in (b"421 idle for too long\r\n", b"421-idle\r\n421 for too long\r\n", b"521 go away\r\n"):
+            for grouped in ("off", "force"):
+                talk = Conversation(quits=False, pipelining=grouped)
+                talk.say(b"220 hi\r\n", b"250 ok\r\n", reply)
+                events = talk.settle()
+                self.assertEqual([e[:2] for e in events], [("fault", "closed-while-idle"), ("disconnected", True)])
+                self.assertIn(repr(reply.decode())[1:-1], events[0][2])
 
     def test_EOFForQUIT(self):
         """
@@ -681,11 +713,13 @@ class FaultTests(SynchronousTestCase):
         """
         A reply that answers nothing, when there is nothing to answer, ends the connection.
         """
-        talk = Conversation(quits=False)
-        talk.say(b"220 hi\r\n", b"250 ok\r\n", b"421 idle for too long\r\n")
-        events = talk.settle()
-        self.assertEqual([e[:2] for e in events], [("fault", "unexpected-reply"), ("disconnected", True)])
-        self.assertIn("421 idle for too long", events[0][2])
+        for reply in (b"250 what\r\n", b"550 no\r\n", b"4210 what\r\n250 x\r\n"):
+            talk = Conversation(quits=False)
+            talk.say(b"220 hi\r\n", b"250 ok\r\n", reply)
+            events = talk.settle()
+            kind = "garbage-reply" if reply.startswith(b"4210") else "unexpected-reply"
+            self.assertEqual([e[:2] for e in events], [("fault", kind), ("disconnected", True)])
+            self.assertIn(reply.decode().split("\r")[0], events[0][2])
 
     def test_unsolicited(self):
         """
@@ -699,6 +733,21 @@ class FaultTests(SynchronousTestCase):
             expected = [("accepted", 1, 0), ("fault", "unexpected-reply"), ("disconnected", True)]
             self.assertEqual([events[0], events[1][:2], *events[2:]], expected)
             self.assertEqual(len(talk.session.messages), 1)
+
+    def test_takesLeave(self):
+        """
+        A 421 in the chunk of another reply answers nothing either, but a server may say so at any time.
+        """
+        talk = Conversation(Letter(), Letter()).upTo(5)
+        self.assertEqual(talk.say(b"250 ok\r\n421 enough\r\n"), b"")
+        events = talk.settle()
+        expected = [("accepted", 1, 0), ("fault", "closed-while-idle"), ("disconnected", True)]
+        self.assertEqual([events[0], events[1][:2], *events[2:]], expected)
+        talk = Conversation(Letter(), Letter()).upTo(2)
+        talk.say(b"250 ok\r\n421 enough\r\n")
+        events = talk.settle()
+        self.assertEqual([e[:2] for e in events], [("fault", "connection-lost"), ("disconnected", True)])
+        self.assertIn("421 enough", events[0][2])
 
     def test_unsolicitedInDialogue(self):
         """

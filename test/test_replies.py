@@ -65,6 +65,45 @@ class LineTests(SynchronousTestCase):
         self.assertEqual(replies.isReplyLine(line), expected)
 
 
+class CapabilityTests(SynchronousTestCase):
+    """
+    What a server announces.
+    """
+
+    def announced(self, *lines):
+        return replies.capabilities(
+            b"250-server\r\n" + b"".join(b"250-%b\r\n" % line for line in lines) + b"250 OK\r\n"
+        )
+
+    def test_parameters(self):
+        """
+        Keywords in capitals, and what stands after them.
+        """
+        self.assertEqual(
+            self.announced(b"size 100", b"PIPELINING ", b"Dsn\t", b"AUTH=PLAIN"),
+            {"SIZE": "100", "PIPELINING": "", "DSN": "", "AUTH": "PLAIN", "OK": ""},
+        )
+
+    def test_whole(self):
+        """
+        A line that only begins like a keyword announces nothing.
+        """
+        for line in (b"PIPELINING_NOT", b"PIPELINING:", b"PIPELINING.", b"PIPELINING/1", b"PIPELINING\xff"):
+            self.assertEqual(self.announced(line), {"OK": ""}, line)
+        self.assertEqual(self.announced(b"STARTTLSX"), {"STARTTLSX": "", "OK": ""})
+
+    def test_auth(self):
+        """
+        Mechanisms announced in the old style do not take the place of the others.
+        """
+        for lines, expected in (
+            ((b"AUTH PLAIN", b"AUTH=LOGIN"), "PLAIN LOGIN"),
+            ((b"AUTH=LOGIN PLAIN", b"AUTH PLAIN LOGIN CRAM-MD5"), "LOGIN PLAIN CRAM-MD5"),
+            ((b"AUTH", b"AUTH=LOGIN"), "LOGIN"),
+        ):
+            self.assertEqual(self.announced(*lines)["AUTH"], expected)
+
+
 class WholeTests(SynchronousTestCase):
     """
     The quick way: exactly one reply of one line.

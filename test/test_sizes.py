@@ -6,12 +6,12 @@ sizes.
 from __future__ import annotations
 
 import math
-import os
 import statistics
 from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from textfiles import writeFile
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource import arguments
@@ -100,21 +100,11 @@ class ParseTests(SynchronousTestCase):
     Distributions as users write them.
     """
 
-    def file(self, content):
-        """
-        @return: the path of a file.
-        """
-        path = self.mktemp()
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "wb") as file:
-            file.write(content)
-        return path
-
     def test_parsed(self):
         """
         Each kind, of sizes and of counts.
         """
-        seen = self.file(b"1k 3\n100\n")
+        seen = writeFile(self, b"1k 3\n100\n")
         for text, number, expected in (
             ("fixed:4k", arguments.size, Fixed(4096)),
             ("fixed:4k", arguments.count, Fixed(4000)),
@@ -131,7 +121,7 @@ class ParseTests(SynchronousTestCase):
         """
         What is wrong is told, with what would be right.
         """
-        seen = self.file(b"100\nmany\n")
+        seen = writeFile(self, b"100\nmany\n")
         for text, expected in (
             ("", "expected fixed:4k, uniform:1k-100k, lognormal:median=8k,sigma=1.5 or empirical:FILE"),
             ("4k", "expected fixed:4k, "),

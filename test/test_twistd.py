@@ -11,7 +11,7 @@ import signal
 from pathlib import Path
 
 from peers import eventually
-from recording import SILENCE, Delay, RecordingServer
+from recording import SILENCE, Delay, RecordingServer, ServingMixin
 from subprocesses import alive, killIfAlive, reported, smtpsource, twist, twistd, whenGone
 from twisted.internet import defer
 from twisted.trial.unittest import TestCase
@@ -19,20 +19,12 @@ from twisted.trial.unittest import TestCase
 from smtpsource import __version__
 
 
-class TwistdTestCase(TestCase):
+class TwistdTestCase(ServingMixin, TestCase):
     """
     What all of these have in common.
     """
 
     timeout = 90
-
-    def serve(self, replies=None):
-        """
-        @return: a recording server that ends with the test.
-        """
-        server = RecordingServer(replies)
-        self.addCleanup(server.stop)
-        return server.listen()
 
     def assertNoTraceback(self, text):
         """

@@ -4,12 +4,12 @@ Tests for L{smtpsource.traffic.weighted}: values in turn or at random, and the f
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
+from textfiles import writeFile
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.traffic.weighted import Weighted, evenly, read, weight
@@ -75,16 +75,6 @@ class ReadTests(SynchronousTestCase):
     Files of values and weights.
     """
 
-    def file(self, content):
-        """
-        @return: the path of a file.
-        """
-        path = self.mktemp()
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "wb") as file:
-            file.write(content)
-        return path
-
     def test_lines(self):
         """
         Values, weights, comments, empty lines, any line ends, a byte order mark.
@@ -98,7 +88,7 @@ class ReadTests(SynchronousTestCase):
             (b'"a b"@c 3\n"a\\" b"@c\n', Weighted((b'"a b"@c', b'"a\\" b"@c'), (3.0, 1.0))),
             (b"gr\xc3\xbcn\xff 3 # x\n", Weighted((b"gr\xc3\xbcn\xff",), (3.0,))),
         ):
-            self.assertEqual(read(self.file(content), bytes), expected)
+            self.assertEqual(read(writeFile(self, content), bytes), expected)
 
     def test_refused(self):
         """
@@ -117,7 +107,7 @@ class ReadTests(SynchronousTestCase):
             (b"a 0\n", bytes, "expected a weight of more than 0"),
             (b"\na", never, "expected something else, in line 2"),
         ):
-            error = self.assertRaises(ValueError, read, self.file(content), convert)
+            error = self.assertRaises(ValueError, read, writeFile(self, content), convert)
             self.assertEqual(str(error), expected)
         error = self.assertRaises(ValueError, read, "/no/such/file", bytes)
         self.assertEqual(str(error), "expected a readable file: No such file or directory")
@@ -135,6 +125,6 @@ class ReadTests(SynchronousTestCase):
         """
         Each of many lines is there, in its order.
         """
-        found = read(self.file(b"".join(b"user%d@example.com\n" % n for n in range(20_000))), bytes)
+        found = read(writeFile(self, b"".join(b"user%d@example.com\n" % n for n in range(20_000))), bytes)
         self.assertEqual((len(found.values), found.values[12_345]), (20_000, b"user12345@example.com"))
         self.assertIs(found.weights, None)

@@ -3,7 +3,7 @@ A sink as a child process: what the destination C{sink:} of the generator loads.
 
 The child (C{python -m smtpsource.sink.companion}) listens on a free loopback port, writes the port's number and a
 newline, serves until its standard input is closed, and writes its report as one line of JSON. So it ends with its
-parent, whatever becomes of that.
+parent, whatever becomes of that. Users, if there are any, come through a pipe of their own: nobody else sees them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from twisted.internet.defer import Deferred
@@ -21,12 +22,18 @@ from twisted.internet.protocol import ProcessProtocol, Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from smtpsource.credentials import Credentials, writtenUsers
+
 #: Seconds a child may take to listen.
 START_TIMEOUT = 20.0
 #: Seconds a child may take to end: more than the grace period of a sink.
 STOP_TIMEOUT = 10.0
 
 _ERROR_TEXT = 4096
+
+#: The file descriptor that the child reads its users from, and what it is opened by.
+_USERS = 3
+_USERS_PATH = f"/dev/fd/{_USERS}"
 
 
 class CompanionFailed(Exception):
@@ -46,24 +53,20 @@ main()
 """
 
 
-def _options(lmtp: bool, tls: bool, proxyProtocol: bool, authUsers: str | None) -> list[str]:
-    flags = {"--lmtp": lmtp, "--tls": tls, "--proxy-protocol": proxyProtocol}
-    options = [flag for flag, isSet in flags.items() if isSet]
-    if authUsers is not None:
-        options += ["--auth-users", os.path.abspath(authUsers)]
-    return options
+def _options(lmtp: bool, tls: bool, proxyProtocol: bool, users: bool) -> list[str]:
+    flags = {"--lmtp": lmtp, "--tls": tls, "--proxy-protocol": proxyProtocol, "--users": users}
+    return [flag for flag, isSet in flags.items() if isSet]
 
 
 def _planned(options: list[str]) -> dict[str, Any]:
     """
     The other way round, for the child: what a C{SinkPlan} is to have.
     """
-    users = options[options.index("--auth-users") + 1] if "--auth-users" in options else None
     return {
         "lmtp": "--lmtp" in options,
         "tls": "--tls" in options,
         "proxyProtocol": "--proxy-protocol" in options,
-        "authUsers": users,
+        "authUsers": _USERS_PATH if "--users" in options else None,
     }
 
 
@@ -78,17 +81,21 @@ class CompanionSink:
         lmtp: bool = False,
         tls: bool = False,
         proxyProtocol: bool = False,
-        authUsers: str | None = None,
+        users: Iterable[Credentials] = (),
     ) -> None:
         """
         @param reactor: provides C{IReactorProcess} and C{IReactorTime}.
         @param lmtp: the sink speaks LMTP (RFC 2033) and not SMTP.
         @param tls: connections begin with TLS.
         @param proxyProtocol: connections begin with a PROXY header.
-        @param authUsers: a file with the users that may log in; C{None}: everybody may.
+        @param users: who may log in; without any, or if one of them could not be in a file of users, everybody may.
         """
         self._reactor = reactor
-        self._options = _options(lmtp, tls, proxyProtocol, authUsers)
+        try:
+            self._users = writtenUsers(users)
+        except ValueError:
+            self._users = b""
+        self._options = _options(lmtp, tls, proxyProtocol, bool(self._users))
         self._child: _Child | None = None
 
     def start(self, timeout: float = START_TIMEOUT) -> Deferred[int]:
@@ -101,7 +108,7 @@ class CompanionSink:
         """
         if self._child is not None:
             raise RuntimeError("a companion sink is started once")
-        self._child = child = _Child(self._reactor, timeout)
+        self._child = child = _Child(self._reactor, timeout, self._users)
         # -P: the child's directory is whatever it is; nothing may be imported from there.
         command = [sys.executable, "-P", "-c", _PROGRAM, *self._options]
         # It imports what this process would; relative names mean something else if the directory has changed.
@@ -109,7 +116,8 @@ class CompanionSink:
         path = os.pathsep.join([root, *filter(os.path.isabs, sys.path)])
         environment = dict(os.environ, PYTHONPATH=path)
         try:
-            self._reactor.spawnProcess(child, sys.executable, command, environment)
+            pipes = {0: "w", 1: "r", 2: "r", **({_USERS: "w"} if self._users else {})}
+            self._reactor.spawnProcess(child, sys.executable, command, environment, childFDs=pipes)
         except OSError as e:
             child.end(f"can't start a process: {e.strerror}")
         return child.started
@@ -137,8 +145,9 @@ class _Child(ProcessProtocol):
 
     transport: Any
 
-    def __init__(self, reactor: Any, timeout: float) -> None:
+    def __init__(self, reactor: Any, timeout: float, users: bytes) -> None:
         self._reactor = reactor
+        self._users = users
         self._output = b""
         self._errors = b""
         self._ended = False
@@ -149,6 +158,11 @@ class _Child(ProcessProtocol):
         self._startTimer = reactor.callLater(timeout, self._kill, f"did not listen within {timeout:g} seconds")
         self._stopTimer: Any = None
         self.started: Deferred[int] = Deferred()
+
+    def connectionMade(self) -> None:
+        if self._users:
+            self.transport.writeToChild(_USERS, self._users)
+            self.transport.closeChildFD(_USERS)
 
     def outReceived(self, data: bytes) -> None:
         *lines, self._output = (self._output + data).split(b"\n")

@@ -105,7 +105,7 @@ class Groups(Transactions):
         if code[0] == YES:
             self._recipientsAccepted += 1
         else:
-            self._recipientsRejected += 1
+            self._recipientsRejected += code[0] != MORE
             self._refusedInGroup(RCPT, code, reply)
 
     def _groupDataReplied(self, code: bytes, reply: bytes) -> None:
@@ -144,7 +144,7 @@ class Groups(Transactions):
     def _refusedInGroup(self, phase: int, code: bytes, reply: bytes) -> None:
         if code[0] == MORE:
             # Only DATA may be answered so: replies are out of step.
-            self._fault("unexpected-reply", f"to {NAMES[phase].upper()}: {shown(reply)}")
+            self._fault("unexpected-reply", f"to {NAMES[phase].upper()}: {shown(reply.rstrip())}")
             return
         self._session.refused(phase, reply)
         if closesChannel(code):
@@ -163,6 +163,6 @@ class Groups(Transactions):
     def _quitReplied(self, code: bytes, reply: bytes) -> None:
         if self._grouped and code != b"221" and not closesChannel(code):
             # A reply to something else, which was taken for that of the command before: they are out of step.
-            self._fault("unexpected-reply", f"to QUIT: {shown(reply)}")
+            self._fault("unexpected-reply", f"to QUIT: {shown(reply.rstrip())}")
         else:
             self._close()

@@ -174,7 +174,7 @@ class Opening(OwedReplies):
         if not lacking or closesChannel(code):
             return ""
         verb = self._dialogue.greeting.split()[0].decode("ascii")
-        return f"{verb} refused, and {', '.join(lacking)} was asked for"
+        return f"{verb} refused, and {' and '.join(lacking)} {'was' if len(lacking) == 1 else 'were'} asked for"
 
     def _fallbackReplied(self, code: bytes, reply: bytes) -> None:
         if code[0] == YES or self._goOnAfterRefusal(HELO, code, reply):
@@ -327,7 +327,8 @@ class Opening(OwedReplies):
             else:
                 self._fault("bad-challenge", "235 before the end of the login")
         elif code[0] == YES:
-            self._fault("bad-challenge", f"expected 235 for a login that is accepted (RFC 4954), not {shown(reply)}")
+            said = shown(reply.rstrip())
+            self._fault("bad-challenge", f"expected 235 for a login that is accepted (RFC 4954), not {said}")
         elif code != b"334":
             self._giveUp(AUTH, code, reply)
         else:

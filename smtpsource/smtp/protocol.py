@@ -1,6 +1,6 @@
 """
-The whole client: one message after the other, in lock-step, in groups, or with the content in the group as well (RFC 2920
-and RFC 3030 together), which makes a window of several possible.
+The whole client: one message after the other, in lock-step, in groups, or with the content in the group as well (RFC
+2920 and RFC 3030 together), which makes a window of several possible.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from smtpsource.phases import BDAT, MAIL, MESSAGE, RCPT, RSET
 from smtpsource.smtp import commands
 from smtpsource.smtp.chunking import bdat, chunks
 from smtpsource.smtp.groups import Groups
-from smtpsource.smtp.opening import YES
+from smtpsource.smtp.opening import MORE, YES
 from smtpsource.smtp.replies import closesChannel
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class SMTPSourceProtocol(Groups):
         else:
             self._refusedAndOwed = True
         if self._mailAccepted:
-            self._recipientsRejected += 1
+            self._recipientsRejected += code[0] != MORE
             self._refusedInGroup(RCPT, code, reply)
 
     def _oweLess(self, number: int) -> None:

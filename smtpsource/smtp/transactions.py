@@ -254,7 +254,7 @@ class Transactions(Opening):
             self._ready()
         elif code[0] == MORE:
             # Whatever it wants more of: replies are out of step.
-            self._fault("unexpected-reply", f"to RSET: {shown(reply)}")
+            self._fault("unexpected-reply", f"to RSET: {shown(reply.rstrip())}")
         else:
             # In that transaction, which it stays in, it would refuse whatever comes next.
             self._session.refused(RSET, reply)
