@@ -15,12 +15,36 @@ class SlowServer(LineReceiver):
     SMTP, without a look at what is said. All connections share one worker, which answers the contents one by one.
     """
 
+    idle = None
+
     def connectionMade(self):
         self.inContent = self.busy = False
+        self.rest()
         self.waiting = deque()
         self.sendLine(b"220 slow")
 
+    def rest(self):
+        """
+        End the connection if nothing comes for too long.
+        """
+        if self.idle is not None and self.idle.active():
+            self.idle.cancel()
+        if self.factory.patience is not None:
+            self.idle = self.factory.reactor.callLater(self.factory.patience, self.giveUp)
+
+    def giveUp(self):
+        """
+        Nothing came.
+        """
+        self.sendLine(b"421 4.4.2 idle for too long")
+        self.transport.loseConnection()
+
+    def connectionLost(self, reason):
+        if self.idle is not None and self.idle.active():
+            self.idle.cancel()
+
     def lineReceived(self, line):
+        self.rest()
         self.waiting.append(line)
         self.goOn()
 
@@ -68,12 +92,14 @@ class SlowFactory(Factory):
     noisy = False
     protocol = SlowServer
 
-    def __init__(self, reactor, perSecond, freezes=()):
+    def __init__(self, reactor, perSecond, freezes=(), patience=None):
         """
         @param perSecond: how many contents it answers in a second.
         @param freezes: when it does nothing: pairs of the time when that begins, from the first content, and its
             seconds.
+        @param patience: seconds after which a silent client is hung up on.
         """
+        self.patience = patience
         self.reactor = reactor
         self.served = 0
         self.began = None

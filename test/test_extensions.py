@@ -482,8 +482,7 @@ class ClientTests(Case):
                 expected += 2
                 yield peer.whenDelivered(expected)
                 last = peer.traces()[-2:]
-                written = source if ":" not in source else f"IPv6:{source}"
-                self.assertTrue(all(f"([{written}])" in trace for trace in last), last)
+                self.assertTrue(all(f"([{source}])" in trace for trace in last), last)
                 self.assertEqual(["TLS" in trace for trace in last], [bool(tls)] * 2)
 
     @defer.inlineCallbacks

@@ -97,6 +97,22 @@ class OpenLoopTests(SynchronousTestCase):
         self.assertEqual(summary.messages.started + summary.dropped, 1000)
         self.assertEqual((summary.messages.accepted, summary.exit), (server.served, 1))
 
+    def test_idle(self):
+        """
+        A server that hangs up on clients that are silent for long: between two messages that is no fault. It is
+        counted, and the next message has a connection of its own.
+        """
+        for patience in (50.0, 20.0):
+            reactor = FakeReactor()
+            server = SlowFactory(reactor, 1000.0, patience=patience)
+            plan = SourcePlan(rate=1 / 30, duration=300.0, keepConnections=True)
+            summary = runInMemory(plan, server, reactor=reactor)
+            self.assertEqual((summary.messages.accepted, summary.reason, summary.exit), (10, None, 0))
+            lost = 0 if patience > 30 else 10
+            self.assertEqual(summary.connectionsOpened, lost or 1)
+            counts = {kind: tally.count for kind, tally in summary.errors.items()}
+            self.assertEqual(counts, {"closed-while-idle": lost} if lost else {})
+
     def test_newConnections(self):
         """
         Without kept connections each message has one of its own, made when it is wanted.
