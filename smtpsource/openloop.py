@@ -48,7 +48,7 @@ class OpenLoop(Run):
         self._parked: list[Session] = []
         self._timer: Timer | ExactTimer | None = None
         self._waiting = False
-        # How many messages had their outcome when measuring began.
+        # How many messages were wanted when measuring began.
         self._before = 0
 
     def take(self) -> IMessage | None:
@@ -88,7 +88,7 @@ class OpenLoop(Run):
 
     def asked(self) -> float | None:
         """
-        How many of the messages that are measured the schedule has asked for up to now.
+        How many messages the schedule has asked for since measuring began.
         """
         asked = self.schedule.asked(self.clock() - self.scheduleStart) - self._before
         return min(asked, self.plan.messageLimit)
@@ -133,8 +133,7 @@ class OpenLoop(Run):
         self.expire()
 
     def _endWarmUp(self) -> None:
-        # What is on its way or overdue is measured.
-        self._before = self.schedule.taken - self.recorder.inFlight
+        self._before = self.schedule.asked(self.clock() - self.scheduleStart)
         super()._endWarmUp()
 
     def _startDue(self) -> None:

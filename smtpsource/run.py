@@ -175,6 +175,7 @@ class Run:
             session.endPause()
             if session.parked:
                 session.resume()
+            session.connectNoMore()
         self._endIfOver()
 
     def drain(self) -> None:

@@ -4,6 +4,8 @@ A run that looks for the highest rate at which the server keeps a promise.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import takewhile
 from math import inf
 from typing import Any
 
@@ -35,7 +37,8 @@ class SearchedRun(OpenLoop):
         self._promise = promise
         self._search = RateSearch(self.plan.rate or FIRST)
         self._steps: list[Step] = []
-        self._askedBefore = 0
+        # How many messages were asked for in the steps that were held to their end, and how many such steps there are.
+        self._askedBefore = self._held = 0
 
     @property
     def found(self) -> Found:
@@ -43,7 +46,7 @@ class SearchedRun(OpenLoop):
         What came of it, up to now.
         """
         best = self._search.best
-        confirmed = [step for step in self._steps if step.purpose == "confirm" and best and step.rate <= best]
+        confirmed = [step for step in takewhile(_confirms, reversed(self._steps)) if best and step.rate <= best]
         if confirmed:
             # A rate that fails when it is tried again was luck.
             best = max((step.rate for step in confirmed if step.passed), default=None)
@@ -60,7 +63,7 @@ class SearchedRun(OpenLoop):
         For how many seconds of all steps the schedules have asked.
         """
         now = min(self.clock() - self.scheduleStart, self.schedule.end) if self.schedule.end < inf else 0.0
-        return len(self._steps) * self.plan.holdStep + now
+        return self._held * self.plan.holdStep + now
 
     def _beginSessions(self) -> None:
         self._step()
@@ -91,7 +94,10 @@ class SearchedRun(OpenLoop):
         if not self.remaining:
             return
         step = self._now().since(self._beforeStep)
-        self._askedBefore += self.schedule.asked(inf)
+        asked = self.schedule.asked(inf)
+        self._askedBefore += asked
+        self._held += 1
+        self.recorder.dropped += asked - self.schedule.taken
         self.schedule = Schedule(Profile(((0.0, 0.0),)))
         self._waiting = False
         if self._timer is not None:
@@ -114,15 +120,25 @@ class SearchedRun(OpenLoop):
         """
         rate = self._search.rate
         assert rate is not None and held.asked is not None
-        outcome = self._promise.check(self._now().since(self._beforeStep))
-        reached = held.started >= REACHED * held.asked
+        # What was on its way counts, but not the time that it took: nothing was asked for in it.
+        ended = replace(self._now().since(self._beforeStep), at=held.at)
+        outcome = self._promise.check(ended)
+        missing = held.asked - held.started
         actual = outcome.actual
-        if not reached:
+        if missing > max(1, (1 - REACHED) * held.asked):
             actual += f", and only {held.started} of {held.asked:.0f} messages could be started"
-        passed = outcome.passed and reached
-        self._steps.append(Step(self._search.purpose, rate, held.accepted / held.at, passed, actual))
+        passed = outcome.passed and actual == outcome.actual
+        self._steps.append(Step(self._search.purpose, rate, ended.accepted / held.at, passed, actual))
+        if held.asked and not ended.accepted:
+            errors = self.recorder.errorSamples.values()
+            self.trouble(f"nothing was accepted at {rate:g} messages/s: {next(iter(errors), actual)}", tolerable=False)
+            return
         self._search.tried(passed)
         self._step()
 
     def _now(self) -> Snapshot:
         return take(self.recorder, self.clock() - self.startTime, self.asked(), self.askedFor())
+
+
+def _confirms(step: Step) -> bool:
+    return step.purpose == "confirm"

@@ -257,6 +257,8 @@ class SourceService(Service):
     def _sessionsOver(self) -> None:
         self._elapsed = self._clock() - self._startTime
         self._cpuAfter = processTime()
+        if self._beganRun and self._run.warmingUp:
+            self._warm()  # nothing was measured
         self._figures = self._watch.finish()
         self._outcomes = [t.check(self._figures) for t in self._plan.thresholds if not isinstance(t, str)]
         if self._companion is None:
@@ -292,7 +294,8 @@ class SourceService(Service):
         """
         recorder = self.recorder
         limit = self._plan.messageLimit
-        complete = recorder.accepted == limit if limit < maxsize else not self._stopping
+        wholeTime = not self._stopping and (limit == maxsize or self._plan.duration is not None)
+        complete = wholeTime or recorder.accepted == limit
         spotless = recorder.accepted == recorder.started and not (recorder.recipientsRejected or recorder.dropped)
         # After a reply too many nobody knows what the others answer; and idle load is all about idle connections.
         if "unexpected-reply" in recorder.errors or (self._plan.hold and "closed-while-idle" in recorder.errors):

@@ -75,6 +75,12 @@ class Session:
             sources=run.sources,
         )
 
+    def connectNoMore(self) -> None:
+        """
+        Don't try again if a connection can't be had.
+        """
+        self._connector.lastAttempt()
+
     def sign(self, number: int) -> None:
         """
         Tell every message that this session sends it.

@@ -256,6 +256,29 @@ class PlanTests(Case):
                 if line is not None:
                     self.check(line, **expected)
 
+    def test_load(self):
+        """
+        How much, how fast and for how long.
+        """
+        stages = ((0.0, 0.0), (30.0, 1000.0), (60.0, 0.0))
+        for line, expected in (
+            ("--duration=1m30s", {"duration": 90.0}),
+            ("--duration=5 --warmup=2s --ramp-up=250ms", {"duration": 5.0, "warmUp": 2.0, "rampUp": 0.25}),
+            ("--rate=30/m -m 5", {"rate": 0.5, "messageCount": 5}),
+            (
+                "--rate=1k/s --duration=1m --arrivals=poisson --max-late=0.5",
+                {"rate": 1000.0, "duration": 60.0, "arrivals": "poisson", "maxLate": 0.5},
+            ),
+            ("--stages=0:0,30s:1000/s,1m:0", {"stages": stages}),
+            ("--stages=0:0,30:1k,60:0 --stages-of=sessions", {"stages": stages, "stagesOf": "sessions"}),
+            ("--find-rate=errors<1%", {"findRate": "errors<1%"}),
+            (
+                "--find-rate=errors==0 --rate=50 --hold-step=2m",
+                {"findRate": "errors==0", "rate": 50.0, "holdStep": 120.0},
+            ),
+        ):
+            self.check(line, **expected)
+
     def test_thresholds(self):
         """
         Thresholds, as many as there are, in their order; one that fails can end the run.
@@ -572,6 +595,15 @@ class ErrorTests(Case):
             (None, "timeout", ("0", "never"), "a time in seconds"),
             (None, "connect-timeout", ("0", "-1"), "a time in seconds"),
             (None, "grace", ("-1", "x"), "a time in seconds"),
+            *(
+                (None, option, ("0", "-1", "", "1x", "1h30"), "expected a duration ")
+                for option in ("duration", "warmup", "ramp-up", "max-late", "hold-step")
+            ),
+            (None, "rate", ("0", "-1", "", "fast", "5/d"), "expected a rate "),
+            (None, "arrivals", ("", "random"), "expected constant or poisson"),
+            (None, "stages", ("", "5", "0:0", "1:1,1:1", "0:x,1:1"), "expected "),
+            (None, "stages-of", ("", "messages"), "expected rate or sessions"),
+            (None, "find-rate", ("", "errors", "p99(x) < 1s"), "expected "),
             ("M", "myhostname", ("", "a b", "a..b", "-x", "1.2.3.4", "[1.2.3]", "x" * 64), "expected a"),
             ("F", "message-file", ("/no/such/file", "/"), "expected a readable file"),
             (None, "recipient-numbering", ("middle", ""), "expected prefix or suffix"),
@@ -771,6 +803,42 @@ class ErrorTests(Case):
                 f"--auth PLAIN --auth-users {readable} --auth-password-file {readable}",
                 "--auth-password-file and --auth-users exclude each other: ",
             ),
+        ):
+            self.check([*line.split(), "127.0.0.1"], *words)
+
+    def test_load(self):
+        """
+        Loads that are none, or several.
+        """
+        for line, *words in (
+            ("--rate 5", "--rate needs an end: expected --duration TIME or -m N along with it"),
+            ("--rate 5 --stages 0:1,1:1", "--rate '5' and --stages '0:1,1:1' exclude each other: give one of them"),
+            ("--duration 5 --stages 0:1,1:1", "--duration '5' and --stages '0:1,1:1' exclude each other: "),
+            *(
+                (f"{schedule} --{option} 1", f"--{option} and {schedule.split()[0]} exclude each other: ")
+                for schedule in ("--rate 5 -m 5", "--stages 0:1,1:1", "--find-rate errors==0")
+                for option in ("fixed-interval", "random-interval")
+            ),
+            *(
+                (f"{schedule} --ramp-up 1", f"--ramp-up and {schedule.split()[0]} exclude each other: ")
+                for schedule in ("--rate 5 -m 5", "--stages 0:1,1:1 --stages-of sessions", "--find-rate errors==0")
+            ),
+            *(
+                (f"--find-rate errors==0 {line}", f"{line.split()[0]} and --find-rate exclude each other: it has steps")
+                for line in ("--stages 0:1,1:1", "--duration 5", "--message-count 5", "--warmup 5")
+            ),
+            *(
+                (f"{line} {option}", f"{option.split()[0]} needs --rate, --stages or --find-rate")
+                for line in ("-d", "--stages 0:1,1:1 --stages-of sessions")
+                for option in ("--max-late 1", "--arrivals poisson")
+            ),
+            ("--hold-step 5", "--hold-step needs --find-rate"),
+            ("--stages-of sessions", "--stages-of needs --stages"),
+            (
+                "--stages 0:1,5:1 --warmup 5",
+                "--warmup: 5 seconds are not usable: expected less than the 5 seconds of --stages",
+            ),
+            ("--stages 0:1.5,5:1 --stages-of sessions", "--stages: '0:1.5,5:1' is not usable: ", "of sessions"),
         ):
             self.check([*line.split(), "127.0.0.1"], *words)
 

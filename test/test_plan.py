@@ -101,7 +101,17 @@ class SourcePlanTests(Case):
                 ("messageCount", NUMBERS, f"{COUNT}, or None"),
                 *((name, (*TIMES, 0, 0.0, None), SECONDS) for name in ("timeout", "connectTimeout")),
                 *((name, (*TIMES, 0), f"{SECONDS}, or None") for name in ("fixedInterval", "randomInterval")),
-                *((name, (*TIMES, None), SECONDS_OR_ZERO) for name in ("grace", "hold")),
+                *((name, (*TIMES, None), SECONDS_OR_ZERO) for name in ("grace", "hold", "warmUp", "rampUp")),
+                ("duration", (*TIMES, 0), f"{SECONDS}, or None"),
+                ("holdStep", (*TIMES, 0, None), SECONDS),
+                ("maxLate", TIMES, f"{SECONDS_OR_ZERO}, or None"),
+                ("rate", (*TIMES, 0), "expected a rate per second of more than 0 and at most 2147483647, or None"),
+                ("arrivals", ("", "random"), "expected constant or poisson"),
+                ("stagesOf", ("", "messages"), "expected rate or sessions"),
+                ("stages", ("0:1,1:1", None, [1], [(0, 1, 2)]), "expected pairs of the seconds from the stage before"),
+                ("stages", ([(1, 1), (1, 1)], [(0, 0), (1, 0)], [(0, 1)]), "expected the first stage to be at 0"),
+                ("stages", ([(0, -1)], [(-1, 0)], [(0, NAN)]), "expected a "),
+                ("findRate", ("", "errors"), "expected "),
                 *(
                     (name, FLAGS, FLAG)
                     for name in ("numberRecipients", "keepConnections", "lmtp", "oldMode", "tolerant", "esmtp", "mx")
@@ -320,6 +330,8 @@ class SourcePlanTests(Case):
         login = {"mechanisms": ["PLAIN"], "logins": [ME]}
         oldMode = "oldMode says no EHLO: with it, expected nothing that is announced there, and pipelining and chunking"
         window = "a window of more than 1 needs pipelining and chunking"
+        stages = [(0, 1), (5, 1)]
+        openLoops = ({"rate": 5, "messageCount": 1}, {"stages": stages}, {"findRate": "errors == 0"})
         ahead = {"pipelining": "auto", "chunking": "auto"}
         connections = "a window of more than 1 needs connections for several messages"
         pauses = "a window of more than 1 has no effect with pauses"
@@ -346,6 +358,19 @@ class SourcePlanTests(Case):
             ({"window": 2, **ahead, "messagesPerConnection": 1, "keepConnections": True}, connections),
             ({"window": 2, **ahead, "keepConnections": True, "fixedInterval": 1}, pauses),
             ({"window": 2, **ahead, "keepConnections": True, "randomInterval": 1}, pauses),
+            ({"rate": 5}, "rate needs an end"),
+            ({"rate": 5, "stages": stages}, "rate and stages exclude each other"),
+            ({"duration": 5, "stages": stages}, "stages and duration exclude each other"),
+            ({"stagesOf": "sessions"}, "stagesOf needs stages"),
+            *(({"fixedInterval": 1, **load}, "an open loop has no pauses") for load in openLoops),
+            *(({"rampUp": 1, **load}, "rampUp is for a fixed number of sessions") for load in openLoops),
+            *(
+                ({"findRate": "errors == 0", **values}, "findRate has steps of its own")
+                for values in ({"stages": stages}, {"duration": 1}, {"messageCount": 1}, {"warmUp": 1})
+            ),
+            ({"maxLate": 1}, "maxLate needs rate, or stages of rate"),
+            ({"arrivals": "poisson", "stages": stages, "stagesOf": "sessions"}, "arrivals need rate"),
+            ({"warmUp": 5, "stages": stages}, "the stages end after 5 seconds: expected a warmUp that is shorter"),
             ({"oldMode": True, "helo": "a"}, "helo has no effect with oldMode"),
             ({"lmtp": True, "esmtp": True}, "esmtp has no effect with lmtp"),
             ({"mechanisms": ["PLAIN"]}, logins),

@@ -177,6 +177,23 @@ class AddressTests(SynchronousTestCase):
             ["failed", "failed", ("connect-timeout", "inet:127.0.0.2:25: no answer to the attempt to connect")],
         )
 
+    def test_lastAttempt(self):
+        """
+        Who wants no further attempts gives up when the present one has failed, or at once if there is none.
+        """
+        for before in (True, False):
+            one = Connecting(attempts=5)
+            one.connector.connect()
+            if before:
+                one.connector.lastAttempt()
+                self.assertEqual(one.told, [])
+            one.reactor.attempts[0].refuse()
+            if not before:
+                self.assertEqual(one.told, ["failed"])
+                one.connector.lastAttempt()
+            self.assertEqual(one.told, ["failed", ("connect-refused", "inet:127.0.0.1:25: connection refused")])
+            self.assertEqual(one.reactor.getDelayedCalls(), [])
+
     def test_kinds(self):
         """
         What went wrong is told in the words of the system.

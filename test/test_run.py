@@ -736,3 +736,41 @@ class SummaryTests(SynchronousTestCase):
         self.assertEqual(summary.replies["rcpt"]["550"].count, 3)
         self.assertEqual(summary.latency["transaction"].count, 6)
         self.assertEqual(summary.elapsed, 4.0)
+
+    def test_tooManyReplies(self):
+        """
+        After a reply that answers nothing nobody knows what the others have answered: no success, with C{-A} neither.
+        """
+
+        def decide(connection, event, usual):
+            return b"250 content\r\n550 no" if event == b"content" else usual
+
+        summary = runInMemory(SourcePlan(tolerant=True, messageCount=2), Server(decide))
+        self.assertEqual((summary.messages.accepted, summary.exit, summary.ended), (2, 1, "done"))
+        self.assertEqual(summary.errors["unexpected-reply"].count, 2)
+
+    def test_closedWhileHeld(self):
+        """
+        A load of idle connections that the server drops is no success; that it drops one between two messages costs
+        nothing.
+        """
+        for word in (None, b"421 idle\r\n"):
+
+            def decide(connection, event, usual, word=word):
+                def end():
+                    if word is not None:
+                        connection.transport.write(word)
+                    connection.transport.loseConnection()
+
+                if event == b"content":
+                    connection.transport._reactor.callLater(1.0, end)
+                return usual
+
+            for plan, status in (
+                ({"hold": 5.0}, 1),
+                ({"hold": 0.5}, 0),
+                ({"fixedInterval": 5.0, "keepConnections": True}, 0),
+            ):
+                summary = runInMemory(SourcePlan(messageCount=3, tolerant=True, **plan), Server(decide))
+                self.assertEqual((summary.messages.accepted, summary.exit), (3, status), plan)
+                self.assertEqual(list(summary.errors), ["closed-while-idle"] if plan.get("hold") != 0.5 else [])

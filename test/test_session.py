@@ -147,6 +147,17 @@ class TroubleTests(SessionCase):
         self.assertEqual(self.counts(), (1, 0, 1, 0))
         self.assertEqual((self.ended, self.recorder.lost), ([1], 1))
 
+    def test_greetingRefused(self):
+        """
+        The reason for which a run ends names what was asked for in vain.
+        """
+        self.begin(chunking="require")
+        self.accept(b"220 hi\r\n", b"500 what\r\n")
+        self.assertEqual(self.run_.reason, "EHLO refused, and CHUNKING was asked for: 500 what")
+        self.begin()
+        self.accept(b"220 hi\r\n", b"500 what\r\n")
+        self.assertEqual(self.run_.reason, "helo refused: 500 what")
+
     def test_lost(self):
         """
         A message whose connection is lost has failed; the next gets another connection.

@@ -16,8 +16,11 @@ CLOSE = 1.05
 #: The parts of the rate that was found which are tried again at the end.
 CONFIRMED = (0.8, 1.0, 1.2)
 
+#: How often the search goes on when even the highest of these keeps the promise.
+AGAIN = 2
+
 #: A rate so low is no rate: the search gives up. Messages per second.
-LOWEST = 0.01
+LOWEST = 0.1
 
 #: No server takes more.
 HIGHEST = 1e6
@@ -84,6 +87,8 @@ class RateSearch:
         self.best: float | None = None
         self._failed: float | None = None
         self._toConfirm: list[float] = []
+        self._confirmed: list[bool] = []
+        self._again = AGAIN
 
     def tried(self, passed: bool) -> None:
         """
@@ -91,7 +96,17 @@ class RateSearch:
         """
         assert self.rate is not None
         if self.purpose == "confirm":
-            self.rate = self._toConfirm.pop(0) if self._toConfirm else None
+            self._confirmed.append(passed)
+            if self._toConfirm:
+                self.rate = self._toConfirm.pop(0)
+            elif self._again and all(self._confirmed[1:]) and self.rate * FACTOR <= HIGHEST:
+                # There is more to it than the search has found.
+                self._again -= 1
+                self.purpose = "climb"
+                self.best, self._failed = self.rate, None
+                self.rate *= FACTOR
+            else:
+                self.rate = None
             return
         if passed:
             self.best = self.rate
@@ -107,5 +122,6 @@ class RateSearch:
             self.rate = (self.best + self._failed) / 2
         else:
             self.purpose = "confirm"
+            self._confirmed = []
             self._toConfirm = [part * self.best for part in CONFIRMED]
             self.rate = self._toConfirm.pop(0)

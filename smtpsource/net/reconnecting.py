@@ -178,6 +178,16 @@ class ReconnectingConnector:
         self._attempt = 1
         self._begin()
 
+    def lastAttempt(self) -> None:
+        """
+        Don't begin another attempt after this one; if it is over already, give up.
+        """
+        self._attempts = 0
+        if self._delayed is not None and not self._entered:
+            self._delayed.cancel()
+            self._delayed = None
+            self._onGiveUp(*_explained(self._failure, self._route.addresses[self._index], self._source))
+
     def stop(self) -> bool:
         """
         Connect no further.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -126,9 +127,11 @@ class Schedule:
         self.end = profile.end
         self._even = arrivals == "constant"
         self._interval: Callable[[float], float] = (rng or random.Random()).expovariate
-        self._reached = 0.0 if self._even else self._interval(1.0)
+        self._reached = 0.0
+        # Those after the next one that somebody has already asked about.
+        self._ahead: deque[float] = deque()
         self.taken = 0
-        self.next = profile.timeOf(self._reached)
+        self.next = profile.timeOf(0.0) if self._even else self._draw()
 
     def advance(self) -> None:
         """
@@ -137,21 +140,34 @@ class Schedule:
         self.taken += 1
         if self._even:
             self._reached = float(self.taken)
+            self.next = self._profile.timeOf(self._reached)
         else:
-            # As if the rate were 1; the profile makes the real time of it.
-            self._reached += self._interval(1.0)
-        self.next = self._profile.timeOf(self._reached)
+            self.next = self._ahead.popleft() if self._ahead else self._draw()
+
+    def _draw(self) -> float:
+        """
+        The time of another one: as if the rate were 1; the profile makes the real time of it.
+        """
+        self._reached += self._interval(1.0)
+        return self._profile.timeOf(self._reached)
 
     def asked(self, time: float) -> int:
         """
-        How many were wanted up to this time: those that were taken, and those that have waited since then, of which
-        with C{"poisson"} nobody knows yet how many they are, but on average.
+        How many were wanted up to this time: those that were taken, and those that have waited since then.
         """
-        if self.next > time:
+        if self.next > time or self.next == math.inf:
             return self.taken
-        waiting = 1 + int(self._profile.areaAt(time) - self._reached)
-        rest = self._profile.area - self._reached
-        return self.taken + (waiting if rest == math.inf else min(waiting, math.ceil(rest)))
+        if self._even:
+            waiting = 1 + int(self._profile.areaAt(time) - self._reached)
+            rest = self._profile.area - self._reached
+            return self.taken + (waiting if rest == math.inf else min(waiting, math.ceil(rest)))
+        ahead = self._ahead
+        while not ahead or (ahead[-1] <= time and ahead[-1] < math.inf):
+            ahead.append(self._draw())
+        later = next(
+            (place for place, wanted in enumerate(reversed(ahead)) if wanted <= time and wanted < math.inf), len(ahead)
+        )
+        return self.taken + 1 + len(ahead) - later
 
     def rateAt(self, time: float) -> float:
         """
