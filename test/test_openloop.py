@@ -394,7 +394,7 @@ class SearchTests(SynchronousTestCase):
         service.startService()
         for _ in range(400):
             while reactor.attempts:
-                reactor.attempts.popleft().refuse()
+                reactor.attempts[0].refuse()
             reactor.advance(0.01)
         reactor.pump([0.1] * 100)
         summary = self.successResultOf(service.whenDone())
