@@ -657,8 +657,8 @@ class SourceOptions(CommandLine):
                     None,
                     "WHEN",
                     "auto",
-                    "show on standard error how the run goes on: auto, if that is a terminal and neither --quiet, -c nor "
-                    "-v is given; on, elsewhere as a line a second; off",
+                    "show on standard error how the run goes on: auto, if that is a terminal and neither --quiet, -c "
+                    "nor -v is given; on, elsewhere as a line a second; off",
                     arguments.oneOf("auto", "on", "off"),
                 ),
                 Parameter(
@@ -989,7 +989,8 @@ class SourceOptions(CommandLine):
         elif self["tls-server-name"] is None and not isinstance(goal, destination.HostDestination):
             shown = "a UNIX socket" if isinstance(goal, destination.UNIXDestination) else "sink:"
             raise usage.UsageError(
-                f"--tls-verify needs a name to check, and {shown} has none: expected --tls-server-name NAME along with it"
+                f"--tls-verify needs a name to check, and {shown} has none: expected --tls-server-name NAME along with "
+                "it"
             )
         least, most = self["tls-min"], self["tls-max"]
         if least is not None and most is not None and least > most:

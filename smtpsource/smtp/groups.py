@@ -25,6 +25,8 @@ class Groups(Transactions):
 
     # With chunks: the server may refuse what comes for no other reason than that it has refused a content before.
     _spoiled = False
+    # With chunks: something was refused, so that more has to be looked at.
+    _disturbed = False
 
     def connectionMade(self) -> None:
         """
@@ -35,6 +37,7 @@ class Groups(Transactions):
         self._outstanding: deque[tuple[IMessage, float, int]] = deque()
         # The messages that are to be sent again.
         self._again: deque[IMessage] = deque()
+        self._disturbed = False
         super().connectionMade()
 
     def _writeGroup(self, content: bytes, message: IMessage) -> None:

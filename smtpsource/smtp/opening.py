@@ -151,7 +151,8 @@ class Opening(OwedReplies):
         if self._tls is not None:
             self._tls.remember()  # tickets have come by now
         if code[0] == YES:
-            self._greeted = True
+            if self._dialogue.proxyHeader is not None:
+                self._greeted = True
             if self._dialogue.extended:
                 self._goOn(capabilities(reply))
                 return

@@ -81,7 +81,6 @@ class OwedReplies(LineReceiver):
         """
         self._session = session
         self._recorder = recorder
-        self._recordReply = recorder.reply
         self._clock = clock
         self._owed: deque[tuple[int, Answer, float]] = deque()
 
@@ -212,7 +211,7 @@ class OwedReplies(LineReceiver):
             return
         phase, answer, written = self._owed.popleft()
         self.lastActivity = now = self._clock()
-        self._recordReply(phase, now - written, code, reply)
+        self._recorder.reply(phase, now - written, code, reply)
         answer(code, reply)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:

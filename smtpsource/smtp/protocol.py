@@ -34,6 +34,8 @@ class SMTPSourceProtocol(Groups):
     # With chunks in groups, of this message: a chunk was refused; the last one has had an answer; all recipients up to
     # now were refused, and of their answers to the content one is still in the queue; each recipient has one there.
     _chunkRefused = _lastReplied = _refusedAndOwed = _answeredEach = False
+    # C{_disturbed}: one of the first three may be so. The usual instance has its own of this one only: with more than 30
+    # attributes of its own, each would take longer to find.
     # A content was refused once while others were out: from then on each group begins with RSET.
     _cautious = False
     # With a window: when no more than so many messages are outstanding, it is filled again.
@@ -75,7 +77,7 @@ class SMTPSourceProtocol(Groups):
         if code[0] == YES:
             # Even if MAIL was refused, for instance because the server has not ended the transaction before it:
             # what it says to the last chunk decides, and who gets the message was decided here.
-            if self._refusedAndOwed:
+            if self._disturbed and self._refusedAndOwed:
                 self._refusedAndOwed = False
                 self._oweLess(1)
             self._recipientsAccepted += 1
@@ -83,7 +85,7 @@ class SMTPSourceProtocol(Groups):
         if self._refusedAndOwed or self._recipientsAccepted:
             self._oweLess(1)
         else:
-            self._refusedAndOwed = True
+            self._disturbed = self._refusedAndOwed = True
         if self._mailAccepted:
             self._recipientsRejected += code[0] != MORE
             self._refusedInGroup(RCPT, code, reply)
@@ -115,7 +117,7 @@ class SMTPSourceProtocol(Groups):
 
     def _groupChunkReplied(self, code: bytes, reply: bytes) -> None:
         if code[0] != YES and not self._chunkRefused:
-            self._chunkRefused = True
+            self._disturbed = self._chunkRefused = True
             self._oweLess(max(0, self._recipientsAccepted - 1))
             if self._recipientsAccepted:
                 self._refusedInGroup(BDAT, code, reply)
@@ -124,12 +126,12 @@ class SMTPSourceProtocol(Groups):
         """
         The reply that decides; by LMTP, there is one for each accepted recipient.
         """
-        if self._dialogue.lmtp and self._recipientsAccepted and not self._chunkRefused:
+        if self._dialogue.lmtp and self._recipientsAccepted and not (self._disturbed and self._chunkRefused):
             if not self._lastReplied:
-                self._lastReplied = True
+                self._disturbed = self._lastReplied = True
                 self._recipientsAwaited = self._recipientsAccepted
             self._recipientReplied(code, reply)
-        elif code[0] == YES and self._recipientsAccepted and not self._chunkRefused:
+        elif code[0] == YES and self._recipientsAccepted and not (self._disturbed and self._chunkRefused):
             self._message = None
             self._session.accepted(self.lastActivity - self._begun, self._recipientsAccepted, self._recipientsRejected)
             self._ready()
@@ -196,9 +198,17 @@ class SMTPSourceProtocol(Groups):
         recipients = message.recipientCommands()
         own, shared = message.octets()
         owed = self._owed
+        dialogue = self._dialogue
         if self._cautious:
             parts.append(commands.RSET)
             owed.append((RSET, self._groupResetReplied, now))
+        if len(recipients) == 1 and not shared and dialogue.chunkSize is None:
+            # What follows, for the usual message.
+            parts += (message.mail, recipients[0], bdat(len(own), True), own)
+            owed.append((MAIL, self._groupMailReplied, now))
+            owed.append((RCPT, self._chunkedRcptReplied, now))
+            owed.append((MESSAGE, self._lastChunkReplied, now))
+            return len(own) + _RECIPIENT
         parts.append(message.mail)
         parts.extend(recipients)
         owed.append((MAIL, self._groupMailReplied, now))
@@ -207,19 +217,21 @@ class SMTPSourceProtocol(Groups):
         if shared:
             owed[-1] = (RCPT, self._largeRcptReplied, now)
             return 0
-        if self._dialogue.chunkSize is None:
+        if dialogue.chunkSize is None:
             parts.append(bdat(len(own), True))
             parts.append(own)
         else:
-            for command, piece, _, last in chunks(own, b"", self._dialogue.chunkSize):
+            for command, piece, _, last in chunks(own, b"", dialogue.chunkSize):
                 parts.append(command)
                 parts.append(piece)
                 if not last:
                     owed.append((BDAT, self._groupChunkReplied, now))
-        for _ in recipients if self._dialogue.lmtp else recipients[:1]:
+        for _ in recipients if dialogue.lmtp else recipients[:1]:
             owed.append((MESSAGE, self._lastChunkReplied, now))
         return len(own) + _RECIPIENT * len(recipients)
 
     def _beginChunked(self, size: int) -> None:
-        self._chunkRefused = self._lastReplied = self._refusedAndOwed = False
-        self._answeredEach = self._dialogue.lmtp and size > 0
+        if self._disturbed:
+            self._disturbed = self._chunkRefused = self._lastReplied = self._refusedAndOwed = False
+        if self._dialogue.lmtp:
+            self._answeredEach = size > 0
