@@ -61,9 +61,7 @@ def _run(reactor: Any, options: SourceOptions) -> Deferred[None]:
     from smtpsource.service import SourceService
 
     presentation = options.presentation
-    service = SourceService(
-        reactor, options.plan, show=presentation.trace, keepIntervals=presentation.wantsIntervals
-    )
+    service = SourceService(reactor, options.plan, show=presentation.trace, keepIntervals=presentation.wantsIntervals)
     reactor.callWhenRunning(onInterrupt, reactor, service.stopService)
     if not presentation.startMetrics(reactor, service):
         raise SystemExit(2)

@@ -4,9 +4,11 @@ The command line of smtp-source. Every check of a user's wishes is made here, be
 
 from __future__ import annotations
 
+import getopt
 import os
 import re
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
@@ -745,6 +747,9 @@ class SourceOptions(CommandLine):
         """
         Check everything, and make the plan.
         """
+        named = [name for name, _ in getopt.getopt(self.command[1:], self.shortOpt, self.longOpt)[0]]
+        if named.count("--scenario") > 1:
+            raise usage.UsageError("--scenario is given more than once: expected one file")
         if self["scenario"] is None:
             self._check()
         else:
@@ -835,10 +840,27 @@ class SourceOptions(CommandLine):
                 raise usage.UsageError(
                     f"--{long}: '-' is not usable by a daemon, it has no standard output: expected a file"
                 )
+            if path == "-" and (option := self._logElsewhere()) is not None:
+                raise usage.UsageError(
+                    f"--{long}: '-' is not usable, the log is on standard output: expected a file, or {option} before "
+                    f"{self.tool}"
+                )
             if path is not None and path in taken:
                 where = "standard output" if path == "-" else path
                 raise usage.UsageError(f"--{taken[path]} and --{long} exclude each other: both are to be in {where}")
             taken[path] = long
+
+    def _logElsewhere(self) -> str | None:
+        """
+        What would put the log elsewhere, if twistd or twist has it on standard output.
+        """
+        parent = getattr(self, "parent", None)
+        if parent is None:
+            return None
+        if "nodaemon" in parent:
+            elsewhere = parent.get("syslog") or parent.get("logger") or parent.get("logfile") not in (None, "", "-")
+            return None if elsewhere else "--logfile=FILE"
+        return "--log-file=FILE" if parent.get("logFile") in (sys.stdout, sys.__stdout__) else None
 
     def _checkLoad(self) -> None:
         """
@@ -875,6 +897,13 @@ class SourceOptions(CommandLine):
                     raise usage.UsageError(
                         f"--threshold: {threshold.text!r} is not usable: expected --rate or --stages along with it"
                     )
+        length = self["duration"] and self["duration"] + (self["warmup"] or 0)
+        if length and self["ramp-up"] and self["ramp-up"] >= length:
+            shown = "--warmup and --duration" if self["warmup"] else "--duration"
+            raise usage.UsageError(
+                f"--ramp-up: {self['ramp-up']:g} seconds are not usable: expected less than the {length:g} seconds of "
+                f"{shown}, or not all sessions join"
+            )
         if stages is None:
             self._needing("--stages", "stages-of")
         elif not openLoop:

@@ -493,6 +493,10 @@ class SourcePlan:
             "rampUp is for a fixed number of sessions: expected neither rate nor stages",
         )
         yield (
+            self.duration is not None and self.rampUp >= self.warmUp + self.duration,
+            "rampUp lasts until the end of the run: expected it to be shorter than warmUp and duration",
+        )
+        yield (
             self.findRate is not None and (self.stages or self.duration or self.messageCount or self.warmUp),
             "findRate has steps of its own: expected neither stages nor duration, messageCount or warmUp",
         )

@@ -35,7 +35,7 @@ from smtpsource.watch import Watch, processTime
 
 if TYPE_CHECKING:
     from smtpsource.interfaces import IReactor
-    from smtpsource.measure.thresholds import Outcome
+    from smtpsource.measure.thresholds import Outcome, Threshold
     from smtpsource.run import Run
     from smtpsource.sink.companion import CompanionSink
 
@@ -91,7 +91,8 @@ class SourceService(Service):
         self._failure: str | None = None
         self._outcomes: list[Outcome] = []
         self._stopping = False
-        self._begun = self._beganRun = self._thresholdFailed = False
+        self._hopeless: dict[Threshold, Outcome] = {}
+        self._begun = self._beganRun = False
         self._started = datetime.datetime.now().astimezone()
         self._elapsed = 0.0
         self._cpuBefore = self._cpuAfter = processTime()
@@ -222,13 +223,15 @@ class SourceService(Service):
         """
         A second has passed: is there a threshold that has failed?
         """
-        if not self._plan.abortOnThreshold or snapshot.at < ABORT_AFTER:
+        if not self._plan.abortOnThreshold or snapshot.at < ABORT_AFTER or self._hopeless:
             return
+        if self._plan.warmUp and self._warmUp is None:
+            return  # nothing of it is measured
         for threshold in self._plan.thresholds:
             assert not isinstance(threshold, str)
-            outcome = threshold.check(snapshot)
-            if not outcome.passed:
-                self._thresholdFailed = True
+            outcome = threshold.hopeless(snapshot)
+            if outcome is not None:
+                self._hopeless[threshold] = outcome
                 self._run.trouble(f"threshold {outcome.text!r} failed: {outcome.actual}", tolerable=False)
                 return
 
@@ -260,7 +263,10 @@ class SourceService(Service):
         if self._beganRun and self._run.warmingUp:
             self._warm()  # nothing was measured
         self._figures = self._watch.finish()
-        self._outcomes = [t.check(self._figures) for t in self._plan.thresholds if not isinstance(t, str)]
+        # What has ended the run stays what it was then.
+        self._outcomes = [
+            self._hopeless.get(t) or t.check(self._figures) for t in self._plan.thresholds if not isinstance(t, str)
+        ]
         if self._companion is None:
             self._finish(None)
         else:
@@ -300,7 +306,7 @@ class SourceService(Service):
         # After a reply too many nobody knows what the others answer; and idle load is all about idle connections.
         if "unexpected-reply" in recorder.errors or (self._plan.hold and "closed-while-idle" in recorder.errors):
             spotless = False
-        if self._thresholdFailed or not all(outcome.passed for outcome in self._outcomes):
+        if not all(outcome.passed for outcome in self._outcomes):
             return 3
         found = self._run.found
         if found is not None:

@@ -153,7 +153,8 @@ class ReportTests(CommandTestCase):
         self.assertIn(b"10 started, 9 accepted, 1 rejected, 0 failed", result.out)
         report = reported((command.directory / "r.json").read_bytes())
         fields = "schema tool command run seed reactor started elapsed exit ended reason thresholds limits warmup asked"
-        fields += " late dropped exhausted messages recipients connections bytes askedRate rate cpu latency capabilities tls"
+        fields += " late dropped exhausted messages recipients connections bytes askedRate rate cpu latency"
+        fields += " capabilities tls"
         self.assertEqual(list(report), [*fields.split(), "replies", "errors", "environment", "histograms", "series"])
         self.assertEqual(report["schema"], 1)
         self.assertEqual(report["tool"], {"name": "smtp-source", "version": __version__})

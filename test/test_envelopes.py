@@ -129,6 +129,15 @@ class TrafficTests(SynchronousTestCase):
         self.assertIn(b"To: <foo3@h>\r\n", one.content()[0])
         self.assertIn(b"To: <foo1@h>\r\n", two.content()[0])
 
+    def test_seed(self):
+        """
+        With a seed a message has the same recipients, whatever others were sent before it.
+        """
+        traffic = SourcePlan(destination="127.0.0.1", myhostname="h", numberRecipients=True, seed=1).traffic()
+        one, two = traffic.next(), traffic.next()
+        self.assertEqual(bare(two.recipientCommands()), [b"2foo@h"])
+        self.assertEqual(bare(one.recipientCommands()), [b"1foo@h"])
+
     def test_content(self):
         """
         Which content belongs to which values.

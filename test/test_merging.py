@@ -118,12 +118,12 @@ class MergeTests(SynchronousTestCase):
 
     def test_ends(self):
         """
-        It ended as well as the worst of them did.
+        It ended as well as the worst of them did; as in a run, a threshold that failed comes before all else.
         """
         for ends, ended in (
             ([(0, "done", None), (0, "done", None)], (0, "done", None)),
             ([(0, "done", None), (3, "done", None)], (3, "done", None)),
-            ([(3, "done", None), (1, "signal", None)], (1, "signal", None)),
+            ([(1, "signal", None), (3, "done", None)], (3, "signal", None)),
             ([(1, "signal", None), (1, "aborted", "refused")], (1, "aborted", "refused")),
         ):
             runs = [example(exit=status, ended=how, reason=reason) for status, how, reason in ends]

@@ -437,6 +437,33 @@ class ThresholdTests(SynchronousTestCase):
         self.assertEqual((summary.exit, summary.ended), (3, "aborted"))
         self.assertIn("p50(transaction) < 1ms", summary.reason)
 
+    def test_noAbort(self):
+        """
+        What may still come ends no run.
+        """
+        limits = ("accepted >= 700", "max(quit) < 100s", "rate >= 0.9 * asked")
+        load = {"rate": 50.0, "duration": 20.0, "sessionCount": 9}
+        summary, _ = ran(100.0, thresholds=limits, abortOnThreshold=True, **load)
+        self.assertEqual((summary.exit, summary.ended, summary.reason), (0, "done", None))
+
+    def test_abortedBy(self):
+        """
+        What ended the run stays failed, though it would be so at the end.
+        """
+        values = {"thresholds": ("max(transaction) < 1s",), "abortOnThreshold": True, "sessionCount": 3}
+        summary, _ = ran(100.0, freezes=((6.0, 3.0),), duration=100.0, **values)
+        (outcome,) = summary.thresholds
+        self.assertFalse(outcome.passed)
+        self.assertEqual(summary.reason, f"threshold {outcome.text!r} failed: {outcome.actual}")
+
+    def test_abortAfterWarmUp(self):
+        """
+        The warm-up has no part in it.
+        """
+        values = {"thresholds": ("max(transaction) < 1s",), "abortOnThreshold": True, "sessionCount": 3}
+        summary, _ = ran(100.0, freezes=((2.0, 3.0),), warmUp=10.0, duration=10.0, **values)
+        self.assertEqual((summary.exit, summary.ended), (0, "done"))
+
     def test_asked(self):
         """
         The rate that was asked for can be compared with.

@@ -530,7 +530,10 @@ class PlanTests(Case):
         foreground.parseOptions(["-n"])
         self.assertTrue(parsed("127.0.0.1", parent=daemon).presentation.daemonized)
         self.assertFalse(parsed("127.0.0.1", parent=foreground).presentation.daemonized)
-        self.assertEqual(parsed("--report", "-", "127.0.0.1", parent=foreground).presentation.report, "-")
+        for option in ("report", "csv", "hlog", "junit"):
+            e = self.assertRaises(usage.UsageError, parsed, f"--{option}", "-", "127.0.0.1", parent=foreground)
+            expected = "'-' is not usable, the log is on standard output: expected a file, or --logfile=FILE before "
+            self.assertEqual(str(e), f"--{option}: {expected}smtp-source")
         e = self.assertRaises(usage.UsageError, parsed, "--report", "-", "127.0.0.1", parent=daemon)
         self.assertEqual(str(e), "--report: '-' is not usable by a daemon, it has no standard output: expected a file")
         e = self.assertRaises(usage.UsageError, parsed, "--csv", "-", "127.0.0.1", parent=daemon)
@@ -812,6 +815,13 @@ class ErrorTests(Case):
         """
         for line, *words in (
             ("--rate 5", "--rate needs an end: expected --duration TIME or -m N along with it"),
+            ("--ramp-up 5 --duration 5", "--ramp-up: 5 seconds are not usable: expected less than the 5 seconds of "),
+            (
+                "--ramp-up 1m --warmup 50s --duration 10s",
+                "--ramp-up: 60 seconds are not usable: expected less than the 60 seconds of --warmup and --duration, "
+                "or not all sessions join",
+            ),
+            ("--scenario /a --scenario /a", "--scenario is given more than once: expected one file"),
             ("--rate 5 --stages 0:1,1:1", "--rate '5' and --stages '0:1,1:1' exclude each other: give one of them"),
             ("--duration 5 --stages 0:1,1:1", "--duration '5' and --stages '0:1,1:1' exclude each other: "),
             *(

@@ -358,6 +358,8 @@ class SourcePlanTests(Case):
             ({"window": 2, **ahead, "messagesPerConnection": 1, "keepConnections": True}, connections),
             ({"window": 2, **ahead, "keepConnections": True, "fixedInterval": 1}, pauses),
             ({"window": 2, **ahead, "keepConnections": True, "randomInterval": 1}, pauses),
+            ({"rampUp": 5, "duration": 5}, "rampUp lasts until the end of the run: expected it to be shorter"),
+            ({"rampUp": 9, "duration": 5, "warmUp": 4}, "rampUp lasts until the end of the run"),
             ({"rate": 5}, "rate needs an end"),
             ({"rate": 5, "stages": stages}, "rate and stages exclude each other"),
             ({"duration": 5, "stages": stages}, "stages and duration exclude each other"),

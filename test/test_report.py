@@ -489,18 +489,36 @@ class JUnitTests(SynchronousTestCase):
 
     def test_thresholds(self):
         """
-        Each threshold is a test of its own; a run that only these have failed has passed itself.
+        Each threshold is a test of its own, and the run is one for what became of its messages.
         """
         suite = self.suite(**EVERYTHING)
         self.assertEqual(
             self.failures(suite),
             {
-                "run": None,
+                "run": "3 started, 1 accepted, 1 rejected, 1 failed",
                 "p99(message) < 250ms": None,
                 "rate >= 0.99 * asked": "it was 431/s (0.99 * asked is 495/s)",
             },
         )
-        self.assertEqual((suite.get("tests"), suite.get("failures")), ("3", "1"))
+        self.assertEqual((suite.get("tests"), suite.get("failures")), ("3", "2"))
+
+    def test_both(self):
+        """
+        If thresholds have failed, the run itself fails where it would without them.
+        """
+        one = Outcome("errors < 1%", False, "50%", 50.0)
+        for values, failed in (
+            ({"messages": Messages(4, 2, 2, 0)}, True),
+            ({"recipientsRejected": 1}, True),
+            ({"ended": "signal"}, True),
+            ({"ended": "aborted", "reason": "rcpt refused: 550"}, True),
+            ({"ended": "aborted", "reason": "threshold 'errors < 1%' failed: 50%"}, False),
+            ({}, False),
+        ):
+            good = {"messages": Messages(4, 4, 0, 0), "recipientsRejected": 0, "dropped": 0, "errors": {}}
+            suite = self.suite(exit=3, thresholds=(one,), **{**good, **values})
+            self.assertEqual(self.failures(suite)["run"] is not None, failed, values)
+            self.assertEqual(suite.get("failures"), str(1 + failed))
 
     def test_failed(self):
         """

@@ -279,6 +279,66 @@ class OutcomeTests(Case):
         self.assertNotEqual(parse("errors == 0"), parse("errors == 1"))
 
 
+class HopelessTests(SynchronousTestCase):
+    """
+    What can be said of a threshold while a run goes on.
+    """
+
+    def check(self, table, **what):
+        for text, expected in table:
+            found = parse(text).hopeless(figures(**what))
+            self.assertEqual(None if found is None else found.actual, expected, text)
+            if found is not None:
+                self.assertIs(found.passed, False)
+
+    def test_counts(self):
+        """
+        Counts grow: only what is too much already is a failure.
+        """
+        table = (
+            *(("accepted >= 700", None), ("accepted > 700", None), ("accepted == 700", None), ("errors != 2", None)),
+            *(("errors == 0", "2"), ("errors < 2", "2"), ("errors <= 2", None), ("errors == 2", None)),
+            *(("errors < 1%", "1.25% (2 of 160)"), ("count(quit) >= 1", None), ("count(mail) == started", None)),
+            *(("accepted == started", "100 (started is 160)"), ("started == count(message)", None)),
+        )
+        self.check(table, accepted=100, rejected=2, started=160)
+
+    def test_unmeasured(self):
+        """
+        What was not measured may still come.
+        """
+        self.check((("p99(quit) < 1s", None), ("errors < 1%", None), ("rate > 5", None)), seconds=0.0)
+
+    def test_latencies(self):
+        """
+        Latencies are taken as they are.
+        """
+        self.check((("max(mail) < 1ms", "5.003 ms"), ("max(mail) < 9ms", None)), latencies={phases.MAIL: [0.005]})
+
+    def test_inFlight(self):
+        """
+        Messages on their way are taken for accepted.
+        """
+        table = (("rate >= 0.99 * asked", None), ("rate > 7", None), ("accepted >= 99%", None), ("rate < 9", None))
+        self.check(table, seconds=10.0, asked=100, started=100, accepted=80)
+        table = (("rate >= 0.99 * asked", "8/s (0.99 * asked is 9.9/s)"), ("rate >= 9.9/s", "8/s"))
+        self.check(table, seconds=10.0, asked=100, started=82, accepted=80)
+        self.check((("accepted >= 99%", "80% (80 of 100)"),), started=100, accepted=80, failed=2)
+
+    def test_schedule(self):
+        """
+        A rate that a schedule has not asked for so far may still come.
+        """
+        self.check((("rate >= 20/s", None), ("rate >= 10/s", "8/s")), seconds=10.0, asked=100, started=80, accepted=80)
+
+    def test_several(self):
+        """
+        One that failed is enough; the number is its own.
+        """
+        found = parse("accepted >= 700 and errors == 0").hopeless(figures(accepted=5, failed=1, started=6))
+        self.assertEqual((found.passed, found.actual, found.value), (False, "accepted: 5, errors: 1", 1))
+
+
 class ErrorTests(SynchronousTestCase):
     """
     What is said of a threshold that is none.

@@ -87,7 +87,8 @@ class CompareTests(ToolTestCase):
         status, out, err = self.run_(
             "compare", "--fail-if", "p99(message) > +300%", self.before, self.after, "--fail-if", "p99(message)>+10%"
         )
-        self.assertEqual((status, err), (3, ""))
+        self.assertEqual("", err)
+        self.assertEqual(status, 3)
         self.assertTrue(
             out.endswith(
                 "fails if     what must not be, and what there was\n"
@@ -182,7 +183,8 @@ class MergeTests(ToolTestCase):
         report = str(self.directory / "all.json")
         arguments = ("--threshold", "count(message) == 2", "--threshold", "max(message) < 200ms")
         status, out, err = self.run_("merge", *arguments, "--report", report, self.first, self.second)
-        self.assertEqual((status, err), (3, ""))
+        self.assertEqual("", err)
+        self.assertEqual(status, 3)
         self.assertTrue(
             out.endswith("pass         count(message) == 2: 2\nFAIL         max(message) < 200ms: 300.031 ms\n")
         )
@@ -214,6 +216,24 @@ class MergeTests(ToolTestCase):
             ),
         ):
             self.assertEqual(self.run_("merge", *paths), (1, "", f"smtpsource merge: {problem}\n"))
+
+    def test_sameSeed(self):
+        """
+        Runs with the same seed have the same id: they are added up, but not one with itself.
+        """
+        values = {"run": "r", "seed": 7, "exit": 1, "environment": {"host": "a"}}
+        there = {**values, "environment": {"host": "b"}}
+        later = {**values, "started": "2026-01-02T03:04:05.679+00:00"}
+        paths = [
+            self.write(f"{n}.json", example(**each, **latencies(0.1))) for n, each in enumerate((values, there, later))
+        ]
+        status, out, err = self.run_("merge", "--threshold", "started < 1", *paths, "--report", "-", "--quiet")
+        self.assertEqual("", err)
+        self.assertEqual(status, 3)
+        self.assertEqual(json.loads(out)["exit"], 3)
+        self.assertEqual(json.loads(out)["run"], "r")
+        status, _, err = self.run_("merge", *paths, paths[1])
+        self.assertEqual((status, err.count("expected each run once, but r is in")), (1, 1))
 
     def test_unwritable(self):
         """

@@ -139,9 +139,15 @@ class ForegroundTests(TwistdTestCase):
     @defer.inlineCallbacks
     def test_reportOnStandardOutput(self):
         """
-        C{--report -} is for a foreground run, whose log goes elsewhere.
+        C{--report -} is for a foreground run, whose log goes elsewhere; else it is a usage error.
         """
         server = self.serve()
+        for options in (["-n"], ["-n", "--logfile=-"]):
+            result = yield twistd(self, *options, "smtp-source", "--report", "-", server.destination).whenEnded()
+            yield self.assertUsageError(
+                result, rb"--report: '-' is not usable, .* or --logfile=FILE before smtp-source"
+            )
+        self.assertEqual(server.connections, [])
         arguments = ["-n", "--logfile=log", "smtp-source", "--quiet", "--report", "-", server.destination]
         result = yield twistd(self, *arguments).whenEnded()
         self.assertEqual((result.status, result.err), (0, b""))
@@ -383,9 +389,12 @@ class TwistTests(TwistdTestCase):
     @defer.inlineCallbacks
     def test_reportOnStandardOutput(self):
         """
-        twist doesn't daemonise: C{--report -} is fine, its log being elsewhere.
+        twist doesn't daemonise: C{--report -} is fine, its log being elsewhere; else it is a usage error.
         """
         server = self.serve()
+        result = yield twist(self, "smtp-source", "--report", "-", server.destination).whenEnded()
+        self.assertIn(b"--report: '-' is not usable", result.out + result.err)
+        self.assertEqual(server.connections, [])
         arguments = ["--log-file=log", "smtp-source", "--quiet", "--report", "-", server.destination]
         result = yield twist(self, *arguments).whenEnded()
         self.assertEqual(result.status, 0, result)

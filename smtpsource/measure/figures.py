@@ -198,14 +198,17 @@ def _scheduled(count: Callable[[Snapshot], int]) -> Callable[[Snapshot], float]:
     return read
 
 
+ACCEPTED = Metric("accepted", COUNT, operator.attrgetter("accepted"))
+STARTED = Metric("started", COUNT, operator.attrgetter("started"))
+
 #: Those without a phase. C{rate} is of accepted messages.
 _PLAIN = {
     metric.name: metric
     for metric in (
         Metric("rate", RATE, _rate(operator.attrgetter("accepted"))),
         Metric("asked", RATE, _askedRate, scheduled=True),
-        Metric("started", COUNT, operator.attrgetter("started")),
-        Metric("accepted", COUNT, operator.attrgetter("accepted")),
+        STARTED,
+        ACCEPTED,
         Metric("rejected", COUNT, operator.attrgetter("rejected")),
         Metric("failed", COUNT, operator.attrgetter("failed")),
         Metric("errors", COUNT, lambda figures: figures.rejected + figures.failed),

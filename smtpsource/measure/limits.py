@@ -19,9 +19,7 @@ _RUN_OUT = {
 }
 
 
-def limits(
-    busiest: float, worstLag: float, errors: Mapping[str, int], late: int, exhausted: bool
-) -> Iterator[str]:
+def limits(busiest: float, worstLag: float, errors: Mapping[str, int], late: int, exhausted: bool) -> Iterator[str]:
     """
     Why the generator was the limit: a line for each reason, none if it was not.
 

@@ -39,7 +39,7 @@ def merge(runs: Sequence[Summary]) -> Summary:
         reactor=", ".join(_different(run.reactor for run in runs)),
         started=_started(runs[0], warmUp),
         elapsed=elapsed,
-        exit=next((status for status in (1, 3) if any(run.exit == status for run in runs)), 0),
+        exit=next((status for status in (3, 1) if any(run.exit == status for run in runs)), 0),
         ended=next(ended for ended in ("aborted", "signal", "done") if any(run.ended == ended for run in runs)),
         reason=next((run.reason for run in runs if run.reason is not None), None),
         messages=messages,
@@ -55,7 +55,7 @@ def merge(runs: Sequence[Summary]) -> Summary:
         warmUp=warmUp,
         series=mergedSeries([(run.measuredFrom(), run.series) for run in runs]),
         buckets=buckets,
-        environment={"runs": [environment for run in runs for environment in _environments(run)]},
+        environment={"runs": [environment for run in runs for environment in environmentsOf(run)]},
         thresholds=tuple(outcome for run in runs for outcome in run.thresholds),
         limits=tuple(_different(limit for run in runs for limit in run.limits)),
         run=",".join(_different(run.run for run in runs if run.run)),
@@ -193,7 +193,7 @@ def _warmUp(those: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     return {"seconds": max(one["seconds"] for one in those), **counts}
 
 
-def _environments(run: Summary) -> list[Mapping[str, Any]]:
+def environmentsOf(run: Summary) -> list[Mapping[str, Any]]:
     """
     What it ran on, and what it was; of a merged one, those of all that went into it.
     """

@@ -7,10 +7,10 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from smtpsource.measure.figures import COUNT, Metric, Unmeasured, digits, metricOf
+from smtpsource.measure.figures import ACCEPTED, COUNT, RATE, STARTED, Metric, Unmeasured, digits, metricOf
 from smtpsource.measure.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -43,8 +43,9 @@ class _Comparison:
     other: Metric | None = None
     perCent: bool = False
 
-    def check(self, figures: Snapshot) -> tuple[bool, str, float | None]:
+    def check(self, figures: Snapshot, others: Snapshot | None = None) -> tuple[bool, str, float | None]:
         """
+        @param others: where C{other} is taken from, if that is not C{figures}.
         @return: is it so, the figure as text, and as a number.
         """
         compare = _OPERATORS[self.sign]
@@ -60,11 +61,52 @@ class _Comparison:
                 return passed, f"{digits(share)}% ({digits(value)} of {figures.started})", share
             if self.other is None:
                 return compare(value, float(self.factor)), show(value), value
-            limit = float(self.factor) * self.other.read(figures)
+            limit = float(self.factor) * self.other.read(others or figures)
         except Unmeasured as e:
             return False, str(e), None
         factor = "" if self.factor == 1 else f"{digits(float(self.factor))} * "
         return compare(value, limit), f"{show(value)} ({factor}{self.other.name} is {show(limit)})", value
+
+    def hopeless(self, figures: Snapshot) -> bool:
+        """
+        While a run goes on: has it failed, whatever is still to come?
+
+        What is not measured yet may come. Messages on their way may be accepted. Counts grow: one that is to be high is
+        no failure before the end, only C{accepted} as a part of others is. Other parts, rates and latencies are taken
+        for what they will be.
+        """
+        if self.sign == "!=":
+            return False
+        if self.sign == "==":
+            return any(replace(self, sign=sign).hopeless(figures) for sign in ("<=", ">="))
+        atBest = _atBest(figures, self.metric)
+        part = self.perCent or self.other is not None
+        if self.sign in ("<", "<="):
+            if self.metric.kind is COUNT and self.other not in (None, ACCEPTED, STARTED):
+                return False
+            passed, _, value = self.check(figures, atBest)
+        else:
+            if self.metric.kind is COUNT and not (self.metric is ACCEPTED and part):
+                return False
+            if self.metric.kind is RATE and not part and not self._asked(figures):
+                return False
+            passed, _, value = self.check(atBest, figures)
+        return not passed and value is not None
+
+    def _asked(self, figures: Snapshot) -> bool:
+        """
+        Has a schedule, if there is one, asked for so much up to now? Its rate may rise.
+        """
+        return figures.asked is None or replace(self, metric=metricOf("asked")).check(figures)[0]
+
+
+def _atBest(figures: Snapshot, metric: Metric) -> Snapshot:
+    """
+    These figures, if all messages on their way had been accepted; for a rate with the one that a schedule may have
+    asked for this very moment.
+    """
+    due = metric.kind is RATE and figures.asked is not None
+    return replace(figures, accepted=figures.started - figures.rejected - figures.failed + due)
 
 
 @dataclass(frozen=True)
@@ -112,7 +154,23 @@ class Threshold:
 
         @param figures: of the measured time, as made by L{Snapshot.since}.
         """
-        results = [comparison.check(figures) for comparison in self._comparisons]
+        return self._outcome([comparison.check(figures) for comparison in self._comparisons])
+
+    def hopeless(self, figures: Snapshot) -> Outcome | None:
+        """
+        See, while a run goes on, whether it can't be so any more: of counts, whether they are too high; of latencies,
+        rates and parts of the messages, whether they are wrong now, with messages on their way taken for accepted.
+
+        @param figures: of the time measured so far.
+        @return: what made it fail; C{None} if it may still be so.
+        """
+        failed = [comparison.hopeless(figures) for comparison in self._comparisons]
+        if not any(failed):
+            return None
+        checked = [comparison.check(figures) for comparison in self._comparisons]
+        return self._outcome([(not bad, shown, value) for bad, (_, shown, value) in zip(failed, checked, strict=True)])
+
+    def _outcome(self, results: list[tuple[bool, str, float | None]]) -> Outcome:
         passed = all(fine for fine, _, _ in results)
         value = next((value for fine, _, value in results if not fine), results[0][2])
         if len(results) == 1:

@@ -39,9 +39,9 @@ def lines(summary: Summary) -> Iterator[str]:
 
 def _runFailures(summary: Summary) -> list[str]:
     """
-    Why a run that deserves the status 1 does.
+    Why a run deserves the status 1, or would without its thresholds.
     """
-    if summary.exit in (0, 3):
+    if summary.exit == 0 or (summary.exit == 3 and not _failedBesides(summary)):
         return []
     messages = summary.messages
     outcomes = (
@@ -51,6 +51,20 @@ def _runFailures(summary: Summary) -> list[str]:
     stopped = ["the run was stopped before its end"] if summary.ended == "signal" else []
     samples = [f"{kind}: {tally.sample}" for kind, tally in summary.errors.items()]
     return [summary.reason or outcomes, *([outcomes] if summary.reason else []), *stopped, *samples]
+
+
+def _failedBesides(summary: Summary) -> bool:
+    """
+    Has a run of status 3 failed in another way, too?
+    """
+    byThreshold = summary.ended == "aborted" and (summary.reason or "").startswith("threshold ")
+    if summary.ended != "done" and not byThreshold:
+        return True
+    if summary.search is not None:
+        return False  # what rates that are too high have done is part of it
+    messages = summary.messages
+    spoilt = summary.recipientsRejected or summary.dropped or "unexpected-reply" in summary.errors
+    return bool(spoilt) or messages.accepted != messages.started
 
 
 def _case(suite: ET.Element, name: str, times: dict[str, str], failures: list[str]) -> None:

@@ -34,8 +34,8 @@ class SMTPSourceProtocol(Groups):
     # With chunks in groups, of this message: a chunk was refused; the last one has had an answer; all recipients up to
     # now were refused, and of their answers to the content one is still in the queue; each recipient has one there.
     _chunkRefused = _lastReplied = _refusedAndOwed = _answeredEach = False
-    # C{_disturbed}: one of the first three may be so. The usual instance has its own of this one only: with more than 30
-    # attributes of its own, each would take longer to find.
+    # C{_disturbed}: one of the first three may be so. The usual instance has its own of this one only: with more than
+    # 30 attributes of its own, each would take longer to find.
     # A content was refused once while others were out: from then on each group begins with RSET.
     _cautious = False
     # With a window: when no more than so many messages are outstanding, it is filled again.

@@ -13,7 +13,7 @@ from twisted.python import usage
 from smtpsource import arguments as values
 from smtpsource.commandline import Flag, Group, Parameter, flags, parameters
 from smtpsource.measure import thresholds
-from smtpsource.measure.merging import merge
+from smtpsource.measure.merging import environmentsOf, merge
 from smtpsource.measure.summary import Summary
 from smtpsource.report.presentation import Presentation
 from smtpsource.report.text import render
@@ -95,15 +95,17 @@ def _problems(runs: Iterable[tuple[str, Summary]]) -> Iterator[str]:
     """
     Why some of these reports can't be added up.
     """
-    known: dict[str, str] = {}
+    known: dict[tuple[object, ...], str] = {}
     for path, run in runs:
         missing = sorted(run.latency.keys() - run.buckets.keys())
         if missing:
             yield f"{path}: expected a report with histograms of all phases, but there is none of {', '.join(missing)}"
-        for one in filter(None, run.run.split(",")):
-            if one in known:
-                yield f"{path}: expected each run once, but {one} is in {known[one]} as well"
-            known[one] = path
+        for one in environmentsOf(run):
+            # With the same seed runs have the same id.
+            key = tuple(one.get(name) for name in ("run", "started", "host", "elapsed"))
+            if one.get("run") and key in known:
+                yield f"{path}: expected each run once, but {one['run']} is in {known[key]} as well"
+            known[key] = path
 
 
 def main(arguments: Sequence[str]) -> NoReturn:
@@ -126,7 +128,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
     summary = replace(
         summary,
         thresholds=(*summary.thresholds, *outcomes),
-        exit=3 if failed and not summary.exit else summary.exit,
+        exit=3 if failed else summary.exit,
     )
     presentation = Presentation(
         options.tool, report=options["report"], csv=options["csv"], quiet=bool(options["quiet"])

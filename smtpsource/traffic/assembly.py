@@ -13,7 +13,7 @@ from smtpsource.smtp import commands
 from smtpsource.traffic import envelopes, headers, recipients, seeds, templates
 from smtpsource.traffic.bodies import SameBody, SizedBodies, WholeBody
 from smtpsource.traffic.corpus import Corpus
-from smtpsource.traffic.envelopes import Recipients, Traffic
+from smtpsource.traffic.envelopes import DrawnTraffic, Recipients, Traffic
 from smtpsource.traffic.loading import StoredBodies
 from smtpsource.traffic.messages import DEFAULT_BODY, FileContent, GeneratedContent, bodyOfSize, lines
 from smtpsource.traffic.sizes import Fixed
@@ -58,7 +58,8 @@ class _Assembly:
         digits = max(plan.numberWidth or 0, len(str(LARGEST)))
         longest = contents.octets(LARGEST, self.recipient + b"9" * digits)
         ofMail = plan.parameters.ofMail(sum(map(len, longest)))
-        return Traffic(self.sender, self._recipients(), contents, ofMail, self.run)
+        kind = Traffic if plan.seed is None else DrawnTraffic
+        return kind(self.sender, self._recipients(), contents, ofMail, self.run)
 
     def _subjectIsTemplate(self) -> bool:
         plan = self.plan

@@ -161,3 +161,34 @@ class Traffic:
         See L{ITraffic.next}.
         """
         return Message(self, next(self._numbers))
+
+
+class DrawnMessage(Message):
+    """
+    One message of a L{DrawnTraffic}.
+    """
+
+    __slots__ = ("_recipients",)
+
+    def __init__(self, traffic: Traffic, number: int) -> None:
+        super().__init__(traffic, number)
+        self._recipients, self._recipient = traffic.recipients()
+
+    def recipientCommands(self) -> tuple[bytes, ...]:
+        """
+        See L{IMessage.recipientCommands}.
+        """
+        return self._recipients
+
+
+class DrawnTraffic(Traffic):
+    """
+    The same, with the recipients drawn when a message is started: those of the message of one number are the same in
+    each run, however many sessions it has.
+    """
+
+    def next(self) -> Message:
+        """
+        See L{ITraffic.next}.
+        """
+        return DrawnMessage(self, next(self._numbers))
