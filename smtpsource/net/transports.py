@@ -28,6 +28,20 @@ try:
     from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 except ImportError:  # No pyOpenSSL: there is no startTLS to take care of.
     _newtls = None  # type: ignore[assignment]
+else:
+
+    class _WholeWrites(TLSMemoryBIOFactory.protocol):  # type: ignore[misc,valid-type]
+        """
+        A TLS layer that writes at once. Twisted's own, in newer versions, keeps small writes for the reactor's next
+        turn; here a turn costs more than a write, and writes are whole already. For those who look it is of that class.
+        """
+
+        __init__ = TLSMemoryBIOProtocol.__init__
+        write = TLSMemoryBIOProtocol.write
+        writeSequence = TLSMemoryBIOProtocol.writeSequence
+        loseConnection = TLSMemoryBIOProtocol.loseConnection
+        connectionLost = TLSMemoryBIOProtocol.connectionLost
+
 
 if TYPE_CHECKING:
     from smtpsource.net.reactor import LeanReactor
@@ -64,14 +78,13 @@ class EagerTransport(EagerDescriptor):
         # needs to ask.
         for name in ("write", "writeSequence", "loseConnection", "registerProducer", "unregisterProducer"):
             setattr(self, name, getattr(_newtls.ConnectionMixin, name).__get__(self))
-        # What follows is _newtls.startTLS, but for the layer's class: Twisted's own keeps small writes for the
-        # reactor's next turn. Here a turn costs more than a write, and writes are whole already.
+        # What follows is _newtls.startTLS, but for the layer's class.
         client = self._tlsClientDefault if normal else not self._tlsClientDefault
         producer, streaming = self.producer, self.streamingProducer
         if producer is not None:
             self.unregisterProducer()
         factory = TLSMemoryBIOFactory(ctx, client, None)  # type: ignore[arg-type]
-        self.protocol = layer = TLSMemoryBIOProtocol(factory, self.protocol, False)
+        self.protocol = layer = _WholeWrites(factory, self.protocol, False)
         self.getHandle = layer.getHandle
         self.getPeerCertificate = layer.getPeerCertificate
         directlyProvides(self, ISSLTransport)
