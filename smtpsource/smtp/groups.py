@@ -58,7 +58,7 @@ class Groups(Transactions):
         for _ in recipients:
             owed.append((RCPT, self._groupRcptReplied, now))
         owed.append((DATA, self._groupDataReplied, now))
-        self.writeGroup(content, (message.mail, *recipients, commands.DATA))
+        self.writeGroup((content, message.mail, *recipients, commands.DATA), content)
 
     def _sendContent(self) -> None:
         assert self._message is not None

@@ -266,14 +266,14 @@ class OwedReplies(LineReceiver):
         self._recorder.bytesSent += len(data)
         self.transport.write(data)  # type: ignore[union-attr]
 
-    def writeGroup(self, content: bytes, parts: Sequence[bytes]) -> None:
+    def writeGroup(self, parts: Sequence[bytes], content: bytes = b"") -> None:
         """
         Write a group of commands at once; what is owed for it is in the queue already.
 
-        @param content: of the message before it, with the final dot; empty if there is none.
         @param parts: commands, each with its line end, and after each BDAT its chunk.
+        @param content: of the message before it, with the final dot; it is the first of the parts, if it is not empty.
         """
-        data = b"".join((content, *parts))
+        data = b"".join(parts)
         self._recorder.bytesSent += len(data)
         self.transport.write(data)  # type: ignore[union-attr]
 

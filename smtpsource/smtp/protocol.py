@@ -187,7 +187,7 @@ class SMTPSourceProtocol(Groups):
         # Half of them at a time: fewer writes, and the server never waits for us.
         self._refillAt = (room if left > 0 else len(outstanding)) // 2
         if parts:
-            self.writeGroup(b"", parts)
+            self.writeGroup(parts)
 
     def _addChunkedGroup(self, parts: list[bytes], message: IMessage, now: float) -> int:
         """

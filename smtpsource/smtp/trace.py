@@ -61,7 +61,7 @@ class TracedProtocol(SMTPSourceProtocol):
             self.show("." if phase == MESSAGE else printable(data))
         super().write(data, phase, answer)
 
-    def writeGroup(self, content: bytes, parts: Sequence[bytes]) -> None:
+    def writeGroup(self, parts: Sequence[bytes], content: bytes = b"") -> None:
         """
         A group of commands goes out.
         """
@@ -69,10 +69,10 @@ class TracedProtocol(SMTPSourceProtocol):
             self.show(".")
         isChunk = False
         for part in parts:
-            if not isChunk:
+            if part and part is not content and not isChunk:
                 self.show(printable(part))
-            isChunk = not isChunk and part.startswith(b"BDAT ")
-        super().writeGroup(content, parts)
+            isChunk = not isChunk and part is not content and part.startswith(b"BDAT ")
+        super().writeGroup(parts, content)
 
 
 def _withoutSecrets(data: bytes) -> str:
