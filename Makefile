@@ -12,13 +12,18 @@ TESTS = $(notdir $(basename $(wildcard test/test_*.py)))
 JOBS ?= 3
 TRIAL = PYTHONPATH=.:test $(BIN)/python -m twisted.trial --jobs=$(JOBS) --temp-directory=$(VENV)/trial
 
-.PHONY: demo test lint reactor-conformance benchmark docs clean
+.PHONY: demo test counts lint reactor-conformance benchmark docs clean
 
 demo: $(VENV)/installed
 	$(BIN)/smtpsource -d -s 20 -m 10000 sink:
 
 test: $(VENV)/installed
 	$(TRIAL) $(TESTS)
+
+# Our counts against a server's ledger, as many runs of each kind as you like.
+SEEDS ?= 200
+counts: $(VENV)/installed
+	SEEDS=$(SEEDS) $(TRIAL) test_counts
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -139,10 +139,12 @@ class ISession(Interface):
         or, by LMTP, to the content.
         """
 
-    def fault(kind: str, text: str, quitting: bool = False) -> None:
+    def fault(kind: str, text: str, quitting: bool = False, doubtful: int = 0) -> None:
         """
         Something went wrong on this connection that is more than a refusal; it is closed now.
 
+        @param doubtful: so many of the messages of this connection that were told to be accepted may not be, or all if
+            it has not so many: its replies were out of step. They have failed.
         @param quitting: it happened after QUIT, where nothing depends on it any more.
         @param kind: C{"connection-lost"}, C{"connection-reset"}, C{"timeout"}, C{"garbage-reply"},
             C{"unexpected-reply"}, C{"reply-too-long"}, C{"closed-while-idle"}, C{"not-announced"}, C{"tls-failed"},

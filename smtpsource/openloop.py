@@ -213,7 +213,7 @@ class ScheduledSession(Session):
         self._responded(self._wanted[0])
         super().exercised()
 
-    def fault(self, kind: str, text: str, quitting: bool = False) -> None:
+    def fault(self, kind: str, text: str, quitting: bool = False, doubtful: int = 0) -> None:
         """
         See L{ISession.fault}. A server may end a connection that waits for its next message for long (RFC 5321 section
         4.5.3.2.7); the next message makes another.
@@ -221,7 +221,7 @@ class ScheduledSession(Session):
         if self.parked and kind == "closed-while-idle":
             self._run.recorder.error(kind, text)
         else:
-            super().fault(kind, text, quitting)
+            super().fault(kind, text, quitting, doubtful)
 
     def _takeWanted(self) -> IMessage | None:
         message = self._run.take()

@@ -38,6 +38,7 @@ class Session:
         "_left",
         "_pause",
         "_reactor",
+        "_rejectedHere",
         "_run",
         "_take",
         "leaving",
@@ -55,8 +56,8 @@ class Session:
         self.message: IMessage | None = None
         # With pipelining, those after it that are started, too.
         self._following: deque[IMessage] = deque()
-        # How many more messages may be sent on this connection.
-        self._left = 0
+        # How many more messages may be sent on this connection, and how many of those that were sent were refused.
+        self._left = self._rejectedHere = 0
         self.protocol: SMTPSourceProtocol | None = None
         self._pause: IDelayedCall | None = None
         self._held: IDelayedCall | None = None
@@ -205,6 +206,7 @@ class Session:
         See L{ISession.rejected}.
         """
         self._answered()
+        self._rejectedHere += 1
         recorder = self._run.recorder
         recorder.rejected += 1
         recorder.recipientsRejected += recipientsRejected
@@ -222,10 +224,16 @@ class Session:
         """
         self._run.trouble(f"{what or NAMES[phase] + ' refused'}: {printable(text)}")
 
-    def fault(self, kind: str, text: str, quitting: bool = False) -> None:
+    def fault(self, kind: str, text: str, quitting: bool = False, doubtful: int = 0) -> None:
         """
         See L{ISession.fault}.
         """
+        if doubtful:
+            # Of those that were sent on this connection, the others have no outcome yet, or were refused.
+            accepted = self._run.perConnection - self._left - self._rejectedHere - len(self._following) - 1
+            taken = self._run.recorder.takeBack(min(doubtful, max(0, accepted + (self.message is None))))
+            if taken:
+                text = f"{text}; {taken} of the messages accepted here may not have been: counted as failed"
         self._run.recorder.error(kind, text)
         if kind == "internal-error" or not quitting:
             self._run.trouble(f"{kind}: {text}", tolerable=kind != "internal-error")
@@ -314,6 +322,7 @@ class Session:
         recorder.open += 1
         recorder.duration(CONNECT, self._connector.sinceStarted())
         self._left = self._run.perConnection
+        self._rejectedHere = 0
         self.protocol = self._run.build(self)
         return self.protocol
 

@@ -74,7 +74,7 @@ class RecordingSession:
         """See L{ISession.unanswered}."""
         self.events.append(("unanswered", recipientsAccepted, recipientsRejected))
 
-    def fault(self, kind: str, text: str, quitting: bool = False) -> None:
+    def fault(self, kind: str, text: str, quitting: bool = False, doubtful: int = 0) -> None:
         """See L{ISession.fault}."""
         self.events.append(("fault", kind, text))
 

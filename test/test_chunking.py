@@ -287,6 +287,30 @@ class GroupTests(SynchronousTestCase):
             events = talk.settle()
             self.assertEqual([e[:2] for e in events], [("fault", "unexpected-reply"), ("disconnected", True)])
 
+    def test_takesLeave(self):
+        """
+        With a window, too: what was accepted before a 421 is.
+        """
+        for window, letters in ((1, 1), (3, 2)):
+            talk = grouped(*(Letter() for _ in range(letters)), window=window)
+            self.assertEqual(talk.say(OK * 3 * letters + b"421 bye\r\n"), b"")
+            events = [e[:2] for e in talk.settle()]
+            self.assertEqual(
+                events, [("accepted", 1)] * letters + [("fault", "closed-while-idle"), ("disconnected", True)]
+            )
+
+    def test_doubt(self):
+        """
+        A server that answers twice and refuses a content: that refusal was taken for what came next. Found out at the
+        end, the message that has two faces is in doubt, and so is the last.
+        """
+        doubted = []
+        talk = grouped(*(Letter() for _ in range(4)), window=4)
+        talk.session.fault = lambda kind, text, quitting, doubtful: doubted.append((kind, doubtful))
+        talk.say(OK + OK * 2 + b"550 no\r\n" + OK * 2 + OK + OK * 3 + OK * 2, OK, OK)
+        self.assertEqual(len(talk.events()), 5)
+        self.assertEqual(doubted, [("unexpected-reply", 2)])
+
     def test_bounded(self):
         """
         However large the window, what is out without an answer on one connection is not: more is written when half of

@@ -154,6 +154,31 @@ class GroupTests(SynchronousTestCase):
             self.assertEqual(events[2][1], "connection-lost")
             self.assertIn("421", events[2][2])
 
+    def test_takesLeave(self):
+        """
+        A 421 right behind the last reply that is owed: a server may say so at any time, and the content was accepted.
+        However much of it has come.
+        """
+        leave = b"421 4.3.2 bye\r\n"
+        for cut in range(len(leave) + 1):
+            talk = grouped(Letter())
+            talk.session.quits = False
+            talk.say(b"250 m\r\n250 r\r\n354 d\r\n", b"250 ok\r\n" + leave[:cut])
+            if cut < len(leave):
+                talk.say(leave[cut:])
+            events = [e[:2] for e in talk.settle()]
+            self.assertEqual(events, [("accepted", 1), ("fault", "closed-while-idle"), ("disconnected", True)], cut)
+
+    def test_takesLeaveInTwoLines(self):
+        """
+        The same for LMTP and a 521 of several lines.
+        """
+        talk = grouped(Letter(2), lmtp=True)
+        talk.say(b"250 m\r\n250 r\r\n250 r\r\n354 d\r\n")
+        talk.say(b"250 one\r\n250 two\r\n521-bye\r\n521 bye\r\n")
+        events = [e[:2] for e in talk.settle()]
+        self.assertEqual(events, [("accepted", 2), ("fault", "closed-while-idle"), ("disconnected", True)])
+
     def test_tooMany(self):
         """
         One reply too many in the chunk of the last one: nobody knows which it is, so none of them decides. The message

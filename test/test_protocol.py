@@ -709,6 +709,46 @@ class FaultTests(SynchronousTestCase):
         talk.say(line)
         self.assertEqual([e[:2] for e in talk.settle()], [("fault", "reply-too-long"), ("disconnected", True)])
 
+    def test_manyLines(self):
+        """
+        A reply of ten thousand lines is one reply, however it is cut; and what comes after it is looked at.
+        """
+        reply = b"250-\r\n" * 10_000 + b"250 x\r\n"
+        for size in (1000, len(reply)):
+            talk = Conversation(Letter()).upTo(1)
+            for start in range(0, len(reply), size):
+                written = talk.say(reply[start : start + size])
+            self.assertEqual(written, b"MAIL FROM:<a@x>\r\n")
+            self.assertEqual(talk.recorder.replies[HELO], {b"250": 1})
+            talk.say(b"250-\r\n" * 9000 + b"nonsense\r\n")
+            self.assertEqual([e[:2] for e in talk.settle()], [("fault", "garbage-reply"), ("disconnected", True)])
+
+    def test_brokenOff(self):
+        """
+        A server that breaks off a reply to say 421 or 521, as postscreen(8) does after the first line of its banner: it
+        refuses, with that code and text. Any other code in the middle of a reply is garbage.
+        """
+        for leave in (b"521 5.7.1 blocked\r\n", b"421-4.3.2 all\r\n421 4.3.2 busy\r\n"):
+            for pieces in ((b"220-mx\r\n", leave), (b"220-mx\r\n" + leave,)):
+                talk = Conversation(Letter(), tolerant=True)
+                self.assertEqual(talk.say(*pieces), b"")
+                expected = [("refused", BANNER, leave), ("rejected", 0), ("disconnected", True)]
+                self.assertEqual(talk.settle(), expected)
+        talk = Conversation(Letter(), tolerant=True)
+        talk.say(b"220-mx\r\n450 4.3.2 later\r\n")
+        self.assertEqual([e[:2] for e in talk.settle()], [("fault", "garbage-reply"), ("disconnected", True)])
+
+    def test_lateSecondReply(self):
+        """
+        A second reply to the content that comes when QUIT was sent is not the answer to that.
+        """
+        for reply in (b"250 2.0.0 queued as well\r\n", b"554 5.6.0 no, after all\r\n"):
+            talk = Conversation(Letter()).upTo(5)
+            self.assertEqual(talk.say(b"250 ok\r\n"), b"QUIT\r\n")
+            talk.say(reply)
+            events = [e[:2] for e in talk.settle()]
+            self.assertEqual(events, [("accepted", 1), ("fault", "unexpected-reply"), ("disconnected", False)])
+
     def test_unexpected(self):
         """
         A reply that answers nothing, when there is nothing to answer, ends the connection.

@@ -54,6 +54,15 @@ class LineTests(SynchronousTestCase):
         closing = [code for code in range(200, 600) if replies.closesChannel(b"%d" % code)]
         self.assertEqual(closing, [421, 521])
 
+    def test_mayClose(self):
+        """
+        What begins with a 421 or 521, or may do so when there is more of it.
+        """
+        for data in (b"4", b"42", b"421", b"521", b"421\r", b"421\r\n", b"521 x", b"421-x\r\n421 y\r\n"):
+            self.assertTrue(replies.mayClose(data), data)
+        for data in (b"", b"2", b"45", b"4210", b"421x", b"250 x\r\n421 y\r\n", b"\r\n", b"4\r\n"):
+            self.assertFalse(replies.mayClose(data), data)
+
     @given(st.binary(max_size=12))
     def test_anything(self, line):
         """

@@ -22,6 +22,7 @@ class Recorder:
     @ivar failed: messages that ended without an answer: no connection, a lost one, a timeout, a garbled reply.
     @ivar late: messages that were started later than the schedule wanted; see L{smtpsource.traffic.schedule}.
     @ivar dropped: messages that the schedule wanted and that were never started, because it was too late for them.
+    @ivar takenBack: messages that were C{accepted} for a while, and are C{failed} now; see L{takeBack}.
     @ivar recipientsAccepted: recipients for which a message was accepted.
     @ivar recipientsRejected: recipients refused at RCPT, or by the reply to the content.
     @ivar opened: connections that were made.
@@ -43,6 +44,7 @@ class Recorder:
         self.failed = 0
         self.late = 0
         self.dropped = 0
+        self.takenBack = 0
         self.recipientsAccepted = 0
         self.recipientsRejected = 0
         self.opened = 0
@@ -75,7 +77,7 @@ class Recorder:
         inFlight = self.inFlight
         for name in (
             *("accepted", "rejected", "failed", "late", "dropped", "recipientsAccepted", "recipientsRejected"),
-            *("opened", "connectFailures", "lost", "bytesSent", "bytesReceived"),
+            *("takenBack", "opened", "connectFailures", "lost", "bytesSent", "bytesReceived"),
         ):
             setattr(self, name, 0)
         self.started = inFlight
@@ -182,6 +184,19 @@ class Recorder:
             buckets[microseconds] += 1
         else:
             self.latencies[TRANSACTION].record(seconds)
+
+    def takeBack(self, number: int) -> int:
+        """
+        So many messages that were counted as accepted, with a recipient each, are found not to be: they have failed.
+
+        @return: how many were taken back; no more than are counted since the warm-up.
+        """
+        number = min(number, self.accepted)
+        self.accepted -= number
+        self.failed += number
+        self.takenBack += number
+        self.recipientsAccepted = max(0, self.recipientsAccepted - number)
+        return number
 
     def error(self, kind: str, sample: str) -> None:
         """

@@ -96,7 +96,8 @@ class RunCollector:
             "Messages that have an outcome.",
             ["outcome"],
             {
-                ("accepted",): recorder.accepted,
+                # A counter never goes down.
+                ("accepted",): recorder.accepted + recorder.takenBack,
                 ("rejected",): recorder.rejected,
                 ("failed",): recorder.failed,
             },

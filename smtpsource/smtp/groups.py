@@ -7,10 +7,9 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from smtpsource.phases import DATA, MAIL, MESSAGE, NAMES, RCPT
+from smtpsource.phases import DATA, MAIL, MESSAGE, RCPT
 from smtpsource.smtp import commands
 from smtpsource.smtp.opening import MORE, YES
-from smtpsource.smtp.owed import shown
 from smtpsource.smtp.replies import closesChannel
 from smtpsource.smtp.transactions import Transactions
 
@@ -146,8 +145,7 @@ class Groups(Transactions):
 
     def _refusedInGroup(self, phase: int, code: bytes, reply: bytes) -> None:
         if code[0] == MORE:
-            # Only DATA may be answered so: replies are out of step.
-            self._fault("unexpected-reply", f"to {NAMES[phase].upper()}: {shown(reply.rstrip())}")
+            self._outOfStep(phase, reply)
             return
         self._session.refused(phase, reply)
         if closesChannel(code):
@@ -162,10 +160,3 @@ class Groups(Transactions):
         if number:
             self._session.fault("connection-lost", f"after a {code.decode()} reply, with {number} more messages out")
         super()._leave(code)
-
-    def _quitReplied(self, code: bytes, reply: bytes) -> None:
-        if self._grouped and code != b"221" and not closesChannel(code):
-            # A reply to something else, which was taken for that of the command before: they are out of step.
-            self._fault("unexpected-reply", f"to QUIT: {shown(reply.rstrip())}")
-        else:
-            self._close()

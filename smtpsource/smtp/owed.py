@@ -36,7 +36,16 @@ from smtpsource.phases import (
     TLS,
     XCLIENT,
 )
-from smtpsource.smtp.replies import LONGEST, closesChannel, goesOn, isReplyLine, wholeReplies, wholeReply
+from smtpsource.smtp.replies import (
+    LONGEST,
+    closesChannel,
+    goesOn,
+    isReplyLine,
+    linesThatGoOn,
+    mayClose,
+    wholeReplies,
+    wholeReply,
+)
 from smtpsource.smtp.replies import codes as _codes
 from smtpsource.smtp.replies import groups as _groups
 from smtpsource.smtp.replies import usual as _usual
@@ -69,7 +78,10 @@ class OwedReplies(LineReceiver):
     _quitting = False
     _producer: BodyProducer | None = None
     _unsolicited: bytes | None = None
-    _replySoFar = b""
+    # The lines of a reply that goes on. They are added up in place, for there may be many.
+    _replySoFar: bytes | bytearray = b""
+    # How much of the buffer was given to lineReceived.
+    _taken = 0
     # Nothing of a reply was received yet that is not answered, and the connection is of use.
     _atStart = True
 
@@ -89,7 +101,7 @@ class OwedReplies(LineReceiver):
     def dataReceived(self, data: bytes) -> None:
         """
         One whole reply of one line, with nothing before it, is nearly all that ever comes; anything else takes the
-        long way through L{LineReceiver}.
+        long way, line by line.
         """
         self._recorder.bytesReceived += len(data)
         if self._atStart:
@@ -105,8 +117,46 @@ class OwedReplies(LineReceiver):
                 if code is not None:
                     self.replyReceived(data, code)
                     return
-        super().dataReceived(data)
-        self._atStart = not (self.over or self._replySoFar or self._buffer)  # the last is LineReceiver's
+        self._linesReceived(data)
+        self._atStart = not (self.over or self._replySoFar or self._buffer)
+
+    def _linesReceived(self, data: bytes) -> None:
+        """
+        Give each line to L{lineReceived}, as L{LineReceiver} does; but in a time that does not grow with the square of
+        their number: a reply may have ten thousand.
+        """
+        self._buffer += data  # LineReceiver's, as what follows is
+        if self._busyReceiving:
+            return
+        self._busyReceiving = True
+        try:
+            while not self.over and (end := self._buffer.find(b"\n", self._taken)) >= 0:
+                line = self._buffer[self._taken : end]
+                self._taken = end + 1
+                if len(line) > self.MAX_LENGTH:
+                    self.lineLengthExceeded(line)
+                else:
+                    self.lineReceived(line)
+            rest = self.clearLineBuffer()
+            if self.over:
+                return
+            if len(rest) > self.MAX_LENGTH:
+                self.lineLengthExceeded(rest)
+            else:
+                self._buffer = rest
+        finally:
+            self._busyReceiving = False
+
+    def clearLineBuffer(self) -> bytes:
+        """
+        Forget what was received and not looked at yet.
+
+        @return: just that.
+        """
+        rest = self._buffer[self._taken :]
+        self._buffer = b""
+        self._taken = 0
+        return rest
 
     def repliesReceived(self, data: bytes) -> bytes:
         """
@@ -162,31 +212,62 @@ class OwedReplies(LineReceiver):
         if self.over:
             return
         line = line.rstrip(b"\r")
+        code = line[:3]
         if not isReplyLine(line):
             self._garbage(shown(line))
             return
-        if self._replySoFar and line[:3] != self._replySoFar[:3]:
-            # RFC 5321 section 4.2.1: what was meant, yes or no?
-            self._garbage(f"lines of one reply with different codes: {shown(self._replySoFar + line)}")
-            return
-        reply = self._replySoFar + line + b"\r\n"
-        if goesOn(line):
-            if len(reply) > LONGEST:
-                self._fault("reply-too-long", f"more than {LONGEST} bytes: {shown(reply)}")
-            else:
-                self._replySoFar = reply
-            return
-        self._replySoFar = b""
-        if len(self._owed) == 1:
-            # All that was asked for is answered: what else is there answers nothing.
-            self._unsolicited = more = self.clearLineBuffer() or None
-            if more is not None and self._grouped and not self._quitting and self._owed[0][0] != STARTTLS:
-                # Which one is too many? Perhaps an earlier one: then this is not the answer that it seems to be.
-                self._unexpected(more, f"one of these answers nothing: {shown(reply + more)}")
+        soFar = self._replySoFar
+        if soFar and code != soFar[:3]:
+            if not closesChannel(code):
+                # RFC 5321 section 4.2.1: what was meant, yes or no?
+                self._garbage(f"lines of one reply with different codes: {shown(bytes(soFar) + line)}")
                 return
-        self.replyReceived(reply, line[:3])
+            # The server breaks off what it was about to say, as postscreen(8) does with its banner.
+            soFar = self._replySoFar = b""
+        if goesOn(line):
+            self._replyGoesOn(line)
+            return
+        reply = bytes(soFar) + line + b"\r\n"
+        self._replySoFar = b""
+        if len(self._owed) == 1 and self._taken < len(self._buffer) and not self._takesLeave(reply):
+            return
+        self.replyReceived(reply, code)
         if self._unsolicited is not None and not self.over:
             self._unexpected(self._unsolicited)
+
+    def _replyGoesOn(self, line: bytes) -> None:
+        """
+        A line of a reply came that is not its last. Those after it that are none either are taken at once: there may be
+        thousands.
+        """
+        if not self._replySoFar:
+            self._replySoFar = bytearray()
+        self._replySoFar += line + b"\r\n"
+        more = linesThatGoOn(line[:3]).match(self._buffer, self._taken)
+        assert more is not None  # or it is empty
+        self._replySoFar += more[0]
+        self._taken = more.end()
+        if len(self._replySoFar) > LONGEST:
+            self._fault("reply-too-long", f"more than {LONGEST} bytes: {shown(bytes(self._replySoFar))}")
+
+    def _takesLeave(self, reply: bytes) -> bool:
+        """
+        There is more than the last reply that is owed, and it answers nothing. Does the server take its leave with it?
+
+        @param reply: the last that is owed.
+        @return: is it the answer that it seems to be? If not, this is the end.
+        """
+        rest = self._buffer[self._taken :]
+        isDialogue = self._owed[0][0] != STARTTLS
+        closing = mayClose(rest)
+        if closing and isDialogue and b"\n" not in rest:
+            return True  # it will be seen when there is more of it
+        self._unsolicited = self.clearLineBuffer()
+        if closing or not isDialogue or not self._grouped or self._quitting:
+            return True
+        # Which one is too many? Perhaps an earlier one: then this is not the answer that it seems to be.
+        self._unexpected(rest, f"one of these answers nothing: {shown(reply + rest)}")
+        return False
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """
@@ -334,8 +415,16 @@ class OwedReplies(LineReceiver):
         """
         The dialogue can't go on.
         """
-        self._session.fault(kind, self._lostWhile(text), self._quitting)
+        doubtful = self._inDoubt() if kind == "unexpected-reply" else 0
+        self._session.fault(kind, self._lostWhile(text), self._quitting, doubtful)
         self._close()
+
+    def _inDoubt(self) -> int:
+        """
+        Replies are out of step, nobody knows since when: how many messages of this connection that were told to be
+        accepted may not be? At least as many as are, for a subclass that can have been wrong.
+        """
+        return 0
 
     def _close(self) -> None:
         """

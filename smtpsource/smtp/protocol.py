@@ -5,6 +5,7 @@ The whole client: one message after the other, in lock-step, in groups, or with 
 
 from __future__ import annotations
 
+from sys import maxsize
 from typing import TYPE_CHECKING
 
 from smtpsource.phases import BDAT, MAIL, MESSAGE, RCPT, RSET
@@ -40,6 +41,8 @@ class SMTPSourceProtocol(Groups):
     _cautious = False
     # With a window: when no more than so many messages are outstanding, it is filled again.
     _refillAt = 0
+    # Messages that were accepted although MAIL or one of their recipients was refused; see C{_inDoubt}.
+    _partlyRefused = 0
 
     def _sendFirst(self, message: IMessage) -> None:
         if not self._grouped:
@@ -58,7 +61,12 @@ class SMTPSourceProtocol(Groups):
             self._begin(message, now)
             if self._chunked:
                 self._beginChunked(size)
-                if size and not self._spoiled and len(self._outstanding) <= self._refillAt:
+                if (
+                    size
+                    and not self._spoiled
+                    and len(self._outstanding) <= self._refillAt
+                    and self._unsolicited is None
+                ):
                     self._writeChunkedGroups(None)
         elif self._unsolicited is None:
             self._spoiled = False
@@ -82,10 +90,11 @@ class SMTPSourceProtocol(Groups):
                 self._oweLess(1)
             self._recipientsAccepted += 1
             return
+        self._disturbed = True
         if self._refusedAndOwed or self._recipientsAccepted:
             self._oweLess(1)
         else:
-            self._disturbed = self._refusedAndOwed = True
+            self._refusedAndOwed = True
         if self._mailAccepted:
             self._recipientsRejected += code[0] != MORE
             self._refusedInGroup(RCPT, code, reply)
@@ -133,8 +142,12 @@ class SMTPSourceProtocol(Groups):
             self._recipientReplied(code, reply)
         elif code[0] == YES and self._recipientsAccepted and not (self._disturbed and self._chunkRefused):
             self._message = None
+            if self._disturbed:
+                self._partlyRefused += 1
             self._session.accepted(self.lastActivity - self._begun, self._recipientsAccepted, self._recipientsRejected)
             self._ready()
+        elif code[0] == MORE:
+            self._outOfStep(MESSAGE, reply)
         elif self._spoiled and not self._mailAccepted and not closesChannel(code):
             # The server is still in the transaction before; so it never had a chance to accept this one.
             assert self._message is not None
@@ -155,6 +168,21 @@ class SMTPSourceProtocol(Groups):
         if self._chunked and self._dialogue.tolerant and not self._cautious:
             self._spoiled = self._cautious = True
         self._ready()
+
+    def _groupMailReplied(self, code: bytes, reply: bytes) -> None:
+        super()._groupMailReplied(code, reply)
+        if code[0] != YES:
+            self._disturbed = True
+
+    def _inDoubt(self) -> int:
+        """
+        With content in the group, a reply too many moves all that follow it to the command after theirs, and is found
+        out when all are answered. A refused content was then taken for the refusal of what came next: so those messages
+        are in doubt that were refused in part, and the last one. By LMTP all are.
+        """
+        if not (self._chunked and self._grouped):
+            return 0
+        return maxsize if self._dialogue.lmtp else self._partlyRefused + 1
 
     # Writing such groups
 

@@ -6,10 +6,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 
 #: One line of a reply: three digits, then nothing, a blank or (a line that goes on) a hyphen. RFC 5321 section 4.2 and
 #: RFC 2821's remark that the text may be missing altogether.
 _LINE = re.compile(rb"[2-5][0-9][0-9](?:[ \t\-]|\r*$)")
+
+#: What a reply that closes the channel begins with, as far as it has come.
+_CLOSING = re.compile(rb"(?:421|521)(?:[ \t\-]|\r*\n|\r*$)|(?:4|42|5|52)$")
 
 #: The longest reply, with all its lines, that is taken for one: no server has that much to say, and one that never
 #: stops must not fill our memory. RFC 5321 section 4.5.3.1.5 has 512 octets a line as the least to be taken.
@@ -32,11 +36,28 @@ def goesOn(line: bytes) -> bool:
     return line[3:4] == b"-"
 
 
+@cache
+def linesThatGoOn(code: bytes) -> re.Pattern[bytes]:
+    """
+    A pattern of whole lines, ended by CRLF, that belong to a multiline reply and are not its last.
+
+    @param code: the reply's.
+    """
+    return re.compile(rb"(?:%b-[^\r\n]*\r\n)*" % code)
+
+
 def closesChannel(code: bytes) -> bool:
     """
     Does the server close the connection after this reply? 421 by RFC 5321 section 3.8, 521 by RFC 7504.
     """
     return code in (b"421", b"521")
+
+
+def mayClose(data: bytes) -> bool:
+    """
+    Does this begin with a reply that closes the channel, or may it when more of it has come?
+    """
+    return _CLOSING.match(data) is not None
 
 
 def capabilities(reply: bytes) -> dict[str, str]:
@@ -47,15 +68,19 @@ def capabilities(reply: bytes) -> dict[str, str]:
     @param reply: all its lines. Those that are no keyword, such as the first, are left out. Mechanisms of several lines
         with AUTH come together: many servers say C{AUTH=} as well, for old clients, with fewer of them.
     """
-    announced: dict[str, str] = {}
+    announced: dict[str, list[str]] = {}
     for line in reply.split(b"\n")[1:]:
         match = _CAPABILITY.match(line)
         if match is not None:
             keyword, parameters = match[1].decode("ascii").upper(), match[2].decode("ascii", "replace")
-            if keyword == "AUTH" and keyword in announced:
-                parameters = " ".join(dict.fromkeys(f"{announced[keyword]} {parameters}".split()))
-            announced[keyword] = parameters
-    return announced
+            if keyword != "AUTH":
+                announced[keyword] = [parameters]
+            else:
+                announced.setdefault(keyword, []).append(parameters)
+    return {
+        keyword: lines[0] if len(lines) == 1 else " ".join(dict.fromkeys(" ".join(lines).split()))
+        for keyword, lines in announced.items()
+    }
 
 
 def missing(announced: Mapping[str, str], wanted: Iterable[str]) -> list[str]:

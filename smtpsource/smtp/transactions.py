@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smtpsource.phases import BDAT, DATA, MAIL, MESSAGE, NOOP, QUIT, RCPT, RSET
+from smtpsource.phases import BDAT, DATA, MAIL, MESSAGE, NAMES, NOOP, QUIT, RCPT, RSET
 from smtpsource.smtp import commands
 from smtpsource.smtp.chunking import chunks
 from smtpsource.smtp.opening import MORE, YES, Opening
@@ -200,6 +200,8 @@ class Transactions(Opening):
             self._message = None
             self._session.accepted(self.lastActivity - self._begun, self._recipientsAccepted, self._recipientsRejected)
             self._ready()
+        elif code[0] == MORE:
+            self._outOfStep(MESSAGE, reply)
         else:
             self._recipientsRejected += self._recipientsAccepted
             self._session.refused(MESSAGE, reply)
@@ -219,7 +221,7 @@ class Transactions(Opening):
         """
         A server may refuse while the content still flows. There is no way to stop but to close.
         """
-        if code[0] == YES:
+        if code[0] in (YES, MORE):
             self._fault("unexpected-reply", f"before all of the content was sent: {shown(reply)}")
             return
         self._recipientsRejected += self._recipientsAccepted
@@ -231,6 +233,9 @@ class Transactions(Opening):
         """
         LMTP: what became of one recipient (RFC 2033 section 4.2).
         """
+        if code[0] == MORE:
+            self._outOfStep(MESSAGE, reply)
+            return
         self._recipientsAwaited -= 1
         if code[0] == YES:
             self._recipientsDelivered += 1
@@ -253,8 +258,7 @@ class Transactions(Opening):
         if code[0] == YES:
             self._ready()
         elif code[0] == MORE:
-            # Whatever it wants more of: replies are out of step.
-            self._fault("unexpected-reply", f"to RSET: {shown(reply.rstrip())}")
+            self._outOfStep(RSET, reply)
         else:
             # In that transaction, which it stays in, it would refuse whatever comes next.
             self._session.refused(RSET, reply)
@@ -271,9 +275,20 @@ class Transactions(Opening):
             self._ready()
 
     def _quitReplied(self, code: bytes, reply: bytes) -> None:
-        self._close()
+        if code == b"221" or closesChannel(code) or (code.startswith(b"50") and not self._grouped):
+            self._close()  # those with 50 are about the command itself: a server that does not know it
+        else:
+            # A second reply to what was before, or one of those was a reply too many.
+            self._outOfStep(QUIT, reply)
 
     # What follows from a refusal or a fault
+
+    def _outOfStep(self, phase: int, reply: bytes) -> None:
+        """
+        A reply with a code that no server answers this with: it is the answer to something else.
+        """
+        what = "the content" if phase == MESSAGE else NAMES[phase].upper()
+        self._fault("unexpected-reply", f"to {what}: {shown(reply.rstrip())}")
 
     def _refused(self, phase: int, code: bytes, reply: bytes) -> None:
         """
