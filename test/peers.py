@@ -11,7 +11,7 @@ loopback interface or on UNIX sockets, and doesn't touch a server that the machi
     peer.destination        # "127.0.0.1:40235" or "unix:/tmp/..."
 
 C{start()} returns a L{defer.Deferred} that fires when the peer accepts connections, or fails, with what the
-peer had to say, if it doesn't within L{DEADLINE}.  Where the program isn't installed, C{start()} raises
+peer had to say, if it doesn't within L{PATIENCE}.  Where the program isn't installed, C{start()} raises
 C{SkipTest}, unless C{CI} is set in the environment: there it is an error.  C{stop()} returns a
 L{defer.Deferred} that fires when all its processes and its directory are gone; it may be called at any time.
 
@@ -47,10 +47,8 @@ from typing import NamedTuple
 from unittest import SkipTest
 
 from differential import program
+from patience import PATIENCE
 from twisted.internet import defer, error, protocol
-
-#: How long, in seconds, a peer may take to start, to stop, or to do what a test waits for.
-DEADLINE = 20.0
 
 _INTERVAL = 0.02
 
@@ -88,7 +86,7 @@ def missing(reason):
     raise SkipTest(reason)
 
 
-def eventually(condition, what, deadline=DEADLINE, reactor=None):
+def eventually(condition, what, deadline=PATIENCE, reactor=None):
     """
     Wait for something that tells nobody when it happens: ask again and again.
 
@@ -704,7 +702,7 @@ def _printed(command):
     """
     @return: what a command that ends at once prints.
     """
-    finished = subprocess.run(command, check=True, capture_output=True, text=True, timeout=DEADLINE)
+    finished = subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE)
     return finished.stdout.strip()
 
 

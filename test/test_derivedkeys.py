@@ -9,7 +9,7 @@ import os
 import signal
 from unittest import mock
 
-from patience import PATIENCE
+from patience import TEST_LIMIT
 from subprocesses import loadAndReport, reported, smtpsource, twistd
 from test_opening import announcing
 from test_protocol import Conversation, Letter
@@ -478,7 +478,7 @@ class CommandTests(TestCase):
     The command, against servers that make it work.
     """
 
-    timeout = PATIENCE
+    timeout = TEST_LIMIT
 
     def serve(self, iterations, salt=None):
         """
