@@ -14,9 +14,9 @@ from pathlib import Path
 
 import test_manual
 from docutils.core import publish_string
-from hypothesis import given
 from hypothesis import strategies as st
 from patience import TEST_LIMIT
+from properties import given
 from subprocesses import python, smtpsource
 from test_summary import example, latencies
 from test_tools import ToolTestCase

@@ -8,8 +8,8 @@ import os
 import socket
 from unittest import mock
 
-from hypothesis import given
 from hypothesis import strategies as st
+from properties import given
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.net import destination

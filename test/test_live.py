@@ -17,10 +17,10 @@ import tty
 from unittest import mock
 
 import pyte
-from hypothesis import given
 from hypothesis import strategies as st
 from patience import TEST_LIMIT
 from peers import eventually
+from properties import given
 from recording import CLOSE, SILENCE, ServingMixin
 from rich.cells import cell_len
 from subprocesses import ROOT, Command, python, smtpsource, twistd

@@ -11,12 +11,12 @@ import socket
 import time
 from pathlib import Path
 
-from hypothesis import given
 from hypothesis import strategies as st
 from patience import PATIENCE, TEST_LIMIT
 from peers import freePort
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parseOpenMetrics
 from prometheus_client.parser import text_string_to_metric_families as parseText
+from properties import given
 from recording import CLOSE, Delay, Held, RecordingServer, ServingMixin
 from subprocesses import killIfAlive, smtpsource, twistd, whenGone
 from test_live import Run

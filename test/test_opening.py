@@ -7,8 +7,8 @@ from __future__ import annotations
 import base64
 import os
 
-from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import given, settings
 from test_protocol import Conversation, Letter
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionLost

@@ -8,8 +8,8 @@ import hmac
 from base64 import b64decode, b64encode
 from dataclasses import FrozenInstanceError
 
-from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import given, settings
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.smtp.sasl import MECHANISMS, Credentials, Login, authCommand, decoded, exchange, responseLine

@@ -9,8 +9,8 @@ import hashlib
 import hmac
 import os
 
-from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import given, settings
 from test_sink_protocol import Pair
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
