@@ -15,6 +15,7 @@ import socket
 import ssl
 import struct
 import sys
+from unittest import SkipTest, mock
 
 from differential import run, runPostfix
 from patience import PATIENCE, TEST_LIMIT
@@ -32,7 +33,7 @@ except ModuleNotFoundError:
 
 class Conversation:
     """
-    A client in a thread that sends what it is told to, and never waits for longer than L{PATIENCE}.
+    A client in a thread that sends what it is told to, and never waits for longer than L{patience.PATIENCE}.
     """
 
     def __init__(self, destination, header=b"", context=None, session=None):
@@ -936,6 +937,22 @@ class WaitingTests(TestCase):
         """
         self.assertGreater(freePort(), 1023)
         self.assertGreater(freePort("::1"), 1023)
+
+    def test_missingPeer(self):
+        """
+        A peer whose program isn't there skips the test that starts it, also one that wants the start to fail; but not
+        where C{CI} is set.
+        """
+        environment = {name: value for name, value in os.environ.items() if name != "CI"}
+        for kind in (PostfixSink, PostfixServer, DovecotLMTP, DovecotAuth):
+            for more, expected in (({}, SkipTest), ({"CI": "true"}, RuntimeError)):
+                peer = kind()
+                self.addCleanup(peer.stop)
+                with (
+                    mock.patch("shutil.which", lambda name, path=None: None),
+                    mock.patch.dict(os.environ, {**environment, **more}, clear=True),
+                ):
+                    self.assertIn("isn't installed", str(self.assertRaises(expected, peer.start)))
 
     @defer.inlineCallbacks
     def test_missingProgram(self):
