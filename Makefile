@@ -1,10 +1,11 @@
-# Needs nothing but Python 3.11 with pip and venv. Makes .venv, smtpsource.egg-info and .hypothesis here.
+# Needs nothing but Python 3.11 or later with pip and venv. Makes .venv, smtpsource.egg-info and .hypothesis here.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-# Other versions than the newest: make test VENV=.venv-lowest DEPENDENCIES='twisted==22.10.0 setuptools==80.9.0 hdrhistogram==0.10.3'
-DEPENDENCIES ?= twisted
+# What is installed: exactly what requirements/test.txt says, or the newest that there is with these dependencies:
+# make test VENV=.venv-lowest DEPENDENCIES='twisted==22.10.0 setuptools==80.9.0 hdrhistogram==0.10.3'
+DEPENDENCIES ?=
 
 # test/ is no package, so that it can't be mistaken for CPython's own: its modules are named one by one.
 TESTS = $(notdir $(basename $(wildcard test/test_*.py)))
@@ -12,7 +13,7 @@ TESTS = $(notdir $(basename $(wildcard test/test_*.py)))
 JOBS ?= 3
 TRIAL = PYTHONPATH=.:test $(BIN)/python -m twisted.trial --jobs=$(JOBS) --temp-directory=$(VENV)/trial
 
-.PHONY: demo test counts lint reactor-conformance benchmark docs clean
+.PHONY: demo test counts test-newest bounds lock lint reactor-conformance benchmark docs clean
 
 demo: $(VENV)/installed
 	$(BIN)/smtpsource -d -s 20 -m 10000 sink:
@@ -24,6 +25,26 @@ test: $(VENV)/installed
 SEEDS ?= 200
 counts: $(VENV)/installed
 	SEEDS=$(SEEDS) $(TRIAL) test_counts
+
+# With the newest releases, our upper bounds or not: pip says so where they are exceeded.
+test-newest:
+	rm -rf .venv-newest
+	$(MAKE) .venv-newest/installed VENV=.venv-newest DEPENDENCIES=twisted
+	.venv-newest/bin/python -m pip install --quiet --upgrade $$($(PYTHON) requirements/bounds.py names)
+	$(MAKE) test VENV=.venv-newest DEPENDENCIES=twisted
+
+# Move the upper bounds behind the releases that test-newest was happy with.
+bounds: test-newest
+	.venv-newest/bin/python requirements/bounds.py move
+	$(MAKE) lock
+
+# The newest releases within our bounds, for every Python and system that we run on, with the hashes of all their files.
+lock:
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet uv
+	.venv-lock/bin/uv --no-config pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links \
+		--custom-compile-command 'make lock' --extra test --output-file requirements/test.txt pyproject.toml
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
@@ -44,9 +65,14 @@ docs: $(VENV)/installed
 		$(BIN)/rst2man docs/man/$$page.rst $(VENV)/$$page.1 || exit 1; \
 	done
 
-$(VENV)/installed: pyproject.toml
+$(VENV)/installed: pyproject.toml requirements/test.txt
 	$(PYTHON) -m venv $(VENV)
+ifeq ($(DEPENDENCIES),)
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/test.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+else
 	$(BIN)/python -m pip install --quiet --editable '.[test]' $(DEPENDENCIES)
+endif
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed

@@ -24,7 +24,7 @@ _FIRST_GLANCE = 0.002
 _GLANCE = 0.05
 
 #: How long a run may take, in seconds, before it is killed.
-DEADLINE = 120.0
+DEADLINE = 600.0
 
 
 class RunFailed(Exception):

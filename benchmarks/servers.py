@@ -20,7 +20,7 @@ from benchmarks import measure
 CAPACITY = 6000
 
 #: How long a server may take to start, in seconds.
-_PATIENCE = 20.0
+_PATIENCE = 120.0
 
 
 def postfix(program: str) -> str | None:

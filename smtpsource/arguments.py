@@ -288,6 +288,9 @@ def mechanism(text: str) -> str:
 #: What can be used to log in.
 MECHANISMS = ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "XOAUTH2")
 
+#: The most iterations that a server may ask for in SCRAM, unless something else is said: a second's work, or two.
+SCRAM_ITERATIONS = 1_000_000
+
 
 def ipAddresses(text: str) -> tuple[str, ...]:
     """

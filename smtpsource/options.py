@@ -349,6 +349,8 @@ class SourceOptions(CommandLine):
             self._needing("--threshold", "abort-on-threshold")
         if self["auth"] is None:
             self._needing("--auth", "auth-user", "auth-password-file", "auth-users")
+        if "SCRAM-SHA-256" not in (self["auth"] or ()):
+            self._needing("--auth SCRAM-SHA-256", "auth-scram-iterations")
 
     def _checkExercise(self) -> None:
         """
@@ -533,6 +535,7 @@ class SourceOptions(CommandLine):
             tlsSettings=tlsSettings,
             mechanisms=self["auth"] or (),
             logins=self._logins(),
+            scramIterations=self["auth-scram-iterations"] or arguments.SCRAM_ITERATIONS,
             xclient=self["xclient"] or (),
             proxyProtocol=self["proxy-protocol"],
             proxySources=self["proxy-source"] or (),

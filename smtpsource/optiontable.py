@@ -421,6 +421,14 @@ GROUPS: Sequence[Group] = (
                 "lines of user:password, used in turn by all connections",
                 readUsers,
             ),
+            Parameter(
+                "auth-scram-iterations",
+                None,
+                "N",
+                None,
+                f"the most iterations that a server may ask for in SCRAM (default: {arguments.SCRAM_ITERATIONS})",
+                arguments.count,
+            ),
         ),
     ),
     (

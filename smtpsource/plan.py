@@ -213,6 +213,7 @@ _CHECKS: dict[str, checks.Check] = {
     "tlsSettings": tlssettings.given,
     "mechanisms": _tupleOf(checks.text(arguments.mechanism)),
     "logins": _tupleOf(_credentials),
+    "scramIterations": checks.count,
     "xclient": _xclient,
     "proxyProtocol": checks.optional(checks.text(arguments.proxyProtocol)),
     "proxySources": _tupleOf(checks.text(arguments.ipAddress)),
@@ -325,6 +326,7 @@ class SourcePlan:
     @ivar tlsSettings: how TLS is done.
     @ivar mechanisms: log in by AUTH (RFC 4954), with the first of these that the server announces; empty for no login.
     @ivar logins: who to log in as, in turn.
+    @ivar scramIterations: the most iterations that a server may ask for in SCRAM; more are a fault.
     @ivar xclient: attributes for Postfix's XCLIENT, as a text such as C{"NAME=client.example ADDR=192.0.2.1"}, or as
         pairs of an attribute and its value, which may have anything in it then.
     @ivar proxyProtocol: C{"v1"} or C{"v2"} to begin each connection with a header of HAProxy's PROXY protocol.
@@ -405,6 +407,7 @@ class SourcePlan:
     tlsSettings: TLSSettings = field(default_factory=TLSSettings)
     mechanisms: tuple[str, ...] = ()
     logins: tuple[Credentials, ...] = ()
+    scramIterations: int = arguments.SCRAM_ITERATIONS
     xclient: tuple[tuple[str, str], ...] | str = ()
     proxyProtocol: str | None = None
     proxySources: tuple[str, ...] = ()
@@ -537,6 +540,10 @@ class SourcePlan:
         contradiction = self.tlsSettings.contradiction(isinstance(self.destination, HostDestination))
         yield contradiction, f"tlsSettings: {contradiction}"
         yield bool(self.mechanisms) != bool(self.logins), "mechanisms and logins need each other"
+        yield (
+            self.scramIterations != arguments.SCRAM_ITERATIONS and "SCRAM-SHA-256" not in self.mechanisms,
+            "scramIterations needs SCRAM-SHA-256 among the mechanisms",
+        )
         yield self.proxySources and self.proxyProtocol is None, "proxySources needs proxyProtocol"
         yield (
             self.bind and isinstance(self.destination, UNIXDestination),
@@ -619,6 +626,7 @@ class SourcePlan:
             xclient=self.xclient,
             mechanisms=self.mechanisms,
             login=Logins(self.logins).next if self.logins else None,
+            scramIterations=self.scramIterations,
             exercise=self.exercise,
         )
 

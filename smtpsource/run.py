@@ -5,6 +5,8 @@ A run while it goes on: the pool of messages and the sessions that share it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from sys import maxsize
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ from smtpsource.measure.recorder import Recorder
 from smtpsource.net.destination import Address
 from smtpsource.net.reconnecting import ConnectQueue, Route
 from smtpsource.net.sources import Sources
+from smtpsource.net.threads import inThread
 from smtpsource.plan import SourcePlan
 from smtpsource.session import Session
 from smtpsource.smtp.protocol import SMTPSourceProtocol
@@ -23,6 +26,7 @@ from smtpsource.smtp.trace import TracedProtocol
 
 if TYPE_CHECKING:
     from smtpsource.measure.search import Found
+    from smtpsource.smtp.commands import Dialogue
 
 #: How many sessions begin in one turn of the reactor.
 _BATCH = 100
@@ -79,7 +83,7 @@ class Run:
         self._whenEnded = whenEnded
         self._whenWarm = whenWarm
         self._show = show
-        self._dialogue = plan.dialogue()
+        self._dialogue = self._withKeys(plan.dialogue())
         self.traffic = traffic = plan.traffic()
         traffic.onProblem = lambda text: recorder.error("unreadable-message", text)
         self._nextMessage = traffic.next
@@ -217,6 +221,17 @@ class Run:
         protocol = TracedProtocol(session, self._dialogue, self.recorder, self.clock)
         protocol.show = self._show
         return protocol
+
+    def _withKeys(self, dialogue: Dialogue) -> Dialogue:
+        """
+        A dialogue in which all connections share what is worked out for their logins.
+        """
+        if "SCRAM-SHA-256" not in dialogue.mechanisms:
+            return dialogue
+        from smtpsource.derivedkeys import DerivedKeys  # for those who need it
+
+        reactor = self._reactor
+        return replace(dialogue, keys=DerivedKeys(partial(inThread, reactor), reactor.callFromThread))
 
     def _beginSessions(self) -> None:
         """

@@ -29,12 +29,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unittest import SkipTest
 
+from patience import PATIENCE
 from recording import Message, RecordingServer
 from twisted.internet import defer, error, protocol
 from twisted.internet.endpoints import UNIXClientEndpoint, connectProtocol
-
-#: How long a program may run, in seconds, before it is killed.
-DEADLINE = 30.0
 
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -165,7 +163,7 @@ class _Process(Killable):
         self.finished.callback(Finished(status, number, bytes(self._out), bytes(self._err), seconds, self._overdue))
 
 
-def run(command, deadline=DEADLINE, env=None, cwd=None, fatal=None, reactor=None):
+def run(command, deadline=PATIENCE, env=None, cwd=None, fatal=None, reactor=None):
     """
     Run a program to its end.
 
@@ -191,7 +189,7 @@ def run(command, deadline=DEADLINE, env=None, cwd=None, fatal=None, reactor=None
 _FATAL = re.compile(rb": fatal: .*\n")
 
 
-def runPostfix(arguments, deadline=DEADLINE, reactor=None):
+def runPostfix(arguments, deadline=PATIENCE, reactor=None):
     """
     Run Postfix's smtp-source; see L{run}.
     """
@@ -203,7 +201,7 @@ def _ourEnvironment():
     return {"PYTHONPATH": path, "PYTHONWARNINGS": "default"}
 
 
-def runOurs(arguments, deadline=DEADLINE, reactor=None):
+def runOurs(arguments, deadline=PATIENCE, reactor=None):
     """
     Run our program from the source tree; see L{run}.
     """
@@ -365,7 +363,7 @@ class _WarmProcess(protocol.Protocol):
         self.finished.callback(Finished(None if number else status, number, *texts, seconds, self._overdue))
 
 
-def runOursWarm(arguments, deadline=DEADLINE, reactor=None):
+def runOursWarm(arguments, deadline=PATIENCE, reactor=None):
     """
     Run our program like L{runOurs}, in a process of its own that needn't import it any more: about ten times
     as fast.
@@ -437,7 +435,7 @@ class Settings:
 
 
 @defer.inlineCallbacks
-def runOne(runProgram, flags, settings, deadline=DEADLINE):
+def runOne(runProgram, flags, settings, deadline=PATIENCE):
     """
     Run one program against a fresh server.
 
@@ -458,7 +456,7 @@ def runOne(runProgram, flags, settings, deadline=DEADLINE):
 
 
 @defer.inlineCallbacks
-def runBoth(flags, settings=None, deadline=DEADLINE, runProgram=runOurs):
+def runBoth(flags, settings=None, deadline=PATIENCE, runProgram=runOurs):
     """
     Run Postfix's smtp-source and ours with the same options, each against a fresh server of its own.
 

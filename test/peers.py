@@ -11,7 +11,7 @@ loopback interface or on UNIX sockets, and doesn't touch a server that the machi
     peer.destination        # "127.0.0.1:40235" or "unix:/tmp/..."
 
 C{start()} returns a L{defer.Deferred} that fires when the peer accepts connections, or fails, with what the
-peer had to say, if it doesn't within L{DEADLINE}.  Where the program isn't installed, C{start()} raises
+peer had to say, if it doesn't within L{patience.PATIENCE}.  Where the program isn't installed, C{start()} raises
 C{SkipTest}, unless C{CI} is set in the environment: there it is an error.  C{stop()} returns a
 L{defer.Deferred} that fires when all its processes and its directory are gone; it may be called at any time.
 
@@ -47,10 +47,8 @@ from typing import NamedTuple
 from unittest import SkipTest
 
 from differential import program
+from patience import PATIENCE
 from twisted.internet import defer, error, protocol
-
-#: How long, in seconds, a peer may take to start, to stop, or to do what a test waits for.
-DEADLINE = 20.0
 
 _INTERVAL = 0.02
 
@@ -88,7 +86,7 @@ def missing(reason):
     raise SkipTest(reason)
 
 
-def eventually(condition, what, deadline=DEADLINE, reactor=None):
+def eventually(condition, what, deadline=PATIENCE, reactor=None):
     """
     Wait for something that tells nobody when it happens: ask again and again.
 
@@ -279,12 +277,13 @@ class Peer:
         """
         return self._at("proxyImplicit")
 
-    @defer.inlineCallbacks
     def start(self):
         """
         Start the peer.
 
         @return: a L{defer.Deferred} that fires with this peer when it accepts connections.
+        @raise SkipTest: its program isn't installed. That is raised, and does not come by the Deferred: a test that
+            wants the start to fail must not take it for that.
         """
         self.directory = Path(tempfile.mkdtemp(prefix="peer-")).resolve()
         self.directory.chmod(0o755)
@@ -294,7 +293,10 @@ class Peer:
             self._ports = dict(zip(names, others, strict=True))
         else:
             Path(self.socket).parent.mkdir()
-        command = list(map(str, self._prepare()))
+        return self._started(list(map(str, self._prepare())))
+
+    @defer.inlineCallbacks
+    def _started(self, command):
         self._process = _Process()
         # A session of its own, so that its end is the end of all it started, and of nothing else.
         transport = self._reactor.spawnProcess(
@@ -704,7 +706,7 @@ def _printed(command):
     """
     @return: what a command that ends at once prints.
     """
-    finished = subprocess.run(command, check=True, capture_output=True, text=True, timeout=DEADLINE)
+    finished = subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE)
     return finished.stdout.strip()
 
 

@@ -23,6 +23,7 @@ C{RCPT}, C{DATA}, C{.}, C{RSET}, C{NOOP}, C{QUIT}, or any other first word in up
         "QUIT": [CLOSE],                                # the first QUIT is answered with a FIN
         "DATA": [("421 4.3.2 Shutting down", CLOSE)],   # a reply, then a FIN
         "NOOP": [(Delay(0.2), None)],                   # the normal reply, 0.2 seconds late
+        "RSET": (held, None),                           # the normal reply, after held.release(): held = Held()
         "EHLO": multiline(250, "peer.example", "PIPELINING"),
         "HELO": callable,                               # (connection, verb, line, index) -> any of these
     })
@@ -33,7 +34,7 @@ One I{step} is one of:
   - a text or bytes: a reply line; CRLF is added unless it is there already;
   - L{Raw}: exactly these bytes, which count as no reply (garbage, or half a reply);
   - L{CLOSE}, L{RESET}, L{SILENCE};
-  - L{Delay}, useful as part of
+  - L{Delay} and L{Held}, useful as part of
   - a tuple of steps: one after the other.
 
 A list is used up step by step across all connections, and then comes the normal reply; anything else stands
@@ -84,6 +85,49 @@ class Delay:
     """
 
     seconds: float
+
+
+class Held:
+    """
+    Wait before the next step until the test says so; later commands on the connection wait as well.
+    """
+
+    def __init__(self):
+        self._waiting = []
+        self._released = False
+
+    def release(self):
+        """
+        Let all go on that wait here, and nobody wait from now on.
+        """
+        self._released = True
+        waiting, self._waiting = self._waiting, []
+        for one in waiting:
+            one.over()
+
+    def hold(self, over):
+        """
+        @param over: called when the waiting is over.
+
+        @return: the waiting, which can be cancelled; C{None} if it is over already.
+        """
+        if self._released:
+            return None
+        self._waiting.append(_Waiting(self._waiting, over))
+        return self._waiting[-1]
+
+
+class _Waiting:
+    """
+    One who waits.
+    """
+
+    def __init__(self, waiting, over):
+        self._waiting = waiting
+        self.over = over
+
+    def cancel(self):
+        self._waiting.remove(self)
 
 
 @dataclass(frozen=True)
@@ -302,6 +346,8 @@ class RecordedConnection(protocol.Protocol):
             verb, step = self._todo.pop(0)
             if isinstance(step, Delay):
                 self._delayed = self.server.reactor.callLater(step.seconds, self._delayOver)
+            elif isinstance(step, Held):
+                self._delayed = step.hold(self._delayOver)
             elif step is CLOSE:
                 self._ourEnd = "closed"
                 self.transport.loseConnection()

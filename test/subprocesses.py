@@ -21,11 +21,9 @@ import time
 from pathlib import Path
 
 from differential import Finished, Killable
+from patience import PATIENCE
 from peers import eventually
 from twisted.internet import defer
-
-#: How long a command may run, in seconds, before it is killed.
-DEADLINE = 60.0
 
 #: Where the source tree is.
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,7 +42,7 @@ class Command(Killable):
     @ivar err: what it wrote to standard error so far.
     """
 
-    def __init__(self, test, command, env=None, cwd=None, deadline=DEADLINE, terminal=False):
+    def __init__(self, test, command, env=None, cwd=None, deadline=PATIENCE, terminal=False):
         """
         Start it.
 
@@ -269,7 +267,7 @@ def alive(pid):
     return processes().get(pid, (0, "X"))[1] not in "ZX"
 
 
-def whenGone(pid, deadline=20):
+def whenGone(pid, deadline=PATIENCE):
     """
     @return: a L{defer.Deferred} that fires when there is no process with this id any more.
     """

@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections import Counter
 from itertools import cycle
 
-from hypothesis import given
 from hypothesis import strategies as st
+from properties import given
 from textfiles import writeFile
 from twisted.trial.unittest import SynchronousTestCase
 

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from unittest import SkipTest, mock
 
+from patience import PATIENCE, TEST_LIMIT
 from twisted.trial.unittest import SynchronousTestCase
 
 from benchmarks import __main__ as command
@@ -294,7 +295,7 @@ class WholeTests(SynchronousTestCase):
     The benchmark as a command, with real servers and clients.
     """
 
-    timeout = 120
+    timeout = TEST_LIMIT
 
     def benchmark(self, *arguments, status=0):
         """
@@ -314,7 +315,7 @@ class WholeTests(SynchronousTestCase):
             text=True,
         )
         try:
-            out, err = process.communicate(timeout=100)
+            out, err = process.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGINT)
             raise

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import test_manual
 from docutils.core import publish_string
-from hypothesis import given
 from hypothesis import strategies as st
+from patience import TEST_LIMIT
+from properties import given
 from subprocesses import python, smtpsource
 from test_summary import example, latencies
 from test_tools import ToolTestCase
@@ -440,7 +441,7 @@ class ProcessTests(TestCase):
     Real calibrations, short ones.
     """
 
-    timeout = 120
+    timeout = TEST_LIMIT
 
     @defer.inlineCallbacks
     def test_quick(self):
@@ -487,7 +488,6 @@ class ProcessTests(TestCase):
         command.signal(signal.SIGINT)
         result = yield command.whenEnded()
         self.assertEqual(result.status, 1, result.err)
-        self.assertLess(result.seconds, 20)
         self.assertRegex(result.err.decode(), r"\nstopped +before its end: this is what there is\nconclusion +figures")
         self.assertNotIn(b"Traceback", result.err)
         report = json.loads(result.out)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from patience import PATIENCE
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.net.choice import chooseReactor, nameOf, reactorInUse
@@ -25,7 +26,7 @@ def inNewProcess(*arguments):
         env=dict(os.environ, PYTHONPATH=str(ROOT)),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 

@@ -4,8 +4,8 @@ Tests for content by BDAT (RFC 3030): in chunks, in groups, and with several tra
 
 from __future__ import annotations
 
-from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import given, settings
 from test_protocol import CONTENT, Conversation, Letter
 from test_run import Going, Server
 from twisted.trial.unittest import SynchronousTestCase

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from math import inf
 
-from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import given, settings
 from test_summary import EVERYTHING, example, latencies, second
 from twisted.trial.unittest import SynchronousTestCase
 

@@ -13,8 +13,8 @@ from collections import Counter
 from pathlib import Path
 from random import Random
 
-from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import given, settings
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.smtp.chunking import chunks

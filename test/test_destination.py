@@ -8,9 +8,8 @@ import os
 import socket
 from unittest import mock
 
-from hypothesis import given
 from hypothesis import strategies as st
-from twisted.internet.defer import maybeDeferred
+from properties import given
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.net import destination
@@ -129,9 +128,10 @@ class ResolveTests(SynchronousTestCase):
         """
         @return: what the resolver was asked, and the outcome.
         """
-        atOnce = mock.patch("smtpsource.net.destination._inThread", lambda reactor, call: maybeDeferred(call))
-        with atOnce, mock.patch("socket.getaddrinfo", return_value=answer, side_effect=error) as asked:
-            found = resolve(FakeReactor(), goal)
+        reactor = FakeReactor()
+        with mock.patch("socket.getaddrinfo", return_value=answer, side_effect=error) as asked:
+            found = resolve(reactor, goal)
+        reactor.advance(0)
         return [call.args for call in asked.call_args_list], found
 
     def test_literals(self):

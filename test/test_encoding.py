@@ -9,8 +9,8 @@ import struct
 import zlib
 
 from hdrh.histogram import HdrHistogram
-from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import given, settings
 from test_histogram import MICROSECONDS, recorded
 from twisted.trial.unittest import SynchronousTestCase
 

@@ -4,8 +4,8 @@ Tests for L{smtpsource.traffic.envelopes} and how L{SourcePlan} uses it.
 
 from __future__ import annotations
 
-from hypothesis import given
 from hypothesis import strategies as st
+from properties import given
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.plan import SourcePlan

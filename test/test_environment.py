@@ -12,6 +12,7 @@ import subprocess
 import sys
 from unittest import mock
 
+from patience import PATIENCE
 from subprocesses import ROOT
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -68,6 +69,6 @@ class EnvironmentTests(SynchronousTestCase):
             env=dict(os.environ, PYTHONPATH=str(ROOT)),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
         )
         self.assertIn("'twisted': None, 'openssl': None", said.stdout, said.stderr)

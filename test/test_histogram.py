@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import numpy
 from hdrh.histogram import HdrHistogram
-from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import given, settings
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.measure.encoding import added, usedLength

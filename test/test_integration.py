@@ -13,6 +13,7 @@ import resource
 import shutil
 import tempfile
 
+from patience import PATIENCE, TEST_LIMIT
 from peers import DovecotLMTP, PostfixServer, PostfixSink, eventually, missing
 from subprocesses import loadAndReport, reported, smtpsink, twist, twistd
 from twisted.internet import defer, protocol
@@ -24,16 +25,13 @@ from zope.interface import implementer
 from smtpsource import SourceService
 from smtpsource.options import SourceOptions
 
-#: Seconds that a run of 100,000 messages may take on a machine that has other things to do.
-LONG = 240
-
 
 class PeerTestCase(TestCase):
     """
     What all of these have in common.
     """
 
-    timeout = 120
+    timeout = TEST_LIMIT
 
     def peer(self, peer):
         """
@@ -483,7 +481,7 @@ class OurSinkTests(PeerTestCase):
     """
 
     @defer.inlineCallbacks
-    def count(self, address, *arguments, lmtp=False, deadline=60):
+    def count(self, address, *arguments, lmtp=False, deadline=PATIENCE):
         """
         It counts what we count.
 
@@ -598,7 +596,7 @@ class ManyTests(PeerTestCase):
     Many messages, and many sessions.
     """
 
-    timeout = LONG + 30
+    timeout = TEST_LIMIT
 
     @defer.inlineCallbacks
     def test_messagesToPostfixSink(self):
@@ -606,7 +604,7 @@ class ManyTests(PeerTestCase):
         100,000 messages over 50 sessions to Postfix's smtp-sink: it has each of them.
         """
         peer = yield self.peer(PostfixSink())
-        report = yield self.load("-d", "-s", "50", "-m", "100k", peer.destination, deadline=LONG)
+        report = yield self.load("-d", "-s", "50", "-m", "100k", peer.destination, deadline=PATIENCE)
         self.assertEqual(report["messages"], {"started": 100000, "accepted": 100000, "rejected": 0, "failed": 0})
         self.assertEqual(report["latency"]["transaction"]["count"], 100000)
         yield peer.whenMessages(100000)
@@ -617,7 +615,7 @@ class ManyTests(PeerTestCase):
         """
         100,000 messages over 50 sessions to our own sink: it has each of them.
         """
-        report = yield self.load("-d", "-s", "50", "-m", "100k", "sink:", deadline=LONG)
+        report = yield self.load("-d", "-s", "50", "-m", "100k", "sink:", deadline=PATIENCE)
         self.assertEqual(report["messages"], {"started": 100000, "accepted": 100000, "rejected": 0, "failed": 0})
         self.assertEqual((report["sink"]["messages"], report["sink"]["recipients"]), (100000, 100000))
         self.assertEqual(report["sink"]["sessions"]["total"], 50)
@@ -644,7 +642,7 @@ class ManyTests(PeerTestCase):
         port = reactor.listenTCP(0, crowd, interface="127.0.0.1", backlog=4096)
         self.addCleanup(port.stopListening)
         destination = f"127.0.0.1:{port.getHost().port}"
-        report = yield self.load("-d", "-s", "2000", "-m", "4000", destination, deadline=LONG)
+        report = yield self.load("-d", "-s", "2000", "-m", "4000", destination, deadline=PATIENCE)
         self.assertEqual(report["messages"]["accepted"], 4000)
         self.assertEqual(report["connections"], {"opened": 2000, "failed": 0, "lost": 0})
         self.assertEqual((crowd.maxOpen, crowd.messages), (2000, 4000))
@@ -663,7 +661,7 @@ class ManyTests(PeerTestCase):
         self.addCleanup(shutil.rmtree, os.path.dirname(path))
         port = reactor.listenUNIX(path, crowd, backlog=backlog)
         self.addCleanup(port.stopListening)
-        report = yield self.load("-d", "-s", "1000", "-m", "2000", f"unix:{path}", deadline=LONG)
+        report = yield self.load("-d", "-s", "1000", "-m", "2000", f"unix:{path}", deadline=PATIENCE)
         self.assertEqual(report["messages"]["accepted"], 2000)
         self.assertEqual((crowd.maxOpen, crowd.messages), (1000, 2000))
         yield eventually(lambda: crowd.open == 0, "the end of all connections")
@@ -686,7 +684,7 @@ class ManyTests(PeerTestCase):
         2,000 sessions to Postfix's smtp-sink, and 4,000 messages.
         """
         peer = yield self.peer(PostfixSink(args=["-m", "3000"]))
-        report = yield self.load("-s", "2000", "-m", "4000", peer.destination, deadline=LONG)
+        report = yield self.load("-s", "2000", "-m", "4000", peer.destination, deadline=PATIENCE)
         self.assertEqual(report["connections"], {"opened": 4000, "failed": 0, "lost": 0})
         yield peer.whenMessages(4000)
         self.assertEqual(peer.messages(), 4000)

@@ -6,6 +6,7 @@ import re
 import signal
 from pathlib import Path
 
+from patience import TEST_LIMIT
 from peers import eventually
 from subprocesses import reported, smtpsource
 from twisted.internet import defer, protocol, reactor
@@ -38,7 +39,7 @@ class MemoryTests(TestCase):
     What a run needs does not grow with what it sends.
     """
 
-    timeout = 120
+    timeout = TEST_LIMIT
 
     @defer.inlineCallbacks
     def test_slowReader(self):
@@ -55,7 +56,6 @@ class MemoryTests(TestCase):
             self,
             *("-A", "-s", str(SESSIONS), "-m", str(SESSIONS), "-l", str(SIZE), "--grace", "0", "--report", "r.json"),
             f"127.0.0.1:{port.getHost().port}",
-            deadline=100,
         )
         yield eventually(lambda: len(factory.waiting) == SESSIONS, "all sessions have a message on its way", 80)
         # Each writes until its transport has had enough: when what was sent grows no more, they all have.

@@ -17,10 +17,11 @@ import tty
 from unittest import mock
 
 import pyte
-from hypothesis import given
 from hypothesis import strategies as st
+from patience import TEST_LIMIT
 from peers import eventually
-from recording import CLOSE, Delay, ServingMixin
+from properties import given
+from recording import CLOSE, SILENCE, ServingMixin
 from rich.cells import cell_len
 from subprocesses import ROOT, Command, python, smtpsource, twistd
 from twisted.internet import defer
@@ -744,7 +745,7 @@ class LiveTestCase(ServingMixin, TestCase):
     Runs on a terminal.
     """
 
-    timeout = 90
+    timeout = TEST_LIMIT
 
     def start(self, *arguments, columns=80, lines=24, script=None, env=None):
         """
@@ -841,7 +842,7 @@ class LiveTests(LiveTestCase):
         server = self.serve()
         script = 'echo before; "$@" > out; echo "status $?"'
         command = self.start("-w", "0.1", "-d", "-m", "12", server.destination, script=script)
-        yield self.whenSeen(command, " so far")
+        yield command.whenPrinted(rb" so far")
         result = yield command.whenEnded()
         self.assertEqual(result.status, 0)
         text = (command.directory / "out").read_text()
@@ -858,7 +859,7 @@ class LiveTests(LiveTestCase):
         command = self.start(
             "-w", "0.1", "-d", "-m", "12", "--report", "-", server.destination, script='"$@" > out', lines=40
         )
-        yield self.whenSeen(command, " so far")
+        yield command.whenPrinted(rb" so far")
         result = yield command.whenEnded()
         self.assertEnded(command, result, 0, "messages     12 started, 12 accepted")
         self.assertRegex((command.directory / "out").read_text(), r"\A\{\n")
@@ -934,7 +935,7 @@ class LiveTests(LiveTestCase):
         """
         server = self.serve()
         command = self.start("-w", "0.1", "-d", "-m", "12", server.destination, env={"NO_COLOR": "1"})
-        yield self.whenSeen(command, " so far")
+        yield command.whenPrinted(rb" so far")
         result = yield command.whenEnded()
         self.assertEqual(result.status, 0)
         self.assertNotRegex(result.out, rb"\x1b\[[0-9;]*[34][0-9][0-9;]*m")
@@ -949,7 +950,7 @@ class LiveTests(LiveTestCase):
         result = yield command.whenEnded()
         self.assertEqual(result.status, 0)
         self.assertNotIn(b"\x1b", result.out)
-        self.assertRegex(result.out, rb"\A(\d:\d\d running; [^\n]*/s accepted, [^\n]*\n){2,3}messages     12 started")
+        self.assertRegex(result.out, rb"\A(\d:\d\d running; [^\n]*/s accepted, [^\n]*\n){2,}messages     12 started")
 
     @defer.inlineCallbacks
     def test_ascii(self):
@@ -958,8 +959,9 @@ class LiveTests(LiveTestCase):
         """
         server = self.serve({"MAIL": ["451 4.3.0 \u4e16\u754c", None]})
         env = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
-        command = self.start("-A", "-w", "0.1", "-d", "-m", "12", server.destination, env=env)
+        command = self.start("-A", "-w", "0.01", "-d", "-m", "1k", server.destination, env=env)
         yield self.whenSeen(command, "#-", "mail 451 ", "\\u4e16")
+        command.transport.write(b"\x03")
         result = yield command.whenEnded()
         self.assertTrue(result.out.isascii())
 
@@ -968,8 +970,8 @@ class LiveTests(LiveTestCase):
         """
         A second Ctrl-C ends the process at once; the terminal is as it was.
         """
-        server = self.serve({".": (Delay(60), None)})
-        command = self.start("--grace", "60", "-m", "9", server.destination)
+        server = self.serve({".": [SILENCE]})
+        command = self.start("--grace", "10000", "-m", "9", server.destination)
         yield self.whenSeen(command, "1 on their way")
         command.transport.write(b"\x03")
         yield self.whenSeen(command, "draining")
@@ -987,7 +989,7 @@ class LiveTests(LiveTestCase):
         """
         server = self.serve({"DATA": [None] * 5 + ["451 4.3.0 Disk full"]})
         command = self.start("-w", "0.1", "-d", "-m", "1000", server.destination, lines=60)
-        yield self.whenSeen(command, " so far")
+        yield command.whenPrinted(rb" so far")
         result = yield command.whenEnded()
         self.assertEnded(command, result, 1, "smtp-source: data refused: 451 4.3.0 Disk full\nmessages     6 started")
 
@@ -1015,7 +1017,7 @@ class LiveTests(LiveTestCase):
         """
         server = self.serve()
         command = self.start("--quiet", "--live", "on", "-w", "0.2", "-d", "-m", "5", server.destination)
-        yield self.whenSeen(command, " so far")
+        yield command.whenPrinted(rb" so far")
         result = yield command.whenEnded()
         self.assertEqual(result.status, 0)
         self.assertEqual([text for text in self.screen(command) if text], [])
@@ -1044,7 +1046,7 @@ class LiveTests(LiveTestCase):
         self.assertEqual((result.status, result.err), (0, b""))
         result = yield smtpsource(self, "--live", "on", *arguments).whenEnded()
         self.assertEqual(result.status, 0)
-        self.assertRegex(result.err, rb"\A(\d:\d\d running; [^\n\x1b]*/s accepted, [^\n\x1b]*\n){2,3}\Z")
+        self.assertRegex(result.err, rb"\A(\d:\d\d running; [^\n\x1b]*/s accepted, [^\n\x1b]*\n){2,}\Z")
         self.assertRegex(result.out, rb"\Amessages     12 started")
 
     @defer.inlineCallbacks
@@ -1061,14 +1063,13 @@ class LiveTests(LiveTestCase):
             "    while True: os.write(slave, b'x' * 1000)\n"
             "except BlockingIOError: pass\n"
             "os.set_blocking(slave, True)\n"
-            "done = subprocess.run([sys.executable, '-m', 'smtpsource', *sys.argv[1:]], stderr=slave, timeout=60)\n"
+            "done = subprocess.run([sys.executable, '-m', 'smtpsource', *sys.argv[1:]], stderr=slave)\n"
             "print('status', done.returncode)\n"
         )
         arguments = ["-w", "0.2", "-d", "-m", "8", "--live", "on", server.destination]
         command = python(self, "-c", program, *arguments, env={"TERM": "xterm", "PYTHONPATH": str(ROOT)})
         result = yield command.whenEnded()
         self.assertRegex(result.out, rb"(?s)\Amessages     8 started, 8 accepted.*status 0\n\Z")
-        self.assertLess(result.seconds, 20)
 
     @defer.inlineCallbacks
     def test_twistd(self):
@@ -1093,7 +1094,7 @@ class LiveTests(LiveTestCase):
         """
         server = self.serve()
         command = self.start("-w", "0.1", "-d", "-m", "10k", server.destination, lines=60)
-        yield self.whenSeen(command, " so far")
+        yield command.whenPrinted(rb" so far")
         command.signal(signal.SIGTERM)
         result = yield command.whenEnded()
         self.assertEnded(command, result, 1, "stopped before its end")

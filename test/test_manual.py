@@ -15,6 +15,7 @@ from pathlib import Path
 
 from docutils import nodes
 from docutils.core import publish_doctree, publish_string
+from patience import PATIENCE
 from twisted.trial.unittest import TestCase
 
 from smtpsource.commandline import CommandLine, Parameter
@@ -31,9 +32,6 @@ MANUAL = ROOT / "docs" / "man"
 #: Every text that is published, towncrier's fragments included.
 TEXTS = [ROOT / name for name in ("README.rst", "NEWS.rst", "CONTRIBUTING.rst")]
 TEXTS += [*ROOT.glob("docs/**/*.rst"), *ROOT.glob("news/*.rst")]
-
-#: How long, in seconds, a program of the README may run.
-DEADLINE = 60
 
 
 def settings(warnings):
@@ -323,7 +321,7 @@ class ReadmeProgramTests(TestCase):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=DEADLINE,
+            timeout=PATIENCE,
         )
         self.assertEqual(0, done.returncode, done.stdout)
         return done.stdout

@@ -11,8 +11,8 @@ import os
 import re
 import time
 
-from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import given, settings
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.smtp.streaming import CHUNK

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from unittest import mock
 
+from patience import PATIENCE, TEST_LIMIT
 from twisted.internet import defer, reactor
 from twisted.internet.defer import DeferredList, gatherResults, inlineCallbacks, maybeDeferred
 from twisted.internet.error import CannotListenError
@@ -139,7 +140,7 @@ class MXTestCase(TestCase):
     With a name server at C{self.server}.
     """
 
-    timeout = 30
+    timeout = TEST_LIMIT
     interface = "127.0.0.1"
 
     def setUp(self):
@@ -467,4 +468,4 @@ class SystemTests(MXTestCase):
         """
         code = "import sys, smtpsource.net.mx; sys.exit('twisted.names' in sys.modules)"
         with mock.patch.dict("os.environ", PYTHONPATH=":".join(sys.path)):
-            self.assertEqual(subprocess.run([sys.executable, "-c", code], timeout=20).returncode, 0)
+            self.assertEqual(subprocess.run([sys.executable, "-c", code], timeout=PATIENCE).returncode, 0)

@@ -7,8 +7,8 @@ from __future__ import annotations
 from itertools import combinations, zip_longest
 from random import Random
 
-from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import given, settings
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.measure.noise import LEVEL, chance

@@ -7,8 +7,8 @@ from __future__ import annotations
 import base64
 import os
 
-from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import given, settings
 from test_protocol import Conversation, Letter
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionLost
@@ -415,7 +415,8 @@ class AuthTests(SynchronousTestCase):
         A challenge that is not base64, or makes no sense, or one after the other for ever.
         """
         for mechanism, replies in (
-            ("LOGIN", [b"334 not base64\r\n"]),
+            ("CRAM-MD5", [b"334 not base64\r\n"]),
+            ("LOGIN", [b"334 VXNlcm5hbWU6\r\n"] * 3),
             ("SCRAM-SHA-256", [b"334 " + base64.b64encode(b"r=other,s=AAAA,i=1") + b"\r\n"]),
             ("SCRAM-SHA-256", [b"235 come in\r\n"]),
             ("PLAIN", [b"334 \r\n"] * 50),
@@ -620,7 +621,7 @@ class FuzzTests(SynchronousTestCase):
         @return: the replies that a client waits for.
         """
         phases = [phase for phase, _, _ in client._owed]
-        if phases == [AUTH] and client._exchange.complete:
+        if phases == [AUTH] and client._login.complete:
             return b"235 ok\r\n"
         return HANDSHAKE if phases == [TLS] else b"".join(self.FITTING.get(phase, b"250 ok\r\n") for phase in phases)
 

@@ -5,8 +5,8 @@ a fake clock.
 
 from __future__ import annotations
 
-from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import given, settings
 from slowserver import SlowFactory
 from twisted.trial.unittest import SynchronousTestCase
 

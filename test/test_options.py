@@ -162,6 +162,7 @@ class PlanTests(Case):
             "auth-user": None,
             "auth-password-file": None,
             "auth-users": None,
+            "auth-scram-iterations": None,
             "8bitmime": 0,
             "smtputf8": 0,
             "size": 0,
@@ -401,6 +402,12 @@ class PlanTests(Case):
             f"--auth SCRAM-SHA-256 --auth-users {users}",
             mechanisms=("SCRAM-SHA-256",),
             logins=[Credentials("me", "se:cret"), Credentials("you", "other")],
+        )
+        self.check(
+            f"--auth SCRAM-SHA-256,PLAIN --auth-users {users} --auth-scram-iterations 20m",
+            mechanisms=("SCRAM-SHA-256", "PLAIN"),
+            logins=[Credentials("me", "se:cret"), Credentials("you", "other")],
+            scramIterations=20_000_000,
         )
         self.environment[PASSWORD_VARIABLE] = "nobody wants it"
         self.check("")
@@ -789,6 +796,10 @@ class ErrorTests(Case):
             *(
                 (option, f"{option.split()[0]} needs --auth")
                 for option in ("--auth-user me", f"--auth-password-file {readable}", f"--auth-users {readable}")
+            ),
+            *(
+                (f"{login} --auth-scram-iterations 5000", "--auth-scram-iterations needs --auth SCRAM-SHA-256")
+                for login in ("", f"--auth PLAIN --auth-users {readable}")
             ),
             ("--auth PLAIN", "--auth needs a user: expected --auth-user USER, or --auth-users FILE"),
             (f"--auth PLAIN --auth-password-file {readable}", "--auth needs a user: "),

@@ -15,9 +15,11 @@ import socket
 import ssl
 import struct
 import sys
+from unittest import SkipTest, mock
 
 from differential import run, runPostfix
-from peers import DEADLINE, DovecotAuth, DovecotLMTP, PostfixServer, PostfixSink, eventually, freePort, missing
+from patience import PATIENCE, TEST_LIMIT
+from peers import DovecotAuth, DovecotLMTP, PostfixServer, PostfixSink, eventually, freePort, missing
 from twisted.internet import defer
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
@@ -31,7 +33,7 @@ except ModuleNotFoundError:
 
 class Conversation:
     """
-    A client in a thread that sends what it is told to, and never waits for longer than L{DEADLINE}.
+    A client in a thread that sends what it is told to, and never waits for longer than L{patience.PATIENCE}.
     """
 
     def __init__(self, destination, header=b"", context=None, session=None):
@@ -43,10 +45,10 @@ class Conversation:
         """
         if destination.startswith("unix:"):
             self.socket = socket.socket(socket.AF_UNIX)
-            self.socket.settimeout(DEADLINE)
+            self.socket.settimeout(PATIENCE)
             self.socket.connect(destination.removeprefix("unix:"))
         else:
-            self.socket = socket.create_connection(address(destination), DEADLINE)
+            self.socket = socket.create_connection(address(destination), PATIENCE)
         self.socket.sendall(header)
         if context is not None:
             self.socket = context.wrap_socket(self.socket, server_hostname="localhost", session=session)
@@ -127,7 +129,7 @@ class PeerTestCase(TestCase):
     Starting a peer, and sending something to it.
     """
 
-    timeout = 90
+    timeout = TEST_LIMIT
 
     def start(self, peer):
         """
@@ -393,7 +395,7 @@ class PostfixServerTLSTests(PeerTestCase):
         peer = yield self.start(PostfixServer(tls=certificates))
 
         def deliver():
-            with smtplib.SMTP("localhost", peer.port, timeout=DEADLINE) as client:
+            with smtplib.SMTP("localhost", peer.port, timeout=PATIENCE) as client:
                 client.starttls(context=self.context(certificates, ssl.TLSVersion.TLSv1_3))
                 client.sendmail("a@example.org", ["b@example.org"], "Subject: x\n\nx\n")
                 return client.sock.version(), client.sock.cipher()[0]
@@ -427,7 +429,7 @@ class PostfixServerTLSTests(PeerTestCase):
 
         def deliver():
             host, port = address(peer.implicitDestination)
-            with smtplib.SMTP_SSL(host, port, timeout=DEADLINE, context=context) as client:
+            with smtplib.SMTP_SSL(host, port, timeout=PATIENCE, context=context) as client:
                 client.sendmail("a@example.org", ["b@example.org"], "Subject: x\n\nx\n")
 
         yield deferToThread(deliver)
@@ -506,13 +508,13 @@ class PostfixServerAuthTests(PeerTestCase):
 
         def logIn():
             for mechanism in ("PLAIN", "LOGIN", "CRAM-MD5"):
-                with smtplib.SMTP(*address(peer.destination), timeout=DEADLINE) as client:
+                with smtplib.SMTP(*address(peer.destination), timeout=PATIENCE) as client:
                     client.ehlo()
                     client.user, client.password = "joe", "pa:ss word"
                     answer = getattr(client, f"auth_{mechanism}".lower().replace("-", "_"))
                     client.auth(mechanism, answer, initial_response_ok=mechanism == "PLAIN")
                     client.sendmail("a@example.org", ["b@example.org"], "Subject: x\n\nx\n")
-            with smtplib.SMTP(*address(peer.destination), timeout=DEADLINE) as client:
+            with smtplib.SMTP(*address(peer.destination), timeout=PATIENCE) as client:
                 self.assertRaises(smtplib.SMTPAuthenticationError, client.login, "joe", "wrong")
 
         yield deferToThread(logIn)
@@ -770,7 +772,7 @@ class DovecotLMTPFeaturesTests(PeerTestCase):
         where = [peer.socket] if family == "unix" else address(peer.destination)
 
         def deliver():
-            with smtplib.LMTP(*where, timeout=DEADLINE) as client:
+            with smtplib.LMTP(*where, timeout=PATIENCE) as client:
                 # Otherwise the path of the UNIX socket had to be in the certificate.
                 client._host = "localhost"
                 client.starttls(context=self.context(certificates))
@@ -899,7 +901,7 @@ class WaitingTests(TestCase):
     L{eventually} and L{freePort}.
     """
 
-    timeout = 20
+    timeout = TEST_LIMIT
 
     @defer.inlineCallbacks
     def test_eventually(self):
@@ -935,6 +937,22 @@ class WaitingTests(TestCase):
         """
         self.assertGreater(freePort(), 1023)
         self.assertGreater(freePort("::1"), 1023)
+
+    def test_missingPeer(self):
+        """
+        A peer whose program isn't there skips the test that starts it, also one that wants the start to fail; but not
+        where C{CI} is set.
+        """
+        environment = {name: value for name, value in os.environ.items() if name != "CI"}
+        for kind in (PostfixSink, PostfixServer, DovecotLMTP, DovecotAuth):
+            for more, expected in (({}, SkipTest), ({"CI": "true"}, RuntimeError)):
+                peer = kind()
+                self.addCleanup(peer.stop)
+                with (
+                    mock.patch("shutil.which", lambda name, path=None: None),
+                    mock.patch.dict(os.environ, {**environment, **more}, clear=True),
+                ):
+                    self.assertIn("isn't installed", str(self.assertRaises(expected, peer.start)))
 
     @defer.inlineCallbacks
     def test_missingProgram(self):

@@ -377,6 +377,8 @@ class SourcePlanTests(Case):
             ({"lmtp": True, "esmtp": True}, "esmtp has no effect with lmtp"),
             ({"mechanisms": ["PLAIN"]}, logins),
             ({"logins": [ME]}, logins),
+            ({"scramIterations": 5000}, "scramIterations needs SCRAM-SHA-256 among the mechanisms"),
+            ({"scramIterations": 5000, **login}, "scramIterations needs SCRAM-SHA-256 among the mechanisms"),
             ({"abortOnThreshold": True}, "abortOnThreshold needs thresholds"),
             ({"thresholds": ["late == 0"]}, "the threshold 'late == 0' needs rate, or stages of rate"),
             ({"proxySources": ["::1"]}, "proxySources needs proxyProtocol"),

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import given, settings
 from twisted.internet.error import ConnectionLost
 from twisted.internet.task import Clock
 from twisted.protocols.basic import LineReceiver

@@ -7,8 +7,8 @@ from __future__ import annotations
 import ipaddress
 from ipaddress import ip_address, ip_network
 
-from hypothesis import given
 from hypothesis import strategies as st
+from properties import given
 from twisted.protocols.haproxy._v1parser import V1Parser
 from twisted.protocols.haproxy._v2parser import V2Parser
 from twisted.trial.unittest import SynchronousTestCase

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 
+from patience import PATIENCE
 from twisted.trial.unittest import SynchronousTestCase
 
 import smtpsource
@@ -67,5 +68,5 @@ class PublicTests(SynchronousTestCase):
             "assert 'hdrh.histogram' not in sys.modules"
         )
         env = {**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(smtpsource.__file__))}
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, env=env)
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE, env=env)
         self.assertEqual((done.returncode, done.stderr), (0, ""))

@@ -9,6 +9,7 @@ import math
 import time
 from itertools import pairwise
 
+from patience import TEST_LIMIT
 from slowserver import SlowFactory, SlowServer
 from subprocesses import loadAndReport, smtpsink
 from test_integration import PeerTestCase
@@ -34,7 +35,7 @@ class RateTests(PeerTestCase):
     C{--rate}.
     """
 
-    timeout = 180
+    timeout = TEST_LIMIT
 
     @defer.inlineCallbacks
     def sink(self):
@@ -43,7 +44,7 @@ class RateTests(PeerTestCase):
 
         @return: it, and where it listens.
         """
-        sink = smtpsink(self, "--report", "report", "127.0.0.1:0", deadline=150)
+        sink = smtpsink(self, "--report", "report", "127.0.0.1:0")
         match = yield sink.whenPrinted(rb"^listening on inet:(\S+)$")
         return sink, match[1].decode()
 
@@ -66,7 +67,7 @@ class RateTests(PeerTestCase):
         for rate in (10, 1000, 10_000):
             sink, address = yield self.sink()
             result, report = yield loadAndReport(
-                self, "-d", "-s", "200", "--rate", str(rate), "--duration", "10s", address, deadline=100
+                self, "-d", "-s", "200", "--rate", str(rate), "--duration", "10s", address
             )
             counts = yield self.counted(sink)
             self.assertEqual(result.status, 0, result)
@@ -96,7 +97,6 @@ class RateTests(PeerTestCase):
             self,
             *("-d", "-s", "20", "--rate", "100", "--duration", "10s", "--arrivals", "poisson", "--seed", "1"),
             f"127.0.0.1:{port.getHost().port}",
-            deadline=60,
         )
         self.assertEqual(result.status, 0, result)
         self.assertEqual(len(factory.times), report["messages"]["accepted"])
@@ -122,7 +122,6 @@ class RateTests(PeerTestCase):
             self,
             *("-d", "-s", "20", "--rate", "500/s", "--duration", "10s"),
             f"127.0.0.1:{port.getHost().port}",
-            deadline=60,
         )
         self.assertEqual((result.status, report["messages"]["accepted"], factory.served), (0, 5000, 5000), result)
         self.assertGreater(report["latency"]["response"]["p99"], 1.5)
@@ -135,7 +134,7 @@ class MillionTests(PeerTestCase):
     A long run with pipelining.
     """
 
-    timeout = 400
+    timeout = TEST_LIMIT
 
     @defer.inlineCallbacks
     def test_pipelined(self):
@@ -154,10 +153,10 @@ class MillionTests(PeerTestCase):
 
         @return: the most memory that the generator had, in KiB.
         """
-        sink = smtpsink(self, "--report", "report", "127.0.0.1:0", deadline=350)
+        sink = smtpsink(self, "--report", "report", "127.0.0.1:0")
         match = yield sink.whenPrinted(rb"^listening on inet:(\S+)$")
         options = ("-d", "-s", "20", "-m", messages, "--pipelining", "require")
-        result, report = yield loadAndReport(self, *options, match[1].decode(), deadline=300)
+        result, report = yield loadAndReport(self, *options, match[1].decode())
         sink.signal("TERM")
         yield sink.whenEnded()
         counts = json.loads((sink.directory / "report").read_bytes())

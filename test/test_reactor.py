@@ -10,6 +10,7 @@ import socket
 import struct
 from typing import Any
 
+from patience import PATIENCE
 from twisted.application.reactors import getReactorTypes
 from twisted.internet import error
 from twisted.internet.interfaces import IPullProducer, IPushProducer
@@ -25,8 +26,6 @@ try:
 except ImportError:
     LeanReactor = None  # type: ignore[assignment, misc]
     connectors = None  # type: ignore[assignment]
-
-LIMIT = 20.0
 
 
 class Recorder(Protocol):
@@ -133,11 +132,11 @@ class ReactorTestCase(ReactorBuilder, SynchronousTestCase):
     def accept(self) -> socket.socket:
         peer, _ = self.listener.accept()
         self.addCleanup(peer.close)
-        peer.settimeout(LIMIT)
+        peer.settimeout(PATIENCE)
         return peer
 
     def run_(self) -> None:
-        self.runReactor(self.reactor, LIMIT)
+        self.runReactor(self.reactor, PATIENCE)
 
     def connected(self, test: Any) -> None:
         """

@@ -9,9 +9,9 @@ import json
 import os
 from pathlib import Path
 
-from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from properties import given, settings
 from subprocesses import loadAndReport
 from test_summary import EVERYTHING, example
 from twisted.internet import defer

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import socket
 
-from hypothesis import given
 from hypothesis import strategies as st
+from properties import given
 from twisted.internet import error
 from twisted.internet.address import IPv4Address
 from twisted.internet.address import UNIXAddress as UNIXEnd

@@ -4,8 +4,8 @@ Tests for L{smtpsource.measure.recorder}.
 
 from __future__ import annotations
 
-from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import given, settings
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.measure.histogram import LatencyRecorder

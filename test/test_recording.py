@@ -20,7 +20,8 @@ from differential import (
     runOurs,
     runPostfix,
 )
-from recording import CLOSE, RESET, SILENCE, Delay, Raw, RecordingServer, multiline
+from patience import TEST_LIMIT
+from recording import CLOSE, RESET, SILENCE, Delay, Held, Raw, RecordingServer, multiline
 from twisted.internet import defer, error, protocol
 from twisted.internet.endpoints import TCP4ClientEndpoint, UNIXClientEndpoint, connectProtocol
 from twisted.trial.unittest import SynchronousTestCase, TestCase
@@ -74,7 +75,7 @@ class RecordingServerTests(TestCase):
     L{RecordingServer}, seen by a client in the same process.
     """
 
-    timeout = 20
+    timeout = TEST_LIMIT
 
     @defer.inlineCallbacks
     def dialogue(self, *lines, family="inet", until=None, **settings):
@@ -257,6 +258,26 @@ class RecordingServerTests(TestCase):
         self.assertTrue(client.received.endswith(b"354 End with a dot\r\n250 2.0.0 Ok\r\n221 2.0.0 Bye\r\n"))
 
     @defer.inlineCallbacks
+    def test_held(self):
+        """
+        L{Held} holds up a reply and all that follows, on every connection, until the test lets go.
+        """
+        held = Held()
+        replies = {"NOOP": [(held, "250 first"), (held, "250 second")], "DATA": [(held, CLOSE)]}
+        server, client = yield self.dialogue(b"NOOP", until=b"ready\r\n", replies=replies)
+        gone = yield connectProtocol(TCP4ClientEndpoint(client.transport.reactor, *server.address), Client())
+        gone.say(b"DATA")
+        yield server.when(lambda: server.count("NOOP") and server.count("DATA"))
+        self.assertNotIn(b"first", client.received)
+        gone.transport.abortConnection()
+        yield server.when(lambda: server.open == 1)
+        held.release()
+        yield client.until(b"first\r\n")
+        client.say(b"NOOP", b"QUIT")
+        yield client.lost
+        self.assertTrue(client.received.endswith(b"250 second\r\n221 2.0.0 Bye\r\n"))
+
+    @defer.inlineCallbacks
     def test_delayOfLostConnection(self):
         """
         A connection may end during a delay.
@@ -315,7 +336,7 @@ class SmtpSourceTests(TestCase):
     L{RecordingServer}, seen by Postfix's smtp-source.
     """
 
-    timeout = 60
+    timeout = TEST_LIMIT
 
     def setUp(self):
         program("smtp-source")
@@ -391,7 +412,7 @@ class RunTests(TestCase):
     L{run}.
     """
 
-    timeout = 30
+    timeout = TEST_LIMIT
 
     def python(self, script, **settings):
         """

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import given
 from hypothesis import strategies as st
+from properties import given
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.smtp import replies

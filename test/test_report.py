@@ -15,8 +15,8 @@ from xml.etree import ElementTree
 
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
-from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import given, settings
 from test_histogram import recorded
 from test_summary import EVERYTHING, example
 from twisted.internet.task import Clock

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import given, settings
 from twisted.internet.error import ConnectionLost
 from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import SynchronousTestCase

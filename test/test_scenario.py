@@ -11,8 +11,9 @@ import re
 from pathlib import Path
 from textwrap import dedent
 
-from hypothesis import given, settings
 from hypothesis import strategies as st
+from patience import TEST_LIMIT
+from properties import given, settings
 from recording import RecordingServer
 from subprocesses import ROOT, smtpsource, twistd
 from test_options import parsed
@@ -536,7 +537,7 @@ class CommandTests(TestCase):
     As a process.
     """
 
-    timeout = 90
+    timeout = TEST_LIMIT
 
     def setUp(self):
         self.server = RecordingServer(None, False)

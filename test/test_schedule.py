@@ -7,8 +7,8 @@ from __future__ import annotations
 import math
 from random import Random
 
-from hypothesis import given
 from hypothesis import strategies as st
+from properties import given
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.traffic.schedule import Profile, Schedule

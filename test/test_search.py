@@ -4,8 +4,8 @@ Tests for L{smtpsource.measure.search}.
 
 from __future__ import annotations
 
-from hypothesis import given
 from hypothesis import strategies as st
+from properties import given
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.measure.search import CLOSE, HIGHEST, LOWEST, RateSearch

@@ -8,8 +8,8 @@ import time
 from unittest import mock
 
 from hdrh.histogram import HdrHistogram
-from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import given, settings
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.measure.histogram import LatencyRecorder

@@ -10,6 +10,7 @@ import socket
 from io import BytesIO
 from unittest import mock
 
+from patience import TEST_LIMIT
 from twisted.application.service import MultiService
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults, inlineCallbacks, maybeDeferred
@@ -21,9 +22,6 @@ from zope.interface import implementer
 from smtpsource import SinkPlan, SinkService, SourcePlan, SourceService
 from smtpsource.sink.factory import SinkFactory
 from smtpsource.testing import FakeReactor, runInMemory
-
-#: Seconds that anything here may take.
-DEADLINE = 20
 
 
 @implementer(smtp.IMessage)
@@ -108,7 +106,7 @@ class HarnessTests(TestCase):
     A stranger's tests of a server of theirs, in the same process.
     """
 
-    timeout = DEADLINE
+    timeout = TEST_LIMIT
 
     def sink(self, **plan):
         """

@@ -9,8 +9,8 @@ import hashlib
 import hmac
 import os
 
-from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import given, settings
 from test_sink_protocol import Pair
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
@@ -18,8 +18,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from smtpsource.credentials import Credentials, readUsers
 from smtpsource.sink.auth import Authenticator, loadUsers
 from smtpsource.sink.plan import SinkPlan
-from smtpsource.smtp.sasl import authCommand, exchange, responseLine
-from smtpsource.smtp.sasl import decoded as challenge
+from smtpsource.smtp.sasl import Login
+from smtpsource.smtp.scram import Derivation
 
 
 def coded(data):
@@ -142,10 +142,11 @@ class MechanismTests(AuthTestCase):
         me = Credentials("j\u00adoe", "se\u00adcret \u2168\u00a0x")
         path = self.users(f"{me.user}:{me.password}\n")
         for mechanism in ("PLAIN", "LOGIN", "CRAM-MD5", "XOAUTH2", "SCRAM-SHA-256"):
-            pair, talk = Pair(authUsers=path), exchange(mechanism, me)
-            reply = pair.say(authCommand(mechanism, talk.initial))
+            pair, login = Pair(authUsers=path), Login(mechanism, me)
+            reply = pair.say(login.command)
             while reply[:3] == b"334":
-                reply = pair.say(responseLine(talk.respond(challenge(reply))))
+                response = login.respond(reply)
+                reply = pair.say(login.derived(response.keys()) if isinstance(response, Derivation) else response)
             self.assertEqual(reply[:3], b"235", mechanism)
         for password in ("secret IXx", "se\u00adcret IX", "\x07"):
             pair = Pair(authUsers=path)

@@ -16,6 +16,7 @@ import time
 from unittest import SkipTest
 
 from differential import program
+from patience import PATIENCE, TEST_LIMIT
 from twisted.internet import reactor
 from twisted.internet.defer import inlineCallbacks
 from twisted.trial.unittest import SynchronousTestCase, TestCase
@@ -24,9 +25,6 @@ import smtpsource
 from smtpsource._version import __version__
 from smtpsource.sink import companion
 from smtpsource.sink.companion import CompanionFailed, CompanionSink
-
-#: Seconds that a process may take for anything.
-DEADLINE = 30
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(smtpsource.__file__)))
 ENVIRONMENT = dict(os.environ, PYTHONPATH=ROOT)
@@ -65,7 +63,7 @@ class Process:
         """
         @return: the match of the first line of what people see that has one.
         """
-        end = time.monotonic() + DEADLINE
+        end = time.monotonic() + PATIENCE
         while True:
             for line in self._read.decode().split("\n")[:-1]:
                 match = re.search(pattern, line)
@@ -100,7 +98,7 @@ class Process:
         """
         @return: status, the whole output, and errors.
         """
-        out, err = self._process.communicate(timeout=DEADLINE)
+        out, err = self._process.communicate(timeout=PATIENCE)
         if self._people is self._process.stderr:
             err = self._read + err
         else:
@@ -115,7 +113,7 @@ def talk(port, data, replies, keep=False):
     @param replies: the number of lines to wait for.
     @return: the socket if it is to be kept.
     """
-    client = socket.create_connection(("127.0.0.1", port), DEADLINE)
+    client = socket.create_connection(("127.0.0.1", port), PATIENCE)
     client.sendall(data)
     received = b""
     while received.count(b"\n") < replies:
@@ -142,7 +140,7 @@ class CommandTests(SynchronousTestCase):
         report = os.path.abspath(self.mktemp())
         sink = Process(self, "-M", "200", "--report", report, "127.0.0.1:0", "100")
         client = [source, "-s", "5", "-m", "200", "-r", "2", f"inet:127.0.0.1:{sink.port()}"]
-        self.assertEqual(subprocess.run(client, timeout=DEADLINE).returncode, 0)
+        self.assertEqual(subprocess.run(client, timeout=PATIENCE).returncode, 0)
         status, out, err = sink.outcome()
         self.assertEqual((status, err), (0, ""))
         self.assertRegex(out, r"(?m)^messages +200$")
@@ -164,7 +162,7 @@ class CommandTests(SynchronousTestCase):
         sink = Process(self, "-L", "-n", "3", "--report", "-", f"unix:{path}", people="stderr")
         sink.line(f"^listening on unix:{path}$")
         client = [source, "-L", "-d", "-s", "3", "-m", "60", "-r", "3", f"unix:{path}"]
-        self.assertEqual(subprocess.run(client, timeout=DEADLINE).returncode, 0)
+        self.assertEqual(subprocess.run(client, timeout=PATIENCE).returncode, 0)
         status, out, err = sink.outcome()
         self.assertEqual(status, 0)
         document = json.loads(out)
@@ -349,7 +347,7 @@ class CompanionTests(TestCase):
     L{CompanionSink} and its child.
     """
 
-    timeout = 60
+    timeout = TEST_LIMIT
 
     def companion(self, **options):
         """

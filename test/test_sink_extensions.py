@@ -10,8 +10,8 @@ import ipaddress
 import socket
 import struct
 
-from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import given, settings
 from test_sink_protocol import TRANSACTION, WITHOUT, Pair, outcome
 from twisted.trial.unittest import SynchronousTestCase
 

@@ -4,8 +4,8 @@ Tests for L{smtpsource.sink.protocol} and L{smtpsource.sink.dialogue}, in memory
 
 from __future__ import annotations
 
-from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import given, settings
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase

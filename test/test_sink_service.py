@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 
+from patience import PATIENCE, TEST_LIMIT
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults, inlineCallbacks
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, UNIXClientEndpoint, connectProtocol
@@ -19,9 +20,6 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 import smtpsource
 from smtpsource.sink.service import ListenError, SinkPlan, SinkService
-
-#: Seconds that anything here may take.
-DEADLINE = 20
 
 TRANSACTION = b"MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.com>\r\nDATA\r\n"
 
@@ -68,7 +66,7 @@ class ServiceTests(TestCase):
     A sink in a process that has other things to do as well.
     """
 
-    timeout = DEADLINE
+    timeout = TEST_LIMIT
 
     def start(self, **plan):
         """
@@ -280,7 +278,7 @@ class ListenTests(TestCase):
     Where a sink listens.
     """
 
-    timeout = DEADLINE
+    timeout = TEST_LIMIT
 
     def start(self, **plan):
         """
@@ -486,4 +484,6 @@ class ImportTests(SynchronousTestCase):
         )
         path = os.path.dirname(os.path.dirname(os.path.abspath(smtpsource.__file__)))
         environment = dict(os.environ, PYTHONPATH=path)
-        self.assertEqual(subprocess.run([sys.executable, "-c", program], env=environment, timeout=60).returncode, 0)
+        self.assertEqual(
+            subprocess.run([sys.executable, "-c", program], env=environment, timeout=PATIENCE).returncode, 0
+        )

@@ -14,6 +14,7 @@ import subprocess
 import sys
 from unittest import SkipTest
 
+from patience import PATIENCE, TEST_LIMIT
 from test_sink_command import Process
 from test_sink_extensions import extensions
 from test_sink_protocol import Pair
@@ -33,9 +34,6 @@ from smtpsource.sink.tls import available
 if available():
     from certificates import makeCertificates
 
-#: Seconds that anything here may take.
-DEADLINE = 30
-
 MESSAGE = b"MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.com>\r\nBDAT 3 LAST\r\nabc"
 
 
@@ -53,7 +51,7 @@ class Client:
         """
         family = socket.AF_UNIX if isinstance(where, str) else socket.AF_INET
         self.socket = socket.socket(family)
-        self.socket.settimeout(DEADLINE)
+        self.socket.settimeout(PATIENCE)
         self.socket.connect(where)
         if first:
             self.socket.sendall(first)
@@ -133,7 +131,7 @@ class TLSTestCase(TestCase):
     A sink in this process, and clients in threads.
     """
 
-    timeout = 120
+    timeout = TEST_LIMIT
 
     def setUp(self):
         if not available():
@@ -214,11 +212,11 @@ class StartTLSTests(TLSTestCase):
         _, port = self.start(authUsers=path)
 
         def send():
-            with smtplib.SMTP("127.0.0.1", port, timeout=DEADLINE) as client:
+            with smtplib.SMTP("127.0.0.1", port, timeout=PATIENCE) as client:
                 client.starttls(context=trusting())
                 client.login("alice", "secret")
                 client.sendmail("a@example.com", ["b@example.com", "c@example.com"], "Subject: x\r\n\r\n.\r\n")
-            with smtplib.SMTP("127.0.0.1", port, timeout=DEADLINE) as client:
+            with smtplib.SMTP("127.0.0.1", port, timeout=PATIENCE) as client:
                 self.assertRaises(smtplib.SMTPAuthenticationError, client.login, "alice", "wrong")
 
         summary = yield self.run_(send)
@@ -528,7 +526,7 @@ class ImplicitTests(TLSTestCase):
         command = ["openssl", "s_client", "-connect", "%s:%d" % self.where, *arguments]
         try:
             done = subprocess.run(
-                command, input=b"QUIT\r\n", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=DEADLINE
+                command, input=b"QUIT\r\n", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE
             )
         except FileNotFoundError:
             raise SkipTest("there is no openssl")
@@ -672,7 +670,9 @@ class WithoutTests(SynchronousTestCase):
         )
         environment = dict(os.environ, PYTHONPATH=os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
         program = program.replace("cryptography.x509.extensions", "scramp")
-        self.assertEqual(subprocess.run([sys.executable, "-c", program], env=environment, timeout=60).returncode, 0)
+        self.assertEqual(
+            subprocess.run([sys.executable, "-c", program], env=environment, timeout=PATIENCE).returncode, 0
+        )
 
 
 class CommandTests(SynchronousTestCase):

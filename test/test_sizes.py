@@ -9,8 +9,8 @@ import math
 import statistics
 from random import Random
 
-from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import given, settings
 from textfiles import writeFile
 from twisted.trial.unittest import SynchronousTestCase
 

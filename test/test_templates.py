@@ -8,8 +8,8 @@ import email
 import email.utils
 import re
 
-from hypothesis import given
 from hypothesis import strategies as st
+from properties import given
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.plan import SourcePlan

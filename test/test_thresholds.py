@@ -4,8 +4,8 @@ Tests for L{smtpsource.measure.thresholds} and L{smtpsource.measure.figures}: wh
 
 from __future__ import annotations
 
-from hypothesis import given
 from hypothesis import strategies as st
+from properties import given
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource import phases

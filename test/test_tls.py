@@ -18,6 +18,7 @@ import threading
 import warnings
 from pathlib import Path
 
+from patience import PATIENCE
 from twisted.internet import error, protocol
 from twisted.internet.interfaces import IHandshakeListener
 from twisted.internet.test.reactormixins import ReactorBuilder
@@ -48,8 +49,6 @@ except ImportError:
     from twisted.internet.selectreactor import SelectReactor as DefaultReactor  # type: ignore[assignment]
 
     LeanReactor = None  # type: ignore[assignment, misc]
-
-LIMIT = 20.0
 
 HOST = "mail.example"
 
@@ -153,7 +152,7 @@ class Server:
             except OSError:
                 return
             with peer:
-                peer.settimeout(LIMIT)
+                peer.settimeout(PATIENCE)
                 peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 try:
                     self.served.append(self._serve(peer))
@@ -168,7 +167,7 @@ class Server:
             self._listener.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass
-        self._thread.join(LIMIT)
+        self._thread.join(PATIENCE)
         self._listener.close()
 
 
@@ -344,7 +343,7 @@ class TLSTestCase(ReactorBuilder, SynchronousTestCase):
         factory.buildProtocol = lambda address: client
         factory.clientConnectionFailed = lambda connector, reason: reactor.stop()
         reactor.connectTCP("127.0.0.1", server.port, factory)
-        self.runReactor(reactor, LIMIT)
+        self.runReactor(reactor, PATIENCE)
         if server is not serve:
             server.stop()
             self.served = server.served
@@ -1154,7 +1153,7 @@ class MissingTests(SynchronousTestCase):
         )
         environment = {**os.environ, "PYTHONPATH": str(Path(smtpsource.__file__).parents[1])}
         found = subprocess.run(
-            [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60
+            [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=PATIENCE
         )
         self.assertRegex(found.stdout, r"^TLS needs pyOpenSSL and service_identity: install the extra tls \(.+\)\n$")
         self.assertEqual((found.returncode, found.stderr), (0, ""))

@@ -14,6 +14,7 @@ import test_manual
 from docutils.core import publish_string
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
+from patience import TEST_LIMIT
 from subprocesses import loadAndReport, smtpsource
 from test_summary import EVERYTHING, example, latencies, second
 from twisted.internet import defer
@@ -319,7 +320,7 @@ class ProcessTests(TestCase):
     Real runs, and what the tools make of them.
     """
 
-    timeout = 120
+    timeout = TEST_LIMIT
 
     @defer.inlineCallbacks
     def test_runs(self):

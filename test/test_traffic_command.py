@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
+from patience import TEST_LIMIT
 from recording import Delay, RecordingServer
 from subprocesses import smtpsource
 from twisted.internet import defer
@@ -20,7 +21,7 @@ class TrafficTests(TestCase):
     Runs of the command.
     """
 
-    timeout = 90
+    timeout = TEST_LIMIT
 
     def directory(self, **files):
         """

@@ -10,6 +10,7 @@ import re
 import signal
 from pathlib import Path
 
+from patience import TEST_LIMIT
 from peers import eventually
 from recording import SILENCE, Delay, RecordingServer, ServingMixin
 from subprocesses import alive, killIfAlive, reported, smtpsource, twist, twistd, whenGone
@@ -24,7 +25,7 @@ class TwistdTestCase(ServingMixin, TestCase):
     What all of these have in common.
     """
 
-    timeout = 90
+    timeout = TEST_LIMIT
 
     def assertNoTraceback(self, text):
         """

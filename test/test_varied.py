@@ -9,8 +9,8 @@ import email
 import re
 from pathlib import Path
 
-from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import given, settings
 from twisted.internet.protocol import ServerFactory
 from twisted.protocols.basic import LineReceiver
 from twisted.trial.unittest import SynchronousTestCase

@@ -17,15 +17,13 @@ import zipfile
 from importlib import metadata
 from pathlib import Path
 
+from patience import PATIENCE, TEST_LIMIT
 from peers import missing
 from subprocesses import ROOT, TWISTD, Command, python
 from twisted.internet import defer
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from smtpsource import __version__
-
-#: Seconds that a build or an installation may take, a download included.
-LONG = 180
 
 #: Nothing of the source tree is to be found by accident.
 ELSEWHERE = {"PYTHONPATH": None, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore"}
@@ -89,7 +87,7 @@ class InstalledTestCase(TestCase):
     What all of these have in common.
     """
 
-    timeout = LONG + 60
+    timeout = TEST_LIMIT
 
     @defer.inlineCallbacks
     def succeed(self, command, **settings):
@@ -98,7 +96,7 @@ class InstalledTestCase(TestCase):
 
         @return: what it printed.
         """
-        result = yield Command(self, command, env=ELSEWHERE, deadline=LONG, **settings).whenEnded()
+        result = yield Command(self, command, env=ELSEWHERE, deadline=PATIENCE, **settings).whenEnded()
         if result.status != 0:
             if any(words in result.out + result.err for words in _OFFLINE):
                 missing(f"{command} needs a network")
@@ -264,7 +262,7 @@ class SourceTreeTests(TestCase):
     The source tree itself, not installed.
     """
 
-    timeout = 60
+    timeout = TEST_LIMIT
 
     @defer.inlineCallbacks
     def test_inPlace(self):

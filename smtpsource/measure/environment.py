@@ -30,7 +30,7 @@ def environment(reactor: str, started: str) -> dict[str, Any]:
         "versions": _versions(),
         "host": socket.gethostname(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "processors": {"online": os.cpu_count(), "usable": _usableProcessors()},
+        "processors": {"online": os.cpu_count(), "usable": usableProcessors()},
         "memory": _memory(),
         "peakMemory": _peakMemory(),
         "limits": {
@@ -54,7 +54,7 @@ def _versions() -> dict[str, str | None]:
     }
 
 
-def _usableProcessors() -> int | None:
+def usableProcessors() -> int | None:
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on this system

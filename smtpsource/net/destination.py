@@ -7,16 +7,14 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
-from collections.abc import Callable
 from dataclasses import dataclass
-from threading import Thread
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.python.failure import Failure
 
 from smtpsource import arguments
 from smtpsource.interfaces import IReactor
+from smtpsource.net.threads import inThread
 
 #: The port of the service "smtp", whatever /etc/services says or lacks.
 SMTP_PORT = 25
@@ -202,26 +200,8 @@ def resolve(reactor: IReactor, destination: HostDestination | UNIXDestination) -
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        return _inThread(reactor, lambda: _lookUp(host, port, destination.family))
+        return inThread(reactor, lambda: _lookUp(host, port, destination.family))
     return succeed([TCPAddress(host, port)])
-
-
-def _inThread(reactor: IReactor, call: Callable[[], list[Address]]) -> Deferred[list[Address]]:
-    """
-    The result of a call that blocks. Unlike those of the reactor's pool, this thread does not keep the process from
-    ending: a resolver may take its time, and the user may not.
-    """
-    result: Deferred[list[Address]] = Deferred()
-
-    def run() -> None:
-        try:
-            found: list[Address] | Failure = call()
-        except Exception:
-            found = Failure()
-        reactor.callFromThread(result.callback, found)
-
-    Thread(target=run, daemon=True).start()
-    return result
 
 
 def _lookUp(host: str, port: int, family: int) -> list[Address]:

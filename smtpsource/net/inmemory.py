@@ -389,6 +389,12 @@ class FakeReactor(MemoryReactorClock):
         """
         callable(*args, **kwargs)
 
+    def startThread(self, run: Callable[[], None]) -> None:
+        """
+        What a thread would do, at once.
+        """
+        run()
+
     def callFromThread(self, callable: Callable[..., object], *args: Any, **kwargs: Any) -> None:
         """
         Call it on the next turn.

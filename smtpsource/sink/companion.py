@@ -25,9 +25,9 @@ from zope.interface import implementer
 from smtpsource.credentials import Credentials, writtenUsers
 
 #: Seconds a child may take to listen.
-START_TIMEOUT = 20.0
+START_TIMEOUT = 120.0
 #: Seconds a child may take to end: more than the grace period of a sink.
-STOP_TIMEOUT = 10.0
+STOP_TIMEOUT = 60.0
 
 _ERROR_TEXT = 4096
 

@@ -8,8 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from smtpsource import arguments
+
 if TYPE_CHECKING:
     from smtpsource.credentials import Credentials
+    from smtpsource.derivedkeys import DerivedKeys
     from smtpsource.net.tls import TLSConnection
 
 STARTTLS = b"STARTTLS\r\n"
@@ -62,6 +65,8 @@ class Dialogue:
     @ivar xclient: attributes and values for Postfix's XCLIENT; empty for no such command.
     @ivar mechanisms: to log in with, the first first that the server announces; empty for no AUTH.
     @ivar login: gives who to log in as, for each connection.
+    @ivar scramIterations: the most iterations that a server may ask for in SCRAM.
+    @ivar keys: works out the keys that SCRAM needs, beside the reactor; C{None}: each connection does it at once.
     @ivar exercise: what a message is: C{"mail"}, a transaction; C{"noop"}, a NOOP; C{"connect"}, nothing more.
     """
 
@@ -81,6 +86,8 @@ class Dialogue:
     xclient: tuple[tuple[str, str], ...] = ()
     mechanisms: tuple[str, ...] = ()
     login: Callable[[], Credentials] | None = None
+    scramIterations: int = arguments.SCRAM_ITERATIONS
+    keys: DerivedKeys | None = None
     exercise: str = "mail"
 
     @property

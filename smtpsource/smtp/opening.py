@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IHandshakeListener
+from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -23,15 +24,13 @@ if TYPE_CHECKING:
     from smtpsource.interfaces import ISession
     from smtpsource.measure.recorder import Recorder
     from smtpsource.net.tls import TLSConnection
-    from smtpsource.smtp.sasl import Exchange
+    from smtpsource.smtp.sasl import Login
+    from smtpsource.smtp.scram import Derivation, Keys
 
 #: The first digit of a reply that says yes, of one that wants more of what was begun, and of one that says no for good.
 YES = ord("2")
 MORE = ord("3")
 NO = ord("5")
-
-#: Challenges that a server may put to us before it says yes or no: more than any mechanism needs.
-_MOST_CHALLENGES = 10
 
 
 @implementer(IHandshakeListener)
@@ -48,6 +47,8 @@ class Opening(OwedReplies):
     _greeted = False  # the server has accepted a greeting
     _introduced = False  # XCLIENT was accepted
     _chunked = False
+    _login: Login  # under way
+    _derivation: Derivation | None = None  # what the server waits for, and we do
 
     def __init__(
         self,
@@ -205,6 +206,8 @@ class Opening(OwedReplies):
         self._leave(code)
 
     def _lostWhile(self, text: str) -> str:
+        if self._derivation is not None:
+            return f"{text} (while keys for SCRAM were worked out)"
         return self._doubted(super()._lostWhile(text))
 
     @property
@@ -304,26 +307,21 @@ class Opening(OwedReplies):
             self._greet()
 
     def _logIn(self, announced: dict[str, str]) -> None:
-        from smtpsource.smtp import sasl
+        from smtpsource.smtp.sasl import Login  # for those who need it
 
-        assert self._dialogue.login is not None
+        dialogue = self._dialogue
+        assert dialogue.login is not None
         offered = announced.get("AUTH", "").upper().split()
-        mechanism = next((one for one in self._dialogue.mechanisms if one in offered), None)
+        mechanism = next((one for one in dialogue.mechanisms if one in offered), None)
         if mechanism is None:
-            self._notAnnounced(announced, f"AUTH {' '.join(self._dialogue.mechanisms)}")
+            self._notAnnounced(announced, f"AUTH {' '.join(dialogue.mechanisms)}")
             return
-        self._exchange: Exchange = sasl.exchange(mechanism, self._dialogue.login())
-        self._challenges = 0
-        command = sasl.authCommand(mechanism, self._exchange.initial)
-        # Too long for the command, it will be asked for.
-        self._withheld = self._exchange.initial is not None and len(command.split()) == 2
-        self.write(command, AUTH, self._authReplied)
+        self._login = Login(mechanism, dialogue.login(), mostIterations=dialogue.scramIterations)
+        self.write(self._login.command, AUTH, self._authReplied)
 
     def _authReplied(self, code: bytes, reply: bytes) -> None:
-        from smtpsource.smtp import sasl
-
         if code == b"235":
-            if self._exchange.complete and not self._withheld:
+            if self._login.complete:
                 self.opened()
             else:
                 self._fault("bad-challenge", "235 before the end of the login")
@@ -333,13 +331,77 @@ class Opening(OwedReplies):
         elif code != b"334":
             self._giveUp(AUTH, code, reply)
         else:
-            self._withheld = False
-            self._challenges += 1
             try:
-                if self._challenges > _MOST_CHALLENGES:
-                    raise ValueError(f"more than {_MOST_CHALLENGES} challenges")
-                response = self._exchange.respond(sasl.decoded(reply))
+                response = self._login.respond(reply)
             except ValueError as e:
                 self._fault("bad-challenge", str(e))
             else:
-                self.write(sasl.responseLine(response), AUTH, self._authReplied)
+                if isinstance(response, bytes):
+                    self.write(response, AUTH, self._authReplied)
+                else:
+                    self._derive(response)
+
+    # Keys that have to be worked out before a challenge can be answered: that may take long, and is not the server's
+    # time. There is an entry in the queue meanwhile, so that what happens to the connection happens to its login.
+
+    def _derive(self, wanted: Derivation) -> None:
+        self._derivation = wanted
+        self.lastActivity = now = self._clock()
+        self._owed.append((AUTH, self._repliedMeanwhile, now))
+        if self._dialogue.keys is None:
+            self._derived(wanted.keys())
+        else:
+            self._dialogue.keys.ask(wanted, self._derived)
+
+    def _derived(self, keys: Keys | BaseException) -> None:
+        """
+        @param keys: or what went wrong, which is not the server's doing.
+        """
+        self._derivation = None
+        if isinstance(keys, BaseException):
+            self._fault("internal-error", f"no keys for SCRAM: {keys!r}")
+            return
+        self._owed.popleft()
+        self.write(self._login.derived(keys), AUTH, self._authReplied)
+
+    def _repliedMeanwhile(self, code: bytes, reply: bytes) -> None:
+        """
+        The server does not wait for our answer.
+        """
+        self._forgetDerivation()
+        if code[0] in (YES, MORE):
+            self._fault("unexpected-reply", shown(reply))
+        else:
+            self._giveUp(AUTH, code, reply)
+
+    def _forgetDerivation(self) -> None:
+        """
+        Nobody needs these keys any more, or not for this connection.
+        """
+        wanted, self._derivation = self._derivation, None
+        if wanted is not None:
+            assert self._dialogue.keys is not None
+            self._dialogue.keys.withdraw(wanted, self._derived)
+
+    def overdue(self, now: float, timeout: float) -> bool:
+        """
+        See L{OwedReplies.overdue}. Our own work may take too long as well: then it is not the server who is blamed.
+        """
+        wanted = self._derivation
+        if wanted is None or self.over:
+            return super().overdue(now, timeout)
+        if now - self.lastActivity < timeout:
+            return False
+        self._fault("timeout", f"no keys for {wanted.iterations} iterations of SCRAM within {timeout:g} seconds")
+        return True
+
+    def _close(self) -> None:
+        self._forgetDerivation()
+        super()._close()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """
+        The connection is gone.
+        """
+        super().connectionLost(reason)
+        self._forgetDerivation()
