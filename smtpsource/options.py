@@ -4,7 +4,6 @@ The command line of smtp-source. Every check of a user's wishes is made here, be
 
 from __future__ import annotations
 
-import getopt
 import os
 import re
 import socket
@@ -12,7 +11,7 @@ import sys
 
 from twisted.python import usage
 
-from smtpsource import arguments, scenario
+from smtpsource import arguments, scenario, words
 from smtpsource.commandline import CommandLine, Exclusion, Parameter, flags, parameters
 from smtpsource.credentials import PASSWORD_VARIABLE, Credentials
 from smtpsource.net import destination
@@ -113,9 +112,10 @@ class SourceOptions(CommandLine):
             if not destinations:
                 problem = "no destination"
             elif misplaced:
-                problem = f"{misplaced[0]}: options go before the destination"
+                problem = f"{words.nameOf(misplaced[0])}: options go before the destination"
             else:
-                problem = f"{destinations[1]!r}: only one destination can be used"
+                # A word too many may be a password.
+                problem = f"{len(destinations)} words after the options: only one destination can be used"
             raise usage.UsageError(f"{problem}: expected [inet:]host[:port], unix:path or sink: at the end")
         self["destination"] = destinations[0]
 
@@ -123,8 +123,7 @@ class SourceOptions(CommandLine):
         """
         Check everything, and make the plan.
         """
-        named = [name for name, _ in getopt.getopt(self.command[1:], self.shortOpt, self.longOpt)[0]]
-        if named.count("--scenario") > 1:
+        if [name for name, _, _ in self.options].count("--scenario") > 1:
             raise usage.UsageError("--scenario is given more than once: expected one file")
         if self["scenario"] is None:
             self._check()

@@ -183,6 +183,8 @@ def _value(
         if not isinstance(value, bool):
             raise usage.UsageError(f"{where}: {_shown(value)} is not usable: expected true or false")
         return value
+    if option is not None and option.secret:
+        return _written(value, where, directory, shown="what is there")
     if option is not None and option.repeated:
         values = value if isinstance(value, list) else [value]
         return tuple(_written(one, where, directory, ", or a list of them") for one in values)
@@ -195,15 +197,18 @@ def _value(
     return _written(value, where, directory)
 
 
-def _written(value: object, where: str, directory: str, more: str = "") -> Written:
+def _written(value: object, where: str, directory: str, more: str = "", shown: str | None = None) -> Written:
     """
     A text, or a number as the text that it is on a command line.
+
+    @param more: what else is expected.
+    @param shown: what to say in place of the value.
     """
     if isinstance(value, str) and "\0" not in value:
         return Written(value, where, directory)
     if not isinstance(value, int | float) or isinstance(value, bool):
         expected = "without NUL bytes" if isinstance(value, str) else f"or a number{more}"
-        raise usage.UsageError(f"{where}: {_shown(value)} is not usable: expected a text {expected}")
+        raise usage.UsageError(f"{where}: {shown or _shown(value)} is not usable: expected a text {expected}")
     if isinstance(value, int):
         text = str(value) if value.bit_length() <= 64 else hex(value)  # str refuses what is very long
     elif "e" not in repr(value):

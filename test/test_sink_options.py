@@ -258,7 +258,7 @@ class ErrorTests(SynchronousTestCase):
         for option in ("--tls-cert", "--tls-key", "--auth-users"):
             text = self.refused(option, "/nowhere/x", ":1")
             self.assertEqual(
-                text, f"{option}: '/nowhere/x' is not usable: expected a readable file: No such file or directory"
+                text, f"{option}: what was given is not usable: expected a readable file: No such file or directory"
             )
         path = os.path.abspath(self.mktemp())
         with open(path, "w") as file:

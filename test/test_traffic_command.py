@@ -154,7 +154,7 @@ class TrafficTests(TestCase):
                 "X-Run: {run}.{n}",
                 "--header",
                 "X-Text: 100% {{n}}",
-                "--size-d",
+                "--size-distribution",
             ),
             "fixed:10",
         )

@@ -20,6 +20,7 @@ from smtpsource.report.presentation import Presentation
 from smtpsource.sink.auth import loadUsers
 from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.tls import ServerTLS, requireTLS
+from smtpsource.words import nameOf
 
 _EXPECTED_ADDRESS = "expected [inet:][host]:port or unix:path, such as :2525 or 127.0.0.1:2525"
 
@@ -129,11 +130,27 @@ class SinkOptions(CommandLine):
                 Flag("no-starttls", None, "don't offer STARTTLS"),
                 Flag("tls", None, "TLS begins every connection"),
                 Parameter(
-                    "tls-cert", None, "FILE", None, "certificate in PEM; else one is made", arguments.readableFile
+                    "tls-cert",
+                    None,
+                    "FILE",
+                    None,
+                    "certificate in PEM; else one is made",
+                    arguments.readableFile,
+                    secret=True,
                 ),
-                Parameter("tls-key", None, "FILE", None, "its key, if in another file", arguments.readableFile),
+                Parameter(
+                    "tls-key", None, "FILE", None, "its key, if in another file", arguments.readableFile, secret=True
+                ),
                 Flag("no-auth", "a", "don't offer AUTH"),
-                Parameter("auth-users", None, "FILE", None, "who may log in: lines user:password; else all", _users),
+                Parameter(
+                    "auth-users",
+                    None,
+                    "FILE",
+                    None,
+                    "who may log in: lines user:password; else all",
+                    _users,
+                    secret=True,
+                ),
             ),
         ),
         (
@@ -178,7 +195,7 @@ class SinkOptions(CommandLine):
         """
         misplaced = [word for word in words[1:] if word.startswith("-")]
         if misplaced:
-            raise usage.UsageError(f"{misplaced[0]}: options go before the address")
+            raise usage.UsageError(f"{nameOf(misplaced[0])}: options go before the address")
         if not words:
             raise usage.UsageError(f"no address to listen on: {_EXPECTED_ADDRESS}")
         if len(words) > 2:
