@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, NoReturn
 
 from twisted.python import usage
@@ -137,6 +137,7 @@ class CommandLine(usage.Options):
     @cvar anywhere: options may stand after other words, too.
     @ivar command: the command line as it was given.
     @ivar options: the options on it, one after the other.
+    @ivar texts: the values of options before they were converted.
     """
 
     groups: ClassVar[Sequence[Group]] = ()
@@ -149,6 +150,7 @@ class CommandLine(usage.Options):
 
     command: tuple[str, ...] = ()
     options: Sequence[words.Given] = ()
+    texts: Mapping[str, Any] = {}
 
     def __init_subclass__(cls) -> None:
         # What may be repeated needs a method: C{usage.Options} keeps the last value only.
@@ -208,6 +210,27 @@ class CommandLine(usage.Options):
         """
         return {self.synonyms[name.lstrip("-")] for name, _, _ in self.options}
 
+    def takenForValue(self, isGoal: Callable[[str], bool], what: str) -> str | None:
+        """
+        What to say where there is no word after the options: was it taken for the value of one?
+
+        @param isGoal: could this be such a word?
+        @param what: what that is.
+        @return: C{None}: there is no telling.
+        @raise usage.UsageError: it was, and that option can't have it.
+        """
+        for number, (name, value, apart) in enumerate(self.options, 1):
+            option = self.optionOf(name)
+            if not apart or not isinstance(option, Parameter) or option.secret or not isGoal(value):
+                continue
+            try:
+                option.convert(value)
+            except ValueError:
+                raise usage.UsageError(f"{_shown(option)}: its value is missing: {value!r} is the {what}")
+            if number == len(self.options) and ":" in value:
+                return f"no {what}: {value!r} was taken for the value of {_shown(option)}"
+        return None
+
     def parseOrExit(self, arguments: Sequence[str] | None) -> None:
         """
         Parse the command line of a process of our own.
@@ -232,6 +255,7 @@ class CommandLine(usage.Options):
         """
         Convert every value.
         """
+        self.texts = dict(self)
         for _, options in self.groups:
             for option in options:
                 if not isinstance(option, Parameter) or self[option.long] is None:

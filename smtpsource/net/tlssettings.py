@@ -10,6 +10,18 @@ from dataclasses import dataclass, replace
 from smtpsource import arguments, checks
 
 
+class UnusableSetting(ValueError):
+    """
+    One of the settings can't be used; the text is one line.
+
+    @ivar setting: its name, of those of L{TLSSettings}.
+    """
+
+    def __init__(self, setting: str, problem: str) -> None:
+        super().__init__(problem)
+        self.setting = setting
+
+
 @dataclass(frozen=True, kw_only=True)
 class TLSSettings:
     """
@@ -61,14 +73,15 @@ class TLSSettings:
 
 def serverName(text: str) -> str:
     """
-    The name that a server's certificate has: a host name, or an IP address in its usual form.
+    The name that a server's certificate has: a host name, or an IP address in its usual form. A dot at the end of a
+    name is none of its own.
 
     @raise ValueError: it is neither.
     """
     try:
         return arguments.ipAddress(text)
     except ValueError:
-        return arguments.hostname(text)
+        return arguments.hostname(text.removesuffix("."))
 
 
 def ciphers(text: str) -> str:
