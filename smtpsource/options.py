@@ -16,7 +16,7 @@ from smtpsource.commandline import CommandLine, Exclusion, Parameter, Written, f
 from smtpsource.credentials import PASSWORD_VARIABLE, Credentials
 from smtpsource.net import destination
 from smtpsource.net.limits import raiseFileLimit
-from smtpsource.net.tlssettings import TLSSettings, UnusableSetting
+from smtpsource.net.tlssettings import TLSSettings, UnusableSetting, checkPEM
 from smtpsource.optiontable import GROUPS
 from smtpsource.plan import SourcePlan, machineName
 from smtpsource.report.presentation import Presentation
@@ -477,11 +477,13 @@ class SourceOptions(CommandLine):
             self._needing("--tls-cert", "tls-key")
         elif self["tls-key"] is None:
             with open(certificate, "rb") as file:
-                if b"PRIVATE KEY-----" not in file.read():
-                    raise usage.UsageError(
-                        f"--tls-cert: {certificate!r} is not usable: there is no key in it: expected --tls-key FILE "
-                        "along with it"
-                    )
+                contents = file.read()
+            try:
+                checkPEM("certificate", contents)
+                if b"PRIVATE KEY-----" not in contents:
+                    raise ValueError("there is no key in it: expected --tls-key FILE along with it")
+            except ValueError as e:
+                raise usage.UsageError(f"--tls-cert: {certificate!r} is not usable: {e}")
 
     def _needing(self, needed: str, *longs: str) -> None:
         """

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from twisted.python import usage
 
+from smtpsource import textfiles
 from smtpsource.commandline import CommandLine, Exclusion, Flag, Group, Parameter, Written
 
 #: The one key that is not the long name of an option.
@@ -134,11 +135,11 @@ def _document(path: str) -> dict[str, object]:
 
     file = _inOneLine(path)
     try:
-        with open(path, "rb") as stream:
-            content = stream.read()
+        content = textfiles.read(path)
+    except ValueError as e:
+        raise usage.UsageError(f"--scenario: {path!r} is not usable: {e}")
+    try:
         return tomllib.loads(content.decode("utf-8"))
-    except OSError as e:
-        raise usage.UsageError(f"--scenario: {path!r} is not usable: expected a readable file: {e.strerror}")
     except UnicodeDecodeError as e:
         line = content.count(b"\n", 0, e.start) + 1
         raise usage.UsageError(f"{file}: line {line} is not usable: expected UTF-8")

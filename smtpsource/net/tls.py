@@ -32,7 +32,7 @@ from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from smtpsource.net.tlssettings import TLSSettings, UnusableSetting
+from smtpsource.net.tlssettings import TLSSettings, UnusableSetting, checkPEM
 from smtpsource.printable import printable
 
 try:
@@ -479,12 +479,14 @@ def _contents(setting: str, path: str) -> bytes:
     @param setting: what the file is for.
     @raise UnusableSetting: the file cannot be read. OpenSSL would say so in fewer words.
     """
+    what = {"ca": "CA"}.get(setting, setting)
     try:
         with open(path, "rb") as file:
-            return file.read()
+            contents = file.read()
     except (OSError, ValueError) as e:
-        what = {"ca": "CA"}.get(setting, setting)
         raise UnusableSetting(setting, f"cannot read the {what} file {path}: {getattr(e, 'strerror', None) or e}")
+    checkPEM(setting, contents)
+    return contents
 
 
 def _library() -> str:

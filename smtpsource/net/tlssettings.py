@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, replace
 
 from smtpsource import arguments, checks
+from smtpsource.textfiles import lengthOfMark
 
 
 class UnusableSetting(ValueError):
@@ -93,6 +94,21 @@ def ciphers(text: str) -> str:
     if not re.search(r"[^:, ]", arguments.oneLine(text.encode("utf-8", "replace")).decode()):
         raise ValueError("expected ciphers as OpenSSL names them, such as ECDHE+AESGCM")
     return text
+
+
+def checkPEM(setting: str, contents: bytes) -> None:
+    """
+    OpenSSL overlooks what comes right after a byte order mark.
+
+    @param setting: what a PEM file is for, of those of L{TLSSettings}.
+    @raise UnusableSetting: it begins with one.
+    """
+    try:
+        marked = lengthOfMark(contents) > 0
+    except ValueError as e:
+        raise UnusableSetting(setting, f"{e}")
+    if marked:
+        raise UnusableSetting(setting, "expected PEM without the byte order mark that it begins with")
 
 
 def _file(value: object) -> str:

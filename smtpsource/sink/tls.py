@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from zope.interface import implementer
 
-from smtpsource.net.tlssettings import UnusableSetting
+from smtpsource.net.tlssettings import UnusableSetting, checkPEM
 
 if TYPE_CHECKING:
     from smtpsource.sink.protocol import SMTPSinkProtocol
@@ -157,6 +157,12 @@ def _newContext() -> Any:
 def _fromFiles(certificate: str, key: str | None) -> Any:
     from OpenSSL import SSL
 
+    for setting, path in (("certificate", certificate), *([("key", key)] if key else [])):
+        try:
+            with open(path, "rb") as file:
+                checkPEM(setting, file.read())
+        except OSError as e:
+            raise UnusableSetting(setting, f"expected a readable file: {e.strerror}")
     context = _newContext()
     # OpenSSL would ask the terminal for a password.
     context.set_passwd_cb(lambda longest, twice, data: b"")

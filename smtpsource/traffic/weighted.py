@@ -12,6 +12,7 @@ from itertools import accumulate, cycle
 from random import Random
 from typing import Generic, TypeVar
 
+from smtpsource import textfiles
 from smtpsource.arguments import LARGEST
 
 T = TypeVar("T")
@@ -20,7 +21,6 @@ T = TypeVar("T")
 #: comment.
 _LINE = re.compile(rb'("(?:[^"\\]|\\.)*"\S*|\S+)(?:\s+([^\s#]\S*))?(?:\s+#.*)?', re.DOTALL)
 _NUMBER = re.compile(r"[0-9]{1,10}(\.[0-9]*)?|\.[0-9]+")
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
@@ -106,12 +106,8 @@ def read(path: str, convert: Callable[[bytes], T]) -> Weighted[T]:
 
 
 def _lines(path: str) -> Iterator[tuple[int, bytes]]:
-    try:
-        with open(path, "rb") as file:
-            text = file.read()
-    except OSError as e:
-        raise ValueError(f"expected a readable file: {e.strerror}") from None
-    for number, line in enumerate(text.removeprefix(_BYTE_ORDER_MARK).split(b"\n"), 1):
-        line = line.strip()
+    for number, line in enumerate(textfiles.read(path).split(b"\n"), 1):
+        # Files are put together of others, each with its mark.
+        line = line.removeprefix(textfiles.MARK).strip()
         if line and not line.startswith(b"#"):
             yield number, line
