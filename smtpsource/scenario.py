@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from twisted.python import usage
 
-from smtpsource import textfiles
+from smtpsource import textfiles, words
 from smtpsource.commandline import CommandLine, Exclusion, Flag, Group, Parameter, Written
 
 #: The one key that is not the long name of an option.
@@ -119,6 +119,7 @@ def read(path: str, groups: Iterable[Group]) -> dict[str, Setting]:
         elif isinstance(value, dict) and table is None and name not in options:
             raise usage.UsageError(f"{file}: [{key}] is no table of options: expected one of {', '.join(tables)}")
         elif name not in options or name == "scenario":
+            where = where.removesuffix(key) + _inOneLine(words.withoutSecret(name))
             raise usage.UsageError(f"{where} is no option: expected {_nearest(name, options, tables)}")
         else:
             option, right = options[name]
@@ -191,10 +192,10 @@ def _value(
         return tuple(_written(one, where, directory, ", or a list of them") for one in values)
     if option is None and not isinstance(value, str):
         raise usage.UsageError(f"{where}: {_shown(value)} is not usable: expected a text")
-    if option is None and isinstance(value, str) and value.startswith("unix:"):
+    socket = re.fullmatch(r"((?:\w+:)?unix:)(.*)", value, re.DOTALL) if isinstance(value, str) else None
+    if option is None and socket is not None:
         # The other relative paths become absolute when they are converted, but this is none of an option.
-        absolute = os.path.join(directory, value.removeprefix("unix:"))
-        return Written(f"unix:{absolute}", where, directory, repr(value))
+        return Written(socket[1] + os.path.join(directory, socket[2]), where, directory, repr(value))
     return _written(value, where, directory)
 
 

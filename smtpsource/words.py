@@ -14,7 +14,10 @@ from typing import NamedTuple
 from twisted.python.usage import UsageError
 
 #: What may be the beginning of a name that a secret was typed right behind.
-_SECRET = re.compile(r"(.*?(?:passw(?:or)?d|passphrase|secret|token))[^-]", re.IGNORECASE)
+_SECRET = re.compile(
+    r"(.*?(?:passw(?:or)?d|passphrase|secret|token)(?=[^-])|(?:--)?auth-(?:password-file|users?(?!s)))(?=.)",
+    re.IGNORECASE | re.DOTALL,
+)
 
 #: How many names are proposed in place of one that there is not.
 _MOST = 3
@@ -119,7 +122,13 @@ def nameOf(word: str) -> str:
     """
     if not word.startswith("--"):
         return word[:2]
-    name = re.split(r"[^\w-]", word)[0]
+    return withoutSecret(re.split(r"[^\w-]", word)[0])
+
+
+def withoutSecret(name: str) -> str:
+    """
+    A name that there is not, without what seems to be a secret right behind a part of it.
+    """
     secret = _SECRET.match(name)
     return name if secret is None else f"{secret[1]}..."
 

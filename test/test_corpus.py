@@ -543,6 +543,18 @@ class StoredTests(Case):
         body = StoredBodies(corpus, "in-turn", Random(1)).draw(lambda problem: None)
         self.assertEqual(joined(body.octets(b"")), b"a\r\n")
 
+    def test_changedAtOnce(self):
+        """
+        So it is with a large one that was changed at once: it can't be sent, and that is told.
+        """
+        path = self.directory(a_eml=b"x\r\n" * CHUNK)
+        corpus = index(str(path))
+        os.truncate(path / "a.eml", 0)
+        problems = []
+        body = StoredBodies(corpus, "in-turn", Random(1)).draw(problems.append)
+        self.assertEqual(problems, [f"{str((path / 'a.eml').absolute())!r}: it is empty; left out from now on"])
+        self.assertRaises(Unreadable, bytes, body.content(b"")[1])
+
     def test_exhausted(self):
         """
         Where there can be no more open files, the last message is sent again, and nothing is left out.

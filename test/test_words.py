@@ -91,6 +91,9 @@ class SplitTests(SynchronousTestCase):
             ["--auth-passwrd", SECRET],
             [f"--auth-passwrd={SECRET}"],
             [f"--token{SECRET}"],
+            [f"--auth-user{SECRET}"],
+            [f"--auth-user-{SECRET}"],
+            [f"--auth-user={SECRET}", f"--auth-password-file-{SECRET}"],
             [f"-p{SECRET}"],
             ["-p", SECRET],
             [f"--lmtp={SECRET}"],
@@ -99,6 +102,7 @@ class SplitTests(SynchronousTestCase):
         expected = "no such option; did you mean --auth-password-file?"
         self.assertEqual(self.refused(f"--auth-password={SECRET}"), f"--auth-password: {expected}")
         self.assertEqual(self.refused(f"--auth-password{SECRET}"), f"--auth-password...: {expected}")
+        self.assertEqual(self.refused("--auth-users"), "--auth-users: no such option; did you mean --auth-user?")
 
     def test_missing(self):
         """

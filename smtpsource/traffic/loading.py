@@ -96,7 +96,10 @@ class StoredBodies:
         self._leftOut: set[int] = set()
         self._looked = 0
         self._doubts = corpus.doubts
-        self._last = loaded(corpus.sample)
+        try:
+            self._last = loaded(corpus.sample)
+        except Unreadable:
+            self._last = WholeBody(corpus.sample)  # it is told when it is drawn, or can't be sent
         self._bodies: OrderedDict[int, WholeBody] = OrderedDict()
         self._room = kept
 
