@@ -5,13 +5,14 @@ Command lines that say what they take, and what was wrong.
 from __future__ import annotations
 
 import contextlib
-import getopt
+import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, NoReturn
 
 from twisted.python import usage
 
+from smtpsource import words
 from smtpsource._version import __version__
 from smtpsource.net.choice import chooseReactor, reactorInUse
 
@@ -37,6 +38,8 @@ class Parameter(NamedTuple):
     @ivar default: as text, the way a user would write it; C{None} for no value.
     @ivar convert: gives the value, or raises C{ValueError} with what was expected.
     @ivar repeated: the option may be given several times; its value is the tuple of all, C{()} by default.
+    @ivar secret: its value may be a secret, or somebody may give one for it, such as a password for the name of a file:
+        no error repeats it.
     """
 
     long: str
@@ -46,6 +49,7 @@ class Parameter(NamedTuple):
     help: str
     convert: Callable[[str], Any] = str
     repeated: bool = False
+    secret: bool = False
 
 
 Group = tuple[str, Sequence[Flag | Parameter]]
@@ -130,7 +134,10 @@ class CommandLine(usage.Options):
     @cvar about: a few lines for the top of the help.
     @cvar closing: more of them for its end.
     @cvar rivals: groups of options of which the last one wins.
+    @cvar anywhere: options may stand after other words, too.
     @ivar command: the command line as it was given.
+    @ivar options: the options on it, one after the other.
+    @ivar texts: the values of options before they were converted.
     """
 
     groups: ClassVar[Sequence[Group]] = ()
@@ -139,8 +146,11 @@ class CommandLine(usage.Options):
     about: ClassVar[str] = ""
     closing: ClassVar[str] = ""
     rivals: ClassVar[Sequence[Sequence[str]]] = ()
+    anywhere: ClassVar[bool] = False
 
     command: tuple[str, ...] = ()
+    options: Sequence[words.Given] = ()
+    texts: Mapping[str, Any] = {}
 
     def __init_subclass__(cls) -> None:
         # What may be repeated needs a method: C{usage.Options} keeps the last value only.
@@ -159,15 +169,67 @@ class CommandLine(usage.Options):
 
         @raise usage.UsageError: it can't be used.
         """
-        self.command = (self.tool, *(options or ()))
-        super().parseOptions(options)
+        arguments = sys.argv[1:] if options is None else options
+        self.command = (self.tool, *arguments)
+        self.options, rest = words.split(
+            arguments, self.shortOpt, self.longOpt, anywhere=self.anywhere, shown=self._called
+        )
+        super().parseOptions([*self._exact(), "--", *rest])
+
+    def _exact(self) -> Iterator[str]:
+        """
+        The options in a form in which getopt has nothing to guess.
+        """
+        for name, value, _ in self.options:
+            if f"{name[2:]}=" in self.longOpt:
+                yield f"{name}={value}"
+            elif f"{name[1:]}:" in self.shortOpt:
+                yield from (name, value)
+            else:
+                yield name
+
+    def _called(self, name: str) -> str:
+        """
+        What people call an option.
+
+        @param name: as it was given, with its dashes.
+        """
+        option = self.optionOf(name)
+        return name if option is None else _shown(option)
+
+    def optionOf(self, name: str) -> Flag | Parameter | None:
+        """
+        The option of a name with its dashes; C{None} if it is in no group.
+        """
+        bare = name.lstrip("-")
+        return next((o for _, group in self.groups for o in group if bare in (o.long, o.short)), None)
 
     def given(self) -> set[str]:
         """
         The long names of the options on the command line.
         """
-        pairs, _ = getopt.getopt(self.command[1:], self.shortOpt, self.longOpt)
-        return {self.synonyms[name.lstrip("-")] for name, _ in pairs}
+        return {self.synonyms[name.lstrip("-")] for name, _, _ in self.options}
+
+    def takenForValue(self, isGoal: Callable[[str], bool], what: str) -> str | None:
+        """
+        What to say where there is no word after the options: was it taken for the value of one?
+
+        @param isGoal: could this be such a word?
+        @param what: what that is.
+        @return: C{None}: there is no telling.
+        @raise usage.UsageError: it was, and that option can't have it.
+        """
+        for number, (name, value, apart) in enumerate(self.options, 1):
+            option = self.optionOf(name)
+            if not apart or not isinstance(option, Parameter) or option.secret or not isGoal(value):
+                continue
+            try:
+                option.convert(value)
+            except ValueError:
+                raise usage.UsageError(f"{_shown(option)}: its value is missing: {value!r} is the {what}")
+            if number == len(self.options) and ":" in value:
+                return f"no {what}: {value!r} was taken for the value of {_shown(option)}"
+        return None
 
     def parseOrExit(self, arguments: Sequence[str] | None) -> None:
         """
@@ -193,6 +255,7 @@ class CommandLine(usage.Options):
         """
         Convert every value.
         """
+        self.texts = dict(self)
         for _, options in self.groups:
             for option in options:
                 if not isinstance(option, Parameter) or self[option.long] is None:
@@ -227,15 +290,16 @@ class CommandLine(usage.Options):
         """
         The value of one option.
         """
-        where = _shown(option)
+        where, path = _shown(option), text
         try:
             if isinstance(text, Written):
-                where = text.where
+                where, path = text.where, os.path.join(text.directory, text)
                 with contextlib.chdir(text.directory):
                     return option.convert(str(text))
             return option.convert(text)
         except ValueError as e:
-            raise usage.UsageError(f"{where}: {text!r} is not usable: {e}")
+            shown = "what was given" if option.secret and not os.path.lexists(path) else repr(text)
+            raise usage.UsageError(f"{where}: {shown} is not usable: {e}")
 
     @property
     def daemonized(self) -> bool:

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import cycle
 
+from smtpsource.textfiles import read, withoutMark
+
 #: The environment variable that a password may come in: unlike an option, other users of the machine don't see it.
 PASSWORD_VARIABLE = "SMTPSOURCE_PASSWORD"
-
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def parseUsers(text: bytes) -> list[Credentials]:
     @raise ValueError: a line is something else; the text has its number. Or there is none at all.
     """
     users = []
-    for number, line in enumerate(text.removeprefix(_BYTE_ORDER_MARK).split(b"\n"), 1):
+    for number, line in enumerate(withoutMark(text).split(b"\n"), 1):
         line = line.removesuffix(b"\r")
         if not line.strip() or line.lstrip().startswith(b"#"):
             continue
@@ -73,7 +73,7 @@ def readUsers(path: str) -> list[Credentials]:
 
     @raise ValueError: it can't be read, or has something else in it.
     """
-    return parseUsers(_content(path))
+    return parseUsers(read(path))
 
 
 def readPassword(path: str) -> str:
@@ -82,21 +82,13 @@ def readPassword(path: str) -> str:
 
     @raise ValueError: it can't be read, or that line is empty.
     """
-    line = _content(path).removeprefix(_BYTE_ORDER_MARK).partition(b"\n")[0].removesuffix(b"\r")
+    line = read(path).partition(b"\n")[0].removesuffix(b"\r")
     if not line:
         raise ValueError("expected a password in the first line")
     try:
         return line.decode("utf-8")
     except UnicodeDecodeError:
         raise ValueError("expected a password in UTF-8") from None  # the cause has the whole line
-
-
-def _content(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError as e:
-        raise ValueError(f"expected a readable file: {e.strerror}")
 
 
 class Logins:

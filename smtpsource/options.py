@@ -4,7 +4,6 @@ The command line of smtp-source. Every check of a user's wishes is made here, be
 
 from __future__ import annotations
 
-import getopt
 import os
 import re
 import socket
@@ -12,15 +11,16 @@ import sys
 
 from twisted.python import usage
 
-from smtpsource import arguments, scenario
-from smtpsource.commandline import CommandLine, Exclusion, Parameter, flags, parameters
+from smtpsource import arguments, scenario, words
+from smtpsource.commandline import CommandLine, Exclusion, Parameter, Written, flags, parameters
 from smtpsource.credentials import PASSWORD_VARIABLE, Credentials
 from smtpsource.net import destination
 from smtpsource.net.limits import raiseFileLimit
-from smtpsource.net.tlssettings import TLSSettings
+from smtpsource.net.tlssettings import TLSSettings, UnusableSetting, checkPEM
 from smtpsource.optiontable import GROUPS
 from smtpsource.plan import SourcePlan, machineName
 from smtpsource.report.presentation import Presentation
+from smtpsource.scenario import DESTINATION
 from smtpsource.smtp.parameters import Parameters
 from smtpsource.traffic import headers
 
@@ -32,12 +32,31 @@ _PARAMETERS = (
     *("8bitmime", "smtputf8", "size", "dsn-notify", "dsn-ret", "dsn-envid", "requiretls", "mt-priority"),
     "deliverby",
 )
+#: The options of the settings of TLS that may turn out not to be usable.
+_SETTINGS = {
+    "ca": "tls-ca",
+    "certificate": "tls-cert",
+    "key": "tls-key",
+    "ciphers": "tls-ciphers",
+    "minimum": "tls-min",
+    "maximum": "tls-max",
+    "serverName": "tls-server-name",
+}
 #: What only mail has, besides these.
 _OF_MAIL = (
     *("sender", "recipient", "recipient-count", "number-recipients", "recipient-numbering", "subject", "length"),
     *("message-file", "header", "messages", "size-distribution", "recipients-distribution", "senders", "recipients"),
     *("domains", "pipelining", "chunking"),
 )
+
+
+def _mayBeDestination(text: str) -> bool:
+    try:
+        destination.parse(text)
+    except ValueError:
+        return False
+    # Any word could be a host; these look like one.
+    return ":" in text or destination.isAddress(text) or re.search(r"(^localhost|\.[A-Za-z]{2,})\.?$", text) is not None
 
 
 class SourceOptions(CommandLine):
@@ -49,7 +68,7 @@ class SourceOptions(CommandLine):
     """
 
     tool = "smtp-source"
-    synopsis = "smtpsource [options] [inet:]host[:port] | unix:/path | sink:"
+    synopsis = "smtpsource [options] [inet:]host[:port] | unix:/path | sink: | smtp://host ..."
     longdesc = "Make SMTP or LMTP load and measure what comes back."
     about = (
         "Make SMTP or LMTP load and measure what comes back. The single letters are those of Postfix's\n"
@@ -106,16 +125,18 @@ class SourceOptions(CommandLine):
         """
         Exactly one destination, after all options; a scenario may have it.
         """
+        taken = None if destinations else self.takenForValue(_mayBeDestination, "destination")
         if not destinations and self["scenario"] is not None:
             return
         if len(destinations) != 1:
             misplaced = [text for text in destinations[1:] if text.startswith("-")]
             if not destinations:
-                problem = "no destination"
+                problem = taken or "no destination"
             elif misplaced:
-                problem = f"{misplaced[0]}: options go before the destination"
+                problem = f"{words.nameOf(misplaced[0])}: options go before the destination"
             else:
-                problem = f"{destinations[1]!r}: only one destination can be used"
+                # A word too many may be a password.
+                problem = f"{len(destinations)} words after the options: only one destination can be used"
             raise usage.UsageError(f"{problem}: expected [inet:]host[:port], unix:path or sink: at the end")
         self["destination"] = destinations[0]
 
@@ -123,8 +144,7 @@ class SourceOptions(CommandLine):
         """
         Check everything, and make the plan.
         """
-        named = [name for name, _ in getopt.getopt(self.command[1:], self.shortOpt, self.longOpt)[0]]
-        if named.count("--scenario") > 1:
+        if [name for name, _, _ in self.options].count("--scenario") > 1:
             raise usage.UsageError("--scenario is given more than once: expected one file")
         if self["scenario"] is None:
             self._check()
@@ -140,12 +160,10 @@ class SourceOptions(CommandLine):
         self.oneOf("fixed-interval", "random-interval")
         self.oneOf("rate", "stages")
         self.oneOf("duration", "stages")
+        self._takeScheme()
         super().postOptions()
         self._checkLoad()
-        try:
-            goal = destination.parse(self["destination"], self["family"])
-        except ValueError as e:
-            raise usage.UsageError(f"destination {self['destination']!r} is not usable: {e}")
+        goal = self._goal()
         if self["myhostname"] is None:
             try:
                 self["myhostname"] = machineName()
@@ -166,11 +184,11 @@ class SourceOptions(CommandLine):
         try:
             self.plan = self._plan(goal)
         except ValueError as e:
-            raise usage.UsageError(f"--auth: {e}")  # all else was checked above
+            raise usage.UsageError(f"{self._ofLogins(str(e))}: {e}")  # all else was checked above
         try:
             self.plan.clientTLS()
         except ValueError as e:
-            raise usage.UsageError(f"--tls: {self['tls']!r} is not usable: {e}")
+            raise self._blamed(e)
         self.presentation = Presentation(
             self.tool,
             bool(self["counter"]),
@@ -184,6 +202,56 @@ class SourceOptions(CommandLine):
             metrics=self._metrics(),
         )
         self.chooseReactor()
+
+    def _goal(self) -> destination.Destination:
+        """
+        Where to go.
+        """
+        try:
+            return destination.parse(self["destination"], self["family"])
+        except ValueError as e:
+            raise usage.UsageError(f"destination{destination.shown(self['destination'])} is not usable: {e}")
+
+    def _takeScheme(self) -> None:
+        """
+        What the destination says of the protocol is as if options said it; for the beginning, when what options were
+        given, and not only what their values are, can still be told.
+        """
+        try:
+            said = destination.said(self["destination"])
+        except ValueError:
+            return  # it will be told when it is its turn
+        scheme, _, _ = self["destination"].partition(":")
+        if self["lmtp"] and said.get("lmtp") is False:
+            raise Exclusion(
+                f"-L (--lmtp) and the destination {scheme}: exclude each other: that is SMTP", "lmtp", DESTINATION
+            )
+        isGiven = "tls" in self.given() or isinstance(self["tls"], Written)
+        if "tls" in said and isGiven and self["tls"] != said["tls"]:
+            raise Exclusion(
+                f"--tls {self['tls']!r} and the destination {scheme}: exclude each other: that is --tls {said['tls']}",
+                *("tls", DESTINATION),
+            )
+        self.update(said)
+
+    def _ofLogins(self, problem: str) -> str:
+        """
+        What to name for a login that can't be used: the file that it comes from, if it does.
+        """
+        for long, wrong in (("auth-users", ""), ("auth-password-file", "expected a password")):
+            if self[long] is not None and wrong in problem:
+                return f"--{long}: {self.texts[long]!r} is not usable"
+        return "--auth"
+
+    def _blamed(self, problem: ValueError) -> usage.UsageError:
+        """
+        What to say of TLS that can't be had.
+        """
+        setting = problem.setting if isinstance(problem, UnusableSetting) else None
+        if setting == "serverName" and self["tls-server-name"] is None:
+            return usage.UsageError(f"destination {self['destination']!r} is not usable: {problem}")
+        long = _SETTINGS.get(setting or "", "tls")
+        return usage.UsageError(f"--{long}: {self[long]!r} is not usable: {problem}")
 
     def _live(self) -> str:
         """
@@ -328,7 +396,8 @@ class SourceOptions(CommandLine):
                     "-o (--old-mode) and --tls 'starttls' exclude each other: it says no EHLO", "old-mode", "tls"
                 )
         if self["lmtp"]:
-            self._excluded("-L (--lmtp)", "LHLO asks for extensions, too", "esmtp")
+            lmtp = "-L (--lmtp)" if not destination.said(self["destination"]) else "the destination lmtp:"
+            self._excluded(lmtp, "LHLO asks for extensions, too", "esmtp")
         self._checkExercise()
         if self["chunking"] == "off":
             self._needing("--chunking", "chunk-size")
@@ -410,11 +479,13 @@ class SourceOptions(CommandLine):
             self._needing("--tls-cert", "tls-key")
         elif self["tls-key"] is None:
             with open(certificate, "rb") as file:
-                if b"PRIVATE KEY-----" not in file.read():
-                    raise usage.UsageError(
-                        f"--tls-cert: {certificate!r} is not usable: there is no key in it: expected --tls-key FILE "
-                        "along with it"
-                    )
+                contents = file.read()
+            try:
+                checkPEM("certificate", contents)
+                if b"PRIVATE KEY-----" not in contents:
+                    raise ValueError("there is no key in it: expected --tls-key FILE along with it")
+            except ValueError as e:
+                raise usage.UsageError(f"--tls-cert: {certificate!r} is not usable: {e}")
 
     def _needing(self, needed: str, *longs: str) -> None:
         """

@@ -26,6 +26,8 @@ from smtpsource.net.destination import (
     UNIXDestination,
     isAddress,
     parse,
+    said,
+    shown,
 )
 from smtpsource.net.tlssettings import TLSSettings
 from smtpsource.smtp import proxyprotocol, xclient
@@ -257,7 +259,8 @@ class SourcePlan:
 
         SourcePlan(destination="127.0.0.1:2525", messageCount=1000, sessionCount=20, keepConnections=True)
 
-    @ivar destination: where to; a text is taken as on the command line.
+    @ivar destination: where to; a text is taken as on the command line, so that one with a scheme such as C{lmtp:} says
+        C{lmtp}, and one with C{smtps:} C{tls}, too.
     @ivar family: C{socket.AF_INET} or C{socket.AF_INET6} to want only such addresses of a name.
     @ivar myhostname: our name in HELO and LHLO, in default addresses and in Message-Ids.
     @ivar sender: the envelope's and the From header's, without brackets; C{None} is C{foo@myhostname}.
@@ -427,7 +430,7 @@ class SourcePlan:
         checks.check(self, _CHECKS)
         object.__setattr__(self, "seedInUse", seeds.drawn() if self.seed is None else self.seed)
         if isinstance(self.destination, str):
-            checks.check(self, {"destination": lambda text: parse(text, self.family)})
+            self._takeDestination(self.destination)
         if self.length is not None and self.message is not None:
             raise ValueError("length and message exclude each other: a given message has the length it has")
         if self.fixedInterval is not None and self.randomInterval is not None:
@@ -443,6 +446,20 @@ class SourcePlan:
             object.__setattr__(self, "tolerant", True)  # rates that are too high are part of the search
         if self.logins:
             self._tryLogins()
+
+    def _takeDestination(self, text: str) -> None:
+        """
+        A destination as on the command line: what it says of the protocol is as if other values said it.
+        """
+        try:
+            goal, saying = parse(text, self.family), said(text)
+        except ValueError as e:
+            raise ValueError(f"destination:{shown(text)} is not usable: {e}")
+        for name, value in saying.items():
+            if getattr(self, name) not in (type(self).__dataclass_fields__[name].default, value):
+                raise ValueError(f"destination and {name} exclude each other: {text!r} is for {name}={value!r}")
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "destination", goal)
 
     def _tryLogins(self) -> None:
         """

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from twisted.python import usage
 
+from smtpsource import textfiles, words
 from smtpsource.commandline import CommandLine, Exclusion, Flag, Group, Parameter, Written
 
 #: The one key that is not the long name of an option.
@@ -118,6 +119,7 @@ def read(path: str, groups: Iterable[Group]) -> dict[str, Setting]:
         elif isinstance(value, dict) and table is None and name not in options:
             raise usage.UsageError(f"{file}: [{key}] is no table of options: expected one of {', '.join(tables)}")
         elif name not in options or name == "scenario":
+            where = where.removesuffix(key) + _inOneLine(words.withoutSecret(name))
             raise usage.UsageError(f"{where} is no option: expected {_nearest(name, options, tables)}")
         else:
             option, right = options[name]
@@ -134,11 +136,11 @@ def _document(path: str) -> dict[str, object]:
 
     file = _inOneLine(path)
     try:
-        with open(path, "rb") as stream:
-            content = stream.read()
+        content = textfiles.read(path)
+    except ValueError as e:
+        raise usage.UsageError(f"--scenario: {path!r} is not usable: {e}")
+    try:
         return tomllib.loads(content.decode("utf-8"))
-    except OSError as e:
-        raise usage.UsageError(f"--scenario: {path!r} is not usable: expected a readable file: {e.strerror}")
     except UnicodeDecodeError as e:
         line = content.count(b"\n", 0, e.start) + 1
         raise usage.UsageError(f"{file}: line {line} is not usable: expected UTF-8")
@@ -183,27 +185,32 @@ def _value(
         if not isinstance(value, bool):
             raise usage.UsageError(f"{where}: {_shown(value)} is not usable: expected true or false")
         return value
+    if option is not None and option.secret:
+        return _written(value, where, directory, shown="what is there")
     if option is not None and option.repeated:
         values = value if isinstance(value, list) else [value]
         return tuple(_written(one, where, directory, ", or a list of them") for one in values)
     if option is None and not isinstance(value, str):
         raise usage.UsageError(f"{where}: {_shown(value)} is not usable: expected a text")
-    if option is None and isinstance(value, str) and value.startswith("unix:"):
+    socket = re.fullmatch(r"((?:\w+:)?unix:)(.*)", value, re.DOTALL) if isinstance(value, str) else None
+    if option is None and socket is not None:
         # The other relative paths become absolute when they are converted, but this is none of an option.
-        absolute = os.path.join(directory, value.removeprefix("unix:"))
-        return Written(f"unix:{absolute}", where, directory, repr(value))
+        return Written(socket[1] + os.path.join(directory, socket[2]), where, directory, repr(value))
     return _written(value, where, directory)
 
 
-def _written(value: object, where: str, directory: str, more: str = "") -> Written:
+def _written(value: object, where: str, directory: str, more: str = "", shown: str | None = None) -> Written:
     """
     A text, or a number as the text that it is on a command line.
+
+    @param more: what else is expected.
+    @param shown: what to say in place of the value.
     """
     if isinstance(value, str) and "\0" not in value:
         return Written(value, where, directory)
     if not isinstance(value, int | float) or isinstance(value, bool):
         expected = "without NUL bytes" if isinstance(value, str) else f"or a number{more}"
-        raise usage.UsageError(f"{where}: {_shown(value)} is not usable: expected a text {expected}")
+        raise usage.UsageError(f"{where}: {shown or _shown(value)} is not usable: expected a text {expected}")
     if isinstance(value, int):
         text = str(value) if value.bit_length() <= 64 else hex(value)  # str refuses what is very long
     elif "e" not in repr(value):

@@ -51,6 +51,75 @@ class FileTests(SynchronousTestCase):
         error = self.assertRaises(ValueError, addresses.readRecipients, "/")
         self.assertEqual(str(error), "expected a readable file: Is a directory")
 
+    def test_lists(self):
+        """
+        A line has one address: several of them, a name before one, or quotes around one are told, with the line; so is
+        the heading of a table.
+        """
+        one = (
+            "expected one address in a line, and maybe a weight after a blank, without a comma or semicolon outside of "
+            "quotes"
+        )
+        bare = "expected an address such as user@example.com, without a name and angle brackets"
+        whole = "expected an address such as user@example.com, without quotes around all of it"
+        weight = "expected a weight of 0 or more, such as 3 or 0.5"
+        for line, expected in (
+            (b"a@x,b@x", one),
+            (b"a@x;b@x", one),
+            (b"a@x, b@x", one),
+            (b"a@x,", one),
+            (b";a@x", one),
+            (b"a@x,3", one),
+            (b"email,name", one),
+            (b"email;weight", one),
+            (b'"a@x","b@x"', one),
+            (b'"a,b"@x,c@x', one),
+            (b"@a:b@c,d", one),
+            (b"Bob <b@x>", bare),
+            (b"Bob Doe <b@x>", bare),
+            (b'"Bob" <b@x> 3', bare),
+            (b'"Doe, Bob" <b@x>', bare),
+            (b"Bob<b@x>", bare),
+            (b'"b@x"', whole),
+            (b'"b@x" 3', whole),
+            (b"'b@x'", whole),
+            (b"a@x b@x", weight),
+            (b"email\tweight", weight),
+            (b"a@x\tBob", weight),
+        ):
+            path = writeFile(self, b"# who\n\n" + line + b"\nz@x\n")
+            for read in (addresses.readSenders, addresses.readRecipients):
+                self.assertEqual(str(self.assertRaises(ValueError, read, path)), f"{expected}, in line 3", line)
+        for heading in (b"email", b"E-Mail", b'"Email"', b"address", b"recipient"):
+            path = writeFile(self, b"# who\n" + heading + b"\na@x\n")
+            error = str(self.assertRaises(ValueError, addresses.readRecipients, path))
+            self.assertEqual(error, f"expected addresses only, and no heading {heading.decode()}, in line 2")
+        self.assertRaises(ValueError, SourcePlan, recipients=["a@x,b@x"])
+
+    def test_strange(self):
+        """
+        What is one address all the same: quoted local parts, address literals, old routes, and names that could be
+        headings.
+        """
+        for line, expected in (
+            (b'"a,b"@x', b'"a,b"@x'),
+            (b'"a;b c"@x 3', b'"a;b c"@x'),
+            (b'"a\\",b"@x', b'"a\\",b"@x'),
+            (b'"a@b"@x', b'"a@b"@x'),
+            (b'"a b"', b'"a b"'),
+            (b"o'brien@x", b"o'brien@x"),
+            (b"a@[IPv6:2001:db8::1]", b"a@[IPv6:2001:db8::1]"),
+            (b"@a,@b:c@d", b"@a,@b:c@d"),
+            (b"a@x\t3", b"a@x"),
+            (b"a@x # Bob <b@x>, too", b"a@x"),
+            (b"email@x", b"email@x"),
+            (b"gr\xc3\xbcn@x", b"gr\xc3\xbcn@x"),
+        ):
+            path = writeFile(self, line + b"\nz@x\n")
+            self.assertEqual(addresses.readRecipients(path).values, (expected, b"z@x"), line)
+        self.assertEqual(addresses.readRecipients(writeFile(self, b"mail\nroot\n")).values, (b"mail", b"root"))
+        self.assertEqual(addresses.readRecipients(writeFile(self, b"a@x\nmail\n")).values, (b"a@x", b"mail"))
+
 
 class DomainTests(SynchronousTestCase):
     """

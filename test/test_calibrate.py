@@ -394,7 +394,7 @@ class CommandLineTests(ToolTestCase):
             (["--seconds", "2h"], "--seconds: '2h' is not usable: expected from 100ms to 1h"),
             (["--seconds", "x"], "--seconds: 'x' is not usable: expected a duration such as 250ms"),
             (["--report", "/no/such/x"], "--report: '/no/such/x' is not usable: expected a file in a directory"),
-            (["--loads", "3"], "option --loads not recognized"),
+            (["--loads", "3"], "--loads: no such option"),
         ):
             status, out, err = self.run_("calibrate", *arguments)
             self.assertEqual((status, out), (2, ""))

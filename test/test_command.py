@@ -15,7 +15,7 @@ from pathlib import Path
 from patience import TEST_LIMIT
 from peers import eventually, freePort
 from recording import CLOSE, RESET, SILENCE, Delay, Raw, RecordingServer
-from subprocesses import Command, killIfAlive, loadAndReport, python, reported, smtpsource, whenGone
+from subprocesses import Command, killIfAlive, loadAndReport, python, reported, smtpsink, smtpsource, whenGone
 from twisted.internet import defer
 from twisted.trial.unittest import TestCase
 
@@ -396,6 +396,38 @@ class UsageTests(CommandTestCase):
             result = yield smtpsource(self, *arguments).whenEnded()
             self.assertEqual((result.status, result.out), (2, b""), (arguments, result))
             self.assertOneLine(result.err, b"expected", *(repr(each).encode() for each in arguments))
+
+
+class DestinationTests(CommandTestCase):
+    """
+    Destinations as other programs write them.
+    """
+
+    @defer.inlineCallbacks
+    def test_taken(self):
+        """
+        A name with a dot at its end, and a URL, are where messages go.
+        """
+        server = self.serve()
+        port = server.destination.rpartition(":")[2]
+        for destination in (f"localhost.:{port}", f"smtp://127.0.0.1:{port}", f"smtp://localhost.:{port}/"):
+            result = yield smtpsource(self, "-4", destination).whenEnded()
+            self.assertEqual((result.status, result.err), (0, b""), result)
+        self.assertEqual(len(server.messages), 3)
+
+    @defer.inlineCallbacks
+    def test_protocols(self):
+        """
+        C{lmtp:} and C{smtps:} are spoken, by source and sink.
+        """
+        for scheme in ("lmtp", "smtps"):
+            sink = smtpsink(self, "-M", "2", f"{scheme}://127.0.0.1:0")
+            listening = yield sink.whenPrinted(rb"listening on inet:(127\.0\.0\.1:[0-9]+)")
+            result = yield smtpsource(self, "-m", "2", f"{scheme}://{listening[1].decode()}").whenEnded()
+            self.assertEqual((result.status, result.err), (0, b""), result)
+            self.assertEqual((yield sink.whenEnded()).status, 0)
+        result = yield smtpsource(self, "lmtp:sink:").whenEnded()
+        self.assertEqual((result.status, result.err), (0, b""))
 
 
 class CounterTests(CommandTestCase):

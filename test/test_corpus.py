@@ -1,13 +1,12 @@
 """
-Tests for L{smtpsource.traffic.corpus}, L{smtpsource.traffic.loading} and L{smtpsource.traffic.mapped}: messages that
-are there already, found and made ready.
+Tests for L{smtpsource.traffic.corpus}, L{smtpsource.traffic.loading} and L{smtpsource.traffic.parts}: messages that are
+there already, found and made ready.
 """
 
 from __future__ import annotations
 
 import errno
 import mailbox
-import mmap
 import os
 from collections import Counter
 from pathlib import Path
@@ -22,7 +21,7 @@ from smtpsource.smtp.streaming import CHUNK, PIECE
 from smtpsource.traffic.corpus import Corpus, FileCorpus, MboxCorpus, index
 from smtpsource.traffic.corpus import given as givenCorpus
 from smtpsource.traffic.loading import StoredBodies, loaded
-from smtpsource.traffic.mapped import Mapped
+from smtpsource.traffic.parts import FilePart, Message, StoredFile, Unreadable
 
 #: Messages: bytes with many line ends and dots.
 TEXTS = st.lists(st.sampled_from([b".", b"\n", b"\r\n", b"x", b"..", b"\r", b"\0", b"\xff", b" "]), max_size=40).map(
@@ -133,30 +132,6 @@ class IndexTests(Case):
         expected = [b"Subject: a\n\nFirst\n\n>From here\n", b"Subject: b\n\n\n\n", b"Subject: c\n\nlast\n"]
         self.assertEqual(self.contents(corpus), expected)
 
-    def test_mboxes(self):
-        """
-        Where messages begin and end: lines with From that begin none, either kind of line end, empty messages.
-        """
-        for content, expected in (
-            (b"From a\nA: b\n\nx\n\nFrom b\nC: d\n\ny\n\n", [b"A: b\n\nx\n", b"C: d\n\ny\n"]),
-            (b"From a\nx\nFrom b\ny\n", [b"x\nFrom b\ny\n"]),
-            (b"From a\nx\n\nFromage\n", [b"x\n\nFromage\n"]),
-            (b"From a\r\nA: b\r\n\r\nx\r\n\r\nFrom b\r\ny\r\n\r\n", [b"A: b\r\n\r\nx\r\n", b"y\r\n"]),
-            (b"From a\n\nFrom b\nx", [b"x"]),
-            (b"From a\n\n\nFrom b\n\n", [b"\n"]),
-            (b"From a\nx\n\n\n\nFrom b\ny\n", [b"x\n\n\n", b"y\n"]),
-        ):
-            self.assertEqual(self.contents(index(str(self.file(content)))), expected, content)
-
-    @given(st.lists(TEXTS.filter(bool), min_size=1, max_size=5))
-    @settings(max_examples=50, deadline=None)
-    def test_anyMbox(self, texts):
-        """
-        Whatever is in them, as many messages are found as were written, each with its bytes.
-        """
-        path = self.file(b"".join(b"From a@b\n" + text + b"\n\n" for text in texts))
-        self.assertEqual(self.contents(index(str(path))), [text + b"\n" for text in texts])
-
     def test_refused(self):
         """
         What is no corpus is told, with what would be one.
@@ -173,6 +148,14 @@ class IndexTests(Case):
             (maildir, "expected a Maildir with messages in cur or new; there are none"),
             (self.file(b"Subject: x\n"), f'{what}; this file does not begin with "From ", as an mbox file does'),
             (self.file(b""), f"{what}; this file is empty"),
+            (
+                self.file(b"From now on\nA: b\n"),
+                f'{what}; this file does not begin with "From ", an address and a date, as an mbox file does',
+            ),
+            (
+                self.file("From a\n".encode("utf-16")),
+                f"{what}; expected UTF-8, not UTF-16, as its byte order mark says",
+            ),
             (self.file(b"From a\n"), "expected an mbox file with messages in it; there are none after its first line"),
         ):
             self.assertEqual(str(self.assertRaises(ValueError, index, str(path))), expected)
@@ -216,6 +199,35 @@ class IndexTests(Case):
         self.assertEqual(len(corpus), 3000)
         self.assertEqual(len(os.listdir("/proc/self/fd")), before)
 
+    def test_marks(self):
+        """
+        A byte order mark is no part of a message, small or large, before or after a first line as in an mbox; a message
+        in UTF-16 is none, and named.
+        """
+        mark, text, large = b"\xef\xbb\xbf", b"A: b\n", b"A: b\n\n" + b"y" * CHUNK + b"\n"
+        line = b"From x@y\n"
+        path = self.directory(
+            a_eml=mark + text,
+            b_eml=mark + line + text,
+            c_eml=line + mark + text,
+            d_eml=mark + large,
+            e_eml=mark + line + mark + large,
+        )
+        self.assertEqual(self.contents(index(str(path))), [text, text, text, large, large])
+        for encoding, name in (("utf-16-le", "UTF-16"), ("utf-16-be", "UTF-16"), ("utf-32-le", "UTF-32")):
+            path = self.directory(a_eml="\ufeffA: b\n".encode(encoding), b_eml=text)
+            corpus = index(str(path))
+            self.assertEqual(corpus.sample, text)
+            error = str(self.assertRaises(Unreadable, corpus.read, 0))
+            self.assertTrue(error.endswith(f"a.eml': expected UTF-8, not {name}, as its byte order mark says"), error)
+            only = self.directory(a_eml="\ufeffA: b\n".encode(encoding))
+            self.assertIn(f"not {name}", str(self.assertRaises(ValueError, index, str(only))))
+        for content in (mark, mark + line, line + mark):
+            error = str(
+                self.assertRaises(Unreadable, FileCorpus(str(self.directory(a_eml=content)), ["a.eml"]).read, 0)
+            )
+            self.assertTrue(error.endswith("it is empty"), error)
+
     def test_fromLine(self):
         """
         The first line of a file is no part of the message if it is that of an mbox.
@@ -251,7 +263,7 @@ class WeightTests(Case):
         """
         For an mbox there is a file beside it; messages have numbers.
         """
-        path = self.file(b"From a\nx\n\nFrom b\ny\n")
+        path = self.file(b"From a\nA: b\n\nFrom b\nC: d\n")
         Path(f"{path}.weights").write_bytes(b"2 9\n")
         self.assertEqual(index(str(path)).weights().weights, (1.0, 9.0))
 
@@ -290,13 +302,12 @@ class LoadedTests(Case):
         self.assertEqual(unstuffed(joined(body.content(b""))), whole)
         return body
 
-    def map(self, text):
+    def stored(self, text):
         """
-        @return: a mapped file.
+        @return: a file as one message.
         """
-        with self.file(text).open("rb") as file:
-            map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        return Mapped(map, 0, len(text))
+        file = StoredFile(str(self.file(text)))
+        return FilePart(Message(file, 0, len(text)), 0, len(text))
 
     @given(TEXTS)
     def test_small(self, text):
@@ -312,7 +323,7 @@ class LoadedTests(Case):
         So it is with a large one, wherever its line ends and dots are.
         """
         text = begin + b"x" * (CHUNK - len(begin)) + middle + b"y\r\n" * (CHUNK // 3) + end
-        self.check(self.map(text))
+        self.check(self.stored(text))
 
     def test_notCopied(self):
         """
@@ -331,9 +342,9 @@ class LoadedTests(Case):
             (b"y" * CHUNK + b"\n" + line * 1000, False),
             (b"y" * (CHUNK - 2) + b"\r\n." + line * 1000, False),
         ):
-            body = self.check(self.map(text))
+            body = self.check(self.stored(text))
             for part in (body.content(b"head")[1], body.octets(b"head")[1]):
-                self.assertEqual(isinstance(part, Mapped), stays, text[:10])
+                self.assertEqual(isinstance(part, FilePart), stays, text[:10])
             if not stays:
                 self.assertIs(body.content(b"")[1], body.content(b"")[1])
 
@@ -354,18 +365,17 @@ class LoadedTests(Case):
             self.assertEqual(loaded(text).identified, expected, text)
 
 
-class MappedTests(Case):
+class PartTests(Case):
     """
     Parts of files.
     """
 
-    def mapped(self, text, start, end, tail=b""):
+    def part(self, text, start, end, tail=b""):
         """
         @return: a part of a file, and the file's path.
         """
         path = self.file(text)
-        with path.open("rb") as file:
-            return Mapped(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), start, end, tail), path
+        return FilePart(Message(StoredFile(str(path)), start, end), start, end, tail), path
 
     @given(st.data())
     @settings(max_examples=100, deadline=None)
@@ -377,14 +387,14 @@ class MappedTests(Case):
         text = bytes(n % 251 for n in range(size))
         start = data.draw(st.integers(0, size))
         end = data.draw(st.integers(start, size))
-        mapped, _ = self.mapped(text, start, end, b"tail")
+        found, _ = self.part(text, start, end, b"tail")
         expected = text[start:end] + b"tail"
-        self.assertEqual((len(mapped), bytes(mapped)), (len(expected), expected))
+        self.assertEqual((len(found), bytes(found)), (len(expected), expected))
         part = slice(*(data.draw(st.none() | st.integers(-2 * size, 2 * size)) for _ in range(2)))
-        found = mapped[part]
-        self.assertEqual(bytes(found), expected[part])
-        self.assertEqual(isinstance(found, bytes), len(expected[part]) <= PIECE)
-        self.assertRaises(ValueError, mapped.__getitem__, slice(None, None, 2))
+        sliced = found[part]
+        self.assertEqual(bytes(sliced), expected[part])
+        self.assertEqual(isinstance(sliced, bytes), len(expected[part]) <= PIECE)
+        self.assertRaises(ValueError, found.__getitem__, slice(None, None, 2))
 
     @given(st.integers(1, 400_000), st.one_of(st.none(), st.integers(1000, 500_000)))
     @settings(max_examples=50, deadline=None)
@@ -393,33 +403,71 @@ class MappedTests(Case):
         It can be cut into chunks for BDAT.
         """
         text = b"x" * 1000 + b"y" * size
-        mapped, _ = self.mapped(text, 1000, len(text), b"\r\n")
-        sent = b"".join(own + bytes(shared) for _, own, shared, _ in chunks(b"head", mapped, chunkSize))
+        found, _ = self.part(text, 1000, len(text), b"\r\n")
+        sent = b"".join(own + bytes(shared) for _, own, shared, _ in chunks(b"head", found, chunkSize))
         self.assertEqual(sent, b"head" + text[1000:] + b"\r\n")
 
-    def test_shortened(self):
+    def test_changed(self):
         """
-        A file that gets shorter kills nobody: blanks take the place of what is gone, and the length remains.
+        What was there before a file was changed is not mixed with what is there now: to read any of it is an error.
         """
-        mapped, path = self.mapped(b"x" * 100_000, 0, 100_000, b"\r\n.\r\n")
-        os.truncate(path, 50_000)
-        self.assertEqual(bytes(mapped), b"x" * 50_000 + b" " * 50_000 + b"\r\n.\r\n")
-        os.truncate(path, 0)
-        self.assertEqual(mapped[99_998:], b"  \r\n.\r\n")
-        path.unlink()
-        self.assertEqual(len(bytes(mapped)), 100_005)
 
-    def test_shortenedContent(self):
+        def shorten(path):
+            os.truncate(path, 50_000)
+
+        def empty(path):
+            path.write_bytes(b"")
+
+        def rewrite(path):
+            path.write_bytes(b"y" * 100_000)
+
+        def touch(path):
+            os.utime(path, ns=(0, 1))
+
+        def add(path):
+            with path.open("ab") as file:
+                file.write(b"z")
+
+        for change, expected in (
+            (shorten, "the file is shorter than it was"),
+            (empty, "the file is shorter than it was"),
+            (rewrite, "the file has changed since it was looked at"),
+            (touch, "the file has changed since it was looked at"),
+            (add, "the file has changed since it was looked at"),
+        ):
+            path = self.file(b"x" * 100_000)
+            os.utime(path, ns=(0, 0))
+            found = FilePart(Message(StoredFile(str(path)), 0, 100_000), 0, 100_000, b"\r\n")
+            self.assertEqual(found[0:10], b"x" * 10)
+            self.assertFalse(found.message.changed)
+            change(path)
+            self.assertTrue(found.message.changed)
+            for read, argument in ((FilePart.__bytes__, ()), (FilePart.__getitem__, (slice(99_990, None),))):
+                error = self.assertRaises(Unreadable, read, found, *argument)
+                self.assertEqual(str(error), f"{str(path)!r}: {expected}")
+            self.assertEqual(found[100_000:], b"\r\n")
+
+    def test_unlinked(self):
         """
-        The content of such a message still ends as one does.
+        A file that was removed, or that another took the place of, is what it was.
         """
-        for end in (b"\r\n", b""):
-            mapped, path = self.mapped(b"x" * 100_000 + end, 0, 100_000 + len(end))
-            body = loaded(mapped)
-            os.truncate(path, 70_000)
-            expected = b"x" * 70_000 + b" " * 30_000 + b"\r\n"
-            self.assertEqual(joined(body.content(b"")), expected + b".\r\n")
-            self.assertEqual(joined(body.octets(b"")), expected)
+        found, path = self.part(b"x" * 100_000, 0, 100_000)
+        path.unlink()
+        path.write_bytes(b"y")
+        self.assertEqual(bytes(found), b"x" * 100_000)
+
+    def test_closed(self):
+        """
+        A file is open for as long as somebody has a part of it.
+        """
+        before = len(os.listdir("/proc/self/fd"))
+        found, _ = self.part(b"x\r\n" * PIECE, 0, 3 * PIECE)
+        part = loaded(found[0 : 3 * PIECE]).content(b"")[1]
+        del found
+        self.assertEqual(len(os.listdir("/proc/self/fd")), before + 1)
+        del part
+        self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+        self.assertRaises(OSError, StoredFile, "/no/such/file")
 
 
 class StoredTests(Case):
@@ -495,6 +543,18 @@ class StoredTests(Case):
         body = StoredBodies(corpus, "in-turn", Random(1)).draw(lambda problem: None)
         self.assertEqual(joined(body.octets(b"")), b"a\r\n")
 
+    def test_changedAtOnce(self):
+        """
+        So it is with a large one that was changed at once: it can't be sent, and that is told.
+        """
+        path = self.directory(a_eml=b"x\r\n" * CHUNK)
+        corpus = index(str(path))
+        os.truncate(path / "a.eml", 0)
+        problems = []
+        body = StoredBodies(corpus, "in-turn", Random(1)).draw(problems.append)
+        self.assertEqual(problems, [f"{str((path / 'a.eml').absolute())!r}: it is empty; left out from now on"])
+        self.assertRaises(Unreadable, bytes, body.content(b"")[1])
+
     def test_exhausted(self):
         """
         Where there can be no more open files, the last message is sent again, and nothing is left out.
@@ -523,14 +583,83 @@ class StoredTests(Case):
         self.assertEqual(draw(), b".b\r\nc\r\n")
         self.assertEqual(problems, [])
 
+    def test_changedLarge(self):
+        """
+        So it is with a large one that was kept: it is made ready again, as there may be dots in it now.
+        """
+        path = self.directory(a_eml=b"x" * 100_000 + b"\r\n")
+        draw, problems = self.bodies(path)
+        self.assertEqual(len(draw()), 100_002)
+        os.utime(path / "a.eml", ns=(0, 0))
+        (path / "a.eml").write_bytes(b".\r\nQUIT\r\n" + b"y" * 100_000)
+        self.assertEqual(draw(), b".\r\nQUIT\r\n" + b"y" * 100_000 + b"\r\n")
+        self.assertEqual(problems, [])
+
+    def test_changedMbox(self):
+        """
+        What is added to an mbox changes nothing; what was there is left out if it isn't any more.
+        """
+        line = b"From a@b Mon Jan  1 10:00:00 2024\n"
+        large = b"C: d\n\n" + b"x" * 100_000 + b"\n"
+        path = self.file(line + b"A: b\n\n" + line + large)
+        draw, problems = self.bodies(path, kept=0)
+        expected = [b"A: b\r\n", large.replace(b"\n", b"\r\n")]
+        for more in (b"\n" + line + b"E: f\n", line + b"G: h\n"):
+            with path.open("ab") as file:
+                file.write(more)
+            self.assertEqual([draw() for _ in range(4)], expected * 2)
+        self.assertEqual(problems, [])
+        path.write_bytes(line + b"A: b\nmore\n\n" + line + large * 2)
+        self.assertEqual([draw() for _ in range(3)], [expected[1]] * 3)
+        what = "the file has changed since it was looked at; left out from now on"
+        self.assertEqual(problems, [f"message {n} of {str(path.absolute())!r}: {what}" for n in (1, 2)])
+
+    def test_doubts(self):
+        """
+        What is doubtful about an mbox is told once, with the first message.
+        """
+        line = b"From a@b Mon Jan  1 10:00:00 2024\n"
+        draw, problems = self.bodies(self.file(line + b"A: b\n" + line + b"text\n"))
+        self.assertEqual([draw(), draw()], [b"A: b\r\n" + line.replace(b"\n", b"\r\n") + b"text\r\n"] * 2)
+        self.assertEqual(len(problems), 1)
+        self.assertTrue(problems[0].startswith("line 3 of "), problems)
+
+    def test_manyVanished(self):
+        """
+        Where thousands of messages can't be read, not all of them are tried for one that is to be sent.
+        """
+        path = self.directory()
+        for n in range(1000):
+            (path / f"{n:04}.eml").write_bytes(b"%d" % n)
+        for pick in ("in-turn", "random"):
+            corpus = index(str(path))
+            stored = StoredBodies(corpus, pick, Random(1), 0)
+            reads = []
+
+            def read(n, reads=reads):
+                reads.append(n)
+                if n != 999:
+                    raise Unreadable("gone")
+                return b"999"
+
+            self.patch(corpus, "read", read)
+            problems = []
+            for _ in range(30):
+                before = len(reads)
+                stored.draw(problems.append)
+                self.assertLessEqual(len(reads) - before, 100)
+            self.assertEqual(joined(stored.draw(problems.append).octets(b"")), b"999\r\n")
+            self.assertEqual(len(problems), 999)
+            self.assertEqual(set(problems), {"gone; left out from now on"})
+
     def test_shortenedMbox(self):
         """
         Messages that a file does not reach to any more are left out.
         """
-        path = self.file(b"From a\nx\n\nFrom b\ny\n")
+        path = self.file(b"From a\nA: b\n\nFrom b\nC: d\n")
         draw, problems = self.bodies(path, kept=0)
-        os.truncate(path, 10)
-        self.assertEqual([draw() for _ in range(3)], [b"x\r\n"] * 3)
+        os.truncate(path, 13)
+        self.assertEqual([draw() for _ in range(3)], [b"A: b\r\n"] * 3)
         expected = f"message 2 of {str(path.absolute())!r}: the file is shorter than it was; left out from now on"
         self.assertEqual(problems, [expected])
 

@@ -22,7 +22,10 @@ from smtpsource.net.destination import (
     UNIXDestination,
     parse,
     resolve,
+    said,
+    shown,
 )
+from smtpsource.plan import SourcePlan
 from smtpsource.testing import FakeReactor
 
 
@@ -56,6 +59,93 @@ class ParseTests(SynchronousTestCase):
             "sink:": SinkDestination(),
         }.items():
             self.assertEqual(parse(text), expected, text)
+
+    def test_finalDot(self):
+        """
+        A dot at the end of a name is its own, but no label comes after it; an address has none.
+        """
+        self.assertEqual(parse("localhost."), HostDestination("localhost.", 25))
+        self.assertEqual(parse("mx.example.:2525"), HostDestination("mx.example.", 2525))
+        for text in (".", "localhost..", ".:25", "127.0.0.1.", "127.0.0.1.:25", "a..b.", ".localhost."):
+            self.assertRaises(ValueError, parse, text)
+
+    def test_schemes(self):
+        """
+        URLs, as other programs write them, and transports, as Postfix writes them, mean what they say; a host of such a
+        name is still one.
+        """
+        smtp, smtps, lmtp = {"lmtp": False}, {"lmtp": False, "tls": "implicit"}, {"lmtp": True}
+        for text, expected, saying in (
+            ("smtp://localhost:2525", HostDestination("localhost", 2525), smtp),
+            ("smtp://localhost:2525/", HostDestination("localhost", 2525), smtp),
+            ("SMTP://localhost", HostDestination("localhost", 25), smtp),
+            ("smtp://[::1]/", HostDestination("::1", 25), smtp),
+            ("smtp://mx.example.:smtp", HostDestination("mx.example.", 25), smtp),
+            ("smtps://mx.example", HostDestination("mx.example", 465), smtps),
+            ("smtps://[::1]:25", HostDestination("::1", 25), smtps),
+            ("lmtp://127.0.0.1", HostDestination("127.0.0.1", 24), lmtp),
+            ("lmtp://127.0.0.1:2424/", HostDestination("127.0.0.1", 2424), lmtp),
+            ("lmtp:unix:/run/lmtp", UNIXDestination("/run/lmtp"), lmtp),
+            ("lmtp:unix:/run/a@b", UNIXDestination("/run/a@b"), lmtp),
+            ("lmtp:unix:lmtp", UNIXDestination(os.path.abspath("lmtp")), lmtp),
+            ("lmtp:inet:localhost:2424", HostDestination("localhost", 2424), lmtp),
+            ("lmtp:inet:localhost", HostDestination("localhost", 24), lmtp),
+            ("smtp:[mx.example]", HostDestination("mx.example", 25), smtp),
+            ("smtp:[::1]:2525", HostDestination("::1", 2525), smtp),
+            ("smtp:localhost:2525", HostDestination("localhost", 2525), smtp),
+            ("smtps:unix:/run/x", UNIXDestination("/run/x"), smtps),
+            ("lmtp:sink:", SinkDestination(), lmtp),
+            ("smtp:2525", HostDestination("smtp", 2525), {}),
+            ("lmtp", HostDestination("lmtp", 25), {}),
+            ("inet:smtp:smtp", HostDestination("smtp", 25), {}),
+            ("localhost:2525", HostDestination("localhost", 2525), {}),
+            ("unix:/run/a@b", UNIXDestination("/run/a@b"), {}),
+        ):
+            self.assertEqual((parse(text), said(text)), (expected, saying), text)
+
+    def test_otherSchemes(self):
+        """
+        Others are told apart from addresses that lack their brackets, and what a URL has besides is told.
+        """
+        for text, words in {
+            "tcp:localhost:2525": "or lmtp://",
+            "ssl:127.0.0.1:465": "or lmtp://",
+            "localhost:25:25": "or lmtp://",
+            "http://localhost": "not http://",
+            "tcp://localhost:25": "not tcp://",
+            "inet://localhost:25": "not inet://",
+            "sink://": "not sink://",
+            "smtp+ssl://x": "not smtp+ssl://",
+            "smtp://": "host before the port",
+            "smtp://:25": "host before the port",
+            "smtp://localhost:0": "port from 1 to 65535",
+            "smtp://localhost/x": "nothing after the host and the port",
+            "smtp://localhost:25?x": "nothing after the host and the port",
+            "smtp://localhost//": "nothing after the host and the port",
+            "lmtp:///run/lmtp": "lmtp:unix:path",
+            "smtp://::1:25": "in brackets",
+            "smtp:::1": "in brackets",
+            "2001:db8::1": "in brackets",
+        }.items():
+            e = str(self.assertRaises(ValueError, parse, text))
+            self.assertTrue(e.startswith("expected "), e)
+            self.assertIn(words, e, text)
+            self.assertEqual("IPv6" in e, "::1" in text)
+
+    def test_passwords(self):
+        """
+        A password in a destination is refused, and not repeated.
+        """
+        for text in (
+            *("smtp://me:hunter2@localhost", "smtp://hunter2@localhost:25", "me:hunter2@localhost:25"),
+            *("smtps://me:hunter2@[::1]/", "hunter2@localhost", "lmtp:me:hunter2@localhost", "http://me:hunter2@x"),
+        ):
+            e = str(self.assertRaises(ValueError, parse, text))
+            self.assertEqual(e, "expected no user and no password in it: a login has options of its own")
+            e = str(self.assertRaises(ValueError, SourcePlan, destination=text))
+            self.assertNotIn("hunter2", e)
+        self.assertEqual(shown("a:b:c"), " 'a:b:c'")
+        self.assertEqual(shown("me:hunter2@localhost"), "")
 
     def test_errors(self):
         """
@@ -106,11 +196,15 @@ class ParseTests(SynchronousTestCase):
             self.assertEqual(str(parse(text)), text)
         self.assertEqual((str(UNIXAddress("/x")), str(TCPAddress("::1", 2))), ("unix:/x", "inet:[::1]:2"))
 
-    @given(st.text(alphabet="a1.:[]/%-_ :", max_size=12))
-    def test_anything(self, text):
+    @given(
+        st.sampled_from(["", "", "", "smtp:", "smtps://", "lmtp:", "unix:", "inet:", "x://"]),
+        st.text(alphabet="a1.:[]/%-_ :@\n", max_size=12),
+    )
+    def test_anything(self, scheme, text):
         """
         Any text is a destination, that is shown as one that means the same, or a ValueError.
         """
+        text = scheme + text
         try:
             found = parse(text)
         except ValueError as e:
@@ -172,6 +266,26 @@ class ResolveTests(SynchronousTestCase):
             _, found = self.resolve(HostDestination("some.name"), error=error)
             failure = self.failureResultOf(found, ResolutionFailed)
             self.assertEqual(failure.getErrorMessage(), text)
+
+    def test_finalDot(self):
+        """
+        A whole name that no name server knows may be one of this machine's.
+        """
+        path = self.mktemp()
+        with open(path, "w") as file:
+            file.write("192.0.2.1 own.test other\n2001:db8::1 own.test\n")
+        self.patch(destination, "HOSTS", path)
+        error = socket.gaierror(-2, "Name or service not known")
+        for family, expected in (
+            (socket.AF_UNSPEC, ["192.0.2.1", "2001:db8::1"]),
+            (socket.AF_INET, ["192.0.2.1"]),
+            (socket.AF_INET6, ["2001:db8::1"]),
+        ):
+            _, found = self.resolve(HostDestination("own.test.", 9, family), error=error)
+            self.assertEqual(self.successResultOf(found), [TCPAddress(host, 9) for host in expected])
+        for host in ("own.test", "its.own.test.", "test."):
+            _, found = self.resolve(HostDestination(host), error=error)
+            self.failureResultOf(found, ResolutionFailed)
 
     def test_real(self):
         """

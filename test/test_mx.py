@@ -423,10 +423,19 @@ class SystemTests(MXTestCase):
             (yield self.withSystem("both.test", hosts)),
             ["2001:db8::77", "192.0.2.77", "192.0.2.78", "192.0.2.2", "192.0.2.3"],
         )
+        self.assertEqual((yield self.withSystem("first.test.", hosts))[1:], ["192.0.2.77", "192.0.2.78"])
         # For a family that the file has nothing of, they are asked.
         self.assertEqual(
             (yield self.withSystem("both.test", "192.0.2.77 first.test", socket.AF_INET6)), ["2001:db8::1"]
         )
+
+    @inlineCallbacks
+    def test_finalDot(self):
+        """
+        With a dot at its end a name is the same.
+        """
+        self.assertEqual((yield self.lookUp("both.test.")), (yield self.lookUp("both.test")))
+        self.assertEqual((yield self.withSystem("missing.test.", "192.0.2.77 missing.test")), ["192.0.2.77"])
 
     @inlineCallbacks
     def test_onlyHosts(self):

@@ -366,6 +366,7 @@ class PlanTests(Case):
             (f"--tls-verify --tls-ca {path}", {"verify": True, "ca": path}),
             (f"--tls-verify --tls-ca={os.path.relpath(path)}", {"verify": True, "ca": path}),
             ("--tls-server-name=mx.example", {"serverName": "mx.example"}),
+            ("--tls-server-name=mx.example.", {"serverName": "mx.example"}),
             ("--tls-server-name=2001:DB8::1", {"serverName": "2001:db8::1"}),
             ("--tls-min=1.0 --tls-max=1.3", {"minimum": "1.0", "maximum": "1.3"}),
             ("--tls-ciphers=HIGH:!aNULL", {"ciphers": "HIGH:!aNULL"}),
@@ -377,7 +378,7 @@ class PlanTests(Case):
             ("--tls-resume", {"resume": True}),
         ):
             self.check(f"--tls starttls {line}", tls="starttls", tlsSettings=TLSSettings(**expected))
-        self.assertEqual(len(asked), 12)
+        self.assertEqual(len(asked), 13)
 
     def test_logins(self):
         """
@@ -483,6 +484,29 @@ class PlanTests(Case):
             ("sink:", SinkDestination()),
         ):
             self.assertEqual(parsed(text).plan.destination, expected)
+
+    def test_schemes(self):
+        """
+        A destination with a scheme is as one with the options that say the same.
+        """
+        self.patch(SourcePlan, "clientTLS", lambda plan: None)
+        for words, expected in (
+            (["smtp://localhost:2525"], {}),
+            (["smtp://localhost:2525", "--tls", "starttls"], {"tls": "starttls"}),
+            (["smtps://localhost:2525"], {"tls": "implicit"}),
+            (["smtps://localhost:2525/", "--tls-verify"], {"tls": "implicit", "tlsSettings": TLSSettings(verify=True)}),
+            (["smtps://localhost:2525", "--tls", "implicit"], {"tls": "implicit"}),
+            (["lmtp://localhost:2525"], {"lmtp": True}),
+            (["lmtp:localhost:2525", "-L"], {"lmtp": True}),
+        ):
+            line = [*words[1:], words[0]]
+            goal = HostDestination("localhost", 2525)
+            plan = SourcePlan(destination=goal, command=("smtp-source", *line), **expected)
+            self.assertEqual(parsed(*line).plan, plan)
+            expected.pop("tls", None)
+            expected.pop("lmtp", None)
+            more = {"tls": "starttls"} if "starttls" in line else {}
+            self.assertEqual(SourcePlan(destination=words[0], command=plan.command, **expected, **more), plan)
 
     def test_messageFile(self):
         """
@@ -592,6 +616,7 @@ class ErrorTests(Case):
         """
         Every value that can be wrong names its option, itself and what was expected.
         """
+        secret = {o.long for _, group in SourceOptions.groups for o in group if isinstance(o, Parameter) and o.secret}
         for letter, long, values, expected in (
             ("m", "message-count", ("0", "-1", "", "x", "1.5", "1g", "99999m"), "expected"),
             ("s", "session-count", ("0", "-3", "many"), "a whole number of at least 1"),
@@ -674,10 +699,11 @@ class ErrorTests(Case):
             (None, "metrics-interface", ("", "localhost", "::1,::", "[::1]"), "expected an address of this machine"),
         ):
             for value in values:
+                repeated = repr(value) if long not in secret or os.path.exists(value) else "what was given"
                 shown = (
-                    f"-{letter} (--{long}): {value!r} is not usable: "
+                    f"-{letter} (--{long}): {repeated} is not usable: "
                     if letter
-                    else f"--{long}: {value!r} is not usable: "
+                    else f"--{long}: {repeated} is not usable: "
                 )
                 self.check([f"--{long}={value}", "127.0.0.1"], shown, expected)
                 if letter:
@@ -984,13 +1010,31 @@ class ErrorTests(Case):
         """
         What TLS can't do is said now.
         """
+        from certificates import makeCertificates  # it needs cryptography
+
         nothing = self.file(b"nothing of use\n")
+        made = makeCertificates(self.mktemp())
+        certificate, other = made.certificate, made.clientKey
+        encrypted = self.file(b"-----BEGIN ENCRYPTED PRIVATE KEY-----")
+        both = self.file(certificate.read_bytes() + other.read_bytes())
         for line, *words in (
-            (f"--tls-verify --tls-ca {nothing}", "no usable CA certificate in /"),
-            (f"--tls-cert {nothing} --tls-key {nothing}", "no usable certificate in /"),
-            ("--tls-ciphers nonsense", "has no such ciphers: nonsense"),
+            (f"--tls-verify --tls-ca {nothing}", f"--tls-ca: {nothing!r} is not", "no usable CA certificate in /"),
+            (
+                f"--tls-cert {nothing} --tls-key {other}",
+                f"--tls-cert: {nothing!r} is not",
+                "no usable certificate in /",
+            ),
+            (f"--tls-cert {certificate} --tls-key {nothing}", f"--tls-key: {nothing!r} is not", "no usable key in"),
+            (f"--tls-cert {certificate} --tls-key {other}", f"--tls-key: '{other}' is not", "does not match"),
+            (f"--tls-cert {certificate} --tls-key {encrypted}", f"--tls-key: {encrypted!r} is not", "encrypted"),
+            (f"--tls-cert {both}", f"--tls-cert: {both!r} is not", "does not match"),
+            ("--tls-ciphers nonsense", "--tls-ciphers: 'nonsense' is not", "has no such ciphers: nonsense"),
         ):
-            self.check(["--tls", "starttls", *line.split(), "127.0.0.1"], "--tls: 'starttls' is not usable: ", *words)
+            self.check(["--tls", "starttls", *line.split(), "127.0.0.1"], *words)
+        scenario = self.file(f"[tls]\ntls = 'starttls'\ntls-verify = true\ntls-ca = '{nothing}'\n".encode())
+        self.check(
+            ["--scenario", scenario, "127.0.0.1"], f"--tls-ca: {nothing!r} is not", f"(tls.tls-ca is in {scenario})"
+        )
         for destination, shown in (("sink:", "sink:"), ("unix:/a", "a UNIX socket")):
             self.check(
                 ["--tls", "starttls", "--tls-verify", destination],
@@ -1017,7 +1061,7 @@ class ErrorTests(Case):
         Exactly one destination, at the end, of a known kind.
         """
         self.check([], "no destination", "expected [inet:]host[:port], unix:path or sink:")
-        self.check(["a", "b"], "'b': only one destination can be used")
+        self.check(["a", "b"], "2 words after the options: only one destination can be used")
         self.check(["a", "-d"], "-d: options go before the destination")
         self.check(["a:x"], "destination 'a:x' is not usable: ", "expected a port from 1 to 65535")
         self.check(["::1"], "destination '::1' is not usable: ", "in brackets")
@@ -1025,14 +1069,62 @@ class ErrorTests(Case):
         self.check(["-6", "127.0.0.1"], "destination '127.0.0.1' is not usable: ", "expected an IPv6 address")
         self.check([""], "destination '' is not usable: ")
 
+    def test_schemes(self):
+        """
+        What a destination says, and options that say something else; a password in it is not repeated.
+        """
+        for line, *words in (
+            ("-L smtp://a", "-L (--lmtp) and the destination smtp: exclude each other: that is SMTP"),
+            ("-L smtps://a", "-L (--lmtp) and the destination smtps: exclude each other: "),
+            (
+                "--tls starttls smtps://a",
+                "--tls 'starttls' and the destination smtps: exclude each other: that is --tls implicit",
+            ),
+            ("--tls off smtps://a", "--tls 'off' and the destination smtps: exclude each other: "),
+            ("--esmtp lmtp://a", "--esmtp and the destination lmtp: exclude each other: LHLO asks"),
+            ("--mx lmtp:unix:/a", "--mx and a UNIX socket exclude each other"),
+            ("http://a", "destination 'http://a' is not usable: expected smtp://, smtps:// or lmtp://, not http://"),
+            ("smtp://me:hunter2@a", "destination is not usable: expected no user and no password in it"),
+            ("me:hunter2@a:25", "destination is not usable: expected no user and no password in it"),
+        ):
+            self.check(line.split(), *words)
+        for values in ({"lmtp": True}, {"tls": "starttls"}):
+            error = str(self.assertRaises(ValueError, SourcePlan, destination="smtps://a", **values))
+            self.assertTrue(error.startswith(f"destination and {next(iter(values))} exclude each other: "), error)
+
+    def test_missingValue(self):
+        """
+        The destination is not the value of an option that can't have it; nor is an option.
+        """
+        for line, *words in (
+            ("-s 127.0.0.1:2525", "-s (--session-count): its value is missing: '127.0.0.1:2525' is the destination"),
+            ("-s localhost", "-s (--session-count): its value is missing: 'localhost' is the destination"),
+            ("--rate mx.example", "--rate: its value is missing: 'mx.example' is the destination"),
+            ("-d -m [::1]:25 -A", "-m (--message-count): its value is missing: '[::1]:25' is the destination"),
+            ("-m sink: -s 5", "-m (--message-count): its value is missing: 'sink:' is the destination"),
+            ("-F unix:/no/such", "-F (--message-file): its value is missing: 'unix:/no/such' is the destination"),
+            ("-S localhost:25", "no destination: 'localhost:25' was taken for the value of -S (--subject): expected "),
+            ("-m -d localhost", "-m (--message-count): its value is missing: -d is an option"),
+            ("-f -t a@b localhost", "-f (--sender): its value is missing: -t is an option"),
+            ("--subject --quiet localhost", "-S (--subject): its value is missing: --quiet is an option"),
+            ("-s many", "no destination: expected "),
+            ("-S hello", "no destination: expected "),
+            ("-s 5 -m 5", "no destination: expected "),
+        ):
+            self.check(line.split(), *words)
+        scenario = self.file(b"destination = 'sink:'\n")
+        line = ["--scenario", scenario, "-s", "localhost:25"]
+        self.check(line, "-s (--session-count): its value is missing: 'localhost:25' is the destination")
+        self.assertEqual(parsed("-S-d", "-f", "-x", "a").plan.subject, b"-d")
+
     def test_unknown(self):
         """
         Options that don't exist, and values that are missing.
         """
-        self.check(["--no-such", "a"], "option --no-such not")
-        self.check(["-Z", "a"], "option -Z not")
-        self.check(["-m"], "option -m requires argument")
-        self.check(["--lmtp=yes", "a"], "option --lmtp must not have an argument")
+        self.check(["--no-such", "a"], "--no-such: no such option")
+        self.check(["-Z", "a"], "-Z: no such option")
+        self.check(["-m"], "-m (--message-count): its value is missing")
+        self.check(["--lmtp=yes", "a"], "-L (--lmtp): expected no value after it")
 
     def test_machineName(self):
         """

@@ -268,7 +268,11 @@ class ReadingTests(SynchronousTestCase):
         """
         for text, problem in (
             ("", "expected a report of smtp-source in JSON: Expecting value: line 1 column 1 (char 0)"),
-            (b"\xff\xfe", "expected a report of smtp-source in JSON: 'utf-8' codec can't decode"),
+            (b"\xff", "expected a report of smtp-source in JSON: 'utf-8' codec can't decode"),
+            (
+                b"\xff\xfe",
+                "expected a report of smtp-source in JSON: expected UTF-8, not UTF-16, as its byte order mark",
+            ),
             ('{"rate": NaN}', "expected a report of smtp-source in JSON: NaN is no number"),
             ("[" * 100_000, "expected a report of smtp-source in JSON: "),
             ("[]", "expected a report of smtp-source"),

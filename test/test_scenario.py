@@ -403,6 +403,21 @@ class ErrorTests(Case):
         for key in ("password", "auth-password", "login.password"):
             error = self.refused(f"{key} = 'secret'", "127.0.0.1")
             self.assertEqual(error, f"FILE: {key} is no option: expected auth-password-file")
+        for text in (
+            "auth-passwordhunter2 = true",
+            "'auth-password: hunter2' = true",
+            "[login]\nauth-password = hunter2",
+            "[login]\nauth-password-file = 'hunter2'",
+            "[login]\nauth-password-file = ['hunter2']",
+            '[login]\nauth-password-file = "a\\u0000hunter2"',
+            "[login]\nauth = 'hunter2'",
+            "[login]\nauth-users = 'me:hunter2'",
+            "[tls]\ntls-key = 'hunter2'",
+            "destination = 'smtp://me:hunter2@localhost'",
+            "destination = 'me:hunter2@localhost'",
+        ):
+            arguments = [] if text.startswith("destination") else ["127.0.0.1"]
+            self.assertNotIn("hunter2", self.refused(text, *arguments))
 
     def test_syntax(self):
         """
@@ -480,6 +495,30 @@ class PathTests(Case):
         self.assertEqual(options.plan.message, b"a: b\n\nc\n")
         self.assertEqual(options.presentation.report, str(self.directory / "sub/results.json"))
         self.assertEqual(os.getcwd(), before)
+        plan = self.scenario("destination = 'lmtp:unix:socket'").plan
+        self.assertEqual((plan.destination.path, plan.lmtp), (str(self.directory / "socket"), True))
+
+    def test_schemes(self):
+        """
+        A destination of the command line wins over what makes no sense with it, and options over nothing that one says.
+        """
+        plan = self.scenario("destination = 'a'\ntls = 'starttls'\nlmtp = true", "lmtp://localhost").plan
+        self.assertEqual((plan.lmtp, plan.tls), (True, "starttls"))
+        plan = self.scenario("lmtp = true", "smtp://localhost").plan
+        self.assertFalse(plan.lmtp)
+        for file, words, expected in (
+            (
+                "destination = 'smtp://a'",
+                ["-L"],
+                "-L (--lmtp) and the destination smtp: exclude each other: that is SMTP",
+            ),
+            (
+                "destination = 'smtps://a'\ntls = 'off'",
+                [],
+                "--tls 'off' and the destination smtps: exclude each other: that is --tls implicit (tls is in FILE)",
+            ),
+        ):
+            self.assertEqual(self.refused(file, *words), expected)
 
     def test_relativeScenario(self):
         """

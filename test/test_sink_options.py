@@ -17,6 +17,7 @@ from smtpsource._version import __version__
 from smtpsource.sink.options import SinkOptions, parseAddress
 from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.tap import Options
+from smtpsource.sink.tls import available
 
 
 def parsed(*arguments, parent=None):
@@ -178,6 +179,15 @@ class AddressTests(SynchronousTestCase):
             "inet:[::1]:2525": ("::1", 2525, None),
             "unix:/tmp/sink": ("", 0, "/tmp/sink"),
             "unix:sink": ("", 0, os.path.abspath("sink")),
+            "localhost.:2525": ("localhost", 2525, None),
+            "smtp://127.0.0.1:2525": ("127.0.0.1", 2525, None),
+            "smtp://127.0.0.1/": ("127.0.0.1", 25, None),
+            "smtps://[::1]": ("::1", 465, None),
+            "smtps://:0/": ("", 0, None),
+            "lmtp://localhost": ("localhost", 24, None),
+            "lmtp:unix:/run/x@y": ("", 0, "/run/x@y"),
+            "lmtp:inet:[::1]:24": ("::1", 24, None),
+            "smtp:25": ("smtp", 25, None),
         }.items():
             self.assertEqual(parseAddress(text), expected, text)
 
@@ -243,6 +253,53 @@ class ErrorTests(SynchronousTestCase):
         self.assertIn("'3' is too much", self.refused(":1", "2", "3"))
         self.assertIn("-c: options go before the address", self.refused(":1", "-c"))
 
+    def test_schemes(self):
+        """
+        What an address says of the protocol is as if options said it, unless they say something else.
+        """
+        for words, lmtp, tls in (
+            (["smtp://:1"], False, False),
+            (["lmtp://:1"], True, False),
+            (["-L", "lmtp:unix:/x"], True, False),
+            (["smtps://:1"], False, True),
+            (["--tls", "smtp://:1"], False, True),
+        ):
+            plan = parsed(*words).plan
+            self.assertEqual((plan.lmtp, plan.tls), (lmtp, tls), words)
+        self.assertIn("-L (--lmtp) and the address smtps: exclude each other", self.refused("-L", "smtps://:1"))
+        self.assertIn("'http://:1' is not usable: expected smtp://, smtps:// or lmtp://", self.refused("http://:1"))
+        self.assertIn("'tcp::1:1' is not usable: expected [inet:]", self.refused("tcp::1:1"))
+        self.assertNotIn("hunter2", self.refused("smtp://me:hunter2@localhost"))
+
+    def test_missingValue(self):
+        """
+        The address is not the value of an option that can't have it.
+        """
+        for option, name in (("-m", "max-sessions"), ("--timeout", "timeout")):
+            text = self.refused(option, ":2525")
+            self.assertIn(f"--{name}): its value is missing: ':2525' is the address", text)
+        self.assertIn("-h (--hostname): its value is missing: -c is an option", self.refused("-h", "-c", ":1"))
+
+    def test_tlsFiles(self):
+        """
+        Each file is blamed by its own option.
+        """
+        from certificates import makeCertificates  # it needs cryptography
+
+        made = makeCertificates(self.mktemp())
+        certificate, key = str(made.certificate), str(made.clientKey)
+        for words, option, path in (
+            (["--tls-cert", key], "--tls-cert", key),
+            (["--tls-cert", certificate], "--tls-cert", certificate),
+            (["--tls-cert", certificate, "--tls-key", key], "--tls-key", key),
+            (["--tls-cert", key, "--tls-key", str(made.key)], "--tls-cert", key),
+        ):
+            text = self.refused("--tls", *words, ":1")
+            self.assertTrue(text.startswith(f"{option}: {path!r} is not usable: expected "), text)
+
+    if not available():
+        test_tlsFiles.skip = "there is no pyOpenSSL"
+
     def test_families(self):
         """
         An address is of the family that was asked for, and only one can be.
@@ -258,7 +315,7 @@ class ErrorTests(SynchronousTestCase):
         for option in ("--tls-cert", "--tls-key", "--auth-users"):
             text = self.refused(option, "/nowhere/x", ":1")
             self.assertEqual(
-                text, f"{option}: '/nowhere/x' is not usable: expected a readable file: No such file or directory"
+                text, f"{option}: what was given is not usable: expected a readable file: No such file or directory"
             )
         path = os.path.abspath(self.mktemp())
         with open(path, "w") as file:

@@ -613,7 +613,8 @@ class CertificateTests(TLSTestCase):
             self.assertRaisesRegex(ValueError, f"^{expected}", Pair, tlsCert=certificate, tlsKey=key)
             arguments = ["--tls-cert", certificate, *(["--tls-key", key] if key else []), ":1"]
             error = self.assertRaises(UsageError, SinkOptions().parseOptions, arguments)
-            self.assertTrue(str(error).startswith(f"--tls-cert: {certificate!r} is not usable: {expected}"), error)
+            blamed = f"--tls-key: {key!r}" if key else f"--tls-cert: {certificate!r}"
+            self.assertTrue(str(error).startswith(f"{blamed} is not usable: {expected}"), error)
             self.assertNotIn("\n", str(error))
 
 

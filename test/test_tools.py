@@ -121,8 +121,8 @@ class CompareTests(ToolTestCase):
             ([], "0 reports: expected two"),
             (["a"], "1 reports: expected two"),
             (["a", "b", "c"], "3 reports: expected two"),
-            (["a", "b", "--speed"], "option --speed not recognized"),
-            (["a", "b", "--fail-if"], "option --fail-if requires argument"),
+            (["a", "b", "--speed"], "--speed: no such option"),
+            (["a", "b", "--fail-if"], "--fail-if: its value is missing"),
             (
                 ["a", "b", "--fail-if", "faster"],
                 "--fail-if: 'faster' is not usable: expected a figure and a change, such as 'p99(message) > +10%', "

@@ -5,6 +5,8 @@ Tests for the options of traffic as their users meet them: the command, against 
 from __future__ import annotations
 
 import email
+import json
+import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -82,7 +84,8 @@ class TrafficTests(TestCase):
     @defer.inlineCallbacks
     def test_vanishing(self):
         """
-        Files that go away, become others or shorter while a run goes on don't end it, and nobody sees a traceback.
+        Files that go away, become others or shorter while a run goes on don't end it, and nobody sees a traceback. A
+        message whose end is gone when its beginning is sent has failed.
         """
         large = (b"x" * 78 + b"\r\n") * 20_000
         path = self.directory(
@@ -98,11 +101,48 @@ class TrafficTests(TestCase):
         (path / "d.eml").write_bytes(b"A: e\n\n")
         result = yield command.whenEnded()
         self.assertNotIn(b"Traceback", result.out + result.err)
-        self.assertIn(b"12 started, 12 accepted, 0 rejected, 0 failed", result.out)
-        self.assertEqual(len(server.messages), 12)
-        shortened, changed = (content.partition(b"\r\n")[2] for content in server.messages[2:4])
-        self.assertEqual(len(shortened), len(b"A: c\r\n\r\n.\r\n") + len(large))
-        self.assertEqual(changed, b"A: e\r\n\r\n.\r\n")
+        self.assertIn(b"12 started, 11 accepted, 0 rejected, 1 failed", result.out)
+        # What was kept is sent again, b.eml, too; c.eml can't be.
+        self.assertRegex(result.out, rb"unreadable-message +2  '/.*c.eml': the file is shorter than it was")
+        self.assertEqual(len(server.messages), 11)
+        ends = [content.partition(b"\r\n")[2] for content in server.messages]
+        self.assertEqual(ends[2], b"A: e\r\n\r\n.\r\n")
+        self.assertFalse([end for end in ends if b"A: c" in end])
+
+    @defer.inlineCallbacks
+    def test_shortened(self):
+        """
+        An mbox that is cut off, or written anew, while a message of it is sent: that one has failed, by DATA, in chunks
+        and pipelined; without -A it is the end of the run.
+        """
+        text = b"A: b\r\n\r\n" + (b"x" * 78 + b"\r\n") * 50_000
+        line = b"From a@b Mon Jan  1 10:00:00 2024\r\n"
+        for change, options in (
+            (lambda path: os.truncate(path, 10), ("-A",)),
+            (lambda path: os.truncate(path, 10), ("-A", "--chunking", "force", "--chunk-size", "100k")),
+            (lambda path: path.write_bytes(line + text * 2), ("-A", "--chunking", "force", "--pipelining", "force")),
+            (lambda path: os.truncate(path, 10), ()),
+        ):
+            path = self.directory() / "mbox"
+            path.write_bytes(line + text)
+            server = RecordingServer(replies={"RCPT": (Delay(0.2), None)})
+            self.addCleanup(server.stop)
+            server.listen()
+            report = path.parent / "report.json"
+            command = smtpsource(
+                self, *options, "-m", "2", "--messages", path, "--report", report, "--quiet", server.destination
+            )
+            yield server.when(lambda server=server: server.count("RCPT") == 1)
+            change(path)
+            result = yield command.whenEnded()
+            self.assertNotIn(b"Traceback", result.out + result.err)
+            self.assertEqual((result.status, result.signal), (1, None), result)
+            found = json.loads(report.read_text())
+            number = 2 if options else 1
+            self.assertEqual(found["messages"], {"started": number, "accepted": 0, "rejected": 0, "failed": number})
+            self.assertIn(b"unreadable-message: message 1 of '/", result.err) if not options else None
+            self.assertGreaterEqual(found["errors"]["unreadable-message"]["count"], number)
+            self.assertEqual(server.messages, [])
 
     @defer.inlineCallbacks
     def test_seed(self):
@@ -155,7 +195,7 @@ class TrafficTests(TestCase):
                 "X-Run: {run}.{n}",
                 "--header",
                 "X-Text: 100% {{n}}",
-                "--size-d",
+                "--size-distribution",
             ),
             "fixed:10",
         )

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +20,9 @@ from smtpsource.net.threads import inThread
 
 #: The port of the service "smtp", whatever /etc/services says or lacks.
 SMTP_PORT = 25
+
+#: The file of names that this machine knows itself.
+HOSTS = "/etc/hosts"
 
 #: The longest path of a UNIX socket: C{sun_path} less its final NUL.
 LONGEST_PATH = 107
@@ -98,14 +103,27 @@ class SinkDestination:
 Destination = HostDestination | UNIXDestination | SinkDestination
 
 
+#: What the scheme of a destination says, by the names that a plan has for it, and the default port.
+SCHEMES: Mapping[str, tuple[Mapping[str, Any], int]] = {
+    "smtp": ({"lmtp": False}, SMTP_PORT),
+    "smtps": ({"lmtp": False, "tls": "implicit"}, 465),
+    "lmtp": ({"lmtp": True}, 24),
+}
+
+#: All that a destination may be.
+FORMS = "[inet:]host[:port], unix:path, sink:, or smtp://host[:port], smtps:// or lmtp://"
+
+
 def parse(text: str, family: int = socket.AF_UNSPEC) -> Destination:
     """
     A destination as a user writes it: C{[inet:]host[:port]} with a name, an IPv4 address or C{[IPv6 address]};
-    C{unix:path}; or C{sink:}.
+    C{unix:path}; C{sink:}; or with a scheme before it, see L{schemeOf}. What that says of the protocol is told by
+    L{said}.
 
     @param family: which addresses of a name are wanted.
     @raise ValueError: it is none of these; the text says what is wrong and what would be right.
     """
+    scheme, text = schemeOf(text)
     if text.startswith("unix:"):
         return _parsePath(text.removeprefix("unix:"))
     if text == "sink:":
@@ -122,10 +140,58 @@ def parse(text: str, family: int = socket.AF_UNSPEC) -> Destination:
         if not colon:
             host, port = text, ""
         elif ":" in host:
-            raise ValueError("expected an IPv6 address to be in brackets, such as [::1]:2525")
+            if isAddress(host) or isAddress(text):
+                raise ValueError("expected an IPv6 address to be in brackets, such as [::1]:2525")
+            raise ValueError(f"expected {FORMS}")
     if not host:
         raise ValueError("expected a host before the port, such as localhost:2525")
-    return HostDestination(_checkedHost(host, family), _port(port), family)
+    return HostDestination(_checkedHost(host, family), _port(port, scheme), family)
+
+
+def said(text: str) -> Mapping[str, Any]:
+    """
+    What a destination says of the protocol, by the names that a plan has for it: C{"lmtp"} and C{"tls"}.
+    """
+    scheme, _ = schemeOf(text)
+    return {} if scheme is None else SCHEMES[scheme][0]
+
+
+def schemeOf(text: str) -> tuple[str | None, str]:
+    """
+    A scheme before what stands for a host or a socket: a URL such as C{smtp://localhost:2525} or
+    C{smtps://mx.example/}, or what Postfix has for its transports: C{lmtp:unix:/path}, C{smtp:[::1]:25}. (A host may
+    be called C{smtp}, too: C{smtp:25} is one.)
+
+    @return: the scheme, and what comes after it.
+    @raise ValueError: it is another one, or has more to it than these.
+    """
+    if "@" in text and not re.match(r"(\w+:)?unix:", text):
+        raise ValueError("expected no user and no password in it: a login has options of its own")
+    match = re.fullmatch(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?(.*)", text, re.DOTALL)
+    if match is None or match[1].lower() == "unix":
+        return None, text
+    scheme, isURL, rest = match[1].lower(), match[2], match[3]
+    if not isURL:
+        known = scheme in SCHEMES and (rest.startswith("[") or ":" in rest)
+        return (scheme, rest) if known else (None, text)
+    if scheme not in SCHEMES:
+        raise ValueError(
+            f"expected smtp://, smtps:// or lmtp://, not {scheme}://, or none of them, as in localhost:2525"
+        )
+    if rest.startswith("/"):
+        raise ValueError(f"expected a host after {scheme}://, or {scheme}:unix:path for a UNIX socket")
+    rest = rest.removesuffix("/")
+    if re.search("[/?#]", rest):
+        raise ValueError(f"expected nothing after the host and the port, as in {scheme}://localhost:2525")
+    return scheme, rest
+
+
+def shown(text: str) -> str:
+    """
+    A destination that can't be used, as it stands in an error after a word for it: not at all, if there may be a
+    password in it.
+    """
+    return "" if "@" in text else f" {text!r}"
 
 
 def _parsePath(path: str) -> UNIXDestination:
@@ -162,14 +228,16 @@ def _checkedHost(host: str, family: int) -> str:
     if host.isdigit():
         raise ValueError(f"expected a host before the port, such as localhost:{host}")
     try:
-        return arguments.hostname(host)
+        # A dot at the end says that there is no domain to add to a name.
+        arguments.hostname(host.removesuffix("."))
     except ValueError as e:
         raise ValueError(f"{e}, or unix:path or sink:")
+    return host
 
 
-def _port(text: str) -> int:
+def _port(text: str, scheme: str | None) -> int:
     if not text:
-        return SMTP_PORT
+        return SMTP_PORT if scheme is None else SCHEMES[scheme][1]
     if text.isascii() and text.isdigit():
         number = int(text)
         if 1 <= number <= 65535:
@@ -211,9 +279,25 @@ def _lookUp(host: str, port: int, family: int) -> list[Address]:
     try:
         found: list[Any] = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
     except (OSError, UnicodeError) as e:
+        own = _fromHosts(host, port, family) if host.endswith(".") else []
+        if own:
+            return own
         raise ResolutionFailed(f"no address for {host}: {getattr(e, 'strerror', None) or e}")
     addresses: list[Address] = [TCPAddress(socket.getnameinfo(sockaddr, _NUMERIC)[0], port) for *_, sockaddr in found]
     return list(dict.fromkeys(addresses))
+
+
+def _fromHosts(host: str, port: int, family: int) -> list[Address]:
+    """
+    The addresses of a name with a dot at its end: the C library does not look for such in the file of hosts, where all
+    names are whole.
+    """
+    from twisted.names.hosts import searchFileForAll  # it takes a while
+    from twisted.python.filepath import FilePath
+
+    found = [ipaddress.ip_address(each) for each in searchFileForAll(FilePath(HOSTS), host[:-1].encode("idna"))]
+    wanted = {int(socket.AF_INET): (4,), int(socket.AF_INET6): (6,)}.get(family, (4, 6))
+    return [TCPAddress(str(address), port) for address in found if address.version in wanted]
 
 
 _NUMERIC = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV

@@ -194,7 +194,8 @@ class _Question:
 
         try:
             found = [
-                ipaddress.ip_address(each) for each in searchFileForAll(FilePath(self._hosts), host.encode("idna"))
+                ipaddress.ip_address(each)
+                for each in searchFileForAll(FilePath(self._hosts), host.rstrip(".").encode("idna"))
             ]
         except ValueError:
             return []

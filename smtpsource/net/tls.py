@@ -32,7 +32,7 @@ from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from smtpsource.net.tlssettings import TLSSettings
+from smtpsource.net.tlssettings import TLSSettings, UnusableSetting, checkPEM
 from smtpsource.printable import printable
 
 try:
@@ -338,7 +338,9 @@ def _names(settings: TLSSettings, host: str | None) -> tuple[bytes | None, str]:
     name = host if settings.serverName is None else settings.serverName
     if name is None:
         if settings.verify:
-            raise ValueError("cannot verify a certificate without a server name: expected serverName")
+            raise UnusableSetting(
+                "serverName", "cannot verify a certificate without a server name: expected serverName"
+            )
         return None, ""
     try:
         # RFC 6066 section 3: no addresses. The zone of a link-local one is none of the certificate's business either.
@@ -352,7 +354,7 @@ def _names(settings: TLSSettings, host: str | None) -> tuple[bytes | None, str]:
         if settings.serverName is None and not settings.verify:
             # Such as 2130706433, which is an address to the resolver and nothing to anybody else.
             return None, ""
-        raise ValueError(f"{name!r} is not a server name that a certificate could have ({e})")
+        raise UnusableSetting("serverName", f"{name!r} is not a server name that a certificate could have ({e})")
     return sni, sni.decode("ascii")
 
 
@@ -386,12 +388,15 @@ def _setVersions(context: SSL.Context, settings: TLSSettings) -> None:
             raise ValueError(f"{version!r} is not a TLS version: expected one of {', '.join(_VERSIONS)}")
     if lowest is not None and highest is not None and lowest > highest:
         raise ValueError(f"the minimum TLS version {lowest} is above the maximum {highest}")
-    for version, change in ((lowest, context.set_min_proto_version), (highest, context.set_max_proto_version)):
+    for setting, version, change in (
+        ("minimum", lowest, context.set_min_proto_version),
+        ("maximum", highest, context.set_max_proto_version),
+    ):
         if version is not None:
             try:
                 change(getattr(SSL, _VERSIONS[version]))
             except (AttributeError, SSL.Error):
-                raise ValueError(f"{_library()} does not have TLS {version}")
+                raise UnusableSetting(setting, f"{_library()} does not have TLS {version}")
 
 
 def _setCiphers(context: SSL.Context, settings: TLSSettings) -> None:
@@ -403,14 +408,14 @@ def _setCiphers(context: SSL.Context, settings: TLSSettings) -> None:
     suites = [name for name in given if name.startswith("TLS_") and "_WITH_" not in name]
     others = [name for name in given if name not in suites]
     if settings.ciphers is not None and not given:
-        raise ValueError("the list of ciphers is empty")
+        raise UnusableSetting("ciphers", "the list of ciphers is empty")
     if suites:
         if not hasattr(context, "set_tls13_ciphersuites"):
-            raise ValueError("this pyOpenSSL cannot choose ciphers of TLS 1.3: it takes 25.2 or newer")
+            raise UnusableSetting("ciphers", "this pyOpenSSL cannot choose ciphers of TLS 1.3: it takes 25.2 or newer")
         try:
             context.set_tls13_ciphersuites(":".join(suites).encode())
         except SSL.Error:
-            raise ValueError(f"{_library()} has no such ciphers: {':'.join(suites)}")
+            raise UnusableSetting("ciphers", f"{_library()} has no such ciphers: {':'.join(suites)}")
     old = any(version in ("1.0", "1.1") for version in (settings.minimum, settings.maximum))
     if old and "@SECLEVEL" not in (settings.ciphers or ""):
         others = [*(others or ["DEFAULT"]), "@SECLEVEL=0"]
@@ -418,7 +423,7 @@ def _setCiphers(context: SSL.Context, settings: TLSSettings) -> None:
         try:
             context.set_cipher_list(":".join(others).encode())
         except SSL.Error:
-            raise ValueError(f"{_library()} has no such ciphers: {':'.join(others)}")
+            raise UnusableSetting("ciphers", f"{_library()} has no such ciphers: {':'.join(others)}")
 
 
 def _setTrust(context: SSL.Context, settings: TLSSettings) -> None:
@@ -426,11 +431,11 @@ def _setTrust(context: SSL.Context, settings: TLSSettings) -> None:
     @raise ValueError: the file of CAs cannot be used.
     """
     if settings.ca is not None:
-        contents = _contents(settings.ca, "CA")
+        contents = _contents("ca", settings.ca)
         try:
             context.load_verify_locations(settings.ca)
         except SSL.Error as e:
-            raise ValueError(f"no usable CA certificate in {settings.ca}: {_reasons(e)}")
+            raise UnusableSetting("ca", f"no usable CA certificate in {settings.ca}: {_reasons(e)}")
         store = context.get_cert_store()
         if b"X509 CRL" in contents and store is not None:
             store.set_flags(X509StoreFlags.CRL_CHECK)
@@ -449,35 +454,39 @@ def _setCertificate(context: SSL.Context, settings: TLSSettings) -> None:
         if settings.key is not None:
             raise ValueError(f"the key {settings.key} needs a certificate")
         return
-    key = certificate if settings.key is None else settings.key
-    _contents(certificate, "certificate")
+    key, ofKey = (certificate, "certificate") if settings.key is None else (settings.key, "key")
+    _contents("certificate", certificate)
     # Asked for nothing OpenSSL asks for the passphrase itself, on the terminal.
-    if b"ENCRYPTED" in _contents(key, "key"):
-        raise ValueError(f"the key in {key} is encrypted: decrypt it first")
+    if b"ENCRYPTED" in _contents(ofKey, key):
+        raise UnusableSetting(ofKey, f"the key in {key} is encrypted: decrypt it first")
     try:
         context.use_certificate_chain_file(certificate)
     except SSL.Error as e:
-        raise ValueError(f"no usable certificate in {certificate}: {_reasons(e)}")
+        raise UnusableSetting("certificate", f"no usable certificate in {certificate}: {_reasons(e)}")
     try:
         context.use_privatekey_file(key)
         context.check_privatekey()
     except SSL.Error as e:
         reasons = _reasons(e)
         if "mismatch" in reasons or "no certificate assigned" in reasons:  # of the key's type, that is
-            raise ValueError(f"the key in {key} does not match the certificate in {certificate}")
+            raise UnusableSetting(ofKey, f"the key in {key} does not match the certificate in {certificate}")
         where = key if settings.key else f"{key}, the file of the certificate: expected one there, or a key"
-        raise ValueError(f"no usable key in {where}: {reasons}")
+        raise UnusableSetting(ofKey, f"no usable key in {where}: {reasons}")
 
 
-def _contents(path: str, what: str) -> bytes:
+def _contents(setting: str, path: str) -> bytes:
     """
-    @raise ValueError: the file cannot be read. OpenSSL would say so in fewer words.
+    @param setting: what the file is for.
+    @raise UnusableSetting: the file cannot be read. OpenSSL would say so in fewer words.
     """
+    what = {"ca": "CA"}.get(setting, setting)
     try:
         with open(path, "rb") as file:
-            return file.read()
+            contents = file.read()
     except (OSError, ValueError) as e:
-        raise ValueError(f"cannot read the {what} file {path}: {getattr(e, 'strerror', None) or e}")
+        raise UnusableSetting(setting, f"cannot read the {what} file {path}: {getattr(e, 'strerror', None) or e}")
+    checkPEM(setting, contents)
+    return contents
 
 
 def _library() -> str:

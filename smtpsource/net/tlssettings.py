@@ -8,6 +8,19 @@ import re
 from dataclasses import dataclass, replace
 
 from smtpsource import arguments, checks
+from smtpsource.textfiles import lengthOfMark
+
+
+class UnusableSetting(ValueError):
+    """
+    One of the settings can't be used; the text is one line.
+
+    @ivar setting: its name, of those of L{TLSSettings}.
+    """
+
+    def __init__(self, setting: str, problem: str) -> None:
+        super().__init__(problem)
+        self.setting = setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,14 +74,15 @@ class TLSSettings:
 
 def serverName(text: str) -> str:
     """
-    The name that a server's certificate has: a host name, or an IP address in its usual form.
+    The name that a server's certificate has: a host name, or an IP address in its usual form. A dot at the end of a
+    name is none of its own.
 
     @raise ValueError: it is neither.
     """
     try:
         return arguments.ipAddress(text)
     except ValueError:
-        return arguments.hostname(text)
+        return arguments.hostname(text.removesuffix("."))
 
 
 def ciphers(text: str) -> str:
@@ -80,6 +94,21 @@ def ciphers(text: str) -> str:
     if not re.search(r"[^:, ]", arguments.oneLine(text.encode("utf-8", "replace")).decode()):
         raise ValueError("expected ciphers as OpenSSL names them, such as ECDHE+AESGCM")
     return text
+
+
+def checkPEM(setting: str, contents: bytes) -> None:
+    """
+    OpenSSL overlooks what comes right after a byte order mark.
+
+    @param setting: what a PEM file is for, of those of L{TLSSettings}.
+    @raise UnusableSetting: it begins with one.
+    """
+    try:
+        marked = lengthOfMark(contents) > 0
+    except ValueError as e:
+        raise UnusableSetting(setting, f"{e}")
+    if marked:
+        raise UnusableSetting(setting, "expected PEM without the byte order mark that it begins with")
 
 
 def _file(value: object) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from smtpsource import textfiles
 from smtpsource.measure.encoding import decode
 from smtpsource.measure.histogram import Latency
 from smtpsource.measure.search import Found, Step
@@ -34,8 +35,9 @@ def read(path: str) -> Summary:
     @raise ReportError: it can't be read, or is none.
     """
     try:
-        with open(path, encoding="utf-8") as file:
-            document = json.load(file, parse_constant=_noNumber)
+        with open(path, "rb") as file:
+            text = textfiles.withoutMark(file.read())
+        document = json.loads(text.decode("utf-8"), parse_constant=_noNumber)
     except OSError as e:
         raise ReportError(f"{path}: expected a report that can be read: {e.strerror}")
     except (ValueError, RecursionError) as e:

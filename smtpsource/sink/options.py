@@ -15,34 +15,49 @@ from twisted.python import usage
 
 from smtpsource import arguments
 from smtpsource.commandline import OTHER, CommandLine, Flag, Group, Parameter, flags, parameters
-from smtpsource.net.destination import LONGEST_PATH
+from smtpsource.net import destination
+from smtpsource.net.tlssettings import UnusableSetting
 from smtpsource.report.presentation import Presentation
 from smtpsource.sink.auth import loadUsers
 from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.tls import ServerTLS, requireTLS
+from smtpsource.words import nameOf
 
 _EXPECTED_ADDRESS = "expected [inet:][host]:port or unix:path, such as :2525 or 127.0.0.1:2525"
 
 
 def parseAddress(text: str) -> tuple[str, int, str | None]:
     """
-    Take apart where to listen: C{[inet:][host]:port}, C{port} or C{unix:path}.
+    Take apart where to listen: C{[inet:][host]:port}, C{port} or C{unix:path}; or a URL with one of
+    L{destination.SCHEMES}, which has a port of its own, or such a scheme before an address.
 
     @return: host (C{""} for all interfaces), port, and the absolute path or L{None}.
     @raise ValueError: it is none of these.
     """
+    scheme, text = destination.schemeOf(text)
+    if scheme is not None and not text.startswith("unix:") and re.fullmatch(r"\[[^\]]*\]|[^:\[\]]+", text):
+        text = f"{text}:{destination.SCHEMES[scheme][1]}"
     if text.startswith("unix:"):
         name = text[5:]
         path = os.path.abspath(name)
-        if not name or name.endswith("/") or len(os.fsencode(path)) > LONGEST_PATH:
-            raise ValueError(f"expected unix: and the path of a socket of at most {LONGEST_PATH} bytes")
+        if not name or name.endswith("/") or len(os.fsencode(path)) > destination.LONGEST_PATH:
+            raise ValueError(f"expected unix: and the path of a socket of at most {destination.LONGEST_PATH} bytes")
         return "", 0, path
     match = re.fullmatch(r"(?:(?:\[([^\]]+)\]|([^:\[\]]*)):)?([^:\[\]]+)", text.removeprefix("inet:"))
     if match is None:
         raise ValueError(_EXPECTED_ADDRESS)
     host = match.group(1) or match.group(2) or ""
     arguments.oneLine(os.fsencode(host))
-    return host, _port(match.group(3)), None
+    # With a dot at its end a name is the same, but the C library does not know that of those in /etc/hosts.
+    return host.removesuffix("."), _port(match.group(3)), None
+
+
+def _isAddress(text: str) -> bool:
+    try:
+        parseAddress(text)
+    except ValueError:
+        return False
+    return ":" in text
 
 
 def _port(text: str) -> int:
@@ -78,7 +93,7 @@ class SinkOptions(CommandLine):
     """
 
     tool = "smtp-sink"
-    synopsis = "smtpsink [options] [inet:][host]:port | unix:path  [backlog]"
+    synopsis = "smtpsink [options] [inet:][host]:port | unix:path | smtp://host ...  [backlog]"
     longdesc = "An SMTP and LMTP server that takes everything and counts it."
     about = (
         "An SMTP and LMTP server that takes everything and counts it. The single letters are those of Postfix's\n"
@@ -129,11 +144,27 @@ class SinkOptions(CommandLine):
                 Flag("no-starttls", None, "don't offer STARTTLS"),
                 Flag("tls", None, "TLS begins every connection"),
                 Parameter(
-                    "tls-cert", None, "FILE", None, "certificate in PEM; else one is made", arguments.readableFile
+                    "tls-cert",
+                    None,
+                    "FILE",
+                    None,
+                    "certificate in PEM; else one is made",
+                    arguments.readableFile,
+                    secret=True,
                 ),
-                Parameter("tls-key", None, "FILE", None, "its key, if in another file", arguments.readableFile),
+                Parameter(
+                    "tls-key", None, "FILE", None, "its key, if in another file", arguments.readableFile, secret=True
+                ),
                 Flag("no-auth", "a", "don't offer AUTH"),
-                Parameter("auth-users", None, "FILE", None, "who may log in: lines user:password; else all", _users),
+                Parameter(
+                    "auth-users",
+                    None,
+                    "FILE",
+                    None,
+                    "who may log in: lines user:password; else all",
+                    _users,
+                    secret=True,
+                ),
             ),
         ),
         (
@@ -178,9 +209,10 @@ class SinkOptions(CommandLine):
         """
         misplaced = [word for word in words[1:] if word.startswith("-")]
         if misplaced:
-            raise usage.UsageError(f"{misplaced[0]}: options go before the address")
+            raise usage.UsageError(f"{nameOf(misplaced[0])}: options go before the address")
         if not words:
-            raise usage.UsageError(f"no address to listen on: {_EXPECTED_ADDRESS}")
+            problem = self.takenForValue(_isAddress, "address") or "no address to listen on"
+            raise usage.UsageError(f"{problem}: {_EXPECTED_ADDRESS}")
         if len(words) > 2:
             raise usage.UsageError(f"{words[2]!r} is too much: expected an address and at most a backlog")
         self["address"] = words[0]
@@ -194,7 +226,7 @@ class SinkOptions(CommandLine):
         try:
             host, port, path = parseAddress(self["address"])
         except ValueError as e:
-            raise usage.UsageError(f"address {self['address']!r} is not usable: {e}")
+            raise usage.UsageError(f"address{destination.shown(self['address'])} is not usable: {e}")
         try:
             self["backlog"] = arguments.count(self["backlog"])
         except ValueError as e:
@@ -209,6 +241,7 @@ class SinkOptions(CommandLine):
             raise usage.UsageError(
                 "--report: '-' is not usable by a daemon, it has no standard output: expected a file"
             )
+        self._takeScheme()
         self._checkTLS()
         self.user = self["user"]
         self.plan = SinkPlan(
@@ -250,6 +283,17 @@ class SinkOptions(CommandLine):
         )
         self.chooseReactor()
 
+    def _takeScheme(self) -> None:
+        """
+        What the address says of the protocol is as if options said it.
+        """
+        said = destination.said(self["address"])
+        if self["lmtp"] and said.get("lmtp") is False:
+            scheme, _, _ = self["address"].partition(":")
+            raise usage.UsageError(f"-L (--lmtp) and the address {scheme}: exclude each other: that is SMTP")
+        self["lmtp"] = self["lmtp"] or said.get("lmtp", False)
+        self["tls"] = self["tls"] or "tls" in said
+
     def _checkTLS(self) -> None:
         """
         See that there is TLS where it is asked for, and that certificate and key can be used.
@@ -257,15 +301,16 @@ class SinkOptions(CommandLine):
         certificate, key = self["tls-cert"], self["tls-key"]
         if key is not None and certificate is None:
             raise usage.UsageError(f"--tls-key: {key!r} is not usable: expected a --tls-cert that it belongs to")
-        option = "--tls"
         try:
             if self["tls"]:
                 requireTLS()
-            option = f"--tls-cert: {certificate!r}"
             if certificate is not None:
                 ServerTLS(self["hostname"], certificate, key)
+        except UnusableSetting as e:
+            option, path = ("--tls-key", key) if e.setting == "key" else ("--tls-cert", certificate)
+            raise usage.UsageError(f"{option}: {path!r} is not usable: {e}")
         except ValueError as e:
-            raise usage.UsageError(f"{option} is not usable: {e}")
+            raise usage.UsageError(f"{'--tls' if certificate is None else '--tls-cert'} is not usable: {e}")
 
 
 # Letters without a long name, which the help does not list but tells about in its last lines.

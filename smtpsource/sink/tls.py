@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from zope.interface import implementer
 
+from smtpsource.net.tlssettings import UnusableSetting, checkPEM
+
 if TYPE_CHECKING:
     from smtpsource.sink.protocol import SMTPSinkProtocol
 
@@ -57,13 +59,13 @@ class ServerTLS:
         @param certificate: a PEM file with a certificate, and those between it and an authority; C{None} makes one in
             memory, when it is needed.
         @param key: a PEM file with its private key; C{None} is the same file.
-        @raise ValueError: one of the files can't be used; the text is one line.
+        @raise ValueError: one of the files can't be used: an L{UnusableSetting} says which. The text is one line.
         """
         self._hostname = hostname
         self._context: Any = None
         if certificate is not None:
             requireTLS()
-            self._context = _fromFiles(certificate, key or certificate)
+            self._context = _fromFiles(certificate, key)
 
     def prepare(self) -> bool:
         """
@@ -152,22 +154,30 @@ def _newContext() -> Any:
     return context
 
 
-def _fromFiles(certificate: str, key: str) -> Any:
+def _fromFiles(certificate: str, key: str | None) -> Any:
     from OpenSSL import SSL
 
+    for setting, path in (("certificate", certificate), *([("key", key)] if key else [])):
+        try:
+            with open(path, "rb") as file:
+                checkPEM(setting, file.read())
+        except OSError as e:
+            raise UnusableSetting(setting, f"expected a readable file: {e.strerror}")
     context = _newContext()
     # OpenSSL would ask the terminal for a password.
     context.set_passwd_cb(lambda longest, twice, data: b"")
     try:
         context.use_certificate_chain_file(certificate)
     except SSL.Error as e:
-        raise ValueError(f"expected a certificate in PEM, {certificate!r} has none that can be used ({explained(e)})")
+        raise UnusableSetting("certificate", f"expected a certificate in PEM ({explained(e)})")
     try:
-        context.use_privatekey_file(key)
+        context.use_privatekey_file(key or certificate)
         context.check_privatekey()
     except SSL.Error as e:
-        raise ValueError(
-            f"expected the certificate's private key in PEM, without a password, in {key!r} ({explained(e)})"
+        raise UnusableSetting(
+            "certificate" if key is None else "key",
+            f"expected the certificate's private key in PEM, without a password, in {key or certificate!r} "
+            f"({explained(e)})",
         )
     return context
 

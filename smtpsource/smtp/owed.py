@@ -371,6 +371,13 @@ class OwedReplies(LineReceiver):
         """
         self._producer = None
 
+    def bodyLost(self, text: str) -> None:
+        """
+        The rest of a content can't be had. The server must not take what it has got for all of it.
+        """
+        self._session.fault("unreadable-message", text)
+        self._close()
+
     # The end
 
     def abort(self) -> None:

@@ -20,6 +20,12 @@ CHUNK = 65536
 PIECE = 2 * CHUNK
 
 
+class ContentLost(Exception):
+    """
+    Some of a content can't be had any more, though its beginning may be out. The text says why.
+    """
+
+
 @implementer(IPushProducer)
 class BodyProducer:
     """
@@ -55,7 +61,12 @@ class BodyProducer:
         transport = self._protocol.transport
         body = self._body
         while not self._paused:
-            chunk = bytes(body[self._offset : self._offset + PIECE])
+            try:
+                chunk = bytes(body[self._offset : self._offset + PIECE])
+            except ContentLost as e:
+                self._paused = True
+                self._protocol.bodyLost(str(e))
+                return
             if not chunk:
                 self._paused = True
                 transport.unregisterProducer()  # type: ignore[union-attr]

@@ -12,7 +12,7 @@ from smtpsource.smtp.chunking import chunks
 from smtpsource.smtp.opening import MORE, YES, Opening
 from smtpsource.smtp.owed import shown
 from smtpsource.smtp.replies import closesChannel
-from smtpsource.smtp.streaming import CHUNK, BodyProducer
+from smtpsource.smtp.streaming import CHUNK, BodyProducer, ContentLost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -173,7 +173,11 @@ class Transactions(Opening):
         self._sendChunk()
 
     def _sendChunk(self) -> None:
-        command, own, shared, last = next(self._chunks)
+        try:
+            command, own, shared, last = next(self._chunks)
+        except ContentLost as e:
+            self.bodyLost(str(e))
+            return
         streamed = len(shared) > CHUNK
         data = command + own if streamed else b"".join((command, own, shared))
         self.write(data, MESSAGE if last else BDAT, self._contentReplied if last else self._chunkReplied)

@@ -4,7 +4,6 @@ What the command lines of the tools share.
 
 from __future__ import annotations
 
-import getopt
 import re
 import sys
 from collections.abc import Sequence
@@ -24,19 +23,8 @@ class ToolOptions(CommandLine):
     @ivar files: the reports to read.
     """
 
+    anywhere = True
     files: Sequence[str] = ()
-
-    def parseOptions(self, options: Sequence[str] | None = None) -> None:
-        """
-        See L{CommandLine.parseOptions}. Here options may stand after files, too.
-        """
-        try:
-            pairs, files = getopt.gnu_getopt([*(options or ())], self.shortOpt, self.longOpt)
-        except getopt.GetoptError as e:
-            raise usage.UsageError(str(e))
-        ordered = [f"{name}={value}" if f"{name[2:]}=" in self.longOpt else name for name, value in pairs]
-        super().parseOptions([*ordered, "--", *files])
-        self.command = (self.tool, *(options or ()))
 
     def parseOrExit(self, arguments: Sequence[str] | None) -> None:
         """

@@ -6,14 +6,28 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from typing import Any
 
 from smtpsource import arguments, checks
 from smtpsource.traffic import weighted
 from smtpsource.traffic.weighted import Weighted
 
-#: What can't be a part of an address between angle brackets.
+#: What can't be a part of an address between angle brackets; and what makes one worth a second look.
 _NEVER = re.compile(rb"[\x00-\x1f\x7f<>]")
+_UNUSUAL = re.compile(rb"[\x00-\x1f\x7f<>,;\"']")
+
+#: What may have commas and semicolons in it: a quoted local part, and RFC 5321's source route before an address.
+_QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_ROUTE = re.compile(rb'\A@[^,;@"]+(?:,@[^,;@"]+)*:')
+
+#: An address that is quoted as a whole, as a field of a table may be.
+_WHOLE = re.compile(rb"\"[^\"]*@[^\"]*\"|'[^']*@[^']*'")
+
+#: What the column of addresses may be called in the heading of a table.
+_HEADINGS = re.compile(
+    rb"e?-?mails?|(e?-?mail[-_]?)?address(es)?|recipients?|senders?|rcpt|to|from|username", re.IGNORECASE
+)
 
 
 def sender(text: bytes) -> bytes:
@@ -27,8 +41,18 @@ def recipient(text: bytes) -> bytes:
     """
     An address in a file, as it is put between angle brackets. It need not have a domain.
     """
+    if text and not _UNUSUAL.search(text):
+        return text
     if not text or _NEVER.search(text):
         raise ValueError("expected an address such as user@example.com, without angle brackets")
+    if _WHOLE.fullmatch(text):
+        raise ValueError("expected an address such as user@example.com, without quotes around all of it")
+    bare = _ROUTE.sub(b"", _QUOTED.sub(b"", text))
+    if b"," in bare or b";" in bare:
+        raise ValueError(
+            "expected one address in a line, and maybe a weight after a blank, without a comma or semicolon outside of "
+            "quotes"
+        )
     return text
 
 
@@ -38,14 +62,31 @@ def readSenders(path: str) -> Weighted[bytes]:
 
     @raise ValueError: it can't be read, or has something else in it.
     """
-    return weighted.read(arguments.readableFile(path), sender)
+    return _read(arguments.readableFile(path), sender)
 
 
 def readRecipients(path: str) -> Weighted[bytes]:
     """
     The same for recipients.
     """
-    return weighted.read(arguments.readableFile(path), recipient)
+    return _read(arguments.readableFile(path), recipient)
+
+
+def _read(path: str, convert: Callable[[bytes], bytes]) -> Weighted[bytes]:
+    found = weighted.read(path, convert, _checkLine)
+    first, *others = found.values
+    if _HEADINGS.fullmatch(first.strip(b'"')) and any(b"@" in other for other in others):
+        number, _ = next(weighted.lines(path))
+        raise ValueError(f"expected addresses only, and no heading {first.decode('ascii')}, in line {number}")
+    return found
+
+
+def _checkLine(line: bytes) -> None:
+    if b"<" not in line:
+        return
+    name, _, rest = line.partition(b"<")
+    if b">" in rest and name.strip() and b"#" not in name:
+        raise ValueError("expected an address such as user@example.com, without a name and angle brackets")
 
 
 def domains(text: str) -> Weighted[bytes]:

@@ -8,16 +8,16 @@ from collections.abc import Callable
 from typing import Protocol
 
 from smtpsource.smtp.streaming import CHUNK
-from smtpsource.traffic.mapped import Mapped
 from smtpsource.traffic.messages import END, dotted
+from smtpsource.traffic.parts import FilePart
 
 #: Bytes of a message, as the dialogue takes them: something that has a length and slices.
-Content = bytes | memoryview | Mapped
+Content = bytes | memoryview | FilePart
 
 _LINE = b"X" * 78 + b"\r\n"
 
-#: What is mapped needs no memory, but a file descriptor; to keep it counts as much as this.
-_MAPPED = 256 * 1024
+#: What stays in its file needs no memory, but a file descriptor; to keep it counts as much as this.
+_IN_FILE = 256 * 1024
 
 
 class Body(Protocol):
@@ -53,9 +53,9 @@ class WholeBody:
 
     __slots__ = ("_content", "_octets", "identified", "size", "total")
 
-    def __init__(self, octets: bytes | Mapped, *, size: int | None = None, identified: bool = False) -> None:
+    def __init__(self, octets: bytes | FilePart, *, size: int | None = None, identified: bool = False) -> None:
         """
-        @param octets: with CRLF at the end of each line, and not dot-stuffed; if it is L{Mapped}, no line begins with
+        @param octets: with CRLF at the end of each line, and not dot-stuffed; if it is L{FilePart}, no line begins with
             a dot.
         @param size: what is said of its size; its length unless given.
         """
@@ -71,13 +71,20 @@ class WholeBody:
         """
         How many bytes of memory it takes to keep it, at most.
         """
-        return _MAPPED if isinstance(self._octets, Mapped) else 2 * self.total + 500
+        return _IN_FILE if isinstance(self._octets, FilePart) else 2 * self.total + 500
+
+    @property
+    def outdated(self) -> bool:
+        """
+        Has it stayed in its file, and that is another by now?
+        """
+        return isinstance(self._octets, FilePart) and self._octets.message.changed
 
     def content(self, head: bytes) -> tuple[bytes, Content]:
         """
         See L{Body.content}.
         """
-        if isinstance(self._octets, Mapped):
+        if isinstance(self._octets, FilePart):
             return head, self._octets.followedBy(END)
         content = self._content
         if content is None:
@@ -93,7 +100,7 @@ class WholeBody:
         """
         See L{Body.octets}.
         """
-        if isinstance(self._octets, Mapped) or self.total > CHUNK:
+        if isinstance(self._octets, FilePart) or self.total > CHUNK:
             return head, self._octets
         return head + self._octets, b""
 

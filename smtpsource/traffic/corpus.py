@@ -6,26 +6,20 @@ they are.
 from __future__ import annotations
 
 import errno
-import mmap
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from smtpsource.smtp.streaming import CHUNK
+from smtpsource.textfiles import MARK, lengthOfMark
 from smtpsource.traffic import mbox, weighted
-from smtpsource.traffic.mapped import Mapped
 from smtpsource.traffic.mbox import FROM
+from smtpsource.traffic.parts import FilePart, Message, StoredFile, Unreadable
 from smtpsource.traffic.weighted import Weighted
 
 _EXPECTED = "expected a directory of .eml files, a Maildir (with cur and new in it) or an mbox file"
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-
-
-class Unreadable(Exception):
-    """
-    A message can't be had; the text says which, and why.
-    """
 
 
 class Exhausted(Unreadable):
@@ -40,10 +34,12 @@ class Corpus(ABC):
 
     @ivar path: where they are, absolute.
     @ivar sample: the first of them that could be read when they were looked for.
+    @ivar doubts: what a user should know of what was found, a line each.
     """
 
     path: str
-    sample: bytes | Mapped
+    sample: bytes | FilePart
+    doubts: tuple[str, ...] = ()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Corpus) and other.path == self.path
@@ -61,7 +57,7 @@ class Corpus(ABC):
         """
 
     @abstractmethod
-    def read(self, index: int) -> bytes | Mapped:
+    def read(self, index: int) -> bytes | FilePart:
         """
         One of them, as it is in its file.
 
@@ -137,42 +133,56 @@ class FileCorpus(Corpus):
             found[name.partition(b":")[0]] = found[name] = n
         return found
 
-    def read(self, index: int) -> bytes | Mapped:
+    def read(self, index: int) -> bytes | FilePart:
         """
         See L{Corpus.read}.
         """
         path = os.path.join(self.path, self._files[index])
         try:
-            descriptor = _open(path)
-            try:
-                found = os.read(descriptor, CHUNK + 1)
-                start = _afterFromLine(found)
-                if len(found) > CHUNK:
-                    map = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
-                    return Mapped(map, start, len(map))
-            finally:
-                os.close(descriptor)
-        except (OSError, ValueError) as e:
-            # A file that is empty by now can't be mapped: that is the ValueError.
-            kind = Exhausted if getattr(e, "errno", None) in _EXHAUSTED else Unreadable
-            raise kind(f"{path!r}: {getattr(e, 'strerror', None) or 'it is empty'}") from None
+            file = StoredFile(path)
+            found = file.read(0, CHUNK + 1)
+        except OSError as e:
+            kind = Exhausted if e.errno in _EXHAUSTED else Unreadable
+            raise kind(f"{path!r}: {e.strerror}") from None
+        try:
+            start = _beginning(found)
+        except ValueError as e:
+            raise Unreadable(f"{path!r}: {e}") from None
+        if len(found) > CHUNK:
+            size = file.stamp[1]
+            return FilePart(Message(file, 0, size), start, size)
         if not found[start:]:
             raise Unreadable(f"{path!r}: it is empty")
         return found[start:]
 
 
-def _open(path: str, flags: int = os.O_RDONLY) -> int:
+def _beginning(text: bytes) -> int:
     """
-    Open a file, and don't wait for anybody if it is a pipe.
+    Where a message begins whose file may begin with a line as in an mbox, and with a byte order mark before or after
+    that.
+
+    @raise ValueError: it is in an encoding that no message is in.
     """
-    return os.open(path, flags | os.O_NONBLOCK)
+    start = lengthOfMark(text)
+    if text.startswith(FROM, start):
+        start = text.find(b"\n", start) + 1
+        start += len(MARK) if text.startswith(MARK, start) else 0
+    return start
 
 
-def _afterFromLine(text: bytes) -> int:
+class MboxFile(StoredFile):
     """
-    Where a message begins whose file may begin with a line as in an mbox.
+    An mbox, in which a message is still where it was if it is still between such lines: more may have been added to the
+    file.
     """
-    return text.find(b"\n") + 1 if text.startswith(FROM) else 0
+
+    __slots__ = ()
+
+    def isStill(self, start: int, end: int) -> bool:
+        """
+        See L{StoredFile.isStill}.
+        """
+        return mbox.isBetween(self.read(max(0, start - mbox.AROUND), start), self.read(end, end + mbox.AROUND))
 
 
 class MboxCorpus(Corpus):
@@ -183,12 +193,15 @@ class MboxCorpus(Corpus):
     def __init__(self, path: str) -> None:
         """
         @raise OSError: it can't be read.
-        @raise ValueError: it is empty.
+        @raise ValueError: it is no mbox file, or there is nothing in it; the text says what was expected.
         """
         self.path = path
-        with open(path, "rb", opener=_open) as file:
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        self._starts, self._ends = mbox.extents(self._map)
+        self._file = MboxFile(path)
+        found = _extents(self._file)
+        if not found.starts:
+            raise ValueError("expected an mbox file with messages in it; there are none after its first line")
+        self._starts, self._ends = found.starts, found.ends
+        self.doubts = tuple(_doubts(self._file, found))
 
     def __len__(self) -> int:
         return len(self._starts)
@@ -206,14 +219,46 @@ class MboxCorpus(Corpus):
         """
         return {b"%d" % (n + 1): n for n in range(len(self))}
 
-    def read(self, index: int) -> bytes | Mapped:
+    def read(self, index: int) -> bytes | FilePart:
         """
         See L{Corpus.read}.
         """
         start, end = self._starts[index], self._ends[index]
-        if self._map.size() < end:
-            raise Unreadable(f"message {index + 1} of {self.path!r}: the file is shorter than it was")
-        return self._map[start:end] if end - start <= CHUNK else Mapped(self._map, start, end)
+        message = Message(self._file, start, end, index + 1)
+        if end - start > CHUNK:
+            marked = message.read(start, start + len(MARK)) == MARK
+            return FilePart(message, start + len(MARK) if marked else start, end)
+        return message.read(start, end).removeprefix(MARK)
+
+
+def _extents(file: StoredFile) -> mbox.Extents:
+    """
+    @raise ValueError: there are none; the text says what was expected.
+    """
+    beginning = file.read(0, len(MARK) + len(FROM))
+    if not beginning:
+        raise ValueError(f"{_EXPECTED}; this file is empty")
+    try:
+        start = lengthOfMark(beginning)
+    except ValueError as e:
+        raise ValueError(f"{_EXPECTED}; {e}") from None
+    if not beginning.startswith(FROM, start):
+        raise ValueError(f'{_EXPECTED}; this file does not begin with "From ", as an mbox file does')
+    try:
+        return mbox.extents(file, start)
+    except ValueError:
+        raise ValueError(
+            f'{_EXPECTED}; this file does not begin with "From ", an address and a date, as an mbox file does'
+        ) from None
+
+
+def _doubts(file: StoredFile, found: mbox.Extents) -> Iterator[str]:
+    if found.headless:
+        yield f"message 1 of {file.path!r}: it has no header; sent as it is"
+    if found.doubtful:
+        line = mbox.lineNumber(file, found.doubtful[0])
+        more = f", and {len(found.doubtful) - 1} more like it" if len(found.doubtful) > 1 else ""
+        yield f'line {line} of {file.path!r}{more}: a "From " line without a header after it; taken for text'
 
 
 def index(path: str) -> Corpus:
@@ -227,7 +272,7 @@ def index(path: str) -> Corpus:
         raise ValueError(_EXPECTED)
     path = os.path.abspath(path)
     try:
-        corpus = _directory(path) if os.path.isdir(path) else _mbox(path)
+        corpus = _directory(path) if os.path.isdir(path) else MboxCorpus(path)
     except OSError as e:
         raise ValueError(f"{_EXPECTED}: {e.strerror}") from None
     problem = None
@@ -268,16 +313,3 @@ def _directory(path: str) -> FileCorpus:
 def _filesIn(path: str) -> list[str]:
     with os.scandir(path) as entries:
         return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file())
-
-
-def _mbox(path: str) -> MboxCorpus:
-    with open(path, "rb", opener=_open) as file:
-        begin = file.read(len(FROM))
-    if not begin:
-        raise ValueError(f"{_EXPECTED}; this file is empty")
-    if begin != FROM:
-        raise ValueError(f'{_EXPECTED}; this file does not begin with "From ", as an mbox file does')
-    corpus = MboxCorpus(path)
-    if not len(corpus):
-        raise ValueError("expected an mbox file with messages in it; there are none after its first line")
-    return corpus

@@ -7,14 +7,14 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from itertools import cycle
+from itertools import cycle, islice
 from random import Random
 
 from smtpsource.smtp.streaming import CHUNK
 from smtpsource.traffic.bodies import WholeBody
-from smtpsource.traffic.corpus import Corpus, Exhausted, Unreadable
-from smtpsource.traffic.mapped import Mapped
+from smtpsource.traffic.corpus import Corpus, Exhausted
 from smtpsource.traffic.messages import withCRLF
+from smtpsource.traffic.parts import FilePart, Unreadable
 
 #: In which order messages may be sent.
 PICKS = ("in-turn", "random", "weighted")
@@ -22,22 +22,26 @@ PICKS = ("in-turn", "random", "weighted")
 #: How many bytes of messages that were read are kept, so that they need not be read again.
 KEPT = 64 * 1024 * 1024
 
-#: How often another message is drawn in place of one that is left out.
+#: How often another message is drawn in place of one that is left out, or tried in place of one that can't be read.
 _DRAWS = 100
+
+#: How many messages are looked at for one that is not left out, when such draws were in vain.
+_LOOKS = 10_000
 
 _HEADER_END = re.compile(rb"\n\r?\n")
 _MESSAGE_ID = re.compile(rb"\nmessage-id[ \t]*:")
 
 
-def loaded(found: bytes | Mapped) -> WholeBody:
+def loaded(found: bytes | FilePart) -> WholeBody:
     """
     A message as it is sent: with CRLF at the end of each line, whatever it has in its file. One that is large, and
     needs no change, remains where it is.
 
     @param found: as L{Corpus.read} gives it.
+    @raise Unreadable: it isn't there any more.
     """
     identified = _isIdentified(bytes(found[:CHUNK]))
-    if isinstance(found, Mapped):
+    if isinstance(found, FilePart):
         if _isReady(found):
             return WholeBody(found.withLineEnd(), identified=identified)
         found = bytes(found)
@@ -53,7 +57,7 @@ def _isIdentified(beginning: bytes) -> bool:
     return _MESSAGE_ID.search(beginning[: end.start() + 1 if end else None].lower()) is not None
 
 
-def _isReady(found: Mapped) -> bool:
+def _isReady(found: FilePart) -> bool:
     """
     Has every line CRLF at its end, and no dot at its beginning?
     """
@@ -90,7 +94,12 @@ class StoredBodies:
         else:
             self._index = corpus.weights().drawing(rng)
         self._leftOut: set[int] = set()
-        self._last = loaded(corpus.sample)
+        self._looked = 0
+        self._doubts = corpus.doubts
+        try:
+            self._last = loaded(corpus.sample)
+        except Unreadable:
+            self._last = WholeBody(corpus.sample)  # it is told when it is drawn, or can't be sent
         self._bodies: OrderedDict[int, WholeBody] = OrderedDict()
         self._room = kept
 
@@ -98,8 +107,15 @@ class StoredBodies:
         """
         See L{smtpsource.traffic.bodies.SameBody.draw}.
         """
-        for index in self._candidates():
+        if self._doubts:
+            for doubt in self._doubts:
+                onProblem(doubt)
+            self._doubts = ()
+        for index in islice(self._candidates(), _DRAWS):
             body = self._bodies.get(index)
+            if body is not None and body.outdated:
+                self._room += self._bodies.pop(index).kept
+                body = None
             if body is None:
                 try:
                     body = loaded(self._corpus.read(index))
@@ -119,16 +135,20 @@ class StoredBodies:
 
     def _candidates(self) -> Iterator[int]:
         """
-        The index of the message that is drawn; then others that there are in case that it can't be read.
+        The index of the message that is drawn; then others that there are in case that it can't be read. Not all of
+        them: there may be millions.
         """
         total, leftOut = len(self._corpus), self._leftOut
-        for _ in range(_DRAWS if len(leftOut) < total else 0):
+        if len(leftOut) == total:
+            return
+        for _ in range(_DRAWS):
             index = self._index()
             if index not in leftOut:
                 yield index
-        for index in range(total if len(leftOut) < total else 0):
-            if index not in leftOut:
-                yield index
+        for _ in range(min(total, _LOOKS)):
+            self._looked = (self._looked + 1) % total
+            if self._looked not in leftOut:
+                yield self._looked
 
     def _keep(self, index: int, body: WholeBody) -> None:
         bodies = self._bodies

@@ -12,6 +12,7 @@ from itertools import accumulate, cycle
 from random import Random
 from typing import Generic, TypeVar
 
+from smtpsource import textfiles
 from smtpsource.arguments import LARGEST
 
 T = TypeVar("T")
@@ -20,7 +21,6 @@ T = TypeVar("T")
 #: comment.
 _LINE = re.compile(rb'("(?:[^"\\]|\\.)*"\S*|\S+)(?:\s+([^\s#]\S*))?(?:\s+#.*)?', re.DOTALL)
 _NUMBER = re.compile(r"[0-9]{1,10}(\.[0-9]*)?|\.[0-9]+")
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
@@ -79,22 +79,24 @@ def weight(text: str) -> float:
     return float(text)
 
 
-def read(path: str, convert: Callable[[bytes], T]) -> Weighted[T]:
+def read(path: str, convert: Callable[[bytes], T], check: Callable[[bytes], object] = bool) -> Weighted[T]:
     """
     Read a file: a value in each line, and maybe its weight after a blank. With a weight anywhere, a value without one
     has the weight 1. Empty lines and those that begin with C{#} are skipped, and a C{#} after a blank begins a comment.
 
     @param convert: gives a value, or raises C{ValueError} with what was expected.
+    @param check: raises C{ValueError} for a whole line that is none of these.
     @raise ValueError: the file can't be read, or something else is in it; the text has the number of the line.
     """
     values: list[T] = []
     weights: list[float] = []
     weighted = False
-    for number, line in _lines(path):
+    for number, line in lines(path):
         match = _LINE.fullmatch(line)
-        if match is None:
-            raise ValueError(f"expected one value and maybe a weight, in line {number}")
         try:
+            check(line)
+            if match is None:
+                raise ValueError("expected one value and maybe a weight")
             values.append(convert(match[1]))
             weights.append(1.0 if match[2] is None else weight(match[2].decode("ascii", "replace")))
         except ValueError as e:
@@ -105,13 +107,14 @@ def read(path: str, convert: Callable[[bytes], T]) -> Weighted[T]:
     return Weighted(tuple(values), tuple(weights) if weighted else None)
 
 
-def _lines(path: str) -> Iterator[tuple[int, bytes]]:
-    try:
-        with open(path, "rb") as file:
-            text = file.read()
-    except OSError as e:
-        raise ValueError(f"expected a readable file: {e.strerror}") from None
-    for number, line in enumerate(text.removeprefix(_BYTE_ORDER_MARK).split(b"\n"), 1):
-        line = line.strip()
+def lines(path: str) -> Iterator[tuple[int, bytes]]:
+    """
+    The lines of such a file that are neither empty nor a comment, with their numbers.
+
+    @raise ValueError: it can't be read.
+    """
+    for number, line in enumerate(textfiles.read(path).split(b"\n"), 1):
+        # Files are put together of others, each with its mark.
+        line = line.removeprefix(textfiles.MARK).strip()
         if line and not line.startswith(b"#"):
             yield number, line

@@ -1,0 +1,158 @@
+"""
+The words of a command line: which of them are options, which are values of options, and which come after those.
+
+As getopt(3) has it, but for three things: a long name must be all there; an error never has a value in it, nor the rest
+of a word that may be one; and where a value is missing, the option after it is not taken for it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from twisted.python.usage import UsageError
+
+#: What may be the beginning of a name that a secret was typed right behind.
+_SECRET = re.compile(
+    r"(.*?(?:passw(?:or)?d|passphrase|secret|token)(?=[^-])|(?:--)?auth-(?:password-file|users?(?!s)))(?=.)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+#: How many names are proposed in place of one that there is not.
+_MOST = 3
+
+
+class Given(NamedTuple):
+    """
+    An option that was given.
+
+    @ivar name: with its dashes.
+    @ivar value: empty, if it takes none.
+    @ivar apart: the value was a word of its own.
+    """
+
+    name: str
+    value: str
+    apart: bool
+
+
+def split(
+    words: Iterable[str],
+    letters: str,
+    longs: Iterable[str],
+    *,
+    anywhere: bool = False,
+    shown: Callable[[str], str] = str,
+) -> tuple[list[Given], list[str]]:
+    """
+    Take a command line apart.
+
+    @param letters: as C{getopt.getopt} wants them: each with a colon after it if it takes a value.
+    @param longs: likewise, each with an equals sign.
+    @param anywhere: options may stand after other words, too.
+    @param shown: gives what people call an option.
+    @return: the options, and the words that are none.
+    @raise UsageError: there is no such option, or a value is missing, or there is one too many.
+    """
+    takes = {f"--{long.removesuffix('=')}": long.endswith("=") for long in longs}
+    takes.update((f"-{letter}", colon == ":") for letter, colon in re.findall(r"([^:])(:?)", letters))
+    given: list[Given] = []
+    rest: list[str] = []
+    left = list(words)[::-1]
+
+    def value(name: str) -> str:
+        if not left:
+            raise UsageError(f"{shown(name)}: its value is missing")
+        text = left.pop()
+        if isOption(text, takes):
+            joined = f"{name}{'=' if name.startswith('--') else ''}{nameOf(text)}"
+            raise UsageError(
+                f"{shown(name)}: its value is missing: {nameOf(text)} is an option (a value like that is written "
+                f"{joined})"
+            )
+        return text
+
+    while left:
+        word = left.pop()
+        if word == "--":
+            return given, rest + left[::-1]
+        if not word.startswith("-") or word == "-":
+            rest.append(word)
+            if not anywhere:
+                return given, rest + left[::-1]
+        elif word.startswith("--"):
+            name, equals, text = word.partition("=")
+            if name not in takes:
+                raise UsageError(unknown(name, takes))
+            if equals and not takes[name]:
+                raise UsageError(f"{shown(name)}: expected no value after it")
+            apart = takes[name] and not equals
+            given.append(Given(name, value(name) if apart else text, apart))
+        else:
+            for at, letter in enumerate(word[1:], 1):
+                name = f"-{letter}"
+                if name not in takes:
+                    raise UsageError(unknown(name, takes))
+                if takes[name]:
+                    text = word[at + 1 :]
+                    given.append(Given(name, text or value(name), not text))
+                    break
+                given.append(Given(name, "", False))
+    return given, rest
+
+
+def isOption(word: str, takes: dict[str, bool]) -> bool:
+    """
+    Is this an option, and nothing that could as well be a value, such as a negative number?
+
+    @param takes: names with their dashes, and whether each takes a value.
+    """
+    if word.startswith("--"):
+        return word.partition("=")[0] in takes
+    names = [f"-{letter}" for letter in word[1:]]
+    if not word.startswith("-") or not names or word[1].isdigit():
+        return False
+    return all(name in takes for name in names) and not any(takes[name] for name in names[:-1])
+
+
+def nameOf(word: str) -> str:
+    """
+    A word that was meant to be an option, without what may be its value.
+    """
+    if not word.startswith("--"):
+        return word[:2]
+    return withoutSecret(re.split(r"[^\w-]", word)[0])
+
+
+def withoutSecret(name: str) -> str:
+    """
+    A name that there is not, without what seems to be a secret right behind a part of it.
+    """
+    secret = _SECRET.match(name)
+    return name if secret is None else f"{secret[1]}..."
+
+
+def unknown(word: str, known: Iterable[str]) -> str:
+    """
+    What to say of an option that there is not.
+
+    @param known: the names that there are, with their dashes.
+    """
+    name = nameOf(word)
+    close = nearest(name, known) if word.startswith("--") else []
+    if not close:
+        return f"{name}: no such option"
+    return f"{name}: no such option; did you mean {' or '.join(filter(None, (', '.join(close[:-1]), close[-1])))}?"
+
+
+def nearest(name: str, known: Iterable[str]) -> Sequence[str]:
+    """
+    Names that somebody may have meant who has written another: those that begin with it, or else the one most like it.
+    """
+    from difflib import get_close_matches  # only where something is wrong
+
+    bare = name.removesuffix("...").replace("_", "-").lower().lstrip("-")
+    names = sorted({each.lstrip("-") for each in known if len(each) > 2})
+    longer = [each for each in names if each.startswith(bare) and len(bare) > 1]
+    return [f"--{each}" for each in longer[:_MOST] or get_close_matches(bare, names, 1)]
