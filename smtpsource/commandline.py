@@ -6,14 +6,18 @@ from __future__ import annotations
 
 import contextlib
 import getopt
+import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple, NoReturn
 
 from twisted.python import usage
 
+from smtpsource import outputs
 from smtpsource._version import __version__
+from smtpsource.arguments import writableFile
 from smtpsource.net.choice import chooseReactor, reactorInUse
+from smtpsource.streams import sayOnce
 
 
 class Flag(NamedTuple):
@@ -150,6 +154,7 @@ class CommandLine(usage.Options):
 
     def __init__(self) -> None:
         super().__init__()
+        self._inputs: list[tuple[str, str]] = []
         for option in _repeated(self.groups):
             self[option.long] = self.defaults[option.long] = ()
 
@@ -160,7 +165,12 @@ class CommandLine(usage.Options):
         @raise usage.UsageError: it can't be used.
         """
         self.command = (self.tool, *(options or ()))
-        super().parseOptions(options)
+        try:
+            super().parseOptions(options)
+        except FileNotFoundError:
+            if _isSomewhere():
+                raise
+            raise usage.UsageError("the current directory is gone: expected absolute names of files, or another one")
 
     def given(self) -> set[str]:
         """
@@ -179,20 +189,44 @@ class CommandLine(usage.Options):
         try:
             self.parseOptions(sys.argv[1:] if arguments is None else arguments)
         except usage.UsageError as e:
-            sys.stderr.write(f"{self.tool}: {e} (see {self.synopsis.partition(' ')[0]} --help)\n")
-            raise SystemExit(2)
+            self.refuse(str(e), self.synopsis.partition(" ")[0])
+
+    def refuse(self, problem: str, command: str) -> NoReturn:
+        """
+        Say why the command line can't be used, and exit with status 2.
+
+        @param command: has the help.
+        """
+        sayOnce(sys.stderr, f"{self.tool}: {problem} (see {command} --help)\n")
+        raise SystemExit(2)
 
     def opt_version(self) -> NoReturn:
         """
         Show the version and exit.
         """
-        print(f"{self.tool} {__version__}")
-        raise SystemExit(0)
+        self._answer(f"{self.tool} {__version__}\n")
+
+    def opt_help(self) -> NoReturn:
+        """
+        Show the help and exit.
+        """
+        self._answer(f"{self}\n")
+
+    def _answer(self, text: str) -> NoReturn:
+        """
+        Show what was asked for and exit. Who reads only the beginning of it has had what they wanted.
+        """
+        problem = sayOnce(sys.stdout, text)
+        if problem is None or isinstance(problem, BrokenPipeError):
+            raise SystemExit(0)
+        sayOnce(sys.stderr, f"{self.tool}: can't write to standard output: {problem.strerror}\n")
+        raise SystemExit(1)
 
     def postOptions(self) -> None:
         """
         Convert every value.
         """
+        self._inputs = []
         for _, options in self.groups:
             for option in options:
                 if not isinstance(option, Parameter) or self[option.long] is None:
@@ -227,15 +261,31 @@ class CommandLine(usage.Options):
         """
         The value of one option.
         """
-        where = _shown(option)
+        where = text.where if isinstance(text, Written) else _shown(option)
         try:
-            if isinstance(text, Written):
-                where = text.where
-                with contextlib.chdir(text.directory):
-                    return option.convert(str(text))
-            return option.convert(text)
+            with _within(text.directory) if isinstance(text, Written) else contextlib.nullcontext():
+                value = option.convert(str(text))
+                if (path := _inputOf(option, text)) is not None:
+                    self._inputs.append((where, os.path.abspath(path)))
+                return value
         except ValueError as e:
             raise usage.UsageError(f"{where}: {text!r} is not usable: {e}")
+        except FileNotFoundError:
+            if _isSomewhere():
+                raise
+            raise usage.UsageError(
+                f"{where}: {text!r} is not usable: expected an absolute name, as the current directory is gone"
+            )
+
+    def checkOutputs(self, *longs: str, inputs: Iterable[tuple[str, str]] = ()) -> None:
+        """
+        See that what these options write goes to places of their own, and not over what others read: see
+        L{smtpsource.outputs}.
+
+        @param inputs: what is read, or may not be replaced, besides the files of options.
+        @raise usage.UsageError: there is one place for two.
+        """
+        outputs.check({long: self[long] for long in longs}, [*self._inputs, *inputs])
 
     @property
     def daemonized(self) -> bool:
@@ -271,6 +321,43 @@ class CommandLine(usage.Options):
 
     def __str__(self) -> str:
         return self.getUsage()
+
+
+def _inputOf(option: Parameter, text: str) -> str | None:
+    """
+    The file that an option reads.
+    """
+    if option.convert is writableFile:
+        return None
+    if option.meta in ("FILE", "PATH"):
+        return text
+    kind, _, path = text.partition(":")
+    return path if option.meta == "DIST" and kind == "empirical" else None
+
+
+def _isSomewhere() -> bool:
+    """
+    Is there a current directory?
+    """
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _within(directory: str) -> Iterator[None]:
+    """
+    Make a directory the current one for a moment. The one before need not be there any more.
+    """
+    before = os.open(".", os.O_DIRECTORY | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY))
+    try:
+        os.chdir(directory)
+        yield
+    finally:
+        os.fchdir(before)
+        os.close(before)
 
 
 #: Where the help of an option begins.

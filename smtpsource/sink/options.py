@@ -209,6 +209,7 @@ class SinkOptions(CommandLine):
             raise usage.UsageError(
                 "--report: '-' is not usable by a daemon, it has no standard output: expected a file"
             )
+        self.checkOutputs("report", inputs=[] if path is None else [("the socket", path)])
         self._checkTLS()
         self.user = self["user"]
         self.plan = SinkPlan(
