@@ -4,13 +4,16 @@ smtp-source as a command of its own: C{smtpsource}, or C{python -m smtpsource}.
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Sequence
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+from smtpsource import interrupts
+
+# See there: nothing else is imported yet.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
     from twisted.internet.defer import Deferred
 
     from smtpsource.measure.summary import Summary
@@ -29,14 +32,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     Run one command line and exit.
 
-    @param arguments: without the program's name; C{None} is this process's own.
+    @param arguments: without the program's name; C{None} is this process's own, which is all ours then.
     @raise SystemExit: always; see docs/man/smtp-source.rst for the statuses.
     """
-    # Until there is something to end in order, Ctrl-C just ends it: the imports take a moment.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments is None:
+        interrupts.begin()
+        arguments = sys.argv[1:]
+        from smtpsource.streams import openStandard
+
+        openStandard()
     if arguments and arguments[0] in _TOOLS:
-        import_module(_TOOLS[arguments[0]]).main(arguments[1:])
+        _runTool(_TOOLS[arguments[0]], arguments[1:])
     from twisted.internet.task import react
 
     from smtpsource.collector import relax
@@ -48,30 +54,45 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         react(_run, (options,))
     except MemoryError:
-        sys.stderr.write(
-            f"{options.tool}: there is not enough memory for these messages: expected less of -l, -r or -F, or a "
-            "higher limit (ulimit -v)\n"
+        options.presentation.complain(
+            "there is not enough memory for these messages: expected less of -l, -r or -F, or a higher limit "
+            "(ulimit -v)"
         )
         raise SystemExit(2)
 
 
+def _runTool(name: str, arguments: Sequence[str]) -> None:
+    from importlib import import_module
+
+    from smtpsource.exitstatus import leave
+
+    try:
+        import_module(name).main(arguments)
+    except SystemExit as e:
+        if interrupts.areOurs():
+            leave(e.code)
+        raise
+
+
 def _run(reactor: Any, options: SourceOptions) -> Deferred[None]:
-    from smtpsource.interrupts import onInterrupt
+    from smtpsource.exitstatus import leave
+    from smtpsource.interrupts import onInterrupt, settle
     from smtpsource.report.text import render
     from smtpsource.service import SourceService
 
     presentation = options.presentation
     service = SourceService(reactor, options.plan, show=presentation.trace, keepIntervals=presentation.wantsIntervals)
     reactor.callWhenRunning(onInterrupt, reactor, service.stopService)
+    # For a signal that comes before that.
+    reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
     if not presentation.startMetrics(reactor, service):
         raise SystemExit(2)
     stopView = presentation.startView(reactor, service)
 
     def done(summary: Summary) -> None:
+        settle()
         stopView()
-        status = presentation.show(summary, render(summary), summary.reason)
-        if status:
-            raise SystemExit(status)
+        leave(presentation.show(summary, render(summary), summary.reason))
 
     ended = service.whenDone().addCallback(done)
     service.startService()

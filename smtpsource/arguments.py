@@ -14,6 +14,8 @@ import re
 import stat
 from collections.abc import Callable
 
+from smtpsource import places
+
 _MULTIPLIERS = {"": 1, "k": 1024, "m": 1024 * 1024, "K": 1024, "M": 1024 * 1024}
 _COUNT_MULTIPLIERS = {"": 1, "k": 1000, "m": 1000_000, "K": 1000, "M": 1000_000}
 
@@ -387,20 +389,6 @@ def readableFile(text: str) -> str:
 
 def writableFile(text: str) -> str:
     """
-    A file to write, made absolute now; C{"-"} stays what it is and means standard output.
+    A file to write, made absolute now; C{"-"} stays what it is and means standard output: see L{places.checked}.
     """
-    if text == "-":
-        return text
-    path = os.path.abspath(text)
-    directory = os.path.dirname(path)
-    if not text or os.path.isdir(path):
-        raise ValueError("expected the name of a file to write")
-    if os.path.exists(path) and not os.path.isfile(path):
-        if not os.access(path, os.W_OK):
-            raise ValueError("expected a file that can be written")
-        return path
-    if not os.path.isdir(directory):
-        raise ValueError(f"expected a file in a directory that exists; there is no {directory}")
-    if not os.access(directory, os.W_OK):
-        raise ValueError(f"expected a file in a directory that can be written; {directory} can't")
-    return path
+    return places.checked(text)

@@ -7,14 +7,16 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, NoReturn
 
 from twisted.python import usage
 
-from smtpsource import words
+from smtpsource import outputs, words
 from smtpsource._version import __version__
+from smtpsource.arguments import writableFile
 from smtpsource.net.choice import chooseReactor, reactorInUse
+from smtpsource.streams import sayOnce
 
 
 class Flag(NamedTuple):
@@ -160,6 +162,7 @@ class CommandLine(usage.Options):
 
     def __init__(self) -> None:
         super().__init__()
+        self._inputs: list[tuple[str, str]] = []
         for option in _repeated(self.groups):
             self[option.long] = self.defaults[option.long] = ()
 
@@ -174,7 +177,12 @@ class CommandLine(usage.Options):
         self.options, rest = words.split(
             arguments, self.shortOpt, self.longOpt, anywhere=self.anywhere, shown=self._called
         )
-        super().parseOptions([*self._exact(), "--", *rest])
+        try:
+            super().parseOptions([*self._exact(), "--", *rest])
+        except FileNotFoundError:
+            if _isSomewhere():
+                raise
+            raise usage.UsageError("the current directory is gone: expected absolute names of files, or another one")
 
     def _exact(self) -> Iterator[str]:
         """
@@ -241,21 +249,45 @@ class CommandLine(usage.Options):
         try:
             self.parseOptions(sys.argv[1:] if arguments is None else arguments)
         except usage.UsageError as e:
-            sys.stderr.write(f"{self.tool}: {e} (see {self.synopsis.partition(' ')[0]} --help)\n")
-            raise SystemExit(2)
+            self.refuse(str(e), self.synopsis.partition(" ")[0])
+
+    def refuse(self, problem: str, command: str) -> NoReturn:
+        """
+        Say why the command line can't be used, and exit with status 2.
+
+        @param command: has the help.
+        """
+        sayOnce(sys.stderr, f"{self.tool}: {problem} (see {command} --help)\n")
+        raise SystemExit(2)
 
     def opt_version(self) -> NoReturn:
         """
         Show the version and exit.
         """
-        print(f"{self.tool} {__version__}")
-        raise SystemExit(0)
+        self._answer(f"{self.tool} {__version__}\n")
+
+    def opt_help(self) -> NoReturn:
+        """
+        Show the help and exit.
+        """
+        self._answer(f"{self}\n")
+
+    def _answer(self, text: str) -> NoReturn:
+        """
+        Show what was asked for and exit. Who reads only the beginning of it has had what they wanted.
+        """
+        problem = sayOnce(sys.stdout, text)
+        if problem is None or isinstance(problem, BrokenPipeError):
+            raise SystemExit(0)
+        sayOnce(sys.stderr, f"{self.tool}: can't write to standard output: {problem.strerror}\n")
+        raise SystemExit(1)
 
     def postOptions(self) -> None:
         """
         Convert every value.
         """
         self.texts = dict(self)
+        self._inputs = []
         for _, options in self.groups:
             for option in options:
                 if not isinstance(option, Parameter) or self[option.long] is None:
@@ -294,12 +326,30 @@ class CommandLine(usage.Options):
         try:
             if isinstance(text, Written):
                 where, path = text.where, os.path.join(text.directory, text)
-                with contextlib.chdir(text.directory):
-                    return option.convert(str(text))
-            return option.convert(text)
+            with _within(text.directory) if isinstance(text, Written) else contextlib.nullcontext():
+                value = option.convert(str(text))
+                if (read := _inputOf(option, text)) is not None:
+                    self._inputs.append((where, os.path.abspath(read)))
+                return value
         except ValueError as e:
             shown = "what was given" if option.secret and not os.path.lexists(path) else repr(text)
             raise usage.UsageError(f"{where}: {shown} is not usable: {e}")
+        except FileNotFoundError:
+            if _isSomewhere():
+                raise
+            raise usage.UsageError(
+                f"{where}: {text!r} is not usable: expected an absolute name, as the current directory is gone"
+            )
+
+    def checkOutputs(self, *longs: str, inputs: Iterable[tuple[str, str]] = ()) -> None:
+        """
+        See that what these options write goes to places of their own, and not over what others read: see
+        L{smtpsource.outputs}.
+
+        @param inputs: what is read, or may not be replaced, besides the files of options.
+        @raise usage.UsageError: there is one place for two.
+        """
+        outputs.check({long: self[long] for long in longs}, [*self._inputs, *inputs])
 
     @property
     def daemonized(self) -> bool:
@@ -335,6 +385,43 @@ class CommandLine(usage.Options):
 
     def __str__(self) -> str:
         return self.getUsage()
+
+
+def _inputOf(option: Parameter, text: str) -> str | None:
+    """
+    The file that an option reads.
+    """
+    if option.convert is writableFile:
+        return None
+    if option.meta in ("FILE", "PATH"):
+        return text
+    kind, _, path = text.partition(":")
+    return path if option.meta == "DIST" and kind == "empirical" else None
+
+
+def _isSomewhere() -> bool:
+    """
+    Is there a current directory?
+    """
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _within(directory: str) -> Iterator[None]:
+    """
+    Make a directory the current one for a moment. The one before need not be there any more.
+    """
+    before = os.open(".", os.O_DIRECTORY | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY))
+    try:
+        os.chdir(directory)
+        yield
+    finally:
+        os.fchdir(before)
+        os.close(before)
 
 
 #: Where the help of an option begins.

@@ -1,40 +1,109 @@
 """
-Ctrl-C: once for an end in order, twice for an end at once.
+Signals that end a process: the first for an end in order, Ctrl-C again for an end at once.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
-from collections.abc import Callable
-from types import FrameType
 
-from smtpsource.interfaces import IReactor
+# This is the first that a process of ours imports: nothing here takes a moment, in which Ctrl-C would show a traceback.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from smtpsource.interfaces import IReactor
+
+#: SIGHUP comes when a terminal is gone, as when ssh is cut.
+NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def onInterrupt(reactor: IReactor, stop: Callable[[], object]) -> None:
+class _State:
     """
-    Call C{stop} in the reactor's thread on the first SIGINT or SIGTERM; a second SIGINT ends the process at once, with
-    status 1. To be called when the reactor runs: it sets its own ways when it starts.
+    @ivar received: how many of these signals have come.
+    @ivar own: this process is all ours, and so are its signals.
+    @ivar settled: there is nothing left that a signal could end.
     """
-    interrupted = False
+
+    received = 0
+    own = False
+    settled = False
+
+
+def begin() -> None:
+    """
+    This process is all ours from now on. Until there is something to end in order, Ctrl-C just ends it.
+    """
+    _State.own = True
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def areOurs() -> bool:
+    """
+    Is this process all ours?
+    """
+    return _State.own
+
+
+def received() -> int:
+    """
+    How many signals to end have come so far. Whoever waits for a reader waits no longer when there is one more.
+    """
+    return _State.received
+
+
+def onInterrupt(reactor: IReactor, stop: Callable[[], object], daemonized: bool = False) -> None:
+    """
+    Call C{stop} in the reactor's thread on the first SIGINT, SIGTERM or SIGHUP; a second SIGINT ends the process at
+    once, with status 1. To be called when the reactor runs: it sets its own ways when it starts.
+
+    @param daemonized: leave SIGHUP as it is: a daemon has no terminal that could go.
+    """
+    _State.settled = False
+    stopped = False
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        nonlocal interrupted
-        if interrupted and number == signal.SIGINT:
-            for stream in (sys.__stdout__, sys.__stderr__):
-                try:
-                    stream.flush()  # type: ignore[union-attr]
-                except (OSError, ValueError, AttributeError, RuntimeError):
-                    pass
+        nonlocal stopped
+        _State.received += 1
+        if _State.settled:
+            return
+        if stopped and number == signal.SIGINT:
             os._exit(1)
-        if not interrupted:
-            interrupted = True
+        if not stopped:
+            stopped = True
             reactor.callFromThread(stop)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    _set(interrupt, daemonized)
+
+
+def settle() -> None:
+    """
+    The end has come, and with it the exit status: what a signal can still do is to end the waiting for those who do not
+    read what they are told.
+    """
+    _State.settled = True
+    if _State.own:
+        _set(_count)
+
+
+def hold() -> None:
+    """
+    Let no signal come between this process and its end, which is near.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, NUMBERS)
+
+
+def _count(number: int, frame: FrameType | None) -> None:
+    _State.received += 1
+
+
+def _set(handler: Callable[[int, FrameType | None], None], daemonized: bool = False) -> None:
+    for number in NUMBERS:
+        if number == signal.SIGHUP and (daemonized or signal.getsignal(number) is signal.SIG_IGN):
+            continue  # as under nohup(1)
         try:
-            signal.signal(number, interrupt)
+            signal.signal(number, handler)
         except ValueError:
             return  # not in the main thread: signals are somebody else's here

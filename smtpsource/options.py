@@ -277,8 +277,8 @@ class SourceOptions(CommandLine):
         """
         Files that are written, each to a place of its own.
         """
-        taken: dict[str, str] = {}
-        for long in ("report", "csv", "hlog", "junit"):
+        longs = ("report", "csv", "hlog", "junit")
+        for long in longs:
             path = self[long]
             if path == "-" and self.daemonized:
                 raise usage.UsageError(
@@ -289,10 +289,9 @@ class SourceOptions(CommandLine):
                     f"--{long}: '-' is not usable, the log is on standard output: expected a file, or {option} before "
                     f"{self.tool}"
                 )
-            if path is not None and path in taken:
-                where = "standard output" if path == "-" else path
-                raise usage.UsageError(f"--{taken[path]} and --{long} exclude each other: both are to be in {where}")
-            taken[path] = long
+        messages = self["messages"]
+        weights = [("--pick weighted", messages.weightsPath)] if self["pick"] == "weighted" and messages else []
+        self.checkOutputs(*longs, inputs=weights)
 
     def _logElsewhere(self) -> str | None:
         """

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 
 from smtpsource.collector import relax
 from smtpsource.exitstatus import exitWith
-from smtpsource.interrupts import onInterrupt
+from smtpsource.interrupts import onInterrupt, settle
 from smtpsource.measure.summary import Summary
 from smtpsource.options import SourceOptions as Options
 from smtpsource.report.text import render
@@ -43,12 +43,12 @@ class SourceProcess(MultiService):
         Begin the run; its end is this process's.
         """
         if not self._presentation.startMetrics(self._reactor, self._source):
-            exitWith(2)
+            exitWith(2, self._reactor)
             self._reactor.callWhenRunning(self._stopReactor)
             return
         self._stopView = self._presentation.startView(self._reactor, self._source)
         self._source.whenDone().addCallback(self._done)
-        self._reactor.callWhenRunning(onInterrupt, self._reactor, self._stopReactor)
+        self._reactor.callWhenRunning(onInterrupt, self._reactor, self._stopReactor, self._presentation.daemonized)
         super().startService()
 
     def stopService(self) -> Deferred[Any]:
@@ -62,11 +62,12 @@ class SourceProcess(MultiService):
     def _done(self, summary: Summary) -> None:
         status = 1
         try:
+            settle()
             self._stopView()
             status = self._presentation.show(summary, render(summary), summary.reason)
         finally:
             # Whatever there was to say, the run is over.
-            exitWith(status)
+            exitWith(status, self._reactor)
             self._stopReactor()
 
     def _stopReactor(self) -> None:

@@ -537,6 +537,6 @@ class PathTests(Case):
         """
         A directory that can't be written is named.
         """
-        self.patch(os, "access", lambda path, mode: False)
+        self.patch(os, "access", lambda path, mode, **where: False)
         e = self.assertRaises(ValueError, arguments.writableFile, self.file)
         self.assertIn(os.path.abspath(self.directory), str(e))

@@ -272,7 +272,7 @@ class OutputTests(CommandTestCase):
         script = '{ "$@"; echo "status $?" >&2; } | :'
         command = self.shell(script, "-c", "-d", "-w", "0.6", "-m", "3", "--report", "r.json", server.destination)
         result = yield command.whenEnded()
-        self.assertRegex(result.err, rb"(?m)^status [01]$")
+        self.assertRegex(result.err, rb"(?m)^status 1$")
         self.assertNoTraceback(result)
         yield server.whenIdle()
         self.assertEqual(len(server.messages), 3)
@@ -290,26 +290,39 @@ class OutputTests(CommandTestCase):
     @defer.inlineCallbacks
     def test_closed(self):
         """
-        Standard output, standard error or both may be closed from the start.
+        Standard output, standard error or both may be closed from the start: nothing of what would go there gets into a
+        connection or a file. A summary that nobody gets is no success, and the report says the same.
         """
-        for script in ('exec "$@" >&-', 'exec "$@" 2>&-', 'exec "$@" >&- 2>&-', 'exec "$@" <&- >&- 2>&-'):
+        for script, status in (
+            ('exec "$@" >&-', 1),
+            ('exec "$@" 2>&-', 0),
+            ('exec "$@" >&- 2>&-', 1),
+            ('exec "$@" <&- >&- 2>&-', 1),
+            ('exec "$@" --quiet <&- >&- 2>&-', 0),
+        ):
             server = self.serve()
-            command = self.shell(script, "-c", "-v", "-m", "2", "--report", "r.json", server.destination)
+            options = ("-c", "-v", "-m", "2", "--report", "r.json")
+            script = script.replace('"$@"', '"$@" ' + " ".join(options)) + f" {server.destination}"
+            command = self.shell(script)
             result = yield command.whenEnded()
-            self.assertEqual(result.status, 0, (script, result))
+            self.assertEqual(result.status, status, (script, result))
             self.assertNoTraceback(result)
             self.assertEqual(len(server.messages), 2)
-            self.assertEqual(reported((command.directory / "r.json").read_bytes())["messages"]["accepted"], 2)
+            report = reported((command.directory / "r.json").read_bytes())
+            self.assertEqual((report["messages"]["accepted"], report["exit"]), (2, status))
+            if status and "2>" not in script:
+                line = b"smtp-source: the summary could not be written to standard output: it is closed"
+                self.assertEqual(result.err.splitlines()[-1], line)
 
     @defer.inlineCallbacks
     def test_full(self):
         """
-        A full disk: no traceback.
+        A full disk: one line, and no success.
         """
         server = self.serve()
         result = yield self.shell('exec "$@" >/dev/full', server.destination).whenEnded()
-        self.assertNoTraceback(result)
-        self.assertIn(result.status, (0, 1))
+        self.assertEqual(result.status, 1)
+        self.assertOneLine(result.err, b"summary", b"No space left on device")
 
 
 class UsageTests(CommandTestCase):

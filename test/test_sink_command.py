@@ -272,14 +272,15 @@ class CommandTests(SynchronousTestCase):
 
     def test_nobodyReads(self):
         """
-        A sink whose output nobody reads any more still serves, and ends.
+        A sink whose output nobody reads any more still serves, and ends; but that is no success.
         """
         sink = Process(self, "-c", "-n", "1", "127.0.0.1:0")
         port = sink.port()
         sink.closeOutput()
         talk(port, b"QUIT\r\n", 2)
         status, _, err = sink.outcome()
-        self.assertEqual((status, err), (0, ""))
+        line = "smtp-sink: the summary could not be written to standard output: Broken pipe\n"
+        self.assertEqual((status, err), (1, line))
 
     def test_user(self):
         """

@@ -5,12 +5,11 @@ The running counter of C{-c}.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TextIO
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 
-from smtpsource.report.files import write
+from smtpsource.streams import Outlet
 
 
 class Counter:
@@ -18,14 +17,14 @@ class Counter:
     Shows a growing number: on a terminal over and over in the same place, elsewhere as a line a second.
     """
 
-    def __init__(self, reactor: IReactorTime, count: Callable[[], int | str], stream: TextIO) -> None:
+    def __init__(self, reactor: IReactorTime, count: Callable[[], int | str], outlet: Outlet) -> None:
         """
         @param count: what to show.
-        @param stream: where to.
+        @param outlet: where to. A number that is not taken there at once is not shown, but for the last one.
         """
         self._count = count
-        self._stream = stream
-        self._terminal = stream.isatty()
+        self._outlet = outlet
+        self._terminal = outlet.isatty()
         self._showing = LoopingCall(self._show)
         self._showing.clock = reactor
         self._shown: int | str | None = None
@@ -42,20 +41,16 @@ class Counter:
         """
         if self._showing.running:
             self._showing.stop()
-        self._show()
-        if self._terminal:
-            self._write("\n")
+        if not self._terminal:
+            self._outlet.say(f"{self._count()}\n")
+        elif (count := self._count()) != self._shown:
+            self._outlet.say(f"{count}\r\n")
+        else:
+            self._outlet.say("\n")
 
     def _show(self) -> None:
         count = self._count()
         if not self._terminal:
-            self._write(f"{count}\n")
-        elif count != self._shown:
-            self._write(f"{count}\r")
-        self._shown = count
-
-    def _write(self, text: str) -> None:
-        try:
-            write(self._stream, text)
-        except OSError:
-            pass  # such as a full disk: a count that nobody sees is no reason to end a run
+            self._outlet.sayIfFree(f"{count}\n")
+        elif count != self._shown and self._outlet.sayIfFree(f"{count}\r"):
+            self._shown = count

@@ -1,15 +1,27 @@
 """
-Writing what is reported: a file, all of it or nothing; a stream, as long as somebody reads it.
+Writing what is reported: a file, all of it or nothing; all else, as long as somebody reads it.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 import sys
-import tempfile
+import time
 from collections.abc import Iterable, Iterator
-from typing import Any, TextIO
+from contextlib import suppress
+from typing import Any
+
+from smtpsource.places import Place
+from smtpsource.streams import Outlet, Patience, Unwaited, pour, unread
+
+#: Texts are written in pieces of about so many characters.
+_PIECE = 65536
+
+#: Seconds between two looks whether somebody has come to read.
+_INTERVAL = 0.05
 
 
 def writeJSON(path: str, document: dict[str, Any]) -> None:
@@ -41,62 +53,119 @@ def jsonPieces(document: dict[str, Any], ascii: bool) -> Iterator[str]:
     yield "\n}\n" if document else "{}\n"
 
 
-def writeWhole(path: str, texts: Iterable[str]) -> None:
+def writeWhole(path: str, texts: Iterable[str], patience: Patience | None = None) -> None:
     """
     Write texts one after the other, in UTF-8.
 
     @param path: an absolute file name; all is written beside it and then renamed, so that a reader never sees half of
-        it. What is there and no file, such as a FIFO or C{/dev/stderr}, is written to instead. C{"-"} is standard
-        output, the process's own even where twistd has redirected C{sys.stdout} into its log.
-    @raise OSError: the file can't be written.
+        it. A file that was there keeps its mode and, if that is possible, its owner. What is there and no file, such as
+        a FIFO, is written to instead, and so are descriptors of this process, such as C{/dev/stderr}. C{"-"} is
+        standard output, the process's own even where twistd has redirected C{sys.stdout} into its log.
+    @param patience: how long to wait for somebody to read what is no file.
+    @raise OSError: the file can't be written, or nobody reads it, or it is in a place that a stranger has prepared: see
+        L{smtpsource.places}.
     """
+    patience = patience or Patience()
+    pieces = _joined(texts)
     if path == "-":
-        stream = sys.__stdout__
-        assert stream is not None, "options refuse '-' for a daemon"
-        for text in texts:
-            write(stream, text)
+        _writeOut(pieces, patience)
         return
-    encoded = (text.encode("utf-8", "backslashreplace") for text in texts)
-    path = os.path.realpath(path)
-    if os.path.exists(path) and not os.path.isfile(path):
-        with open(path, "wb") as special:
-            special.writelines(encoded)
-        return
-    descriptor, aside = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", dir=os.path.dirname(path))
+    encoded = (text.encode("utf-8", "backslashreplace") for text in pieces)
+    with Place(path) as place:
+        if place.isFile:
+            _replace(place, encoded)
+            return
+        target = Unwaited(place.own) if place.own is not None else Unwaited(_opened(place, patience), own=True)
+        try:
+            pour(target, encoded, patience)
+        finally:
+            target.close()
+
+
+def _joined(texts: Iterable[str]) -> Iterator[str]:
+    """
+    The same in larger pieces.
+    """
+    few: list[str] = []
+    length = 0
+    for text in texts:
+        few.append(text)
+        length += len(text)
+        if length >= _PIECE:
+            yield "".join(few)
+            few, length = [], 0
+    if few:
+        yield "".join(few)
+
+
+def _writeOut(pieces: Iterable[str], patience: Patience) -> None:
+    outlet = Outlet(sys.__stdout__)
+    for piece in pieces:
+        outlet.say(piece)
+        outlet.finish(patience)
+        if outlet.problem is not None:
+            raise outlet.problem
+
+
+def _replace(place: Place, pieces: Iterable[bytes]) -> None:
+    """
+    Write a new file and give it the name of the old one. What was private is so from the first byte on.
+    """
+    aside = f".smtpsource-{os.urandom(8).hex()}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    mode = 0o666 if place.status is None else 0o600
+    descriptor = os.open(aside, flags, mode, dir_fd=place.directory)
     try:
         with open(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), 0o666 & ~_umask())
-            file.writelines(encoded)
-        os.rename(aside, path)
+            file.writelines(pieces)
+            if place.status is not None:
+                _makeLike(place.status, file.fileno())
+        os.rename(aside, place.name, src_dir_fd=place.directory, dst_dir_fd=place.directory)
     except BaseException:
-        os.unlink(aside)
+        with suppress(OSError):
+            os.unlink(aside, dir_fd=place.directory)
         raise
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def write(stream: TextIO, text: str) -> None:
+def _makeLike(old: os.stat_result, descriptor: int) -> None:
     """
-    Write to a stream of this process. A reader that is gone, as in C{smtpsource ... | head -1}, is no reason to fail;
-    what the stream's encoding does not have is escaped.
-
-    @raise OSError: it can't be written for another reason, such as a full disk.
+    Give a file the owner and the mode of another one, as far as this process may.
     """
-    encoding = getattr(stream, "encoding", None) or "utf-8"
+    mode = stat.S_IMODE(old.st_mode) & 0o777
+    new = os.fstat(descriptor)
     try:
-        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
-        stream.flush()
-    except OSError as e:
+        if old.st_uid != new.st_uid:
+            os.fchown(descriptor, old.st_uid, -1)
+    except OSError:
+        pass
+    try:
+        if old.st_gid != new.st_gid:
+            os.fchown(descriptor, -1, old.st_gid)
+    except OSError:
+        # It is another group now: it may do no more than everybody.
+        mode &= 0o707 | (mode & 0o007) << 3
+    os.fchmod(descriptor, mode)
+
+
+def _opened(place: Place, patience: Patience) -> int:
+    """
+    Open what is there, without waiting longer than that for somebody to read a FIFO.
+    """
+    flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    flags |= os.O_APPEND if place.foreign else os.O_NOFOLLOW
+    while True:
         try:
-            # What is still in the buffer must have a place to go, or Python complains of it at exit.
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, stream.fileno())
-            os.close(nowhere)
-        except (OSError, ValueError):
-            pass
-        if not isinstance(e, BrokenPipeError):
-            raise
+            descriptor = os.open(place.name, flags, dir_fd=place.directory)
+        except OSError as e:
+            if e.errno != errno.ENXIO or (place.status and not stat.S_ISFIFO(place.status.st_mode)):
+                raise
+        else:
+            break
+        if patience.over:
+            raise unread()
+        time.sleep(_INTERVAL)
+    found = os.fstat(descriptor)
+    if place.status and (found.st_dev, found.st_ino) != (place.status.st_dev, place.status.st_ino):
+        os.close(descriptor)
+        raise OSError(errno.ESTALE, "it was replaced meanwhile")
+    return descriptor

@@ -8,7 +8,6 @@ import io
 import os
 import time
 from collections.abc import Callable
-from typing import TextIO
 
 from rich.console import Console, OverflowMethod
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -17,6 +16,7 @@ from smtpsource.measure.progress import Running
 from smtpsource.report.picture import line, picture
 from smtpsource.report.progress import Course
 from smtpsource.report.terminal import Terminal, isCapable
+from smtpsource.streams import Outlet
 
 #: Seconds between two pictures, if they are cheap.
 INTERVAL = 0.25
@@ -161,14 +161,13 @@ class Picture(Periodic):
         self._terminal.draw(drawn.get().splitlines())
 
 
-def view(reactor: IReactorTime, source: Running, stream: TextIO, write: Callable[[str], object]) -> Periodic:
+def view(reactor: IReactorTime, source: Running, outlet: Outlet) -> Periodic:
     """
-    What suits a stream: a picture, or lines.
-
-    @param write: writes a text to it.
+    What suits an outlet: a picture, or lines.
     """
-    if not stream.isatty():
-        return Lines(reactor, source, write)
+    stream = outlet.stream
+    if stream is None or not outlet.isatty():
+        return Lines(reactor, source, outlet.sayIfFree)
     terminal = Terminal(stream)
     if isCapable(os.environ.get("TERM")):
         return Picture(reactor, source, terminal)

@@ -6,14 +6,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from smtpsource.report.counter import Counter
-from smtpsource.report.files import jsonPieces, write, writeWhole
+from smtpsource.report.files import jsonPieces, writeWhole
+from smtpsource.streams import Lines, Outlet, Patience
 
 if TYPE_CHECKING:
     from smtpsource.measure.progress import Running
@@ -86,6 +87,7 @@ class Presentation:
     junit: str | None = None
     live: str = "off"
     metrics: tuple[str, int] | None = None
+    _outlets: dict[str, Outlet] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def wantsIntervals(self) -> bool:
@@ -100,12 +102,12 @@ class Presentation:
 
         @return: call this at the end, before anything else is shown.
         """
-        stream = self._err()
-        if self.live == "off" or (self.live == "auto" and not stream.isatty()):
+        outlet = self._attended(reactor, self._err())
+        if self.live == "off" or (self.live == "auto" and not outlet.isatty()):
             return self.startCounter(reactor, lambda: source.recorder.accepted)
         from smtpsource.report.live import view  # rich takes a while
 
-        shown = view(reactor, source, stream, lambda text: self._write(stream, text))
+        shown = view(reactor, source, outlet)
         shown.start()
         return shown.stop
 
@@ -138,7 +140,7 @@ class Presentation:
         """
         if not self.counter:
             return lambda: None
-        counter = Counter(reactor, count, self._out())
+        counter = Counter(reactor, count, self._attended(reactor, self._out()))
         counter.start()
         return counter.stop
 
@@ -146,25 +148,46 @@ class Presentation:
         """
         Say something where the result will be shown, if anybody still reads there.
         """
-        self._write(self._out(), text)
+        self._out().say(text)
+
+    def tellResult(self, text: str, patience: Patience | None = None) -> bool:
+        """
+        Say the result, or the last part of it.
+
+        @param patience: how long to wait for somebody to read it.
+        @return: C{False} if that, or what was told before, could not be said; then it was said why.
+        """
+        outlet = self._out()
+        outlet.say(text)
+        if not outlet.finish(patience or Patience()):
+            assert outlet.problem is not None
+            where = "standard error" if outlet is self._err() else "standard output"
+            self.complain(f"the summary could not be written to {where}: {outlet.problem.strerror}")
+        return outlet.problem is None
 
     def complain(self, problem: str) -> None:
         """
         Say what went wrong, in one line, where errors go.
         """
-        self._write(self._err(), f"{self.tool}: {problem}\n")
+        self._err().say(f"{self.tool}: {problem}\n")
 
     def remark(self, text: str) -> None:
         """
         Say something that is no result, in one line, where errors go.
         """
-        self._write(self._err(), f"{self.tool}: {text}\n")
+        self._err().say(f"{self.tool}: {text}\n")
 
     def trace(self, line: str) -> None:
         """
-        Show one line of the dialogue, where errors go.
+        Show one line of the dialogue, where errors go, if it is read there.
         """
-        self._write(self._err(), f"{line}\n")
+        self._err().sayIfRoom(f"{line}\n")
+
+    def log(self, reactor: IReactorTime) -> Lines:
+        """
+        A file for a log, where errors go, if it is read there.
+        """
+        return Lines(self._attended(reactor, self._err()))
 
     def show(self, result: Result, text: str, problem: str | None = None) -> int:
         """
@@ -172,37 +195,57 @@ class Presentation:
 
         @param text: the result as text.
         @param problem: what ended the run before its time, as one line.
-        @return: the exit status: the result's own, or 1 if a file could not be written.
+        @return: the exit status: the result's own, or 1 if it could not be shown or a file could not be written. The
+            report has the same.
         """
         status = result.exit
+        patience = Patience()
+        # The dialogue comes before its result, also where both go to the same place.
+        self._err().finish(patience)
         if problem is not None:
             self.complain(problem)
-        if not self.quiet:
-            self.tell(text)
-        written = self.writeFiles(result)
-        return status or (0 if written else 1)
+        if not self.quiet and not self.tellResult(text, patience):
+            status = status or 1
+        if not self.writeFiles(result, status, patience):
+            status = status or 1
+        self._err().finish(patience)
+        return status
 
-    def writeFiles(self, result: Result) -> bool:
+    def writeFiles(self, result: Result, status: int | None = None, patience: Patience | None = None) -> bool:
         """
         Write the files that were asked for.
 
+        @param status: what to give as the exit status, if it is not the result's own; 0 becomes 1 if another file can't
+            be written.
+        @param patience: how long to wait for somebody to read what is no file.
         @return: C{False} if one could not be written; it was said why.
         """
         written = True
+        patience = patience or Patience()
         for what, path, texts in self._files(result):
-            try:
-                writeWhole(path, texts)
-            except OSError as e:
-                self.complain(f"the {what} {path} could not be written: {e.strerror}")
-                written = False
+            written &= self._writeFile(what, path, texts, patience)
+        # The last of all: it has the status.
+        if self.report is not None:
+            document = result.asDict()
+            if status is not None:
+                document["exit"] = status or int(not written)
+            pieces = jsonPieces(document, ascii=self.report == "-")
+            written &= self._writeFile("report", self.report, pieces, patience)
         return written
+
+    def _writeFile(self, what: str, path: str, texts: Iterable[str], patience: Patience) -> bool:
+        try:
+            writeWhole(path, texts, patience)
+        except OSError as e:
+            where = f"the {what} could not be written to standard output" if path == "-" else None
+            self.complain(f"{where or f'the {what} {path} could not be written'}: {e.strerror}")
+            return False
+        return True
 
     def _files(self, result: Any) -> Iterator[tuple[str, str, Iterable[str]]]:
         """
-        What else was asked for: what it is, where it goes, and its text.
+        What was asked for besides the report: what it is, where it goes, and its text.
         """
-        if self.report is not None:
-            yield "report", self.report, jsonPieces(result.asDict(), ascii=self.report == "-")
         if self.csv is not None:
             from smtpsource.report import csvfile
 
@@ -216,21 +259,22 @@ class Presentation:
 
             yield "JUnit report", self.junit, junit.lines(result)
 
-    def _write(self, stream: TextIO, text: str) -> None:
-        try:
-            write(stream, text)
-        except OSError as e:
-            # Nobody can be told where people look.
-            _log.error("{tool}: can't write: {why}", tool=self.tool, why=e.strerror)
-
-    def _out(self) -> TextIO:
+    def _out(self) -> Outlet:
         taken = "-" in (self.report, self.csv, self.hlog, self.junit)
-        return self._err() if taken else self._stream(sys.__stdout__)
+        return self._err() if taken else self._outlet("__stdout__")
 
-    def _err(self) -> TextIO:
-        return self._stream(sys.__stderr__)
+    def _err(self) -> Outlet:
+        return self._outlet("__stderr__")
 
-    def _stream(self, stream: TextIO | None) -> TextIO:
-        if self.daemonized or stream is None:
-            return LogStream()  # type: ignore[return-value]
-        return stream
+    def _outlet(self, name: str) -> Outlet:
+        """
+        The process's own stream, even where twistd has redirected C{sys.stdout} into its log.
+        """
+        if name not in self._outlets:
+            stream: Any = LogStream() if self.daemonized else getattr(sys, name)
+            self._outlets[name] = Outlet(stream)
+        return self._outlets[name]
+
+    def _attended(self, reactor: IReactorTime, outlet: Outlet) -> Outlet:
+        outlet.attend(reactor)
+        return outlet

@@ -5,16 +5,14 @@ A terminal on which something is drawn over and over in the same place, without 
 from __future__ import annotations
 
 import os
-import select
 import time
 from collections.abc import Sequence
 from typing import TextIO
 
+from smtpsource.streams import Unwaited
+
 #: The size of a terminal that does not say what it has: columns and lines.
 USUAL = 80, 24
-
-#: How many bytes are written at once where the system might wait for the terminal.
-_PIECE = 256
 
 _NO_WRAP, _WRAP = "\x1b[?7l", "\x1b[?7h"
 _TO_LINE_END, _TO_SCREEN_END = "\x1b[K", "\x1b[J"
@@ -41,15 +39,8 @@ class Terminal:
         """
         @param stream: a terminal.
         """
-        given = stream.fileno()
         self._encoding = stream.encoding or "utf-8"
-        try:
-            # Of our own: what is set on the one that was given holds for the shell that gave it, too.
-            self._descriptor = os.open(os.ttyname(given), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-            self._waits = False
-        except OSError:  # it is not there by name, as in some containers
-            self._descriptor = os.dup(given)
-            self._waits = True
+        self._target = Unwaited(stream.fileno())
         self._rest = b""
         self._height = 0
         self._size: tuple[int, int] | None = None
@@ -98,29 +89,28 @@ class Terminal:
 
         @param patience: give the terminal so many seconds to take what it has yet to take.
         """
-        if self._descriptor < 0:
+        if self._target.fileno() < 0:
             return
         if self._height and not self._inBackground():
             self._rest += f"{self._toTop()}{_TO_SCREEN_END}".encode("ascii")
         deadline = time.monotonic() + patience
         while not self._flush() and (left := deadline - time.monotonic()) > 0:
-            select.select([], [self._descriptor], [], left)
-        os.close(self._descriptor)
-        self._descriptor = -1
+            self._target.wait(left)
+        self._target.close()
 
     def _toTop(self) -> str:
         return f"\r\x1b[{self._height}A" if self._height else "\r"
 
     def _measure(self) -> tuple[int, int]:
         try:
-            columns, lines = os.get_terminal_size(self._descriptor)
+            columns, lines = os.get_terminal_size(self._target.fileno())
         except OSError:
             columns = lines = 0
         return columns or USUAL[0], lines or USUAL[1]
 
     def _inBackground(self) -> bool:
         try:
-            return os.tcgetpgrp(self._descriptor) != os.getpgrp()
+            return os.tcgetpgrp(self._target.fileno()) != os.getpgrp()
         except OSError:
             return False  # it controls no processes
 
@@ -134,12 +124,10 @@ class Terminal:
         """
         try:
             while self._rest:
-                if self._waits and not select.select([], [self._descriptor], [], 0)[1]:
+                taken = self._target.send(self._rest)
+                if not taken:
                     return False
-                piece = self._rest[:_PIECE] if self._waits else self._rest
-                self._rest = self._rest[os.write(self._descriptor, piece) :]
-        except BlockingIOError:
-            return False
+                self._rest = self._rest[taken:]
         except OSError:
             self._rest = b""  # the terminal is gone
         return True

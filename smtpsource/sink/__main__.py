@@ -4,12 +4,14 @@ smtp-sink as a command of its own: C{smtpsink}, or C{python -m smtpsource.sink}.
 
 from __future__ import annotations
 
-import signal
-import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from smtpsource import interrupts
 
+# See there: nothing else is imported yet.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
     from twisted.internet.defer import Deferred
 
     from smtpsource.sink.options import SinkOptions
@@ -20,11 +22,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Run one command line and exit: 0 if the sink ended as it was asked to, by a limit or a signal; 1 if it could not
     listen, or not write its report; 2 if the command line can't be used.
 
-    @param arguments: without the program's name; C{None} is this process's own.
+    @param arguments: without the program's name; C{None} is this process's own, which is all ours then.
     @raise SystemExit: always.
     """
-    # Until there is something to end in order, Ctrl-C just ends it: the imports take a moment.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if arguments is None:
+        interrupts.begin()
+        from smtpsource.streams import openStandard
+
+        openStandard()
     from twisted.internet.task import react
 
     from smtpsource.collector import relax
@@ -32,29 +37,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     options = SinkOptions()
     options.parseOrExit(arguments)
-    if options.plan.verbose:
-        from twisted.logger import globalLogBeginner, textFileLogObserver
-
-        globalLogBeginner.beginLoggingTo([textFileLogObserver(sys.stderr)], redirectStandardIO=False)
     relax()
     react(_run, (options,))
 
 
 def _run(reactor: Any, options: SinkOptions) -> Deferred[None]:
+    from smtpsource.exitstatus import leave
     from smtpsource.interrupts import onInterrupt
     from smtpsource.sink.tap import SinkProcess
 
+    if options.plan.verbose:
+        from typing import IO, cast
+
+        from twisted.logger import globalLogBeginner, textFileLogObserver
+
+        log = textFileLogObserver(cast("IO[str]", options.presentation.log(reactor)))
+        globalLogBeginner.beginLoggingTo([log], redirectStandardIO=False)
     process = SinkProcess(reactor, options)
     reactor.callWhenRunning(onInterrupt, reactor, process.stopService)
     # For a signal that comes before that.
     reactor.addSystemEventTrigger("before", "shutdown", process.stopService)
     process.startService()
-    return process.whenDone().addCallback(_exit)
-
-
-def _exit(status: int) -> None:
-    if status:
-        raise SystemExit(status)
+    return process.whenDone().addCallback(leave)
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ _PROGRAM = """
 import signal
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
 from smtpsource.sink.companion import main
 main()
 """

@@ -242,6 +242,7 @@ class SinkOptions(CommandLine):
                 "--report: '-' is not usable by a daemon, it has no standard output: expected a file"
             )
         self._takeScheme()
+        self.checkOutputs("report", inputs=[] if path is None else [("the socket", path)])
         self._checkTLS()
         self.user = self["user"]
         self.plan = SinkPlan(

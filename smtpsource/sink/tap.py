@@ -14,7 +14,8 @@ from twisted.python.util import switchUID
 
 from smtpsource.collector import relax
 from smtpsource.exitstatus import exitWith
-from smtpsource.interrupts import onInterrupt
+from smtpsource.interrupts import onInterrupt, settle
+from smtpsource.places import checked
 from smtpsource.sink.options import SinkOptions as Options
 from smtpsource.sink.service import ListenError, SinkService
 from smtpsource.sink.summary import SinkSummary
@@ -106,17 +107,17 @@ class SinkProcess(Service):
         except OSError as e:
             return f"can't become user {name}: {e.strerror}"
         report = self._presentation.report
-        if report not in (None, "-") and not os.access(os.path.dirname(report), os.W_OK):
-            return f"user {name} can't write the report {report}: its directory is closed to them"
+        try:
+            checked(report or "-")
+        except ValueError as e:
+            return f"user {name} can't write the report {report}: {e}"
         return None
 
     def _show(self, summary: SinkSummary, stopCounter: Any) -> None:
-        try:
-            stopCounter()
-        except OSError:
-            pass  # nobody looks any more
         status = 1
         try:
+            settle()
+            stopCounter()
             status = self._presentation.show(summary, summary.asText(), None)
         finally:
             # Whatever there was to say, the sink has ended.
@@ -156,11 +157,11 @@ def service(reactor: Any, options: Options) -> SinkProcess:
         return process.stopService()
 
     def done(status: int) -> None:
-        exitWith(status if not options.daemonized else 0)
+        exitWith(status if not options.daemonized else 0, reactor)
         # It may not run yet.
         reactor.callWhenRunning(stopReactor)
 
     reactor.addSystemEventTrigger("before", "shutdown", shutDown)
-    reactor.callWhenRunning(onInterrupt, reactor, stopReactor)
+    reactor.callWhenRunning(onInterrupt, reactor, stopReactor, options.daemonized)
     process.whenDone().addCallback(done)
     return process

@@ -13,6 +13,7 @@ from twisted.python import usage
 
 from smtpsource import arguments as values
 from smtpsource.commandline import Flag, Group, Parameter, flags, parameters
+from smtpsource.interrupts import settle
 from smtpsource.measure.calibration import PROMISE, TRUSTED, Calibration, Measured, highestOf
 from smtpsource.measure.environment import environment
 from smtpsource.net.choice import reactorInUse
@@ -131,6 +132,7 @@ class CalibrateOptions(ToolOptions):
         Check everything.
         """
         super().postOptions()
+        self.checkOutputs("report")
         if self["seconds"] is None:
             self["seconds"] = 0.3 if self["quick"] else 1.0
 
@@ -253,6 +255,9 @@ def main(arguments: Sequence[str]) -> NoReturn:
         f"This takes about {expected(options):.0f} seconds, in which this machine should have nothing else to do.\n\n"
     )
     calibration = calibrate(options, runs, presentation)
-    presentation.tell(conclusions(calibration))
-    written = presentation.writeFiles(calibration)
-    raise SystemExit(calibration.exit if written else 1)
+    settle()
+    status = calibration.exit
+    if not presentation.tellResult(conclusions(calibration)):
+        status = status or 1
+    written = presentation.writeFiles(calibration, status)
+    raise SystemExit(status if written else 1)

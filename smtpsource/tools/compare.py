@@ -11,6 +11,7 @@ from twisted.python import usage
 
 from smtpsource.commandline import Group, Parameter, flags, parameters
 from smtpsource.measure import changes
+from smtpsource.report.presentation import Presentation
 from smtpsource.report.sidebyside import render
 from smtpsource.tools.options import ToolOptions
 
@@ -70,5 +71,6 @@ def main(arguments: Sequence[str]) -> NoReturn:
     options.parseOrExit(arguments)
     first, second = options.readAll()
     found = [(change.text, *change.found(first, second)) for change in options["fail-if"]]
-    options.tell(render(first, second, options.files, found))
+    if not Presentation(options.tool).tellResult(render(first, second, options.files, found)):
+        raise SystemExit(1)
     raise SystemExit(3 if any(isSo for _, isSo, _ in found) else 0)

@@ -4,6 +4,7 @@ C{smtpsource merge}: the reports of runs that went on side by side, as one.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import ClassVar, NoReturn
@@ -12,6 +13,7 @@ from twisted.python import usage
 
 from smtpsource import arguments as values
 from smtpsource.commandline import Flag, Group, Parameter, flags, parameters
+from smtpsource.interrupts import settle
 from smtpsource.measure import thresholds
 from smtpsource.measure.merging import environmentsOf, merge
 from smtpsource.measure.summary import Summary
@@ -85,10 +87,8 @@ class MergeOptions(ToolOptions):
         Check everything.
         """
         super().postOptions()
-        path = self["report"]
-        if path is not None and path == self["csv"]:
-            where = "standard output" if path == "-" else path
-            raise usage.UsageError(f"--report and --csv exclude each other: both are to be in {where}")
+        reports = [("a report to add up", os.path.abspath(path)) for path in self.files]
+        self.checkOutputs("report", "csv", inputs=reports)
 
 
 def _problems(runs: Iterable[tuple[str, Summary]]) -> Iterator[str]:
@@ -133,8 +133,8 @@ def main(arguments: Sequence[str]) -> NoReturn:
     presentation = Presentation(
         options.tool, report=options["report"], csv=options["csv"], quiet=bool(options["quiet"])
     )
-    if not presentation.quiet:
-        presentation.tell(render(summary))
+    settle()
+    told = presentation.quiet or presentation.tellResult(render(summary))
     written = presentation.writeFiles(summary)
     # What became of each run stands in the report; this status is about what was done here.
-    raise SystemExit(1 if not written else 3 if failed else 0)
+    raise SystemExit(1 if not (told and written) else 3 if failed else 0)

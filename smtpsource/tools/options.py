@@ -12,8 +12,8 @@ from twisted.python import usage
 
 from smtpsource.commandline import CommandLine
 from smtpsource.measure.summary import Summary
-from smtpsource.report.files import write
 from smtpsource.report.reading import ReportError, read
+from smtpsource.streams import sayOnce
 
 
 class ToolOptions(CommandLine):
@@ -33,8 +33,7 @@ class ToolOptions(CommandLine):
         try:
             self.parseOptions(arguments)
         except usage.UsageError as e:
-            sys.stderr.write(f"{self.tool}: {e} (see {self.tool} --help)\n")
-            raise SystemExit(2)
+            self.refuse(str(e), self.tool)
 
     def getUsage(self, width: int | None = None) -> str:
         """
@@ -58,14 +57,4 @@ class ToolOptions(CommandLine):
         """
         Say what went wrong.
         """
-        write(sys.stderr, f"{self.tool}: {problem}\n")
-
-    def tell(self, text: str) -> None:
-        """
-        Show the result.
-        """
-        try:
-            write(sys.stdout, text)
-        except OSError as e:
-            self.fail(f"can't write: {e.strerror}")
-            raise SystemExit(1)
+        sayOnce(sys.stderr, f"{self.tool}: {problem}\n")

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
+from smtpsource.interrupts import NUMBERS
 from smtpsource.measure.calibration import Measured, problemOf
 from smtpsource.report.reading import summaryOf
 
@@ -33,10 +34,11 @@ class Runs:
 
     def stopOnSignals(self) -> None:
         """
-        SIGINT and SIGTERM end this in order; a second SIGINT, at once.
+        SIGINT, SIGTERM and SIGHUP end this in order; a second SIGINT, at once. SIGHUP stays ignored under nohup(1).
         """
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._stop)
+        for number in NUMBERS:
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._stop)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if self.stopped and number == signal.SIGINT:
