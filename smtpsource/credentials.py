@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import cycle
 
+from smtpsource import inputs
+
 #: The environment variable that a password may come in: unlike an option, other users of the machine don't see it.
 PASSWORD_VARIABLE = "SMTPSOURCE_PASSWORD"
 
@@ -67,13 +69,14 @@ def writtenUsers(users: Iterable[Credentials]) -> bytes:
     raise ValueError("expected users and passwords that a file of users can have")
 
 
-def readUsers(path: str) -> list[Credentials]:
+def readUsers(path: str, *, again: bool = False) -> list[Credentials]:
     """
     What L{parseUsers} finds in a file.
 
+    @param again: see L{inputs.read}.
     @raise ValueError: it can't be read, or has something else in it.
     """
-    return parseUsers(_content(path))
+    return parseUsers(_content(path, inputs.VALUES, again))
 
 
 def readPassword(path: str) -> str:
@@ -82,7 +85,7 @@ def readPassword(path: str) -> str:
 
     @raise ValueError: it can't be read, or that line is empty.
     """
-    line = _content(path).removeprefix(_BYTE_ORDER_MARK).partition(b"\n")[0].removesuffix(b"\r")
+    line = _content(path, inputs.SECRET).removeprefix(_BYTE_ORDER_MARK).partition(b"\n")[0].removesuffix(b"\r")
     if not line:
         raise ValueError("expected a password in the first line")
     try:
@@ -91,10 +94,9 @@ def readPassword(path: str) -> str:
         raise ValueError("expected a password in UTF-8") from None  # the cause has the whole line
 
 
-def _content(path: str) -> bytes:
+def _content(path: str, most: int, again: bool = False) -> bytes:
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        return inputs.read(path, most, again=again)
     except OSError as e:
         raise ValueError(f"expected a readable file: {e.strerror}")
 

@@ -12,7 +12,7 @@ import sys
 
 from twisted.python import usage
 
-from smtpsource import arguments, scenario
+from smtpsource import arguments, inputs, scenario
 from smtpsource.commandline import CommandLine, Exclusion, Parameter, flags, parameters
 from smtpsource.credentials import PASSWORD_VARIABLE, Credentials
 from smtpsource.net import destination
@@ -407,12 +407,15 @@ class SourceOptions(CommandLine):
         if certificate is None:
             self._needing("--tls-cert", "tls-key")
         elif self["tls-key"] is None:
-            with open(certificate, "rb") as file:
-                if b"PRIVATE KEY-----" not in file.read():
-                    raise usage.UsageError(
-                        f"--tls-cert: {certificate!r} is not usable: there is no key in it: expected --tls-key FILE "
-                        "along with it"
-                    )
+            try:
+                contents = inputs.read(certificate, inputs.CERTIFICATES, again=True)
+            except ValueError as e:
+                raise usage.UsageError(f"--tls-cert: {certificate!r} is not usable: {e}")
+            if b"PRIVATE KEY-----" not in contents:
+                raise usage.UsageError(
+                    f"--tls-cert: {certificate!r} is not usable: there is no key in it: expected --tls-key FILE "
+                    "along with it"
+                )
 
     def _needing(self, needed: str, *longs: str) -> None:
         """

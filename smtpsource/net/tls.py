@@ -32,6 +32,7 @@ from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from smtpsource import inputs
 from smtpsource.net.tlssettings import TLSSettings
 from smtpsource.printable import printable
 
@@ -474,8 +475,7 @@ def _contents(path: str, what: str) -> bytes:
     @raise ValueError: the file cannot be read. OpenSSL would say so in fewer words.
     """
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        return inputs.read(path, inputs.CERTIFICATES, again=True)
     except (OSError, ValueError) as e:
         raise ValueError(f"cannot read the {what} file {path}: {getattr(e, 'strerror', None) or e}")
 
@@ -667,4 +667,4 @@ def _line(text: str) -> str:
     """
     Text in which a server may have had a say, as one line.
     """
-    return printable(text.encode("utf-8", "replace"))
+    return printable(text)

@@ -15,9 +15,9 @@ from twisted.python import usage
 
 from smtpsource import arguments
 from smtpsource.commandline import OTHER, CommandLine, Flag, Group, Parameter, flags, parameters
+from smtpsource.credentials import readUsers
 from smtpsource.net.destination import LONGEST_PATH
 from smtpsource.report.presentation import Presentation
-from smtpsource.sink.auth import loadUsers
 from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.tls import ServerTLS, requireTLS
 
@@ -56,7 +56,7 @@ def _port(text: str) -> int:
 
 def _users(text: str) -> str:
     path = arguments.readableFile(text)
-    loadUsers(path)
+    readUsers(path, again=True)
     return path
 
 

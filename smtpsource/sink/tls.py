@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from zope.interface import implementer
 
+from smtpsource import inputs
+
 if TYPE_CHECKING:
     from smtpsource.sink.protocol import SMTPSinkProtocol
 
@@ -158,6 +160,13 @@ def _fromFiles(certificate: str, key: str) -> Any:
     context = _newContext()
     # OpenSSL would ask the terminal for a password.
     context.set_passwd_cb(lambda longest, twice, data: b"")
+    for path in dict.fromkeys((certificate, key)):
+        try:
+            inputs.read(path, inputs.CERTIFICATES, again=True)  # OpenSSL would go on for ever
+        except OSError as e:
+            raise ValueError(f"expected a readable file, {path!r} is none: {e.strerror}")
+        except ValueError as e:
+            raise ValueError(f"{path!r}: {e}")
     try:
         context.use_certificate_chain_file(certificate)
     except SSL.Error as e:

@@ -12,6 +12,7 @@ from itertools import accumulate, cycle
 from random import Random
 from typing import Generic, TypeVar
 
+from smtpsource import inputs
 from smtpsource.arguments import LARGEST
 
 T = TypeVar("T")
@@ -107,8 +108,7 @@ def read(path: str, convert: Callable[[bytes], T]) -> Weighted[T]:
 
 def _lines(path: str) -> Iterator[tuple[int, bytes]]:
     try:
-        with open(path, "rb") as file:
-            text = file.read()
+        text = inputs.read(path, inputs.VALUES)
     except OSError as e:
         raise ValueError(f"expected a readable file: {e.strerror}") from None
     for number, line in enumerate(text.removeprefix(_BYTE_ORDER_MARK).split(b"\n"), 1):
