@@ -14,6 +14,7 @@ from twisted.python import usage
 
 from smtpsource._version import __version__
 from smtpsource.net.choice import chooseReactor, reactorInUse
+from smtpsource.printable import printable
 
 
 class Flag(NamedTuple):
@@ -160,7 +161,11 @@ class CommandLine(usage.Options):
         @raise usage.UsageError: it can't be used.
         """
         self.command = (self.tool, *(options or ()))
-        super().parseOptions(options)
+        try:
+            super().parseOptions(options)
+        except usage.UsageError as e:
+            e.args = (printable(str(e)),)  # for twistd shows it, too
+            raise
 
     def given(self) -> set[str]:
         """

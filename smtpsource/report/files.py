@@ -11,6 +11,8 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
+from smtpsource.printable import escaped
+
 
 def writeJSON(path: str, document: dict[str, Any]) -> None:
     """
@@ -33,11 +35,11 @@ def jsonPieces(document: dict[str, Any], ascii: bool) -> Iterator[str]:
         separator = ",\n"
         if isinstance(value, list) and value and isinstance(value[0], dict):
             yield "[\n    "
-            yield ",\n    ".join(json.dumps(one, ensure_ascii=ascii) for one in value)
+            yield ",\n    ".join(escaped(json.dumps(one, ensure_ascii=ascii)) for one in value)
             yield "\n  ]"
         else:
             # There is no line end within a JSON text but those of the indentation.
-            yield json.dumps(value, indent=2, ensure_ascii=ascii).replace("\n", "\n  ")
+            yield escaped(json.dumps(value, indent=2, ensure_ascii=ascii)).replace("\n", "\n  ")
     yield "\n}\n" if document else "{}\n"
 
 

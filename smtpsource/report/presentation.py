@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from smtpsource.printable import legible, printable
 from smtpsource.report.counter import Counter
 from smtpsource.report.files import jsonPieces, write, writeWhole
 
@@ -146,19 +147,19 @@ class Presentation:
         """
         Say something where the result will be shown, if anybody still reads there.
         """
-        self._write(self._out(), text)
+        self._write(self._out(), legible(text))
 
     def complain(self, problem: str) -> None:
         """
         Say what went wrong, in one line, where errors go.
         """
-        self._write(self._err(), f"{self.tool}: {problem}\n")
+        self._write(self._err(), f"{self.tool}: {printable(problem)}\n")
 
     def remark(self, text: str) -> None:
         """
         Say something that is no result, in one line, where errors go.
         """
-        self._write(self._err(), f"{self.tool}: {text}\n")
+        self._write(self._err(), f"{self.tool}: {printable(text)}\n")
 
     def trace(self, line: str) -> None:
         """

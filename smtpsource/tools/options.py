@@ -13,6 +13,7 @@ from twisted.python import usage
 
 from smtpsource.commandline import CommandLine
 from smtpsource.measure.summary import Summary
+from smtpsource.printable import legible, printable
 from smtpsource.report.files import write
 from smtpsource.report.reading import ReportError, read
 
@@ -45,7 +46,7 @@ class ToolOptions(CommandLine):
         try:
             self.parseOptions(arguments)
         except usage.UsageError as e:
-            sys.stderr.write(f"{self.tool}: {e} (see {self.tool} --help)\n")
+            sys.stderr.write(f"{self.tool}: {printable(str(e))} (see {self.tool} --help)\n")
             raise SystemExit(2)
 
     def getUsage(self, width: int | None = None) -> str:
@@ -70,14 +71,14 @@ class ToolOptions(CommandLine):
         """
         Say what went wrong.
         """
-        write(sys.stderr, f"{self.tool}: {problem}\n")
+        write(sys.stderr, f"{self.tool}: {printable(problem)}\n")
 
     def tell(self, text: str) -> None:
         """
         Show the result.
         """
         try:
-            write(sys.stdout, text)
+            write(sys.stdout, legible(text))
         except OSError as e:
             self.fail(f"can't write: {e.strerror}")
             raise SystemExit(1)
