@@ -379,9 +379,14 @@ def readableFile(text: str) -> str:
     """
     path = os.path.abspath(text)
     try:
-        with open(path, "rb") as file:
-            if stat.S_ISDIR(os.fstat(file.fileno()).st_mode):
-                raise IsADirectoryError(21, "Is a directory")
+        mode = os.stat(path).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(21, "Is a directory")
+        if stat.S_ISREG(mode):
+            with open(path, "rb"):
+                pass
+        elif not os.access(path, os.R_OK):  # who writes to a pipe would take it for its end, were it closed again
+            raise PermissionError(13, "Permission denied")
     except OSError as e:
         raise ValueError(f"expected a readable file: {e.strerror}")
     return path

@@ -16,6 +16,7 @@ from smtpsource import outputs, words
 from smtpsource._version import __version__
 from smtpsource.arguments import writableFile
 from smtpsource.net.choice import chooseReactor, reactorInUse
+from smtpsource.printable import printable
 from smtpsource.streams import sayOnce
 
 
@@ -174,11 +175,14 @@ class CommandLine(usage.Options):
         """
         arguments = sys.argv[1:] if options is None else options
         self.command = (self.tool, *arguments)
-        self.options, rest = words.split(
-            arguments, self.shortOpt, self.longOpt, anywhere=self.anywhere, shown=self._called
-        )
         try:
+            self.options, rest = words.split(
+                arguments, self.shortOpt, self.longOpt, anywhere=self.anywhere, shown=self._called
+            )
             super().parseOptions([*self._exact(), "--", *rest])
+        except usage.UsageError as e:
+            e.args = (printable(str(e)),)  # for twistd shows it, too
+            raise
         except FileNotFoundError:
             if _isSomewhere():
                 raise

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import cycle
 
+from smtpsource import inputs
 from smtpsource.textfiles import read, withoutMark
 
 #: The environment variable that a password may come in: unlike an option, other users of the machine don't see it.
@@ -67,13 +68,14 @@ def writtenUsers(users: Iterable[Credentials]) -> bytes:
     raise ValueError("expected users and passwords that a file of users can have")
 
 
-def readUsers(path: str) -> list[Credentials]:
+def readUsers(path: str, *, again: bool = False) -> list[Credentials]:
     """
     What L{parseUsers} finds in a file.
 
+    @param again: see L{inputs.read}.
     @raise ValueError: it can't be read, or has something else in it.
     """
-    return parseUsers(read(path))
+    return parseUsers(read(path, inputs.VALUES, again=again))
 
 
 def readPassword(path: str) -> str:
@@ -82,7 +84,7 @@ def readPassword(path: str) -> str:
 
     @raise ValueError: it can't be read, or that line is empty.
     """
-    line = read(path).partition(b"\n")[0].removesuffix(b"\r")
+    line = read(path, inputs.SECRET).partition(b"\n")[0].removesuffix(b"\r")
     if not line:
         raise ValueError("expected a password in the first line")
     try:

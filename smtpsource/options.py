@@ -11,7 +11,7 @@ import sys
 
 from twisted.python import usage
 
-from smtpsource import arguments, scenario, words
+from smtpsource import arguments, inputs, scenario, words
 from smtpsource.commandline import CommandLine, Exclusion, Parameter, Written, flags, parameters
 from smtpsource.credentials import PASSWORD_VARIABLE, Credentials
 from smtpsource.net import destination
@@ -477,9 +477,8 @@ class SourceOptions(CommandLine):
         if certificate is None:
             self._needing("--tls-cert", "tls-key")
         elif self["tls-key"] is None:
-            with open(certificate, "rb") as file:
-                contents = file.read()
             try:
+                contents = inputs.read(certificate, inputs.CERTIFICATES, again=True)
                 checkPEM("certificate", contents)
                 if b"PRIVATE KEY-----" not in contents:
                     raise ValueError("there is no key in it: expected --tls-key FILE along with it")

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
-from smtpsource import arguments
+from smtpsource import arguments, inputs
 from smtpsource.commandline import OTHER, Flag, Group, Parameter
 from smtpsource.credentials import PASSWORD_VARIABLE, readPassword, readUsers
 from smtpsource.measure import thresholds
@@ -25,8 +25,9 @@ def _oneLine(text: str) -> bytes:
 def _wholeMessage(text: str) -> bytes:
     path = arguments.readableFile(text)
     try:
-        with open(path, "rb") as file:
-            message = file.read()
+        message = inputs.read(path, inputs.MESSAGE)
+    except OSError as e:
+        raise ValueError(f"expected a readable file: {e.strerror}")
     except MemoryError:
         raise ValueError("expected a message that fits into memory")
     if not message:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from twisted.python import usage
 
-from smtpsource import textfiles, words
+from smtpsource import inputs, textfiles, words
 from smtpsource.commandline import CommandLine, Exclusion, Flag, Group, Parameter, Written
 
 #: The one key that is not the long name of an option.
@@ -136,21 +136,49 @@ def _document(path: str) -> dict[str, object]:
 
     file = _inOneLine(path)
     try:
-        content = textfiles.read(path)
+        content = textfiles.read(path, inputs.SETTINGS)
     except ValueError as e:
         raise usage.UsageError(f"--scenario: {path!r} is not usable: {e}")
     try:
-        return tomllib.loads(content.decode("utf-8"))
+        text = content.decode("utf-8")
+        _checkDots(text)
+        return tomllib.loads(text)
     except UnicodeDecodeError as e:
         line = content.count(b"\n", 0, e.start) + 1
         raise usage.UsageError(f"{file}: line {line} is not usable: expected UTF-8")
     except tomllib.TOMLDecodeError as e:
         problem, _, place = str(e).removesuffix(")").rpartition(" (at ")
         raise usage.UsageError(f"{file}: {place} is not usable: expected TOML: {problem}")
+    except _TooManyDots:
+        raise usage.UsageError(f"--scenario: {path!r} is not usable: expected keys with fewer dots")
     except ValueError as e:
         raise usage.UsageError(f"--scenario: {path!r} is not usable: expected numbers with fewer digits: {e}")
     except RecursionError:
         raise usage.UsageError(f"--scenario: {path!r} is not usable: expected TOML with fewer brackets in brackets")
+
+
+class _TooManyDots(ValueError):
+    """
+    A key has more parts than any that is of use.
+    """
+
+
+#: What of TOML may have dots in it that mean nothing: texts and comments, also those that do not end.
+_TEXT = re.compile(
+    r'''"""(?:[^"\\]|\\.|"(?!""))*+(?:"""|\Z)|"(?:[^"\\\n]|\\.)*+"?|'''
+    r"""'''(?:[^']|'(?!''))*+(?:'''|\Z)|'[^'\n]*+'?|#[^\n]*+""",
+    re.DOTALL,
+)
+_MOST_DOTS = 20
+
+
+def _checkDots(text: str) -> None:
+    """
+    See that no key has so many parts that the parser, which takes the square of that, would need all memory.
+    """
+    for piece in re.split(r"[\n=,{}\[\]]", _TEXT.sub("x", text)):
+        if piece.count(".") > _MOST_DOTS:
+            raise _TooManyDots
 
 
 def _entries(document: dict[str, object], tables: list[str]) -> Iterator[tuple[str | None, str, object]]:

@@ -4,6 +4,8 @@ Files of text that users give. Some editors put a byte order mark at the beginni
 
 from __future__ import annotations
 
+from smtpsource import inputs
+
 #: U+FEFF in UTF-8.
 MARK = b"\xef\xbb\xbf"
 
@@ -40,14 +42,14 @@ def withoutMark(text: bytes) -> bytes:
     return text[lengthOfMark(text) :]
 
 
-def read(path: str) -> bytes:
+def read(path: str, most: int, *, again: bool = False) -> bytes:
     """
     All of a file but its byte order mark.
 
-    @raise ValueError: it can't be read, or is in another encoding; the text says what was expected.
+    @param most: as in L{inputs.read}, as C{again} is.
+    @raise ValueError: it can't be read, has more, or is in another encoding; the text says what was expected.
     """
     try:
-        with open(path, "rb") as file:
-            return withoutMark(file.read())
+        return withoutMark(inputs.read(path, most, again=again))
     except OSError as e:
         raise ValueError(f"expected a readable file: {e.strerror}") from None

@@ -5,32 +5,33 @@ C{--metrics-interface}.
 
 from __future__ import annotations
 
-import re
 import signal
 import socket
 import time
 from pathlib import Path
 
 from hypothesis import strategies as st
-from patience import PATIENCE, TEST_LIMIT
+from patience import TEST_LIMIT
 from peers import freePort
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parseOpenMetrics
 from prometheus_client.parser import text_string_to_metric_families as parseText
 from properties import given
 from recording import CLOSE, Delay, Held, RecordingServer, ServingMixin
-from subprocesses import killIfAlive, smtpsource, twistd, whenGone
+from subprocesses import killIfAlive, python, smtpsource, twistd, whenGone
 from test_live import Run
 from twisted.internet import defer
+from twisted.internet.testing import MemoryReactorClock
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from smtpsource import __version__
-from smtpsource.measure.histogram import LatencyRecorder, highestOf, lowestOf
-from smtpsource.metrics import ListenError, MetricsService
+from smtpsource.measure.histogram import LatencyRecorder, highestOf, indexOf, lowestOf
+from smtpsource.metrics import MOST, ListenError, MetricsService
 from smtpsource.phases import LATE, MESSAGE, NAMES, RCPT
 from smtpsource.plan import SourcePlan
-from smtpsource.report.prometheus import BOUNDS, cumulated, indexOf, total
+from smtpsource.report.prometheus import BOUNDS, cumulated, total
 from smtpsource.service import SourceService
+from smtpsource.testing import FakeTransport
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
@@ -48,29 +49,31 @@ class Served(Run):
         return self.done
 
 
-def get(url, accept="text/plain", method="GET", keep=False):
+def connectedTo(url):
+    """
+    @return: a connection to who serves that.
+    """
+    _, _, where, _ = url.split("/", 3)
+    host, _, port = where.rpartition(":")
+    return socket.create_connection((host.strip("[]"), int(port)), timeout=60)
+
+
+def get(url, accept="text/plain", method="GET"):
     """
     Ask for something, in this thread.
 
-    @return: status, headers and body as texts, and the socket if the connection is to be kept.
+    @return: status, headers and body as texts.
     """
     _, _, where, path = url.split("/", 3)
-    host, _, port = where.rpartition(":")
-    connection = socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE)
-    version = "1.1" if keep else "1.0"
-    request = f"{method} /{path} HTTP/{version}\r\nHost: {where}\r\nAccept: {accept}\r\n\r\n"
-    connection.sendall(request.encode())
+    request = f"{method} /{path} HTTP/1.1\r\nHost: {where}\r\nAccept: {accept}\r\n\r\n"
     answer = b""
-    while piece := connection.recv(65536):
-        answer += piece
-        head, end, body = answer.partition(b"\r\n\r\n")
-        length = re.search(rb"(?i)content-length: (\d+)", head)
-        if end and length and len(body) >= int(length[1]):
-            break
-    if not keep:
-        connection.close()
+    with connectedTo(url) as connection:
+        connection.sendall(request.encode())
+        while piece := connection.recv(65536):
+            answer += piece
+    head, _, body = answer.partition(b"\r\n\r\n")
     first, _, headers = head.decode().partition("\r\n")
-    return int(first.split()[1]), headers.lower(), body.decode(), connection
+    return int(first.split()[1]), headers.lower(), body.decode()
 
 
 def scraped(text, parse=parseText):
@@ -195,7 +198,7 @@ class ServiceTests(TestCase):
         }
         service = self.serve(run)
         for accept, parse in (("text/plain", parseText), (OPENMETRICS, parseOpenMetrics)):
-            status, headers, body, _ = yield deferToThread(get, service.url, accept)
+            status, headers, body = yield deferToThread(get, service.url, accept)
             self.assertEqual(status, 200)
             self.assertIn(f"content-type: {accept.partition(';')[0]};", headers)
             values = scraped(body, parse)
@@ -209,7 +212,7 @@ class ServiceTests(TestCase):
         """
         Nothing is asked for without a schedule, and phases that did not happen have no histogram.
         """
-        _, _, body, _ = yield deferToThread(get, self.serve(Served()).url)
+        _, _, body = yield deferToThread(get, self.serve(Served()).url)
         self.assertNotIn("smtpsource_asked", body)
         self.assertNotIn("_bucket", body)
 
@@ -225,7 +228,7 @@ class ServiceTests(TestCase):
         run.recorder.error('"\n\\', "text")
         service = self.serve(run)
         for accept, parse in (("text/plain", parseText), (OPENMETRICS, parseOpenMetrics)):
-            _, _, body, _ = yield deferToThread(get, service.url, accept)
+            _, _, body = yield deferToThread(get, service.url, accept)
             values = scraped(body, parse)
             for name in NAMES:
                 self.assertEqual(values["smtpsource_phase_seconds_count", ("phase", name)], 3)
@@ -239,22 +242,24 @@ class ServiceTests(TestCase):
         """
         url = self.serve(Served()).url
         start = url.removesuffix("metrics")
-        status, headers, body, _ = yield deferToThread(get, start)
+        status, headers, body = yield deferToThread(get, start)
         self.assertEqual(status, 200)
         self.assertIn("content-type: text/html", headers)
         self.assertIn("href=/metrics", body)
         for path, method, expected in (("metrics", "HEAD", 200), ("metrics", "POST", 405), ("other", "GET", 404)):
-            status, _, _, _ = yield deferToThread(get, start + path, method=method)
+            status, _, _ = yield deferToThread(get, start + path, method=method)
             self.assertEqual(status, expected, path)
 
     @defer.inlineCallbacks
     def test_end(self):
         """
-        When the run is over nobody listens any more, and a connection that is kept open for the next request is closed.
+        When the run is over nobody listens any more, and a connection that has not asked for anything yet is closed.
         """
         run = Served()
         url = self.serve(run).url
-        _, _, _, connection = yield deferToThread(get, url, keep=True)
+        # When this is answered, that one was taken as well.
+        connection = yield deferToThread(connectedTo, url)
+        yield deferToThread(get, url)
         run.done.callback(None)
         rest = yield deferToThread(self.rest, connection)
         self.assertEqual(rest, b"")
@@ -315,12 +320,108 @@ class ServiceTests(TestCase):
         metrics = self.serve(source)
         source.startService()
         yield server.when(lambda: len(server.messages) >= 2)
-        _, _, body, _ = yield deferToThread(get, metrics.url)
+        _, _, body = yield deferToThread(get, metrics.url)
         values = scraped(body)
         self.assertGreaterEqual(values["smtpsource_messages_started_total",], 2)
         self.assertEqual(values["smtpsource_connections_open",], 1)
         summary = yield source.whenDone()
         self.assertEqual(summary.messages.accepted, 6)
+
+
+class VisitorTests(SynchronousTestCase):
+    """
+    Who connects to the metrics: whatever that is, it takes little from the run.
+    """
+
+    def setUp(self):
+        self.reactor = MemoryReactorClock()
+        self.run_ = Served()
+        MetricsService(self.reactor, self.run_, 0).startService()
+        _, self.factory, _, _ = self.reactor.tcpServers[0]
+
+    def visit(self, request=b""):
+        """
+        @return: the transport of a connection that says this; C{None} if it was not taken.
+        """
+        protocol = self.factory.buildProtocol(None)
+        if protocol is None:
+            return None
+        transport = FakeTransport(self.reactor)
+        transport.protocol = protocol
+        protocol.makeConnection(transport)
+        transport.deliver(request)
+        return transport
+
+    def test_oneRequest(self):
+        """
+        A connection is for one request, and says so.
+        """
+        request = b"GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n"
+        transport = self.visit(request * 3)
+        answer = transport.take()
+        self.assertEqual(answer.count(b"HTTP/1.1 200 OK"), 1)
+        self.assertIn(b"\r\nconnection: close\r\n", answer.lower())
+        self.reactor.advance(0)
+        self.assertFalse(transport.connected)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_silent(self):
+        """
+        Who says nothing, or a little now and then, is gone after ten seconds.
+        """
+        silent, slow = self.visit(), self.visit(b"GET /metrics HTTP/1.1\r\n")
+        for number in range(99):
+            self.reactor.advance(0.1)
+            slow.deliver(b"x-%d: y\r\n" % number)
+        self.assertTrue(silent.connected and slow.connected)
+        self.reactor.advance(0.2)
+        self.reactor.advance(0)
+        self.assertFalse(silent.connected or slow.connected)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_slowReader(self):
+        """
+        So is one who does not take the answer.
+        """
+        transport = self.visit()
+        self.patch(transport, "loseConnection", lambda: None)  # there is more to be sent
+        transport.deliver(b"GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n")
+        self.reactor.advance(9.9)
+        self.assertFalse(transport.aborted)
+        self.reactor.advance(0.2)
+        self.reactor.advance(0)
+        self.assertTrue(transport.aborted)
+
+    def test_large(self):
+        """
+        Nothing of a request that does not end is kept, neither in memory nor in a file.
+        """
+        for request in (
+            b"GET /" + b"x" * 2**20,
+            b"GET /metrics HTTP/1.1\r\n" + b"x: y\r\n" * 10_000,
+            b"POST /metrics HTTP/1.1\r\nHost: here\r\nContent-Length: 1000000000\r\n\r\n" + b"x" * 2**16,
+            b"POST /metrics HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 2**14,
+        ):
+            transport = self.visit()
+            for start in range(0, len(request), 4096):
+                transport.deliver(request[start : start + 4096])
+            self.reactor.advance(0)
+            self.assertFalse(transport.connected, request[:50])
+
+    def test_many(self):
+        """
+        There are never more than 16 connections, however many come at once; who has just come is served.
+        """
+        strangers = []
+        for turn in range(20):
+            strangers += [self.visit() for _ in range(turn)]
+            self.assertLessEqual(len(self.factory.protocols), MOST)
+            self.reactor.advance(0)
+            transport = self.visit(b"GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n")
+            self.assertIn(b"200 OK", transport.take())
+            self.reactor.advance(0)
+        self.assertLess(sum(one is not None and one.connected for one in strangers), MOST)
+        self.assertEqual(strangers[:28].count(None), 0)
 
 
 class CommandTests(ServingMixin, TestCase):
@@ -354,7 +455,7 @@ class CommandTests(ServingMixin, TestCase):
         self.assertRegex(url, r"\Ahttp://127\.0\.0\.1:\d+/metrics\Z")
         yield server.when(lambda: len(server.messages) == 12)
         for accept, parse in (("text/plain", parseText), (OPENMETRICS, parseOpenMetrics)):
-            _, _, body, _ = yield deferToThread(get, url, accept)
+            _, _, body = yield deferToThread(get, url, accept)
             values = scraped(body, parse)
             accepted = values["smtpsource_messages_total", ("outcome", "accepted")]
             self.assertEqual(accepted, 10)
@@ -378,6 +479,41 @@ class CommandTests(ServingMixin, TestCase):
         yield self.assertFailure(deferToThread(get, url), ConnectionRefusedError)
 
     @defer.inlineCallbacks
+    def test_strangers(self):
+        """
+        Two hundred connections that say nothing take no descriptor that a message needs, and Prometheus gets its
+        answer.
+        """
+        server = self.serve({".": (Delay(0.02), None)})
+        program = (
+            "import resource\n"
+            "resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))\n"
+            "from smtpsource.__main__ import main\n"
+            "main()\n"
+        )
+        # 50 is the most with this limit, and each message has a connection of its own.
+        arguments = ["-A", "-s", "50", "-m", "3000", "--metrics-port", "0", server.destination]
+        command = python(self, "-c", program, *arguments)
+        url = yield self.whenSaid(command)
+        _, _, port = url.removesuffix("/metrics").rpartition(":")
+        strangers = []
+        self.addCleanup(lambda: [one.close() for one in strangers])
+
+        def visit():
+            strangers.extend(socket.create_connection(("127.0.0.1", int(port)), timeout=60) for _ in range(200))
+
+        yield server.when(lambda: len(server.messages) >= 100)
+        yield deferToThread(visit)
+        seen = len(server.messages)
+        status, _, body = yield deferToThread(get, url)
+        self.assertEqual(status, 200)
+        self.assertLess(scraped(body)["process_open_fds",], 100)
+        self.assertLess(seen, 3000, "they came too late")
+        result = yield command.whenEnded()
+        self.assertIn(b"messages     3000 started, 3000 accepted, 0 rejected, 0 failed\n", result.out)
+        self.assertEqual(result.status, 0)
+
+    @defer.inlineCallbacks
     def test_openLoop(self):
         """
         Of an open loop there is what the schedule asks for, and the latency from then on.
@@ -386,7 +522,7 @@ class CommandTests(ServingMixin, TestCase):
         command = smtpsource(self, "--rate", "50", "-s", "5", "-m", "10k", "--metrics-port", "0", server.destination)
         url = yield self.whenSaid(command)
         yield server.when(lambda: len(server.messages) >= 20)
-        _, _, body, _ = yield deferToThread(get, url)
+        _, _, body = yield deferToThread(get, url)
         values = scraped(body)
         self.assertEqual(values["smtpsource_asked_rate",], 50)
         self.assertGreaterEqual(values["smtpsource_asked_total",], 20)
@@ -403,7 +539,7 @@ class CommandTests(ServingMixin, TestCase):
         server = self.serve()
         command = smtpsource(self, "-d", "-w", "10000", "-m", "2", "--metrics-port", "0", server.destination)
         url = yield self.whenSaid(command)
-        _, _, _, connection = yield deferToThread(get, url, keep=True)
+        connection = yield deferToThread(connectedTo, url)
         self.addCleanup(connection.close)
         command.signal(signal.SIGINT)
         result = yield command.whenEnded()
@@ -455,7 +591,7 @@ class CommandTests(ServingMixin, TestCase):
         pid = int(pidfile.read_text())
         self.addCleanup(killIfAlive, pid)
         yield server.when(lambda: len(server.messages) == 16)
-        _, _, body, _ = yield deferToThread(get, f"http://127.0.0.1:{port}/metrics")
+        _, _, body = yield deferToThread(get, f"http://127.0.0.1:{port}/metrics")
         values = scraped(body)
         self.assertEqual(values["smtpsource_messages_total", ("outcome", "accepted")], 15)
         self.assertEqual(values["process_start_time_seconds",] > 0, True)
@@ -482,8 +618,6 @@ class CommandTests(ServingMixin, TestCase):
             "atexit.register(lambda: print('imported', [name for name in wanted if name in sys.modules]))\n"
             "main()\n"
         )
-        from subprocesses import python
-
         result = yield python(self, "-c", program, server.destination).whenEnded()
         self.assertEqual((result.status, result.err), (0, b""))
         self.assertIn(b"imported []\n", result.out)

@@ -4,9 +4,12 @@ Tests for L{smtpsource.report.schema} and L{smtpsource.report.reading}: the layo
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 import os
+import struct
+import zlib
 from pathlib import Path
 
 from hypothesis import strategies as st
@@ -14,9 +17,11 @@ from jsonschema import Draft202012Validator
 from properties import given, settings
 from subprocesses import loadAndReport
 from test_summary import EVERYTHING, example
+from test_tools import ToolTestCase
 from twisted.internet import defer
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from smtpsource.measure.encoding import encode
 from smtpsource.measure.search import Found, Step
 from smtpsource.phases import NAMES
 from smtpsource.plan import SourcePlan
@@ -322,3 +327,129 @@ class ReadingTests(SynchronousTestCase):
             self.assertNotIn("\n", str(e))
         else:
             self.assertLessEqual(set(summary.buckets), set(NAMES))
+
+
+#: What may stand in a file that somebody calls a report, as it is written.
+WRITTEN = st.one_of(
+    st.sampled_from(["1" + "0" * 400, "1" + "0" * 5000, "1e400", "-1e400", "1e308", "5e-324", "1e-310", "NaN"]),
+    st.sampled_from([f"{2**63}", f"{10**18}", f"{-(10**18)}", "1e10", "-0.0", "0", "-1", "0.5", "true", "null"]),
+    st.sampled_from(["{}", "[]", "[null]", "[" * 40 + "]" * 40, "[" * 500 + "]" * 500, "[" * 10**5, '{"a":' * 10**4]),
+    st.sampled_from(['""', '"\\ud800"', '"\\u001b[2J"', '"\\u202e"', '"\\n\\r"', '"\x1b"', '"[red]"', '"x":1,"y"']),
+    st.sampled_from(['"0001-01-01T00:00:00Z"', '"9999-12-31T23:59:59-23:59"', '"2026-01-01T00:00:00+99:99"']),
+    st.sampled_from(['"2026-02-30T00:00:00Z"', '"transaction"', '"HISTFAAAAA=="', "Infinity"]),
+    st.sampled_from([1, 2**40, 10**15, 10**17, 2**62]).map(lambda count: json.dumps(encode([0, count, count]))),
+)
+
+
+@st.composite
+def written(draw):
+    """
+    @return: the text of a report in which some values are others.
+    """
+    document = copy.deepcopy(draw(st.sampled_from(REPORTS)))
+    values = draw(st.lists(WRITTEN, min_size=1, max_size=4))
+    for number in range(len(values)):
+        *way, last = draw(st.sampled_from(places(document)))
+        inner = document
+        for name in way:
+            inner = inner[name]
+        inner[last] = f"@{number}@"
+    text = json.dumps(document)
+    for number, value in enumerate(values):
+        text = text.replace(f'"@{number}@"', value)
+    cut = draw(st.integers(0, 20))
+    return text[: draw(st.integers(0, len(text)))] if cut == 0 else text
+
+
+class HostileTests(ToolTestCase):
+    """
+    What somebody else calls a report: it can be used, or one line says why not.
+    """
+
+    def check(self, text):
+        """
+        Merge and compare it with a good one.
+        """
+        good, bad = self.write("good.json", example(**EVERYTHING | {"run": "other"})), self.directory / "bad.json"
+        bad.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
+        report, series = self.directory / "report.json", self.directory / "series.csv"
+        report.unlink(missing_ok=True)
+        options = ["--threshold", "p99(message) < 1s", "--threshold", "rate >= 0.9 * asked"]
+        changes = ["--fail-if", "p99(message) > +10%", "--fail-if", "rate < -1%", "--fail-if", "errors > 1%"]
+        for arguments in (
+            ["merge", *options, "--report", str(report), "--csv", str(series), str(bad), good],
+            ["compare", *changes, *([good, str(bad)] if len(text) % 2 else [str(bad), good])],
+        ):
+            status, out, err = self.run_(*arguments)
+            if status == 1:
+                self.assertEqual(out, "")
+                self.assertRegex(err, rf"\Asmtpsource {arguments[0]}: {self.directory}/\w+\.json: [^\n]+\n\Z")
+                self.assertLess(len(err), 4500)
+            else:
+                self.assertIn(status, (0, 3))
+                self.assertEqual(err, "")
+                if arguments[0] == "merge":
+                    json.loads(report.read_text("utf-8"), parse_constant=self.fail)
+            for line in (out + err).split("\n"):
+                self.assertTrue(line.isprintable(), line)
+
+    @given(written())
+    @settings(deadline=None, max_examples=100)
+    def test_anyValue(self, text):
+        """
+        Whatever stands in place of some values.
+        """
+        self.check(text)
+
+    @given(st.binary(max_size=30), st.integers(0, 10**4))
+    @settings(deadline=None, max_examples=30)
+    def test_anyBytes(self, text, place):
+        """
+        Whatever bytes are in it.
+        """
+        report = json.dumps(REPORTS[1]).encode()
+        place %= len(report)
+        self.check(report[:place] + text + report[place + len(text) // 2 :])
+
+    def test_absurd(self):
+        """
+        A number of 400 digits is named.
+        """
+        for value, problem in (
+            ("1" + "0" * 400, "10000000000000000000... is too large a number"),
+            ("1e400", "1e400 is too large a number"),
+            ("5e-324", "5e-324 is too small a number"),
+            ("NaN", "NaN is no number"),
+        ):
+            text = json.dumps(REPORTS[1]).replace('"elapsed": 2.0', f'"elapsed": {value}')
+            path = self.directory / "absurd.json"
+            path.write_text(text)
+            line = f"smtpsource merge: {path}: expected a report of smtp-source in JSON: {problem}\n"
+            self.assertEqual(self.run_("merge", str(path)), (1, "", line))
+
+    def test_bomb(self):
+        """
+        A histogram that would be a gigabyte when it is unpacked is none.
+        """
+        body = zlib.compress(b"\x02" * 2**27)
+        text = base64.b64encode(struct.pack(">II", 0x1C849314, len(body)) + body).decode()
+        report = example(**EVERYTHING).asDict()
+        report["histograms"] = {"message": text}
+        path = self.directory / "bomb.json"
+        path.write_text(json.dumps(report))
+        status, out, err = self.run_("merge", str(path))
+        self.assertEqual((status, out), (1, ""))
+        self.assertIn("histograms.message: expected an HdrHistogram in base64, version 2\n", err)
+
+    def test_endless(self):
+        """
+        A device, and a file that is too large.
+        """
+        path = self.directory / "large"
+        with path.open("wb") as file:
+            file.truncate(2**40)
+        for name, problem in (
+            ("/dev/zero", "expected at most 1 MiB from a device, and there is more"),
+            (str(path), "expected at most 256 MiB, and there is more"),
+        ):
+            self.assertEqual(self.run_("merge", name), (1, "", f"smtpsource merge: {name}: {problem}\n"))

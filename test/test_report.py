@@ -537,8 +537,8 @@ class JUnitTests(SynchronousTestCase):
         """
         What can't be is a question mark.
         """
-        suite = self.suite(exit=1, reason='a\x00\x1b\ud800\uffffb\U0001f600<&>"\n')
-        self.assertEqual(self.failures(suite)["run"], 'a????b\U0001f600<&>"\n')
+        suite = self.suite(exit=1, reason='a\x00\x1b\ud800\uffffb\U0001f600<&>"\x9b')
+        self.assertEqual(self.failures(suite)["run"], 'a????b\U0001f600<&>"?')
 
 
 class CounterTests(SynchronousTestCase):

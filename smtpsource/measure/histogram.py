@@ -146,6 +146,14 @@ def percentiles(counts: Sequence[int], wanted: Sequence[float]) -> list[float]:
     return found + [0.0] * (len(wanted) - len(found))
 
 
+def indexOf(microseconds: int) -> int:
+    """
+    The bucket in which a latency is counted.
+    """
+    shift = max(0, microseconds.bit_length() - _LINEAR_BITS)
+    return shift * _HALF + (microseconds >> shift)
+
+
 def lowestOf(index: int) -> int:
     """
     The lowest latency, in microseconds, that is counted in bucket C{index}.

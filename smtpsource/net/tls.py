@@ -32,6 +32,7 @@ from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from smtpsource import inputs
 from smtpsource.net.tlssettings import TLSSettings, UnusableSetting, checkPEM
 from smtpsource.printable import printable
 
@@ -481,8 +482,7 @@ def _contents(setting: str, path: str) -> bytes:
     """
     what = {"ca": "CA"}.get(setting, setting)
     try:
-        with open(path, "rb") as file:
-            contents = file.read()
+        contents = inputs.read(path, inputs.CERTIFICATES, again=True)
     except (OSError, ValueError) as e:
         raise UnusableSetting(setting, f"cannot read the {what} file {path}: {getattr(e, 'strerror', None) or e}")
     checkPEM(setting, contents)
@@ -676,4 +676,4 @@ def _line(text: str) -> str:
     """
     Text in which a server may have had a say, as one line.
     """
-    return printable(text.encode("utf-8", "replace"))
+    return printable(text)

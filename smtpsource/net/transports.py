@@ -4,8 +4,8 @@ The transports of accepted connections, and what they share with those of client
 See L{smtpsource.net.eager} for what they do; here it meets Twisted's transport classes.
 
 Of Twisted's private names these are used: C{FileDescriptor._tempDataBuffer}, C{_tempDataLen},
-C{Server._addressType}, C{_getLogPrefix}, C{unix._SendmsgMixin}, C{_newtls.ConnectionMixin} and
-C{_newtls._BypassTLS}. All of them are the same from 22.10 to 26.10.
+C{Server._addressType}, C{_getLogPrefix}, C{unix._SendmsgMixin}, C{_newtls.ConnectionMixin},
+C{_newtls._BypassTLS} and C{TLSMemoryBIOProtocol._tlsShutdownFinished}. All of them are the same from 22.10 to 26.10.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from twisted.internet.address import IPv6Address
 from twisted.internet.interfaces import ISSLTransport
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.python import log
+from twisted.python.failure import Failure
 from zope.interface import directlyProvides
 
 from smtpsource.net.eager import EagerDescriptor
@@ -40,11 +41,29 @@ else:
         write = TLSMemoryBIOProtocol.write
         writeSequence = TLSMemoryBIOProtocol.writeSequence
         loseConnection = TLSMemoryBIOProtocol.loseConnection
-        connectionLost = TLSMemoryBIOProtocol.connectionLost
+
+        # What leads back to itself stays until the garbage collector comes, and with it OpenSSL's 50 kB for each
+        # connection. So that is cut: a failure has a frame in which it is a variable, a transport has its own methods.
+
+        def _tlsShutdownFinished(self, reason: Failure | None) -> None:
+            if reason is not None:
+                reason.cleanFailure()
+            super()._tlsShutdownFinished(reason)
+
+        def connectionLost(self, reason: Failure) -> None:
+            """
+            The connection is gone, and the transport knows nothing of this layer any more.
+            """
+            transport: Any = self.transport
+            TLSMemoryBIOProtocol.connectionLost(self, reason)
+            transport.forgetTLS()
 
 
 if TYPE_CHECKING:
     from smtpsource.net.reactor import LeanReactor
+
+#: The methods of a transport that pass through its TLS layer, once it has one.
+_THROUGH_TLS = ("write", "writeSequence", "loseConnection", "registerProducer", "unregisterProducer")
 
 _ANCILLARY_SIZE = socket.CMSG_SPACE(4096)
 
@@ -76,7 +95,7 @@ class EagerTransport(EagerDescriptor):
         # From here on the application's bytes pass through the TLS layer, and those of the TLS layer go
         # straight to the socket. The instance gets the methods which know this: before startTLS nobody
         # needs to ask.
-        for name in ("write", "writeSequence", "loseConnection", "registerProducer", "unregisterProducer"):
+        for name in _THROUGH_TLS:
             setattr(self, name, getattr(_newtls.ConnectionMixin, name).__get__(self))
         # What follows is _newtls.startTLS, but for the layer's class.
         client = self._tlsClientDefault if normal else not self._tlsClientDefault
@@ -92,6 +111,13 @@ class EagerTransport(EagerDescriptor):
         layer.makeConnection(_newtls._BypassTLS(EagerDescriptor, self))
         if producer is not None:
             self.registerProducer(producer, streaming)
+
+    def forgetTLS(self) -> None:
+        """
+        The connection is gone: nothing is written any more, through TLS or otherwise.
+        """
+        for name in (*_THROUGH_TLS, "getHandle", "getPeerCertificate"):
+            self.__dict__.pop(name, None)
 
     def _makeLogstr(self) -> str:
         """

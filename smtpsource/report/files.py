@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from smtpsource.places import Place
+from smtpsource.printable import escaped
 from smtpsource.streams import Outlet, Patience, Unwaited, pour, unread
 
 #: Texts are written in pieces of about so many characters.
@@ -45,11 +46,11 @@ def jsonPieces(document: dict[str, Any], ascii: bool) -> Iterator[str]:
         separator = ",\n"
         if isinstance(value, list) and value and isinstance(value[0], dict):
             yield "[\n    "
-            yield ",\n    ".join(json.dumps(one, ensure_ascii=ascii) for one in value)
+            yield ",\n    ".join(escaped(json.dumps(one, ensure_ascii=ascii)) for one in value)
             yield "\n  ]"
         else:
             # There is no line end within a JSON text but those of the indentation.
-            yield json.dumps(value, indent=2, ensure_ascii=ascii).replace("\n", "\n  ")
+            yield escaped(json.dumps(value, indent=2, ensure_ascii=ascii)).replace("\n", "\n  ")
     yield "\n}\n" if document else "{}\n"
 
 

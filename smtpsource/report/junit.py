@@ -4,15 +4,12 @@ A run as a test, in the XML that JUnit made common: continuous integration shows
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
 from smtpsource.measure.summary import Summary
+from smtpsource.printable import printable
 from smtpsource.report.text import render
-
-#: What XML 1.0 can't have, whichever way it is written (section 2.2).
-_IMPOSSIBLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def lines(summary: Summary) -> Iterator[str]:
@@ -27,11 +24,11 @@ def lines(summary: Summary) -> Iterator[str]:
     suite = ET.SubElement(suites, "testsuite", {"name": "smtp-source", **numbers, **times})
     suite.set("timestamp", summary.started[:19])  # local time, without a zone: its schema wants no more
     if "host" in summary.environment:
-        suite.set("hostname", _possible(str(summary.environment["host"])))
+        suite.set("hostname", printable(str(summary.environment["host"])))
     _case(suite, "run", times, failures)
     for outcome in summary.thresholds:
         _case(suite, outcome.text, {"time": "0"}, [] if outcome.passed else [f"it was {outcome.actual}"])
-    ET.SubElement(suite, "system-out").text = _possible(render(summary))
+    ET.SubElement(suite, "system-out").text = render(summary)
     ET.indent(suites)
     yield '<?xml version="1.0" encoding="UTF-8"?>\n'
     yield ET.tostring(suites, encoding="unicode") + "\n"
@@ -68,11 +65,7 @@ def _failedBesides(summary: Summary) -> bool:
 
 
 def _case(suite: ET.Element, name: str, times: dict[str, str], failures: list[str]) -> None:
-    case = ET.SubElement(suite, "testcase", {"classname": "smtp-source", "name": _possible(name), **times})
+    case = ET.SubElement(suite, "testcase", {"classname": "smtp-source", "name": printable(name), **times})
     if failures:
-        failure = ET.SubElement(case, "failure", {"message": _possible(failures[0]), "type": "failure"})
-        failure.text = _possible("\n".join(failures))
-
-
-def _possible(text: str) -> str:
-    return _IMPOSSIBLE.sub("?", text)
+        failure = ET.SubElement(case, "failure", {"message": printable(failures[0]), "type": "failure"})
+        failure.text = "\n".join(map(printable, failures))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from smtpsource.printable import legible, printable
 from smtpsource.report.counter import Counter
 from smtpsource.report.files import jsonPieces, writeWhole
 from smtpsource.streams import Lines, Outlet, Patience
@@ -148,7 +149,7 @@ class Presentation:
         """
         Say something where the result will be shown, if anybody still reads there.
         """
-        self._out().say(text)
+        self._out().say(legible(text))
 
     def tellResult(self, text: str, patience: Patience | None = None) -> bool:
         """
@@ -158,7 +159,7 @@ class Presentation:
         @return: C{False} if that, or what was told before, could not be said; then it was said why.
         """
         outlet = self._out()
-        outlet.say(text)
+        outlet.say(legible(text))
         if not outlet.finish(patience or Patience()):
             assert outlet.problem is not None
             where = "standard error" if outlet is self._err() else "standard output"
@@ -169,13 +170,13 @@ class Presentation:
         """
         Say what went wrong, in one line, where errors go.
         """
-        self._err().say(f"{self.tool}: {problem}\n")
+        self._err().say(f"{self.tool}: {printable(problem)}\n")
 
     def remark(self, text: str) -> None:
         """
         Say something that is no result, in one line, where errors go.
         """
-        self._err().say(f"{self.tool}: {text}\n")
+        self._err().say(f"{self.tool}: {printable(text)}\n")
 
     def trace(self, line: str) -> None:
         """

@@ -230,10 +230,7 @@ class Course:
         Errors by their kinds, the most frequent first.
         """
         samples = self.recorder.errorSamples
-        found = [
-            Kind(kind, count, printable(samples.get(kind, "").encode("utf-8", "replace")))
-            for kind, count in self.recorder.errors.items()
-        ]
+        found = [Kind(kind, count, printable(samples.get(kind, ""))) for kind, count in self.recorder.errors.items()]
         return sorted(found, key=lambda kind: -kind.count)
 
     def _countSecond(self, at: float, accepted: int) -> None:

@@ -13,21 +13,13 @@ from operator import mul
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from smtpsource._version import __version__
-from smtpsource.measure.histogram import HIGHEST_MICROSECONDS, LINEAR, lowestOf, middleOf
+from smtpsource.measure.histogram import HIGHEST_MICROSECONDS, indexOf, lowestOf, middleOf
 from smtpsource.measure.progress import PHASES, Running
 from smtpsource.phases import NAMES
 
 #: The upper bounds of a histogram's buckets, in microseconds. Each of them is where a bucket of ours ends, as 50 ms and
 #: 1 s are not, so what is counted below it is exact.
 BOUNDS = (100, 200, 500, 1000, 2500, 5000, *(10_000 << n for n in range(14)))
-
-
-def indexOf(microseconds: int) -> int:
-    """
-    The bucket that begins with this latency, or in which it is; see L{smtpsource.measure.histogram}.
-    """
-    shift = max(0, microseconds.bit_length() - LINEAR.bit_length() + 1)
-    return shift * (LINEAR // 2) + (microseconds >> shift)
 
 
 _ENDS = [0, *map(indexOf, BOUNDS)]

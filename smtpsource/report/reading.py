@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from smtpsource import textfiles
+from smtpsource import inputs, textfiles
 from smtpsource.measure.encoding import decode
 from smtpsource.measure.histogram import Latency
 from smtpsource.measure.search import Found, Step
@@ -35,11 +35,14 @@ def read(path: str) -> Summary:
     @raise ReportError: it can't be read, or is none.
     """
     try:
-        with open(path, "rb") as file:
-            text = textfiles.withoutMark(file.read())
-        document = json.loads(text.decode("utf-8"), parse_constant=_noNumber)
+        content = inputs.read(path, inputs.REPORT)
     except OSError as e:
         raise ReportError(f"{path}: expected a report that can be read: {e.strerror}")
+    except ValueError as e:
+        raise ReportError(f"{path}: {e}")
+    try:
+        text = textfiles.withoutMark(content).decode("utf-8")
+        document = json.loads(text, parse_constant=_noNumber, parse_int=_whole, parse_float=_fraction)
     except (ValueError, RecursionError) as e:
         raise ReportError(f"{path}: expected a report of smtp-source in JSON: {e}")
     try:
@@ -48,8 +51,32 @@ def read(path: str) -> Summary:
         raise ReportError(f"{path}: {e}")
 
 
+#: Numbers beyond these are none that were measured, and what is calculated from them is no number any more.
+_LARGEST = 2.0**63
+_SMALLEST = 1e-200
+
+#: How deep lists and objects may be in each other; a report of a report has seven.
+_DEEPEST = 30
+
+#: The most latencies of a phase: as many could be measured in some thousand years.
+_MOST = 10**15
+
+
 def _noNumber(text: str) -> float:
     raise ValueError(f"{text} is no number")
+
+
+def _whole(text: str) -> int:
+    if len(text) > 20 or abs(int(text)) > _LARGEST:
+        raise ValueError(f"{text[:20]}... is too large a number")
+    return int(text)
+
+
+def _fraction(text: str) -> float:
+    number = float(text)
+    if not abs(number) <= _LARGEST or 0 < abs(number) < _SMALLEST:
+        raise ValueError(f"{text[:20]} is too {'small' if abs(number) < 1 else 'large'} a number")
+    return number
 
 
 def summaryOf(report: object) -> Summary:
@@ -66,13 +93,28 @@ def summaryOf(report: object) -> Summary:
         raise ValueError(f"expected a report of smtp-source, not of {name}")
     if schema != SCHEMA:
         raise ValueError(f"expected a report of schema {SCHEMA}, not {schema}; is it of a later version?")
+    if _isDeep(report):
+        raise ValueError("expected a report with fewer lists and objects in each other")
     for problem in problems(report):
         raise ValueError(problem)
     return _summary(report)
 
 
+def _isDeep(document: object) -> bool:
+    level = [document]
+    for _ in range(_DEEPEST):
+        inner: list[object] = []
+        for one in level:
+            if isinstance(one, dict | list):
+                inner.extend(one.values() if isinstance(one, dict) else one)
+        level = inner
+    return bool(level)
+
+
 def _summary(report: Mapping[str, Any]) -> Summary:
-    datetime.datetime.fromisoformat(report["started"])  # a pattern knows nothing of a 30th of February
+    # A pattern knows nothing of a 30th of February; and times are added to this one.
+    if not 1970 <= datetime.datetime.fromisoformat(report["started"]).year < 3000:
+        raise ValueError("expected a year from 1970 to 2999 in started")
     return Summary(
         command=tuple(report["command"]),
         reactor=report["reactor"],
@@ -142,6 +184,9 @@ def _buckets(phase: str, text: str) -> list[int]:
     if phase not in NAMES:
         raise ValueError(f"expected histograms of known phases, not {phase!r}; is it of a later version?")
     try:
-        return decode(text)
+        counts = decode(text)
+        if sum(counts) > _MOST:
+            raise ValueError(f"expected at most {_MOST} latencies")
     except ValueError as e:
         raise ValueError(f"histograms.{phase}: {e}")
+    return counts

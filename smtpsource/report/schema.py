@@ -37,7 +37,7 @@ def _problems(value: object, schema: Schema, path: str) -> Iterator[str]:
     if "$ref" in schema:
         schema = reportSchema()["$defs"][schema["$ref"].rpartition("/")[2]]
     if not _fits(value, schema):
-        yield f"expected {_wanted(schema)}{path and ' in ' + path}, not {_shown(value)}"
+        yield f"expected {_wanted(value, schema)}{path and ' in ' + path}, not {_shown(value)}"
     elif isinstance(value, dict):
         for name in schema.get("required", ()):
             if name not in value:
@@ -61,6 +61,8 @@ def _fits(value: object, schema: Schema) -> bool:
     if "type" in schema and not any(_isA(value, kind) for kind in _kinds(schema)):
         return False
     if "minimum" in schema and _isA(value, "number") and value < schema["minimum"]:
+        return False
+    if _isTooMuch(value, schema):
         return False
     return not ("pattern" in schema and isinstance(value, str) and not re.search(schema["pattern"], value))
 
@@ -102,13 +104,19 @@ _WORDS = {
 }
 
 
-def _wanted(schema: Schema) -> str:
+def _isTooMuch(value: Any, schema: Schema) -> bool:
+    return "maximum" in schema and _isA(value, "number") and value > schema["maximum"]
+
+
+def _wanted(value: object, schema: Schema) -> str:
     if "const" in schema:
         return json.dumps(schema["const"])
     if "enum" in schema:
         return " or ".join(map(json.dumps, schema["enum"]))
     words = " or ".join(_WORDS[kind] for kind in _kinds(schema))
-    if "minimum" in schema:
+    if _isTooMuch(value, schema):
+        words += f" of at most {schema['maximum']}"
+    elif "minimum" in schema:
         words += f" of {schema['minimum']} or more"
     if "pattern" in schema:
         words += f" that matches {schema['pattern']}"

@@ -14,6 +14,7 @@ from smtpsource.measure.comparison import Figure, figures, relative
 from smtpsource.measure.noise import LEVEL
 from smtpsource.measure.summary import Summary
 from smtpsource.phases import NAMES
+from smtpsource.printable import printable
 from smtpsource.report.text import duration
 
 #: The longest line.
@@ -29,11 +30,11 @@ def render(
     @param names: what to call them.
     @param unwanted: changes that must not be, whether they are, and what there is.
     """
-    lines = [*_lines(first, second, names)]
+    lines = list(_lines(first, second, names))
     if unwanted:
         lines += ["", "fails if     what must not be, and what there was"]
         lines += [f"{'FAIL' if isSo else 'pass':<13}{text}: {actual}" for text, isSo, actual in unwanted]
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(printable, lines)) + "\n"
 
 
 def _lines(first: Summary, second: Summary, names: Sequence[str]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from smtpsource.measure.search import Found
 from smtpsource.measure.summary import Summary, Tally
 from smtpsource.measure.thresholds import Outcome
+from smtpsource.printable import printable
 
 _LATENCY_HEADINGS = ("count", "mean", "p50", "p90", "p99", "p99.9", "max")
 
@@ -17,7 +18,7 @@ def render(summary: Summary) -> str:
     """
     All of a summary, in lines of up to about 100 characters.
     """
-    return "\n".join(_lines(summary)) + "\n"
+    return "\n".join(map(printable, _lines(summary))) + "\n"
 
 
 def _lines(summary: Summary) -> Iterator[str]:

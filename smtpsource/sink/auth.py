@@ -182,6 +182,7 @@ class Authenticator:
         """
         What the library wants to know of a user: made once, for it is meant to take long.
         """
+        user = _prepared(user)  # there are many ways to write one
         keys = self._scramKeys.get(user)
         if keys is None and (password := self._password(user.encode())) is not None:
             keys = self._scramKeys[user] = self._scramMechanism().make_auth_info(password)

@@ -15,10 +15,10 @@ from twisted.python import usage
 
 from smtpsource import arguments
 from smtpsource.commandline import OTHER, CommandLine, Flag, Group, Parameter, flags, parameters
+from smtpsource.credentials import readUsers
 from smtpsource.net import destination
 from smtpsource.net.tlssettings import UnusableSetting
 from smtpsource.report.presentation import Presentation
-from smtpsource.sink.auth import loadUsers
 from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.tls import ServerTLS, requireTLS
 from smtpsource.words import nameOf
@@ -71,7 +71,7 @@ def _port(text: str) -> int:
 
 def _users(text: str) -> str:
     path = arguments.readableFile(text)
-    loadUsers(path)
+    readUsers(path, again=True)
     return path
 
 

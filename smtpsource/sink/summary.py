@@ -13,6 +13,9 @@ from smtpsource.printable import printable
 #: A sample in a report is at most this many characters long.
 SAMPLE_LENGTH = 100
 
+#: So many different addresses of PROXY headers are told apart: clients may say what they like.
+MOST_SOURCES = 100_000
+
 
 class SinkCounts:
     """
@@ -118,7 +121,7 @@ class SinkCounts:
         @param source: the address it tells, as bytes; empty if it tells none.
         """
         self._proxied += 1
-        if source:
+        if source and len(self._sources) < MOST_SOURCES:
             self._sources.add(source)
 
     def extensions(self, parameters: dict[str, int]) -> dict[str, Any]:
@@ -163,8 +166,8 @@ class SinkSummary:
     @ivar errors: by kind (see L{SinkCounts.error}), how often and a sample.
     @ivar extensions: what was used of the protocol's extensions: C{tls} (C{full} and C{resumed} handshakes), C{auth}
         (C{accepted} and C{refused}), C{bdat} (chunks), C{xclient} (commands) and C{xclientAttributes} (of the last
-        one), C{proxy} (headers) and C{proxySources} (different addresses in them), C{parameters} (by name, how often
-        one of MAIL or RCPT was accepted). What was not used is left out.
+        one), C{proxy} (headers) and C{proxySources} (different addresses in them, up to L{MOST_SOURCES}),
+        C{parameters} (by name, how often one of MAIL or RCPT was accepted). What was not used is left out.
     """
 
     command: tuple[str, ...]

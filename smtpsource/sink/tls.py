@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from zope.interface import implementer
 
+from smtpsource import inputs
 from smtpsource.net.tlssettings import UnusableSetting, checkPEM
 
 if TYPE_CHECKING:
@@ -159,10 +160,12 @@ def _fromFiles(certificate: str, key: str | None) -> Any:
 
     for setting, path in (("certificate", certificate), *([("key", key)] if key else [])):
         try:
-            with open(path, "rb") as file:
-                checkPEM(setting, file.read())
+            contents = inputs.read(path, inputs.CERTIFICATES, again=True)  # OpenSSL would go on for ever
         except OSError as e:
             raise UnusableSetting(setting, f"expected a readable file: {e.strerror}")
+        except ValueError as e:
+            raise UnusableSetting(setting, str(e))
+        checkPEM(setting, contents)
     context = _newContext()
     # OpenSSL would ask the terminal for a password.
     context.set_passwd_cb(lambda longest, twice, data: b"")

@@ -12,6 +12,7 @@ from twisted.python import usage
 
 from smtpsource.commandline import CommandLine
 from smtpsource.measure.summary import Summary
+from smtpsource.printable import printable
 from smtpsource.report.reading import ReportError, read
 from smtpsource.streams import sayOnce
 
@@ -57,4 +58,4 @@ class ToolOptions(CommandLine):
         """
         Say what went wrong.
         """
-        sayOnce(sys.stderr, f"{self.tool}: {problem}\n")
+        sayOnce(sys.stderr, f"{self.tool}: {printable(problem)}\n")

@@ -12,7 +12,7 @@ from itertools import accumulate, cycle
 from random import Random
 from typing import Generic, TypeVar
 
-from smtpsource import textfiles
+from smtpsource import inputs, textfiles
 from smtpsource.arguments import LARGEST
 
 T = TypeVar("T")
@@ -113,7 +113,7 @@ def lines(path: str) -> Iterator[tuple[int, bytes]]:
 
     @raise ValueError: it can't be read.
     """
-    for number, line in enumerate(textfiles.read(path).split(b"\n"), 1):
+    for number, line in enumerate(textfiles.read(path, inputs.VALUES).split(b"\n"), 1):
         # Files are put together of others, each with its mark.
         line = line.removeprefix(textfiles.MARK).strip()
         if line and not line.startswith(b"#"):
