@@ -56,20 +56,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(reactor: Any, options: SourceOptions) -> Deferred[None]:
+    from smtpsource.ending import conclude
+    from smtpsource.failurelog import FailureObserver, beginLogging
     from smtpsource.interrupts import onInterrupt
     from smtpsource.report.text import render
     from smtpsource.service import SourceService
 
     presentation = options.presentation
     service = SourceService(reactor, options.plan, show=presentation.trace, keepIntervals=presentation.wantsIntervals)
+    beginLogging(FailureObserver(reactor, service.breakDown, presentation.complain))
     reactor.callWhenRunning(onInterrupt, reactor, service.stopService)
     if not presentation.startMetrics(reactor, service):
         raise SystemExit(2)
     stopView = presentation.startView(reactor, service)
 
     def done(summary: Summary) -> None:
-        stopView()
-        status = presentation.show(summary, render(summary), summary.reason)
+        status = conclude(presentation, stopView, summary, render, summary.reason)
         if status:
             raise SystemExit(status)
 

@@ -32,19 +32,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     options = SinkOptions()
     options.parseOrExit(arguments)
-    if options.plan.verbose:
-        from twisted.logger import globalLogBeginner, textFileLogObserver
-
-        globalLogBeginner.beginLoggingTo([textFileLogObserver(sys.stderr)], redirectStandardIO=False)
     relax()
     react(_run, (options,))
 
 
 def _run(reactor: Any, options: SinkOptions) -> Deferred[None]:
+    from smtpsource.failurelog import FailureObserver, beginLogging
     from smtpsource.interrupts import onInterrupt
     from smtpsource.sink.tap import SinkProcess
 
     process = SinkProcess(reactor, options)
+    failures = FailureObserver(reactor, process.sink.breakDown, options.presentation.complain)
+    beginLogging(failures, sys.stderr if options.plan.verbose else None)
     reactor.callWhenRunning(onInterrupt, reactor, process.stopService)
     # For a signal that comes before that.
     reactor.addSystemEventTrigger("before", "shutdown", process.stopService)
