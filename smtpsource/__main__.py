@@ -75,13 +75,16 @@ def _runTool(name: str, arguments: Sequence[str]) -> None:
 
 
 def _run(reactor: Any, options: SourceOptions) -> Deferred[None]:
+    from smtpsource.ending import conclude
     from smtpsource.exitstatus import leave
-    from smtpsource.interrupts import onInterrupt, settle
+    from smtpsource.failurelog import FailureObserver, beginLogging
+    from smtpsource.interrupts import onInterrupt
     from smtpsource.report.text import render
     from smtpsource.service import SourceService
 
     presentation = options.presentation
     service = SourceService(reactor, options.plan, show=presentation.trace, keepIntervals=presentation.wantsIntervals)
+    beginLogging(FailureObserver(reactor, service.breakDown, presentation.complain))
     reactor.callWhenRunning(onInterrupt, reactor, service.stopService)
     # For a signal that comes before that.
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
@@ -90,9 +93,7 @@ def _run(reactor: Any, options: SourceOptions) -> Deferred[None]:
     stopView = presentation.startView(reactor, service)
 
     def done(summary: Summary) -> None:
-        settle()
-        stopView()
-        leave(presentation.show(summary, render(summary), summary.reason))
+        leave(conclude(presentation, stopView, summary, render, summary.reason))
 
     ended = service.whenDone().addCallback(done)
     service.startService()

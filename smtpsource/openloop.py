@@ -166,7 +166,7 @@ class OpenLoop(Run):
         if self.remaining and when < math.inf:
             self._waiting = True
             if self._timer is None:
-                self._timer = timer(self._reactor, self.clock, self._startDue)
+                self._timer = timer(self._reactor, self.clock, self._startDue, self.broken)
             self._timer.at(self.scheduleStart + when)
 
     def _scheduleOver(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from sys import maxsize
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
@@ -23,6 +23,7 @@ from smtpsource.plan import SourcePlan
 from smtpsource.session import Session
 from smtpsource.smtp.protocol import SMTPSourceProtocol
 from smtpsource.smtp.trace import TracedProtocol
+from smtpsource.unexpected import ENOUGH_TO_END, INTERNAL_ERROR, OUT_OF_MEMORY, SPARE, Reserve, named
 
 if TYPE_CHECKING:
     from smtpsource.measure.search import Found
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
 #: How many sessions begin in one turn of the reactor.
 _BATCH = 100
+
+#: Seconds that sessions have to end when they are aborted, or some of them. If nothing is wrong, it takes them a turn
+#: of the reactor.
+_STRUCK_OFF_AFTER = 1.0
 
 
 class Run:
@@ -50,6 +55,7 @@ class Run:
     @ivar pause: draws the seconds before a session's next message; C{None} if there is no pause at all.
     @ivar reason: the first fault or refusal that ended the run before its time, or C{None}.
     @ivar open: sessions that are not over.
+    @ivar reserve: memory for the end of the run.
     """
 
     def __init__(
@@ -88,7 +94,10 @@ class Run:
         traffic.onProblem = lambda text: recorder.error("unreadable-message", text)
         self._nextMessage = traffic.next
         self._sessionsBegun = 0
-        self._sweeping = LoopingCall(self._sweep)
+        self.reserve = Reserve(ENOUGH_TO_END)
+        self._spare = Reserve(SPARE)
+        self._brokenDown = False
+        self._sweeping = LoopingCall(self.guarded, self._sweep)
         self._sweeping.clock = reactor
         self._toBegin = 0
         self.draining = False
@@ -169,17 +178,49 @@ class Run:
             self.reason = text
             self.drain()
 
+    def broken(self, exception: BaseException | None) -> None:
+        """
+        Something in this process has raised what nobody expected: see L{breakDown}.
+        """
+        if isinstance(exception, MemoryError):
+            self._spare.release()  # before anything else, which would take some
+        self.breakDown(*named(exception))
+
+    def breakDown(self, kind: str, text: str) -> None:
+        """
+        This run can't go on, and it is no server's fault: end it as a refusal does, whatever the plan tolerates; or at
+        once, if there is no more memory even for that. From now on nobody can be sure that every session still knows
+        what it does: those that don't even end when they are aborted are struck off.
+
+        @param kind: one of L{smtpsource.unexpected.OURS}.
+        @param text: one line about it.
+        """
+        self._brokenDown = True
+        self.recorder.error(kind, text)
+        if self._over:
+            return
+        if self.reason is None:
+            self.reason = f"{kind}: {text}"
+            self.drain()
+        if kind == OUT_OF_MEMORY and self.recorder.errors[kind] == 2:
+            self._later(self.abort)
+
+    def guarded(self, call: Callable[..., object], *arguments: Any) -> None:
+        """
+        Make a call for which nobody waits: what it raises ends the run.
+        """
+        try:
+            call(*arguments)
+        except Exception as e:
+            self.broken(e)
+
     def expire(self) -> None:
         """
         The time is over: start no further message, and let those that are on their way end as they would.
         """
         self.remaining = 0
         self._toBegin = 0
-        for session in list(self.open):
-            session.endPause()
-            if session.parked:
-                session.resume()
-            session.connectNoMore()
+        self._each(_expire)
         self._endIfOver()
 
     def drain(self) -> None:
@@ -201,8 +242,8 @@ class Run:
         """
         self.remaining = 0
         self._toBegin = 0
-        for session in list(self.open):
-            session.abort()
+        self._each(lambda session: session.abort())
+        self._strikeOff(len(self.open) + 1)
         self._endIfOver()
 
     def ended(self, session: Session) -> None:
@@ -297,18 +338,39 @@ class Run:
         Call this after so long, unless the run is over by then.
         """
         self._calls = [pending for pending in self._calls if pending.active()]
-        self._calls.append(self._reactor.callLater(seconds, call))
+        self._calls.append(self._reactor.callLater(seconds, self.guarded, call))
+
+    def _each(self, call: Callable[[Session], None]) -> None:
+        """
+        Make a call for each session, whatever it comes to with one of them.
+        """
+        for session in list(self.open):
+            self.guarded(call, session)
 
     def _endPauses(self) -> None:
         """
         The pool is empty: those who wait to take a message from it need not wait any longer.
         """
-        for session in list(self.open):
-            session.endPause()
+        self._each(lambda session: session.endPause())
 
     def _stopSessions(self) -> None:
-        for session in list(self.open):
-            session.stop()
+        self._each(lambda session: session.stop())
+        self._endIfOver()
+
+    def _strikeOff(self, before: int) -> None:
+        """
+        Wait for sessions that were aborted, as long as there are fewer of them each time. Those that are left then have
+        lost their way.
+
+        @param before: how many there were the last time.
+        """
+        number = len(self.open)
+        if number < before:
+            self._later(lambda: self._strikeOff(number), _STRUCK_OFF_AFTER)
+            return
+        if not self._brokenDown:
+            self.breakDown(INTERNAL_ERROR, f"sessions that did not end when they were aborted: {number}")
+        self.open.clear()
         self._endIfOver()
 
     def _sweep(self) -> None:
@@ -332,9 +394,19 @@ class Run:
     def _endIfOver(self) -> None:
         if not self.open and not self._toBegin and not self._over:
             self._over = True
+            if self._brokenDown:
+                # What was started and has no outcome now, nobody knows of any more.
+                self.recorder.failed += max(0, self.recorder.inFlight)
             if self._sweeping.running:
                 self._sweeping.stop()
             for call in self._calls:
                 if call.active():
                     call.cancel()
             self._whenEnded()
+
+
+def _expire(session: Session) -> None:
+    session.endPause()
+    if session.parked:
+        session.resume()
+    session.connectNoMore()

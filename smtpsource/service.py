@@ -11,7 +11,8 @@ from sys import maxsize
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -31,6 +32,7 @@ from smtpsource.net.destination import (
     resolve,
 )
 from smtpsource.plan import SourcePlan
+from smtpsource.unexpected import OURS, named
 from smtpsource.watch import Watch, processTime
 
 if TYPE_CHECKING:
@@ -41,6 +43,9 @@ if TYPE_CHECKING:
 
 
 _log = Logger()
+
+#: Seconds that the sink of C{sink:} has to end before nobody waits for it any longer. It is killed before that.
+SINK_PATIENCE = 20.0
 
 #: Seconds that must be measured before a threshold can end a run: the first ones say little.
 ABORT_AFTER = 5.0
@@ -88,6 +93,8 @@ class SourceService(Service):
         self._waiting: list[Deferred[Summary]] = []
         self._summary: Summary | None = None
         self._companion: CompanionSink | None = None
+        self._companionDue: IDelayedCall | None = None
+        self._ending = False
         self._failure: str | None = None
         self._outcomes: list[Outcome] = []
         self._stopping = False
@@ -109,7 +116,7 @@ class SourceService(Service):
         self._begun = True
         self._started = datetime.datetime.now().astimezone()
         self._startTime = self._clock()
-        self._reactor.callWhenRunning(self._begin)
+        self._reactor.callWhenRunning(self._run.guarded, self._begin)
 
     def stopService(self) -> Deferred[Any]:
         """
@@ -131,7 +138,8 @@ class SourceService(Service):
 
     def whenDone(self) -> Deferred[Summary]:
         """
-        @return: fires with the run's L{Summary} when it is over; never fails.
+        @return: fires with the run's L{Summary} when it is over; never fails. If a part of it can't be made it is left
+            out, and that is an C{internal-error} or C{out-of-memory} of the run.
         """
         if self._summary is not None:
             return succeed(self._summary)
@@ -158,13 +166,27 @@ class SourceService(Service):
             duration=duration,
         )
 
+    def breakDown(self, kind: str, text: str) -> None:
+        """
+        This process can't go on: end the run in order. For those who know that from outside of the run, such as by
+        the reactor's log.
+
+        @param kind: one of L{smtpsource.unexpected.OURS}.
+        @param text: one line about it.
+        """
+        if self._begun and self._summary is None:
+            self._run.breakDown(kind, text)
+
     # The course of a run
 
     def _begin(self) -> None:
         if self._stopping:
             return
-        found = self._startSink() if isinstance(self._plan.destination, SinkDestination) else self._resolve()
-        found.addCallback(self._withinReach).addCallbacks(self._beginSessions, self._notBegun)
+        find = self._startSink if isinstance(self._plan.destination, SinkDestination) else self._resolve
+        found: Deferred[list[Address]] = maybeDeferred(find)
+        found.addCallback(self._withinReach).addCallbacks(
+            lambda addresses: self._run.guarded(self._beginSessions, addresses), self._notBegun
+        )
 
     def _startSink(self) -> Deferred[list[Address]]:
         from smtpsource.sink.companion import CompanionSink  # a run against another server needs none of it
@@ -201,9 +223,11 @@ class SourceService(Service):
         return addresses
 
     def _beginSessions(self, addresses: list[Address]) -> None:
+        if self._ending:
+            return  # it was stopped meanwhile
         # The time to find the destination, or to start one, is not the server's.
         self._measure()
-        if self._stopping:
+        if self._stopping or self._run.draining:
             self._sessionsOver()
         else:
             self._beganRun = True
@@ -251,15 +275,33 @@ class SourceService(Service):
 
     def _notBegun(self, reason: Failure) -> None:
         if not reason.check(ResolutionFailed, "smtpsource.sink.companion.CompanionFailed"):
-            _log.failure("The run could not begin", reason)
+            self._run.broken(reason.value)  # which ends it
+            return
         if not self._stopping:
             self._failure = reason.getErrorMessage()
             self.recorder.error("no-destination", self._failure)
         self._sessionsOver()
 
+    # The end: whatever is raised here, there is a summary
+
     def _sessionsOver(self) -> None:
+        if self._ending:
+            return
+        self._ending = True
+        self._run.reserve.release()
         self._elapsed = self._clock() - self._startTime
-        self._cpuAfter = processTime()
+        self._cpuAfter = self._known(processTime, self._cpuBefore)
+        self._known(self._endMeasuring, None)
+        if self._companion is None:
+            self._finish(None)
+            return
+        try:
+            self._companionDue = self._reactor.callLater(SINK_PATIENCE, self._sinkStopped, _notStopped())
+            self._companion.stop().addBoth(self._sinkStopped)
+        except Exception:
+            self._sinkStopped(Failure())
+
+    def _endMeasuring(self) -> None:
         if self._beganRun and self._run.warmingUp:
             self._warm()  # nothing was measured
         self._figures = self._watch.finish()
@@ -267,12 +309,15 @@ class SourceService(Service):
         self._outcomes = [
             self._hopeless.get(t) or t.check(self._figures) for t in self._plan.thresholds if not isinstance(t, str)
         ]
-        if self._companion is None:
-            self._finish(None)
-        else:
-            self._companion.stop().addBoth(self._sinkStopped)
 
     def _sinkStopped(self, result: dict[str, Any] | Failure) -> None:
+        if self._companionDue is not None and self._companionDue.active():
+            self._companionDue.cancel()
+        sink = None if isinstance(result, Failure) else result
+        self._known(lambda: self._judge(result), None)
+        self._finish(sink)
+
+    def _judge(self, result: dict[str, Any] | Failure) -> None:
         """
         The server's own count is the judge of ours.
         """
@@ -280,12 +325,9 @@ class SourceService(Service):
             if self._failure is None:
                 self.recorder.error("no-sink-report", result.getErrorMessage())
                 self._failure = result.getErrorMessage()
-            self._finish(None)
-            return
-        if self._plan.exercise == "mail" and result["messages"] < self.recorder.accepted:
+        elif self._plan.exercise == "mail" and result["messages"] < self.recorder.accepted:
             self._failure = f"the sink counted only {result['messages']} of {self.recorder.accepted} accepted messages"
             self.recorder.error("lost-by-server", self._failure)
-        self._finish(result)
 
     def _finish(self, sink: dict[str, Any] | None) -> None:
         if self._summary is None:
@@ -294,11 +336,27 @@ class SourceService(Service):
             for one in waiting:
                 one.callback(self._summary)
 
+    def _known(self, find: Callable[[], Any], otherwise: Any) -> Any:
+        """
+        A part of the end.
+
+        @param otherwise: what to give if C{find} raises something: then the run has failed.
+        """
+        try:
+            return find()
+        except Exception as e:
+            kind, text = named(e)
+            self.recorder.error(kind, text)
+            self._failure = self._failure or f"{kind}: {text}"
+            return otherwise
+
     def _exit(self, reason: str | None) -> int:
         """
         The exit status that this run deserves.
         """
         recorder = self.recorder
+        if not OURS.isdisjoint(recorder.errors):
+            return 1  # its figures are not to be judged by
         limit = self._plan.messageLimit
         wholeTime = not self._stopping and (limit == maxsize or self._plan.duration is not None)
         complete = wholeTime or recorder.accepted == limit
@@ -320,16 +378,24 @@ class SourceService(Service):
         return limits(watch.busiest, watch.worstLag, recorder.errors, recorder.late, exhausted)
 
     def _summarize(self, sink: dict[str, Any] | None) -> Summary:
-        recorder = self.recorder
-        reason = self._failure or self._run.reason
+        recorder, known = self.recorder, self._known
         started = self._started.isoformat(timespec="milliseconds")
-        figures = self._figures
+        figures, elapsed = self._figures, self._elapsed
+        reactor = nameOf(self._reactor)
+        latency = known(lambda: latenciesOf(recorder), {})
+        replies = known(lambda: repliesOf(recorder), {})
+        buckets = known(lambda: bucketsOf(recorder), {})
+        surroundings = known(lambda: environment(reactor, started), {})
+        limiting = known(lambda: tuple(self._limits()), ())
+        found = known(lambda: self._run.found, None)
+        errors = known(lambda: errorsOf(recorder), {})
+        reason = self._failure or self._run.reason
         return Summary(
             command=self._plan.command,
-            reactor=nameOf(self._reactor),
+            reactor=reactor,
             started=started,
-            elapsed=self._elapsed,
-            exit=self._exit(reason),
+            elapsed=elapsed,
+            exit=known(lambda: self._exit(reason), 1),
             ended="aborted" if reason is not None else "signal" if self._stopping else "done",
             reason=reason,
             messages=Messages(recorder.started, recorder.accepted, recorder.rejected, recorder.failed),
@@ -340,14 +406,14 @@ class SourceService(Service):
             connectionsLost=recorder.lost,
             bytesSent=recorder.bytesSent,
             bytesReceived=recorder.bytesReceived,
-            rate=recorder.accepted / self._elapsed if self._elapsed else 0.0,
+            rate=recorder.accepted / elapsed if elapsed else 0.0,
             user=self._cpuAfter[0] - self._cpuBefore[0],
             system=self._cpuAfter[1] - self._cpuBefore[1],
-            latency=latenciesOf(recorder),
+            latency=latency,
             capabilities=recorder.capabilities or {},
             tls=dict(recorder.tls),
-            replies=repliesOf(recorder),
-            errors=errorsOf(recorder),
+            replies=replies,
+            errors=errors,
             sink=sink,
             asked=figures.asked,
             askedRate=figures.asked / figures.askedFor if figures.asked is not None and figures.askedFor else None,
@@ -356,15 +422,19 @@ class SourceService(Service):
             dropped=recorder.dropped,
             warmUp=self._warmUp,
             series=self._watch.series.samples,
-            buckets=bucketsOf(recorder),
-            environment=environment(nameOf(self._reactor), started),
+            buckets=buckets,
+            environment=surroundings,
             thresholds=tuple(self._outcomes),
-            limits=tuple(self._limits()),
-            search=self._run.found,
+            limits=limiting,
+            search=found,
             run=self._run.traffic.run.decode("ascii"),
             seed=self._plan.seedInUse,
             intervals=self._watch.series.intervals,
         )
+
+
+def _notStopped() -> Failure:
+    return Failure(RuntimeError(f"the companion sink did not end within {SINK_PATIENCE:g} seconds"))
 
 
 def _kindOf(plan: SourcePlan) -> type[Run]:

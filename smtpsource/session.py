@@ -5,6 +5,7 @@ A session: one slot of a run's concurrency.
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IDelayedCall
@@ -15,6 +16,7 @@ from smtpsource.net.reconnecting import ConnectQueue, ReconnectingConnector, Rou
 from smtpsource.phases import CONNECT, NAMES
 from smtpsource.printable import printable
 from smtpsource.smtp.protocol import SMTPSourceProtocol
+from smtpsource.unexpected import OURS
 
 if TYPE_CHECKING:
     from smtpsource.run import Run
@@ -172,20 +174,27 @@ class Session:
         """
         See L{ISession.ready}.
         """
-        if self.message is not None:
-            self._left -= 1
-            self.protocol.send(self.message)  # type: ignore[union-attr]
-        elif self._left and self._run.remaining:
-            self._nextAfterPause()
-        else:
-            self._quit()
+        try:
+            if self.message is not None:
+                self._left -= 1
+                self.protocol.send(self.message)  # type: ignore[union-attr]
+            elif self._left and self._run.remaining:
+                self._nextAfterPause()
+            else:
+                self._quit()
+        except Exception as e:
+            self._broken(e)
 
     def following(self) -> IMessage | None:
         """
         See L{ISession.following}.
         """
         take = self._take  # an attribute is found quicker than a method that is none
-        if not self._left or self._run.pause is not None or (message := take()) is None:
+        try:
+            if not self._left or self._run.pause is not None or (message := take()) is None:
+                return None
+        except Exception as e:
+            self._run.broken(e)  # the message before it goes on
             return None
         self._left -= 1
         self._following.append(message)
@@ -228,6 +237,9 @@ class Session:
         """
         See L{ISession.fault}.
         """
+        if kind in OURS:
+            self._run.breakDown(kind, text)
+            return
         if doubtful:
             # Of those that were sent on this connection, the others have no outcome yet, or were refused.
             accepted = self._run.perConnection - self._left - self._rejectedHere - len(self._following) - 1
@@ -235,8 +247,8 @@ class Session:
             if taken:
                 text = f"{text}; {taken} of the messages accepted here may not have been: counted as failed"
         self._run.recorder.error(kind, text)
-        if kind == "internal-error" or not quitting:
-            self._run.trouble(f"{kind}: {text}", tolerable=kind != "internal-error")
+        if not quitting:
+            self._run.trouble(f"{kind}: {text}")
 
     def unanswered(self, recipientsAccepted: int, recipientsRejected: int) -> None:
         """
@@ -279,18 +291,21 @@ class Session:
         """
         Take the next message. If there will be none, this session is over.
         """
-        take = self._take
-        self.message = take()
-        if self.message is not None:
-            if self.protocol is not None:
-                self._left -= 1
-                self.protocol.send(self.message)
+        try:
+            take = self._take
+            self.message = take()
+            if self.message is not None:
+                if self.protocol is not None:
+                    self._left -= 1
+                    self.protocol.send(self.message)
+                else:
+                    self._connector.connect()
+            elif self._run.remaining:
+                self._run.idle(self)
             else:
-                self._connector.connect()
-        elif self._run.remaining:
-            self._run.idle(self)
-        else:
-            self.finish()
+                self.finish()
+        except Exception as e:
+            self._broken(e)
 
     def _quit(self) -> None:
         """
@@ -303,8 +318,25 @@ class Session:
 
     def _holdOver(self) -> None:
         self._held = None
-        if not self.protocol.over:  # type: ignore[union-attr]
-            self.protocol.quit()  # type: ignore[union-attr]
+        try:
+            if not self.protocol.over:  # type: ignore[union-attr]
+                self.protocol.quit()  # type: ignore[union-attr]
+        except Exception as e:
+            self._broken(e)
+
+    def _broken(self, exception: Exception) -> None:
+        """
+        Something has raised what nobody expected, and this session is no longer sure of what it does: it ends, and so
+        does the run.
+        """
+        self._run.broken(exception)
+        if self.protocol is not None:
+            self.protocol.abort()
+            return
+        with suppress(Exception):
+            self._connector.stop()
+        self._endMessage()
+        self._run.ended(self)
 
     def _answered(self) -> None:
         self.message = self._following.popleft() if self._following else None
@@ -317,14 +349,20 @@ class Session:
     # Connecting
 
     def _build(self) -> SMTPSourceProtocol:
+        try:
+            protocol = self._run.build(self)
+        except Exception as e:
+            # What comes of it is a connection that could not be made; but that is no server's fault.
+            self._run.broken(e)
+            raise
         recorder = self._run.recorder
         recorder.opened += 1
         recorder.open += 1
         recorder.duration(CONNECT, self._connector.sinceStarted())
         self._left = self._run.perConnection
         self._rejectedHere = 0
-        self.protocol = self._run.build(self)
-        return self.protocol
+        self.protocol = protocol
+        return protocol
 
     def _addressFailed(self) -> None:
         self._run.recorder.connectFailures += 1

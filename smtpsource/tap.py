@@ -4,18 +4,22 @@ smtp-source under twistd and twist.
 
 from __future__ import annotations
 
+import codecs
 from typing import Any
 
 from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred
 
 from smtpsource.collector import relax
+from smtpsource.ending import conclude
 from smtpsource.exitstatus import exitWith
-from smtpsource.interrupts import onInterrupt, settle
+from smtpsource.failurelog import FailureObserver, watchLog
+from smtpsource.interrupts import onInterrupt
 from smtpsource.measure.summary import Summary
 from smtpsource.options import SourceOptions as Options
 from smtpsource.report.text import render
 from smtpsource.service import SourceService
+from smtpsource.unexpected import named
 
 __all__ = ["Options", "makeService"]
 
@@ -47,6 +51,7 @@ class SourceProcess(MultiService):
             self._reactor.callWhenRunning(self._stopReactor)
             return
         self._stopView = self._presentation.startView(self._reactor, self._source)
+        watchLog(FailureObserver(self._reactor, self._source.breakDown))
         self._source.whenDone().addCallback(self._done)
         self._reactor.callWhenRunning(onInterrupt, self._reactor, self._stopReactor, self._presentation.daemonized)
         super().startService()
@@ -60,20 +65,24 @@ class SourceProcess(MultiService):
         return stopped
 
     def _done(self, summary: Summary) -> None:
-        status = 1
-        try:
-            settle()
-            self._stopView()
-            status = self._presentation.show(summary, render(summary), summary.reason)
-        finally:
-            # Whatever there was to say, the run is over.
-            exitWith(status, self._reactor)
-            self._stopReactor()
+        exitWith(conclude(self._presentation, self._stopView, summary, render, summary.reason), self._reactor)
+        self._stopReactor()
 
     def _stopReactor(self) -> None:
         if not self._stopping:
             self._stopping = True
             self._reactor.stop()
+
+
+def _prepare() -> None:
+    """
+    Import now what a run needs in the end: twistd may become another user meanwhile, who may not read it any more.
+    """
+    import hdrh.codec
+    import hdrh.histogram  # noqa: F401
+
+    for name in ("ascii", "idna", "latin-1", "utf-8"):
+        codecs.lookup(name)
 
 
 def makeService(options: Options) -> IService:
@@ -82,5 +91,9 @@ def makeService(options: Options) -> IService:
     """
     from twisted.internet import reactor  # the one that twistd has installed
 
+    _prepare()
     relax()
-    return SourceProcess(reactor, options)
+    try:
+        return SourceProcess(reactor, options)
+    except MemoryError as e:
+        raise SystemExit(f"{options.presentation.tool}: {': '.join(named(e))}") from None

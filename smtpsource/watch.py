@@ -105,7 +105,7 @@ class Watch:
 
     def _wait(self) -> None:
         self._due = self._reactor.seconds() + LOOK
-        self._call = self._reactor.callLater(LOOK, self._look)
+        self._call = self._reactor.callLater(LOOK, self._run.guarded, self._look)
 
     def _look(self) -> None:
         self._lag = max(self._lag, self._reactor.seconds() - self._due)

@@ -88,7 +88,7 @@ def _ephemeralPorts() -> list[int] | None:
     The first and the last port that the system chooses for a connection; see ip(7).
     """
     try:
-        with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
+        with open("/proc/sys/net/ipv4/ip_local_port_range", "rb") as file:
             first, last = map(int, file.read().split())
     except (OSError, ValueError):
         return None

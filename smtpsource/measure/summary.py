@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from smtpsource._version import __version__
@@ -128,6 +128,26 @@ class Summary:
     seed: int | None = None
     search: Found | None = None
     intervals: Intervals | None = field(default=None, compare=False, repr=False)
+
+    def plain(self, problem: str) -> Summary:
+        """
+        The same without what takes work to be shown, for when that fails; so it is the summary of a run that failed.
+
+        @param problem: why, as one line.
+        """
+        return replace(
+            self,
+            exit=1,
+            ended="aborted",
+            reason=self.reason or problem,
+            capabilities={},
+            environment={},
+            buckets={},
+            series=(),
+            limits=(),
+            search=None,
+            intervals=None,
+        )
 
     def measuredFrom(self) -> float:
         """

@@ -57,15 +57,27 @@ class FakeTransport(StringTransport):
         self.clear()
         if self._producerPaused:
             self._producerPaused = False
-            self.producer.resumeProducing()
+            self.attempt(self.producer.resumeProducing)
         return data
 
     def deliver(self, data: bytes) -> None:
         """
-        Let the protocol receive C{data}, unless it has closed the connection.
+        Let the protocol receive C{data}, unless it has closed the connection. What it raises ends the connection, if it
+        is one that tells of it: as with a real transport.
         """
         if self.connected and not self.aborted:
-            self.protocol.dataReceived(data)
+            self.attempt(self.protocol.dataReceived, data)
+
+    def attempt(self, call: Callable[..., object], *arguments: Any) -> None:
+        """
+        Make a call of the protocol's.
+        """
+        try:
+            call(*arguments)
+        except Exception as e:
+            if not getattr(self.protocol, "explainsFailures", False):
+                raise
+            self.drop(e)
 
     def drop(self, reason: BaseException | None = None) -> None:
         """
@@ -243,16 +255,23 @@ class FakeConnector:
         self.state = "connected"
         transport = self.transport
         assert transport is not None
-        protocol = self._factory.buildProtocol(self._address)
+        try:
+            protocol = self._factory.buildProtocol(self._address)
+        except Exception as e:
+            self._fail(Failure(e))
+            return None, transport
         transport.protocol = Protocol() if protocol is None else protocol
         if protocol is None:
             transport.loseConnection()
         else:
-            protocol.makeConnection(transport)
+            transport.attempt(protocol.makeConnection, transport)
         return protocol, transport
 
     def _connectionFailed(self, reason: Failure) -> None:
         self._decide()
+        self._fail(reason)
+
+    def _fail(self, reason: Failure) -> None:
         self.transport = None
         self.state = "disconnected"
         self._factory.clientConnectionFailed(self, reason)

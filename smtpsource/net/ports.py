@@ -11,7 +11,6 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet import tcp, unix
-from twisted.python import log
 
 from smtpsource.net.transports import EagerServer, EagerUNIXServer
 
@@ -54,8 +53,8 @@ class _LeanPortMixin:
                 accepted += 1
                 self._accepted(socket.socket(family, socket.SOCK_STREAM, 0, descriptor), address)
             self.numberAccepts = limit + 20 if accepted == limit else max(1, accepted)
-        except BaseException:
-            log.err()
+        except BaseException as e:
+            self.reactor.logFailure(e)
 
     def _accepted(self, skt: socket.socket, address: Any) -> None:
         """

@@ -1,13 +1,16 @@
 """
 A reactor for many small messages.
 
-It is Twisted's epoll reactor with three differences, none of which a program sees except in its use of the
+It is Twisted's epoll reactor with four differences, none of which a program sees except in its use of the
 processor:
 
   - C{doRead} and C{doWrite} are called without setting up a logging context around each: there is one, which
     finds out who is being called when something is logged.
 
   - Transports send within C{write} when they can: see L{smtpsource.net.transports}.
+
+  - What is raised again and again is logged a few times only, and a turn that could not be completed, because events
+    could not be waited for, is not tried again at once.
 
   - Connecting to address literals and UNIX paths, and accepting, take few calls: see
     L{smtpsource.net.connectors} and L{smtpsource.net.ports}.
@@ -20,26 +23,45 @@ Name it with C{twistd --reactor=smtpsource}, or before anything imports C{twiste
 It needs epoll(7): where there is none, importing this module raises L{ImportError}.
 
 Of Twisted's private names these are used: C{EPollReactor._poller}, C{_selectables}, C{_reads}, C{_writes},
-C{_remove}, C{_doReadOrWrite} and C{_disconnectSelectable}. All of them are the same from 22.10 to 26.10.
+C{_remove}, C{_POLL_DISCONNECTED}, C{_disconnectSelectable} and C{_started}. All of them are the same from 22.10 to
+26.10.
 """
 
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable
 from threading import get_ident
 from typing import Any
 
 from twisted.internet import error
 from twisted.internet.epollreactor import EPOLLIN, EPOLLOUT, EPollReactor
+from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
+from twisted.logger import Logger
 from twisted.python import context, log
+from twisted.python.failure import Failure
 from twisted.python.log import ILogContext
 
 from smtpsource.net.connectors import ConnectTimeouts, TCPConnector, UNIXConnector
 from smtpsource.net.ports import TCPPort, UNIXPort
 from smtpsource.net.transports import EagerServer, EagerUNIXServer
+from smtpsource.unexpected import FATAL, SPARE, Reserve
 
 _INOUT = EPOLLIN | EPOLLOUT
+
+_log = Logger()
+
+#: How many events are asked for where there is no memory for more: Python keeps room for such small things.
+_FEW = 16
+
+#: Of what is raised in the same place only so many are logged: every connection may do it, and every turn.
+_MOST_LOGGED = 3
+
+#: Seconds to wait before the next turn if one could not be completed.
+_PAUSE = 0.05
+
+_GONE = error.ConnectionFdescWentAway("File descriptor lost")
 
 
 class _LogContext(dict[str, Any]):
@@ -94,6 +116,8 @@ class LeanReactor(EPollReactor):
         self._soon: list[Any] = []
         self.retrying: set[Any] = set()
         self._logContext = _LogContext()
+        self._timesLogged: dict[Any, int] = {}
+        self._spare = Reserve(SPARE)
         super().__init__()
 
     # -- What our transports need
@@ -143,7 +167,30 @@ class LeanReactor(EPollReactor):
         """
         self._logContext = _LogContext(context.get(ILogContext))
         self._logContext.thread = get_ident()
-        context.call({ILogContext: self._logContext}, super().mainLoop)
+        context.call({ILogContext: self._logContext}, self._turns)
+
+    def _turns(self) -> None:
+        while self._started:
+            try:
+                while self._started:
+                    self.runUntilCurrent()
+                    timeout = self.timeout()
+                    self.doIteration(self.running and timeout)
+            except BaseException as e:
+                self._turnFailed(e)
+        _log.info("Main loop terminated.")
+
+    def _turnFailed(self, exception: BaseException) -> None:
+        """
+        A turn could not be completed: tell the log, and those who look there for what is L{FATAL}. Timed calls go on,
+        so do those from other threads, and who wants to be closed is.
+        """
+        try:
+            self.logFailure(exception, "Unexpected error in main loop", **{FATAL: True})
+            self._doSoon()
+        except Exception:
+            pass  # such as that there is no memory left at all
+        time.sleep(_PAUSE)
 
     def doPoll(self, timeout: float | None) -> None:
         """
@@ -169,6 +216,9 @@ class LeanReactor(EPollReactor):
             events = self._poller.poll(timeout, len(self._selectables))
         except InterruptedError:
             return
+        except MemoryError:
+            # What could not be had is room for the events: a few are enough to go on.
+            events = self._poller.poll(timeout, _FEW)
         self.turn += 1
         self.handlingEvents = True
         try:
@@ -193,19 +243,19 @@ class LeanReactor(EPollReactor):
             logContext.current = selectable
             ready = event & _INOUT
             if ready != EPOLLIN and event != EPOLLOUT:
-                # Errors, and both at once: Twisted knows the rare cases.
+                # Errors, and both at once: the rare cases.
                 self._logged(self._doReadOrWrite, selectable, fd, event)
                 continue
             try:
                 if selectable.fileno() == -1:
-                    why: Any = error.ConnectionFdescWentAway("File descriptor lost")
+                    why: Any = _GONE
                 elif ready == EPOLLIN:
                     why = selectable.doRead()
                 else:
                     why = selectable.doWrite()
             except BaseException as e:
                 why = e
-                log.err()
+                self._raised(selectable, e)
             if why:
                 self._logged(self._disconnectSelectable, selectable, why, ready == EPOLLIN)
         if self._soon:
@@ -221,8 +271,67 @@ class LeanReactor(EPollReactor):
             call(*arguments)
         except KeyboardInterrupt:
             raise
-        except BaseException:
-            log.err()
+        except BaseException as e:
+            self.logFailure(e)
+
+    def _raised(self, selectable: Any, exception: BaseException) -> None:
+        """
+        Log what was raised by C{doRead} and its like; unless its protocol is one that tells itself what it is told by
+        C{connectionLost}: see C{explainsFailures} of L{smtpsource.smtp.owed.OwedReplies}.
+        """
+        if isinstance(exception, MemoryError):
+            self._spare.release()  # before anything else, which would take some
+        protocol = getattr(selectable, "protocol", None)
+        protocol = getattr(protocol, "wrappedProtocol", protocol)  # of TLS
+        if not getattr(protocol, "explainsFailures", False):
+            self.logFailure(exception)
+
+    def logFailure(self, exception: BaseException, why: str | None = None, **event: Any) -> None:
+        """
+        Log an exception that is handled now, unless there were enough of this kind.
+
+        @param why: what was going on.
+        @param event: more for the log event.
+        """
+        if isinstance(exception, MemoryError):
+            self._spare.release()
+        traceback = exception.__traceback__
+        while traceback is not None and traceback.tb_next is not None:
+            traceback = traceback.tb_next
+        place = None if traceback is None else (traceback.tb_frame.f_code, traceback.tb_lineno)
+        # Without memory, anything may be raised anywhere.
+        kind = MemoryError if isinstance(exception, MemoryError) else (type(exception), place, why)
+        number = self._timesLogged.get(kind, 0) + 1
+        if number <= _MOST_LOGGED:
+            self._timesLogged[kind] = number
+            log.err(Failure(exception), why, **event)
+            if number == _MOST_LOGGED:
+                log.msg(f"{type(exception).__name__} as above: what comes of it from now on is not logged")
+
+    def _doReadOrWrite(self, selectable: Any, fd: int, event: int) -> None:
+        """
+        Handle an event that is not just one for reading or one for writing.
+        """
+        why: Any
+        if event & self._POLL_DISCONNECTED and not event & EPOLLIN:
+            # Whoever reads has been told before that there is nothing more to come.
+            isRead = fd in self._reads
+            why = CONNECTION_DONE if isRead else CONNECTION_LOST
+        else:
+            why, isRead = None, False
+            try:
+                if selectable.fileno() == -1:
+                    why = _GONE
+                else:
+                    if event & EPOLLIN:
+                        why, isRead = selectable.doRead(), True
+                    if not why and event & EPOLLOUT:
+                        why, isRead = selectable.doWrite(), False
+            except BaseException as e:
+                why = e
+                self._raised(selectable, e)
+        if why:
+            self._disconnectSelectable(selectable, why, isRead)
 
     def _doSoon(self) -> None:
         """
@@ -235,7 +344,7 @@ class LeanReactor(EPollReactor):
                 why = descriptor.doSoon()
             except BaseException as e:
                 why = e
-                log.err()
+                self._raised(descriptor, e)
             if why:
                 self._logged(self._disconnectSelectable, descriptor, why, False)
 

@@ -35,13 +35,21 @@ class Timer:
     Calls something at a time, by C{callLater}: for reactors and systems that have nothing better.
     """
 
-    def __init__(self, reactor: Any, clock: Callable[[], float], call: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        clock: Callable[[], float],
+        call: Callable[[], None],
+        whenBroken: Callable[[Exception], object] | None = None,
+    ) -> None:
         """
         @param clock: the scale on which times are told.
+        @param whenBroken: is told what C{call} has raised; without it, the reactor is.
         """
         self._reactor = reactor
         self._clock = clock
         self._call = call
+        self._whenBroken = whenBroken
         self._pending: IDelayedCall | None = None
 
     def at(self, when: float) -> None:
@@ -65,7 +73,12 @@ class Timer:
 
     def _due(self) -> None:
         self._pending = None
-        self._call()
+        try:
+            self._call()
+        except Exception as e:
+            if self._whenBroken is None:
+                raise
+            self._whenBroken(e)
 
 
 @implementer(IReadDescriptor)
@@ -74,12 +87,16 @@ class ExactTimer:
     The same by timerfd_create(2). Its clock is C{time.perf_counter}.
     """
 
-    def __init__(self, reactor: Any, call: Callable[[], None]) -> None:
+    def __init__(
+        self, reactor: Any, call: Callable[[], None], whenBroken: Callable[[Exception], object] | None = None
+    ) -> None:
         """
+        @param whenBroken: is told what C{call} has raised; without it, the reactor is.
         @raise OSError: there is no descriptor left.
         """
         self._reactor = reactor
         self._call = call
+        self._whenBroken = whenBroken
         self._set = _library().timerfd_settime
         self._descriptor: int = _library().timerfd_create(time.CLOCK_MONOTONIC, _FLAGS)
         if self._descriptor < 0:
@@ -129,7 +146,12 @@ class ExactTimer:
             os.read(self._descriptor, 8)
         except BlockingIOError:
             return  # it was set anew since
-        self._call()
+        try:
+            self._call()
+        except Exception as e:
+            if self._whenBroken is None:
+                raise
+            self._whenBroken(e)
 
     def connectionLost(self, reason: Any) -> None:
         """
@@ -149,15 +171,22 @@ def _library() -> Any:
     return ctypes.CDLL(None, use_errno=True)
 
 
-def timer(reactor: Any, clock: Callable[[], float], call: Callable[[], None]) -> Timer | ExactTimer:
+def timer(
+    reactor: Any,
+    clock: Callable[[], float],
+    call: Callable[[], None],
+    whenBroken: Callable[[Exception], object] | None = None,
+) -> Timer | ExactTimer:
     """
     The best timer there is for this reactor.
 
     @param clock: the scale on which times are told.
+    @param whenBroken: is told what C{call} has raised, and the timer goes on; without it, the reactor is, which may
+        take the timer away.
     """
     if sys.platform == "linux" and clock is time.perf_counter and IReactorFDSet.providedBy(reactor):
         try:
-            return ExactTimer(reactor, call)
+            return ExactTimer(reactor, call, whenBroken)
         except (OSError, AttributeError):
             pass
-    return Timer(reactor, clock, call)
+    return Timer(reactor, clock, call, whenBroken)

@@ -43,17 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(reactor: Any, options: SinkOptions) -> Deferred[None]:
     from smtpsource.exitstatus import leave
+    from smtpsource.failurelog import FailureObserver, beginLogging
     from smtpsource.interrupts import onInterrupt
     from smtpsource.sink.tap import SinkProcess
 
-    if options.plan.verbose:
-        from typing import IO, cast
-
-        from twisted.logger import globalLogBeginner, textFileLogObserver
-
-        log = textFileLogObserver(cast("IO[str]", options.presentation.log(reactor)))
-        globalLogBeginner.beginLoggingTo([log], redirectStandardIO=False)
     process = SinkProcess(reactor, options)
+    failures = FailureObserver(reactor, process.sink.breakDown, options.presentation.complain)
+    beginLogging(failures, options.presentation.log(reactor) if options.plan.verbose else None)
     reactor.callWhenRunning(onInterrupt, reactor, process.stopService)
     # For a signal that comes before that.
     reactor.addSystemEventTrigger("before", "shutdown", process.stopService)

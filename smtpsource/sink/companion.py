@@ -261,10 +261,12 @@ class _Input(Protocol):
 def _run(reactor: Any, options: list[str]) -> Deferred[None]:
     from twisted.internet.stdio import StandardIO
 
+    from smtpsource.failurelog import FailureObserver, beginLogging
     from smtpsource.sink.service import SinkPlan, SinkService
 
     # The parent decides how long it is silent.
     sink = SinkService(reactor, SinkPlan(**_planned(options), idleTimeout=None, command=("smtp-sink",)))
+    beginLogging(FailureObserver(reactor, sink.breakDown, lambda line: print(line, file=sys.stderr)))
     sink.startService()
     ended: Deferred[None] = Deferred()
     ended.addCallback(lambda result: sink.finish())

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.error import ConnectionClosed
 from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener
 from twisted.internet.protocol import connectionDone
 from twisted.protocols.basic import LineReceiver
@@ -46,6 +47,9 @@ class SinkConnection(LineReceiver):
     commands: Mapping[bytes, Command]
     # In real life an ITLSTransport and IConsumer, such as tcp.Server.
     transport: Any
+
+    #: For our reactor: what this raises is told to the factory, and need not be logged.
+    explainsFailures = True
 
     active = True
     quietSince = 0.0
@@ -214,7 +218,9 @@ class SinkConnection(LineReceiver):
         """
         The session is over.
         """
-        if not (self._ended or self._ending):
+        if not reason.check(ConnectionClosed) and not tls.isTLSError(reason.value):
+            self.factory.whenBroken(reason.value)
+        elif not (self._ended or self._ending):
             if self.inTLS and (self._mute or tls.isTLSError(reason.value)):
                 self.counts.error("tls", tls.explained(reason.value).encode())
             elif self._mute:

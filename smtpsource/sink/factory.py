@@ -21,7 +21,7 @@ from smtpsource.sink.summary import SinkCounts
 from smtpsource.sink.tls import ServerTLS
 
 
-def _nothing() -> None:
+def _nothing(*arguments: object) -> None:
     pass
 
 
@@ -40,6 +40,7 @@ class SinkFactory(ServerFactory):
     @ivar messageLimit: see L{SinkPlan.messageLimit}; a number in any case.
     @ivar whenLimitReached: called once, when a limit of the plan is reached.
     @ivar whenEmpty: called each time the last connection is gone.
+    @ivar whenBroken: called with what was raised in the code of a session, which has ended then.
     @ivar firstSession: when the first session began, in the reactor's seconds; L{None} before.
     @ivar lastEnd: when the latest session ended.
     """
@@ -70,6 +71,7 @@ class SinkFactory(ServerFactory):
         self.waiting: deque[SinkConnection] = deque()
         self.whenLimitReached: Callable[[], None] = _nothing
         self.whenEmpty: Callable[[], None] = _nothing
+        self.whenBroken: Callable[[BaseException | None], None] = _nothing
         self.firstSession: float | None = None
         self.lastEnd = 0.0
         self._ending = False

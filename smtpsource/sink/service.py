@@ -18,6 +18,7 @@ from smtpsource.sink.factory import SinkFactory
 from smtpsource.sink.listen import ListenError, described, listen
 from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.summary import SinkSummary
+from smtpsource.unexpected import OUT_OF_MEMORY, SPARE, Reserve, named
 
 __all__ = ["TIME_TO_QUIT", "ListenError", "SinkFactory", "SinkPlan", "SinkService", "SinkSummary"]
 
@@ -43,7 +44,8 @@ class SinkService(Service):
         self.factory = SinkFactory(plan, reactor.seconds)
         self.factory.whenLimitReached = self._limitReached
         self.factory.whenEmpty = self._empty
-        self._sweep = LoopingCall(self.factory.sweep)
+        self.factory.whenBroken = self.broken
+        self._sweep = LoopingCall(self._guarded, self.factory.sweep)
         self._sweep.clock = reactor
         self._addresses: list[Any] = []
         self._timers: list[Any] = []
@@ -54,6 +56,10 @@ class SinkService(Service):
         self._ended = ""
         self._finishing = False
         self._sessionsOpen = 0
+        # The first that was this process's own fault.
+        self._problem: str | None = None
+        # One for when there is no more memory, one for the end.
+        self._spare, self._reserve = Reserve(SPARE), Reserve(SPARE)
         self._begin()
 
     def _begin(self) -> None:
@@ -134,6 +140,39 @@ class SinkService(Service):
             self._empty()
         return done
 
+    def broken(self, exception: BaseException | None) -> None:
+        """
+        Something in this process has raised what nobody expected: see L{breakDown}.
+        """
+        if isinstance(exception, MemoryError):
+            self._spare.release()  # before anything else, which would take some
+        self.breakDown(*named(exception))
+
+    def breakDown(self, kind: str, text: str) -> None:
+        """
+        Something went wrong that is no client's fault, and the exit status will say so. A sink without memory ends; and
+        at once, if there is none even for that.
+
+        @param kind: one of L{smtpsource.unexpected.OURS}.
+        @param text: one line about it.
+        """
+        counts = self.factory.counts
+        counts.error(kind, text.encode())
+        self._problem = self._problem or f"{kind}: {text}"
+        if kind == OUT_OF_MEMORY and self._summary is None:
+            self.finish("aborted")
+            if counts.errors[kind][0] == 2:
+                self._later(0.0, self._abort)
+
+    def _guarded(self, call: Callable[[], object]) -> None:
+        """
+        Make a call for which nobody waits.
+        """
+        try:
+            call()
+        except Exception as e:
+            self.broken(e)
+
     def _limitReached(self) -> None:
         self._beginEnd("done")
         self._later(TIME_TO_QUIT, self.finish)
@@ -162,7 +201,7 @@ class SinkService(Service):
         self._later(1.0, self._over)
 
     def _later(self, delay: float, call: Callable[[], Any]) -> None:
-        self._timers.append(self._reactor.callLater(delay, call))
+        self._timers.append(self._reactor.callLater(delay, self._guarded, call))
 
     def _over(self) -> None:
         if self._summary is not None:
@@ -172,6 +211,7 @@ class SinkService(Service):
                 timer.cancel()
         if self._sweep.running:
             self._sweep.stop()
+        self._reserve.release()
         self._summary = self._summarize()
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
@@ -185,6 +225,11 @@ class SinkService(Service):
         if factory.firstSession is not None:
             busy = (now if factory.connections else factory.lastEnd) - factory.firstSession
         user, system = _cpu()
+        used: dict[str, Any] = {}
+        try:
+            used = counts.extensions(factory.parameters.counted())
+        except Exception as e:
+            self.broken(e)
         return SinkSummary(
             command=self._plan.command,
             reactor=nameOf(self._reactor),
@@ -192,6 +237,8 @@ class SinkService(Service):
             elapsed=now - self._startedAt,
             busy=busy,
             ended=self._ended,
+            exit=0 if self._problem is None else 1,
+            reason=self._problem,
             sessions=counts.sessions,
             sessionsOpen=self._sessionsOpen,
             sessionsMax=counts.mostOpen,
@@ -203,7 +250,7 @@ class SinkService(Service):
             cpuUser=user - self._cpu[0],
             cpuSystem=system - self._cpu[1],
             errors=dict(counts.errors),
-            extensions=counts.extensions(factory.parameters.counted()),
+            extensions=used,
         )
 
 

@@ -4,7 +4,7 @@ What a sink has seen: counters while it runs, and the immutable result afterward
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from smtpsource._version import __version__
@@ -159,10 +159,13 @@ class SinkSummary:
     @ivar started: when it began to listen, ISO 8601 in UTC.
     @ivar elapsed: seconds from then to the end.
     @ivar busy: seconds from the first session's beginning to the last session's end: the base of the rate.
-    @ivar ended: C{"done"} when a limit was reached or its owner had enough, C{"signal"} when it was stopped.
+    @ivar ended: C{"done"} when a limit was reached or its owner had enough, C{"signal"} when it was stopped,
+        C{"aborted"} when there was no more memory.
     @ivar sessionsOpen: sessions that were still open when the end came.
     @ivar cpuUser: seconds of processor time of the whole process meanwhile, outside the kernel.
     @ivar cpuSystem: the same, inside the kernel.
+    @ivar exit: 0, or 1 if something went wrong that is no client's fault.
+    @ivar reason: the first such thing, as one line.
     @ivar errors: by kind (see L{SinkCounts.error}), how often and a sample.
     @ivar extensions: what was used of the protocol's extensions: C{tls} (C{full} and C{resumed} handshakes), C{auth}
         (C{accepted} and C{refused}), C{bdat} (chunks), C{xclient} (commands) and C{xclientAttributes} (of the last
@@ -188,7 +191,16 @@ class SinkSummary:
     cpuSystem: float
     errors: dict[str, tuple[int, str]] = field(default_factory=dict)
     exit: int = 0
+    reason: str | None = None
     extensions: dict[str, Any] = field(default_factory=dict)
+
+    def plain(self, problem: str) -> SinkSummary:
+        """
+        The same without what takes work to be shown, for when that fails: it is the result of a sink that failed.
+
+        @param problem: why, as one line.
+        """
+        return replace(self, exit=1, reason=self.reason or problem, extensions={})
 
     @property
     def rate(self) -> float:
@@ -211,6 +223,7 @@ class SinkSummary:
             "busy": round(self.busy, 6),
             "exit": self.exit,
             "ended": self.ended,
+            "reason": self.reason,
             "sessions": {
                 "total": self.sessions,
                 "open": self.sessionsOpen,
@@ -233,7 +246,7 @@ class SinkSummary:
         cpu = self.cpuUser + self.cpuSystem
         each = f" ({cpu / self.messages * 1e6:.0f} us per message)" if self.messages else ""
         rows = [
-            ("ended", "as asked" if self.ended == "done" else "stopped"),
+            ("ended", {"done": "as asked", "aborted": "before its time"}.get(self.ended, "stopped")),
             ("sessions", f"{self.sessions}, {self.sessionsMax} at once, {self.sessionsOpen} open at the end"),
             ("quits", f"{self.quits}"),
             ("messages", f"{self.messages}"),

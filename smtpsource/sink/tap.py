@@ -13,8 +13,10 @@ from twisted.internet.defer import Deferred
 from twisted.python.util import switchUID
 
 from smtpsource.collector import relax
+from smtpsource.ending import conclude
 from smtpsource.exitstatus import exitWith
-from smtpsource.interrupts import onInterrupt, settle
+from smtpsource.failurelog import FailureObserver, watchLog
+from smtpsource.interrupts import onInterrupt
 from smtpsource.places import checked
 from smtpsource.sink.options import SinkOptions as Options
 from smtpsource.sink.service import ListenError, SinkService
@@ -114,14 +116,7 @@ class SinkProcess(Service):
         return None
 
     def _show(self, summary: SinkSummary, stopCounter: Any) -> None:
-        status = 1
-        try:
-            settle()
-            stopCounter()
-            status = self._presentation.show(summary, summary.asText(), None)
-        finally:
-            # Whatever there was to say, the sink has ended.
-            self._done.callback(status)
+        self._done.callback(conclude(self._presentation, stopCounter, summary, SinkSummary.asText, summary.reason))
 
     def _fail(self, problem: str) -> None:
         self._presentation.complain(problem)
@@ -143,6 +138,7 @@ def service(reactor: Any, options: Options) -> SinkProcess:
     The same for any reactor.
     """
     process = SinkProcess(reactor, options)
+    watchLog(FailureObserver(reactor, process.sink.breakDown))
     stopping = False
 
     def stopReactor() -> None:

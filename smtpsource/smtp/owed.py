@@ -49,6 +49,7 @@ from smtpsource.smtp.replies import (
 from smtpsource.smtp.replies import codes as _codes
 from smtpsource.smtp.replies import groups as _groups
 from smtpsource.smtp.replies import usual as _usual
+from smtpsource.unexpected import named
 
 if TYPE_CHECKING:
     from smtpsource.interfaces import ISession
@@ -71,6 +72,9 @@ class OwedReplies(LineReceiver):
     # A reply's line ends with LF here; the CR before it is stripped. A bare LF is what broken servers send.
     delimiter = b"\n"
     MAX_LENGTH = LONGEST
+
+    #: For our reactor: what this raises is told to the session, and need not be logged.
+    explainsFailures = True
 
     over = False
     # Replies may come several at once, as they do to a group of commands.
@@ -317,8 +321,8 @@ class OwedReplies(LineReceiver):
         elif reason.check(ConnectionLost, ConnectionAborted):
             kind, text = "connection-reset", "connection reset"
         else:
-            # Not the server's doing: something in this process raised it, and the reactor has logged it.
-            self._session.fault("internal-error", repr(reason.value))
+            # Not the server's doing: something in this process raised it.
+            self._session.fault(*named(reason.value))
             return
         self._session.fault(kind if self._owed else "closed-while-idle", self._lostWhile(text))
 

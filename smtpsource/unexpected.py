@@ -1,0 +1,95 @@
+"""
+What nobody expected: exceptions of this process, each in one line, and memory that is kept for the end.
+"""
+
+from __future__ import annotations
+
+import os
+from errno import ENOMEM
+from traceback import walk_tb
+
+#: The kinds of faults that are no server's: what such a fault means for a run is in L{smtpsource.run.Run.breakDown}.
+OUT_OF_MEMORY = "out-of-memory"
+INTERNAL_ERROR = "internal-error"
+OURS = frozenset((OUT_OF_MEMORY, INTERNAL_ERROR))
+
+#: In the log event of a failure: the reactor can't go on as it should, for instance because it can't wait for events.
+FATAL = "smtpsource_fatal"
+
+_NO_MEMORY = "there is no memory left: expected smaller messages, fewer sessions or a higher limit (ulimit -v)"
+
+#: Bytes that are kept for the end of a run: what its summary and its report take, the modules for them included.
+ENOUGH_TO_END = 16 * 1024 * 1024
+
+#: Bytes that are kept for the moment when there are no others left. Python can't even raise an exception in any place
+#: without memory: it may loop for ever, deaf to signals.
+SPARE = 4 * 1024 * 1024
+
+#: How much of what an exception says is shown, and of where it was raised.
+_LONGEST = 300
+_FRAMES = 3
+
+
+class Reserve:
+    """
+    Memory that is there when there is none left. The system gives it when it is written to, which it never is: so it
+    costs none, but counts for ulimit -v.
+    """
+
+    __slots__ = ("_kept",)
+
+    def __init__(self, size: int) -> None:
+        """
+        @param size: in bytes.
+        """
+        self._kept = bytes(size)
+
+    def release(self) -> None:
+        """
+        Now is the time that it was kept for. Takes no memory itself.
+        """
+        self._kept = b""
+
+
+def named(exception: BaseException | None) -> tuple[str, str]:
+    """
+    What to call an exception in a report, and one line about it. It is for users: in place of a traceback there is
+    where it was raised.
+
+    @param exception: as Twisted's failures have it, whose type would allow C{None}.
+
+    @return: L{OUT_OF_MEMORY} or L{INTERNAL_ERROR}, and the line.
+    """
+    assert exception is not None
+    if isOutOfMemory(exception):
+        return OUT_OF_MEMORY, _NO_MEMORY
+    try:
+        said = " ".join(repr(exception).split())[:_LONGEST]
+    except Exception:
+        said = type(exception).__name__
+    where = [
+        f"{frame.f_code.co_name} ({_shortened(frame.f_code.co_filename)}:{line})"
+        for frame, line in walk_tb(exception.__traceback__)
+    ]
+    return INTERNAL_ERROR, f"{said} in {', '.join(reversed(where[-_FRAMES:]))}" if where else said
+
+
+def isOutOfMemory(exception: BaseException) -> bool:
+    """
+    Is this what Python, the system or OpenSSL says when there is no memory left?
+    """
+    if isinstance(exception, MemoryError):
+        return True
+    if isinstance(exception, OSError):
+        return exception.errno == ENOMEM
+    said = {RuntimeError: "can't start new thread", "OpenSSL.SSL.Error": "malloc failure"}
+    kind = type(exception)
+    wanted = said.get(kind) or said.get(f"{kind.__module__}.{kind.__qualname__}")
+    return wanted is not None and wanted in str(exception)
+
+
+def _shortened(path: str) -> str:
+    """
+    A file's name and its directory's: where that is on this machine is nobody's business.
+    """
+    return os.sep.join(path.split(os.sep)[-2:])
