@@ -1,8 +1,7 @@
 """
 A reactor for many small messages.
 
-It is Twisted's epoll reactor with three differences, none of which a program sees except in its use of the
-processor:
+It is Twisted's epoll reactor with four differences. The first three a program sees only in its use of the processor:
 
   - C{doRead} and C{doWrite} are called without setting up a logging context around each: there is one, which
     finds out who is being called when something is logged.
@@ -11,6 +10,9 @@ processor:
 
   - Connecting to address literals and UNIX paths, and accepting, take few calls: see
     L{smtpsource.net.connectors} and L{smtpsource.net.ports}.
+
+  - Its clock never steps: C{seconds()}, and with it all delayed calls, go by CLOCK_MONOTONIC and not by the time of
+    day.
 
 Name it with C{twistd --reactor=smtpsource}, or before anything imports C{twisted.internet.reactor}::
 
@@ -26,6 +28,7 @@ C{_remove}, C{_doReadOrWrite} and C{_disconnectSelectable}. All of them are the 
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable
 from threading import get_ident
 from typing import Any
@@ -85,6 +88,9 @@ class LeanReactor(EPollReactor):
 
     handlingEvents = False
     turn = 0
+
+    # IReactorTime: on Linux, the same scale as time.perf_counter's.
+    seconds = staticmethod(time.monotonic)
 
     def __init__(self) -> None:
         self.connectTimeouts = ConnectTimeouts()

@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import LoopingCall
 
 from smtpsource.net.choice import nameOf
+from smtpsource.net.steady import keepSteady
 from smtpsource.sink.factory import SinkFactory
 from smtpsource.sink.listen import ListenError, described, listen
 from smtpsource.sink.plan import SinkPlan
@@ -68,6 +69,8 @@ class SinkService(Service):
         @raise ListenError: it is not possible.
         """
         if not self._addresses and not self._ended:
+            keepSteady(self._reactor)
+            self.factory.seconds = self._reactor.seconds
             self.factory.ports = listen(self._reactor, self._plan, self.factory)
             self._addresses = [port.getHost() for port in self.factory.ports]
             self._begin()
