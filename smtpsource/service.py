@@ -11,7 +11,7 @@ from sys import maxsize
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -165,7 +165,7 @@ class SourceService(Service):
     def _begin(self) -> None:
         if self._stopping:
             return
-        found = self._startSink() if isinstance(self._plan.destination, SinkDestination) else self._resolve()
+        found = maybeDeferred(self._startSink if isinstance(self._plan.destination, SinkDestination) else self._resolve)
         found.addCallback(self._withinReach).addCallbacks(self._beginSessions, self._notBegun)
 
     def _startSink(self) -> Deferred[list[Address]]:

@@ -309,13 +309,14 @@ class Session:
     # Connecting
 
     def _build(self) -> SMTPSourceProtocol:
+        protocol = self._run.build(self)
         recorder = self._run.recorder
         recorder.opened += 1
         recorder.open += 1
         recorder.duration(CONNECT, self._connector.sinceStarted())
         self._left = self._run.perConnection
-        self.protocol = self._run.build(self)
-        return self.protocol
+        self.protocol = protocol
+        return protocol
 
     def _addressFailed(self) -> None:
         self._run.recorder.connectFailures += 1

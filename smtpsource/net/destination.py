@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from threading import Thread
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
 from smtpsource import arguments
@@ -220,7 +220,10 @@ def _inThread(reactor: IReactor, call: Callable[[], list[Address]]) -> Deferred[
             found = Failure()
         reactor.callFromThread(result.callback, found)
 
-    Thread(target=run, daemon=True).start()
+    try:
+        Thread(target=run, daemon=True).start()
+    except RuntimeError as e:  # there are too many
+        return fail(ResolutionFailed(f"can't look for the destination's address: {e}"))
     return result
 
 

@@ -159,11 +159,14 @@ class LeanReactor(EPollReactor):
         """
         if timeout is None:
             timeout = -1
+        overdue = None
         due = self.connectTimeouts.due
         if due is not None:
-            remaining = due - self.seconds()
+            now = self.seconds()
+            remaining = due - now
             if remaining <= 0:
-                self.connectTimeouts.expire(due - remaining)
+                # Who has been answered by now is found first.
+                overdue = now
                 timeout = 0
             elif timeout < 0 or timeout > remaining:
                 timeout = remaining
@@ -182,6 +185,8 @@ class LeanReactor(EPollReactor):
         finally:
             self.handlingEvents = False
             logContext.current = None
+        if overdue is not None:
+            self.connectTimeouts.expire(overdue)
 
     def _handle(self, events: list[tuple[int, int]]) -> None:
         """
