@@ -58,7 +58,7 @@ class ConnectTimeouts:
 
     def expire(self, now: float) -> None:
         """
-        Fail all whose time is up, and work out C{due} anew. If this process stood still, they get as much time again.
+        Fail all whose time is up, and work out C{due} anew. If this process stood still, give them time to answer.
         """
         if self._postpone(now):
             return
@@ -93,7 +93,7 @@ class ConnectTimeouts:
         self._postponed = self.due = now
         for timeout, queue in self._queues.items():
             for connector in queue:
-                queue[connector] += min(late, timeout)
+                queue[connector] += late + min(late, timeout)
         return True
 
 
