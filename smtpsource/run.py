@@ -19,6 +19,7 @@ from smtpsource.net.destination import Address
 from smtpsource.net.reconnecting import ConnectQueue, Route
 from smtpsource.net.sources import Sources
 from smtpsource.net.threads import inThread
+from smtpsource.patience import Deadline, Standstills
 from smtpsource.plan import SourcePlan
 from smtpsource.session import Session
 from smtpsource.smtp.protocol import SMTPSourceProtocol
@@ -99,9 +100,11 @@ class Run:
         self._brokenDown = False
         self._sweeping = LoopingCall(self.guarded, self._sweep)
         self._sweeping.clock = reactor
+        self._sweepInterval = min(1.0, plan.timeout / 10)
+        self._standstills = Standstills(self._sweepInterval)
         self._toBegin = 0
         self.draining = False
-        self._calls: list[IDelayedCall] = []
+        self._calls: list[IDelayedCall | Deadline] = []
         self._over = False
 
     def begin(self, addresses: Sequence[Address]) -> None:
@@ -111,7 +114,8 @@ class Run:
         plan = self.plan
         self._route = Route(addresses)
         self._queue = ConnectQueue(plan.connectParallelism)
-        self._sweeping.start(min(1.0, plan.timeout / 10), now=False)
+        self._standstills.look(self.clock())
+        self._sweeping.start(self._sweepInterval, now=False)
         self.startTime = self.clock()
         if self.warmingUp:
             self._later(self._endWarmUp, plan.warmUp)
@@ -232,7 +236,7 @@ class Run:
         self._toBegin = 0
         if not self.draining and not self._over:
             self.draining = True
-            self._later(self.abort, self.plan.grace)
+            self._calls.append(Deadline(self._reactor, self.plan.grace, self.guarded, self.abort))
         # On a later turn: the session that is in trouble has yet to come to its own end.
         self._later(self._stopSessions)
 
@@ -374,9 +378,16 @@ class Run:
         self._endIfOver()
 
     def _sweep(self) -> None:
+        """
+        Look for servers that are silent: in the next turn of the reactor, when all has been read that has come by now.
+        """
         now = self.clock()
+        self._standstills.look(now)
+        self._later(lambda: self._endSilent(now))
+
+    def _endSilent(self, now: float) -> None:
         for session in list(self.open):
-            session.sweep(now, self.plan.timeout)
+            session.sweep(now, self.plan.timeout, self._standstills)
 
     @property
     def phase(self) -> str:

@@ -104,11 +104,14 @@ class SearchedRun(OpenLoop):
             self._timer.cancel()
         self._awaitEnd(step, self.clock() + max(self.plan.holdStep, 10.0))
 
-    def _awaitEnd(self, step: Snapshot, deadline: float) -> None:
+    def _awaitEnd(self, step: Snapshot, deadline: float, looksLeft: int = 1) -> None:
         if not self.remaining:
             return
         if self.recorder.inFlight and self.clock() < deadline:
             self._later(lambda: self._awaitEnd(step, deadline), _LOOK)
+        elif self.recorder.inFlight and looksLeft:
+            # In the next turn of the reactor: in this one it reads what has come.
+            self._later(lambda: self._awaitEnd(step, deadline, looksLeft - 1))
         else:
             self._judge(step)
 

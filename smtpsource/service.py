@@ -31,6 +31,7 @@ from smtpsource.net.destination import (
     TCPAddress,
     resolve,
 )
+from smtpsource.net.steady import keepSteady
 from smtpsource.plan import SourcePlan
 from smtpsource.unexpected import OURS, named
 from smtpsource.watch import Watch, processTime
@@ -113,6 +114,7 @@ class SourceService(Service):
         if self._begun:
             raise RuntimeError("a SourceService runs its plan once: make another for another run")
         super().startService()
+        keepSteady(self._reactor)
         self._begun = True
         self._started = datetime.datetime.now().astimezone()
         self._startTime = self._clock()

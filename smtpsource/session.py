@@ -13,6 +13,7 @@ from zope.interface import implementer
 
 from smtpsource.interfaces import IMessage, IReactor, ISession
 from smtpsource.net.reconnecting import ConnectQueue, ReconnectingConnector, Route
+from smtpsource.patience import Standstills
 from smtpsource.phases import CONNECT, NAMES
 from smtpsource.printable import printable
 from smtpsource.smtp.protocol import SMTPSourceProtocol
@@ -161,12 +162,15 @@ class Session:
                 self._run.recorder.error("stopped", "without an answer yet when the grace period was over")
             self.protocol.abort()
 
-    def sweep(self, now: float, timeout: float) -> None:
+    def sweep(self, now: float, timeout: float, standstills: Standstills) -> None:
         """
         End a connection whose server has been silent for too long.
+
+        @param standstills: what is not the server's silence.
         """
-        if self.protocol is not None:
-            self.protocol.overdue(now, timeout)
+        protocol = self.protocol
+        if protocol is not None:
+            protocol.overdue(now - standstills.since(protocol.lastActivity), timeout)
 
     # What the connection tells: ISession
 

@@ -907,6 +907,17 @@ class ConnectTests(CommandTestCase):
         """
         return self.cantConnect("unix:/nowhere/socket", b"unix:/nowhere/socket", b"No such file")
 
+    @defer.inlineCallbacks
+    def test_noSuchInterface(self):
+        """
+        No such interface, in a link-local address: on any reactor.
+        """
+        for reactor in ("smtpsource", "select", "asyncio"):
+            report = yield self.cantConnect(
+                "[fe80::1%nosuch0]:2525", b"no network interface 'nosuch0'", arguments=["--reactor", reactor]
+            )
+            self.assertEqual(list(report["errors"]), ["connect-failed"])
+
     def test_noSuchName(self):
         """
         No such name.

@@ -108,6 +108,48 @@ class Secured(Conversation):
         return [latencies[NAMES[phase]].count if NAMES[phase] in latencies else 0 for phase in phases]
 
 
+class BrokenTests(SynchronousTestCase):
+    """
+    What is to come first can't be made here: that is the end of this connection, and its reason has a name.
+    """
+
+    def raises(self, *ignored):
+        raise ValueError("what is wrong")
+
+    def test_header(self):
+        """
+        The PROXY header.
+        """
+        talk = Conversation(Letter(), proxyHeader=self.raises)
+        self.assertEqual(
+            talk.settle(),
+            [("fault", "connect-failed", "can't make a PROXY header: what is wrong"), ("disconnected", True)],
+        )
+
+    def test_TLS(self):
+        """
+        TLS, from the start and by STARTTLS.
+        """
+        fault = ("fault", "tls-failed", "can't begin TLS: what is wrong")
+        talk = Conversation(Letter(), tls=self.raises, implicitTLS=True)
+        self.assertEqual(talk.settle(), [fault, ("disconnected", True)])
+        talk = Conversation(Letter(), tls=self.raises)
+        talk.say(b"220 hi\r\n", announcing(b"STARTTLS"), b"220 go\r\n")
+        self.assertEqual(talk.settle(), [fault, ("disconnected", True)])
+
+    def test_transport(self):
+        """
+        A transport that can't.
+        """
+
+        class Transport(FakeTransport):
+            startTLS = self.raises
+
+        talk = Secured(Letter(), transport=Transport, implicitTLS=True)
+        text = "can't begin TLS: what is wrong (waiting for the TLS handshake)"
+        self.assertEqual(talk.settle(), [("fault", "tls-failed", text), ("disconnected", True)])
+
+
 class TappedTransport(SecuredTransport):
     """
     A transport that keeps what is written before TLS is there, and lets no reply through as long as it is being made.

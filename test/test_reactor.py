@@ -696,6 +696,35 @@ class ConnectingTests(ReactorTestCase):
         self.assertEqual(self.client.events, ["start", "connecting", "failed", "stop"])
         self.assertIn("too long", str(self.client.failures[0]))
 
+    def test_noSuchInterface(self) -> None:
+        """
+        A link-local address with the name of an interface that is not there: connecting fails, each time anew.
+        """
+        self.client.failed = lambda connector: (
+            connector.connect() if len(self.client.failures) < 3 else self.stopLater()
+        )
+        self.reactor.connectTCP("fe80::1%nosuch0", 25, self.client)
+        self.run_()
+        self.assertEqual([type(it) for it in self.client.failures], [socket.gaierror] * 3)
+        self.assertEqual(self.client.events, ["start", *["connecting", "failed"] * 3, "stop"])
+
+    def test_notWatched(self) -> None:
+        """
+        A connection that can't be waited for, because epoll_ctl(2) refuses, has failed; nothing is logged.
+        """
+
+        def refuse(fd: int, descriptor: Any) -> None:
+            raise OSError(28, "No space left on device")
+
+        self.patch(self.reactor, "watchConnecting", refuse)
+        self.client.failed = self.stopLater
+        self.reactor.connectTCP(*self.listen(), self.client)
+        self.run_()
+        self.assertEqual(
+            [str(it) for it in self.client.failures], [str(error.getConnectError((28, "No space left on device")))]
+        )
+        self.assertEqual(self.client.events, ["start", "connecting", "failed", "stop"])
+
     def test_timeout(self) -> None:
         """
         A connection that takes longer than the timeout fails. Nothing shows among the timed calls.

@@ -5,6 +5,7 @@ Tests for L{smtpsource.net.reconnecting} and L{smtpsource.net.factory}.
 from __future__ import annotations
 
 import socket
+from unittest import mock
 
 from hypothesis import strategies as st
 from properties import given
@@ -344,6 +345,148 @@ class StopTests(SynchronousTestCase):
         one.connector.connect()
         one.reactor.attempts[0].refuse()
         self.assertEqual(one.told[0], "failed")
+
+
+class BrokenReactor(FakeReactor):
+    """
+    One with which connecting raises what it is told to, the first time and later.
+    """
+
+    raises = None
+
+    def connectTCP(self, *arguments, **options):
+        if self.raises:
+            raise self.raises
+        connector = super().connectTCP(*arguments, **options)
+        connect = connector.connect
+
+        def again():
+            if self.raises:
+                raise self.raises
+            connect()
+
+        connector.connect = again
+        return connector
+
+    connectUNIX = connectTCP
+
+
+class ExceptionTests(SynchronousTestCase):
+    """
+    Whatever is raised by whatever belongs to connecting is an address that does not answer.
+    """
+
+    RAISED = (
+        OSError(24, "Too many open files"),
+        socket.gaierror(-2, "Name or service not known"),
+        ValueError("embedded null byte"),
+        MemoryError(),
+        RuntimeError("can't connect in this state"),
+    )
+
+    def test_connecting(self):
+        """
+        It is told like any other failure, in a later turn; the next address is tried; the place in the queue is free.
+        """
+        for raised in self.RAISED:
+            queue = ConnectQueue(1)
+            one = Connecting(ONE, TWO, reactor=BrokenReactor(), queue=queue)
+            one.reactor.raises = raised
+            one.connector.connect()
+            self.assertEqual(one.told, [])
+            one.reactor.advance(0)
+            text = getattr(raised, "strerror", None) or str(raised) or "MemoryError"
+            self.assertEqual(one.told, ["failed", "failed", ("connect-failed", f"inet:127.0.0.2:25: {text}")])
+            self.assertEqual(one.reactor.getDelayedCalls(), [])
+            one.reactor.raises = None
+            one.connector.connect()
+            one.reactor.attempts[0].accept()
+            self.assertEqual(one.told[3:], [("built", 0.0)])
+
+    def test_again(self):
+        """
+        The same from a connector that has connected before; later another one is made in its place.
+        """
+        one = Connecting(reactor=BrokenReactor())
+        one.connector.connect()
+        one.reactor.attempts[0].accept()[1].drop()
+        one.reactor.raises = RuntimeError("can't connect in this state")
+        one.connector.connect()
+        one.reactor.advance(0)
+        expected = ("connect-failed", "inet:127.0.0.1:25: can't connect in this state")
+        self.assertEqual(one.told[2:], ["failed", expected])
+        one.reactor.raises = None
+        one.connector.connect()
+        one.reactor.attempts[0].accept()
+        self.assertEqual(one.told[4:], [("built", 0.0)])
+        self.assertEqual(len(one.reactor.connectors), 2)
+
+    def test_stop(self):
+        """
+        One that is told to stop just then is stopped, and nothing is told any more.
+        """
+        queue = ConnectQueue(1)
+        one = Connecting(reactor=BrokenReactor(), queue=queue)
+        one.reactor.raises = ValueError("embedded null byte")
+        one.connector.connect()
+        self.assertTrue(one.connector.stop())
+        self.assertEqual((one.told, one.reactor.getDelayedCalls()), ([], []))
+        other = Connecting(queue=queue)
+        other.connector.connect()
+        self.assertEqual(len(other.reactor.attempts), 1)
+
+    def test_building(self):
+        """
+        A protocol that can't be built: the connection is closed, and counts as one that could not be made.
+        """
+        queue = ConnectQueue(1)
+        one = Connecting(queue=queue)
+
+        def build():
+            raise MemoryError
+
+        with mock.patch.object(one.connector, "_build", build):
+            one.connector.connect()
+            protocol, wire = one.reactor.attempts[0].accept()
+            self.assertIs(protocol, None)
+            one.reactor.advance(0)
+        self.assertFalse(wire.connected)
+        self.assertEqual(one.told, ["failed", ("connect-failed", "inet:127.0.0.1:25: MemoryError")])
+        one.connector.connect()
+        one.reactor.attempts[0].accept()
+        self.assertEqual(one.told[2:], [("built", 0.0)])
+
+    def test_stopWhileBuilding(self):
+        """
+        One that is told to stop after that, before the connection is closed, is stopped.
+        """
+        queue = ConnectQueue(1)
+        one = Connecting(queue=queue)
+
+        def build():
+            raise MemoryError
+
+        with mock.patch.object(one.connector, "_build", build):
+            one.connector.connect()
+            one.reactor.attempts[0].accept()
+        self.assertTrue(one.connector.stop())
+        one.reactor.advance(0)
+        self.assertEqual(one.told, [])
+        others = [Connecting(reactor=one.reactor, queue=queue) for _ in range(2)]
+        for other in others:
+            other.connector.connect()
+        self.assertEqual(len(one.reactor.attempts), 1)
+
+    def test_zone(self):
+        """
+        An interface that there is not is named.
+        """
+        one = Connecting(TCPAddress("fe80::1%nosuch0", 25), reactor=BrokenReactor())
+        one.reactor.raises = socket.gaierror(-2, "Name or service not known")
+        one.connector.connect()
+        one.reactor.advance(0)
+        expected = "inet:[fe80::1%nosuch0]:25: there is no network interface 'nosuch0'"
+        self.assertEqual(one.told, ["failed", ("connect-failed", expected)])
 
 
 class QueueTests(SynchronousTestCase):

@@ -411,6 +411,30 @@ class LifeTests(SynchronousTestCase):
         self.assertEqual(summary.errors["no-destination"].sample, summary.reason)
         self.assertEqual(reactor.getDelayedCalls(), [])
 
+    def test_noThread(self):
+        """
+        A name can't be looked up because there can be no further thread: the run ends, and says so.
+        """
+        reactor = FakeReactor()
+        service = self.service(reactor, destination="some.name.invalid")
+        with mock.patch("threading.Thread.start", side_effect=RuntimeError("can't start new thread")):
+            service.startService()
+        reactor.advance(0)
+        summary = self.successResultOf(service.whenDone())
+        self.assertEqual(summary.reason, "can't look for the destination's address: can't start new thread")
+
+    def test_resolvingRaises(self):
+        """
+        Whatever is raised by looking for the destination ends the run.
+        """
+        reactor = FakeReactor()
+        service = self.service(reactor)
+        with mock.patch("smtpsource.service.resolve", side_effect=ValueError("what is wrong")):
+            service.startService()
+        reactor.advance(0)
+        self.assertEqual(self.successResultOf(service.whenDone()).reason, "what is wrong")
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
     def test_stoppedWhileResolving(self):
         """
         A service stopped while its name is looked up does not connect when the answer comes.

@@ -72,6 +72,43 @@ class NotingFactory(ClientFactory):
             connector.connect()
 
 
+class ClockTests(SynchronousTestCase):
+    """
+    Time in memory.
+    """
+
+    def test_advance(self):
+        """
+        However much time passes at once, each call comes at its own time, and so does what it asks for.
+        """
+        reactor = FakeReactor()
+        times = []
+
+        def call():
+            times.append(reactor.seconds())
+            if len(times) < 5:
+                reactor.callLater(0.1, call)
+
+        reactor.callLater(1, call)
+        reactor.advance(1.35)
+        self.assertEqual([round(time, 6) for time in times], [1.0, 1.1, 1.2, 1.3])
+        self.assertEqual(reactor.seconds(), 1.35)
+        reactor.advance(10)
+        self.assertEqual((len(times), reactor.seconds()), (5, 11.35))
+
+    def test_standStill(self):
+        """
+        Time in which nothing happens.
+        """
+        reactor = FakeReactor()
+        times = []
+        reactor.callLater(1, lambda: times.append(reactor.seconds()))
+        reactor.standStill(5)
+        self.assertEqual((times, reactor.seconds()), ([], 5))
+        reactor.advance(0)
+        self.assertEqual(times, [5])
+
+
 class ConnectorTests(SynchronousTestCase):
     """
     Events and states in the order of a real connector.

@@ -148,23 +148,22 @@ class _LeanClientMixin(_ClientMixin):
         if self.failure is None:
             try:
                 number = self.socket.connect_ex(self.realAddress)
-            except (OSError, OverflowError, ValueError) as e:
-                # An impossible port number, a path that is too long: Python has not even asked the kernel.
-                number = getattr(e, "errno", None) or 0
-                if not number:
-                    self.failure = e
-            if number == EINPROGRESS:
-                self.reactor.watchConnecting(self.fileno(), self)
-                return
-            if number == EAGAIN:
-                # The queue of the UNIX socket is full, and nobody will tell when it is not.
-                self._retry = self.reactor.callLater(_RETRY, self.begin)
-                self.reactor.retrying.add(self)
-                return
+                if number == EINPROGRESS:
+                    self.reactor.watchConnecting(self.fileno(), self)
+                    return
+                if number == EAGAIN:
+                    # The queue of the UNIX socket is full, and nobody will tell when it is not.
+                    self._retry = self.reactor.callLater(_RETRY, self.begin)
+                    self.reactor.retrying.add(self)
+                    return
+                self._established = not number
+            except Exception as e:
+                # An impossible port number, a path that is too long: Python has not even asked the kernel. Or there is
+                # nobody who could wait for this connection.
+                number = max(0, getattr(e, "errno", None) or 0)
+                self.failure = e
             if number:
                 self.failure = error.getConnectError((number, strerror(number)))
-            else:
-                self._established = True
         self.reactor.finishSoon(self)
 
     def doWrite(self) -> Any:

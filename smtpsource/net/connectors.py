@@ -14,6 +14,7 @@ and C{clientConnectionFailed} follows.)
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet import error, tcp, unix
@@ -22,6 +23,7 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.python import lockfile, log
 
 from smtpsource.net.clients import EagerClient, LeanTCPClient, LeanUNIXClient
+from smtpsource.patience import LATE
 
 
 class ConnectTimeouts:
@@ -38,6 +40,7 @@ class ConnectTimeouts:
     def __init__(self) -> None:
         self.due: float | None = None
         self._queues: dict[float, dict[Any, float]] = {}
+        self._postponed = -inf
 
     def add(self, connector: Any, timeout: float, now: float) -> dict[Any, float]:
         """
@@ -55,8 +58,10 @@ class ConnectTimeouts:
 
     def expire(self, now: float) -> None:
         """
-        Fail all whose time is up, and work out C{due} anew.
+        Fail all whose time is up, and work out C{due} anew. If this process stood still, give them time to answer.
         """
+        if self._postpone(now):
+            return
         self.due = None
         expired = []
         for timeout, queue in list(self._queues.items()):
@@ -75,6 +80,21 @@ class ConnectTimeouts:
                     transport.failIfNotConnected(error.TimeoutError())
                 except Exception:
                     log.err()
+
+    def _postpone(self, now: float) -> bool:
+        """
+        Give everybody more time, if this comes late; but not again and again.
+
+        @return: was that done?
+        """
+        late = 0.0 if self.due is None else now - self.due
+        if late <= LATE or now - self._postponed < 10 * late:
+            return False
+        self._postponed = self.due = now
+        for timeout, queue in self._queues.items():
+            for connector in queue:
+                queue[connector] += late + min(late, timeout)
+        return True
 
 
 class _LeanConnectorMixin:
@@ -106,7 +126,11 @@ class _LeanConnectorMixin:
         if not self.factoryStarted:
             self.factory.doStart()
             self.factoryStarted = 1
-        transport = self.transport = self._makeTransport()
+        try:
+            transport = self.transport = self._makeTransport()
+        except BaseException:
+            self.state = "disconnected"
+            raise
         if self.timeout is not None:
             reactor = self.reactor
             self._waiting = reactor.connectTimeouts.add(self, self.timeout, reactor.seconds())
@@ -167,16 +191,17 @@ class TCPConnector(_LeanConnectorMixin, tcp.Connector):
             self.addr = self.realAddress = (host, port)
             self.peer = IPv4Address("TCP", host, port)
         elif isIPv6Address(host):
-            self.addr = self.realAddress = address = tcp._resolveIPv6(host, port)
+            self.addr = self.realAddress = address = (host, port, 0, 0)
             try:
+                self.addr = self.realAddress = address = tcp._resolveIPv6(host, port)
                 # With the name of the interface, for a link-local address.
                 self.realAddress = (*tcp._getrealname(address)[:1], *address[1:])
-            except (OSError, OverflowError) as e:  # An impossible port number.
+            except (OSError, OverflowError) as e:  # There is no such interface; an impossible port number.
                 self.failure = e
             self.peer = IPv6Address("TCP", *self.realAddress)
 
     def _makeTransport(self) -> Any:
-        if self.host is not self._knownHost or self.port is not self._knownPort:
+        if self.host is not self._knownHost or self.port is not self._knownPort or self.failure is not None:
             self._lookAt()
         if self.realAddress is None:
             return EagerClient(self.host, self.port, self.bindAddress, self, self.reactor)

@@ -35,6 +35,7 @@ class SMTPSourceFactory(ClientFactory):
         self._connector = connector
         self._build = build
         self._windowSize = windowSize
+        self._failure: Failure | None = None
 
     def startedConnecting(self, connector: IConnector) -> None:
         """
@@ -45,15 +46,21 @@ class SMTPSourceFactory(ClientFactory):
             try:
                 transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._windowSize)
                 transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._windowSize)
-            except (OSError, AttributeError):
-                pass  # no socket could be had: the reactor reports that as a failed connection
+            except Exception:
+                pass  # such as that no socket could be had: the reactor reports that as a failed connection
 
-    def buildProtocol(self, addr: object) -> Protocol:
+    def buildProtocol(self, addr: object) -> Protocol | None:
         """
         The connection is made.
         """
+        try:
+            protocol = self._build()
+        except Exception:
+            # Then it is closed at once.
+            self._failure = Failure()
+            self._connector.endTimeout()
+            return None
         self._connector.connected()
-        protocol = self._build()
         protocol.factory = self
         return protocol
 
@@ -67,4 +74,8 @@ class SMTPSourceFactory(ClientFactory):
         """
         The connection is gone. Only now, not when its protocol is told, can the connector make another.
         """
-        self._connector.closed()
+        if self._failure is None:
+            self._connector.closed()
+        else:
+            failure, self._failure = self._failure, None
+            self._connector.failed(failure)

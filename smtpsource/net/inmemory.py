@@ -336,6 +336,23 @@ class FakeReactor(MemoryReactorClock):
         self.attempts: deque[Attempt] = deque()
         self.server = server
 
+    def advance(self, amount: float) -> None:
+        """
+        Let time pass. Each call comes at its own time, as on a real reactor.
+        """
+        end = self.rightNow + amount
+        while self.calls and (due := min(call.getTime() for call in self.calls)) <= end:
+            self.rightNow = max(self.rightNow, due)
+            super().advance(0)
+        self.rightNow = end
+
+    def standStill(self, seconds: float) -> None:
+        """
+        Let time pass in which nothing is called, as if this process were stopped; all that was due comes late, with the
+        next L{advance}.
+        """
+        self.rightNow += seconds
+
     def connectTCP(
         self, host: str, port: int, factory: Any, timeout: float | None = 30, bindAddress: Any = None
     ) -> FakeConnector:

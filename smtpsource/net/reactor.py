@@ -1,8 +1,7 @@
 """
 A reactor for many small messages.
 
-It is Twisted's epoll reactor with four differences, none of which a program sees except in its use of the
-processor:
+It is Twisted's epoll reactor with five differences. All but the last a program sees only in its use of the processor:
 
   - C{doRead} and C{doWrite} are called without setting up a logging context around each: there is one, which
     finds out who is being called when something is logged.
@@ -14,6 +13,9 @@ processor:
 
   - Connecting to address literals and UNIX paths, and accepting, take few calls: see
     L{smtpsource.net.connectors} and L{smtpsource.net.ports}.
+
+  - Its clock never steps: C{seconds()}, and with it all delayed calls, go by CLOCK_MONOTONIC and not by the time of
+    day.
 
 Name it with C{twistd --reactor=smtpsource}, or before anything imports C{twisted.internet.reactor}::
 
@@ -108,6 +110,9 @@ class LeanReactor(EPollReactor):
     handlingEvents = False
     turn = 0
 
+    # IReactorTime: on Linux, the same scale as time.perf_counter's.
+    seconds = staticmethod(time.monotonic)
+
     def __init__(self) -> None:
         self.connectTimeouts = ConnectTimeouts()
         # Descriptors taken out of the epoll set since the last poll. An event for one of them is about a
@@ -200,11 +205,14 @@ class LeanReactor(EPollReactor):
         """
         if timeout is None:
             timeout = -1
+        overdue = None
         due = self.connectTimeouts.due
         if due is not None:
-            remaining = due - self.seconds()
+            now = self.seconds()
+            remaining = due - now
             if remaining <= 0:
-                self.connectTimeouts.expire(due - remaining)
+                # Who has been answered by now is found first.
+                overdue = now
                 timeout = 0
             elif timeout < 0 or timeout > remaining:
                 timeout = remaining
@@ -226,6 +234,8 @@ class LeanReactor(EPollReactor):
         finally:
             self.handlingEvents = False
             logContext.current = None
+        if overdue is not None:
+            self.connectTimeouts.expire(overdue)
 
     def _handle(self, events: list[tuple[int, int]]) -> None:
         """

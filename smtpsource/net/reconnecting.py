@@ -8,17 +8,20 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from errno import EADDRNOTAVAIL, EMFILE, ENFILE
 from os import strerror
+from socket import gaierror
 from typing import Any
 
 from twisted.internet import error
+from twisted.internet.base import ReactorBase
 from twisted.internet.interfaces import IConnector, IDelayedCall
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
 from smtpsource.interfaces import IReactor
-from smtpsource.net.destination import Address, UNIXAddress
+from smtpsource.net.destination import Address, TCPAddress, UNIXAddress
 from smtpsource.net.factory import SMTPSourceFactory
 from smtpsource.net.sources import Sources
+from smtpsource.patience import Deadline
 
 
 def retryDelay(failures: int) -> float:
@@ -105,6 +108,7 @@ class ReconnectingConnector:
         "_clock",
         "_connector",
         "_connectors",
+        "_deadline",
         "_delayed",
         "_entered",
         "_factory",
@@ -120,7 +124,9 @@ class ReconnectingConnector:
         "_sources",
         "_started",
         "_stopping",
+        "_timedOut",
         "_timeout",
+        "_timesItself",
         "_tried",
     )
 
@@ -160,6 +166,10 @@ class ReconnectingConnector:
         self._onClosed = onClosed
         self._attempts = attempts
         self._timeout = timeout
+        # Twisted's own reactors would give up before they have looked whether there was an answer.
+        self._timesItself = isinstance(reactor, ReactorBase) and not hasattr(reactor, "connectTimeouts")
+        self._deadline: Deadline | None = None
+        self._timedOut = False
         self._factory = SMTPSourceFactory(self, self._built, windowSize)
         self._sources = sources
         self._connectors: dict[tuple[int, str | None], IConnector] = {}
@@ -203,8 +213,7 @@ class ReconnectingConnector:
         if not self._entered:
             return self._queue.withdraw(self._enter)
         self._stopping = True
-        assert self._connector is not None
-        self._connector.stopConnecting()
+        self._stopConnecting()
         return True
 
     def sinceStarted(self) -> float:
@@ -218,7 +227,17 @@ class ReconnectingConnector:
         The factory: an address has answered.
         """
         self._route.preferred = self._index
+        if self._deadline is not None:
+            self.endTimeout()
         self._leave()
+
+    def endTimeout(self) -> None:
+        """
+        The factory: an address has answered, whatever comes of that.
+        """
+        deadline, self._deadline = self._deadline, None
+        if deadline is not None and deadline.active():
+            deadline.cancel()
 
     def closed(self) -> None:
         """
@@ -230,9 +249,14 @@ class ReconnectingConnector:
         """
         The factory: an address has not answered.
         """
+        self.endTimeout()
         if self._stopping:
-            self._leave()
+            if self._entered:
+                self._leave()
             return
+        if self._timedOut:
+            self._timedOut = False
+            reason = Failure(error.TimeoutError())
         if _queueIsFull(reason) and self.sinceStarted() < self._timeout:
             self._delayed = self._reactor.callLater(_QUEUE_DELAY, self._askAgain)
             return
@@ -262,8 +286,7 @@ class ReconnectingConnector:
         The same address, the same attempt.
         """
         self._delayed = None
-        assert self._connector is not None
-        self._connector.connect()
+        self._connect(self._route.addresses[self._index])
 
     def _again(self) -> None:
         self._delayed = None
@@ -285,20 +308,58 @@ class ReconnectingConnector:
 
     def _try(self) -> None:
         address = self._route.addresses[self._index]
-        self._source = source = None if self._sources is None else self._sources.next(address)
-        self._connector = connector = self._connectors.get((self._index, source))
+        self._source = None if self._sources is None else self._sources.next(address)
         self._started = self._clock()
-        if connector is not None:
-            connector.connect()
-            return
+        self._connect(address)
+
+    def _connect(self, address: Address) -> None:
+        """
+        Begin to connect. Whatever is raised by that is a failure like any other.
+        """
+        which = self._index, self._source
+        try:
+            self._connector = connector = self._connectors.get(which)
+            if self._timesItself:
+                self._deadline = Deadline(self._reactor, self._timeout, self._timeIsUp)
+            if connector is not None:
+                connector.connect()
+            else:
+                self._connector = self._connectors[which] = self._newConnector(address)
+        except Exception:
+            self._connector = None
+            self._connectors.pop(which, None)  # nobody knows what it would do when it is asked again
+            self._delayed = self._reactor.callLater(0, self._failedAtOnce, Failure())
+
+    def _newConnector(self, address: Address) -> IConnector:
+        timeout = None if self._timesItself else self._timeout
         if isinstance(address, UNIXAddress):
-            connector = self._reactor.connectUNIX(address.path, self._factory, timeout=self._timeout)
-        else:
-            bindAddress = None if source is None else (source, 0)
-            connector = self._reactor.connectTCP(
-                address.host, address.port, self._factory, timeout=self._timeout, bindAddress=bindAddress
-            )
-        self._connector = self._connectors[self._index, source] = connector
+            return self._reactor.connectUNIX(address.path, self._factory, timeout=timeout)  # type: ignore[arg-type]
+        bindAddress = None if self._source is None else (self._source, 0)
+        return self._reactor.connectTCP(
+            address.host,
+            address.port,
+            self._factory,
+            timeout=timeout,  # type: ignore[arg-type]
+            bindAddress=bindAddress,
+        )
+
+    def _failedAtOnce(self, reason: Failure) -> None:
+        self._delayed = None
+        self.failed(reason)
+
+    def _timeIsUp(self) -> None:
+        self._timedOut = True
+        self._stopConnecting()
+
+    def _stopConnecting(self) -> None:
+        """
+        Let the present attempt fail.
+        """
+        assert self._connector is not None
+        try:
+            self._connector.stopConnecting()
+        except error.NotConnectingError:
+            self._leave()  # it is connected, but the protocol could not be built
 
 
 def _explained(reason: Failure, address: Address, source: str | None) -> tuple[str, str]:
@@ -313,6 +374,8 @@ def _explained(reason: Failure, address: Address, source: str | None) -> tuple[s
     if reason.check(error.TimeoutError, error.TCPTimedOutError):
         return "connect-timeout", f"{where}: no answer to the attempt to connect"
     exception: Any = reason.value
+    if reason.check(gaierror) and isinstance(address, TCPAddress) and "%" in address.host:
+        return "connect-failed", f"{where}: there is no network interface {address.host.partition('%')[2]!r}"
     number = getattr(exception, "osError", None)
     if number in (EMFILE, ENFILE):
         return "out-of-files", f"{where}: {strerror(number)}"
@@ -322,7 +385,7 @@ def _explained(reason: Failure, address: Address, source: str | None) -> tuple[s
     why = system or getattr(exception, "strerror", None) or reason.getErrorMessage()
     if isinstance(why, Failure):
         why = why.getErrorMessage()
-    return "connect-failed", f"{where}: {why}"
+    return "connect-failed", f"{where}: {why or type(exception).__name__}"
 
 
 def _queueIsFull(reason: Failure) -> bool:

@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from smtpsource.credentials import Credentials, writtenUsers
+from smtpsource.patience import Deadline
 
 #: Seconds a child may take to listen.
 START_TIMEOUT = 120.0
@@ -156,7 +157,7 @@ class _Child(ProcessProtocol):
         self._report: dict[str, Any] | None = None
         self._port: int | None = None
         self._waiting: list[Deferred[dict[str, Any]]] = []
-        self._startTimer = reactor.callLater(timeout, self._kill, f"did not listen within {timeout:g} seconds")
+        self._startTimer = Deadline(reactor, timeout, self._kill, f"did not listen within {timeout:g} seconds")
         self._stopTimer: Any = None
         self.started: Deferred[int] = Deferred()
 
@@ -195,7 +196,7 @@ class _Child(ProcessProtocol):
         elif len(self._waiting) == 1:
             self.transport.closeStdin()
             problem = f"did not end within {timeout:g} seconds"
-            self._stopTimer = self._reactor.callLater(timeout, self._kill, problem)
+            self._stopTimer = Deadline(self._reactor, timeout, self._kill, problem)
 
     def _kill(self, problem: str) -> None:
         self._problem = self._problem or problem

@@ -160,16 +160,22 @@ class SinkFactory(ServerFactory):
         for protocol in list(self.connections):
             protocol.abort()
 
-    def sweep(self) -> None:
+    def sweep(self, now: float | None = None, lost: Callable[[float], float] = lambda time: 0.0) -> None:
         """
         End the sessions that have been idle for too long; to be called regularly.
+
+        @param now: the time that this is for, if that is past.
+        @param lost: gives the seconds since a time that don't count.
         """
-        now = self.seconds()
+        if now is None:
+            now = self.seconds()
         limit = self.idleTimeout
         for protocol in list(self.connections):
             if protocol.active:
                 protocol.active = False
                 protocol.quietSince = now
-            elif limit is not None and protocol.begun and now - protocol.quietSince >= limit:
+            elif (
+                limit is not None and protocol.begun and now - protocol.quietSince - lost(protocol.quietSince) >= limit
+            ):
                 protocol.quietSince = now
                 protocol.idledOut()

@@ -14,6 +14,8 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import LoopingCall
 
 from smtpsource.net.choice import nameOf
+from smtpsource.net.steady import keepSteady
+from smtpsource.patience import Deadline, Standstills
 from smtpsource.sink.factory import SinkFactory
 from smtpsource.sink.listen import ListenError, described, listen
 from smtpsource.sink.plan import SinkPlan
@@ -45,7 +47,7 @@ class SinkService(Service):
         self.factory.whenLimitReached = self._limitReached
         self.factory.whenEmpty = self._empty
         self.factory.whenBroken = self.broken
-        self._sweep = LoopingCall(self._guarded, self.factory.sweep)
+        self._sweep = LoopingCall(self._guarded, self._sweepSoon)
         self._sweep.clock = reactor
         self._addresses: list[Any] = []
         self._timers: list[Any] = []
@@ -74,6 +76,8 @@ class SinkService(Service):
         @raise ListenError: it is not possible.
         """
         if not self._addresses and not self._ended:
+            keepSteady(self._reactor)
+            self.factory.seconds = self._reactor.seconds
             self.factory.ports = listen(self._reactor, self._plan, self.factory)
             self._addresses = [port.getHost() for port in self.factory.ports]
             self._begin()
@@ -87,7 +91,10 @@ class SinkService(Service):
         self.privilegedStartService()
         Service.startService(self)
         if self._plan.idleTimeout is not None and not self._ended:
-            self._sweep.start(min(1.0, self._plan.idleTimeout / 4), now=False)
+            interval = min(1.0, self._plan.idleTimeout / 4)
+            self._standstills = Standstills(interval)
+            self._standstills.look(self._reactor.seconds())
+            self._sweep.start(interval, now=False)
 
     def address(self) -> Any:
         """
@@ -136,7 +143,7 @@ class SinkService(Service):
             self._sessionsOpen = self.factory.counts.open
             self._beginEnd(ended)
             self.factory.endSoon()
-            self._later(self._plan.grace, self._abort)
+            self._timers.append(Deadline(self._reactor, self._plan.grace, self._guarded, self._abort))
             self._empty()
         return done
 
@@ -175,7 +182,7 @@ class SinkService(Service):
 
     def _limitReached(self) -> None:
         self._beginEnd("done")
-        self._later(TIME_TO_QUIT, self.finish)
+        self._timers.append(Deadline(self._reactor, TIME_TO_QUIT, self._guarded, self.finish))
 
     def _beginEnd(self, ended: str) -> None:
         if self._ended:
@@ -201,7 +208,16 @@ class SinkService(Service):
         self._later(1.0, self._over)
 
     def _later(self, delay: float, call: Callable[[], Any]) -> None:
+        self._timers = [timer for timer in self._timers if timer.active()]
         self._timers.append(self._reactor.callLater(delay, self._guarded, call))
+
+    def _sweepSoon(self) -> None:
+        """
+        Look for clients that are idle: in the next turn of the reactor, when all has been read that has come by now.
+        """
+        now = self._reactor.seconds()
+        self._standstills.look(now)
+        self._later(0, lambda: self.factory.sweep(now, self._standstills.since))
 
     def _over(self) -> None:
         if self._summary is not None:

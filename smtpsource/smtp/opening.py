@@ -87,7 +87,13 @@ class Opening(OwedReplies):
         """
         dialogue = self._dialogue
         if dialogue.proxyHeader is not None:
-            self._writeProxyHeader(dialogue.proxyHeader(self.transport.getPeer()))  # type: ignore[union-attr]
+            try:
+                header = dialogue.proxyHeader(self.transport.getPeer())  # type: ignore[union-attr]
+            except Exception as e:
+                self._session.fault("connect-failed", f"can't make a PROXY header: {str(e) or type(e).__name__}")
+                self._close()
+                return
+            self._writeProxyHeader(header)
         if dialogue.implicitTLS:
             self._startTLS()
         else:
@@ -103,11 +109,14 @@ class Opening(OwedReplies):
 
     def _startTLS(self) -> None:
         assert self._dialogue.tls is not None
-        self._tls = self._dialogue.tls(self.serverName)
-        self.lastActivity = now = self._clock()
-        # No reply answers this; but it is owed, and the server may be late with it.
-        self._owed.append((TLS, self._bannerReplied, now))
-        self.transport.startTLS(self._tls)  # type: ignore[union-attr]
+        try:
+            self._tls = self._dialogue.tls(self.serverName)
+            self.lastActivity = now = self._clock()
+            # No reply answers this; but it is owed, and the server may be late with it.
+            self._owed.append((TLS, self._bannerReplied, now))
+            self.transport.startTLS(self._tls)  # type: ignore[union-attr]
+        except Exception as e:
+            self._fault("tls-failed", f"can't begin TLS: {str(e) or type(e).__name__}")
 
     def handshakeCompleted(self) -> None:
         """

@@ -77,6 +77,7 @@ class OwedReplies(LineReceiver):
     explainsFailures = True
 
     over = False
+    lastActivity = 0.0
     # Replies may come several at once, as they do to a group of commands.
     _grouped = False
     _quitting = False
