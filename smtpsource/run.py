@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from sys import maxsize
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
@@ -24,8 +24,8 @@ from smtpsource.smtp.trace import TracedProtocol
 if TYPE_CHECKING:
     from smtpsource.measure.search import Found
 
-#: How many sessions begin in one turn of the reactor.
-_BATCH = 100
+#: How many sessions begin, or go on, in one turn of the reactor.
+BATCH = 100
 
 
 class Run:
@@ -56,12 +56,13 @@ class Run:
         clock: Callable[[], float],
         whenEnded: Callable[[], None],
         show: Callable[[str], None],
-        whenWarm: Callable[[], None] = lambda: None,
+        whenWarm: Callable[[float], dict[str, Any]] = lambda began: {},
     ) -> None:
         """
         @param whenEnded: called once, when the last session is over.
         @param show: called with each line of the dialogue if the plan asks for a trace.
-        @param whenWarm: called at the end of the warm-up, if there is one.
+        @param whenWarm: called at the end of the warm-up, if there is one, with the time at which measuring began.
+            Gives the counts of the warm-up.
         """
         self.plan = plan
         self.recorder = recorder
@@ -234,7 +235,7 @@ class Run:
         """
         A few sessions a turn: thousands of them must not keep the first from its banner.
         """
-        for _ in range(min(_BATCH, self._toBegin)):
+        for _ in range(min(BATCH, self._toBegin)):
             self._join()
         if self._toBegin:
             self._later(self._beginSome)
@@ -270,7 +271,7 @@ class Run:
         if self.draining or not self.warmingUp:
             return
         self.warmingUp = False
-        self._whenWarm()
+        self._whenWarm(self.clock())
         limit = self.plan.messageLimit
         if limit < maxsize:
             self.remaining = max(0, limit - self.recorder.started - self._toBegin)

@@ -84,7 +84,7 @@ class SourceService(Service):
         self._run = _kindOf(plan)(reactor, plan, self.recorder, clock, self._sessionsOver, show, self._warm)
         self._watch = Watch(reactor, self._run, self._sampled, keepBuckets=keepIntervals)
         self._figures = self._watch.snapshot()
-        self._warmUp: dict[str, float] | None = None
+        self._warmUp: dict[str, Any] | None = None
         self._waiting: list[Deferred[Summary]] = []
         self._summary: Summary | None = None
         self._companion: CompanionSink | None = None
@@ -202,22 +202,24 @@ class SourceService(Service):
 
     def _beginSessions(self, addresses: list[Address]) -> None:
         # The time to find the destination, or to start one, is not the server's.
-        self._measure()
+        self._measure(self._clock())
         if self._stopping:
             self._sessionsOver()
         else:
             self._beganRun = True
             self._run.begin(addresses)
 
-    def _measure(self) -> None:
+    def _measure(self, began: float) -> None:
         """
         Measure from now on.
+
+        @param began: when that is, which may be some microseconds ago.
         """
-        self._startTime = self._clock()
+        self._startTime = began
         self._cpuBefore = processTime()
         if self._warmUp is None:
             self._started = datetime.datetime.now().astimezone()
-        self._watch.start()
+        self._watch.start(began)
 
     def _sampled(self, snapshot: Snapshot) -> None:
         """
@@ -235,19 +237,23 @@ class SourceService(Service):
                 self._run.trouble(f"threshold {outcome.text!r} failed: {outcome.actual}", tolerable=False)
                 return
 
-    def _warm(self) -> None:
+    def _warm(self, began: float) -> dict[str, Any]:
         """
         The warm-up is over.
+
+        @param began: when measuring began.
+        @return: the warm-up's counts.
         """
         recorder = self.recorder
         self._warmUp = {
-            "seconds": self._clock() - self._startTime,
+            "seconds": began - self._startTime,
             "accepted": recorder.accepted,
             "rejected": recorder.rejected,
             "failed": recorder.failed,
         }
         recorder.restart()
-        self._measure()
+        self._measure(began)
+        return self._warmUp
 
     def _notBegun(self, reason: Failure) -> None:
         if not reason.check(ResolutionFailed, "smtpsource.sink.companion.CompanionFailed"):
@@ -261,7 +267,7 @@ class SourceService(Service):
         self._elapsed = self._clock() - self._startTime
         self._cpuAfter = processTime()
         if self._beganRun and self._run.warmingUp:
-            self._warm()  # nothing was measured
+            self._warm(self._clock())  # nothing was measured
         self._figures = self._watch.finish()
         # What has ended the run stays what it was then.
         self._outcomes = [
@@ -324,6 +330,7 @@ class SourceService(Service):
         reason = self._failure or self._run.reason
         started = self._started.isoformat(timespec="milliseconds")
         figures = self._figures
+        seconds = max(self._elapsed, figures.askedFor or 0.0)
         return Summary(
             command=self._plan.command,
             reactor=nameOf(self._reactor),
@@ -340,7 +347,7 @@ class SourceService(Service):
             connectionsLost=recorder.lost,
             bytesSent=recorder.bytesSent,
             bytesReceived=recorder.bytesReceived,
-            rate=recorder.accepted / self._elapsed if self._elapsed else 0.0,
+            rate=recorder.accepted / seconds if seconds else 0.0,
             user=self._cpuAfter[0] - self._cpuBefore[0],
             system=self._cpuAfter[1] - self._cpuBefore[1],
             latency=latenciesOf(recorder),

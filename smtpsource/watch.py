@@ -58,14 +58,16 @@ class Watch:
         self._whenSampled = whenSampled
         self._keepBuckets = keepBuckets
         self._call: IDelayedCall | None = None
-        self._reset()
+        self._reset(run.clock())
 
-    def start(self) -> None:
+    def start(self, began: float) -> None:
         """
         Begin to measure, or begin anew.
+
+        @param began: when that is, on the run's clock.
         """
         self.stop()
-        self._reset()
+        self._reset(began)
         self._wait()
 
     def stop(self) -> None:
@@ -93,11 +95,11 @@ class Watch:
         What was measured up to now.
         """
         run = self._run
-        return take(run.recorder, run.clock() - self.startTime, run.asked(), run.askedFor())
+        return take(run.recorder, max(0.0, run.clock() - self.startTime), run.asked(), run.askedFor())
 
-    def _reset(self) -> None:
+    def _reset(self, began: float) -> None:
         self.series = Series(keepBuckets=self._keepBuckets)
-        self.startTime = self._run.clock()
+        self.startTime = began
         self.worstLag = self._lag = 0.0
         self.busiest = 0.0
         self._used = sum(processTime())

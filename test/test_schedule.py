@@ -173,6 +173,9 @@ class ScheduleTests(SynchronousTestCase):
         """
         schedule = Schedule(Profile([(0.0, 10.0)], 10.0))
         self.assertEqual([schedule.asked(t) for t in (0.0, 0.05, 0.1001, 9.99, 20.0)], [1, 1, 2, 100, 100])
+        # Before a run has begun.
+        poisson = Schedule(Profile([(0.0, 10.0)], 10.0), "poisson", Random(1))
+        self.assertEqual((schedule.asked(-math.inf), poisson.asked(-math.inf)), (0, 0))
         for _ in range(50):
             schedule.advance()
         self.assertEqual([schedule.asked(t) for t in (4.9, 5.0, 20.0)], [50, 51, 100])

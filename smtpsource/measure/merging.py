@@ -29,6 +29,8 @@ def merge(runs: Sequence[Summary]) -> Summary:
     """
     runs = sorted(runs, key=Summary.measuredFrom)
     elapsed = _covered((run.measuredFrom(), run.elapsed) for run in runs)
+    # As for one run: see Snapshot.
+    rateFor = _covered((run.measuredFrom(), run.figures().seconds) for run in runs)
     warmUp = _warmUp([run.warmUp for run in runs if run.warmUp is not None])
     messages = Messages(
         *(sum(getattr(run.messages, name) for run in runs) for name in ("started", "accepted", "rejected", "failed"))
@@ -44,7 +46,7 @@ def merge(runs: Sequence[Summary]) -> Summary:
         reason=next((run.reason for run in runs if run.reason is not None), None),
         messages=messages,
         **{name: sum(getattr(run, name) for run in runs) for name in _ADDED},
-        rate=messages.accepted / elapsed if elapsed else 0.0,
+        rate=messages.accepted / rateFor if rateFor else 0.0,
         latency=_latencies(buckets),
         capabilities={name: text for run in reversed(runs) for name, text in run.capabilities.items()},
         tls=_counts(run.tls for run in runs),
@@ -190,6 +192,8 @@ def _warmUp(those: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     if not those:
         return None
     counts = {name: sum(one[name] for one in those) for name in ("accepted", "rejected", "failed")}
+    if any("overdue" in one for one in those):
+        counts["overdue"] = sum(one.get("overdue", 0) for one in those)
     return {"seconds": max(one["seconds"] for one in those), **counts}
 
 

@@ -61,7 +61,7 @@ class Summary:
     @ivar exit: the exit status this run deserves: 0 all was accepted, 1 something was not, 3 a threshold failed.
     @ivar ended: C{"done"}, C{"aborted"} (a refusal or fault ended it) or C{"signal"} (it was told to stop).
     @ivar reason: for C{"aborted"}, the fault that ended the run, as one line.
-    @ivar rate: accepted messages per second.
+    @ivar rate: accepted messages per second, over C{elapsed} or the time of the schedule, whichever is longer.
     @ivar user: CPU seconds this process spent in user mode, from the start of the run to its end.
     @ivar system: the same in the kernel.
     @ivar capabilities: what the server announced in reply to EHLO or LHLO: keywords, and their parameters.
@@ -77,7 +77,8 @@ class Summary:
     @ivar dropped: messages that were never started, because it was too late for them.
     @ivar exhausted: how many sessions there were, if all of them were busy when a message was wanted; else C{None}.
     @ivar warmUp: what came before measuring began and is in no other figure: C{"seconds"}, and C{"accepted"},
-        C{"rejected"} and C{"failed"} messages.
+        C{"rejected"} and C{"failed"} messages; with a schedule, how many that it had wanted were not started yet by
+        then (C{"overdue"}).
     @ivar series: what happened in each second.
     @ivar buckets: by phase, all latencies, in the buckets of L{smtpsource.measure.histogram}.
     @ivar environment: what the run ran on; see L{smtpsource.measure.environment}.

@@ -48,6 +48,8 @@ def _lines(summary: Summary) -> Iterator[str]:
             f"warm-up      {before['seconds']:.3f} s, in no other figure: {before['accepted']} accepted, "
             f"{before['rejected']} rejected, {before['failed']} failed"
         )
+        if before.get("overdue"):
+            yield f"             {before['overdue']} of them were overdue at its end: the server came to them first"
     yield f"elapsed      {summary.elapsed:.3f} s{_HOW[summary.ended]}"
     asked = "" if summary.askedRate is None else f"asked {summary.askedRate:.1f} messages/s, achieved "
     yield (

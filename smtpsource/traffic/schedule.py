@@ -355,7 +355,7 @@ class Schedule:
         profile = self._profile
         area = profile.areaAt(time)
         # These were rounded; so of the last ones the times decide.
-        rounded = 4e-15 * (area + profile.highest * min(time, self.end))
+        rounded = 4e-15 * (area + profile.highest * max(0.0, min(time, self.end)))
         arrivals.passOver(area - rounded, most)
         while arrivals.taken < most and (at := profile.timeOf(arrivals.next)) <= time < math.inf:
             if at == time and not orThen:
