@@ -12,6 +12,7 @@ from collections import deque
 from sys import maxsize
 from typing import TYPE_CHECKING, Any
 
+from smtpsource.measure.progress import CATCHING_UP, RUNNING
 from smtpsource.net.timer import ExactTimer, Timer, timer
 from smtpsource.phases import LATE, RESPONSE
 from smtpsource.run import BATCH, Run
@@ -50,6 +51,10 @@ class OpenLoop(Run):
         self.scheduleStart = math.inf  # not before the run begins
         self.measuredFrom = -math.inf
         self._maxLate = math.inf if self.plan.maxLate is None else self.plan.maxLate
+        # For how long after the end of the schedule a message may start: what is too late then never does.
+        self._patience = min(self.plan.catchUpTime, self._maxLate)
+        # When it was over with them, if that was after the end of the schedule.
+        self._caughtUp = 0.0
         # Those that are free; the one that was busy last is taken first.
         self._parked: list[Session] = []
         self._timer: Timer | ExactTimer | None = None
@@ -84,7 +89,7 @@ class OpenLoop(Run):
                 self.remaining -= 1
                 if not self.remaining:
                     # Others may wait for a message.
-                    self._later(self.expire)
+                    self._later(self._scheduleOver)
                 if wanted < self.measuredFrom:
                     self._unanswered += 1
                     return self._nextMessage()
@@ -130,6 +135,48 @@ class OpenLoop(Run):
         """
         return self.schedule.rateAt(self._passed())
 
+    def overdue(self) -> int | None:
+        """
+        How many messages the schedule has asked for that are not started.
+        """
+        return self.schedule.asked(self._passed(), self._last) - self.schedule.taken
+
+    def ofWarmUp(self) -> int:
+        """
+        How many messages have no outcome yet that are not measured, though the warm-up is over.
+        """
+        return self._unanswered
+
+    def givesUpAt(self) -> float | None:
+        """
+        How many seconds after the run's start the last overdue message may be started, if that is known.
+        """
+        schedule, passed = self.schedule, self._passed()
+        until = schedule.lasted(passed, self._last) if schedule.isOver(passed, self._last) else schedule.end
+        until += self.scheduleStart - self.startTime + self._patience
+        return until if until < math.inf else None
+
+    @property
+    def catchUp(self) -> float | None:
+        """
+        For how many seconds after the end of the schedule messages were started.
+        """
+        return self._caughtUp
+
+    @property
+    def phase(self) -> str:
+        """
+        See L{Run.phase}.
+        """
+        phase = super().phase
+        return CATCHING_UP if phase == RUNNING and self._catchesUp() else phase
+
+    def _catchesUp(self) -> bool:
+        """
+        Is the schedule over, while there are messages to start?
+        """
+        return self.schedule.isOver(self._passed(), self._last)
+
     def early(self, outcome: str) -> bool:
         """
         A message has an outcome that was wanted before measuring began.
@@ -160,16 +207,23 @@ class OpenLoop(Run):
     def _beginSessions(self) -> None:
         self.scheduleStart = self.startTime
         self._startDue()
-        if self.schedule.end < math.inf:
-            self._later(self._giveUp, self.schedule.end + self.plan.timeout)
+        if self.schedule.end + self._patience < math.inf:
+            self._later(self._giveUp, self.schedule.end + self._patience)
+
+    def _sweep(self) -> None:
+        super()._sweep()
+        passed = self._passed()
+        # That of so many messages is over when they were asked for; else, there is a timer.
+        if self._patience < passed < self.schedule.end and self.schedule.isOver(passed - self._patience, self._last):
+            self._giveUp()
 
     def _giveUp(self) -> None:
         """
-        The schedule ended long ago, and the server is still not done with what is overdue: drop it.
+        The schedule is over, and there was time to catch up: drop what is still overdue.
         """
         if self.remaining:
-            self._drop(self.schedule.end)
-            self.expire()
+            self._drop(min(self._passed(), self.schedule.end))
+            self._scheduleOver()
 
     def _drop(self, time: float) -> None:
         """
@@ -181,7 +235,7 @@ class OpenLoop(Run):
         self.remaining -= number
         self.recorder.dropped += max(0, number - ofWarmUp)
         if number and not self.remaining:
-            self._later(self.expire)
+            self._later(self._scheduleOver)
 
     def _endWarmUp(self) -> None:
         if self.draining or not self.warmingUp:
@@ -238,6 +292,13 @@ class OpenLoop(Run):
             self._timer.at(self.scheduleStart + when)
 
     def _scheduleOver(self) -> None:
+        """
+        All were started that are to be.
+        """
+        passed = self._passed()
+        late = passed - self.schedule.lasted(passed, self._last)
+        # Less is what a timer takes.
+        self._caughtUp = late if late > LATE_AFTER else 0.0
         self.expire()
 
     def _endIfOver(self) -> None:

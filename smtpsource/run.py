@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
 
 from smtpsource.interfaces import IMessage, IReactor
+from smtpsource.measure.progress import RUNNING
 from smtpsource.measure.recorder import Recorder
 from smtpsource.net.destination import Address
 from smtpsource.net.reconnecting import ConnectQueue, Route
@@ -140,6 +141,32 @@ class Run:
     def askedRate(self) -> float | None:
         """
         The rate that the schedule asks for now, in messages per second; C{None}, because there is no schedule.
+        """
+        return None
+
+    def overdue(self) -> int | None:
+        """
+        How many messages the schedule has asked for that are not started; C{None}, because there is no schedule.
+        """
+        return None
+
+    def ofWarmUp(self) -> int:
+        """
+        How many messages have no outcome yet that are not measured, though the warm-up is over.
+        """
+        return 0
+
+    def givesUpAt(self) -> float | None:
+        """
+        How many seconds after the run's start the last overdue message may be started; C{None}, because there are
+        none.
+        """
+        return None
+
+    @property
+    def catchUp(self) -> float | None:
+        """
+        For how many seconds after the end of the schedule messages were started; C{None}, because there is no schedule.
         """
         return None
 
@@ -313,7 +340,7 @@ class Run:
             return "draining"
         if self.warmingUp:
             return "warm-up"
-        return "ramp-up" if self._toBegin else "running"
+        return "ramp-up" if self._toBegin else RUNNING
 
     def _endIfOver(self) -> None:
         if not self.open and not self._toBegin and not self._over:

@@ -67,6 +67,37 @@ class SearchedRun(OpenLoop):
         now = min(self.clock() - self.scheduleStart, self.schedule.end) if self.schedule.end < inf else 0.0
         return self._held * self.plan.holdStep + now
 
+    def overdue(self) -> int | None:
+        """
+        How many messages this step has asked for that are not started.
+        """
+        return self.schedule.asked(self._passed()) - self.schedule.taken
+
+    def ofWarmUp(self) -> int:
+        """
+        See L{OpenLoop.ofWarmUp}. There is no warm-up.
+        """
+        return 0
+
+    def givesUpAt(self) -> float | None:
+        """
+        See L{OpenLoop.givesUpAt}. Nobody knows how many steps there will be.
+        """
+        return None
+
+    @property
+    def catchUp(self) -> float | None:
+        """
+        See L{OpenLoop.catchUp}. There is no such time after a step.
+        """
+        return None
+
+    def _catchesUp(self) -> bool:
+        """
+        What is overdue at the end of a step is dropped.
+        """
+        return False
+
     def early(self, outcome: str) -> bool:
         """
         See L{OpenLoop.early}. This one is of an earlier step, which has long been judged.

@@ -154,6 +154,9 @@ class SourceService(Service):
             sessions=len(run.open),
             asked=run.asked() if begun else None,
             askedRate=run.askedRate() if begun else None,
+            overdue=run.overdue() if begun else None,
+            ofWarmUp=run.ofWarmUp(),
+            givesUpAt=run.givesUpAt() if begun else None,
             total=plan.messageLimit if plan.messageLimit < maxsize else None,
             duration=duration,
         )
@@ -361,6 +364,7 @@ class SourceService(Service):
             late=recorder.late,
             exhausted=self._run.limitOfSessions,
             dropped=recorder.dropped,
+            catchUp=self._run.catchUp,
             warmUp=self._warmUp,
             series=self._watch.series.samples,
             buckets=bucketsOf(recorder),

@@ -5,12 +5,16 @@ a fake clock.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from slowserver import SlowFactory
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.plan import SourcePlan
+from smtpsource.report.picture import line, picture
+from smtpsource.report.progress import Course
 from smtpsource.report.text import render
 from smtpsource.service import SourceService
 from smtpsource.testing import FakeReactor, runInMemory
@@ -81,21 +85,121 @@ class OpenLoopTests(SynchronousTestCase):
 
     def test_overload(self):
         """
-        Twice as much as the server takes: nothing is dropped, the run is longer, and the last ones are the latest.
+        Twice as much as the server takes: nothing is dropped while there is time to catch up, the run is longer, and
+        the last ones are the latest.
         """
-        summary, server = ran(100.0, rate=200.0, duration=5.0, sessionCount=10)
+        summary, server = ran(100.0, rate=200.0, duration=5.0, sessionCount=10, catchUp=6.0)
         self.assertEqual((summary.messages.accepted, server.served, summary.dropped), (1000, 1000, 0))
         self.assertApproximates(summary.elapsed, 10.0, 0.1)
+        self.assertApproximates(summary.catchUp, 4.9, 0.1)
+        self.assertIn("4.9", render(summary).split("s more to catch up with what was overdue at its end")[0][-10:])
         self.assertApproximates(summary.latency["response"].maximum, 5.0, 0.2)
 
-    def test_hopeless(self):
+    def test_catchUp(self):
         """
-        A server that is not done with it for long after the end: what is overdue then was never started.
+        There is a limit to that: a fifth of the time, at least 5 seconds, or what the user wants, whatever the timeout;
+        no longer than a message may be late. What is overdue then is dropped and counted.
         """
-        summary, server = ran(1.0, rate=200.0, duration=5.0, sessionCount=10, timeout=20.0)
-        self.assertLess(summary.elapsed, 50)
-        self.assertEqual(summary.messages.started + summary.dropped, 1000)
-        self.assertEqual((summary.messages.accepted, summary.exit), (server.served, 1))
+        stages = ((0.0, 200.0), (30.0, 200.0))
+        for load, seconds in (
+            ({"rate": 200.0, "duration": 5.0}, 5.0),
+            ({"rate": 200.0, "duration": 30.0}, 6.0),
+            ({"stages": stages}, 6.0),
+            ({"stages": stages, "arrivals": "poisson"}, 6.0),
+            ({"rate": 200.0, "duration": 5.0, "warmUp": 2.0}, 5.0),
+            ({"rate": 200.0, "duration": 5.0, "catchUp": 1.0}, 1.0),
+            ({"rate": 200.0, "duration": 5.0, "catchUp": 0}, 0.0),
+            ({"rate": 200.0, "duration": 5.0, "maxLate": 2.0}, 2.0),
+            ({"rate": 200.0, "duration": 5.0, "messageCount": 1200}, 5.0),
+        ):
+            summary, server = ran(40.0, sessionCount=10, **load)
+            length = load.get("duration", 30.0)
+            # Those that were on their way then have ended as they would.
+            self.assertApproximates(summary.elapsed, length + seconds, 0.6)
+            self.assertApproximates(summary.catchUp, seconds, 0.3)
+            self.assertEqual(summary.asked, summary.messages.started + summary.dropped)
+            self.assertGreater(summary.dropped, 100)
+            served = summary.messages.accepted + (summary.warmUp or {"accepted": 0})["accepted"]
+            self.assertEqual((served, summary.exit), (server.served, 1))
+
+    def test_catchUpWithMessages(self):
+        """
+        So many messages are all sent, however long that takes; unless the user wants an end to it.
+        """
+        for arrivals in ("constant", "poisson"):
+            load = {"rate": 100.0, "messageCount": 500, "sessionCount": 10, "arrivals": arrivals, "seed": 1}
+            summary, _ = ran(20.0, **load)
+            self.assertEqual((summary.messages.accepted, summary.dropped, summary.exit), (500, 0, 0))
+            self.assertApproximates(summary.catchUp, 20, 1.5)
+            summary, server = ran(20.0, **load, catchUp=3.0)
+            self.assertEqual((summary.messages.accepted, summary.exit), (server.served, 1))
+            self.assertEqual(summary.asked, summary.messages.accepted + summary.dropped)
+            # The run looks once a second.
+            self.assertApproximates(summary.catchUp, 3.5, 0.7)
+
+    def test_noCatchUp(self):
+        """
+        A run that keeps up has nothing to catch up with.
+        """
+        summary, _ = ran(rate=50.0, duration=10.0, sessionCount=20)
+        self.assertEqual(summary.catchUp, 0)
+        summary, _ = ran(messageCount=50)
+        self.assertIsNone(summary.catchUp)
+
+    def test_progress(self):
+        """
+        Whoever watches such a run sees that it is behind, and how long that will take; and for a run that is stopped,
+        no more than what is on its way.
+        """
+        reactor = FakeReactor()
+        reactor.server = SlowFactory(reactor, 40.0)
+        plan = SourcePlan(
+            destination="127.0.0.1:25", rate=100.0, duration=4.0, sessionCount=5, keepConnections=True, catchUp=9.0
+        )
+        service = SourceService(reactor, plan, clock=reactor.seconds)
+        service.startService()
+        course = Course(service)
+        seen = {}
+
+        def look(seconds):
+            for _ in range(round(seconds / 0.25)):
+                reactor.pump([0.01] * 25)
+                course.look()
+                seen.setdefault(course.progress.phase, len(seen))
+
+        look(3.5)
+        self.assertEqual(course.progress.phase, "running")
+        self.assertApproximates(course.done(), 0.875, 1e-6)
+        self.assertApproximates(course.progress.overdue, 205, 15)
+        self.assertIn(" overdue", line(course))
+        look(2.5)
+        # 160 of 400 were sent by the end, and 80 since.
+        self.assertApproximates(course.progress.overdue, 160, 10)
+        self.assertApproximates(course.done(), 240 / 400, 0.03)
+        self.assertApproximates(course.left(), 4.0, 0.5)
+        shown = line(course)
+        self.assertRegex(shown, r"^0:0[56] catching up, 0:0[345] left; .* 0 dropped, 1[56][0-9] overdue; ")
+        (first, *_) = picture(course, 99, 40)
+        self.assertRegex(first.plain, r"^catching up \S+  [56][0-9] %  0:0[56], 0:0[345] left$")
+        service.stopService()
+        look(0.5)
+        self.assertEqual(list(seen), ["running", "catching up", "over"])
+        summary = self.successResultOf(service.whenDone())
+        self.assertEqual(summary.ended, "signal")
+        # With a server that is slower than that, the limit is what is known.
+        service = SourceService(reactor, replace(plan, catchUp=2.0), clock=reactor.seconds)
+        reactor.server = SlowFactory(reactor, 2.0)
+        service.startService()
+        course = Course(service)
+        look(5.0)
+        self.assertApproximates(course.left(), 1.0, 0.01)
+        look(1.5)
+        # Nothing more is started: so much is on its way, and nobody knows how long the server takes.
+        self.assertEqual((course.progress.phase, service.recorder.inFlight), ("draining", 4))
+        self.assertLess(course.done(), 1)
+        self.assertApproximates(course.left(), 2.0, 0.5)
+        look(10.0)
+        self.assertEqual(self.successResultOf(service.whenDone()).ended, "done")
 
     def test_idle(self):
         """
@@ -173,7 +277,7 @@ class OpenLoopTests(SynchronousTestCase):
         """
         A server that is behind: how many were asked for never gets less, and stays when the schedule is over.
         """
-        summary, _ = ran(50.0, rate=200.0, arrivals="poisson", duration=4.0, sessionCount=3, seed=3)
+        summary, _ = ran(50.0, rate=200.0, arrivals="poisson", duration=4.0, sessionCount=3, seed=3, catchUp=60.0)
         asked = [sample.asked for sample in summary.series]
         self.assertGreaterEqual(min(asked), 0)
         self.assertEqual(sum(asked[5:]), 0)

@@ -75,6 +75,8 @@ class Summary:
         that come after it.
     @ivar late: messages that started later than the schedule asked for.
     @ivar dropped: messages that were never started, because it was too late for them.
+    @ivar catchUp: for how many seconds after the end of the schedule messages were started that were overdue; C{None}
+        without a schedule, and in a search for a rate.
     @ivar exhausted: how many sessions there were, if all of them were busy when a message was wanted; else C{None}.
     @ivar warmUp: what came before measuring began and is in no other figure: C{"seconds"}, and C{"accepted"},
         C{"rejected"} and C{"failed"} messages; with a schedule, how many that it had wanted were not started yet by
@@ -119,6 +121,7 @@ class Summary:
     late: int = 0
     dropped: int = 0
     exhausted: int | None = None
+    catchUp: float | None = None
     warmUp: Mapping[str, Any] | None = None
     series: Sequence[Sample] = ()
     buckets: Mapping[str, Sequence[int]] = field(default_factory=dict)
@@ -187,6 +190,7 @@ class Summary:
             "late": self.late,
             "dropped": self.dropped,
             "exhausted": self.exhausted,
+            "catchUp": self.catchUp,
             "messages": {
                 "started": self.messages.started,
                 "accepted": self.messages.accepted,

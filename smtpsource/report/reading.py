@@ -101,6 +101,7 @@ def _summary(report: Mapping[str, Any]) -> Summary:
         late=report.get("late", 0),
         dropped=report.get("dropped", 0),
         exhausted=report.get("exhausted"),
+        catchUp=report.get("catchUp"),
         warmUp=report.get("warmup"),
         series=tuple(_sample(sample) for sample in report.get("series", ())),
         buckets={phase: _buckets(phase, text) for phase, text in report.get("histograms", {}).items()},

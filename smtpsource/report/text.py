@@ -31,6 +31,8 @@ def _lines(summary: Summary) -> Iterator[str]:
     )
     if summary.asked is not None:
         yield f"schedule     {summary.asked:.0f} messages asked, {summary.late} started late, {summary.dropped} dropped"
+        if summary.catchUp:
+            yield f"             {summary.catchUp:.3f} s more to catch up with what was overdue at its end"
         if summary.late + summary.dropped and summary.exhausted is not None:
             yield (
                 f"             all {summary.exhausted} sessions were busy: the server was too slow for this rate, "

@@ -327,6 +327,12 @@ class Schedule:
             return min(time, self.end)
         return min(self.end, self._profile.timeOf(float(most) if self._arrivals is None else self._ahead.next))
 
+    def isOver(self, time: float, most: int = maxsize) -> bool:
+        """
+        Has it asked for all, up to this time?
+        """
+        return time >= self.end or self.asked(time, most) >= most
+
     def rateAt(self, time: float) -> float:
         """
         The rate that is wanted at this time, in messages per second; 0 when all is over.
