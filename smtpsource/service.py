@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from sys import maxsize
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from smtpsource.measure.environment import environment
-from smtpsource.measure.limits import limits
+from smtpsource.measure.limits import disturbances, limits
 from smtpsource.measure.progress import Progress
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.snapshot import Snapshot
@@ -323,16 +323,12 @@ class SourceService(Service):
             return 1 if reason is not None or self._stopping else 0 if found.rate is not None else 3
         return 0 if reason is None and complete and spotless else 1
 
-    def _limits(self) -> Iterator[str]:
-        watch, recorder = self._watch, self.recorder
-        exhausted = self._run.limitOfSessions is not None
-        return limits(watch.busiest, watch.worstLag, recorder.errors, recorder.late, exhausted)
-
     def _summarize(self, sink: dict[str, Any] | None) -> Summary:
         recorder = self.recorder
         reason = self._failure or self._run.reason
         started = self._started.isoformat(timespec="milliseconds")
         figures = self._figures
+        upkeep, exhausted = self._watch.upkeep, self._run.limitOfSessions
         seconds = max(self._elapsed, figures.askedFor or 0.0)
         return Summary(
             command=self._plan.command,
@@ -362,7 +358,7 @@ class SourceService(Service):
             asked=figures.asked,
             askedRate=figures.asked / figures.askedFor if figures.asked is not None and figures.askedFor else None,
             late=recorder.late,
-            exhausted=self._run.limitOfSessions,
+            exhausted=exhausted,
             dropped=recorder.dropped,
             catchUp=self._run.catchUp,
             warmUp=self._warmUp,
@@ -370,7 +366,8 @@ class SourceService(Service):
             buckets=bucketsOf(recorder),
             environment=environment(nameOf(self._reactor), started),
             thresholds=tuple(self._outcomes),
-            limits=tuple(self._limits()),
+            limits=tuple(limits(upkeep, recorder.errors, exhausted is not None)),
+            disturbances=tuple(disturbances(upkeep, exhausted is not None)),
             search=self._run.found,
             run=self._run.traffic.run.decode("ascii"),
             seed=self._plan.seedInUse,

@@ -61,6 +61,7 @@ def merge(runs: Sequence[Summary]) -> Summary:
         environment={"runs": [environment for run in runs for environment in environmentsOf(run)]},
         thresholds=tuple(outcome for run in runs for outcome in run.thresholds),
         limits=tuple(_different(limit for run in runs for limit in run.limits)),
+        disturbances=tuple(_different(text for run in runs for text in run.disturbances)),
         run=",".join(_different(run.run for run in runs if run.run)),
         seed=runs[0].seed if len({run.seed for run in runs}) == 1 else None,
     )
@@ -114,6 +115,7 @@ def _beside(samples: Sequence[Sample]) -> Sample:
         max=worst(*(sample.max for sample in samples)),
         cpu=sum(sample.cpu * sample.seconds for sample in samples) / seconds if seconds else 0.0,
         lag=max(sample.lag for sample in samples),
+        waited=worst(*(sample.waited for sample in samples)),
         **{name: sum(getattr(sample, name) for sample in samples) for name in _ADDED_IN_SAMPLES},
     )
 

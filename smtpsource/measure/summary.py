@@ -86,6 +86,7 @@ class Summary:
     @ivar environment: what the run ran on; see L{smtpsource.measure.environment}.
     @ivar thresholds: what became of each threshold.
     @ivar limits: why the generator, not the server, was the limit: a line for each reason.
+    @ivar disturbances: what kept the generator from its work, though it had time for it: a line for each.
     @ivar run: the run's id, which is in every Message-Id.
     @ivar seed: what makes the same traffic again.
     @ivar search: what came of the search for a rate, if that was the run's purpose.
@@ -128,6 +129,7 @@ class Summary:
     environment: Mapping[str, Any] = field(default_factory=dict)
     thresholds: Sequence[Outcome] = ()
     limits: Sequence[str] = ()
+    disturbances: Sequence[str] = ()
     run: str = ""
     seed: int | None = None
     search: Found | None = None
@@ -184,6 +186,7 @@ class Summary:
             "reason": self.reason,
             "thresholds": [asdict(outcome) for outcome in self.thresholds],
             "limits": list(self.limits),
+            "disturbances": list(self.disturbances),
             **({} if self.search is None else {"search": self.search.asDict()}),
             "warmup": None if self.warmUp is None else dict(self.warmUp),
             "asked": self.asked,

@@ -108,6 +108,7 @@ def _summary(report: Mapping[str, Any]) -> Summary:
         environment=report.get("environment", {}),
         thresholds=tuple(_outcome(outcome) for outcome in report.get("thresholds", ())),
         limits=tuple(report.get("limits", ())),
+        disturbances=tuple(report.get("disturbances", ())),
         run=report.get("run", ""),
         seed=report.get("seed"),
         search=_found(report["search"]) if "search" in report else None,
@@ -124,7 +125,7 @@ def _tallies(tallies: Mapping[str, Any]) -> dict[str, Tally]:
 
 
 def _sample(sample: Mapping[str, Any]) -> Sample:
-    return Sample(**{name: sample[name] for name in Sample.__slots__})
+    return Sample(**{name: sample[name] for name in Sample.__slots__ if name in sample})
 
 
 def _outcome(outcome: Mapping[str, Any]) -> Outcome:
