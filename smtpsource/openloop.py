@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from sys import maxsize
 from typing import TYPE_CHECKING, Any
 
+from smtpsource.measure.progress import CATCHING_UP, RUNNING
 from smtpsource.net.timer import ExactTimer, Timer, timer
 from smtpsource.phases import LATE, RESPONSE
-from smtpsource.run import Run
+from smtpsource.run import BATCH, Run
 from smtpsource.session import Session
 from smtpsource.traffic.schedule import Profile, Schedule
 
@@ -30,9 +32,13 @@ class OpenLoop(Run):
     Starts messages by a schedule, on connections that are free; there are as many sessions as it takes, up to the
     plan's.
 
+    What is measured are the messages that the schedule wants in the measured time, whenever they are started and
+    answered. Those that it wanted in the warm-up belong to that, even if they are late.
+
     @ivar schedule: when messages are wanted.
     @ivar scheduleStart: when it began, on C{clock}'s scale.
     @ivar wanted: when the message was wanted that was taken last, on C{clock}'s scale.
+    @ivar measuredFrom: when the first message may have been wanted that is measured, likewise.
     @ivar exhausted: a message had to wait because all sessions were busy, and there may be no more of them.
     """
 
@@ -43,13 +49,21 @@ class OpenLoop(Run):
         self._rng = self.plan.generator("arrivals")
         self.schedule = self._newSchedule(self.plan.profile())
         self.scheduleStart = math.inf  # not before the run begins
+        self.measuredFrom = -math.inf
         self._maxLate = math.inf if self.plan.maxLate is None else self.plan.maxLate
+        # For how long after the end of the schedule a message may start: what is too late then never does.
+        self._patience = min(self.plan.catchUpTime, self._maxLate)
+        # When it was over with them, if that was after the end of the schedule.
+        self._caughtUp = 0.0
         # Those that are free; the one that was busy last is taken first.
         self._parked: list[Session] = []
         self._timer: Timer | ExactTimer | None = None
         self._waiting = False
-        # How many messages were wanted when measuring began.
-        self._before = 0
+        # In the schedule's seconds: the warm-up ends before a message is taken that is wanted then or later.
+        self._warmUntil = self.plan.warmUp if self.warmingUp else math.inf
+        # How many messages were wanted in the warm-up, what became of them, and how many of them are on their way.
+        self._before = self._unanswered = 0
+        self._warmUp: dict[str, Any] = {}
 
     def take(self) -> IMessage | None:
         """
@@ -58,23 +72,32 @@ class OpenLoop(Run):
         schedule = self.schedule
         now = self.clock()
         while self.remaining:
-            wanted = self.scheduleStart + schedule.next
+            next_ = schedule.next
+            wanted = self.scheduleStart + next_
             lateness = now - wanted
             if lateness < 0:
                 return None
-            schedule.advance()
-            if self.remaining == 1:
-                # Others may wait for a message.
-                self._later(self.expire)
-            if lateness > LATE_AFTER:
-                if lateness > self._maxLate:
-                    self.remaining -= 1
-                    self.recorder.dropped += 1
-                    continue
-                self.recorder.late += 1
-                self.recorder.duration(LATE, lateness)
-            self.wanted = wanted
-            return super().take()
+            if next_ >= self._warmUntil:
+                self._endWarmUp()
+            elif lateness > self._maxLate:
+                # At least this one, however that is rounded.
+                until = max(math.nextafter(next_, math.inf), now - self.scheduleStart - self._maxLate)
+                self._drop(min(until, self._warmUntil))
+            else:
+                schedule.advance()
+                self.wanted = wanted
+                self.remaining -= 1
+                if not self.remaining:
+                    # Others may wait for a message.
+                    self._later(self._scheduleOver)
+                if wanted < self.measuredFrom:
+                    self._unanswered += 1
+                    return self._nextMessage()
+                if lateness > LATE_AFTER:
+                    self.recorder.late += 1
+                    self.recorder.duration(LATE, lateness)
+                self.recorder.started += 1
+                return self._nextMessage()
         return None
 
     def idle(self, session: Session) -> None:
@@ -90,8 +113,7 @@ class OpenLoop(Run):
         """
         How many messages the schedule has asked for since measuring began.
         """
-        asked = self.schedule.asked(self.clock() - self.scheduleStart) - self._before
-        return min(asked, self.plan.messageLimit)
+        return self.schedule.asked(self._passed(), self._last) - self._before
 
     @property
     def limitOfSessions(self) -> int | None:
@@ -105,13 +127,79 @@ class OpenLoop(Run):
         For how many seconds of what is measured the schedule has asked.
         """
         begin = 0.0 if self.warmingUp else self.plan.warmUp
-        return max(0.0, min(self.clock() - self.scheduleStart, self.schedule.end) - begin)
+        return max(0.0, self.schedule.lasted(self._passed(), self._last) - begin)
 
     def askedRate(self) -> float | None:
         """
         The rate that the schedule asks for now, in messages per second.
         """
-        return self.schedule.rateAt(self.clock() - self.scheduleStart)
+        return self.schedule.rateAt(self._passed())
+
+    def overdue(self) -> int | None:
+        """
+        How many messages the schedule has asked for that are not started.
+        """
+        return self.schedule.asked(self._passed(), self._last) - self.schedule.taken
+
+    def ofWarmUp(self) -> int:
+        """
+        How many messages have no outcome yet that are not measured, though the warm-up is over.
+        """
+        return self._unanswered
+
+    def givesUpAt(self) -> float | None:
+        """
+        How many seconds after the run's start the last overdue message may be started, if that is known.
+        """
+        schedule, passed = self.schedule, self._passed()
+        until = schedule.lasted(passed, self._last) if schedule.isOver(passed, self._last) else schedule.end
+        until += self.scheduleStart - self.startTime + self._patience
+        return until if until < math.inf else None
+
+    @property
+    def catchUp(self) -> float | None:
+        """
+        For how many seconds after the end of the schedule messages were started.
+        """
+        return self._caughtUp
+
+    @property
+    def phase(self) -> str:
+        """
+        See L{Run.phase}.
+        """
+        phase = super().phase
+        return CATCHING_UP if phase == RUNNING and self._catchesUp() else phase
+
+    def _catchesUp(self) -> bool:
+        """
+        Is the schedule over, while there are messages to start?
+        """
+        return self.schedule.isOver(self._passed(), self._last)
+
+    def early(self, outcome: str) -> bool:
+        """
+        A message has an outcome that was wanted before measuring began.
+
+        @param outcome: C{"accepted"}, C{"rejected"} or C{"failed"}.
+        @return: is it to be counted as any other, too?
+        """
+        self._unanswered -= 1
+        self._warmUp[outcome] += 1
+        return False
+
+    def _passed(self) -> float:
+        """
+        The seconds of the schedule.
+        """
+        return self.clock() - self.scheduleStart
+
+    @property
+    def _last(self) -> int:
+        """
+        How many messages the schedule may want in all.
+        """
+        return maxsize if self.warmingUp else min(maxsize, self._before + self.plan.messageLimit)
 
     def _newSchedule(self, profile: Profile) -> Schedule:
         return Schedule(profile, self.plan.arrivals, self._rng)
@@ -119,32 +207,62 @@ class OpenLoop(Run):
     def _beginSessions(self) -> None:
         self.scheduleStart = self.startTime
         self._startDue()
-        if self.schedule.end < math.inf:
-            self._later(self._giveUp, self.schedule.end + self.plan.timeout)
+        if self.schedule.end + self._patience < math.inf:
+            self._later(self._giveUp, self.schedule.end + self._patience)
+
+    def _sweep(self) -> None:
+        super()._sweep()
+        passed = self._passed()
+        # That of so many messages is over when they were asked for; else, there is a timer.
+        if self._patience < passed < self.schedule.end and self.schedule.isOver(passed - self._patience, self._last):
+            self._giveUp()
 
     def _giveUp(self) -> None:
         """
-        The schedule ended long ago, and the server is still not done with what is overdue: drop it.
+        The schedule is over, and there was time to catch up: drop what is still overdue.
         """
-        while self.remaining and self.schedule.next < math.inf:
-            self.schedule.advance()
-            self.remaining -= 1
-            self.recorder.dropped += 1
-        self.expire()
+        if self.remaining:
+            self._drop(min(self._passed(), self.schedule.end))
+            self._scheduleOver()
+
+    def _drop(self, time: float) -> None:
+        """
+        Start none of those that were wanted before this time of the schedule.
+        """
+        schedule = self.schedule
+        ofWarmUp = max(0, self._before - schedule.taken)
+        number = min(schedule.skip(time), self.remaining)
+        self.remaining -= number
+        self.recorder.dropped += max(0, number - ofWarmUp)
+        if number and not self.remaining:
+            self._later(self._scheduleOver)
 
     def _endWarmUp(self) -> None:
-        self._before = self.schedule.asked(self.clock() - self.scheduleStart)
-        super()._endWarmUp()
+        if self.draining or not self.warmingUp:
+            self._warmUntil = math.inf
+            return
+        self.warmingUp = False
+        self._warmUntil = math.inf
+        self.measuredFrom = self.scheduleStart + self.plan.warmUp
+        self._before = self.schedule.before(self.plan.warmUp)
+        self._unanswered = self.recorder.inFlight
+        self._warmUp = self._whenWarm(self.measuredFrom)
+        self._warmUp["overdue"] = self._before - self.schedule.taken
+        self.recorder.started = 0  # those on their way are not the first that are measured
+        if self.plan.messageLimit < maxsize:
+            self.remaining = self._last - self.schedule.taken
 
     def _startDue(self) -> None:
         """
-        Start what is due: on free sessions, then on new ones.
+        Start what is due: on free sessions, then on new ones. A few in a turn: replies must not wait for it.
         """
         self._waiting = False
         schedule = self.schedule
         now = self.clock()
-        # In the words of take: another way to compute the same could be rounded otherwise.
-        while self.remaining and now - (self.scheduleStart + schedule.next) >= 0:
+        for _ in range(BATCH):
+            # In the words of take: another way to compute the same could be rounded otherwise.
+            if not self.remaining or now - (self.scheduleStart + schedule.next) < 0:
+                break
             if self._parked:
                 self._parked.pop().resume()
             elif len(self.open) < self.plan.sessionCount:
@@ -153,16 +271,20 @@ class OpenLoop(Run):
                 # The next one that is free takes it.
                 self.exhausted = True
                 return
+        else:
+            self._wait(0.0)
+            return
         if self.remaining and schedule.next == math.inf and now >= self.scheduleStart + schedule.end:
             self._scheduleOver()
         elif not self._waiting:
             self._wait()
 
-    def _wait(self) -> None:
+    def _wait(self, when: float = math.inf) -> None:
         """
-        Until a message is wanted or, after the last one, until the schedule is over.
+        Until a message is wanted or, after the last one, until the schedule is over; or until this time of the
+        schedule, if that is earlier.
         """
-        when = min(self.schedule.next, self.schedule.end)
+        when = min(when, self.schedule.next, self.schedule.end)
         if self.remaining and when < math.inf:
             self._waiting = True
             if self._timer is None:
@@ -170,6 +292,13 @@ class OpenLoop(Run):
             self._timer.at(self.scheduleStart + when)
 
     def _scheduleOver(self) -> None:
+        """
+        All were started that are to be.
+        """
+        passed = self._passed()
+        late = passed - self.schedule.lasted(passed, self._last)
+        # Less is what a timer takes.
+        self._caughtUp = late if late > LATE_AFTER else 0.0
         self.expire()
 
     def _endIfOver(self) -> None:
@@ -196,22 +325,36 @@ class ScheduledSession(Session):
         """
         See L{ISession.accepted}.
         """
-        self._responded(self._wanted.popleft())
-        super().accepted(seconds, recipientsAccepted, recipientsRejected)
+        if self._isMeasured("accepted"):
+            self._wanted.popleft()
+            super().accepted(seconds, recipientsAccepted, recipientsRejected)
+        else:
+            self._answered()
 
     def rejected(self, recipientsRejected: int) -> None:
         """
         See L{ISession.rejected}.
         """
-        self._responded(self._wanted[0])
-        super().rejected(recipientsRejected)
+        if self._isMeasured("rejected"):
+            super().rejected(recipientsRejected)
+        else:
+            self._answered()
 
     def exercised(self) -> None:
         """
         See L{ISession.exercised}.
         """
-        self._responded(self._wanted[0])
-        super().exercised()
+        if self._isMeasured("accepted"):
+            super().exercised()
+        else:
+            self._answered()
+
+    def unanswered(self, recipientsAccepted: int, recipientsRejected: int) -> None:
+        """
+        See L{ISession.unanswered}.
+        """
+        if self._wanted[0] >= self._run.measuredFrom:
+            super().unanswered(recipientsAccepted, recipientsRejected)
 
     def fault(self, kind: str, text: str, quitting: bool = False, doubtful: int = 0) -> None:
         """
@@ -229,9 +372,22 @@ class ScheduledSession(Session):
             self._wanted.append(self._run.wanted)
         return message
 
-    def _responded(self, wanted: float) -> None:
-        self._run.recorder.duration(RESPONSE, self._run.clock() - wanted)
+    def _isMeasured(self, outcome: str) -> bool:
+        """
+        The next message has an answer: is it measured? Then count how long that took.
+        """
+        wanted, run = self._wanted[0], self._run
+        if wanted < run.measuredFrom and not run.early(outcome):
+            return False
+        run.recorder.duration(RESPONSE, run.clock() - wanted)
+        return True
 
     def _answered(self) -> None:
         self._wanted.popleft()
         super()._answered()
+
+    def _endMessage(self) -> None:
+        run = self._run
+        while self.message is not None:
+            run.recorder.failed += self._wanted[0] >= run.measuredFrom or run.early("failed")
+            self._answered()

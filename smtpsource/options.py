@@ -325,6 +325,7 @@ class SourceOptions(CommandLine):
             self._excluded(
                 "--find-rate", "it has steps of its own", "stages", "duration", "message-count", "warmup", "ramp-up"
             )
+            self._excluded("--find-rate", "what is overdue at the end of a step is dropped", "catch-up")
         else:
             self._needing("--find-rate", "hold-step")
         if self["rate"] is not None and not (self["duration"] or self["message-count"] or searched):
@@ -334,7 +335,7 @@ class SourceOptions(CommandLine):
             schedule = "--find-rate" if searched else "--stages" if self["rate"] is None else "--rate"
             self._excluded(schedule, "the schedule says when", "fixed-interval", "random-interval", "ramp-up")
         else:
-            self._needing("--rate, --stages or --find-rate", "max-late", "arrivals")
+            self._needing("--rate, --stages or --find-rate", "max-late", "catch-up", "arrivals")
             for threshold in self["threshold"]:
                 if threshold.needsSchedule:
                     raise usage.UsageError(
@@ -586,6 +587,7 @@ class SourceOptions(CommandLine):
             stages=self["stages"] or (),
             stagesOf=self["stages-of"],
             maxLate=self["max-late"],
+            catchUp=self["catch-up"],
             findRate=self["find-rate"],
             holdStep=self["hold-step"] or 10.0,
             connectAttempts=self["connect-count"],

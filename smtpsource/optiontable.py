@@ -148,6 +148,15 @@ GROUPS: Sequence[Group] = (
                 arguments.duration,
             ),
             Parameter(
+                "catch-up",
+                None,
+                "TIME",
+                None,
+                "with a rate: when the time is over, start what is overdue for so long, and drop the rest (default: a "
+                "fifth of the time, at least 5s)",
+                arguments.duration,
+            ),
+            Parameter(
                 "find-rate",
                 None,
                 "EXPR",

@@ -50,6 +50,10 @@ if TYPE_CHECKING:
     from smtpsource.net.tls import ClientTLS
 
 
+#: The least seconds in which an open loop may catch up, where the plan says nothing else.
+CATCH_UP = 5.0
+
+
 def machineName() -> str:
     """
     This machine's name, as it says it.
@@ -197,6 +201,7 @@ _CHECKS: dict[str, checks.Check] = {
     "stages": _stages,
     "stagesOf": checks.text(arguments.oneOf("rate", "sessions")),
     "maxLate": checks.optional(checks.secondsOrZero),
+    "catchUp": checks.optional(checks.secondsOrZero),
     "findRate": checks.optional(_threshold),
     "holdStep": checks.seconds,
     "connectAttempts": checks.count,
@@ -306,6 +311,9 @@ class SourcePlan:
         between; empty for no change. Its end is the run's.
     @ivar stagesOf: what C{stages} are of: C{"rate"}, messages per second, or C{"sessions"}.
     @ivar maxLate: seconds after which a message of an open loop that could not be started is dropped; C{None}: never.
+    @ivar catchUp: seconds after the end of an open loop's schedule in which what is overdue is still started; the rest
+        is dropped. C{None}: a fifth of C{duration} or of the C{stages}, at least L{CATCH_UP}; with a
+        C{messageCount} alone, until all are started.
     @ivar findRate: look for the highest rate at which this threshold holds, a text as on the command line; refusals and
         faults don't end such a run. C{rate} is the first one that is tried.
     @ivar holdStep: seconds for which each rate is tried.
@@ -392,6 +400,7 @@ class SourcePlan:
     stages: tuple[tuple[float, float], ...] = ()
     stagesOf: str = "rate"
     maxLate: float | None = None
+    catchUp: float | None = None
     findRate: Threshold | str | None = None
     holdStep: float = 10.0
     connectAttempts: int = 1
@@ -490,6 +499,16 @@ class SourcePlan:
             return self.messageCount
         return maxsize if self.duration is not None or self.stages or self.findRate is not None else 1
 
+    @property
+    def catchUpTime(self) -> float:
+        """
+        For how many seconds after the end of its schedule an open loop may start messages; infinite for no limit.
+        """
+        if self.catchUp is not None:
+            return self.catchUp
+        length = sum(seconds for seconds, _ in self.stages) or self.duration
+        return inf if length is None else max(CATCH_UP, length / 5)
+
     def profile(self) -> Profile:
         """
         How the rate of an open loop changes, in messages per second.
@@ -520,7 +539,12 @@ class SourcePlan:
             self.findRate is not None and (self.stages or self.duration or self.messageCount or self.warmUp),
             "findRate has steps of its own: expected neither stages nor duration, messageCount or warmUp",
         )
+        yield (
+            self.findRate is not None and self.catchUp is not None,
+            "findRate drops what is overdue at the end of a step: expected no catchUp",
+        )
         yield self.maxLate is not None and not self.openLoop, "maxLate needs rate, or stages of rate"
+        yield self.catchUp is not None and not self.openLoop, "catchUp needs rate, or stages of rate"
         yield self.arrivals != "constant" and not self.openLoop, "arrivals need rate, or stages of rate"
         length = sum(seconds for seconds, _ in self.stages)
         yield (

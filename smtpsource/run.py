@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
 
 from smtpsource.interfaces import IMessage, IReactor
+from smtpsource.measure.progress import RUNNING
 from smtpsource.measure.recorder import Recorder
 from smtpsource.net.destination import Address
 from smtpsource.net.reconnecting import ConnectQueue, Route
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from smtpsource.measure.search import Found
     from smtpsource.smtp.commands import Dialogue
 
-#: How many sessions begin in one turn of the reactor.
-_BATCH = 100
+#: How many sessions begin, or go on, in one turn of the reactor.
+BATCH = 100
 
 #: Seconds that sessions have to end when they are aborted, or some of them. If nothing is wrong, it takes them a turn
 #: of the reactor.
@@ -67,12 +68,13 @@ class Run:
         clock: Callable[[], float],
         whenEnded: Callable[[], None],
         show: Callable[[str], None],
-        whenWarm: Callable[[], None] = lambda: None,
+        whenWarm: Callable[[float], dict[str, Any]] = lambda began: {},
     ) -> None:
         """
         @param whenEnded: called once, when the last session is over.
         @param show: called with each line of the dialogue if the plan asks for a trace.
-        @param whenWarm: called at the end of the warm-up, if there is one.
+        @param whenWarm: called at the end of the warm-up, if there is one, with the time at which measuring began.
+            Gives the counts of the warm-up.
         """
         self.plan = plan
         self.recorder = recorder
@@ -156,6 +158,32 @@ class Run:
     def askedRate(self) -> float | None:
         """
         The rate that the schedule asks for now, in messages per second; C{None}, because there is no schedule.
+        """
+        return None
+
+    def overdue(self) -> int | None:
+        """
+        How many messages the schedule has asked for that are not started; C{None}, because there is no schedule.
+        """
+        return None
+
+    def ofWarmUp(self) -> int:
+        """
+        How many messages have no outcome yet that are not measured, though the warm-up is over.
+        """
+        return 0
+
+    def givesUpAt(self) -> float | None:
+        """
+        How many seconds after the run's start the last overdue message may be started; C{None}, because there are
+        none.
+        """
+        return None
+
+    @property
+    def catchUp(self) -> float | None:
+        """
+        For how many seconds after the end of the schedule messages were started; C{None}, because there is no schedule.
         """
         return None
 
@@ -294,7 +322,7 @@ class Run:
         """
         A few sessions a turn: thousands of them must not keep the first from its banner.
         """
-        for _ in range(min(_BATCH, self._toBegin)):
+        for _ in range(min(BATCH, self._toBegin)):
             self._join()
         if self._toBegin:
             self._later(self._beginSome)
@@ -330,7 +358,7 @@ class Run:
         if self.draining or not self.warmingUp:
             return
         self.warmingUp = False
-        self._whenWarm()
+        self._whenWarm(self.clock())
         limit = self.plan.messageLimit
         if limit < maxsize:
             self.remaining = max(0, limit - self.recorder.started - self._toBegin)
@@ -400,7 +428,7 @@ class Run:
             return "draining"
         if self.warmingUp:
             return "warm-up"
-        return "ramp-up" if self._toBegin else "running"
+        return "ramp-up" if self._toBegin else RUNNING
 
     def _endIfOver(self) -> None:
         if not self.open and not self._toBegin and not self._over:

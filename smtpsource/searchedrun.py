@@ -39,6 +39,8 @@ class SearchedRun(OpenLoop):
         self._steps: list[Step] = []
         # How many messages were asked for in the steps that were held to their end, and how many such steps there are.
         self._askedBefore = self._held = 0
+        # Of the messages of earlier steps: what became of them in this one.
+        self._ofEarlier = dict.fromkeys(("accepted", "rejected", "failed"), 0)
 
     @property
     def found(self) -> Found:
@@ -65,6 +67,45 @@ class SearchedRun(OpenLoop):
         now = min(self.clock() - self.scheduleStart, self.schedule.end) if self.schedule.end < inf else 0.0
         return self._held * self.plan.holdStep + now
 
+    def overdue(self) -> int | None:
+        """
+        How many messages this step has asked for that are not started.
+        """
+        return self.schedule.asked(self._passed()) - self.schedule.taken
+
+    def ofWarmUp(self) -> int:
+        """
+        See L{OpenLoop.ofWarmUp}. There is no warm-up.
+        """
+        return 0
+
+    def givesUpAt(self) -> float | None:
+        """
+        See L{OpenLoop.givesUpAt}. Nobody knows how many steps there will be.
+        """
+        return None
+
+    @property
+    def catchUp(self) -> float | None:
+        """
+        See L{OpenLoop.catchUp}. There is no such time after a step.
+        """
+        return None
+
+    def _catchesUp(self) -> bool:
+        """
+        What is overdue at the end of a step is dropped.
+        """
+        return False
+
+    def early(self, outcome: str) -> bool:
+        """
+        See L{OpenLoop.early}. This one is of an earlier step, which has long been judged.
+        """
+        self._unanswered -= 1
+        self._ofEarlier[outcome] += 1
+        return True
+
     def _beginSessions(self) -> None:
         self._step()
 
@@ -76,7 +117,9 @@ class SearchedRun(OpenLoop):
         if rate is None:
             self.expire()
             return
-        self.scheduleStart = self.clock()
+        self.scheduleStart = self.measuredFrom = self.clock()
+        self._unanswered = self.recorder.inFlight
+        self._ofEarlier = dict.fromkeys(self._ofEarlier, 0)
         self.schedule = self._newSchedule(Profile(((0.0, rate),), self.plan.holdStep))
         self._beforeStep = self._now()
         self._startDue()
@@ -93,8 +136,8 @@ class SearchedRun(OpenLoop):
         """
         if not self.remaining:
             return
-        step = self._now().since(self._beforeStep)
         asked = self.schedule.asked(inf)
+        step = replace(self._now().since(self._beforeStep), asked=asked)
         self._askedBefore += asked
         self._held += 1
         self.recorder.dropped += asked - self.schedule.taken
@@ -107,7 +150,7 @@ class SearchedRun(OpenLoop):
     def _awaitEnd(self, step: Snapshot, deadline: float, looksLeft: int = 1) -> None:
         if not self.remaining:
             return
-        if self.recorder.inFlight and self.clock() < deadline:
+        if self.recorder.inFlight > self._unanswered and self.clock() < deadline:
             self._later(lambda: self._awaitEnd(step, deadline), _LOOK)
         elif self.recorder.inFlight and looksLeft:
             # In the next turn of the reactor: in this one it reads what has come.
@@ -124,7 +167,9 @@ class SearchedRun(OpenLoop):
         rate = self._search.rate
         assert rate is not None and held.asked is not None
         # What was on its way counts, but not the time that it took: nothing was asked for in it.
-        ended = replace(self._now().since(self._beforeStep), at=held.at)
+        ended = self._now().since(self._beforeStep)
+        own = {outcome: getattr(ended, outcome) - number for outcome, number in self._ofEarlier.items()}
+        ended = replace(ended, at=held.at, asked=held.asked, **own)
         outcome = self._promise.check(ended)
         missing = held.asked - held.started
         actual = outcome.actual

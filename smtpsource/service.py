@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from sys import maxsize
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from smtpsource.measure.environment import environment
-from smtpsource.measure.limits import limits
+from smtpsource.measure.limits import disturbances, limits
 from smtpsource.measure.progress import Progress
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.snapshot import Snapshot
@@ -90,7 +90,7 @@ class SourceService(Service):
         self._run = _kindOf(plan)(reactor, plan, self.recorder, clock, self._sessionsOver, show, self._warm)
         self._watch = Watch(reactor, self._run, self._sampled, keepBuckets=keepIntervals)
         self._figures = self._watch.snapshot()
-        self._warmUp: dict[str, float] | None = None
+        self._warmUp: dict[str, Any] | None = None
         self._waiting: list[Deferred[Summary]] = []
         self._summary: Summary | None = None
         self._companion: CompanionSink | None = None
@@ -164,6 +164,9 @@ class SourceService(Service):
             sessions=len(run.open),
             asked=run.asked() if begun else None,
             askedRate=run.askedRate() if begun else None,
+            overdue=run.overdue() if begun else None,
+            ofWarmUp=run.ofWarmUp(),
+            givesUpAt=run.givesUpAt() if begun else None,
             total=plan.messageLimit if plan.messageLimit < maxsize else None,
             duration=duration,
         )
@@ -228,22 +231,24 @@ class SourceService(Service):
         if self._ending:
             return  # it was stopped meanwhile
         # The time to find the destination, or to start one, is not the server's.
-        self._measure()
+        self._measure(self._clock())
         if self._stopping or self._run.draining:
             self._sessionsOver()
         else:
             self._beganRun = True
             self._run.begin(addresses)
 
-    def _measure(self) -> None:
+    def _measure(self, began: float) -> None:
         """
         Measure from now on.
+
+        @param began: when that is, which may be some microseconds ago.
         """
-        self._startTime = self._clock()
+        self._startTime = began
         self._cpuBefore = processTime()
         if self._warmUp is None:
             self._started = datetime.datetime.now().astimezone()
-        self._watch.start()
+        self._watch.start(began)
 
     def _sampled(self, snapshot: Snapshot) -> None:
         """
@@ -261,19 +266,23 @@ class SourceService(Service):
                 self._run.trouble(f"threshold {outcome.text!r} failed: {outcome.actual}", tolerable=False)
                 return
 
-    def _warm(self) -> None:
+    def _warm(self, began: float) -> dict[str, Any]:
         """
         The warm-up is over.
+
+        @param began: when measuring began.
+        @return: the warm-up's counts.
         """
         recorder = self.recorder
         self._warmUp = {
-            "seconds": self._clock() - self._startTime,
+            "seconds": began - self._startTime,
             "accepted": recorder.accepted,
             "rejected": recorder.rejected,
             "failed": recorder.failed,
         }
         recorder.restart()
-        self._measure()
+        self._measure(began)
+        return self._warmUp
 
     def _notBegun(self, reason: Failure) -> None:
         if not reason.check(ResolutionFailed, "smtpsource.sink.companion.CompanionFailed"):
@@ -305,7 +314,7 @@ class SourceService(Service):
 
     def _endMeasuring(self) -> None:
         if self._beganRun and self._run.warmingUp:
-            self._warm()  # nothing was measured
+            self._warm(self._clock())  # nothing was measured
         self._figures = self._watch.finish()
         # What has ended the run stays what it was then.
         self._outcomes = [
@@ -374,11 +383,6 @@ class SourceService(Service):
             return 1 if reason is not None or self._stopping else 0 if found.rate is not None else 3
         return 0 if reason is None and complete and spotless else 1
 
-    def _limits(self) -> Iterator[str]:
-        watch, recorder = self._watch, self.recorder
-        exhausted = self._run.limitOfSessions is not None
-        return limits(watch.busiest, watch.worstLag, recorder.errors, recorder.late, exhausted)
-
     def _summarize(self, sink: dict[str, Any] | None) -> Summary:
         recorder, known = self.recorder, self._known
         started = self._started.isoformat(timespec="milliseconds")
@@ -388,10 +392,13 @@ class SourceService(Service):
         replies = known(lambda: repliesOf(recorder), {})
         buckets = known(lambda: bucketsOf(recorder), {})
         surroundings = known(lambda: environment(reactor, started), {})
-        limiting = known(lambda: tuple(self._limits()), ())
+        upkeep, exhausted = self._watch.upkeep, self._run.limitOfSessions
+        limiting = known(lambda: tuple(limits(upkeep, recorder.errors, exhausted is not None)), ())
+        disturbing = known(lambda: tuple(disturbances(upkeep, exhausted is not None)), ())
         found = known(lambda: self._run.found, None)
         errors = known(lambda: errorsOf(recorder), {})
         reason = self._failure or self._run.reason
+        seconds = max(elapsed, figures.askedFor or 0.0)
         return Summary(
             command=self._plan.command,
             reactor=reactor,
@@ -408,7 +415,7 @@ class SourceService(Service):
             connectionsLost=recorder.lost,
             bytesSent=recorder.bytesSent,
             bytesReceived=recorder.bytesReceived,
-            rate=recorder.accepted / elapsed if elapsed else 0.0,
+            rate=recorder.accepted / seconds if seconds else 0.0,
             user=self._cpuAfter[0] - self._cpuBefore[0],
             system=self._cpuAfter[1] - self._cpuBefore[1],
             latency=latency,
@@ -420,14 +427,16 @@ class SourceService(Service):
             asked=figures.asked,
             askedRate=figures.asked / figures.askedFor if figures.asked is not None and figures.askedFor else None,
             late=recorder.late,
-            exhausted=self._run.limitOfSessions,
+            exhausted=exhausted,
             dropped=recorder.dropped,
+            catchUp=self._run.catchUp,
             warmUp=self._warmUp,
             series=self._watch.series.samples,
             buckets=buckets,
             environment=surroundings,
             thresholds=tuple(self._outcomes),
             limits=limiting,
+            disturbances=disturbing,
             search=found,
             run=self._run.traffic.run.decode("ascii"),
             seed=self._plan.seedInUse,

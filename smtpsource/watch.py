@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from smtpsource.measure.limits import LAG, Upkeep
 from smtpsource.measure.series import Series
 from smtpsource.measure.snapshot import Snapshot, take
 
@@ -31,14 +32,25 @@ def processTime() -> tuple[float, float]:
     return usage.ru_utime, usage.ru_stime
 
 
+def waitedTime() -> float | None:
+    """
+    For how many seconds this thread could have run so far, but had no processor; C{None} if the system does not tell.
+    """
+    try:
+        # proc(5): the time on a processor and the time waited for one, in nanoseconds.
+        with open("/proc/thread-self/schedstat", "rb", buffering=0) as file:
+            return int(file.read(100).split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return None
+
+
 class Watch:
     """
     Samples a run once a second. Nothing of it is done for each message.
 
     @ivar series: the samples.
     @ivar startTime: when measuring began, on the run's clock.
-    @ivar worstLag: the most seconds that the reactor was late.
-    @ivar busiest: the most CPU seconds per second that this process has used within a whole sample.
+    @ivar upkeep: how well this process has kept up.
     """
 
     def __init__(
@@ -58,14 +70,16 @@ class Watch:
         self._whenSampled = whenSampled
         self._keepBuckets = keepBuckets
         self._call: IDelayedCall | None = None
-        self._reset()
+        self._reset(run.clock())
 
-    def start(self) -> None:
+    def start(self, began: float) -> None:
         """
         Begin to measure, or begin anew.
+
+        @param began: when that is, on the run's clock.
         """
         self.stop()
-        self._reset()
+        self._reset(began)
         self._wait()
 
     def stop(self) -> None:
@@ -93,22 +107,28 @@ class Watch:
         What was measured up to now.
         """
         run = self._run
-        return take(run.recorder, run.clock() - self.startTime, run.asked(), run.askedFor())
+        return take(run.recorder, max(0.0, run.clock() - self.startTime), run.asked(), run.askedFor())
 
-    def _reset(self) -> None:
+    def _reset(self, began: float) -> None:
         self.series = Series(keepBuckets=self._keepBuckets)
-        self.startTime = self._run.clock()
-        self.worstLag = self._lag = 0.0
-        self.busiest = 0.0
-        self._used = sum(processTime())
+        self.startTime = began
+        self.upkeep = Upkeep()
+        self._lag = 0.0
+        self._used, self._waited = sum(processTime()), waitedTime()
         self._sampled = self.snapshot()
+        # When the CPU time was looked at last, what it was, and how much of it is usual per second.
+        self._known = self._run.clock(), self._used
+        self._usual = 0.0
 
     def _wait(self) -> None:
-        self._due = self._reactor.seconds() + LOOK
+        self._due = self._run.clock() + LOOK
         self._call = self._reactor.callLater(LOOK, self._run.guarded, self._look)
 
     def _look(self) -> None:
-        self._lag = max(self._lag, self._reactor.seconds() - self._due)
+        lag = self._run.clock() - self._due
+        if lag >= LAG:
+            self._delayed(lag)
+        self._lag = max(self._lag, lag)
         if self._run.clock() - self.startTime >= self._sampled.at + SAMPLE - LOOK / 2:
             snapshot = self.snapshot()
             self._sample(snapshot)
@@ -116,12 +136,22 @@ class Watch:
         if self._call is not None:  # nobody has stopped it since
             self._wait()
 
+    def _delayed(self, lag: float) -> None:
+        """
+        The reactor was late: has this process used that time for itself?
+        """
+        now, used = self._run.clock(), sum(processTime())
+        since, before = self._known
+        usual = self._usual * max(0.0, now - since - lag)
+        self.upkeep.delayed(lag, used - before - usual)
+        self._known = now, used
+
     def _sample(self, snapshot: Snapshot) -> None:
         seconds = snapshot.at - self._sampled.at
-        used = sum(processTime())
+        used, waited = sum(processTime()), waitedTime()
         cpu = (used - self._used) / seconds
-        if seconds >= SAMPLE / 2:
-            self.busiest = max(self.busiest, cpu)
-        self.worstLag = max(self.worstLag, self._lag)
-        self.series.add(snapshot, cpu, self._lag)
-        self._used, self._sampled, self._lag = used, snapshot, 0.0
+        share = None if waited is None or self._waited is None else (waited - self._waited) / seconds
+        self.upkeep.add(self.series.add(snapshot, cpu, self._lag, share))
+        self._usual = min(1.0, cpu)
+        self._known = self._run.clock(), used
+        self._used, self._waited, self._sampled, self._lag = used, waited, snapshot, 0.0

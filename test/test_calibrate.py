@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import test_manual
@@ -253,6 +254,45 @@ class ConclusionTests(SynchronousTestCase):
             text = self.text(loads=loads, environment=environment)
             self.assertIn(said or "processors", text)
             self.assertEqual("disturbed" in text, said is not None)
+
+    def test_noConclusion(self):
+        """
+        If this machine had other work to do, nothing follows: neither a rate that can be trusted nor one that can't.
+        """
+        several = Measured("several", ("smtpsource", "-s", "20", "sink:"), measured("idle").summary)  # 38% and 60%
+        busy = replace(several, summary=run(user=0.9, system=1.0))
+        waiting = "this process waited for a processor for 30% of the time"
+        held = run(user=0.9, system=1.0, disturbances=(waiting,))
+        search = searched()
+        disturbedSearch = replace(search, summary=replace(search.summary, disturbances=(waiting,)))
+        one = {"processors": {"usable": 1}, "limits": ENVIRONMENT["limits"]}
+        for values, said in (
+            ({"loads": (several,)}, "no conclusion: this machine had something else to do, in 1 of 1 loads"),
+            ({"loads": (several, busy)}, "no conclusion: this machine had something else to do, in 1 of 2 loads"),
+            ({"loads": (several, busy, busy)}, "figures of up to 800 messages/s"),
+            (
+                {"loads": (replace(busy, summary=held),)},
+                "no conclusion: this machine had something else to do, in 1",
+            ),
+            ({"search": disturbedSearch}, "something else to do, while it was looked for the highest rate in time"),
+            ({"check": measured(disturbances=(waiting,))}, "something else to do, while it was looked for the highest"),
+            # With a single processor, generator and sink wait for each other.
+            ({"search": disturbedSearch, "environment": one}, "figures of up to 800 messages/s"),
+            # What was found makes no sense beside the same in a closed loop, of 500 a second.
+            (
+                {"search": searched(3.0)},
+                "no conclusion: this machine had something else to do, as the highest rate",
+            ),
+            ({"search": searched(130.0)}, "figures of up to 104 messages/s"),
+            ({"search": searched(None), "check": None, "loads": (several,)}, "no conclusion: "),
+        ):
+            text = self.text(**values)
+            self.assertIn(said, text)
+            report = calibration(**values).asDict()
+            without = "no conclusion" in text
+            self.assertEqual("can be trusted" in text, not without)
+            self.assertEqual((report["disturbance"] is not None, report["trusted"] is None), (without, without))
+            self.assertEqual("up to 3 " in text, False)
 
     def test_machines(self):
         """

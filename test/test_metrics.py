@@ -152,7 +152,7 @@ class ServiceTests(TestCase):
         """
         Every value is the run's, in both formats.
         """
-        run = Served(asked=12.0, askedRate=2.5, at=3.5, sessions=4)
+        run = Served(asked=12.0, askedRate=2.5, overdue=14, at=3.5, sessions=4)
         recorder = run.recorder
         run.accept(3, 0.0002)
         recorder.started, recorder.rejected, recorder.failed = 10, 2, 1
@@ -171,6 +171,8 @@ class ServiceTests(TestCase):
             ("smtpsource_sessions",): 4,
             ("smtpsource_asked_total",): 12,
             ("smtpsource_asked_rate",): 2.5,
+            ("smtpsource_overdue",): 14,
+            ("smtpsource_state", ("state", "catching up")): 0,
             ("smtpsource_messages_started_total",): 10,
             ("smtpsource_messages_total", ("outcome", "accepted")): 3,
             ("smtpsource_messages_total", ("outcome", "rejected")): 2,

@@ -5,12 +5,16 @@ a fake clock.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 from properties import given, settings
 from slowserver import SlowFactory
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.plan import SourcePlan
+from smtpsource.report.picture import line, picture
+from smtpsource.report.progress import Course
 from smtpsource.report.text import render
 from smtpsource.service import SourceService
 from smtpsource.testing import FakeReactor, runInMemory
@@ -81,21 +85,121 @@ class OpenLoopTests(SynchronousTestCase):
 
     def test_overload(self):
         """
-        Twice as much as the server takes: nothing is dropped, the run is longer, and the last ones are the latest.
+        Twice as much as the server takes: nothing is dropped while there is time to catch up, the run is longer, and
+        the last ones are the latest.
         """
-        summary, server = ran(100.0, rate=200.0, duration=5.0, sessionCount=10)
+        summary, server = ran(100.0, rate=200.0, duration=5.0, sessionCount=10, catchUp=6.0)
         self.assertEqual((summary.messages.accepted, server.served, summary.dropped), (1000, 1000, 0))
         self.assertApproximates(summary.elapsed, 10.0, 0.1)
+        self.assertApproximates(summary.catchUp, 4.9, 0.1)
+        self.assertIn("4.9", render(summary).split("s more to catch up with what was overdue at its end")[0][-10:])
         self.assertApproximates(summary.latency["response"].maximum, 5.0, 0.2)
 
-    def test_hopeless(self):
+    def test_catchUp(self):
         """
-        A server that is not done with it for long after the end: what is overdue then was never started.
+        There is a limit to that: a fifth of the time, at least 5 seconds, or what the user wants, whatever the timeout;
+        no longer than a message may be late. What is overdue then is dropped and counted.
         """
-        summary, server = ran(1.0, rate=200.0, duration=5.0, sessionCount=10, timeout=20.0)
-        self.assertLess(summary.elapsed, 50)
-        self.assertEqual(summary.messages.started + summary.dropped, 1000)
-        self.assertEqual((summary.messages.accepted, summary.exit), (server.served, 1))
+        stages = ((0.0, 200.0), (30.0, 200.0))
+        for load, seconds in (
+            ({"rate": 200.0, "duration": 5.0}, 5.0),
+            ({"rate": 200.0, "duration": 30.0}, 6.0),
+            ({"stages": stages}, 6.0),
+            ({"stages": stages, "arrivals": "poisson"}, 6.0),
+            ({"rate": 200.0, "duration": 5.0, "warmUp": 2.0}, 5.0),
+            ({"rate": 200.0, "duration": 5.0, "catchUp": 1.0}, 1.0),
+            ({"rate": 200.0, "duration": 5.0, "catchUp": 0}, 0.0),
+            ({"rate": 200.0, "duration": 5.0, "maxLate": 2.0}, 2.0),
+            ({"rate": 200.0, "duration": 5.0, "messageCount": 1200}, 5.0),
+        ):
+            summary, server = ran(40.0, sessionCount=10, **load)
+            length = load.get("duration", 30.0)
+            # Those that were on their way then have ended as they would.
+            self.assertApproximates(summary.elapsed, length + seconds, 0.6)
+            self.assertApproximates(summary.catchUp, seconds, 0.3)
+            self.assertEqual(summary.asked, summary.messages.started + summary.dropped)
+            self.assertGreater(summary.dropped, 100)
+            served = summary.messages.accepted + (summary.warmUp or {"accepted": 0})["accepted"]
+            self.assertEqual((served, summary.exit), (server.served, 1))
+
+    def test_catchUpWithMessages(self):
+        """
+        So many messages are all sent, however long that takes; unless the user wants an end to it.
+        """
+        for arrivals in ("constant", "poisson"):
+            load = {"rate": 100.0, "messageCount": 500, "sessionCount": 10, "arrivals": arrivals, "seed": 1}
+            summary, _ = ran(20.0, **load)
+            self.assertEqual((summary.messages.accepted, summary.dropped, summary.exit), (500, 0, 0))
+            self.assertApproximates(summary.catchUp, 20, 1.5)
+            summary, server = ran(20.0, **load, catchUp=3.0)
+            self.assertEqual((summary.messages.accepted, summary.exit), (server.served, 1))
+            self.assertEqual(summary.asked, summary.messages.accepted + summary.dropped)
+            # The run looks once a second.
+            self.assertApproximates(summary.catchUp, 3.5, 0.7)
+
+    def test_noCatchUp(self):
+        """
+        A run that keeps up has nothing to catch up with.
+        """
+        summary, _ = ran(rate=50.0, duration=10.0, sessionCount=20)
+        self.assertEqual(summary.catchUp, 0)
+        summary, _ = ran(messageCount=50)
+        self.assertIsNone(summary.catchUp)
+
+    def test_progress(self):
+        """
+        Whoever watches such a run sees that it is behind, and how long that will take; and for a run that is stopped,
+        no more than what is on its way.
+        """
+        reactor = FakeReactor()
+        reactor.server = SlowFactory(reactor, 40.0)
+        plan = SourcePlan(
+            destination="127.0.0.1:25", rate=100.0, duration=4.0, sessionCount=5, keepConnections=True, catchUp=9.0
+        )
+        service = SourceService(reactor, plan, clock=reactor.seconds)
+        service.startService()
+        course = Course(service)
+        seen = {}
+
+        def look(seconds):
+            for _ in range(round(seconds / 0.25)):
+                reactor.pump([0.01] * 25)
+                course.look()
+                seen.setdefault(course.progress.phase, len(seen))
+
+        look(3.5)
+        self.assertEqual(course.progress.phase, "running")
+        self.assertApproximates(course.done(), 0.875, 1e-6)
+        self.assertApproximates(course.progress.overdue, 205, 15)
+        self.assertIn(" overdue", line(course))
+        look(2.5)
+        # 160 of 400 were sent by the end, and 80 since.
+        self.assertApproximates(course.progress.overdue, 160, 10)
+        self.assertApproximates(course.done(), 240 / 400, 0.03)
+        self.assertApproximates(course.left(), 4.0, 0.5)
+        shown = line(course)
+        self.assertRegex(shown, r"^0:0[56] catching up, 0:0[345] left; .* 0 dropped, 1[56][0-9] overdue; ")
+        (first, *_) = picture(course, 99, 40)
+        self.assertRegex(first.plain, r"^catching up \S+  [56][0-9] %  0:0[56], 0:0[345] left$")
+        service.stopService()
+        look(0.5)
+        self.assertEqual(list(seen), ["running", "catching up", "over"])
+        summary = self.successResultOf(service.whenDone())
+        self.assertEqual(summary.ended, "signal")
+        # With a server that is slower than that, the limit is what is known.
+        service = SourceService(reactor, replace(plan, catchUp=2.0), clock=reactor.seconds)
+        reactor.server = SlowFactory(reactor, 2.0)
+        service.startService()
+        course = Course(service)
+        look(5.0)
+        self.assertApproximates(course.left(), 1.0, 0.01)
+        look(1.5)
+        # Nothing more is started: so much is on its way, and nobody knows how long the server takes.
+        self.assertEqual((course.progress.phase, service.recorder.inFlight), ("draining", 4))
+        self.assertLess(course.done(), 1)
+        self.assertApproximates(course.left(), 2.0, 0.5)
+        look(10.0)
+        self.assertEqual(self.successResultOf(service.whenDone()).ended, "done")
 
     def test_idle(self):
         """
@@ -173,7 +277,7 @@ class OpenLoopTests(SynchronousTestCase):
         """
         A server that is behind: how many were asked for never gets less, and stays when the schedule is over.
         """
-        summary, _ = ran(50.0, rate=200.0, arrivals="poisson", duration=4.0, sessionCount=3, seed=3)
+        summary, _ = ran(50.0, rate=200.0, arrivals="poisson", duration=4.0, sessionCount=3, seed=3, catchUp=60.0)
         asked = [sample.asked for sample in summary.series]
         self.assertGreaterEqual(min(asked), 0)
         self.assertEqual(sum(asked[5:]), 0)
@@ -271,6 +375,154 @@ class OpenLoopTests(SynchronousTestCase):
         if summary.messages.started:
             self.assertEqual(summary.latency["response"].count, summary.messages.accepted)
             self.assertGreaterEqual(summary.latency["response"].maximum, summary.latency["transaction"].maximum)
+
+
+class MeasuredTests(SynchronousTestCase):
+    """
+    Which messages are measured, and over which seconds a rate is.
+    """
+
+    def test_border(self):
+        """
+        A message that is wanted exactly when the warm-up ends is measured, whether its timer comes first or the
+        warm-up's: as many are asked for and started as rate and time make.
+        """
+        for rate, warmUp, duration in ((50.0, 0.5, 2.0), (1000.0, 1.0, 1.0), (0.5, 4.0, 4.0), (30.0, 0.1, 0.9)):
+            summary, server = ran(rate=rate, duration=duration, warmUp=warmUp, sessionCount=20)
+            number = round(rate * duration)
+            self.assertEqual((summary.asked, summary.messages.started, summary.messages.accepted), (number,) * 3)
+            self.assertEqual(summary.warmUp["accepted"], round(rate * warmUp))
+            self.assertEqual(server.served, round(rate * (warmUp + duration)))
+            self.assertApproximates(summary.askedRate, rate, 1e-9 * rate)
+            self.assertLessEqual(summary.rate, summary.askedRate)
+            self.assertApproximates(summary.rate, rate, 0.01 * rate)
+            self.assertEqual(summary.latency["response"].count, number)
+            self.assertEqual(summary.latency["transaction"].count, number)
+
+    def test_onTheirWay(self):
+        """
+        Messages that are on their way when the warm-up ends belong to it, however they end.
+        """
+        load = {"rate": 10.0, "duration": 2.0, "warmUp": 1.0, "sessionCount": 50}
+        summary, server = ran(10.0, [(0.3, 1.5)], **load)
+        self.assertEqual((summary.asked, summary.messages.started, summary.messages.accepted), (20, 20, 20))
+        self.assertEqual((summary.warmUp["accepted"], server.served), (10, 30))
+        self.assertLessEqual(summary.rate, 10)
+        # They are no part of what is measured, but they have made others wait.
+        self.assertEqual(summary.latency["response"].count, 20)
+        self.assertGreater(summary.latency["response"].minimum, 0.5)
+        # The server falls silent in the warm-up: those on their way fail, and they are the warm-up's.
+        summary, _ = ran(10.0, [(0.3, 1e4)], **load, timeout=5.0, tolerant=True, keepConnections=False)
+        messages, warmUp = summary.messages, summary.warmUp
+        self.assertEqual((messages.started, messages.failed, summary.asked), (20, 20, 20))
+        self.assertEqual(warmUp["accepted"] + warmUp["failed"], 10)
+
+    def test_behind(self):
+        """
+        A server that is behind at the end of the warm-up comes to what was wanted in it first. It is said how much that
+        was.
+        """
+        summary, server = ran(50.0, rate=100.0, warmUp=2.0, duration=2.0, sessionCount=5)
+        self.assertEqual((summary.askedRate, summary.asked, summary.messages.accepted), (100, 200, 200))
+        self.assertEqual((summary.warmUp["accepted"], server.served), (200, 400))
+        self.assertApproximates(summary.warmUp["overdue"], 100, 6)
+        self.assertIn(f"{summary.warmUp['overdue']} of them were overdue at its end", render(summary))
+        self.assertGreater(summary.latency["response"].minimum, 1.5)
+
+    def test_messageCount(self):
+        """
+        So many messages at a rate are as much time as they take at this rate; and no longer, if the server is slow.
+        """
+        for warmUp in (0.0, 1.0):
+            summary, _ = ran(rate=50.0, messageCount=100, warmUp=warmUp, sessionCount=9)
+            self.assertApproximates(summary.askedRate, 50, 1e-6)
+            self.assertEqual((summary.asked, summary.messages.accepted), (100, 100))
+            self.assertLessEqual(summary.rate, summary.askedRate)
+            limits = ("rate >= 0.99 * asked", "asked == 50")
+            summary, _ = ran(25.0, rate=50.0, messageCount=100, warmUp=warmUp, sessionCount=9, thresholds=limits)
+            self.assertApproximates(summary.askedRate, 50, 1e-6)
+            self.assertLess(summary.rate, 26)
+            self.assertEqual([outcome.passed for outcome in summary.thresholds], [False, True])
+
+    def test_stall(self):
+        """
+        A process that stood still when its warm-up ended: still, only what was wanted after that is measured.
+        """
+        reactor = FakeReactor()
+        reactor.server = SlowFactory(reactor, 1e6)
+        for maxLate in (None, 0.1):
+            plan = SourcePlan(
+                destination="127.0.0.1:25",
+                rate=100.0,
+                duration=2.0,
+                warmUp=1.0,
+                keepConnections=True,
+                maxLate=maxLate,
+                sessionCount=9,
+            )
+            service = SourceService(reactor, plan, clock=reactor.seconds)
+            service.startService()
+            reactor.pump([0.001] * 700)
+            reactor.advance(1.0)
+            reactor.pump([0.001] * 2000)
+            summary = self.successResultOf(service.whenDone())
+            self.assertEqual((summary.asked, summary.messages.started + summary.dropped), (200, 200))
+            # What was dropped of the warm-up is in no figure, as all of it.
+            self.assertApproximates(summary.warmUp["accepted"], 100 if maxLate is None else 70, 1)
+            self.assertEqual(summary.dropped > 50, maxLate is not None)
+            self.assertLessEqual(summary.rate, summary.askedRate)
+
+    @settings(max_examples=30, deadline=None)
+    @given(st.data())
+    def test_all(self, data):
+        """
+        Whatever the rate, the server and the time: asked is started and dropped; started is what has ended; no rate is
+        higher than the one asked for, which is the one that was wanted; seconds add up to the whole; and what the
+        server has is ours and the warm-up's.
+        """
+        rate = data.draw(st.floats(0.3, 100))
+        warmUp = data.draw(st.sampled_from([0.0, 0.25, 0.7]) | st.floats(0.01, 3))
+        arrivals = data.draw(st.sampled_from(["constant", "constant", "poisson"]))
+        length = data.draw(st.sampled_from([0.5, 1.0, 2.0]) | st.floats(0.1, 4))
+        way = data.draw(st.sampled_from(["duration", "count", "stages"]))
+        number = max(1, round(rate * length))
+        if way == "duration":
+            load = {"rate": rate, "duration": length}
+        elif way == "count":
+            load = {"rate": rate, "messageCount": number}
+        else:
+            load = {"stages": ((0, rate), (warmUp + length / 2, rate), (length / 2, 0.0))}
+        summary, server = ran(
+            data.draw(st.sampled_from([1e6, 1e6, 1e3]) | st.floats(5, 500)),
+            data.draw(st.sampled_from([(), [(0.2, 0.6)], [(0.0, 0.3)]])),
+            **load,
+            warmUp=warmUp,
+            sessionCount=data.draw(st.integers(1, 20)),
+            arrivals=arrivals,
+            maxLate=data.draw(st.sampled_from([None, None, 0.0, 0.1])),
+            keepConnections=data.draw(st.booleans()),
+            pipelining=data.draw(st.sampled_from(["off", "force"])),
+            timeout=1000.0,
+        )
+        messages, before = summary.messages, summary.warmUp or {"accepted": 0}
+        self.assertEqual(summary.asked, messages.started + summary.dropped)
+        self.assertEqual(messages.started, messages.accepted)
+        self.assertEqual(messages.accepted + before["accepted"], server.served)
+        if arrivals == "constant":
+            wanted = {"duration": rate * length, "count": number, "stages": rate * length * 0.75}[way]
+            self.assertApproximates(summary.asked, wanted, 1 + 1e-6)
+            if way == "duration":
+                self.assertApproximates(summary.askedRate, rate, 1.001 / length)
+            elif way == "count" and not warmUp:
+                self.assertApproximates(summary.askedRate, rate, 1e-6 * rate)
+        if summary.asked:
+            self.assertLessEqual(summary.rate, summary.askedRate * (1 + 1e-9))
+        for name in ("started", "accepted", "late", "dropped", "asked"):
+            total = getattr(messages if name in ("started", "accepted") else summary, name)
+            self.assertEqual(sum(getattr(sample, name) for sample in summary.series), total, name)
+        for phase in ("response", "transaction"):
+            count = summary.latency[phase].count if phase in summary.latency else 0
+            self.assertEqual(count, messages.accepted)
 
 
 class ClosedLoopTests(SynchronousTestCase):
@@ -400,6 +652,24 @@ class SearchTests(SynchronousTestCase):
         summary = self.successResultOf(service.whenDone())
         self.assertEqual((len(summary.search.steps), summary.search.rate, summary.ended), (1, None, "aborted"))
         self.assertIn("nothing was accepted at 100 messages/s", summary.reason)
+
+    def test_leftOver(self):
+        """
+        Messages of one rate that are answered only when the next one is tried are not counted for that.
+        """
+        promise = "accepted >= 1 and accepted <= started and errors == 0"
+        summary, server = ran(
+            300.0,
+            # The first step's last messages are held up for longer than anybody waits for them.
+            [(0.5, 11.2)],
+            findRate=promise,
+            holdStep=1.0,
+            rate=50,
+            sessionCount=200,
+        )
+        self.assertEqual(server.served, summary.messages.accepted)
+        for step in summary.search.steps:
+            self.assertLessEqual(step.achieved, 1.001 * step.rate, step)
 
     def test_none(self):
         """

@@ -105,6 +105,7 @@ class PlanTests(Case):
             "stages": None,
             "stages-of": "rate",
             "max-late": None,
+            "catch-up": None,
             "find-rate": None,
             "hold-step": None,
             "sender": None,
@@ -267,8 +268,8 @@ class PlanTests(Case):
             ("--duration=5 --warmup=2s --ramp-up=250ms", {"duration": 5.0, "warmUp": 2.0, "rampUp": 0.25}),
             ("--rate=30/m -m 5", {"rate": 0.5, "messageCount": 5}),
             (
-                "--rate=1k/s --duration=1m --arrivals=poisson --max-late=0.5",
-                {"rate": 1000.0, "duration": 60.0, "arrivals": "poisson", "maxLate": 0.5},
+                "--rate=1k/s --duration=1m --arrivals=poisson --max-late=0.5 --catch-up=2m",
+                {"rate": 1000.0, "duration": 60.0, "arrivals": "poisson", "maxLate": 0.5, "catchUp": 120.0},
             ),
             ("--stages=0:0,30s:1000/s,1m:0", {"stages": stages}),
             ("--stages=0:0,30:1k,60:0 --stages-of=sessions", {"stages": stages, "stagesOf": "sessions"}),
@@ -632,7 +633,7 @@ class ErrorTests(Case):
             (None, "grace", ("-1", "x"), "a time in seconds"),
             *(
                 (None, option, ("0", "-1", "", "1x", "1h30"), "expected a duration ")
-                for option in ("duration", "warmup", "ramp-up", "max-late", "hold-step")
+                for option in ("duration", "warmup", "ramp-up", "max-late", "catch-up", "hold-step")
             ),
             (None, "rate", ("0", "-1", "", "fast", "5/d"), "expected a rate "),
             (None, "arrivals", ("", "random"), "expected constant or poisson"),
@@ -877,7 +878,11 @@ class ErrorTests(Case):
             *(
                 (f"{line} {option}", f"{option.split()[0]} needs --rate, --stages or --find-rate")
                 for line in ("-d", "--stages 0:1,1:1 --stages-of sessions")
-                for option in ("--max-late 1", "--arrivals poisson")
+                for option in ("--max-late 1", "--catch-up 1", "--arrivals poisson")
+            ),
+            (
+                "--find-rate errors==0 --catch-up 5",
+                "--catch-up and --find-rate exclude each other: what is overdue at the end of a step is dropped",
             ),
             ("--hold-step 5", "--hold-step needs --find-rate"),
             ("--stages-of sessions", "--stages-of needs --stages"),

@@ -104,7 +104,7 @@ class SourcePlanTests(Case):
                 *((name, (*TIMES, None), SECONDS_OR_ZERO) for name in ("grace", "hold", "warmUp", "rampUp")),
                 ("duration", (*TIMES, 0), f"{SECONDS}, or None"),
                 ("holdStep", (*TIMES, 0, None), SECONDS),
-                ("maxLate", TIMES, f"{SECONDS_OR_ZERO}, or None"),
+                *((name, TIMES, f"{SECONDS_OR_ZERO}, or None") for name in ("maxLate", "catchUp")),
                 ("rate", (*TIMES, 0), "expected a rate per second of more than 0 and at most 2147483647, or None"),
                 ("arrivals", ("", "random"), "expected constant or poisson"),
                 ("stagesOf", ("", "messages"), "expected rate or sessions"),
@@ -371,6 +371,8 @@ class SourcePlanTests(Case):
                 for values in ({"stages": stages}, {"duration": 1}, {"messageCount": 1}, {"warmUp": 1})
             ),
             ({"maxLate": 1}, "maxLate needs rate, or stages of rate"),
+            ({"catchUp": 1}, "catchUp needs rate, or stages of rate"),
+            ({"catchUp": 1, "findRate": "errors == 0"}, "findRate drops what is overdue at the end of a step"),
             ({"arrivals": "poisson", "stages": stages, "stagesOf": "sessions"}, "arrivals need rate"),
             ({"warmUp": 5, "stages": stages}, "the stages end after 5 seconds: expected a warmUp that is shorter"),
             ({"oldMode": True, "helo": "a"}, "helo has no effect with oldMode"),

@@ -6,14 +6,16 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 import time
 from itertools import pairwise
 
 from patience import TEST_LIMIT
 from slowserver import SlowFactory, SlowServer
-from subprocesses import loadAndReport, smtpsink
+from subprocesses import loadAndReport, smtpsink, smtpsource
 from test_integration import PeerTestCase
 from twisted.internet import defer, reactor
+from twisted.internet.task import deferLater
 
 
 class NotingServer(SlowServer):
@@ -127,6 +129,37 @@ class RateTests(PeerTestCase):
         self.assertGreater(report["latency"]["response"]["p99"], 1.5)
         self.assertLess(report["latency"]["transaction"]["p99"], 0.5)
         self.assertGreater(report["late"], 500)
+
+
+class StoppedTests(PeerTestCase):
+    """
+    A generator that does not get to run.
+    """
+
+    @defer.inlineCallbacks
+    def test_stopped(self):
+        """
+        It was stopped for a while: it says so, and blames neither itself nor the server.
+        """
+        port = reactor.listenTCP(0, SlowFactory(reactor, 1e6), interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        address = f"127.0.0.1:{port.getHost().port}"
+        command = smtpsource(
+            *(self, "-d", "-s", "5", "--rate", "50/s", "--duration", "3s", "--live", "on"),
+            *("--report", "report", address),
+            deadline=100,
+        )
+        yield command.whenPrinted(rb"0:01 running", "err")
+        command.signal(signal.SIGSTOP)
+        # This long it does not run.
+        yield deferLater(reactor, 1.0, lambda: None)
+        command.signal(signal.SIGCONT)
+        result = yield command.whenEnded()
+        said = rb"\nDISTURBED    by this machine, not the server: this process did not run for [0-9]+ ms"
+        self.assertRegex(result.out, said)
+        self.assertNotIn(b"LIMITED BY", result.out)
+        report = json.loads((command.directory / "report").read_bytes())
+        self.assertEqual((report["limits"], report["asked"]), ([], 150))
 
 
 class MillionTests(PeerTestCase):

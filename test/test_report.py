@@ -381,7 +381,7 @@ class TableTests(SynchronousTestCase):
         """
         Without samples there are the headings.
         """
-        self.assertEqual([line.count(",") for line in csvfile.lines(example())], [16])
+        self.assertEqual([line.count(",") for line in csvfile.lines(example())], [17])
 
 
 class HistogramLogTests(SynchronousTestCase):

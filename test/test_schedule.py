@@ -5,6 +5,7 @@ Tests for L{smtpsource.traffic.schedule}.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from random import Random
 
 from hypothesis import strategies as st
@@ -18,6 +19,14 @@ POINTS = st.lists(
     min_size=1,
     max_size=6,
 ).map(lambda points: [(0.0, points[0][1]), *points])
+
+
+#: Not too many in all.
+COURSES = st.lists(
+    st.tuples(st.sampled_from([0.0, 0.01, 0.3, 2.0, 5.0]), st.sampled_from([0.0, 0.1, 7.0, 100 / 3, 900.0])),
+    min_size=1,
+    max_size=5,
+).map(lambda points: [(0.0, points[0][1]), *points, (1.0, 3.0)])
 
 
 def times(schedule, most=10**7):
@@ -164,9 +173,86 @@ class ScheduleTests(SynchronousTestCase):
         """
         schedule = Schedule(Profile([(0.0, 10.0)], 10.0))
         self.assertEqual([schedule.asked(t) for t in (0.0, 0.05, 0.1001, 9.99, 20.0)], [1, 1, 2, 100, 100])
+        # Before a run has begun.
+        poisson = Schedule(Profile([(0.0, 10.0)], 10.0), "poisson", Random(1))
+        self.assertEqual((schedule.asked(-math.inf), poisson.asked(-math.inf)), (0, 0))
         for _ in range(50):
             schedule.advance()
         self.assertEqual([schedule.asked(t) for t in (4.9, 5.0, 20.0)], [50, 51, 100])
+
+    @settings(max_examples=150, deadline=None)
+    @given(COURSES, st.sampled_from(["constant", "poisson"]), st.integers(0, 2**32), st.data())
+    def test_numbers(self, points, arrivals, seed, data):
+        """
+        How many are wanted before a time, or up to it, is what comes of counting them one by one; so is where the
+        schedule stands when they were passed over. It makes no difference who has asked what before.
+        """
+
+        def schedule():
+            return Schedule(Profile(points), arrivals, Random(seed))
+
+        found = times(schedule(), 20_000)
+        end = sum(seconds for seconds, _ in points)
+        moment = st.one_of(st.floats(0, 1.2 * end), st.sampled_from(found or [0.0]))
+        asked, passed = schedule(), schedule()
+        for _ in range(data.draw(st.integers(1, 6))):
+            time = data.draw(moment)
+            most = data.draw(st.integers(1, 500) | st.just(10**9))
+            self.assertEqual(asked.asked(time, most), min(most, max(asked.taken, bisect_right(found, time))))
+            self.assertEqual(asked.before(time), bisect_left(found, time))
+            if data.draw(st.booleans()) and asked.next < math.inf:
+                asked.advance()
+            before = passed.taken
+            self.assertEqual(passed.skip(time), passed.taken - before)
+            self.assertEqual(passed.taken, max(before, bisect_left(found, time)))
+            self.assertEqual(passed.next, (*found, math.inf)[passed.taken])
+        rest = times(passed)
+        self.assertEqual(rest, found[len(found) - len(rest) :])
+
+    def test_millions(self):
+        """
+        So many that nobody could look at each of them: they are counted and passed over all the same.
+        """
+        for arrivals in ("constant", "poisson"):
+            for points, end in (([(0.0, 2e9)], 3600.0), ([(0.0, 0.0), (1800.0, 2e9), (1800.0, 2e9)], math.inf)):
+                profile = Profile(points, end)
+                schedule = Schedule(profile, arrivals, Random(1))
+                self.assertApproximates(schedule.asked(1800.0) / profile.areaAt(1800.0), 1, 1e-4)
+                self.assertApproximates(schedule.skip(3599.0) / profile.areaAt(3599.0), 1, 1e-4)
+                self.assertApproximates(schedule.next, 3599.0, 1e-6)
+                schedule.advance()
+                self.assertApproximates(schedule.next, 3599.0, 1e-6)
+
+    def test_manyStages(self):
+        """
+        A course of very many stages costs no more than one of few.
+        """
+        points = [(0.0, 0.0), *((0.01, float(n % 7)) for n in range(100_000))]
+        schedule = Schedule(Profile(points))
+        found = times(schedule)
+        self.assertEqual((len(found), found), (3000, sorted(found)))
+
+    def test_poissonCounts(self):
+        """
+        How many there are in a time has the mean and the variance of a Poisson distribution, if they are passed over.
+        """
+        counts = [Schedule(Profile([(0.0, 5000.0)], 9.0), "poisson", Random(n)).skip(2.0) for n in range(1000)]
+        mean = sum(counts) / 1000
+        variance = sum((count - mean) ** 2 for count in counts) / 999
+        self.assertApproximates(mean, 10_000, 4 * 100 / math.sqrt(1000))
+        self.assertApproximates(variance, 10_000, 4 * 10_000 * math.sqrt(2 / 1000))
+
+    def test_lasted(self):
+        """
+        For how long it has asked: up to now, up to its end, or up to where one more than there are would be wanted.
+        """
+        schedule = Schedule(Profile([(0.0, 5.0)], 4.0))
+        self.assertEqual([schedule.lasted(t) for t in (0.0, 3.5, 9.0)], [0.0, 3.5, 4.0])
+        self.assertEqual([schedule.lasted(t, 10) for t in (1.0, 1.8, 9.0)], [1.0, 2.0, 2.0])
+        self.assertEqual(schedule.lasted(9.0, 20), 4.0)
+        schedule = Schedule(Profile([(0.0, 5.0)]), "poisson", Random(1))
+        eleventh = times(Schedule(Profile([(0.0, 5.0)]), "poisson", Random(1)), 11)[-1]
+        self.assertEqual([schedule.lasted(t, 10) for t in (0.1, 100.0)], [0.1, eleventh])
 
     def test_rate(self):
         """

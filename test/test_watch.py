@@ -52,17 +52,36 @@ class WatchTests(SynchronousTestCase):
 
     def test_lag(self):
         """
-        A reactor that was held up: how long is in the sample of that second, and in a line.
+        A reactor that was held up: how long is in the sample of that second, and in a line. Whether it was held up by
+        work of its own is told by the CPU time that it used.
         """
+        for used, limited in ((0.0, False), (0.6, True)):
+            self.heldUp(used, limited)
+
+    def heldUp(self, used, limited):
+        """
+        A run whose process does nothing else for 0.7 seconds.
+
+        @param used: the CPU seconds that it uses in this time.
+        @param limited: is it the generator that was the limit?
+        """
+        cpu = [0.0]
+        self.patch(watch, "processTime", lambda: (cpu[0], 0.0))
         reactor = FakeReactor()
         reactor.server = SlowFactory(reactor, 10.0)
         plan = SourcePlan(destination="127.0.0.1:25", messageCount=40, keepConnections=True)
         service = SourceService(reactor, plan, clock=reactor.seconds)
         service.startService()
         reactor.pump([0.01] * 252)
+        cpu[0] += used
         reactor.standStill(0.7)
         reactor.pump([0.01] * 300)
         summary = self.successResultOf(service.whenDone())
         self.assertEqual([round(sample.lag, 1) for sample in summary.series].count(0.6), 1)
-        self.assertRegex(summary.limits[0], "held up for 6[0-9][0-9] ms")
+        if limited:
+            self.assertRegex(summary.limits[0], "held up for 6[0-9][0-9] ms by work of its own")
+            self.assertEqual(summary.disturbances, ())
+        else:
+            self.assertRegex(summary.disturbances[0], "did not run for 6[0-9][0-9] ms")
+            self.assertEqual(summary.limits, ())
         self.assertEqual(reactor.getDelayedCalls(), [])

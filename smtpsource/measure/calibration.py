@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from smtpsource._version import __version__
+from smtpsource.measure.limits import MATTERS
 from smtpsource.measure.summary import Summary
 
 #: The part of the highest rate up to which figures can be trusted: the rest is for what else a machine has to do.
 TRUSTED = 0.8
 
-#: The per cent of messages that may start late. It is not 0, or one moment in which the machine does something else
-#: would decide.
-TOLERATED = 1
+#: The per cent of messages that may start late: fewer do not matter.
+TOLERATED = round(100 * MATTERS)
 
 #: What a rate must keep to be one that starts in time.
 PROMISE = f"late < {TOLERATED}%"
@@ -24,6 +24,10 @@ PROMISE = f"late < {TOLERATED}%"
 #: Generator and sink keep a processor busy, if several sessions wait for them. Where neither used so much of one, this
 #: machine had something else to do.
 BUSY = 0.8
+
+#: The load to which the highest rate in time is compared, and the part of its rate that it is at least, unless this
+#: machine had something else to do.
+COMPARED, PLAUSIBLE = "20 sessions", 0.25
 
 #: The version of the layout of L{Calibration.asDict}.
 SCHEMA = 1
@@ -46,6 +50,13 @@ class Measured:
     summary: Summary | None = None
     problem: str | None = None
     leftOut: bool = False
+
+    @property
+    def disturbances(self) -> Sequence[str]:
+        """
+        What kept the generator from its work in this run, though it had time for it.
+        """
+        return () if self.summary is None else self.summary.disturbances
 
     @property
     def figures(self) -> dict[str, Any] | None:
@@ -83,6 +94,7 @@ class Measured:
             "command": list(self.command),
             "problem": self.problem,
             "leftOut": self.leftOut,
+            "disturbances": list(self.disturbances),
             **(self.figures or {}),
         }
 
@@ -159,10 +171,10 @@ class Calibration:
     @property
     def trusted(self) -> float | None:
         """
-        Up to which rate figures can be trusted, in messages per second; C{None} if that is not known, or if it did not
-        hold when it was tried.
+        Up to which rate figures can be trusted, in messages per second; C{None} if that is not known, if it did not
+        hold when it was tried, or if this machine had other work to do.
         """
-        if self.highest is None or (self.check is not None and self.lateShare is None):
+        if self.disturbance is not None or self.highest is None or (self.check is not None and self.lateShare is None):
             return None
         if self.lateShare is not None and self.lateShare * 100 >= TOLERATED:
             return None
@@ -213,9 +225,36 @@ class Calibration:
         In how many of the loads with several sessions this machine had other work to do, and how many there are.
         """
         # A single session has generator and sink wait for each other.
-        loads = [one.figures for one in self.loads if one.figures is not None and "-s" in one.command]
-        together = sum if self.processors == 1 else max
-        return sum(together((load["ownShare"], load["sinkShare"])) < BUSY for load in loads), len(loads)
+        loads = [one for one in self.loads if one.figures is not None and "-s" in one.command]
+        return sum(map(self._isDisturbed, loads)), len(loads)
+
+    def _isDisturbed(self, load: Measured) -> bool:
+        figures = load.figures
+        assert figures is not None
+        shares = figures["ownShare"], figures["sinkShare"]
+        if self.processors == 1:
+            return bool(sum(shares) < BUSY)  # they wait for each other
+        return bool(max(shares) < BUSY or load.disturbances)
+
+    @property
+    def disturbance(self) -> str | None:
+        """
+        Why nothing follows from these figures: this machine had other work to do. C{None} if it had not.
+        """
+        disturbed, of = self.disturbed
+        reasons = []
+        if 2 * disturbed >= max(1, of):
+            reasons.append(f"in {disturbed} of {of} loads with several sessions")
+        searched = [one for one in (self.search, self.check) if one is not None]
+        if self.processors > 1 and any(one.disturbances for one in searched):
+            reasons.append("while it was looked for the highest rate in time")
+        known = [one.figures["rate"] for one in self.loads if one.name == COMPARED and one.figures is not None]
+        if self.highest is not None and known and self.highest < PLAUSIBLE * known[0]:
+            reasons.append(
+                f"as the highest rate that was found, {self.highest:.0f} messages/s, is so much less than what "
+                f"{COMPARED} do"
+            )
+        return ", and ".join(reasons) or None
 
     def asDict(self) -> dict[str, Any]:
         """
@@ -232,6 +271,7 @@ class Calibration:
             "exit": self.exit,
             "ended": "signal" if self.stopped else "done",
             "trusted": self.trusted,
+            "disturbance": self.disturbance,
             "highest": self.highest,
             "sessions": self.sessions,
             "connectionRate": self.connectionRate,

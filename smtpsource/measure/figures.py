@@ -169,9 +169,9 @@ _STATISTIC_OF = {"min": _minimum, "mean": _mean, "max": _maximum}
 def _rate(messages: Callable[[Snapshot], float]) -> Callable[[Snapshot], float]:
     def read(figures: Snapshot) -> float:
         count = messages(figures)
-        if figures.at <= 0:
+        if figures.seconds <= 0:
             raise Unmeasured("no time was measured")
-        return count / figures.at
+        return count / figures.seconds
 
     return read
 

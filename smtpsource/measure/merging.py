@@ -29,6 +29,8 @@ def merge(runs: Sequence[Summary]) -> Summary:
     """
     runs = sorted(runs, key=Summary.measuredFrom)
     elapsed = _covered((run.measuredFrom(), run.elapsed) for run in runs)
+    # As for one run: see Snapshot.
+    rateFor = _covered((run.measuredFrom(), run.figures().seconds) for run in runs)
     warmUp = _warmUp([run.warmUp for run in runs if run.warmUp is not None])
     messages = Messages(
         *(sum(getattr(run.messages, name) for run in runs) for name in ("started", "accepted", "rejected", "failed"))
@@ -44,7 +46,7 @@ def merge(runs: Sequence[Summary]) -> Summary:
         reason=next((run.reason for run in runs if run.reason is not None), None),
         messages=messages,
         **{name: sum(getattr(run, name) for run in runs) for name in _ADDED},
-        rate=messages.accepted / elapsed if elapsed else 0.0,
+        rate=messages.accepted / rateFor if rateFor else 0.0,
         latency=_latencies(buckets),
         capabilities={name: text for run in reversed(runs) for name, text in run.capabilities.items()},
         tls=_counts(run.tls for run in runs),
@@ -52,12 +54,14 @@ def merge(runs: Sequence[Summary]) -> Summary:
         errors=_tallies(run.errors for run in runs),
         asked=None if any(run.asked is None for run in runs) else sum(run.asked or 0.0 for run in runs),
         askedRate=_askedRate(runs),
+        catchUp=max((run.catchUp for run in runs if run.catchUp is not None), default=None),
         warmUp=warmUp,
         series=mergedSeries([(run.measuredFrom(), run.series) for run in runs]),
         buckets=buckets,
         environment={"runs": [environment for run in runs for environment in environmentsOf(run)]},
         thresholds=tuple(outcome for run in runs for outcome in run.thresholds),
         limits=tuple(_different(limit for run in runs for limit in run.limits)),
+        disturbances=tuple(_different(text for run in runs for text in run.disturbances)),
         run=",".join(_different(run.run for run in runs if run.run)),
         seed=runs[0].seed if len({run.seed for run in runs}) == 1 else None,
     )
@@ -111,6 +115,7 @@ def _beside(samples: Sequence[Sample]) -> Sample:
         max=worst(*(sample.max for sample in samples)),
         cpu=sum(sample.cpu * sample.seconds for sample in samples) / seconds if seconds else 0.0,
         lag=max(sample.lag for sample in samples),
+        waited=worst(*(sample.waited for sample in samples)),
         **{name: sum(getattr(sample, name) for sample in samples) for name in _ADDED_IN_SAMPLES},
     )
 
@@ -190,6 +195,8 @@ def _warmUp(those: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     if not those:
         return None
     counts = {name: sum(one[name] for one in those) for name in ("accepted", "rejected", "failed")}
+    if any("overdue" in one for one in those):
+        counts["overdue"] = sum(one.get("overdue", 0) for one in those)
     return {"seconds": max(one["seconds"] for one in those), **counts}
 
 

@@ -11,8 +11,10 @@ from smtpsource.measure.recorder import Recorder
 
 #: What a run does at a time, in this order; not every run does all of it. C{starting}: the destination is looked for.
 #: C{warm-up}: what is counted will not be kept. C{ramp-up}: sessions still join. C{draining}: no further message is
-#: started, those on their way end.
-PHASES = ("starting", "warm-up", "ramp-up", "running", "draining", "over")
+#: started, those on their way end. C{catching up}: the schedule is over, and what is overdue is still started.
+PHASES = ("starting", "warm-up", "ramp-up", "running", "catching up", "draining", "over")
+
+RUNNING, CATCHING_UP, DRAINING = PHASES[3:6]
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,10 @@ class Progress:
     @ivar sessions: how many sessions are not over.
     @ivar asked: how many messages the schedule has asked for by now; C{None} if there is no schedule (closed loop).
     @ivar askedRate: how many a second it asks for now; C{None} likewise.
+    @ivar overdue: how many of these are not started; C{None} likewise.
+    @ivar ofWarmUp: how many messages have no outcome yet that were wanted in a warm-up that is over.
+    @ivar givesUpAt: the seconds from the start of the run after which no overdue message is started; C{None} for no
+        limit.
     @ivar total: how many messages there will be, the warm-up's not included; C{None} for no limit.
     @ivar duration: the seconds from the start of the run after which no message is started; C{None} for no limit.
     """
@@ -34,6 +40,9 @@ class Progress:
     sessions: int
     asked: float | None = None
     askedRate: float | None = None
+    overdue: int | None = None
+    ofWarmUp: int = 0
+    givesUpAt: float | None = None
     total: int | None = None
     duration: float | None = None
 

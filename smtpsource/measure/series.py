@@ -36,6 +36,8 @@ class Sample:
     @ivar max: the longest.
     @ivar cpu: CPU seconds that this process used, per second.
     @ivar lag: the most seconds by which the reactor was late.
+    @ivar waited: for how many seconds per second this process could have run but had no processor; C{None} if the
+        system does not tell.
 
     The others are those of L{smtpsource.measure.recorder.Recorder}.
     """
@@ -57,6 +59,7 @@ class Sample:
     bytesReceived: int
     cpu: float
     lag: float
+    waited: float | None = None
 
 
 class Series:
@@ -81,7 +84,7 @@ class Series:
         # How many seconds become one sample, and how many of them are in the last.
         self._factor = self._merged = 1
 
-    def add(self, snapshot: Snapshot, cpu: float, lag: float) -> Sample:
+    def add(self, snapshot: Snapshot, cpu: float, lag: float, waited: float | None = None) -> Sample:
         """
         Take what happened since the snapshot before, or since the beginning. This takes about a millisecond, and about
         three more if latencies are kept.
@@ -89,10 +92,11 @@ class Series:
         @param snapshot: of the same recorder, later.
         @param cpu: as in L{Sample}.
         @param lag: as in L{Sample}.
+        @param waited: as in L{Sample}.
         @return: just that, whatever the length of the samples that are kept.
         """
         before, self._before = self._before, snapshot
-        sample = _sample(snapshot, before, cpu, lag)
+        sample = _sample(snapshot, before, cpu, lag, waited)
         if self.intervals is not None:
             for phase in LOGGED:
                 counts = _whole(*_difference(snapshot, before, phase))
@@ -137,6 +141,11 @@ def joined(first: Sample, second: Sample) -> Sample:
         bytesReceived=first.bytesReceived + second.bytesReceived,
         cpu=(first.cpu * first.seconds + second.cpu * second.seconds) / seconds if seconds else 0.0,
         lag=max(first.lag, second.lag),
+        waited=None
+        if first.waited is None or second.waited is None
+        else (first.waited * first.seconds + second.waited * second.seconds) / seconds
+        if seconds
+        else 0.0,
     )
 
 
@@ -147,7 +156,7 @@ def worst(*values: float | None) -> float | None:
     return max((value for value in values if value is not None), default=None)
 
 
-def _sample(snapshot: Snapshot, before: Snapshot | None, cpu: float, lag: float) -> Sample:
+def _sample(snapshot: Snapshot, before: Snapshot | None, cpu: float, lag: float, waited: float | None) -> Sample:
     def since(name: str) -> int:
         return getattr(snapshot, name) - (0 if before is None else getattr(before, name))  # type: ignore[no-any-return]
 
@@ -165,6 +174,7 @@ def _sample(snapshot: Snapshot, before: Snapshot | None, cpu: float, lag: float)
         max=longest,
         cpu=cpu,
         lag=lag,
+        waited=waited,
         **{name: since(name) for name in _COUNTED},
     )
 

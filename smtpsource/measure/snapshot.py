@@ -19,7 +19,8 @@ class Snapshot:
 
     @ivar at: seconds from the start of the run; of a difference, how long it is.
     @ivar asked: how many messages the schedule had asked for by then; C{None} if there is no schedule (closed loop).
-    @ivar askedFor: for how many seconds it has asked: a run may be longer than its schedule. C{None} is C{at}.
+    @ivar askedFor: for how many seconds it has asked. A run may be longer than its schedule; it may be shorter, too, as
+        the time of the last of so many messages ends when another one would be wanted. C{None} is C{at}.
     @ivar open: connections that are open: of a difference, at its end.
     @ivar errors: how many errors there were, of all kinds.
     @ivar buckets: for each phase, the buckets of its latencies; see L{smtpsource.measure.histogram}.
@@ -46,6 +47,13 @@ class Snapshot:
     errors: int
     buckets: tuple[Sequence[int], ...]
     askedFor: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """
+        The seconds that a rate is over: no fewer than those of the schedule, or it would be more than was asked for.
+        """
+        return max(self.at, self.askedFor or 0.0)
 
     def since(self, earlier: Snapshot) -> Snapshot:
         """

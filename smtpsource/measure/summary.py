@@ -61,7 +61,7 @@ class Summary:
     @ivar exit: the exit status this run deserves: 0 all was accepted, 1 something was not, 3 a threshold failed.
     @ivar ended: C{"done"}, C{"aborted"} (a refusal or fault ended it) or C{"signal"} (it was told to stop).
     @ivar reason: for C{"aborted"}, the fault that ended the run, as one line.
-    @ivar rate: accepted messages per second.
+    @ivar rate: accepted messages per second, over C{elapsed} or the time of the schedule, whichever is longer.
     @ivar user: CPU seconds this process spent in user mode, from the start of the run to its end.
     @ivar system: the same in the kernel.
     @ivar capabilities: what the server announced in reply to EHLO or LHLO: keywords, and their parameters.
@@ -75,14 +75,18 @@ class Summary:
         that come after it.
     @ivar late: messages that started later than the schedule asked for.
     @ivar dropped: messages that were never started, because it was too late for them.
+    @ivar catchUp: for how many seconds after the end of the schedule messages were started that were overdue; C{None}
+        without a schedule, and in a search for a rate.
     @ivar exhausted: how many sessions there were, if all of them were busy when a message was wanted; else C{None}.
     @ivar warmUp: what came before measuring began and is in no other figure: C{"seconds"}, and C{"accepted"},
-        C{"rejected"} and C{"failed"} messages.
+        C{"rejected"} and C{"failed"} messages; with a schedule, how many that it had wanted were not started yet by
+        then (C{"overdue"}).
     @ivar series: what happened in each second.
     @ivar buckets: by phase, all latencies, in the buckets of L{smtpsource.measure.histogram}.
     @ivar environment: what the run ran on; see L{smtpsource.measure.environment}.
     @ivar thresholds: what became of each threshold.
     @ivar limits: why the generator, not the server, was the limit: a line for each reason.
+    @ivar disturbances: what kept the generator from its work, though it had time for it: a line for each.
     @ivar run: the run's id, which is in every Message-Id.
     @ivar seed: what makes the same traffic again.
     @ivar search: what came of the search for a rate, if that was the run's purpose.
@@ -118,12 +122,14 @@ class Summary:
     late: int = 0
     dropped: int = 0
     exhausted: int | None = None
+    catchUp: float | None = None
     warmUp: Mapping[str, Any] | None = None
     series: Sequence[Sample] = ()
     buckets: Mapping[str, Sequence[int]] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
     thresholds: Sequence[Outcome] = ()
     limits: Sequence[str] = ()
+    disturbances: Sequence[str] = ()
     run: str = ""
     seed: int | None = None
     search: Found | None = None
@@ -200,12 +206,14 @@ class Summary:
             "reason": self.reason,
             "thresholds": [asdict(outcome) for outcome in self.thresholds],
             "limits": list(self.limits),
+            "disturbances": list(self.disturbances),
             **({} if self.search is None else {"search": self.search.asDict()}),
             "warmup": None if self.warmUp is None else dict(self.warmUp),
             "asked": self.asked,
             "late": self.late,
             "dropped": self.dropped,
             "exhausted": self.exhausted,
+            "catchUp": self.catchUp,
             "messages": {
                 "started": self.messages.started,
                 "accepted": self.messages.accepted,

@@ -72,7 +72,8 @@ def _conclusions(calibration: Calibration) -> Iterator[tuple[str, str]]:
         yield (
             "disturbed",
             f"in {disturbed} of {of} loads with several sessions this machine had something else to do, as neither "
-            f"generator nor sink got {BUSY:.0%} of a processor: these figures are too low",
+            f"generator nor sink got {BUSY:.0%} of a processor, or the generator had to wait for one: these figures "
+            "are too low",
         )
     yield "processors", _processors(calibration.processors)
     ports = "" if calibration.ports is None else f", {calibration.ports} ports to each address of a server"
@@ -90,6 +91,9 @@ def _conclusions(calibration: Calibration) -> Iterator[tuple[str, str]]:
 
 def _trust(calibration: Calibration) -> str:
     part = f"{TRUSTED:.0%}"
+    why = calibration.disturbance
+    if why is not None:
+        return f"no conclusion: this machine had something else to do, {why}; try again when it has not"
     if calibration.trusted is not None:
         return (
             f"figures of up to {calibration.trusted:.0f} messages/s can be trusted: {part} of the highest rate, of "

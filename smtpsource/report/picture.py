@@ -9,6 +9,7 @@ from math import ceil
 
 from rich.text import Text
 
+from smtpsource.measure.progress import CATCHING_UP
 from smtpsource.report.progress import HISTORY, RECENT, Course, Kind
 from smtpsource.report.text import duration
 
@@ -28,7 +29,9 @@ def line(course: Course) -> str:
     A run as one line.
     """
     progress = course.progress
-    parts = [f"{_clock(progress.at)} {progress.phase}", _rates(course), ", ".join(_plain(_outcomes(course)))]
+    left = course.left() if progress.phase == CATCHING_UP else None
+    phase = progress.phase + ("" if left is None else f", {_clock(ceil(left))} left")
+    parts = [f"{_clock(progress.at)} {phase}", _rates(course), ", ".join(_plain(_outcomes(course)))]
     parts.append(", ".join(_plain(_present(course))))
     for latencies in course.latencies()[:1]:
         if latencies.recent is not None:
@@ -116,13 +119,15 @@ def _outcomes(course: Course) -> Iterator[tuple[str, str]]:
     if course.progress.asked is not None:
         yield f"{recorder.late} late", "yellow" if recorder.late else ""
         yield f"{recorder.dropped} dropped", "red" if recorder.dropped else ""
+    if course.progress.overdue:
+        yield f"{course.progress.overdue} overdue", "yellow"
 
 
 def _present(course: Course) -> Iterator[tuple[str, str]]:
     recorder = course.recorder
     yield f"{recorder.open} connections", ""
     yield f"{course.progress.sessions} sessions", ""
-    yield f"{recorder.inFlight} on their way", ""
+    yield f"{course.onTheirWay} on their way", ""
     if recorder.lost or recorder.connectFailures:
         yield f"{recorder.lost} lost, {recorder.connectFailures} not made", "red"
 
@@ -161,7 +166,8 @@ def _kinds(heading: str, kinds: Sequence[Kind], style: str, room: int) -> Iterat
 
 def _label(label: str, style: str = "dim") -> Text:
     text = Text()
-    return text.append(f"{label:<{_LABEL}}", style)
+    # One is longer than the others.
+    return text.append(f"{label + ' ':<{_LABEL}}" if label else " " * _LABEL, style)
 
 
 def _labelled(label: str, content: Text) -> Text:

@@ -12,7 +12,7 @@ from itertools import accumulate
 from operator import sub
 
 from smtpsource.measure.histogram import highestOf
-from smtpsource.measure.progress import Running
+from smtpsource.measure.progress import CATCHING_UP, DRAINING, Running
 from smtpsource.phases import BANNER, CONNECT, LATE, MAIL, NAMES, NOOP, RCPT, RESPONSE, TRANSACTION
 from smtpsource.printable import printable
 
@@ -133,6 +133,8 @@ class Course:
         self._first: tuple[float, int] | None = None
         self._second: tuple[float, int] | None = None
         self._latencies: dict[int, Latencies] = {}
+        # While it catches up: when, and how many were overdue, for the last seconds.
+        self._behind: deque[tuple[float, int]] = deque()
 
     def look(self) -> None:
         """
@@ -148,6 +150,12 @@ class Course:
         looks.append((now.at, accepted, self.ended))
         while len(looks) > 2 and looks[1][0] <= now.at - RECENT:
             looks.popleft()
+        if now.phase != CATCHING_UP:
+            self._behind.clear()
+        else:
+            self._behind.append((now.at, now.overdue or 0))
+            while len(self._behind) > 2 and self._behind[1][0] <= now.at - RECENT:
+                self._behind.popleft()
         self._first = self._first or (now.at, accepted)
         self._countSecond(now.at, accepted)
         self._lookAtLatencies(now.at)
@@ -159,6 +167,13 @@ class Course:
         """
         recorder = self.recorder
         return recorder.accepted + recorder.rejected + recorder.failed
+
+    @property
+    def onTheirWay(self) -> int:
+        """
+        How many messages have none yet.
+        """
+        return self.recorder.inFlight + self.progress.ofWarmUp
 
     def rate(self) -> float:
         """
@@ -183,6 +198,10 @@ class Course:
         The part of the run that is done, from 0 to 1; C{None} if nobody knows its end.
         """
         progress = self.progress
+        if progress.phase in (CATCHING_UP, DRAINING):
+            # The time is over, or nobody waits for it any more: there is as much to do as there are messages.
+            known = self.ended + self.onTheirWay + (progress.overdue or 0 if progress.phase == CATCHING_UP else 0)
+            return self.ended / known if known else None
         parts = []
         if progress.duration:
             parts.append(progress.at / progress.duration)
@@ -195,14 +214,36 @@ class Course:
         How many seconds the run will go on, if it goes on as it did in the last ones; C{None} if nobody knows.
         """
         progress = self.progress
+        if progress.phase == CATCHING_UP:
+            return self._untilCaughtUp()
+        if progress.phase == DRAINING:
+            return self._untilEnded(self.onTheirWay)
         times = []
         if progress.duration:
             times.append(max(0.0, progress.duration - progress.at))
         if progress.total and progress.phase != "warm-up":
-            at, _, ended = self._looks[-1]
-            since, _, before = self._looks[0]
-            if ended > before:
-                times.append(max(0.0, (progress.total - ended) * (at - since) / (ended - before)))
+            seconds = self._untilEnded(progress.total - self.ended)
+            if seconds is not None:
+                times.append(seconds)
+        return min(times) if times else None
+
+    def _untilEnded(self, messages: int) -> float | None:
+        """
+        In how many seconds so many messages will have ended.
+        """
+        at, _, ended = self._looks[-1]
+        since, _, before = self._looks[0]
+        return max(0.0, messages * (at - since) / (ended - before)) if ended > before else None
+
+    def _untilCaughtUp(self) -> float | None:
+        """
+        In how many seconds nothing will be overdue: as it goes on, or as it was said to be given up.
+        """
+        progress = self.progress
+        times = [] if progress.givesUpAt is None else [max(0.0, progress.givesUpAt - progress.at)]
+        (since, before), (at, overdue) = self._behind[0], self._behind[-1]
+        if overdue < before:
+            times.append(overdue * (at - since) / (before - overdue))
         return min(times) if times else None
 
     def latencies(self) -> list[Latencies]:

@@ -70,6 +70,10 @@ class RunCollector:
             yield GaugeMetricFamily(
                 "smtpsource_asked_rate", "Messages per second that it asks for.", value=progress.askedRate
             )
+        if progress.overdue is not None:
+            yield GaugeMetricFamily(
+                "smtpsource_overdue", "Messages that it has asked for and that are not started.", value=progress.overdue
+            )
 
     def _counters(self) -> Iterator[Metric]:
         recorder = self._source.recorder

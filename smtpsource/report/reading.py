@@ -145,12 +145,14 @@ def _summary(report: Mapping[str, Any]) -> Summary:
         late=report.get("late", 0),
         dropped=report.get("dropped", 0),
         exhausted=report.get("exhausted"),
+        catchUp=report.get("catchUp"),
         warmUp=report.get("warmup"),
         series=tuple(_sample(sample) for sample in report.get("series", ())),
         buckets={phase: _buckets(phase, text) for phase, text in report.get("histograms", {}).items()},
         environment=report.get("environment", {}),
         thresholds=tuple(_outcome(outcome) for outcome in report.get("thresholds", ())),
         limits=tuple(report.get("limits", ())),
+        disturbances=tuple(report.get("disturbances", ())),
         run=report.get("run", ""),
         seed=report.get("seed"),
         search=_found(report["search"]) if "search" in report else None,
@@ -167,7 +169,7 @@ def _tallies(tallies: Mapping[str, Any]) -> dict[str, Tally]:
 
 
 def _sample(sample: Mapping[str, Any]) -> Sample:
-    return Sample(**{name: sample[name] for name in Sample.__slots__})
+    return Sample(**{name: sample[name] for name in Sample.__slots__ if name in sample})
 
 
 def _outcome(outcome: Mapping[str, Any]) -> Outcome:

@@ -43,13 +43,10 @@ def _lines(first: Summary, second: Summary, names: Sequence[str]) -> Iterator[st
         yield _cut(f"   {shlex.join(run.command)}")
         if run.ended != "done":
             yield "   it has not come to its end"
-        for reason in run.limits:
-            yield from wrap(
-                f"LIMITED BY the generator, not the server: {reason}",
-                WIDTH,
-                initial_indent="   ",
-                subsequent_indent="   ",
-            )
+        reasons = [f"LIMITED BY the generator, not the server: {reason}" for reason in run.limits]
+        reasons += [f"DISTURBED by its machine, not the server: {reason}" for reason in run.disturbances]
+        for reason in reasons:
+            yield from wrap(reason, WIDTH, initial_indent="   ", subsequent_indent="   ")
     for what, a, b in _differences(first.environment, second.environment):
         yield _cut(f"!  not the same {what}: {a} in A, {b} in B")
     yield ""

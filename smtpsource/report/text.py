@@ -32,10 +32,13 @@ def _lines(summary: Summary) -> Iterator[str]:
     )
     if summary.asked is not None:
         yield f"schedule     {summary.asked:.0f} messages asked, {summary.late} started late, {summary.dropped} dropped"
+        if summary.catchUp:
+            yield f"             {summary.catchUp:.3f} s more to catch up with what was overdue at its end"
         if summary.late + summary.dropped and summary.exhausted is not None:
+            disturbed = "this machine had other work to do, " if summary.disturbances else ""
             yield (
-                f"             all {summary.exhausted} sessions were busy: the server was too slow for this rate, "
-                "or -s is too low"
+                f"             all {summary.exhausted} sessions were busy: {disturbed}the server was too slow for this "
+                "rate, or -s is too low"
             )
     yield f"recipients   {summary.recipientsAccepted} accepted, {summary.recipientsRejected} rejected"
     yield (
@@ -49,6 +52,8 @@ def _lines(summary: Summary) -> Iterator[str]:
             f"warm-up      {before['seconds']:.3f} s, in no other figure: {before['accepted']} accepted, "
             f"{before['rejected']} rejected, {before['failed']} failed"
         )
+        if before.get("overdue"):
+            yield f"             {before['overdue']} of them were overdue at its end: the server came to them first"
     yield f"elapsed      {summary.elapsed:.3f} s{_HOW[summary.ended]}"
     asked = "" if summary.askedRate is None else f"asked {summary.askedRate:.1f} messages/s, achieved "
     yield (
@@ -59,6 +64,8 @@ def _lines(summary: Summary) -> Iterator[str]:
     yield f"own CPU      {summary.user:.2f} s user, {summary.system:.2f} s system{each}"
     for reason in summary.limits:
         yield f"LIMITED BY   the generator, not the server: {reason}"
+    for reason in summary.disturbances:
+        yield f"DISTURBED    by this machine, not the server: {reason}"
     yield f"reactor      {summary.reactor}"
     if summary.capabilities:
         yield f"announced    {', '.join(f'{name} {value}'.strip() for name, value in summary.capabilities.items())}"

@@ -14,7 +14,7 @@ from twisted.python import usage
 from smtpsource import arguments as values
 from smtpsource.commandline import Flag, Group, Parameter, flags, parameters
 from smtpsource.interrupts import settle
-from smtpsource.measure.calibration import PROMISE, TRUSTED, Calibration, Measured, highestOf
+from smtpsource.measure.calibration import COMPARED, PROMISE, TRUSTED, Calibration, Measured, highestOf
 from smtpsource.measure.environment import environment
 from smtpsource.net.choice import reactorInUse
 from smtpsource.net.limits import raiseFileLimit
@@ -40,7 +40,7 @@ class Load(NamedTuple):
 
 LOADS = (
     Load("1 session", "-d"),
-    Load("20 sessions", "-d -s 20", True),
+    Load(COMPARED, "-d -s 20", True),
     Load("100 sessions", "-d -s 100"),
     Load("20 sessions, new connections", "-s 20", True),
     Load("20 sessions, pipelining", "-d -s 20 --pipelining require"),
@@ -214,7 +214,7 @@ def _firstRate(loads: Sequence[Measured]) -> float:
     A rate to begin the search with: not too high, and not too low either, which would take long.
     """
     known = {one.name: one.figures["rate"] for one in loads if one.figures is not None}
-    return max(1.0, known["20 sessions"] * _FIRST_PART) if "20 sessions" in known else _FIRST
+    return max(1.0, known[COMPARED] * _FIRST_PART) if COMPARED in known else _FIRST
 
 
 def _whyNoTLS() -> str | None:

@@ -2,15 +2,18 @@
 When messages are to start in an open loop, whatever the server does; and how many sessions there are to be.
 
 Nothing here looks at a clock or adds up intervals: every time is computed from the start of the run, so that there is
-no drift, however long it goes on.
+no drift, however long it goes on. Nor does anything take longer where there is more of it: how many messages are wanted
+up to a time is known without a look at each of them, and so many can be passed over.
 """
 
 from __future__ import annotations
 
 import math
 import random
-from collections import deque
-from collections.abc import Callable, Sequence
+from bisect import bisect_right
+from collections.abc import Sequence
+from operator import attrgetter
+from sys import maxsize
 from typing import NamedTuple
 
 
@@ -40,6 +43,7 @@ class Profile:
 
     @ivar end: when it is over, in seconds from its beginning.
     @ivar area: the area below it: for a rate, how much there is in all.
+    @ivar highest: its highest value.
     """
 
     def __init__(self, points: Sequence[tuple[float, float]], end: float = math.inf) -> None:
@@ -64,44 +68,181 @@ class Profile:
             pieces.append(_Piece(0.0, value, 0.0, end, 0.0, area))
             start = end
         self._pieces = pieces
+        self._latest = pieces[0]
         self.end = start
         self.area = area
+        self.highest = max(value for _, value in points)
 
     def valueAt(self, time: float) -> float:
         """
         The value at a time; the last one's after the end.
         """
-        for piece in self._pieces:
-            if time < piece.end:
-                return piece.value + piece.slope * (time - piece.start)
-        last = self._pieces[-1]
-        return last.value + last.slope * (last.end - last.start)
+        piece = self._first(time, _end)
+        if piece is None:
+            last = self._pieces[-1]
+            return last.value + last.slope * (last.end - last.start)
+        return piece.value + piece.slope * (time - piece.start)
 
     def areaAt(self, time: float) -> float:
         """
         The area up to a time: for a rate, how much was due by then.
         """
-        if time >= self.end:
+        piece = self._first(time, _end)
+        if piece is None:
             return self.area
-        for piece in self._pieces:
-            if time < piece.end:
-                passed = max(0.0, time - piece.start)
-                return piece.before + (piece.value + piece.slope * passed / 2) * passed
-        return self.area
+        passed = max(0.0, time - piece.start)
+        return piece.before + (piece.value + piece.slope * passed / 2) * passed
 
     def timeOf(self, area: float) -> float:
         """
         When the area below the profile grows beyond this; infinite if it never does.
         """
-        for piece in self._pieces:
-            if area < piece.area:
-                rest = area - piece.before
-                if not piece.slope:
-                    return piece.start + rest / piece.value
-                root = math.sqrt(max(0.0, piece.value * piece.value + 2 * piece.slope * rest))
-                # This form keeps its digits where the slope is small.
-                return piece.start + (2 * rest / (piece.value + root) if rest else 0.0)
-        return math.inf
+        piece = self._latest  # nearly always it is in the same one again
+        if not piece.before <= area < piece.area:
+            found = self._first(area, _area)
+            if found is None:
+                return math.inf
+            self._latest = piece = found
+        rest = area - piece.before
+        if not piece.slope:
+            return piece.start + rest / piece.value
+        root = math.sqrt(max(0.0, piece.value * piece.value + 2 * piece.slope * rest))
+        # This form keeps its digits where the slope is small.
+        return piece.start + (2 * rest / (piece.value + root) if rest else 0.0)
+
+    def _first(self, value: float, of: attrgetter[float]) -> _Piece | None:
+        """
+        The first piece of which this is more than C{value}; C{None} if there is none.
+        """
+        pieces = self._pieces
+        place = bisect_right(pieces, value, key=of)
+        return pieces[place] if place < len(pieces) else None
+
+
+_end, _area = attrgetter("end"), attrgetter("area")
+
+
+class _Part(NamedTuple):
+    """
+    So many arrivals, one after the other.
+
+    @ivar begin: all come after that.
+    @ivar end: the last one comes there.
+    @ivar seed: what decides where the others come.
+    """
+
+    begin: float
+    end: float
+    number: int
+    seed: int
+
+
+#: So many arrivals are drawn at once.
+_FEW = 256
+
+
+class Arrivals:
+    """
+    Arrivals that are independent of each other, at a mean rate of 1 (a Poisson process). The same seed gives the same
+    ones, whether they are taken one by one or any number of them is passed over at once: the distance of many, which
+    has a gamma distribution, is drawn before those between; and where the middle one of them is, which has a beta
+    distribution, before those on both sides of it. What nobody asks for is not drawn.
+
+    @ivar next: where the next one is.
+    @ivar taken: how many were before it.
+    """
+
+    def __init__(self, seed: int, atOnce: int) -> None:
+        """
+        @param atOnce: how many of them may be passed over in one step.
+        """
+        self._draw = random.Random(seed)
+        self._atOnce = max(_FEW, atOnce)
+        self._reached = 0.0
+        # What is known of those to come, and the places of the very next ones; the first of them is the last here.
+        self._parts: list[_Part] = []
+        self._places: list[float] = []
+        self.taken = 0
+        self._reach()
+
+    def advance(self) -> None:
+        """
+        The next one was taken.
+        """
+        self.taken += 1
+        places = self._places
+        places.pop()
+        if places:
+            self.next = places[-1]
+        else:
+            self._reach()
+
+    def passOver(self, place: float, most: int = maxsize) -> None:
+        """
+        Take all up to this place at once, but no more than so many from the beginning.
+        """
+        places = self._places
+        if self.next > place:
+            return
+        if places[0] <= place and self.taken + len(places) <= most:
+            self.taken += len(places)
+            places.clear()
+            while (part := self._part()).end <= place or part.number > _FEW:
+                if part.end <= place and self.taken + part.number <= most:
+                    self.taken += part.number
+                elif part.number > _FEW:
+                    self._parts += _halves(part)
+                else:
+                    break
+            self._places = places = _placesOf(part)
+        while places and places[-1] <= place and self.taken < most:
+            self.taken += 1
+            places.pop()
+        self._reach()
+
+    def _reach(self) -> None:
+        """
+        See where the next one is.
+        """
+        if not self._places:
+            part = self._part()
+            while part.number > _FEW:
+                later, part = _halves(part)
+                self._parts.append(later)
+            self._places = _placesOf(part)
+        self.next = self._places[-1]
+
+    def _part(self) -> _Part:
+        """
+        The next ones of which no place is known.
+        """
+        if self._parts:
+            return self._parts.pop()
+        begin = self._reached
+        self._reached = end = begin + self._draw.gammavariate(self._atOnce, 1.0)
+        return _Part(begin, end, self._atOnce, self._draw.getrandbits(64))
+
+
+def _halves(part: _Part) -> tuple[_Part, _Part]:
+    """
+    The second half of these arrivals, and the first.
+    """
+    draw = random.Random(part.seed)
+    half = part.number // 2
+    middle = part.begin + (part.end - part.begin) * draw.betavariate(half, part.number - half)
+    return (
+        _Part(middle, part.end, part.number - half, draw.getrandbits(64)),
+        _Part(part.begin, middle, half, draw.getrandbits(64)),
+    )
+
+
+def _placesOf(part: _Part) -> list[float]:
+    """
+    Where these arrivals are, the last one first.
+    """
+    draw = random.Random(part.seed).random
+    length = part.end - part.begin
+    return [part.end, *sorted([part.begin + length * draw() for _ in range(part.number - 1)], reverse=True)]
 
 
 #: The ways in which arrivals may follow a rate.
@@ -125,52 +266,119 @@ class Schedule:
         """
         self._profile = profile
         self.end = profile.end
-        self._even = arrivals == "constant"
-        self._interval: Callable[[float], float] = (rng or random.Random()).expovariate
-        self._reached = 0.0
-        # Those after the next one that somebody has already asked about.
-        self._ahead: deque[float] = deque()
         self.taken = 0
-        self.next = profile.timeOf(0.0) if self._even else self._draw()
+        # As if the rate were 1; the profile makes the real times of them. Those that are taken, and the same again for
+        # those that somebody asks about before.
+        self._arrivals: Arrivals | None = None
+        if arrivals == "poisson":
+            self._seed = (rng or random.Random()).getrandbits(64)
+            self._arrivals, self._ahead = self._drawn(), self._drawn()
+            self._aheadOf = 0.0, False
+        self.next = self._time()
 
     def advance(self) -> None:
         """
         The next one was taken: find the one after it.
         """
         self.taken += 1
-        if self._even:
-            self._reached = float(self.taken)
-            self.next = self._profile.timeOf(self._reached)
+        if self._arrivals is None:
+            self.next = self._profile.timeOf(float(self.taken))
         else:
-            self.next = self._ahead.popleft() if self._ahead else self._draw()
+            self._arrivals.advance()
+            self.next = self._profile.timeOf(self._arrivals.next)
 
-    def _draw(self) -> float:
+    def skip(self, time: float) -> int:
         """
-        The time of another one: as if the rate were 1; the profile makes the real time of it.
-        """
-        self._reached += self._interval(1.0)
-        return self._profile.timeOf(self._reached)
+        Pass over all that are wanted before this time, in no time of our own.
 
-    def asked(self, time: float) -> int:
+        @return: how many these were.
+        """
+        before = self.taken
+        if self.next < time:
+            if self._arrivals is None:
+                self.taken = max(before, self._even(time, orThen=False))
+            else:
+                self._pass(self._arrivals, time, orThen=False)
+                self.taken = self._arrivals.taken
+            self.next = self._time()
+        return self.taken - before
+
+    def asked(self, time: float, most: int = maxsize) -> int:
         """
         How many were wanted up to this time: those that were taken, and those that have waited since then.
+
+        @param most: there are no more than so many.
         """
-        if self.next > time or self.next == math.inf:
-            return self.taken
-        if self._even:
-            waiting = 1 + int(self._profile.areaAt(time) - self._reached)
-            rest = self._profile.area - self._reached
-            return self.taken + (waiting if rest == math.inf else min(waiting, math.ceil(rest)))
-        ahead = self._ahead
-        while not ahead or (ahead[-1] <= time and ahead[-1] < math.inf):
-            ahead.append(self._draw())
-        later = next(
-            (place for place, wanted in enumerate(reversed(ahead)) if wanted <= time and wanted < math.inf), len(ahead)
-        )
-        return self.taken + 1 + len(ahead) - later
+        return min(most, max(self.taken, self._wanted(time, most, orThen=True)))
+
+    def before(self, time: float) -> int:
+        """
+        How many were wanted before this time.
+        """
+        return self._wanted(time, maxsize, orThen=False)
+
+    def lasted(self, time: float, most: int = maxsize) -> float:
+        """
+        For how many seconds up to this time it has asked. If there are no more than so many messages, the last one's
+        time ends where another one would be wanted, though this may be later than C{time}: 10 of them at 5 a second are
+        2 seconds.
+        """
+        if self._wanted(time, most, orThen=True) < most:
+            return min(time, self.end)
+        return min(self.end, self._profile.timeOf(float(most) if self._arrivals is None else self._ahead.next))
+
+    def isOver(self, time: float, most: int = maxsize) -> bool:
+        """
+        Has it asked for all, up to this time?
+        """
+        return time >= self.end or self.asked(time, most) >= most
 
     def rateAt(self, time: float) -> float:
         """
         The rate that is wanted at this time, in messages per second; 0 when all is over.
         """
         return self._profile.valueAt(time) if time < self._profile.end else 0.0
+
+    def _time(self) -> float:
+        return self._profile.timeOf(float(self.taken) if self._arrivals is None else self._arrivals.next)
+
+    def _drawn(self) -> Arrivals:
+        return Arrivals(self._seed, math.ceil(self._profile.highest))
+
+    def _wanted(self, time: float, most: int, orThen: bool) -> int:
+        if self._arrivals is None:
+            return min(most, self._even(time, orThen))
+        if (time, orThen) < self._aheadOf or self._ahead.taken > most:
+            self._ahead = self._drawn()
+        self._aheadOf = time, orThen
+        self._pass(self._ahead, time, orThen, most)
+        return self._ahead.taken
+
+    def _pass(self, arrivals: Arrivals, time: float, orThen: bool, most: int = maxsize) -> None:
+        """
+        Pass over those before this time or, with C{orThen}, up to it.
+        """
+        profile = self._profile
+        area = profile.areaAt(time)
+        # These were rounded; so of the last ones the times decide.
+        rounded = 4e-15 * (area + profile.highest * max(0.0, min(time, self.end)))
+        arrivals.passOver(area - rounded, most)
+        while arrivals.taken < most and (at := profile.timeOf(arrivals.next)) <= time < math.inf:
+            if at == time and not orThen:
+                break
+            arrivals.advance()
+
+    def _even(self, time: float, orThen: bool) -> int:
+        """
+        How many are wanted before this time or, with C{orThen}, up to it, if they are as even as can be.
+        """
+        timeOf = self._profile.timeOf
+        if time >= self.end:
+            return math.ceil(self._profile.area)
+        number = int(self._profile.areaAt(time))
+        # That was rounded; and where the rate is 0, what is due waits until it grows.
+        while number and (timeOf(number - 1.0) > time or (timeOf(number - 1.0) == time and not orThen)):
+            number -= 1
+        while timeOf(float(number)) < time or (orThen and timeOf(float(number)) == time):
+            number += 1
+        return number
