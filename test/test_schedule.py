@@ -9,7 +9,7 @@ from bisect import bisect_left, bisect_right
 from random import Random
 
 from hypothesis import strategies as st
-from properties import given
+from properties import given, settings
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.traffic.schedule import Profile, Schedule
@@ -180,7 +180,7 @@ class ScheduleTests(SynchronousTestCase):
             schedule.advance()
         self.assertEqual([schedule.asked(t) for t in (4.9, 5.0, 20.0)], [50, 51, 100])
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     @given(COURSES, st.sampled_from(["constant", "poisson"]), st.integers(0, 2**32), st.data())
     def test_numbers(self, points, arrivals, seed, data):
         """
