@@ -29,6 +29,12 @@ if TYPE_CHECKING:
 _BATCH = 100
 
 
+#: How often each session tries to connect in vain, before a run that has no end in time is given up: where nobody has
+#: ever answered, which takes half a minute, and where somebody has: five minutes.
+_TRIES = 24
+_TRIES_AGAIN = 200
+
+
 class Run:
     """
     Hands out messages until there are none left, or until the run is told to stop. This one is a closed loop: a session
@@ -47,6 +53,7 @@ class Run:
     @ivar pause: draws the seconds before a session's next message; C{None} if there is no pause at all.
     @ivar reason: the first fault or refusal that ended the run before its time, or C{None}.
     @ivar open: sessions that are not over.
+    @ivar seeking: those of them that could not connect, and have no message until they try again or can.
     """
 
     def __init__(
@@ -74,6 +81,7 @@ class Run:
         self.startTime = clock()
         self.reason: str | None = None
         self.open: set[Session] = set()
+        self.seeking: set[Session] = set()
         pacer = plan.pacer()
         self.pause = None if pacer is None else pacer.pause
         self._reactor = reactor
@@ -92,6 +100,8 @@ class Run:
         self._toBegin = 0
         self.draining = False
         self._calls: list[IDelayedCall | Deadline] = []
+        # How many connections there were when one could not be had last, and how many could not since there was one.
+        self._opened = self._inVain = 0
         self._over = False
 
     def begin(self, addresses: Sequence[Address]) -> None:
@@ -117,7 +127,7 @@ class Run:
         if not self.remaining:
             return None
         self.remaining -= 1
-        if not self.remaining and self.pause is not None:
+        if not self.remaining and (self.pause is not None or self.seeking):
             self._later(self._endPauses)
         self.recorder.started += 1
         return self._nextMessage()
@@ -176,7 +186,7 @@ class Run:
         self.remaining = 0
         self._toBegin = 0
         for session in list(self.open):
-            session.endPause()
+            session.noMessageLeft()
             if session.parked:
                 session.resume()
             session.connectNoMore()
@@ -210,7 +220,24 @@ class Run:
         This session is over.
         """
         self.open.discard(session)
+        self.seeking.discard(session)
         self._endIfOver()
+
+    def unreachable(self, text: str) -> None:
+        """
+        A session could not connect. If none can for long, a run that has no end in time is given up.
+
+        @param text: why it could not.
+        """
+        recorder = self.recorder
+        if recorder.open or recorder.opened != self._opened:
+            self._opened = recorder.opened
+            self._inVain = 0
+        self._inVain += 1
+        tries = _TRIES_AGAIN if recorder.opened else _TRIES
+        endless = self.plan.duration is None and not self.plan.stages
+        if endless and self.remaining and self._inVain > tries * len(self.open):
+            self.trouble(f"no connection in {self._inVain} attempts: {text}", tolerable=False)
 
     def build(self, session: Session) -> SMTPSourceProtocol:
         """
@@ -293,7 +320,7 @@ class Run:
         The pool is empty: those who wait to take a message from it need not wait any longer.
         """
         for session in list(self.open):
-            session.endPause()
+            session.noMessageLeft()
 
     def _stopSessions(self) -> None:
         for session in list(self.open):
