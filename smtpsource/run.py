@@ -39,6 +39,12 @@ BATCH = 100
 _STRUCK_OFF_AFTER = 1.0
 
 
+#: How often each session tries to connect in vain, before a run that has no end in time is given up: where nobody has
+#: ever answered, which takes half a minute, and where somebody has: five minutes.
+_TRIES = 24
+_TRIES_AGAIN = 200
+
+
 class Run:
     """
     Hands out messages until there are none left, or until the run is told to stop. This one is a closed loop: a session
@@ -57,7 +63,11 @@ class Run:
     @ivar pause: draws the seconds before a session's next message; C{None} if there is no pause at all.
     @ivar reason: the first fault or refusal that ended the run before its time, or C{None}.
     @ivar open: sessions that are not over.
+<<<<<<< HEAD
     @ivar reserve: memory for the end of the run.
+=======
+    @ivar seeking: those of them that could not connect, and have no message until they try again or can.
+>>>>>>> clock
     """
 
     def __init__(
@@ -86,6 +96,7 @@ class Run:
         self.startTime = clock()
         self.reason: str | None = None
         self.open: set[Session] = set()
+        self.seeking: set[Session] = set()
         pacer = plan.pacer()
         self.pause = None if pacer is None else pacer.pause
         self._reactor = reactor
@@ -107,6 +118,8 @@ class Run:
         self._toBegin = 0
         self.draining = False
         self._calls: list[IDelayedCall | Deadline] = []
+        # How many connections there were when one could not be had last, and how many could not since there was one.
+        self._opened = self._inVain = 0
         self._over = False
 
     def begin(self, addresses: Sequence[Address]) -> None:
@@ -132,7 +145,7 @@ class Run:
         if not self.remaining:
             return None
         self.remaining -= 1
-        if not self.remaining and self.pause is not None:
+        if not self.remaining and (self.pause is not None or self.seeking):
             self._later(self._endPauses)
         self.recorder.started += 1
         return self._nextMessage()
@@ -252,7 +265,15 @@ class Run:
         """
         self.remaining = 0
         self._toBegin = 0
+<<<<<<< HEAD
         self._each(_expire)
+=======
+        for session in list(self.open):
+            session.noMessageLeft()
+            if session.parked:
+                session.resume()
+            session.connectNoMore()
+>>>>>>> clock
         self._endIfOver()
 
     def drain(self) -> None:
@@ -283,7 +304,24 @@ class Run:
         This session is over.
         """
         self.open.discard(session)
+        self.seeking.discard(session)
         self._endIfOver()
+
+    def unreachable(self, text: str) -> None:
+        """
+        A session could not connect. If none can for long, a run that has no end in time is given up.
+
+        @param text: why it could not.
+        """
+        recorder = self.recorder
+        if recorder.open or recorder.opened != self._opened:
+            self._opened = recorder.opened
+            self._inVain = 0
+        self._inVain += 1
+        tries = _TRIES_AGAIN if recorder.opened else _TRIES
+        endless = self.plan.duration is None and not self.plan.stages
+        if endless and self.remaining and self._inVain > tries * len(self.open):
+            self.trouble(f"no connection in {self._inVain} attempts: {text}", tolerable=False)
 
     def build(self, session: Session) -> SMTPSourceProtocol:
         """
@@ -383,7 +421,12 @@ class Run:
         """
         The pool is empty: those who wait to take a message from it need not wait any longer.
         """
+<<<<<<< HEAD
         self._each(lambda session: session.endPause())
+=======
+        for session in list(self.open):
+            session.noMessageLeft()
+>>>>>>> clock
 
     def _stopSessions(self) -> None:
         self._each(lambda session: session.stop())

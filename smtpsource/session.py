@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IDelayedCall
 from zope.interface import implementer
 
 from smtpsource.interfaces import IMessage, IReactor, ISession
-from smtpsource.net.reconnecting import ConnectQueue, ReconnectingConnector, Route
+from smtpsource.net.reconnecting import ConnectQueue, ReconnectingConnector, Route, sessionDelay
 from smtpsource.patience import Standstills
 from smtpsource.phases import CONNECT, NAMES
 from smtpsource.printable import printable
@@ -21,6 +21,11 @@ from smtpsource.unexpected import OURS
 
 if TYPE_CHECKING:
     from smtpsource.run import Run
+
+
+#: How often a session tries again to connect without a message, if somebody has answered before in this run. That is
+#: about ten seconds, enough for most servers to be started again.
+_FREE_TRIES = 10
 
 
 @implementer(ISession)
@@ -36,6 +41,7 @@ class Session:
 
     __slots__ = (
         "_connector",
+        "_failures",
         "_following",
         "_held",
         "_left",
@@ -63,6 +69,8 @@ class Session:
         self._left = self._rejectedHere = 0
         self.protocol: SMTPSourceProtocol | None = None
         self._pause: IDelayedCall | None = None
+        # How many connections could not be had since the last one that could.
+        self._failures = 0
         self._held: IDelayedCall | None = None
         self._connector = ReconnectingConnector(
             reactor,
@@ -84,6 +92,15 @@ class Session:
         Don't try again if a connection can't be had.
         """
         self._connector.lastAttempt()
+
+    def noMessageLeft(self) -> None:
+        """
+        Go on at once, if this session is pausing; don't connect if there is no message yet for the connection.
+        """
+        if self._pause is not None:
+            self.endPause()
+        elif self._isSeeking() and self._connector.stop():
+            self._run.ended(self)
 
     def sign(self, number: int) -> None:
         """
@@ -120,7 +137,8 @@ class Session:
             self._held.cancel()
             self._holdOver()
         elif self.protocol is None and self._connector.stop():
-            self._run.recorder.error("stopped", "not connected yet when the run was told to stop")
+            if self.message is not None:
+                self._run.recorder.error("stopped", "not connected yet when the run was told to stop")
             self._endMessage()
             self._run.ended(self)
 
@@ -287,6 +305,8 @@ class Session:
 
     def _pauseOver(self) -> None:
         self._pause = None
+        if self._failures:
+            self._run.seeking.discard(self)
         if self.protocol is None or not self.protocol.over:
             self._next()
         # Else the connection is being closed; _unconnected comes next.
@@ -353,12 +373,19 @@ class Session:
     # Connecting
 
     def _build(self) -> SMTPSourceProtocol:
+<<<<<<< HEAD
         try:
             protocol = self._run.build(self)
         except Exception as e:
             # What comes of it is a connection that could not be made; but that is no server's fault.
             self._run.broken(e)
             raise
+=======
+        protocol = self._run.build(self)
+        if self._failures:
+            self._failures = 0
+            self._run.seeking.discard(self)
+>>>>>>> clock
         recorder = self._run.recorder
         recorder.opened += 1
         recorder.open += 1
@@ -374,7 +401,40 @@ class Session:
     def _gaveUp(self, kind: str, text: str) -> None:
         self.fault(kind, text)
         self._endMessage()
-        self._unconnected()
+        self._run.unreachable(text)
+        if self._run.remaining and not self.leaving:
+            self._tryLater()
+        else:
+            self._unconnected()
+
+    def _tryLater(self) -> None:
+        """
+        There is no connection to be had now, and the next message would fail as well: it can wait.
+        """
+        seconds = sessionDelay(self._failures)
+        pause = self._run.pause
+        if pause is not None:
+            seconds = max(seconds, pause())
+        self._failures += 1
+        self._run.seeking.add(self)
+        self._pause = self._reactor.callLater(seconds, self._tryAgain)
+
+    def _tryAgain(self) -> None:
+        """
+        Connect, and take a message when that is done. Where nobody has ever answered, or not for long, each try takes
+        a message with it: so a run with a number of messages comes to its end.
+        """
+        if self._run.recorder.opened and self._failures <= _FREE_TRIES:
+            self._pause = None
+            self._connector.connect()
+        else:
+            self._pauseOver()
+
+    def _isSeeking(self) -> bool:
+        """
+        Is this session connecting without a message?
+        """
+        return self in self._run.seeking and self._pause is None
 
     def _unconnected(self) -> None:
         """

@@ -7,6 +7,9 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
+from unittest import mock
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -30,6 +33,7 @@ from smtpsource.patience import Deadline, Standstills
 from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.service import SinkService
 from smtpsource.testing import FakeReactor
+from smtpsource.tools.runs import Runs
 
 
 class DeadlineTests(SynchronousTestCase):
@@ -340,6 +344,36 @@ class ConnectingTests(SynchronousTestCase):
         self.assertEqual(reactor.getDelayedCalls(), [])
         for descriptor in reactor.removeAll():
             descriptor.connectionLost(None)
+
+
+class ToolTests(SynchronousTestCase):
+    """
+    A tool that waits for a run of its own.
+    """
+
+    def run_(self, program, patience):
+        return Runs()._run([sys.executable, "-c", program], patience)
+
+    def test_standstill(self):
+        """
+        It waits for so many seconds in which it could have seen the end, whatever the clock says when it goes on.
+        """
+        expired = [subprocess.TimeoutExpired([], 1.0)] * 9
+
+        def communicate(child, timeout):
+            if expired:
+                raise expired.pop()  # however long that took
+            return real(child, timeout=60)
+
+        real = subprocess.Popen.communicate
+        with mock.patch("subprocess.Popen.communicate", communicate):
+            self.assertEqual(self.run_("print('found')", 10.0), ("found\n", "", 0))
+
+    def test_tooLong(self):
+        """
+        A run that takes longer is killed.
+        """
+        self.assertRaises(subprocess.TimeoutExpired, self.run_, "import time; time.sleep(600)", 0.2)
 
 
 class ProcessTests(TestCase):

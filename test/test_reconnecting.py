@@ -280,6 +280,17 @@ class DelayTests(SynchronousTestCase):
         for failures in (20, 50, 1000):
             self.assertTrue(9 < module.retryDelay(failures) < 12, failures)
 
+    def test_sessionDelays(self):
+        """
+        A session waits from 50 ms on, not more than two seconds, and no two of them for the same time.
+        """
+        for failures in (0, 1, 2, 5, 50, 5000):
+            delays = [module.sessionDelay(failures) for _ in range(50)]
+            self.assertTrue(all(0.05 <= delay <= 2.0 for delay in delays), delays)
+            self.assertGreater(len(set(delays)), 40)
+        self.assertLess(module.sessionDelay(0), 0.11)
+        self.assertGreater(module.sessionDelay(5), 0.9)
+
 
 class StopTests(SynchronousTestCase):
     """

@@ -479,9 +479,9 @@ class ToleranceTests(SynchronousTestCase):
         """
         for tolerant, counts in ((False, (1, 0, 0, 1)), (True, (3, 0, 0, 3))):
             going = Going(messageCount=3, tolerant=tolerant)
-            while going.reactor.attempts:
+            while not going.ended:
                 going.reactor.attempts[0].refuse()
-            going.finish()
+                going.reactor.advance(2)
             self.assertEqual(going.counts(), counts)
             self.assertEqual(going.recorder.connectFailures, counts[0])
             self.assertEqual(going.recorder.errors, {"connect-refused": counts[0]})

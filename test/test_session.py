@@ -208,6 +208,8 @@ class TroubleTests(SessionCase):
         self.assertEqual(self.counts(), (1, 0, 0, 0))
         self.reactor.advance(2)
         self.reactor.attempts[0].refuse()
+        self.assertEqual((self.counts(), len(self.reactor.attempts)), ((1, 0, 0, 1), 0))
+        self.reactor.advance(0.1)
         self.assertEqual((self.counts(), len(self.reactor.attempts)), ((2, 0, 0, 1), 1))
         self.assertEqual((self.recorder.connectFailures, self.recorder.errors), (2, {"connect-refused": 1}))
 

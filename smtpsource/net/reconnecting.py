@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from errno import EADDRNOTAVAIL, EMFILE, ENFILE
 from os import strerror
+from random import uniform
 from socket import gaierror
 from typing import Any
 
@@ -34,6 +35,17 @@ def retryDelay(failures: int) -> float:
 
     delay: float = backoffPolicy(initialDelay=0.1, maxDelay=10.0)(failures)
     return delay
+
+
+def sessionDelay(failures: int) -> float:
+    """
+    How many seconds a session waits that could not connect, before it takes another message: at least 0.05 at first,
+    then twice as long each time, up to 2; with jitter, so that not all of them come at once.
+
+    @param failures: how many connections could not be had before this one, since it has had one.
+    """
+    longest = min(2.0, 0.1 * 2 ** min(failures, 10))
+    return uniform(longest / 2, longest)
 
 
 #: Seconds before a UNIX socket whose queue was full is asked again.

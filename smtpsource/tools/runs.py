@@ -16,6 +16,9 @@ from smtpsource.interrupts import NUMBERS
 from smtpsource.measure.calibration import Measured, problemOf
 from smtpsource.report.reading import summaryOf
 
+#: For how many seconds a run is waited for at once.
+_PART = 1.0
+
 
 class Runs:
     """
@@ -84,12 +87,17 @@ class Runs:
         ) as self._child:
             if self.stopped:
                 self._child.terminate()
-            try:
-                out, err = self._child.communicate(timeout=patience)
-            except subprocess.TimeoutExpired:
-                self._child.kill()
-                raise
-            return out, err, self._child.returncode
+            left = patience
+            while True:
+                try:
+                    # A part at a time: if this process stands still, no more than one is over when it goes on.
+                    out, err = self._child.communicate(timeout=min(left, _PART))
+                    return out, err, self._child.returncode
+                except subprocess.TimeoutExpired:
+                    left -= _PART
+                    if left <= 0:
+                        self._child.kill()
+                        raise
 
 
 def commandOf(options: Sequence[str]) -> tuple[str, ...]:
