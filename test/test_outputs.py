@@ -1,6 +1,6 @@
 """
-Tests for what commands write when nobody reads it, when it can't be written, or when it would destroy something; and for the
-signals that come meanwhile.
+Tests for what commands write when nobody reads it, when it can't be written, or when it would destroy something; and for
+the signals that come meanwhile.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import socket
 import sys
 from pathlib import Path
 
+from certificates import makeCertificates
 from peers import eventually
 from subprocesses import ROOT, TWISTD, Command, python, reported, smtpsource
 from test_command import CommandTestCase
-from test_summary import example
+from test_summary import example, latencies
 from twisted.internet import defer
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
@@ -58,6 +59,15 @@ def rename(*names, **where):
     tell()
 os.rename = rename
 atexit.register(tell)
+"""
+
+#: It is told when readers begin to be waited for.
+_WAITING = """
+genuine = streams.Outlet.finish
+def finish(outlet, patience):
+    print("waiting", file=sys.stderr, flush=True)
+    return genuine(outlet, patience)
+streams.Outlet.finish = finish
 """
 
 #: Imports that take for ever, once the first of Twisted is imported.
@@ -115,7 +125,7 @@ class OutputTestCase(CommandTestCase):
         @return: the path of a run's report.
         """
         path = self.directory() / "a.json"
-        path.write_text(json.dumps(example(exit=0).asDict()))
+        path.write_text(json.dumps(example(exit=0, **latencies(0.1)).asDict()))
         return path
 
     @defer.inlineCallbacks
@@ -181,22 +191,16 @@ class UnreadTests(OutputTestCase):
         for unread, options in (("1", ()), (None, ("--report", self.fifo()))):
             # This one is written before.
             arguments = ("--csv", "done", *options, "sink:")
-            command = self.command(*arguments, patience=1000, unread=unread)
+            command = self.command(*arguments, patience=1000, unread=unread, more=_WAITING)
             if options:
                 yield eventually((command.directory / "done").exists, "the first file")
             else:
-                yield eventually(lambda command=command: not command.children() and self.hadChild(command), "the end")
+                yield command.whenPrinted(rb"^waiting$", "err")
             command.signal(signal.SIGTERM)
             result = yield command.whenEnded()
             self.assertEqual(result.status, 1)
             self.assertIn(b"nobody reads it\n", result.err)
             self.assertNoTraceback(result)
-
-    def hadChild(self, command):
-        """
-        @return: has this run begun? Its sink is there then, and after it, gone.
-        """
-        return os.path.exists(f"/proc/{command.pid}/net")
 
     @defer.inlineCallbacks
     def test_others(self):
@@ -365,8 +369,8 @@ class ClosedTests(OutputTestCase):
     @defer.inlineCallbacks
     def test_all(self):
         """
-        Whatever is asked for, there is no traceback, and no success if it was not shown. Who reads only the beginning of a
-        help has had what they wanted.
+        Whatever is asked for, there is no traceback, and no success if it was not shown. Who reads only the beginning of
+        a help has had what they wanted.
         """
         report = self.report()
         cases = [("smtpsource", "--help"), ("smtpsource.sink", "--version")]
@@ -374,7 +378,7 @@ class ClosedTests(OutputTestCase):
         script = (
             '{ "$@"; echo $? >&3; } 3>gone | :; "$@" >/dev/full 2>full.err; echo $? >full; "$@" >&- 2>closed.err; '
             'echo $? >closed; "$@" >/dev/null 2>&-; echo $? >quiet; "$@" >/dev/full 2>/dev/full; echo $? >both; '
-            'cat full.err closed.err >&2'
+            "cat full.err closed.err >&2"
         )
 
         @defer.inlineCallbacks
@@ -420,11 +424,11 @@ class ClosedTests(OutputTestCase):
     @defer.inlineCallbacks
     def test_redirected(self):
         """
-        C{/dev/stdout} is what the shell has opened, and so are the descriptors of C{>(command)}: they are written to as they
-        are. Where standard output is for a report, the summary goes elsewhere.
+        C{/dev/stdout} is what the shell has opened, and so are the descriptors of C{>(command)}: they are written to as
+        they are. Where standard output is for a report, the summary goes elsewhere.
         """
-        script = 'echo before >all; "$@" --report /dev/stdout --csv /dev/fd/4 sink: >>all 2>err 4>table; echo after >>all'
-        command = self.shell(script)
+        script = 'echo before >all; "$@" >>all 2>err 4>table; echo after >>all'
+        command = self.shell(script, "--report", "/dev/stdout", "--csv", "/dev/fd/4", "sink:")
         result = yield command.whenEnded()
         self.assertEqual(result.status, 0)
         lines = (command.directory / "all").read_text().splitlines()
@@ -433,6 +437,10 @@ class ClosedTests(OutputTestCase):
         self.assertTrue((command.directory / "err").read_text().startswith("messages "))
         self.assertTrue((command.directory / "table").read_text().startswith("time,"))
         self.assertEqual(sorted(os.listdir(command.directory)), ["all", "err", "table"])
+
+
+#: Options of a run that name files to write.
+OUTPUTS = ("report", "csv", "hlog", "junit")
 
 
 class ConflictTests(SynchronousTestCase):
@@ -460,7 +468,7 @@ class ConflictTests(SynchronousTestCase):
         parsing = options()
         return str(self.assertRaises(usage.UsageError, parsing.parseOptions, list(map(str, arguments))))
 
-    def check(self, path, *arguments, options=SourceOptions, outputs=("report", "csv", "hlog", "junit"), end=("sink:",)):
+    def check(self, path, *arguments, options=SourceOptions, outputs=OUTPUTS, end=("sink:",)):
         """
         None of the outputs may go to this file, by whatever name, and nothing has happened to it.
         """
@@ -484,10 +492,15 @@ class ConflictTests(SynchronousTestCase):
         for option in ("--senders", "--recipients"):
             self.check(path := self.path("addresses"), option, path)
         self.check(path := self.path("sizes", "100 1\n"), "--size-distribution", f"empirical:{path}")
-        self.check(path := self.path("mbox", "From a@b Thu Jan  1 00:00:00 1970\nSubject: x\n\nx\n"), "--messages", path)
+        mbox = "From a@b Thu Jan  1 00:00:00 1970\nSubject: x\n\nx\n"
+        self.check(path := self.path("mbox", mbox), "--messages", path)
         self.check(path := self.path("password"), "--auth", "PLAIN", "--auth-user", "u", "--auth-password-file", path)
         self.check(path := self.path("users", "u:p\n"), "--auth", "PLAIN", "--auth-users", path)
-        self.check(path := self.path("ca.pem"), "--tls", "starttls", "--tls-verify", "--tls-server-name", "x", "--tls-ca", path)
+        made = makeCertificates(self.directory / "certificates")
+        verified = ("--tls", "starttls", "--tls-verify", "--tls-server-name", "x.example", "--tls-ca", made.authority)
+        certified = ("--tls-cert", made.clientCertificate, "--tls-key", made.clientKey)
+        for path in (made.authority, made.clientCertificate, made.clientKey):
+            self.check(path, *verified, *certified)
         self.check(path := self.path("s.toml", "message-count = 1\n"), "--scenario", path)
 
     def test_inScenario(self):
@@ -551,14 +564,16 @@ class RedirectedTests(OutputTestCase):
             command = self.shell(script, "--report", "out", "sink:")
             result = yield command.whenEnded()
             self.assertEqual(result.status, 2)
-            self.assertOneLine(result.err or (command.directory / "out").read_bytes(), b"--report: ", stream + b" goes there")
+            said = result.err or (command.directory / "out").read_bytes()
+            self.assertOneLine(said, b"--report: ", stream + b" goes there")
 
     @defer.inlineCallbacks
     def test_twistd(self):
         """
         So it is with a log of twistd's.
         """
-        command = python(self, "-c", TWISTD, "-n", "--pidfile=", "--logfile=log", "smtp-source", "--report", "log", "sink:")
+        options = ("-n", "--pidfile=", "--logfile=log", "smtp-source", "--report", "log", "sink:")
+        command = python(self, "-c", TWISTD, *options)
         result = yield command.whenEnded()
         self.assertEqual(result.status, 1)
         self.assertIn(b"it belongs to twistd's --logfile; expected another file", result.out + result.err)

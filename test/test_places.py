@@ -1,5 +1,6 @@
 """
-Tests for L{smtpsource.places} and for what is written there: links, modes, owners, and what other users have put in the way.
+Tests for L{smtpsource.places} and for what is written there: links, modes, owners, and what other users have put in the
+way.
 """
 
 from __future__ import annotations
@@ -63,8 +64,8 @@ class OwnTests(PlaceTestCase):
 
     def test_mode(self):
         """
-        A file that is replaced keeps its mode, whatever the umask; while it is written nobody can read more of it. A new
-        one has what the umask leaves.
+        A file that is replaced keeps its mode, whatever the umask; while it is written nobody can read more of it. A
+        new one has what the umask leaves.
         """
         self.addCleanup(os.umask, os.umask(0o022))
         for mode in (0o600, 0o640, 0o664, 0o444):
@@ -146,7 +147,8 @@ class OwnTests(PlaceTestCase):
 
     def test_fifo(self):
         """
-        A FIFO whose reader comes late, and is slow, gets all of it; one that nobody reads is waited for, but not for ever.
+        A FIFO whose reader comes late, and is slow, gets all of it; one that nobody reads is waited for, but not for
+        ever.
         """
         fifo = self.path("fifo")
         os.mkfifo(fifo)
