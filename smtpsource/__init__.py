@@ -6,12 +6,13 @@ The names here are the public ones for those who embed it; L{smtpsource.testing}
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
 from smtpsource._version import __version__
 
+# A command begins by importing this: until it has seen to its signals, nothing is imported that takes a moment.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from smtpsource.measure.summary import Summary
     from smtpsource.net.factory import SMTPSourceFactory
     from smtpsource.plan import SourcePlan
@@ -54,4 +55,6 @@ def __getattr__(name: str) -> Any:
     """
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(_HOMES[name]), name)

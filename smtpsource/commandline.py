@@ -350,10 +350,20 @@ class CommandLine(usage.Options):
         See that what these options write goes to places of their own, and not over what others read: see
         L{smtpsource.outputs}.
 
-        @param inputs: what is read, or may not be replaced, besides the files of options.
+        @param inputs: what may not be replaced besides the files of options: whose it is, and its name.
         @raise usage.UsageError: there is one place for two.
         """
-        outputs.check({long: self[long] for long in longs}, [*self._inputs, *inputs])
+        outputs.check({long: self[long] for long in longs}, [*self._inputs, *inputs, *self._launchersFiles()])
+
+    def _launchersFiles(self) -> Iterator[tuple[str, str]]:
+        """
+        What twistd writes.
+        """
+        parent = getattr(self, "parent", None) or {}
+        for name in ("logfile", "pidfile"):
+            path = parent.get(name)
+            if isinstance(path, str) and path not in ("", "-"):
+                yield f"twistd's --{name}", os.path.abspath(os.path.join(parent.get("rundir") or "", path))
 
     @property
     def daemonized(self) -> bool:

@@ -19,7 +19,8 @@ def check(outputs: Mapping[str, str | None], inputs: Iterable[tuple[str, str]] =
     See that there are not two for one place. Links don't hide that.
 
     @param outputs: by the long names of their options, absolute names, or C{"-"}.
-    @param inputs: in words what is read, and its absolute name: a file, or a directory of messages.
+    @param inputs: what else there is: whose it is, in words, and its absolute name. It is a file or a directory of
+        messages, or will be a file.
     @raise usage.UsageError: there are.
     """
     taken: dict[Hashable, str] = {}
@@ -37,7 +38,7 @@ def check(outputs: Mapping[str, str | None], inputs: Iterable[tuple[str, str]] =
     for what, path in inputs:
         for place in _filesOf(path, taken):
             if place in taken:
-                _refuse(taken[place], outputs, f"{what} is there")
+                _refuse(taken[place], outputs, f"it belongs to {what}")
     # Who replaces the file that the shell has opened for us loses what is written to that.
     for descriptor, what in ((1, "standard output"), (2, "standard error")):
         if (place := identityOfDescriptor(descriptor)) in replaced:
@@ -45,7 +46,7 @@ def check(outputs: Mapping[str, str | None], inputs: Iterable[tuple[str, str]] =
 
 
 def _refuse(long: str, outputs: Mapping[str, str | None], why: str) -> NoReturn:
-    raise usage.UsageError(f"--{long}: {outputs[long]!r} is not usable: expected another file, as {why}")
+    raise usage.UsageError(f"--{long}: {outputs[long]!r} is not usable: {why}; expected another file")
 
 
 def _placeOf(long: str, path: str) -> tuple[Hashable, bool]:
@@ -63,9 +64,13 @@ def _placeOf(long: str, path: str) -> tuple[Hashable, bool]:
 
 def _filesOf(path: str, wanted: Mapping[Hashable, str]) -> Iterator[Hashable]:
     """
-    The file that is read, or those in a directory that may be one of these. A device may well be read and written.
+    The file, or those in a directory that may be one of these. A device may well be read and written.
     """
     try:
+        if not os.path.exists(path):
+            with Place(path) as place:
+                yield place.identity
+            return
         status = os.stat(path)
         if stat.S_ISREG(status.st_mode):
             yield status.st_dev, status.st_ino
@@ -75,7 +80,7 @@ def _filesOf(path: str, wanted: Mapping[Hashable, str]) -> Iterator[Hashable]:
                 if numbers and os.path.isdir(folder):
                     yield from _entriesOf(folder, numbers)
     except OSError:
-        return  # it was there a moment ago: whoever reads it will tell
+        return  # whoever needs it will tell
 
 
 def _entriesOf(folder: str, numbers: set[object]) -> Iterator[Hashable]:

@@ -63,11 +63,8 @@ class Run:
     @ivar pause: draws the seconds before a session's next message; C{None} if there is no pause at all.
     @ivar reason: the first fault or refusal that ended the run before its time, or C{None}.
     @ivar open: sessions that are not over.
-<<<<<<< HEAD
     @ivar reserve: memory for the end of the run.
-=======
     @ivar seeking: those of them that could not connect, and have no message until they try again or can.
->>>>>>> clock
     """
 
     def __init__(
@@ -265,15 +262,7 @@ class Run:
         """
         self.remaining = 0
         self._toBegin = 0
-<<<<<<< HEAD
         self._each(_expire)
-=======
-        for session in list(self.open):
-            session.noMessageLeft()
-            if session.parked:
-                session.resume()
-            session.connectNoMore()
->>>>>>> clock
         self._endIfOver()
 
     def drain(self) -> None:
@@ -421,12 +410,7 @@ class Run:
         """
         The pool is empty: those who wait to take a message from it need not wait any longer.
         """
-<<<<<<< HEAD
-        self._each(lambda session: session.endPause())
-=======
-        for session in list(self.open):
-            session.noMessageLeft()
->>>>>>> clock
+        self._each(lambda session: session.noMessageLeft())
 
     def _stopSessions(self) -> None:
         self._each(lambda session: session.stop())
@@ -488,7 +472,7 @@ class Run:
 
 
 def _expire(session: Session) -> None:
-    session.endPause()
+    session.noMessageLeft()
     if session.parked:
         session.resume()
     session.connectNoMore()

@@ -373,19 +373,15 @@ class Session:
     # Connecting
 
     def _build(self) -> SMTPSourceProtocol:
-<<<<<<< HEAD
         try:
             protocol = self._run.build(self)
         except Exception as e:
             # What comes of it is a connection that could not be made; but that is no server's fault.
             self._run.broken(e)
             raise
-=======
-        protocol = self._run.build(self)
         if self._failures:
             self._failures = 0
             self._run.seeking.discard(self)
->>>>>>> clock
         recorder = self._run.recorder
         recorder.opened += 1
         recorder.open += 1

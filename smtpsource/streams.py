@@ -246,6 +246,7 @@ class Outlet:
         """
         if self.problem is not None:
             return
+        self._tellLeft()
         if self._target is None:
             self._sayPlainly(text)
             return
@@ -270,9 +271,8 @@ class Outlet:
         """
         if self._rest and not self._flush() and len(self._rest) + len(text) > ROOM:
             self._left += 1
-            return
-        self._tellLeft()
-        self.say(text)
+        else:
+            self.say(text)
 
     def finish(self, patience: Patience) -> bool:
         """

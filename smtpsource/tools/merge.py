@@ -87,7 +87,7 @@ class MergeOptions(ToolOptions):
         Check everything.
         """
         super().postOptions()
-        reports = [("a report to add up", os.path.abspath(path)) for path in self.files]
+        reports = [("the reports to add up", os.path.abspath(path)) for path in self.files]
         self.checkOutputs("report", "csv", inputs=reports)
 
 
