@@ -156,7 +156,7 @@ class SeriesTests(SynchronousTestCase):
     def test_cheap(self):
         """
         With every phase in use and latencies of up to an hour, a sample takes a few milliseconds at the most: it is
-        taken while the run goes on.
+        taken while the run goes on. (Of CPU: others may be busy.)
         """
         for phase in range(len(NAMES)):
             for number in range(3000):
@@ -167,9 +167,9 @@ class SeriesTests(SynchronousTestCase):
             for number in range(3000):
                 self.recorder.duration(TRANSACTION, 1.003**number * 1e-4)
             snapshot = take(self.recorder, float(second), None)
-            before = time.perf_counter()
+            before = time.thread_time()
             series.add(snapshot, 0.0, 0.0)
-            best = min(best, time.perf_counter() - before)
+            best = min(best, time.thread_time() - before)
         self.assertLess(best, 0.01)
 
 

@@ -401,7 +401,7 @@ class LifeTests(SynchronousTestCase):
         """
         reactor = FakeReactor()
         service = self.service(reactor, destination="no.such.name.invalid", messageCount=5)
-        atOnce = mock.patch("smtpsource.net.destination._inThread", lambda reactor, call: maybeDeferred(call))
+        atOnce = mock.patch("smtpsource.net.destination.inThread", lambda reactor, call: maybeDeferred(call))
         with atOnce, mock.patch("socket.getaddrinfo", side_effect=socket.gaierror(-2, "Name or service not known")):
             service.startService()
             reactor.advance(0)
@@ -442,7 +442,7 @@ class LifeTests(SynchronousTestCase):
         reactor = FakeReactor()
         service = self.service(reactor, destination="some.name.invalid")
         answer = Deferred()
-        with mock.patch("smtpsource.net.destination._inThread", lambda reactor, call: answer):
+        with mock.patch("smtpsource.net.destination.inThread", lambda reactor, call: answer):
             service.startService()
         stopped = service.stopService()
         reactor.advance(0)
@@ -461,7 +461,7 @@ class LifeTests(SynchronousTestCase):
         reactor = FakeReactor()
         service = self.service(reactor, destination="some.name.invalid")
         answer = Deferred()
-        with mock.patch("smtpsource.net.destination._inThread", lambda reactor, call: answer):
+        with mock.patch("smtpsource.net.destination.inThread", lambda reactor, call: answer):
             service.startService()
         reactor.advance(60)
         from smtpsource.net.destination import TCPAddress
