@@ -147,7 +147,7 @@ class ISession(Interface):
         @param kind: C{"connection-lost"}, C{"connection-reset"}, C{"timeout"}, C{"garbage-reply"},
             C{"unexpected-reply"}, C{"reply-too-long"}, C{"closed-while-idle"}, C{"not-announced"}, C{"tls-failed"},
             C{"certificate-refused"}, C{"plain-text-after-starttls"}, C{"bad-challenge"} or, if it is no fault of the
-            server, C{"internal-error"}.
+            server, C{"internal-error"} or C{"out-of-memory"}.
         """
 
     def disconnected(lost: bool) -> None:

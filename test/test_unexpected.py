@@ -673,6 +673,26 @@ else:
 main()
 """
 
+#: Runs the command with an epoll(7) that works a hundred times.
+NO_EVENTS = """
+import sys
+from twisted.internet import epollreactor
+class Poller:
+    def __init__(self, *arguments, epoll=epollreactor.epoll):
+        self._epoll = epoll(*arguments)
+        self._left = 100
+    def poll(self, *arguments):
+        self._left -= 1
+        if self._left < 0:
+            raise EXCEPTION
+        return self._epoll.poll(*arguments)
+    def __getattr__(self, name):
+        return getattr(self._epoll, name)
+epollreactor.epoll = Poller
+from smtpsource.__main__ import main
+main()
+"""
+
 
 class MemoryTests(ServingMixin, TestCase):
     """
@@ -755,6 +775,21 @@ class MemoryTests(ServingMixin, TestCase):
         server = self.serve({"BANNER": SILENCE})
         messages = yield self.runsOut(1, "--rate", "5000/s", "-s", "3000", "-m", "100000", server.destination)
         self.assertEqual(messages["failed"], messages["started"])
+
+    @defer.inlineCallbacks
+    def test_poll(self):
+        """
+        Events can't be waited for any more: that is the end, and SIGTERM would be as well.
+        """
+        server = self.serve()
+        for exception in ("MemoryError()", "OSError(9, 'Bad file descriptor')"):
+            command = python(
+                self, "-c", NO_EVENTS.replace("EXCEPTION", exception), "-d", "-m", "100000", server.destination
+            )
+            result = yield command.whenEnded()
+            self.assertEqual(result.status, 1, result)
+            self.assertRegex(result.err, rb"\Asmtp-source: (out-of-memory|internal-error: OSError)[^\n]*\n\Z")
+            self.assertRegex(result.out, rb"(?m)^messages +\d+ started, \d+ accepted, 0 rejected, 1 failed$")
 
     @defer.inlineCallbacks
     def test_sink(self):
