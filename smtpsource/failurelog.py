@@ -4,6 +4,7 @@ What is logged as a failure, in a process that is all ours: people are told in o
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import IO, Any, cast
 
@@ -17,6 +18,7 @@ from twisted.logger import (
     globalLogPublisher,
     textFileLogObserver,
 )
+from twisted.python.failure import Failure
 from zope.interface import implementer, provider
 
 from smtpsource.streams import Lines
@@ -69,10 +71,17 @@ class FailureObserver:
 
 def beginLogging(observer: FailureObserver, file: Lines | None = None) -> None:
     """
-    Let this be all that becomes of failures, in a command: a traceback helps no user.
+    Let this be all that becomes of failures, in a command, those included that nobody can catch, such as in a callback
+    of OpenSSL: a traceback helps no user.
 
     @param file: where all else that is logged goes, if anywhere.
     """
+
+    def notRaised(unraisable: Any) -> None:
+        if unraisable.exc_value is not None:
+            observer({"log_failure": Failure(unraisable.exc_value)})
+
+    sys.unraisablehook = notRaised
     observers: list[ILogObserver] = [observer]
     if file is not None:
         observers.append(FilteringLogObserver(textFileLogObserver(cast("IO[str]", file)), [_isNoFailure]))

@@ -149,8 +149,8 @@ class ISession(Interface):
         @param kind: C{"connection-lost"}, C{"connection-reset"}, C{"timeout"}, C{"garbage-reply"},
             C{"unexpected-reply"}, C{"reply-too-long"}, C{"closed-while-idle"}, C{"not-announced"}, C{"tls-failed"},
             C{"certificate-refused"}, C{"plain-text-after-starttls"}, C{"bad-challenge"} or, if it is no fault of the
-            server, C{"unreadable-message"}, C{"connect-failed"} (a PROXY header can't be made) or
-            C{"internal-error"}.
+            server, C{"unreadable-message"}, C{"connect-failed"} (a PROXY header can't be made),
+            C{"internal-error"} or C{"out-of-memory"}.
         """
 
     def disconnected(lost: bool) -> None:

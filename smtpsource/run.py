@@ -396,6 +396,8 @@ class Run:
         """
         Call this after so long, unless the run is over by then.
         """
+        if self._over:
+            return
         self._calls = [pending for pending in self._calls if pending.active()]
         self._calls.append(self._reactor.callLater(seconds, self.guarded, call))
 

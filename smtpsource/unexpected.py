@@ -74,7 +74,7 @@ def named(exception: BaseException | None) -> tuple[str, str]:
     return INTERNAL_ERROR, f"{said} in {', '.join(reversed(where[-_FRAMES:]))}" if where else said
 
 
-def isOutOfMemory(exception: BaseException) -> bool:
+def isOutOfMemory(exception: BaseException | None) -> bool:
     """
     Is this what Python, the system or OpenSSL says when there is no memory left?
     """

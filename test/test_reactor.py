@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import time
 from typing import Any
 
 from patience import PATIENCE
@@ -19,6 +20,8 @@ from twisted.internet.test.reactormixins import ReactorBuilder
 from twisted.python import log
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
+
+from smtpsource.unexpected import FATAL
 
 try:
     from smtpsource.net import connectors
@@ -32,6 +35,8 @@ class Recorder(Protocol):
     """
     Keeps what happens to it, and does what a test tells it to.
     """
+
+    explainsFailures = False
 
     def __init__(self) -> None:
         self.received = b""
@@ -483,6 +488,161 @@ class ReadingTests(ReactorTestCase):
         self.run_()
         self.assertEqual(len(called), 1)
         self.assertIn(called[0], readers)
+
+
+class FailingPoller:
+    """
+    An epoll object that can't wait for events, if a test says so.
+    """
+
+    def __init__(self, poller: Any, fails: Any) -> None:
+        self._poller = poller
+        self._fails = fails
+        self.polls: list[float] = []
+
+    def poll(self, timeout: float, most: int) -> Any:
+        self.polls.append(time.monotonic())
+        self._fails(most)
+        return self._poller.poll(timeout, most)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._poller, name)
+
+
+class TroubleTests(ReactorTestCase):
+    """
+    The reactor goes on when events can't be waited for, and when much is raised.
+    """
+
+    def failing(self, fails: Any) -> FailingPoller:
+        """
+        Let C{fails} be called with the number of events that are asked for, and raise something.
+        """
+        poller = self.reactor._poller = FailingPoller(self.reactor._poller, fails)
+        self.events: list[Any] = []
+        log.addObserver(self.events.append)
+        self.addCleanup(log.removeObserver, self.events.append)
+        return poller
+
+    def test_noRoomForEvents(self) -> None:
+        """
+        No memory for the events of all connections: a few at a time are enough, and nobody is told.
+        """
+
+        def fails(most: int) -> None:
+            if most != 16:
+                raise MemoryError
+
+        poller = self.failing(fails)
+        self.client.heard = self.stopLater
+        self.connected(lambda protocol, peer: peer.send(b"x"))
+        self.assertGreater(len(poller.polls), 1)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_noEvents(self) -> None:
+        """
+        Events can't be waited for at all: there is no busy loop, the log has that once or twice and is not filled by
+        it, and timed calls, other threads and the closing of connections go on.
+        """
+        for exception in (MemoryError(), OSError(9, "Bad file descriptor"), RuntimeError("poll")):
+            self.reactor = self.buildReactor()
+            self.client = Client()
+            done: list[str] = []
+
+            def fails(most: int, exception: Exception = exception) -> None:
+                raise exception
+
+            def test(protocol: Any, peer: socket.socket, fails: Any = fails, done: list[str] = done) -> None:
+                self.poller = self.failing(fails)
+                protocol.transport.abortConnection()
+                self.reactor.callLater(0.2, done.append, "timed")
+                self.reactor.callInThread(self.reactor.callFromThread, done.append, "thread")
+                self.reactor.callLater(0.8, self.reactor.stop)
+
+            self.connected(test)
+            self.assertEqual(self.client.events[-2:], ["lost", "stop"])
+            self.assertEqual(sorted(done), ["thread", "timed"])
+            self.assertLess(len(self.poller.polls), 100)
+            logged = self.flushLoggedErrors(type(exception))
+            self.assertTrue(1 <= len(logged) <= 3, logged)
+            self.assertTrue(any(event.get(FATAL) for event in self.events))
+            self.reactor._poller = self.reactor._poller._poller
+
+    def test_flood(self) -> None:
+        """
+        What every connection raises, in the same place, is logged a few times only.
+        """
+
+        def fail(protocol: Any) -> None:
+            raise ZeroDivisionError("protocol is broken")
+
+        self.client.heard = fail
+        lost: list[Any] = []
+        peers: list[socket.socket] = []
+
+        def made(protocol: Any) -> None:
+            peers.append(self.accept())
+            peers[-1].send(b"x")
+
+        def gone(protocol: Any) -> None:
+            lost.append(protocol)
+            if len(lost) == 50:
+                self.reactor.stop()
+
+        self.client.made, self.client.lost = made, gone
+        host, port = self.listen(backlog=60)
+        for _ in range(50):
+            self.reactor.connectTCP(host, port, self.client)
+        self.run_()
+        self.assertEqual(len(lost), 50)
+        self.assertTrue(1 <= len(self.flushLoggedErrors(ZeroDivisionError)) <= 5)
+
+    def test_explained(self) -> None:
+        """
+        A protocol that tells itself what it was told when it was lost need not be logged.
+        """
+
+        def fail(protocol: Any) -> None:
+            raise ZeroDivisionError("protocol is broken")
+
+        self.patch(Recorder, "explainsFailures", True)
+        self.client.heard = fail
+        self.client.lost = self.stopLater
+        protocols: list[Any] = []
+        self.connected(lambda protocol, peer: (protocols.append(protocol), peer.send(b"x")))
+        self.assertEqual(self.flushLoggedErrors(), [])
+        self.assertEqual([type(it) for it in protocols[0].reasons], [ZeroDivisionError])
+
+    def test_memoryFirst(self) -> None:
+        """
+        When one connection has met the end of memory, timed calls come before the others of that turn: they may end
+        what needs so much. And none of those is forgotten.
+        """
+        order: list[str] = []
+        peers: list[socket.socket] = []
+
+        def heard(protocol: Any) -> None:
+            order.append("heard")
+            self.reactor.callLater(0, order.append, "timed")
+            raise MemoryError
+
+        def made(protocol: Any) -> None:
+            peers.append(self.accept())
+            if len(peers) == 3:
+                for peer in peers:
+                    peer.send(b"x")
+
+        def gone(protocol: Any) -> None:
+            if order.count("heard") == 3:
+                self.reactor.stop()
+
+        self.patch(Recorder, "explainsFailures", True)
+        self.client.heard, self.client.made, self.client.lost = heard, made, gone
+        host, port = self.listen()
+        for _ in range(3):
+            self.reactor.connectTCP(host, port, self.client)
+        self.run_()
+        self.assertEqual(order[:5], ["heard", "timed", "heard", "timed", "heard"])
 
 
 class ClosingTests(ReactorTestCase):

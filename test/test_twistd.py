@@ -8,12 +8,25 @@ import json
 import os
 import re
 import signal
+import textwrap
 from pathlib import Path
 
 from patience import TEST_LIMIT
-from peers import eventually
+from peers import eventually, missing
 from recording import SILENCE, Delay, RecordingServer, ServingMixin
-from subprocesses import alive, killIfAlive, reported, smtpsource, twist, twistd, whenGone
+from subprocesses import (
+    ROOT,
+    TWISTD,
+    alive,
+    killIfAlive,
+    python,
+    reported,
+    smtpsink,
+    smtpsource,
+    twist,
+    twistd,
+    whenGone,
+)
 from twisted.internet import defer
 from twisted.trial.unittest import TestCase
 
@@ -400,6 +413,150 @@ class TwistTests(TwistdTestCase):
         result = yield twist(self, *arguments).whenEnded()
         self.assertEqual(result.status, 0, result)
         self.assertEqual(reported(result.out)["messages"]["accepted"], 1)
+
+
+class DefectTests(TwistdTestCase):
+    """
+    The end of a run meets what nobody expected: it is the end all the same.
+    """
+
+    #: What a process does before anything else: something that its end needs raises an exception.
+    BROKEN = """
+    import importlib
+    def defect(*arguments, **more):
+        raise ValueError("a defect")
+    module = importlib.import_module({module!r})
+    *owners, name = {name!r}.split(".")
+    for owner in owners:
+        module = getattr(module, owner)
+    setattr(module, name, defect)
+    """
+
+    def broken(self, module, name):
+        """
+        @return: environment variables for a process in which this function raises an exception.
+        """
+        path = Path(self.mktemp()).resolve()
+        path.mkdir()
+        (path / "sitecustomize.py").write_text(textwrap.dedent(self.BROKEN).format(module=module, name=name))
+        return {"PYTHONPATH": f"{path}{os.pathsep}{ROOT}"}
+
+    @defer.inlineCallbacks
+    def test_summary(self):
+        """
+        A part of the summary can't be made: one line says so, the report has what is known, the status is 1.
+        """
+        server = self.serve()
+        env = self.broken("smtpsource.service", "environment")
+        arguments = ["-m", "3", "--report", "report", server.destination]
+        expected = rb"smtp-source: internal-error: ValueError\('a defect'\) in defect \([^\n]*\n"
+        for start, before in ((twistd, ["-n", "smtp-source"]), (twist, ["smtp-source"]), (smtpsource, [])):
+            command = start(self, *before, *arguments, env=env)
+            result = yield command.whenEnded()
+            self.assertEqual(result.status, 1, result)
+            self.assertEqual(len(re.findall(expected, result.out + result.err)), 1, result)
+            self.assertIn(b"3 started, 3 accepted, 0 rejected, 0 failed", result.out + result.err)
+            self.assertNoTraceback(result.out + result.err)
+            report = reported((command.directory / "report").read_bytes())
+            self.assertEqual((report["exit"], report["ended"], report["environment"]), (1, "aborted", {}))
+            self.assertTrue(report["reason"].startswith("internal-error: ValueError('a defect')"))
+
+    @defer.inlineCallbacks
+    def test_daemon(self):
+        """
+        A daemon says it in its log.
+        """
+        server = self.serve()
+        env = self.broken("smtpsource.service", "environment")
+        arguments = ["--logfile=log", "smtp-source", "-m", "3", "--report", "report", server.destination]
+        command = twistd(self, *arguments, env=env)
+        yield command.whenEnded()
+        log = command.directory / "log"
+        yield eventually(lambda: log.exists() and b"Server Shut Down" in log.read_bytes(), "the end")
+        yield eventually(lambda: not (command.directory / "twistd.pid").exists(), "the end")
+        self.assertIn(b"] smtp-source: internal-error: ValueError('a defect')", log.read_bytes())
+        self.assertNoTraceback(log.read_bytes())
+        self.assertEqual(reported((command.directory / "report").read_bytes())["exit"], 1)
+
+    @defer.inlineCallbacks
+    def test_shown(self):
+        """
+        What is to be shown can't be: one line, and status 1.
+        """
+        server = self.serve()
+        for module, name in (
+            ("smtpsource.report.text", "render"),
+            ("smtpsource.measure.summary", "Summary.asDict"),
+            ("smtpsource.report.presentation", "Presentation.show"),
+        ):
+            env = self.broken(module, name)
+            for start, before in ((twistd, ["-n", "smtp-source"]), (smtpsource, [])):
+                result = yield start(self, *before, "--report", "report", server.destination, env=env).whenEnded()
+                self.assertEqual(result.status, 1, (name, result))
+                lines = [line for line in result.err.splitlines() if b"'a defect'" in line]
+                self.assertEqual(set(lines), {lines[0]}, (name, result))
+                self.assertTrue(lines[0].startswith(b"smtp-source: internal-error: "), lines)
+                self.assertNoTraceback(result.out + result.err)
+
+    @defer.inlineCallbacks
+    def test_sink(self):
+        """
+        A sink's end is as sure.
+        """
+        for module, name in (
+            ("smtpsource.sink.summary", "SinkCounts.extensions"),
+            ("smtpsource.sink.summary", "SinkSummary.asText"),
+            ("smtpsource.sink.summary", "SinkSummary.asDict"),
+        ):
+            env = self.broken(module, name)
+            for start, before in ((twistd, ["-n", "--pidfile=", "smtp-sink"]), (smtpsink, [])):
+                command = start(self, *before, "--report", "report", "127.0.0.1:0", env=env)
+                yield command.whenPrinted(rb"^listening on ")
+                command.signal(signal.SIGTERM)
+                result = yield command.whenEnded()
+                self.assertEqual(result.status, 1, (name, result))
+                self.assertRegex(result.err, rb"\A(smtp-sink: internal-error: ValueError\('a defect'\)[^\n]*\n)+\Z")
+                self.assertNoTraceback(result.out)
+
+    @defer.inlineCallbacks
+    def test_companion(self):
+        """
+        The sink of C{sink:} gives no report.
+        """
+        env = self.broken("smtpsource.sink.summary", "SinkSummary.asDict")
+        result = yield smtpsource(self, "--quiet", "sink:", env=env).whenEnded()
+        self.assertEqual(result.status, 1)
+        self.assertRegex(result.err, rb"\Asmtp-source: the companion sink ended without a report [^\n]*\n\Z")
+
+    @defer.inlineCallbacks
+    def test_otherUser(self):
+        """
+        After C{--uid}, which can't do all that could be done when the options were checked: it can't write the report.
+        """
+        if os.geteuid() != 0:
+            missing("only root becomes another user")
+        server = self.serve()
+        private = Path(self.mktemp()).resolve()
+        private.mkdir(mode=0o700)
+        arguments = ["smtp-source", "-m", "3", "--report", private / "report", server.destination]
+        result = yield twistd(self, "-n", "--pidfile=", "--uid", "nobody", *arguments).whenEnded()
+        self.assertEqual(result.status, 1, result)
+        self.assertRegex(result.err, rb"\Asmtp-source: the report \S+ could not be written: Permission denied\n\Z")
+        self.assertIn(b"3 started, 3 accepted, 0 rejected, 0 failed", result.out)
+        self.assertNoTraceback(result.out)
+
+    @defer.inlineCallbacks
+    def test_memory(self):
+        """
+        Messages that don't fit into memory: one line, and nothing is started.
+        """
+        limited = f"import resource; resource.setrlimit(resource.RLIMIT_AS, (10**9, 10**9)); {TWISTD}"
+        for daemon in (["-n"], []):
+            result = yield python(
+                self, "-c", limited, *daemon, "--logfile=log", "smtp-source", "-l", "1500m", "127.0.0.1:1"
+            ).whenEnded()
+            self.assertEqual(result.status, 1, result)
+            self.assertRegex(result.err, rb"\Asmtp-source: out-of-memory: [^\n]*\n\Z")
 
 
 class SinkTests(TwistdTestCase):

@@ -29,6 +29,7 @@ _LEAST = 0.5
 #: Errors that say that this machine has run out of something, and what would help.
 _RUN_OUT = {
     "out-of-files": "no file descriptors were left: raise the limit (ulimit -Hn), or use fewer sessions",
+    "out-of-memory": "no memory was left: raise the limit (ulimit -v), or use smaller messages or fewer sessions",
     "out-of-ports": "no local ports were left: use --bind with more addresses, or keep connections (-d)",
 }
 

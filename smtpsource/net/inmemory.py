@@ -258,6 +258,9 @@ class FakeConnector:
         try:
             protocol = self._factory.buildProtocol(self._address)
         except Exception as e:
+            transport.connected = False
+            if transport.peer is not None:
+                self._reactor.callLater(0, transport.peer.drop, error.ConnectionLost())
             self._fail(Failure(e))
             return None, transport
         transport.protocol = Protocol() if protocol is None else protocol

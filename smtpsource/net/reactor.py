@@ -116,8 +116,9 @@ class LeanReactor(EPollReactor):
     def __init__(self) -> None:
         self.connectTimeouts = ConnectTimeouts()
         # Descriptors taken out of the epoll set since the last poll. An event for one of them is about a
-        # socket that may be closed by now, whose number may already belong to another.
-        self._stale: set[int] = set()
+        # socket that may be closed by now, whose number may already belong to another. No set: where there is no memory
+        # to make one larger, Python fills it up all the same, and then looks for ever for what is not in it.
+        self._stale: dict[int, None] = {}
         self._soon: list[Any] = []
         self.retrying: set[Any] = set()
         self._logContext = _LogContext()
@@ -155,7 +156,7 @@ class LeanReactor(EPollReactor):
             self._poller.unregister(fd)
             self._reads.discard(fd)
             self._writes.discard(fd)
-            self._stale.add(fd)
+            self._stale[fd] = None
 
     def finishSoon(self, descriptor: Any) -> None:
         """
@@ -268,6 +269,8 @@ class LeanReactor(EPollReactor):
                 self._raised(selectable, e)
             if why:
                 self._logged(self._disconnectSelectable, selectable, why, ready == EPOLLIN)
+                if isinstance(why, MemoryError):
+                    break  # others would meet the same: timed calls first, which may end what needs so much
         if self._soon:
             self._doSoon()
 
@@ -367,7 +370,7 @@ class LeanReactor(EPollReactor):
         fd = xer.fileno()
         super()._remove(xer, primary, other, selectables, event, antievent)
         if fd not in selectables:
-            self._stale.add(fd)
+            self._stale[fd] = None
 
     def removeAll(self) -> list[Any]:
         """

@@ -49,7 +49,7 @@ from smtpsource.smtp.replies import (
 from smtpsource.smtp.replies import codes as _codes
 from smtpsource.smtp.replies import groups as _groups
 from smtpsource.smtp.replies import usual as _usual
-from smtpsource.unexpected import named
+from smtpsource.unexpected import isOutOfMemory, named
 
 if TYPE_CHECKING:
     from smtpsource.interfaces import ISession
@@ -315,6 +315,9 @@ class OwedReplies(LineReceiver):
 
     def _tellLoss(self, reason: Failure) -> None:
         explained = self.explained(reason)
+        if isOutOfMemory(reason.value):
+            self._session.fault(*named(reason.value))
+            return
         if explained is not None:
             kind, text = explained
         elif reason.check(ConnectionDone):
