@@ -5,6 +5,7 @@ A run while it goes on: the pool of messages and the sessions that share it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import methodcaller
 from sys import maxsize
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +22,23 @@ from smtpsource.plan import SourcePlan
 from smtpsource.session import Session
 from smtpsource.smtp.protocol import SMTPSourceProtocol
 from smtpsource.smtp.trace import TracedProtocol
+from smtpsource.turns import FEW, inTurns
 
 if TYPE_CHECKING:
     from smtpsource.measure.search import Found
 
 #: How many sessions begin, or go on, in one turn of the reactor.
-BATCH = 100
+BATCH = FEW
+
+
+def _expire(session: Session) -> None:
+    """
+    The time is over.
+    """
+    session.endPause()
+    if session.parked:
+        session.resume()
+    session.connectNoMore()
 
 
 class Run:
@@ -199,12 +211,7 @@ class Run:
         """
         self.remaining = 0
         self._toBegin = 0
-        for session in list(self.open):
-            session.endPause()
-            if session.parked:
-                session.resume()
-            session.connectNoMore()
-        self._endIfOver()
+        self._each(_expire)
 
     def drain(self) -> None:
         """
@@ -225,9 +232,7 @@ class Run:
         """
         self.remaining = 0
         self._toBegin = 0
-        for session in list(self.open):
-            session.abort()
-        self._endIfOver()
+        self._each(methodcaller("abort"))
 
     def ended(self, session: Session) -> None:
         """
@@ -273,7 +278,7 @@ class Run:
         """
         number, rampUp = self._toJoin, self.plan.rampUp
         due = 1 + int((self.clock() - self.startTime) / rampUp * number)
-        while self._toBegin and number - self._toBegin < due:
+        for _ in range(min(BATCH, self._toBegin, due - number + self._toBegin)):
             self._join()
         if self._toBegin:
             next_ = self.startTime + (number - self._toBegin) * rampUp / number
@@ -316,18 +321,21 @@ class Run:
         """
         The pool is empty: those who wait to take a message from it need not wait any longer.
         """
-        for session in list(self.open):
-            session.endPause()
+        self._each(methodcaller("endPause"))
 
     def _stopSessions(self) -> None:
-        for session in list(self.open):
-            session.stop()
-        self._endIfOver()
+        self._each(methodcaller("stop"))
 
     def _sweep(self) -> None:
-        now = self.clock()
-        for session in list(self.open):
-            session.sweep(now, self.plan.timeout)
+        now, timeout = self.clock(), self.plan.timeout
+        self._each(lambda session: session.sweep(now, timeout))
+
+    def _each(self, tell: Callable[[Session], object]) -> None:
+        """
+        Tell every session something. Then the run is over, if none is left.
+        """
+        sessions = list(self.open)
+        inTurns((one for one in sessions if one in self.open), tell, self._later, self._endIfOver)
 
     @property
     def phase(self) -> str:

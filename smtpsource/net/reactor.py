@@ -41,6 +41,10 @@ from smtpsource.net.transports import EagerServer, EagerUNIXServer
 
 _INOUT = EPOLLIN | EPOLLOUT
 
+#: So many events are handled in one turn, even if there are more: timed calls and signals must not wait for all. The
+#: system tells of the others in the next turns, before it comes to these again.
+_MOST_EVENTS = 200
+
 
 class _LogContext(dict[str, Any]):
     """
@@ -166,7 +170,7 @@ class LeanReactor(EPollReactor):
         logContext = self._logContext
         self._stale.clear()
         try:
-            events = self._poller.poll(timeout, len(self._selectables))
+            events = self._poller.poll(timeout, min(len(self._selectables), _MOST_EVENTS))
         except InterruptedError:
             return
         self.turn += 1
