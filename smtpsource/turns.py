@@ -4,10 +4,10 @@ Very many things to do, some in each turn of the reactor, so that nothing else w
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import islice
+from time import perf_counter
 from typing import TypeVar
 
 _Thing = TypeVar("_Thing")
@@ -33,7 +33,7 @@ def inTurns(
     @param then: called when all is done.
     """
     rest = iter(things)
-    until = time.perf_counter() + TURN
+    until = perf_counter() + TURN
     while True:
         some = 0
         for thing in islice(rest, FEW):
@@ -42,6 +42,6 @@ def inTurns(
         if some < FEW:
             then()
             return
-        if time.perf_counter() >= until:
+        if perf_counter() >= until:
             later(partial(inTurns, rest, do, later, then))
             return

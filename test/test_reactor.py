@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+from time import perf_counter
 from typing import Any
 
 from twisted.application.reactors import getReactorTypes
@@ -484,6 +485,126 @@ class ReadingTests(ReactorTestCase):
         self.run_()
         self.assertEqual(len(called), 1)
         self.assertIn(called[0], readers)
+
+
+class Noting:
+    """
+    A descriptor that notes when it is to read, after some work.
+    """
+
+    def __init__(self, heard: list[Any], seconds: float = 0.0) -> None:
+        self.ours, self.theirs = socket.socketpair()
+        self.theirs.send(b"x")
+        self.heard, self.seconds = heard, seconds
+        self.then: Any = None
+
+    def fileno(self) -> int:
+        return self.ours.fileno()
+
+    def logPrefix(self) -> str:
+        return "noting"
+
+    def connectionLost(self, reason: Any) -> None:
+        """
+        Nothing more.
+        """
+
+    def close(self) -> None:
+        self.ours.close()
+        self.theirs.close()
+
+    def doRead(self) -> None:
+        until = perf_counter() + self.seconds
+        while perf_counter() < until:
+            pass
+        self.ours.recv(1)
+        self.heard.append(self)
+        if self.then is not None:
+            self.then()
+
+
+class TurnTests(ReactorTestCase):
+    """
+    No turn is long, however much there is to do.
+    """
+
+    def events(self, number: int, seconds: float = 0.0) -> tuple[list[Noting], list[Any]]:
+        """
+        So many descriptors with something to read, each of which works on that for so long.
+
+        @return: them, and what happened in which order; C{None} is a timed call.
+        """
+        heard: list[Any] = []
+        all_ = [Noting(heard, seconds) for _ in range(number)]
+        for one in all_:
+            self.addCleanup(one.close)
+            self.reactor.addReader(one)
+
+        def tick() -> None:
+            heard.append(None)
+            if sum(one is not None for one in heard) < number and len(heard) < 10 * number:
+                self.reactor.callLater(0, tick)
+            else:
+                for one in all_:
+                    self.reactor.removeReader(one)
+                self.reactor.stop()
+
+        self.reactor.callWhenRunning(tick)
+        return all_, heard
+
+    def longest(self, heard: list[Any]) -> int:
+        """
+        How many were heard between two timed calls, at most.
+        """
+        groups = "".join("." if one is None else "x" for one in heard).split(".")
+        return max(map(len, groups))
+
+    def test_many(self) -> None:
+        """
+        Of very many events there is a part in each turn, and timed calls come between.
+        """
+        _, heard = self.events(700)
+        self.run_()
+        self.assertEqual(len({id(one) for one in heard if one is not None}), 700)
+        self.assertLessEqual(self.longest(heard), 200)
+
+    def test_long(self) -> None:
+        """
+        So they do if a few events take long; none is forgotten, and all have their turn.
+        """
+        _, heard = self.events(60, 0.005)
+        self.run_()
+        self.assertEqual(len({id(one) for one in heard if one is not None}), 60)
+        self.assertLessEqual(self.longest(heard), 16)
+
+    def test_left(self) -> None:
+        """
+        Nobody hears of an event who has closed, or does not want to read any more, while it had to wait for its turn.
+        """
+        all_, heard = self.events(60, 0.005)
+        gone: list[Noting] = []
+
+        def leave() -> None:
+            others = [one for one in all_ if one not in heard]
+            if not gone and len(others) < 50:
+                gone.extend(others[-2:])
+                self.reactor.removeReader(gone[0])
+                self.reactor.removeReader(gone[1])
+                gone[1].ours.close()
+                # Its number is another's now.
+                new = Noting(heard)
+                self.addCleanup(new.close)
+                self.reactor.addReader(new)
+                self.addCleanup(self.reactor.removeReader, new)
+                all_.append(new)
+            else:
+                self.reactor.callLater(0, leave)
+
+        self.reactor.callLater(0, leave)
+        self.run_()
+        self.assertEqual(len(gone), 2)
+        self.assertEqual([one for one in gone if one in heard], [])
+        self.assertEqual(heard.count(all_[-1]), 1)
 
 
 class ClosingTests(ReactorTestCase):

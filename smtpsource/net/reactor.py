@@ -28,6 +28,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from threading import get_ident
+from time import perf_counter
 from typing import Any
 
 from twisted.internet import error
@@ -44,6 +45,9 @@ _INOUT = EPOLLIN | EPOLLOUT
 #: So many events are handled in one turn, even if there are more: timed calls and signals must not wait for all. The
 #: system tells of the others in the next turns, before it comes to these again.
 _MOST_EVENTS = 200
+
+#: If so many of them have taken so many seconds, the others wait for the next turn.
+_FEW_EVENTS, _TURN = 8, 0.02
 
 
 class _LogContext(dict[str, Any]):
@@ -96,6 +100,8 @@ class LeanReactor(EPollReactor):
         # socket that may be closed by now, whose number may already belong to another.
         self._stale: set[int] = set()
         self._soon: list[Any] = []
+        # Events that were told of already, and have to wait.
+        self._left: list[tuple[int, int]] = []
         self.retrying: set[Any] = set()
         self._logContext = _LogContext()
         super().__init__()
@@ -168,22 +174,53 @@ class LeanReactor(EPollReactor):
         if self._soon:
             timeout = 0
         logContext = self._logContext
-        self._stale.clear()
-        try:
-            events = self._poller.poll(timeout, min(len(self._selectables), _MOST_EVENTS))
-        except InterruptedError:
-            return
+        events = self._leftEvents()
+        if not events:
+            self._stale.clear()
+            try:
+                events = self._poller.poll(timeout, min(len(self._selectables), _MOST_EVENTS))
+            except InterruptedError:
+                return
         self.turn += 1
         self.handlingEvents = True
         try:
-            self._handle(events)
+            if len(events) > _FEW_EVENTS:
+                self._handleMany(events)
+            else:
+                self._handle(events)
+            if self._soon:
+                self._doSoon()
         finally:
             self.handlingEvents = False
             logContext.current = None
 
+    def _handleMany(self, events: list[tuple[int, int]]) -> None:
+        """
+        Handle events, and leave those for which there is no time in this turn to the next one.
+        """
+        until = perf_counter() + _TURN
+        for start in range(0, len(events), _FEW_EVENTS):
+            self._handle(events[start : start + _FEW_EVENTS])
+            if perf_counter() >= until:
+                self._left = events[start + _FEW_EVENTS :]
+                return
+
+    def _leftEvents(self) -> list[tuple[int, int]]:
+        """
+        Those that there was no time for, as far as somebody still waits for them.
+        """
+        if not self._left:
+            return self._left
+        left, self._left = self._left, []
+        reads, writes = self._reads, self._writes
+        waited = [
+            (fd, event & ~((0 if fd in reads else EPOLLIN) | (0 if fd in writes else EPOLLOUT))) for fd, event in left
+        ]
+        return [(fd, event) for fd, event in waited if event]
+
     def _handle(self, events: list[tuple[int, int]]) -> None:
         """
-        Handle the events of one turn, and what had to wait for that.
+        Handle events.
         """
         selectables = self._selectables
         logContext = self._logContext
@@ -212,8 +249,6 @@ class LeanReactor(EPollReactor):
                 log.err()
             if why:
                 self._logged(self._disconnectSelectable, selectable, why, ready == EPOLLIN)
-        if self._soon:
-            self._doSoon()
 
     doIteration = doPoll
 
