@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from operator import methodcaller
 from sys import maxsize
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from smtpsource.plan import SourcePlan
 from smtpsource.session import Session
 from smtpsource.smtp.protocol import SMTPSourceProtocol
 from smtpsource.smtp.trace import TracedProtocol
+from smtpsource.turns import FEW, inTurns
 from smtpsource.unexpected import ENOUGH_TO_END, INTERNAL_ERROR, OUT_OF_MEMORY, SPARE, Reserve, named
 
 if TYPE_CHECKING:
@@ -32,7 +34,18 @@ if TYPE_CHECKING:
     from smtpsource.smtp.commands import Dialogue
 
 #: How many sessions begin, or go on, in one turn of the reactor.
-BATCH = 100
+BATCH = FEW
+
+
+def _expire(session: Session) -> None:
+    """
+    The time is over.
+    """
+    session.noMessageLeft()
+    if session.parked:
+        session.resume()
+    session.connectNoMore()
+
 
 #: Seconds that sessions have to end when they are aborted, or some of them. If nothing is wrong, it takes them a turn
 #: of the reactor.
@@ -263,7 +276,6 @@ class Run:
         self.remaining = 0
         self._toBegin = 0
         self._each(_expire)
-        self._endIfOver()
 
     def drain(self) -> None:
         """
@@ -284,9 +296,8 @@ class Run:
         """
         self.remaining = 0
         self._toBegin = 0
-        self._each(lambda session: session.abort())
+        self._each(methodcaller("abort"))
         self._strikeOff(len(self.open) + 1)
-        self._endIfOver()
 
     def ended(self, session: Session) -> None:
         """
@@ -360,7 +371,7 @@ class Run:
         """
         number, rampUp = self._toJoin, self.plan.rampUp
         due = 1 + int((self.clock() - self.startTime) / rampUp * number)
-        while self._toBegin and number - self._toBegin < due:
+        for _ in range(min(BATCH, self._toBegin, due - number + self._toBegin)):
             self._join()
         if self._toBegin:
             next_ = self.startTime + (number - self._toBegin) * rampUp / number
@@ -401,22 +412,14 @@ class Run:
         self._calls = [pending for pending in self._calls if pending.active()]
         self._calls.append(self._reactor.callLater(seconds, self.guarded, call))
 
-    def _each(self, call: Callable[[Session], None]) -> None:
-        """
-        Make a call for each session, whatever it comes to with one of them.
-        """
-        for session in list(self.open):
-            self.guarded(call, session)
-
     def _endPauses(self) -> None:
         """
         The pool is empty: those who wait to take a message from it need not wait any longer.
         """
-        self._each(lambda session: session.noMessageLeft())
+        self._each(methodcaller("noMessageLeft"))
 
     def _stopSessions(self) -> None:
-        self._each(lambda session: session.stop())
-        self._endIfOver()
+        self._each(methodcaller("stop"))
 
     def _strikeOff(self, before: int) -> None:
         """
@@ -443,8 +446,16 @@ class Run:
         self._later(lambda: self._endSilent(now))
 
     def _endSilent(self, now: float) -> None:
-        for session in list(self.open):
-            session.sweep(now, self.plan.timeout, self._standstills)
+        timeout, standstills = self.plan.timeout, self._standstills
+        self._each(lambda session: session.sweep(now, timeout, standstills))
+
+    def _each(self, tell: Callable[[Session], object]) -> None:
+        """
+        Tell every session something, whatever it comes to with one of them. Then the run is over, if none is left.
+        """
+        sessions = list(self.open)
+        there = (one for one in sessions if one in self.open)
+        inTurns(there, partial(self.guarded, tell), self._later, self._endIfOver)
 
     @property
     def phase(self) -> str:
@@ -471,10 +482,3 @@ class Run:
                 if call.active():
                     call.cancel()
             self._whenEnded()
-
-
-def _expire(session: Session) -> None:
-    session.noMessageLeft()
-    if session.parked:
-        session.resume()
-    session.connectNoMore()

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smtpsource.run import Run
+from smtpsource.run import BATCH, Run
 from smtpsource.session import Session
 from smtpsource.traffic.schedule import Profile
 
@@ -57,9 +57,12 @@ class StagedRun(Run):
         if not self.remaining:
             return
         self._wanted = round(self._profile.valueAt(passed))
-        while len(self.open) - self._leaving < self._wanted and self.remaining:
-            self._beginSession(Session(self, self._reactor, self._route, self._queue))
-        self._later(self._adjust, ADJUSTING)
+        missing = self._wanted - (len(self.open) - self._leaving)
+        for _ in range(min(BATCH, missing)):
+            if self.remaining:
+                self._beginSession(Session(self, self._reactor, self._route, self._queue))
+        # Those that are missing still join in the next turns, as many sessions do at the beginning of any run.
+        self._later(self._adjust, ADJUSTING if missing <= BATCH else 0.0)
 
     def _endIfOver(self) -> None:
         # With no session for the time being, there may be some again.

@@ -14,6 +14,9 @@ from twisted.internet import tcp, unix
 
 from smtpsource.net.transports import EagerServer, EagerUNIXServer
 
+#: No more connections are accepted in one turn.
+_MOST = 200
+
 
 class _LeanPortMixin:
     """
@@ -52,7 +55,7 @@ class _LeanPortMixin:
                     return
                 accepted += 1
                 self._accepted(socket.socket(family, socket.SOCK_STREAM, 0, descriptor), address)
-            self.numberAccepts = limit + 20 if accepted == limit else max(1, accepted)
+            self.numberAccepts = min(limit + 20, _MOST) if accepted == limit else max(1, accepted)
         except BaseException as e:
             self.reactor.logFailure(e)
 

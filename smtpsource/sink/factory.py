@@ -4,7 +4,7 @@ The sessions of one sink: their number, their idle times, their end.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
 from sys import maxsize
 from typing import Any
@@ -19,6 +19,7 @@ from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.protocol import SMTPSinkProtocol
 from smtpsource.sink.summary import SinkCounts
 from smtpsource.sink.tls import ServerTLS
+from smtpsource.turns import inTurns
 
 
 def _nothing(*arguments: object) -> None:
@@ -38,6 +39,7 @@ class SinkFactory(ServerFactory):
     @ivar connections: all that are open, with those that wait for their banner.
     @ivar waiting: those that do.
     @ivar messageLimit: see L{SinkPlan.messageLimit}; a number in any case.
+    @ivar later: calls something in a later turn of the reactor.
     @ivar whenLimitReached: called once, when a limit of the plan is reached.
     @ivar whenEmpty: called each time the last connection is gone.
     @ivar whenBroken: called with what was raised in the code of a session, which has ended then.
@@ -68,7 +70,9 @@ class SinkFactory(ServerFactory):
         self.seconds = seconds
         self.ports: list[Any] = []
         self.connections: set[SinkConnection] = set()
-        self.waiting: deque[SinkConnection] = deque()
+        # In the order in which they came.
+        self.waiting: OrderedDict[SinkConnection, None] = OrderedDict()
+        self.later: Callable[[Callable[[], None]], object] = lambda call: call()
         self.whenLimitReached: Callable[[], None] = _nothing
         self.whenEmpty: Callable[[], None] = _nothing
         self.whenBroken: Callable[[BaseException | None], None] = _nothing
@@ -86,7 +90,7 @@ class SinkFactory(ServerFactory):
         elif self.counts.open >= self.maxSessions:
             # A port may accept several connections before it can be told to stop. For a client there is no
             # difference between waiting here and waiting in the kernel.
-            self.waiting.append(protocol)
+            self.waiting[protocol] = None
             protocol.pauseProducing()
             for port in self.ports:
                 port.pauseProducing()
@@ -114,14 +118,14 @@ class SinkFactory(ServerFactory):
                 self.limitReached()
             if self.maxSessions != maxsize and not self._ending:
                 self._admitNext()
-        elif protocol in self.waiting:
-            self.waiting.remove(protocol)
+        else:
+            self.waiting.pop(protocol, None)
         if not self.connections:
             self.whenEmpty()
 
     def _admitNext(self) -> None:
         if self.waiting:
-            protocol = self.waiting.popleft()
+            protocol, _ = self.waiting.popitem(last=False)
             self._begin(protocol)
             protocol.resumeProducing()
         else:
@@ -146,19 +150,24 @@ class SinkFactory(ServerFactory):
         """
         self._ending = True
         self._dismissWaiting()
-        for protocol in list(self.connections):
-            protocol.endSoon()
+        self._each(lambda protocol: protocol.endSoon())
 
     def _dismissWaiting(self) -> None:
-        while self.waiting:
-            self.waiting.popleft().endSoon()
+        waiting, self.waiting = self.waiting, OrderedDict()
+        inTurns(waiting, lambda protocol: protocol.endSoon(), self.later)
+
+    def _each(self, tell: Callable[[SinkConnection], object]) -> None:
+        """
+        Tell every connection something.
+        """
+        connections = list(self.connections)
+        inTurns((one for one in connections if one in self.connections), tell, self.later)
 
     def abort(self) -> None:
         """
         Drop all connections.
         """
-        for protocol in list(self.connections):
-            protocol.abort()
+        self._each(lambda protocol: protocol.abort())
 
     def sweep(self, now: float | None = None, lost: Callable[[float], float] = lambda time: 0.0) -> None:
         """
@@ -170,7 +179,8 @@ class SinkFactory(ServerFactory):
         if now is None:
             now = self.seconds()
         limit = self.idleTimeout
-        for protocol in list(self.connections):
+
+        def look(protocol: SinkConnection) -> None:
             if protocol.active:
                 protocol.active = False
                 protocol.quietSince = now
@@ -179,3 +189,5 @@ class SinkFactory(ServerFactory):
             ):
                 protocol.quietSince = now
                 protocol.idledOut()
+
+        self._each(look)

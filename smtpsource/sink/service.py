@@ -44,6 +44,7 @@ class SinkService(Service):
         self._reactor = reactor
         self._plan = plan
         self.factory = SinkFactory(plan, reactor.seconds)
+        self.factory.later = lambda call: reactor.callLater(0, call)
         self.factory.whenLimitReached = self._limitReached
         self.factory.whenEmpty = self._empty
         self.factory.whenBroken = self.broken
