@@ -463,7 +463,7 @@ class MeasuredTests(SynchronousTestCase):
             service = SourceService(reactor, plan, clock=reactor.seconds)
             service.startService()
             reactor.pump([0.001] * 700)
-            reactor.advance(1.0)
+            reactor.standStill(1.0)
             reactor.pump([0.001] * 2000)
             summary = self.successResultOf(service.whenDone())
             self.assertEqual((summary.asked, summary.messages.started + summary.dropped), (200, 200))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
+from twisted.python.failure import Failure
 
 from smtpsource import arguments
 from smtpsource.interfaces import IReactor
@@ -268,8 +269,14 @@ def resolve(reactor: IReactor, destination: HostDestination | UNIXDestination) -
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        return inThread(reactor, lambda: _lookUp(host, port, destination.family))
+        return inThread(reactor, lambda: _lookUp(host, port, destination.family)).addErrback(_noThread)
     return succeed([TCPAddress(host, port)])
+
+
+def _noThread(reason: Failure) -> Failure:
+    if reason.check(RuntimeError):  # there are too many
+        raise ResolutionFailed(f"can't look for the destination's address: {reason.getErrorMessage()}")
+    return reason
 
 
 def _lookUp(host: str, port: int, family: int) -> list[Address]:
