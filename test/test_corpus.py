@@ -19,7 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.smtp.chunking import chunks
 from smtpsource.smtp.streaming import CHUNK, PIECE
-from smtpsource.traffic.corpus import Corpus, FileCorpus, MboxCorpus, index
+from smtpsource.traffic.corpus import Corpus, FileCorpus, MboxCorpus, Unreadable, index
 from smtpsource.traffic.corpus import given as givenCorpus
 from smtpsource.traffic.loading import StoredBodies, loaded
 from smtpsource.traffic.mapped import Mapped
@@ -494,6 +494,41 @@ class StoredTests(Case):
         (path / "a.eml").unlink()
         body = StoredBodies(corpus, "in-turn", Random(1)).draw(lambda problem: None)
         self.assertEqual(joined(body.octets(b"")), b"a\r\n")
+
+    def test_nearlyAllVanished(self):
+        """
+        Of very many of which nearly all are gone, no message takes long: the one that is left is found with time.
+        """
+
+        class Gone(Corpus):
+            path = "gone"
+            sample = b"first"
+            looked = 0
+
+            def __len__(self):
+                return 5000
+
+            def read(self, index):
+                self.looked += 1
+                if index != 4321:
+                    raise Unreadable(f"{index} is gone")
+                return b"last"
+
+            def names(self):
+                raise NotImplementedError
+
+            weightsPath = property(names)
+
+        for pick in ("in-turn", "random"):
+            corpus = Gone()
+            bodies = StoredBodies(corpus, pick, Random(1), kept=0)
+            problems, found = [], []
+            for _ in range(100):
+                corpus.looked = 0
+                found.append(joined(bodies.draw(problems.append).octets(b"")))
+                self.assertLessEqual(corpus.looked, 201)
+            self.assertEqual(found[-30:], [b"last\r\n"] * 30)
+            self.assertEqual(len(set(problems)), len(problems))
 
     def test_exhausted(self):
         """

@@ -22,8 +22,9 @@ PICKS = ("in-turn", "random", "weighted")
 #: How many bytes of messages that were read are kept, so that they need not be read again.
 KEPT = 64 * 1024 * 1024
 
-#: How often another message is drawn in place of one that is left out.
-_DRAWS = 100
+#: How often another message is drawn in place of one that is left out; and then, how many others are tried, and looked
+#: at.
+_DRAWS, _LOOKS = 100, 10_000
 
 _HEADER_END = re.compile(rb"\n\r?\n")
 _MESSAGE_ID = re.compile(rb"\nmessage-id[ \t]*:")
@@ -90,6 +91,8 @@ class StoredBodies:
         else:
             self._index = corpus.weights().drawing(rng)
         self._leftOut: set[int] = set()
+        # Where the next look for one that is not left out begins.
+        self._place = 0
         self._last = loaded(corpus.sample)
         self._bodies: OrderedDict[int, WholeBody] = OrderedDict()
         self._room = kept
@@ -119,16 +122,24 @@ class StoredBodies:
 
     def _candidates(self) -> Iterator[int]:
         """
-        The index of the message that is drawn; then others that there are in case that it can't be read.
+        The index of the message that is drawn; then others that there are in case that it can't be read. Not all of
+        them: that would take long, where there are very many and nearly all are gone.
         """
         total, leftOut = len(self._corpus), self._leftOut
-        for _ in range(_DRAWS if len(leftOut) < total else 0):
+        if len(leftOut) == total:
+            return
+        for _ in range(_DRAWS):
             index = self._index()
             if index not in leftOut:
                 yield index
-        for index in range(total if len(leftOut) < total else 0):
-            if index not in leftOut:
-                yield index
+        tried = 0
+        for _ in range(min(total, _LOOKS)):
+            if self._place not in leftOut:
+                yield self._place
+                tried += 1
+                if tried == _DRAWS:
+                    return
+            self._place = (self._place + 1) % total
 
     def _keep(self, index: int, body: WholeBody) -> None:
         bodies = self._bodies
