@@ -555,6 +555,41 @@ class StoredTests(Case):
         self.assertEqual(problems, [f"{str((path / 'a.eml').absolute())!r}: it is empty; left out from now on"])
         self.assertRaises(Unreadable, bytes, body.content(b"")[1])
 
+    def test_nearlyAllVanished(self):
+        """
+        Of very many of which nearly all are gone, no message takes long: the one that is left is found with time.
+        """
+
+        class Gone(Corpus):
+            path = "gone"
+            sample = b"first"
+            looked = 0
+
+            def __len__(self):
+                return 5000
+
+            def read(self, index):
+                self.looked += 1
+                if index != 4321:
+                    raise Unreadable(f"{index} is gone")
+                return b"last"
+
+            def names(self):
+                raise NotImplementedError
+
+            weightsPath = property(names)
+
+        for pick in ("in-turn", "random"):
+            corpus = Gone()
+            bodies = StoredBodies(corpus, pick, Random(1), kept=0)
+            problems, found = [], []
+            for _ in range(100):
+                corpus.looked = 0
+                found.append(joined(bodies.draw(problems.append).octets(b"")))
+                self.assertLessEqual(corpus.looked, 201)
+            self.assertEqual(found[-30:], [b"last\r\n"] * 30)
+            self.assertEqual(len(set(problems)), len(problems))
+
     def test_exhausted(self):
         """
         Where there can be no more open files, the last message is sent again, and nothing is left out.

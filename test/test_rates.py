@@ -139,6 +139,38 @@ class RateTests(PeerTestCase):
         self.assertGreater(report["late"], 500)
 
 
+class TooMuchTests(PeerTestCase):
+    """
+    A rate that nobody can keep.
+    """
+
+    @defer.inlineCallbacks
+    def test_stopped(self):
+        """
+        With C{--max-late} all that is too late is dropped in no time: the run goes on, shows how, and ends when it is
+        told to.
+        """
+        port = reactor.listenTCP(0, SlowFactory(reactor, 1e6), interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        address = f"127.0.0.1:{port.getHost().port}"
+        for arrivals in ("constant", "poisson"):
+            command = smtpsource(
+                *(self, "-A", "-d", "-s", "5", "--rate", "20000k/s", "--duration", "1h", "--max-late", "100ms"),
+                *("--arrivals", arrivals, "--live", "on", "--report", "report", address),
+                deadline=100,
+            )
+            yield command.whenPrinted(rb"0:0[1-9] running[^\n]* [0-9]{7,} dropped", "err")
+            command.signal("TERM")
+            result = yield command.whenEnded()
+            self.assertEqual(result.status, 1)
+            report = json.loads((command.directory / "report").read_bytes())
+            self.assertEqual(report["ended"], "signal")
+            messages = report["messages"]
+            self.assertEqual(messages["started"], messages["accepted"] + messages["failed"])
+            # It stood still for no more than a part of the time.
+            self.assertLess(max(sample["seconds"] for sample in report["series"]), 60)
+
+
 class StoppedTests(PeerTestCase):
     """
     A generator that does not get to run.

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from properties import given, settings
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource.measure import series as series_
 from smtpsource.measure.histogram import LatencyRecorder
 from smtpsource.measure.intervals import Intervals
 from smtpsource.measure.recorder import Recorder
@@ -124,12 +125,25 @@ class SeriesTests(SynchronousTestCase):
         However long a run is, there are no more samples than the limit. They are of one length and follow each other;
         what can be added up is complete.
         """
+        for atOnce, looks in ((500, False), (1, False), (1, True)):
+            # However many become one in one go, and whoever looks at them in between.
+            self.patch(series_, "_AT_ONCE", atOnce)
+            self.recorder = Recorder()
+            self.long(looks)
+
+    def long(self, looks):
+        """
+        A hundred seconds.
+        """
         series = Series(limit=8)
         for number in range(1, 101):
             self.recorder.started += number
             if number == 50:
                 self.recorder.transaction(2.0, 1)
             self.add(series, float(number), 10.0 * number, lag=1.0 if number == 33 else 0.001)
+            if looks and number % 7 == 0:
+                self.assertLessEqual(len(series.samples), 8)
+                self.assertEqual(series.samples[-1].time, number)
         samples = series.samples
         self.assertLessEqual(len(samples), 8)
         self.assertEqual([one.seconds for one in samples[:-1]], [16.0] * (len(samples) - 1))

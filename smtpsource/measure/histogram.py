@@ -7,8 +7,12 @@ for every doubling. Converting one into the other loses nothing.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import accumulate
+from operator import mul
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -108,20 +112,21 @@ def summarize(counts: Sequence[int]) -> Latency | None:
     """
     The figures of a report for the latencies in these buckets, or C{None} if there are none.
     """
-    used = [(index, count) for index, count in enumerate(counts) if count]
-    if not used:
+    # Whatever is done for each bucket is done by the interpreter: there are thousands, and a phase has as many.
+    reached = list(accumulate(counts))
+    total = reached[-1] if reached else 0
+    if not total:
         return None
-    total = sum(counts)
-    p50, p90, p99, p999 = percentiles(counts, (50, 90, 99, 99.9))
+    p50, p90, p99, p999 = _percentiles(reached, (50, 90, 99, 99.9))
     return Latency(
         count=total,
-        minimum=lowestOf(used[0][0]) / 1e6,
-        mean=sum(middleOf(index) * count for index, count in used) / total / 1e6,
+        minimum=lowestOf(bisect_left(reached, 1)) / 1e6,
+        mean=sum(map(mul, counts, _middles())) / total / 1e6,
         p50=p50,
         p90=p90,
         p99=p99,
         p999=p999,
-        maximum=highestOf(used[-1][0]) / 1e6,
+        maximum=highestOf(bisect_left(reached, total)) / 1e6,
     )
 
 
@@ -132,18 +137,19 @@ def percentiles(counts: Sequence[int], wanted: Sequence[float]) -> list[float]:
 
     @param wanted: from 0 to 100, in growing order.
     """
-    total = sum(counts)
-    found: list[float] = []
-    reached = 0
+    return _percentiles(list(accumulate(counts)), wanted)
+
+
+def _percentiles(reached: Sequence[int], wanted: Sequence[float]) -> list[float]:
+    """
+    @param reached: for each bucket, how many latencies there are up to its end.
+    """
+    total = reached[-1] if reached else 0
+    if not total:
+        return [0.0] * len(wanted)
     # As many must be reached as HdrHistogram wants: rounded, at least one.
     ranks = [max(1, int(percentile / 100 * total + 0.5)) for percentile in wanted]
-    for index, count in enumerate(counts):
-        reached += count
-        while count and len(found) < len(ranks) and reached >= ranks[len(found)]:
-            found.append(highestOf(index) / 1e6)
-        if len(found) == len(ranks):
-            break
-    return found + [0.0] * (len(wanted) - len(found))
+    return [highestOf(bisect_left(reached, rank)) / 1e6 for rank in ranks]
 
 
 def indexOf(microseconds: int) -> int:
@@ -169,6 +175,19 @@ def highestOf(index: int) -> int:
     The highest latency, in microseconds, that is counted in bucket C{index}.
     """
     return lowestOf(index + 1) - 1
+
+
+@cache
+def _middles() -> list[float]:
+    """
+    For each bucket, L{middleOf}.
+    """
+    return [middleOf(index) for index in range(_indexOf(HIGHEST_MICROSECONDS) + 1)]
+
+
+def _indexOf(microseconds: int) -> int:
+    shift = microseconds.bit_length() - _LINEAR_BITS
+    return shift * _HALF + (microseconds >> shift)
 
 
 def middleOf(index: int) -> float:

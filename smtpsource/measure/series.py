@@ -7,7 +7,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, starmap
+from itertools import accumulate
 from operator import sub
 
 from smtpsource.measure.histogram import highestOf
@@ -17,6 +17,9 @@ from smtpsource.phases import CONNECT, NAMES, NOOP, RESPONSE, TRANSACTION
 
 #: How many samples are kept: ten hours of seconds. See L{Series}.
 LIMIT = 36_000
+
+#: So many pairs of samples become one in one go.
+_AT_ONCE = 500
 
 #: The phases whose latencies are kept for each second, if they are asked for.
 LOGGED = (CONNECT, NOOP, TRANSACTION, RESPONSE)
@@ -68,7 +71,6 @@ class Series:
     a sample is twice as long. So all of them are of the same length, but the last. Nothing is lost of what can be added
     up; of p50 and p99 the higher one is kept.
 
-    @ivar samples: they follow each other without a gap.
     @ivar intervals: the latencies of each second, if they are asked for.
     """
 
@@ -77,7 +79,10 @@ class Series:
         @param keepBuckets: keep the latencies of each second.
         @param limit: an even number.
         """
-        self.samples: list[Sample] = []
+        self._samples: list[Sample] = []
+        # Those that have yet to become half as many, the last one first; they come before the others.
+        self._toJoin: list[Sample] = []
+        self._joined: list[Sample] = []
         self.intervals = Intervals() if keepBuckets else None
         self._limit = limit
         self._before: Snapshot | None = None
@@ -105,17 +110,38 @@ class Series:
         self._keep(sample)
         return sample
 
+    @property
+    def samples(self) -> list[Sample]:
+        """
+        All of them: they follow each other without a gap.
+        """
+        self._join(self._limit)
+        return self._samples
+
     def _keep(self, sample: Sample) -> None:
-        samples = self.samples
+        if self._toJoin:
+            self._join(_AT_ONCE)
+        samples = self._samples
         if samples and self._merged < self._factor:
             samples[-1] = joined(samples[-1], sample)
             self._merged += 1
             return
-        if len(samples) >= self._limit:
-            samples[:] = starmap(joined, zip(samples[::2], samples[1::2], strict=True))
+        if len(samples) + len(self._joined) + len(self._toJoin) // 2 >= self._limit:
+            self._toJoin, self._samples = self.samples[::-1], []
             self._factor *= 2
-        samples.append(sample)
+        self._samples.append(sample)
         self._merged = 1
+
+    def _join(self, pairs: int) -> None:
+        """
+        Make one sample of each of so many pairs of neighbours, if there are any left: all at once would take long.
+        """
+        rest = self._toJoin
+        for _ in range(min(pairs, len(rest) // 2)):
+            self._joined.append(joined(rest.pop(), rest.pop()))
+        if not rest and self._joined:
+            self._samples = self._joined + self._samples
+            self._joined = []
 
 
 def joined(first: Sample, second: Sample) -> Sample:

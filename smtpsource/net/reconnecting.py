@@ -4,7 +4,7 @@ Making a session's connections, again and again.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from errno import EADDRNOTAVAIL, EMFILE, ENFILE
 from os import strerror
@@ -62,7 +62,8 @@ class ConnectQueue:
         @param parallel: how many may connect at the same time.
         """
         self._free = parallel
-        self._waiting: deque[Callable[[], None]] = deque()
+        # Very many may wait, and any of them may want no more.
+        self._waiting: OrderedDict[Callable[[], None], None] = OrderedDict()
 
     def enter(self, connect: Callable[[], None]) -> None:
         """
@@ -72,7 +73,7 @@ class ConnectQueue:
             self._free -= 1
             connect()
         else:
-            self._waiting.append(connect)
+            self._waiting[connect] = None
 
     def withdraw(self, connect: Callable[[], None]) -> bool:
         """
@@ -80,18 +81,17 @@ class ConnectQueue:
 
         @return: was it still waiting?
         """
-        try:
-            self._waiting.remove(connect)
-        except ValueError:
-            return False
-        return True
+        waiting = connect in self._waiting
+        self._waiting.pop(connect, None)
+        return waiting
 
     def leave(self) -> None:
         """
         One that was let in has connected, or given up.
         """
         if self._waiting:
-            self._waiting.popleft()()
+            connect, _ = self._waiting.popitem(last=False)
+            connect()
         else:
             self._free += 1
 

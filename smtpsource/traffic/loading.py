@@ -94,7 +94,8 @@ class StoredBodies:
         else:
             self._index = corpus.weights().drawing(rng)
         self._leftOut: set[int] = set()
-        self._looked = 0
+        # Where the next look for one that is not left out begins.
+        self._place = 0
         self._doubts = corpus.doubts
         try:
             self._last = loaded(corpus.sample)
@@ -145,10 +146,14 @@ class StoredBodies:
             index = self._index()
             if index not in leftOut:
                 yield index
+        tried = 0
         for _ in range(min(total, _LOOKS)):
-            self._looked = (self._looked + 1) % total
-            if self._looked not in leftOut:
-                yield self._looked
+            if self._place not in leftOut:
+                yield self._place
+                tried += 1
+                if tried == _DRAWS:
+                    return
+            self._place = (self._place + 1) % total
 
     def _keep(self, index: int, body: WholeBody) -> None:
         bodies = self._bodies
