@@ -297,6 +297,22 @@ class ConnectingTests(SynchronousTestCase):
         self.assertTrue(other.failed)
         self.assertIsNone(timeouts.due)
 
+    def test_order(self):
+        """
+        Those who begin afterwards are not kept waiting by those who have waited before.
+        """
+        timeouts, one, other, new = ConnectTimeouts(), self.Connector(), self.Connector(), self.Connector()
+        timeouts.add(one, 30, 100)
+        timeouts.add(other, 30, 129)
+        timeouts.expire(150)
+        timeouts.add(new, 30, 150)
+        timeouts.expire(151)
+        self.assertEqual(timeouts.due, 170)
+        timeouts.expire(171)
+        self.assertEqual((one.failed, other.failed, new.failed, timeouts.due), (True, False, False, 180))
+        timeouts.expire(180)
+        self.assertTrue(other.failed and new.failed)
+
     def test_heldUpForEver(self):
         """
         A process that is never in time gives up all the same.
