@@ -158,7 +158,7 @@ class SourceTests(StepTestCase):
         step.make()
         result, report = yield run
         self.assertEqual((result.status, report["ended"]), (0, "done"), (result.err, report["reason"]))
-        self.assertTrue(0.95 < report["elapsed"] < 20, report["elapsed"])
+        self.assertTrue(0.95 < report["elapsed"] < 60, report["elapsed"])
         dated = email.message_from_bytes(server.messages[-1])["Date"]
         sent = email.utils.parsedate_to_datetime(dated).timestamp()
         self.assertTrue(-2 < sent - begun - seconds < 60, dated)
@@ -200,10 +200,9 @@ class SourceTests(StepTestCase):
         server = self.serve({"MAIL": SILENCE})
         run = loadAndReport(self, *arguments, "--timeout", "1.5", server.destination, env=step.environment)
         yield server.when(lambda: server.count("MAIL"))
-        begun = time.monotonic()
         step.make()
         _, report = yield run
-        self.assertTrue(1.2 < time.monotonic() - begun < 30)
+        self.assertTrue(1.45 < time.monotonic() - server.connections[0].opened < 60)
         self.assertEqual(list(report["errors"]), ["timeout"])
 
     def test_timeout(self):
@@ -221,13 +220,13 @@ class SourceTests(StepTestCase):
         arguments = ["-d", "-s", "2", "-m", "9", "-w", "60", "--grace", "1.5", "--report", "report", server.destination]
         command = twistd(self, "--reactor=epoll", "-n", "--pidfile=", "smtp-source", *arguments, env=step.environment)
         yield server.when(lambda: server.count("MAIL") == 2 and server.messages)
+        begun = time.monotonic()
         command.signal(signal.SIGTERM)
         # The session that waits for its next message is told at once: then the grace period has begun.
         yield server.when(lambda: server.count("QUIT"))
-        begun = time.monotonic()
         step.make()
         yield command.whenEnded()
-        self.assertTrue(1.2 < time.monotonic() - begun < 30)
+        self.assertTrue(1.45 < time.monotonic() - begun < 60)
         report = reported((command.directory / "report").read_bytes())
         self.assertEqual((report["ended"], list(report["errors"])), ("signal", ["stopped"]))
 
@@ -272,13 +271,13 @@ class SinkTests(StepTestCase):
         step = Step(self, seconds)
         command = smtpsink(self, *arguments, "-t", "2", "--report", "report", "127.0.0.1:0", env=step.environment)
         match = yield command.whenPrinted(rb"127\.0\.0\.1:([0-9]+)\n")
+        begun = time.monotonic()
         client = yield connectProtocol(TCP4ClientEndpoint(reactor, "127.0.0.1", int(match[1])), _Client())
         yield client.greeted
-        begun = time.monotonic()
         step.make()
         said = yield client.dismissed
         self.assertEqual(said[:3], b"421")
-        self.assertTrue(1.7 < time.monotonic() - begun < 30, (seconds, arguments))
+        self.assertTrue(1.95 < time.monotonic() - begun < 60, (seconds, arguments))
         command.signal(signal.SIGTERM)
         yield command.whenEnded()
         report = (command.directory / "report").read_text()

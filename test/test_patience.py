@@ -297,6 +297,22 @@ class ConnectingTests(SynchronousTestCase):
         self.assertTrue(other.failed)
         self.assertIsNone(timeouts.due)
 
+    def test_order(self):
+        """
+        Those who begin afterwards are not kept waiting by those who have waited before.
+        """
+        timeouts, one, other, new = ConnectTimeouts(), self.Connector(), self.Connector(), self.Connector()
+        timeouts.add(one, 30, 100)
+        timeouts.add(other, 30, 129)
+        timeouts.expire(150)
+        timeouts.add(new, 30, 150)
+        timeouts.expire(151)
+        self.assertEqual(timeouts.due, 170)
+        timeouts.expire(171)
+        self.assertEqual((one.failed, other.failed, new.failed, timeouts.due), (True, False, False, 180))
+        timeouts.expire(180)
+        self.assertTrue(other.failed and new.failed)
+
     def test_heldUpForEver(self):
         """
         A process that is never in time gives up all the same.
@@ -383,11 +399,6 @@ class ProcessTests(TestCase):
 
     timeout = 180
 
-    def serve(self, replies):
-        server = RecordingServer(replies)
-        self.addCleanup(server.stop)
-        return server.listen("inet")
-
     @defer.inlineCallbacks
     def stopped(self, command, seconds):
         """
@@ -401,49 +412,42 @@ class ProcessTests(TestCase):
         os.kill(command.pid, signal.SIGCONT)
 
     @defer.inlineCallbacks
-    def source(self, *arguments, delays=None):
-        """
-        A run that stands still for longer than its timeout, while the server answers in time.
-        """
-        server = self.serve(delays or {"MAIL": (Delay(0.3), None)})
-        arguments = ["-A", "-s", "5", "-m", "10", "--timeout", "1", "--quiet", "--report", "report", *arguments]
+    def source(self, *arguments):
+        server = RecordingServer({"MAIL": (Delay(0.5), None)})
+        self.addCleanup(server.stop)
+        server.listen("inet")
+        arguments = ["-A", "-s", "5", "-m", "10", "--timeout", "3", "--quiet", "--report", "report", *arguments]
         command = smtpsource(self, *arguments, server.destination)
         yield server.when(lambda: server.count("MAIL") >= 5)
-        yield self.stopped(command, 2.5)
+        yield self.stopped(command, 5)
         yield command.whenEnded()
         report = reported((command.directory / "report").read_bytes())
-        self.assertEqual((report["messages"]["accepted"], report["errors"]), (10, {}), report["messages"])
+        self.assertEqual((report["messages"]["accepted"], report["errors"]), (10, {}), arguments)
 
-    def test_ours(self):
+    def test_source(self):
         """
-        On our reactor.
+        A run that stands still for longer than its timeout, while the server answers in time: on our reactor; on
+        another with pipelining; on asyncio's event loop in an open loop.
         """
-        return self.source("-d")
-
-    def test_epoll(self):
-        """
-        On another, with pipelining.
-        """
-        return self.source("--reactor", "epoll", "-d", "--pipelining", "force")
-
-    def test_asyncio(self):
-        """
-        On asyncio's event loop, in an open loop.
-        """
-        return self.source("--reactor", "asyncio", "--rate", "1000")
+        kinds = (
+            ["-d"],
+            ["--reactor", "epoll", "-d", "--pipelining", "force"],
+            ["--reactor", "asyncio", "--rate", "1000"],
+        )
+        return defer.gatherResults([self.source(*kind) for kind in kinds], consumeErrors=True)
 
     @defer.inlineCallbacks
     def sink(self, *arguments):
         from twisted.internet import reactor
 
-        command = smtpsink(self, *arguments, "-t", "2", "127.0.0.1:0")
+        command = smtpsink(self, *arguments, "-t", "4", "127.0.0.1:0")
         match = yield command.whenPrinted(rb"127\.0\.0\.1:([0-9]+)\n")
         client = socket.create_connection(("127.0.0.1", int(match[1])), timeout=60)
         self.addCleanup(client.close)
         self.assertEqual(client.recv(3), b"220")
         # Silent for a while, but not yet for too long.
-        yield deferLater(reactor, 0.8)
-        stopped = self.stopped(command, 2.5)
+        yield deferLater(reactor, 1.5)
+        stopped = self.stopped(command, 4)
         client.sendall(b"NOOP\r\n")
         yield stopped
         said = yield threads.deferToThread(lambda: client.makefile("rb").readlines())

@@ -372,19 +372,18 @@ class ProcessTests(TestCase):
         report = reported((command.directory / "report").read_bytes())
         self.assertEqual(report["messages"]["started"], 1000)
         self.assertLessEqual(report["messages"]["failed"], 20, report)
-        self.assertTrue(10 <= report["connections"]["failed"] <= 10 * 8, report["connections"])
+        self.assertTrue(10 <= report["connections"]["failed"] <= 10 * 12, report["connections"])
 
     @defer.inlineCallbacks
     def test_terminated(self):
         """
         SIGTERM while all sessions wait ends the run.
         """
-        arguments = ["-A", "-s", "10", "--duration", "60s", "-c", "--report", "report", f"127.0.0.1:{freePort()}"]
+        arguments = ["-A", "-s", "10", "--duration", "600s", "-c", "--report", "report", f"127.0.0.1:{freePort()}"]
         command = smtpsource(self, *arguments)
         # After two seconds, most of them wait for long.
         yield command.whenPrinted(rb"^0\n0\n")
         command.signal(signal.SIGTERM)
-        result = yield command.whenEnded()
-        self.assertLess(result.seconds, 50)
+        yield command.whenEnded()
         report = reported((command.directory / "report").read_bytes())
         self.assertEqual((report["ended"], list(report["errors"])), ("signal", ["connect-refused"]))

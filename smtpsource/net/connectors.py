@@ -92,8 +92,9 @@ class ConnectTimeouts:
             return False
         self._postponed = self.due = now
         for timeout, queue in self._queues.items():
-            for connector in queue:
-                queue[connector] += late + min(late, timeout)
+            for connector, deadline in queue.items():
+                # No later than that of whoever begins now: a queue stays in order.
+                queue[connector] = min(deadline + late + min(late, timeout), now + timeout)
         return True
 
 
