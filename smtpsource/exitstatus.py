@@ -9,7 +9,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from smtpsource.interrupts import hold
+from smtpsource.interrupts import decide, hold
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorCore
@@ -34,6 +34,7 @@ def exitWith(status: int, reactor: IReactorCore) -> None:
 
     @param reactor: the one that this process is there for.
     """
+    decide(status)
     reactor.addSystemEventTrigger("after", "shutdown", hold)
     if status:
         atexit.register(_exit, status)

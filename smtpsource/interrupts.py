@@ -24,11 +24,15 @@ class _State:
     @ivar received: how many of these signals have come.
     @ivar own: this process is all ours, and so are its signals.
     @ivar settled: there is nothing left that a signal could end.
+    @ivar status: the exit status, once the result is shown; what is left is to stop what else there is.
+    @ivar impatient: there was a signal since then.
     """
 
     received = 0
     own = False
     settled = False
+    status: int | None = None
+    impatient = False
 
 
 def begin() -> None:
@@ -61,13 +65,15 @@ def onInterrupt(reactor: IReactor, stop: Callable[[], object], daemonized: bool 
 
     @param daemonized: leave SIGHUP as it is: a daemon has no terminal that could go.
     """
-    _State.settled = False
+    _State.settled = _State.impatient = False
+    _State.status = None
     stopped = False
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         nonlocal stopped
         _State.received += 1
         if _State.settled:
+            _hasten()
             return
         if stopped and number == signal.SIGINT:
             os._exit(1)
@@ -86,6 +92,22 @@ def settle() -> None:
     _State.settled = True
     if _State.own:
         _set(_count)
+
+
+def decide(status: int) -> None:
+    """
+    The result is shown. If this process does not come to its end by itself, the second signal from now on ends it, with
+    this status.
+    """
+    _State.status = status
+
+
+def _hasten() -> None:
+    if _State.status is None:
+        return
+    if _State.impatient:
+        os._exit(_State.status)
+    _State.impatient = True
 
 
 def hold() -> None:

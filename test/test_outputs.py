@@ -599,6 +599,21 @@ class SignalTests(OutputTestCase):
             self.assertEqual((result.signal, result.err), (signal.SIGINT, b""))
 
     @defer.inlineCallbacks
+    def test_beforeLoading(self):
+        """
+        What is imported before a command can see to its signals takes next to no time: nothing but L{signal} and ours.
+        """
+        program = (
+            "import sys; sys.path.insert(0, sys.argv[1]); before = {*sys.modules}; __import__(sys.argv[2]); "
+            "print(*sorted(name for name in {*sys.modules} - before if not name.startswith('smtpsource')))"
+        )
+        light = "__future__ _collections _functools _operator _signal collections enum functools itertools keyword "
+        light = {*light.split(), "operator", "reprlib", "signal", "types"}
+        for module in ("smtpsource.__main__", "smtpsource.sink.__main__"):
+            result = yield python(self, "-S", "-E", "-c", program, ROOT, module).whenEnded()
+            self.assertEqual({*result.out.decode().split()} - light, set(), result)
+
+    @defer.inlineCallbacks
     def test_hangUp(self):
         """
         SIGHUP, as when ssh is cut: the run ends in order, and its sink along with it, which gets one, too.
