@@ -21,7 +21,7 @@ from smtpsource.smtp.streaming import CHUNK, PIECE
 from smtpsource.traffic.corpus import Corpus, FileCorpus, MboxCorpus, index
 from smtpsource.traffic.corpus import given as givenCorpus
 from smtpsource.traffic.loading import StoredBodies, loaded
-from smtpsource.traffic.parts import FilePart, Message, StoredFile, Unreadable
+from smtpsource.traffic.parts import FilePart, StoredFile, StoredMessage, Unreadable
 
 #: Messages: bytes with many line ends and dots.
 TEXTS = st.lists(st.sampled_from([b".", b"\n", b"\r\n", b"x", b"..", b"\r", b"\0", b"\xff", b" "]), max_size=40).map(
@@ -307,7 +307,7 @@ class LoadedTests(Case):
         @return: a file as one message.
         """
         file = StoredFile(str(self.file(text)))
-        return FilePart(Message(file, 0, len(text)), 0, len(text))
+        return FilePart(StoredMessage(file, 0, len(text)), 0, len(text))
 
     @given(TEXTS)
     def test_small(self, text):
@@ -375,7 +375,7 @@ class PartTests(Case):
         @return: a part of a file, and the file's path.
         """
         path = self.file(text)
-        return FilePart(Message(StoredFile(str(path)), start, end), start, end, tail), path
+        return FilePart(StoredMessage(StoredFile(str(path)), start, end), start, end, tail), path
 
     @given(st.data())
     @settings(max_examples=100, deadline=None)
@@ -437,7 +437,7 @@ class PartTests(Case):
         ):
             path = self.file(b"x" * 100_000)
             os.utime(path, ns=(0, 0))
-            found = FilePart(Message(StoredFile(str(path)), 0, 100_000), 0, 100_000, b"\r\n")
+            found = FilePart(StoredMessage(StoredFile(str(path)), 0, 100_000), 0, 100_000, b"\r\n")
             self.assertEqual(found[0:10], b"x" * 10)
             self.assertFalse(found.message.changed)
             change(path)

@@ -15,7 +15,7 @@ from smtpsource.smtp.streaming import CHUNK
 from smtpsource.textfiles import MARK, lengthOfMark
 from smtpsource.traffic import mbox, weighted
 from smtpsource.traffic.mbox import FROM
-from smtpsource.traffic.parts import FilePart, Message, StoredFile, Unreadable
+from smtpsource.traffic.parts import FilePart, StoredFile, StoredMessage, Unreadable
 from smtpsource.traffic.weighted import Weighted
 
 _EXPECTED = "expected a directory of .eml files, a Maildir (with cur and new in it) or an mbox file"
@@ -150,7 +150,7 @@ class FileCorpus(Corpus):
             raise Unreadable(f"{path!r}: {e}") from None
         if len(found) > CHUNK:
             size = file.stamp[1]
-            return FilePart(Message(file, 0, size), start, size)
+            return FilePart(StoredMessage(file, 0, size), start, size)
         if not found[start:]:
             raise Unreadable(f"{path!r}: it is empty")
         return found[start:]
@@ -224,7 +224,7 @@ class MboxCorpus(Corpus):
         See L{Corpus.read}.
         """
         start, end = self._starts[index], self._ends[index]
-        message = Message(self._file, start, end, index + 1)
+        message = StoredMessage(self._file, start, end, index + 1)
         if end - start > CHUNK:
             marked = message.read(start, start + len(MARK)) == MARK
             return FilePart(message, start + len(MARK) if marked else start, end)

@@ -67,7 +67,7 @@ class StoredFile:
         return False
 
 
-class Message:
+class StoredMessage:
     """
     Where a message is in a file.
 
@@ -130,7 +130,7 @@ class FilePart:
 
     __slots__ = ("_end", "_start", "_tail", "message")
 
-    def __init__(self, message: Message, start: int, end: int, tail: bytes = b"") -> None:
+    def __init__(self, message: StoredMessage, start: int, end: int, tail: bytes = b"") -> None:
         """
         @param start: where it begins in the file.
         @param end: where it ends there.
