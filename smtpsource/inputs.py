@@ -20,7 +20,7 @@ SETTINGS = _MIB
 #: Of one with certificates or keys: those of all authorities of the world take less than a hundredth.
 CERTIFICATES = 16 * _MIB
 
-#: Of one with a value in each line: some ten million addresses, which take 2 GB of memory.
+#: Of one with a value in each line: some ten million addresses, which take a gigabyte of memory.
 VALUES = 256 * _MIB
 
 #: Of a report: ten hours of seconds take 15 MB.
