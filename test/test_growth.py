@@ -161,7 +161,7 @@ class OutputTests(GrowthMixin, SynchronousTestCase):
         self.assertFlatInTime(step=0.1)
         before = resident()
         self.assertEqual(sum(1 for _ in watch.series.intervals.lines()), 3 * SECONDS)
-        self.assertLess(resident() - before, 10**6)
+        self.assertLess(resident() - before, 4 * 10**6)
 
     def test_thresholds(self):
         """
