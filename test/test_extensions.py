@@ -8,13 +8,18 @@ import os
 import re
 
 import test_mx
-from certificates import makeCertificates
-from peers import DovecotAuth, DovecotLMTP, PostfixServer, PostfixSink, eventually
+from peers import DovecotAuth, DovecotLMTP, PostfixServer, PostfixSink, eventually, missing
 from subprocesses import loadAndReport
 from test_integration import PeerTestCase
 from test_mx import MXTestCase
 from twisted.internet import defer
 from twisted.names import dns
+
+try:
+    from certificates import makeCertificates
+except ModuleNotFoundError:
+    # Without cryptography.
+    makeCertificates = None
 
 TO = ("-t", "user@example.org")
 
@@ -44,6 +49,8 @@ class Case(PeerTestCase):
         """
         @return: new ones.
         """
+        if makeCertificates is None:
+            missing("cryptography isn't installed")
         return makeCertificates(self.mktemp(), **kind)
 
     @defer.inlineCallbacks

@@ -14,6 +14,7 @@ import subprocess
 import sys
 from unittest import SkipTest
 
+from differential import program
 from patience import PATIENCE, TEST_LIMIT
 from test_sink_command import Process
 from test_sink_extensions import extensions
@@ -523,13 +524,10 @@ class ImplicitTests(TLSTestCase):
         """
         @return: what C{openssl s_client} says.
         """
-        command = ["openssl", "s_client", "-connect", "%s:%d" % self.where, *arguments]
-        try:
-            done = subprocess.run(
-                command, input=b"QUIT\r\n", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE
-            )
-        except FileNotFoundError:
-            raise SkipTest("there is no openssl")
+        command = [program("openssl"), "s_client", "-connect", "%s:%d" % self.where, *arguments]
+        done = subprocess.run(
+            command, input=b"QUIT\r\n", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE
+        )
         return done.stdout.decode()
 
     @inlineCallbacks
