@@ -93,7 +93,9 @@ def _run(reactor: Any, options: SourceOptions) -> Deferred[None]:
     stopView = presentation.startView(reactor, service)
 
     def done(summary: Summary) -> None:
-        leave(conclude(presentation, stopView, summary, render, summary.reason))
+        status = conclude(presentation, stopView, summary, render, summary.reason)
+        # Then it is the command line that can't be used.
+        leave(2 if status == 1 and service.isMisnamed() else status)
 
     ended = service.whenDone().addCallback(done)
     service.startService()

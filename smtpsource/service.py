@@ -5,6 +5,7 @@ A run as a service: in a Twisted program, in a trial test, under twistd.
 from __future__ import annotations
 
 import datetime
+import os
 import time
 from collections.abc import Callable
 from sys import maxsize
@@ -29,9 +30,11 @@ from smtpsource.net.destination import (
     ResolutionFailed,
     SinkDestination,
     TCPAddress,
+    UNIXDestination,
     resolve,
 )
 from smtpsource.net.steady import keepSteady
+from smtpsource.net.tlssettings import NO_TLS
 from smtpsource.plan import SourcePlan
 from smtpsource.unexpected import OURS, named
 from smtpsource.watch import Watch, processTime
@@ -181,6 +184,17 @@ class SourceService(Service):
         """
         if self._begun and self._summary is None:
             self._run.breakDown(kind, text)
+
+    def isMisnamed(self) -> bool:
+        """
+        Was nothing sent because the destination is not what its scheme says: no TLS where it says C{smtps:}, or no socket?
+        """
+        destination, recorder = self._plan.destination, self.recorder
+        if isinstance(destination, UNIXDestination):
+            return destination.scheme is not None and not recorder.opened and not os.path.exists(destination.path)
+        if not isinstance(destination, HostDestination) or destination.scheme != "smtps":
+            return False
+        return not recorder.tls and NO_TLS in recorder.errorSamples.get("tls-failed", "")
 
     # The course of a run
 

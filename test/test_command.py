@@ -908,6 +908,22 @@ class ConnectTests(CommandTestCase):
         return self.cantConnect("unix:/nowhere/socket", b"unix:/nowhere/socket", b"No such file")
 
     @defer.inlineCallbacks
+    def test_misnamed(self):
+        """
+        A scheme that says TLS before a server that has none, or any before a socket that is not there: nothing can be
+        sent because of what stands on the command line, and the status is that of one.
+        """
+        server = self.serve()
+        port = server.destination.rpartition(":")[2]
+        for destination, said in (
+            (f"smtps://127.0.0.1:{port}", b"the server does not speak TLS here"),
+            ("lmtp:unix:/nowhere/socket", b"No such file or directory"),
+        ):
+            result, report = yield loadAndReport(self, "-m", "3", destination)
+            self.assertEqual((result.status, report["messages"]["accepted"]), (2, 0))
+            self.assertIn(said, result.err)
+
+    @defer.inlineCallbacks
     def test_noSuchInterface(self):
         """
         No such interface, in a link-local address: on any reactor.

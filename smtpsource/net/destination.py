@@ -9,7 +9,7 @@ import os
 import re
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -67,11 +67,13 @@ class HostDestination:
     A host, by name or address, and a port.
 
     @ivar family: C{socket.AF_INET}, C{socket.AF_INET6}, or C{socket.AF_UNSPEC} for both.
+    @ivar scheme: the one that it was written with, if any.
     """
 
     host: str
     port: int = SMTP_PORT
     family: int = socket.AF_UNSPEC
+    scheme: str | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         return str(TCPAddress(self.host, self.port))
@@ -83,9 +85,11 @@ class UNIXDestination:
     A UNIX socket.
 
     @ivar path: absolute.
+    @ivar scheme: as in L{HostDestination}.
     """
 
     path: str
+    scheme: str | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"unix:{self.path}"
@@ -126,7 +130,7 @@ def parse(text: str, family: int = socket.AF_UNSPEC) -> Destination:
     """
     scheme, text = schemeOf(text)
     if text.startswith("unix:"):
-        return _parsePath(text.removeprefix("unix:"))
+        return replace(_parsePath(text.removeprefix("unix:")), scheme=scheme)
     if text == "sink:":
         return SinkDestination()
     text = text.removeprefix("inet:")
@@ -146,7 +150,7 @@ def parse(text: str, family: int = socket.AF_UNSPEC) -> Destination:
             raise ValueError(f"expected {FORMS}")
     if not host:
         raise ValueError("expected a host before the port, such as localhost:2525")
-    return HostDestination(_checkedHost(host, family), _port(port, scheme), family)
+    return HostDestination(_checkedHost(host, family), _port(port, scheme), family, scheme)
 
 
 def said(text: str) -> Mapping[str, Any]:

@@ -33,7 +33,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from smtpsource import inputs
-from smtpsource.net.tlssettings import TLSSettings, UnusableSetting, checkPEM
+from smtpsource.net.tlssettings import NO_TLS, TLSSettings, UnusableSetting, checkPEM
 from smtpsource.printable import printable
 
 try:
@@ -124,9 +124,9 @@ _NAMES = 8
 _ALERT = re.compile(r"(?:(?:ssl/tls|tls|sslv3|tlsv13) alert|tlsv1(?: alert)?) (.+)")
 
 _WORDS = {
-    "wrong version number": "the server does not speak TLS here",
-    "unknown protocol": "the server does not speak TLS here",
-    "http request": "the server does not speak TLS here",
+    "wrong version number": NO_TLS,
+    "unknown protocol": NO_TLS,
+    "http request": NO_TLS,
     "unsupported protocol": "the server's TLS version is not among those allowed here",
     "no protocols available": "no TLS version is left by the settings here",
     "no ciphers available": "no cipher is left by the settings here",

@@ -10,6 +10,9 @@ from dataclasses import dataclass, replace
 from smtpsource import arguments, checks
 from smtpsource.textfiles import lengthOfMark
 
+#: What a failed handshake is called where the other end has no TLS at all.
+NO_TLS = "the server does not speak TLS here"
+
 
 class UnusableSetting(ValueError):
     """
