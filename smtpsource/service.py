@@ -187,7 +187,7 @@ class SourceService(Service):
 
     def isMisnamed(self) -> bool:
         """
-        Was nothing sent because the destination is not what its scheme says: no TLS where it says C{smtps:}, or no socket?
+        Was nothing sent because the destination is not what its scheme says: C{smtps:} without TLS, or no socket?
         """
         destination, recorder = self._plan.destination, self.recorder
         if isinstance(destination, UNIXDestination):
