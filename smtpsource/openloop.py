@@ -216,10 +216,11 @@ class OpenLoop(Run):
 
     def _sweep(self) -> None:
         super()._sweep()
-        passed = self._passed()
         # That of so many messages is over when they were asked for; else, there is a timer.
-        if self._patience < passed < self.schedule.end and self.schedule.isOver(passed - self._patience, self._last):
-            self._giveUp()
+        if self.plan.messageLimit < maxsize and self._patience < math.inf and self._catchesUp():
+            passed = self._passed()
+            if passed >= self.schedule.lasted(passed, self._last) + self._patience:
+                self._giveUp()
 
     def _giveUp(self) -> None:
         """
