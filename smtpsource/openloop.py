@@ -50,7 +50,8 @@ class OpenLoop(Run):
         self.schedule = self._newSchedule(self.plan.profile())
         self.scheduleStart = math.inf  # not before the run begins
         self.measuredFrom = -math.inf
-        self._maxLate = math.inf if self.plan.maxLate is None else self.plan.maxLate
+        # Less is not late.
+        self._maxLate = math.inf if self.plan.maxLate is None else max(LATE_AFTER, self.plan.maxLate)
         # For how long after the end of the schedule a message may start: what is too late then never does.
         self._patience = min(self.plan.catchUpTime, self._maxLate)
         # When it was over with them, if that was after the end of the schedule.
@@ -79,25 +80,28 @@ class OpenLoop(Run):
                 return None
             if next_ >= self._warmUntil:
                 self._endWarmUp()
-            elif lateness > self._maxLate:
+                continue
+            isLate = lateness > LATE_AFTER
+            if isLate and lateness > self._maxLate:
                 # At least this one, however that is rounded.
                 until = max(math.nextafter(next_, math.inf), now - self.scheduleStart - self._maxLate)
                 self._drop(min(until, self._warmUntil))
-            else:
-                schedule.advance()
-                self.wanted = wanted
-                self.remaining -= 1
-                if not self.remaining:
-                    # Others may wait for a message.
-                    self._later(self._scheduleOver)
-                if wanted < self.measuredFrom:
-                    self._unanswered += 1
-                    return self._nextMessage()
-                if lateness > LATE_AFTER:
-                    self.recorder.late += 1
-                    self.recorder.duration(LATE, lateness)
-                self.recorder.started += 1
+                continue
+            schedule.advance()
+            self.wanted = wanted
+            self.remaining -= 1
+            if not self.remaining:
+                # Others may wait for a message.
+                self._later(self._scheduleOver)
+            if wanted < self.measuredFrom:
+                self._unanswered += 1
                 return self._nextMessage()
+            recorder = self.recorder
+            recorder.started += 1
+            if isLate:
+                recorder.late += 1
+                recorder.duration(LATE, lateness)
+            return self._nextMessage()
         return None
 
     def idle(self, session: Session) -> None:
@@ -212,10 +216,11 @@ class OpenLoop(Run):
 
     def _sweep(self) -> None:
         super()._sweep()
-        passed = self._passed()
         # That of so many messages is over when they were asked for; else, there is a timer.
-        if self._patience < passed < self.schedule.end and self.schedule.isOver(passed - self._patience, self._last):
-            self._giveUp()
+        if self.plan.messageLimit < maxsize and self._patience < math.inf and self._catchesUp():
+            passed = self._passed()
+            if passed >= self.schedule.lasted(passed, self._last) + self._patience:
+                self._giveUp()
 
     def _giveUp(self) -> None:
         """

@@ -82,6 +82,15 @@ class OpenLoopTests(SynchronousTestCase):
         self.assertEqual((summary.messages.accepted, server.served), (summary.messages.started,) * 2)
         self.assertLess(summary.latency["late"].maximum, 0.501)
         self.assertEqual(summary.exit, 1)
+        # What a timer takes is not late, however little that may be.
+        reactor = FakeReactor()
+        reactor.server = SlowFactory(reactor, 1e6)
+        plan = SourcePlan(destination="127.0.0.1:25", rate=30.0, duration=2.0, maxLate=0.0, keepConnections=True)
+        service = SourceService(reactor, plan, clock=reactor.seconds)
+        service.startService()
+        reactor.pump([0.007] * 400)
+        summary = self.successResultOf(service.whenDone())
+        self.assertEqual((summary.messages.accepted, summary.dropped), (60, 0))
 
     def test_overload(self):
         """

@@ -72,7 +72,7 @@ class RateTests(PeerTestCase):
         for rate in (10, 1000, 10_000):
             sink, address = yield self.sink()
             result, report = yield loadAndReport(
-                self, "-d", "-s", "200", "--rate", str(rate), "--duration", "10s", address
+                self, "-d", "-s", "200", "--rate", str(rate), "--duration", "10s", "--catch-up", "2m", address
             )
             counts = yield self.counted(sink)
             self.assertEqual(result.status, 0, result)
@@ -107,7 +107,21 @@ class RateTests(PeerTestCase):
         begun = time.monotonic()
         result, report = yield loadAndReport(
             self,
-            *("-d", "-s", "20", "--rate", "100", "--duration", "10s", "--arrivals", "poisson", "--seed", "1"),
+            *(
+                "-d",
+                "-s",
+                "20",
+                "--rate",
+                "100",
+                "--duration",
+                "10s",
+                "--arrivals",
+                "poisson",
+                "--seed",
+                "1",
+                "--catch-up",
+                "1m",
+            ),
             f"127.0.0.1:{port.getHost().port}",
         )
         self.assertEqual(result.status, 0, result)
@@ -130,7 +144,7 @@ class RateTests(PeerTestCase):
         self.addCleanup(port.stopListening)
         result, report = yield loadAndReport(
             self,
-            *("-d", "-s", "20", "--rate", "500/s", "--duration", "10s"),
+            *("-d", "-s", "20", "--rate", "500/s", "--duration", "10s", "--catch-up", "1m"),
             f"127.0.0.1:{port.getHost().port}",
         )
         self.assertEqual((result.status, report["messages"]["accepted"], factory.served), (0, 5000, 5000), result)

@@ -8,6 +8,7 @@ import math
 from bisect import bisect_left, bisect_right
 from random import Random
 
+from hypothesis import example
 from hypothesis import strategies as st
 from properties import given, settings
 from twisted.trial.unittest import SynchronousTestCase
@@ -79,6 +80,8 @@ class ProfileTests(SynchronousTestCase):
         # What is due exactly when the break begins comes after it.
         self.assertEqual((profile.timeOf(99.0), profile.timeOf(100.0)), (9.9, 20.0))
 
+    @example([(0.0, 0.0), (1.0, 0.0), (1.0, 2.225073858507203e-309)], 0.5)
+    @example([(0.0, 5e-324), (1.0, 5e-324), (1.0, 2.225073858507203e-309)], 0.5)
     @given(POINTS, st.floats(0, 1))
     def test_inverse(self, points, part):
         """

@@ -104,11 +104,14 @@ class Profile:
                 return math.inf
             self._latest = piece = found
         rest = area - piece.before
+        if not rest:
+            return piece.start
         if not piece.slope:
             return piece.start + rest / piece.value
-        root = math.sqrt(max(0.0, piece.value * piece.value + 2 * piece.slope * rest))
         # This form keeps its digits where the slope is small.
-        return piece.start + (2 * rest / (piece.value + root) if rest else 0.0)
+        double = piece.value + math.sqrt(max(0.0, piece.value * piece.value + 2 * piece.slope * rest))
+        # Of rates that are nearly nothing no digits may be left.
+        return min(piece.end, piece.start + 2 * rest / double) if double else piece.end
 
     def _first(self, value: float, of: attrgetter[float]) -> _Piece | None:
         """
