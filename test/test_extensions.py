@@ -49,9 +49,15 @@ class Case(PeerTestCase):
         """
         @return: new ones.
         """
+        self.canDoTLS()
+        return makeCertificates(self.mktemp(), **kind)
+
+    def canDoTLS(self):
+        """
+        Skip the test where there is no TLS, also in our program.
+        """
         if makeCertificates is None:
             missing("cryptography isn't installed")
-        return makeCertificates(self.mktemp(), **kind)
 
     @defer.inlineCallbacks
     def fails(self, kind, text, *arguments, **settings):
@@ -60,6 +66,8 @@ class Case(PeerTestCase):
 
         @return: the report.
         """
+        if "--tls" in arguments:
+            self.canDoTLS()
         result, report = yield loadAndReport(self, *arguments, **settings)
         self.assertEqual(result.status, 1)
         self.assertIn(kind, report["errors"])
@@ -646,6 +654,7 @@ class ParameterTests(Case):
         Those that neither Postfix nor Dovecot has, and all of them together, by SMTP and by LMTP: our sink, which
         takes none that is badly written, has them in its report.
         """
+        self.canDoTLS()
         one = {
             ("--requiretls", "--tls=starttls"): {"REQUIRETLS": 3},
             ("--mt-priority", "-9"): {"MT-PRIORITY": 3},
