@@ -52,12 +52,6 @@ def _expire(session: Session) -> None:
 _STRUCK_OFF_AFTER = 1.0
 
 
-#: How often each session tries to connect in vain, before a run that has no end in time is given up: where nobody has
-#: ever answered, which takes half a minute, and where somebody has: five minutes.
-_TRIES = 24
-_TRIES_AGAIN = 200
-
-
 class Run:
     """
     Hands out messages until there are none left, or until the run is told to stop. This one is a closed loop: a session
@@ -74,6 +68,7 @@ class Run:
     @ivar clock: seconds, on a scale that never goes backward.
     @ivar startTime: when the first session began, on that scale.
     @ivar pause: draws the seconds before a session's next message; C{None} if there is no pause at all.
+    @ivar endsInTime: it has an end, however few messages are started.
     @ivar reason: the first fault or refusal that ended the run before its time, or C{None}.
     @ivar open: sessions that are not over.
     @ivar reserve: memory for the end of the run.
@@ -98,6 +93,7 @@ class Run:
         """
         self.plan = plan
         self.recorder = recorder
+        self.endsInTime = plan.duration is not None or bool(plan.stages)
         self.warmingUp = plan.warmUp > 0
         self.remaining = maxsize if self.warmingUp else plan.messageLimit
         self.perConnection = plan.messagesPerConnection or (maxsize if plan.keepConnections else 1)
@@ -128,8 +124,6 @@ class Run:
         self._toBegin = 0
         self.draining = False
         self._calls: list[IDelayedCall | Deadline] = []
-        # How many connections there were when one could not be had last, and how many could not since there was one.
-        self._opened = self._inVain = 0
         self._over = False
 
     def begin(self, addresses: Sequence[Address]) -> None:
@@ -306,22 +300,6 @@ class Run:
         self.open.discard(session)
         self.seeking.discard(session)
         self._endIfOver()
-
-    def unreachable(self, text: str) -> None:
-        """
-        A session could not connect. If none can for long, a run that has no end in time is given up.
-
-        @param text: why it could not.
-        """
-        recorder = self.recorder
-        if recorder.open or recorder.opened != self._opened:
-            self._opened = recorder.opened
-            self._inVain = 0
-        self._inVain += 1
-        tries = _TRIES_AGAIN if recorder.opened else _TRIES
-        endless = self.plan.duration is None and not self.plan.stages
-        if endless and self.remaining and self._inVain > tries * len(self.open):
-            self.trouble(f"no connection in {self._inVain} attempts: {text}", tolerable=False)
 
     def build(self, session: Session) -> SMTPSourceProtocol:
         """

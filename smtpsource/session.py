@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from smtpsource.run import Run
 
 
-#: How often a session tries again to connect without a message, if somebody has answered before in this run. That is
-#: about ten seconds, enough for most servers to be started again.
-_FREE_TRIES = 10
+#: After so many connections that could not be had a session waits no longer, if nothing but its messages ends the run.
+#: That is some twenty seconds, enough for most servers to be started again.
+_TRIES = 17
 
 
 @implementer(ISession)
@@ -397,10 +397,11 @@ class Session:
     def _gaveUp(self, kind: str, text: str) -> None:
         self.fault(kind, text)
         self._endMessage()
-        self._run.unreachable(text)
-        if self._run.remaining and not self.leaving:
+        run = self._run
+        if run.remaining and not self.leaving and (run.endsInTime or run.recorder.open or self._failures < _TRIES):
             self._tryLater()
         else:
+            run.seeking.discard(self)
             self._unconnected()
 
     def _tryLater(self) -> None:
@@ -417,10 +418,9 @@ class Session:
 
     def _tryAgain(self) -> None:
         """
-        Connect, and take a message when that is done. Where nobody has ever answered, or not for long, each try takes
-        a message with it: so a run with a number of messages comes to its end.
+        Connect, and take a message when that is done. Where nobody has ever answered, each try takes a message with it.
         """
-        if self._run.recorder.opened and self._failures <= _FREE_TRIES:
+        if self._run.recorder.opened:
             self._pause = None
             self._connector.connect()
         else:
@@ -430,7 +430,7 @@ class Session:
         """
         Is this session connecting without a message?
         """
-        return self in self._run.seeking and self._pause is None
+        return self.message is None and self._pause is None and self in self._run.seeking
 
     def _unconnected(self) -> None:
         """
