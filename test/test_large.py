@@ -57,9 +57,9 @@ class MemoryTests(TestCase):
             *("-A", "-s", str(SESSIONS), "-m", str(SESSIONS), "-l", str(SIZE), "--grace", "0", "--report", "r.json"),
             f"127.0.0.1:{port.getHost().port}",
         )
-        yield eventually(lambda: len(factory.waiting) == SESSIONS, "all sessions have a message on its way", 80)
+        yield eventually(lambda: len(factory.waiting) == SESSIONS, "all sessions have a message on its way")
         # Each writes until its transport has had enough: when what was sent grows no more, they all have.
-        yield eventually(_Steady(command.pid), "nothing more is written", 60)
+        yield eventually(_Steady(command.pid), "nothing more is written")
         peak = _status(command.pid, "VmHWM")
         command.signal(signal.SIGTERM)
         yield command.whenEnded()
