@@ -277,6 +277,8 @@ class RunTests(SynchronousTestCase):
         """
         for refused in (True, False):
             going = Going(messageCount=200, sessionCount=4, tolerant=True)
+            # Somebody has answered, once.
+            going.reactor.attempts[0].accept()[1].drop(ConnectionLost())
             while going.recorder.started < 200:
                 while going.reactor.attempts and going.recorder.started < 200:
                     going.reactor.attempts[0].refuse()
