@@ -78,7 +78,7 @@ def _run(reactor: Any, options: SourceOptions) -> Deferred[None]:
     from smtpsource.ending import conclude
     from smtpsource.exitstatus import leave
     from smtpsource.failurelog import FailureObserver, beginLogging
-    from smtpsource.interrupts import onInterrupt
+    from smtpsource.interrupts import onInterrupt, settle
     from smtpsource.report.text import render
     from smtpsource.service import SourceService
 
@@ -93,9 +93,13 @@ def _run(reactor: Any, options: SourceOptions) -> Deferred[None]:
     stopView = presentation.startView(reactor, service)
 
     def done(summary: Summary) -> None:
-        status = conclude(presentation, stopView, summary, render, summary.reason)
-        # Then it is the command line that can't be used.
-        leave(2 if status == 1 and service.isMisnamed() else status)
+        if service.isMisnamed():
+            # Then it is the command line that can't be used: there is no result.
+            settle()
+            stopView()
+            presentation.complain(str(summary.reason))
+            leave(2)
+        leave(conclude(presentation, stopView, summary, render, summary.reason))
 
     ended = service.whenDone().addCallback(done)
     service.startService()

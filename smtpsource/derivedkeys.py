@@ -118,7 +118,10 @@ class DerivedKeys:
             # One that was answered before it may have been the end of others.
             if answer in waiting:
                 del waiting[answer]
-                answer(result)
+                try:
+                    answer(result)
+                except Exception:
+                    _log.failure("A login that waited for its keys")
         if waiting:
             self._later(partial(self._answerSome, wanted, result))
         else:

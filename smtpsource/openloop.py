@@ -137,7 +137,8 @@ class OpenLoop(Run):
         """
         The rate that the schedule asks for now, in messages per second.
         """
-        return self.schedule.rateAt(self._passed())
+        passed = self._passed()
+        return 0.0 if self.schedule.isOver(passed, self._last) else self.schedule.rateAt(passed)
 
     def overdue(self) -> int | None:
         """

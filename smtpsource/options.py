@@ -137,7 +137,7 @@ class SourceOptions(CommandLine):
             else:
                 # A word too many may be a password.
                 problem = f"{len(destinations)} words after the options: only one destination can be used"
-            raise usage.UsageError(f"{problem}: expected [inet:]host[:port], unix:path or sink: at the end")
+            raise usage.UsageError(f"{problem}: expected {destination.FORMS} at the end")
         self["destination"] = destinations[0]
 
     def postOptions(self) -> None:
@@ -335,7 +335,8 @@ class SourceOptions(CommandLine):
             schedule = "--find-rate" if searched else "--stages" if self["rate"] is None else "--rate"
             self._excluded(schedule, "the schedule says when", "fixed-interval", "random-interval", "ramp-up")
         else:
-            self._needing("--rate, --stages or --find-rate", "max-late", "catch-up", "arrivals")
+            self._needing("--rate, --stages or --find-rate", "max-late", "arrivals")
+            self._needing("--rate or --stages", "catch-up")
             for threshold in self["threshold"]:
                 if threshold.needsSchedule:
                     raise usage.UsageError(

@@ -66,6 +66,7 @@ class Run:
     @ivar draining: no further message is started.
     @ivar warmingUp: what is counted now will not be kept.
     @ivar clock: seconds, on a scale that never goes backward.
+    @ivar reached: has anybody ever taken a connection? The recorder forgets that with the warm-up.
     @ivar startTime: when the first session began, on that scale.
     @ivar pause: draws the seconds before a session's next message; C{None} if there is no pause at all.
     @ivar endsInTime: it has an end, however few messages are started.
@@ -122,7 +123,7 @@ class Run:
         self._sweepInterval = min(1.0, plan.timeout / 10)
         self._standstills = Standstills(self._sweepInterval)
         self._toBegin = 0
-        self.draining = False
+        self.draining = self.reached = False
         self._calls: list[IDelayedCall | Deadline] = []
         self._over = False
 

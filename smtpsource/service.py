@@ -8,6 +8,7 @@ import datetime
 import os
 import time
 from collections.abc import Callable
+from errno import ENOENT
 from sys import maxsize
 from typing import TYPE_CHECKING, Any
 
@@ -187,14 +188,18 @@ class SourceService(Service):
 
     def isMisnamed(self) -> bool:
         """
-        Was nothing sent because the destination is not what its scheme says: C{smtps:} without TLS, or no socket?
+        Did the run end with the first connection because the destination is not what its scheme says: C{smtps:} where
+        there is no TLS, or a socket that is not there?
         """
-        destination, recorder = self._plan.destination, self.recorder
+        destination, errors = self._plan.destination, self.recorder.errorSamples
+        if self._plan.tolerant or not self._beganRun:
+            return False
         if isinstance(destination, UNIXDestination):
-            return destination.scheme is not None and not recorder.opened and not os.path.exists(destination.path)
+            missing = os.strerror(ENOENT) in errors.get("connect-failed", "")
+            return destination.scheme is not None and not self._run.reached and missing
         if not isinstance(destination, HostDestination) or destination.scheme != "smtps":
             return False
-        return not recorder.tls and NO_TLS in recorder.errorSamples.get("tls-failed", "")
+        return not self.recorder.tls and NO_TLS in errors.get("tls-failed", "")
 
     # The course of a run
 
@@ -336,6 +341,8 @@ class SourceService(Service):
         ]
 
     def _sinkStopped(self, result: dict[str, Any] | Failure) -> None:
+        if self._summary is not None:
+            return  # it has taken too long
         if self._companionDue is not None and self._companionDue.active():
             self._companionDue.cancel()
         sink = None if isinstance(result, Failure) else result

@@ -384,6 +384,7 @@ class Session:
             self._run.seeking.discard(self)
         recorder = self._run.recorder
         recorder.opened += 1
+        self._run.reached = True
         recorder.open += 1
         recorder.duration(CONNECT, self._connector.sinceStarted())
         self._left = self._run.perConnection
@@ -420,7 +421,7 @@ class Session:
         """
         Connect, and take a message when that is done. Where nobody has ever answered, each try takes a message with it.
         """
-        if self._run.recorder.opened:
+        if self._run.reached:
             self._pause = None
             self._connector.connect()
         else:

@@ -153,8 +153,8 @@ class ReportTests(CommandTestCase):
         self.assertEqual((result.status, result.err), (1, b""))
         self.assertIn(b"10 started, 9 accepted, 1 rejected, 0 failed", result.out)
         report = reported((command.directory / "r.json").read_bytes())
-        fields = "schema tool command run seed reactor started elapsed exit ended reason thresholds limits warmup asked"
-        fields += " late dropped exhausted messages recipients connections bytes askedRate rate cpu latency"
+        fields = "schema tool command run seed reactor started elapsed exit ended reason thresholds limits disturbances warmup asked"
+        fields += " late dropped exhausted catchUp messages recipients connections bytes askedRate rate cpu latency"
         fields += " capabilities tls"
         self.assertEqual(list(report), [*fields.split(), "replies", "errors", "environment", "histograms", "series"])
         self.assertEqual(report["schema"], 1)
@@ -919,9 +919,13 @@ class ConnectTests(CommandTestCase):
             (f"smtps://127.0.0.1:{port}", b"the server does not speak TLS here"),
             ("lmtp:unix:/nowhere/socket", b"No such file or directory"),
         ):
-            result, report = yield loadAndReport(self, "-m", "3", destination)
-            self.assertEqual((result.status, report["messages"]["accepted"]), (2, 0))
+            command = smtpsource(self, "-m", "3", "--report", "r.json", destination)
+            result = yield command.whenEnded()
+            self.assertEqual((result.status, result.err.count(b"\n"), result.out), (2, 1, b""), result)
             self.assertIn(said, result.err)
+            self.assertEqual(server.messages, [])
+            result, report = yield loadAndReport(self, "-A", "-m", "3", destination)
+            self.assertEqual((result.status, report["exit"], report["messages"]["failed"]), (1, 1, 3))
 
     @defer.inlineCallbacks
     def test_noSuchInterface(self):

@@ -58,6 +58,9 @@ class LoadedRun(Run):
     def clock(self):
         return self.now["at"]
 
+    def guarded(self, call):
+        call()
+
     def asked(self):
         return self.now["asked"]
 
@@ -148,7 +151,7 @@ class OutputTests(GrowthMixin, SynchronousTestCase):
         The samples of a run.
         """
         watch = Watch(self.reactor, self.run_)
-        watch.start()
+        watch.start(self.run_.clock())
         self.assertFlatInTime(step=0.1)
         self.assertEqual(len(watch.series.samples), SECONDS)
 
@@ -157,7 +160,7 @@ class OutputTests(GrowthMixin, SynchronousTestCase):
         C{--hlog}.
         """
         watch = Watch(self.reactor, self.run_, keepBuckets=True)
-        watch.start()
+        watch.start(self.run_.clock())
         self.assertFlatInTime(step=0.1)
         before = resident()
         self.assertEqual(sum(1 for _ in watch.series.intervals.lines()), 3 * SECONDS)
@@ -169,7 +172,7 @@ class OutputTests(GrowthMixin, SynchronousTestCase):
         """
         wanted = [thresholds.parse("p99(message) < 60m"), thresholds.parse("errors < 50%")]
         watch = Watch(self.reactor, self.run_, lambda snapshot: [one.hopeless(snapshot) for one in wanted])
-        watch.start()
+        watch.start(self.run_.clock())
         self.assertFlatInTime(step=0.1)
 
     def test_picture(self):
@@ -224,6 +227,9 @@ class Nowhere:
 
     def flush(self):
         pass
+
+    def sayIfFree(self, text):
+        return True
 
 
 class ConnectionTests(GrowthMixin, SynchronousTestCase):
@@ -358,15 +364,12 @@ class GarbageTests(TestCase):
     """
 
     PROGRAM = """
-import gc, os, sys
+import atexit, gc
 import smtpsource.collector
 smtpsource.collector.relax = lambda: (gc.freeze(), gc.disable())
 from smtpsource%s.__main__ import main
-try:
-    main()
-except SystemExit:
-    sys.stdout.flush()
-print("garbage", gc.collect())
+atexit.register(lambda: print("garbage", gc.collect()))
+main()
 """
 
     @defer.inlineCallbacks

@@ -177,7 +177,7 @@ def schemeOf(text: str) -> tuple[str | None, str]:
         return None, text
     scheme, isURL, rest = match[1].lower(), match[2], match[3]
     if not isURL:
-        known = scheme in SCHEMES and (rest.startswith("[") or ":" in rest)
+        known = scheme in SCHEMES and (rest.startswith("[") or ":" in rest or not _isPort(rest))
         return (scheme, rest) if known else (None, text)
     if scheme not in SCHEMES:
         raise ValueError(
@@ -189,6 +189,17 @@ def schemeOf(text: str) -> tuple[str | None, str]:
     if re.search("[/?#]", rest):
         raise ValueError(f"expected nothing after the host and the port, as in {scheme}://localhost:2525")
     return scheme, rest
+
+
+def _isPort(text: str) -> bool:
+    """
+    Is this a port, by number or by name, or nothing?
+    """
+    try:
+        _port(text, None)
+    except ValueError:
+        return text.isdigit()
+    return True
 
 
 def shown(text: str) -> str:

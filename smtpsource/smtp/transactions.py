@@ -204,8 +204,6 @@ class Transactions(Opening):
             self._message = None
             self._session.accepted(self.lastActivity - self._begun, self._recipientsAccepted, self._recipientsRejected)
             self._ready()
-        elif code[0] == MORE:
-            self._outOfStep(MESSAGE, reply)
         else:
             self._recipientsRejected += self._recipientsAccepted
             self._session.refused(MESSAGE, reply)
@@ -225,7 +223,7 @@ class Transactions(Opening):
         """
         A server may refuse while the content still flows. There is no way to stop but to close.
         """
-        if code[0] in (YES, MORE):
+        if code[0] == YES:
             self._fault("unexpected-reply", f"before all of the content was sent: {shown(reply)}")
             return
         self._recipientsRejected += self._recipientsAccepted
@@ -237,9 +235,6 @@ class Transactions(Opening):
         """
         LMTP: what became of one recipient (RFC 2033 section 4.2).
         """
-        if code[0] == MORE:
-            self._outOfStep(MESSAGE, reply)
-            return
         self._recipientsAwaited -= 1
         if code[0] == YES:
             self._recipientsDelivered += 1
