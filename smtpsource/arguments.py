@@ -39,20 +39,6 @@ def count(text: str) -> int:
     return _number(text, _COUNT_MULTIPLIERS, "a whole number of at least 1, such as 20, 10k or 1m")
 
 
-#: The most recipients that a message may have: more would be worked on for longer than anything else may wait.
-MOST_RECIPIENTS = 50_000
-
-
-def recipients(text: str) -> int:
-    """
-    How many recipients a message has.
-    """
-    number = count(text)
-    if number > MOST_RECIPIENTS:
-        raise ValueError(f"expected at most {MOST_RECIPIENTS} recipients in a message")
-    return number
-
-
 def size(text: str) -> int:
     """
     A size in bytes, at least 1: C{"4096"}, C{"10k"} (10 240), C{"1m"} (1 048 576).

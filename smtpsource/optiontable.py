@@ -193,7 +193,7 @@ GROUPS: Sequence[Group] = (
                 "N",
                 None,
                 "recipients of each message (default: 1)",
-                arguments.recipients,
+                arguments.count,
             ),
             Flag("number-recipients", "N", "give every recipient of the run its own number"),
             Parameter(
@@ -276,7 +276,7 @@ GROUPS: Sequence[Group] = (
                 "DIST",
                 None,
                 "draw the number of recipients of each message likewise, such as uniform:1-10",
-                sizes.given(arguments.recipients, arguments.MOST_RECIPIENTS),
+                lambda text: sizes.parse(text, arguments.count),
             ),
             Parameter(
                 "senders",

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -166,33 +166,18 @@ def _logNormal(text: str, number: Callable[[str], int]) -> LogNormal:
     return LogNormal(number(pairs["median"]), float(pairs["sigma"]), most)
 
 
-def highestOf(distribution: Distribution) -> int:
-    """
-    The largest number that it may give.
-    """
-    if isinstance(distribution, Fixed):
-        return distribution.value
-    if isinstance(distribution, Empirical):
-        return max(distribution.numbers.values)
-    return arguments.LARGEST if distribution.most is None else distribution.most
-
-
-def given(number: Callable[[str], int], most: int = arguments.LARGEST) -> Callable[[Any], Distribution]:
+def given(number: Callable[[str], int]) -> Callable[[Any], Distribution]:
     """
     What a program may give: a text, or a distribution.
 
     @param number: see L{parse}.
-    @param most: the largest number that there may be.
     """
 
     def distribution(value: Any) -> Distribution:
-        found: Distribution = parse(value, number) if isinstance(value, str) else value
-        if not isinstance(found, Distribution):
+        if isinstance(value, str):
+            return parse(value, number)
+        if not isinstance(value, Distribution):
             raise ValueError("expected a text such as lognormal:median=8k,sigma=1.5, or a distribution")
-        if isinstance(found, LogNormal) and found.most is None and found.median <= most < arguments.LARGEST:
-            found = replace(found, most=min(most, found.median * TIMES))
-        if highestOf(found) > most:
-            raise ValueError(f"expected numbers of at most {most}")
-        return found
+        return value
 
     return distribution
