@@ -63,7 +63,12 @@ class FileTests(SynchronousTestCase):
         bare = "expected an address such as user@example.com, without a name and angle brackets"
         whole = "expected an address such as user@example.com, without quotes around all of it"
         weight = "expected a weight of 0 or more, such as 3 or 0.5"
+        two = "expected one address in a line, such as user@example.com, and nothing before or after it"
         for line, expected in (
+            (b"a@x|b@x", two),
+            (b"a@x:b@x", two),
+            (b"a@b@x", two),
+            (b"mailto:a@x", two),
             (b"a@x,b@x", one),
             (b"a@x;b@x", one),
             (b"a@x, b@x", one),

@@ -153,8 +153,9 @@ class ReportTests(CommandTestCase):
         self.assertEqual((result.status, result.err), (1, b""))
         self.assertIn(b"10 started, 9 accepted, 1 rejected, 0 failed", result.out)
         report = reported((command.directory / "r.json").read_bytes())
-        fields = "schema tool command run seed reactor started elapsed exit ended reason thresholds limits disturbances warmup asked"
-        fields += " late dropped exhausted catchUp messages recipients connections bytes askedRate rate cpu latency"
+        fields = "schema tool command run seed reactor started elapsed exit ended reason thresholds limits disturbances"
+        fields += " warmup asked late dropped exhausted catchUp messages recipients connections bytes"
+        fields += " askedRate rate cpu latency"
         fields += " capabilities tls"
         self.assertEqual(list(report), [*fields.split(), "replies", "errors", "environment", "histograms", "series"])
         self.assertEqual(report["schema"], 1)

@@ -15,7 +15,7 @@ from smtpsource.traffic.weighted import Weighted
 
 #: What can't be a part of an address between angle brackets; and what makes one worth a second look.
 _NEVER = re.compile(rb"[\x00-\x1f\x7f<>]")
-_UNUSUAL = re.compile(rb"[\x00-\x1f\x7f<>,;\"']")
+_UNUSUAL = re.compile(rb"[\x00-\x1f\x7f<>,;\"':]|@.*@")
 
 #: What may have commas and semicolons in it: a quoted local part, and RFC 5321's source route before an address.
 _QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
@@ -53,6 +53,8 @@ def recipient(text: bytes) -> bytes:
             "expected one address in a line, and maybe a weight after a blank, without a comma or semicolon outside of "
             "quotes"
         )
+    if bare.count(b"@") > 1 or bare[:7].lower() == b"mailto:":
+        raise ValueError("expected one address in a line, such as user@example.com, and nothing before or after it")
     return text
 
 
