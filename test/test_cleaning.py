@@ -14,8 +14,8 @@ from itertools import count
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from hypothesis import given
 from hypothesis import strategies as st
+from properties import given
 from recording import ServingMixin, multiline
 from rich.console import Console
 from subprocesses import smtpsink, smtpsource, twistd

@@ -11,8 +11,8 @@ import time
 import tracemalloc
 from pathlib import Path
 
-from hypothesis import given
 from hypothesis import strategies as st
+from properties import given
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 

@@ -8,8 +8,8 @@ import mailbox
 import os
 from pathlib import Path
 
-from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import given, settings
 from textfiles import writeFile
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -217,7 +217,7 @@ class PropertyTests(Case):
         ),
         st.data(),
     )
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200)
     def test_written(self, bodies, data):
         """
         As many messages are found as were written, each with its bytes; wherever a block ends.
@@ -245,7 +245,7 @@ class PropertyTests(Case):
         ),
         st.booleans(),
     )
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     def test_python(self, bodies, asBytes):
         """
         What Python's own mailbox has written, it and we read alike.
@@ -263,7 +263,7 @@ class PropertyTests(Case):
         box.close()
 
     @given(st.binary(max_size=300), st.integers(1, 50))
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     def test_anything(self, text, block):
         """
         Whatever comes after the first line, nothing is lost but lines before messages and empty lines.

@@ -11,9 +11,10 @@ import subprocess
 import sys
 from unittest import mock
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck
 from hypothesis import strategies as st
 from peers import eventually
+from properties import given, settings
 from recording import Delay, RecordingServer
 from subprocesses import processes, reported, smtpsink, smtpsource
 from test_run import Going
@@ -123,7 +124,7 @@ class StandstillsTests(SynchronousTestCase):
         found = [standstills.since(time) for time in (0, 2, 7.9, 8, 9.5, 20, 20.5)]
         self.assertEqual(found, [4 + 9, 4 + 9, 4 + 9, 9, 9, 0, 0])
 
-    @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+    @settings(suppress_health_check=[HealthCheck.too_slow])
     @given(st.lists(st.integers(1, 2000).map(lambda number: number / 100), max_size=20), st.sampled_from([0.1, 0.5, 1]))
     def test_bounds(self, gaps, interval):
         """

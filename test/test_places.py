@@ -13,8 +13,8 @@ import tempfile
 import threading
 from unittest import SkipTest
 
-from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import given, settings
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.places import Place, checked
@@ -176,7 +176,7 @@ class OwnTests(PlaceTestCase):
         self.assertTrue(stat.S_ISCHR(os.stat("/dev/null").st_mode))
 
     @given(st.lists(st.sampled_from(["a", "b", "l", "m", "..", ".", ""]), min_size=1, max_size=8))
-    @settings(deadline=None, max_examples=50)
+    @settings(max_examples=50)
     def test_anyPath(self, names):
         """
         A place is where the system finds it.

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import os
 
-from hypothesis import given
 from hypothesis import strategies as st
+from properties import given
 from test_options import parsed
 from test_sink_options import parsed as sinkParsed
 from test_summary import example

@@ -4,8 +4,8 @@ Tests for L{smtpsource.turns}, and for runs of so many sessions that not all of 
 
 from __future__ import annotations
 
-from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import given, settings
 from slowserver import SlowFactory
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -166,7 +166,7 @@ class ManySessionsTests(SynchronousTestCase):
         self.assertGreater(service.progress().sessions, 400)
         self.assertStepwise(reactor, service.progress().sessions - begun)
 
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=25)
     @given(st.data())
     def test_nothingIsLost(self, data):
         """

@@ -9,8 +9,8 @@ import io
 import os
 import sys
 
-from hypothesis import given
 from hypothesis import strategies as st
+from properties import given
 from subprocesses import smtpsource, twistd
 from test_options import parsed
 from test_sink_options import parsed as sinkParsed
