@@ -137,7 +137,7 @@ class SourceOptions(CommandLine):
             else:
                 # A word too many may be a password.
                 problem = f"{len(destinations)} words after the options: only one destination can be used"
-            raise usage.UsageError(f"{problem}: expected {destination.FORMS} at the end")
+            raise usage.UsageError(f"{problem}: expected [inet:]host[:port], unix:path or sink: at the end")
         self["destination"] = destinations[0]
 
     def postOptions(self) -> None:

@@ -878,7 +878,11 @@ class ErrorTests(Case):
             *(
                 (f"{line} {option}", f"{option.split()[0]} needs --rate, --stages or --find-rate")
                 for line in ("-d", "--stages 0:1,1:1 --stages-of sessions")
-                for option in ("--max-late 1", "--catch-up 1", "--arrivals poisson")
+                for option in ("--max-late 1", "--arrivals poisson")
+            ),
+            (
+                "--catch-up 1",
+                "--catch-up needs --rate or --stages",
             ),
             (
                 "--find-rate errors==0 --catch-up 5",
