@@ -139,10 +139,12 @@ class ManySessionsTests(SynchronousTestCase):
         reactor, service = self.begun(rate=450.0, duration=2.0, sessionCount=1000)
         reactor.number = lambda: service.recorder.started
         begun = service.recorder.started
-        reactor.advance(1.0)  # the process stood still
+        reactor.standStill(1.0)
+        reactor.advance(0)
         self.assertStepwise(reactor, 451 - begun)
         self.assertGreater(service.progress().sessions, 400)
-        reactor.advance(0.9)
+        reactor.standStill(0.9)
+        reactor.advance(0)
         self.assertStepwise(reactor, 405)
         reactor.pump([0.001] * 300)
         summary = self.successResultOf(service.whenDone())

@@ -513,8 +513,8 @@ class ConcludeTests(SynchronousTestCase):
         self.said = []
         self.result = runInMemory(SourcePlan(messageCount=3), SinkFactory(SinkPlan(), lambda: 0.0))
         self.presentation = Presentation("smtp-source", report=self.report)
-        for name in ("tell", "complain"):
-            self.patch(Presentation, name, lambda presentation, text: self.said.append(text))
+        self.patch(Presentation, "complain", lambda presentation, text: self.said.append(text))
+        self.patch(Presentation, "tellResult", lambda presentation, text, patience: self.said.append(text) is None)
 
     def conclude(self, stop=lambda: None, render=lambda summary: "text\n"):
         return conclude(self.presentation, stop, self.result, render, self.result.reason)
@@ -635,10 +635,10 @@ class SinkTests(SynchronousTestCase):
             swept.append(1)
             raise ValueError("x")
 
-        with mock.patch.object(SinkFactory, "sweep", lambda factory: sweep()):
+        with mock.patch.object(SinkFactory, "sweep", lambda *arguments: sweep()):
             sink = SinkService(self.reactor, SinkPlan())
             sink.startService()
-            self.reactor.pump([1.0] * 5)
+            self.reactor.pump([1.0] * 6)
         self.assertGreaterEqual(len(swept), 5)
         sink.stopService()
         self.assertEqual(self.successResultOf(sink.whenDone()).exit, 1)
