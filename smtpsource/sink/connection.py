@@ -247,7 +247,7 @@ class SinkConnection(LineReceiver):
             self._ended = self._wantsTLS = False
             self.beginAnew()
             self._startTLS()
-        elif not self.transport.disconnecting:
-            # A transport does not close as long as it has a producer that is paused.
+        elif self.transport is not None and not self.transport.disconnecting:
+            # (Without memory, there may be none.) A transport does not close as long as it has a producer that is paused.
             self.transport.unregisterProducer()
             self.transport.loseConnection()
