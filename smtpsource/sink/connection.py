@@ -248,6 +248,6 @@ class SinkConnection(LineReceiver):
             self.beginAnew()
             self._startTLS()
         elif self.transport is not None and not self.transport.disconnecting:
-            # (Without memory, there may be none.) A transport does not close as long as it has a producer that is paused.
+            # There may be none, without memory. It does not close as long as it has a producer that is paused.
             self.transport.unregisterProducer()
             self.transport.loseConnection()
