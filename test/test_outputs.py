@@ -581,7 +581,7 @@ class RedirectedTests(OutputTestCase):
         options = ("-n", "--pidfile=", "--logfile=log", "smtp-source", "--report", "log", "sink:")
         command = python(self, "-c", TWISTD, *options)
         result = yield command.whenEnded()
-        self.assertEqual(result.status, 1)
+        self.assertIn(result.status, (0, 1))  # twistd's own: 0 up to Twisted 22.10
         self.assertIn(b"it belongs to twistd's --logfile; expected another file", result.out + result.err)
 
 

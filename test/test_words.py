@@ -202,7 +202,9 @@ class SecretTests(TestCase):
             twistd(self, "-n", "smtp-source", f"--auth-password={SECRET}", "127.0.0.1:1"),
         ]
         results = yield defer.gatherResults([command.whenEnded() for command in commands])
-        self.assertEqual([result.status for result in results], [2, 2, 1, 1])
+        statuses = [result.status for result in results]
+        self.assertEqual(statuses[:3], [2, 2, 1])
+        self.assertIn(statuses[3], (0, 1))  # twistd's own: 0 up to Twisted 22.10
         for result, expected in zip(
             results,
             (
