@@ -73,12 +73,7 @@ class Timer:
 
     def _due(self) -> None:
         self._pending = None
-        try:
-            self._call()
-        except Exception as e:
-            if self._whenBroken is None:
-                raise
-            self._whenBroken(e)
+        _callOf(self)
 
 
 @implementer(IReadDescriptor)
@@ -146,12 +141,7 @@ class ExactTimer:
             os.read(self._descriptor, 8)
         except BlockingIOError:
             return  # it was set anew since
-        try:
-            self._call()
-        except Exception as e:
-            if self._whenBroken is None:
-                raise
-            self._whenBroken(e)
+        _callOf(self)
 
     def connectionLost(self, reason: Any) -> None:
         """
@@ -164,6 +154,18 @@ class ExactTimer:
         What log lines about it begin with.
         """
         return "timer"
+
+
+def _callOf(timer: Timer | ExactTimer) -> None:
+    """
+    Make a timer's call, and tell of what it raises whoever wants to know.
+    """
+    try:
+        timer._call()
+    except Exception as e:
+        if timer._whenBroken is None:
+            raise
+        timer._whenBroken(e)
 
 
 @cache
