@@ -166,6 +166,13 @@ class _Visitors(WrappingFactory):
         super().__init__(site)
         self.reactor = reactor
 
+    def serveAt(self, port: Any) -> None:
+        """
+        Take no more connections in one turn of the reactor than can go in it.
+        """
+        self.port = port
+        port.numberAccepts = MOST // 2
+
     def buildProtocol(self, addr: Any) -> Any:
         """
         Take another connection.
@@ -175,6 +182,8 @@ class _Visitors(WrappingFactory):
         here = list(self.protocols)
         if len(here) >= MOST // 2:
             here[len(here) - MOST // 2].abortConnection()
+        # Twisted's ports, and ours, take more in a turn the more came in the last.
+        self.reactor.callLater(0, setattr, self.port, "numberAccepts", MOST // 2)
         return super().buildProtocol(addr) if len(here) < MOST else None
 
 
@@ -226,6 +235,7 @@ class MetricsService(Service):
             raise ListenError(
                 f"can't serve metrics at {_joined(interface, port)}: {getattr(cause, 'strerror', None) or cause}"
             ) from e
+        self._factory.serveAt(self._port)
         super().startService()
         _log.info("metrics at {url}", url=self.url)
         self._source.whenDone().addCallback(lambda _: self.stopService())

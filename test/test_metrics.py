@@ -58,16 +58,17 @@ def connectedTo(url):
     return socket.create_connection((host.strip("[]"), int(port)), timeout=60)
 
 
-def get(url, accept="text/plain", method="GET"):
+def get(url, accept="text/plain", method="GET", connection=None):
     """
     Ask for something, in this thread.
 
+    @param connection: a connection to ask over; by default a new one.
     @return: status, headers and body as texts.
     """
     _, _, where, path = url.split("/", 3)
     request = f"{method} /{path} HTTP/1.1\r\nHost: {where}\r\nAccept: {accept}\r\n\r\n"
     answer = b""
-    with connectedTo(url) as connection:
+    with connection or connectedTo(url) as connection:
         connection.sendall(request.encode())
         while piece := connection.recv(65536):
             answer += piece
@@ -305,6 +306,18 @@ class ServiceTests(TestCase):
         """
         self.assertRegex(self.serve(Served()).url, r"\Ahttp://127\.0\.0\.1:\d+/metrics\Z")
         self.assertRegex(self.serve(Served(), interface="::1").url, r"\Ahttp://\[::1\]:\d+/metrics\Z")
+
+    @defer.inlineCallbacks
+    def test_crowd(self):
+        """
+        Who comes behind a crowd that waits is served, even if all are there in the same turn of the reactor.
+        """
+        url = self.serve(Served()).url
+        for _ in range(40):
+            self.addCleanup(connectedTo(url).close)
+        last = connectedTo(url)
+        status, _, _ = yield deferToThread(get, url, connection=last)
+        self.assertEqual(status, 200)
 
     @defer.inlineCallbacks
     def test_embedded(self):
