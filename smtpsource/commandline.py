@@ -14,10 +14,10 @@ from twisted.python import usage
 
 from smtpsource import outputs, words
 from smtpsource._version import __version__
-from smtpsource.arguments import writableFile
 from smtpsource.net.choice import chooseReactor, reactorInUse
 from smtpsource.printable import printable
 from smtpsource.streams import sayOnce
+from smtpsource.values.numbers import writableFile
 
 
 class Flag(NamedTuple):

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import cycle
 
-from smtpsource import inputs
-from smtpsource.textfiles import read, withoutMark
+from smtpsource.values import inputs
+from smtpsource.values.textfiles import read, withoutMark
 
 #: The environment variable that a password may come in: unlike an option, other users of the machine don't see it.
 PASSWORD_VARIABLE = "SMTPSOURCE_PASSWORD"

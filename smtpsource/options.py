@@ -11,7 +11,7 @@ import sys
 
 from twisted.python import usage
 
-from smtpsource import arguments, inputs, scenario, words
+from smtpsource import scenario, words
 from smtpsource.commandline import CommandLine, Exclusion, Parameter, Written, flags, parameters
 from smtpsource.credentials import PASSWORD_VARIABLE, Credentials
 from smtpsource.net import destination
@@ -23,6 +23,7 @@ from smtpsource.report.presentation import Presentation
 from smtpsource.scenario import DESTINATION
 from smtpsource.smtp.parameters import Parameters
 from smtpsource.traffic import headers
+from smtpsource.values import inputs, numbers
 
 _TLS = (
     *("tls-verify", "tls-ca", "tls-server-name", "tls-min", "tls-max", "tls-ciphers", "tls-cert", "tls-key"),
@@ -312,7 +313,7 @@ class SourceOptions(CommandLine):
         stages = self["stages"]
         if stages is not None:
             ofSessions = self["stages-of"] == "sessions"
-            asStages = Parameter("stages", None, "", None, "", lambda text: arguments.stages(text, ofSessions))
+            asStages = Parameter("stages", None, "", None, "", lambda text: numbers.stages(text, ofSessions))
             self["stages"] = stages = self.converted(asStages, stages)
             length = sum(seconds for seconds, _ in stages)
             if self["warmup"] and self["warmup"] >= length:
@@ -607,7 +608,7 @@ class SourceOptions(CommandLine):
             tlsSettings=tlsSettings,
             mechanisms=self["auth"] or (),
             logins=self._logins(),
-            scramIterations=self["auth-scram-iterations"] or arguments.SCRAM_ITERATIONS,
+            scramIterations=self["auth-scram-iterations"] or numbers.SCRAM_ITERATIONS,
             xclient=self["xclient"] or (),
             proxyProtocol=self["proxy-protocol"],
             proxySources=self["proxy-source"] or (),

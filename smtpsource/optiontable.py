@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
-from smtpsource import arguments, inputs
 from smtpsource.commandline import OTHER, Flag, Group, Parameter
 from smtpsource.credentials import PASSWORD_VARIABLE, readPassword, readUsers
 from smtpsource.measure import thresholds
@@ -16,14 +15,15 @@ from smtpsource.smtp import xclient
 from smtpsource.traffic import addresses, corpus, headers, sizes
 from smtpsource.traffic.loading import PICKS
 from smtpsource.traffic.schedule import ARRIVALS
+from smtpsource.values import inputs, numbers
 
 
 def _oneLine(text: str) -> bytes:
-    return arguments.oneLine(os.fsencode(text))
+    return numbers.oneLine(os.fsencode(text))
 
 
 def _wholeMessage(text: str) -> bytes:
-    path = arguments.readableFile(text)
+    path = numbers.readableFile(text)
     try:
         message = inputs.read(path, inputs.MESSAGE)
     except OSError as e:
@@ -42,7 +42,7 @@ def _helo(text: str) -> bytes:
 
 
 def _user(text: str) -> str:
-    arguments.oneLine(os.fsencode(text))
+    numbers.oneLine(os.fsencode(text))
     if not text:
         raise ValueError("expected a user, not an empty text")
     return text
@@ -56,7 +56,7 @@ def _port(text: str) -> int:
 
 def _interface(text: str) -> str:
     try:
-        return arguments.ipAddress(text)
+        return numbers.ipAddress(text)
     except ValueError:
         raise ValueError("expected an address of this machine, such as 127.0.0.1, ::1 or, for all, 0.0.0.0")
 
@@ -76,7 +76,7 @@ GROUPS: Sequence[Group] = (
                 "FILE",
                 None,
                 "take the options that are not given here, and the destination, from this TOML file",
-                arguments.readableFile,
+                numbers.readableFile,
             ),
             Parameter(
                 "message-count",
@@ -84,9 +84,9 @@ GROUPS: Sequence[Group] = (
                 "N",
                 None,
                 "messages to send, over all sessions (default: 1, or no limit with --duration or --stages)",
-                arguments.count,
+                numbers.count,
             ),
-            Parameter("session-count", "s", "N", "1", "sessions in parallel; with a rate, at most", arguments.count),
+            Parameter("session-count", "s", "N", "1", "sessions in parallel; with a rate, at most", numbers.count),
             Flag("dont-disconnect", "d", "send all messages of a session over one connection"),
             Parameter(
                 "fixed-interval",
@@ -94,7 +94,7 @@ GROUPS: Sequence[Group] = (
                 "SECONDS",
                 None,
                 "wait between a session's messages",
-                arguments.seconds,
+                numbers.seconds,
             ),
             Parameter(
                 "random-interval",
@@ -102,11 +102,11 @@ GROUPS: Sequence[Group] = (
                 "SECONDS",
                 None,
                 "wait up to this long instead, drawn anew each time",
-                arguments.seconds,
+                numbers.seconds,
             ),
-            Parameter("duration", None, "TIME", None, "send for so long, such as 30s, 5m or 1h30m", arguments.duration),
-            Parameter("warmup", None, "TIME", None, "send for so long before that, unmeasured", arguments.duration),
-            Parameter("ramp-up", None, "TIME", None, "sessions join evenly over this time", arguments.duration),
+            Parameter("duration", None, "TIME", None, "send for so long, such as 30s, 5m or 1h30m", numbers.duration),
+            Parameter("warmup", None, "TIME", None, "send for so long before that, unmeasured", numbers.duration),
+            Parameter("ramp-up", None, "TIME", None, "sessions join evenly over this time", numbers.duration),
             Parameter(
                 "rate",
                 None,
@@ -114,7 +114,7 @@ GROUPS: Sequence[Group] = (
                 None,
                 "open loop: start so many messages, 500/s, 30/m or 10/h, whatever the server does; latency counts "
                 "from the time that a message was wanted",
-                arguments.rate,
+                numbers.rate,
             ),
             Parameter(
                 "arrivals",
@@ -122,7 +122,7 @@ GROUPS: Sequence[Group] = (
                 "HOW",
                 "constant",
                 "with a rate: constant, or poisson, independently of each other",
-                arguments.oneOf(*ARRIVALS),
+                numbers.oneOf(*ARRIVALS),
             ),
             Parameter(
                 "stages",
@@ -137,7 +137,7 @@ GROUPS: Sequence[Group] = (
                 "WHAT",
                 "rate",
                 "what changes: rate, or sessions, in a closed loop",
-                arguments.oneOf("rate", "sessions"),
+                numbers.oneOf("rate", "sessions"),
             ),
             Parameter(
                 "max-late",
@@ -145,7 +145,7 @@ GROUPS: Sequence[Group] = (
                 "TIME",
                 None,
                 "with a rate: drop a message that can't start within this time (default: none is dropped)",
-                arguments.duration,
+                numbers.duration,
             ),
             Parameter(
                 "catch-up",
@@ -154,7 +154,7 @@ GROUPS: Sequence[Group] = (
                 None,
                 "with a rate: when the time is over, start what is overdue for so long, and drop the rest (default: a "
                 "fifth of the time, at least 5s)",
-                arguments.duration,
+                numbers.duration,
             ),
             Parameter(
                 "find-rate",
@@ -171,7 +171,7 @@ GROUPS: Sequence[Group] = (
                 "TIME",
                 None,
                 "with --find-rate: try each rate for so long (default: 10s)",
-                arguments.duration,
+                numbers.duration,
             ),
         ),
     ),
@@ -193,7 +193,7 @@ GROUPS: Sequence[Group] = (
                 "N",
                 None,
                 "recipients of each message (default: 1)",
-                arguments.count,
+                numbers.count,
             ),
             Flag("number-recipients", "N", "give every recipient of the run its own number"),
             Parameter(
@@ -202,7 +202,7 @@ GROUPS: Sequence[Group] = (
                 "WAY",
                 "prefix",
                 "1user@domain as before Postfix 3.9 (prefix), or user0@domain as since (suffix)",
-                arguments.numbering,
+                numbers.numbering,
             ),
             Parameter("subject", "S", "TEXT", None, "a Subject header", _oneLine),
             Parameter(
@@ -211,7 +211,7 @@ GROUPS: Sequence[Group] = (
                 "BYTES",
                 None,
                 "body size, without headers (default: 4 short lines)",
-                arguments.size,
+                numbers.size,
             ),
             Parameter("message-file", "F", "FILE", None, "send this file, headers and all", _wholeMessage),
             Parameter(
@@ -230,7 +230,7 @@ GROUPS: Sequence[Group] = (
                 "N",
                 None,
                 "the first number of a recipient (default: 1, or 0 with suffix)",
-                arguments.wholeNumber(0),
+                numbers.wholeNumber(0),
             ),
             Parameter(
                 "number-width",
@@ -238,7 +238,7 @@ GROUPS: Sequence[Group] = (
                 "N",
                 None,
                 "fill numbers up with zeros to so many digits",
-                arguments.wholeNumber(1, arguments.WIDEST),
+                numbers.wholeNumber(1, numbers.WIDEST),
             ),
         ),
     ),
@@ -259,7 +259,7 @@ GROUPS: Sequence[Group] = (
                 "HOW",
                 "in-turn",
                 "which of them is next: in-turn, random, or weighted, as a file of weights beside them says",
-                arguments.oneOf(*PICKS),
+                numbers.oneOf(*PICKS),
             ),
             Parameter(
                 "size-distribution",
@@ -268,7 +268,7 @@ GROUPS: Sequence[Group] = (
                 None,
                 "draw the size of each body: fixed:4k, uniform:1k-100k, lognormal:median=8k,sigma=1.5 or "
                 "empirical:FILE, with lines of a size and its weight",
-                lambda text: sizes.parse(text, arguments.size),
+                lambda text: sizes.parse(text, numbers.size),
             ),
             Parameter(
                 "recipients-distribution",
@@ -276,7 +276,7 @@ GROUPS: Sequence[Group] = (
                 "DIST",
                 None,
                 "draw the number of recipients of each message likewise, such as uniform:1-10",
-                lambda text: sizes.parse(text, arguments.count),
+                lambda text: sizes.parse(text, numbers.count),
             ),
             Parameter(
                 "senders",
@@ -301,7 +301,7 @@ GROUPS: Sequence[Group] = (
                 "N",
                 None,
                 "make the same traffic again: whatever is random comes from this number",
-                arguments.wholeNumber(0),
+                numbers.wholeNumber(0),
             ),
         ),
     ),
@@ -314,7 +314,7 @@ GROUPS: Sequence[Group] = (
                 "NAME",
                 None,
                 "our name in HELO and LHLO (default: this machine's)",
-                arguments.hostname,
+                numbers.hostname,
             ),
             Parameter("helo", None, "TEXT", None, "say this in HELO, EHLO and LHLO, and NAME elsewhere", _helo),
             Flag("lmtp", "L", "speak LMTP"),
@@ -324,7 +324,7 @@ GROUPS: Sequence[Group] = (
                 "A",
                 "count refusals and faults and go on; without it the first one ends the run",
             ),
-            Parameter("timeout", None, "SECONDS", "300", "wait this long for each reply", arguments.seconds),
+            Parameter("timeout", None, "SECONDS", "300", "wait this long for each reply", numbers.seconds),
         ),
     ),
     (
@@ -338,7 +338,7 @@ GROUPS: Sequence[Group] = (
                 "off",
                 "send commands in groups: off; auto, where the server announces it; require; force, even where it "
                 "does not",
-                arguments.extensionMode,
+                numbers.extensionMode,
             ),
             Parameter(
                 "chunking",
@@ -346,16 +346,16 @@ GROUPS: Sequence[Group] = (
                 "MODE",
                 "off",
                 "send content by BDAT, not DATA; with --pipelining it goes along with its envelope; the same modes",
-                arguments.extensionMode,
+                numbers.extensionMode,
             ),
-            Parameter("chunk-size", None, "BYTES", None, "with --chunking, cut content into chunks", arguments.size),
+            Parameter("chunk-size", None, "BYTES", None, "with --chunking, cut content into chunks", numbers.size),
             Parameter(
                 "window",
                 None,
                 "N",
                 "1",
                 "with --pipelining, --chunking and -d: transactions under way on each connection",
-                arguments.count,
+                numbers.count,
             ),
             Parameter(
                 "xclient",
@@ -376,7 +376,7 @@ GROUPS: Sequence[Group] = (
                 "MODE",
                 "off",
                 "off, starttls, or implicit: from the start; needs the extra tls",
-                arguments.tlsMode,
+                numbers.tlsMode,
             ),
             Flag("tls-verify", None, "check the server's certificate"),
             Parameter(
@@ -385,7 +385,7 @@ GROUPS: Sequence[Group] = (
                 "FILE",
                 None,
                 "trust these CAs, PEM (default: the system's)",
-                arguments.readableFile,
+                numbers.readableFile,
             ),
             Parameter(
                 "tls-server-name",
@@ -395,8 +395,8 @@ GROUPS: Sequence[Group] = (
                 "the name to ask for and to check (default: the destination's)",
                 serverName,
             ),
-            Parameter("tls-min", None, "VERSION", None, "1.0, 1.1, 1.2 or 1.3", arguments.tlsVersion),
-            Parameter("tls-max", None, "VERSION", None, "likewise", arguments.tlsVersion),
+            Parameter("tls-min", None, "VERSION", None, "1.0, 1.1, 1.2 or 1.3", numbers.tlsVersion),
+            Parameter("tls-max", None, "VERSION", None, "likewise", numbers.tlsVersion),
             Parameter("tls-ciphers", None, "LIST", None, "ciphers to offer, as OpenSSL names them", ciphers),
             Parameter(
                 "tls-cert",
@@ -404,7 +404,7 @@ GROUPS: Sequence[Group] = (
                 "FILE",
                 None,
                 "our certificate, with its chain, PEM",
-                arguments.readableFile,
+                numbers.readableFile,
                 secret=True,
             ),
             Parameter(
@@ -413,7 +413,7 @@ GROUPS: Sequence[Group] = (
                 "FILE",
                 None,
                 "its key (default: in the same file)",
-                arguments.readableFile,
+                numbers.readableFile,
                 secret=True,
             ),
             Flag("tls-resume", None, "offer the last session, as a client does that comes back"),
@@ -427,8 +427,8 @@ GROUPS: Sequence[Group] = (
                 None,
                 "MECHS",
                 None,
-                f"log in with the first of these that is offered: {','.join(arguments.MECHANISMS)}",
-                arguments.mechanisms,
+                f"log in with the first of these that is offered: {','.join(numbers.MECHANISMS)}",
+                numbers.mechanisms,
                 secret=True,
             ),
             Parameter("auth-user", None, "USER", None, "who to log in as", _user, secret=True),
@@ -455,8 +455,8 @@ GROUPS: Sequence[Group] = (
                 None,
                 "N",
                 None,
-                f"the most iterations that a server may ask for in SCRAM (default: {arguments.SCRAM_ITERATIONS})",
-                arguments.count,
+                f"the most iterations that a server may ask for in SCRAM (default: {numbers.SCRAM_ITERATIONS})",
+                numbers.count,
             ),
         ),
     ),
@@ -472,19 +472,19 @@ GROUPS: Sequence[Group] = (
                 "WHEN",
                 None,
                 "RCPT with NOTIFY: NEVER, or some of SUCCESS,FAILURE,DELAY",
-                arguments.notify,
+                numbers.notify,
             ),
-            Parameter("dsn-ret", None, "WHAT", None, "MAIL with RET: FULL or HDRS", _upper(arguments.ret)),
-            Parameter("dsn-envid", None, "ID", None, "MAIL with ENVID, the envelope's id", arguments.envelopeId),
+            Parameter("dsn-ret", None, "WHAT", None, "MAIL with RET: FULL or HDRS", _upper(numbers.ret)),
+            Parameter("dsn-envid", None, "ID", None, "MAIL with ENVID, the envelope's id", numbers.envelopeId),
             Flag("requiretls", None, "MAIL with REQUIRETLS, which servers offer within TLS only"),
-            Parameter("mt-priority", None, "N", None, "MAIL with MT-PRIORITY, from -9 to 9", arguments.priority),
+            Parameter("mt-priority", None, "N", None, "MAIL with MT-PRIORITY, from -9 to 9", numbers.priority),
             Parameter(
                 "deliverby",
                 None,
                 "SECONDS",
                 None,
                 "MAIL with BY: deliver within; ;N or ;R may follow",
-                arguments.deliverBy,
+                numbers.deliverBy,
             ),
         ),
     ),
@@ -499,7 +499,7 @@ GROUPS: Sequence[Group] = (
                 "N",
                 "1",
                 "attempts for each connection, with growing delays",
-                arguments.count,
+                numbers.count,
             ),
             Parameter(
                 "connect-parallelism",
@@ -507,7 +507,7 @@ GROUPS: Sequence[Group] = (
                 "N",
                 "100",
                 "connections in the making at once",
-                arguments.count,
+                numbers.count,
             ),
             Parameter(
                 "connect-timeout",
@@ -515,7 +515,7 @@ GROUPS: Sequence[Group] = (
                 "SECONDS",
                 "30",
                 "wait this long for each address to answer",
-                arguments.seconds,
+                numbers.seconds,
             ),
             Parameter(
                 "messages-per-connection",
@@ -523,7 +523,7 @@ GROUPS: Sequence[Group] = (
                 "N",
                 None,
                 "use each connection for N messages (default: 1, or all with -d)",
-                arguments.count,
+                numbers.count,
             ),
             Flag("connect-only", None, "send no mail: -m counts connections, greeted and logged in to"),
             Flag("noop", None, "send NOOP in place of each message"),
@@ -533,7 +533,7 @@ GROUPS: Sequence[Group] = (
                 "SECONDS",
                 None,
                 "keep each connection open this long before its QUIT",
-                arguments.seconds,
+                numbers.seconds,
             ),
             Parameter(
                 "bind",
@@ -541,7 +541,7 @@ GROUPS: Sequence[Group] = (
                 "ADDRS",
                 None,
                 "connect from these addresses in turn, separated by commas",
-                arguments.ipAddresses,
+                numbers.ipAddresses,
             ),
             Parameter(
                 "proxy-protocol",
@@ -549,7 +549,7 @@ GROUPS: Sequence[Group] = (
                 "VERSION",
                 None,
                 "begin with the header of HAProxy's PROXY protocol, v1 or v2",
-                arguments.proxyProtocol,
+                numbers.proxyProtocol,
             ),
             Parameter(
                 "proxy-source",
@@ -557,7 +557,7 @@ GROUPS: Sequence[Group] = (
                 "ADDRS",
                 None,
                 "the clients it names, in turn (default: a different one for each connection)",
-                arguments.ipAddresses,
+                numbers.ipAddresses,
             ),
             Flag("mx", None, "the host is a domain: connect to its mail exchangers"),
             Parameter(
@@ -566,7 +566,7 @@ GROUPS: Sequence[Group] = (
                 "ADDR",
                 None,
                 "with --mx, ask the name server there (default: the system's)",
-                arguments.dnsServer,
+                numbers.dnsServer,
             ),
             Parameter(
                 "window-size",
@@ -574,7 +574,7 @@ GROUPS: Sequence[Group] = (
                 "BYTES",
                 None,
                 "socket buffers (default: the system's)",
-                arguments.size,
+                numbers.size,
             ),
         ),
     ),
@@ -589,7 +589,7 @@ GROUPS: Sequence[Group] = (
                 "FILE",
                 None,
                 "write the results there as JSON; - is standard output",
-                arguments.writableFile,
+                numbers.writableFile,
             ),
             Parameter(
                 "csv",
@@ -597,7 +597,7 @@ GROUPS: Sequence[Group] = (
                 "FILE",
                 None,
                 "write there what happened in each second, as values separated by commas; - likewise",
-                arguments.writableFile,
+                numbers.writableFile,
             ),
             Parameter(
                 "hlog",
@@ -605,7 +605,7 @@ GROUPS: Sequence[Group] = (
                 "FILE",
                 None,
                 "write the latencies of each second there, as a log for HdrHistogram's tools; - likewise",
-                arguments.writableFile,
+                numbers.writableFile,
             ),
             Parameter(
                 "junit",
@@ -613,7 +613,7 @@ GROUPS: Sequence[Group] = (
                 "FILE",
                 None,
                 "write there as JUnit's XML whether all was accepted, and the thresholds; - likewise",
-                arguments.writableFile,
+                numbers.writableFile,
             ),
             Parameter(
                 "grace",
@@ -621,7 +621,7 @@ GROUPS: Sequence[Group] = (
                 "SECONDS",
                 "5",
                 "when the run is stopped, give messages on their way this long to end",
-                arguments.secondsOrZero,
+                numbers.secondsOrZero,
             ),
             Parameter(
                 "threshold",
@@ -640,7 +640,7 @@ GROUPS: Sequence[Group] = (
                 "auto",
                 "show on standard error how the run goes on: auto, if that is a terminal and neither --quiet, -c "
                 "nor -v is given; on, elsewhere as a line a second; off",
-                arguments.oneOf("auto", "on", "off"),
+                numbers.oneOf("auto", "on", "off"),
             ),
             Parameter(
                 "metrics-port",

@@ -13,7 +13,6 @@ from random import Random
 from sys import maxsize
 from typing import TYPE_CHECKING, Any
 
-from smtpsource import arguments, checks
 from smtpsource.credentials import Credentials, Logins
 from smtpsource.interfaces import IPacer
 from smtpsource.measure.thresholds import Threshold
@@ -43,6 +42,7 @@ from smtpsource.traffic.schedule import ARRIVALS, Profile
 from smtpsource.traffic.sizes import Distribution
 from smtpsource.traffic.varied import VariedTraffic
 from smtpsource.traffic.weighted import Weighted
+from smtpsource.values import checks, numbers
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress
@@ -60,7 +60,7 @@ def machineName() -> str:
 
     @raise ValueError: it is not one that may be said in HELO.
     """
-    return arguments.hostname(socket.gethostname())
+    return numbers.hostname(socket.gethostname())
 
 
 def _destination(value: object) -> Destination | str:
@@ -88,11 +88,11 @@ def _credentials(value: object) -> Credentials:
 
 _PARAMETER_CHECKS: dict[str, checks.Check] = {
     **dict.fromkeys(("eightBitMIME", "smtpUTF8", "size", "requireTLS"), checks.flag),
-    "notify": checks.optional(checks.text(arguments.notify)),
-    "ret": checks.optional(checks.text(arguments.ret)),
-    "envid": checks.optional(checks.text(arguments.envelopeId)),
+    "notify": checks.optional(checks.text(numbers.notify)),
+    "ret": checks.optional(checks.text(numbers.ret)),
+    "envid": checks.optional(checks.text(numbers.envelopeId)),
     "mtPriority": checks.optional(checks.wholeNumber(-9, 9)),
-    "deliverBy": checks.optional(checks.text(arguments.deliverBy)),
+    "deliverBy": checks.optional(checks.text(numbers.deliverBy)),
 }
 
 
@@ -129,7 +129,7 @@ def _dnsServer(value: object) -> tuple[str, int]:
         value = "[{}]:{}".format(*value)
     if not isinstance(value, str):
         raise ValueError("expected a str")
-    return arguments.dnsServer(value)
+    return numbers.dnsServer(value)
 
 
 def _message(value: object) -> bytes:
@@ -170,7 +170,7 @@ _CHECKS: dict[str, checks.Check] = {
     "recipient": checks.optional(checks.oneLine),
     "recipientCount": checks.optional(checks.count),
     "numberRecipients": checks.flag,
-    "recipientNumbering": arguments.numbering,
+    "recipientNumbering": numbers.numbering,
     "messageCount": checks.optional(checks.count),
     "sessionCount": checks.count,
     "keepConnections": checks.flag,
@@ -182,11 +182,11 @@ _CHECKS: dict[str, checks.Check] = {
     "message": checks.optional(_message),
     "headers": headers.given,
     "numberStart": checks.optional(checks.wholeNumber(0)),
-    "numberWidth": checks.optional(checks.wholeNumber(1, arguments.WIDEST)),
+    "numberWidth": checks.optional(checks.wholeNumber(1, numbers.WIDEST)),
     "messages": checks.optional(corpus.given),
-    "pick": checks.text(arguments.oneOf(*PICKS)),
-    "sizeDistribution": checks.optional(sizes.given(arguments.size)),
-    "recipientsDistribution": checks.optional(sizes.given(arguments.count)),
+    "pick": checks.text(numbers.oneOf(*PICKS)),
+    "sizeDistribution": checks.optional(sizes.given(numbers.size)),
+    "recipientsDistribution": checks.optional(sizes.given(numbers.count)),
     "senders": checks.optional(addresses.givenSenders),
     "recipients": checks.optional(addresses.givenRecipients),
     "domains": checks.optional(addresses.givenDomains),
@@ -197,9 +197,9 @@ _CHECKS: dict[str, checks.Check] = {
     "warmUp": checks.secondsOrZero,
     "rampUp": checks.secondsOrZero,
     "rate": checks.optional(checks.rate),
-    "arrivals": checks.text(arguments.oneOf(*ARRIVALS)),
+    "arrivals": checks.text(numbers.oneOf(*ARRIVALS)),
     "stages": _stages,
-    "stagesOf": checks.text(arguments.oneOf("rate", "sessions")),
+    "stagesOf": checks.text(numbers.oneOf("rate", "sessions")),
     "maxLate": checks.optional(checks.secondsOrZero),
     "catchUp": checks.optional(checks.secondsOrZero),
     "findRate": checks.optional(_threshold),
@@ -211,25 +211,25 @@ _CHECKS: dict[str, checks.Check] = {
     "grace": checks.secondsOrZero,
     "windowSize": checks.optional(checks.count),
     "esmtp": checks.flag,
-    "pipelining": checks.text(arguments.extensionMode),
-    "chunking": checks.text(arguments.extensionMode),
+    "pipelining": checks.text(numbers.extensionMode),
+    "chunking": checks.text(numbers.extensionMode),
     "chunkSize": checks.optional(checks.count),
     "window": checks.count,
     "parameters": _parameters,
-    "tls": checks.text(arguments.tlsMode),
+    "tls": checks.text(numbers.tlsMode),
     "tlsSettings": tlssettings.given,
-    "mechanisms": _tupleOf(checks.text(arguments.mechanism)),
+    "mechanisms": _tupleOf(checks.text(numbers.mechanism)),
     "logins": _tupleOf(_credentials),
     "scramIterations": checks.count,
     "xclient": _xclient,
-    "proxyProtocol": checks.optional(checks.text(arguments.proxyProtocol)),
-    "proxySources": _tupleOf(checks.text(arguments.ipAddress)),
-    "bind": _tupleOf(checks.text(arguments.ipAddress)),
+    "proxyProtocol": checks.optional(checks.text(numbers.proxyProtocol)),
+    "proxySources": _tupleOf(checks.text(numbers.ipAddress)),
+    "bind": _tupleOf(checks.text(numbers.ipAddress)),
     "mx": checks.flag,
     "dnsServer": checks.optional(_dnsServer),
     "helo": checks.optional(_helo),
     "messagesPerConnection": checks.optional(checks.count),
-    "exercise": checks.text(arguments.oneOf("mail", "noop", "connect")),
+    "exercise": checks.text(numbers.oneOf("mail", "noop", "connect")),
     "hold": checks.secondsOrZero,
     "thresholds": _tupleOf(_threshold),
     "abortOnThreshold": checks.flag,
@@ -419,7 +419,7 @@ class SourcePlan:
     tlsSettings: TLSSettings = field(default_factory=TLSSettings)
     mechanisms: tuple[str, ...] = ()
     logins: tuple[Credentials, ...] = ()
-    scramIterations: int = arguments.SCRAM_ITERATIONS
+    scramIterations: int = numbers.SCRAM_ITERATIONS
     xclient: tuple[tuple[str, str], ...] | str = ()
     proxyProtocol: str | None = None
     proxySources: tuple[str, ...] = ()
@@ -582,7 +582,7 @@ class SourcePlan:
         yield contradiction, f"tlsSettings: {contradiction}"
         yield bool(self.mechanisms) != bool(self.logins), "mechanisms and logins need each other"
         yield (
-            self.scramIterations != arguments.SCRAM_ITERATIONS and "SCRAM-SHA-256" not in self.mechanisms,
+            self.scramIterations != numbers.SCRAM_ITERATIONS and "SCRAM-SHA-256" not in self.mechanisms,
             "scramIterations needs SCRAM-SHA-256 among the mechanisms",
         )
         yield self.proxySources and self.proxyProtocol is None, "proxySources needs proxyProtocol"

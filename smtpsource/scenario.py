@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from twisted.python import usage
 
-from smtpsource import inputs, textfiles, words
+from smtpsource import words
 from smtpsource.commandline import CommandLine, Exclusion, Flag, Group, Parameter, Written
+from smtpsource.values import inputs, textfiles
 
 #: The one key that is not the long name of an option.
 DESTINATION = "destination"

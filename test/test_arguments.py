@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.arguments}: one value each.
+Tests for L{smtpsource.values.numbers}: one value each.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from properties import given
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpsource import arguments
 from smtpsource.smtp import sasl
+from smtpsource.values import numbers
 
 
 class Case(SynchronousTestCase):
@@ -40,26 +40,26 @@ class NumberTests(Case):
         k is a thousand of messages.
         """
         table = {"1": 1, "20": 20, "007": 7, "10k": 10_000, "10K": 10_000, "2m": 2_000_000, "2147M": 2_147_000_000}
-        self.gives(arguments.count, table)
-        self.gives(arguments.count, {"2147483647": 2**31 - 1})
+        self.gives(numbers.count, table)
+        self.gives(numbers.count, {"2147483647": 2**31 - 1})
         self.refuses(
-            arguments.count, "0", "0k", "-1", "+1", "", "k", "1.5", "1e3", "1kk", "1g", " 1", "1 ", "\u0661", "1\n"
+            numbers.count, "0", "0k", "-1", "+1", "", "k", "1.5", "1e3", "1kk", "1g", " 1", "1 ", "\u0661", "1\n"
         )
-        self.refuses(arguments.count, "2147483648", "2148m", "9" * 30)
+        self.refuses(numbers.count, "2147483648", "2148m", "9" * 30)
 
     def test_sizes(self):
         """
         k is 1024 bytes.
         """
-        self.gives(arguments.size, {"1": 1, "4096": 4096, "10k": 10_240, "1m": 1_048_576, "2047M": 2047 * 1024 * 1024})
-        self.refuses(arguments.size, "0", "2048m", "1kb", "-5", "")
+        self.gives(numbers.size, {"1": 1, "4096": 4096, "10k": 10_240, "1m": 1_048_576, "2047M": 2047 * 1024 * 1024})
+        self.refuses(numbers.size, "0", "2048m", "1kb", "-5", "")
 
-    @given(st.integers(1, arguments.LARGEST))
+    @given(st.integers(1, numbers.LARGEST))
     def test_any(self, number):
         """
         Any number in bounds is itself.
         """
-        self.assertEqual((arguments.count(str(number)), arguments.size(str(number))), (number, number))
+        self.assertEqual((numbers.count(str(number)), numbers.size(str(number))), (number, number))
 
     @given(st.text(max_size=6))
     def test_text(self, text):
@@ -67,10 +67,10 @@ class NumberTests(Case):
         Any text is a number in bounds or a ValueError.
         """
         try:
-            value = arguments.count(text)
+            value = numbers.count(text)
         except ValueError:
             return
-        self.assertTrue(1 <= value <= arguments.LARGEST)
+        self.assertTrue(1 <= value <= numbers.LARGEST)
 
 
 class TimeTests(Case):
@@ -82,15 +82,15 @@ class TimeTests(Case):
         """
         Fractions are welcome; nothing, less than nothing, and for ever are not.
         """
-        self.gives(arguments.seconds, {"10": 10.0, "0.25": 0.25, ".5": 0.5, "1e2": 100.0})
-        self.refuses(arguments.seconds, "0", "0.0", "-1", "", "x", "1s", "nan", "inf", "-inf", "1e10")
+        self.gives(numbers.seconds, {"10": 10.0, "0.25": 0.25, ".5": 0.5, "1e2": 100.0})
+        self.refuses(numbers.seconds, "0", "0.0", "-1", "", "x", "1s", "nan", "inf", "-inf", "1e10")
 
     def test_zero(self):
         """
         Where it makes sense, 0 is a time.
         """
-        self.gives(arguments.secondsOrZero, {"0": 0.0, "5": 5.0})
-        self.refuses(arguments.secondsOrZero, "-0.1", "nan", "inf", "x", "")
+        self.gives(numbers.secondsOrZero, {"0": 0.0, "5": 5.0})
+        self.refuses(numbers.secondsOrZero, "-0.1", "nan", "inf", "x", "")
 
     def test_expected(self):
         """
@@ -102,7 +102,7 @@ class TimeTests(Case):
             (("0", "-inf", "-1e10"), "expected a time in seconds of more than 0, such as 10 or 0.25"),
         ):
             for text in texts:
-                self.assertEqual(str(self.assertRaises(ValueError, arguments.seconds, text)), expected, text)
+                self.assertEqual(str(self.assertRaises(ValueError, numbers.seconds, text)), expected, text)
 
 
 class LoadTests(Case):
@@ -123,9 +123,9 @@ class LoadTests(Case):
             "007s": 7.0,
             "2147483647": 2.0**31 - 1,
         }
-        self.gives(arguments.duration, table)
+        self.gives(numbers.duration, table)
         self.refuses(
-            arguments.duration,
+            numbers.duration,
             *("", "0", "0s", "0h0m", "-1", "+1", "s", "1.", "1e3", "1x", "1M", "1 s", "1h 30m", "1m1h", "1s1s", "1h30"),
             *("inf", "nan", "2147483648", "25000d", "\u0661s", "1s\n", "5m,"),
         )
@@ -135,9 +135,9 @@ class LoadTests(Case):
         Per second, minute or hour; without a unit it is per second. k is a thousand.
         """
         table = {"500/s": 500.0, "500": 500.0, "30/m": 0.5, "36/h": 0.01, "0.5/s": 0.5, "10k/s": 10_000.0, "3K": 3000.0}
-        self.gives(arguments.rate, table)
+        self.gives(numbers.rate, table)
         self.refuses(
-            arguments.rate,
+            numbers.rate,
             *(
                 "",
                 "0",
@@ -164,7 +164,7 @@ class LoadTests(Case):
         Times from the stage before, and rates; a time of 0 after the first is a jump.
         """
         self.gives(
-            arguments.stages,
+            numbers.stages,
             {
                 "0:0,30s:1000,5m:1000,30s:0": ((0.0, 0.0), (30.0, 1000.0), (300.0, 1000.0), (30.0, 0.0)),
                 "0s:1.5/s,1h30m:600/m": ((0.0, 1.5), (5400.0, 10.0)),
@@ -172,20 +172,18 @@ class LoadTests(Case):
                 "0:0,30:1k": ((0.0, 0.0), (30.0, 1000.0)),
             },
         )
-        self.refuses(arguments.stages, "", ",", "0:0", "0:0,", "1s:0,1s:5", "0:0,30s", "0:0,30s:", "0:0,:5", "0:5,x:5")
-        self.refuses(
-            arguments.stages, "0:0,5:0", "0:5,0:6", "0:0, 5:5", "0:0,5:-1", "0:0:0,1:1", "0:1,2147483647:1,1:1"
-        )
+        self.refuses(numbers.stages, "", ",", "0:0", "0:0,", "1s:0,1s:5", "0:0,30s", "0:0,30s:", "0:0,:5", "0:5,x:5")
+        self.refuses(numbers.stages, "0:0,5:0", "0:5,0:6", "0:0, 5:5", "0:0,5:-1", "0:0:0,1:1", "0:1,2147483647:1,1:1")
 
     def test_stagesOfSessions(self):
         """
         Sessions are whole.
         """
         self.assertEqual(
-            arguments.stages("0:0,30s:100,1m:1k", sessions=True), ((0.0, 0.0), (30.0, 100.0), (60.0, 1000.0))
+            numbers.stages("0:0,30s:100,1m:1k", sessions=True), ((0.0, 0.0), (30.0, 100.0), (60.0, 1000.0))
         )
         for text in ("0:0,30s:1.5", "0:0,30s:100/s", "0:0,5:0"):
-            e = self.assertRaises(ValueError, arguments.stages, text, sessions=True)
+            e = self.assertRaises(ValueError, numbers.stages, text, sessions=True)
             self.assertTrue(str(e).startswith("expected "), e)
 
     def test_expected(self):
@@ -194,19 +192,19 @@ class LoadTests(Case):
         """
         for function, text, expected in (
             (
-                arguments.duration,
+                numbers.duration,
                 "5x",
                 "expected a duration such as 250ms, 10s, 5m or 1h30m (a number alone is seconds)",
             ),
-            (arguments.duration, "0s", "expected a duration of more than 0, such as 250ms, 10s, 5m or 1h30m"),
-            (arguments.rate, "5/x", "expected a rate such as 500/s, 30/m or 10/h (a number alone is per second)"),
-            (arguments.rate, "0/h", "expected a rate of more than 0, such as 500/s, 30/m or 10/h"),
+            (numbers.duration, "0s", "expected a duration of more than 0, such as 250ms, 10s, 5m or 1h30m"),
+            (numbers.rate, "5/x", "expected a rate such as 500/s, 30/m or 10/h (a number alone is per second)"),
+            (numbers.rate, "0/h", "expected a rate of more than 0, such as 500/s, 30/m or 10/h"),
             (
-                arguments.stages,
+                numbers.stages,
                 "0:0,5:x",
                 "expected a rate such as 500/s, 30/m or 10/h (a number alone is per second), in the stage '5:x'",
             ),
-            (arguments.stages, "5:5,5:5", "expected the first stage to be at 0, as in 0:0,30s:1000,5m:1000,30s:0"),
+            (numbers.stages, "5:5,5:5", "expected the first stage to be at 0, as in 0:0,30s:1000,5m:1000,30s:0"),
         ):
             self.assertEqual(str(self.assertRaises(ValueError, function, text)), expected)
 
@@ -218,9 +216,9 @@ class LoadTests(Case):
         total = ((hours * 60 + minutes) * 60 + seconds) * 1000 + milliseconds
         text = f"{hours}h{minutes}m{seconds}s{milliseconds}ms"
         if total:
-            self.assertAlmostEqual(arguments.duration(text), total / 1000, places=9)
+            self.assertAlmostEqual(numbers.duration(text), total / 1000, places=9)
         else:
-            self.refuses(arguments.duration, text)
+            self.refuses(numbers.duration, text)
 
     @given(st.text(alphabet="0123456789.:,/smhdk", max_size=20), st.booleans())
     def test_anyStages(self, text, sessions):
@@ -228,7 +226,7 @@ class LoadTests(Case):
         Any text gives stages that make sense, or a ValueError.
         """
         try:
-            points = arguments.stages(text, sessions)
+            points = numbers.stages(text, sessions)
         except ValueError as e:
             self.assertTrue(str(e).startswith("expected "), e)
             return
@@ -247,13 +245,13 @@ class WordTests(Case):
         Each of them, as it is written; the error has all of them.
         """
         for function, words in (
-            (arguments.extensionMode, ("off", "auto", "require", "force")),
-            (arguments.tlsMode, ("off", "starttls", "implicit")),
-            (arguments.proxyProtocol, ("v1", "v2")),
-            (arguments.tlsVersion, ("1.0", "1.1", "1.2", "1.3")),
-            (arguments.ret, ("FULL", "HDRS")),
-            (arguments.numbering, ("prefix", "suffix")),
-            (arguments.oneOf("a", "b"), ("a", "b")),
+            (numbers.extensionMode, ("off", "auto", "require", "force")),
+            (numbers.tlsMode, ("off", "starttls", "implicit")),
+            (numbers.proxyProtocol, ("v1", "v2")),
+            (numbers.tlsVersion, ("1.0", "1.1", "1.2", "1.3")),
+            (numbers.ret, ("FULL", "HDRS")),
+            (numbers.numbering, ("prefix", "suffix")),
+            (numbers.oneOf("a", "b"), ("a", "b")),
         ):
             self.gives(function, {word: word for word in words})
             for text in ("", "x", words[0] + " ", f"{words[0]},{words[1]}", words[0] + "\n", words[0].swapcase() + "x"):
@@ -266,7 +264,7 @@ class WordTests(Case):
         """
         What is said.
         """
-        error = self.assertRaises(ValueError, arguments.oneOf("a", "b", "c"), "d")
+        error = self.assertRaises(ValueError, numbers.oneOf("a", "b", "c"), "d")
         self.assertEqual(str(error), "expected a, b or c")
 
     def test_mechanisms(self):
@@ -274,23 +272,23 @@ class WordTests(Case):
         One or more, in any case, in the order in which they are wanted.
         """
         self.gives(
-            arguments.mechanisms,
+            numbers.mechanisms,
             {
                 "PLAIN": ("PLAIN",),
                 "plain": ("PLAIN",),
                 "scram-sha-256,Login": ("SCRAM-SHA-256", "LOGIN"),
-                ",".join(arguments.MECHANISMS): arguments.MECHANISMS,
+                ",".join(numbers.MECHANISMS): numbers.MECHANISMS,
             },
         )
-        self.refuses(arguments.mechanisms, "", ",", "PLAIN,", "PLAIN, LOGIN", "PLAIN LOGIN", "GSSAPI", "PLAIN\n")
-        self.gives(arguments.mechanism, {"xoauth2": "XOAUTH2", "CRAM-MD5": "CRAM-MD5"})
-        self.refuses(arguments.mechanism, "", "PLAIN,LOGIN", "EXTERNAL")
+        self.refuses(numbers.mechanisms, "", ",", "PLAIN,", "PLAIN, LOGIN", "PLAIN LOGIN", "GSSAPI", "PLAIN\n")
+        self.gives(numbers.mechanism, {"xoauth2": "XOAUTH2", "CRAM-MD5": "CRAM-MD5"})
+        self.refuses(numbers.mechanism, "", "PLAIN,LOGIN", "EXTERNAL")
 
     def test_knownMechanisms(self):
         """
         They are those that there are.
         """
-        self.assertEqual(set(arguments.MECHANISMS), set(sasl.MECHANISMS))
+        self.assertEqual(set(numbers.MECHANISMS), set(sasl.MECHANISMS))
 
 
 class ParameterTests(Case):
@@ -303,7 +301,7 @@ class ParameterTests(Case):
         NEVER alone, or each of the others once; in any case.
         """
         self.gives(
-            arguments.notify,
+            numbers.notify,
             {
                 "NEVER": "NEVER",
                 "never": "NEVER",
@@ -313,7 +311,7 @@ class ParameterTests(Case):
             },
         )
         self.refuses(
-            arguments.notify,
+            numbers.notify,
             *(
                 "",
                 ",",
@@ -332,22 +330,22 @@ class ParameterTests(Case):
         """
         1 to 100 printable characters; a blank is one.
         """
-        self.gives(arguments.envelopeId, {text: text for text in ("a", "QQ314159", "a b+c=d", "~" * 100)})
-        self.refuses(arguments.envelopeId, "", "a" * 101, "a\tb", "a\r\nRSET", "gr\u00fc\u00df", "\x7f", "\udcff")
+        self.gives(numbers.envelopeId, {text: text for text in ("a", "QQ314159", "a b+c=d", "~" * 100)})
+        self.refuses(numbers.envelopeId, "", "a" * 101, "a\tb", "a\r\nRSET", "gr\u00fc\u00df", "\x7f", "\udcff")
 
     def test_priority(self):
         """
         One digit, with or without its sign.
         """
-        self.gives(arguments.priority, {"0": 0, "9": 9, "-9": -9, "+3": 3, "-0": 0})
-        self.refuses(arguments.priority, "", "10", "-10", "+", "--1", "1.0", " 1", "1\n", "\u0661", "high")
+        self.gives(numbers.priority, {"0": 0, "9": 9, "-9": -9, "+3": 3, "-0": 0})
+        self.refuses(numbers.priority, "", "10", "-10", "+", "--1", "1.0", " 1", "1\n", "\u0661", "high")
 
     def test_deliverBy(self):
         """
         Up to nine digits, and what is to be done then. To have a message returned takes more than 0 seconds.
         """
         self.gives(
-            arguments.deliverBy,
+            numbers.deliverBy,
             {
                 "120": "120;N",
                 "0": "0;N",
@@ -362,7 +360,7 @@ class ParameterTests(Case):
             },
         )
         self.refuses(
-            arguments.deliverBy,
+            numbers.deliverBy,
             *("", ";", "N", ";N", "120;", "120;T", "120;X", "120;NR", "120N", "0;R", "-1;R", "-0;RT", "+0;R"),
             *("1000000000", "1.5", "1e3", " 1", "1;N ", "1;N\r\nRSET", "\u0661", "--1"),
         )
@@ -372,8 +370,8 @@ class ParameterTests(Case):
         """
         What comes out can go in again.
         """
-        value = arguments.deliverBy(f"{number};{mode}")
-        self.assertEqual((value, arguments.deliverBy(value)), (f"{number};{mode}", value))
+        value = numbers.deliverBy(f"{number};{mode}")
+        self.assertEqual((value, numbers.deliverBy(value)), (f"{number};{mode}", value))
 
     @given(st.text(alphabet="0123456789+-;NRTnrt \n", max_size=14))
     def test_text(self, text):
@@ -381,7 +379,7 @@ class ParameterTests(Case):
         Any text gives what can stand in a command, or a ValueError.
         """
         try:
-            value = arguments.deliverBy(text)
+            value = numbers.deliverBy(text)
         except ValueError:
             return
         self.assertRegex(value, r"\A(-?[0-9]{1,9};NT?|[1-9][0-9]{0,8};RT?)\Z")
@@ -396,26 +394,26 @@ class AddressTests(Case):
         """
         One or more, each in its usual form.
         """
-        self.gives(arguments.ipAddress, {"127.0.0.2": "127.0.0.2", "::1": "::1", "2001:DB8:0:0::1": "2001:db8::1"})
+        self.gives(numbers.ipAddress, {"127.0.0.2": "127.0.0.2", "::1": "::1", "2001:DB8:0:0::1": "2001:db8::1"})
         self.gives(
-            arguments.ipAddresses,
+            numbers.ipAddresses,
             {"192.0.2.1": ("192.0.2.1",), "127.0.0.2,::1,127.0.0.2": ("127.0.0.2", "::1", "127.0.0.2")},
         )
-        for function in (arguments.ipAddress, arguments.ipAddresses):
+        for function in (numbers.ipAddress, numbers.ipAddresses):
             self.refuses(
                 function,
                 *("", "localhost", "127.1", "256.0.0.1", "127.0.0.1:25", "[::1]", "::1::", "1", "10.0.0.0/8", " ::1"),
                 *("127.0.0.01", "127.0.0.1\n", "1.2.3.4-5"),
             )
-        self.refuses(arguments.ipAddress, "127.0.0.1,127.0.0.2")
-        self.refuses(arguments.ipAddresses, ",", "127.0.0.1,", "127.0.0.1, 127.0.0.2", "127.0.0.1 127.0.0.2")
+        self.refuses(numbers.ipAddress, "127.0.0.1,127.0.0.2")
+        self.refuses(numbers.ipAddresses, ",", "127.0.0.1,", "127.0.0.1, 127.0.0.2", "127.0.0.1 127.0.0.2")
 
     def test_dnsServers(self):
         """
         With a port or without it; an IPv6 address with a port is in brackets.
         """
         self.gives(
-            arguments.dnsServer,
+            numbers.dnsServer,
             {
                 "192.0.2.53": ("192.0.2.53", 53),
                 "127.0.0.1:5353": ("127.0.0.1", 5353),
@@ -428,7 +426,7 @@ class AddressTests(Case):
             },
         )
         self.refuses(
-            arguments.dnsServer,
+            numbers.dnsServer,
             *(
                 "",
                 ":",
@@ -453,8 +451,8 @@ class AddressTests(Case):
         Any address and port.
         """
         text = f"[{address}]" if address.version == 6 else str(address)
-        self.assertEqual(arguments.dnsServer(f"{text}:{port}"), (str(address), port))
-        self.assertEqual(arguments.dnsServer(str(address)), (str(address), 53))
+        self.assertEqual(numbers.dnsServer(f"{text}:{port}"), (str(address), port))
+        self.assertEqual(numbers.dnsServer(str(address)), (str(address), 53))
 
 
 class NameTests(Case):
@@ -476,14 +474,14 @@ class NameTests(Case):
             "[IPv6:2001:db8::1]",
             "a" * 63,
         ):
-            self.assertEqual(arguments.hostname(text), text)
+            self.assertEqual(numbers.hostname(text), text)
 
     def test_others(self):
         """
         Nothing that would be two words in a command, nor an address that is none.
         """
         self.refuses(
-            arguments.hostname,
+            numbers.hostname,
             "",
             ".",
             "a..b",
@@ -499,10 +497,10 @@ class NameTests(Case):
             "12",
         )
         self.refuses(
-            arguments.hostname, "[", "[]", "[1.2.3]", "[::1]", "[IPv6:1.2.3.4]", "1.2.3.4]", "[1.2.3.4", "[1.2.3.4] "
+            numbers.hostname, "[", "[]", "[1.2.3]", "[::1]", "[IPv6:1.2.3.4]", "1.2.3.4]", "[1.2.3.4", "[1.2.3.4] "
         )
-        self.refuses(arguments.hostname, "[IPv6:fe80::1%eth0]", "[IPv6:fe80::1%a\r\nRSET]")
-        self.refuses(arguments.hostname, "\u00fc.example", "x/y", ".".join(["abcdefg"] * 33))
+        self.refuses(numbers.hostname, "[IPv6:fe80::1%eth0]", "[IPv6:fe80::1%a\r\nRSET]")
+        self.refuses(numbers.hostname, "\u00fc.example", "x/y", ".".join(["abcdefg"] * 33))
 
 
 class PathTests(Case):
@@ -521,22 +519,22 @@ class PathTests(Case):
         """
         A file that can be read, made absolute.
         """
-        self.assertEqual(arguments.readableFile(os.path.relpath(self.file)), os.path.abspath(self.file))
-        self.refuses(arguments.readableFile, self.directory, self.file + "x", "")
+        self.assertEqual(numbers.readableFile(os.path.relpath(self.file)), os.path.abspath(self.file))
+        self.refuses(numbers.readableFile, self.directory, self.file + "x", "")
 
     def test_writable(self):
         """
         A file in a directory that is there, made absolute; it need not be there itself. C{-} stays.
         """
         for path in (self.file, self.file + "x"):
-            self.assertEqual(arguments.writableFile(os.path.relpath(path)), os.path.abspath(path))
-        self.assertEqual(arguments.writableFile("-"), "-")
-        self.refuses(arguments.writableFile, self.directory, "", os.path.join(self.directory, "no", "f"), "/")
+            self.assertEqual(numbers.writableFile(os.path.relpath(path)), os.path.abspath(path))
+        self.assertEqual(numbers.writableFile("-"), "-")
+        self.refuses(numbers.writableFile, self.directory, "", os.path.join(self.directory, "no", "f"), "/")
 
     def test_nowhere(self):
         """
         A directory that can't be written is named.
         """
         self.patch(os, "access", lambda path, mode, **where: False)
-        e = self.assertRaises(ValueError, arguments.writableFile, self.file)
+        e = self.assertRaises(ValueError, numbers.writableFile, self.file)
         self.assertIn(os.path.abspath(self.directory), str(e))

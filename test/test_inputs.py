@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.inputs}: files that a user gives, and what is none.
+Tests for L{smtpsource.values.inputs}: files that a user gives, and what is none.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from properties import given
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpsource import inputs
 from smtpsource.credentials import readPassword
 from smtpsource.options import SourceOptions
 from smtpsource.sink.options import SinkOptions
 from smtpsource.traffic.addresses import readRecipients
+from smtpsource.values import inputs
 
 
 class FileCase(SynchronousTestCase):

@@ -14,13 +14,13 @@ from properties import given, settings
 from textfiles import writeFile
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpsource import arguments
 from smtpsource.smtp.streaming import CHUNK
 from smtpsource.traffic import sizes
 from smtpsource.traffic.bodies import SizedBodies, WholeBody
 from smtpsource.traffic.messages import lines, stuffed
 from smtpsource.traffic.sizes import Empirical, Fixed, LogNormal, Uniform, parse
 from smtpsource.traffic.weighted import Weighted
+from smtpsource.values import numbers
 
 DISTRIBUTIONS = st.one_of(
     st.integers(1, 300_000).map(Fixed),
@@ -106,14 +106,14 @@ class ParseTests(SynchronousTestCase):
         """
         seen = writeFile(self, b"1k 3\n100\n")
         for text, number, expected in (
-            ("fixed:4k", arguments.size, Fixed(4096)),
-            ("fixed:4k", arguments.count, Fixed(4000)),
-            ("uniform:1k-100k", arguments.size, Uniform(1024, 102400)),
-            ("uniform:1-1", arguments.count, Uniform(1, 1)),
-            ("lognormal:median=8k,sigma=1.5", arguments.size, LogNormal(8192, 1.5)),
-            ("lognormal:sigma=.5,max=1m,median=3", arguments.size, LogNormal(3, 0.5, 1048576)),
-            (f"empirical:{seen}", arguments.size, Empirical(Weighted((1024, 100), (3.0, 1.0)))),
-            (f"empirical:{seen}", arguments.count, Empirical(Weighted((1000, 100), (3.0, 1.0)))),
+            ("fixed:4k", numbers.size, Fixed(4096)),
+            ("fixed:4k", numbers.count, Fixed(4000)),
+            ("uniform:1k-100k", numbers.size, Uniform(1024, 102400)),
+            ("uniform:1-1", numbers.count, Uniform(1, 1)),
+            ("lognormal:median=8k,sigma=1.5", numbers.size, LogNormal(8192, 1.5)),
+            ("lognormal:sigma=.5,max=1m,median=3", numbers.size, LogNormal(3, 0.5, 1048576)),
+            (f"empirical:{seen}", numbers.size, Empirical(Weighted((1024, 100), (3.0, 1.0)))),
+            (f"empirical:{seen}", numbers.count, Empirical(Weighted((1000, 100), (3.0, 1.0)))),
         ):
             self.assertEqual(parse(text, number), expected)
 
@@ -142,14 +142,14 @@ class ParseTests(SynchronousTestCase):
             ("empirical:/no/such/file", "expected a readable file: No such file or directory"),
             (f"empirical:{seen}", "expected a size in bytes of at least 1, such as 4096, 10k or 1m, in line 2"),
         ):
-            error = str(self.assertRaises(ValueError, parse, text, arguments.size))
+            error = str(self.assertRaises(ValueError, parse, text, numbers.size))
             self.assertTrue(error.startswith(expected), (text, error))
 
     def test_given(self):
         """
         A program gives a text, or a distribution; and is told what else is wrong.
         """
-        check = sizes.given(arguments.size)
+        check = sizes.given(numbers.size)
         self.assertEqual(check("fixed:1k"), Fixed(1024))
         self.assertEqual(check(Uniform(1, 2)), Uniform(1, 2))
         for value in (4096, None, (1, 2), b"fixed:1"):

@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.textfiles}, and that every file of text that a user gives may begin with a byte order mark, or is
+Tests for L{smtpsource.values.textfiles}, and that every file of text that a user gives may begin with a byte order mark, or is
 refused with the name of what it is in.
 """
 
@@ -17,8 +17,8 @@ from textfiles import writeFile
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpsource import textfiles
 from smtpsource.report.reading import ReportError, read
+from smtpsource.values import textfiles
 
 try:
     from certificates import makeCertificates

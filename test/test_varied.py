@@ -16,13 +16,13 @@ from twisted.protocols.basic import LineReceiver
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyClass, verifyObject
 
-from smtpsource.arguments import LARGEST
 from smtpsource.interfaces import IMessage, ITraffic
 from smtpsource.plan import SourcePlan
 from smtpsource.smtp.parameters import Parameters
 from smtpsource.testing import runInMemory
 from smtpsource.traffic import messages, templates
 from smtpsource.traffic.varied import VariedMessage, VariedTraffic
+from smtpsource.values.numbers import LARGEST
 
 LINE = b"x" * 78 + b"\r\n"
 

@@ -15,9 +15,9 @@ from typing import Any
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
-from smtpsource import arguments
 from smtpsource.interfaces import IReactor
 from smtpsource.net.threads import inThread
+from smtpsource.values import numbers
 
 #: The port of the service "smtp", whatever /etc/services says or lacks.
 SMTP_PORT = 25
@@ -245,7 +245,7 @@ def _checkedHost(host: str, family: int) -> str:
         raise ValueError(f"expected a host before the port, such as localhost:{host}")
     try:
         # A dot at the end says that there is no domain to add to a name.
-        arguments.hostname(host.removesuffix("."))
+        numbers.hostname(host.removesuffix("."))
     except ValueError as e:
         raise ValueError(f"{e}, or unix:path or sink:")
     return host

@@ -32,9 +32,9 @@ from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from smtpsource import inputs
 from smtpsource.net.tlssettings import NO_TLS, TLSSettings, UnusableSetting, checkPEM
 from smtpsource.printable import printable
+from smtpsource.values import inputs
 
 try:
     from cryptography import x509

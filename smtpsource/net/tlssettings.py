@@ -7,8 +7,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from smtpsource import arguments, checks
-from smtpsource.textfiles import lengthOfMark
+from smtpsource.values import checks, numbers
+from smtpsource.values.textfiles import lengthOfMark
 
 #: What a failed handshake is called where the other end has no TLS at all.
 NO_TLS = "the server does not speak TLS here"
@@ -83,9 +83,9 @@ def serverName(text: str) -> str:
     @raise ValueError: it is neither.
     """
     try:
-        return arguments.ipAddress(text)
+        return numbers.ipAddress(text)
     except ValueError:
-        return arguments.hostname(text.removesuffix("."))
+        return numbers.hostname(text.removesuffix("."))
 
 
 def ciphers(text: str) -> str:
@@ -94,7 +94,7 @@ def ciphers(text: str) -> str:
 
     @raise ValueError: there is nothing in it.
     """
-    if not re.search(r"[^:, ]", arguments.oneLine(text.encode("utf-8", "replace")).decode()):
+    if not re.search(r"[^:, ]", numbers.oneLine(text.encode("utf-8", "replace")).decode()):
         raise ValueError("expected ciphers as OpenSSL names them, such as ECDHE+AESGCM")
     return text
 
@@ -117,14 +117,14 @@ def checkPEM(setting: str, contents: bytes) -> None:
 def _file(value: object) -> str:
     if not isinstance(value, str) or not value or "\0" in value:
         raise ValueError("expected the name of a file as a str")
-    return arguments.readableFile(value)
+    return numbers.readableFile(value)
 
 
 _CHECKS: dict[str, checks.Check] = {
     **dict.fromkeys(("verify", "resume"), checks.flag),
     **dict.fromkeys(("ca", "certificate", "key"), checks.optional(_file)),
     "serverName": checks.optional(checks.text(serverName)),
-    **dict.fromkeys(("minimum", "maximum"), checks.optional(checks.text(arguments.tlsVersion))),
+    **dict.fromkeys(("minimum", "maximum"), checks.optional(checks.text(numbers.tlsVersion))),
     "ciphers": checks.optional(checks.text(ciphers)),
 }
 

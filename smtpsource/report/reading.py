@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from smtpsource import inputs, textfiles
 from smtpsource.measure.encoding import decode
 from smtpsource.measure.histogram import Latency
 from smtpsource.measure.search import Found, Step
@@ -19,6 +18,7 @@ from smtpsource.measure.summary import SCHEMA, Messages, Summary, Tally
 from smtpsource.measure.thresholds import Outcome
 from smtpsource.phases import NAMES
 from smtpsource.report.schema import problems
+from smtpsource.values import inputs, textfiles
 
 
 class ReportError(ValueError):

@@ -13,7 +13,6 @@ from typing import ClassVar
 
 from twisted.python import usage
 
-from smtpsource import arguments
 from smtpsource.commandline import OTHER, CommandLine, Flag, Group, Parameter, flags, parameters
 from smtpsource.credentials import readUsers
 from smtpsource.net import destination
@@ -21,6 +20,7 @@ from smtpsource.net.tlssettings import UnusableSetting
 from smtpsource.report.presentation import Presentation
 from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.tls import ServerTLS, requireTLS
+from smtpsource.values import numbers
 from smtpsource.words import nameOf
 
 _EXPECTED_ADDRESS = "expected [inet:][host]:port or unix:path, such as :2525 or 127.0.0.1:2525"
@@ -47,7 +47,7 @@ def parseAddress(text: str) -> tuple[str, int, str | None]:
     if match is None:
         raise ValueError(_EXPECTED_ADDRESS)
     host = match.group(1) or match.group(2) or ""
-    arguments.oneLine(os.fsencode(host))
+    numbers.oneLine(os.fsencode(host))
     # With a dot at its end a name is the same, but the C library does not know that of those in /etc/hosts.
     return host.removesuffix("."), _port(match.group(3)), None
 
@@ -70,7 +70,7 @@ def _port(text: str) -> int:
 
 
 def _users(text: str) -> str:
-    path = arguments.readableFile(text)
+    path = numbers.readableFile(text)
     readUsers(path, again=True)
     return path
 
@@ -115,14 +115,14 @@ class SinkOptions(CommandLine):
             (
                 Flag("ipv4", "4", "on IPv4 addresses only"),
                 Flag("ipv6", "6", "on IPv6 addresses only"),
-                Parameter("window-size", "T", "BYTES", None, "size of the sockets' buffers", arguments.size),
+                Parameter("window-size", "T", "BYTES", None, "size of the sockets' buffers", numbers.size),
                 Parameter("user", "u", "USER", None, "become this user once it listens; ignored unless root", _user),
             ),
         ),
         (
             "What it says",
             (
-                Parameter("hostname", "h", "NAME", "smtp-sink", "its name in banner and replies", arguments.hostname),
+                Parameter("hostname", "h", "NAME", "smtp-sink", "its name in banner and replies", numbers.hostname),
                 Flag("lmtp", "L", "speak LMTP: LHLO, and a reply for each recipient"),
                 Flag("no-esmtp", "e", "don't know EHLO; no effect with -L"),
                 Flag("no-8bitmime", "8", "don't offer 8BITMIME, nor SMTPUTF8, which needs it"),
@@ -149,11 +149,11 @@ class SinkOptions(CommandLine):
                     "FILE",
                     None,
                     "certificate in PEM; else one is made",
-                    arguments.readableFile,
+                    numbers.readableFile,
                     secret=True,
                 ),
                 Parameter(
-                    "tls-key", None, "FILE", None, "its key, if in another file", arguments.readableFile, secret=True
+                    "tls-key", None, "FILE", None, "its key, if in another file", numbers.readableFile, secret=True
                 ),
                 Flag("no-auth", "a", "don't offer AUTH"),
                 Parameter(
@@ -176,11 +176,11 @@ class SinkOptions(CommandLine):
                     "N",
                     None,
                     "sessions at once, more clients wait (default: no limit)",
-                    arguments.count,
+                    numbers.count,
                 ),
-                Parameter("max-messages", "M", "N", None, "end after N messages, all replies sent", arguments.count),
-                Parameter("session-limit", "n", "N", None, "end after N sessions have ended", arguments.count),
-                Parameter("timeout", "t", "SECONDS", "100", "how long a client may be silent", arguments.seconds),
+                Parameter("max-messages", "M", "N", None, "end after N messages, all replies sent", numbers.count),
+                Parameter("session-limit", "n", "N", None, "end after N sessions have ended", numbers.count),
+                Parameter("timeout", "t", "SECONDS", "100", "how long a client may be silent", numbers.seconds),
             ),
         ),
         (
@@ -189,9 +189,7 @@ class SinkOptions(CommandLine):
                 Flag("counter", "c", "show a running count of sessions, QUITs and messages"),
                 Flag("verbose", "v", "log each command and the code of its reply"),
                 Flag("quiet", None, "don't show the result"),
-                Parameter(
-                    "report", None, "FILE", None, "write the result as JSON; - is stdout", arguments.writableFile
-                ),
+                Parameter("report", None, "FILE", None, "write the result as JSON; - is stdout", numbers.writableFile),
             ),
         ),
         OTHER,
@@ -228,7 +226,7 @@ class SinkOptions(CommandLine):
         except ValueError as e:
             raise usage.UsageError(f"address{destination.shown(self['address'])} is not usable: {e}")
         try:
-            self["backlog"] = arguments.count(self["backlog"])
+            self["backlog"] = numbers.count(self["backlog"])
         except ValueError as e:
             raise usage.UsageError(f"backlog {self['backlog']!r} is not usable: {e}")
         if self["ipv4"] and self["ipv6"]:

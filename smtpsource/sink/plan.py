@@ -8,9 +8,9 @@ import os
 import socket
 from dataclasses import dataclass
 
-from smtpsource import checks
 from smtpsource.net.destination import LONGEST_PATH
 from smtpsource.sink.tls import requireTLS
+from smtpsource.values import checks
 
 
 def _host(value: object) -> str:

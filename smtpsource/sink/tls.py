@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from zope.interface import implementer
 
-from smtpsource import inputs
 from smtpsource.net.tlssettings import UnusableSetting, checkPEM
+from smtpsource.values import inputs
 
 if TYPE_CHECKING:
     from smtpsource.sink.protocol import SMTPSinkProtocol

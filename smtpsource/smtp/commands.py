@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from smtpsource import arguments
+from smtpsource.values import numbers
 
 if TYPE_CHECKING:
     from smtpsource.credentials import Credentials
@@ -86,7 +86,7 @@ class Dialogue:
     xclient: tuple[tuple[str, str], ...] = ()
     mechanisms: tuple[str, ...] = ()
     login: Callable[[], Credentials] | None = None
-    scramIterations: int = arguments.SCRAM_ITERATIONS
+    scramIterations: int = numbers.SCRAM_ITERATIONS
     keys: DerivedKeys | None = None
     exercise: str = "mail"
 

@@ -18,9 +18,9 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from smtpsource.arguments import MECHANISMS, SCRAM_ITERATIONS
 from smtpsource.credentials import Credentials
 from smtpsource.smtp.saslprep import prepared, preparedUser, utf8
+from smtpsource.values.numbers import MECHANISMS, SCRAM_ITERATIONS
 
 if TYPE_CHECKING:
     from smtpsource.smtp.scram import Derivation, Keys

@@ -9,8 +9,8 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 
-from smtpsource import arguments
 from smtpsource.smtp.parameters import xtext
+from smtpsource.values import numbers
 
 #: The attributes that there are.
 NAMES = ("NAME", "ADDR", "PORT", "PROTO", "HELO", "LOGIN", "DESTADDR", "DESTPORT")
@@ -91,7 +91,7 @@ def _value(name: str, value: str) -> str:
         if value.startswith("["):
             raise ValueError(f"expected NAME to be a host name, {_UNAVAILABLE} or {_TEMPUNAVAIL}, not an address")
         try:
-            return arguments.hostname(value)
+            return numbers.hostname(value)
         except ValueError as e:
             raise ValueError(f"{e}, for NAME")
     return _textValue(name, value)

@@ -11,7 +11,6 @@ from typing import ClassVar, NamedTuple, NoReturn
 
 from twisted.python import usage
 
-from smtpsource import arguments as values
 from smtpsource.commandline import Flag, Group, Parameter, flags, parameters
 from smtpsource.interrupts import settle
 from smtpsource.measure.calibration import COMPARED, PROMISE, TRUSTED, Calibration, Measured, highestOf
@@ -22,6 +21,7 @@ from smtpsource.report.calibration import conclusions, heading, row
 from smtpsource.report.presentation import Presentation
 from smtpsource.tools.options import ToolOptions
 from smtpsource.tools.runs import Runs, commandOf
+from smtpsource.values import numbers as values
 
 
 class Load(NamedTuple):

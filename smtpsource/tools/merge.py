@@ -11,7 +11,6 @@ from typing import ClassVar, NoReturn
 
 from twisted.python import usage
 
-from smtpsource import arguments as values
 from smtpsource.commandline import Flag, Group, Parameter, flags, parameters
 from smtpsource.interrupts import settle
 from smtpsource.measure import thresholds
@@ -20,6 +19,7 @@ from smtpsource.measure.summary import Summary
 from smtpsource.report.presentation import Presentation
 from smtpsource.report.text import render
 from smtpsource.tools.options import ToolOptions
+from smtpsource.values import numbers as values
 
 
 class MergeOptions(ToolOptions):

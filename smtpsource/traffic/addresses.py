@@ -9,9 +9,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from smtpsource import arguments, checks
 from smtpsource.traffic import weighted
 from smtpsource.traffic.weighted import Weighted
+from smtpsource.values import checks, numbers
 
 #: What can't be a part of an address between angle brackets; and what makes one worth a second look.
 _NEVER = re.compile(rb"[\x00-\x1f\x7f<>]")
@@ -64,14 +64,14 @@ def readSenders(path: str) -> Weighted[bytes]:
 
     @raise ValueError: it can't be read, or has something else in it.
     """
-    return _read(arguments.readableFile(path), sender)
+    return _read(numbers.readableFile(path), sender)
 
 
 def readRecipients(path: str) -> Weighted[bytes]:
     """
     The same for recipients.
     """
-    return _read(arguments.readableFile(path), recipient)
+    return _read(numbers.readableFile(path), recipient)
 
 
 def _read(path: str, convert: Callable[[bytes], bytes]) -> Weighted[bytes]:
@@ -101,7 +101,7 @@ def domains(text: str) -> Weighted[bytes]:
         if not colon or number.endswith("]"):  # an address literal has colons, too
             name, number = part, "1"
         try:
-            names.append(arguments.hostname(name).encode("ascii"))
+            names.append(numbers.hostname(name).encode("ascii"))
             weights.append(weighted.weight(number))
         except ValueError as e:
             raise ValueError(f"{e}, in the domain {part!r}") from None
@@ -147,11 +147,11 @@ def givenDomains(value: Any) -> Weighted[bytes]:
         return domains(value)
     found = weighted.evenly(_given(value, recipient))
     for name in found.values:
-        arguments.hostname(os.fsdecode(name))
+        numbers.hostname(os.fsdecode(name))
     return found
 
 
 def _weight(value: Any) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool):
-        raise ValueError(f"expected a weight from 0 to {arguments.LARGEST}")
+        raise ValueError(f"expected a weight from 0 to {numbers.LARGEST}")
     return float(value)

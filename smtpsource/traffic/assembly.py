@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from smtpsource.arguments import LARGEST
 from smtpsource.interfaces import IContentSource
 from smtpsource.smtp import commands
 from smtpsource.traffic import envelopes, headers, recipients, seeds, templates
@@ -20,6 +19,7 @@ from smtpsource.traffic.sizes import Fixed
 from smtpsource.traffic.templates import Template
 from smtpsource.traffic.varied import Bodies, VariedTraffic
 from smtpsource.traffic.weighted import Weighted
+from smtpsource.values.numbers import LARGEST
 
 if TYPE_CHECKING:
     from smtpsource.plan import SourcePlan

@@ -12,11 +12,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from smtpsource.smtp.streaming import CHUNK
-from smtpsource.textfiles import MARK, lengthOfMark
 from smtpsource.traffic import mbox, weighted
 from smtpsource.traffic.mbox import FROM
 from smtpsource.traffic.parts import FilePart, StoredFile, StoredMessage, Unreadable
 from smtpsource.traffic.weighted import Weighted
+from smtpsource.values.textfiles import MARK, lengthOfMark
 
 _EXPECTED = "expected a directory of .eml files, a Maildir (with cur and new in it) or an mbox file"
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)

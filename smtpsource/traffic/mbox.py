@@ -13,8 +13,8 @@ import re
 from array import array
 from collections.abc import Iterator
 
-from smtpsource.textfiles import MARK
 from smtpsource.traffic.parts import StoredFile
+from smtpsource.values.textfiles import MARK
 
 #: What the line before a message begins with.
 FROM = b"From "

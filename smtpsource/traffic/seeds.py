@@ -8,7 +8,7 @@ import hashlib
 import os
 import random
 
-from smtpsource.arguments import LARGEST
+from smtpsource.values.numbers import LARGEST
 
 
 def drawn() -> int:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from smtpsource import arguments
 from smtpsource.traffic import weighted
 from smtpsource.traffic.weighted import Weighted
+from smtpsource.values import numbers
 
 #: How many times its median a log-normal distribution may go up to, unless it says so itself.
 TIMES = 1000
@@ -22,8 +22,8 @@ _DECIMAL = re.compile(r"[0-9]{1,3}(\.[0-9]*)?|\.[0-9]+")
 
 
 def _checkNumber(name: str, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= arguments.LARGEST:
-        raise ValueError(f"expected {name} to be a whole number from 1 to {arguments.LARGEST}")
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= numbers.LARGEST:
+        raise ValueError(f"expected {name} to be a whole number from 1 to {numbers.LARGEST}")
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class LogNormal:
         See L{Fixed.drawing}.
         """
         mu, sigma, normal = math.log(self.median), self.sigma, rng.normalvariate
-        most = min(arguments.LARGEST, self.median * TIMES) if self.most is None else self.most
+        most = min(numbers.LARGEST, self.median * TIMES) if self.most is None else self.most
 
         def draw() -> int:
             # The median is no more than the most: every other attempt is good.
@@ -151,7 +151,7 @@ def parse(text: str, number: Callable[[str], int]) -> Distribution:
         return _logNormal(rest, number)
     if kind == "empirical":
         return Empirical(
-            weighted.read(arguments.readableFile(rest), lambda text: number(text.decode("ascii", "replace")))
+            weighted.read(numbers.readableFile(rest), lambda text: number(text.decode("ascii", "replace")))
         )
     raise ValueError("expected fixed:4k, uniform:1k-100k, lognormal:median=8k,sigma=1.5 or empirical:FILE")
 

@@ -12,11 +12,11 @@ from typing import Any, Protocol
 
 from zope.interface import implementer
 
-from smtpsource.arguments import LARGEST
 from smtpsource.interfaces import IMessage, ITraffic
 from smtpsource.traffic.bodies import Body
 from smtpsource.traffic.envelopes import Recipients, ignore
 from smtpsource.traffic.templates import Template
+from smtpsource.values.numbers import LARGEST
 
 
 class Bodies(Protocol):

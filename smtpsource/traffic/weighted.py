@@ -12,8 +12,8 @@ from itertools import accumulate, cycle
 from random import Random
 from typing import Generic, TypeVar
 
-from smtpsource import inputs, textfiles
-from smtpsource.arguments import LARGEST
+from smtpsource.values import inputs, textfiles
+from smtpsource.values.numbers import LARGEST
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@ Files of text that users give. Some editors put a byte order mark at the beginni
 
 from __future__ import annotations
 
-from smtpsource import inputs
+from smtpsource.values import inputs
 
 #: U+FEFF in UTF-8.
 MARK = b"\xef\xbb\xbf"

@@ -2,7 +2,7 @@
 What a program may give to a plan, and what to tell one that gave something else.
 
 Every check takes one value and returns it the way a plan keeps it, or raises C{ValueError} whose text says what was
-expected. L{check} adds the keyword's name and the value. Texts of a command line have L{smtpsource.arguments}.
+expected. L{check} adds the keyword's name and the value. Texts of a command line have L{smtpsource.values.numbers}.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from smtpsource import arguments
+from smtpsource.values import numbers
 
 Check = Callable[[Any], Any]
 
@@ -57,7 +57,7 @@ def optional(convert: Check) -> Check:
     return optionally
 
 
-def wholeNumber(least: int, most: int = arguments.LARGEST) -> Check:
+def wholeNumber(least: int, most: int = numbers.LARGEST) -> Check:
     """
     An C{int} in these bounds.
     """
@@ -82,8 +82,8 @@ def seconds(value: Any) -> float:
     """
     A time in seconds, more than 0.
     """
-    if not _isTime(value) or not 0 < value <= arguments.LARGEST:
-        raise ValueError(f"expected a time in seconds of more than 0 and at most {arguments.LARGEST}")
+    if not _isTime(value) or not 0 < value <= numbers.LARGEST:
+        raise ValueError(f"expected a time in seconds of more than 0 and at most {numbers.LARGEST}")
     return value  # type: ignore[no-any-return]
 
 
@@ -91,8 +91,8 @@ def secondsOrZero(value: Any) -> float:
     """
     A time in seconds, 0 or more.
     """
-    if not _isTime(value) or not 0 <= value <= arguments.LARGEST:
-        raise ValueError(f"expected a time in seconds from 0 to {arguments.LARGEST}")
+    if not _isTime(value) or not 0 <= value <= numbers.LARGEST:
+        raise ValueError(f"expected a time in seconds from 0 to {numbers.LARGEST}")
     return value  # type: ignore[no-any-return]
 
 
@@ -100,8 +100,8 @@ def rate(value: Any) -> float:
     """
     How often something happens, per second, more than 0.
     """
-    if not _isTime(value) or not 0 < value <= arguments.LARGEST:
-        raise ValueError(f"expected a rate per second of more than 0 and at most {arguments.LARGEST}")
+    if not _isTime(value) or not 0 < value <= numbers.LARGEST:
+        raise ValueError(f"expected a rate per second of more than 0 and at most {numbers.LARGEST}")
     return value  # type: ignore[no-any-return]
 
 
@@ -109,8 +109,8 @@ def rateOrZero(value: Any) -> float:
     """
     The same, or 0.
     """
-    if not _isTime(value) or not 0 <= value <= arguments.LARGEST:
-        raise ValueError(f"expected a number from 0 to {arguments.LARGEST}")
+    if not _isTime(value) or not 0 <= value <= numbers.LARGEST:
+        raise ValueError(f"expected a number from 0 to {numbers.LARGEST}")
     return value  # type: ignore[no-any-return]
 
 
@@ -150,12 +150,12 @@ def oneLine(value: Any) -> bytes:
     """
     The same, for something that will be a part of one line.
     """
-    return arguments.oneLine(encoded(value))
+    return numbers.oneLine(encoded(value))
 
 
 def text(convert: Callable[[str], Any]) -> Check:
     """
-    A C{str} that one of L{smtpsource.arguments} takes.
+    A C{str} that one of L{smtpsource.values.numbers} takes.
     """
 
     def converted(value: Any) -> Any:
@@ -172,7 +172,7 @@ def hostname(value: Any) -> str:
     """
     if not isinstance(value, str):
         raise ValueError("expected a host name as a str")
-    return arguments.hostname(value)
+    return numbers.hostname(value)
 
 
 def command(value: Any) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""What a value may be: numbers, names, files; it knows no option and no run."""
