@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sys
 
-from smtpsource import interrupts
+from smtpsource.process import interrupts
 
 # See there: nothing else is imported yet.
 TYPE_CHECKING = False
@@ -38,15 +38,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if arguments is None:
         interrupts.begin()
         arguments = sys.argv[1:]
-        from smtpsource.streams import openStandard
+        from smtpsource.process.streams import openStandard
 
         openStandard()
     if arguments and arguments[0] in _TOOLS:
         _runTool(_TOOLS[arguments[0]], arguments[1:])
     from twisted.internet.task import react
 
-    from smtpsource.collector import relax
     from smtpsource.options import SourceOptions
+    from smtpsource.process.garbage import relax
 
     options = SourceOptions()
     options.parseOrExit(arguments)
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _runTool(name: str, arguments: Sequence[str]) -> None:
     from importlib import import_module
 
-    from smtpsource.exitstatus import leave
+    from smtpsource.process.exitstatus import leave
 
     try:
         import_module(name).main(arguments)
@@ -76,9 +76,9 @@ def _runTool(name: str, arguments: Sequence[str]) -> None:
 
 def _run(reactor: Any, options: SourceOptions) -> Deferred[None]:
     from smtpsource.ending import conclude
-    from smtpsource.exitstatus import leave
-    from smtpsource.failurelog import FailureObserver, beginLogging
-    from smtpsource.interrupts import onInterrupt, settle
+    from smtpsource.process.exitstatus import leave
+    from smtpsource.process.failurelog import FailureObserver, beginLogging
+    from smtpsource.process.interrupts import onInterrupt, settle
     from smtpsource.report.text import render
     from smtpsource.service import SourceService
 

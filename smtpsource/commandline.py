@@ -16,7 +16,7 @@ from smtpsource import outputs, words
 from smtpsource._version import __version__
 from smtpsource.net.choice import chooseReactor, reactorInUse
 from smtpsource.printable import printable
-from smtpsource.streams import sayOnce
+from smtpsource.process.streams import sayOnce
 from smtpsource.values.numbers import writableFile
 
 

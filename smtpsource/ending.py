@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, Self, TypeVar
 
-from smtpsource.interrupts import settle
+from smtpsource.process.interrupts import settle
+from smtpsource.process.unexpected import named
 from smtpsource.report.presentation import Presentation, Result
-from smtpsource.unexpected import named
 
 
 class Ended(Result, Protocol):

@@ -23,7 +23,7 @@ from smtpsource.report.prometheus import RunCollector
 
 _log = Logger()
 
-#: The most connections at once: a run has few descriptors to spare for them (see L{smtpsource.net.limits}).
+#: The most connections at once: a run has few descriptors to spare for them (see L{smtpsource.process.openfiles}).
 MOST = 16
 
 #: Seconds that a connection may take, from its beginning to the end of the answer.

@@ -15,10 +15,10 @@ from smtpsource import scenario, words
 from smtpsource.commandline import CommandLine, Exclusion, Parameter, Written, flags, parameters
 from smtpsource.credentials import PASSWORD_VARIABLE, Credentials
 from smtpsource.net import destination
-from smtpsource.net.limits import raiseFileLimit
 from smtpsource.net.tlssettings import TLSSettings, UnusableSetting, checkPEM
 from smtpsource.optiontable import GROUPS
 from smtpsource.plan import SourcePlan, machineName
+from smtpsource.process.openfiles import raiseFileLimit
 from smtpsource.report.presentation import Presentation
 from smtpsource.scenario import DESTINATION
 from smtpsource.smtp.parameters import Parameters

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from twisted.python import usage
 
-from smtpsource.places import Place, identityOfDescriptor
+from smtpsource.process.places import Place, identityOfDescriptor
 
 
 def check(outputs: Mapping[str, str | None], inputs: Iterable[tuple[str, str]] = ()) -> None:

@@ -20,14 +20,14 @@ from smtpsource.measure.recorder import Recorder
 from smtpsource.net.destination import Address
 from smtpsource.net.reconnecting import ConnectQueue, Route
 from smtpsource.net.sources import Sources
-from smtpsource.net.threads import inThread
 from smtpsource.patience import Deadline, Standstills
 from smtpsource.plan import SourcePlan
+from smtpsource.process.threads import inThread
+from smtpsource.process.turns import FEW, inTurns
+from smtpsource.process.unexpected import ENOUGH_TO_END, INTERNAL_ERROR, OUT_OF_MEMORY, SPARE, Reserve, named
 from smtpsource.session import Session
 from smtpsource.smtp.protocol import SMTPSourceProtocol
 from smtpsource.smtp.trace import TracedProtocol
-from smtpsource.turns import FEW, inTurns
-from smtpsource.unexpected import ENOUGH_TO_END, INTERNAL_ERROR, OUT_OF_MEMORY, SPARE, Reserve, named
 
 if TYPE_CHECKING:
     from smtpsource.measure.search import Found
@@ -242,7 +242,7 @@ class Run:
         once, if there is no more memory even for that. From now on nobody can be sure that every session still knows
         what it does: those that don't even end when they are aborted are struck off.
 
-        @param kind: one of L{smtpsource.unexpected.OURS}.
+        @param kind: one of L{smtpsource.process.unexpected.OURS}.
         @param text: one line about it.
         """
         self._brokenDown = True

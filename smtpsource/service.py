@@ -37,7 +37,7 @@ from smtpsource.net.destination import (
 from smtpsource.net.steady import keepSteady
 from smtpsource.net.tlssettings import NO_TLS
 from smtpsource.plan import SourcePlan
-from smtpsource.unexpected import OURS, named
+from smtpsource.process.unexpected import OURS, named
 from smtpsource.watch import Watch, processTime
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ class SourceService(Service):
         This process can't go on: end the run in order. For those who know that from outside of the run, such as by
         the reactor's log.
 
-        @param kind: one of L{smtpsource.unexpected.OURS}.
+        @param kind: one of L{smtpsource.process.unexpected.OURS}.
         @param text: one line about it.
         """
         if self._begun and self._summary is None:

@@ -16,8 +16,8 @@ from smtpsource.net.reconnecting import ConnectQueue, ReconnectingConnector, Rou
 from smtpsource.patience import Standstills
 from smtpsource.phases import CONNECT, NAMES
 from smtpsource.printable import printable
+from smtpsource.process.unexpected import OURS
 from smtpsource.smtp.protocol import SMTPSourceProtocol
-from smtpsource.unexpected import OURS
 
 if TYPE_CHECKING:
     from smtpsource.run import Run

@@ -10,16 +10,16 @@ from typing import Any
 from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred
 
-from smtpsource.collector import relax
 from smtpsource.ending import conclude
-from smtpsource.exitstatus import exitWith
-from smtpsource.failurelog import FailureObserver, watchLog
-from smtpsource.interrupts import onInterrupt
 from smtpsource.measure.summary import Summary
 from smtpsource.options import SourceOptions as Options
+from smtpsource.process.exitstatus import exitWith
+from smtpsource.process.failurelog import FailureObserver, watchLog
+from smtpsource.process.garbage import relax
+from smtpsource.process.interrupts import onInterrupt
+from smtpsource.process.unexpected import named
 from smtpsource.report.text import render
 from smtpsource.service import SourceService
-from smtpsource.unexpected import named
 
 __all__ = ["Options", "makeService"]
 

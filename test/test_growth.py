@@ -2,7 +2,7 @@
 A run of days needs no more memory than one of a minute, whatever is switched on, and whatever the server says: nothing
 grows with time, with messages, or with what is said.
 
-The garbage collector is off in these tests. In a run of ours it comes seldom (L{smtpsource.collector}), so what only it
+The garbage collector is off in these tests. In a run of ours it comes seldom (L{smtpsource.process.garbage}), so what only it
 can free counts as growth here.
 """
 
@@ -365,8 +365,8 @@ class GarbageTests(TestCase):
 
     PROGRAM = """
 import atexit, gc
-import smtpsource.collector
-smtpsource.collector.relax = lambda: (gc.freeze(), gc.disable())
+import smtpsource.process.garbage
+smtpsource.process.garbage.relax = lambda: (gc.freeze(), gc.disable())
 from smtpsource%s.__main__ import main
 atexit.register(lambda: print("garbage", gc.collect()))
 main()

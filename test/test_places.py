@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.places} and for what is written there: links, modes, owners, and what other users have put in the
+Tests for L{smtpsource.process.places} and for what is written there: links, modes, owners, and what other users have put in the
 way.
 """
 
@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from properties import given, settings
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpsource.places import Place, checked
+from smtpsource.process.places import Place, checked
+from smtpsource.process.streams import Patience
 from smtpsource.report.files import writeJSON, writeWhole
-from smtpsource.streams import Patience
 
 #: Two users.
 ALICE, BOB = 31001, 31002

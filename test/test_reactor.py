@@ -21,7 +21,7 @@ from twisted.python import log
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from smtpsource.unexpected import FATAL
+from smtpsource.process.unexpected import FATAL
 
 try:
     from smtpsource.net import connectors

@@ -29,11 +29,11 @@ from smtpsource.measure.search import Found, Step
 from smtpsource.measure.summary import Messages, Tally
 from smtpsource.measure.thresholds import Outcome
 from smtpsource.printable import printable
+from smtpsource.process.streams import Outlet
 from smtpsource.report import csvfile, files, hlog, junit
 from smtpsource.report.counter import Counter
 from smtpsource.report.presentation import Presentation
 from smtpsource.report.text import duration, render
-from smtpsource.streams import Outlet
 
 
 class Stream(io.StringIO):

@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.streams}: readers that are slow, stand still, or are gone.
+Tests for L{smtpsource.process.streams}: readers that are slow, stand still, or are gone.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from unittest import mock
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpsource import interrupts, streams
-from smtpsource.streams import Lines, Outlet, Patience, sayOnce
+from smtpsource.process import interrupts, streams
+from smtpsource.process.streams import Lines, Outlet, Patience, sayOnce
 
 #: More than any pipe, socket or terminal takes while nobody reads.
 MUCH = "x" * 79 + "\n"

@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.turns}, and for runs of so many sessions that not all of them are told something at once.
+Tests for L{smtpsource.process.turns}, and for runs of so many sessions that not all of them are told something at once.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from properties import given, settings
 from slowserver import SlowFactory
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpsource import turns
 from smtpsource.plan import SourcePlan
+from smtpsource.process import turns
 from smtpsource.run import BATCH
 from smtpsource.service import SourceService
 from smtpsource.testing import FakeReactor, runInMemory

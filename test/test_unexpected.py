@@ -25,8 +25,9 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from smtpsource import service as servicemodule
 from smtpsource import watch
 from smtpsource.ending import conclude
-from smtpsource.failurelog import FailureObserver
 from smtpsource.plan import SourcePlan
+from smtpsource.process.failurelog import FailureObserver
+from smtpsource.process.unexpected import FATAL, INTERNAL_ERROR, OUT_OF_MEMORY, named
 from smtpsource.report.presentation import Presentation
 from smtpsource.service import SINK_PATIENCE, SourceService
 from smtpsource.session import Session
@@ -35,7 +36,6 @@ from smtpsource.sink.factory import SinkFactory
 from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.service import SinkService
 from smtpsource.testing import FakeReactor, FakeTransport, runInMemory
-from smtpsource.unexpected import FATAL, INTERNAL_ERROR, OUT_OF_MEMORY, named
 
 
 def raised(exception):

@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
 from smtpsource.interfaces import IReactor
-from smtpsource.net.threads import inThread
+from smtpsource.process.threads import inThread
 from smtpsource.values import numbers
 
 #: The port of the service "smtp", whatever /etc/services says or lacks.

@@ -48,7 +48,7 @@ from twisted.python.log import ILogContext
 from smtpsource.net.connectors import ConnectTimeouts, TCPConnector, UNIXConnector
 from smtpsource.net.ports import TCPPort, UNIXPort
 from smtpsource.net.transports import EagerServer, EagerUNIXServer
-from smtpsource.unexpected import FATAL, SPARE, Reserve
+from smtpsource.process.unexpected import FATAL, SPARE, Reserve
 
 _INOUT = EPOLLIN | EPOLLOUT
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 
-from smtpsource.streams import Outlet
+from smtpsource.process.streams import Outlet
 
 
 class Counter:

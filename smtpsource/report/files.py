@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from smtpsource.places import Place
 from smtpsource.printable import escaped
-from smtpsource.streams import Outlet, Patience, Unwaited, pour, unread
+from smtpsource.process.places import Place
+from smtpsource.process.streams import Outlet, Patience, Unwaited, pour, unread
 
 #: Texts are written in pieces of about so many characters.
 _PIECE = 65536
@@ -64,7 +64,7 @@ def writeWhole(path: str, texts: Iterable[str], patience: Patience | None = None
         standard output, the process's own even where twistd has redirected C{sys.stdout} into its log.
     @param patience: how long to wait for somebody to read what is no file.
     @raise OSError: the file can't be written, or nobody reads it, or it is in a place that a stranger has prepared: see
-        L{smtpsource.places}.
+        L{smtpsource.process.places}.
     """
     patience = patience or Patience()
     pieces = _joined(texts)

@@ -13,10 +13,10 @@ from rich.console import Console, OverflowMethod
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from smtpsource.measure.progress import Running
+from smtpsource.process.streams import Outlet
 from smtpsource.report.picture import line, picture
 from smtpsource.report.progress import Course
 from smtpsource.report.terminal import Terminal, isCapable
-from smtpsource.streams import Outlet
 
 #: Seconds between two pictures, if they are cheap.
 INTERVAL = 0.25

@@ -13,9 +13,9 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from smtpsource.printable import legible, printable
+from smtpsource.process.streams import Lines, Outlet, Patience
 from smtpsource.report.counter import Counter
 from smtpsource.report.files import jsonPieces, writeWhole
-from smtpsource.streams import Lines, Outlet, Patience
 
 if TYPE_CHECKING:
     from smtpsource.measure.progress import Running

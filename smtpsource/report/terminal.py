@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from typing import TextIO
 
-from smtpsource.streams import Unwaited
+from smtpsource.process.streams import Unwaited
 
 #: The size of a terminal that does not say what it has: columns and lines.
 USUAL = 80, 24

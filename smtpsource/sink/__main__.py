@@ -4,7 +4,7 @@ smtp-sink as a command of its own: C{smtpsink}, or C{python -m smtpsource.sink}.
 
 from __future__ import annotations
 
-from smtpsource import interrupts
+from smtpsource.process import interrupts
 
 # See there: nothing else is imported yet.
 TYPE_CHECKING = False
@@ -27,12 +27,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     if arguments is None:
         interrupts.begin()
-        from smtpsource.streams import openStandard
+        from smtpsource.process.streams import openStandard
 
         openStandard()
     from twisted.internet.task import react
 
-    from smtpsource.collector import relax
+    from smtpsource.process.garbage import relax
     from smtpsource.sink.options import SinkOptions
 
     options = SinkOptions()
@@ -42,9 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(reactor: Any, options: SinkOptions) -> Deferred[None]:
-    from smtpsource.exitstatus import leave
-    from smtpsource.failurelog import FailureObserver, beginLogging
-    from smtpsource.interrupts import onInterrupt
+    from smtpsource.process.exitstatus import leave
+    from smtpsource.process.failurelog import FailureObserver, beginLogging
+    from smtpsource.process.interrupts import onInterrupt
     from smtpsource.sink.tap import SinkProcess
 
     process = SinkProcess(reactor, options)

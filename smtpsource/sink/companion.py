@@ -262,7 +262,7 @@ class _Input(Protocol):
 def _run(reactor: Any, options: list[str]) -> Deferred[None]:
     from twisted.internet.stdio import StandardIO
 
-    from smtpsource.failurelog import FailureObserver, beginLogging
+    from smtpsource.process.failurelog import FailureObserver, beginLogging
     from smtpsource.sink.service import SinkPlan, SinkService
 
     # The parent decides how long it is silent.
@@ -298,8 +298,8 @@ def main() -> NoReturn:
     """
     from twisted.internet.task import react
 
-    from smtpsource.collector import relax
     from smtpsource.net.choice import chooseReactor
+    from smtpsource.process.garbage import relax
 
     chooseReactor(None)
     relax()

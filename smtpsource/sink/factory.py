@@ -11,6 +11,7 @@ from typing import Any
 
 from twisted.internet.protocol import ServerFactory
 
+from smtpsource.process.turns import inTurns
 from smtpsource.sink.auth import Authenticator, loadUsers
 from smtpsource.sink.connection import SinkConnection
 from smtpsource.sink.dialogue import dialogue
@@ -19,7 +20,6 @@ from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.protocol import SMTPSinkProtocol
 from smtpsource.sink.summary import SinkCounts
 from smtpsource.sink.tls import ServerTLS
-from smtpsource.turns import inTurns
 
 
 def _nothing(*arguments: object) -> None:

@@ -16,11 +16,11 @@ from twisted.internet.task import LoopingCall
 from smtpsource.net.choice import nameOf
 from smtpsource.net.steady import keepSteady
 from smtpsource.patience import Deadline, Standstills
+from smtpsource.process.unexpected import OUT_OF_MEMORY, SPARE, Reserve, named
 from smtpsource.sink.factory import SinkFactory
 from smtpsource.sink.listen import ListenError, described, listen
 from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.summary import SinkSummary
-from smtpsource.unexpected import OUT_OF_MEMORY, SPARE, Reserve, named
 
 __all__ = ["TIME_TO_QUIT", "ListenError", "SinkFactory", "SinkPlan", "SinkService", "SinkSummary"]
 
@@ -161,7 +161,7 @@ class SinkService(Service):
         Something went wrong that is no client's fault, and the exit status will say so. A sink without memory ends; and
         at once, if there is none even for that.
 
-        @param kind: one of L{smtpsource.unexpected.OURS}.
+        @param kind: one of L{smtpsource.process.unexpected.OURS}.
         @param text: one line about it.
         """
         counts = self.factory.counts

@@ -36,6 +36,7 @@ from smtpsource.phases import (
     TLS,
     XCLIENT,
 )
+from smtpsource.process.unexpected import isOutOfMemory, named
 from smtpsource.smtp.replies import (
     LONGEST,
     closesChannel,
@@ -49,7 +50,6 @@ from smtpsource.smtp.replies import (
 from smtpsource.smtp.replies import codes as _codes
 from smtpsource.smtp.replies import groups as _groups
 from smtpsource.smtp.replies import usual as _usual
-from smtpsource.unexpected import isOutOfMemory, named
 
 if TYPE_CHECKING:
     from smtpsource.interfaces import ISession

@@ -12,11 +12,11 @@ from typing import ClassVar, NamedTuple, NoReturn
 from twisted.python import usage
 
 from smtpsource.commandline import Flag, Group, Parameter, flags, parameters
-from smtpsource.interrupts import settle
 from smtpsource.measure.calibration import COMPARED, PROMISE, TRUSTED, Calibration, Measured, highestOf
 from smtpsource.measure.environment import environment
 from smtpsource.net.choice import reactorInUse
-from smtpsource.net.limits import raiseFileLimit
+from smtpsource.process.interrupts import settle
+from smtpsource.process.openfiles import raiseFileLimit
 from smtpsource.report.calibration import conclusions, heading, row
 from smtpsource.report.presentation import Presentation
 from smtpsource.tools.options import ToolOptions

@@ -12,10 +12,10 @@ from typing import ClassVar, NoReturn
 from twisted.python import usage
 
 from smtpsource.commandline import Flag, Group, Parameter, flags, parameters
-from smtpsource.interrupts import settle
 from smtpsource.measure import thresholds
 from smtpsource.measure.merging import environmentsOf, merge
 from smtpsource.measure.summary import Summary
+from smtpsource.process.interrupts import settle
 from smtpsource.report.presentation import Presentation
 from smtpsource.report.text import render
 from smtpsource.tools.options import ToolOptions

@@ -13,8 +13,8 @@ from twisted.python import usage
 from smtpsource.commandline import CommandLine
 from smtpsource.measure.summary import Summary
 from smtpsource.printable import printable
+from smtpsource.process.streams import sayOnce
 from smtpsource.report.reading import ReportError, read
-from smtpsource.streams import sayOnce
 
 
 class ToolOptions(CommandLine):

@@ -12,8 +12,8 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from smtpsource.interrupts import NUMBERS
 from smtpsource.measure.calibration import Measured, problemOf
+from smtpsource.process.interrupts import NUMBERS
 from smtpsource.report.reading import summaryOf
 
 #: For how many seconds a run is waited for at once.

@@ -14,7 +14,7 @@ import re
 import stat
 from collections.abc import Callable
 
-from smtpsource import places
+from smtpsource.process import places
 
 _MULTIPLIERS = {"": 1, "k": 1024, "m": 1024 * 1024, "K": 1024, "M": 1024 * 1024}
 _COUNT_MULTIPLIERS = {"": 1, "k": 1000, "m": 1000_000, "K": 1000, "M": 1000_000}

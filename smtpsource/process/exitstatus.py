@@ -9,7 +9,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from smtpsource.interrupts import decide, hold
+from smtpsource.process.interrupts import decide, hold
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorCore

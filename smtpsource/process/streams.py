@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TextIO
 
-from smtpsource import interrupts
+from smtpsource.process import interrupts
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime

@@ -21,8 +21,8 @@ from twisted.logger import (
 from twisted.python.failure import Failure
 from zope.interface import implementer, provider
 
-from smtpsource.streams import Lines
-from smtpsource.unexpected import FATAL, OUT_OF_MEMORY, named
+from smtpsource.process.streams import Lines
+from smtpsource.process.unexpected import FATAL, OUT_OF_MEMORY, named
 
 #: Different lines that people are told: who has read so many needs no more.
 _MOST = 20
