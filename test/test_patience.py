@@ -27,8 +27,8 @@ from twisted.internet.task import Clock, deferLater
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from smtpsource.net.connectors import ConnectTimeouts
 from smtpsource.net.destination import TCPAddress
+from smtpsource.net.lean.connectors import ConnectTimeouts
 from smtpsource.net.reconnecting import ConnectQueue, ReconnectingConnector, Route
 from smtpsource.patience import Deadline, Standstills
 from smtpsource.sink.plan import SinkPlan

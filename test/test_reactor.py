@@ -24,7 +24,7 @@ from zope.interface import implementer
 from smtpsource.process.unexpected import FATAL
 
 try:
-    from smtpsource.net import connectors
+    from smtpsource.net.lean import connectors
     from smtpsource.net.reactor import LeanReactor
 except ImportError:
     LeanReactor = None  # type: ignore[assignment, misc]
@@ -1061,7 +1061,7 @@ class ListeningTests(ReactorTestCase):
 
 class ConnectTimeoutsTests(SynchronousTestCase):
     """
-    Tests for L{smtpsource.net.connectors.ConnectTimeouts}.
+    Tests for L{smtpsource.net.lean.connectors.ConnectTimeouts}.
     """
 
     if LeanReactor is None:

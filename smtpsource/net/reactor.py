@@ -6,13 +6,13 @@ It is Twisted's epoll reactor with five differences. All but the last a program 
   - C{doRead} and C{doWrite} are called without setting up a logging context around each: there is one, which
     finds out who is being called when something is logged.
 
-  - Transports send within C{write} when they can: see L{smtpsource.net.transports}.
+  - Transports send within C{write} when they can: see L{smtpsource.net.lean.transports}.
 
   - What is raised again and again is logged a few times only, and a turn that could not be completed, because events
     could not be waited for, is not tried again at once.
 
   - Connecting to address literals and UNIX paths, and accepting, take few calls: see
-    L{smtpsource.net.connectors} and L{smtpsource.net.ports}.
+    L{smtpsource.net.lean.connectors} and L{smtpsource.net.lean.ports}.
 
   - Its clock never steps: C{seconds()}, and with it all delayed calls, go by CLOCK_MONOTONIC and not by the time of
     day.
@@ -45,9 +45,9 @@ from twisted.python import context, log
 from twisted.python.failure import Failure
 from twisted.python.log import ILogContext
 
-from smtpsource.net.connectors import ConnectTimeouts, TCPConnector, UNIXConnector
-from smtpsource.net.ports import TCPPort, UNIXPort
-from smtpsource.net.transports import EagerServer, EagerUNIXServer
+from smtpsource.net.lean.connectors import ConnectTimeouts, TCPConnector, UNIXConnector
+from smtpsource.net.lean.ports import TCPPort, UNIXPort
+from smtpsource.net.lean.transports import EagerServer, EagerUNIXServer
 from smtpsource.process.unexpected import FATAL, SPARE, Reserve
 
 _INOUT = EPOLLIN | EPOLLOUT

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet import tcp, unix
 
-from smtpsource.net.transports import EagerServer, EagerUNIXServer
+from smtpsource.net.lean.transports import EagerServer, EagerUNIXServer
 
 #: No more connections are accepted in one turn.
 _MOST = 200

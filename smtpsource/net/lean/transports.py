@@ -1,7 +1,7 @@
 """
 The transports of accepted connections, and what they share with those of clients.
 
-See L{smtpsource.net.eager} for what they do; here it meets Twisted's transport classes.
+See L{smtpsource.net.lean.descriptor} for what they do; here it meets Twisted's transport classes.
 
 Of Twisted's private names these are used: C{FileDescriptor._tempDataBuffer}, C{_tempDataLen},
 C{Server._addressType}, C{_getLogPrefix}, C{unix._SendmsgMixin}, C{_newtls.ConnectionMixin},
@@ -22,7 +22,7 @@ from twisted.python import log
 from twisted.python.failure import Failure
 from zope.interface import directlyProvides
 
-from smtpsource.net.eager import EagerDescriptor
+from smtpsource.net.lean.descriptor import EagerDescriptor
 
 try:
     from twisted.internet import _newtls

@@ -22,11 +22,11 @@ from twisted.internet.address import IPv6Address
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
-from smtpsource.net.eager import EagerDescriptor
-from smtpsource.net.transports import EagerTransport, UNIXMixin
+from smtpsource.net.lean.descriptor import EagerDescriptor
+from smtpsource.net.lean.transports import EagerTransport, UNIXMixin
 
 if TYPE_CHECKING:
-    from smtpsource.net.connectors import TCPConnector, UNIXConnector
+    from smtpsource.net.lean.connectors import TCPConnector, UNIXConnector
     from smtpsource.net.reactor import LeanReactor
 
 _STREAM = socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0)

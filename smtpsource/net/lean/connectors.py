@@ -1,7 +1,7 @@
 """
 Connectors that make no more calls than a connection needs.
 
-They make the transports of L{smtpsource.net.clients}. Host names go through Twisted's own resolver and
+They make the transports of L{smtpsource.net.lean.clients}. Host names go through Twisted's own resolver and
 connecting code, and get an eager transport too.
 
 All that L{IConnector<twisted.internet.interfaces.IConnector>} and
@@ -22,7 +22,7 @@ from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.python import lockfile, log
 
-from smtpsource.net.clients import EagerClient, LeanTCPClient, LeanUNIXClient
+from smtpsource.net.lean.clients import EagerClient, LeanTCPClient, LeanUNIXClient
 from smtpsource.patience import LATE
 
 
