@@ -15,7 +15,7 @@ from smtpsource import scenario, words
 from smtpsource.commandline import CommandLine, Exclusion, Parameter, Written, flags, parameters
 from smtpsource.credentials import PASSWORD_VARIABLE, Credentials
 from smtpsource.net import destination
-from smtpsource.net.tlssettings import TLSSettings, UnusableSetting, checkPEM
+from smtpsource.net.tls.settings import TLSSettings, UnusableSetting, checkPEM
 from smtpsource.optiontable import GROUPS
 from smtpsource.plan import SourcePlan, machineName
 from smtpsource.process.openfiles import raiseFileLimit

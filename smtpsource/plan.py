@@ -17,7 +17,6 @@ from smtpsource.credentials import Credentials, Logins
 from smtpsource.interfaces import IPacer
 from smtpsource.measure.thresholds import Threshold
 from smtpsource.measure.thresholds import parse as parseThreshold
-from smtpsource.net import tlssettings
 from smtpsource.net.destination import (
     Destination,
     HostDestination,
@@ -28,7 +27,8 @@ from smtpsource.net.destination import (
     said,
     shown,
 )
-from smtpsource.net.tlssettings import TLSSettings
+from smtpsource.net.tls import settings
+from smtpsource.net.tls.settings import TLSSettings
 from smtpsource.smtp import proxyprotocol, xclient
 from smtpsource.smtp.commands import Dialogue, dialogue
 from smtpsource.smtp.parameters import Parameters
@@ -47,7 +47,7 @@ from smtpsource.values import checks, numbers
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress
 
-    from smtpsource.net.tls import ClientTLS
+    from smtpsource.net.tls.client import ClientTLS
 
 
 #: The least seconds in which an open loop may catch up, where the plan says nothing else.
@@ -217,7 +217,7 @@ _CHECKS: dict[str, checks.Check] = {
     "window": checks.count,
     "parameters": _parameters,
     "tls": checks.text(numbers.tlsMode),
-    "tlsSettings": tlssettings.given,
+    "tlsSettings": settings.given,
     "mechanisms": _tupleOf(checks.text(numbers.mechanism)),
     "logins": _tupleOf(_credentials),
     "scramIterations": checks.count,
@@ -637,7 +637,7 @@ class SourcePlan:
         """
         if self.tls == "off":
             return None
-        from smtpsource.net.tls import ClientTLS  # pyOpenSSL takes a while, and may not be there
+        from smtpsource.net.tls.client import ClientTLS  # pyOpenSSL takes a while, and may not be there
 
         host = self.destination.host if isinstance(self.destination, HostDestination) else None
         return ClientTLS(self.tlsSettings, host)

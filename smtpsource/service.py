@@ -35,7 +35,7 @@ from smtpsource.net.destination import (
     resolve,
 )
 from smtpsource.net.steady import keepSteady
-from smtpsource.net.tlssettings import NO_TLS
+from smtpsource.net.tls.settings import NO_TLS
 from smtpsource.plan import SourcePlan
 from smtpsource.process.unexpected import OURS, named
 from smtpsource.watch import Watch, processTime

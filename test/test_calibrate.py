@@ -28,7 +28,7 @@ from smtpsource.commandline import Parameter
 from smtpsource.measure.calibration import PROMISE, Calibration, Measured, problemOf
 from smtpsource.measure.search import Found, Step
 from smtpsource.measure.summary import Messages, Tally
-from smtpsource.net import tls
+from smtpsource.net.tls import client
 from smtpsource.options import SourceOptions
 from smtpsource.report.calibration import WIDTH, conclusions, heading, row
 from smtpsource.report.presentation import Presentation
@@ -402,7 +402,7 @@ class OrderTests(SynchronousTestCase):
         """
         Where pyOpenSSL is not installed, the loads with TLS are left out, and it is said what they need.
         """
-        self.patch(tls, "_missing", "No module named 'OpenSSL'")
+        self.patch(client, "_missing", "No module named 'OpenSSL'")
         runs = _Runs()
         result, shown = self.calibrated(runs)
         self.assertEqual([command for [command] in runs.commands.values() if "--tls" in command], [])
@@ -414,7 +414,7 @@ class OrderTests(SynchronousTestCase):
         A user can give each load's options.
         """
         for load in LOADS:
-            if "--tls" in load.options and tls._missing is not None:
+            if "--tls" in load.options and client._missing is not None:
                 continue
             options = SourceOptions()
             options.parseOptions([*load.options.split(), "sink:"])

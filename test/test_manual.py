@@ -21,7 +21,7 @@ from twisted.trial.unittest import TestCase
 from smtpsource.commandline import CommandLine, Parameter
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.summary import Messages, Summary, latenciesOf
-from smtpsource.net import tls
+from smtpsource.net.tls import client
 from smtpsource.options import SourceOptions
 from smtpsource.phases import NAMES
 from smtpsource.sink.options import SinkOptions
@@ -284,7 +284,7 @@ class TextTests(TestCase):
             for line in block.astext().splitlines():
                 words = shlex.split(line) if line.startswith(("smtpsource ", "smtpsink ", "twistd ")) else []
                 start = next((n for n, word in enumerate(words) if word in commands), None)
-                if "--tls" in words and tls._missing is not None:
+                if "--tls" in words and client._missing is not None:
                     continue
                 if start is not None and words[start + 1] not in ("compare", "merge", "calibrate"):
                     commands[words[start]]().parseOptions(words[start + 1 :])

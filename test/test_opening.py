@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.credentials import Credentials
 from smtpsource.measure.summary import latenciesOf
-from smtpsource.net.tls import TLSFailed
+from smtpsource.net.tls.client import TLSFailed
 from smtpsource.phases import AUTH, BANNER, DATA, HELO, NAMES, NOOP, STARTTLS, TLS, TLS_RESUMED, XCLIENT
 from smtpsource.phases import QUIT as QUIT_PHASE
 from smtpsource.smtp import xclient
@@ -39,7 +39,7 @@ def announcing(*keywords):
 
 class FakeTLS:
     """
-    A L{smtpsource.net.tls.TLSConnection} whose handshake the test completes.
+    A L{smtpsource.net.tls.client.TLSConnection} whose handshake the test completes.
     """
 
     description = "TLSv9 NULL"

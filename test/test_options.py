@@ -17,9 +17,9 @@ from smtpsource import options as module
 from smtpsource._version import __version__
 from smtpsource.commandline import Flag, Parameter
 from smtpsource.credentials import PASSWORD_VARIABLE, Credentials
-from smtpsource.net import tls
 from smtpsource.net.destination import HostDestination, SinkDestination, UNIXDestination
-from smtpsource.net.tlssettings import TLSSettings
+from smtpsource.net.tls import client
+from smtpsource.net.tls.settings import TLSSettings
 from smtpsource.options import SourceOptions
 from smtpsource.plan import SourcePlan
 from smtpsource.report.presentation import Presentation
@@ -1059,7 +1059,7 @@ class ErrorTests(Case):
         """
         Without pyOpenSSL there is no TLS, and all the rest.
         """
-        self.patch(tls, "_missing", ImportError("No module named 'OpenSSL'"))
+        self.patch(client, "_missing", ImportError("No module named 'OpenSSL'"))
         self.check(
             ["--tls", "implicit", "127.0.0.1"], "--tls: 'implicit' is not usable: TLS needs pyOpenSSL", "extra tls"
         )

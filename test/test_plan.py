@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from smtpsource import SinkPlan, SourcePlan
 from smtpsource.credentials import Credentials
 from smtpsource.net.destination import HostDestination
-from smtpsource.net.tlssettings import TLSSettings
+from smtpsource.net.tls.settings import TLSSettings
 from smtpsource.smtp.parameters import Parameters
 
 NAN = float("nan")

@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.net.tls}: real handshakes over TCP, on Twisted's reactor and on ours.
+Tests for L{smtpsource.net.tls.client}: real handshakes over TCP, on Twisted's reactor and on ours.
 
 The servers are Python's own C{ssl}, in a thread each, or plain sockets that say what no TLS server says.
 """
@@ -27,8 +27,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 import smtpsource
-from smtpsource.net.tls import CERTIFICATE_REFUSED, TLS_FAILED, ClientTLS, TLSFailed
-from smtpsource.net.tlssettings import TLSSettings
+from smtpsource.net.tls.client import CERTIFICATE_REFUSED, TLS_FAILED, ClientTLS, TLSFailed
+from smtpsource.net.tls.settings import TLSSettings
 
 try:
     from cryptography import x509
@@ -37,7 +37,7 @@ try:
     from OpenSSL import SSL
     from OpenSSL.crypto import X509
 
-    from smtpsource.net import tls as module
+    from smtpsource.net.tls import client as module
 except ImportError:
     SSL = None  # type: ignore[assignment]
 
@@ -1144,8 +1144,8 @@ class MissingTests(SynchronousTestCase):
         program = (
             "import sys\n"
             "sys.modules['OpenSSL'] = None\n"
-            "from smtpsource.net.tls import ClientTLS, TLSConnection, TLSFailed\n"
-            "from smtpsource.net.tlssettings import TLSSettings\n"
+            "from smtpsource.net.tls.client import ClientTLS, TLSConnection, TLSFailed\n"
+            "from smtpsource.net.tls.settings import TLSSettings\n"
             "try:\n"
             "    ClientTLS(TLSSettings(), 'localhost')\n"
             "except ValueError as e:\n"

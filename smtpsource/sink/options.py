@@ -16,7 +16,7 @@ from twisted.python import usage
 from smtpsource.commandline import OTHER, CommandLine, Flag, Group, Parameter, flags, parameters
 from smtpsource.credentials import readUsers
 from smtpsource.net import destination
-from smtpsource.net.tlssettings import UnusableSetting
+from smtpsource.net.tls.settings import UnusableSetting
 from smtpsource.report.presentation import Presentation
 from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.tls import ServerTLS, requireTLS

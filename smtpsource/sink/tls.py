@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from zope.interface import implementer
 
-from smtpsource.net.tlssettings import UnusableSetting, checkPEM
+from smtpsource.net.tls.settings import UnusableSetting, checkPEM
 from smtpsource.values import inputs
 
 if TYPE_CHECKING:

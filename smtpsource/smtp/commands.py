@@ -13,7 +13,7 @@ from smtpsource.values import numbers
 if TYPE_CHECKING:
     from smtpsource.credentials import Credentials
     from smtpsource.derivedkeys import DerivedKeys
-    from smtpsource.net.tls import TLSConnection
+    from smtpsource.net.tls.client import TLSConnection
 
 STARTTLS = b"STARTTLS\r\n"
 NOOP = b"NOOP\r\n"

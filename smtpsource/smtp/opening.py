@@ -23,7 +23,7 @@ from smtpsource.smtp.replies import capabilities, closesChannel, missing
 if TYPE_CHECKING:
     from smtpsource.interfaces import ISession
     from smtpsource.measure.recorder import Recorder
-    from smtpsource.net.tls import TLSConnection
+    from smtpsource.net.tls.client import TLSConnection
     from smtpsource.smtp.sasl import Login
     from smtpsource.smtp.scram import Derivation, Keys
 
@@ -126,7 +126,7 @@ class Opening(OwedReplies):
             return
         _, _, begun = self._owed.popleft()
         self.lastActivity = now = self._clock()
-        from smtpsource.net.tls import TLSFailed  # it is loaded by now, and only by those who need it
+        from smtpsource.net.tls.client import TLSFailed  # it is loaded by now, and only by those who need it
 
         try:
             self._tls.completed()

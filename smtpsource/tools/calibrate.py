@@ -221,8 +221,8 @@ def _whyNoTLS() -> str | None:
     """
     Why this machine can't use TLS, if it can't.
     """
-    from smtpsource.net.tls import ClientTLS
-    from smtpsource.net.tlssettings import TLSSettings
+    from smtpsource.net.tls.client import ClientTLS
+    from smtpsource.net.tls.settings import TLSSettings
 
     try:
         ClientTLS(TLSSettings(), None)

@@ -29,7 +29,7 @@ class UnusableSetting(ValueError):
 @dataclass(frozen=True, kw_only=True)
 class TLSSettings:
     """
-    What is wanted of TLS. Plain values: a plan checks them by L{given}, and L{smtpsource.net.tls.ClientTLS} finds out
+    What is wanted of TLS. Plain values: a plan checks them by L{given}, and L{smtpsource.net.tls.client.ClientTLS} finds out
     whether files and ciphers can be used.
 
     @ivar verify: Check the server's certificate: its chain of issuers, its dates and its name.

@@ -1,7 +1,7 @@
 """
 TLS for the client's connections.
 
-L{TLSSettings<smtpsource.net.tlssettings.TLSSettings>} says what is wanted, L{ClientTLS} makes an OpenSSL context of
+L{TLSSettings<smtpsource.net.tls.settings.TLSSettings>} says what is wanted, L{ClientTLS} makes an OpenSSL context of
 that once for a run, and each connection gets a L{TLSConnection} to pass to C{transport.startTLS}. The protocol above
 provides L{IHandshakeListener<twisted.internet.interfaces.IHandshakeListener>} and uses it like this::
 
@@ -32,7 +32,7 @@ from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from smtpsource.net.tlssettings import NO_TLS, TLSSettings, UnusableSetting, checkPEM
+from smtpsource.net.tls.settings import NO_TLS, TLSSettings, UnusableSetting, checkPEM
 from smtpsource.printable import printable
 from smtpsource.values import inputs
 
