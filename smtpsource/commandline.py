@@ -14,7 +14,7 @@ from twisted.python import usage
 
 from smtpsource import outputs, words
 from smtpsource._version import __version__
-from smtpsource.net.choice import chooseReactor, reactorInUse
+from smtpsource.net.reactorchoice import chooseReactor, reactorInUse
 from smtpsource.printable import printable
 from smtpsource.process.streams import sayOnce
 from smtpsource.values.numbers import writableFile

@@ -18,9 +18,9 @@ from smtpsource.interfaces import IMessage, IReactor
 from smtpsource.measure.progress import RUNNING
 from smtpsource.measure.recorder import Recorder
 from smtpsource.net.destination import Address
+from smtpsource.net.patience import Deadline, Standstills
 from smtpsource.net.reconnecting import ConnectQueue, Route
 from smtpsource.net.sources import Sources
-from smtpsource.patience import Deadline, Standstills
 from smtpsource.plan import SourcePlan
 from smtpsource.process.threads import inThread
 from smtpsource.process.turns import FEW, inTurns

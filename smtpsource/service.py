@@ -24,7 +24,6 @@ from smtpsource.measure.progress import Progress
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.snapshot import Snapshot
 from smtpsource.measure.summary import Messages, Summary, bucketsOf, errorsOf, latenciesOf, repliesOf
-from smtpsource.net.choice import nameOf
 from smtpsource.net.destination import (
     Address,
     HostDestination,
@@ -34,6 +33,7 @@ from smtpsource.net.destination import (
     UNIXDestination,
     resolve,
 )
+from smtpsource.net.reactorchoice import nameOf
 from smtpsource.net.steady import keepSteady
 from smtpsource.net.tls.settings import NO_TLS
 from smtpsource.plan import SourcePlan

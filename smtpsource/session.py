@@ -12,8 +12,8 @@ from twisted.internet.interfaces import IDelayedCall
 from zope.interface import implementer
 
 from smtpsource.interfaces import IMessage, IReactor, ISession
+from smtpsource.net.patience import Standstills
 from smtpsource.net.reconnecting import ConnectQueue, ReconnectingConnector, Route, sessionDelay
-from smtpsource.patience import Standstills
 from smtpsource.phases import CONNECT, NAMES
 from smtpsource.printable import printable
 from smtpsource.process.unexpected import OURS

@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.net.choice}: which reactor runs us.
+Tests for L{smtpsource.net.reactorchoice}: which reactor runs us.
 """
 
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 from patience import PATIENCE
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpsource.net.choice import chooseReactor, nameOf, reactorInUse
+from smtpsource.net.reactorchoice import chooseReactor, nameOf, reactorInUse
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -41,7 +41,7 @@ class ChoiceTests(SynchronousTestCase):
         The reactor that is there after a statement.
         """
         code = (
-            "from smtpsource.net.choice import chooseReactor, nameOf\n"
+            "from smtpsource.net.reactorchoice import chooseReactor, nameOf\n"
             f"{statement}\n"
             "from twisted.internet import reactor\n"
             "print(nameOf(reactor))\n"

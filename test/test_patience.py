@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.patience}, and for all that it is for: nobody else is blamed because this process stood still.
+Tests for L{smtpsource.net.patience}, and for all that it is for: nobody else is blamed because this process stood still.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from smtpsource.net.destination import TCPAddress
 from smtpsource.net.lean.connectors import ConnectTimeouts
+from smtpsource.net.patience import Deadline, Standstills
 from smtpsource.net.reconnecting import ConnectQueue, ReconnectingConnector, Route
-from smtpsource.patience import Deadline, Standstills
 from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.service import SinkService
 from smtpsource.testing import FakeReactor

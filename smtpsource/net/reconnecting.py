@@ -21,8 +21,8 @@ from twisted.python.failure import Failure
 from smtpsource.interfaces import IReactor
 from smtpsource.net.destination import Address, TCPAddress, UNIXAddress
 from smtpsource.net.factory import SMTPSourceFactory
+from smtpsource.net.patience import Deadline
 from smtpsource.net.sources import Sources
-from smtpsource.patience import Deadline
 
 
 def retryDelay(failures: int) -> float:

@@ -23,7 +23,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from smtpsource.credentials import Credentials, writtenUsers
-from smtpsource.patience import Deadline
+from smtpsource.net.patience import Deadline
 
 #: Seconds a child may take to listen.
 START_TIMEOUT = 120.0
@@ -298,7 +298,7 @@ def main() -> NoReturn:
     """
     from twisted.internet.task import react
 
-    from smtpsource.net.choice import chooseReactor
+    from smtpsource.net.reactorchoice import chooseReactor
     from smtpsource.process.garbage import relax
 
     chooseReactor(None)

@@ -13,9 +13,9 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import LoopingCall
 
-from smtpsource.net.choice import nameOf
+from smtpsource.net.patience import Deadline, Standstills
+from smtpsource.net.reactorchoice import nameOf
 from smtpsource.net.steady import keepSteady
-from smtpsource.patience import Deadline, Standstills
 from smtpsource.process.unexpected import OUT_OF_MEMORY, SPARE, Reserve, named
 from smtpsource.sink.factory import SinkFactory
 from smtpsource.sink.listen import ListenError, described, listen

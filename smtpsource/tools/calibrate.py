@@ -14,7 +14,7 @@ from twisted.python import usage
 from smtpsource.commandline import Flag, Group, Parameter, flags, parameters
 from smtpsource.measure.calibration import COMPARED, PROMISE, TRUSTED, Calibration, Measured, highestOf
 from smtpsource.measure.environment import environment
-from smtpsource.net.choice import reactorInUse
+from smtpsource.net.reactorchoice import reactorInUse
 from smtpsource.process.interrupts import settle
 from smtpsource.process.openfiles import raiseFileLimit
 from smtpsource.report.calibration import conclusions, heading, row

@@ -23,7 +23,7 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.python import lockfile, log
 
 from smtpsource.net.lean.clients import EagerClient, LeanTCPClient, LeanUNIXClient
-from smtpsource.patience import LATE
+from smtpsource.net.patience import LATE
 
 
 class ConnectTimeouts:
