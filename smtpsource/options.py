@@ -14,6 +14,7 @@ from twisted.python import usage
 from smtpsource import scenario, words
 from smtpsource.commandline import CommandLine, Exclusion, Parameter, Written, flags, parameters
 from smtpsource.credentials import PASSWORD_VARIABLE, Credentials
+from smtpsource.messages import headers
 from smtpsource.net import destination
 from smtpsource.net.tls.settings import TLSSettings, UnusableSetting, checkPEM
 from smtpsource.optiontable import GROUPS
@@ -22,7 +23,6 @@ from smtpsource.process.openfiles import raiseFileLimit
 from smtpsource.report.presentation import Presentation
 from smtpsource.scenario import DESTINATION
 from smtpsource.smtp.parameters import Parameters
-from smtpsource.traffic import headers
 from smtpsource.values import inputs, numbers
 
 _TLS = (

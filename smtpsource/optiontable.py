@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from smtpsource.commandline import OTHER, Flag, Group, Parameter
 from smtpsource.credentials import PASSWORD_VARIABLE, readPassword, readUsers
 from smtpsource.measure import thresholds
+from smtpsource.messages import addresses, corpus, headers, sizes
+from smtpsource.messages.stored import PICKS
 from smtpsource.net.tls.settings import ciphers, serverName
 from smtpsource.smtp import xclient
-from smtpsource.traffic import addresses, corpus, headers, sizes
-from smtpsource.traffic.loading import PICKS
 from smtpsource.traffic.schedule import ARRIVALS
 from smtpsource.values import inputs, numbers
 

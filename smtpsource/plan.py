@@ -17,6 +17,13 @@ from smtpsource.credentials import Credentials, Logins
 from smtpsource.interfaces import IPacer
 from smtpsource.measure.thresholds import Threshold
 from smtpsource.measure.thresholds import parse as parseThreshold
+from smtpsource.messages import addresses, corpus, headers, seeds, sizes
+from smtpsource.messages.corpus import Corpus
+from smtpsource.messages.message import Traffic
+from smtpsource.messages.sizes import Distribution
+from smtpsource.messages.stored import PICKS
+from smtpsource.messages.varied import VariedTraffic
+from smtpsource.messages.weighted import Weighted
 from smtpsource.net.destination import (
     Destination,
     HostDestination,
@@ -33,15 +40,9 @@ from smtpsource.smtp import proxyprotocol, xclient
 from smtpsource.smtp.commands import Dialogue, dialogue
 from smtpsource.smtp.parameters import Parameters
 from smtpsource.smtp.xclient import Attributes
-from smtpsource.traffic import addresses, assembly, corpus, headers, seeds, sizes
-from smtpsource.traffic.corpus import Corpus
-from smtpsource.traffic.envelopes import Traffic
-from smtpsource.traffic.loading import PICKS
+from smtpsource.traffic import assembly
 from smtpsource.traffic.pacing import FixedPacer, RandomPacer
 from smtpsource.traffic.schedule import ARRIVALS, Profile
-from smtpsource.traffic.sizes import Distribution
-from smtpsource.traffic.varied import VariedTraffic
-from smtpsource.traffic.weighted import Weighted
 from smtpsource.values import checks, numbers
 
 if TYPE_CHECKING:

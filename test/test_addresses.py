@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.traffic.addresses} and L{smtpsource.traffic.recipients}: who sends, and who gets a message.
+Tests for L{smtpsource.messages.addresses} and L{smtpsource.messages.recipients}: who sends, and who gets a message.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from properties import given
 from textfiles import writeFile
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource.messages import addresses, recipients
+from smtpsource.messages.weighted import Weighted
 from smtpsource.plan import SourcePlan
-from smtpsource.traffic import addresses, recipients
-from smtpsource.traffic.weighted import Weighted
 
 
 def bare(commands):

@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.traffic.corpus}, L{smtpsource.traffic.loading} and L{smtpsource.traffic.parts}: messages that are
+Tests for L{smtpsource.messages.corpus}, L{smtpsource.messages.stored} and L{smtpsource.messages.parts}: messages that are
 there already, found and made ready.
 """
 
@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from properties import given, settings
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource.messages.corpus import Corpus, FileCorpus, MboxCorpus, index
+from smtpsource.messages.corpus import given as givenCorpus
+from smtpsource.messages.parts import FilePart, StoredFile, StoredMessage, Unreadable
+from smtpsource.messages.stored import StoredBodies, loaded
 from smtpsource.smtp.chunking import chunks
 from smtpsource.smtp.streaming import CHUNK, PIECE
-from smtpsource.traffic.corpus import Corpus, FileCorpus, MboxCorpus, index
-from smtpsource.traffic.corpus import given as givenCorpus
-from smtpsource.traffic.loading import StoredBodies, loaded
-from smtpsource.traffic.parts import FilePart, StoredFile, StoredMessage, Unreadable
 
 #: Messages: bytes with many line ends and dots.
 TEXTS = st.lists(st.sampled_from([b".", b"\n", b"\r\n", b"x", b"..", b"\r", b"\0", b"\xff", b" "]), max_size=40).map(

@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.traffic.envelopes} and how L{SourcePlan} uses it.
+Tests for L{smtpsource.messages.message} and how L{SourcePlan} uses it.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from properties import given
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource.messages import message
 from smtpsource.plan import SourcePlan
-from smtpsource.traffic import envelopes
 
 
 def bare(commands):
@@ -28,7 +28,7 @@ class RecipientTests(SynchronousTestCase):
         """
         Not numbered, it is always the one.
         """
-        recipients = envelopes.sameRecipient(b"foo@x")
+        recipients = message.sameRecipient(b"foo@x")
         for _ in range(2):
             self.assertEqual(recipients(), ((b"RCPT TO:<foo@x>\r\n",), b"foo@x"))
 
@@ -36,7 +36,7 @@ class RecipientTests(SynchronousTestCase):
         """
         C{-r 3} before Postfix 3.9: 3foo, 2foo, foo, and the header names foo.
         """
-        recipients = envelopes.countedDown(b"foo@x", 3)
+        recipients = message.countedDown(b"foo@x", 3)
         for _ in range(2):
             commands, header = recipients()
             self.assertEqual((bare(commands), header), ([b"3foo@x", b"2foo@x", b"foo@x"], b"foo@x"))
@@ -45,7 +45,7 @@ class RecipientTests(SynchronousTestCase):
         """
         C{-N} before Postfix 3.9: numbers go on from message to message, from 1; the header is not numbered.
         """
-        recipients = envelopes.numberedBefore(b"foo@x", 2)
+        recipients = message.numberedBefore(b"foo@x", 2)
         found = [recipients() for _ in range(2)]
         self.assertEqual([bare(commands) for commands, _ in found], [[b"1foo@x", b"2foo@x"], [b"3foo@x", b"4foo@x"]])
         self.assertEqual({header for _, header in found}, {b"foo@x"})
@@ -54,7 +54,7 @@ class RecipientTests(SynchronousTestCase):
         """
         C{-N} since Postfix 3.9: after the local part, from 0; the header names the last.
         """
-        recipients = envelopes.numberedAfter(b"foo@x", 2)
+        recipients = message.numberedAfter(b"foo@x", 2)
         found = [recipients() for _ in range(2)]
         self.assertEqual([bare(commands) for commands, _ in found], [[b"foo0@x", b"foo1@x"], [b"foo2@x", b"foo3@x"]])
         self.assertEqual([header for _, header in found], [b"foo1@x", b"foo3@x"])
@@ -63,10 +63,10 @@ class RecipientTests(SynchronousTestCase):
         """
         A recipient without a domain is numbered at its end; one with two @ before the last.
         """
-        self.assertEqual(bare(envelopes.numberedAfter(b"foo", 1)()[0]), [b"foo0"])
-        self.assertEqual(bare(envelopes.numberedAfter(b'"a@b"@x', 1)()[0]), [b'"a@b"0@x'])
+        self.assertEqual(bare(message.numberedAfter(b"foo", 1)()[0]), [b"foo0"])
+        self.assertEqual(bare(message.numberedAfter(b'"a@b"@x', 1)()[0]), [b'"a@b"0@x'])
 
-    @given(st.integers(1, 20), st.integers(1, 10), st.sampled_from([envelopes.numberedBefore, envelopes.numberedAfter]))
+    @given(st.integers(1, 20), st.integers(1, 10), st.sampled_from([message.numberedBefore, message.numberedAfter]))
     def test_unique(self, perMessage, messages, numbering):
         """
         No recipient of a run gets two messages.

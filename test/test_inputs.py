@@ -17,9 +17,9 @@ from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.credentials import readPassword
+from smtpsource.messages.addresses import readRecipients
 from smtpsource.options import SourceOptions
 from smtpsource.sink.options import SinkOptions
-from smtpsource.traffic.addresses import readRecipients
 from smtpsource.values import inputs
 
 

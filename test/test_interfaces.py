@@ -12,6 +12,8 @@ from zope.interface.verify import verifyClass, verifyObject
 
 from smtpsource import interfaces
 from smtpsource.measure.recorder import Recorder
+from smtpsource.messages.content import FileContent, GeneratedContent
+from smtpsource.messages.message import Message, Traffic
 from smtpsource.net.destination import TCPAddress
 from smtpsource.net.reconnecting import ConnectQueue, Route
 from smtpsource.plan import SourcePlan
@@ -19,8 +21,6 @@ from smtpsource.run import Run
 from smtpsource.session import Session
 from smtpsource.smtp.streaming import BodyProducer
 from smtpsource.testing import FakeConnector, FakeReactor, FakeTransport, RecordingSession
-from smtpsource.traffic.envelopes import Message, Traffic
-from smtpsource.traffic.messages import FileContent, GeneratedContent
 from smtpsource.traffic.pacing import FixedPacer, RandomPacer
 
 

@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.traffic.mbox}: which lines of an mbox begin a message.
+Tests for L{smtpsource.messages.mbox}: which lines of an mbox begin a message.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from properties import given, settings
 from textfiles import writeFile
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpsource.traffic import mbox
-from smtpsource.traffic.corpus import index
-from smtpsource.traffic.parts import StoredFile
+from smtpsource.messages import mbox
+from smtpsource.messages.corpus import index
+from smtpsource.messages.parts import StoredFile
 
 #: What mail tools write before a message, after "From ".
 SEPARATORS = [

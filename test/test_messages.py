@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.traffic.messages}: content as it goes over the wire.
+Tests for L{smtpsource.messages.content}: content as it goes over the wire.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from properties import given, settings
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource.messages import content
+from smtpsource.messages.content import DEFAULT_BODY, FileContent, GeneratedContent, bodyOfSize, date, stuffed
 from smtpsource.smtp.streaming import CHUNK
-from smtpsource.traffic import messages
-from smtpsource.traffic.messages import DEFAULT_BODY, FileContent, GeneratedContent, bodyOfSize, date, stuffed
 
 END = b"\r\n.\r\n"
 
@@ -154,7 +154,7 @@ class GeneratedTests(SynchronousTestCase):
 
     def setUp(self):
         self.now = 1_700_000_000.0
-        self.patch(messages.time, "time", lambda: self.now)
+        self.patch(content.time, "time", lambda: self.now)
 
     def zone(self, name):
         """

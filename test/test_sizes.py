@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.traffic.sizes} and L{smtpsource.traffic.bodies}: sizes that are drawn, and bodies of just these
+Tests for L{smtpsource.messages.sizes} and L{smtpsource.messages.bodies}: sizes that are drawn, and bodies of just these
 sizes.
 """
 
@@ -14,12 +14,12 @@ from properties import given, settings
 from textfiles import writeFile
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource.messages import sizes
+from smtpsource.messages.bodies import SizedBodies, WholeBody
+from smtpsource.messages.content import lines, stuffed
+from smtpsource.messages.sizes import Empirical, Fixed, LogNormal, Uniform, parse
+from smtpsource.messages.weighted import Weighted
 from smtpsource.smtp.streaming import CHUNK
-from smtpsource.traffic import sizes
-from smtpsource.traffic.bodies import SizedBodies, WholeBody
-from smtpsource.traffic.messages import lines, stuffed
-from smtpsource.traffic.sizes import Empirical, Fixed, LogNormal, Uniform, parse
-from smtpsource.traffic.weighted import Weighted
 from smtpsource.values import numbers
 
 DISTRIBUTIONS = st.one_of(

@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.traffic.templates} and L{smtpsource.traffic.headers}: headers, and what is filled in.
+Tests for L{smtpsource.messages.templates} and L{smtpsource.messages.headers}: headers, and what is filled in.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from properties import given
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource.messages import headers, templates
+from smtpsource.messages.content import date
+from smtpsource.messages.templates import Template, isLiteral, parse, parseSubject
 from smtpsource.plan import SourcePlan
-from smtpsource.traffic import headers, templates
-from smtpsource.traffic.messages import date
-from smtpsource.traffic.templates import Template, isLiteral, parse, parseSubject
 
 VALUES = {b"n": 27, b"session": 3, b"size": 4096, b"sender": b"a@b", b"recipient": b"c@d"}
 

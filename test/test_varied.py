@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.traffic.varied}, L{smtpsource.traffic.assembly} and L{smtpsource.traffic.seeds}: messages that
+Tests for L{smtpsource.messages.varied}, L{smtpsource.traffic.assembly} and L{smtpsource.messages.seeds}: messages that
 differ from each other, and that come again with the same seed.
 """
 
@@ -17,11 +17,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyClass, verifyObject
 
 from smtpsource.interfaces import IMessage, ITraffic
+from smtpsource.messages import content, templates
+from smtpsource.messages.varied import VariedMessage, VariedTraffic
 from smtpsource.plan import SourcePlan
 from smtpsource.smtp.parameters import Parameters
 from smtpsource.testing import runInMemory
-from smtpsource.traffic import messages, templates
-from smtpsource.traffic.varied import VariedMessage, VariedTraffic
 from smtpsource.values.numbers import LARGEST
 
 LINE = b"x" * 78 + b"\r\n"
@@ -112,7 +112,7 @@ class Case(SynchronousTestCase):
     """
 
     def setUp(self):
-        for module in (messages, templates):
+        for module in (content, templates):
             self.patch(module.time, "time", lambda: 1_700_000_000.0)
 
     def corpus(self, **more):
@@ -311,7 +311,7 @@ class MessageTests(Case):
             self.assertTrue(octets.endswith(whole))
             ours = b"Message-Id: <%b.%x@h>\r\n" % (run, number)
             if b"essage-" in whole:
-                ours = b"Resent-Date: %b\r\nResent-From: <me@x>\r\nResent-" % messages.date(1_700_000_000) + ours
+                ours = b"Resent-Date: %b\r\nResent-From: <me@x>\r\nResent-" % content.date(1_700_000_000) + ours
             self.assertEqual(octets.removesuffix(whole), ours)
 
     def test_storedHeaders(self):

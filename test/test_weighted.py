@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.traffic.weighted}: values in turn or at random, and the files they come from.
+Tests for L{smtpsource.messages.weighted}: values in turn or at random, and the files they come from.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from properties import given
 from textfiles import writeFile
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpsource.traffic.weighted import Weighted, evenly, read, weight
+from smtpsource.messages.weighted import Weighted, evenly, read, weight
 
 
 class DrawingTests(SynchronousTestCase):

@@ -8,17 +8,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from smtpsource.interfaces import IContentSource
+from smtpsource.messages import headers, message, recipients, seeds, templates
+from smtpsource.messages.bodies import SameBody, SizedBodies, WholeBody
+from smtpsource.messages.content import DEFAULT_BODY, FileContent, GeneratedContent, bodyOfSize, lines
+from smtpsource.messages.corpus import Corpus
+from smtpsource.messages.message import DrawnTraffic, Recipients, Traffic
+from smtpsource.messages.sizes import Fixed
+from smtpsource.messages.stored import StoredBodies
+from smtpsource.messages.templates import Template
+from smtpsource.messages.varied import Bodies, VariedTraffic
+from smtpsource.messages.weighted import Weighted
 from smtpsource.smtp import commands
-from smtpsource.traffic import envelopes, headers, recipients, seeds, templates
-from smtpsource.traffic.bodies import SameBody, SizedBodies, WholeBody
-from smtpsource.traffic.corpus import Corpus
-from smtpsource.traffic.envelopes import DrawnTraffic, Recipients, Traffic
-from smtpsource.traffic.loading import StoredBodies
-from smtpsource.traffic.messages import DEFAULT_BODY, FileContent, GeneratedContent, bodyOfSize, lines
-from smtpsource.traffic.sizes import Fixed
-from smtpsource.traffic.templates import Template
-from smtpsource.traffic.varied import Bodies, VariedTraffic
-from smtpsource.traffic.weighted import Weighted
 from smtpsource.values.numbers import LARGEST
 
 if TYPE_CHECKING:
@@ -75,12 +75,12 @@ class _Assembly:
         start, width = plan.numberStart, plan.numberWidth
         if plan.recipientNumbering == "suffix":
             if plan.numberRecipients or plan.recipientCount is not None:
-                return envelopes.numberedAfter(self.recipient, perMessage, ofRcpt, start or 0, width)
+                return message.numberedAfter(self.recipient, perMessage, ofRcpt, start or 0, width)
         elif plan.numberRecipients:
-            return envelopes.numberedBefore(self.recipient, perMessage, ofRcpt, 1 if start is None else start, width)
+            return message.numberedBefore(self.recipient, perMessage, ofRcpt, 1 if start is None else start, width)
         elif perMessage > 1:
-            return envelopes.countedDown(self.recipient, perMessage, ofRcpt, 1 if start is None else start, width)
-        return envelopes.sameRecipient(self.recipient, ofRcpt)
+            return message.countedDown(self.recipient, perMessage, ofRcpt, 1 if start is None else start, width)
+        return message.sameRecipient(self.recipient, ofRcpt)
 
     def _contents(self) -> IContentSource:
         plan = self.plan

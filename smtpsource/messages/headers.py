@@ -8,8 +8,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from smtpsource.traffic import templates
-from smtpsource.traffic.templates import DATE, NUMBER_IN_HEXADECIMAL, RECIPIENT, RUN, SENDER, Part
+from smtpsource.messages import templates
+from smtpsource.messages.templates import DATE, NUMBER_IN_HEXADECIMAL, RECIPIENT, RUN, SENDER, Part
 from smtpsource.values import checks, numbers
 
 #: A header's name (RFC 5322's ftext), a colon, and a value.

@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import count
 
+from smtpsource.messages.message import Recipients
 from smtpsource.smtp import commands
-from smtpsource.traffic.envelopes import Recipients
 
 #: Ways to number recipients: not at all; before the address, from 1 up over the run; after the local part, from 0 up
 #: over the run; before the address, in each message down to 2, and not at the last.

@@ -13,7 +13,7 @@ import re
 from array import array
 from collections.abc import Iterator
 
-from smtpsource.traffic.parts import StoredFile
+from smtpsource.messages.parts import StoredFile
 from smtpsource.values.textfiles import MARK
 
 #: What the line before a message begins with.

@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from smtpsource.messages.content import END, dotted
+from smtpsource.messages.parts import FilePart
 from smtpsource.smtp.streaming import CHUNK
-from smtpsource.traffic.messages import END, dotted
-from smtpsource.traffic.parts import FilePart
 
 #: Bytes of a message, as the dialogue takes them: something that has a length and slices.
 Content = bytes | memoryview | FilePart

@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from smtpsource.traffic import weighted
-from smtpsource.traffic.weighted import Weighted
+from smtpsource.messages import weighted
+from smtpsource.messages.weighted import Weighted
 from smtpsource.values import checks, numbers
 
 #: What can't be a part of an address between angle brackets; and what makes one worth a second look.

@@ -11,11 +11,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from smtpsource.messages import mbox, weighted
+from smtpsource.messages.mbox import FROM
+from smtpsource.messages.parts import FilePart, StoredFile, StoredMessage, Unreadable
+from smtpsource.messages.weighted import Weighted
 from smtpsource.smtp.streaming import CHUNK
-from smtpsource.traffic import mbox, weighted
-from smtpsource.traffic.mbox import FROM
-from smtpsource.traffic.parts import FilePart, StoredFile, StoredMessage, Unreadable
-from smtpsource.traffic.weighted import Weighted
 from smtpsource.values.textfiles import MARK, lengthOfMark
 
 _EXPECTED = "expected a directory of .eml files, a Maildir (with cur and new in it) or an mbox file"

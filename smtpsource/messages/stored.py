@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from itertools import cycle, islice
 from random import Random
 
+from smtpsource.messages.bodies import WholeBody
+from smtpsource.messages.content import withCRLF
+from smtpsource.messages.corpus import Corpus, Exhausted
+from smtpsource.messages.parts import FilePart, Unreadable
 from smtpsource.smtp.streaming import CHUNK
-from smtpsource.traffic.bodies import WholeBody
-from smtpsource.traffic.corpus import Corpus, Exhausted
-from smtpsource.traffic.messages import withCRLF
-from smtpsource.traffic.parts import FilePart, Unreadable
 
 #: In which order messages may be sent.
 PICKS = ("in-turn", "random", "weighted")
@@ -106,7 +106,7 @@ class StoredBodies:
 
     def draw(self, onProblem: Callable[[str], None]) -> WholeBody:
         """
-        See L{smtpsource.traffic.bodies.SameBody.draw}.
+        See L{smtpsource.messages.bodies.SameBody.draw}.
         """
         if self._doubts:
             for doubt in self._doubts:

@@ -132,7 +132,7 @@ class Traffic:
     Messages of one sender, with numbered recipients or always the same.
 
     @ivar run: the run's id.
-    @ivar wantsSession: see L{smtpsource.traffic.varied.VariedTraffic}; nobody here does.
+    @ivar wantsSession: see L{smtpsource.messages.varied.VariedTraffic}; nobody here does.
     @ivar onProblem: see there; here, it is never called.
     """
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from smtpsource.traffic import weighted
-from smtpsource.traffic.weighted import Weighted
+from smtpsource.messages import weighted
+from smtpsource.messages.weighted import Weighted
 from smtpsource.values import numbers
 
 #: How many times its median a log-normal distribution may go up to, unless it says so itself.

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from smtpsource.traffic.messages import date
+from smtpsource.messages.content import date
 
 _EXPECTED = (
     "expected {run}, {n}, {session}, {size}, {date} or {random:8} (1 to 99 digits) between braces, and {{ or }} for a "

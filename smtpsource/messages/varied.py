@@ -13,9 +13,9 @@ from typing import Any, Protocol
 from zope.interface import implementer
 
 from smtpsource.interfaces import IMessage, ITraffic
-from smtpsource.traffic.bodies import Body
-from smtpsource.traffic.envelopes import Recipients, ignore
-from smtpsource.traffic.templates import Template
+from smtpsource.messages.bodies import Body
+from smtpsource.messages.message import Recipients, ignore
+from smtpsource.messages.templates import Template
 from smtpsource.values.numbers import LARGEST
 
 

@@ -1,0 +1,1 @@
+"""What is sent: envelopes, content, and where both come from."""
