@@ -13,11 +13,11 @@ from sys import maxsize
 from typing import TYPE_CHECKING, Any
 
 from smtpsource.measure.progress import CATCHING_UP, RUNNING
-from smtpsource.net.timer import ExactTimer, Timer, timer
+from smtpsource.pacing.schedule import Profile, Schedule
+from smtpsource.pacing.timer import ExactTimer, Timer, timer
 from smtpsource.phases import LATE, RESPONSE
 from smtpsource.run import BATCH, Run
 from smtpsource.session import Session
-from smtpsource.traffic.schedule import Profile, Schedule
 
 if TYPE_CHECKING:
     from smtpsource.interfaces import IMessage

@@ -13,8 +13,8 @@ from smtpsource.measure import thresholds
 from smtpsource.messages import addresses, corpus, headers, sizes
 from smtpsource.messages.stored import PICKS
 from smtpsource.net.tls.settings import ciphers, serverName
+from smtpsource.pacing.schedule import ARRIVALS
 from smtpsource.smtp import xclient
-from smtpsource.traffic.schedule import ARRIVALS
 from smtpsource.values import inputs, numbers
 
 

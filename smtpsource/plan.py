@@ -36,13 +36,13 @@ from smtpsource.net.destination import (
 )
 from smtpsource.net.tls import settings
 from smtpsource.net.tls.settings import TLSSettings
+from smtpsource.pacing.pauses import FixedPacer, RandomPacer
+from smtpsource.pacing.schedule import ARRIVALS, Profile
 from smtpsource.smtp import proxyprotocol, xclient
 from smtpsource.smtp.commands import Dialogue, dialogue
 from smtpsource.smtp.parameters import Parameters
 from smtpsource.smtp.xclient import Attributes
 from smtpsource.traffic import assembly
-from smtpsource.traffic.pacing import FixedPacer, RandomPacer
-from smtpsource.traffic.schedule import ARRIVALS, Profile
 from smtpsource.values import checks, numbers
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ from smtpsource.smtp.protocol import SMTPSourceProtocol
 from smtpsource.smtp.trace import TracedProtocol
 
 if TYPE_CHECKING:
-    from smtpsource.measure.search import Found
+    from smtpsource.pacing.ratesearch import Found
     from smtpsource.smtp.commands import Dialogue
 
 #: How many sessions begin, or go on, in one turn of the reactor.

@@ -9,11 +9,11 @@ from itertools import takewhile
 from math import inf
 from typing import Any
 
-from smtpsource.measure.search import REACHED, Found, RateSearch, Step
 from smtpsource.measure.snapshot import Snapshot, take
 from smtpsource.measure.thresholds import Threshold
 from smtpsource.openloop import OpenLoop
-from smtpsource.traffic.schedule import Profile, Schedule
+from smtpsource.pacing.ratesearch import REACHED, Found, RateSearch, Step
+from smtpsource.pacing.schedule import Profile, Schedule
 
 #: The rate to begin with, in messages per second, where the plan has none.
 FIRST = 100.0

@@ -26,10 +26,10 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from smtpsource.commandline import Parameter
 from smtpsource.measure.calibration import PROMISE, Calibration, Measured, problemOf
-from smtpsource.measure.search import Found, Step
 from smtpsource.measure.summary import Messages, Tally
 from smtpsource.net.tls import client
 from smtpsource.options import SourceOptions
+from smtpsource.pacing.ratesearch import Found, Step
 from smtpsource.report.calibration import WIDTH, conclusions, heading, row
 from smtpsource.report.presentation import Presentation
 from smtpsource.tools.calibrate import LOADS, CalibrateOptions, calibrate

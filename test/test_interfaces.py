@@ -16,12 +16,12 @@ from smtpsource.messages.content import FileContent, GeneratedContent
 from smtpsource.messages.message import Message, Traffic
 from smtpsource.net.destination import TCPAddress
 from smtpsource.net.reconnecting import ConnectQueue, Route
+from smtpsource.pacing.pauses import FixedPacer, RandomPacer
 from smtpsource.plan import SourcePlan
 from smtpsource.run import Run
 from smtpsource.session import Session
 from smtpsource.smtp.streaming import BodyProducer
 from smtpsource.testing import FakeConnector, FakeReactor, FakeTransport, RecordingSession
-from smtpsource.traffic.pacing import FixedPacer, RandomPacer
 
 
 class VerifyTests(SynchronousTestCase):

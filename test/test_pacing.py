@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.traffic.pacing}.
+Tests for L{smtpsource.pacing.pauses}.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from properties import given
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource.pacing.pauses import FixedPacer, RandomPacer
 from smtpsource.plan import SourcePlan
-from smtpsource.traffic.pacing import FixedPacer, RandomPacer
 
 
 class PacerTests(SynchronousTestCase):

@@ -18,7 +18,7 @@ from twisted.internet import defer, reactor
 from twisted.internet.task import LoopingCall, deferLater
 
 from smtpsource import SourcePlan
-from smtpsource.traffic.schedule import Profile, Schedule
+from smtpsource.pacing.schedule import Profile, Schedule
 
 
 class NotingServer(SlowServer):

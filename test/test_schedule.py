@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.traffic.schedule}.
+Tests for L{smtpsource.pacing.schedule}.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from properties import given, settings
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpsource.traffic.schedule import Profile, Schedule
+from smtpsource.pacing.schedule import Profile, Schedule
 
 POINTS = st.lists(
     st.tuples(st.floats(0.01, 1000), st.floats(0, 5000)),

@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.measure.search}.
+Tests for L{smtpsource.pacing.ratesearch}.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from properties import given
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpsource.measure.search import CLOSE, HIGHEST, LOWEST, RateSearch
+from smtpsource.pacing.ratesearch import CLOSE, HIGHEST, LOWEST, RateSearch
 
 
 def searched(first, capacity):

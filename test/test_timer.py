@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.net.timer}.
+Tests for L{smtpsource.pacing.timer}.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface.verify import verifyObject
 
-from smtpsource.net.timer import ExactTimer, Timer, timer
+from smtpsource.pacing.timer import ExactTimer, Timer, timer
 
 
 class TimerTests(SynchronousTestCase):

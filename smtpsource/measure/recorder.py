@@ -20,7 +20,7 @@ class Recorder:
         one recipient.
     @ivar rejected: messages that a reply of the server refused.
     @ivar failed: messages that ended without an answer: no connection, a lost one, a timeout, a garbled reply.
-    @ivar late: messages that were started later than the schedule wanted; see L{smtpsource.traffic.schedule}.
+    @ivar late: messages that were started later than the schedule wanted; see L{smtpsource.pacing.schedule}.
     @ivar dropped: messages that the schedule wanted and that were never started, because it was too late for them.
     @ivar takenBack: messages that were C{accepted} for a while, and are C{failed} now; see L{takeBack}.
     @ivar recipientsAccepted: recipients for which a message was accepted.

@@ -1,0 +1,1 @@
+"""When: pauses, schedules, an exact timer, and which rate to try next."""
