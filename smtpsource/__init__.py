@@ -13,10 +13,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from smtpsource.load.service import SourceService
     from smtpsource.measure.summary import Summary
     from smtpsource.net.factory import SMTPSourceFactory
     from smtpsource.plan import SourcePlan
-    from smtpsource.service import SourceService
     from smtpsource.sink.plan import SinkPlan
     from smtpsource.sink.protocol import SMTPSinkProtocol
     from smtpsource.sink.service import SinkService
@@ -44,7 +44,7 @@ _HOMES = {
     "SinkService": "smtpsource.sink.service",
     "SinkSummary": "smtpsource.sink.summary",
     "SourcePlan": "smtpsource.plan",
-    "SourceService": "smtpsource.service",
+    "SourceService": "smtpsource.load.service",
     "Summary": "smtpsource.measure.summary",
 }
 

@@ -41,7 +41,7 @@ class ListenError(Exception):
 
 class Source(Running, Protocol):
     """
-    A run that can be watched, and that says when it is over: a L{smtpsource.service.SourceService}.
+    A run that can be watched, and that says when it is over: a L{smtpsource.load.service.SourceService}.
     """
 
     def whenDone(self) -> Deferred[Any]:

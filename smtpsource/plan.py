@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from smtpsource.credentials import Credentials, Logins
 from smtpsource.interfaces import IPacer
+from smtpsource.load import traffic
 from smtpsource.measure.thresholds import Threshold
 from smtpsource.measure.thresholds import parse as parseThreshold
 from smtpsource.messages import addresses, corpus, headers, seeds, sizes
@@ -42,7 +43,6 @@ from smtpsource.smtp import proxyprotocol, xclient
 from smtpsource.smtp.commands import Dialogue, dialogue
 from smtpsource.smtp.parameters import Parameters
 from smtpsource.smtp.xclient import Attributes
-from smtpsource.traffic import assembly
 from smtpsource.values import checks, numbers
 
 if TYPE_CHECKING:
@@ -694,7 +694,7 @@ class SourcePlan:
         """
         A new stream of this plan's messages.
         """
-        return assembly.traffic(self)
+        return traffic.traffic(self)
 
     def pacer(self) -> IPacer | None:
         """

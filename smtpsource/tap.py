@@ -11,6 +11,7 @@ from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred
 
 from smtpsource.ending import conclude
+from smtpsource.load.service import SourceService
 from smtpsource.measure.summary import Summary
 from smtpsource.options import SourceOptions as Options
 from smtpsource.process.exitstatus import exitWith
@@ -19,7 +20,6 @@ from smtpsource.process.garbage import relax
 from smtpsource.process.interrupts import onInterrupt
 from smtpsource.process.unexpected import named
 from smtpsource.report.text import render
-from smtpsource.service import SourceService
 
 __all__ = ["Options", "makeService"]
 

@@ -15,11 +15,11 @@ from typing import Any
 from zope.interface import implementer
 
 from smtpsource.interfaces import IMessage, ISession
+from smtpsource.load.service import SourceService
 from smtpsource.measure.summary import Summary
 from smtpsource.net.destination import HostDestination
 from smtpsource.net.inmemory import Attempt, FakeConnector, FakeReactor, FakeTransport
 from smtpsource.plan import SourcePlan
-from smtpsource.service import SourceService
 
 __all__ = ["Attempt", "FakeConnector", "FakeReactor", "FakeTransport", "RecordingSession", "runInMemory"]
 

@@ -29,6 +29,7 @@ from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from smtpsource.commandline import Flag
+from smtpsource.load.service import SourceService
 from smtpsource.options import SourceOptions
 from smtpsource.phases import MAIL
 from smtpsource.plan import SourcePlan
@@ -41,7 +42,6 @@ from smtpsource.report.progress import Course
 from smtpsource.report.prometheus import RunCollector
 from smtpsource.report.reading import summaryOf
 from smtpsource.report.text import render
-from smtpsource.service import SourceService
 from smtpsource.sink.factory import SinkFactory
 from smtpsource.sink.options import SinkOptions
 from smtpsource.sink.plan import SinkPlan

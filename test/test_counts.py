@@ -14,9 +14,9 @@ from twisted.internet import reactor, ssl
 from twisted.internet.defer import inlineCallbacks
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from smtpsource.load.service import SourceService
 from smtpsource.net.destination import HostDestination
 from smtpsource.plan import SourcePlan
-from smtpsource.service import SourceService
 from smtpsource.testing import FakeReactor, runInMemory
 
 #: How many runs of each kind.

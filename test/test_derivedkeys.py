@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.derivedkeys}, and of logins by SCRAM that take their time.
+Tests for L{smtpsource.load.derivedkeys}, and of logins by SCRAM that take their time.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from smtpsource import SourcePlan, derivedkeys
+from smtpsource import SourcePlan
 from smtpsource.credentials import Credentials
-from smtpsource.derivedkeys import DerivedKeys
+from smtpsource.load import derivedkeys
+from smtpsource.load.derivedkeys import DerivedKeys
 from smtpsource.measure.summary import latenciesOf
 from smtpsource.phases import AUTH
 from smtpsource.smtp import scram

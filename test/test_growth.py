@@ -24,6 +24,8 @@ from twisted.internet.task import Clock, LoopingCall
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from smtpsource.load.service import SourceService
+from smtpsource.load.watch import Watch
 from smtpsource.measure import thresholds
 from smtpsource.metrics import MetricsService
 from smtpsource.phases import BANNER, CONNECT, DATA, HELO, LATE, MAIL, MESSAGE, RCPT, RESPONSE, TRANSACTION
@@ -31,11 +33,9 @@ from smtpsource.plan import SourcePlan
 from smtpsource.report.counter import Counter
 from smtpsource.report.live import Lines, Picture
 from smtpsource.report.prometheus import RunCollector
-from smtpsource.service import SourceService
 from smtpsource.sink.auth import Authenticator
 from smtpsource.sink.summary import SinkCounts
 from smtpsource.testing import FakeReactor, FakeTransport
-from smtpsource.watch import Watch
 
 #: Objects by which a second may grow: those of its sample, and of caches that are not full yet.
 A_SECOND = 40

@@ -11,6 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyClass, verifyObject
 
 from smtpsource import interfaces
+from smtpsource.load.run import Run
+from smtpsource.load.session import Session
 from smtpsource.measure.recorder import Recorder
 from smtpsource.messages.content import FileContent, GeneratedContent
 from smtpsource.messages.message import Message, Traffic
@@ -18,8 +20,6 @@ from smtpsource.net.destination import TCPAddress
 from smtpsource.net.reconnecting import ConnectQueue, Route
 from smtpsource.pacing.pauses import FixedPacer, RandomPacer
 from smtpsource.plan import SourcePlan
-from smtpsource.run import Run
-from smtpsource.session import Session
 from smtpsource.smtp.streaming import BodyProducer
 from smtpsource.testing import FakeConnector, FakeReactor, FakeTransport, RecordingSession
 

@@ -25,12 +25,12 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from smtpsource import __version__
+from smtpsource.load.service import SourceService
 from smtpsource.measure.histogram import LatencyRecorder, highestOf, indexOf, lowestOf
 from smtpsource.metrics import MOST, ListenError, MetricsService
 from smtpsource.phases import LATE, MESSAGE, NAMES, RCPT
 from smtpsource.plan import SourcePlan
 from smtpsource.report.prometheus import BOUNDS, cumulated, total
-from smtpsource.service import SourceService
 from smtpsource.testing import FakeTransport
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"

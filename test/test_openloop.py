@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.openloop}, L{smtpsource.stagedrun} and L{smtpsource.searchedrun}: load that a schedule makes, on
+Tests for L{smtpsource.load.openloop}, L{smtpsource.load.staged} and L{smtpsource.load.searched}: load that a schedule makes, on
 a fake clock.
 """
 
@@ -12,11 +12,11 @@ from properties import given, settings
 from slowserver import SlowFactory
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource.load.service import SourceService
 from smtpsource.plan import SourcePlan
 from smtpsource.report.picture import line, picture
 from smtpsource.report.progress import Course
 from smtpsource.report.text import render
-from smtpsource.service import SourceService
 from smtpsource.testing import FakeReactor, runInMemory
 
 

@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.run}: many sessions, one pool of messages, and servers of every kind, on a fake clock.
+Tests for L{smtpsource.load.run}: many sessions, one pool of messages, and servers of every kind, on a fake clock.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from twisted.internet.error import ConnectionLost
 from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource.load.run import Run
 from smtpsource.measure.recorder import Recorder
 from smtpsource.net.destination import TCPAddress
 from smtpsource.plan import SourcePlan
-from smtpsource.run import Run
 from smtpsource.testing import FakeReactor, runInMemory
 
 #: The test's server says this when nothing else was asked for.

@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.service}: as a stranger's harness uses it, over real sockets in this process's reactor, and what
+Tests for L{smtpsource.load.service}: as a stranger's harness uses it, over real sockets in this process's reactor, and what
 is hard to see there in memory.
 """
 
@@ -429,7 +429,7 @@ class LifeTests(SynchronousTestCase):
         """
         reactor = FakeReactor()
         service = self.service(reactor)
-        with mock.patch("smtpsource.service.resolve", side_effect=ValueError("what is wrong")):
+        with mock.patch("smtpsource.load.service.resolve", side_effect=ValueError("what is wrong")):
             service.startService()
         reactor.advance(0)
         reason = self.successResultOf(service.whenDone()).reason

@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.session}: one slot of concurrency, with the test for a server and a clock that waits.
+Tests for L{smtpsource.load.session}: one slot of concurrency, with the test for a server and a clock that waits.
 """
 
 from __future__ import annotations
@@ -7,10 +7,10 @@ from __future__ import annotations
 from twisted.internet.error import ConnectionLost
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource.load.run import Run
 from smtpsource.measure.recorder import Recorder
 from smtpsource.net.destination import TCPAddress
 from smtpsource.plan import SourcePlan
-from smtpsource.run import Run
 from smtpsource.testing import FakeReactor
 
 #: Replies from the banner to the acceptance of a message.

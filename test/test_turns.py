@@ -9,10 +9,10 @@ from properties import given, settings
 from slowserver import SlowFactory
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource.load.run import BATCH
+from smtpsource.load.service import SourceService
 from smtpsource.plan import SourcePlan
 from smtpsource.process import turns
-from smtpsource.run import BATCH
-from smtpsource.service import SourceService
 from smtpsource.testing import FakeReactor, runInMemory
 
 

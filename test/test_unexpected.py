@@ -22,15 +22,15 @@ from twisted.logger import Logger, LogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from smtpsource import service as servicemodule
-from smtpsource import watch
 from smtpsource.ending import conclude
+from smtpsource.load import service as servicemodule
+from smtpsource.load import watch
+from smtpsource.load.service import SINK_PATIENCE, SourceService
+from smtpsource.load.session import Session
 from smtpsource.plan import SourcePlan
 from smtpsource.process.failurelog import FailureObserver
 from smtpsource.process.unexpected import FATAL, INTERNAL_ERROR, OUT_OF_MEMORY, named
 from smtpsource.report.presentation import Presentation
-from smtpsource.service import SINK_PATIENCE, SourceService
-from smtpsource.session import Session
 from smtpsource.sink.companion import CompanionFailed
 from smtpsource.sink.factory import SinkFactory
 from smtpsource.sink.plan import SinkPlan
@@ -303,7 +303,7 @@ class PlacesTests(SynchronousTestCase):
         """
         Making the protocol of a connection.
         """
-        with mock.patch("smtpsource.run.SMTPSourceProtocol", self.defect):
+        with mock.patch("smtpsource.load.run.SMTPSourceProtocol", self.defect):
             for options in ({}, {"sessionCount": 5}, {"rate": 10.0}):
                 summary = self.run_(**options)
                 self.assertEqual(summary.connectionsOpened, 0)

@@ -17,9 +17,9 @@ from twisted.internet.error import ConnectionLost
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from smtpsource import session as module
+from smtpsource.load import session as module
+from smtpsource.load.service import SourceService
 from smtpsource.plan import SourcePlan
-from smtpsource.service import SourceService
 from smtpsource.testing import FakeReactor
 
 

@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.messages.varied}, L{smtpsource.traffic.assembly} and L{smtpsource.messages.seeds}: messages that
+Tests for L{smtpsource.messages.varied}, L{smtpsource.load.traffic} and L{smtpsource.messages.seeds}: messages that
 differ from each other, and that come again with the same seed.
 """
 

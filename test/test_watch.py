@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.watch}.
+Tests for L{smtpsource.load.watch}.
 """
 
 from __future__ import annotations
@@ -7,9 +7,9 @@ from __future__ import annotations
 from slowserver import SlowFactory
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpsource import watch
+from smtpsource.load import watch
+from smtpsource.load.service import SourceService
 from smtpsource.plan import SourcePlan
-from smtpsource.service import SourceService
 from smtpsource.testing import FakeReactor, runInMemory
 
 

@@ -49,7 +49,7 @@ class Progress:
 
 class Running(Protocol):
     """
-    A run that can be watched: a L{smtpsource.service.SourceService}.
+    A run that can be watched: a L{smtpsource.load.service.SourceService}.
 
     @ivar recorder: what is counted.
     """

@@ -12,7 +12,7 @@ from smtpsource.values import numbers
 
 if TYPE_CHECKING:
     from smtpsource.credentials import Credentials
-    from smtpsource.derivedkeys import DerivedKeys
+    from smtpsource.load.derivedkeys import DerivedKeys
     from smtpsource.net.tls.client import TLSConnection
 
 STARTTLS = b"STARTTLS\r\n"

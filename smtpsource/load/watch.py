@@ -15,7 +15,7 @@ from smtpsource.measure.series import Series
 from smtpsource.measure.snapshot import Snapshot, take
 
 if TYPE_CHECKING:
-    from smtpsource.run import Run
+    from smtpsource.load.run import Run
 
 #: Seconds between two looks at how late the reactor is.
 LOOK = 0.1

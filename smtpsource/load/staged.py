@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from smtpsource.load.run import BATCH, Run
+from smtpsource.load.session import Session
 from smtpsource.pacing.schedule import Profile
-from smtpsource.run import BATCH, Run
-from smtpsource.session import Session
 
 if TYPE_CHECKING:
     from smtpsource.interfaces import IMessage

@@ -18,6 +18,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from smtpsource.load.watch import Watch, processTime
 from smtpsource.measure.environment import environment
 from smtpsource.measure.limits import disturbances, limits
 from smtpsource.measure.progress import Progress
@@ -38,12 +39,11 @@ from smtpsource.net.steady import keepSteady
 from smtpsource.net.tls.settings import NO_TLS
 from smtpsource.plan import SourcePlan
 from smtpsource.process.unexpected import OURS, named
-from smtpsource.watch import Watch, processTime
 
 if TYPE_CHECKING:
     from smtpsource.interfaces import IReactor
+    from smtpsource.load.run import Run
     from smtpsource.measure.thresholds import Outcome, Threshold
-    from smtpsource.run import Run
     from smtpsource.sink.companion import CompanionSink
 
 
@@ -474,17 +474,17 @@ def _kindOf(plan: SourcePlan) -> type[Run]:
     The kind of run that does this plan.
     """
     if plan.findRate is not None:
-        from smtpsource.searchedrun import SearchedRun
+        from smtpsource.load.searched import SearchedRun
 
         return SearchedRun
     if plan.openLoop:
-        from smtpsource.openloop import OpenLoop
+        from smtpsource.load.openloop import OpenLoop
 
         return OpenLoop
     if plan.stages:
-        from smtpsource.stagedrun import StagedRun
+        from smtpsource.load.staged import StagedRun
 
         return StagedRun
-    from smtpsource.run import Run
+    from smtpsource.load.run import Run
 
     return Run

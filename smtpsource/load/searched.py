@@ -9,9 +9,9 @@ from itertools import takewhile
 from math import inf
 from typing import Any
 
+from smtpsource.load.openloop import OpenLoop
 from smtpsource.measure.snapshot import Snapshot, take
 from smtpsource.measure.thresholds import Threshold
-from smtpsource.openloop import OpenLoop
 from smtpsource.pacing.ratesearch import REACHED, Found, RateSearch, Step
 from smtpsource.pacing.schedule import Profile, Schedule
 

@@ -20,7 +20,7 @@ from smtpsource.process.unexpected import OURS
 from smtpsource.smtp.protocol import SMTPSourceProtocol
 
 if TYPE_CHECKING:
-    from smtpsource.run import Run
+    from smtpsource.load.run import Run
 
 
 #: After so many connections that could not be had a session waits no longer, if nothing but its messages ends the run.

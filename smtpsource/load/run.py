@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
 
 from smtpsource.interfaces import IMessage, IReactor
+from smtpsource.load.session import Session
 from smtpsource.measure.progress import RUNNING
 from smtpsource.measure.recorder import Recorder
 from smtpsource.net.destination import Address
@@ -25,7 +26,6 @@ from smtpsource.plan import SourcePlan
 from smtpsource.process.threads import inThread
 from smtpsource.process.turns import FEW, inTurns
 from smtpsource.process.unexpected import ENOUGH_TO_END, INTERNAL_ERROR, OUT_OF_MEMORY, SPARE, Reserve, named
-from smtpsource.session import Session
 from smtpsource.smtp.protocol import SMTPSourceProtocol
 from smtpsource.smtp.trace import TracedProtocol
 
@@ -318,7 +318,7 @@ class Run:
         """
         if "SCRAM-SHA-256" not in dialogue.mechanisms:
             return dialogue
-        from smtpsource.derivedkeys import DerivedKeys  # for those who need it
+        from smtpsource.load.derivedkeys import DerivedKeys  # for those who need it
 
         reactor = self._reactor
         return replace(dialogue, keys=DerivedKeys(partial(inThread, reactor), reactor.callFromThread))

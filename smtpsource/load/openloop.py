@@ -12,12 +12,12 @@ from collections import deque
 from sys import maxsize
 from typing import TYPE_CHECKING, Any
 
+from smtpsource.load.run import BATCH, Run
+from smtpsource.load.session import Session
 from smtpsource.measure.progress import CATCHING_UP, RUNNING
 from smtpsource.pacing.schedule import Profile, Schedule
 from smtpsource.pacing.timer import ExactTimer, Timer, timer
 from smtpsource.phases import LATE, RESPONSE
-from smtpsource.run import BATCH, Run
-from smtpsource.session import Session
 
 if TYPE_CHECKING:
     from smtpsource.interfaces import IMessage

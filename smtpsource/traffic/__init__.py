@@ -1,1 +1,0 @@
-"""What is sent, and when: message bytes, envelopes and pauses."""
