@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from twisted.internet.defer import Deferred
 
+    from smtpsource.cli.source import SourceOptions
     from smtpsource.measure.summary import Summary
-    from smtpsource.options import SourceOptions
 
 
 #: Commands other than the load, by the first argument. A host of such a name is C{inet:compare}.
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _runTool(_TOOLS[arguments[0]], arguments[1:])
     from twisted.internet.task import react
 
-    from smtpsource.options import SourceOptions
+    from smtpsource.cli.source import SourceOptions
     from smtpsource.process.garbage import relax
 
     options = SourceOptions()

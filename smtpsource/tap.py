@@ -10,10 +10,10 @@ from typing import Any
 from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred
 
+from smtpsource.cli.source import SourceOptions as Options
 from smtpsource.ending import conclude
 from smtpsource.load.service import SourceService
 from smtpsource.measure.summary import Summary
-from smtpsource.options import SourceOptions as Options
 from smtpsource.process.exitstatus import exitWith
 from smtpsource.process.failurelog import FailureObserver, watchLog
 from smtpsource.process.garbage import relax

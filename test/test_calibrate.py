@@ -24,11 +24,11 @@ from test_tools import ToolTestCase
 from twisted.internet import defer
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from smtpsource.commandline import Parameter
+from smtpsource.cli.commandline import Parameter
+from smtpsource.cli.source import SourceOptions
 from smtpsource.measure.calibration import PROMISE, Calibration, Measured, problemOf
 from smtpsource.measure.summary import Messages, Tally
 from smtpsource.net.tls import client
-from smtpsource.options import SourceOptions
 from smtpsource.pacing.ratesearch import Found, Step
 from smtpsource.report.calibration import WIDTH, conclusions, heading, row
 from smtpsource.report.presentation import Presentation

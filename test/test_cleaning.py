@@ -28,9 +28,9 @@ from twisted.logger import LogPublisher, textFileLogObserver
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from smtpsource.commandline import Flag
+from smtpsource.cli.commandline import Flag
+from smtpsource.cli.source import SourceOptions
 from smtpsource.load.service import SourceService
-from smtpsource.options import SourceOptions
 from smtpsource.phases import MAIL
 from smtpsource.plan import SourcePlan
 from smtpsource.printable import LONGEST, escaped, legible, printable

@@ -16,9 +16,9 @@ from properties import given
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource.cli.source import SourceOptions
 from smtpsource.credentials import readPassword
 from smtpsource.messages.addresses import readRecipients
-from smtpsource.options import SourceOptions
 from smtpsource.sink.options import SinkOptions
 from smtpsource.values import inputs
 

@@ -23,7 +23,7 @@ from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
 from smtpsource import SourceService
-from smtpsource.options import SourceOptions
+from smtpsource.cli.source import SourceOptions
 
 
 class PeerTestCase(TestCase):

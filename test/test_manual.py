@@ -18,11 +18,11 @@ from docutils.core import publish_doctree, publish_string
 from patience import PATIENCE
 from twisted.trial.unittest import TestCase
 
-from smtpsource.commandline import CommandLine, Parameter
+from smtpsource.cli.commandline import CommandLine, Parameter
+from smtpsource.cli.source import SourceOptions
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.summary import Messages, Summary, latenciesOf
 from smtpsource.net.tls import client
-from smtpsource.options import SourceOptions
 from smtpsource.phases import NAMES
 from smtpsource.sink.options import SinkOptions
 from smtpsource.sink.summary import SinkSummary

@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.options} and L{smtpsource.commandline}: what a command line means, and what is wrong with it.
+Tests for L{smtpsource.cli.source} and L{smtpsource.cli.commandline}: what a command line means, and what is wrong with it.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from unittest import mock
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpsource import options as module
 from smtpsource._version import __version__
-from smtpsource.commandline import Flag, Parameter
+from smtpsource.cli import source as module
+from smtpsource.cli.commandline import Flag, Parameter
+from smtpsource.cli.source import SourceOptions
 from smtpsource.credentials import PASSWORD_VARIABLE, Credentials
 from smtpsource.net.destination import HostDestination, SinkDestination, UNIXDestination
 from smtpsource.net.tls import client
 from smtpsource.net.tls.settings import TLSSettings
-from smtpsource.options import SourceOptions
 from smtpsource.plan import SourcePlan
 from smtpsource.report.presentation import Presentation
 from smtpsource.smtp.parameters import Parameters

@@ -21,7 +21,7 @@ from twisted.internet import defer
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpsource.options import SourceOptions
+from smtpsource.cli.source import SourceOptions
 from smtpsource.sink.options import SinkOptions
 from smtpsource.tools.merge import MergeOptions
 

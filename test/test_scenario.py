@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.scenario}: a file means what a command line means, and is checked as one.
+Tests for L{smtpsource.cli.scenario}: a file means what a command line means, and is checked as one.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from twisted.internet import defer
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from smtpsource.commandline import Flag
+from smtpsource.cli.commandline import Flag
+from smtpsource.cli.source import SourceOptions
 from smtpsource.credentials import PASSWORD_VARIABLE
-from smtpsource.options import SourceOptions
 
 #: Every option, with its table.
 TABLES = {option.long: heading.lower() for heading, group in SourceOptions.groups for option in group}

@@ -23,10 +23,10 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from smtpsource import __version__
 from smtpsource.__main__ import main
-from smtpsource.commandline import Parameter
+from smtpsource.cli.commandline import Parameter
+from smtpsource.cli.source import SourceOptions
 from smtpsource.measure.histogram import HIGHEST_MICROSECONDS
 from smtpsource.measure.summary import Messages
-from smtpsource.options import SourceOptions
 from smtpsource.tools.compare import CompareOptions
 from smtpsource.tools.merge import MergeOptions
 

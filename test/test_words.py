@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.words}, and for what no command line may do: guess what was meant, and repeat a secret.
+Tests for L{smtpsource.cli.words}, and for what no command line may do: guess what was meant, and repeat a secret.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from smtpsource.__main__ import main
-from smtpsource.commandline import Parameter
-from smtpsource.options import SourceOptions
+from smtpsource.cli.commandline import Parameter
+from smtpsource.cli.source import SourceOptions
+from smtpsource.cli.words import split
 from smtpsource.sink.options import SinkOptions
-from smtpsource.words import split
 
 LETTERS = "dm:s:A"
 LONGS = ["auth-password-file=", "auth-user=", "lmtp", "message-count=", "subject="]

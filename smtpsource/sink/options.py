@@ -13,7 +13,8 @@ from typing import ClassVar
 
 from twisted.python import usage
 
-from smtpsource.commandline import OTHER, CommandLine, Flag, Group, Parameter, flags, parameters
+from smtpsource.cli.commandline import OTHER, CommandLine, Flag, Group, Parameter, flags, parameters
+from smtpsource.cli.words import nameOf
 from smtpsource.credentials import readUsers
 from smtpsource.net import destination
 from smtpsource.net.tls.settings import UnusableSetting
@@ -21,7 +22,6 @@ from smtpsource.report.presentation import Presentation
 from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.tls import ServerTLS, requireTLS
 from smtpsource.values import numbers
-from smtpsource.words import nameOf
 
 _EXPECTED_ADDRESS = "expected [inet:][host]:port or unix:path, such as :2525 or 127.0.0.1:2525"
 

@@ -11,7 +11,7 @@ from typing import ClassVar, NamedTuple, NoReturn
 
 from twisted.python import usage
 
-from smtpsource.commandline import Flag, Group, Parameter, flags, parameters
+from smtpsource.cli.commandline import Flag, Group, Parameter, flags, parameters
 from smtpsource.measure.calibration import COMPARED, PROMISE, TRUSTED, Calibration, Measured, highestOf
 from smtpsource.measure.environment import environment
 from smtpsource.net.reactorchoice import reactorInUse

@@ -9,7 +9,7 @@ from typing import ClassVar, NoReturn
 
 from twisted.python import usage
 
-from smtpsource.commandline import Group, Parameter, flags, parameters
+from smtpsource.cli.commandline import Group, Parameter, flags, parameters
 from smtpsource.measure import changes
 from smtpsource.report.presentation import Presentation
 from smtpsource.report.sidebyside import render

@@ -11,7 +11,7 @@ from typing import ClassVar, NoReturn
 
 from twisted.python import usage
 
-from smtpsource.commandline import Flag, Group, Parameter, flags, parameters
+from smtpsource.cli.commandline import Flag, Group, Parameter, flags, parameters
 from smtpsource.measure import thresholds
 from smtpsource.measure.merging import environmentsOf, merge
 from smtpsource.measure.summary import Summary

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from twisted.python import usage
 
-from smtpsource.commandline import CommandLine
+from smtpsource.cli.commandline import CommandLine
 from smtpsource.measure.summary import Summary
 from smtpsource.printable import printable
 from smtpsource.process.streams import sayOnce

@@ -11,17 +11,17 @@ import sys
 
 from twisted.python import usage
 
-from smtpsource import scenario, words
-from smtpsource.commandline import CommandLine, Exclusion, Parameter, Written, flags, parameters
+from smtpsource.cli import scenario, words
+from smtpsource.cli.commandline import CommandLine, Exclusion, Parameter, Written, flags, parameters
+from smtpsource.cli.optiontable import GROUPS
+from smtpsource.cli.scenario import DESTINATION
 from smtpsource.credentials import PASSWORD_VARIABLE, Credentials
 from smtpsource.messages import headers
 from smtpsource.net import destination
 from smtpsource.net.tls.settings import TLSSettings, UnusableSetting, checkPEM
-from smtpsource.optiontable import GROUPS
 from smtpsource.plan import SourcePlan, machineName
 from smtpsource.process.openfiles import raiseFileLimit
 from smtpsource.report.presentation import Presentation
-from smtpsource.scenario import DESTINATION
 from smtpsource.smtp.parameters import Parameters
 from smtpsource.values import inputs, numbers
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from twisted.python import usage
 
-from smtpsource import words
-from smtpsource.commandline import CommandLine, Exclusion, Flag, Group, Parameter, Written
+from smtpsource.cli import words
+from smtpsource.cli.commandline import CommandLine, Exclusion, Flag, Group, Parameter, Written
 from smtpsource.values import inputs, textfiles
 
 #: The one key that is not the long name of an option.

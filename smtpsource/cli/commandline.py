@@ -12,8 +12,8 @@ from typing import Any, ClassVar, NamedTuple, NoReturn
 
 from twisted.python import usage
 
-from smtpsource import outputs, words
 from smtpsource._version import __version__
+from smtpsource.cli import outputs, words
 from smtpsource.net.reactorchoice import chooseReactor, reactorInUse
 from smtpsource.printable import printable
 from smtpsource.process.streams import sayOnce
@@ -348,7 +348,7 @@ class CommandLine(usage.Options):
     def checkOutputs(self, *longs: str, inputs: Iterable[tuple[str, str]] = ()) -> None:
         """
         See that what these options write goes to places of their own, and not over what others read: see
-        L{smtpsource.outputs}.
+        L{smtpsource.cli.outputs}.
 
         @param inputs: what may not be replaced besides the files of options: whose it is, and its name.
         @raise usage.UsageError: there is one place for two.

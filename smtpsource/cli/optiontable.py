@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
-from smtpsource.commandline import OTHER, Flag, Group, Parameter
+from smtpsource.cli.commandline import OTHER, Flag, Group, Parameter
 from smtpsource.credentials import PASSWORD_VARIABLE, readPassword, readUsers
 from smtpsource.measure import thresholds
 from smtpsource.messages import addresses, corpus, headers, sizes
