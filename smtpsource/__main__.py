@@ -75,11 +75,11 @@ def _runTool(name: str, arguments: Sequence[str]) -> None:
 
 
 def _run(reactor: Any, options: SourceOptions) -> Deferred[None]:
-    from smtpsource.ending import conclude
     from smtpsource.load.service import SourceService
     from smtpsource.process.exitstatus import leave
     from smtpsource.process.failurelog import FailureObserver, beginLogging
     from smtpsource.process.interrupts import onInterrupt, settle
+    from smtpsource.report.ending import conclude
     from smtpsource.report.text import render
 
     presentation = options.presentation

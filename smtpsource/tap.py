@@ -11,7 +11,6 @@ from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred
 
 from smtpsource.cli.source import SourceOptions as Options
-from smtpsource.ending import conclude
 from smtpsource.load.service import SourceService
 from smtpsource.measure.summary import Summary
 from smtpsource.process.exitstatus import exitWith
@@ -19,6 +18,7 @@ from smtpsource.process.failurelog import FailureObserver, watchLog
 from smtpsource.process.garbage import relax
 from smtpsource.process.interrupts import onInterrupt
 from smtpsource.process.unexpected import named
+from smtpsource.report.ending import conclude
 from smtpsource.report.text import render
 
 __all__ = ["Options", "makeService"]

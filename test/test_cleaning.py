@@ -36,9 +36,9 @@ from smtpsource.plan import SourcePlan
 from smtpsource.printable import LONGEST, escaped, legible, printable
 from smtpsource.report import csvfile, hlog, junit
 from smtpsource.report.files import jsonPieces
-from smtpsource.report.picture import line, picture
+from smtpsource.report.live.figures import Course
+from smtpsource.report.live.picture import line, picture
 from smtpsource.report.presentation import Presentation
-from smtpsource.report.progress import Course
 from smtpsource.report.prometheus import RunCollector
 from smtpsource.report.reading import summaryOf
 from smtpsource.report.text import render

@@ -27,11 +27,11 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from smtpsource.load.service import SourceService
 from smtpsource.load.watch import Watch
 from smtpsource.measure import thresholds
-from smtpsource.metrics import MetricsService
 from smtpsource.phases import BANNER, CONNECT, DATA, HELO, LATE, MAIL, MESSAGE, RCPT, RESPONSE, TRANSACTION
 from smtpsource.plan import SourcePlan
-from smtpsource.report.counter import Counter
-from smtpsource.report.live import Lines, Picture
+from smtpsource.report.live.counter import Counter
+from smtpsource.report.live.view import Lines, Picture
+from smtpsource.report.metrics import MetricsService
 from smtpsource.report.prometheus import RunCollector
 from smtpsource.sink.auth import Authenticator
 from smtpsource.sink.summary import SinkCounts

@@ -1,6 +1,6 @@
 """
-Tests for how a run is shown while it goes on: L{smtpsource.report.live}, L{smtpsource.report.picture},
-L{smtpsource.report.progress}, L{smtpsource.report.terminal} and the option C{--live}.
+Tests for how a run is shown while it goes on: L{smtpsource.report.live.view}, L{smtpsource.report.live.picture},
+L{smtpsource.report.live.figures}, L{smtpsource.report.live.terminal} and the option C{--live}.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from smtpsource.measure.histogram import percentiles
 from smtpsource.measure.progress import Progress
 from smtpsource.measure.recorder import Recorder
 from smtpsource.phases import BANNER, CONNECT, LATE, MAIL, MESSAGE, RCPT, RESPONSE
-from smtpsource.report.live import Lines, Picture
-from smtpsource.report.picture import line, picture
+from smtpsource.report.live.figures import WANTED, Course, Kind, percentilesSince
+from smtpsource.report.live.picture import line, picture
+from smtpsource.report.live.terminal import Terminal, isCapable
+from smtpsource.report.live.view import Lines, Picture
 from smtpsource.report.presentation import Presentation
-from smtpsource.report.progress import WANTED, Course, Kind, percentilesSince
-from smtpsource.report.terminal import Terminal, isCapable
 
 
 class Run:
@@ -546,7 +546,7 @@ class PresentationTests(SynchronousTestCase):
         """
         By default nothing is shown where nobody sees it, and rich isn't even imported.
         """
-        with mock.patch.dict(sys.modules, {"smtpsource.report.live": None}):
+        with mock.patch.dict(sys.modules, {"smtpsource.report.live.view": None}):
             self.assertEqual(self.start("auto", False), (0, ""))
             self.assertEqual(self.start("off", True), (0, ""))
 

@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.metrics}, L{smtpsource.report.prometheus}, and the options C{--metrics-port} and
+Tests for L{smtpsource.report.metrics}, L{smtpsource.report.prometheus}, and the options C{--metrics-port} and
 C{--metrics-interface}.
 """
 
@@ -27,9 +27,9 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from smtpsource import __version__
 from smtpsource.load.service import SourceService
 from smtpsource.measure.histogram import LatencyRecorder, highestOf, indexOf, lowestOf
-from smtpsource.metrics import MOST, ListenError, MetricsService
 from smtpsource.phases import LATE, MESSAGE, NAMES, RCPT
 from smtpsource.plan import SourcePlan
+from smtpsource.report.metrics import MOST, ListenError, MetricsService
 from smtpsource.report.prometheus import BOUNDS, cumulated, total
 from smtpsource.testing import FakeTransport
 

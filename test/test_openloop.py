@@ -14,8 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.load.service import SourceService
 from smtpsource.plan import SourcePlan
-from smtpsource.report.picture import line, picture
-from smtpsource.report.progress import Course
+from smtpsource.report.live.figures import Course
+from smtpsource.report.live.picture import line, picture
 from smtpsource.report.text import render
 from smtpsource.testing import FakeReactor, runInMemory
 

@@ -31,7 +31,7 @@ from smtpsource.pacing.ratesearch import Found, Step
 from smtpsource.printable import printable
 from smtpsource.process.streams import Outlet
 from smtpsource.report import csvfile, files, hlog, junit
-from smtpsource.report.counter import Counter
+from smtpsource.report.live.counter import Counter
 from smtpsource.report.presentation import Presentation
 from smtpsource.report.text import duration, render
 

@@ -22,7 +22,6 @@ from twisted.logger import Logger, LogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from smtpsource.ending import conclude
 from smtpsource.load import service as servicemodule
 from smtpsource.load import watch
 from smtpsource.load.service import SINK_PATIENCE, SourceService
@@ -30,6 +29,7 @@ from smtpsource.load.session import Session
 from smtpsource.plan import SourcePlan
 from smtpsource.process.failurelog import FailureObserver
 from smtpsource.process.unexpected import FATAL, INTERNAL_ERROR, OUT_OF_MEMORY, named
+from smtpsource.report.ending import conclude
 from smtpsource.report.presentation import Presentation
 from smtpsource.sink.companion import CompanionFailed
 from smtpsource.sink.factory import SinkFactory

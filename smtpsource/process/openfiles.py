@@ -7,7 +7,7 @@ from __future__ import annotations
 import resource
 
 #: Descriptors that a run needs beside its connections: logs, pipes, the poller, a report, Python's own, and those of
-#: whoever asks for its metrics (L{smtpsource.metrics.MOST}).
+#: whoever asks for its metrics (L{smtpsource.report.metrics.MOST}).
 _SPARE = 50
 
 

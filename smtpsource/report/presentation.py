@@ -14,12 +14,12 @@ from twisted.logger import Logger
 
 from smtpsource.printable import legible, printable
 from smtpsource.process.streams import Lines, Outlet, Patience
-from smtpsource.report.counter import Counter
 from smtpsource.report.files import jsonPieces, writeWhole
+from smtpsource.report.live.counter import Counter
 
 if TYPE_CHECKING:
     from smtpsource.measure.progress import Running
-    from smtpsource.metrics import Source
+    from smtpsource.report.metrics import Source
 
 _log = Logger(namespace="smtpsource")
 
@@ -106,7 +106,7 @@ class Presentation:
         outlet = self._attended(reactor, self._err())
         if self.live == "off" or (self.live == "auto" and not outlet.isatty()):
             return self.startCounter(reactor, lambda: source.recorder.accepted)
-        from smtpsource.report.live import view  # rich takes a while
+        from smtpsource.report.live.view import view  # rich takes a while
 
         shown = view(reactor, source, outlet)
         shown.start()
@@ -121,7 +121,7 @@ class Presentation:
         """
         if self.metrics is None:
             return True
-        from smtpsource.metrics import ListenError, MetricsService  # twisted.web takes a while
+        from smtpsource.report.metrics import ListenError, MetricsService  # twisted.web takes a while
 
         interface, port = self.metrics
         service = MetricsService(reactor, source, port, interface)

@@ -12,12 +12,12 @@ from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred
 from twisted.python.util import switchUID
 
-from smtpsource.ending import conclude
 from smtpsource.process.exitstatus import exitWith
 from smtpsource.process.failurelog import FailureObserver, watchLog
 from smtpsource.process.garbage import relax
 from smtpsource.process.interrupts import onInterrupt
 from smtpsource.process.places import checked
+from smtpsource.report.ending import conclude
 from smtpsource.sink.options import SinkOptions as Options
 from smtpsource.sink.service import ListenError, SinkService
 from smtpsource.sink.summary import SinkSummary

@@ -10,7 +10,7 @@ from math import ceil
 from rich.text import Text
 
 from smtpsource.measure.progress import CATCHING_UP
-from smtpsource.report.progress import HISTORY, RECENT, Course, Kind
+from smtpsource.report.live.figures import HISTORY, RECENT, Course, Kind
 from smtpsource.report.text import duration
 
 # The parts of a bar, and heights; where there is no Unicode, ASCII.

@@ -14,9 +14,9 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from smtpsource.measure.progress import Running
 from smtpsource.process.streams import Outlet
-from smtpsource.report.picture import line, picture
-from smtpsource.report.progress import Course
-from smtpsource.report.terminal import Terminal, isCapable
+from smtpsource.report.live.figures import Course
+from smtpsource.report.live.picture import line, picture
+from smtpsource.report.live.terminal import Terminal, isCapable
 
 #: Seconds between two pictures, if they are cheap.
 INTERVAL = 0.25
