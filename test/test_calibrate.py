@@ -26,13 +26,13 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from smtpsource.cli.commandline import Parameter
 from smtpsource.cli.source import SourceOptions
-from smtpsource.measure.calibration import PROMISE, Calibration, Measured, problemOf
 from smtpsource.measure.summary import Messages, Tally
 from smtpsource.net.tls import client
 from smtpsource.pacing.ratesearch import Found, Step
-from smtpsource.report.calibration import WIDTH, conclusions, heading, row
 from smtpsource.report.presentation import Presentation
 from smtpsource.tools.calibrate import LOADS, CalibrateOptions, calibrate
+from smtpsource.tools.calibration import PROMISE, Calibration, Measured, problemOf
+from smtpsource.tools.calibrationtext import WIDTH, conclusions, heading, row
 
 #: A machine with two processors.
 ENVIRONMENT = {"processors": {"online": 2, "usable": 2}, "limits": {"ports": [32768, 60999]}}

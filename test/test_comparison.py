@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.measure.comparison}, L{smtpsource.measure.changes} and L{smtpsource.report.sidebyside}.
+Tests for L{smtpsource.tools.comparison}, L{smtpsource.tools.changes} and L{smtpsource.tools.sidebyside}.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from properties import given, settings
 from test_summary import EVERYTHING, example, latencies, second
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpsource.measure.changes import parse
-from smtpsource.measure.comparison import figures, relative
 from smtpsource.measure.summary import Messages
-from smtpsource.report.sidebyside import WIDTH, render
+from smtpsource.tools.changes import parse
+from smtpsource.tools.comparison import figures, relative
+from smtpsource.tools.sidebyside import WIDTH, render
 
 
 def seconds(number, **values):

@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.measure.merging}.
+Tests for L{smtpsource.tools.merging}.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from properties import given, settings
 from test_summary import EVERYTHING, example, latencies, second
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpsource.measure.merging import merge, mergedSeries
 from smtpsource.measure.summary import Messages, Tally
 from smtpsource.measure.thresholds import Outcome
 from smtpsource.report.reading import summaryOf
 from smtpsource.report.schema import problems
+from smtpsource.tools.merging import merge, mergedSeries
 
 
 def at(seconds):

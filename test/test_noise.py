@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.measure.noise}.
+Tests for L{smtpsource.tools.noise}.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from properties import given, settings
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpsource.measure.noise import LEVEL, chance
+from smtpsource.tools.noise import LEVEL, chance
 
 
 def unlike(numbers):

@@ -12,13 +12,13 @@ from typing import ClassVar, NamedTuple, NoReturn
 from twisted.python import usage
 
 from smtpsource.cli.commandline import Flag, Group, Parameter, flags, parameters
-from smtpsource.measure.calibration import COMPARED, PROMISE, TRUSTED, Calibration, Measured, highestOf
 from smtpsource.measure.environment import environment
 from smtpsource.net.reactorchoice import reactorInUse
 from smtpsource.process.interrupts import settle
 from smtpsource.process.openfiles import raiseFileLimit
-from smtpsource.report.calibration import conclusions, heading, row
 from smtpsource.report.presentation import Presentation
+from smtpsource.tools.calibration import COMPARED, PROMISE, TRUSTED, Calibration, Measured, highestOf
+from smtpsource.tools.calibrationtext import conclusions, heading, row
 from smtpsource.tools.options import ToolOptions
 from smtpsource.tools.runs import Runs, commandOf
 from smtpsource.values import numbers as values

@@ -10,10 +10,10 @@ from typing import ClassVar, NoReturn
 from twisted.python import usage
 
 from smtpsource.cli.commandline import Group, Parameter, flags, parameters
-from smtpsource.measure import changes
 from smtpsource.report.presentation import Presentation
-from smtpsource.report.sidebyside import render
+from smtpsource.tools import changes
 from smtpsource.tools.options import ToolOptions
+from smtpsource.tools.sidebyside import render
 
 
 class CompareOptions(ToolOptions):

@@ -13,11 +13,11 @@ from twisted.python import usage
 
 from smtpsource.cli.commandline import Flag, Group, Parameter, flags, parameters
 from smtpsource.measure import thresholds
-from smtpsource.measure.merging import environmentsOf, merge
 from smtpsource.measure.summary import Summary
 from smtpsource.process.interrupts import settle
 from smtpsource.report.presentation import Presentation
 from smtpsource.report.text import render
+from smtpsource.tools.merging import environmentsOf, merge
 from smtpsource.tools.options import ToolOptions
 from smtpsource.values import numbers as values
 

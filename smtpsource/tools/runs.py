@@ -12,9 +12,9 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from smtpsource.measure.calibration import Measured, problemOf
 from smtpsource.process.interrupts import NUMBERS
 from smtpsource.report.reading import summaryOf
+from smtpsource.tools.calibration import Measured, problemOf
 
 #: For how many seconds a run is waited for at once.
 _PART = 1.0

@@ -9,9 +9,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from smtpsource.measure.comparison import cpuPerMessage, relative
 from smtpsource.measure.figures import COUNT, TIME, Kind, Unmeasured, digits, metricOf
 from smtpsource.measure.summary import Summary
+from smtpsource.tools.comparison import cpuPerMessage, relative
 
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,

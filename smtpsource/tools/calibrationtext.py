@@ -7,8 +7,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
-from smtpsource.measure.calibration import BUSY, TOLERATED, TRUSTED, Calibration, Measured, highestOf
 from smtpsource.report.text import duration
+from smtpsource.tools.calibration import BUSY, TOLERATED, TRUSTED, Calibration, Measured, highestOf
 
 #: The longest line.
 WIDTH = 100

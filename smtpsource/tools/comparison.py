@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from smtpsource.measure.noise import chance
 from smtpsource.measure.series import Sample
 from smtpsource.measure.summary import Summary
+from smtpsource.tools.noise import chance
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from math import isinf
 from textwrap import wrap
 from typing import Any
 
-from smtpsource.measure.comparison import Figure, figures, relative
-from smtpsource.measure.noise import LEVEL
 from smtpsource.measure.summary import Summary
 from smtpsource.phases import NAMES
 from smtpsource.printable import printable
 from smtpsource.report.text import duration
+from smtpsource.tools.comparison import Figure, figures, relative
+from smtpsource.tools.noise import LEVEL
 
 #: The longest line.
 WIDTH = 100
