@@ -17,7 +17,6 @@ from zope.interface import implementer
 
 from smtpsource.interfaces import IMessage
 from smtpsource.measure.recorder import Recorder
-from smtpsource.net.inmemory import BUFFER_SIZE
 from smtpsource.phases import BANNER, DATA, HELO, MAIL, MESSAGE, NAMES, QUIT, RCPT, RSET
 from smtpsource.printable import printable
 from smtpsource.smtp.commands import dialogue
@@ -26,6 +25,7 @@ from smtpsource.smtp.replies import LONGEST
 from smtpsource.smtp.streaming import PIECE
 from smtpsource.smtp.trace import TracedProtocol
 from smtpsource.testing import FakeReactor, FakeTransport, RecordingSession
+from smtpsource.testing.memory import BUFFER_SIZE
 
 CONTENT = b"Subject: x\r\n\r\nhello\r\n.\r\n"
 

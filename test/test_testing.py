@@ -9,9 +9,9 @@ from twisted.internet.protocol import ClientFactory, Factory, Protocol
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource import SinkPlan, SourcePlan
-from smtpsource.net.inmemory import BUFFER_SIZE
 from smtpsource.sink.factory import SinkFactory
 from smtpsource.testing import FakeReactor, FakeTransport, runInMemory
+from smtpsource.testing.memory import BUFFER_SIZE
 
 
 class Noting(Protocol):

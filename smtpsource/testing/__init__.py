@@ -18,8 +18,8 @@ from smtpsource.interfaces import IMessage, ISession
 from smtpsource.load.service import SourceService
 from smtpsource.measure.summary import Summary
 from smtpsource.net.destination import HostDestination
-from smtpsource.net.inmemory import Attempt, FakeConnector, FakeReactor, FakeTransport
 from smtpsource.plan import SourcePlan
+from smtpsource.testing.memory import Attempt, FakeConnector, FakeReactor, FakeTransport
 
 __all__ = ["Attempt", "FakeConnector", "FakeReactor", "FakeTransport", "RecordingSession", "runInMemory"]
 
