@@ -112,3 +112,27 @@ class Logins:
         Who logs in now.
         """
         return next(self._turns)
+
+
+def mechanisms(text: str) -> tuple[str, ...]:
+    """
+    Names of SASL mechanisms, separated by commas, in order of preference; in any case.
+    """
+    return tuple(mechanism(name) for name in text.split(","))
+
+
+def mechanism(text: str) -> str:
+    """
+    The name of a SASL mechanism.
+    """
+    if text.upper() not in MECHANISMS:
+        raise ValueError(f"expected some of {','.join(MECHANISMS)}")
+    return text.upper()
+
+
+#: What can be used to log in.
+MECHANISMS = ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "XOAUTH2")
+
+
+#: The most iterations that a server may ask for in SCRAM, unless something else is said: a second's work, or two.
+SCRAM_ITERATIONS = 1_000_000

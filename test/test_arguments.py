@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 from properties import given
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpsource.smtp import sasl
-from smtpsource.values import numbers
+from smtpsource import credentials
+from smtpsource.messages import recipients
+from smtpsource.net.tls import settings
+from smtpsource.smtp import commands, parameters, proxyprotocol, sasl
+from smtpsource.values import files, names, numbers
 
 
 class Case(SynchronousTestCase):
@@ -245,13 +248,13 @@ class WordTests(Case):
         Each of them, as it is written; the error has all of them.
         """
         for function, words in (
-            (numbers.extensionMode, ("off", "auto", "require", "force")),
-            (numbers.tlsMode, ("off", "starttls", "implicit")),
-            (numbers.proxyProtocol, ("v1", "v2")),
-            (numbers.tlsVersion, ("1.0", "1.1", "1.2", "1.3")),
-            (numbers.ret, ("FULL", "HDRS")),
-            (numbers.numbering, ("prefix", "suffix")),
-            (numbers.oneOf("a", "b"), ("a", "b")),
+            (commands.extensionMode, ("off", "auto", "require", "force")),
+            (settings.tlsMode, ("off", "starttls", "implicit")),
+            (proxyprotocol.proxyProtocol, ("v1", "v2")),
+            (settings.tlsVersion, ("1.0", "1.1", "1.2", "1.3")),
+            (parameters.ret, ("FULL", "HDRS")),
+            (recipients.numbering, ("prefix", "suffix")),
+            (names.oneOf("a", "b"), ("a", "b")),
         ):
             self.gives(function, {word: word for word in words})
             for text in ("", "x", words[0] + " ", f"{words[0]},{words[1]}", words[0] + "\n", words[0].swapcase() + "x"):
@@ -264,7 +267,7 @@ class WordTests(Case):
         """
         What is said.
         """
-        error = self.assertRaises(ValueError, numbers.oneOf("a", "b", "c"), "d")
+        error = self.assertRaises(ValueError, names.oneOf("a", "b", "c"), "d")
         self.assertEqual(str(error), "expected a, b or c")
 
     def test_mechanisms(self):
@@ -272,23 +275,23 @@ class WordTests(Case):
         One or more, in any case, in the order in which they are wanted.
         """
         self.gives(
-            numbers.mechanisms,
+            credentials.mechanisms,
             {
                 "PLAIN": ("PLAIN",),
                 "plain": ("PLAIN",),
                 "scram-sha-256,Login": ("SCRAM-SHA-256", "LOGIN"),
-                ",".join(numbers.MECHANISMS): numbers.MECHANISMS,
+                ",".join(credentials.MECHANISMS): credentials.MECHANISMS,
             },
         )
-        self.refuses(numbers.mechanisms, "", ",", "PLAIN,", "PLAIN, LOGIN", "PLAIN LOGIN", "GSSAPI", "PLAIN\n")
-        self.gives(numbers.mechanism, {"xoauth2": "XOAUTH2", "CRAM-MD5": "CRAM-MD5"})
-        self.refuses(numbers.mechanism, "", "PLAIN,LOGIN", "EXTERNAL")
+        self.refuses(credentials.mechanisms, "", ",", "PLAIN,", "PLAIN, LOGIN", "PLAIN LOGIN", "GSSAPI", "PLAIN\n")
+        self.gives(credentials.mechanism, {"xoauth2": "XOAUTH2", "CRAM-MD5": "CRAM-MD5"})
+        self.refuses(credentials.mechanism, "", "PLAIN,LOGIN", "EXTERNAL")
 
     def test_knownMechanisms(self):
         """
         They are those that there are.
         """
-        self.assertEqual(set(numbers.MECHANISMS), set(sasl.MECHANISMS))
+        self.assertEqual(set(credentials.MECHANISMS), set(sasl.MECHANISMS))
 
 
 class ParameterTests(Case):
@@ -301,7 +304,7 @@ class ParameterTests(Case):
         NEVER alone, or each of the others once; in any case.
         """
         self.gives(
-            numbers.notify,
+            parameters.notify,
             {
                 "NEVER": "NEVER",
                 "never": "NEVER",
@@ -311,7 +314,7 @@ class ParameterTests(Case):
             },
         )
         self.refuses(
-            numbers.notify,
+            parameters.notify,
             *(
                 "",
                 ",",
@@ -330,22 +333,22 @@ class ParameterTests(Case):
         """
         1 to 100 printable characters; a blank is one.
         """
-        self.gives(numbers.envelopeId, {text: text for text in ("a", "QQ314159", "a b+c=d", "~" * 100)})
-        self.refuses(numbers.envelopeId, "", "a" * 101, "a\tb", "a\r\nRSET", "gr\u00fc\u00df", "\x7f", "\udcff")
+        self.gives(parameters.envelopeId, {text: text for text in ("a", "QQ314159", "a b+c=d", "~" * 100)})
+        self.refuses(parameters.envelopeId, "", "a" * 101, "a\tb", "a\r\nRSET", "gr\u00fc\u00df", "\x7f", "\udcff")
 
     def test_priority(self):
         """
         One digit, with or without its sign.
         """
-        self.gives(numbers.priority, {"0": 0, "9": 9, "-9": -9, "+3": 3, "-0": 0})
-        self.refuses(numbers.priority, "", "10", "-10", "+", "--1", "1.0", " 1", "1\n", "\u0661", "high")
+        self.gives(parameters.priority, {"0": 0, "9": 9, "-9": -9, "+3": 3, "-0": 0})
+        self.refuses(parameters.priority, "", "10", "-10", "+", "--1", "1.0", " 1", "1\n", "\u0661", "high")
 
     def test_deliverBy(self):
         """
         Up to nine digits, and what is to be done then. To have a message returned takes more than 0 seconds.
         """
         self.gives(
-            numbers.deliverBy,
+            parameters.deliverBy,
             {
                 "120": "120;N",
                 "0": "0;N",
@@ -360,7 +363,7 @@ class ParameterTests(Case):
             },
         )
         self.refuses(
-            numbers.deliverBy,
+            parameters.deliverBy,
             *("", ";", "N", ";N", "120;", "120;T", "120;X", "120;NR", "120N", "0;R", "-1;R", "-0;RT", "+0;R"),
             *("1000000000", "1.5", "1e3", " 1", "1;N ", "1;N\r\nRSET", "\u0661", "--1"),
         )
@@ -370,8 +373,8 @@ class ParameterTests(Case):
         """
         What comes out can go in again.
         """
-        value = numbers.deliverBy(f"{number};{mode}")
-        self.assertEqual((value, numbers.deliverBy(value)), (f"{number};{mode}", value))
+        value = parameters.deliverBy(f"{number};{mode}")
+        self.assertEqual((value, parameters.deliverBy(value)), (f"{number};{mode}", value))
 
     @given(st.text(alphabet="0123456789+-;NRTnrt \n", max_size=14))
     def test_text(self, text):
@@ -379,7 +382,7 @@ class ParameterTests(Case):
         Any text gives what can stand in a command, or a ValueError.
         """
         try:
-            value = numbers.deliverBy(text)
+            value = parameters.deliverBy(text)
         except ValueError:
             return
         self.assertRegex(value, r"\A(-?[0-9]{1,9};NT?|[1-9][0-9]{0,8};RT?)\Z")
@@ -394,26 +397,26 @@ class AddressTests(Case):
         """
         One or more, each in its usual form.
         """
-        self.gives(numbers.ipAddress, {"127.0.0.2": "127.0.0.2", "::1": "::1", "2001:DB8:0:0::1": "2001:db8::1"})
+        self.gives(names.ipAddress, {"127.0.0.2": "127.0.0.2", "::1": "::1", "2001:DB8:0:0::1": "2001:db8::1"})
         self.gives(
-            numbers.ipAddresses,
+            names.ipAddresses,
             {"192.0.2.1": ("192.0.2.1",), "127.0.0.2,::1,127.0.0.2": ("127.0.0.2", "::1", "127.0.0.2")},
         )
-        for function in (numbers.ipAddress, numbers.ipAddresses):
+        for function in (names.ipAddress, names.ipAddresses):
             self.refuses(
                 function,
                 *("", "localhost", "127.1", "256.0.0.1", "127.0.0.1:25", "[::1]", "::1::", "1", "10.0.0.0/8", " ::1"),
                 *("127.0.0.01", "127.0.0.1\n", "1.2.3.4-5"),
             )
-        self.refuses(numbers.ipAddress, "127.0.0.1,127.0.0.2")
-        self.refuses(numbers.ipAddresses, ",", "127.0.0.1,", "127.0.0.1, 127.0.0.2", "127.0.0.1 127.0.0.2")
+        self.refuses(names.ipAddress, "127.0.0.1,127.0.0.2")
+        self.refuses(names.ipAddresses, ",", "127.0.0.1,", "127.0.0.1, 127.0.0.2", "127.0.0.1 127.0.0.2")
 
     def test_dnsServers(self):
         """
         With a port or without it; an IPv6 address with a port is in brackets.
         """
         self.gives(
-            numbers.dnsServer,
+            names.dnsServer,
             {
                 "192.0.2.53": ("192.0.2.53", 53),
                 "127.0.0.1:5353": ("127.0.0.1", 5353),
@@ -426,7 +429,7 @@ class AddressTests(Case):
             },
         )
         self.refuses(
-            numbers.dnsServer,
+            names.dnsServer,
             *(
                 "",
                 ":",
@@ -451,8 +454,8 @@ class AddressTests(Case):
         Any address and port.
         """
         text = f"[{address}]" if address.version == 6 else str(address)
-        self.assertEqual(numbers.dnsServer(f"{text}:{port}"), (str(address), port))
-        self.assertEqual(numbers.dnsServer(str(address)), (str(address), 53))
+        self.assertEqual(names.dnsServer(f"{text}:{port}"), (str(address), port))
+        self.assertEqual(names.dnsServer(str(address)), (str(address), 53))
 
 
 class NameTests(Case):
@@ -474,14 +477,14 @@ class NameTests(Case):
             "[IPv6:2001:db8::1]",
             "a" * 63,
         ):
-            self.assertEqual(numbers.hostname(text), text)
+            self.assertEqual(names.hostname(text), text)
 
     def test_others(self):
         """
         Nothing that would be two words in a command, nor an address that is none.
         """
         self.refuses(
-            numbers.hostname,
+            names.hostname,
             "",
             ".",
             "a..b",
@@ -497,10 +500,10 @@ class NameTests(Case):
             "12",
         )
         self.refuses(
-            numbers.hostname, "[", "[]", "[1.2.3]", "[::1]", "[IPv6:1.2.3.4]", "1.2.3.4]", "[1.2.3.4", "[1.2.3.4] "
+            names.hostname, "[", "[]", "[1.2.3]", "[::1]", "[IPv6:1.2.3.4]", "1.2.3.4]", "[1.2.3.4", "[1.2.3.4] "
         )
-        self.refuses(numbers.hostname, "[IPv6:fe80::1%eth0]", "[IPv6:fe80::1%a\r\nRSET]")
-        self.refuses(numbers.hostname, "\u00fc.example", "x/y", ".".join(["abcdefg"] * 33))
+        self.refuses(names.hostname, "[IPv6:fe80::1%eth0]", "[IPv6:fe80::1%a\r\nRSET]")
+        self.refuses(names.hostname, "\u00fc.example", "x/y", ".".join(["abcdefg"] * 33))
 
 
 class PathTests(Case):
@@ -519,22 +522,22 @@ class PathTests(Case):
         """
         A file that can be read, made absolute.
         """
-        self.assertEqual(numbers.readableFile(os.path.relpath(self.file)), os.path.abspath(self.file))
-        self.refuses(numbers.readableFile, self.directory, self.file + "x", "")
+        self.assertEqual(files.readableFile(os.path.relpath(self.file)), os.path.abspath(self.file))
+        self.refuses(files.readableFile, self.directory, self.file + "x", "")
 
     def test_writable(self):
         """
         A file in a directory that is there, made absolute; it need not be there itself. C{-} stays.
         """
         for path in (self.file, self.file + "x"):
-            self.assertEqual(numbers.writableFile(os.path.relpath(path)), os.path.abspath(path))
-        self.assertEqual(numbers.writableFile("-"), "-")
-        self.refuses(numbers.writableFile, self.directory, "", os.path.join(self.directory, "no", "f"), "/")
+            self.assertEqual(files.writableFile(os.path.relpath(path)), os.path.abspath(path))
+        self.assertEqual(files.writableFile("-"), "-")
+        self.refuses(files.writableFile, self.directory, "", os.path.join(self.directory, "no", "f"), "/")
 
     def test_nowhere(self):
         """
         A directory that can't be written is named.
         """
         self.patch(os, "access", lambda path, mode, **where: False)
-        e = self.assertRaises(ValueError, numbers.writableFile, self.file)
+        e = self.assertRaises(ValueError, files.writableFile, self.file)
         self.assertIn(os.path.abspath(self.directory), str(e))

@@ -1,6 +1,6 @@
 """
-Tests for L{smtpsource.messages.corpus}, L{smtpsource.messages.stored} and L{smtpsource.messages.parts}: messages that are
-there already, found and made ready.
+Tests for L{smtpsource.messages.corpus}, L{smtpsource.messages.stored} and L{smtpsource.messages.parts}: messages that
+are there already, found and made ready.
 """
 
 from __future__ import annotations

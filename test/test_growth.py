@@ -2,8 +2,8 @@
 A run of days needs no more memory than one of a minute, whatever is switched on, and whatever the server says: nothing
 grows with time, with messages, or with what is said.
 
-The garbage collector is off in these tests. In a run of ours it comes seldom (L{smtpsource.process.garbage}), so what only it
-can free counts as growth here.
+The garbage collector is off in these tests. In a run of ours it comes seldom (L{smtpsource.process.garbage}), so what
+only it can free counts as growth here.
 """
 
 from __future__ import annotations

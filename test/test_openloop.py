@@ -1,6 +1,6 @@
 """
-Tests for L{smtpsource.load.openloop}, L{smtpsource.load.staged} and L{smtpsource.load.searched}: load that a schedule makes, on
-a fake clock.
+Tests for L{smtpsource.load.openloop}, L{smtpsource.load.staged} and L{smtpsource.load.searched}: load that a schedule
+makes, on a fake clock.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 """
-Tests for L{smtpsource.cli.source} and L{smtpsource.cli.commandline}: what a command line means, and what is wrong with it.
+Tests for L{smtpsource.cli.source} and L{smtpsource.cli.commandline}: what a command line means, and what is wrong with
+it.
 """
 
 from __future__ import annotations

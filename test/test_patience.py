@@ -1,5 +1,6 @@
 """
-Tests for L{smtpsource.net.patience}, and for all that it is for: nobody else is blamed because this process stood still.
+Tests for L{smtpsource.net.patience}, and for all that it is for: nobody else is blamed because this process stood
+still.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """
-Tests for L{smtpsource.process.places} and for what is written there: links, modes, owners, and what other users have put in the
-way.
+Tests for L{smtpsource.process.places} and for what is written there: links, modes, owners, and what other users have
+put in the way.
 """
 
 from __future__ import annotations

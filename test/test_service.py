@@ -1,6 +1,6 @@
 """
-Tests for L{smtpsource.load.service}: as a stranger's harness uses it, over real sockets in this process's reactor, and what
-is hard to see there in memory.
+Tests for L{smtpsource.load.service}: as a stranger's harness uses it, over real sockets in this process's reactor, and
+what is hard to see there in memory.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """
-Tests for L{smtpsource.values.textfiles}, and that every file of text that a user gives may begin with a byte order mark, or is
-refused with the name of what it is in.
+Tests for L{smtpsource.values.textfiles}, and that every file of text that a user gives may begin with a byte order
+mark, or is refused with the name of what it is in.
 """
 
 from __future__ import annotations

@@ -121,8 +121,8 @@ class Case(SynchronousTestCase):
         """
         path = Path(self.mktemp())
         path.mkdir(parents=True)
-        for name, content in CORPUS.items():
-            (path / name).write_bytes(content)
+        for name, stored in CORPUS.items():
+            (path / name).write_bytes(stored)
         return str(path)
 
     def traffic(self, **values):

@@ -17,7 +17,7 @@ from smtpsource.cli import outputs, words
 from smtpsource.net.reactorchoice import chooseReactor, reactorInUse
 from smtpsource.printable import printable
 from smtpsource.process.streams import sayOnce
-from smtpsource.values.numbers import writableFile
+from smtpsource.values.files import writableFile
 
 
 class Flag(NamedTuple):

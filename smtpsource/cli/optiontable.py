@@ -7,23 +7,25 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
+from smtpsource import credentials
 from smtpsource.cli.commandline import OTHER, Flag, Group, Parameter
 from smtpsource.credentials import PASSWORD_VARIABLE, readPassword, readUsers
 from smtpsource.measure import thresholds
-from smtpsource.messages import addresses, corpus, headers, sizes
+from smtpsource.messages import addresses, corpus, headers, recipients, sizes
 from smtpsource.messages.stored import PICKS
+from smtpsource.net.tls import settings
 from smtpsource.net.tls.settings import ciphers, serverName
 from smtpsource.pacing.schedule import ARRIVALS
-from smtpsource.smtp import xclient
-from smtpsource.values import inputs, numbers
+from smtpsource.smtp import commands, parameters, proxyprotocol, xclient
+from smtpsource.values import files, inputs, names, numbers
 
 
 def _oneLine(text: str) -> bytes:
-    return numbers.oneLine(os.fsencode(text))
+    return names.oneLine(os.fsencode(text))
 
 
 def _wholeMessage(text: str) -> bytes:
-    path = numbers.readableFile(text)
+    path = files.readableFile(text)
     try:
         message = inputs.read(path, inputs.MESSAGE)
     except OSError as e:
@@ -42,7 +44,7 @@ def _helo(text: str) -> bytes:
 
 
 def _user(text: str) -> str:
-    numbers.oneLine(os.fsencode(text))
+    names.oneLine(os.fsencode(text))
     if not text:
         raise ValueError("expected a user, not an empty text")
     return text
@@ -56,7 +58,7 @@ def _port(text: str) -> int:
 
 def _interface(text: str) -> str:
     try:
-        return numbers.ipAddress(text)
+        return names.ipAddress(text)
     except ValueError:
         raise ValueError("expected an address of this machine, such as 127.0.0.1, ::1 or, for all, 0.0.0.0")
 
@@ -76,7 +78,7 @@ GROUPS: Sequence[Group] = (
                 "FILE",
                 None,
                 "take the options that are not given here, and the destination, from this TOML file",
-                numbers.readableFile,
+                files.readableFile,
             ),
             Parameter(
                 "message-count",
@@ -122,7 +124,7 @@ GROUPS: Sequence[Group] = (
                 "HOW",
                 "constant",
                 "with a rate: constant, or poisson, independently of each other",
-                numbers.oneOf(*ARRIVALS),
+                names.oneOf(*ARRIVALS),
             ),
             Parameter(
                 "stages",
@@ -137,7 +139,7 @@ GROUPS: Sequence[Group] = (
                 "WHAT",
                 "rate",
                 "what changes: rate, or sessions, in a closed loop",
-                numbers.oneOf("rate", "sessions"),
+                names.oneOf("rate", "sessions"),
             ),
             Parameter(
                 "max-late",
@@ -202,7 +204,7 @@ GROUPS: Sequence[Group] = (
                 "WAY",
                 "prefix",
                 "1user@domain as before Postfix 3.9 (prefix), or user0@domain as since (suffix)",
-                numbers.numbering,
+                recipients.numbering,
             ),
             Parameter("subject", "S", "TEXT", None, "a Subject header", _oneLine),
             Parameter(
@@ -238,7 +240,7 @@ GROUPS: Sequence[Group] = (
                 "N",
                 None,
                 "fill numbers up with zeros to so many digits",
-                numbers.wholeNumber(1, numbers.WIDEST),
+                numbers.wholeNumber(1, recipients.WIDEST),
             ),
         ),
     ),
@@ -259,7 +261,7 @@ GROUPS: Sequence[Group] = (
                 "HOW",
                 "in-turn",
                 "which of them is next: in-turn, random, or weighted, as a file of weights beside them says",
-                numbers.oneOf(*PICKS),
+                names.oneOf(*PICKS),
             ),
             Parameter(
                 "size-distribution",
@@ -314,7 +316,7 @@ GROUPS: Sequence[Group] = (
                 "NAME",
                 None,
                 "our name in HELO and LHLO (default: this machine's)",
-                numbers.hostname,
+                names.hostname,
             ),
             Parameter("helo", None, "TEXT", None, "say this in HELO, EHLO and LHLO, and NAME elsewhere", _helo),
             Flag("lmtp", "L", "speak LMTP"),
@@ -338,7 +340,7 @@ GROUPS: Sequence[Group] = (
                 "off",
                 "send commands in groups: off; auto, where the server announces it; require; force, even where it "
                 "does not",
-                numbers.extensionMode,
+                commands.extensionMode,
             ),
             Parameter(
                 "chunking",
@@ -346,7 +348,7 @@ GROUPS: Sequence[Group] = (
                 "MODE",
                 "off",
                 "send content by BDAT, not DATA; with --pipelining it goes along with its envelope; the same modes",
-                numbers.extensionMode,
+                commands.extensionMode,
             ),
             Parameter("chunk-size", None, "BYTES", None, "with --chunking, cut content into chunks", numbers.size),
             Parameter(
@@ -376,7 +378,7 @@ GROUPS: Sequence[Group] = (
                 "MODE",
                 "off",
                 "off, starttls, or implicit: from the start; needs the extra tls",
-                numbers.tlsMode,
+                settings.tlsMode,
             ),
             Flag("tls-verify", None, "check the server's certificate"),
             Parameter(
@@ -385,7 +387,7 @@ GROUPS: Sequence[Group] = (
                 "FILE",
                 None,
                 "trust these CAs, PEM (default: the system's)",
-                numbers.readableFile,
+                files.readableFile,
             ),
             Parameter(
                 "tls-server-name",
@@ -395,8 +397,8 @@ GROUPS: Sequence[Group] = (
                 "the name to ask for and to check (default: the destination's)",
                 serverName,
             ),
-            Parameter("tls-min", None, "VERSION", None, "1.0, 1.1, 1.2 or 1.3", numbers.tlsVersion),
-            Parameter("tls-max", None, "VERSION", None, "likewise", numbers.tlsVersion),
+            Parameter("tls-min", None, "VERSION", None, "1.0, 1.1, 1.2 or 1.3", settings.tlsVersion),
+            Parameter("tls-max", None, "VERSION", None, "likewise", settings.tlsVersion),
             Parameter("tls-ciphers", None, "LIST", None, "ciphers to offer, as OpenSSL names them", ciphers),
             Parameter(
                 "tls-cert",
@@ -404,7 +406,7 @@ GROUPS: Sequence[Group] = (
                 "FILE",
                 None,
                 "our certificate, with its chain, PEM",
-                numbers.readableFile,
+                files.readableFile,
                 secret=True,
             ),
             Parameter(
@@ -413,7 +415,7 @@ GROUPS: Sequence[Group] = (
                 "FILE",
                 None,
                 "its key (default: in the same file)",
-                numbers.readableFile,
+                files.readableFile,
                 secret=True,
             ),
             Flag("tls-resume", None, "offer the last session, as a client does that comes back"),
@@ -427,8 +429,8 @@ GROUPS: Sequence[Group] = (
                 None,
                 "MECHS",
                 None,
-                f"log in with the first of these that is offered: {','.join(numbers.MECHANISMS)}",
-                numbers.mechanisms,
+                f"log in with the first of these that is offered: {','.join(credentials.MECHANISMS)}",
+                credentials.mechanisms,
                 secret=True,
             ),
             Parameter("auth-user", None, "USER", None, "who to log in as", _user, secret=True),
@@ -455,7 +457,7 @@ GROUPS: Sequence[Group] = (
                 None,
                 "N",
                 None,
-                f"the most iterations that a server may ask for in SCRAM (default: {numbers.SCRAM_ITERATIONS})",
+                f"the most iterations that a server may ask for in SCRAM (default: {credentials.SCRAM_ITERATIONS})",
                 numbers.count,
             ),
         ),
@@ -472,19 +474,19 @@ GROUPS: Sequence[Group] = (
                 "WHEN",
                 None,
                 "RCPT with NOTIFY: NEVER, or some of SUCCESS,FAILURE,DELAY",
-                numbers.notify,
+                parameters.notify,
             ),
-            Parameter("dsn-ret", None, "WHAT", None, "MAIL with RET: FULL or HDRS", _upper(numbers.ret)),
-            Parameter("dsn-envid", None, "ID", None, "MAIL with ENVID, the envelope's id", numbers.envelopeId),
+            Parameter("dsn-ret", None, "WHAT", None, "MAIL with RET: FULL or HDRS", _upper(parameters.ret)),
+            Parameter("dsn-envid", None, "ID", None, "MAIL with ENVID, the envelope's id", parameters.envelopeId),
             Flag("requiretls", None, "MAIL with REQUIRETLS, which servers offer within TLS only"),
-            Parameter("mt-priority", None, "N", None, "MAIL with MT-PRIORITY, from -9 to 9", numbers.priority),
+            Parameter("mt-priority", None, "N", None, "MAIL with MT-PRIORITY, from -9 to 9", parameters.priority),
             Parameter(
                 "deliverby",
                 None,
                 "SECONDS",
                 None,
                 "MAIL with BY: deliver within; ;N or ;R may follow",
-                numbers.deliverBy,
+                parameters.deliverBy,
             ),
         ),
     ),
@@ -541,7 +543,7 @@ GROUPS: Sequence[Group] = (
                 "ADDRS",
                 None,
                 "connect from these addresses in turn, separated by commas",
-                numbers.ipAddresses,
+                names.ipAddresses,
             ),
             Parameter(
                 "proxy-protocol",
@@ -549,7 +551,7 @@ GROUPS: Sequence[Group] = (
                 "VERSION",
                 None,
                 "begin with the header of HAProxy's PROXY protocol, v1 or v2",
-                numbers.proxyProtocol,
+                proxyprotocol.proxyProtocol,
             ),
             Parameter(
                 "proxy-source",
@@ -557,7 +559,7 @@ GROUPS: Sequence[Group] = (
                 "ADDRS",
                 None,
                 "the clients it names, in turn (default: a different one for each connection)",
-                numbers.ipAddresses,
+                names.ipAddresses,
             ),
             Flag("mx", None, "the host is a domain: connect to its mail exchangers"),
             Parameter(
@@ -566,7 +568,7 @@ GROUPS: Sequence[Group] = (
                 "ADDR",
                 None,
                 "with --mx, ask the name server there (default: the system's)",
-                numbers.dnsServer,
+                names.dnsServer,
             ),
             Parameter(
                 "window-size",
@@ -589,7 +591,7 @@ GROUPS: Sequence[Group] = (
                 "FILE",
                 None,
                 "write the results there as JSON; - is standard output",
-                numbers.writableFile,
+                files.writableFile,
             ),
             Parameter(
                 "csv",
@@ -597,7 +599,7 @@ GROUPS: Sequence[Group] = (
                 "FILE",
                 None,
                 "write there what happened in each second, as values separated by commas; - likewise",
-                numbers.writableFile,
+                files.writableFile,
             ),
             Parameter(
                 "hlog",
@@ -605,7 +607,7 @@ GROUPS: Sequence[Group] = (
                 "FILE",
                 None,
                 "write the latencies of each second there, as a log for HdrHistogram's tools; - likewise",
-                numbers.writableFile,
+                files.writableFile,
             ),
             Parameter(
                 "junit",
@@ -613,7 +615,7 @@ GROUPS: Sequence[Group] = (
                 "FILE",
                 None,
                 "write there as JUnit's XML whether all was accepted, and the thresholds; - likewise",
-                numbers.writableFile,
+                files.writableFile,
             ),
             Parameter(
                 "grace",
@@ -640,7 +642,7 @@ GROUPS: Sequence[Group] = (
                 "auto",
                 "show on standard error how the run goes on: auto, if that is a terminal and neither --quiet, -c "
                 "nor -v is given; on, elsewhere as a line a second; off",
-                numbers.oneOf("auto", "on", "off"),
+                names.oneOf("auto", "on", "off"),
             ),
             Parameter(
                 "metrics-port",

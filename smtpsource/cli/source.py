@@ -11,6 +11,7 @@ import sys
 
 from twisted.python import usage
 
+from smtpsource import credentials
 from smtpsource.cli import scenario, words
 from smtpsource.cli.commandline import CommandLine, Exclusion, Parameter, Written, flags, parameters
 from smtpsource.cli.optiontable import GROUPS
@@ -608,7 +609,7 @@ class SourceOptions(CommandLine):
             tlsSettings=tlsSettings,
             mechanisms=self["auth"] or (),
             logins=self._logins(),
-            scramIterations=self["auth-scram-iterations"] or numbers.SCRAM_ITERATIONS,
+            scramIterations=self["auth-scram-iterations"] or credentials.SCRAM_ITERATIONS,
             xclient=self["xclient"] or (),
             proxyProtocol=self["proxy-protocol"],
             proxySources=self["proxy-source"] or (),

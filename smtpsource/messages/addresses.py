@@ -11,7 +11,7 @@ from typing import Any
 
 from smtpsource.messages import weighted
 from smtpsource.messages.weighted import Weighted
-from smtpsource.values import checks, numbers
+from smtpsource.values import checks, files, names, numbers
 
 #: What can't be a part of an address between angle brackets; and what makes one worth a second look.
 _NEVER = re.compile(rb"[\x00-\x1f\x7f<>]")
@@ -64,14 +64,14 @@ def readSenders(path: str) -> Weighted[bytes]:
 
     @raise ValueError: it can't be read, or has something else in it.
     """
-    return _read(numbers.readableFile(path), sender)
+    return _read(files.readableFile(path), sender)
 
 
 def readRecipients(path: str) -> Weighted[bytes]:
     """
     The same for recipients.
     """
-    return _read(numbers.readableFile(path), recipient)
+    return _read(files.readableFile(path), recipient)
 
 
 def _read(path: str, convert: Callable[[bytes], bytes]) -> Weighted[bytes]:
@@ -95,19 +95,19 @@ def domains(text: str) -> Weighted[bytes]:
     """
     Domains and their weights: C{"a.test:9,b.test:1"}; without a weight it is 1.
     """
-    names, weights = [], []
+    found, weights = [], []
     for part in text.split(","):
         name, colon, number = part.rpartition(":")
         if not colon or number.endswith("]"):  # an address literal has colons, too
             name, number = part, "1"
         try:
-            names.append(numbers.hostname(name).encode("ascii"))
+            found.append(names.hostname(name).encode("ascii"))
             weights.append(weighted.weight(number))
         except ValueError as e:
             raise ValueError(f"{e}, in the domain {part!r}") from None
     if not any(weights):
         raise ValueError("expected a domain with a weight of more than 0, as in a.test:9,b.test:1")
-    return Weighted(tuple(names), tuple(weights))
+    return Weighted(tuple(found), tuple(weights))
 
 
 def givenSenders(value: Any) -> Weighted[bytes]:
@@ -147,7 +147,7 @@ def givenDomains(value: Any) -> Weighted[bytes]:
         return domains(value)
     found = weighted.evenly(_given(value, recipient))
     for name in found.values:
-        numbers.hostname(os.fsdecode(name))
+        names.hostname(os.fsdecode(name))
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from smtpsource.messages import templates
 from smtpsource.messages.templates import DATE, NUMBER_IN_HEXADECIMAL, RECIPIENT, RUN, SENDER, Part
-from smtpsource.values import checks, numbers
+from smtpsource.values import checks, names
 
 #: A header's name (RFC 5322's ftext), a colon, and a value.
 _HEADER = re.compile(rb"([!-9;-~]+):(.*)", re.DOTALL)
@@ -25,7 +25,7 @@ def header(line: bytes) -> bytes:
 
     @raise ValueError: it is something else; the text says what was expected.
     """
-    match = _HEADER.fullmatch(numbers.oneLine(line))
+    match = _HEADER.fullmatch(names.oneLine(line))
     if match is None:
         raise ValueError("expected a name of printable ASCII characters, a colon and a value, such as X-Test: yes")
     if len(line) > _LONGEST:

@@ -78,3 +78,16 @@ def drawn(
         return tuple([commands.rcpt(name, parameters) for name, _ in names]), names[-1][1]
 
     return recipients
+
+
+#: The most digits that a recipient's number is filled up to: more than there may be in a local part (RFC 5321).
+WIDEST = 64
+
+
+def numbering(text: str) -> str:
+    """
+    Where a recipient's number goes: C{"prefix"} or C{"suffix"}.
+    """
+    if text not in ("prefix", "suffix"):
+        raise ValueError("expected prefix or suffix")
+    return text

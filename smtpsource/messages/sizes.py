@@ -13,7 +13,7 @@ from typing import Any
 
 from smtpsource.messages import weighted
 from smtpsource.messages.weighted import Weighted
-from smtpsource.values import numbers
+from smtpsource.values import files, numbers
 
 #: How many times its median a log-normal distribution may go up to, unless it says so itself.
 TIMES = 1000
@@ -150,9 +150,7 @@ def parse(text: str, number: Callable[[str], int]) -> Distribution:
     if kind == "lognormal":
         return _logNormal(rest, number)
     if kind == "empirical":
-        return Empirical(
-            weighted.read(numbers.readableFile(rest), lambda text: number(text.decode("ascii", "replace")))
-        )
+        return Empirical(weighted.read(files.readableFile(rest), lambda text: number(text.decode("ascii", "replace"))))
     raise ValueError("expected fixed:4k, uniform:1k-100k, lognormal:median=8k,sigma=1.5 or empirical:FILE")
 
 

@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 
 from smtpsource.interfaces import IReactor
 from smtpsource.process.threads import inThread
-from smtpsource.values import numbers
+from smtpsource.values import names
 
 #: The port of the service "smtp", whatever /etc/services says or lacks.
 SMTP_PORT = 25
@@ -245,7 +245,7 @@ def _checkedHost(host: str, family: int) -> str:
         raise ValueError(f"expected a host before the port, such as localhost:{host}")
     try:
         # A dot at the end says that there is no domain to add to a name.
-        numbers.hostname(host.removesuffix("."))
+        names.hostname(host.removesuffix("."))
     except ValueError as e:
         raise ValueError(f"{e}, or unix:path or sink:")
     return host

@@ -13,12 +13,13 @@ from random import Random
 from sys import maxsize
 from typing import TYPE_CHECKING, Any
 
+from smtpsource import credentials
 from smtpsource.credentials import Credentials, Logins
 from smtpsource.interfaces import IPacer
 from smtpsource.load import traffic
 from smtpsource.measure.thresholds import Threshold
 from smtpsource.measure.thresholds import parse as parseThreshold
-from smtpsource.messages import addresses, corpus, headers, seeds, sizes
+from smtpsource.messages import addresses, corpus, headers, recipients, seeds, sizes
 from smtpsource.messages.corpus import Corpus
 from smtpsource.messages.message import Traffic
 from smtpsource.messages.sizes import Distribution
@@ -39,11 +40,11 @@ from smtpsource.net.tls import settings
 from smtpsource.net.tls.settings import TLSSettings
 from smtpsource.pacing.pauses import FixedPacer, RandomPacer
 from smtpsource.pacing.schedule import ARRIVALS, Profile
-from smtpsource.smtp import proxyprotocol, xclient
+from smtpsource.smtp import commands, parameters, proxyprotocol, xclient
 from smtpsource.smtp.commands import Dialogue, dialogue
 from smtpsource.smtp.parameters import Parameters
 from smtpsource.smtp.xclient import Attributes
-from smtpsource.values import checks, numbers
+from smtpsource.values import checks, names, numbers
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress
@@ -61,7 +62,7 @@ def machineName() -> str:
 
     @raise ValueError: it is not one that may be said in HELO.
     """
-    return numbers.hostname(socket.gethostname())
+    return names.hostname(socket.gethostname())
 
 
 def _destination(value: object) -> Destination | str:
@@ -89,11 +90,11 @@ def _credentials(value: object) -> Credentials:
 
 _PARAMETER_CHECKS: dict[str, checks.Check] = {
     **dict.fromkeys(("eightBitMIME", "smtpUTF8", "size", "requireTLS"), checks.flag),
-    "notify": checks.optional(checks.text(numbers.notify)),
-    "ret": checks.optional(checks.text(numbers.ret)),
-    "envid": checks.optional(checks.text(numbers.envelopeId)),
+    "notify": checks.optional(checks.text(parameters.notify)),
+    "ret": checks.optional(checks.text(parameters.ret)),
+    "envid": checks.optional(checks.text(parameters.envelopeId)),
     "mtPriority": checks.optional(checks.wholeNumber(-9, 9)),
-    "deliverBy": checks.optional(checks.text(numbers.deliverBy)),
+    "deliverBy": checks.optional(checks.text(parameters.deliverBy)),
 }
 
 
@@ -130,7 +131,7 @@ def _dnsServer(value: object) -> tuple[str, int]:
         value = "[{}]:{}".format(*value)
     if not isinstance(value, str):
         raise ValueError("expected a str")
-    return numbers.dnsServer(value)
+    return names.dnsServer(value)
 
 
 def _message(value: object) -> bytes:
@@ -171,7 +172,7 @@ _CHECKS: dict[str, checks.Check] = {
     "recipient": checks.optional(checks.oneLine),
     "recipientCount": checks.optional(checks.count),
     "numberRecipients": checks.flag,
-    "recipientNumbering": numbers.numbering,
+    "recipientNumbering": recipients.numbering,
     "messageCount": checks.optional(checks.count),
     "sessionCount": checks.count,
     "keepConnections": checks.flag,
@@ -183,9 +184,9 @@ _CHECKS: dict[str, checks.Check] = {
     "message": checks.optional(_message),
     "headers": headers.given,
     "numberStart": checks.optional(checks.wholeNumber(0)),
-    "numberWidth": checks.optional(checks.wholeNumber(1, numbers.WIDEST)),
+    "numberWidth": checks.optional(checks.wholeNumber(1, recipients.WIDEST)),
     "messages": checks.optional(corpus.given),
-    "pick": checks.text(numbers.oneOf(*PICKS)),
+    "pick": checks.text(names.oneOf(*PICKS)),
     "sizeDistribution": checks.optional(sizes.given(numbers.size)),
     "recipientsDistribution": checks.optional(sizes.given(numbers.count)),
     "senders": checks.optional(addresses.givenSenders),
@@ -198,9 +199,9 @@ _CHECKS: dict[str, checks.Check] = {
     "warmUp": checks.secondsOrZero,
     "rampUp": checks.secondsOrZero,
     "rate": checks.optional(checks.rate),
-    "arrivals": checks.text(numbers.oneOf(*ARRIVALS)),
+    "arrivals": checks.text(names.oneOf(*ARRIVALS)),
     "stages": _stages,
-    "stagesOf": checks.text(numbers.oneOf("rate", "sessions")),
+    "stagesOf": checks.text(names.oneOf("rate", "sessions")),
     "maxLate": checks.optional(checks.secondsOrZero),
     "catchUp": checks.optional(checks.secondsOrZero),
     "findRate": checks.optional(_threshold),
@@ -212,25 +213,25 @@ _CHECKS: dict[str, checks.Check] = {
     "grace": checks.secondsOrZero,
     "windowSize": checks.optional(checks.count),
     "esmtp": checks.flag,
-    "pipelining": checks.text(numbers.extensionMode),
-    "chunking": checks.text(numbers.extensionMode),
+    "pipelining": checks.text(commands.extensionMode),
+    "chunking": checks.text(commands.extensionMode),
     "chunkSize": checks.optional(checks.count),
     "window": checks.count,
     "parameters": _parameters,
-    "tls": checks.text(numbers.tlsMode),
+    "tls": checks.text(settings.tlsMode),
     "tlsSettings": settings.given,
-    "mechanisms": _tupleOf(checks.text(numbers.mechanism)),
+    "mechanisms": _tupleOf(checks.text(credentials.mechanism)),
     "logins": _tupleOf(_credentials),
     "scramIterations": checks.count,
     "xclient": _xclient,
-    "proxyProtocol": checks.optional(checks.text(numbers.proxyProtocol)),
-    "proxySources": _tupleOf(checks.text(numbers.ipAddress)),
-    "bind": _tupleOf(checks.text(numbers.ipAddress)),
+    "proxyProtocol": checks.optional(checks.text(proxyprotocol.proxyProtocol)),
+    "proxySources": _tupleOf(checks.text(names.ipAddress)),
+    "bind": _tupleOf(checks.text(names.ipAddress)),
     "mx": checks.flag,
     "dnsServer": checks.optional(_dnsServer),
     "helo": checks.optional(_helo),
     "messagesPerConnection": checks.optional(checks.count),
-    "exercise": checks.text(numbers.oneOf("mail", "noop", "connect")),
+    "exercise": checks.text(names.oneOf("mail", "noop", "connect")),
     "hold": checks.secondsOrZero,
     "thresholds": _tupleOf(_threshold),
     "abortOnThreshold": checks.flag,
@@ -420,7 +421,7 @@ class SourcePlan:
     tlsSettings: TLSSettings = field(default_factory=TLSSettings)
     mechanisms: tuple[str, ...] = ()
     logins: tuple[Credentials, ...] = ()
-    scramIterations: int = numbers.SCRAM_ITERATIONS
+    scramIterations: int = credentials.SCRAM_ITERATIONS
     xclient: tuple[tuple[str, str], ...] | str = ()
     proxyProtocol: str | None = None
     proxySources: tuple[str, ...] = ()
@@ -583,7 +584,7 @@ class SourcePlan:
         yield contradiction, f"tlsSettings: {contradiction}"
         yield bool(self.mechanisms) != bool(self.logins), "mechanisms and logins need each other"
         yield (
-            self.scramIterations != numbers.SCRAM_ITERATIONS and "SCRAM-SHA-256" not in self.mechanisms,
+            self.scramIterations != credentials.SCRAM_ITERATIONS and "SCRAM-SHA-256" not in self.mechanisms,
             "scramIterations needs SCRAM-SHA-256 among the mechanisms",
         )
         yield self.proxySources and self.proxyProtocol is None, "proxySources needs proxyProtocol"
@@ -605,14 +606,14 @@ class SourcePlan:
         )
 
     def _trafficContradictions(self) -> Iterator[tuple[object, str]]:
-        for names in (
+        for rivals in (
             ("length", "message", "messages", "sizeDistribution"),
             ("recipientCount", "recipientsDistribution"),
             ("sender", "senders"),
             ("recipient", "recipients"),
             ("messages", "subject"),
         ):
-            given = [name for name in names if getattr(self, name) is not None]
+            given = [name for name in rivals if getattr(self, name) is not None]
             yield len(given) > 1, f"{' and '.join(given)} exclude each other: expected one of them"
         yield self.pick != "in-turn" and self.messages is None, "pick needs messages"
         yield (

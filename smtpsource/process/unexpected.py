@@ -8,7 +8,8 @@ import os
 from errno import ENOMEM
 from traceback import walk_tb
 
-#: The kinds of faults that are no server's: what such a fault means for a run is in L{smtpsource.load.run.Run.breakDown}.
+#: The kinds of faults that are no server's: what such a fault means for a run is in
+#: L{smtpsource.load.run.Run.breakDown}.
 OUT_OF_MEMORY = "out-of-memory"
 INTERNAL_ERROR = "internal-error"
 OURS = frozenset((OUT_OF_MEMORY, INTERNAL_ERROR))

@@ -21,7 +21,7 @@ from smtpsource.net.tls.settings import UnusableSetting
 from smtpsource.report.presentation import Presentation
 from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.tls import ServerTLS, requireTLS
-from smtpsource.values import numbers
+from smtpsource.values import files, names, numbers
 
 _EXPECTED_ADDRESS = "expected [inet:][host]:port or unix:path, such as :2525 or 127.0.0.1:2525"
 
@@ -47,7 +47,7 @@ def parseAddress(text: str) -> tuple[str, int, str | None]:
     if match is None:
         raise ValueError(_EXPECTED_ADDRESS)
     host = match.group(1) or match.group(2) or ""
-    numbers.oneLine(os.fsencode(host))
+    names.oneLine(os.fsencode(host))
     # With a dot at its end a name is the same, but the C library does not know that of those in /etc/hosts.
     return host.removesuffix("."), _port(match.group(3)), None
 
@@ -70,7 +70,7 @@ def _port(text: str) -> int:
 
 
 def _users(text: str) -> str:
-    path = numbers.readableFile(text)
+    path = files.readableFile(text)
     readUsers(path, again=True)
     return path
 
@@ -122,7 +122,7 @@ class SinkOptions(CommandLine):
         (
             "What it says",
             (
-                Parameter("hostname", "h", "NAME", "smtp-sink", "its name in banner and replies", numbers.hostname),
+                Parameter("hostname", "h", "NAME", "smtp-sink", "its name in banner and replies", names.hostname),
                 Flag("lmtp", "L", "speak LMTP: LHLO, and a reply for each recipient"),
                 Flag("no-esmtp", "e", "don't know EHLO; no effect with -L"),
                 Flag("no-8bitmime", "8", "don't offer 8BITMIME, nor SMTPUTF8, which needs it"),
@@ -149,11 +149,11 @@ class SinkOptions(CommandLine):
                     "FILE",
                     None,
                     "certificate in PEM; else one is made",
-                    numbers.readableFile,
+                    files.readableFile,
                     secret=True,
                 ),
                 Parameter(
-                    "tls-key", None, "FILE", None, "its key, if in another file", numbers.readableFile, secret=True
+                    "tls-key", None, "FILE", None, "its key, if in another file", files.readableFile, secret=True
                 ),
                 Flag("no-auth", "a", "don't offer AUTH"),
                 Parameter(
@@ -189,7 +189,7 @@ class SinkOptions(CommandLine):
                 Flag("counter", "c", "show a running count of sessions, QUITs and messages"),
                 Flag("verbose", "v", "log each command and the code of its reply"),
                 Flag("quiet", None, "don't show the result"),
-                Parameter("report", None, "FILE", None, "write the result as JSON; - is stdout", numbers.writableFile),
+                Parameter("report", None, "FILE", None, "write the result as JSON; - is stdout", files.writableFile),
             ),
         ),
         OTHER,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from smtpsource.values import numbers
+from smtpsource import credentials
 
 if TYPE_CHECKING:
     from smtpsource.credentials import Credentials
@@ -86,7 +86,7 @@ class Dialogue:
     xclient: tuple[tuple[str, str], ...] = ()
     mechanisms: tuple[str, ...] = ()
     login: Callable[[], Credentials] | None = None
-    scramIterations: int = numbers.SCRAM_ITERATIONS
+    scramIterations: int = credentials.SCRAM_ITERATIONS
     keys: DerivedKeys | None = None
     exercise: str = "mail"
 
@@ -142,3 +142,12 @@ def dialogue(
     verb = b"LHLO " if lmtp else b"EHLO " if extended else b"HELO "
     fallback = b"HELO " + name + b"\r\n" if extended and not lmtp and not made.demands else None
     return replace(made, greeting=verb + name + b"\r\n", fallback=fallback, extended=extended)
+
+
+def extensionMode(text: str) -> str:
+    """
+    How an extension of SMTP is used: C{"off"}, C{"auto"}, C{"require"} or C{"force"}.
+    """
+    if text not in ("off", "auto", "require", "force"):
+        raise ValueError("expected off, auto (where it is announced), require or force (even where it is not)")
+    return text

@@ -4,7 +4,10 @@ Parameters of MAIL and RCPT (RFC 5321 section 4.1.2), and the extensions that th
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+from smtpsource.values import names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,3 +95,47 @@ def xtext(value: str) -> bytes:
 
 
 _XTEXT = [bytes((n,)) if 33 <= n <= 126 and n not in b"+=" else b"+%02X" % n for n in range(256)]
+
+
+#: What a delivery status notification brings back: RFC 3461 section 4.3.
+ret = names.oneOf("FULL", "HDRS")
+
+
+def notify(text: str) -> str:
+    """
+    When the sender wants to be told (RFC 3461 section 4.1): C{"NEVER"}, or some of C{"SUCCESS"}, C{"FAILURE"} and
+    C{"DELAY"}, separated by commas; in any case.
+    """
+    words = text.upper().split(",")
+    if words != ["NEVER"] and not ({*words} <= {"SUCCESS", "FAILURE", "DELAY"} and len({*words}) == len(words)):
+        raise ValueError("expected NEVER, or some of SUCCESS,FAILURE,DELAY")
+    return ",".join(words)
+
+
+def envelopeId(text: str) -> str:
+    """
+    A sender's name for an envelope, of 1 to 100 characters (RFC 3461 section 4.4).
+    """
+    if not 1 <= len(text) <= 100 or not text.isprintable() or not text.isascii():
+        raise ValueError("expected 1 to 100 printable ASCII characters")
+    return text
+
+
+def priority(text: str) -> int:
+    """
+    A priority of RFC 6710: -9 to 9.
+    """
+    if not re.fullmatch(r"[+-]?[0-9]", text):
+        raise ValueError("expected a priority from -9 to 9")
+    return int(text)
+
+
+def deliverBy(text: str) -> str:
+    """
+    A time of RFC 2852 section 4: seconds, and C{;N} (the default) to be told when they are over, or C{;R} to have the
+    message returned; a C{T} after that asks for a trace. Only C{N} takes 0 or less.
+    """
+    match = re.fullmatch(r"([+-]?[0-9]{1,9})(?:;([NR])(T?))?", text.upper())
+    if match is None or (match[2] == "R" and int(match[1]) <= 0):
+        raise ValueError("expected seconds, such as 120, -30;N or 120;R (which takes more than 0 only)")
+    return f"{int(match[1])};{match[2] or 'N'}{match[3] or ''}"

@@ -12,6 +12,8 @@ import struct
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address
 
+from smtpsource.values import names
+
 #: The versions of the protocol: text and binary.
 VERSIONS = ("v1", "v2")
 
@@ -138,3 +140,7 @@ _FIRST_IPV4 = int(IPV4_NETWORK.network_address) + 1
 #: Without the addresses of the network and of its broadcast.
 _IPV4_HOSTS = IPV4_NETWORK.num_addresses - 2
 _FIRST_IPV6 = int(IPV6_NETWORK.network_address) + 1
+
+
+#: A version of HAProxy's PROXY protocol.
+proxyProtocol = names.oneOf("v1", "v2")

@@ -18,9 +18,8 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from smtpsource.credentials import Credentials
+from smtpsource.credentials import MECHANISMS, SCRAM_ITERATIONS, Credentials
 from smtpsource.smtp.saslprep import prepared, preparedUser, utf8
-from smtpsource.values.numbers import MECHANISMS, SCRAM_ITERATIONS
 
 if TYPE_CHECKING:
     from smtpsource.smtp.scram import Derivation, Keys

@@ -17,10 +17,9 @@ from dataclasses import dataclass, field
 from hashlib import pbkdf2_hmac, sha256
 from typing import NamedTuple
 
-from smtpsource.credentials import Credentials
+from smtpsource.credentials import SCRAM_ITERATIONS, Credentials
 from smtpsource.smtp.sasl import Exchange, fromBase64, quoted
 from smtpsource.smtp.saslprep import prepared, preparedUser
-from smtpsource.values.numbers import SCRAM_ITERATIONS
 
 #: The longest salt that is taken. Servers have 16 to 64 octets; salts are kept, and must not fill our memory.
 LONGEST_SALT = 1024

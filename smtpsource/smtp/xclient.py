@@ -10,7 +10,7 @@ import ipaddress
 from collections.abc import Iterable
 
 from smtpsource.smtp.parameters import xtext
-from smtpsource.values import numbers
+from smtpsource.values import names
 
 #: The attributes that there are.
 NAMES = ("NAME", "ADDR", "PORT", "PROTO", "HELO", "LOGIN", "DESTADDR", "DESTPORT")
@@ -91,7 +91,7 @@ def _value(name: str, value: str) -> str:
         if value.startswith("["):
             raise ValueError(f"expected NAME to be a host name, {_UNAVAILABLE} or {_TEMPUNAVAIL}, not an address")
         try:
-            return numbers.hostname(value)
+            return names.hostname(value)
         except ValueError as e:
             raise ValueError(f"{e}, for NAME")
     return _textValue(name, value)

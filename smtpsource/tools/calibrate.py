@@ -21,6 +21,7 @@ from smtpsource.tools.calibration import COMPARED, PROMISE, TRUSTED, Calibration
 from smtpsource.tools.calibrationtext import conclusions, heading, row
 from smtpsource.tools.options import ToolOptions
 from smtpsource.tools.runs import Runs, commandOf
+from smtpsource.values import files
 from smtpsource.values import numbers as values
 
 
@@ -112,7 +113,7 @@ class CalibrateOptions(ToolOptions):
                     "FILE",
                     None,
                     "write the results there as JSON; - is standard output",
-                    values.writableFile,
+                    files.writableFile,
                 ),
             ),
         ),

@@ -19,7 +19,7 @@ from smtpsource.report.presentation import Presentation
 from smtpsource.report.text import render
 from smtpsource.tools.merging import environmentsOf, merge
 from smtpsource.tools.options import ToolOptions
-from smtpsource.values import numbers as values
+from smtpsource.values import files
 
 
 class MergeOptions(ToolOptions):
@@ -48,7 +48,7 @@ class MergeOptions(ToolOptions):
                     "FILE",
                     None,
                     "write the result there as JSON; - is standard output",
-                    values.writableFile,
+                    files.writableFile,
                 ),
                 Parameter(
                     "csv",
@@ -56,7 +56,7 @@ class MergeOptions(ToolOptions):
                     "FILE",
                     None,
                     "write its series there, as values separated by commas; - is standard output",
-                    values.writableFile,
+                    files.writableFile,
                 ),
                 Parameter(
                     "threshold",

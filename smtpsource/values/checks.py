@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from smtpsource.values import numbers
+from smtpsource.values import names, numbers
 
 Check = Callable[[Any], Any]
 
@@ -150,7 +150,7 @@ def oneLine(value: Any) -> bytes:
     """
     The same, for something that will be a part of one line.
     """
-    return numbers.oneLine(encoded(value))
+    return names.oneLine(encoded(value))
 
 
 def text(convert: Callable[[str], Any]) -> Check:
@@ -172,7 +172,7 @@ def hostname(value: Any) -> str:
     """
     if not isinstance(value, str):
         raise ValueError("expected a host name as a str")
-    return numbers.hostname(value)
+    return names.hostname(value)
 
 
 def command(value: Any) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from smtpsource.values import checks, numbers
+from smtpsource.values import checks, files, names
 from smtpsource.values.textfiles import lengthOfMark
 
 #: What a failed handshake is called where the other end has no TLS at all.
@@ -26,11 +26,19 @@ class UnusableSetting(ValueError):
         self.setting = setting
 
 
+#: Whether TLS is there from the first byte, or asked for.
+tlsMode = names.oneOf("off", "starttls", "implicit")
+
+
+#: The versions of TLS.
+tlsVersion = names.oneOf("1.0", "1.1", "1.2", "1.3")
+
+
 @dataclass(frozen=True, kw_only=True)
 class TLSSettings:
     """
-    What is wanted of TLS. Plain values: a plan checks them by L{given}, and L{smtpsource.net.tls.client.ClientTLS} finds out
-    whether files and ciphers can be used.
+    What is wanted of TLS. Plain values: a plan checks them by L{given}, and L{smtpsource.net.tls.client.ClientTLS}
+    finds out whether files and ciphers can be used.
 
     @ivar verify: Check the server's certificate: its chain of issuers, its dates and its name.
     @ivar ca: The name of a PEM file of the CAs to trust; C{None} for the system's.
@@ -83,9 +91,9 @@ def serverName(text: str) -> str:
     @raise ValueError: it is neither.
     """
     try:
-        return numbers.ipAddress(text)
+        return names.ipAddress(text)
     except ValueError:
-        return numbers.hostname(text.removesuffix("."))
+        return names.hostname(text.removesuffix("."))
 
 
 def ciphers(text: str) -> str:
@@ -94,7 +102,7 @@ def ciphers(text: str) -> str:
 
     @raise ValueError: there is nothing in it.
     """
-    if not re.search(r"[^:, ]", numbers.oneLine(text.encode("utf-8", "replace")).decode()):
+    if not re.search(r"[^:, ]", names.oneLine(text.encode("utf-8", "replace")).decode()):
         raise ValueError("expected ciphers as OpenSSL names them, such as ECDHE+AESGCM")
     return text
 
@@ -117,14 +125,14 @@ def checkPEM(setting: str, contents: bytes) -> None:
 def _file(value: object) -> str:
     if not isinstance(value, str) or not value or "\0" in value:
         raise ValueError("expected the name of a file as a str")
-    return numbers.readableFile(value)
+    return files.readableFile(value)
 
 
 _CHECKS: dict[str, checks.Check] = {
     **dict.fromkeys(("verify", "resume"), checks.flag),
     **dict.fromkeys(("ca", "certificate", "key"), checks.optional(_file)),
     "serverName": checks.optional(checks.text(serverName)),
-    **dict.fromkeys(("minimum", "maximum"), checks.optional(checks.text(numbers.tlsVersion))),
+    **dict.fromkeys(("minimum", "maximum"), checks.optional(checks.text(tlsVersion))),
     "ciphers": checks.optional(checks.text(ciphers)),
 }
 

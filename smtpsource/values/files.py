@@ -1,0 +1,38 @@
+"""
+What a user may type for a file, and what to tell one who typed something else.
+
+Every function is as those of L{smtpsource.values.numbers} are.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from smtpsource.process import places
+
+
+def readableFile(text: str) -> str:
+    """
+    A file to read, made absolute now: a daemon changes its directory later.
+    """
+    path = os.path.abspath(text)
+    try:
+        mode = os.stat(path).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(21, "Is a directory")
+        if stat.S_ISREG(mode):
+            with open(path, "rb"):
+                pass
+        elif not os.access(path, os.R_OK):  # who writes to a pipe would take it for its end, were it closed again
+            raise PermissionError(13, "Permission denied")
+    except OSError as e:
+        raise ValueError(f"expected a readable file: {e.strerror}")
+    return path
+
+
+def writableFile(text: str) -> str:
+    """
+    A file to write, made absolute now; C{"-"} stays what it is and means standard output: see L{places.checked}.
+    """
+    return places.checked(text)

@@ -1,0 +1,105 @@
+"""
+What a user may type for a name, an address or one of several words, and what to tell one who typed something else.
+
+Every function is as those of L{smtpsource.values.numbers} are.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable
+
+_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+
+
+def oneLine(text: bytes) -> bytes:
+    """
+    Something that will be a part of one line: of a command or a header.
+    """
+    if b"\r" in text or b"\n" in text or b"\0" in text:
+        raise ValueError("expected a text without line ends or NUL bytes")
+    return text
+
+
+def oneOf(*words: str) -> Callable[[str], str]:
+    """
+    One of these words.
+    """
+
+    def convert(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"expected {', '.join(words[:-1])} or {words[-1]}")
+        return text
+
+    return convert
+
+
+def ipAddresses(text: str) -> tuple[str, ...]:
+    """
+    IP addresses, separated by commas.
+    """
+    return tuple(ipAddress(address) for address in text.split(","))
+
+
+def ipAddress(text: str) -> str:
+    """
+    An IPv4 or IPv6 address, in its usual form.
+    """
+    try:
+        if not text.isprintable() or " " in text:
+            raise ValueError("a zone may be any text, but not any text is one")
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ValueError("expected IP addresses such as 127.0.0.2 or ::1, separated by commas")
+
+
+def dnsServer(text: str) -> tuple[str, int]:
+    """
+    The address of a name server, and its port if it is not 53: C{"192.0.2.53"}, C{"127.0.0.1:5353"}, C{"[::1]:5353"}.
+    """
+    match = re.fullmatch(r"(?:\[([^\[\]]+)\]|([^:\[\]]+))(?::([0-9]{1,5}))?|([0-9A-Fa-f:]+)", text)
+    if match is not None and 1 <= int(match[3] or 53) <= 65535:
+        try:
+            return str(ipaddress.ip_address(match[1] or match[2] or match[4])), int(match[3] or 53)
+        except ValueError:
+            pass
+    raise ValueError("expected the address of a name server, such as 192.0.2.53, 127.0.0.1:5353 or [::1]:5353")
+
+
+def hostname(text: str) -> str:
+    """
+    The name a host says in HELO, EHLO or LHLO (RFC 5321 section 4.1.3): a name, or an address literal such as
+    C{[192.0.2.1]} or C{[IPv6:2001:db8::1]}.
+    """
+    if text.startswith("[") or text.endswith("]"):
+        return _addressLiteral(text)
+    if not text:
+        raise ValueError("expected a host name, not an empty text")
+    if len(text) > 255:
+        raise ValueError("expected a host name of at most 255 characters")
+    labels = text.split(".")
+    for label in labels:
+        if not label:
+            raise ValueError("expected a host name without empty labels (two dots in a row, or one at an end)")
+        if len(label) > 63:
+            raise ValueError("expected a host name with labels of at most 63 characters")
+        if not _LABEL.fullmatch(label):
+            raise ValueError("expected a host name of letters, digits, '-' and '_', no '-' at the end of a label")
+    if all(label.isdigit() for label in labels):
+        raise ValueError("expected a host name that is not all numbers (write an address as [192.0.2.1])")
+    return text
+
+
+def _addressLiteral(text: str) -> str:
+    inner = text[1:-1] if text.startswith("[") and text.endswith("]") else ""
+    try:
+        if "%" in inner:
+            raise ValueError("a zone is no part of a literal, and may be any text")
+        if inner[:5].lower() == "ipv6:":
+            ipaddress.IPv6Address(inner[5:])
+        else:
+            ipaddress.IPv4Address(inner)
+    except ValueError:
+        raise ValueError("expected an address literal such as [192.0.2.1] or [IPv6:2001:db8::1]")
+    return text
