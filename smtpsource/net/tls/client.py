@@ -17,29 +17,27 @@ provides L{IHandshakeListener<twisted.internet.interfaces.IHandshakeListener>} a
     def connectionLost(self, reason):
         explanation = self.tls.explained(reason)
 
-All that has to do with pyOpenSSL and service_identity is in this module, which can be imported without them:
+All that has to do with pyOpenSSL and service_identity is in this folder, whose modules can be imported without them:
 L{ClientTLS} says what is missing.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from smtpsource.net.tls.settings import NO_TLS, TLSSettings, UnusableSetting, checkPEM
-from smtpsource.printable import printable
-from smtpsource.values import inputs
+from smtpsource.net.tls.context import context
+from smtpsource.net.tls.settings import TLSSettings, UnusableSetting
+from smtpsource.net.tls.words import CLOSED, errorText, oneLine, refusalText, wrongName
 
 try:
     from cryptography import x509
     from OpenSSL import SSL
-    from OpenSSL.crypto import X509StoreFlags
     from service_identity import VerificationError
     from service_identity.hazmat import DNS_ID
     from service_identity.pyopenssl import verify_hostname, verify_ip_address
@@ -77,66 +75,6 @@ if TYPE_CHECKING:
 
 CERTIFICATE_REFUSED = "certificate-refused"
 TLS_FAILED = "tls-failed"
-
-# In order. The names are those of pyOpenSSL's constants.
-_VERSIONS = {"1.0": "TLS1_VERSION", "1.1": "TLS1_1_VERSION", "1.2": "TLS1_2_VERSION", "1.3": "TLS1_3_VERSION"}
-
-# The numbers are X509_V_ERR_... of OpenSSL's x509_vfy.h, which do not change; pyOpenSSL has no public name for some,
-# and no public way to OpenSSL's own words.
-_UNKNOWN = (2, 19, 20, 21)
-_REFUSALS = {
-    2: "unknown issuer",
-    3: "no CRL of its issuer",
-    7: "wrong signature",
-    9: "not yet valid",
-    10: "expired",
-    11: "the CRL of its issuer is not yet valid",
-    12: "the CRL of its issuer has expired",
-    13: "impossible notBefore date",
-    14: "impossible notAfter date",
-    18: "self-signed",
-    19: "unknown issuer",
-    20: "unknown issuer",
-    21: "unknown issuer",
-    22: "certificate chain too long",
-    23: "revoked",
-    24: "invalid CA certificate",
-    25: "path length constraint exceeded",
-    26: "not meant for TLS servers",
-    27: "not trusted for TLS servers",
-    28: "rejected for TLS servers",
-    32: "CA certificate without the right to sign certificates",
-    34: "unknown critical extension",
-    41: "invalid or inconsistent extension",
-    47: "name outside of what the CA may certify",
-    48: "name excluded from what the CA may certify",
-    66: "weak key",
-    67: "weak key",
-    68: "weak digest",
-    79: "invalid CA certificate",
-}
-
-# Names of a certificate in one line of text: no more than this many.
-_NAMES = 8
-
-# OpenSSL's reasons from SSL_R_SSLV3_ALERT_UNEXPECTED_MESSAGE (1010) up stand for alerts that were received. How they
-# begin varies with its version.
-_ALERT = re.compile(r"(?:(?:ssl/tls|tls|sslv3|tlsv13) alert|tlsv1(?: alert)?) (.+)")
-
-_WORDS = {
-    "wrong version number": NO_TLS,
-    "unknown protocol": NO_TLS,
-    "http request": NO_TLS,
-    "unsupported protocol": "the server's TLS version is not among those allowed here",
-    "no protocols available": "no TLS version is left by the settings here",
-    "no ciphers available": "no cipher is left by the settings here",
-    "wrong cipher returned": "the server chose a cipher that is not among those allowed here",
-}
-
-# Reasons that say nothing which others did not say.
-_EMPTY_WORDS = ("record layer failure", "PEM lib", "system lib", "BIO lib")
-
-_CLOSED = "the server closed the connection in the TLS handshake"
 
 
 class TLSFailed(Exception):
@@ -195,7 +133,7 @@ class ClientTLS:
         self.resume = settings.resume
         self._settings = settings
         self._servers: dict[str | None, _Server] = {None: _Server(*_names(settings, host))}
-        self.context = _context(settings)
+        self.context = context(settings)
 
     def connection(self, host: str | None = None) -> TLSConnection:
         """
@@ -318,16 +256,13 @@ class TLSConnection:
         if self._failed is not None:
             return self._failed.kind, self._failed.text
         if connection is not None and connection.refusal is not None:
-            return CERTIFICATE_REFUSED, _refusalText(*connection.refusal)
+            return CERTIFICATE_REFUSED, refusalText(*connection.refusal)
         error = reason.value
         if _missing is None and isinstance(error, SSL.Error):
-            return TLS_FAILED, _errorText(error)
+            return TLS_FAILED, errorText(error)
         if isinstance(error, ConnectionAborted) or not isinstance(error, (ConnectionDone, ConnectionLost)):
             return None
-        return (TLS_FAILED, _CLOSED) if self._handshaking else None
-
-
-# -- What the settings come to
+        return (TLS_FAILED, CLOSED) if self._handshaking else None
 
 
 def _names(settings: TLSSettings, host: str | None) -> tuple[bytes | None, str]:
@@ -359,146 +294,6 @@ def _names(settings: TLSSettings, host: str | None) -> tuple[bytes | None, str]:
     return sni, sni.decode("ascii")
 
 
-def _context(settings: TLSSettings) -> SSL.Context:
-    """
-    @raise ValueError: a file cannot be used, or OpenSSL does not know what is asked for.
-    """
-    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
-    # Sessions are kept here, not in OpenSSL's cache, which nothing would ever look into.
-    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-    context.set_mode(SSL.MODE_RELEASE_BUFFERS)
-    # Many a server closes without TLS's own goodbye. By default OpenSSL takes that for an attack: an error, and a
-    # session that is not to be resumed. SMTP says itself where something ends, and TCP's end counts as without TLS.
-    context.set_options(
-        SSL.OP_NO_COMPRESSION | getattr(SSL, "OP_NO_RENEGOTIATION", 0) | getattr(SSL, "OP_IGNORE_UNEXPECTED_EOF", 0)
-    )
-    _setVersions(context, settings)
-    _setCiphers(context, settings)
-    _setTrust(context, settings)
-    _setCertificate(context, settings)
-    return context
-
-
-def _setVersions(context: SSL.Context, settings: TLSSettings) -> None:
-    """
-    @raise ValueError: there is no such version, here or anywhere, or none between the bounds.
-    """
-    lowest, highest = settings.minimum, settings.maximum
-    for version in (lowest, highest):
-        if version is not None and version not in _VERSIONS:
-            raise ValueError(f"{version!r} is not a TLS version: expected one of {', '.join(_VERSIONS)}")
-    if lowest is not None and highest is not None and lowest > highest:
-        raise ValueError(f"the minimum TLS version {lowest} is above the maximum {highest}")
-    for setting, version, change in (
-        ("minimum", lowest, context.set_min_proto_version),
-        ("maximum", highest, context.set_max_proto_version),
-    ):
-        if version is not None:
-            try:
-                change(getattr(SSL, _VERSIONS[version]))
-            except (AttributeError, SSL.Error):
-                raise UnusableSetting(setting, f"{_library()} does not have TLS {version}")
-
-
-def _setCiphers(context: SSL.Context, settings: TLSSettings) -> None:
-    """
-    @raise ValueError: no cipher is left.
-    """
-    given = [name for name in re.split(r"[:, ]+", settings.ciphers or "") if name]
-    # Suites of TLS 1.3 name no key exchange. The others have such names as well: TLS_RSA_WITH_AES_128_CBC_SHA.
-    suites = [name for name in given if name.startswith("TLS_") and "_WITH_" not in name]
-    others = [name for name in given if name not in suites]
-    if settings.ciphers is not None and not given:
-        raise UnusableSetting("ciphers", "the list of ciphers is empty")
-    if suites:
-        if not hasattr(context, "set_tls13_ciphersuites"):
-            raise UnusableSetting("ciphers", "this pyOpenSSL cannot choose ciphers of TLS 1.3: it takes 25.2 or newer")
-        try:
-            context.set_tls13_ciphersuites(":".join(suites).encode())
-        except SSL.Error:
-            raise UnusableSetting("ciphers", f"{_library()} has no such ciphers: {':'.join(suites)}")
-    old = any(version in ("1.0", "1.1") for version in (settings.minimum, settings.maximum))
-    if old and "@SECLEVEL" not in (settings.ciphers or ""):
-        others = [*(others or ["DEFAULT"]), "@SECLEVEL=0"]
-    if others:
-        try:
-            context.set_cipher_list(":".join(others).encode())
-        except SSL.Error:
-            raise UnusableSetting("ciphers", f"{_library()} has no such ciphers: {':'.join(others)}")
-
-
-def _setTrust(context: SSL.Context, settings: TLSSettings) -> None:
-    """
-    @raise ValueError: the file of CAs cannot be used.
-    """
-    if settings.ca is not None:
-        contents = _contents("ca", settings.ca)
-        try:
-            context.load_verify_locations(settings.ca)
-        except SSL.Error as e:
-            raise UnusableSetting("ca", f"no usable CA certificate in {settings.ca}: {_reasons(e)}")
-        store = context.get_cert_store()
-        if b"X509 CRL" in contents and store is not None:
-            store.set_flags(X509StoreFlags.CRL_CHECK)
-    elif settings.verify:
-        context.set_default_verify_paths()
-    if settings.verify:
-        context.set_verify(SSL.VERIFY_PEER, _verified)
-
-
-def _setCertificate(context: SSL.Context, settings: TLSSettings) -> None:
-    """
-    @raise ValueError: the client's certificate or key cannot be used.
-    """
-    certificate = settings.certificate
-    if certificate is None:
-        if settings.key is not None:
-            raise ValueError(f"the key {settings.key} needs a certificate")
-        return
-    key, ofKey = (certificate, "certificate") if settings.key is None else (settings.key, "key")
-    _contents("certificate", certificate)
-    # Asked for nothing OpenSSL asks for the passphrase itself, on the terminal.
-    if b"ENCRYPTED" in _contents(ofKey, key):
-        raise UnusableSetting(ofKey, f"the key in {key} is encrypted: decrypt it first")
-    try:
-        context.use_certificate_chain_file(certificate)
-    except SSL.Error as e:
-        raise UnusableSetting("certificate", f"no usable certificate in {certificate}: {_reasons(e)}")
-    try:
-        context.use_privatekey_file(key)
-        context.check_privatekey()
-    except SSL.Error as e:
-        reasons = _reasons(e)
-        if "mismatch" in reasons or "no certificate assigned" in reasons:  # of the key's type, that is
-            raise UnusableSetting(ofKey, f"the key in {key} does not match the certificate in {certificate}")
-        where = key if settings.key else f"{key}, the file of the certificate: expected one there, or a key"
-        raise UnusableSetting(ofKey, f"no usable key in {where}: {reasons}")
-
-
-def _contents(setting: str, path: str) -> bytes:
-    """
-    @param setting: what the file is for.
-    @raise UnusableSetting: the file cannot be read. OpenSSL would say so in fewer words.
-    """
-    what = {"ca": "CA"}.get(setting, setting)
-    try:
-        contents = inputs.read(path, inputs.CERTIFICATES, again=True)
-    except (OSError, ValueError) as e:
-        raise UnusableSetting(setting, f"cannot read the {what} file {path}: {getattr(e, 'strerror', None) or e}")
-    checkPEM(setting, contents)
-    return contents
-
-
-def _library() -> str:
-    """
-    Such as C{"OpenSSL 3.0.19"}.
-    """
-    return " ".join(SSL.SSLeay_version(SSL.SSLEAY_VERSION).decode("ascii", "replace").split()[:2])
-
-
-# -- Sessions
-
-
 def _secret(connection: SSL.Connection) -> bytes | None:
     """
     What tells the sessions of a connection apart: the master secret, and in TLS 1.3 the pre-shared key.
@@ -522,21 +317,6 @@ def _resumed(connection: SSL.Connection, secret: bytes | None, offered: bytes) -
     return bool(reused()) if reused is not None else secret == offered
 
 
-# -- The server's certificate
-
-
-def _verified(connection: Any, certificate: X509, number: int, depth: int, ok: int) -> bool:
-    """
-    OpenSSL's verdict on one certificate of the chain. It is for L{SSL.Context.set_verify}.
-
-    @return: whether to go on.
-    """
-    if ok:
-        return True
-    connection.refusal = (number, depth, certificate)  # Nothing here may fail, whatever the certificate is like.
-    return False
-
-
 def _verifyName(server: _Server, connection: SSL.Connection) -> None:
     """
     Is the certificate for the server that was asked for?
@@ -544,7 +324,7 @@ def _verifyName(server: _Server, connection: SSL.Connection) -> None:
     @raise TLSFailed: it is not.
     """
     if server.problem:
-        raise TLSFailed(CERTIFICATE_REFUSED, _line(server.problem))
+        raise TLSFailed(CERTIFICATE_REFUSED, oneLine(server.problem))
     found = connection.get_peer_certificate()
     if found is None:
         # Anonymous ciphers do without, and OpenSSL has nothing to verify then.
@@ -552,128 +332,14 @@ def _verifyName(server: _Server, connection: SSL.Connection) -> None:
     try:
         certificate = found.to_cryptography()
     except ValueError as e:
-        raise TLSFailed(CERTIFICATE_REFUSED, _line(f"not readable: {e}"))
+        raise TLSFailed(CERTIFICATE_REFUSED, oneLine(f"not readable: {e}"))
     if certificate == server.verified:
         return
     verify = verify_ip_address if server.sni is None else verify_hostname
     try:
         verify(connection, server.name)
     except VerificationError:
-        raise TLSFailed(CERTIFICATE_REFUSED, _wrongName(server.name, certificate))
+        raise TLSFailed(CERTIFICATE_REFUSED, wrongName(server.name, certificate))
     except Exception as e:  # Whatever is wrong with the names in it.
-        raise TLSFailed(CERTIFICATE_REFUSED, _wrongName(server.name, certificate, f" ({e})"))
+        raise TLSFailed(CERTIFICATE_REFUSED, wrongName(server.name, certificate, f" ({e})"))
     server.verified = certificate
-
-
-def _wrongName(wanted: str, certificate: x509.Certificate, why: str = "") -> str:
-    """
-    Which name was wanted, and which there are.
-
-    @param why: in brackets, what else there is to say.
-    """
-    try:
-        value = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        names = [*value.get_values_for_type(x509.DNSName), *map(str, value.get_values_for_type(x509.IPAddress))]
-    except Exception:  # There are none, or they cannot be read.
-        names = []
-    shown = ", ".join(names[:_NAMES]) or "none"
-    if len(names) > _NAMES:
-        shown += f" and {len(names) - _NAMES} more"
-    return _line(f"wrong name: wanted {wanted}, the certificate is for {shown}{why}")
-
-
-def _refusalText(number: int, depth: int, found: X509) -> str:
-    """
-    What is wrong with a certificate of the chain.
-
-    @param number: of OpenSSL's error.
-    @param depth: how far it is from the server's own certificate.
-    """
-    text = _REFUSALS.get(number, f"OpenSSL's verification error {number}")
-    try:
-        certificate = found.to_cryptography()
-        detail = _detail(number, certificate)
-        issuer = f" (the issuer {_of(certificate.subject)})" if depth and number not in _UNKNOWN else ""
-    except Exception as e:  # OpenSSL reads what the cryptography package does not.
-        return _line(f"{text} ({e})")
-    return _line(text + detail + issuer)
-
-
-def _detail(number: int, certificate: x509.Certificate) -> str:
-    """
-    What to add to the words of L{_REFUSALS}.
-    """
-    if number == 10:
-        return f": not valid after {_date(certificate, 'not_valid_after')}"
-    if number == 9:
-        return f": not before {_date(certificate, 'not_valid_before')}"
-    if number in (18, 19):
-        return f": {_of(certificate.subject)}"
-    if number in _UNKNOWN:
-        return f": {_of(certificate.issuer)}"
-    if number in (66, 67):
-        return f": {getattr(certificate.public_key(), 'key_size', 'unknown')} bits"
-    if number == 68:
-        return f": {getattr(certificate.signature_hash_algorithm, 'name', 'unknown')}"
-    return ""
-
-
-def _date(certificate: x509.Certificate, name: str) -> str:
-    """
-    A date of a certificate.
-
-    @param name: of the attribute, as it was before cryptography 42: there it had no time zone, but was in UTC as well.
-    """
-    date = getattr(certificate, f"{name}_utc", None) or getattr(certificate, name)
-    return f"{date:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _of(name: x509.Name) -> str:
-    """
-    A distinguished name.
-    """
-    return name.rfc4514_string() or "a nameless one"
-
-
-# -- Words
-
-
-def _errorText(error: SSL.Error) -> str:
-    """
-    An error of OpenSSL, in words.
-    """
-    if isinstance(error, SSL.SysCallError):
-        number, text = (*error.args, None, None)[:2]
-        return _CLOSED if number == -1 else f"the system's error {text or number}"
-    return _reasons(error)
-
-
-def _reasons(error: SSL.Error) -> str:
-    """
-    The reasons of an error. Never empty.
-    """
-    found = []
-    # A list of libraries, functions and reasons; reasons are empty where OpenSSL has no words for them.
-    for entry in error.args[0] if error.args else ():
-        library, _, reason = entry
-        found.append(_reason(reason) if reason else f"unnamed error in {library or 'OpenSSL'}")
-    telling = [words for words in found if words not in _EMPTY_WORDS]
-    return _line("; ".join(dict.fromkeys(telling or found))) or "OpenSSL does not say why"
-
-
-def _reason(reason: str) -> str:
-    """
-    One reason, in more words if there are some.
-    """
-    alert = _ALERT.fullmatch(reason)
-    if alert is not None:
-        return f"the server sent the alert {alert[1]}"
-    words = _WORDS.get(reason)
-    return reason if words is None else f"{words} ({reason})"
-
-
-def _line(text: str) -> str:
-    """
-    Text in which a server may have had a say, as one line.
-    """
-    return printable(text)
