@@ -26,9 +26,9 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from smtpsource.cli.commandline import Parameter
 from smtpsource.cli.source import SourceOptions
+from smtpsource.measure.search import Found, Step
 from smtpsource.measure.summary import Messages, Tally
 from smtpsource.net.tls import client
-from smtpsource.pacing.ratesearch import Found, Step
 from smtpsource.report.presentation import Presentation
 from smtpsource.tools.calibrate import LOADS, CalibrateOptions, calibrate
 from smtpsource.tools.calibration import PROMISE, Calibration, Measured, problemOf

@@ -17,7 +17,7 @@ from smtpsource.measure.recorder import Recorder
 from smtpsource.messages.content import FileContent, GeneratedContent
 from smtpsource.messages.message import Message, Traffic
 from smtpsource.net.destination import TCPAddress
-from smtpsource.net.reconnecting import ConnectQueue, Route
+from smtpsource.net.route import ConnectQueue, Route
 from smtpsource.pacing.pauses import FixedPacer, RandomPacer
 from smtpsource.plan import SourcePlan
 from smtpsource.smtp.streaming import BodyProducer

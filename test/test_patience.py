@@ -31,7 +31,8 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from smtpsource.net.destination import TCPAddress
 from smtpsource.net.lean.connectors import ConnectTimeouts
 from smtpsource.net.patience import Deadline, Standstills
-from smtpsource.net.reconnecting import ConnectQueue, ReconnectingConnector, Route
+from smtpsource.net.reconnecting import ReconnectingConnector
+from smtpsource.net.route import ConnectQueue, Route
 from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.service import SinkService
 from smtpsource.testing import FakeReactor

@@ -22,7 +22,7 @@ from twisted.internet import defer
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from smtpsource.measure.encoding import encode
-from smtpsource.pacing.ratesearch import Found, Step
+from smtpsource.measure.search import Found, Step
 from smtpsource.phases import NAMES
 from smtpsource.plan import SourcePlan
 from smtpsource.report.reading import ReportError, read, summaryOf

@@ -16,9 +16,11 @@ from twisted.internet.protocol import Protocol
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.net import reconnecting as module
+from smtpsource.net import route
 from smtpsource.net.destination import TCPAddress, UNIXAddress
 from smtpsource.net.factory import SMTPSourceFactory
-from smtpsource.net.reconnecting import ConnectQueue, ReconnectingConnector, Route
+from smtpsource.net.reconnecting import ReconnectingConnector
+from smtpsource.net.route import ConnectQueue, Route
 from smtpsource.net.sources import Sources
 from smtpsource.testing import FakeReactor
 
@@ -276,20 +278,20 @@ class DelayTests(SynchronousTestCase):
         """
         About a tenth of a second at first; never much more than ten.
         """
-        self.assertLess(module.retryDelay(0), 2)
+        self.assertLess(route.retryDelay(0), 2)
         for failures in (20, 50, 1000):
-            self.assertTrue(9 < module.retryDelay(failures) < 12, failures)
+            self.assertTrue(9 < route.retryDelay(failures) < 12, failures)
 
     def test_sessionDelays(self):
         """
         A session waits from 50 ms on, not more than two seconds, and no two of them for the same time.
         """
         for failures in (0, 1, 2, 5, 50, 5000):
-            delays = [module.sessionDelay(failures) for _ in range(50)]
+            delays = [route.sessionDelay(failures) for _ in range(50)]
             self.assertTrue(all(0.05 <= delay <= 2.0 for delay in delays), delays)
             self.assertGreater(len(set(delays)), 40)
-        self.assertLess(module.sessionDelay(0), 0.11)
-        self.assertGreater(module.sessionDelay(5), 0.9)
+        self.assertLess(route.sessionDelay(0), 0.11)
+        self.assertGreater(route.sessionDelay(5), 0.9)
 
 
 class StopTests(SynchronousTestCase):

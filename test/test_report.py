@@ -25,9 +25,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.measure.histogram import HIGHEST_MICROSECONDS
 from smtpsource.measure.intervals import Intervals
+from smtpsource.measure.search import Found, Step
 from smtpsource.measure.summary import Messages, Tally
 from smtpsource.measure.thresholds import Outcome
-from smtpsource.pacing.ratesearch import Found, Step
 from smtpsource.printable import printable
 from smtpsource.process.streams import Outlet
 from smtpsource.report import csvfile, files, hlog, junit

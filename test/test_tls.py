@@ -27,6 +27,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 import smtpsource
+from smtpsource.net.tls import words
 from smtpsource.net.tls.client import CERTIFICATE_REFUSED, TLS_FAILED, ClientTLS, TLSFailed
 from smtpsource.net.tls.settings import TLSSettings
 
@@ -846,9 +847,9 @@ class RefusalTests(TLSTestCase):
         What there are no words for has a number.
         """
         certificate = X509.from_cryptography(self.server.certificate)
-        self.assertEqual(module._refusalText(7, 0, certificate), "wrong signature")
-        self.assertEqual(module._refusalText(24, 1, certificate), "invalid CA certificate (the issuer CN=server)")
-        self.assertEqual(module._refusalText(999, 0, certificate), "OpenSSL's verification error 999")
+        self.assertEqual(words.refusalText(7, 0, certificate), "wrong signature")
+        self.assertEqual(words.refusalText(24, 1, certificate), "invalid CA certificate (the issuer CN=server)")
+        self.assertEqual(words.refusalText(999, 0, certificate), "OpenSSL's verification error 999")
 
     def test_unreadable(self):
         """

@@ -20,7 +20,7 @@ from smtpsource.measure.progress import RUNNING
 from smtpsource.measure.recorder import Recorder
 from smtpsource.net.destination import Address
 from smtpsource.net.patience import Deadline, Standstills
-from smtpsource.net.reconnecting import ConnectQueue, Route
+from smtpsource.net.route import ConnectQueue, Route
 from smtpsource.net.sources import Sources
 from smtpsource.plan import SourcePlan
 from smtpsource.process.threads import inThread
@@ -30,7 +30,7 @@ from smtpsource.smtp.protocol import SMTPSourceProtocol
 from smtpsource.smtp.trace import TracedProtocol
 
 if TYPE_CHECKING:
-    from smtpsource.pacing.ratesearch import Found
+    from smtpsource.measure.search import Found
     from smtpsource.smtp.commands import Dialogue
 
 #: How many sessions begin, or go on, in one turn of the reactor.

@@ -10,9 +10,10 @@ from math import inf
 from typing import Any
 
 from smtpsource.load.openloop import OpenLoop
+from smtpsource.measure.search import Found, Step
 from smtpsource.measure.snapshot import Snapshot, take
 from smtpsource.measure.thresholds import Threshold
-from smtpsource.pacing.ratesearch import REACHED, Found, RateSearch, Step
+from smtpsource.pacing.ratesearch import REACHED, RateSearch
 from smtpsource.pacing.schedule import Profile, Schedule
 
 #: The rate to begin with, in messages per second, where the plan has none.

@@ -18,7 +18,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from smtpsource.load.watch import Watch, processTime
+from smtpsource.load.watch import Watch
 from smtpsource.measure.environment import environment
 from smtpsource.measure.limits import disturbances, limits
 from smtpsource.measure.progress import Progress
@@ -38,6 +38,7 @@ from smtpsource.net.reactorchoice import nameOf
 from smtpsource.net.steady import keepSteady
 from smtpsource.net.tls.settings import NO_TLS
 from smtpsource.plan import SourcePlan
+from smtpsource.process.cpu import processTime
 from smtpsource.process.unexpected import OURS, named
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from zope.interface import implementer
 
 from smtpsource.interfaces import IMessage, IReactor, ISession
 from smtpsource.net.patience import Standstills
-from smtpsource.net.reconnecting import ConnectQueue, ReconnectingConnector, Route, sessionDelay
+from smtpsource.net.reconnecting import ReconnectingConnector
+from smtpsource.net.route import ConnectQueue, Route, sessionDelay
 from smtpsource.phases import CONNECT, NAMES
 from smtpsource.printable import printable
 from smtpsource.process.unexpected import OURS

@@ -5,7 +5,6 @@ Watching a run from beside it: once a second, what happened, and how well this p
 from __future__ import annotations
 
 from collections.abc import Callable
-from resource import RUSAGE_SELF, getrusage
 from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -13,6 +12,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from smtpsource.measure.limits import LAG, Upkeep
 from smtpsource.measure.series import Series
 from smtpsource.measure.snapshot import Snapshot, take
+from smtpsource.process.cpu import processTime, waitedTime
 
 if TYPE_CHECKING:
     from smtpsource.load.run import Run
@@ -22,26 +22,6 @@ LOOK = 0.1
 
 #: Seconds between two samples.
 SAMPLE = 1.0
-
-
-def processTime() -> tuple[float, float]:
-    """
-    The CPU seconds of this process so far: in user mode and in the kernel.
-    """
-    usage = getrusage(RUSAGE_SELF)
-    return usage.ru_utime, usage.ru_stime
-
-
-def waitedTime() -> float | None:
-    """
-    For how many seconds this thread could have run so far, but had no processor; C{None} if the system does not tell.
-    """
-    try:
-        # proc(5): the time on a processor and the time waited for one, in nanoseconds.
-        with open("/proc/thread-self/schedstat", "rb", buffering=0) as file:
-            return int(file.read(100).split()[1]) / 1e9
-    except (OSError, ValueError, IndexError):
-        return None
 
 
 class Watch:

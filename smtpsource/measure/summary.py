@@ -20,8 +20,8 @@ from smtpsource.printable import printable
 
 if TYPE_CHECKING:
     from smtpsource.measure.intervals import Intervals
+    from smtpsource.measure.search import Found
     from smtpsource.measure.thresholds import Outcome
-    from smtpsource.pacing.ratesearch import Found
 
 #: The version of the report's layout; it changes when a field changes its meaning or goes away.
 SCHEMA = 1

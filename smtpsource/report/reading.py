@@ -12,10 +12,10 @@ from typing import Any
 
 from smtpsource.measure.encoding import decode
 from smtpsource.measure.histogram import Latency
+from smtpsource.measure.search import Found, Step
 from smtpsource.measure.series import Sample
 from smtpsource.measure.summary import SCHEMA, Messages, Summary, Tally
 from smtpsource.measure.thresholds import Outcome
-from smtpsource.pacing.ratesearch import Found, Step
 from smtpsource.phases import NAMES
 from smtpsource.report.schema import problems
 from smtpsource.values import inputs, textfiles

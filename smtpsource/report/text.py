@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from smtpsource.measure.search import Found
 from smtpsource.measure.summary import Summary, Tally
 from smtpsource.measure.thresholds import Outcome
-from smtpsource.pacing.ratesearch import Found
 from smtpsource.printable import printable
 
 _LATENCY_HEADINGS = ("count", "mean", "p50", "p90", "p99", "p99.9", "max")

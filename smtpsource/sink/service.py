@@ -4,7 +4,6 @@ The sink as a service: it listens, and it ends in order. It never stops the reac
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +15,7 @@ from twisted.internet.task import LoopingCall
 from smtpsource.net.patience import Deadline, Standstills
 from smtpsource.net.reactorchoice import nameOf
 from smtpsource.net.steady import keepSteady
+from smtpsource.process.cpu import processTime
 from smtpsource.process.unexpected import OUT_OF_MEMORY, SPARE, Reserve, named
 from smtpsource.sink.factory import SinkFactory
 from smtpsource.sink.listen import ListenError, described, listen
@@ -68,7 +68,7 @@ class SinkService(Service):
     def _begin(self) -> None:
         self._startedAt = self._reactor.seconds()
         self._started = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self._cpu = _cpu()
+        self._cpu = processTime()
 
     def privilegedStartService(self) -> None:
         """
@@ -241,7 +241,7 @@ class SinkService(Service):
         busy = 0.0
         if factory.firstSession is not None:
             busy = (now if factory.connections else factory.lastEnd) - factory.firstSession
-        user, system = _cpu()
+        user, system = processTime()
         used: dict[str, Any] = {}
         try:
             used = counts.extensions(factory.parameters.counted())
@@ -269,11 +269,3 @@ class SinkService(Service):
             errors=dict(counts.errors),
             extensions=used,
         )
-
-
-def _cpu() -> tuple[float, float]:
-    """
-    The processor time this process has used: outside and inside the kernel.
-    """
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime, used.ru_stime
