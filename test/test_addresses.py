@@ -12,6 +12,7 @@ from properties import given
 from textfiles import writeFile
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource.load.traffic import traffic as newTraffic
 from smtpsource.messages import addresses, recipients
 from smtpsource.messages.weighted import Weighted
 from smtpsource.plan import SourcePlan
@@ -235,7 +236,7 @@ class PlanTests(SynchronousTestCase):
         """
         @return: sender, recipients and the headers From and To of some messages.
         """
-        traffic = SourcePlan(destination="127.0.0.1", myhostname="h", seed=1, **values).traffic()
+        traffic = newTraffic(SourcePlan(destination="127.0.0.1", myhostname="h", seed=1, **values))
         found = []
         for _ in range(number):
             message = traffic.next()

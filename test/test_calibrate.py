@@ -24,7 +24,6 @@ from test_tools import ToolTestCase
 from twisted.internet import defer
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from smtpsource.cli.commandline import Parameter
 from smtpsource.cli.source import SourceOptions
 from smtpsource.measure.search import Found, Step
 from smtpsource.measure.summary import Messages, Tally
@@ -33,6 +32,7 @@ from smtpsource.report.presentation import Presentation
 from smtpsource.tools.calibrate import LOADS, CalibrateOptions, calibrate
 from smtpsource.tools.calibration import PROMISE, Calibration, Measured, problemOf
 from smtpsource.tools.calibrationtext import WIDTH, conclusions, heading, row
+from smtpsource.values.option import ValueOption
 
 #: A machine with two processors.
 ENVIRONMENT = {"processors": {"online": 2, "usable": 2}, "limits": {"ports": [32768, 60999]}}
@@ -458,7 +458,7 @@ class CommandLineTests(ToolTestCase):
         path = test_manual.MANUAL / "smtpsource-calibrate.rst"
         wanted = {(None, "version", None), (None, "help", None)}
         for _, group in CalibrateOptions.groups:
-            wanted |= {(o.short, o.long, o.meta if isinstance(o, Parameter) else None) for o in group}
+            wanted |= {(o.short, o.long, o.meta if isinstance(o, ValueOption) else None) for o in group}
         self.assertEqual(set(test_manual.documented(path)), wanted)
         text = path.read_text("utf-8")
         for load in LOADS:

@@ -28,7 +28,6 @@ from twisted.logger import LogPublisher, textFileLogObserver
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from smtpsource.cli.commandline import Flag
 from smtpsource.cli.source import SourceOptions
 from smtpsource.load.service import SourceService
 from smtpsource.phases import MAIL
@@ -47,6 +46,7 @@ from smtpsource.sink.options import SinkOptions
 from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.service import SinkService
 from smtpsource.testing import FakeReactor, FakeTransport
+from smtpsource.values.option import Flag
 
 #: What a terminal would obey, or what would make a line look like another one: a character of each kind, between
 #: letters.

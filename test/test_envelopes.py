@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from properties import given
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource.load.traffic import traffic as newTraffic
 from smtpsource.messages import message
 from smtpsource.plan import SourcePlan
 
@@ -85,7 +86,7 @@ class TrafficTests(SynchronousTestCase):
         """
         @return: MAIL, and the recipients of two messages.
         """
-        traffic = SourcePlan(destination="127.0.0.1", myhostname="h", **plan).traffic()
+        traffic = newTraffic(SourcePlan(destination="127.0.0.1", myhostname="h", **plan))
         messages = [traffic.next() for _ in range(2)]
         self.assertEqual([message.number for message in messages], [1, 2])
         return messages[0].mail, [bare(message.recipientCommands()) for message in messages]
@@ -120,9 +121,9 @@ class TrafficTests(SynchronousTestCase):
         """
         The To header is the one of the numbers that were drawn for this message, though another drew since.
         """
-        traffic = SourcePlan(
-            destination="127.0.0.1", myhostname="h", recipientNumbering="suffix", recipientCount=2
-        ).traffic()
+        traffic = newTraffic(
+            SourcePlan(destination="127.0.0.1", myhostname="h", recipientNumbering="suffix", recipientCount=2)
+        )
         one, two = traffic.next(), traffic.next()
         two.recipientCommands()
         one.recipientCommands()
@@ -133,7 +134,7 @@ class TrafficTests(SynchronousTestCase):
         """
         With a seed a message has the same recipients, whatever others were sent before it.
         """
-        traffic = SourcePlan(destination="127.0.0.1", myhostname="h", numberRecipients=True, seed=1).traffic()
+        traffic = newTraffic(SourcePlan(destination="127.0.0.1", myhostname="h", numberRecipients=True, seed=1))
         one, two = traffic.next(), traffic.next()
         self.assertEqual(bare(two.recipientCommands()), [b"2foo@h"])
         self.assertEqual(bare(one.recipientCommands()), [b"1foo@h"])
@@ -144,7 +145,7 @@ class TrafficTests(SynchronousTestCase):
         """
 
         def content(**plan):
-            message = SourcePlan(destination="127.0.0.1", myhostname="h", **plan).traffic().next()
+            message = newTraffic(SourcePlan(destination="127.0.0.1", myhostname="h", **plan)).next()
             message.recipientCommands()
             return b"".join(message.content())
 

@@ -11,8 +11,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyClass, verifyObject
 
 from smtpsource import interfaces
+from smtpsource.load import parts
 from smtpsource.load.run import Run
 from smtpsource.load.session import Session
+from smtpsource.load.traffic import traffic as newTraffic
 from smtpsource.measure.recorder import Recorder
 from smtpsource.messages.content import FileContent, GeneratedContent
 from smtpsource.messages.message import Message, Traffic
@@ -38,7 +40,7 @@ class VerifyTests(SynchronousTestCase):
         Messages and where they come from.
         """
         for plan in (SourcePlan(), SourcePlan(message=b"x"), SourcePlan(numberRecipients=True)):
-            traffic = plan.traffic()
+            traffic = newTraffic(plan)
             self.check(interfaces.ITraffic, traffic)
             self.assertTrue(verifyObject(interfaces.IMessage, traffic.next()))
         self.assertTrue(interfaces.IMessage.implementedBy(Message))
@@ -58,7 +60,7 @@ class VerifyTests(SynchronousTestCase):
         self.check(interfaces.IPacer, FixedPacer(1.0))
         self.check(interfaces.IPacer, RandomPacer(1.0))
         for plan in (SourcePlan(fixedInterval=1.0), SourcePlan(randomInterval=1.0)):
-            self.assertTrue(verifyObject(interfaces.IPacer, plan.pacer()))
+            self.assertTrue(verifyObject(interfaces.IPacer, parts.pacer(plan)))
 
     def test_sessions(self):
         """

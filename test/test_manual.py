@@ -18,7 +18,7 @@ from docutils.core import publish_doctree, publish_string
 from patience import PATIENCE
 from twisted.trial.unittest import TestCase
 
-from smtpsource.cli.commandline import CommandLine, Parameter
+from smtpsource.cli.commandline import CommandLine
 from smtpsource.cli.source import SourceOptions
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.summary import Messages, Summary, latenciesOf
@@ -26,6 +26,7 @@ from smtpsource.net.tls import client
 from smtpsource.phases import NAMES
 from smtpsource.sink.options import SinkOptions
 from smtpsource.sink.summary import SinkSummary
+from smtpsource.values.option import ValueOption
 
 ROOT = Path(__file__).resolve().parent.parent
 MANUAL = ROOT / "docs" / "man"
@@ -95,7 +96,7 @@ class ManualPageTests(TestCase):
         wanted = {(None, "version", None): None, (None, "help", None): None}
         for _, group in options.groups:
             for option in group:
-                isParameter = isinstance(option, Parameter)
+                isParameter = isinstance(option, ValueOption)
                 key = option.short, option.long, option.meta if isParameter else None
                 wanted[key] = option.default if isParameter else None
         found = documented(MANUAL / f"{name}.rst")

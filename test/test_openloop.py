@@ -5,8 +5,7 @@ makes, on a fake clock.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from attrs import evolve
 from hypothesis import strategies as st
 from properties import given, settings
 from slowserver import SlowFactory
@@ -196,7 +195,7 @@ class OpenLoopTests(SynchronousTestCase):
         summary = self.successResultOf(service.whenDone())
         self.assertEqual(summary.ended, "signal")
         # With a server that is slower than that, the limit is what is known.
-        service = SourceService(reactor, replace(plan, catchUp=2.0), clock=reactor.seconds)
+        service = SourceService(reactor, evolve(plan, catchUp=2.0), clock=reactor.seconds)
         reactor.server = SlowFactory(reactor, 2.0)
         service.startService()
         course = Course(service)

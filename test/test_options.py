@@ -16,7 +16,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource._version import __version__
 from smtpsource.cli import source as module
-from smtpsource.cli.commandline import Flag, Parameter
 from smtpsource.cli.source import SourceOptions
 from smtpsource.credentials import PASSWORD_VARIABLE, Credentials
 from smtpsource.net.destination import HostDestination, SinkDestination, UNIXDestination
@@ -26,6 +25,7 @@ from smtpsource.plan import SourcePlan
 from smtpsource.report.presentation import Presentation
 from smtpsource.smtp.parameters import Parameters
 from smtpsource.tap import Options
+from smtpsource.values.option import Flag, ValueOption
 
 try:
     import OpenSSL
@@ -108,7 +108,7 @@ class PlanTests(Case):
             "max-late": None,
             "catch-up": None,
             "find-rate": None,
-            "hold-step": None,
+            "hold-step": 10.0,
             "sender": None,
             "recipient": None,
             "recipient-count": None,
@@ -164,7 +164,7 @@ class PlanTests(Case):
             "auth-user": None,
             "auth-password-file": None,
             "auth-users": None,
-            "auth-scram-iterations": None,
+            "auth-scram-iterations": 1_000_000,
             "8bitmime": 0,
             "smtputf8": 0,
             "size": 0,
@@ -359,7 +359,7 @@ class PlanTests(Case):
         Each option of TLS. Whether there can be such TLS is tested by those who make it.
         """
         asked = []
-        self.patch(SourcePlan, "clientTLS", lambda plan: asked.append(plan))
+        self.patch(SourceOptions, "tryTLS", lambda options: asked.append(options.plan))
         path = self.file(b"-----BEGIN PRIVATE KEY-----")
         for mode in ("starttls", "implicit"):
             self.check(f"--tls={mode}", tls=mode)
@@ -442,7 +442,7 @@ class PlanTests(Case):
         """
         What -o does not exclude.
         """
-        self.patch(SourcePlan, "clientTLS", lambda plan: None)
+        self.patch(SourceOptions, "tryTLS", lambda options: None)
         self.check(
             "-o --pipelining force --chunking force --tls implicit",
             oldMode=True,
@@ -491,7 +491,7 @@ class PlanTests(Case):
         """
         A destination with a scheme is as one with the options that say the same.
         """
-        self.patch(SourcePlan, "clientTLS", lambda plan: None)
+        self.patch(SourceOptions, "tryTLS", lambda options: None)
         for words, expected in (
             (["smtp://localhost:2525"], {}),
             (["smtp://localhost:2525", "--tls", "starttls"], {"tls": "starttls"}),
@@ -618,7 +618,7 @@ class ErrorTests(Case):
         """
         Every value that can be wrong names its option, itself and what was expected.
         """
-        secret = {o.long for _, group in SourceOptions.groups for o in group if isinstance(o, Parameter) and o.secret}
+        secret = {o.long for _, group in SourceOptions.groups for o in group if isinstance(o, ValueOption) and o.secret}
         for letter, long, values, expected in (
             ("m", "message-count", ("0", "-1", "", "x", "1.5", "1g", "99999m"), "expected"),
             ("s", "session-count", ("0", "-3", "many"), "a whole number of at least 1"),
@@ -1212,11 +1212,11 @@ class HelpTests(SynchronousTestCase):
         for _, group in SourceOptions.groups:
             for option in group:
                 left = f"  -{option.short}, --{option.long}" if option.short else f"      --{option.long}"
-                if isinstance(option, Parameter):
+                if isinstance(option, ValueOption):
                     left += f" {option.meta}"
                 lines = [line for line in text.splitlines() if line == left or line.startswith(left + " ")]
                 self.assertEqual(len(lines), 1, left)
-                if isinstance(option, Parameter) and option.default is not None:
+                if isinstance(option, ValueOption) and option.default is not None:
                     self.assertIn(f"(default: {option.default})", " ".join(text.split()))
         self.assertIn("--version", text)
         self.assertTrue(all(len(line) <= 106 for line in text.splitlines()))

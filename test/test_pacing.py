@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from properties import given
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource.load import parts
 from smtpsource.pacing.pauses import FixedPacer, RandomPacer
 from smtpsource.plan import SourcePlan
 
@@ -57,6 +58,6 @@ class PacerTests(SynchronousTestCase):
         """
         Which pacer belongs to which values.
         """
-        self.assertIs(SourcePlan().pacer(), None)
-        self.assertEqual(SourcePlan(fixedInterval=2.5).pacer().pause(), 2.5)
-        self.assertIsInstance(SourcePlan(randomInterval=2.5).pacer(), RandomPacer)
+        self.assertIs(parts.pacer(SourcePlan()), None)
+        self.assertEqual(parts.pacer(SourcePlan(fixedInterval=2.5)).pause(), 2.5)
+        self.assertIsInstance(parts.pacer(SourcePlan(randomInterval=2.5)), RandomPacer)

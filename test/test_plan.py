@@ -5,16 +5,18 @@ told if it gives something else. What a command line makes of them is in L{test_
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import socket
 from unittest import mock
 
+import attrs
 from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource import SinkPlan, SourcePlan
 from smtpsource.credentials import Credentials
+from smtpsource.load import parts
+from smtpsource.load.traffic import traffic as newTraffic
 from smtpsource.net.destination import HostDestination
 from smtpsource.net.tls.settings import TLSSettings
 from smtpsource.smtp.parameters import Parameters
@@ -165,7 +167,7 @@ class SourcePlanTests(Case):
         """
         Keywords about what is sent that exclude each other, and those that need others.
         """
-        numbers = "numberStart and numberWidth need recipients with numbers"
+        numbers = "needs numberRecipients, or recipientCount without recipients"
         for values, expected in (
             ({"length": 1, "sizeDistribution": "fixed:1"}, "length and sizeDistribution exclude each other"),
             ({"message": "x", "sizeDistribution": "fixed:1"}, "message and sizeDistribution exclude each other"),
@@ -173,12 +175,12 @@ class SourcePlanTests(Case):
             ({"sender": "", "senders": ["a"]}, "sender and senders exclude each other"),
             ({"recipient": "a", "recipients": ["a"]}, "recipient and recipients exclude each other"),
             ({"pick": "random"}, "pick needs messages"),
-            ({"headers": ["A: b"], "oldMode": True}, "headers are for generated messages"),
-            ({"headers": ["A: b"], "message": "x"}, "headers are for generated messages"),
-            ({"headers": ["SUBJECT: b"], "subject": "x"}, "subject and a header Subject exclude each other"),
-            ({"numberStart": 1}, numbers),
-            ({"numberWidth": 1, "recipientCount": 2, "recipients": ["a"]}, numbers),
-            ({"domains": "a.test", "recipient": ""}, "domains needs a recipient that is not empty"),
+            ({"headers": ["A: b"], "oldMode": True}, "headers and oldMode exclude each other"),
+            ({"headers": ["A: b"], "message": "x"}, "headers and message exclude each other"),
+            ({"headers": ["SUBJECT: b"], "subject": "x"}, "subject and headers 'Subject:' exclude each other"),
+            ({"numberStart": 1}, f"numberStart {numbers}"),
+            ({"numberWidth": 1, "recipientCount": 2, "recipients": ["a"]}, f"numberWidth {numbers}"),
+            ({"domains": "a.test", "recipient": ""}, "domains and recipient '' exclude each other"),
         ):
             error = str(self.assertRaises(ValueError, SourcePlan, **values))
             self.assertTrue(error.startswith(expected), error)
@@ -277,16 +279,20 @@ class SourcePlanTests(Case):
         """
         Settings that would have no effect, and those that need others.
         """
-        needsTLS = "tlsSettings needs tls: expected tls to be 'starttls' or 'implicit'"
-        noName = "tlsSettings: verify needs a name to check, and the destination has none: expected serverName"
+        needsTLS = "tlsSettings needs tls starttls or implicit"
+        noName = "tlsSettings.verify needs a name to check, and {} has none: expected tlsSettings.serverName along with"
         for settings, values, expected in (
             ({"verify": True}, {"tls": "off"}, needsTLS),
             ({"resume": True}, {"tls": "off"}, needsTLS),
-            ({"ca": os.devnull}, {}, "tlsSettings: ca has no effect without verify: expected verify=True"),
-            ({"key": os.devnull}, {}, "tlsSettings: key needs certificate"),
-            ({"minimum": "1.3", "maximum": "1.2"}, {}, "tlsSettings: minimum is above maximum"),
-            ({"verify": True}, {"destination": "sink:"}, noName),
-            ({"verify": True}, {"destination": "unix:/a"}, noName),
+            ({"ca": os.devnull}, {}, "tlsSettings.ca needs tlsSettings.verify"),
+            ({"key": os.devnull}, {}, "tlsSettings.key needs tlsSettings.certificate"),
+            (
+                {"minimum": "1.3", "maximum": "1.2"},
+                {},
+                "tlsSettings.minimum and tlsSettings.maximum exclude each other: expected a minimum of at",
+            ),
+            ({"verify": True}, {"destination": "sink:"}, noName.format("sink:")),
+            ({"verify": True}, {"destination": "unix:/a"}, noName.format("a UNIX socket")),
         ):
             values = {"destination": "mx.example", "tls": "starttls", **values}
             error = str(self.assertRaises(ValueError, SourcePlan, tlsSettings=TLSSettings(**settings), **values))
@@ -328,65 +334,81 @@ class SourcePlanTests(Case):
         Keywords that exclude each other, and those that need others.
         """
         login = {"mechanisms": ["PLAIN"], "logins": [ME]}
-        oldMode = "oldMode says no EHLO: with it, expected nothing that is announced there, and pipelining and chunking"
-        window = "a window of more than 1 needs pipelining and chunking"
+        noEHLO = "exclude each other: it says no EHLO"
         stages = [(0, 1), (5, 1)]
         openLoops = ({"rate": 5, "messageCount": 1}, {"stages": stages}, {"findRate": "errors == 0"})
         ahead = {"pipelining": "auto", "chunking": "auto"}
-        connections = "a window of more than 1 needs connections for several messages"
-        pauses = "a window of more than 1 has no effect with pauses"
-        logins = "mechanisms and logins need each other"
+        connections = "window needs keepConnections, or messagesPerConnection of more than 1"
+        steps = "findRate exclude each other: it has steps of its own"
         for values, expected in (
             ({"length": 1, "message": b"x"}, "length and message exclude each other"),
             ({"fixedInterval": 1.0, "randomInterval": 1.0}, "fixedInterval and randomInterval exclude each other"),
-            ({"oldMode": True, "esmtp": True}, oldMode),
-            ({"oldMode": True, "pipelining": "auto"}, oldMode),
-            ({"oldMode": True, "pipelining": "require"}, oldMode),
-            ({"oldMode": True, "chunking": "auto"}, oldMode),
-            ({"oldMode": True, "chunking": "require"}, oldMode),
-            ({"oldMode": True, "tls": "starttls"}, oldMode),
-            ({"oldMode": True, "xclient": "NAME=a"}, oldMode),
-            ({"oldMode": True, "parameters": Parameters(size=True)}, oldMode),
-            ({"oldMode": True, "parameters": Parameters(mtPriority=0)}, oldMode),
-            ({"oldMode": True, **login}, oldMode),
+            ({"oldMode": True, "esmtp": True}, f"esmtp and oldMode {noEHLO}"),
+            ({"oldMode": True, "pipelining": "auto"}, f"oldMode and pipelining 'auto' {noEHLO}"),
+            ({"oldMode": True, "pipelining": "require"}, f"oldMode and pipelining 'require' {noEHLO}"),
+            ({"oldMode": True, "chunking": "auto"}, f"oldMode and chunking 'auto' {noEHLO}"),
+            ({"oldMode": True, "chunking": "require"}, f"oldMode and chunking 'require' {noEHLO}"),
+            ({"oldMode": True, "tls": "starttls"}, f"oldMode and tls 'starttls' {noEHLO}"),
+            ({"oldMode": True, "xclient": "NAME=a"}, f"xclient and oldMode {noEHLO}"),
+            ({"oldMode": True, "parameters": Parameters(size=True)}, f"parameters and oldMode {noEHLO}"),
+            ({"oldMode": True, "parameters": Parameters(mtPriority=0)}, f"parameters and oldMode {noEHLO}"),
+            ({"oldMode": True, **login}, f"mechanisms and oldMode {noEHLO}"),
             ({"chunkSize": 1}, "chunkSize needs chunking"),
-            ({"window": 2}, window),
-            ({"window": 2, "pipelining": "auto"}, window),
-            ({"window": 2, "chunking": "force"}, window),
+            ({"window": 2}, "window needs pipelining"),
+            ({"window": 2, "pipelining": "auto"}, "window needs chunking"),
+            ({"window": 2, "chunking": "force"}, "window needs pipelining"),
             ({"window": 2, **ahead}, connections),
             ({"window": 2, **ahead, "messagesPerConnection": 1}, connections),
             ({"window": 2, **ahead, "messagesPerConnection": 1, "keepConnections": True}, connections),
-            ({"window": 2, **ahead, "keepConnections": True, "fixedInterval": 1}, pauses),
-            ({"window": 2, **ahead, "keepConnections": True, "randomInterval": 1}, pauses),
-            ({"rampUp": 5, "duration": 5}, "rampUp lasts until the end of the run: expected it to be shorter"),
-            ({"rampUp": 9, "duration": 5, "warmUp": 4}, "rampUp lasts until the end of the run"),
-            ({"rate": 5}, "rate needs an end"),
+            (
+                {"window": 2, **ahead, "keepConnections": True, "fixedInterval": 1},
+                "fixedInterval and window exclude each other: ",
+            ),
+            (
+                {"window": 2, **ahead, "keepConnections": True, "randomInterval": 1},
+                "randomInterval and window exclude each other: ",
+            ),
+            (
+                {"rampUp": 5, "duration": 5},
+                "rampUp: 5 seconds are not usable: expected less than the 5 seconds of duration, or",
+            ),
+            (
+                {"rampUp": 9, "duration": 5, "warmUp": 4},
+                "rampUp: 9 seconds are not usable: expected less than the 9 seconds of warmUp and duration",
+            ),
+            ({"rate": 5}, "rate needs an end: expected duration or messageCount along with it"),
             ({"rate": 5, "stages": stages}, "rate and stages exclude each other"),
-            ({"duration": 5, "stages": stages}, "stages and duration exclude each other"),
+            ({"duration": 5, "stages": stages}, "duration and stages exclude each other"),
             ({"stagesOf": "sessions"}, "stagesOf needs stages"),
-            *(({"fixedInterval": 1, **load}, "an open loop has no pauses") for load in openLoops),
-            *(({"rampUp": 1, **load}, "rampUp is for a fixed number of sessions") for load in openLoops),
+            *(({"fixedInterval": 1, **load}, f"fixedInterval and {next(iter(load))} exclude") for load in openLoops),
+            *(({"rampUp": 1, **load}, f"rampUp and {next(iter(load))} exclude") for load in openLoops),
             *(
-                ({"findRate": "errors == 0", **values}, "findRate has steps of its own")
+                ({"findRate": "errors == 0", **values}, f"{next(iter(values))} and {steps}")
                 for values in ({"stages": stages}, {"duration": 1}, {"messageCount": 1}, {"warmUp": 1})
             ),
-            ({"maxLate": 1}, "maxLate needs rate, or stages of rate"),
-            ({"catchUp": 1}, "catchUp needs rate, or stages of rate"),
-            ({"catchUp": 1, "findRate": "errors == 0"}, "findRate drops what is overdue at the end of a step"),
-            ({"arrivals": "poisson", "stages": stages, "stagesOf": "sessions"}, "arrivals need rate"),
-            ({"warmUp": 5, "stages": stages}, "the stages end after 5 seconds: expected a warmUp that is shorter"),
-            ({"oldMode": True, "helo": "a"}, "helo has no effect with oldMode"),
-            ({"lmtp": True, "esmtp": True}, "esmtp has no effect with lmtp"),
-            ({"mechanisms": ["PLAIN"]}, logins),
-            ({"logins": [ME]}, logins),
-            ({"scramIterations": 5000}, "scramIterations needs SCRAM-SHA-256 among the mechanisms"),
-            ({"scramIterations": 5000, **login}, "scramIterations needs SCRAM-SHA-256 among the mechanisms"),
+            ({"maxLate": 1}, "maxLate needs rate, stages or findRate"),
+            ({"catchUp": 1}, "catchUp needs rate or stages"),
+            ({"catchUp": 1, "findRate": "errors == 0"}, "catchUp and findRate exclude each other: what is overdue"),
+            (
+                {"arrivals": "poisson", "stages": stages, "stagesOf": "sessions"},
+                "arrivals needs rate, stages or findRate",
+            ),
+            ({"warmUp": 5, "stages": stages}, "warmUp: 5 seconds are not usable: expected less"),
+            ({"oldMode": True, "helo": "a"}, "helo and oldMode exclude each other: it says no HELO"),
+            ({"lmtp": True, "esmtp": True}, "esmtp and lmtp exclude each other: LHLO asks"),
+            ({"mechanisms": ["PLAIN"]}, "mechanisms needs logins"),
+            ({"logins": [ME]}, "logins needs mechanisms"),
+            ({"scramIterations": 5000}, "scramIterations needs mechanisms SCRAM-SHA-256"),
+            ({"scramIterations": 5000, **login}, "scramIterations needs mechanisms SCRAM-SHA-256"),
             ({"abortOnThreshold": True}, "abortOnThreshold needs thresholds"),
-            ({"thresholds": ["late == 0"]}, "the threshold 'late == 0' needs rate, or stages of rate"),
+            ({"thresholds": ["late == 0"]}, "thresholds: 'late == 0' is not usable: expected rate or stages"),
             ({"proxySources": ["::1"]}, "proxySources needs proxyProtocol"),
-            ({"bind": ["::1"], "destination": "unix:/a"}, "bind and a UNIX socket as the destination exclude"),
-            ({"mx": True}, "mx needs a domain as the destination"),
-            ({"mx": True, "destination": "unix:/a"}, "mx needs a domain as the destination"),
+            (
+                {"bind": ["::1"], "destination": "unix:/a"},
+                "bind and a UNIX socket exclude each other: it has no addresses",
+            ),
+            ({"mx": True}, "mx and sink: exclude each other: it needs a domain"),
+            ({"mx": True, "destination": "unix:/a"}, "mx and a UNIX socket exclude each other: "),
             ({"dnsServer": "::1", "destination": "localhost"}, "dnsServer needs mx"),
         ):
             error = str(self.assertRaises(ValueError, SourcePlan, **values))
@@ -407,7 +429,7 @@ class SourcePlanTests(Case):
         for exercise in ("noop", "connect"):
             for value in values:
                 error = str(self.assertRaises(ValueError, SourcePlan, exercise=exercise, **value))
-                expected = f"exercise {exercise!r} sends no mail: expected no {next(iter(value))}"
+                expected = f"{next(iter(value))} and exercise {exercise!r} exclude each other: it sends no mail"
                 self.assertEqual(error, expected)
             SourcePlan(exercise=exercise, esmtp=True, helo="a", seed=1, hold=1, xclient="NAME=a")
 
@@ -457,16 +479,16 @@ class SourcePlanTests(Case):
         self.assertEqual((plan.mechanisms, plan.logins), (("LOGIN",), (ME,)))
         self.assertIn("'me'", repr(plan))
         self.assertNotIn("secret", repr(plan))
-        self.assertNotIn("secret", repr(plan.dialogue()))
+        self.assertNotIn("secret", repr(parts.dialogue(plan)))
 
     def test_loginsInTurn(self):
         """
         Each connection of a run logs in as the next one.
         """
         you = Credentials("you", "secret")
-        login = SourcePlan(mechanisms=["LOGIN"], logins=[ME, you]).dialogue().login
+        login = parts.dialogue(SourcePlan(mechanisms=["LOGIN"], logins=[ME, you])).login
         self.assertEqual([login() for _ in range(3)], [ME, you, ME])
-        self.assertIs(SourcePlan().dialogue().login, None)
+        self.assertIs(parts.dialogue(SourcePlan()).login, None)
 
     def test_forms(self):
         """
@@ -492,8 +514,8 @@ class SourcePlanTests(Case):
         What is said in place of C{myhostname} is said in the greeting only.
         """
         plan = SourcePlan(myhostname="host", helo="any thing")
-        self.assertEqual(plan.dialogue().greeting, b"HELO any thing\r\n")
-        self.assertEqual(plan.traffic().next().mail, b"MAIL FROM:<foo@host>\r\n")
+        self.assertEqual(parts.dialogue(plan).greeting, b"HELO any thing\r\n")
+        self.assertEqual(newTraffic(plan).next().mail, b"MAIL FROM:<foo@host>\r\n")
 
     def test_parameters(self):
         """
@@ -501,12 +523,12 @@ class SourcePlanTests(Case):
         """
         parameters = Parameters(eightBitMIME=True, notify="NEVER", mtPriority=0)
         plan = SourcePlan(parameters=parameters, sender="a@b", recipient="c@d", recipientCount=2)
-        message = plan.traffic().next()
+        message = newTraffic(plan).next()
         self.assertEqual(message.mail, b"MAIL FROM:<a@b> BODY=8BITMIME MT-PRIORITY=0\r\n")
         rcpts = (b"RCPT TO:<2c@d> NOTIFY=NEVER\r\n", b"RCPT TO:<c@d> NOTIFY=NEVER\r\n")
         self.assertEqual(message.recipientCommands(), rcpts)
-        self.assertEqual(plan.dialogue().required, ("8BITMIME", "DSN", "MT-PRIORITY"))
-        self.assertTrue(plan.dialogue().greeting.startswith(b"EHLO "))
+        self.assertEqual(parts.dialogue(plan).required, ("8BITMIME", "DSN", "MT-PRIORITY"))
+        self.assertTrue(parts.dialogue(plan).greeting.startswith(b"EHLO "))
 
     def test_size(self):
         """
@@ -519,7 +541,7 @@ class SourcePlanTests(Case):
             {"oldMode": False, "numberRecipients": True, "recipientNumbering": "suffix", "recipientCount": 20},
             {"message": b".a\n..b"},
         ):
-            traffic = SourcePlan(parameters=Parameters(size=True), **values).traffic()
+            traffic = newTraffic(SourcePlan(parameters=Parameters(size=True), **values))
             mails = set()
             for _ in range(50):
                 message = traffic.next()
@@ -534,8 +556,8 @@ class SourcePlanTests(Case):
         """
         The PROXY header names the next client and the server; a UNIX socket has no address.
         """
-        self.assertIs(SourcePlan().dialogue().proxyHeader, None)
-        header = SourcePlan(proxyProtocol="v1", proxySources=["192.0.2.1", "192.0.2.2"]).dialogue().proxyHeader
+        self.assertIs(parts.dialogue(SourcePlan()).proxyHeader, None)
+        header = parts.dialogue(SourcePlan(proxyProtocol="v1", proxySources=["192.0.2.1", "192.0.2.2"])).proxyHeader
         peer = IPv4Address("TCP", "127.0.0.1", 25)
         self.assertEqual(header(peer), b"PROXY TCP4 192.0.2.1 127.0.0.1 1024 25\r\n")
         self.assertEqual(header(peer), b"PROXY TCP4 192.0.2.2 127.0.0.1 1024 25\r\n")
@@ -565,7 +587,7 @@ class SourcePlanTests(Case):
         """
         What was given as text arrives in the traffic.
         """
-        message = SourcePlan(sender="a@b", recipient="c@d", subject="hi", myhostname="h").traffic().next()
+        message = newTraffic(SourcePlan(sender="a@b", recipient="c@d", subject="hi", myhostname="h")).next()
         self.assertEqual((message.mail, message.recipientCommands()), (b"MAIL FROM:<a@b>\r\n", (b"RCPT TO:<c@d>\r\n",)))
         self.assertIn(b"\r\nSubject: hi\r\n", message.content()[0])
 
@@ -628,8 +650,8 @@ class SourcePlanTests(Case):
             domains="a.test:9,b.test",
             seed=0,
         )
-        self.assertEqual((dataclasses.replace(plan), hash(dataclasses.replace(plan))), (plan, hash(plan)))
-        self.assertRaises(ValueError, dataclasses.replace, plan, messageCount=0)
+        self.assertEqual((attrs.evolve(plan), hash(attrs.evolve(plan))), (plan, hash(plan)))
+        self.assertRaises(ValueError, attrs.evolve, plan, messageCount=0)
 
     def test_machineName(self):
         """

@@ -18,6 +18,7 @@ from twisted.internet import defer, reactor
 from twisted.internet.task import LoopingCall, deferLater
 
 from smtpsource import SourcePlan
+from smtpsource.load import parts
 from smtpsource.pacing.schedule import Profile, Schedule
 
 
@@ -94,7 +95,9 @@ class RateTests(PeerTestCase):
         (see L{test_schedule}): never before, and as the server sees it hardly later, unless the generator or this
         process was held up.
         """
-        wanted = times(Schedule(Profile([(0.0, 100.0)], 10.0), "poisson", SourcePlan(seed=1).generator("arrivals")))
+        wanted = times(
+            Schedule(Profile([(0.0, 100.0)], 10.0), "poisson", parts.generator(SourcePlan(seed=1), "arrivals"))
+        )
         factory = SlowFactory(reactor, 1e6)
         factory.protocol = NotingServer
         factory.times = []

@@ -5,12 +5,12 @@ Tests for L{smtpsource.cli.scenario}: a file means what a command line means, an
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import re
 from pathlib import Path
 from textwrap import dedent
 
+import attrs
 from hypothesis import strategies as st
 from patience import TEST_LIMIT
 from properties import given, settings
@@ -21,9 +21,9 @@ from twisted.internet import defer
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from smtpsource.cli.commandline import Flag
 from smtpsource.cli.source import SourceOptions
 from smtpsource.credentials import PASSWORD_VARIABLE
+from smtpsource.values.option import Flag
 
 #: Every option, with its table.
 TABLES = {option.long: heading.lower() for heading, group in SourceOptions.groups for option in group}
@@ -145,7 +145,7 @@ class Case(SynchronousTestCase):
             text = re.sub(r" \([\w. -]+ (is|are) in .*load\.toml\)$", "", str(e))
             text = text.replace(f"{self.directory}/", "").replace("'", "")
             return re.sub(r"^(load.toml: [\w-]+\.|load.toml: |-\w \(--|--)([\w-]+)\)?: ", r"\2: ", text)
-        return dataclasses.replace(done.plan, command=()), done.presentation
+        return attrs.evolve(done.plan, command=()), done.presentation
 
     def refused(self, text, *arguments):
         """

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from properties import given
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource.load.traffic import traffic as newTraffic
 from smtpsource.messages import headers, templates
 from smtpsource.messages.content import date
 from smtpsource.messages.templates import Template, isLiteral, parse, parseSubject
@@ -130,7 +131,7 @@ class HeaderTests(SynchronousTestCase):
         """
         @return: the headers of a message, as a mail reader sees them, and their lines.
         """
-        traffic = SourcePlan(destination="127.0.0.1", myhostname="h", **values).traffic()
+        traffic = newTraffic(SourcePlan(destination="127.0.0.1", myhostname="h", **values))
         message = traffic.next()
         message.recipientCommands()
         if traffic.wantsSession:
@@ -173,7 +174,7 @@ class HeaderTests(SynchronousTestCase):
         """
         They differ from place to place and from message to message.
         """
-        traffic = SourcePlan(headers=["X: {random:16} {random:16}"]).traffic()
+        traffic = newTraffic(SourcePlan(headers=["X: {random:16} {random:16}"]))
         found = [re.findall(rb"[0-9a-f]{16}", traffic.next().content()[0].partition(b"X: ")[2]) for _ in range(50)]
         self.assertEqual(len({digits for pair in found for digits in pair}), 100)
 
@@ -181,11 +182,11 @@ class HeaderTests(SynchronousTestCase):
         """
         Without anything to fill in, a subject is no reason to draw.
         """
-        plain = type(SourcePlan().traffic())
-        self.assertIs(type(SourcePlan(subject="a {b} {{n}}").traffic()), plain)
-        self.assertIs(type(SourcePlan(subject="{n}", oldMode=True).traffic()), plain)
-        self.assertIs(type(SourcePlan(subject="{n}", message="A: b").traffic()), plain)
-        self.assertIsNot(type(SourcePlan(subject="{n}").traffic()), plain)
+        plain = type(newTraffic(SourcePlan()))
+        self.assertIs(type(newTraffic(SourcePlan(subject="a {b} {{n}}"))), plain)
+        self.assertIs(type(newTraffic(SourcePlan(subject="{n}", oldMode=True))), plain)
+        self.assertIs(type(newTraffic(SourcePlan(subject="{n}", message="A: b"))), plain)
+        self.assertIsNot(type(newTraffic(SourcePlan(subject="{n}"))), plain)
 
     def test_subjectAsItIs(self):
         """

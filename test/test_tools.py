@@ -23,12 +23,12 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from smtpsource import __version__
 from smtpsource.__main__ import main
-from smtpsource.cli.commandline import Parameter
 from smtpsource.cli.source import SourceOptions
 from smtpsource.measure.histogram import HIGHEST_MICROSECONDS
 from smtpsource.measure.summary import Messages
 from smtpsource.tools.compare import CompareOptions
 from smtpsource.tools.merge import MergeOptions
+from smtpsource.values.option import ValueOption
 
 TOOLS = {"compare": CompareOptions, "merge": MergeOptions}
 
@@ -302,7 +302,7 @@ class CommandLineTests(SynchronousTestCase):
             path = test_manual.MANUAL / f"smtpsource-{name}.rst"
             wanted = {(None, "version", None), (None, "help", None)}
             for _, group in options.groups:
-                wanted |= {(o.short, o.long, o.meta if isinstance(o, Parameter) else None) for o in group}
+                wanted |= {(o.short, o.long, o.meta if isinstance(o, ValueOption) else None) for o in group}
             self.assertEqual(set(test_manual.documented(path)), wanted)
             warnings = io.StringIO()
             page = publish_string(

@@ -17,6 +17,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyClass, verifyObject
 
 from smtpsource.interfaces import IMessage, ITraffic
+from smtpsource.load import parts
+from smtpsource.load.traffic import traffic as newTraffic
 from smtpsource.messages import content, templates
 from smtpsource.messages.varied import VariedMessage, VariedTraffic
 from smtpsource.plan import SourcePlan
@@ -129,7 +131,7 @@ class Case(SynchronousTestCase):
         """
         @return: a plan's traffic.
         """
-        return SourcePlan(**{"destination": "127.0.0.1", "myhostname": "h", **values}).traffic()
+        return newTraffic(SourcePlan(**{"destination": "127.0.0.1", "myhostname": "h", **values}))
 
     def sent(self, number=20, session=1, **values):
         """
@@ -224,7 +226,7 @@ class SeedTests(Case):
         self.assertEqual(again.seedInUse, plan.seedInUse)
         mails = []
         for one in (plan, plan, again, other):
-            traffic = one.traffic()
+            traffic = newTraffic(one)
             mails.append([traffic.next().mail for _ in range(50)])
         self.assertEqual(mails[1:3], mails[:1] * 2)
         self.assertNotEqual(mails[3], mails[0])
@@ -235,7 +237,7 @@ class SeedTests(Case):
         """
 
         def pauses(**values):
-            pacer = SourcePlan(randomInterval=5.0, **values).pacer()
+            pacer = parts.pacer(SourcePlan(randomInterval=5.0, **values))
             return [pacer.pause() for _ in range(10)]
 
         self.assertEqual(pauses(seed=1), pauses(seed=1))
@@ -250,8 +252,8 @@ class SeedTests(Case):
         more = self.sent(seed=3, senders=[("a@x", 1), ("b@x", 1)], **RANDOM["sizes"], **RANDOM["recipients"])
         self.assertEqual([mail for mail, *_ in more], alone)
         plan = SourcePlan(seed=3)
-        self.assertEqual(plan.generator("arrivals").random(), plan.generator("arrivals").random())
-        self.assertNotEqual(plan.generator("arrivals").random(), plan.generator("pauses").random())
+        self.assertEqual(parts.generator(plan, "arrivals").random(), parts.generator(plan, "arrivals").random())
+        self.assertNotEqual(parts.generator(plan, "arrivals").random(), parts.generator(plan, "pauses").random())
 
 
 class MessageTests(Case):

@@ -19,10 +19,10 @@ from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from smtpsource.__main__ import main
-from smtpsource.cli.commandline import Parameter
 from smtpsource.cli.source import SourceOptions
 from smtpsource.cli.words import split
 from smtpsource.sink.options import SinkOptions
+from smtpsource.values.option import ValueOption
 
 LETTERS = "dm:s:A"
 LONGS = ["auth-password-file=", "auth-user=", "lmtp", "message-count=", "subject="]
@@ -147,7 +147,7 @@ class SecretTests(TestCase):
                 if short not in longs:
                     error = str(self.assertRaises(usage.UsageError, parse, f"--{short}=1", goal))
                     self.assertTrue(error.startswith(f"--{short}: no such option; did you mean "), error)
-            secret = [o.long for _, group in kind.groups for o in group if isinstance(o, Parameter) and o.secret]
+            secret = [o.long for _, group in kind.groups for o in group if isinstance(o, ValueOption) and o.secret]
             self.assertLessEqual({"auth-users", "tls-key"}, {*secret})
             for long in secret:
                 for value in (

@@ -8,7 +8,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from twisted.python import usage
 
@@ -18,44 +18,7 @@ from smtpsource.net.reactorchoice import chooseReactor, reactorInUse
 from smtpsource.printable import printable
 from smtpsource.process.streams import sayOnce
 from smtpsource.values.files import writableFile
-
-
-class Flag(NamedTuple):
-    """
-    An option without a value.
-
-    @ivar method: the class has an C{opt_} method of its own for it, because it may be repeated or undoes another.
-    """
-
-    long: str
-    short: str | None
-    help: str
-    method: bool = False
-
-
-class Parameter(NamedTuple):
-    """
-    An option with a value.
-
-    @ivar meta: what stands for the value in the help, such as C{"N"}.
-    @ivar default: as text, the way a user would write it; C{None} for no value.
-    @ivar convert: gives the value, or raises C{ValueError} with what was expected.
-    @ivar repeated: the option may be given several times; its value is the tuple of all, C{()} by default.
-    @ivar secret: its value may be a secret, or somebody may give one for it, such as a password for the name of a file:
-        no error repeats it.
-    """
-
-    long: str
-    short: str | None
-    meta: str
-    default: str | None
-    help: str
-    convert: Callable[[str], Any] = str
-    repeated: bool = False
-    secret: bool = False
-
-
-Group = tuple[str, Sequence[Flag | Parameter]]
+from smtpsource.values.option import Flag, Group, ValueOption
 
 
 class Written(str):
@@ -92,26 +55,11 @@ class Exclusion(usage.UsageError):
         self.options = options
 
 
-def flags(groups: Sequence[Group]) -> list[list[Any]]:
-    """
-    What C{usage.Options} wants as C{optFlags}.
-    """
-    return [[o.long, o.short, o.help] for _, options in groups for o in options if isinstance(o, Flag) and not o.method]
+def _repeated(groups: Sequence[Group]) -> Iterator[ValueOption]:
+    return (o for _, options in groups for o in options if isinstance(o, ValueOption) and o.repeated)
 
 
-def parameters(groups: Sequence[Group]) -> list[list[Any]]:
-    """
-    What C{usage.Options} wants as C{optParameters}.
-    """
-    grouped = [o for _, options in groups for o in options if isinstance(o, Parameter) and not o.repeated]
-    return [[o.long, o.short, o.default, o.help] for o in grouped]
-
-
-def _repeated(groups: Sequence[Group]) -> Iterator[Parameter]:
-    return (o for _, options in groups for o in options if isinstance(o, Parameter) and o.repeated)
-
-
-def _collect(option: Parameter) -> Callable[[CommandLine, str], None]:
+def _collect(option: ValueOption) -> Callable[[CommandLine, str], None]:
     def collect(self: CommandLine, text: str) -> None:
         self[option.long] += (text,)
 
@@ -122,7 +70,7 @@ def _collect(option: Parameter) -> Callable[[CommandLine, str], None]:
 #: The last group of every command; --version and --help come after it.
 OTHER: Group = (
     "Other",
-    (Parameter("reactor", None, "NAME", None, "the Twisted reactor to use (default: ours, where there is epoll)"),),
+    (ValueOption("reactor", None, "NAME", None, "the Twisted reactor to use (default: ours, where there is epoll)"),),
 )
 
 
@@ -144,6 +92,8 @@ class CommandLine(usage.Options):
     """
 
     groups: ClassVar[Sequence[Group]] = ()
+    optFlags: ClassVar[list[list[Any]]] = []
+    optParameters: ClassVar[list[list[Any]]] = []
     tool: ClassVar[str]
     synopsis: ClassVar[str]
     about: ClassVar[str] = ""
@@ -156,6 +106,12 @@ class CommandLine(usage.Options):
     texts: Mapping[str, Any] = {}
 
     def __init_subclass__(cls) -> None:
+        options = [option for _, group in cls.groups for option in group]
+        # What C{usage.Options} wants to know.
+        cls.optFlags = [[o.long, o.short, o.help] for o in options if isinstance(o, Flag) and not o.method]
+        cls.optParameters = [
+            [o.long, o.short, o.default, o.help] for o in options if isinstance(o, ValueOption) and not o.repeated
+        ]
         # What may be repeated needs a method: C{usage.Options} keeps the last value only.
         for option in _repeated(cls.groups):
             for name in filter(None, (option.long, option.short)):
@@ -207,9 +163,9 @@ class CommandLine(usage.Options):
         @param name: as it was given, with its dashes.
         """
         option = self.optionOf(name)
-        return name if option is None else _shown(option)
+        return name if option is None else fullName(option)
 
-    def optionOf(self, name: str) -> Flag | Parameter | None:
+    def optionOf(self, name: str) -> Flag | ValueOption | None:
         """
         The option of a name with its dashes; C{None} if it is in no group.
         """
@@ -233,14 +189,14 @@ class CommandLine(usage.Options):
         """
         for number, (name, value, apart) in enumerate(self.options, 1):
             option = self.optionOf(name)
-            if not apart or not isinstance(option, Parameter) or option.secret or not isGoal(value):
+            if not apart or not isinstance(option, ValueOption) or option.secret or not isGoal(value):
                 continue
             try:
                 option.convert(value)
             except ValueError:
-                raise usage.UsageError(f"{_shown(option)}: its value is missing: {value!r} is the {what}")
+                raise usage.UsageError(f"{fullName(option)}: its value is missing: {value!r} is the {what}")
             if number == len(self.options) and ":" in value:
-                return f"no {what}: {value!r} was taken for the value of {_shown(option)}"
+                return f"no {what}: {value!r} was taken for the value of {fullName(option)}"
         return None
 
     def parseOrExit(self, arguments: Sequence[str] | None) -> None:
@@ -294,7 +250,7 @@ class CommandLine(usage.Options):
         self._inputs = []
         for _, options in self.groups:
             for option in options:
-                if not isinstance(option, Parameter) or self[option.long] is None:
+                if not isinstance(option, ValueOption) or self[option.long] is None:
                     continue
                 value = self[option.long]
                 self[option.long] = (
@@ -310,7 +266,7 @@ class CommandLine(usage.Options):
         options = [option for _, group in self.groups for option in group]
         given = [o for long in longs for o in options if o.long == long and self[long] != self.defaults[long]]
         if len(given) > 1:
-            shown = " and ".join(f"{_shown(option)} {self[option.long]!r}" for option in given)
+            shown = " and ".join(f"{fullName(option)} {self[option.long]!r}" for option in given)
             raise Exclusion(f"{shown} exclude each other: give one of them", *(option.long for option in given))
 
     def chooseReactor(self) -> None:
@@ -322,11 +278,11 @@ class CommandLine(usage.Options):
         except ValueError as e:
             raise usage.UsageError(f"--reactor: {self['reactor']!r} is not usable: {e}")
 
-    def converted(self, option: Parameter, text: str) -> Any:
+    def converted(self, option: ValueOption, text: str) -> Any:
         """
         The value of one option.
         """
-        where, path = _shown(option), text
+        where, path = fullName(option), text
         try:
             if isinstance(text, Written):
                 where, path = text.where, os.path.join(text.directory, text)
@@ -401,7 +357,7 @@ class CommandLine(usage.Options):
         return self.getUsage()
 
 
-def _inputOf(option: Parameter, text: str) -> str | None:
+def _inputOf(option: ValueOption, text: str) -> str | None:
     """
     The file that an option reads.
     """
@@ -442,14 +398,14 @@ def _within(directory: str) -> Iterator[None]:
 _COLUMN = 34
 
 
-def _shown(option: Flag | Parameter) -> str:
+def fullName(option: Flag | ValueOption) -> str:
     return f"-{option.short} (--{option.long})" if option.short else f"--{option.long}"
 
 
-def _helpLines(option: Flag | Parameter) -> list[str]:
+def _helpLines(option: Flag | ValueOption) -> list[str]:
     left = f"  -{option.short}, --{option.long}" if option.short else f"      --{option.long}"
     text = option.help
-    if isinstance(option, Parameter):
+    if isinstance(option, ValueOption):
         left += f" {option.meta}"
         if option.repeated:
             text += "; may be given several times"

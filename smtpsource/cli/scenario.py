@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from twisted.python import usage
 
 from smtpsource.cli import words
-from smtpsource.cli.commandline import CommandLine, Exclusion, Flag, Group, Parameter, Written
+from smtpsource.cli.commandline import CommandLine, Exclusion, Written
+from smtpsource.cli.planoptions import DESTINATION
 from smtpsource.values import inputs, textfiles
-
-#: The one key that is not the long name of an option.
-DESTINATION = "destination"
+from smtpsource.values.option import Flag, Group, ValueOption
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Setting:
     """
 
     key: str
-    option: Flag | Parameter | None
+    option: Flag | ValueOption | None
     value: bool | Written | tuple[Written, ...]
 
 
@@ -193,7 +192,7 @@ def _entries(document: dict[str, object], tables: list[str]) -> Iterator[tuple[s
             yield None, name, value
 
 
-def _nearest(name: str, options: dict[str, tuple[Flag | Parameter, str]], tables: list[str]) -> str:
+def _nearest(name: str, options: dict[str, tuple[Flag | ValueOption, str]], tables: list[str]) -> str:
     from difflib import get_close_matches  # only where something is wrong
 
     if name in tables:
@@ -205,7 +204,7 @@ def _nearest(name: str, options: dict[str, tuple[Flag | Parameter, str]], tables
 
 
 def _value(
-    option: Flag | Parameter | None, value: object, where: str, directory: str
+    option: Flag | ValueOption | None, value: object, where: str, directory: str
 ) -> bool | Written | tuple[Written, ...]:
     """
     The value of an option, if it is of the kind that the option takes.

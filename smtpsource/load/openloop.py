@@ -12,6 +12,7 @@ from collections import deque
 from sys import maxsize
 from typing import TYPE_CHECKING, Any
 
+from smtpsource.load import parts
 from smtpsource.load.run import BATCH, Run
 from smtpsource.load.session import Session
 from smtpsource.measure.progress import CATCHING_UP, RUNNING
@@ -46,8 +47,8 @@ class OpenLoop(Run):
         super().__init__(*arguments)
         self.wanted = 0.0
         self.exhausted = False
-        self._rng = self.plan.generator("arrivals")
-        self.schedule = self._newSchedule(self.plan.profile())
+        self._rng = parts.generator(self.plan, "arrivals")
+        self.schedule = self._newSchedule(parts.profile(self.plan))
         self.scheduleStart = math.inf  # not before the run begins
         self.measuredFrom = -math.inf
         # Less is not late.

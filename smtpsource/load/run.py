@@ -15,7 +15,9 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
 
 from smtpsource.interfaces import IMessage, IReactor
+from smtpsource.load import parts
 from smtpsource.load.session import Session
+from smtpsource.load.traffic import traffic as newTraffic
 from smtpsource.measure.progress import RUNNING
 from smtpsource.measure.recorder import Recorder
 from smtpsource.net.destination import Address
@@ -104,14 +106,14 @@ class Run:
         self.reason: str | None = None
         self.open: set[Session] = set()
         self.seeking: set[Session] = set()
-        pacer = plan.pacer()
+        pacer = parts.pacer(plan)
         self.pause = None if pacer is None else pacer.pause
         self._reactor = reactor
         self._whenEnded = whenEnded
         self._whenWarm = whenWarm
         self._show = show
-        self._dialogue = self._withKeys(plan.dialogue())
-        self.traffic = traffic = plan.traffic()
+        self._dialogue = self._withKeys(parts.dialogue(plan))
+        self.traffic = traffic = newTraffic(plan)
         traffic.onProblem = lambda text: recorder.error("unreadable-message", text)
         self._nextMessage = traffic.next
         self._sessionsBegun = 0

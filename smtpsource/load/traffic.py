@@ -5,9 +5,9 @@ What a plan's traffic is made of.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from smtpsource.interfaces import IContentSource
+from smtpsource.load import parts
 from smtpsource.messages import headers, message, recipients, seeds, templates
 from smtpsource.messages.bodies import SameBody, SizedBodies, WholeBody
 from smtpsource.messages.content import DEFAULT_BODY, FileContent, GeneratedContent, bodyOfSize, lines
@@ -18,11 +18,9 @@ from smtpsource.messages.stored import StoredBodies
 from smtpsource.messages.templates import Template
 from smtpsource.messages.varied import Bodies, VariedTraffic
 from smtpsource.messages.weighted import Weighted
+from smtpsource.plan import SourcePlan
 from smtpsource.smtp import commands
 from smtpsource.values.numbers import LARGEST
-
-if TYPE_CHECKING:
-    from smtpsource.plan import SourcePlan
 
 
 def traffic(plan: SourcePlan) -> Traffic | VariedTraffic:
@@ -107,7 +105,7 @@ class _Assembly:
             recipients,
             self._bodies(),
             self._heads(),
-            plan.generator("headers"),
+            parts.generator(plan, "headers"),
             sized=plan.parameters.size,
         )
 
@@ -120,7 +118,7 @@ class _Assembly:
 
     def _drawing(self, values: object, purpose: str) -> Callable[[], bytes]:
         assert isinstance(values, Weighted)
-        return values.drawing(self.plan.generator(purpose))
+        return values.drawing(parts.generator(self.plan, purpose))
 
     def _drawnRecipients(self) -> Recipients:
         plan = self.plan
@@ -141,7 +139,7 @@ class _Assembly:
             numbering = recipients.DOWN if several else recipients.NOT
         return recipients.drawn(
             recipients.withDomains(addresses, domains),
-            howMany.drawing(plan.generator("recipients of a message")),
+            howMany.drawing(parts.generator(plan, "recipients of a message")),
             numbering,
             plan.numberStart,
             plan.numberWidth,
@@ -152,10 +150,10 @@ class _Assembly:
         plan = self.plan
         if plan.messages is not None:
             assert isinstance(plan.messages, Corpus)
-            return StoredBodies(plan.messages, plan.pick, plan.generator("messages"))
+            return StoredBodies(plan.messages, plan.pick, parts.generator(plan, "messages"))
         if plan.sizeDistribution is not None:
             assert not isinstance(plan.sizeDistribution, str)
-            return SizedBodies(plan.sizeDistribution.drawing(plan.generator("sizes")))
+            return SizedBodies(plan.sizeDistribution.drawing(parts.generator(plan, "sizes")))
         if plan.message is not None:
             assert not isinstance(plan.message, str)
             return SameBody(WholeBody(lines(plan.message)))

@@ -191,6 +191,19 @@ def parse(text: str) -> Threshold:
     return Threshold(" ".join(text.split()), tuple(comparisons))
 
 
+def asThreshold(value: object) -> Threshold:
+    """
+    What a program may give for one: a text, or what L{parse} has made of it.
+
+    @raise ValueError: it is something else.
+    """
+    if isinstance(value, str):
+        return parse(value)
+    if not isinstance(value, Threshold):
+        raise ValueError("expected texts such as 'errors == 0'")
+    return value
+
+
 def _comparison(text: str) -> _Comparison:
     match = _COMPARISON.fullmatch(text)
     if match is None or not match[1]:

@@ -5,23 +5,20 @@ The command line of smtp-sink. Every check of a user's wishes is made here, befo
 from __future__ import annotations
 
 import os
-import pwd
 import re
 import socket
-from collections.abc import Callable, Sequence
-from typing import ClassVar
+from collections.abc import Callable
 
 from twisted.python import usage
 
-from smtpsource.cli.commandline import OTHER, CommandLine, Flag, Group, Parameter, flags, parameters
+from smtpsource.cli.planoptions import PlanOptions
 from smtpsource.cli.words import nameOf
-from smtpsource.credentials import readUsers
 from smtpsource.net import destination
 from smtpsource.net.tls.settings import UnusableSetting
 from smtpsource.report.presentation import Presentation
 from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.tls import ServerTLS, requireTLS
-from smtpsource.values import files, names, numbers
+from smtpsource.values import names, numbers
 
 _EXPECTED_ADDRESS = "expected [inet:][host]:port or unix:path, such as :2525 or 127.0.0.1:2525"
 
@@ -69,21 +66,7 @@ def _port(text: str) -> int:
         raise ValueError(f"{_EXPECTED_ADDRESS}; {text!r} is neither a port nor a service")
 
 
-def _users(text: str) -> str:
-    path = files.readableFile(text)
-    readUsers(path, again=True)
-    return path
-
-
-def _user(text: str) -> str:
-    try:
-        pwd.getpwnam(text)
-    except (KeyError, ValueError):
-        raise ValueError("expected the name of a user of this system")
-    return text
-
-
-class SinkOptions(CommandLine):
+class SinkOptions(PlanOptions):
     """
     The options of Postfix's smtp-sink(1), by their letters, and our own, by long names only.
 
@@ -109,93 +92,7 @@ class SinkOptions(CommandLine):
         "Example: smtpsink -c -M 10k 127.0.0.1:2525"
     )
 
-    groups: ClassVar[Sequence[Group]] = (
-        (
-            "Where it listens",
-            (
-                Flag("ipv4", "4", "on IPv4 addresses only"),
-                Flag("ipv6", "6", "on IPv6 addresses only"),
-                Parameter("window-size", "T", "BYTES", None, "size of the sockets' buffers", numbers.size),
-                Parameter("user", "u", "USER", None, "become this user once it listens; ignored unless root", _user),
-            ),
-        ),
-        (
-            "What it says",
-            (
-                Parameter("hostname", "h", "NAME", "smtp-sink", "its name in banner and replies", names.hostname),
-                Flag("lmtp", "L", "speak LMTP: LHLO, and a reply for each recipient"),
-                Flag("no-esmtp", "e", "don't know EHLO; no effect with -L"),
-                Flag("no-8bitmime", "8", "don't offer 8BITMIME, nor SMTPUTF8, which needs it"),
-                Flag("no-pipelining", "p", "don't offer PIPELINING; pipelined commands are answered all the same"),
-                Flag("no-enhancedstatuscodes", "E", "don't offer ENHANCEDSTATUSCODES; replies have them all the same"),
-                Flag("no-smtputf8", None, "don't offer SMTPUTF8"),
-                Flag("no-chunking", None, "don't offer CHUNKING, the command BDAT"),
-                Flag("no-dsn", "N", "don't offer DSN"),
-                Flag("no-requiretls", None, "don't offer REQUIRETLS, which is offered in TLS only"),
-                Flag("no-mt-priority", None, "don't offer MT-PRIORITY"),
-                Flag("no-deliverby", None, "don't offer DELIVERBY"),
-                Flag("no-xclient", "C", "don't offer XCLIENT"),
-                Flag("proxy-protocol", None, "a PROXY header, version 1 or 2, begins every connection"),
-            ),
-        ),
-        (
-            "TLS and AUTH",
-            (
-                Flag("no-starttls", None, "don't offer STARTTLS"),
-                Flag("tls", None, "TLS begins every connection"),
-                Parameter(
-                    "tls-cert",
-                    None,
-                    "FILE",
-                    None,
-                    "certificate in PEM; else one is made",
-                    files.readableFile,
-                    secret=True,
-                ),
-                Parameter(
-                    "tls-key", None, "FILE", None, "its key, if in another file", files.readableFile, secret=True
-                ),
-                Flag("no-auth", "a", "don't offer AUTH"),
-                Parameter(
-                    "auth-users",
-                    None,
-                    "FILE",
-                    None,
-                    "who may log in: lines user:password; else all",
-                    _users,
-                    secret=True,
-                ),
-            ),
-        ),
-        (
-            "Limits",
-            (
-                Parameter(
-                    "max-sessions",
-                    "m",
-                    "N",
-                    None,
-                    "sessions at once, more clients wait (default: no limit)",
-                    numbers.count,
-                ),
-                Parameter("max-messages", "M", "N", None, "end after N messages, all replies sent", numbers.count),
-                Parameter("session-limit", "n", "N", None, "end after N sessions have ended", numbers.count),
-                Parameter("timeout", "t", "SECONDS", "100", "how long a client may be silent", numbers.seconds),
-            ),
-        ),
-        (
-            "What it shows",
-            (
-                Flag("counter", "c", "show a running count of sessions, QUITs and messages"),
-                Flag("verbose", "v", "log each command and the code of its reply"),
-                Flag("quiet", None, "don't show the result"),
-                Parameter("report", None, "FILE", None, "write the result as JSON; - is stdout", files.writableFile),
-            ),
-        ),
-        OTHER,
-    )
-    optFlags = flags(groups)
-    optParameters = parameters(groups)
+    planClass = SinkPlan
 
     plan: SinkPlan
     presentation: Presentation
@@ -243,40 +140,7 @@ class SinkOptions(CommandLine):
         self.checkOutputs("report", inputs=[] if path is None else [("the socket", path)])
         self._checkTLS()
         self.user = self["user"]
-        self.plan = SinkPlan(
-            host=host,
-            port=port,
-            path=path,
-            family=socket.AF_INET if self["ipv4"] else socket.AF_INET6 if self["ipv6"] else socket.AF_UNSPEC,
-            backlog=self["backlog"],
-            windowSize=self["window-size"],
-            hostname=self["hostname"],
-            lmtp=bool(self["lmtp"]),
-            esmtp=not self["no-esmtp"],
-            pipelining=not self["no-pipelining"],
-            eightBitMIME=not self["no-8bitmime"],
-            enhancedStatusCodes=not self["no-enhancedstatuscodes"],
-            startTLS=not self["no-starttls"],
-            tls=bool(self["tls"]),
-            tlsCert=self["tls-cert"],
-            tlsKey=self["tls-key"],
-            auth=not self["no-auth"],
-            authUsers=self["auth-users"],
-            chunking=not self["no-chunking"],
-            dsn=not self["no-dsn"],
-            smtpUTF8=not self["no-smtputf8"],
-            requireTLS=not self["no-requiretls"],
-            mtPriority=not self["no-mt-priority"],
-            deliverBy=not self["no-deliverby"],
-            xclient=not self["no-xclient"],
-            proxyProtocol=bool(self["proxy-protocol"]),
-            verbose=bool(self["verbose"]),
-            maxSessions=self["max-sessions"],
-            messageLimit=self["max-messages"],
-            sessionLimit=self["session-limit"],
-            idleTimeout=self["timeout"],
-            command=self.command,
-        )
+        self.plan = self.newPlan(host=host, port=port, path=path, backlog=self["backlog"], command=self.command)
         self.presentation = Presentation(
             self.tool, bool(self["counter"]), bool(self["quiet"]), self["report"], self.daemonized
         )
@@ -298,8 +162,6 @@ class SinkOptions(CommandLine):
         See that there is TLS where it is asked for, and that certificate and key can be used.
         """
         certificate, key = self["tls-cert"], self["tls-key"]
-        if key is not None and certificate is None:
-            raise usage.UsageError(f"--tls-key: {key!r} is not usable: expected a --tls-cert that it belongs to")
         try:
             if self["tls"]:
                 requireTLS()

@@ -5,12 +5,17 @@ Everything about a sink that is decided before it starts.
 from __future__ import annotations
 
 import os
+import pwd
 import socket
-from dataclasses import dataclass
+from typing import Any, ClassVar
 
+from smtpsource.credentials import readUsers
 from smtpsource.net.destination import LONGEST_PATH
 from smtpsource.sink.tls import requireTLS
-from smtpsource.values import checks
+from smtpsource.values import checks, files, kinds, names, numbers
+from smtpsource.values.kinds import Kind
+from smtpsource.values.option import Flag, Only, ValueOption, option, setting, settings, switch
+from smtpsource.values.rules import Contradiction, Rule, Rules, keepRules
 
 
 def _host(value: object) -> str:
@@ -39,120 +44,201 @@ def _tls(value: object) -> bool:
     return bool(value)
 
 
-_CHECKS: dict[str, checks.Check] = {
-    "host": _host,
-    "port": checks.wholeNumber(0, 65535),
-    "path": checks.optional(_path),
-    "family": checks.family,
-    "backlog": checks.count,
-    "windowSize": checks.optional(checks.count),
-    "hostname": checks.hostname,
-    "lmtp": checks.flag,
-    "esmtp": checks.flag,
-    "pipelining": checks.flag,
-    "eightBitMIME": checks.flag,
-    "enhancedStatusCodes": checks.flag,
-    "startTLS": checks.flag,
-    "tls": _tls,
-    "tlsCert": checks.optional(_file),
-    "tlsKey": checks.optional(_file),
-    "auth": checks.flag,
-    "authUsers": checks.optional(_file),
-    "chunking": checks.flag,
-    "dsn": checks.flag,
-    "smtpUTF8": checks.flag,
-    "requireTLS": checks.flag,
-    "mtPriority": checks.flag,
-    "deliverBy": checks.flag,
-    "xclient": checks.flag,
-    "proxyProtocol": checks.flag,
-    "verbose": checks.flag,
-    "maxSessions": checks.optional(checks.count),
-    "messageLimit": checks.optional(checks.count),
-    "sessionLimit": checks.optional(checks.count),
-    "idleTimeout": checks.optional(checks.seconds),
-    "grace": checks.secondsOrZero,
-    "command": checks.command,
-}
+def _users(text: str) -> str:
+    path = files.readableFile(text)
+    readUsers(path, again=True)
+    return path
 
 
-@dataclass(frozen=True)
-class SinkPlan:
+def _user(text: str) -> str:
+    try:
+        pwd.getpwnam(text)
+    except (KeyError, ValueError):
+        raise ValueError("expected the name of a user of this system")
+    return text
+
+
+def _hasCertificate(plan: Any) -> Rules:
+    if plan.tlsKey is not None and plan.tlsCert is None:
+        yield Contradiction(
+            plan,
+            "{tlsKey}: {plan.tlsKey!r} is not usable: expected a {tlsCert} that it belongs to",
+            exclusive=False,
+        )
+
+
+@settings
+class Listening:
     """
-    A sink to be: where it listens, what it says, when it ends. The defaults suit a test on the same host.
-
     @ivar host: a name or address to listen on; C{""} is all interfaces.
     @ivar port: 0 is any free port.
     @ivar path: listen on this UNIX-domain socket and not on a host and port.
     @ivar family: C{socket.AF_INET} or C{socket.AF_INET6} to listen on addresses of that family only.
     @ivar backlog: connections the kernel holds until they are accepted.
     @ivar windowSize: bytes of the sockets' receive and send buffers; L{None} is the system's choice.
+    """
+
+    heading: ClassVar[str] = "Where it listens"
+    rules: ClassVar[tuple[Rule, ...]] = ()
+
+    host: str = setting(_host, default="127.0.0.1")
+    port: int = setting(checks.wholeNumber(0, 65535), default=0)
+    path: str | None = setting(checks.optional(_path), default=None)
+    family: int = setting(
+        checks.family,
+        Flag("ipv4", "4", "on IPv4 addresses only", value=socket.AF_INET),
+        Flag("ipv6", "6", "on IPv6 addresses only", value=socket.AF_INET6),
+        default=socket.AF_UNSPEC,
+    )
+    backlog: int = setting(checks.count, default=1024)
+    windowSize: int | None = option("BYTES", kinds.size, "size of the sockets' buffers", letter="T", default=None)
+    _user = Only(ValueOption("user", "u", "USER", None, "become this user once it listens; ignored unless root", _user))
+
+
+@settings
+class Saying:
+    """
     @ivar hostname: the name in the banner and in the replies to HELO, EHLO and LHLO.
     @ivar lmtp: LHLO only, and a reply for each recipient (RFC 2033).
     @ivar esmtp: know EHLO, without which there is no extension; LMTP is not asked.
-    @ivar pipelining: offer PIPELINING (RFC 2920); pipelined commands work in any case.
     @ivar eightBitMIME: offer 8BITMIME (RFC 6152), and SMTPUTF8, which may not be offered without.
+    @ivar pipelining: offer PIPELINING (RFC 2920); pipelined commands work in any case.
     @ivar enhancedStatusCodes: offer ENHANCEDSTATUSCODES (RFC 2034); replies have them in any case.
+    @ivar smtpUTF8: offer SMTPUTF8 (RFC 6531).
+    @ivar chunking: offer CHUNKING, the command BDAT (RFC 3030).
+    @ivar dsn: offer DSN (RFC 3461).
+    @ivar requireTLS: offer REQUIRETLS (RFC 8689), within TLS.
+    @ivar mtPriority: offer MT-PRIORITY (RFC 6710).
+    @ivar deliverBy: offer DELIVERBY (RFC 2852).
+    @ivar xclient: offer XCLIENT, Postfix's extension.
+    @ivar proxyProtocol: connections begin with a header of HAProxy's PROXY protocol, before any TLS.
+    """
+
+    heading: ClassVar[str] = "What it says"
+    rules: ClassVar[tuple[Rule, ...]] = ()
+
+    hostname: str = option(
+        "NAME",
+        Kind(names.hostname, checks.hostname),
+        "its name in banner and replies",
+        letter="h",
+        default="smtp-sink",
+    )
+    lmtp: bool = switch("speak LMTP: LHLO, and a reply for each recipient", letter="L", default=False)
+    esmtp: bool = switch("don't know EHLO; no effect with -L", letter="e", long="no-esmtp", default=True)
+    eightBitMIME: bool = switch(
+        "don't offer 8BITMIME, nor SMTPUTF8, which needs it", letter="8", long="no-8bitmime", default=True
+    )
+    pipelining: bool = switch(
+        "don't offer PIPELINING; pipelined commands are answered all the same",
+        letter="p",
+        long="no-pipelining",
+        default=True,
+    )
+    enhancedStatusCodes: bool = switch(
+        "don't offer ENHANCEDSTATUSCODES; replies have them all the same",
+        letter="E",
+        long="no-enhancedstatuscodes",
+        default=True,
+    )
+    smtpUTF8: bool = switch("don't offer SMTPUTF8", long="no-smtputf8", default=True)
+    chunking: bool = switch("don't offer CHUNKING, the command BDAT", long="no-chunking", default=True)
+    dsn: bool = switch("don't offer DSN", letter="N", long="no-dsn", default=True)
+    requireTLS: bool = switch(
+        "don't offer REQUIRETLS, which is offered in TLS only", long="no-requiretls", default=True
+    )
+    mtPriority: bool = switch("don't offer MT-PRIORITY", long="no-mt-priority", default=True)
+    deliverBy: bool = switch("don't offer DELIVERBY", long="no-deliverby", default=True)
+    xclient: bool = switch("don't offer XCLIENT", letter="C", long="no-xclient", default=True)
+    proxyProtocol: bool = switch("a PROXY header, version 1 or 2, begins every connection", default=False)
+
+
+@settings
+class Security:
+    """
     @ivar startTLS: offer STARTTLS (RFC 3207), where there is pyOpenSSL.
     @ivar tls: connections begin with TLS (RFC 8314 section 3.3).
     @ivar tlsCert: a PEM file with a certificate, and those between it and an authority; L{None}: one is made in memory.
     @ivar tlsKey: a PEM file with its private key; L{None}: it is in the same file.
     @ivar auth: offer AUTH (RFC 4954).
     @ivar authUsers: a file with lines C{user:password} of who may log in; L{None}: everybody may.
-    @ivar chunking: offer CHUNKING, the command BDAT (RFC 3030).
-    @ivar dsn: offer DSN (RFC 3461).
-    @ivar smtpUTF8: offer SMTPUTF8 (RFC 6531).
-    @ivar requireTLS: offer REQUIRETLS (RFC 8689), within TLS.
-    @ivar mtPriority: offer MT-PRIORITY (RFC 6710).
-    @ivar deliverBy: offer DELIVERBY (RFC 2852).
-    @ivar xclient: offer XCLIENT, Postfix's extension.
-    @ivar proxyProtocol: connections begin with a header of HAProxy's PROXY protocol, before any TLS.
-    @ivar verbose: log each command and the code of its reply.
+    """
+
+    heading: ClassVar[str] = "TLS and AUTH"
+    rules: ClassVar[tuple[Rule, ...]] = (_hasCertificate,)
+
+    startTLS: bool = switch("don't offer STARTTLS", long="no-starttls", default=True)
+    tls: bool = setting(_tls, Flag("tls", None, "TLS begins every connection"), default=False)
+    tlsCert: str | None = option(
+        "FILE", Kind(files.readableFile, _file), "certificate in PEM; else one is made", secret=True, default=None
+    )
+    tlsKey: str | None = option(
+        "FILE", Kind(files.readableFile, _file), "its key, if in another file", secret=True, default=None
+    )
+    auth: bool = switch("don't offer AUTH", letter="a", long="no-auth", default=True)
+    authUsers: str | None = option(
+        "FILE", Kind(_users, _file), "who may log in: lines user:password; else all", secret=True, default=None
+    )
+
+
+@settings
+class Limits:
+    """
     @ivar maxSessions: sessions at the same time; more clients wait for their banner. L{None} is no limit.
     @ivar messageLimit: end after that many messages; not one more is accepted. L{None} is no limit.
     @ivar sessionLimit: end when that many sessions have ended. L{None} is no limit.
     @ivar idleTimeout: seconds after which a silent client is told 421; L{None} is for ever.
+    """
+
+    heading: ClassVar[str] = "Limits"
+    rules: ClassVar[tuple[Rule, ...]] = ()
+
+    maxSessions: int | None = option(
+        "N", kinds.count, "sessions at once, more clients wait (default: no limit)", letter="m", default=None
+    )
+    messageLimit: int | None = option(
+        "N", kinds.count, "end after N messages, all replies sent", letter="M", long="max-messages", default=None
+    )
+    sessionLimit: int | None = option("N", kinds.count, "end after N sessions have ended", letter="n", default=None)
+    idleTimeout: float | None = option(
+        "SECONDS",
+        Kind(numbers.seconds, checks.optional(checks.seconds)),
+        "how long a client may be silent",
+        letter="t",
+        long="timeout",
+        default=100.0,
+    )
+
+
+@settings
+class Showing:
+    """
+    @ivar verbose: log each command and the code of its reply.
     @ivar grace: seconds that sessions get to end a transaction when the sink is stopped.
     @ivar command: the command line, for the report.
+    """
+
+    heading: ClassVar[str] = "What it shows"
+    rules: ClassVar[tuple[Rule, ...]] = ()
+
+    _counter = Only(Flag("counter", "c", "show a running count of sessions, QUITs and messages"))
+    verbose: bool = switch("log each command and the code of its reply", letter="v", default=False)
+    _results = Only(
+        Flag("quiet", None, "don't show the result"),
+        ValueOption("report", None, "FILE", None, "write the result as JSON; - is stdout", files.writableFile),
+    )
+    grace: float = setting(checks.secondsOrZero, default=5.0)
+    command: tuple[str, ...] = setting(checks.command, default=())
+
+
+@settings
+class SinkPlan(Listening, Saying, Security, Limits, Showing):
+    """
+    A sink to be: where it listens, what it says, when it ends. The defaults suit a test on the same host. Each of the
+    classes that this is made of tells about its values.
 
     @raise ValueError: a value can't be used; the text says which, and what was expected.
     """
 
-    host: str = "127.0.0.1"
-    port: int = 0
-    path: str | None = None
-    family: int = socket.AF_UNSPEC
-    backlog: int = 1024
-    windowSize: int | None = None
-    hostname: str = "smtp-sink"
-    lmtp: bool = False
-    esmtp: bool = True
-    pipelining: bool = True
-    eightBitMIME: bool = True
-    enhancedStatusCodes: bool = True
-    startTLS: bool = True
-    tls: bool = False
-    tlsCert: str | None = None
-    tlsKey: str | None = None
-    auth: bool = True
-    authUsers: str | None = None
-    chunking: bool = True
-    dsn: bool = True
-    smtpUTF8: bool = True
-    requireTLS: bool = True
-    mtPriority: bool = True
-    deliverBy: bool = True
-    xclient: bool = True
-    proxyProtocol: bool = False
-    verbose: bool = False
-    maxSessions: int | None = None
-    messageLimit: int | None = None
-    sessionLimit: int | None = None
-    idleTimeout: float | None = 100.0
-    grace: float = 5.0
-    command: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        checks.check(self, _CHECKS)
-        if self.tlsKey is not None and self.tlsCert is None:
-            raise ValueError(f"tlsKey: {self.tlsKey!r} is not usable: expected a tlsCert that it belongs to")
+    def __attrs_post_init__(self) -> None:
+        keepRules(self)

@@ -5,12 +5,72 @@ Parameters of MAIL and RCPT (RFC 5321 section 4.1.2), and the extensions that th
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
-from smtpsource.values import names
+from smtpsource.values import checks, kinds, names
+from smtpsource.values.kinds import Kind
+from smtpsource.values.option import loose, option, switch
 
 
-@dataclass(frozen=True, kw_only=True)
+def xtext(value: str) -> bytes:
+    """
+    A value in the encoding of RFC 3461 section 4: what is not printable, and "+" and "=", in hexadecimal after a "+".
+
+    @param value: characters beyond ASCII are written in UTF-8. Bytes of a command line that are no UTF-8, as Python
+        has them in C{sys.argv}, go through as they are.
+    """
+    return b"".join(_XTEXT[octet] for octet in value.encode("utf-8", "surrogateescape"))
+
+
+_XTEXT = [bytes((n,)) if 33 <= n <= 126 and n not in b"+=" else b"+%02X" % n for n in range(256)]
+
+
+_return = names.oneOf("FULL", "HDRS")
+
+#: What a delivery status notification brings back: RFC 3461 section 4.3.
+_ret = Kind(lambda text: _return(text.upper()), checks.text(_return))
+
+
+def notify(text: str) -> str:
+    """
+    When the sender wants to be told (RFC 3461 section 4.1): C{"NEVER"}, or some of C{"SUCCESS"}, C{"FAILURE"} and
+    C{"DELAY"}, separated by commas; in any case.
+    """
+    words = text.upper().split(",")
+    if words != ["NEVER"] and not ({*words} <= {"SUCCESS", "FAILURE", "DELAY"} and len({*words}) == len(words)):
+        raise ValueError("expected NEVER, or some of SUCCESS,FAILURE,DELAY")
+    return ",".join(words)
+
+
+def envelopeId(text: str) -> str:
+    """
+    A sender's name for an envelope, of 1 to 100 characters (RFC 3461 section 4.4).
+    """
+    if not 1 <= len(text) <= 100 or not text.isprintable() or not text.isascii():
+        raise ValueError("expected 1 to 100 printable ASCII characters")
+    return text
+
+
+def priority(text: str) -> int:
+    """
+    A priority of RFC 6710: -9 to 9.
+    """
+    if not re.fullmatch(r"[+-]?[0-9]", text):
+        raise ValueError("expected a priority from -9 to 9")
+    return int(text)
+
+
+def deliverBy(text: str) -> str:
+    """
+    A time of RFC 2852 section 4: seconds, and C{;N} (the default) to be told when they are over, or C{;R} to have the
+    message returned; a C{T} after that asks for a trace. Only C{N} takes 0 or less.
+    """
+    match = re.fullmatch(r"([+-]?[0-9]{1,9})(?:;([NR])(T?))?", text.upper())
+    if match is None or (match[2] == "R" and int(match[1]) <= 0):
+        raise ValueError("expected seconds, such as 120, -30;N or 120;R (which takes more than 0 only)")
+    return f"{int(match[1])};{match[2] or 'N'}{match[3] or ''}"
+
+
+@loose
 class Parameters:
     """
     What is asked of the server with every message.
@@ -27,15 +87,33 @@ class Parameters:
     @ivar deliverBy: C{BY}'s value, such as C{"120;R"} (RFC 2852 section 4).
     """
 
-    eightBitMIME: bool = False
-    smtpUTF8: bool = False
-    size: bool = False
-    notify: str | None = None
-    ret: str | None = None
-    envid: str | None = None
-    requireTLS: bool = False
-    mtPriority: int | None = None
-    deliverBy: str | None = None
+    eightBitMIME: bool = switch("MAIL with BODY=8BITMIME", long="8bitmime", default=False)
+    smtpUTF8: bool = switch("MAIL with SMTPUTF8", long="smtputf8", default=False)
+    size: bool = switch("MAIL with SIZE: the most that a message of this run has", default=False)
+    notify: str | None = option(
+        "WHEN",
+        kinds.text(notify),
+        "RCPT with NOTIFY: NEVER, or some of SUCCESS,FAILURE,DELAY",
+        long="dsn-notify",
+        default=None,
+    )
+    ret: str | None = option("WHAT", _ret, "MAIL with RET: FULL or HDRS", long="dsn-ret", default=None)
+    envid: str | None = option(
+        "ID", kinds.text(envelopeId), "MAIL with ENVID, the envelope's id", long="dsn-envid", default=None
+    )
+    requireTLS: bool = switch(
+        "MAIL with REQUIRETLS, which servers offer within TLS only", long="requiretls", default=False
+    )
+    mtPriority: int | None = option(
+        "N", Kind(priority, checks.wholeNumber(-9, 9)), "MAIL with MT-PRIORITY, from -9 to 9", default=None
+    )
+    deliverBy: str | None = option(
+        "SECONDS",
+        kinds.text(deliverBy),
+        "MAIL with BY: deliver within; ;N or ;R may follow",
+        long="deliverby",
+        default=None,
+    )
 
     def extensions(self) -> tuple[str, ...]:
         """
@@ -82,60 +160,3 @@ class Parameters:
         What RCPT says after its forward-path.
         """
         return b"" if self.notify is None else b" NOTIFY=" + self.notify.encode("ascii")
-
-
-def xtext(value: str) -> bytes:
-    """
-    A value in the encoding of RFC 3461 section 4: what is not printable, and "+" and "=", in hexadecimal after a "+".
-
-    @param value: characters beyond ASCII are written in UTF-8. Bytes of a command line that are no UTF-8, as Python
-        has them in C{sys.argv}, go through as they are.
-    """
-    return b"".join(_XTEXT[octet] for octet in value.encode("utf-8", "surrogateescape"))
-
-
-_XTEXT = [bytes((n,)) if 33 <= n <= 126 and n not in b"+=" else b"+%02X" % n for n in range(256)]
-
-
-#: What a delivery status notification brings back: RFC 3461 section 4.3.
-ret = names.oneOf("FULL", "HDRS")
-
-
-def notify(text: str) -> str:
-    """
-    When the sender wants to be told (RFC 3461 section 4.1): C{"NEVER"}, or some of C{"SUCCESS"}, C{"FAILURE"} and
-    C{"DELAY"}, separated by commas; in any case.
-    """
-    words = text.upper().split(",")
-    if words != ["NEVER"] and not ({*words} <= {"SUCCESS", "FAILURE", "DELAY"} and len({*words}) == len(words)):
-        raise ValueError("expected NEVER, or some of SUCCESS,FAILURE,DELAY")
-    return ",".join(words)
-
-
-def envelopeId(text: str) -> str:
-    """
-    A sender's name for an envelope, of 1 to 100 characters (RFC 3461 section 4.4).
-    """
-    if not 1 <= len(text) <= 100 or not text.isprintable() or not text.isascii():
-        raise ValueError("expected 1 to 100 printable ASCII characters")
-    return text
-
-
-def priority(text: str) -> int:
-    """
-    A priority of RFC 6710: -9 to 9.
-    """
-    if not re.fullmatch(r"[+-]?[0-9]", text):
-        raise ValueError("expected a priority from -9 to 9")
-    return int(text)
-
-
-def deliverBy(text: str) -> str:
-    """
-    A time of RFC 2852 section 4: seconds, and C{;N} (the default) to be told when they are over, or C{;R} to have the
-    message returned; a C{T} after that asks for a trace. Only C{N} takes 0 or less.
-    """
-    match = re.fullmatch(r"([+-]?[0-9]{1,9})(?:;([NR])(T?))?", text.upper())
-    if match is None or (match[2] == "R" and int(match[1]) <= 0):
-        raise ValueError("expected seconds, such as 120, -30;N or 120;R (which takes more than 0 only)")
-    return f"{int(match[1])};{match[2] or 'N'}{match[3] or ''}"

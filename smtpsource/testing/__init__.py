@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
+from attrs import evolve
 from zope.interface import implementer
 
 from smtpsource.interfaces import IMessage, ISession
@@ -101,7 +101,7 @@ def runInMemory(
     if reactor is None:
         reactor = FakeReactor()
     reactor.server = serverFactory
-    plan = replace(plan, destination=HostDestination("127.0.0.1"))
+    plan = evolve(plan, destination=HostDestination("127.0.0.1"))  # type: ignore[misc]
     service = SourceService(reactor, plan, clock=reactor.seconds)
     done: list[Summary] = []
     service.whenDone().addCallback(done.append)

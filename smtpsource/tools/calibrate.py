@@ -11,7 +11,6 @@ from typing import ClassVar, NamedTuple, NoReturn
 
 from twisted.python import usage
 
-from smtpsource.cli.commandline import Flag, Group, Parameter, flags, parameters
 from smtpsource.measure.environment import environment
 from smtpsource.net.reactorchoice import reactorInUse
 from smtpsource.process.interrupts import settle
@@ -23,6 +22,7 @@ from smtpsource.tools.options import ToolOptions
 from smtpsource.tools.runs import Runs, commandOf
 from smtpsource.values import files
 from smtpsource.values import numbers as values
+from smtpsource.values.option import Flag, Group, ValueOption
 
 
 class Load(NamedTuple):
@@ -98,7 +98,7 @@ class CalibrateOptions(ToolOptions):
         (
             "Options",
             (
-                Parameter(
+                ValueOption(
                     "seconds",
                     None,
                     "TIME",
@@ -107,7 +107,7 @@ class CalibrateOptions(ToolOptions):
                     _seconds,
                 ),
                 Flag("quick", None, "fewer loads: for a first look"),
-                Parameter(
+                ValueOption(
                     "report",
                     None,
                     "FILE",
@@ -118,8 +118,6 @@ class CalibrateOptions(ToolOptions):
             ),
         ),
     )
-    optFlags = flags(groups)
-    optParameters = parameters(groups)
 
     def parseArgs(self, *others: str) -> None:
         """

@@ -9,11 +9,11 @@ from typing import ClassVar, NoReturn
 
 from twisted.python import usage
 
-from smtpsource.cli.commandline import Group, Parameter, flags, parameters
 from smtpsource.report.presentation import Presentation
 from smtpsource.tools import changes
 from smtpsource.tools.options import ToolOptions
 from smtpsource.tools.sidebyside import render
+from smtpsource.values.option import Group, ValueOption
 
 
 class CompareOptions(ToolOptions):
@@ -36,7 +36,7 @@ class CompareOptions(ToolOptions):
         (
             "Options",
             (
-                Parameter(
+                ValueOption(
                     "fail-if",
                     None,
                     "EXPR",
@@ -48,8 +48,6 @@ class CompareOptions(ToolOptions):
             ),
         ),
     )
-    optFlags = flags(groups)
-    optParameters = parameters(groups)
 
     def parseArgs(self, *files: str) -> None:
         """

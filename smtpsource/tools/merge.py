@@ -11,7 +11,6 @@ from typing import ClassVar, NoReturn
 
 from twisted.python import usage
 
-from smtpsource.cli.commandline import Flag, Group, Parameter, flags, parameters
 from smtpsource.measure import thresholds
 from smtpsource.measure.summary import Summary
 from smtpsource.process.interrupts import settle
@@ -20,6 +19,7 @@ from smtpsource.report.text import render
 from smtpsource.tools.merging import environmentsOf, merge
 from smtpsource.tools.options import ToolOptions
 from smtpsource.values import files
+from smtpsource.values.option import Flag, Group, ValueOption
 
 
 class MergeOptions(ToolOptions):
@@ -42,7 +42,7 @@ class MergeOptions(ToolOptions):
         (
             "Options",
             (
-                Parameter(
+                ValueOption(
                     "report",
                     None,
                     "FILE",
@@ -50,7 +50,7 @@ class MergeOptions(ToolOptions):
                     "write the result there as JSON; - is standard output",
                     files.writableFile,
                 ),
-                Parameter(
+                ValueOption(
                     "csv",
                     None,
                     "FILE",
@@ -58,7 +58,7 @@ class MergeOptions(ToolOptions):
                     "write its series there, as values separated by commas; - is standard output",
                     files.writableFile,
                 ),
-                Parameter(
+                ValueOption(
                     "threshold",
                     None,
                     "EXPR",
@@ -71,8 +71,6 @@ class MergeOptions(ToolOptions):
             ),
         ),
     )
-    optFlags = flags(groups)
-    optParameters = parameters(groups)
 
     def parseArgs(self, *files: str) -> None:
         """

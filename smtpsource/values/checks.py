@@ -2,43 +2,20 @@
 What a program may give to a plan, and what to tell one that gave something else.
 
 Every check takes one value and returns it the way a plan keeps it, or raises C{ValueError} whose text says what was
-expected. L{check} adds the keyword's name and the value. Texts of a command line have L{smtpsource.values.numbers}.
+expected. Texts of a command line have L{smtpsource.values.numbers}, L{names} and L{files}.
 """
 
 from __future__ import annotations
 
-import reprlib
 import socket
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from smtpsource.values import names, numbers
+from smtpsource.values import files, names, numbers
 
 Check = Callable[[Any], Any]
 
-#: Values that are never shown.
-_SECRET = ("logins",)
-
-_short = reprlib.Repr()
-_short.maxstring = _short.maxother = 100
-
-
-def check(plan: object, checks: Mapping[str, Check]) -> None:
-    """
-    Check a plan's values, and replace each by what its check returns.
-
-    @param plan: a dataclass; it may be frozen.
-    @param checks: by the names of the values.
-    @raise ValueError: one of them can't be used; the text is one line.
-    """
-    for name, convert in checks.items():
-        value = getattr(plan, name)
-        try:
-            kept = convert(value)
-        except ValueError as e:
-            shown = "what was given" if name in _SECRET else _short.repr(value)
-            raise ValueError(f"{name}: {shown} is not usable: {e}")
-        object.__setattr__(plan, name, kept)
+_Instance = TypeVar("_Instance")
 
 
 def optional(convert: Check) -> Check:
@@ -182,3 +159,34 @@ def command(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(isinstance(word, str) for word in value):
         raise ValueError("expected a sequence of texts")
     return tuple(value)
+
+
+def tupleOf(convert: Check) -> Check:
+    """
+    A sequence of what another check takes.
+    """
+
+    def several(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list | tuple):
+            raise ValueError("expected a sequence")
+        return tuple(convert(one) for one in value)
+
+    return several
+
+
+def readableFile(value: Any) -> str:
+    """
+    The name of a file that is read.
+    """
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError("expected the name of a file as a str")
+    return files.readableFile(value)
+
+
+def instance(of: type[_Instance], value: Any) -> _Instance:
+    """
+    An object of this class.
+    """
+    if not isinstance(value, of):
+        raise ValueError(f"expected an instance of {of.__name__}")
+    return value

@@ -5,9 +5,9 @@ What is wanted of TLS. Apart from what does it, because that takes a while to im
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 
-from smtpsource.values import checks, files, names
+from smtpsource.values import kinds, names
+from smtpsource.values.option import loose, option, switch
 from smtpsource.values.textfiles import lengthOfMark
 
 #: What a failed handshake is called where the other end has no TLS at all.
@@ -30,57 +30,7 @@ class UnusableSetting(ValueError):
 tlsMode = names.oneOf("off", "starttls", "implicit")
 
 
-#: The versions of TLS.
-tlsVersion = names.oneOf("1.0", "1.1", "1.2", "1.3")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TLSSettings:
-    """
-    What is wanted of TLS. Plain values: a plan checks them by L{given}, and L{smtpsource.net.tls.client.ClientTLS}
-    finds out whether files and ciphers can be used.
-
-    @ivar verify: Check the server's certificate: its chain of issuers, its dates and its name.
-    @ivar ca: The name of a PEM file of the CAs to trust; C{None} for the system's.
-    @ivar serverName: The name to ask for (SNI, RFC 6066 section 3) and to verify: a host name, or an IP address,
-        which is only verified. C{None} for the host that is connected to.
-    @ivar minimum: The lowest version to offer: C{"1.0"}, C{"1.1"}, C{"1.2"} or C{"1.3"}; C{None} for OpenSSL's choice.
-        A bound below 1.2 brings security level 0 with it, unless C{ciphers} has a C{@SECLEVEL}: on higher ones OpenSSL
-        does without these versions.
-    @ivar maximum: The highest version to offer, likewise.
-    @ivar ciphers: The ciphers to offer, as in openssl-ciphers(1), and the names of suites of TLS 1.3. If there are
-        only names of one kind the other kind stays as it is.
-    @ivar certificate: The name of a PEM file with the client's certificate, followed by its chain.
-    @ivar key: The name of a PEM file with the key, not encrypted; C{None} if it is in the file of the certificate.
-    @ivar resume: Offer the session of an earlier connection of this run.
-    """
-
-    verify: bool = False
-    ca: str | None = None
-    serverName: str | None = None
-    minimum: str | None = None
-    maximum: str | None = None
-    ciphers: str | None = None
-    certificate: str | None = None
-    key: str | None = None
-    resume: bool = False
-
-    def contradiction(self, hasName: bool) -> str:
-        """
-        What makes no sense together.
-
-        @param hasName: the destination has a host whose name can be checked.
-        @return: what is wrong and what was expected; empty if nothing is.
-        """
-        if self.verify and self.serverName is None and not hasName:
-            return "verify needs a name to check, and the destination has none: expected serverName"
-        if self.ca is not None and not self.verify:
-            return "ca has no effect without verify: expected verify=True"
-        if self.key is not None and self.certificate is None:
-            return "key needs certificate: expected the file of the certificate that it belongs to"
-        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
-            return f"minimum is above maximum: expected at most {self.maximum}, not {self.minimum}"
-        return ""
+_version = kinds.words("1.0", "1.1", "1.2", "1.3")
 
 
 def serverName(text: str) -> str:
@@ -122,29 +72,47 @@ def checkPEM(setting: str, contents: bytes) -> None:
         raise UnusableSetting(setting, "expected PEM without the byte order mark that it begins with")
 
 
-def _file(value: object) -> str:
-    if not isinstance(value, str) or not value or "\0" in value:
-        raise ValueError("expected the name of a file as a str")
-    return files.readableFile(value)
-
-
-_CHECKS: dict[str, checks.Check] = {
-    **dict.fromkeys(("verify", "resume"), checks.flag),
-    **dict.fromkeys(("ca", "certificate", "key"), checks.optional(_file)),
-    "serverName": checks.optional(checks.text(serverName)),
-    **dict.fromkeys(("minimum", "maximum"), checks.optional(checks.text(tlsVersion))),
-    "ciphers": checks.optional(checks.text(ciphers)),
-}
-
-
-def given(value: object) -> TLSSettings:
+@loose
+class TLSSettings:
     """
-    Check what a program has made.
+    What is wanted of TLS. Plain values: a plan checks them, and L{smtpsource.net.tls.client.ClientTLS}
+    finds out whether files and ciphers can be used.
 
-    @raise ValueError: one of its values can't be used; the text is one line.
+    @ivar verify: Check the server's certificate: its chain of issuers, its dates and its name.
+    @ivar ca: The name of a PEM file of the CAs to trust; C{None} for the system's.
+    @ivar serverName: The name to ask for (SNI, RFC 6066 section 3) and to verify: a host name, or an IP address,
+        which is only verified. C{None} for the host that is connected to.
+    @ivar minimum: The lowest version to offer: C{"1.0"}, C{"1.1"}, C{"1.2"} or C{"1.3"}; C{None} for OpenSSL's choice.
+        A bound below 1.2 brings security level 0 with it, unless C{ciphers} has a C{@SECLEVEL}: on higher ones OpenSSL
+        does without these versions.
+    @ivar maximum: The highest version to offer, likewise.
+    @ivar ciphers: The ciphers to offer, as in openssl-ciphers(1), and the names of suites of TLS 1.3. If there are
+        only names of one kind the other kind stays as it is.
+    @ivar certificate: The name of a PEM file with the client's certificate, followed by its chain.
+    @ivar key: The name of a PEM file with the key, not encrypted; C{None} if it is in the file of the certificate.
+    @ivar resume: Offer the session of an earlier connection of this run.
     """
-    if not isinstance(value, TLSSettings):
-        raise ValueError("expected an instance of TLSSettings")
-    checked = replace(value)
-    checks.check(checked, _CHECKS)
-    return checked
+
+    verify: bool = switch("check the server's certificate", long="tls-verify", default=False)
+    ca: str | None = option(
+        "FILE", kinds.readable, "trust these CAs, PEM (default: the system's)", long="tls-ca", default=None
+    )
+    serverName: str | None = option(
+        "NAME",
+        kinds.text(serverName),
+        "the name to ask for and to check (default: the destination's)",
+        long="tls-server-name",
+        default=None,
+    )
+    minimum: str | None = option("VERSION", _version, "1.0, 1.1, 1.2 or 1.3", long="tls-min", default=None)
+    maximum: str | None = option("VERSION", _version, "likewise", long="tls-max", default=None)
+    ciphers: str | None = option(
+        "LIST", kinds.text(ciphers), "ciphers to offer, as OpenSSL names them", long="tls-ciphers", default=None
+    )
+    certificate: str | None = option(
+        "FILE", kinds.readable, "our certificate, with its chain, PEM", long="tls-cert", secret=True, default=None
+    )
+    key: str | None = option(
+        "FILE", kinds.readable, "its key (default: in the same file)", long="tls-key", secret=True, default=None
+    )
+    resume: bool = switch("offer the last session, as a client does that comes back", long="tls-resume", default=False)

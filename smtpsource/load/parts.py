@@ -1,0 +1,108 @@
+"""
+What a run is made of, from its plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from smtpsource.credentials import Logins
+from smtpsource.interfaces import IPacer
+from smtpsource.messages import seeds
+from smtpsource.pacing.pauses import FixedPacer, RandomPacer
+from smtpsource.pacing.schedule import Profile
+from smtpsource.plan import SourcePlan
+from smtpsource.smtp import proxyprotocol
+from smtpsource.smtp.commands import Dialogue
+from smtpsource.smtp.commands import dialogue as newDialogue
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IAddress
+
+    from smtpsource.net.tls.client import ClientTLS
+
+
+def clientTLS(plan: SourcePlan) -> ClientTLS | None:
+    """
+    The TLS of a run, or C{None} for none. Reads the files that C{tlsSettings} names.
+
+    @raise ValueError: it can't be had; the text says why.
+    """
+    if plan.tls == "off":
+        return None
+    from smtpsource.net.tls.client import ClientTLS  # pyOpenSSL takes a while, and may not be there
+
+    return ClientTLS(plan.tlsSettings, plan.host)
+
+
+def dialogue(plan: SourcePlan) -> Dialogue:
+    """
+    How each connection talks.
+
+    @raise ValueError: there can't be TLS; see L{clientTLS}.
+    """
+    assert not isinstance(plan.helo, str) and not isinstance(plan.xclient, str)
+    tls = clientTLS(plan)
+    return newDialogue(
+        plan.myhostname.encode("ascii") if plan.helo is None else plan.helo,
+        lmtp=plan.lmtp,
+        oldMode=plan.oldMode,
+        tolerant=plan.tolerant,
+        esmtp=plan.esmtp,
+        required=plan.parameters.extensions(),
+        pipelining=plan.pipelining,
+        chunking=plan.chunking,
+        chunkSize=plan.chunkSize,
+        window=plan.window,
+        proxyHeader=_proxyHeader(plan),
+        tls=None if tls is None else tls.connection,
+        implicitTLS=plan.tls == "implicit",
+        xclient=plan.xclient,
+        mechanisms=plan.mechanisms,
+        login=Logins(plan.logins).next if plan.logins else None,
+        scramIterations=plan.scramIterations,
+        exercise=plan.exercise,
+    )
+
+
+def _proxyHeader(plan: SourcePlan) -> Callable[[IAddress], bytes] | None:
+    if plan.proxyProtocol is None:
+        return None
+    version, sources = plan.proxyProtocol, proxyprotocol.Sources(plan.proxySources)
+
+    def proxyHeader(peer: Any) -> bytes:
+        host = getattr(peer, "host", None)
+        destination = None if host is None else (host, peer.port)
+        return proxyprotocol.header(version, sources.next(destination), destination)
+
+    return proxyHeader
+
+
+def generator(plan: SourcePlan, purpose: str) -> Random:
+    """
+    Random numbers for one purpose: the same ones for the same seed.
+    """
+    return seeds.generator(plan.seedInUse, purpose)
+
+
+def pacer(plan: SourcePlan) -> IPacer | None:
+    """
+    When a session's next message starts; C{None} is at once.
+    """
+    if plan.randomInterval is not None:
+        return RandomPacer(plan.randomInterval, generator(plan, "pauses"))
+    if plan.fixedInterval is not None:
+        return FixedPacer(plan.fixedInterval)
+    return None
+
+
+def profile(plan: SourcePlan) -> Profile:
+    """
+    How the rate of an open loop changes, in messages per second.
+    """
+    if plan.stages:
+        return Profile(plan.stages)
+    return Profile(((0.0, plan.rate or 0.0),), inf if plan.duration is None else plan.warmUp + plan.duration)

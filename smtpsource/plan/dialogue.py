@@ -1,0 +1,71 @@
+"""
+The dialogue: what is said, and what is made of the replies.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import ClassVar, TypeVar
+
+from smtpsource.plan.message import ofLine
+from smtpsource.values import checks, kinds, names
+from smtpsource.values.kinds import Kind
+from smtpsource.values.option import option, settings, switch
+from smtpsource.values.rules import Rule, excludes
+
+_Text = TypeVar("_Text", str, bytes)
+
+
+def machineName() -> str:
+    """
+    This machine's name, as it says it.
+
+    @raise ValueError: it is not one that may be said in HELO.
+    """
+    return names.hostname(socket.gethostname())
+
+
+def _notEmpty(value: _Text) -> _Text:
+    if not value:
+        raise ValueError("expected a text, not an empty one")
+    return value
+
+
+@settings
+class DialogueSettings:
+    """
+    @ivar myhostname: our name in HELO and LHLO, in default addresses and in Message-Ids.
+    @ivar helo: what to say in HELO, EHLO and LHLO, or C{None} for C{myhostname}.
+    @ivar lmtp: speak LMTP.
+    @ivar oldMode: no HELO or LHLO, and no headers in generated messages.
+    @ivar tolerant: count refusals and faults, and go on; otherwise the first ends the run.
+    @ivar timeout: seconds for each reply.
+    """
+
+    heading: ClassVar[str] = "Dialogue"
+    rules: ClassVar[tuple[Rule, ...]] = (
+        excludes("{oldMode:f}", "it says no HELO", "helo", when=lambda plan: plan.oldMode),
+    )
+
+    myhostname: str = option(
+        "NAME",
+        Kind(names.hostname, checks.hostname),
+        "our name in HELO and LHLO (default: this machine's)",
+        letter="M",
+        default=lambda: socket.gethostname(),
+    )
+    helo: bytes | str | None = option(
+        "TEXT",
+        Kind(lambda text: ofLine.parse(_notEmpty(text)), lambda value: _notEmpty(checks.oneLine(value))),
+        "say this in HELO, EHLO and LHLO, and NAME elsewhere",
+        default=None,
+    )
+    lmtp: bool = switch("speak LMTP", letter="L", default=False)
+    oldMode: bool = switch("say no HELO, and send no generated headers", letter="o", default=False)
+    tolerant: bool = switch(
+        "count refusals and faults and go on; without it the first one ends the run",
+        letter="A",
+        long="dont-abort",
+        default=False,
+    )
+    timeout: float = option("SECONDS", kinds.seconds, "wait this long for each reply", default=300.0)

@@ -1,0 +1,242 @@
+"""
+How much load, how fast and for how long.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from sys import maxsize
+from typing import Any, ClassVar
+
+from smtpsource.measure.thresholds import Threshold, asThreshold
+from smtpsource.measure.thresholds import parse as parseThreshold
+from smtpsource.pacing.schedule import ARRIVALS
+from smtpsource.values import checks, kinds
+from smtpsource.values.files import readableFile
+from smtpsource.values.kinds import Kind
+from smtpsource.values.option import Only, ValueOption, option, settings, switch
+from smtpsource.values.rules import Contradiction, OneOf, Rule, Rules, excludes, needs
+
+#: The least seconds in which an open loop may catch up, where the plan says nothing else.
+CATCH_UP = 5.0
+
+
+def _stages(value: object) -> tuple[tuple[float, float], ...]:
+    """
+    Points, or nothing.
+    """
+    if not isinstance(value, list | tuple) or not all(isinstance(one, list | tuple) and len(one) == 2 for one in value):
+        raise ValueError("expected pairs of the seconds from the stage before, and the value")
+    points = tuple((checks.secondsOrZero(seconds), checks.rateOrZero(value)) for seconds, value in value)
+    if points and (points[0][0] or not any(seconds for seconds, _ in points) or not any(value for _, value in points)):
+        raise ValueError("expected the first stage to be at 0 seconds, some to take time, and some to have a value")
+    return points
+
+
+def _lasts(plan: Any) -> Rules:
+    length = plan.stagesLength
+    if plan.stages and plan.warmUp >= length:
+        yield Contradiction(
+            plan,
+            "{warmUp}: {plan.warmUp:g} seconds are not usable: expected less than the {length:g} seconds of {stages}",
+            exclusive=False,
+            length=length,
+        )
+
+
+def _ends(plan: Any) -> Rules:
+    if plan.rate is not None and not (plan.duration or plan.messageCount or plan.findRate):
+        yield Contradiction(
+            plan, "{rate} needs an end: expected {duration:m} or {messageCount:lm} along with it", exclusive=False
+        )
+
+
+def _hasASchedule(plan: Any) -> Rules:
+    schedule = "findRate" if plan.findRate is not None else "stages" if plan.rate is None else "rate"
+    inOpenLoop = excludes(
+        f"{{{schedule}}}",
+        "the schedule says when",
+        *("fixedInterval", "randomInterval", "rampUp"),
+        when=lambda plan: plan.openLoop,
+    )
+    yield from inOpenLoop(plan)
+
+
+def _allJoin(plan: Any) -> Rules:
+    if plan.duration is not None and plan.rampUp and plan.rampUp >= plan.warmUp + plan.duration:
+        length = "{warmUp} and {duration}" if plan.warmUp else "{duration}"
+        yield Contradiction(
+            plan,
+            f"{{rampUp}}: {{plan.rampUp:g}} seconds are not usable: expected less than the {{length:g}} seconds of "
+            f"{length}, or not all sessions join",
+            exclusive=False,
+            length=plan.warmUp + plan.duration,
+        )
+
+
+@settings
+class Load:
+    """
+    @ivar messageCount: messages of the run, over all sessions; C{None} for one or, where something else ends the run,
+        for no limit.
+    @ivar sessionCount: sessions in parallel; in an open loop, the most that there may be.
+    @ivar keepConnections: use a session's connection for all of its messages.
+    @ivar fixedInterval: seconds between a session's messages.
+    @ivar randomInterval: the most seconds between a session's messages, drawn evenly from 0.
+    @ivar duration: seconds after which no further message is started, the warm-up not included; C{None} for no such
+        limit.
+    @ivar warmUp: seconds at the beginning of the run of which nothing is measured.
+    @ivar rampUp: seconds over which the sessions join evenly.
+    @ivar rate: messages per second to start, whatever the server does (an open loop); C{None} for a closed loop, where
+        a session starts a message when the one before it has ended.
+    @ivar arrivals: of an open loop: C{"constant"}, evenly, or C{"poisson"}, independently of each other.
+    @ivar stages: how the load changes: for each point the seconds from the one before, and the value there, linear in
+        between; empty for no change. Its end is the run's.
+    @ivar stagesOf: what C{stages} are of: C{"rate"}, messages per second, or C{"sessions"}.
+    @ivar maxLate: seconds after which a message of an open loop that could not be started is dropped; C{None}: never.
+    @ivar catchUp: seconds after the end of an open loop's schedule in which what is overdue is still started; the rest
+        is dropped. C{None}: a fifth of C{duration} or of the C{stages}, at least L{CATCH_UP}; with a
+        C{messageCount} alone, until all are started.
+    @ivar findRate: look for the highest rate at which this threshold holds, a text as on the command line; refusals and
+        faults don't end such a run. C{rate} is the first one that is tried.
+    @ivar holdStep: seconds for which each rate is tried.
+    """
+
+    heading: ClassVar[str] = "Load"
+    rules: ClassVar[tuple[Rule, ...]] = (
+        OneOf("fixedInterval", "randomInterval"),
+        OneOf("rate", "stages"),
+        OneOf("duration", "stages"),
+        _lasts,
+        excludes(
+            "{findRate}",
+            "it has steps of its own",
+            *("stages", "duration", "messageCount", "warmUp", "rampUp"),
+            when=lambda plan: plan.findRate,
+        ),
+        excludes(
+            "{findRate}",
+            "what is overdue at the end of a step is dropped",
+            "catchUp",
+            when=lambda plan: plan.findRate,
+        ),
+        needs("{findRate}", "holdStep", unless=lambda plan: plan.findRate),
+        _ends,
+        _hasASchedule,
+        needs("{rate}, {stages} or {findRate}", "maxLate", "arrivals", unless=lambda plan: plan.openLoop),
+        needs("{rate} or {stages}", "catchUp", unless=lambda plan: plan.openLoop),
+        _allJoin,
+        needs("{stages}", "stagesOf", unless=lambda plan: plan.stages),
+        excludes("{stages}", "it says when sessions join", "rampUp", when=lambda plan: plan.stages),
+    )
+
+    _scenario = Only(
+        ValueOption(
+            *("scenario", None, "FILE", None),
+            "take the options that are not given here, and the destination, from this TOML file",
+            readableFile,
+        )
+    )
+    messageCount: int | None = option(
+        "N",
+        kinds.count,
+        "messages to send, over all sessions (default: 1, or no limit with --duration or --stages)",
+        letter="m",
+        default=None,
+    )
+    sessionCount: int = option("N", kinds.count, "sessions in parallel; with a rate, at most", letter="s", default=1)
+    keepConnections: bool = switch(
+        "send all messages of a session over one connection", letter="d", long="dont-disconnect", default=False
+    )
+    fixedInterval: float | None = option(
+        "SECONDS", kinds.seconds, "wait between a session's messages", letter="w", default=None
+    )
+    randomInterval: float | None = option(
+        "SECONDS", kinds.seconds, "wait up to this long instead, drawn anew each time", letter="R", default=None
+    )
+    duration: float | None = option("TIME", kinds.duration, "send for so long, such as 30s, 5m or 1h30m", default=None)
+    warmUp: float = option(
+        "TIME", kinds.durationIfAny, "send for so long before that, unmeasured", long="warmup", default=0.0
+    )
+    rampUp: float = option("TIME", kinds.durationIfAny, "sessions join evenly over this time", default=0.0)
+    rate: float | None = option(
+        "RATE",
+        kinds.rate,
+        "open loop: start so many messages, 500/s, 30/m or 10/h, whatever the server does; latency counts from the "
+        "time that a message was wanted",
+        default=None,
+    )
+    arrivals: str = option(
+        "HOW",
+        kinds.words(*ARRIVALS),
+        "with a rate: constant, or poisson, independently of each other",
+        default="constant",
+    )
+    stages: tuple[tuple[float, float], ...] = option(
+        "STAGES",
+        Kind(str, _stages),  # what the text means depends on the next
+        "a rate that changes: 0:0,30s:1000,5m:1000,30s:0 is from 0 to 1000/s in 30 s and so on",
+        default=(),
+    )
+    stagesOf: str = option(
+        "WHAT",
+        kinds.words("rate", "sessions"),
+        "what changes: rate, or sessions, in a closed loop",
+        default="rate",
+    )
+    maxLate: float | None = option(
+        "TIME",
+        kinds.durationIfAny,
+        "with a rate: drop a message that can't start within this time (default: none is dropped)",
+        default=None,
+    )
+    catchUp: float | None = option(
+        "TIME",
+        kinds.durationIfAny,
+        "with a rate: when the time is over, start what is overdue for so long, and drop the rest (default: a fifth of "
+        "the time, at least 5s)",
+        default=None,
+    )
+    findRate: Threshold | str | None = option(
+        "EXPR",
+        Kind(parseThreshold, asThreshold),
+        "look for the highest rate at which this holds, such as 'p99(message) < 250ms and errors < 0.1%'; --rate is "
+        "the first to try",
+        default=None,
+    )
+    holdStep: float = option(
+        "TIME", kinds.duration, "with --find-rate: try each rate for so long", shown="10s", default=10.0
+    )
+
+    @property
+    def openLoop(self) -> bool:
+        """
+        Do messages start when a schedule says so, and not when the ones before them have ended?
+        """
+        return self.rate is not None or self.findRate is not None or (bool(self.stages) and self.stagesOf == "rate")
+
+    @property
+    def stagesLength(self) -> float:
+        """
+        For how many seconds the stages last.
+        """
+        return sum(seconds for seconds, _ in self.stages)
+
+    @property
+    def messageLimit(self) -> int:
+        """
+        The most messages there will be.
+        """
+        if self.messageCount is not None:
+            return self.messageCount
+        return maxsize if self.duration is not None or self.stages or self.findRate is not None else 1
+
+    @property
+    def catchUpTime(self) -> float:
+        """
+        For how many seconds after the end of its schedule an open loop may start messages; infinite for no limit.
+        """
+        if self.catchUp is not None:
+            return self.catchUp
+        length = self.stagesLength or self.duration
+        return inf if length is None else max(CATCH_UP, length / 5)

@@ -1,0 +1,108 @@
+"""
+Results: when a run ends early, what must be so of it, and where it is told.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from smtpsource.measure.thresholds import Threshold, asThreshold
+from smtpsource.measure.thresholds import parse as parseThreshold
+from smtpsource.values import checks, kinds, names
+from smtpsource.values.files import writableFile
+from smtpsource.values.kinds import Kind
+from smtpsource.values.option import Flag, Only, ValueOption, option, setting, settings, switch
+from smtpsource.values.rules import Contradiction, Rule, Rules, needs
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text) <= 65535):
+        raise ValueError("expected a port from 1 to 65535, or 0 for any that is free")
+    return int(text)
+
+
+def _interface(text: str) -> str:
+    try:
+        return names.ipAddress(text)
+    except ValueError:
+        raise ValueError("expected an address of this machine, such as 127.0.0.1, ::1 or, for all, 0.0.0.0")
+
+
+def _written(long: str, help: str) -> ValueOption:
+    return ValueOption(long, None, "FILE", None, help, writableFile)
+
+
+def _hasASchedule(plan: Any) -> Rules:
+    for threshold in plan.thresholds:
+        if threshold.needsSchedule and not plan.openLoop:
+            yield Contradiction(
+                plan,
+                "{thresholds}: {which!r} is not usable: expected {rate} or {stages} along with it",
+                exclusive=False,
+                which=threshold.text,
+            )
+
+
+@settings
+class Results:
+    """
+    @ivar grace: seconds that messages on their way have to end once the run is told to stop.
+    @ivar thresholds: what must be so of what is measured; texts are taken as on the command line.
+    @ivar abortOnThreshold: end the run when a threshold fails while it goes on.
+    @ivar trace: show the dialogue: 0 not at all, 1 commands and replies.
+    @ivar command: the command line, for the report.
+    """
+
+    heading: ClassVar[str] = "Results"
+    rules: ClassVar[tuple[Rule, ...]] = (
+        _hasASchedule,
+        needs("{thresholds}", "abortOnThreshold", unless=lambda plan: plan.thresholds),
+    )
+
+    _files = Only(
+        Flag("counter", "c", "show how many messages were accepted so far"),
+        Flag("quiet", None, "no summary at the end"),
+        _written("report", "write the results there as JSON; - is standard output"),
+        _written("csv", "write there what happened in each second, as values separated by commas; - likewise"),
+        _written("hlog", "write the latencies of each second there, as a log for HdrHistogram's tools; - likewise"),
+        _written("junit", "write there as JUnit's XML whether all was accepted, and the thresholds; - likewise"),
+    )
+    grace: float = option(
+        "SECONDS",
+        kinds.secondsOrZero,
+        "when the run is stopped, give messages on their way this long to end",
+        default=5.0,
+    )
+    thresholds: tuple[Threshold, ...] | tuple[str, ...] = option(
+        "EXPR",
+        Kind(parseThreshold, checks.tupleOf(asThreshold)),
+        "what must be so of the run: 'p99(message) < 250ms', 'rate >= 0.99 * asked' or 'errors < 0.1%'",
+        long="threshold",
+        repeated=True,
+        default=(),
+    )
+    abortOnThreshold: bool = switch("end the run when a threshold fails while it goes on", default=False)
+    _live = Only(
+        ValueOption(
+            *("live", None, "WHEN", "auto"),
+            "show on standard error how the run goes on: auto, if that is a terminal and neither --quiet, -c nor -v is "
+            "given; on, elsewhere as a line a second; off",
+            names.oneOf("auto", "on", "off"),
+        ),
+        ValueOption(
+            *("metrics-port", None, "PORT", None),
+            "serve metrics for Prometheus there while the run goes on; 0 is any free port",
+            _port,
+        ),
+        ValueOption(
+            *("metrics-interface", None, "ADDR", None),
+            "serve them at this address of this machine (default: 127.0.0.1)",
+            _interface,
+        ),
+    )
+    trace: int = setting(
+        checks.wholeNumber(0),
+        Flag("verbose", "v", "show all commands and replies on standard error; -v -v is no more", True),
+        default=0,
+    )
+    command: tuple[str, ...] = setting(checks.command, default=())

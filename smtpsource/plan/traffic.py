@@ -1,0 +1,100 @@
+"""
+Traffic: messages that are there already, and what is drawn for each.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from smtpsource.messages import addresses, corpus, sizes
+from smtpsource.messages.corpus import Corpus
+from smtpsource.messages.sizes import Distribution
+from smtpsource.messages.stored import PICKS
+from smtpsource.messages.weighted import Weighted
+from smtpsource.values import kinds, numbers
+from smtpsource.values.kinds import Kind
+from smtpsource.values.option import option, settings
+from smtpsource.values.rules import Contradiction, Rule, Rules, excludes, needs
+
+
+def _distribution(number: Any) -> Kind:
+    return Kind(lambda text: sizes.parse(text, number), sizes.given(number))
+
+
+def _hasWeights(plan: Any) -> Rules:
+    if plan.pick == "weighted":
+        try:
+            plan.messages.weights()
+        except ValueError as e:
+            yield Contradiction(plan, "{pick}: 'weighted' is not usable: {why}", exclusive=False, why=e)
+
+
+@settings
+class TrafficSettings:
+    """
+    @ivar messages: messages to send instead of generated ones: the path of a directory of .eml files, a Maildir or an
+        mbox file.
+    @ivar pick: which of them is next: C{"in-turn"}, C{"random"} or C{"weighted"}.
+    @ivar sizeDistribution: of the sizes of generated bodies; a text is taken as on the command line.
+    @ivar recipientsDistribution: of the numbers of recipients that messages have; likewise.
+    @ivar senders: envelope and header senders: addresses, in turn, or pairs of an address and its weight, at random.
+    @ivar recipients: envelope and header recipients, likewise.
+    @ivar domains: what is put in place of the domains of recipients: a text as on the command line, or pairs of a name
+        and its weight.
+    @ivar seed: all that is random about the traffic comes from it, Message-Ids too; C{None}: one is drawn, and
+        Message-Ids are random whatever it is.
+    """
+
+    heading: ClassVar[str] = "Traffic"
+    rules: ClassVar[tuple[Rule, ...]] = (
+        needs("{messages}", "pick", unless=lambda plan: plan.messages is not None),
+        _hasWeights,
+        excludes("{recipient:f} ''", "expected an address", "domains", when=lambda plan: plan.recipient == b""),
+    )
+
+    messages: Corpus | str | None = option(
+        "PATH",
+        Kind(corpus.index, corpus.given),
+        "send the messages of a directory of .eml files, of a Maildir or of an mbox file",
+        default=None,
+    )
+    pick: str = option(
+        "HOW",
+        kinds.words(*PICKS),
+        "which of them is next: in-turn, random, or weighted, as a file of weights beside them says",
+        default="in-turn",
+    )
+    sizeDistribution: Distribution | str | None = option(
+        "DIST",
+        _distribution(numbers.size),
+        "draw the size of each body: fixed:4k, uniform:1k-100k, lognormal:median=8k,sigma=1.5 or empirical:FILE, with "
+        "lines of a size and its weight",
+        default=None,
+    )
+    recipientsDistribution: Distribution | str | None = option(
+        "DIST",
+        _distribution(numbers.count),
+        "draw the number of recipients of each message likewise, such as uniform:1-10",
+        default=None,
+    )
+    senders: Weighted[bytes] | tuple[Any, ...] | None = option(
+        "FILE",
+        Kind(addresses.readSenders, addresses.givenSenders),
+        "senders, an address in each line, in turn, or at random where weights come after them",
+        default=None,
+    )
+    recipients: Weighted[bytes] | tuple[Any, ...] | None = option(
+        "FILE", Kind(addresses.readRecipients, addresses.givenRecipients), "recipients, likewise", default=None
+    )
+    domains: Weighted[bytes] | tuple[Any, ...] | str | None = option(
+        "LIST",
+        Kind(addresses.domains, addresses.givenDomains),
+        "draw the domain of each recipient, by weight: a.test:9,b.test:1",
+        default=None,
+    )
+    seed: int | None = option(
+        "N",
+        kinds.wholeNumber(0),
+        "make the same traffic again: whatever is random comes from this number",
+        default=None,
+    )

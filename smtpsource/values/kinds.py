@@ -1,0 +1,82 @@
+"""
+Kinds of values: what a text on a command line means, and what a program may give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from smtpsource.values import checks, files, names, numbers
+from smtpsource.values.checks import Check
+
+
+class Kind(NamedTuple):
+    """
+    One kind of values. Both raise C{ValueError} with what was expected.
+
+    @ivar parse: gives the value that a text means.
+    @ivar check: takes what a program gives, and returns it as it is kept.
+    """
+
+    parse: Callable[[str], Any]
+    check: Check
+
+
+def text(parse: Callable[[str], Any]) -> Kind:
+    """
+    What a program gives as a text, too.
+    """
+    return Kind(parse, checks.text(parse))
+
+
+def words(*words: str) -> Kind:
+    """
+    One of these words.
+    """
+    return text(names.oneOf(*words))
+
+
+def wholeNumber(least: int, most: int = numbers.LARGEST) -> Kind:
+    """
+    A whole number in these bounds.
+    """
+    return Kind(numbers.wholeNumber(least, most), checks.wholeNumber(least, most))
+
+
+def listOf(parse: Callable[[str], Any], one: Callable[[str], Any]) -> Kind:
+    """
+    Several of something, separated by commas; from a program, a sequence of texts.
+    """
+    return Kind(parse, checks.tupleOf(checks.text(one)))
+
+
+#: How many there are of something; more than 0.
+count = Kind(numbers.count, checks.count)
+
+#: Bytes; more than 0.
+size = Kind(numbers.size, checks.count)
+
+#: Seconds; more than 0.
+seconds = Kind(numbers.seconds, checks.seconds)
+
+#: Seconds; 0 or more.
+secondsOrZero = Kind(numbers.secondsOrZero, checks.secondsOrZero)
+
+#: Seconds, if they are given; 0 for none.
+secondsIfAny = Kind(numbers.seconds, checks.secondsOrZero)
+
+#: A time with its unit, such as 1m30s; more than 0. From a program, seconds.
+duration = Kind(numbers.duration, checks.seconds)
+
+#: The same, if it is given; 0 for none.
+durationIfAny = Kind(numbers.duration, checks.secondsOrZero)
+
+#: How often something happens, such as 500/s; from a program, per second.
+rate = Kind(numbers.rate, checks.rate)
+
+#: IP addresses.
+addresses = listOf(names.ipAddresses, names.ipAddress)
+
+#: The name of a file that is read.
+readable = Kind(files.readableFile, checks.readableFile)
