@@ -26,6 +26,7 @@ from smtpsource.load import service as servicemodule
 from smtpsource.load import watch
 from smtpsource.load.service import SINK_PATIENCE, SourceService
 from smtpsource.load.session import Session
+from smtpsource.load.traffic import traffic as newTraffic
 from smtpsource.plan import SourcePlan
 from smtpsource.process.failurelog import FailureObserver
 from smtpsource.process.unexpected import FATAL, INTERNAL_ERROR, OUT_OF_MEMORY, named
@@ -134,18 +135,6 @@ class FailingTraffic:
         return FailingMessage(message, self._step, self._exception)
 
 
-def failing(step, exception, number):
-    """
-    @return: a kind of plan whose message of this number raises something in this step.
-    """
-
-    class FailingPlan(SourcePlan):
-        def traffic(self):
-            return FailingTraffic(super().traffic(), step, exception, number)
-
-    return FailingPlan
-
-
 #: By name: options of a plan, and the steps of a message that there are.
 WITH_DATA = ("next", "mail", "recipientCommands", "content")
 WITH_BDAT = ("next", "mail", "recipientCommands", "octets")
@@ -183,7 +172,7 @@ class StepTests(SynchronousTestCase):
         for mode, (options, steps) in MODES.items():
             for step in steps:
                 where = mode, step, number, sessions
-                plan = failing(step, exception, number)(
+                plan = SourcePlan(
                     destination="127.0.0.1",
                     myhostname="me",
                     tolerant=True,
@@ -194,7 +183,12 @@ class StepTests(SynchronousTestCase):
                 )
                 server = SinkFactory(SinkPlan(lmtp=plan.lmtp), lambda: 0.0)
                 reactor = FakeReactor()
-                summary = runInMemory(plan, server, reactor=reactor, limit=20.0)
+
+                def failing(plan, step=step):
+                    return FailingTraffic(newTraffic(plan), step, exception, number)
+
+                with mock.patch("smtpsource.load.run.newTraffic", failing):
+                    summary = runInMemory(plan, server, reactor=reactor, limit=20.0)
                 messages = summary.messages
                 self.assertEqual(messages.started, messages.accepted + messages.rejected + messages.failed, where)
                 self.assertGreaterEqual(messages.failed + (summary.warmUp or {"failed": 0})["failed"], 1, where)
@@ -236,16 +230,16 @@ class StepTests(SynchronousTestCase):
         for options, steps in MODES.values():
             for step in steps:
 
-                class Plan(SourcePlan):
-                    def traffic(self, step=step):
-                        return Traffic(super().traffic(), step, MemoryError(), 1)
+                def failing(plan, step=step):
+                    return Traffic(newTraffic(plan), step, MemoryError(), 1)
 
                 options = {name: value for name, value in options.items() if value is not None}
                 if "stages" not in options:
                     options["messageCount"] = 1000
-                plan = Plan(destination="127.0.0.1", tolerant=True, sessionCount=30, **options)
+                plan = SourcePlan(destination="127.0.0.1", tolerant=True, sessionCount=30, **options)
                 server = SinkFactory(SinkPlan(lmtp=plan.lmtp), lambda: 0.0)
-                summary = runInMemory(plan, server, limit=20.0)
+                with mock.patch("smtpsource.load.run.newTraffic", failing):
+                    summary = runInMemory(plan, server, limit=20.0)
                 messages = summary.messages
                 failed = messages.failed + (summary.warmUp or {"failed": 0})["failed"]
                 self.assertTrue(messages.started == messages.failed and failed, (options, step, summary))

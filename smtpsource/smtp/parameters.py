@@ -24,10 +24,8 @@ def xtext(value: str) -> bytes:
 _XTEXT = [bytes((n,)) if 33 <= n <= 126 and n not in b"+=" else b"+%02X" % n for n in range(256)]
 
 
-_return = names.oneOf("FULL", "HDRS")
-
 #: What a delivery status notification brings back: RFC 3461 section 4.3.
-_ret = Kind(lambda text: _return(text.upper()), checks.text(_return))
+ret = names.oneOf("FULL", "HDRS")
 
 
 def notify(text: str) -> str:
@@ -97,7 +95,13 @@ class Parameters:
         long="dsn-notify",
         default=None,
     )
-    ret: str | None = option("WHAT", _ret, "MAIL with RET: FULL or HDRS", long="dsn-ret", default=None)
+    ret: str | None = option(
+        "WHAT",
+        Kind(lambda text, ret=ret: ret(text.upper()), checks.text(ret)),  # type: ignore[misc]
+        "MAIL with RET: FULL or HDRS",
+        long="dsn-ret",
+        default=None,
+    )
     envid: str | None = option(
         "ID", kinds.text(envelopeId), "MAIL with ENVID, the envelope's id", long="dsn-envid", default=None
     )

@@ -30,7 +30,8 @@ class UnusableSetting(ValueError):
 tlsMode = names.oneOf("off", "starttls", "implicit")
 
 
-_version = kinds.words("1.0", "1.1", "1.2", "1.3")
+#: The versions of TLS.
+tlsVersion = names.oneOf("1.0", "1.1", "1.2", "1.3")
 
 
 def serverName(text: str) -> str:
@@ -104,8 +105,10 @@ class TLSSettings:
         long="tls-server-name",
         default=None,
     )
-    minimum: str | None = option("VERSION", _version, "1.0, 1.1, 1.2 or 1.3", long="tls-min", default=None)
-    maximum: str | None = option("VERSION", _version, "likewise", long="tls-max", default=None)
+    minimum: str | None = option(
+        "VERSION", kinds.text(tlsVersion), "1.0, 1.1, 1.2 or 1.3", long="tls-min", default=None
+    )
+    maximum: str | None = option("VERSION", kinds.text(tlsVersion), "likewise", long="tls-max", default=None)
     ciphers: str | None = option(
         "LIST", kinds.text(ciphers), "ciphers to offer, as OpenSSL names them", long="tls-ciphers", default=None
     )
