@@ -13,13 +13,28 @@ TESTS = $(notdir $(basename $(wildcard test/test_*.py)))
 JOBS ?= 3
 TRIAL = PYTHONPATH=.:test $(BIN)/python -m twisted.trial --jobs=$(JOBS) --temp-directory=$(VENV)/trial
 
-.PHONY: demo test counts test-newest bounds lock lint reactor-conformance benchmark docs clean
+.PHONY: demo test coverage apidocs counts test-newest bounds lock lint reactor-conformance benchmark docs clean
 
 demo: $(VENV)/installed
 	$(BIN)/smtpsource -d -s 20 -m 10000 sink:
 
 test: $(VENV)/installed
 	$(TRIAL) $(TESTS)
+
+# Lines and branches that the tests reach, those in processes that they start included.
+coverage: $(VENV)/installed-coverage
+	$(BIN)/python -m coverage erase
+	$(subst python -m,python -m coverage run -m,$(TRIAL)) $(TESTS)
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
+
+# The API as HTML, in apidocs/. What it says of Twisted leads to Twisted's own pages.
+TWISTED = $(shell $(BIN)/python -c 'import os, twisted; print(os.path.dirname(twisted.__file__))')
+apidocs: $(VENV)/installed-apidocs
+	$(BIN)/pydoctor -q -q --make-intersphinx --project-name Twisted --html-output=$(VENV)/twisted $(TWISTED) >/dev/null
+	$(BIN)/pydoctor -q --warnings-as-errors --make-html --project-name smtp-source --project-base-dir=. \
+		--docformat=epytext --html-output=apidocs \
+		--intersphinx-file=$(VENV)/twisted/objects.inv::https://docs.twisted.org/en/stable/api/ smtpsource
 
 # Our counts against a server's ledger, as many runs of each kind as you like.
 SEEDS ?= 200
@@ -75,13 +90,9 @@ else
 endif
 	touch $@
 
-$(VENV)/installed-dev: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
-	touch $@
-
-$(VENV)/installed-benchmark: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --editable '.[benchmark]'
+$(VENV)/installed-%: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --editable '.[$*]'
 	touch $@
 
 clean:
-	rm -rf .venv .venv-* build dist *.egg-info .hypothesis _trial_temp*
+	rm -rf .venv .venv-* apidocs .coverage* build dist *.egg-info .hypothesis _trial_temp*

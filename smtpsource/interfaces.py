@@ -14,7 +14,7 @@ from twisted.internet.interfaces import (
 from zope.interface import Attribute, Interface
 
 
-class IReactor(IReactorCore, IReactorTCP, IReactorUNIX, IReactorTime, IReactorThreads):
+class IReactor(IReactorCore, IReactorTCP, IReactorUNIX, IReactorTime, IReactorThreads, Interface):
     """
     What a run asks of a reactor. Any of Twisted's does, on a system that has UNIX sockets.
     """

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from patience import PATIENCE, TEST_LIMIT
 from peers import missing
+from setuptools import find_namespace_packages
 from subprocesses import ROOT, TWISTD, Command, python
 from twisted.internet import defer
 from twisted.trial.unittest import SynchronousTestCase, TestCase
@@ -61,9 +62,10 @@ class PackagingTests(SynchronousTestCase):
 
     def test_packages(self):
         """
-        No package is forgotten.
+        No package is forgotten, and nothing else is taken for one.
         """
-        self.assertEqual(sorted(self.settings["tool"]["setuptools"]["packages"]), [*packages(), "twisted.plugins"])
+        found = find_namespace_packages(ROOT, **self.settings["tool"]["setuptools"]["packages"]["find"])
+        self.assertEqual(sorted(found), [*packages(), "twisted.plugins"])
 
     def test_directories(self):
         """

@@ -164,11 +164,11 @@ class _TooManyDots(ValueError):
 
 
 #: What of TOML may have dots in it that mean nothing: texts and comments, also those that do not end.
-_TEXT = re.compile(
+_PATTERN = (
     r'''"""(?:[^"\\]|\\.|"(?!""))*+(?:"""|\Z)|"(?:[^"\\\n]|\\.)*+"?|'''
-    r"""'''(?:[^']|'(?!''))*+(?:'''|\Z)|'[^'\n]*+'?|#[^\n]*+""",
-    re.DOTALL,
+    r"""'''(?:[^']|'(?!''))*+(?:'''|\Z)|'[^'\n]*+'?|#[^\n]*+"""
 )
+_TEXT = re.compile(_PATTERN, re.DOTALL)
 _MOST_DOTS = 20
 
 

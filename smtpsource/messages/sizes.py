@@ -136,7 +136,7 @@ def parse(text: str, number: Callable[[str], int]) -> Distribution:
     A distribution as a user writes it: C{"fixed:4k"}, C{"uniform:1k-100k"}, C{"lognormal:median=8k,sigma=1.5"},
     perhaps with C{",max=1m"}, or C{"empirical:FILE"}, where each line of the file has a number and maybe its weight.
 
-    @param number: reads one number: L{arguments.size} or L{arguments.count}.
+    @param number: reads one number: L{smtpsource.values.numbers.size} or L{smtpsource.values.numbers.count}.
     @raise ValueError: it is something else; the text says what was expected.
     """
     kind, _, rest = text.partition(":")

@@ -20,7 +20,7 @@ class SMTPSourceFactory(ClientFactory):
     """
     Makes the protocol of each of one session's connections, and tells the session's connector how connecting went.
 
-    There is one for each session, not one for all: L{ClientFactory.buildProtocol} is not told which connector it is
+    There is one for each session, not one for all: C{buildProtocol} is not told which connector it is
     for.
     """
 

@@ -22,11 +22,11 @@ Name it with C{twistd --reactor=smtpsource}, or before anything imports C{twiste
     from smtpsource.net import reactor
     reactor.install()
 
-It needs epoll(7): where there is none, importing this module raises L{ImportError}.
+It needs epoll(7): where there is none, importing this module raises C{ImportError}.
 
 Of Twisted's private names these are used: C{EPollReactor._poller}, C{_selectables}, C{_reads}, C{_writes},
-C{_remove}, C{_POLL_DISCONNECTED}, C{_disconnectSelectable} and C{_started}. All of them are the same from 22.10 to
-26.10.
+C{_remove}, C{_POLL_DISCONNECTED}, C{_disconnectSelectable} and C{_started}. All of them are the same in all
+releases from 22.10 to 26.10.
 """
 
 from __future__ import annotations

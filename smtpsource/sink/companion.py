@@ -129,7 +129,7 @@ class CompanionSink:
         End the child; it is killed if it does not end by itself. May be called any number of times.
 
         @param timeout: seconds it may take.
-        @return: its report (see L{smtpsource.sink.summary.SinkSummary.asDict}); or fails with L{CompanionFailed}
+        @return: its report (see C{SinkSummary.asDict}); or fails with L{CompanionFailed}
             if there was no report.
         """
         result: Deferred[dict[str, Any]] = Deferred()

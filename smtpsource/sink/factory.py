@@ -43,7 +43,7 @@ class SinkFactory(ServerFactory):
     @ivar whenLimitReached: called once, when a limit of the plan is reached.
     @ivar whenEmpty: called each time the last connection is gone.
     @ivar whenBroken: called with what was raised in the code of a session, which has ended then.
-    @ivar firstSession: when the first session began, in the reactor's seconds; L{None} before.
+    @ivar firstSession: when the first session began, in the reactor's seconds; C{None} before.
     @ivar lastEnd: when the latest session ended.
     """
 

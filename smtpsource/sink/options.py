@@ -28,7 +28,7 @@ def parseAddress(text: str) -> tuple[str, int, str | None]:
     Take apart where to listen: C{[inet:][host]:port}, C{port} or C{unix:path}; or a URL with one of
     L{destination.SCHEMES}, which has a port of its own, or such a scheme before an address.
 
-    @return: host (C{""} for all interfaces), port, and the absolute path or L{None}.
+    @return: host (C{""} for all interfaces), port, and the absolute path or C{None}.
     @raise ValueError: it is none of these.
     """
     scheme, text = destination.schemeOf(text)
@@ -72,7 +72,7 @@ class SinkOptions(PlanOptions):
 
     @ivar plan: what to do, once the options are parsed.
     @ivar presentation: what to show of it.
-    @ivar user: who to become once the sink listens, or L{None}.
+    @ivar user: who to become once the sink listens, or C{None}.
     """
 
     tool = "smtp-sink"

@@ -75,7 +75,7 @@ class Listening:
     @ivar path: listen on this UNIX-domain socket and not on a host and port.
     @ivar family: C{socket.AF_INET} or C{socket.AF_INET6} to listen on addresses of that family only.
     @ivar backlog: connections the kernel holds until they are accepted.
-    @ivar windowSize: bytes of the sockets' receive and send buffers; L{None} is the system's choice.
+    @ivar windowSize: bytes of the sockets' receive and send buffers; C{None} is the system's choice.
     """
 
     heading: ClassVar[str] = "Where it listens"
@@ -158,10 +158,10 @@ class Security:
     """
     @ivar startTLS: offer STARTTLS (RFC 3207), where there is pyOpenSSL.
     @ivar tls: connections begin with TLS (RFC 8314 section 3.3).
-    @ivar tlsCert: a PEM file with a certificate, and those between it and an authority; L{None}: one is made in memory.
-    @ivar tlsKey: a PEM file with its private key; L{None}: it is in the same file.
+    @ivar tlsCert: a PEM file with a certificate, and those between it and an authority; C{None}: one is made in memory.
+    @ivar tlsKey: a PEM file with its private key; C{None}: it is in the same file.
     @ivar auth: offer AUTH (RFC 4954).
-    @ivar authUsers: a file with lines C{user:password} of who may log in; L{None}: everybody may.
+    @ivar authUsers: a file with lines C{user:password} of who may log in; C{None}: everybody may.
     """
 
     heading: ClassVar[str] = "TLS and AUTH"
@@ -184,10 +184,10 @@ class Security:
 @settings
 class Limits:
     """
-    @ivar maxSessions: sessions at the same time; more clients wait for their banner. L{None} is no limit.
-    @ivar messageLimit: end after that many messages; not one more is accepted. L{None} is no limit.
-    @ivar sessionLimit: end when that many sessions have ended. L{None} is no limit.
-    @ivar idleTimeout: seconds after which a silent client is told 421; L{None} is for ever.
+    @ivar maxSessions: sessions at the same time; more clients wait for their banner. C{None} is no limit.
+    @ivar messageLimit: end after that many messages; not one more is accepted. C{None} is no limit.
+    @ivar sessionLimit: end when that many sessions have ended. C{None} is no limit.
+    @ivar idleTimeout: seconds after which a silent client is told 421; C{None} is for ever.
     """
 
     heading: ClassVar[str] = "Limits"

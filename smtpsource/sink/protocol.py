@@ -64,8 +64,9 @@ class SMTPSinkProtocol(SinkConnection):
     """
     The server's side of one session.
 
-    Each verb is a C{command_*} method or function that takes the command line and returns the reply; L{Dialogue}
-    says which verbs there are. A command that begins content, DATA or BDAT, sets C{line_mode} to 0.
+    Each verb is a C{command_*} method or function that takes the command line and returns the reply;
+    L{smtpsource.sink.dialogue} says which verbs there are. A command that begins content, DATA or BDAT, sets
+    C{line_mode} to 0.
 
     @ivar recipients: the RCPT commands accepted in this transaction.
     @ivar authenticated: whether AUTH was accepted (RFC 4954).

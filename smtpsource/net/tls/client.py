@@ -58,7 +58,7 @@ else:
 
         def do_handshake(self) -> None:
             """
-            @see: L{SSL.Connection.do_handshake}
+            @see: C{SSL.Connection.do_handshake}
 
             @raise SSL.SysCallError: also if the server says goodbye in the middle: Twisted (up to 26.10 at least)
                 trips over the C{ZeroReturnError}, which has no arguments.

@@ -164,7 +164,7 @@ def _library() -> str:
 
 def _verified(connection: Any, certificate: X509, number: int, depth: int, ok: int) -> bool:
     """
-    OpenSSL's verdict on one certificate of the chain. It is for L{SSL.Context.set_verify}.
+    OpenSSL's verdict on one certificate of the chain. It is for C{SSL.Context.set_verify}.
 
     @return: whether to go on.
     """
