@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.smtp.sasl import MECHANISMS, Credentials, Login, authCommand, decoded, exchange, responseLine
 from smtpsource.smtp.saslprep import saslprep
-from smtpsource.smtp.scram import Derivation
+from smtpsource.smtp.scramkeys import Derivation
 
 try:
     import scramp

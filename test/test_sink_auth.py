@@ -19,7 +19,7 @@ from smtpsource.credentials import Credentials, readUsers
 from smtpsource.sink.auth import Authenticator, loadUsers
 from smtpsource.sink.plan import SinkPlan
 from smtpsource.smtp.sasl import Login
-from smtpsource.smtp.scram import Derivation
+from smtpsource.smtp.scramkeys import Derivation
 
 
 def coded(data):
