@@ -56,7 +56,7 @@ def _prepared(text: str) -> str:
     """
     A user or password as SASLprep has it, so that it can be compared; as it is, if that can't be.
     """
-    from smtpsource.smtp.saslprep import saslprep  # for those who have users
+    from smtpsource.values.saslprep import saslprep  # for those who have users
 
     try:
         return saslprep("text", text, unassigned=True)

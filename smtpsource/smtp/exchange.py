@@ -8,7 +8,7 @@ from base64 import b64decode
 from typing import TYPE_CHECKING
 
 from smtpsource.credentials import Credentials
-from smtpsource.smtp.saslprep import prepared
+from smtpsource.values.saslprep import prepared
 
 if TYPE_CHECKING:
     from smtpsource.smtp.scramkeys import Derivation, Keys
@@ -48,7 +48,7 @@ class Exchange:
 
 def preparedUser(credentials: Credentials) -> bytes:
     """
-    The name of a user, as L{smtpsource.smtp.saslprep.prepared} has it.
+    The name of a user, as L{smtpsource.values.saslprep.prepared} has it.
     """
     # A "query string" (RFC 3454 section 7) for RFC 5802 section 5.1: a server knows its users' names better than we do.
     return prepared("user", credentials.user, True)

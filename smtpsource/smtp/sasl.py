@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from smtpsource.credentials import MECHANISMS, SCRAM_ITERATIONS, Credentials
 from smtpsource.smtp.exchange import Exchange, fromBase64, preparedUser
-from smtpsource.smtp.saslprep import prepared, utf8
+from smtpsource.values.saslprep import prepared, utf8
 
 if TYPE_CHECKING:
     from smtpsource.smtp.scramkeys import Derivation, Keys

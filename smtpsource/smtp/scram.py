@@ -16,8 +16,8 @@ from collections.abc import Callable
 
 from smtpsource.credentials import SCRAM_ITERATIONS, Credentials
 from smtpsource.smtp.exchange import Exchange, fromBase64, preparedUser, quoted
-from smtpsource.smtp.saslprep import prepared
 from smtpsource.smtp.scramkeys import Derivation, Keys, hmacSHA256
+from smtpsource.values.saslprep import prepared
 
 #: The longest salt that is taken. Servers have 16 to 64 octets; salts are kept, and must not fill our memory.
 LONGEST_SALT = 1024
