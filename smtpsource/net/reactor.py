@@ -449,7 +449,7 @@ class LeanReactor(EPollReactor):
 
 
 if TYPE_CHECKING:
-    # Connectors and ports know it as Any: here its type is compared with what transports ask.
+    # Connectors and ports give it to transports as Any: here its type is compared with what these ask.
     _asAsked: type[TransportReactor] = LeanReactor
 
 
