@@ -4,6 +4,9 @@ The interfaces of smtpsource: what can be put in place of what.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from twisted.internet.interfaces import (
     IReactorCore,
     IReactorTCP,
@@ -158,4 +161,70 @@ class ISession(Interface):
         The connection is gone. Nothing else comes from it.
 
         @param lost: it ended otherwise than after our QUIT.
+        """
+
+
+class IRun(Interface):
+    """
+    What a session asks of the run that it belongs to, and tells it.
+    """
+
+    # The plan and the recorder are classes of ours, which this module can't name: it is below all others.
+    plan: Any = Attribute("The L{SourcePlan<smtpsource.plan.source.SourcePlan>} that the run follows.")
+    recorder: Any = Attribute("The L{Recorder<smtpsource.measure.recorder.Recorder>} that counts what happens.")
+    clock: Callable[[], float] = Attribute("Gives seconds, on a scale that never goes backward.")
+    sources: Any = Attribute(
+        "The L{Sources<smtpsource.net.sources.Sources>} of addresses to connect from; C{None} for the system's choice."
+    )
+    pause: Callable[[], float] | None = Attribute(
+        "Draws the seconds before a session's next message; C{None} if there is no pause at all."
+    )
+    remaining: int = Attribute("How many more messages there are for all sessions, as far as that is known.")
+    perConnection: int = Attribute("How many messages a session may send on one connection.")
+    draining: bool = Attribute("No further message is started, and no connection is held open.")
+    endsInTime: bool = Attribute("The run has an end, however few messages are started.")
+    reached: bool = Attribute("A connection was made, by any session; sessions set it.")
+    seeking: set[Any] = Attribute(
+        "The sessions that could not connect, and have no message until they try again or can; they enter themselves."
+    )
+
+    def take() -> IMessage | None:
+        """
+        The next message, which is started with that; C{None} if there is none, or none now.
+        """
+
+    def idle(session: Any) -> None:
+        """
+        There was no message for this session, though some are remaining: finish it, or let it wait.
+        """
+
+    def ended(session: Any) -> None:
+        """
+        This session is over.
+        """
+
+    def build(session: Any) -> Any:
+        """
+        The protocol of a session's new connection, an L{SMTPSourceProtocol
+        <smtpsource.smtp.protocol.SMTPSourceProtocol>}. Whatever it raises makes the connection fail.
+        """
+
+    def trouble(text: str) -> None:
+        """
+        A refusal or a fault happened: it ends the run, unless the plan tolerates it.
+
+        @param text: one line about it.
+        """
+
+    def broken(exception: BaseException) -> None:
+        """
+        Something in this process has raised what nobody expected: it ends the run.
+        """
+
+    def breakDown(kind: str, text: str) -> None:
+        """
+        This run can't go on, and it is no server's fault.
+
+        @param kind: C{"internal-error"} or C{"out-of-memory"}.
+        @param text: one line about it.
         """

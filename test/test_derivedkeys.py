@@ -25,8 +25,8 @@ from smtpsource.load import derivedkeys
 from smtpsource.load.derivedkeys import DerivedKeys
 from smtpsource.measure.summary import latenciesOf
 from smtpsource.phases import AUTH
-from smtpsource.smtp import scram
-from smtpsource.smtp.scram import Derivation
+from smtpsource.smtp import scramkeys
+from smtpsource.smtp.scramkeys import Derivation
 from smtpsource.testing import FakeReactor, runInMemory
 
 #: More iterations than can be done while anybody waits, and the option that allows them.
@@ -185,7 +185,7 @@ class DerivedKeysTests(SynchronousTestCase):
         What goes wrong is told to all who wait; the next one who asks has a new chance.
         """
         keys = self.make()
-        broken = mock.patch.object(scram, "pbkdf2_hmac", side_effect=MemoryError("full"))
+        broken = mock.patch.object(scramkeys, "pbkdf2_hmac", side_effect=MemoryError("full"))
         with broken:
             keys.ask(wanted(1), self.waiting("a"))
             self.threads.finish()
@@ -367,7 +367,7 @@ class LoginTests(SynchronousTestCase):
         """
         talk = Login()
         talk.challenge()
-        with mock.patch.object(scram, "pbkdf2_hmac", side_effect=MemoryError("full")):
+        with mock.patch.object(scramkeys, "pbkdf2_hmac", side_effect=MemoryError("full")):
             talk.threads.finish()
         self.assertEqual(len(self.flushLoggedErrors(MemoryError)), 1)
         self.assertEqual(talk.events()[0][:2], ("fault", "internal-error"))
@@ -458,7 +458,7 @@ class InMemoryTests(SynchronousTestCase):
         """
         users = [Credentials(user, user) for user in ("a", "b", "c")]
         plan = SourcePlan(messageCount=60, sessionCount=20, logins=users, **PLAN)
-        derive = mock.patch.object(scram, "pbkdf2_hmac", side_effect=scram.pbkdf2_hmac)
+        derive = mock.patch.object(scramkeys, "pbkdf2_hmac", side_effect=scramkeys.pbkdf2_hmac)
         with derive as derived:
             summary = runInMemory(plan, ScramFactory(4096), reactor=FakeReactor())
         self.assertEqual((summary.messages.started, summary.messages.rejected), (60, 60), summary)

@@ -33,7 +33,7 @@ from smtpsource.report.live.counter import Counter
 from smtpsource.report.live.view import Lines, Picture
 from smtpsource.report.metrics import MetricsService
 from smtpsource.report.prometheus import RunCollector
-from smtpsource.sink.auth import Authenticator
+from smtpsource.sink.authenticator import Authenticator
 from smtpsource.sink.summary import SinkCounts
 from smtpsource.testing import FakeReactor, FakeTransport
 

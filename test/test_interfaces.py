@@ -64,12 +64,13 @@ class VerifyTests(SynchronousTestCase):
 
     def test_sessions(self):
         """
-        Whom a connection works for.
+        Whom a connection works for, and whom that one belongs to.
         """
         fake = FakeReactor()
         run = Run(fake, SourcePlan(destination="127.0.0.1"), Recorder(), fake.seconds, lambda: None, lambda line: None)
         session = Session(run, fake, Route([TCPAddress("127.0.0.1", 25)]), ConnectQueue(1))
         self.check(interfaces.ISession, session)
+        self.check(interfaces.IRun, run)
         self.check(interfaces.ISession, RecordingSession())
 
     def test_producer(self):

@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.smtp.sasl}, L{smtpsource.smtp.scram} and L{smtpsource.smtp.saslprep}.
+Tests for L{smtpsource.smtp.sasl}, L{smtpsource.smtp.scram} and L{smtpsource.values.saslprep}.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from properties import given, settings
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.smtp.sasl import MECHANISMS, Credentials, Login, authCommand, decoded, exchange, responseLine
-from smtpsource.smtp.saslprep import saslprep
-from smtpsource.smtp.scram import Derivation
+from smtpsource.smtp.scramkeys import Derivation
+from smtpsource.values.saslprep import saslprep
 
 try:
     import scramp

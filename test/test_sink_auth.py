@@ -1,5 +1,6 @@
 """
-Tests for L{smtpsource.sink.auth}, in memory: who may log in, how, and that nobody reads a password.
+Tests for L{smtpsource.sink.auth}, L{smtpsource.sink.authenticator} and L{smtpsource.sink.secrets}, in memory: who may
+log in, how, and that nobody reads a password.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.credentials import Credentials, readUsers
-from smtpsource.sink.auth import Authenticator, loadUsers
+from smtpsource.sink.authenticator import Authenticator, loadUsers
 from smtpsource.sink.plan import SinkPlan
 from smtpsource.smtp.sasl import Login
-from smtpsource.smtp.scram import Derivation
+from smtpsource.smtp.scramkeys import Derivation
 
 
 def coded(data):

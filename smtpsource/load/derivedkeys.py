@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from smtpsource.measure.environment import usableProcessors
-from smtpsource.smtp.scram import Derivation, Keys
+from smtpsource.smtp.scramkeys import Derivation, Keys
 
 #: Who is told of keys, or of what kept us from having them.
 Answer = Callable[[Keys | BaseException], None]

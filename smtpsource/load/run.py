@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
+from zope.interface import implementer
 
-from smtpsource.interfaces import IMessage, IReactor
+from smtpsource.interfaces import IMessage, IReactor, IRun
 from smtpsource.load import parts
 from smtpsource.load.session import Session
 from smtpsource.load.traffic import traffic as newTraffic
@@ -54,6 +55,7 @@ def _expire(session: Session) -> None:
 _STRUCK_OFF_AFTER = 1.0
 
 
+@implementer(IRun)
 class Run:
     """
     Hands out messages until there are none left, or until the run is told to stop. This one is a closed loop: a session

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall
 from zope.interface import implementer
 
-from smtpsource.interfaces import IMessage, IReactor, ISession
+from smtpsource.interfaces import IMessage, IReactor, IRun, ISession
 from smtpsource.net.patience import Standstills
 from smtpsource.net.reconnecting import ReconnectingConnector
 from smtpsource.net.route import ConnectQueue, Route, sessionDelay
@@ -19,10 +19,6 @@ from smtpsource.phases import CONNECT, NAMES
 from smtpsource.printable import printable
 from smtpsource.process.unexpected import OURS
 from smtpsource.smtp.protocol import SMTPSourceProtocol
-
-if TYPE_CHECKING:
-    from smtpsource.load.run import Run
-
 
 #: After so many connections that could not be had a session waits no longer, if nothing but its messages ends the run.
 #: That is some twenty seconds, enough for most servers to be started again.
@@ -57,7 +53,7 @@ class Session:
         "protocol",
     )
 
-    def __init__(self, run: Run, reactor: IReactor, route: Route, queue: ConnectQueue) -> None:
+    def __init__(self, run: IRun, reactor: IReactor, route: Route, queue: ConnectQueue) -> None:
         plan = run.plan
         self._run = run
         self._take = run.take
@@ -375,7 +371,7 @@ class Session:
 
     def _build(self) -> SMTPSourceProtocol:
         try:
-            protocol = self._run.build(self)
+            protocol: SMTPSourceProtocol = self._run.build(self)
         except Exception as e:
             # What comes of it is a connection that could not be made; but that is no server's fault.
             self._run.broken(e)

@@ -5,15 +5,38 @@ The factory of a session's connections.
 from __future__ import annotations
 
 import socket
+import typing
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IConnector
 from twisted.internet.protocol import ClientFactory, Protocol
 from twisted.python.failure import Failure
 
-if TYPE_CHECKING:
-    from smtpsource.net.reconnecting import ReconnectingConnector
+
+class Reconnecting(typing.Protocol):
+    """
+    Whom the factory tells how connecting went: L{smtpsource.net.reconnecting.ReconnectingConnector}.
+    """
+
+    def connected(self) -> None:
+        """
+        An address has answered, and there is a protocol for the connection.
+        """
+
+    def endTimeout(self) -> None:
+        """
+        An address has answered, whatever comes of that.
+        """
+
+    def failed(self, reason: Failure) -> None:
+        """
+        An address has not answered, or there is no protocol for the connection.
+        """
+
+    def closed(self) -> None:
+        """
+        The connection is gone, and another can be made.
+        """
 
 
 class SMTPSourceFactory(ClientFactory):
@@ -26,7 +49,7 @@ class SMTPSourceFactory(ClientFactory):
 
     noisy = False
 
-    def __init__(self, connector: ReconnectingConnector, build: Callable[[], Protocol], windowSize: int | None) -> None:
+    def __init__(self, connector: Reconnecting, build: Callable[[], Protocol], windowSize: int | None) -> None:
         """
         @param build: makes the protocol of a connection.
         @param windowSize: bytes for each of the socket's buffers (SO_RCVBUF, SO_SNDBUF), or C{None} for the system's
@@ -42,7 +65,7 @@ class SMTPSourceFactory(ClientFactory):
         The socket is there and connect(2) comes next: what it offers as its window is settled now.
         """
         if self._windowSize is not None:
-            transport: Any = connector.transport  # type: ignore[attr-defined]
+            transport: typing.Any = connector.transport  # type: ignore[attr-defined]
             try:
                 transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._windowSize)
                 transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._windowSize)

@@ -35,7 +35,7 @@ import socket
 import time
 from collections.abc import Callable
 from threading import get_ident
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet import error
 from twisted.internet.epollreactor import EPOLLIN, EPOLLOUT, EPollReactor
@@ -49,6 +49,9 @@ from smtpsource.net.lean.connectors import ConnectTimeouts, TCPConnector, UNIXCo
 from smtpsource.net.lean.ports import TCPPort, UNIXPort
 from smtpsource.net.lean.transports import EagerServer, EagerUNIXServer
 from smtpsource.process.unexpected import FATAL, SPARE, Reserve
+
+if TYPE_CHECKING:
+    from smtpsource.net.lean.interfaces import TransportReactor
 
 _INOUT = EPOLLIN | EPOLLOUT
 
@@ -443,6 +446,11 @@ class LeanReactor(EPollReactor):
         if addressFamily == socket.AF_UNIX:
             return EagerUNIXServer._fromConnectedSocket(fileDescriptor, factory, self)
         return EagerServer._fromConnectedSocket(fileDescriptor, addressFamily, factory, self)
+
+
+if TYPE_CHECKING:
+    # Connectors and ports give it to transports as Any: here its type is compared with what these ask.
+    _asAsked: type[TransportReactor] = LeanReactor
 
 
 def install() -> None:

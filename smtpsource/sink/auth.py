@@ -1,26 +1,16 @@
 """
-AUTH (RFC 4954), and the server's side of its mechanisms.
-
-A mechanism is a generator: it yields its challenges, is sent the responses, and returns whether it accepts the user. A
-C{ValueError} in it is a response that is badly written.
+AUTH (RFC 4954): the command, and the lines of an exchange; L{smtpsource.sink.authenticator} has the mechanisms.
 """
 
 from __future__ import annotations
 
 import base64
-import hmac
-import re
-import secrets
-from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from smtpsource.credentials import readUsers
+from smtpsource.sink.secrets import HIDDEN
 
 if TYPE_CHECKING:
-    from smtpsource.sink.protocol import SMTPSinkProtocol
-
-#: The longest line of an exchange, in bytes (RFC 4954 section 4).
-LONGEST_LINE = 12288
+    from smtpsource.sink.interfaces import Session
 
 _ACCEPTED = b"235 2.7.0 Authentication successful\r\n"
 _REFUSED = b"535 5.7.8 Authentication credentials invalid\r\n"
@@ -33,161 +23,6 @@ _UNKNOWN = b"504 5.5.4 Unknown mechanism\r\n"
 _TWICE = b"503 5.5.1 Already authenticated\r\n"
 _IN_TRANSACTION = b"503 5.5.1 AUTH inside a transaction\r\n"
 
-#: What stands for a secret wherever people may read it.
-HIDDEN = b"(hidden)"
-
-Exchange = Generator[bytes, bytes, bool]
-
-_isCRAM = re.compile(rb"(.+) ([0-9a-f]{32})", re.DOTALL).fullmatch
-_isXOAUTH2 = re.compile(rb"user=([^\x01]*)\x01auth=Bearer ([^\x01]*)\x01\x01", re.IGNORECASE).fullmatch
-
-
-def loadUsers(path: str) -> dict[str, str]:
-    """
-    Read a file of users, such as L{readUsers} has it.
-
-    @return: the passwords by the names of the users.
-    @raise ValueError: it is no such file; the text is one line.
-    """
-    return {each.user: each.password for each in readUsers(path)}
-
-
-def _prepared(text: str) -> str:
-    """
-    A user or password as SASLprep has it, so that it can be compared; as it is, if that can't be.
-    """
-    from smtpsource.smtp.saslprep import saslprep  # for those who have users
-
-    try:
-        return saslprep("text", text, unassigned=True)
-    except ValueError:
-        return text
-
-
-class Authenticator:
-    """
-    Who may log in, and how.
-
-    @ivar mechanisms: by their names, in the order in which they are offered.
-    """
-
-    def __init__(self, hostname: str, users: dict[str, str] | None = None) -> None:
-        """
-        @param hostname: for the challenges.
-        @param users: passwords by the names of users; C{None} lets everybody in who keeps to the form.
-        """
-        self._hostname = hostname.encode()
-        self._users = None if users is None else {_prepared(user): password for user, password in users.items()}
-        self._scramKeys: dict[str, Any] = {}
-        self._scram: Any = None
-        self.mechanisms: dict[bytes, Callable[[], Exchange]] = {
-            b"PLAIN": self._plain,
-            b"LOGIN": self._login,
-            b"CRAM-MD5": self._cramMD5,
-            b"XOAUTH2": self._xoauth2,
-        }
-        if users is not None:
-            # The server proves that it knows the password too: this can't be faked.
-            self.mechanisms[b"SCRAM-SHA-256"] = self._scramSHA256
-
-    def _password(self, user: bytes) -> str | None:
-        """
-        The password of a user as it is in the file; C{None} if there is no such user.
-        """
-        assert self._users is not None
-        return self._users.get(_prepared(user.decode("utf-8", "replace")))
-
-    def _accepts(self, user: bytes, password: bytes) -> bool:
-        """
-        RFC 4616 section 2 has both sides of the comparison prepared.
-        """
-        if self._users is None:
-            return True
-        known = self._password(user)
-        return known is not None and _prepared(known) == _prepared(password.decode("utf-8", "surrogateescape"))
-
-    def _plain(self) -> Exchange:
-        """
-        RFC 4616.
-        """
-        words = (yield b"").split(b"\0")
-        if len(words) != 3 or not words[1]:
-            raise ValueError("expected identity NUL user NUL password")
-        return self._accepts(words[1], words[2])
-
-    def _login(self) -> Exchange:
-        """
-        draft-murchison-sasl-login; the first response may come with the command.
-        """
-        user = yield b"Username:"
-        password = yield b"Password:"
-        return self._accepts(user, password)
-
-    def _cramMD5(self) -> Exchange:
-        """
-        RFC 2195.
-        """
-        challenge = b"<%b@%b>" % (secrets.token_hex(12).encode(), self._hostname)
-        match = _isCRAM((yield challenge))
-        if match is None:
-            raise ValueError("expected user, space, digest")
-        if self._users is None:
-            return True
-        known = self._password(match[1])
-        return known is not None and hmac.new(known.encode(), challenge, "md5").hexdigest().encode() == match[2]
-
-    def _xoauth2(self) -> Exchange:
-        """
-        U{https://developers.google.com/gmail/imap/xoauth2-protocol}: a refusal is a challenge first.
-        """
-        match = _isXOAUTH2((yield b""))
-        if match is None:
-            raise ValueError("expected user and token")
-        if self._accepts(match[1], match[2]):
-            return True
-        yield b'{"status":"401","schemes":"bearer","scope":"https://mail.google.com/"}'
-        return False
-
-    def _scramSHA256(self) -> Exchange:
-        """
-        RFC 7677. The server's last word is a challenge with an empty response (RFC 4954 section 4).
-        """
-        from scramp import ScramException  # type: ignore[import-untyped]
-
-        server = self._scramMechanism().make_server(self._scramKeysOf)
-        first = (yield b"").decode()
-        try:
-            server.set_client_first(first)
-            challenge = server.get_server_first().encode()
-        except ScramException:
-            return False
-        final = (yield challenge).decode()
-        try:
-            server.set_client_final(final)
-            proof = server.get_server_final().encode()
-        except ScramException:
-            return False
-        if (yield proof):
-            raise ValueError("expected an empty response")
-        return True
-
-    def _scramMechanism(self) -> Any:
-        if self._scram is None:
-            from scramp import ScramMechanism
-
-            self._scram = ScramMechanism("SCRAM-SHA-256")
-        return self._scram
-
-    def _scramKeysOf(self, user: str) -> Any:
-        """
-        What the library wants to know of a user: made once, for it is meant to take long.
-        """
-        user = _prepared(user)  # there are many ways to write one
-        keys = self._scramKeys.get(user)
-        if keys is None and (password := self._password(user.encode())) is not None:
-            keys = self._scramKeys[user] = self._scramMechanism().make_auth_info(password)
-        return keys
-
 
 def decoded(text: bytes) -> bytes:
     """
@@ -196,92 +31,72 @@ def decoded(text: bytes) -> bytes:
     return base64.b64decode(text, validate=True)
 
 
-def command_AUTH(protocol: SMTPSinkProtocol, line: bytes) -> bytes:
+def command_AUTH(session: Session, line: bytes) -> bytes:
     """
     RFC 4954 section 4.
     """
-    protocol.hasSecrets = True
-    if protocol.authenticated:
-        return protocol._refuse("sequence", _TWICE, line)
-    if protocol.inTransaction:
-        return protocol._refuse("sequence", _IN_TRANSACTION, line)
+    session.hasSecrets = True
+    if session.authenticated:
+        return session.refuse("sequence", _TWICE, line)
+    if session.inTransaction:
+        return session.refuse("sequence", _IN_TRANSACTION, line)
     words = line.split()
     if not 2 <= len(words) <= 3:
-        return protocol._refuse("syntax", _BAD_AUTH, line)
+        return session.refuse("syntax", _BAD_AUTH, line)
     name = words[1].upper()
-    mechanism = protocol.factory.authenticator.mechanisms.get(name)
+    mechanism = session.factory.authenticator.mechanisms.get(name)
     if mechanism is None:
-        return protocol._refuse("unknown", _UNKNOWN, line)
+        return session.refuse("unknown", _UNKNOWN, line)
     exchange = mechanism()
     challenge = next(exchange)
     if len(words) == 3:
         if name == b"CRAM-MD5":
-            return protocol._refuse("syntax", _NO_INITIAL, line)
-        protocol.exchange = exchange
-        return _proceed(protocol, b"" if words[2] == b"=" else words[2])
-    protocol.exchange = exchange
-    protocol.commands = protocol.dialogue.toRespond
+            return session.refuse("syntax", _NO_INITIAL, line)
+        session.exchange = exchange
+        return _proceed(session, b"" if words[2] == b"=" else words[2])
+    session.exchange = exchange
+    session.commands = session.dialogue.toRespond
     return _challenged(challenge)
 
 
-def respond(protocol: SMTPSinkProtocol, line: bytes) -> bytes:
+def respond(session: Session, line: bytes) -> bytes:
     """
     A line in an exchange.
     """
     if line == b"*":
-        _over(protocol)
+        _over(session)
         return _CANCELLED
-    return _proceed(protocol, line)
+    return _proceed(session, line)
 
 
 def _challenged(challenge: bytes) -> bytes:
     return b"334 %b\r\n" % base64.b64encode(challenge)
 
 
-def _over(protocol: SMTPSinkProtocol) -> None:
-    assert protocol.exchange is not None
-    protocol.exchange.close()
-    protocol.exchange = None
-    protocol.commands = protocol.dialogue.commands
+def _over(session: Session) -> None:
+    assert session.exchange is not None
+    session.exchange.close()
+    session.exchange = None
+    session.commands = session.dialogue.commands
 
 
-def _proceed(protocol: SMTPSinkProtocol, text: bytes) -> bytes:
-    exchange = protocol.exchange
+def _proceed(session: Session, text: bytes) -> bytes:
+    exchange = session.exchange
     assert exchange is not None
     try:
         response = decoded(text)
     except ValueError:
-        _over(protocol)
-        return protocol._refuse("syntax", _BAD_BASE64, HIDDEN)
+        _over(session)
+        return session.refuse("syntax", _BAD_BASE64, HIDDEN)
     try:
         challenge = exchange.send(response)
     except StopIteration as e:
-        _over(protocol)
-        protocol.authenticated = accepted = bool(e.value)
-        protocol.counts.loggedIn(accepted)
+        _over(session)
+        session.authenticated = accepted = bool(e.value)
+        session.counts.loggedIn(accepted)
         return _ACCEPTED if accepted else _REFUSED
     except ValueError:
-        _over(protocol)
-        return protocol._refuse("syntax", _BAD_RESPONSE, HIDDEN)
-    protocol.commands = protocol.dialogue.toRespond
+        _over(session)
+        return session.refuse("syntax", _BAD_RESPONSE, HIDDEN)
+    session.commands = session.dialogue.toRespond
     return _challenged(challenge)
-
-
-_MECHANISMS = (b"PLAIN", b"LOGIN", b"CRAM-MD5", b"XOAUTH2", b"SCRAM-SHA-256")
-
-
-def isAuth(line: bytes) -> bool:
-    """
-    Does it look like an AUTH command, known or not?
-    """
-    return line.lstrip()[:4].upper() == b"AUTH"
-
-
-def masked(line: bytes) -> bytes:
-    """
-    An AUTH command without its secrets.
-    """
-    words = line.split()
-    if len(words) > 1 and words[1].upper() in _MECHANISMS:
-        return b" ".join([b"AUTH", words[1], *([HIDDEN] if len(words) > 2 else [])])
-    return b"AUTH " + HIDDEN if words[1:] else b"AUTH"

@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from smtpsource.sink.protocol import SMTPSinkProtocol
+    from smtpsource.sink.interfaces import Session
 
 _BAD = b"501 5.5.4 Syntax: BDAT size [LAST], closing connection\r\n"
 _NEED_RCPT = b"503 5.5.1 BDAT needs RCPT first\r\n"
@@ -16,7 +16,7 @@ _NEED_RCPT = b"503 5.5.1 BDAT needs RCPT first\r\n"
 _isBDAT = re.compile(rb"BDAT ([0-9]{1,19})( LAST)? *", re.IGNORECASE).fullmatch
 
 
-def command_BDAT(protocol: SMTPSinkProtocol, line: bytes) -> bytes:
+def command_BDAT(session: Session, line: bytes) -> bytes:
     """
     RFC 3030 section 2.
 
@@ -26,11 +26,11 @@ def command_BDAT(protocol: SMTPSinkProtocol, line: bytes) -> bytes:
     match = _isBDAT(line)
     if match is None:
         # Nobody knows where the next command begins.
-        protocol._ended = True
-        return protocol._refuse("syntax", _BAD, line)
+        session.end()
+        return session.refuse("syntax", _BAD, line)
     refusal = None
-    if not protocol.recipients:
+    if not session.recipients:
         # Nothing more comes of this transaction (section 4.1): what follows needs MAIL or RSET first.
-        refusal = protocol._refuse("sequence", _NEED_RCPT, line)
-        protocol.inTransaction = False
-    return protocol.beginChunk(int(match[1]), match[2] is not None, refusal)
+        refusal = session.refuse("sequence", _NEED_RCPT, line)
+        session.inTransaction = False
+    return session.beginChunk(int(match[1]), match[2] is not None, refusal)

@@ -21,8 +21,7 @@ from zope.interface import implementer
 from smtpsource.sink import proxy, tls
 
 if TYPE_CHECKING:
-    from smtpsource.sink.dialogue import Command
-    from smtpsource.sink.factory import SinkFactory
+    from smtpsource.sink.interfaces import Command, SessionFactory
 
 UNAVAILABLE = b"421 4.3.2 Service not available, closing connection\r\n"
 IDLE = b"421 4.4.2 Idle for too long, closing connection\r\n"
@@ -43,7 +42,7 @@ class SinkConnection(LineReceiver):
     @ivar inTLS: whether TLS has begun.
     """
 
-    factory: SinkFactory
+    factory: SessionFactory
     commands: Mapping[bytes, Command]
     # In real life an ITLSTransport and IConsumer, such as tcp.Server.
     transport: Any
@@ -131,6 +130,12 @@ class SinkConnection(LineReceiver):
             # It may belong to a TLS layer that is there since just now.
             (self.transport.protocol if self.inTLS else self).dataReceived(rest)
 
+    def end(self) -> None:
+        """
+        Look at nothing that follows, and close when the replies up to here are written.
+        """
+        self._ended = True
+
     def startTLSAfterReply(self) -> None:
         """
         Start TLS when the reply to this command, the last one that is looked at, is written.
@@ -174,7 +179,7 @@ class SinkConnection(LineReceiver):
         if self.inTransaction and not self._refusing:
             self.commands = self.dialogue.toComplete
         elif not self._ended:
-            self._end(UNAVAILABLE)
+            self._endWith(UNAVAILABLE)
 
     def refuseMore(self) -> None:
         """
@@ -191,7 +196,7 @@ class SinkConnection(LineReceiver):
             self.abort()
         else:
             self.counts.error("timeout", b"")
-            self._end(IDLE)
+            self._endWith(IDLE)
 
     def abort(self) -> None:
         """
@@ -234,7 +239,7 @@ class SinkConnection(LineReceiver):
         self.counts.bytesSent += len(reply)
         self.transport.write(reply)
 
-    def _end(self, reply: bytes) -> None:
+    def _endWith(self, reply: bytes) -> None:
         if self._mute:
             self.abort()
             return

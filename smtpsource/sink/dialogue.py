@@ -5,15 +5,16 @@ What a sink says, decided once for all its sessions: banner, extensions, verbs.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 from twisted.logger import Logger
 
 from smtpsource.sink.auth import command_AUTH, respond
 from smtpsource.sink.chunking import command_BDAT
+from smtpsource.sink.interfaces import Dialogue
 from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.protocol import SMTPSinkProtocol
-from smtpsource.sink.tls import available, command_STARTTLS
+from smtpsource.sink.starttls import command_STARTTLS
+from smtpsource.sink.tls import available
 from smtpsource.sink.xclient import KEYWORD, command_XCLIENT
 
 log = Logger()
@@ -68,42 +69,6 @@ def _logged(command: Command, isOtherwise: bool) -> Command:
         return reply
 
     return answer
-
-
-@dataclass(frozen=True)
-class Dialogue:
-    """
-    The parts of the dialogue that are decided before the first session, as bytes.
-
-    @ivar lmtp: there is a reply for each recipient.
-    @ivar chunking: BDAT is known.
-    @ivar ehloInTLS: the reply to EHLO within TLS.
-    @ivar extensions: the keywords of the extensions that are offered.
-    @ivar extensionsInTLS: the same within TLS.
-    @ivar commands: what to do for each verb, for each verb with a space (the first five bytes of most command
-        lines are one or the other), and under C{b""} for anything else.
-    @ivar grouped: the same table, if the commands of a group may be answered without looking each of them up;
-        C{None} if all are to be logged.
-    @ivar toGreet: a table for the time after STARTTLS or XCLIENT.
-    @ivar toRespond: a table for the time when AUTH waits for a response.
-    @ivar toComplete: a table for the time when the sink is stopping and a transaction may still be completed.
-    @ivar toQuit: a table for the time when nothing more may be completed.
-    """
-
-    lmtp: bool
-    chunking: bool
-    banner: bytes
-    helo: bytes
-    ehlo: bytes
-    ehloInTLS: bytes
-    extensions: frozenset[str]
-    extensionsInTLS: frozenset[str]
-    commands: Mapping[bytes, Command]
-    grouped: Mapping[bytes, Command] | None
-    toGreet: Mapping[bytes, Command]
-    toRespond: Mapping[bytes, Command]
-    toComplete: Mapping[bytes, Command]
-    toQuit: Mapping[bytes, Command]
 
 
 def dialogue(plan: SinkPlan, mechanisms: Iterable[bytes] = ()) -> Dialogue:

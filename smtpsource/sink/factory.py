@@ -7,12 +7,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from sys import maxsize
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.protocol import ServerFactory
 
 from smtpsource.process.turns import inTurns
-from smtpsource.sink.auth import Authenticator, loadUsers
+from smtpsource.sink.authenticator import Authenticator, loadUsers
 from smtpsource.sink.connection import SinkConnection
 from smtpsource.sink.dialogue import dialogue
 from smtpsource.sink.parameters import OfferedParameters
@@ -20,6 +20,9 @@ from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.protocol import SMTPSinkProtocol
 from smtpsource.sink.summary import SinkCounts
 from smtpsource.sink.tls import ServerTLS
+
+if TYPE_CHECKING:
+    from smtpsource.sink.interfaces import SessionFactory
 
 
 def _nothing(*arguments: object) -> None:
@@ -191,3 +194,8 @@ class SinkFactory(ServerFactory):
                 protocol.idledOut()
 
         self._each(look)
+
+
+if TYPE_CHECKING:
+    # It is Twisted that gives it to connections: here its type is compared with what they ask.
+    _asAsked: type[SessionFactory] = SinkFactory

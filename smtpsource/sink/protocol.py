@@ -13,11 +13,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from smtpsource.sink import auth
+from smtpsource.sink import secrets
 from smtpsource.sink.connection import UNAVAILABLE, SinkConnection
 
 if TYPE_CHECKING:
-    from smtpsource.sink.dialogue import Command
+    from smtpsource.sink.authenticator import Exchange
+    from smtpsource.sink.interfaces import Command
 
 #: The last line of a message, with the end of the line before it.
 END_OF_CONTENT = b"\r\n.\r\n"
@@ -79,7 +80,7 @@ class SMTPSinkProtocol(SinkConnection):
 
     recipients = 0
     authenticated = False
-    exchange: auth.Exchange | None = None
+    exchange: Exchange | None = None
     hasSecrets = False
 
     # Of a chunk (RFC 3030): its octets that are still to come, the reply that refuses it, and whether it is the last
@@ -163,7 +164,7 @@ class SMTPSinkProtocol(SinkConnection):
             # A CR at the end of the chunk may be half of the line's end.
             if (end if end >= 0 else length - 1) - start > self.MAX_LENGTH and self._isTooLong(data, start, end):
                 self._ended = True
-                replies.append(self._refuse("line-too-long", LINE_TOO_LONG, data[start:]))
+                replies.append(self.refuse("line-too-long", LINE_TOO_LONG, data[start:]))
             elif end < 0:
                 self._buffer = data[start:]
                 break
@@ -174,7 +175,7 @@ class SMTPSinkProtocol(SinkConnection):
         if self._wantsTLS and start < length:
             # RFC 3207 section 6: it was not sent in TLS and must not be taken for it, whoever has put it there.
             self._wantsTLS = False
-            replies[-1] = self._refuse("plain-text-after-starttls", PLAIN_TEXT, data[start:])
+            replies[-1] = self.refuse("plain-text-after-starttls", PLAIN_TEXT, data[start:])
         return b"".join(replies)
 
     def _beginMessage(self, parameters: bytes | None, recipients: int, size: bytes | None) -> bytes | None:
@@ -206,9 +207,9 @@ class SMTPSinkProtocol(SinkConnection):
         """
         Is a line too long even for the responses of AUTH?
         """
-        if self.exchange is None and not auth.isAuth(data[start : start + 10]):
+        if self.exchange is None and not secrets.isAuth(data[start : start + 10]):
             return True
-        return (end if end >= 0 else len(data) - 1) - start > auth.LONGEST_LINE
+        return (end if end >= 0 else len(data) - 1) - start > secrets.LONGEST_LINE
 
     def _commandFor(self, line: bytes) -> Command:
         """
@@ -285,7 +286,14 @@ class SMTPSinkProtocol(SinkConnection):
         self._chunked = True
         return OK
 
-    def _refuse(self, kind: str, reply: bytes, line: bytes) -> bytes:
+    def refuse(self, kind: str, reply: bytes, line: bytes) -> bytes:
+        """
+        Count a line as an error.
+
+        @param kind: of the error, as reports name it.
+        @param reply: what the client is told.
+        @return: just that.
+        """
         self.counts.error(kind, self.withoutSecrets(line, kind in ("unknown", "line-too-long")))
         return reply
 
@@ -295,9 +303,9 @@ class SMTPSinkProtocol(SinkConnection):
 
         @param unknown: it is no command, so it may be a response of AUTH that has come too late.
         """
-        if auth.isAuth(line):
-            return auth.masked(line)
-        return auth.HIDDEN if self.exchange is not None or (unknown and self.hasSecrets) else line
+        if secrets.isAuth(line):
+            return secrets.masked(line)
+        return secrets.HIDDEN if self.exchange is not None or (unknown and self.hasSecrets) else line
 
     def _forgetTransaction(self) -> None:
         self.inTransaction = self._chunked = False
@@ -326,15 +334,15 @@ class SMTPSinkProtocol(SinkConnection):
         RFC 5321 section 4.1.1.2.
         """
         if self.inTransaction:
-            return self._refuse("sequence", NESTED_MAIL, line)
+            return self.refuse("sequence", NESTED_MAIL, line)
         if not _isMAIL(line):
             match = _isLongMAIL(line)
             if match is None:
-                return self._refuse("syntax", BAD_MAIL, line)
+                return self.refuse("syntax", BAD_MAIL, line)
             if match[1]:
                 refusal = self._mailParameters(match[1])
                 if refusal is not None:
-                    return self._refuse("parameter", refusal, line)
+                    return self.refuse("parameter", refusal, line)
         self.inTransaction = True
         return MAIL_OK
 
@@ -350,17 +358,17 @@ class SMTPSinkProtocol(SinkConnection):
         RFC 5321 section 4.1.1.3.
         """
         if not self.inTransaction:
-            return self._refuse("sequence", NEED_MAIL, line)
+            return self.refuse("sequence", NEED_MAIL, line)
         if self._chunked:
-            return self._refuse("sequence", RCPT_AFTER_BDAT, line)
+            return self.refuse("sequence", RCPT_AFTER_BDAT, line)
         if not _isRCPT(line):
             match = _isLongRCPT(line)
             if match is None:
-                return self._refuse("syntax", BAD_RCPT, line)
+                return self.refuse("syntax", BAD_RCPT, line)
             if match[1]:
                 refusal = self.factory.parameters.rcpt.refusal(match[1])
                 if refusal is not None:
-                    return self._refuse("parameter", refusal, line)
+                    return self.refuse("parameter", refusal, line)
         self.recipients += 1
         return RCPT_OK
 
@@ -369,12 +377,12 @@ class SMTPSinkProtocol(SinkConnection):
         RFC 5321 section 4.1.1.4.
         """
         if not self.recipients:
-            return self._refuse("sequence", NEED_RCPT, line)
+            return self.refuse("sequence", NEED_RCPT, line)
         if self._chunked:
             # RFC 3030 section 3.
-            return self._refuse("sequence", DATA_AFTER_BDAT, line)
+            return self.refuse("sequence", DATA_AFTER_BDAT, line)
         if len(line) != 4:
-            return self._refuse("syntax", BAD_DATA, line)
+            return self.refuse("syntax", BAD_DATA, line)
         self.line_mode = 0
         # The end of the DATA line counts as the one before a dot that comes first (RFC 5321 section 4.1.1.4).
         self._tail = b"\r\n"
@@ -405,17 +413,17 @@ class SMTPSinkProtocol(SinkConnection):
         """
         Anything else.
         """
-        if auth.isAuth(line):
+        if secrets.isAuth(line):
             # A client that doesn't wait for our reply sends a password next.
             self.hasSecrets = True
-        return self._refuse("unknown", UNKNOWN, line)
+        return self.refuse("unknown", UNKNOWN, line)
 
     def command_ungreeted(self, line: bytes) -> bytes:
         """
         Anything else when the client must introduce itself again.
         """
-        self.hasSecrets = self.hasSecrets or auth.isAuth(line)
-        return self._refuse("sequence", NEED_EHLO, line)
+        self.hasSecrets = self.hasSecrets or secrets.isAuth(line)
+        return self.refuse("sequence", NEED_EHLO, line)
 
     def command_unavailable(self, line: bytes) -> bytes:
         """

@@ -1,5 +1,5 @@
 """
-The sink's side of TLS: STARTTLS (RFC 3207), the certificate, and what pyOpenSSL needs to know.
+The sink's side of TLS: the certificate, and what pyOpenSSL needs to know.
 
 pyOpenSSL and cryptography are imported when a connection wants TLS, or when there is a file with a certificate to
 check. Of pyOpenSSL's private names C{Connection._ssl} and C{SSL._lib.SSL_session_reused} are used: nothing public
@@ -9,22 +9,13 @@ tells whether a handshake has resumed a session.
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from zope.interface import implementer
 
 from smtpsource.net.tls.settings import UnusableSetting, checkPEM
 from smtpsource.values import inputs
-
-if TYPE_CHECKING:
-    from smtpsource.sink.protocol import SMTPSinkProtocol
-
-_READY = b"220 2.0.0 Ready to start TLS\r\n"
-_BAD = b"501 5.5.4 Syntax: STARTTLS\r\n"
-_TWICE = b"503 5.5.1 TLS is active already\r\n"
-_IN_TRANSACTION = b"503 5.5.1 STARTTLS inside a transaction\r\n"
-_NOT_NOW = b"454 4.7.0 TLS is not available here\r\n"
 
 #: Days that a certificate of our own making is good for, to both sides of now: clocks differ.
 _DAYS = 30
@@ -123,22 +114,6 @@ def explained(error: BaseException | None) -> str:
     if isTLSError(error) and error.args:
         return str(error.args[-1])
     return str(error) or type(error).__name__
-
-
-def command_STARTTLS(protocol: SMTPSinkProtocol, line: bytes) -> bytes:
-    """
-    RFC 3207 section 4.
-    """
-    if protocol.inTLS:
-        return protocol._refuse("sequence", _TWICE, line)
-    if protocol.inTransaction:
-        return protocol._refuse("sequence", _IN_TRANSACTION, line)
-    if len(line) != 8:
-        return protocol._refuse("syntax", _BAD, line)
-    if not hasattr(protocol.transport, "startTLS") or not protocol.factory.tls.prepare():
-        return _NOT_NOW
-    protocol.startTLSAfterReply()
-    return _READY
 
 
 def _newContext() -> Any:

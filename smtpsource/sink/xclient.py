@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from smtpsource.sink.protocol import SMTPSinkProtocol
+    from smtpsource.sink.interfaces import Session
 
 _BAD = b"501 5.5.4 Syntax: XCLIENT attribute=value...\r\n"
 _IN_TRANSACTION = b"503 5.5.1 XCLIENT inside a transaction\r\n"
@@ -78,15 +78,15 @@ def attributes(line: bytes) -> dict[str, bytes] | None:
     return found or None
 
 
-def command_XCLIENT(protocol: SMTPSinkProtocol, line: bytes) -> bytes:
+def command_XCLIENT(session: Session, line: bytes) -> bytes:
     """
     Take it as it is, and begin anew, with a banner that is the reply.
     """
-    if protocol.inTransaction:
-        return protocol._refuse("sequence", _IN_TRANSACTION, line)
+    if session.inTransaction:
+        return session.refuse("sequence", _IN_TRANSACTION, line)
     found = attributes(line)
     if found is None:
-        return protocol._refuse("syntax", _BAD, line)
-    protocol.counts.introduced(found)
-    protocol.beginAnew()
-    return protocol.dialogue.banner
+        return session.refuse("syntax", _BAD, line)
+    session.counts.introduced(found)
+    session.beginAnew()
+    return session.dialogue.banner

@@ -12,8 +12,8 @@ from smtpsource import credentials
 
 if TYPE_CHECKING:
     from smtpsource.credentials import Credentials
-    from smtpsource.load.derivedkeys import DerivedKeys
     from smtpsource.net.tls.client import TLSConnection
+    from smtpsource.smtp.interfaces import SCRAMKeys
 
 STARTTLS = b"STARTTLS\r\n"
 NOOP = b"NOOP\r\n"
@@ -87,7 +87,7 @@ class Dialogue:
     mechanisms: tuple[str, ...] = ()
     login: Callable[[], Credentials] | None = None
     scramIterations: int = credentials.SCRAM_ITERATIONS
-    keys: DerivedKeys | None = None
+    keys: SCRAMKeys | None = None
     exercise: str = "mail"
 
     @property

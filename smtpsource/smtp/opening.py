@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from smtpsource.measure.recorder import Recorder
     from smtpsource.net.tls.client import TLSConnection
     from smtpsource.smtp.sasl import Login
-    from smtpsource.smtp.scram import Derivation, Keys
+    from smtpsource.smtp.scramkeys import Derivation, Keys
 
 #: The first digit of a reply that says yes, of one that wants more of what was begun, and of one that says no for good.
 YES = ord("2")

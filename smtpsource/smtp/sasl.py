@@ -14,15 +14,16 @@ A challenge that can't be used is a C{ValueError}. No text of an error tells a p
 from __future__ import annotations
 
 import hmac
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from smtpsource.credentials import MECHANISMS, SCRAM_ITERATIONS, Credentials
-from smtpsource.smtp.saslprep import prepared, preparedUser, utf8
+from smtpsource.smtp.exchange import Exchange, fromBase64, preparedUser
+from smtpsource.values.saslprep import prepared, utf8
 
 if TYPE_CHECKING:
-    from smtpsource.smtp.scram import Derivation, Keys
+    from smtpsource.smtp.scramkeys import Derivation, Keys
 
 #: The longest AUTH command that may have an initial response, with its line end: RFC 4954 section 4 leaves the command
 #: under the limit of RFC 5321 section 4.5.3.1.4. All further lines may be longer.
@@ -30,38 +31,6 @@ LONGEST_COMMAND = 512
 
 #: Challenges that a server may put to us before it says yes or no: more than any mechanism needs.
 MOST_CHALLENGES = 10
-
-#: As much of what a server says is shown in an error.
-_SHOWN = 60
-
-
-class Exchange:
-    """
-    One login, up to the server's verdict.
-
-    @ivar initial: the initial response, raw; C{None} if the server has the first word.
-    @ivar complete: all that the mechanism asks for was said, after the initial response. A 235 before that is none to
-        trust: the server has not asked who we are, or has not shown that it knows the password (RFC 5802 section 5).
-    @ivar heedsChallenges: do responses depend on what the challenges say?
-    """
-
-    initial: bytes | None = None
-    complete = True
-    heedsChallenges = True
-
-    def respond(self, challenge: bytes) -> bytes | Derivation:
-        """
-        The response to a challenge; both raw. Or what has to be worked out first: see L{derived}.
-
-        @raise ValueError: the challenge makes no sense here.
-        """
-        raise NotImplementedError
-
-    def derived(self, keys: Keys) -> bytes:
-        """
-        The response, now that the keys are there that the last challenge has asked for.
-        """
-        raise NotImplementedError
 
 
 class _Answers(Exchange):
@@ -150,7 +119,7 @@ def exchange(
         prohibits some characters in PLAIN and SCRAM, and both want a user and a password that are not empty.
     """
     if mechanism.upper() == "SCRAM-SHA-256":
-        from smtpsource.smtp.scram import SCRAMSHA256  # which is an Exchange
+        from smtpsource.smtp.scram import SCRAMSHA256  # for those who need it
 
         return SCRAMSHA256(credentials, nonce, mostIterations)
     maker = _MAKERS.get(mechanism.upper())
@@ -245,20 +214,3 @@ def decoded(reply: bytes) -> bytes:
     if line[:3] != b"334" or line[3:4] not in (b"", b" ", b"\t") or b"\n" in line:
         raise ValueError("expected a challenge to be a reply of one line with code 334")
     return fromBase64(line[4:].strip(b" \t"))
-
-
-def fromBase64(text: bytes) -> bytes:
-    """
-    @raise ValueError: it is none.
-    """
-    try:
-        return b64decode(text, validate=True)
-    except ValueError:
-        raise ValueError(f"expected base64 from the server, not {quoted(text)}")
-
-
-def quoted(text: bytes) -> str:
-    """
-    What a server said, for an error's text: its beginning, in printable ASCII.
-    """
-    return ascii(text[:_SHOWN].decode("utf-8", "replace")) + ("..." if len(text) > _SHOWN else "")

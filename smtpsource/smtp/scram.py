@@ -13,49 +13,14 @@ import os
 import re
 from base64 import b64encode
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from hashlib import pbkdf2_hmac, sha256
-from typing import NamedTuple
 
 from smtpsource.credentials import SCRAM_ITERATIONS, Credentials
-from smtpsource.smtp.sasl import Exchange, fromBase64, quoted
-from smtpsource.smtp.saslprep import prepared, preparedUser
+from smtpsource.smtp.exchange import Exchange, fromBase64, preparedUser, quoted
+from smtpsource.smtp.scramkeys import Derivation, Keys, hmacSHA256
+from smtpsource.values.saslprep import prepared
 
 #: The longest salt that is taken. Servers have 16 to 64 octets; salts are kept, and must not fill our memory.
 LONGEST_SALT = 1024
-
-
-class Keys(NamedTuple):
-    """
-    What RFC 5802 section 3 makes of a password.
-    """
-
-    client: bytes
-    stored: bytes
-    server: bytes
-
-
-@dataclass(frozen=True)
-class Derivation:
-    """
-    What keys are made of. Equal ones have equal keys.
-
-    @ivar password: it is not in C{repr}.
-    @ivar salt: the server's, for this user.
-    @ivar iterations: of PBKDF2.
-    """
-
-    password: bytes = field(repr=False)
-    salt: bytes
-    iterations: int
-
-    def keys(self) -> Keys:
-        """
-        Work them out: some 0.7 microseconds for each iteration, in which other threads can run.
-        """
-        salted = pbkdf2_hmac("sha256", self.password, self.salt, self.iterations)
-        client = _hmac(salted, b"Client Key")
-        return Keys(client, sha256(client).digest(), _hmac(salted, b"Server Key"))
 
 
 class SCRAMSHA256(Exchange):
@@ -135,9 +100,9 @@ class SCRAMSHA256(Exchange):
         """
         See L{Exchange.derived}.
         """
-        self._signature = _hmac(keys.server, self._signed)
+        self._signature = hmacSHA256(keys.server, self._signed)
         self._step = self._serverFinal
-        proof = bytes(a ^ b for a, b in zip(keys.client, _hmac(keys.stored, self._signed), strict=True))
+        proof = bytes(a ^ b for a, b in zip(keys.client, hmacSHA256(keys.stored, self._signed), strict=True))
         return self._withoutProof + b",p=" + b64encode(proof)
 
     def _serverFinal(self, challenge: bytes) -> bytes:
@@ -162,10 +127,6 @@ def _checkNoError(challenge: bytes) -> None:
         value = challenge[2:].partition(b",")[0]
         known = value.decode("ascii") if _ERROR.fullmatch(value) else "no reason that can be shown"
         raise ValueError(f"expected the server to go on with SCRAM, and it says: {known}")
-
-
-def _hmac(key: bytes, message: bytes) -> bytes:
-    return hmac.digest(key, message, "sha256")
 
 
 #: RFC 5802 section 7: server-first-message, without "m=" and with extensions that need not be known. What the salt and

@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
 if TYPE_CHECKING:
-    from smtpsource.smtp.owed import OwedReplies
+    from smtpsource.smtp.interfaces import StreamingProtocol
 
 #: A larger content is streamed.
 CHUNK = 65536
@@ -34,7 +34,7 @@ class BodyProducer:
 
     __slots__ = ("_body", "_offset", "_paused", "_protocol")
 
-    def __init__(self, protocol: OwedReplies, body: bytes | memoryview) -> None:
+    def __init__(self, protocol: StreamingProtocol, body: bytes | memoryview) -> None:
         self._protocol = protocol
         self._body = body
         self._offset = 0
@@ -44,7 +44,7 @@ class BodyProducer:
         """
         Register with the protocol's transport and begin.
         """
-        self._protocol.transport.registerProducer(self, True)  # type: ignore[union-attr]
+        self._protocol.transport.registerProducer(self, True)
         self.resumeProducing()
 
     def pauseProducing(self) -> None:
@@ -69,12 +69,12 @@ class BodyProducer:
                 return
             if not chunk:
                 self._paused = True
-                transport.unregisterProducer()  # type: ignore[union-attr]
+                transport.unregisterProducer()
                 self._protocol.bodyDone()
                 return
             self._offset += len(chunk)
             self._protocol.bodyWritten(len(chunk))
-            transport.write(chunk)  # type: ignore[union-attr]
+            transport.write(chunk)
 
     def stopProducing(self) -> None:
         """

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet import error, tcp, unix
 from twisted.internet.abstract import isIPv6Address
-from twisted.internet.address import IPv6Address
+from twisted.internet.address import IPv6Address, UNIXAddress
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
@@ -26,8 +26,7 @@ from smtpsource.net.lean.descriptor import EagerDescriptor
 from smtpsource.net.lean.transports import EagerTransport, UNIXMixin
 
 if TYPE_CHECKING:
-    from smtpsource.net.lean.connectors import TCPConnector, UNIXConnector
-    from smtpsource.net.reactor import LeanReactor
+    from smtpsource.net.lean.interfaces import TransportReactor
 
 _STREAM = socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0)
 
@@ -97,7 +96,7 @@ class _LeanClientMixin(_ClientMixin):
     _addressType: Any
     _peer: Any
 
-    def __init__(self, connector: Any, reactor: LeanReactor) -> None:
+    def __init__(self, connector: Any, reactor: TransportReactor) -> None:
         """
         Make the socket. Failing to is reported like any other failure to connect.
         """
@@ -226,10 +225,17 @@ class LeanTCPClient(_LeanClientMixin, tcp.Client):
     The transport of a TCP connection to an address literal.
     """
 
-    def __init__(self, connector: TCPConnector, reactor: LeanReactor) -> None:
-        self.addr, self.realAddress = connector.addr, connector.realAddress
-        self._peer = connector.peer
-        if len(self.realAddress) != 2:
+    def __init__(
+        self, connector: Any, reactor: TransportReactor, addr: tuple[Any, ...], realAddress: tuple[Any, ...], peer: Any
+    ) -> None:
+        """
+        @param addr: the address, as C{repr()} shows it.
+        @param realAddress: the same as connect(2) wants it.
+        @param peer: the same as C{getPeer()} says it.
+        """
+        self.addr, self.realAddress = addr, realAddress
+        self._peer = peer
+        if len(realAddress) != 2:
             self.addressFamily = socket.AF_INET6
             self._addressType = IPv6Address
         _LeanClientMixin.__init__(self, connector, reactor)
@@ -240,9 +246,12 @@ class LeanUNIXClient(UNIXMixin, _LeanClientMixin, unix.Client):
     The transport of a connection to a UNIX socket.
     """
 
-    def __init__(self, connector: UNIXConnector, reactor: LeanReactor) -> None:
+    def __init__(self, connector: Any, reactor: TransportReactor, peer: UNIXAddress) -> None:
+        """
+        @param peer: the address, as C{getPeer()} says it.
+        """
         self._sendmsgQueue: list[int] = []
-        self._peer = connector.peer
-        self.addr: Any = self._peer.name
+        self._peer = peer
+        self.addr: Any = peer.name
         self.realAddress = self.addr
         _LeanClientMixin.__init__(self, connector, reactor)

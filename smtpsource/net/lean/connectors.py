@@ -206,7 +206,7 @@ class TCPConnector(_LeanConnectorMixin, tcp.Connector):
             self._lookAt()
         if self.realAddress is None:
             return EagerClient(self.host, self.port, self.bindAddress, self, self.reactor)
-        client = LeanTCPClient(self, self.reactor)
+        client = LeanTCPClient(self, self.reactor, self.addr, self.realAddress, self.peer)
         client.failure = client.failure or self.failure
         if self.bindAddress is not None:
             client.bindTo(self.bindAddress)
@@ -225,7 +225,7 @@ class UNIXConnector(_LeanConnectorMixin, unix.Connector):
         self.peer = UNIXAddress(address)
 
     def _makeTransport(self) -> Any:
-        client = LeanUNIXClient(self, self.reactor)
+        client = LeanUNIXClient(self, self.reactor, self.peer)
         if self.checkPID and not lockfile.isLocked(client.addr + b".lock"):
             client.failure = error.BadFileError(client.addr)
         return client

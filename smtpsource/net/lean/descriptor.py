@@ -6,7 +6,7 @@ turn of the reactor: two changes of the epoll set and one more round through the
 This tries C{send} inside C{write} when nothing is queued before it, and queues only what the kernel did
 not take.
 
-It belongs to L{smtpsource.net.reactor.LeanReactor} and needs its C{forget} and C{finishSoon}.
+It belongs to L{smtpsource.net.reactor.LeanReactor}; L{smtpsource.net.lean.interfaces} says what it needs of it.
 
 Of Twisted's private names these are used: C{FileDescriptor._tempDataLen}, C{_writeDisconnecting},
 C{_writeDisconnected}, C{_isSendBufferFull} and C{_maybePauseProducer}; and those of C{Connection} that this
@@ -28,7 +28,7 @@ from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.python.failure import Failure
 
 if TYPE_CHECKING:
-    from smtpsource.net.reactor import LeanReactor
+    from smtpsource.net.lean.interfaces import TransportReactor
 
 # One Failure for all, as the reactor itself does for ConnectionDone and ConnectionLost.
 _ABORTED = Failure(error.ConnectionAborted())
@@ -52,7 +52,7 @@ class EagerDescriptor(FileDescriptor):
         one: for the names in log lines.
     """
 
-    reactor: LeanReactor
+    reactor: TransportReactor  # type: ignore[assignment]  # which is more than Twisted's IReactorFDSet
     socket: socket.socket
     protocol: Any
     sendFailed = False

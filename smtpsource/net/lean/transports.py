@@ -60,7 +60,7 @@ else:
 
 
 if TYPE_CHECKING:
-    from smtpsource.net.reactor import LeanReactor
+    from smtpsource.net.lean.interfaces import TransportReactor
 
 #: The methods of a transport that pass through its TLS layer, once it has one.
 _THROUGH_TLS = ("write", "writeSequence", "loseConnection", "registerProducer", "unregisterProducer")
@@ -200,7 +200,7 @@ class EagerServer(EagerTransport, tcp.Server):
         client: tuple[Any, ...],
         server: Any,
         sessionno: int,
-        reactor: LeanReactor,
+        reactor: TransportReactor,
     ) -> None:
         # The work of four constructors, without the strings that only a log or repr() would want.
         sock.setblocking(False)
@@ -245,7 +245,7 @@ class EagerUNIXServer(UNIXMixin, EagerServer, unix.Server):
         client: Any,
         server: Any,
         sessionno: int,
-        reactor: LeanReactor,
+        reactor: TransportReactor,
     ) -> None:
         self._sendmsgQueue: list[int] = []
         EagerServer.__init__(self, sock, protocol, (client, None), server, sessionno, reactor)

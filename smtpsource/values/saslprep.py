@@ -8,8 +8,6 @@ from __future__ import annotations
 import stringprep
 from unicodedata import ucd_3_2_0
 
-from smtpsource.credentials import Credentials
-
 
 def utf8(what: str, text: str) -> bytes:
     """
@@ -20,14 +18,6 @@ def utf8(what: str, text: str) -> bytes:
         return text.encode("utf-8")
     except UnicodeEncodeError:
         raise ValueError(f"expected a {what} that can be written in UTF-8") from None  # the cause quotes the text
-
-
-def preparedUser(credentials: Credentials) -> bytes:
-    """
-    The name of a user, as L{prepared} has it.
-    """
-    # A "query string" (RFC 3454 section 7) for RFC 5802 section 5.1: a server knows its users' names better than we do.
-    return prepared("user", credentials.user, True)
 
 
 def prepared(what: str, text: str, unassigned: bool) -> bytes:
