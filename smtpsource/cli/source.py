@@ -57,7 +57,7 @@ class SourceOptions(PlanOptions):
         "Exit status: 0 everything was accepted; 1 something was refused or failed, or the run was stopped;\n"
         "2 the command line can't be used; 3 a threshold failed.\n"
         "Example: smtpsource -d -s 20 -m 10000 sink:\n"
-        "Beside it: smtpsource compare A.json B.json; smtpsource merge A.json B.json ...; smtpsource calibrate;\n"
+        "See also: smtpsource compare A.json B.json; smtpsource merge A.json B.json ...; smtpsource calibrate;\n"
         "each has a --help of its own."
     )
 

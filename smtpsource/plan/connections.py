@@ -121,7 +121,9 @@ class Connections:
     )
     exercise: str = setting(
         kinds.words("mail", "noop", "connect").check,
-        Flag("connect-only", None, "send no mail: -m counts connections, greeted and logged in to", value="connect"),
+        Flag(
+            "connect-only", None, "send no mail: -m counts connections, with their greeting and login", value="connect"
+        ),
         Flag("noop", None, "send NOOP in place of each message", value="noop"),
         default="mail",
     )

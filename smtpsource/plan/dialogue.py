@@ -57,7 +57,7 @@ class DialogueSettings:
     helo: bytes | str | None = option(
         "TEXT",
         Kind(lambda text: ofLine.parse(_notEmpty(text)), lambda value: _notEmpty(checks.oneLine(value))),
-        "say this in HELO, EHLO and LHLO, and NAME elsewhere",
+        "say this in HELO, EHLO and LHLO; elsewhere NAME is said",
         default=None,
     )
     lmtp: bool = switch("speak LMTP", letter="L", default=False)

@@ -144,7 +144,9 @@ class Load:
         letter="m",
         default=None,
     )
-    sessionCount: int = option("N", kinds.count, "sessions in parallel; with a rate, at most", letter="s", default=1)
+    sessionCount: int = option(
+        "N", kinds.count, "sessions in parallel; with a rate, the most there may be", letter="s", default=1
+    )
     keepConnections: bool = switch(
         "send all messages of a session over one connection", letter="d", long="dont-disconnect", default=False
     )
@@ -154,34 +156,36 @@ class Load:
     randomInterval: float | None = option(
         "SECONDS", kinds.seconds, "wait up to this long instead, drawn anew each time", letter="R", default=None
     )
-    duration: float | None = option("TIME", kinds.duration, "send for so long, such as 30s, 5m or 1h30m", default=None)
-    warmUp: float = option(
-        "TIME", kinds.durationIfAny, "send for so long before that, unmeasured", long="warmup", default=0.0
+    duration: float | None = option(
+        "TIME", kinds.duration, "keep sending for this long, such as 30s, 5m or 1h30m", default=None
     )
-    rampUp: float = option("TIME", kinds.durationIfAny, "sessions join evenly over this time", default=0.0)
+    warmUp: float = option(
+        "TIME", kinds.durationIfAny, "send for this long first, without measuring", long="warmup", default=0.0
+    )
+    rampUp: float = option("TIME", kinds.durationIfAny, "let the sessions join evenly over this time", default=0.0)
     rate: float | None = option(
         "RATE",
         kinds.rate,
-        "open loop: start so many messages, 500/s, 30/m or 10/h, whatever the server does; latency counts from the "
-        "time that a message was wanted",
+        "open loop: start this many messages, such as 500/s, 30/m or 10/h, whatever the server does; latency counts "
+        "from the time that a message was due",
         default=None,
     )
     arrivals: str = option(
         "HOW",
         kinds.words(*ARRIVALS),
-        "with a rate: constant, or poisson, independently of each other",
+        "with a rate: start messages evenly, constant, or independently of each other, poisson",
         default="constant",
     )
     stages: tuple[tuple[float, float], ...] = option(
         "STAGES",
         Kind(str, _stages),  # what the text means depends on the next
-        "a rate that changes: 0:0,30s:1000,5m:1000,30s:0 is from 0 to 1000/s in 30 s and so on",
+        "a rate that changes: 0:0,30s:1000,5m:1000,30s:0 rises from 0 to 1000/s in 30 s, and so on",
         default=(),
     )
     stagesOf: str = option(
         "WHAT",
         kinds.words("rate", "sessions"),
-        "what changes: rate, or sessions, in a closed loop",
+        "what the stages are of: rate, or sessions, in a closed loop",
         default="rate",
     )
     maxLate: float | None = option(
@@ -193,8 +197,8 @@ class Load:
     catchUp: float | None = option(
         "TIME",
         kinds.durationIfAny,
-        "with a rate: when the time is over, start what is overdue for so long, and drop the rest (default: a fifth of "
-        "the time, at least 5s)",
+        "with a rate: when the time is over, start what is overdue for this long, and drop the rest (default: a fifth "
+        "of the time, at least 5s)",
         default=None,
     )
     findRate: Threshold | str | None = option(
@@ -205,7 +209,7 @@ class Load:
         default=None,
     )
     holdStep: float = option(
-        "TIME", kinds.duration, "with --find-rate: try each rate for so long", shown="10s", default=10.0
+        "TIME", kinds.duration, "with --find-rate: try each rate for this long", shown="10s", default=10.0
     )
 
     @property

@@ -75,7 +75,7 @@ class Login:
         ValueOption("auth-user", None, "USER", None, "who to log in as", _user, secret=True),
         ValueOption(
             *("auth-password-file", None, "FILE", None),
-            f"has the password, or token, in its first line (default: it is in {PASSWORD_VARIABLE})",
+            f"its first line is the password or token (default: {PASSWORD_VARIABLE} in the environment)",
             readPassword,
             secret=True,
         ),

@@ -97,7 +97,7 @@ class Message:
     recipientNumbering: str = option(
         "WAY",
         Kind(numbering, numbering),
-        "1user@domain as before Postfix 3.9 (prefix), or user0@domain as since (suffix)",
+        "prefix, 1user@domain, as before Postfix 3.9; or suffix, user0@domain, as since then",
         default="prefix",
     )
     subject: bytes | str | None = option("TEXT", ofLine, "a Subject header", letter="S", default=None)
@@ -128,5 +128,5 @@ class Message:
         default=None,
     )
     numberWidth: int | None = option(
-        "N", kinds.wholeNumber(1, WIDEST), "fill numbers up with zeros to so many digits", default=None
+        "N", kinds.wholeNumber(1, WIDEST), "pad numbers with zeros to this many digits", default=None
     )

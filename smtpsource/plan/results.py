@@ -63,9 +63,9 @@ class Results:
         Flag("counter", "c", "show how many messages were accepted so far"),
         Flag("quiet", None, "no summary at the end"),
         _written("report", "write the results there as JSON; - is standard output"),
-        _written("csv", "write there what happened in each second, as values separated by commas; - likewise"),
-        _written("hlog", "write the latencies of each second there, as a log for HdrHistogram's tools; - likewise"),
-        _written("junit", "write there as JUnit's XML whether all was accepted, and the thresholds; - likewise"),
+        _written("csv", "write what happened in each second there, as comma-separated values; - as above"),
+        _written("hlog", "write the latencies of each second there, as a log for HdrHistogram's tools; - as above"),
+        _written("junit", "write there, as JUnit's XML, whether all was accepted and the thresholds held; - as above"),
     )
     grace: float = option(
         "SECONDS",
@@ -76,7 +76,7 @@ class Results:
     thresholds: tuple[Threshold, ...] | tuple[str, ...] = option(
         "EXPR",
         Kind(parseThreshold, checks.tupleOf(asThreshold)),
-        "what must be so of the run: 'p99(message) < 250ms', 'rate >= 0.99 * asked' or 'errors < 0.1%'",
+        "what must hold for the run: 'p99(message) < 250ms', 'rate >= 0.99 * asked' or 'errors < 0.1%'",
         long="threshold",
         repeated=True,
         default=(),
@@ -85,8 +85,8 @@ class Results:
     _live = Only(
         ValueOption(
             *("live", None, "WHEN", "auto"),
-            "show on standard error how the run goes on: auto, if that is a terminal and neither --quiet, -c nor -v is "
-            "given; on, elsewhere as a line a second; off",
+            "show the run's progress on standard error: auto, if that is a terminal and none of --quiet, -c and -v is "
+            "given; on, one line a second where it is no terminal; off",
             names.oneOf("auto", "on", "off"),
         ),
         ValueOption(
@@ -102,7 +102,7 @@ class Results:
     )
     trace: int = setting(
         checks.wholeNumber(0),
-        Flag("verbose", "v", "show all commands and replies on standard error; -v -v is no more", True),
+        Flag("verbose", "v", "show all commands and replies on standard error; twice is the same as once", True),
         default=0,
     )
     command: tuple[str, ...] = setting(checks.command, default=())

@@ -61,7 +61,7 @@ class TrafficSettings:
     pick: str = option(
         "HOW",
         kinds.words(*PICKS),
-        "which of them is next: in-turn, random, or weighted, as a file of weights beside them says",
+        "how the next one is picked: in-turn, random, or weighted, by a file of weights beside them",
         default="in-turn",
     )
     sizeDistribution: Distribution | str | None = option(
@@ -74,17 +74,17 @@ class TrafficSettings:
     recipientsDistribution: Distribution | str | None = option(
         "DIST",
         _distribution(numbers.count),
-        "draw the number of recipients of each message likewise, such as uniform:1-10",
+        "draw the number of recipients of each message in the same way, such as uniform:1-10",
         default=None,
     )
     senders: Weighted[bytes] | tuple[Any, ...] | None = option(
         "FILE",
         Kind(addresses.readSenders, addresses.givenSenders),
-        "senders, an address in each line, in turn, or at random where weights come after them",
+        "senders, one address a line: in turn, or at random if weights follow them",
         default=None,
     )
     recipients: Weighted[bytes] | tuple[Any, ...] | None = option(
-        "FILE", Kind(addresses.readRecipients, addresses.givenRecipients), "recipients, likewise", default=None
+        "FILE", Kind(addresses.readRecipients, addresses.givenRecipients), "recipients, in the same way", default=None
     )
     domains: Weighted[bytes] | tuple[Any, ...] | str | None = option(
         "LIST",

@@ -80,7 +80,7 @@ class SinkOptions(PlanOptions):
     longdesc = "An SMTP and LMTP server that takes everything and counts it."
     about = (
         "An SMTP and LMTP server that takes everything and counts it. The single letters are those of Postfix's\n"
-        "smtp-sink(1). Without a host it listens on all interfaces; port 0 is any free port, and is told. The\n"
+        "smtp-sink(1). Without a host it listens on all interfaces; port 0 is any free port, which is printed. The\n"
         "backlog, which that tool insists on, is how many connections may wait to be accepted (default: 1024).\n"
         "Counts may end in k or m (1000, 1000000); sizes too (1024, 1048576); times are in seconds, such as 0.25."
     )

@@ -63,7 +63,7 @@ class Dialogue:
         C{None} for no TLS.
     @ivar implicitTLS: TLS from the first byte on, without STARTTLS.
     @ivar xclient: attributes and values for Postfix's XCLIENT; empty for no such command.
-    @ivar mechanisms: to log in with, the first first that the server announces; empty for no AUTH.
+    @ivar mechanisms: to log in with, in order of preference; empty for no AUTH.
     @ivar login: gives who to log in as, for each connection.
     @ivar scramIterations: the most iterations that a server may ask for in SCRAM.
     @ivar keys: works out the keys that SCRAM needs, beside the reactor; C{None}: each connection does it at once.

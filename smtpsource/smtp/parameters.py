@@ -87,7 +87,7 @@ class Parameters:
 
     eightBitMIME: bool = switch("MAIL with BODY=8BITMIME", long="8bitmime", default=False)
     smtpUTF8: bool = switch("MAIL with SMTPUTF8", long="smtputf8", default=False)
-    size: bool = switch("MAIL with SIZE: the most that a message of this run has", default=False)
+    size: bool = switch("MAIL with SIZE: that of the largest message of this run", default=False)
     notify: str | None = option(
         "WHEN",
         kinds.text(notify),

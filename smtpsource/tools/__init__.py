@@ -1,1 +1,1 @@
-"""Commands that read reports: C{smtpsource compare} and C{smtpsource merge}."""
+"""Several runs: the commands compare, merge and calibrate, with their arithmetic and their text."""

@@ -46,7 +46,7 @@ class ConnectTimeouts:
         """
         Let C{connector} fail in C{timeout} seconds.
 
-        @return: The queue it is in: deleting it from there is to give it all the time in the world.
+        @return: The queue it is in: deleting it from there takes the time limit away.
         """
         queue = self._queues.get(timeout)
         if queue is None:
@@ -158,7 +158,7 @@ class _LeanConnectorMixin:
 
     def cancelTimeout(self) -> None:
         """
-        Take all the time in the world to connect.
+        Connect without a time limit.
         """
         if self._waiting is not None:
             self._waiting.pop(self, None)

@@ -106,9 +106,9 @@ class TLSSettings:
         default=None,
     )
     minimum: str | None = option(
-        "VERSION", kinds.text(tlsVersion), "1.0, 1.1, 1.2 or 1.3", long="tls-min", default=None
+        "VERSION", kinds.text(tlsVersion), "the lowest version: 1.0, 1.1, 1.2 or 1.3", long="tls-min", default=None
     )
-    maximum: str | None = option("VERSION", kinds.text(tlsVersion), "likewise", long="tls-max", default=None)
+    maximum: str | None = option("VERSION", kinds.text(tlsVersion), "the highest version", long="tls-max", default=None)
     ciphers: str | None = option(
         "LIST", kinds.text(ciphers), "ciphers to offer, as OpenSSL names them", long="tls-ciphers", default=None
     )
@@ -118,4 +118,4 @@ class TLSSettings:
     key: str | None = option(
         "FILE", kinds.readable, "its key (default: in the same file)", long="tls-key", secret=True, default=None
     )
-    resume: bool = switch("offer the last session, as a client does that comes back", long="tls-resume", default=False)
+    resume: bool = switch("resume the last session, as a returning client does", long="tls-resume", default=False)
