@@ -5,7 +5,6 @@ Tests for L{smtpsource.values.option} and L{smtpsource.values.rules}: what is de
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
 
 import attrs
 from twisted.python import usage
@@ -17,26 +16,26 @@ from smtpsource.sink.plan import SinkPlan
 from smtpsource.values import checks, kinds
 from smtpsource.values.option import (
     Flag,
+    Setting,
+    Settings,
     ValueOption,
     headings,
     option,
     optionsOf,
     setting,
-    settings,
     settingsOf,
     switch,
 )
 from smtpsource.values.rules import Contradiction, OneOf, excludes, isSet, needs
 
 
-@settings
-class Weather:
+class Weather(Settings):
     """
     A heading that there is not, with all kinds of settings.
     """
 
-    heading: ClassVar = "Weather"
-    rules: ClassVar = (
+    heading = "Weather"
+    rules = (
         OneOf("rainLevel", "snow"),
         needs("{rainLevel} or {windy:f}", "umbrellas", unless=lambda plan: plan.rainLevel or plan.windy),
         excludes("{lmtp:f}", "it has no weather", "rainLevel", when=lambda plan: plan.lmtp),
@@ -54,7 +53,6 @@ class Weather:
     )
 
 
-@settings
 class Plan(SourcePlan, Weather):
     """
     A plan with this heading.
@@ -211,8 +209,9 @@ class DeclarationTests(SynchronousTestCase):
         """
         for plan in (SourcePlan, SinkPlan):
             for group in headings(plan):
-                for field in attrs.fields(group):
-                    self.assertIn(f"@ivar {field.name}: ", group.__doc__)
+                for name, one in vars(group).items():
+                    if isinstance(one, Setting):
+                        self.assertIn(f"@ivar {name}: ", group.__doc__)
 
     def test_rules(self):
         """

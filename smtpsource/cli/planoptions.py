@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from twisted.python import usage
 
 from smtpsource.cli.commandline import OTHER, CommandLine, Exclusion, fullName
-from smtpsource.values.option import Flag, Setting, ValueOption, headings, made, nestedIn, optionsOf, settingsOf
+from smtpsource.values.option import Flag, Setting, ValueOption, headings, made, optionsOf, settingsOf
 from smtpsource.values.rules import Contradiction, OneOf, isSet, valueOf
 
 #: What stands for the destination where options are named; in a scenario, the one key that is no option.
@@ -57,7 +57,7 @@ class PlanOptions(CommandLine):
         Of some options only one can be given; for the beginning of C{postOptions}, when their values are still texts.
         """
         for group in headings(self.planClass):
-            for rule in group.rules:  # type: ignore[attr-defined]
+            for rule in group.rules:
                 if isinstance(rule, OneOf):
                     self.oneOf(*(self.settingsOf[path].options[0].long for path in rule.paths))
 
@@ -100,7 +100,7 @@ class PlanOptions(CommandLine):
         """
         The option that has said something about a setting, or could have.
         """
-        inner = [one for one in nestedIn(type(plan), path) if isSet(plan, one)]
+        inner = [one for one in self.settingsOf if one.startswith(f"{path}.") and isSet(plan, one)]
         options = self.settingsOf[inner[0] if inner else path].options
         chosen = [one for one in options if isinstance(one, Flag) and one.value == valueOf(plan, path)]
         return next(iter([*chosen, *options]), None)

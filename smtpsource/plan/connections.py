@@ -5,7 +5,7 @@ Connections: where to, from where, how many messages each.
 from __future__ import annotations
 
 import socket
-from typing import Any, ClassVar
+from typing import Any
 
 from smtpsource.net.destination import (
     Destination,
@@ -17,8 +17,8 @@ from smtpsource.net.destination import (
 from smtpsource.smtp.proxyprotocol import proxyProtocol
 from smtpsource.values import checks, kinds, names
 from smtpsource.values.kinds import Kind
-from smtpsource.values.option import Flag, option, setting, settings, switch
-from smtpsource.values.rules import Rule, excludes, needs
+from smtpsource.values.option import Flag, Settings, option, setting, switch
+from smtpsource.values.rules import allOf, excludes, needs
 
 
 def _destination(value: object) -> Destination | str:
@@ -47,8 +47,7 @@ _OF_MAIL = (
 )
 
 
-@settings
-class Connections:
+class Connections(Settings):
     """
     @ivar destination: where to; a text is taken as on the command line, so that one with a scheme such as C{lmtp:} says
         C{lmtp}, and one with C{smtps:} C{tls}, too.
@@ -71,8 +70,8 @@ class Connections:
     @ivar windowSize: bytes for each of a socket's buffers, or C{None} for the system's choice.
     """
 
-    heading: ClassVar[str] = "Connections"
-    rules: ClassVar[tuple[Rule, ...]] = (
+    heading = "Connections"
+    rules = allOf(
         excludes(
             "{exercise:c}",
             "each connection counts once",

@@ -5,13 +5,13 @@ The dialogue: what is said, and what is made of the replies.
 from __future__ import annotations
 
 import socket
-from typing import ClassVar, TypeVar
+from typing import TypeVar
 
 from smtpsource.plan.message import ofLine
 from smtpsource.values import checks, kinds, names
 from smtpsource.values.kinds import Kind
-from smtpsource.values.option import option, settings, switch
-from smtpsource.values.rules import Rule, excludes
+from smtpsource.values.option import Settings, option, switch
+from smtpsource.values.rules import allOf, excludes
 
 _Text = TypeVar("_Text", str, bytes)
 
@@ -31,8 +31,7 @@ def _notEmpty(value: _Text) -> _Text:
     return value
 
 
-@settings
-class DialogueSettings:
+class DialogueSettings(Settings):
     """
     @ivar myhostname: our name in HELO and LHLO, in default addresses and in Message-Ids.
     @ivar helo: what to say in HELO, EHLO and LHLO, or C{None} for C{myhostname}.
@@ -42,10 +41,8 @@ class DialogueSettings:
     @ivar timeout: seconds for each reply.
     """
 
-    heading: ClassVar[str] = "Dialogue"
-    rules: ClassVar[tuple[Rule, ...]] = (
-        excludes("{oldMode:f}", "it says no HELO", "helo", when=lambda plan: plan.oldMode),
-    )
+    heading = "Dialogue"
+    rules = allOf(excludes("{oldMode:f}", "it says no HELO", "helo", when=lambda plan: plan.oldMode))
 
     myhostname: str = option(
         "NAME",

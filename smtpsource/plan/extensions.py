@@ -4,15 +4,15 @@ Extensions of SMTP, and commands in groups.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from smtpsource.smtp import xclient
 from smtpsource.smtp.commands import extensionMode
 from smtpsource.smtp.xclient import Attributes
 from smtpsource.values import kinds
 from smtpsource.values.kinds import Kind
-from smtpsource.values.option import option, settings, switch
-from smtpsource.values.rules import Contradiction, Rule, Rules, excludes, needs
+from smtpsource.values.option import Settings, option, switch
+from smtpsource.values.rules import Contradiction, Rules, allOf, excludes, needs
 
 
 def _xclient(value: object) -> Attributes:
@@ -47,8 +47,7 @@ def _hasRoomAhead(plan: Any) -> Rules:
         )
 
 
-@settings
-class Extensions:
+class Extensions(Settings):
     """
     @ivar esmtp: say EHLO instead of HELO; HELO again where that is refused.
     @ivar pipelining: send MAIL, every RCPT and DATA in one write, and with C{keepConnections} the next message's along
@@ -63,8 +62,8 @@ class Extensions:
         pairs of an attribute and its value, which may have anything in it then.
     """
 
-    heading: ClassVar[str] = "Extensions"
-    rules: ClassVar[tuple[Rule, ...]] = (
+    heading = "Extensions"
+    rules = allOf(
         _asksForNothing,
         excludes("{oldMode:f}", "it says no EHLO", "esmtp", "xclient", when=lambda plan: plan.oldMode),
         excludes("{lmtp:f}", "LHLO asks for extensions, too", "esmtp", when=lambda plan: plan.lmtp),

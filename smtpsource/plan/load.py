@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from math import inf
 from sys import maxsize
-from typing import Any, ClassVar
+from typing import Any
 
 from smtpsource.measure.thresholds import Threshold, asThreshold
 from smtpsource.measure.thresholds import parse as parseThreshold
@@ -14,8 +14,8 @@ from smtpsource.pacing.schedule import ARRIVALS
 from smtpsource.values import checks, kinds
 from smtpsource.values.files import readableFile
 from smtpsource.values.kinds import Kind
-from smtpsource.values.option import Only, ValueOption, option, settings, switch
-from smtpsource.values.rules import Contradiction, OneOf, Rule, Rules, excludes, needs
+from smtpsource.values.option import Only, Settings, ValueOption, option, switch
+from smtpsource.values.rules import Contradiction, OneOf, Rules, allOf, excludes, needs
 
 #: The least seconds in which an open loop may catch up, where the plan says nothing else.
 CATCH_UP = 5.0
@@ -74,8 +74,7 @@ def _allJoin(plan: Any) -> Rules:
         )
 
 
-@settings
-class Load:
+class Load(Settings):
     """
     @ivar messageCount: messages of the run, over all sessions; C{None} for one or, where something else ends the run,
         for no limit.
@@ -102,8 +101,8 @@ class Load:
     @ivar holdStep: seconds for which each rate is tried.
     """
 
-    heading: ClassVar[str] = "Load"
-    rules: ClassVar[tuple[Rule, ...]] = (
+    heading = "Load"
+    rules = allOf(
         OneOf("fixedInterval", "randomInterval"),
         OneOf("rate", "stages"),
         OneOf("duration", "stages"),

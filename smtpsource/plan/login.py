@@ -5,7 +5,7 @@ Logins.
 from __future__ import annotations
 
 import os
-from typing import Any, ClassVar
+from typing import Any
 
 from smtpsource.credentials import (
     MECHANISMS,
@@ -18,8 +18,8 @@ from smtpsource.credentials import (
     readUsers,
 )
 from smtpsource.values import checks, kinds, names
-from smtpsource.values.option import Only, ValueOption, option, setting, settings
-from smtpsource.values.rules import Contradiction, Rule, Rules, excludes, needs
+from smtpsource.values.option import Only, Settings, ValueOption, option, setting
+from smtpsource.values.rules import Contradiction, Rules, allOf, excludes, needs
 
 
 def _user(text: str) -> str:
@@ -43,16 +43,15 @@ def _eachOther(plan: Any) -> Rules:
         yield Contradiction(plan, "{logins} needs {mechanisms}", exclusive=False)
 
 
-@settings
-class Login:
+class Login(Settings):
     """
     @ivar mechanisms: log in by AUTH (RFC 4954), with the first of these that the server announces; empty for no login.
     @ivar logins: who to log in as, in turn.
     @ivar scramIterations: the most iterations that a server may ask for in SCRAM; more are a fault.
     """
 
-    heading: ClassVar[str] = "Login"
-    rules: ClassVar[tuple[Rule, ...]] = (
+    heading = "Login"
+    rules = allOf(
         excludes("{oldMode:f}", "it says no EHLO", "mechanisms", when=lambda plan: plan.oldMode),
         _eachOther,
         needs(

@@ -5,15 +5,15 @@ The message: its envelope, its headers and its size.
 from __future__ import annotations
 
 import os
-from typing import Any, ClassVar
+from typing import Any
 
 from smtpsource.messages import headers
 from smtpsource.messages.recipients import WIDEST, numbering
 from smtpsource.values import checks, inputs, kinds, names
 from smtpsource.values.files import readableFile
 from smtpsource.values.kinds import Kind
-from smtpsource.values.option import option, settings, switch
-from smtpsource.values.rules import Contradiction, OneOf, Rule, Rules, excludes, needs
+from smtpsource.values.option import Settings, option, switch
+from smtpsource.values.rules import Contradiction, OneOf, Rules, allOf, excludes, needs
 
 
 def _message(value: object) -> bytes:
@@ -51,8 +51,7 @@ def _isNumbered(plan: Any) -> bool:
     return bool(plan.numberRecipients or (several and plan.recipients is None))
 
 
-@settings
-class Message:
+class Message(Settings):
     """
     @ivar sender: the envelope's and the From header's, without brackets; C{None} is C{foo@myhostname}.
     @ivar recipient: the envelope's and the To header's, without brackets; C{None} is C{foo@myhostname}.
@@ -67,8 +66,8 @@ class Message:
     @ivar numberWidth: numbers have at least so many digits.
     """
 
-    heading: ClassVar[str] = "Message"
-    rules: ClassVar[tuple[Rule, ...]] = (
+    heading = "Message"
+    rules = allOf(
         OneOf("length", "message", "messages", "sizeDistribution"),
         OneOf("recipientCount", "recipientsDistribution"),
         OneOf("sender", "senders"),

@@ -4,15 +4,15 @@ Results: when a run ends early, what must be so of it, and where it is told.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from smtpsource.measure.thresholds import Threshold, asThreshold
 from smtpsource.measure.thresholds import parse as parseThreshold
 from smtpsource.values import checks, kinds, names
 from smtpsource.values.files import writableFile
 from smtpsource.values.kinds import Kind
-from smtpsource.values.option import Flag, Only, ValueOption, option, setting, settings, switch
-from smtpsource.values.rules import Contradiction, Rule, Rules, needs
+from smtpsource.values.option import Flag, Only, Settings, ValueOption, option, setting, switch
+from smtpsource.values.rules import Contradiction, Rules, allOf, needs
 
 
 def _port(text: str) -> int:
@@ -43,8 +43,7 @@ def _hasASchedule(plan: Any) -> Rules:
             )
 
 
-@settings
-class Results:
+class Results(Settings):
     """
     @ivar grace: seconds that messages on their way have to end once the run is told to stop.
     @ivar thresholds: what must be so of what is measured; texts are taken as on the command line.
@@ -53,8 +52,8 @@ class Results:
     @ivar command: the command line, for the report.
     """
 
-    heading: ClassVar[str] = "Results"
-    rules: ClassVar[tuple[Rule, ...]] = (
+    heading = "Results"
+    rules = allOf(
         _hasASchedule,
         needs("{thresholds}", "abortOnThreshold", unless=lambda plan: plan.thresholds),
     )

@@ -16,11 +16,10 @@ from smtpsource.plan.parameters import ParameterSettings
 from smtpsource.plan.results import Results
 from smtpsource.plan.tls import TLS
 from smtpsource.plan.traffic import TrafficSettings
-from smtpsource.values.option import defaultOf, derived, settings
+from smtpsource.values.option import derived
 from smtpsource.values.rules import keepRules
 
 
-@settings
 class SourcePlan(
     Load,
     Message,
@@ -71,7 +70,7 @@ class SourcePlan(
         except ValueError as e:
             raise ValueError(f"destination:{shown(text)} is not usable: {e}")
         for name, value in saying.items():
-            if getattr(self, name) not in (defaultOf(type(self), name), value):
+            if getattr(self, name) not in (getattr(type(self), name).default, value):
                 raise ValueError(f"destination and {name} exclude each other: {text!r} is for {name}={value!r}")
             object.__setattr__(self, name, value)
         object.__setattr__(self, "destination", goal)

@@ -4,13 +4,13 @@ TLS.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from smtpsource.net.destination import HostDestination, UNIXDestination
 from smtpsource.net.tls.settings import TLSSettings, tlsMode
 from smtpsource.values import checks, kinds
-from smtpsource.values.option import checked, nested, option, settings
-from smtpsource.values.rules import Contradiction, Rule, Rules, needs
+from smtpsource.values.option import Settings, checked, nested, option
+from smtpsource.values.rules import Contradiction, Rules, allOf, needs
 
 
 def _tlsSettings(value: object) -> TLSSettings:
@@ -46,15 +46,14 @@ def _old(plan: Any) -> Rules:
         yield Contradiction(plan, "{oldMode:f} and {tls} 'starttls' exclude each other: it says no EHLO")
 
 
-@settings
-class TLS:
+class TLS(Settings):
     """
     @ivar tls: C{"off"}; C{"starttls"} (RFC 3207); C{"implicit"}, from the first byte (RFC 8314 section 3).
     @ivar tlsSettings: how TLS is done.
     """
 
-    heading: ClassVar[str] = "TLS"
-    rules: ClassVar[tuple[Rule, ...]] = (
+    heading = "TLS"
+    rules = allOf(
         _old,
         needs("{tls} starttls or implicit", "tlsSettings", unless=lambda plan: plan.tls != "off"),
         needs("{tlsSettings.verify}", "tlsSettings.ca", unless=lambda plan: plan.tlsSettings.verify),
@@ -66,4 +65,4 @@ class TLS:
     tls: str = option(
         "MODE", kinds.text(tlsMode), "off, starttls, or implicit: from the start; needs the extra tls", default="off"
     )
-    tlsSettings: TLSSettings = nested(TLSSettings, _tlsSettings)
+    tlsSettings: TLSSettings = nested(TLSSettings, _tlsSettings, default=TLSSettings)

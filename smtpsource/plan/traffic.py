@@ -4,7 +4,7 @@ Traffic: messages that are there already, and what is drawn for each.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from smtpsource.messages import addresses, corpus, sizes
 from smtpsource.messages.corpus import Corpus
@@ -13,8 +13,8 @@ from smtpsource.messages.stored import PICKS
 from smtpsource.messages.weighted import Weighted
 from smtpsource.values import kinds, numbers
 from smtpsource.values.kinds import Kind
-from smtpsource.values.option import option, settings
-from smtpsource.values.rules import Contradiction, Rule, Rules, excludes, needs
+from smtpsource.values.option import Settings, option
+from smtpsource.values.rules import Contradiction, Rules, allOf, excludes, needs
 
 
 def _distribution(number: Any) -> Kind:
@@ -29,8 +29,7 @@ def _hasWeights(plan: Any) -> Rules:
             yield Contradiction(plan, "{pick}: 'weighted' is not usable: {why}", exclusive=False, why=e)
 
 
-@settings
-class TrafficSettings:
+class TrafficSettings(Settings):
     """
     @ivar messages: messages to send instead of generated ones: the path of a directory of .eml files, a Maildir or an
         mbox file.
@@ -45,8 +44,8 @@ class TrafficSettings:
         Message-Ids are random whatever it is.
     """
 
-    heading: ClassVar[str] = "Traffic"
-    rules: ClassVar[tuple[Rule, ...]] = (
+    heading = "Traffic"
+    rules = allOf(
         needs("{messages}", "pick", unless=lambda plan: plan.messages is not None),
         _hasWeights,
         excludes("{recipient:f} ''", "expected an address", "domains", when=lambda plan: plan.recipient == b""),

@@ -7,15 +7,15 @@ from __future__ import annotations
 import os
 import pwd
 import socket
-from typing import Any, ClassVar
+from typing import Any
 
 from smtpsource.credentials import readUsers
 from smtpsource.net.destination import LONGEST_PATH
 from smtpsource.sink.tls import requireTLS
 from smtpsource.values import checks, files, kinds, names, numbers
 from smtpsource.values.kinds import Kind
-from smtpsource.values.option import Flag, Only, ValueOption, option, setting, settings, switch
-from smtpsource.values.rules import Contradiction, Rule, Rules, keepRules
+from smtpsource.values.option import Flag, Only, Settings, ValueOption, option, setting, switch
+from smtpsource.values.rules import Contradiction, Rules, allOf, keepRules
 
 
 def _host(value: object) -> str:
@@ -67,8 +67,7 @@ def _hasCertificate(plan: Any) -> Rules:
         )
 
 
-@settings
-class Listening:
+class Listening(Settings):
     """
     @ivar host: a name or address to listen on; C{""} is all interfaces.
     @ivar port: 0 is any free port.
@@ -78,8 +77,7 @@ class Listening:
     @ivar windowSize: bytes of the sockets' receive and send buffers; C{None} is the system's choice.
     """
 
-    heading: ClassVar[str] = "Where it listens"
-    rules: ClassVar[tuple[Rule, ...]] = ()
+    heading = "Where it listens"
 
     host: str = setting(_host, default="127.0.0.1")
     port: int = setting(checks.wholeNumber(0, 65535), default=0)
@@ -95,8 +93,7 @@ class Listening:
     _user = Only(ValueOption("user", "u", "USER", None, "become this user once it listens; ignored unless root", _user))
 
 
-@settings
-class Saying:
+class Saying(Settings):
     """
     @ivar hostname: the name in the banner and in the replies to HELO, EHLO and LHLO.
     @ivar lmtp: LHLO only, and a reply for each recipient (RFC 2033).
@@ -114,8 +111,7 @@ class Saying:
     @ivar proxyProtocol: connections begin with a header of HAProxy's PROXY protocol, before any TLS.
     """
 
-    heading: ClassVar[str] = "What it says"
-    rules: ClassVar[tuple[Rule, ...]] = ()
+    heading = "What it says"
 
     hostname: str = option(
         "NAME",
@@ -153,8 +149,7 @@ class Saying:
     proxyProtocol: bool = switch("a PROXY header, version 1 or 2, begins every connection", default=False)
 
 
-@settings
-class Security:
+class Security(Settings):
     """
     @ivar startTLS: offer STARTTLS (RFC 3207), where there is pyOpenSSL.
     @ivar tls: connections begin with TLS (RFC 8314 section 3.3).
@@ -164,8 +159,8 @@ class Security:
     @ivar authUsers: a file with lines C{user:password} of who may log in; C{None}: everybody may.
     """
 
-    heading: ClassVar[str] = "TLS and AUTH"
-    rules: ClassVar[tuple[Rule, ...]] = (_hasCertificate,)
+    heading = "TLS and AUTH"
+    rules = allOf(_hasCertificate)
 
     startTLS: bool = switch("don't offer STARTTLS", long="no-starttls", default=True)
     tls: bool = setting(_tls, Flag("tls", None, "TLS begins every connection"), default=False)
@@ -181,8 +176,7 @@ class Security:
     )
 
 
-@settings
-class Limits:
+class Limits(Settings):
     """
     @ivar maxSessions: sessions at the same time; more clients wait for their banner. C{None} is no limit.
     @ivar messageLimit: end after that many messages; not one more is accepted. C{None} is no limit.
@@ -190,8 +184,7 @@ class Limits:
     @ivar idleTimeout: seconds after which a silent client is told 421; C{None} is for ever.
     """
 
-    heading: ClassVar[str] = "Limits"
-    rules: ClassVar[tuple[Rule, ...]] = ()
+    heading = "Limits"
 
     maxSessions: int | None = option(
         "N", kinds.count, "sessions at once, more clients wait (default: no limit)", letter="m", default=None
@@ -210,16 +203,14 @@ class Limits:
     )
 
 
-@settings
-class Showing:
+class Showing(Settings):
     """
     @ivar verbose: log each command and the code of its reply.
     @ivar grace: seconds that sessions get to end a transaction when the sink is stopped.
     @ivar command: the command line, for the report.
     """
 
-    heading: ClassVar[str] = "What it shows"
-    rules: ClassVar[tuple[Rule, ...]] = ()
+    heading = "What it shows"
 
     _counter = Only(Flag("counter", "c", "show a running count of sessions, QUITs and messages"))
     verbose: bool = switch("log each command and the code of its reply", letter="v", default=False)
@@ -231,7 +222,6 @@ class Showing:
     command: tuple[str, ...] = setting(checks.command, default=())
 
 
-@settings
 class SinkPlan(Listening, Saying, Security, Limits, Showing):
     """
     A sink to be: where it listens, what it says, when it ends. The defaults suit a test on the same host. Each of the

@@ -8,7 +8,7 @@ import re
 
 from smtpsource.values import checks, kinds, names
 from smtpsource.values.kinds import Kind
-from smtpsource.values.option import loose, option, switch
+from smtpsource.values.option import Settings, option, switch
 
 
 def xtext(value: str) -> bytes:
@@ -68,8 +68,7 @@ def deliverBy(text: str) -> str:
     return f"{int(match[1])};{match[2] or 'N'}{match[3] or ''}"
 
 
-@loose
-class Parameters:
+class Parameters(Settings, checked=False):
     """
     What is asked of the server with every message.
 

@@ -1,19 +1,18 @@
 """
 Settings, each declared once: what a command line, a scenario and a program may say for it is derived from that.
 
-A plan is a frozen class of attrs. Its fields stand in groups, one class for each heading of the help::
+The fields of a plan stand in groups, one class for each heading of the help::
 
-    @settings
-    class Connections:
-        heading: ClassVar = "Connections"
-        rules: ClassVar = (needs("{proxyProtocol}", "proxySources", unless=isSet("proxyProtocol")),)
+    class Connections(Settings):
+        heading = "Connections"
+        rules = allOf(needs("{proxyProtocol}", "proxySources", unless=lambda plan: plan.proxyProtocol))
 
         hold: float = option("SECONDS", secondsIfAny, "keep each connection open before its QUIT", default=0.0)
 
-    @settings
     class Plan(Load, Connections): ...
 
-An option is called like its field, with dashes, unless it is said how.
+A plan is a frozen class of attrs, with a keyword for each field. An option is called like its field, with dashes,
+unless it is said how.
 """
 
 from __future__ import annotations
@@ -21,15 +20,13 @@ from __future__ import annotations
 import re
 import reprlib
 from collections.abc import Callable, Iterator, Mapping
-from itertools import count
-from typing import Any, NamedTuple, TypeVar, dataclass_transform
+from typing import Any, ClassVar, NamedTuple, TypeVar, dataclass_transform
 
 import attrs
 
 from smtpsource.values.checks import Check, flag, optional
 from smtpsource.values.kinds import Kind
 
-_Class = TypeVar("_Class", bound=type)
 _Object = TypeVar("_Object")
 
 
@@ -74,8 +71,6 @@ class ValueOption(NamedTuple):
 #: The options under one heading of the help.
 Group = tuple[str, tuple[Flag | ValueOption, ...]]
 
-_order = count()
-
 
 class Only:
     """
@@ -84,31 +79,86 @@ class Only:
 
     def __init__(self, *options: Flag | ValueOption) -> None:
         self.options = options
-        self.order = next(_order)
 
 
-class _Declared(NamedTuple):
+class Setting:
     """
-    What is said of a field beyond what attrs keeps.
+    A field of a plan, as it is declared.
 
-    @ivar options: what stands for it on the command line.
-    @ivar nested: it is an object of this class, whose fields have options of their own.
+    @ivar path: its name; of one within an object, the object's name and its own with a dot between them.
+    @ivar options: what stands for it on a command line.
+    @ivar check: takes what a program gives, and returns it as it is kept.
+    @ivar nested: the class of the object that it is, whose settings have options of their own.
+    @ivar secret: no error repeats its value.
+    @ivar follows: it is set by others, and is no keyword.
     """
 
-    order: int
-    check: Check
-    options: tuple[Flag | ValueOption, ...] = ()
-    nested: type | None = None
-    secret: bool = False
+    def __init__(
+        self,
+        check: Check,
+        *options: Flag | ValueOption,
+        default: Any = None,
+        nested: type[Settings] | None = None,
+        secret: bool = False,
+        follows: bool = False,
+    ) -> None:
+        """
+        @param default: the field's, or a function that gives it.
+        """
+        self.path = ""
+        self.options = options
+        self.check = check
+        self.nested = nested
+        self.secret = secret
+        self.follows = follows
+        self._default = default
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.path = name
+        long = re.sub(r"([A-Z])", r"-\1", name).lower()
+        self.options = tuple(one if one.long else one._replace(long=long) for one in self.options)
+
+    @property
+    def default(self) -> Any:
+        """
+        Its value where nothing is said.
+        """
+        return self._default() if callable(self._default) else self._default
+
+    def within(self, name: str) -> Setting:
+        """
+        The same as a part of an object.
+        """
+        one = Setting(self.check, *self.options, default=self._default, secret=self.secret)
+        one.path = f"{name}.{self.path}"
+        return one
+
+    def field(self, checked: bool) -> Any:
+        """
+        What attrs makes of it.
+        """
+        if self.follows:
+            return attrs.field(init=False, eq=False, repr=False)
+        converter = self.checked if checked else None
+        if callable(self._default):
+            return attrs.field(factory=self._default, converter=converter)
+        return attrs.field(default=self._default, converter=converter)
+
+    def checked(self, value: Any) -> Any:
+        """
+        A value as it is kept.
+
+        @raise ValueError: it can't be used; the text is one line that says which, and what was expected.
+        """
+        try:
+            return self.check(value)
+        except ValueError as e:
+            shown = "what was given" if self.secret else _short.repr(value)
+            raise ValueError(f"{self.path}: {shown} is not usable: {e}")
 
 
-_KEY = "smtpsource"
-
-
-def _field(declared: _Declared, default: Any, **more: Any) -> Any:
-    if callable(default):
-        return attrs.field(factory=default, metadata={_KEY: declared}, **more)
-    return attrs.field(default=default, metadata={_KEY: declared}, **more)
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = 100
 
 
 def option(
@@ -136,15 +186,14 @@ def option(
         shown = f"{default:g}" if isinstance(default, float) else str(default)
     check = kind.check if default is not None else optional(kind.check)
     one = ValueOption(long or "", letter, meta, None if repeated else shown, help, kind.parse, repeated, secret)
-    return _field(_Declared(next(_order), check, (one,)), default)
+    return Setting(check, one, default=default)
 
 
 def switch(help: str, *, default: bool = False, letter: str | None = None, long: str | None = None) -> Any:
     """
     A field that is true or false, with an option that turns it over.
     """
-    one = Flag(long or "", letter, help, value=not default)
-    return _field(_Declared(next(_order), flag, (one,)), default)
+    return Setting(flag, Flag(long or "", letter, help, value=not default), default=default)
 
 
 def setting(check: Check, *flags: Flag, default: Any, secret: bool = False) -> Any:
@@ -155,106 +204,52 @@ def setting(check: Check, *flags: Flag, default: Any, secret: bool = False) -> A
     @param default: the field's, or a function that gives it.
     @param secret: no error repeats its value.
     """
-    return _field(_Declared(next(_order), check, flags, secret=secret), default)
+    return Setting(check, *flags, default=default, secret=secret)
 
 
-def nested(of: type, check: Check) -> Any:
+def nested(of: type[Settings], check: Check, *, default: Any) -> Any:
     """
     A field with an object of several settings, whose options stand at this place.
 
-    @param of: its class, with L{settings} that are C{loose}.
+    @param of: its class, which is not C{checked} by itself.
     """
-    return _field(_Declared(next(_order), check, nested=of), of)
+    return Setting(check, default=default, nested=of)
 
 
-def derived(**more: Any) -> Any:
+def derived(*, init: bool = False) -> Any:
     """
     A field that follows from others, and is set by them.
     """
-    return attrs.field(init=False, eq=False, repr=False, **more)
+    return Setting(flag, follows=True)
 
 
 @dataclass_transform(
     kw_only_default=True, frozen_default=True, field_specifiers=(option, switch, setting, nested, derived)
 )
-def settings(cls: _Class) -> _Class:
+class Settings:
     """
-    Make a class of the fields that are declared in it: a group of settings, or a plan of several groups. Every value
-    that a plan is made of is checked and kept as its check returns it.
+    Fields that belong together: with a C{heading} they are a group of a plan's; without one they make a plan of their
+    groups and their own, or an object within a plan.
 
-    @raise ValueError: (the class) a value can't be used: the text is one line that says which, and what was expected.
-    """
-    isGroup = "heading" in vars(cls)
-    make = attrs.define(
-        frozen=True,
-        kw_only=True,
-        slots=False,
-        init=not isGroup,
-        eq=not isGroup,
-        repr=not isGroup,
-        field_transformer=_named if isGroup else _checking,
-    )
-    made: _Class = make(cls)
-    return made
-
-
-@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(option, switch))
-def loose(cls: _Class) -> _Class:
-    """
-    Likewise, for an object within a plan: the plan checks its values, by L{checked}.
-    """
-    make = attrs.define(frozen=True, kw_only=True, slots=False, field_transformer=_named)
-    made: _Class = make(cls)
-    return made
-
-
-def _named(cls: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
-    """
-    Call options like their fields.
-    """
-    return [_withName(field) for field in fields]
-
-
-def _withName(field: attrs.Attribute[Any]) -> attrs.Attribute[Any]:
-    declared = field.metadata.get(_KEY)
-    if declared is None:
-        return field
-    long = re.sub(r"([A-Z])", r"-\1", field.name).lower()
-    options = tuple(one if one.long else one._replace(long=long) for one in declared.options)
-    return field.evolve(metadata={_KEY: declared._replace(options=options)})
-
-
-def _checking(cls: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
-    """
-    Check what is given.
-    """
-    return [
-        field if declared is None else field.evolve(converter=_Converter(field.name, declared))
-        for field in map(_withName, fields)
-        for declared in (field.metadata.get(_KEY),)
-    ]
-
-
-_short = reprlib.Repr()
-_short.maxstring = _short.maxother = 100
-
-
-class _Converter:
-    """
-    Checks the values of one field.
+    @cvar heading: what the group is called in the help.
+    @cvar rules: between these settings and others.
     """
 
-    def __init__(self, name: str, declared: _Declared) -> None:
-        self._name = name
-        self._check = declared.check
-        self._secret = declared.secret
+    heading: ClassVar[str]
+    rules: ClassVar[tuple[Callable[[Any], Iterator[Exception]], ...]] = ()
 
-    def __call__(self, value: Any) -> Any:
-        try:
-            return self._check(value)
-        except ValueError as e:
-            shown = "what was given" if self._secret else _short.repr(value)
-            raise ValueError(f"{self._name}: {shown} is not usable: {e}")
+    def __init_subclass__(cls, checked: bool = True) -> None:
+        """
+        @param checked: every value is checked when an object is made, and kept as its check returns it. Otherwise
+            the plan does it, by L{checked}.
+        """
+        if "heading" not in vars(cls):
+            fields = {one.path: one.field(checked) for one in _declaredIn(*reversed(cls.__mro__))}
+            attrs.define(cls, these=fields, frozen=True, kw_only=True, slots=False)
+
+
+def _declaredIn(*classes: type) -> Iterator[Setting]:
+    return (one for each in classes for one in vars(each).values() if isinstance(one, Setting))
 
 
 def checked(one: _Object) -> _Object:
@@ -264,37 +259,11 @@ def checked(one: _Object) -> _Object:
     @return: it, with its values as they are kept.
     @raise ValueError: one of them can't be used; the text is one line.
     """
-    kept = {
-        field.name: _Converter(field.name, field.metadata[_KEY])(getattr(one, field.name))
-        for field in attrs.fields(type(one))  # type: ignore[arg-type]
-    }
-    evolved: _Object = attrs.evolve(one, **kept)  # type: ignore[misc]
-    return evolved
+    kept = {each.path: each.checked(getattr(one, each.path)) for each in _declaredIn(type(one))}
+    return type(one)(**kept)
 
 
-def defaultOf(cls: type, name: str) -> Any:
-    """
-    What a field is where nothing is said.
-    """
-    default = getattr(attrs.fields(cls), name).default
-    return default.factory() if isinstance(default, attrs.Factory) else default  # type: ignore[arg-type]
-
-
-class Setting(NamedTuple):
-    """
-    A field of a plan, as a command line sees it.
-
-    @ivar path: the field's name; of one within an object, both names with a dot between them.
-    @ivar options: what stands for it.
-    @ivar default: its value where nothing is said.
-    """
-
-    path: str
-    options: tuple[Flag | ValueOption, ...]
-    default: Any
-
-
-def headings(plan: type) -> list[type]:
+def headings(plan: type) -> list[type[Settings]]:
     """
     The groups of a plan's settings, in the order of the help.
     """
@@ -303,24 +272,15 @@ def headings(plan: type) -> list[type]:
 
 def settingsOf(plan: type) -> dict[str, Setting]:
     """
-    All settings for which there are options, by their paths.
+    All settings by their paths.
     """
     found = {}
-    for group in headings(plan):
-        for field in attrs.fields(group):
-            declared = field.metadata[_KEY]
-            found[field.name] = Setting(field.name, declared.options, field.default)
-            for inner in attrs.fields(declared.nested) if declared.nested else ():
-                path = f"{field.name}.{inner.name}"
-                found[path] = Setting(path, inner.metadata[_KEY].options, inner.default)
+    for one in _declaredIn(*headings(plan)):
+        found[one.path] = one
+        for inner in _declaredIn(one.nested) if one.nested else ():
+            part = inner.within(one.path)
+            found[part.path] = part
     return found
-
-
-def nestedIn(plan: type, name: str) -> list[str]:
-    """
-    The paths of the settings within an object that is a value of a plan; none if it is no such object.
-    """
-    return [path for path in settingsOf(plan) if path.startswith(f"{name}.")]
 
 
 def made(plan: type, values: Mapping[str, Any]) -> Any:
@@ -337,22 +297,20 @@ def made(plan: type, values: Mapping[str, Any]) -> Any:
             inner.setdefault(name, {})[within] = value
         else:
             outer[name] = value
-    classes = {field.name: field.metadata[_KEY].nested for field in attrs.fields(plan) if field.metadata}
-    return plan(**outer, **{name: classes[name](**within) for name, within in inner.items()})
+    known = settingsOf(plan) if inner else {}
+    return plan(**outer, **{name: known[name].nested(**within) for name, within in inner.items()})  # type: ignore[misc]
 
 
 def optionsOf(plan: type) -> tuple[Group, ...]:
     """
     All options, by the heading they stand under.
     """
-    return tuple((group.heading, tuple(_optionsOf(group))) for group in headings(plan))  # type: ignore[attr-defined]
+    return tuple((group.heading, tuple(_optionsOf(group))) for group in headings(plan))
 
 
 def _optionsOf(group: type) -> Iterator[Flag | ValueOption]:
-    fields = [(field.metadata[_KEY].order, field.metadata[_KEY]) for field in attrs.fields(group)]
-    others = [(one.order, one) for one in vars(group).values() if isinstance(one, Only)]
-    for _, one in sorted([*fields, *others], key=lambda pair: pair[0]):
-        yield from one.options
-        if isinstance(one, _Declared) and one.nested is not None:
-            for inner in attrs.fields(one.nested):
-                yield from inner.metadata[_KEY].options
+    for one in vars(group).values():
+        if isinstance(one, Only | Setting):
+            yield from one.options
+        if isinstance(one, Setting) and one.nested is not None:
+            yield from _optionsOf(one.nested)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Protocol
 
-from smtpsource.values.option import defaultOf, headings
+from smtpsource.values.option import headings
 
 #: What is wrong with a plan.
 Rules = Iterator["Contradiction"]
@@ -137,7 +137,7 @@ def isSet(plan: Any, path: str) -> bool:
     """
     owner, _, name = path.rpartition(".")
     one = valueOf(plan, owner) if owner else plan
-    return bool(getattr(one, name) != defaultOf(type(one), name))
+    return bool(getattr(one, name) != getattr(type(one), name).default)
 
 
 class OneOf:
@@ -156,6 +156,13 @@ class OneOf:
         if len(given) > 1:
             named = " and ".join(f"{{{path}}}" for path in given)
             yield Contradiction(plan, f"{named} exclude each other: expected one of them")
+
+
+def allOf(*rules: Rule) -> tuple[Rule, ...]:
+    """
+    The rules of a group.
+    """
+    return rules
 
 
 def needs(needed: str, *paths: str, unless: Callable[[Any], Any]) -> Rule:
@@ -203,6 +210,6 @@ def keepRules(plan: Any) -> None:
     """
     # What is done at all stands under the last headings, how much of it under the first.
     for group in reversed(headings(type(plan))):
-        for rule in group.rules:  # type: ignore[attr-defined]
+        for rule in group.rules:
             for contradiction in rule(plan):
                 raise contradiction

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 
 from smtpsource.values import kinds, names
-from smtpsource.values.option import loose, option, switch
+from smtpsource.values.option import Settings, option, switch
 from smtpsource.values.textfiles import lengthOfMark
 
 #: What a failed handshake is called where the other end has no TLS at all.
@@ -73,8 +73,7 @@ def checkPEM(setting: str, contents: bytes) -> None:
         raise UnusableSetting(setting, "expected PEM without the byte order mark that it begins with")
 
 
-@loose
-class TLSSettings:
+class TLSSettings(Settings, checked=False):
     """
     What is wanted of TLS. Plain values: a plan checks them, and L{smtpsource.net.tls.client.ClientTLS}
     finds out whether files and ciphers can be used.
