@@ -24,6 +24,7 @@ from zope.interface import implementer
 
 from smtpsource.credentials import Credentials, writtenUsers
 from smtpsource.net.patience import Deadline
+from smtpsource.process.children import environment
 
 #: Seconds a child may take to listen.
 START_TIMEOUT = 120.0
@@ -113,13 +114,9 @@ class CompanionSink:
         self._child = child = _Child(self._reactor, timeout, self._users)
         # -P: the child's directory is whatever it is; nothing may be imported from there.
         command = [sys.executable, "-P", "-c", _PROGRAM, *self._options]
-        # It imports what this process would; relative names mean something else if the directory has changed.
-        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-        path = os.pathsep.join([root, *filter(os.path.isabs, sys.path)])
-        environment = dict(os.environ, PYTHONPATH=path)
         try:
             pipes = {0: "w", 1: "r", 2: "r", **({_USERS: "w"} if self._users else {})}
-            self._reactor.spawnProcess(child, sys.executable, command, environment, childFDs=pipes)
+            self._reactor.spawnProcess(child, sys.executable, command, environment(), childFDs=pipes)
         except OSError as e:
             child.end(f"can't start a process: {e.strerror}")
         return child.started

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
+from smtpsource.process.children import environment
 from smtpsource.process.interrupts import NUMBERS
 from smtpsource.report.reading import summaryOf
 from smtpsource.tools.calibration import Measured, problemOf
@@ -30,10 +31,7 @@ class Runs:
     def __init__(self) -> None:
         self.stopped = False
         self._child: subprocess.Popen[str] | None = None
-        # A child imports what this process would, and nothing from the current directory.
-        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-        path = os.pathsep.join([root, *filter(os.path.isabs, sys.path)])
-        self._environment = dict(os.environ, PYTHONPATH=path)
+        self._environment = environment()
 
     def stopOnSignals(self) -> None:
         """
