@@ -28,7 +28,7 @@ from smtpsource.tools.merge import MergeOptions
 #: A command of ours that waits no longer than so for those who read it.
 _COMMAND = """
 import sys
-from smtpsource import streams
+from smtpsource.process import streams
 streams.PATIENCE = streams.PATIENCE_AFTER_SIGNAL = {patience}
 {more}
 from {module}.__main__ import main

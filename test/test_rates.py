@@ -206,7 +206,7 @@ class StoppedTests(PeerTestCase):
             *("--report", "report", address),
             deadline=100,
         )
-        yield command.whenPrinted(rb"0:01 running", "err")
+        yield command.whenPrinted(rb"0:0[12] running", "err")
         command.signal(signal.SIGSTOP)
         # This long it does not run.
         yield deferLater(reactor, 1.0, lambda: None)

@@ -10,6 +10,7 @@ import socket
 import struct
 import time
 from typing import Any
+from unittest.mock import Mock
 
 from patience import PATIENCE
 from twisted.application.reactors import getReactorTypes
@@ -21,6 +22,7 @@ from twisted.python import log
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from smtpsource.net.lean import clients
 from smtpsource.process.unexpected import FATAL
 
 try:
@@ -768,6 +770,18 @@ class ConnectingTests(ReactorTestCase):
         self.run_()
         self.assertEqual([type(it) for it in self.client.failures], [error.ConnectionRefusedError])
         self.assertEqual((self.client.events[2:], connector.state), (["failed", "stop"], "disconnected"))
+
+    def test_noMemoryForNobody(self) -> None:
+        """
+        Where there is no protocol, and no memory for what stands in its place either, connecting has failed.
+        """
+        self.patch(clients, "Protocol", Mock(side_effect=MemoryError))
+        self.client.buildProtocol = lambda address: None  # type: ignore[method-assign]
+        self.client.failed = self.stopLater
+        connector = self.reactor.connectTCP(*self.listen(), self.client)
+        self.run_()
+        self.assertEqual((self.client.events[2:], connector.state), (["failed", "stop"], "disconnected"))
+        self.assertEqual([type(one.value) for one in self.flushLoggedErrors()], [MemoryError])
 
     def full(self, *where: Any) -> Any:
         """

@@ -202,10 +202,9 @@ class _LeanClientMixin(_ClientMixin):
         """
         # If this raises the reactor calls connectionLost, and the connector is told that connecting failed.
         protocol = self.connector.buildProtocol(self._peer)
-        self.protocol = protocol
+        self.protocol = Protocol() if protocol is None else protocol
         self.connected = 1
         if protocol is None:
-            self.protocol = Protocol()
             self.loseConnection()
             return
         self.reactor.watchReading(self.fileno(), self)
