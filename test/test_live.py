@@ -277,7 +277,7 @@ def example(**progress):
     course = watched(run, 4, accepted=100, took=0.0123)
     recorder.started += 60
     recorder.rejected, recorder.failed, recorder.late, recorder.dropped = 30, 20, 11, 3
-    recorder.open, recorder.lost, recorder.connectFailures = 5, 2, 4
+    recorder.open, recorder.connectionsLost, recorder.connectionsFailed = 5, 2, 4
     for phase, seconds in ((RESPONSE, 1.5), (LATE, 0.25)):
         recorder.duration(phase, seconds)
     for _ in range(30):
@@ -395,7 +395,7 @@ errors     20
         run = Run(total=numbers[0] or None, duration=float(numbers[1]) or None, asked=asked, askedRate=asked)
         recorder = run.recorder
         (recorder.started, recorder.accepted, recorder.rejected, recorder.failed, recorder.late) = numbers[2:7]
-        (recorder.dropped, recorder.open, recorder.lost, recorder.connectFailures) = numbers[7:11]
+        (recorder.dropped, recorder.open, recorder.connectionsLost, recorder.connectionsFailed) = numbers[7:11]
         for number, text in enumerate(texts):
             recorder.error(f"kind-{number}", text)
             recorder.reply(number, 0.5, b"55%d" % (number % 10), text.encode("utf-8", "surrogatepass"))

@@ -169,16 +169,19 @@ class SearchedRun(OpenLoop):
         assert rate is not None and held.asked is not None
         # What was on its way counts, but not the time that it took: nothing was asked for in it.
         ended = self._now().since(self._beforeStep)
-        own = {outcome: getattr(ended, outcome) - number for outcome, number in self._ofEarlier.items()}
-        ended = replace(ended, at=held.at, asked=held.asked, **own)
+        own = replace(
+            ended.counters,
+            **{outcome: getattr(ended.counters, outcome) - number for outcome, number in self._ofEarlier.items()},
+        )
+        ended = replace(ended, at=held.at, asked=held.asked, counters=own)
         outcome = self._promise.check(ended)
-        missing = held.asked - held.started
+        started = held.counters.started
         actual = outcome.actual
-        if missing > max(1, (1 - REACHED) * held.asked):
-            actual += f", and only {held.started} of {held.asked:.0f} messages could be started"
+        if held.asked - started > max(1, (1 - REACHED) * held.asked):
+            actual += f", and only {started} of {held.asked:.0f} messages could be started"
         passed = outcome.passed and actual == outcome.actual
-        self._steps.append(Step(self._search.purpose, rate, ended.accepted / held.at, passed, actual))
-        if held.asked and not ended.accepted:
+        self._steps.append(Step(self._search.purpose, rate, own.accepted / held.at, passed, actual))
+        if held.asked and not own.accepted:
             errors = self.recorder.errorSamples.values()
             self.trouble(f"nothing was accepted at {rate:g} messages/s: {next(iter(errors), actual)}", tolerable=False)
             return

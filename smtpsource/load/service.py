@@ -24,7 +24,7 @@ from smtpsource.measure.limits import disturbances, limits
 from smtpsource.measure.progress import Progress
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.snapshot import Snapshot
-from smtpsource.measure.summary import Messages, Summary, bucketsOf, errorsOf, latenciesOf, repliesOf
+from smtpsource.measure.summary import Summary, bucketsOf, countsOf, errorsOf, latenciesOf, repliesOf
 from smtpsource.net.destination import (
     Address,
     HostDestination,
@@ -429,14 +429,7 @@ class SourceService(Service):
             exit=known(lambda: self._exit(reason), 1),
             ended="aborted" if reason is not None else "signal" if self._stopping else "done",
             reason=reason,
-            messages=Messages(recorder.started, recorder.accepted, recorder.rejected, recorder.failed),
-            recipientsAccepted=recorder.recipientsAccepted,
-            recipientsRejected=recorder.recipientsRejected,
-            connectionsOpened=recorder.opened,
-            connectionsFailed=recorder.connectFailures,
-            connectionsLost=recorder.lost,
-            bytesSent=recorder.bytesSent,
-            bytesReceived=recorder.bytesReceived,
+            **countsOf(recorder),
             rate=recorder.accepted / seconds if seconds else 0.0,
             user=self._cpuAfter[0] - self._cpuBefore[0],
             system=self._cpuAfter[1] - self._cpuBefore[1],
@@ -448,9 +441,7 @@ class SourceService(Service):
             sink=sink,
             asked=figures.asked,
             askedRate=figures.asked / figures.askedFor if figures.asked is not None and figures.askedFor else None,
-            late=recorder.late,
             exhausted=exhausted,
-            dropped=recorder.dropped,
             catchUp=self._run.catchUp,
             warmUp=self._warmUp,
             series=self._watch.series.samples,

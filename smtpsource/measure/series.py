@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from operator import sub
 
+from smtpsource.measure.counters import COUNTERS, COUNTS, GAUGES, sums
 from smtpsource.measure.histogram import highestOf
 from smtpsource.measure.intervals import Intervals
 from smtpsource.measure.snapshot import Snapshot
@@ -33,7 +34,6 @@ class Sample:
     @ivar time: when it ended, in seconds from the start of the run.
     @ivar seconds: how long it was.
     @ivar asked: how many messages the schedule asked for; C{None} if there is no schedule.
-    @ivar open: connections that were open at its end.
     @ivar p50: half of the transactions that ended took no longer than so many seconds; C{None} if none ended.
     @ivar p99: the same for 99 in 100.
     @ivar max: the longest.
@@ -42,7 +42,7 @@ class Sample:
     @ivar waited: for how many seconds per second this process could have run but had no processor; C{None} if the
         system does not tell.
 
-    The others are those of L{smtpsource.measure.recorder.Recorder}.
+    The others are those of L{smtpsource.measure.counters.Counters}; C{open} is at its end.
     """
 
     time: float
@@ -63,6 +63,12 @@ class Sample:
     cpu: float
     lag: float
     waited: float | None = None
+
+
+#: The counters that a sample has, and how these become one number for two samples, one after the other.
+COUNTED = tuple(name for name in COUNTERS if name in Sample.__slots__)
+_COUNTS = tuple(name for name in COUNTS if name in COUNTED)
+_GAUGES = tuple(name for name in GAUGES if name in COUNTED)
 
 
 class Series:
@@ -153,18 +159,9 @@ def joined(first: Sample, second: Sample) -> Sample:
         time=second.time,
         seconds=seconds,
         asked=None if first.asked is None or second.asked is None else first.asked + second.asked,
-        started=first.started + second.started,
-        accepted=first.accepted + second.accepted,
-        rejected=first.rejected + second.rejected,
-        failed=first.failed + second.failed,
-        late=first.late + second.late,
-        dropped=first.dropped + second.dropped,
-        open=second.open,
         p50=worst(first.p50, second.p50),
         p99=worst(first.p99, second.p99),
         max=worst(first.max, second.max),
-        bytesSent=first.bytesSent + second.bytesSent,
-        bytesReceived=first.bytesReceived + second.bytesReceived,
         cpu=(first.cpu * first.seconds + second.cpu * second.seconds) / seconds if seconds else 0.0,
         lag=max(first.lag, second.lag),
         waited=None
@@ -172,6 +169,8 @@ def joined(first: Sample, second: Sample) -> Sample:
         else (first.waited * first.seconds + second.waited * second.seconds) / seconds
         if seconds
         else 0.0,
+        **sums((first, second), _COUNTS),
+        **sums((second,), _GAUGES),
     )
 
 
@@ -183,29 +182,24 @@ def worst(*values: float | None) -> float | None:
 
 
 def _sample(snapshot: Snapshot, before: Snapshot | None, cpu: float, lag: float, waited: float | None) -> Sample:
-    def since(name: str) -> int:
-        return getattr(snapshot, name) - (0 if before is None else getattr(before, name))  # type: ignore[no-any-return]
-
     p50, p99, longest = _latencies(*_difference(snapshot, before, TRANSACTION))
-    asked = snapshot.asked
-    if asked is not None and before is not None:
-        asked -= before.asked or 0.0
+    seconds, asked, counters = snapshot.at, snapshot.asked, snapshot.counters
+    if before is not None:
+        seconds -= before.at
+        asked = None if asked is None else asked - (before.asked or 0.0)
+        counters -= before.counters
     return Sample(
         time=snapshot.at,
-        seconds=since("at"),
+        seconds=seconds,
         asked=asked,
-        open=snapshot.open,
         p50=p50,
         p99=p99,
         max=longest,
         cpu=cpu,
         lag=lag,
         waited=waited,
-        **{name: since(name) for name in _COUNTED},
+        **sums((counters,), COUNTED),
     )
-
-
-_COUNTED = ("started", "accepted", "rejected", "failed", "late", "dropped", "bytesSent", "bytesReceived")
 
 
 def _difference(snapshot: Snapshot, before: Snapshot | None, phase: int) -> tuple[list[int], list[int]]:

@@ -5,9 +5,10 @@ What a recorder had counted at one moment, and what happened between two of them
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import zip_longest
 
+from smtpsource.measure.counters import Counters
 from smtpsource.measure.histogram import Latency, summarize
 from smtpsource.measure.recorder import Recorder
 
@@ -21,30 +22,12 @@ class Snapshot:
     @ivar asked: how many messages the schedule had asked for by then; C{None} if there is no schedule (closed loop).
     @ivar askedFor: for how many seconds it has asked. A run may be longer than its schedule; it may be shorter, too, as
         the time of the last of so many messages ends when another one would be wanted. C{None} is C{at}.
-    @ivar open: connections that are open: of a difference, at its end.
-    @ivar errors: how many errors there were, of all kinds.
     @ivar buckets: for each phase, the buckets of its latencies; see L{smtpsource.measure.histogram}.
-
-    The others are those of L{Recorder}.
     """
 
     at: float
     asked: float | None
-    open: int
-    started: int
-    accepted: int
-    rejected: int
-    failed: int
-    late: int
-    dropped: int
-    recipientsAccepted: int
-    recipientsRejected: int
-    opened: int
-    connectFailures: int
-    lost: int
-    bytesSent: int
-    bytesReceived: int
-    errors: int
+    counters: Counters
     buckets: tuple[Sequence[int], ...]
     askedFor: float | None = None
 
@@ -59,18 +42,12 @@ class Snapshot:
         """
         What happened between an earlier snapshot of the same recorder and this one.
         """
-        numbers = {
-            field.name: getattr(self, field.name) - getattr(earlier, field.name)
-            for field in fields(self)
-            if field.name not in ("asked", "askedFor", "open", "buckets")
-        }
-        asked = None if self.asked is None or earlier.asked is None else self.asked - earlier.asked
         return Snapshot(
-            **numbers,
-            asked=asked,
-            askedFor=None if self.askedFor is None else self.askedFor - (earlier.askedFor or 0.0),
-            open=self.open,
+            at=self.at - earlier.at,
+            asked=None if self.asked is None or earlier.asked is None else self.asked - earlier.asked,
+            counters=self.counters - earlier.counters,
             buckets=tuple(map(_difference, self.buckets, earlier.buckets)),
+            askedFor=None if self.askedFor is None else self.askedFor - (earlier.askedFor or 0.0),
         )
 
     def latency(self, phase: int) -> Latency | None:
@@ -93,21 +70,7 @@ def take(recorder: Recorder, at: float, asked: float | None, askedFor: float | N
     return Snapshot(
         at=at,
         asked=asked,
-        open=recorder.open,
-        started=recorder.started,
-        accepted=recorder.accepted,
-        rejected=recorder.rejected,
-        failed=recorder.failed,
-        late=recorder.late,
-        dropped=recorder.dropped,
-        recipientsAccepted=recorder.recipientsAccepted,
-        recipientsRejected=recorder.recipientsRejected,
-        opened=recorder.opened,
-        connectFailures=recorder.connectFailures,
-        lost=recorder.lost,
-        bytesSent=recorder.bytesSent,
-        bytesReceived=recorder.bytesReceived,
-        errors=sum(recorder.errors.values()),
+        counters=recorder.copy(),
         buckets=tuple(counts.copy() for counts in recorder.buckets),
         askedFor=askedFor,
     )

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from smtpsource._version import __version__
+from smtpsource.measure.counters import COUNTERS, Counters, sums
 from smtpsource.measure.encoding import encode, usedLength
 from smtpsource.measure.histogram import Latency
 from smtpsource.measure.recorder import Recorder
@@ -40,7 +41,7 @@ class Tally:
 @dataclass(frozen=True)
 class Messages:
     """
-    C{started} is always the sum of the other three.
+    What became of the messages: see L{Counters}. C{started} is always the sum of the other three.
     """
 
     started: int
@@ -73,8 +74,6 @@ class Summary:
     @ivar asked: how many messages the schedule asked for; C{None} without one (closed loop).
     @ivar askedRate: how many messages per second that is, over the time of the schedule: a run is longer by the replies
         that come after it.
-    @ivar late: messages that started later than the schedule asked for.
-    @ivar dropped: messages that were never started, because it was too late for them.
     @ivar catchUp: for how many seconds after the end of the schedule messages were started that were overdue; C{None}
         without a schedule, and in a search for a rate.
     @ivar exhausted: how many sessions there were, if all of them were busy when a message was wanted; else C{None}.
@@ -91,6 +90,8 @@ class Summary:
     @ivar seed: what makes the same traffic again.
     @ivar search: what came of the search for a rate, if that was the run's purpose.
     @ivar intervals: the latencies of each second, if they were asked for; no part of the report.
+
+    What was counted is named as in L{Counters}.
     """
 
     command: tuple[str, ...]
@@ -162,28 +163,20 @@ class Summary:
         warmUp = 0.0 if self.warmUp is None else float(self.warmUp["seconds"])
         return datetime.datetime.fromisoformat(self.started).timestamp() + warmUp
 
+    def counters(self) -> Counters:
+        """
+        What was counted. What no report has is 0.
+        """
+        return Counters(**sums((self.messages,), _MESSAGES), **sums((self,), _COUNTED))
+
     def figures(self) -> Snapshot:
         """
-        The same as counters, for those who look up figures by name: see L{smtpsource.measure.figures}.
+        The same as a snapshot, for those who look up figures by name: see L{smtpsource.measure.figures}.
         """
         return Snapshot(
             at=self.elapsed,
             asked=self.asked,
-            open=0,
-            started=self.messages.started,
-            accepted=self.messages.accepted,
-            rejected=self.messages.rejected,
-            failed=self.messages.failed,
-            late=self.late,
-            dropped=self.dropped,
-            recipientsAccepted=self.recipientsAccepted,
-            recipientsRejected=self.recipientsRejected,
-            opened=self.connectionsOpened,
-            connectFailures=self.connectionsFailed,
-            lost=self.connectionsLost,
-            bytesSent=self.bytesSent,
-            bytesReceived=self.bytesReceived,
-            errors=sum(tally.count for tally in self.errors.values()),
+            counters=self.counters(),
             buckets=tuple(self.buckets.get(name, ()) for name in NAMES),
             askedFor=self.asked / self.askedRate if self.asked and self.askedRate else None,
         )
@@ -240,6 +233,17 @@ class Summary:
             "histograms": {phase: encode(counts) for phase, counts in self.buckets.items()},
             "series": [sampleDict(sample) for sample in self.series],
         }
+
+
+_MESSAGES = tuple(each.name for each in fields(Messages))
+_COUNTED = tuple(each.name for each in fields(Summary) if each.name in COUNTERS and each.name not in _MESSAGES)
+
+
+def countsOf(counters: Counters) -> dict[str, Any]:
+    """
+    What a summary has of these, by the names of its fields; the opposite of L{Summary.counters}.
+    """
+    return {"messages": Messages(**sums((counters,), _MESSAGES)), **sums((counters,), _COUNTED)}
 
 
 def sampleDict(sample: Sample) -> dict[str, float | None]:

@@ -53,12 +53,13 @@ class _Comparison:
         try:
             value = self.metric.read(figures)
             if self.perCent:
-                if not figures.started:
+                started = figures.counters.started
+                if not started:
                     raise Unmeasured("no message was started")
                 # Whole numbers on both sides: 7 of 1000 are exactly 0.7 per cent.
-                share = value * 100 / figures.started
-                passed = compare(value * 100 * self.factor.denominator, self.factor.numerator * figures.started)
-                return passed, f"{digits(share)}% ({digits(value)} of {figures.started})", share
+                share = value * 100 / started
+                passed = compare(value * 100 * self.factor.denominator, self.factor.numerator * started)
+                return passed, f"{digits(share)}% ({digits(value)} of {started})", share
             if self.other is None:
                 return compare(value, float(self.factor)), show(value), value
             limit = float(self.factor) * self.other.read(others or figures)
@@ -106,7 +107,9 @@ def _atBest(figures: Snapshot, metric: Metric) -> Snapshot:
     asked for this very moment.
     """
     due = metric.kind is RATE and figures.asked is not None
-    return replace(figures, accepted=figures.started - figures.rejected - figures.failed + due)
+    now = figures.counters
+    best = replace(now, accepted=now.started - now.rejected - now.failed + due)
+    return replace(figures, counters=best)
 
 
 @dataclass(frozen=True)

@@ -81,9 +81,9 @@ class RunCollector:
             ("messages_started", "Messages that were started.", recorder.started),
             ("late", "Messages that were started later than the schedule wanted.", recorder.late),
             ("dropped", "Messages that were not started because it was too late for them.", recorder.dropped),
-            ("connections_opened", "Connections that were made.", recorder.opened),
-            ("connect_failures", "Attempts to connect that failed.", recorder.connectFailures),
-            ("connections_lost", "Connections that ended otherwise than after QUIT.", recorder.lost),
+            ("connections_opened", "Connections that were made.", recorder.connectionsOpened),
+            ("connect_failures", "Attempts to connect that failed.", recorder.connectionsFailed),
+            ("connections_lost", "Connections that ended otherwise than after QUIT.", recorder.connectionsLost),
         ):
             yield CounterMetricFamily(f"smtpsource_{name}", text, value=value)
         yield GaugeMetricFamily("smtpsource_connections_open", "Connections that are open.", value=recorder.open)

@@ -128,8 +128,8 @@ def _present(course: Course) -> Iterator[tuple[str, str]]:
     yield f"{recorder.open} connections", ""
     yield f"{course.progress.sessions} sessions", ""
     yield f"{course.onTheirWay} on their way", ""
-    if recorder.lost or recorder.connectFailures:
-        yield f"{recorder.lost} lost, {recorder.connectFailures} not made", "red"
+    if recorder.connectionsLost or recorder.connectionsFailed:
+        yield f"{recorder.connectionsLost} lost, {recorder.connectionsFailed} not made", "red"
 
 
 def _latencies(course: Course) -> Iterator[Text]:
