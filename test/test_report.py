@@ -31,6 +31,7 @@ from smtpsource.measure.thresholds import Outcome
 from smtpsource.printable import printable
 from smtpsource.process.streams import Outlet
 from smtpsource.report import csvfile, files, hlog, junit
+from smtpsource.report.document import documentOf
 from smtpsource.report.live.counter import Counter
 from smtpsource.report.presentation import Presentation
 from smtpsource.report.text import duration, render
@@ -371,7 +372,7 @@ class TableTests(SynchronousTestCase):
         There is a row for each sample, under the names that it has in the report; what there is not is empty.
         """
         rows = readCSV(example(**EVERYTHING))
-        document = example(**EVERYTHING).asDict()["series"]
+        document = documentOf(example(**EVERYTHING))["series"]
         self.assertEqual([list(row) for row in rows], [list(sample) for sample in document])
         for row, sample in zip(rows, document, strict=True):
             self.assertEqual(row, {name: "" if value is None else str(value) for name, value in sample.items()})
@@ -596,7 +597,7 @@ class PresentationTests(SynchronousTestCase):
         @return: the status, standard output and standard error.
         """
         presentation = Presentation("smtp-source", **wishes)
-        status = presentation.show(example(exit=exit), "text\n", problem)
+        status = presentation.show(example(exit=exit), "text\n", documentOf, problem)
         return status, self.out.getvalue(), self.err.getvalue()
 
     def test_usual(self):
@@ -619,7 +620,7 @@ class PresentationTests(SynchronousTestCase):
         os.makedirs(os.path.dirname(path), exist_ok=True)
         self.assertEqual(self.show(report=path), (0, "text\n", ""))
         with open(path) as file:
-            self.assertEqual(json.load(file), example(exit=0).asDict())
+            self.assertEqual(json.load(file), documentOf(example(exit=0)))
 
     def test_reportOnStandardOutput(self):
         """
