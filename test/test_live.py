@@ -28,11 +28,11 @@ from twisted.internet import defer
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from smtpsource.measure.histogram import percentiles
+from smtpsource.measure.histogram import percentiles, percentilesSince
 from smtpsource.measure.progress import Progress
 from smtpsource.measure.recorder import Recorder
 from smtpsource.phases import BANNER, CONNECT, LATE, MAIL, MESSAGE, RCPT, RESPONSE
-from smtpsource.report.live.figures import WANTED, Course, Kind, percentilesSince
+from smtpsource.report.live.figures import WANTED, Course, Kind
 from smtpsource.report.live.picture import line, picture
 from smtpsource.report.live.terminal import Terminal, isCapable
 from smtpsource.report.live.view import Lines, Picture
@@ -206,7 +206,7 @@ class CourseTests(SynchronousTestCase):
         for index, count in later:
             now[index] += count
             new[index] += count
-        self.assertEqual(percentilesSince(now, before), percentiles(new, WANTED) if later else [])
+        self.assertEqual(percentilesSince(now, before, WANTED), percentiles(new, WANTED) if later else [])
 
     def test_noneLately(self):
         """

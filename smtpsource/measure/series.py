@@ -4,14 +4,11 @@ A run in time: what happened in each second of it.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
-from operator import sub
 
 from smtpsource.measure.counters import COUNTERS, COUNTS, GAUGES, sums
-from smtpsource.measure.histogram import highestOf
+from smtpsource.measure.histogram import percentilesSince, pieces
 from smtpsource.measure.intervals import Intervals
 from smtpsource.measure.snapshot import Snapshot
 from smtpsource.phases import CONNECT, NAMES, NOOP, RESPONSE, TRANSACTION
@@ -110,7 +107,7 @@ class Series:
         sample = _sample(snapshot, before, cpu, lag, waited)
         if self.intervals is not None:
             for phase in LOGGED:
-                counts = _whole(*_difference(snapshot, before, phase))
+                counts = _since(*_buckets(snapshot, before, phase))
                 if counts:
                     self.intervals.add(sample.time - sample.seconds, sample.seconds, NAMES[phase], counts)
         self._keep(sample)
@@ -182,7 +179,8 @@ def worst(*values: float | None) -> float | None:
 
 
 def _sample(snapshot: Snapshot, before: Snapshot | None, cpu: float, lag: float, waited: float | None) -> Sample:
-    p50, p99, longest = _latencies(*_difference(snapshot, before, TRANSACTION))
+    latencies = percentilesSince(*_buckets(snapshot, before, TRANSACTION), (50, 99, 100))
+    p50, p99, longest = latencies or (None, None, None)
     seconds, asked, counters = snapshot.at, snapshot.asked, snapshot.counters
     if before is not None:
         seconds -= before.at
@@ -202,50 +200,15 @@ def _sample(snapshot: Snapshot, before: Snapshot | None, cpu: float, lag: float,
     )
 
 
-def _difference(snapshot: Snapshot, before: Snapshot | None, phase: int) -> tuple[list[int], list[int]]:
+def _buckets(snapshot: Snapshot, before: Snapshot | None, phase: int) -> tuple[Sequence[int], Sequence[int]]:
+    return snapshot.buckets[phase], () if before is None else before.buckets[phase]
+
+
+def _since(now: Sequence[int], before: Sequence[int]) -> list[int]:
     """
-    The latencies of a phase since the snapshot before, in buckets: pieces of the list of buckets where there are any,
-    one after the other. Most of it is empty, and there is no time for thousands of buckets.
-
-    @return: where in the list each piece begins, and the pieces.
+    The latencies since then, up to the last piece that has any.
     """
-    now = snapshot.buckets[phase]
-    earlier = () if before is None else before.buckets[phase]
-    starts: list[int] = []
-    counts: list[int] = []
-    for start in range(0, len(now), _PIECE):
-        piece, known = now[start : start + _PIECE], earlier[start : start + _PIECE]
-        if piece != known:
-            starts.append(start)
-            # Buckets may have come since then.
-            counts += [*map(sub, piece, known), *piece[len(known) :]]
-    return starts, counts
-
-
-_PIECE = 512
-
-
-def _whole(starts: Sequence[int], counts: Sequence[int]) -> list[int]:
-    """
-    All buckets, up to the last of these pieces.
-    """
-    whole = [0] * (starts[-1] if starts else 0)
-    for number, start in enumerate(starts):
-        whole[start : start + _PIECE] = counts[number * _PIECE : (number + 1) * _PIECE]
+    whole: list[int] = []
+    for start, counts in pieces(now, before):
+        whole += [0] * (start - len(whole)) + counts
     return whole
-
-
-def _latencies(starts: Sequence[int], counts: Sequence[int]) -> tuple[float | None, float | None, float | None]:
-    """
-    As in L{smtpsource.measure.histogram.percentiles}: 50, 99, 100.
-    """
-    sums = list(accumulate(counts))
-    total = sums[-1] if sums else 0
-    if not total:
-        return None, None, None
-
-    def percentile(part: float) -> float:
-        number, place = divmod(bisect_left(sums, max(1, int(part * total + 0.5))), _PIECE)
-        return highestOf(starts[number] + place) / 1e6
-
-    return percentile(0.5), percentile(0.99), percentile(1.0)

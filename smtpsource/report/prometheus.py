@@ -13,7 +13,7 @@ from operator import mul
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from smtpsource._version import __version__
-from smtpsource.measure.histogram import HIGHEST_MICROSECONDS, indexOf, lowestOf, middleOf
+from smtpsource.measure.histogram import HIGHEST_MICROSECONDS, indexOf, lowestOf, middleOf, pieces
 from smtpsource.measure.progress import PHASES, Running
 from smtpsource.phases import NAMES
 
@@ -162,12 +162,6 @@ def total(buckets: Sequence[int]) -> float:
     The sum of all latencies in seconds, right to 3 digits.
     """
     seconds = 0.0
-    for start in range(0, len(buckets), _PIECE):
-        piece = buckets[start : start + _PIECE]
-        # Most of it is empty, and there is no time for thousands of buckets.
-        if any(piece):
-            seconds += sum(map(mul, piece, _MIDDLES[start : start + _PIECE]))
+    for start, piece in pieces(buckets):
+        seconds += sum(map(mul, piece, _MIDDLES[start : start + len(piece)]))
     return seconds
-
-
-_PIECE = 512

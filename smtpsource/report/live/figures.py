@@ -4,14 +4,11 @@ The figures of a run in the course of time, as people want to see them while it 
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
-from operator import sub
 
-from smtpsource.measure.histogram import highestOf
+from smtpsource.measure.histogram import percentilesSince
 from smtpsource.measure.progress import CATCHING_UP, DRAINING, Running
 from smtpsource.phases import BANNER, CONNECT, LATE, MAIL, NAMES, NOOP, RCPT, RESPONSE, TRANSACTION
 from smtpsource.printable import printable
@@ -75,39 +72,9 @@ class Latencies:
         earlier.append((at, now))
         while earlier[1][0] <= at - RECENT:
             earlier.popleft()
-        self.soFar = percentilesSince(now, ())
-        self.recent = percentilesSince(now, earlier[0][1]) or None
+        self.soFar = percentilesSince(now, (), WANTED)
+        self.recent = percentilesSince(now, earlier[0][1], WANTED) or None
         self.seen = at
-
-
-# Most buckets are empty: in pieces of this length they are passed over.
-_PIECE = 512
-
-
-def percentilesSince(now: Sequence[int], before: Sequence[int]) -> list[float]:
-    """
-    What L{smtpsource.measure.histogram.percentiles} says of L{WANTED} for the latencies since then, in less time.
-
-    @param now: buckets.
-    @param before: the same, or as many as there were, earlier.
-    @return: nothing if there were no latencies.
-    """
-    starts: list[int] = []
-    counts: list[int] = []
-    for start in range(0, len(now), _PIECE):
-        piece, known = now[start : start + _PIECE], before[start : start + _PIECE]
-        if piece != known and (known or any(piece)):
-            starts.append(start)
-            counts += [*map(sub, piece, known), *piece[len(known) :]]
-    reached = list(accumulate(counts))
-    if not reached or not reached[-1]:
-        return []
-    found = []
-    for percentile in WANTED:
-        place = bisect_left(reached, max(1, int(percentile / 100 * reached[-1] + 0.5)))
-        # All pieces are of this length, but the last.
-        found.append(highestOf(starts[place // _PIECE] + place % _PIECE) / 1e6)
-    return found
 
 
 class Course:
