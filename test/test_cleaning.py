@@ -438,8 +438,8 @@ class OptionTests(Case):
         self.patch(sys, "__stderr__", err)
         presentation = Presentation("tool")
         text = HOSTILE + "".join(SURROGATES)
-        for tell in (presentation.complain, presentation.remark):
-            tell(text)
+        for _ in range(2):
+            presentation.complain(text)
         self.assertEqual(err.getvalue().count("\n"), 2)
         presentation.tell(f"{text}\n")
         self.assertClean(out.getvalue() + err.getvalue())

@@ -131,7 +131,7 @@ class Presentation:
         except ListenError as e:
             self.complain(str(e))
             return False
-        self.remark(f"metrics at {service.url}")
+        self.complain(f"metrics at {service.url}")
         return True
 
     def startCounter(self, reactor: IReactorTime, count: Callable[[], int | str]) -> Callable[[], None]:
@@ -167,15 +167,9 @@ class Presentation:
             self.complain(f"the summary could not be written to {where}: {outlet.problem.strerror}")
         return outlet.problem is None
 
-    def complain(self, problem: str) -> None:
+    def complain(self, text: str) -> None:
         """
-        Say what went wrong, in one line, where errors go.
-        """
-        self._err().say(f"{self.tool}: {printable(problem)}\n")
-
-    def remark(self, text: str) -> None:
-        """
-        Say something that is no result, in one line, where errors go.
+        Say what went wrong, or something else that is no result, in one line, where errors go.
         """
         self._err().say(f"{self.tool}: {printable(text)}\n")
 
