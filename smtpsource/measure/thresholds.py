@@ -16,7 +16,8 @@ from smtpsource.measure.snapshot import Snapshot
 if TYPE_CHECKING:
     from fractions import Fraction
 
-_OPERATORS: dict[str, Callable[[float, float], bool]] = {
+#: How a figure can be compared.
+OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
     ">": operator.gt,
@@ -48,7 +49,7 @@ class _Comparison:
         @param others: where C{other} is taken from, if that is not C{figures}.
         @return: is it so, the figure as text, and as a number.
         """
-        compare = _OPERATORS[self.sign]
+        compare = OPERATORS[self.sign]
         show = self.metric.kind.show
         try:
             value = self.metric.read(figures)
@@ -200,8 +201,8 @@ def _comparison(text: str) -> _Comparison:
         example = "p99(message) < 250ms, rate >= 0.99 * asked or errors < 0.1%"
         raise ValueError(f"expected a comparison such as {example}, not {text!r}")
     metric = metricOf(match[1])
-    if match[2] not in _OPERATORS:
-        raise ValueError(f"expected one of {', '.join(_OPERATORS)} after {metric.name}, not {match[2]!r}")
+    if match[2] not in OPERATORS:
+        raise ValueError(f"expected one of {', '.join(OPERATORS)} after {metric.name}, not {match[2]!r}")
     return _Comparison(metric, match[2], *_operand(metric, match[2], match[3]))
 
 
