@@ -10,6 +10,7 @@ from math import inf
 from typing import Any
 
 from smtpsource.load.openloop import OpenLoop
+from smtpsource.measure.counters import OUTCOMES, Counters
 from smtpsource.measure.search import Found, Step
 from smtpsource.measure.snapshot import Snapshot, take
 from smtpsource.measure.thresholds import Threshold
@@ -41,7 +42,7 @@ class SearchedRun(OpenLoop):
         # How many messages were asked for in the steps that were held to their end, and how many such steps there are.
         self._askedBefore = self._held = 0
         # Of the messages of earlier steps: what became of them in this one.
-        self._ofEarlier = dict.fromkeys(("accepted", "rejected", "failed"), 0)
+        self._ofEarlier = dict.fromkeys(OUTCOMES, 0)
 
     @property
     def found(self) -> Found:
@@ -169,10 +170,7 @@ class SearchedRun(OpenLoop):
         assert rate is not None and held.asked is not None
         # What was on its way counts, but not the time that it took: nothing was asked for in it.
         ended = self._now().since(self._beforeStep)
-        own = replace(
-            ended.counters,
-            **{outcome: getattr(ended.counters, outcome) - number for outcome, number in self._ofEarlier.items()},
-        )
+        own = ended.counters - Counters(**self._ofEarlier)
         ended = replace(ended, at=held.at, asked=held.asked, counters=own)
         outcome = self._promise.check(ended)
         started = held.counters.started

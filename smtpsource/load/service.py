@@ -19,6 +19,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from smtpsource.load.watch import Watch
+from smtpsource.measure.counters import OUTCOMES, sums
 from smtpsource.measure.environment import environment
 from smtpsource.measure.limits import disturbances, limits
 from smtpsource.measure.progress import Progress
@@ -294,12 +295,7 @@ class SourceService(Service):
         @return: the warm-up's counts.
         """
         recorder = self.recorder
-        self._warmUp = {
-            "seconds": began - self._startTime,
-            "accepted": recorder.accepted,
-            "rejected": recorder.rejected,
-            "failed": recorder.failed,
-        }
+        self._warmUp = {"seconds": began - self._startTime, **sums((recorder,), OUTCOMES)}
         recorder.restart()
         self._measure(began)
         return self._warmUp

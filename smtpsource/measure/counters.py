@@ -79,6 +79,9 @@ class Counters:
         return Counters(**sums((self,), GAUGES) | changed)
 
 
+#: How a message ends: each of those that were C{started} is one of these, sooner or later.
+OUTCOMES = ("accepted", "rejected", "failed")
+
 #: The names of all of them; of the counts; of the gauges.
 COUNTERS = tuple(each.name for each in fields(Counters))
 COUNTS = tuple(each.name for each in fields(Counters) if not each.metadata)

@@ -12,7 +12,7 @@ from math import ceil
 from statistics import median
 from typing import Any
 
-from smtpsource.measure.counters import Counters, sums
+from smtpsource.measure.counters import OUTCOMES, Counters, sums
 from smtpsource.measure.encoding import added
 from smtpsource.measure.histogram import Latency, summarize
 from smtpsource.measure.series import COUNTED, Sample, joined, worst
@@ -182,7 +182,7 @@ def _replies(runs: Sequence[Summary]) -> dict[str, Mapping[str, Tally]]:
 def _warmUp(those: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     if not those:
         return None
-    counts = {name: sum(one[name] for one in those) for name in ("accepted", "rejected", "failed")}
+    counts = {name: sum(one[name] for one in those) for name in OUTCOMES}
     if any("overdue" in one for one in those):
         counts["overdue"] = sum(one.get("overdue", 0) for one in those)
     return {"seconds": max(one["seconds"] for one in those), **counts}
