@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from smtpsource.measure.counters import COUNTERS, COUNTS, GAUGES, sums
+from smtpsource.measure.counters import COUNTERS, COUNTS, GAUGES, Counters, sums
 from smtpsource.measure.histogram import percentilesSince, pieces
 from smtpsource.measure.intervals import Intervals
 from smtpsource.measure.snapshot import Snapshot
@@ -88,7 +88,7 @@ class Series:
         self._joined: list[Sample] = []
         self.intervals = Intervals() if keepBuckets else None
         self._limit = limit
-        self._before: Snapshot | None = None
+        self._before = Snapshot(0.0, None, Counters(), ((),) * len(NAMES))
         # How many seconds become one sample, and how many of them are in the last.
         self._factor = self._merged = 1
 
@@ -107,7 +107,7 @@ class Series:
         sample = _sample(snapshot, before, cpu, lag, waited)
         if self.intervals is not None:
             for phase in LOGGED:
-                counts = _since(*_buckets(snapshot, before, phase))
+                counts = _since(snapshot.buckets[phase], before.buckets[phase])
                 if counts:
                     self.intervals.add(sample.time - sample.seconds, sample.seconds, NAMES[phase], counts)
         self._keep(sample)
@@ -178,17 +178,15 @@ def worst(*values: float | None) -> float | None:
     return max((value for value in values if value is not None), default=None)
 
 
-def _sample(snapshot: Snapshot, before: Snapshot | None, cpu: float, lag: float, waited: float | None) -> Sample:
-    latencies = percentilesSince(*_buckets(snapshot, before, TRANSACTION), (50, 99, 100))
+def _sample(snapshot: Snapshot, before: Snapshot, cpu: float, lag: float, waited: float | None) -> Sample:
+    latencies = percentilesSince(snapshot.buckets[TRANSACTION], before.buckets[TRANSACTION], (50, 99, 100))
     p50, p99, longest = latencies or (None, None, None)
-    seconds, asked, counters = snapshot.at, snapshot.asked, snapshot.counters
-    if before is not None:
-        seconds -= before.at
-        asked = None if asked is None else asked - (before.asked or 0.0)
-        counters -= before.counters
+    asked = snapshot.asked
+    if asked is not None and before.asked is not None:
+        asked -= before.asked or 0.0
     return Sample(
         time=snapshot.at,
-        seconds=seconds,
+        seconds=snapshot.at - before.at,
         asked=asked,
         p50=p50,
         p99=p99,
@@ -196,12 +194,8 @@ def _sample(snapshot: Snapshot, before: Snapshot | None, cpu: float, lag: float,
         cpu=cpu,
         lag=lag,
         waited=waited,
-        **sums((counters,), COUNTED),
+        **sums((snapshot.counters - before.counters,), COUNTED),
     )
-
-
-def _buckets(snapshot: Snapshot, before: Snapshot | None, phase: int) -> tuple[Sequence[int], Sequence[int]]:
-    return snapshot.buckets[phase], () if before is None else before.buckets[phase]
 
 
 def _since(now: Sequence[int], before: Sequence[int]) -> list[int]:
