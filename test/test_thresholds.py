@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource import phases
 from smtpsource.measure import snapshot
+from smtpsource.measure.histogram import summarize
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.thresholds import Outcome, parse
 
@@ -123,7 +124,7 @@ class LatencyTests(Case):
         The figures are those of the report.
         """
         what = figures(latencies={phases.DATA: times})
-        latency = what.latency(phases.DATA)
+        latency = summarize(what.buckets[phases.DATA])
         reported = {50: latency.p50, 90: latency.p90, 99: latency.p99, 99.9: latency.p999}
         names = {f"p{p}(data)": value for p, value in reported.items()}
         names |= {"min(data)": latency.minimum, "mean(data)": latency.mean, "max(data)": latency.maximum}

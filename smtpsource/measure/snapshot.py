@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from smtpsource.measure.counters import Counters
-from smtpsource.measure.histogram import Latency, summarize
 from smtpsource.measure.recorder import Recorder
 
 
@@ -49,14 +48,6 @@ class Snapshot:
             buckets=tuple(map(_difference, self.buckets, earlier.buckets)),
             askedFor=None if self.askedFor is None else self.askedFor - (earlier.askedFor or 0.0),
         )
-
-    def latency(self, phase: int) -> Latency | None:
-        """
-        The figures of a phase, or C{None} if it did not happen.
-
-        @param phase: from L{smtpsource.phases}.
-        """
-        return summarize(self.buckets[phase])
 
 
 def take(recorder: Recorder, at: float, asked: float | None, askedFor: float | None = None) -> Snapshot:
