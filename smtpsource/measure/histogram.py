@@ -1,8 +1,8 @@
 """
-Latencies: a log-linear recorder for the hot path, HdrHistogram for everything after it.
+Latencies: a log-linear recorder for the hot path, and the figures that follow from its buckets.
 
 The buckets are those of an HdrHistogram of 3 significant digits from 1 microsecond: one each up to 2047 us, then 1024
-for every doubling. Converting one into the other loses nothing.
+for every doubling. L{smtpsource.measure.encoding} makes one of them, which loses nothing.
 """
 
 from __future__ import annotations
@@ -13,10 +13,6 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate, chain
 from operator import mul, sub
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from hdrh.histogram import HdrHistogram
 
 #: The highest latency that is told apart from higher ones: one hour.
 HIGHEST_MICROSECONDS = 3600 * 1000 * 1000
@@ -85,30 +81,11 @@ class LatencyRecorder:
         length = max(index + 1, _FIRST_LENGTH)
         self.counts.extend([0] * (length - len(self.counts)))
 
-    def toHdr(self) -> HdrHistogram:
-        """
-        The same latencies as an HdrHistogram, in microseconds.
-        """
-        return toHdr(self.counts)
-
     def summarize(self) -> Latency | None:
         """
         The figures of a report, or C{None} if nothing was recorded.
         """
         return summarize(self.counts)
-
-
-def toHdr(counts: Sequence[int]) -> HdrHistogram:
-    """
-    The latencies in these buckets as an HdrHistogram, in microseconds.
-    """
-    from hdrh.histogram import HdrHistogram  # 50 ms: not before there is something to report
-
-    histogram = HdrHistogram(1, HIGHEST_MICROSECONDS, 3)
-    for index, count in enumerate(counts):
-        if count:
-            histogram.record_value(lowestOf(index), count)
-    return histogram
 
 
 def summarize(counts: Sequence[int]) -> Latency | None:
