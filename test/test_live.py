@@ -46,7 +46,7 @@ class Run:
 
     def __init__(self, **progress):
         self.recorder = Recorder()
-        self.now = {"at": 0.0, "phase": "running", "sessions": 1} | progress
+        self.now = {"at": 0.0, "state": "running", "sessions": 1} | progress
 
     def progress(self):
         return Progress(**self.now)
@@ -160,11 +160,11 @@ class CourseTests(SynchronousTestCase):
         """
         What was counted in the warm-up is forgotten after it, and tells nothing of how much is left.
         """
-        run = Run(total=1000, phase="warm-up")
+        run = Run(total=1000, state="warm-up")
         course = watched(run, 5, accepted=500)
         self.assertEqual((course.done(), course.left()), (None, None))
         run.recorder.restart()
-        run.now["phase"] = "running"
+        run.now["state"] = "running"
         run.accept(3)
         course.look()
         self.assertEqual(course.done(), 0.003)
@@ -349,7 +349,7 @@ errors     20
         """
         Without an end there is no bar.
         """
-        run = Run(phase="warm-up")
+        run = Run(state="warm-up")
         self.assertEqual(self.text(watched(run, 62))[0], "warm-up    1:02")
         self.assertEqual(self.text(watched(run, 3600))[0], "warm-up    1:01:02")
 

@@ -169,12 +169,12 @@ class OpenLoop(Run):
         return self._caughtUp
 
     @property
-    def phase(self) -> str:
+    def state(self) -> str:
         """
-        See L{Run.phase}.
+        See L{Run.state}.
         """
-        phase = super().phase
-        return CATCHING_UP if phase == RUNNING and self._catchesUp() else phase
+        state = super().state
+        return CATCHING_UP if state == RUNNING and self._catchesUp() else state
 
     def _catchesUp(self) -> bool:
         """

@@ -437,9 +437,9 @@ class Run:
         inTurns(there, partial(self.guarded, tell), self._later, self._endIfOver)
 
     @property
-    def phase(self) -> str:
+    def state(self) -> str:
         """
-        What the run does now, a word of L{smtpsource.measure.progress.PHASES}.
+        What the run does now, a word of L{smtpsource.measure.progress.STATES}.
         """
         if self._over:
             return "over"

@@ -166,7 +166,7 @@ class SourceService(Service):
             duration += plan.warmUp
         return Progress(
             at=run.clock() - run.startTime if begun else 0.0,
-            phase="over" if self._summary is not None else run.phase if begun else "starting",
+            state="over" if self._summary is not None else run.state if begun else "starting",
             sessions=len(run.open),
             asked=run.asked() if begun else None,
             askedRate=run.askedRate() if begun else None,

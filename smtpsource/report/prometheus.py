@@ -14,7 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from smtpsource._version import __version__
 from smtpsource.measure.histogram import HIGHEST_MICROSECONDS, indexOf, lowestOf, middleOf, pieces
-from smtpsource.measure.progress import PHASES, Running
+from smtpsource.measure.progress import STATES, Running
 from smtpsource.phases import NAMES
 
 #: The upper bounds of a histogram's buckets, in microseconds. Each of them is where a bucket of ours ends, as 50 ms and
@@ -57,8 +57,8 @@ class RunCollector:
         build.add_metric([__version__], 1)
         yield build
         state = GaugeMetricFamily("smtpsource_state", "What the run does now.", labels=["state"])
-        for phase in PHASES:
-            state.add_metric([phase], int(phase == progress.phase))
+        for name in STATES:
+            state.add_metric([name], int(name == progress.state))
         yield state
         yield GaugeMetricFamily("smtpsource_run_seconds", "Seconds since the run began.", value=progress.at)
         yield GaugeMetricFamily("smtpsource_sessions", "Sessions that are not over.", value=progress.sessions)
