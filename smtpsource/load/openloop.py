@@ -113,7 +113,7 @@ class OpenLoop(Run):
         if not self._waiting:
             self._wait()
 
-    def asked(self) -> float | None:
+    def scheduledMessages(self) -> float | None:
         """
         How many messages the schedule has asked for since measuring began.
         """
@@ -126,7 +126,7 @@ class OpenLoop(Run):
         """
         return self.plan.sessionCount if self.exhausted else None
 
-    def askedFor(self) -> float | None:
+    def scheduledSeconds(self) -> float | None:
         """
         For how many seconds of what is measured the schedule has asked.
         """

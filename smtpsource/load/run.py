@@ -161,13 +161,13 @@ class Run:
         """
         session.finish()
 
-    def asked(self) -> float | None:
+    def scheduledMessages(self) -> float | None:
         """
         How many messages the schedule has asked for up to now; C{None}, because there is no schedule.
         """
         return None
 
-    def askedFor(self) -> float | None:
+    def scheduledSeconds(self) -> float | None:
         """
         For how many seconds of what is measured the schedule has asked; C{None}, because there is no schedule.
         """

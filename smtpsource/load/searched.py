@@ -56,13 +56,13 @@ class SearchedRun(OpenLoop):
             best = max((step.rate for step in confirmed if step.passed), default=None)
         return Found(self._promise.text, best, tuple(self._steps))
 
-    def asked(self) -> float | None:
+    def scheduledMessages(self) -> float | None:
         """
         How many messages the schedules have asked for up to now.
         """
         return self._askedBefore + self.schedule.asked(self.clock() - self.scheduleStart)
 
-    def askedFor(self) -> float | None:
+    def scheduledSeconds(self) -> float | None:
         """
         For how many seconds of all steps the schedules have asked.
         """
@@ -187,7 +187,7 @@ class SearchedRun(OpenLoop):
         self._step()
 
     def _now(self) -> Snapshot:
-        return take(self.recorder, self.clock() - self.startTime, self.asked(), self.askedFor())
+        return take(self.recorder, self.clock() - self.startTime, self.scheduledMessages(), self.scheduledSeconds())
 
 
 def _confirms(step: Step) -> bool:

@@ -168,7 +168,7 @@ class SourceService(Service):
             at=run.clock() - run.startTime if begun else 0.0,
             state="over" if self._summary is not None else run.state if begun else "starting",
             sessions=len(run.open),
-            asked=run.asked() if begun else None,
+            asked=run.scheduledMessages() if begun else None,
             askedRate=run.askedRate() if begun else None,
             overdue=run.overdue() if begun else None,
             ofWarmUp=run.ofWarmUp(),
@@ -416,7 +416,8 @@ class SourceService(Service):
         found = known(lambda: self._run.found, None)
         errors = known(lambda: errorsOf(recorder), {})
         reason = self._failure or self._run.reason
-        seconds = max(elapsed, figures.askedFor or 0.0)
+        asked, lasted = figures.asked, figures.scheduledSeconds
+        seconds = max(elapsed, lasted or 0.0)
         return Summary(
             command=self._plan.command,
             reactor=reactor,
@@ -435,8 +436,8 @@ class SourceService(Service):
             replies=replies,
             errors=errors,
             sink=sink,
-            asked=figures.asked,
-            askedRate=figures.asked / figures.askedFor if figures.asked is not None and figures.askedFor else None,
+            asked=asked,
+            askedRate=asked / lasted if asked is not None and lasted else None,
             exhausted=exhausted,
             catchUp=self._run.catchUp,
             warmUp=self._warmUp,

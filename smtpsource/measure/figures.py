@@ -184,7 +184,7 @@ def _asked(figures: Snapshot) -> float:
 
 def _askedRate(figures: Snapshot) -> float:
     asked = _asked(figures)
-    seconds = figures.at if figures.askedFor is None else figures.askedFor
+    seconds = figures.at if figures.scheduledSeconds is None else figures.scheduledSeconds
     if seconds <= 0:
         raise Unmeasured("no time was measured")
     return asked / seconds

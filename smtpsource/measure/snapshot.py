@@ -19,8 +19,8 @@ class Snapshot:
 
     @ivar at: seconds from the start of the run; of a difference, how long it is.
     @ivar asked: how many messages the schedule had asked for by then; C{None} if there is no schedule (closed loop).
-    @ivar askedFor: for how many seconds it has asked. A run may be longer than its schedule; it may be shorter, too, as
-        the time of the last of so many messages ends when another one would be wanted. C{None} is C{at}.
+    @ivar scheduledSeconds: for how many seconds it has asked. A run may be longer than its schedule; it may be shorter,
+        too, as the time of the last of so many messages ends when another one would be wanted. C{None} is C{at}.
     @ivar buckets: for each phase, the buckets of its latencies; see L{smtpsource.measure.histogram}.
     """
 
@@ -28,42 +28,43 @@ class Snapshot:
     asked: float | None
     counters: Counters
     buckets: tuple[Sequence[int], ...]
-    askedFor: float | None = None
+    scheduledSeconds: float | None = None
 
     @property
     def seconds(self) -> float:
         """
         The seconds that a rate is over: no fewer than those of the schedule, or it would be more than was asked for.
         """
-        return max(self.at, self.askedFor or 0.0)
+        return max(self.at, self.scheduledSeconds or 0.0)
 
     def since(self, earlier: Snapshot) -> Snapshot:
         """
         What happened between an earlier snapshot of the same recorder and this one.
         """
+        seconds = self.scheduledSeconds
         return Snapshot(
             at=self.at - earlier.at,
             asked=None if self.asked is None or earlier.asked is None else self.asked - earlier.asked,
             counters=self.counters - earlier.counters,
             buckets=tuple(map(_difference, self.buckets, earlier.buckets)),
-            askedFor=None if self.askedFor is None else self.askedFor - (earlier.askedFor or 0.0),
+            scheduledSeconds=None if seconds is None else seconds - (earlier.scheduledSeconds or 0.0),
         )
 
 
-def take(recorder: Recorder, at: float, asked: float | None, askedFor: float | None = None) -> Snapshot:
+def take(recorder: Recorder, at: float, asked: float | None, scheduledSeconds: float | None = None) -> Snapshot:
     """
     What this recorder has counted now.
 
     @param at: seconds from the start of the run.
     @param asked: as in L{Snapshot}.
-    @param askedFor: as in L{Snapshot}.
+    @param scheduledSeconds: as in L{Snapshot}.
     """
     return Snapshot(
         at=at,
         asked=asked,
         counters=recorder.copy(),
         buckets=tuple(counts.copy() for counts in recorder.buckets),
-        askedFor=askedFor,
+        scheduledSeconds=scheduledSeconds,
     )
 
 

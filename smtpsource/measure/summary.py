@@ -174,7 +174,7 @@ class Summary:
             asked=self.asked,
             counters=self.counters(),
             buckets=tuple(self.buckets.get(name, ()) for name in NAMES),
-            askedFor=self.asked / self.askedRate if self.asked and self.askedRate else None,
+            scheduledSeconds=self.asked / self.askedRate if self.asked and self.askedRate else None,
         )
 
 
