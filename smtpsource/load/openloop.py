@@ -39,13 +39,11 @@ class OpenLoop(Run):
     @ivar scheduleStart: when it began, on C{clock}'s scale.
     @ivar wanted: when the message was wanted that was taken last, on C{clock}'s scale.
     @ivar measuredFrom: when the first message may have been wanted that is measured, likewise.
-    @ivar exhausted: a message had to wait because all sessions were busy, and there may be no more of them.
     """
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.wanted = 0.0
-        self.exhausted = False
         self._rng = self.plan.generator("arrivals")
         self.schedule = self._newSchedule(self.plan.profile())
         self.scheduleStart = math.inf  # not before the run begins
@@ -118,13 +116,6 @@ class OpenLoop(Run):
         How many messages the schedule has asked for since measuring began.
         """
         return self.schedule.asked(self._passed(), self._last) - self._before
-
-    @property
-    def limitOfSessions(self) -> int | None:
-        """
-        How many sessions there were, if all of them were busy when a message was wanted.
-        """
-        return self.plan.sessionCount if self.exhausted else None
 
     def scheduledSeconds(self) -> float | None:
         """
@@ -275,7 +266,7 @@ class OpenLoop(Run):
                 self._beginSession(ScheduledSession(self, self._reactor, self._route, self._queue))
             else:
                 # The next one that is free takes it.
-                self.exhausted = True
+                self.exhausted = self.plan.sessionCount
                 return
         else:
             self._wait(0.0)

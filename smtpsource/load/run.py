@@ -69,12 +69,15 @@ class Run:
     @ivar reached: has anybody ever taken a connection? The recorder forgets that with the warm-up.
     @ivar startTime: when the first session began, on that scale.
     @ivar pause: draws the seconds before a session's next message; C{None} if there is no pause at all.
+    @ivar exhausted: how many sessions there were, if a schedule would have had a use for more; else C{None}.
     @ivar endsInTime: it has an end, however few messages are started.
     @ivar reason: the first fault or refusal that ended the run before its time, or C{None}.
     @ivar open: sessions that are not over.
     @ivar reserve: memory for the end of the run.
     @ivar seeking: those of them that could not connect, and have no message until they try again or can.
     """
+
+    exhausted: int | None = None
 
     def __init__(
         self,
@@ -209,13 +212,6 @@ class Run:
     def found(self) -> Found | None:
         """
         What came of a search for a rate; C{None}, because this is none.
-        """
-        return None
-
-    @property
-    def limitOfSessions(self) -> int | None:
-        """
-        How many sessions there were, if a schedule would have had a use for more; C{None}, because there is none.
         """
         return None
 

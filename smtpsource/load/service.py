@@ -410,7 +410,7 @@ class SourceService(Service):
         replies = known(lambda: repliesOf(recorder), {})
         buckets = known(lambda: bucketsOf(recorder), {})
         surroundings = known(lambda: environment(reactor, started), {})
-        upkeep, exhausted = self._watch.upkeep, self._run.limitOfSessions
+        upkeep, exhausted = self._watch.upkeep, self._run.exhausted
         limiting = known(lambda: tuple(limits(upkeep, recorder.errors, exhausted is not None)), ())
         disturbing = known(lambda: tuple(disturbances(upkeep, exhausted is not None)), ())
         found = known(lambda: self._run.found, None)
