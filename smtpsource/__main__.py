@@ -74,6 +74,12 @@ def _runTool(name: str, arguments: Sequence[str]) -> None:
         raise
 
 
+def _documentOf(summary: Summary) -> dict[str, Any]:
+    from smtpsource.report.document import documentOf  # not before there is something to report
+
+    return documentOf(summary)
+
+
 def _run(reactor: Any, options: SourceOptions) -> Deferred[None]:
     from smtpsource.load.service import SourceService
     from smtpsource.process.exitstatus import leave
@@ -99,7 +105,7 @@ def _run(reactor: Any, options: SourceOptions) -> Deferred[None]:
             stopView()
             presentation.complain(str(summary.reason))
             leave(2)
-        leave(conclude(presentation, stopView, summary, render, summary.reason))
+        leave(conclude(presentation, stopView, summary, render, _documentOf, summary.reason))
 
     ended = service.whenDone().addCallback(done)
     service.startService()

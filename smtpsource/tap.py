@@ -18,6 +18,7 @@ from smtpsource.process.failurelog import FailureObserver, watchLog
 from smtpsource.process.garbage import relax
 from smtpsource.process.interrupts import onInterrupt
 from smtpsource.process.unexpected import named
+from smtpsource.report.document import documentOf
 from smtpsource.report.ending import conclude
 from smtpsource.report.text import render
 
@@ -65,7 +66,9 @@ class SourceProcess(MultiService):
         return stopped
 
     def _done(self, summary: Summary) -> None:
-        exitWith(conclude(self._presentation, self._stopView, summary, render, summary.reason), self._reactor)
+        exitWith(
+            conclude(self._presentation, self._stopView, summary, render, documentOf, summary.reason), self._reactor
+        )
         self._stopReactor()
 
     def _stopReactor(self) -> None:

@@ -398,7 +398,7 @@ class GroupTests(SynchronousTestCase):
             window=3,
         )
         going.finish()
-        self.assertEqual((going.counts(), going.recorder.opened), ((4, 0, 0, 4), 2))
+        self.assertEqual((going.counts(), going.recorder.connectionsOpened), ((4, 0, 0, 4), 2))
 
     def test_trace(self):
         """

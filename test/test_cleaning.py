@@ -34,6 +34,7 @@ from smtpsource.phases import MAIL
 from smtpsource.plan import SourcePlan
 from smtpsource.printable import LONGEST, escaped, legible, printable
 from smtpsource.report import csvfile, hlog, junit
+from smtpsource.report.document import documentOf
 from smtpsource.report.files import jsonPieces
 from smtpsource.report.live.figures import Course
 from smtpsource.report.live.picture import line, picture
@@ -249,12 +250,12 @@ class ServerTests(Case):
             "".join(junit.lines(summary)),
             "".join(csvfile.lines(summary)),
             "".join(hlog.lines(summary)),
-            "".join(jsonPieces(summary.asDict(), ascii=False)),
-            "".join(jsonPieces(summary.asDict(), ascii=True)),
+            "".join(jsonPieces(documentOf(summary), ascii=False)),
+            "".join(jsonPieces(documentOf(summary), ascii=True)),
         ):
             self.assertClean(what)
         self.assertIn("[link=http://evil.test]rich[/link]", text)
-        self.assertEqual(json.loads("".join(jsonPieces(summary.asDict(), ascii=False))), summary.asDict())
+        self.assertEqual(json.loads("".join(jsonPieces(documentOf(summary), ascii=False))), documentOf(summary))
         ET.fromstring("".join(junit.lines(summary)))
         for families in RunCollector(self.service).collect():
             for sample in families.samples:
@@ -437,8 +438,8 @@ class OptionTests(Case):
         self.patch(sys, "__stderr__", err)
         presentation = Presentation("tool")
         text = HOSTILE + "".join(SURROGATES)
-        for tell in (presentation.complain, presentation.remark):
-            tell(text)
+        for _ in range(2):
+            presentation.complain(text)
         self.assertEqual(err.getvalue().count("\n"), 2)
         presentation.tell(f"{text}\n")
         self.assertClean(out.getvalue() + err.getvalue())

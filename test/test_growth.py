@@ -61,10 +61,10 @@ class LoadedRun(Run):
     def guarded(self, call):
         call()
 
-    def asked(self):
+    def scheduledMessages(self):
         return self.now["asked"]
 
-    def askedFor(self):
+    def scheduledSeconds(self):
         return self.now["at"]
 
     def second(self):

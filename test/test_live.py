@@ -28,11 +28,11 @@ from twisted.internet import defer
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from smtpsource.measure.histogram import percentiles
+from smtpsource.measure.histogram import percentiles, percentilesSince
 from smtpsource.measure.progress import Progress
 from smtpsource.measure.recorder import Recorder
 from smtpsource.phases import BANNER, CONNECT, LATE, MAIL, MESSAGE, RCPT, RESPONSE
-from smtpsource.report.live.figures import WANTED, Course, Kind, percentilesSince
+from smtpsource.report.live.figures import WANTED, Course, Kind
 from smtpsource.report.live.picture import line, picture
 from smtpsource.report.live.terminal import Terminal, isCapable
 from smtpsource.report.live.view import Lines, Picture
@@ -46,7 +46,7 @@ class Run:
 
     def __init__(self, **progress):
         self.recorder = Recorder()
-        self.now = {"at": 0.0, "phase": "running", "sessions": 1} | progress
+        self.now = {"at": 0.0, "state": "running", "sessions": 1} | progress
 
     def progress(self):
         return Progress(**self.now)
@@ -160,11 +160,11 @@ class CourseTests(SynchronousTestCase):
         """
         What was counted in the warm-up is forgotten after it, and tells nothing of how much is left.
         """
-        run = Run(total=1000, phase="warm-up")
+        run = Run(total=1000, state="warm-up")
         course = watched(run, 5, accepted=500)
         self.assertEqual((course.done(), course.left()), (None, None))
         run.recorder.restart()
-        run.now["phase"] = "running"
+        run.now["state"] = "running"
         run.accept(3)
         course.look()
         self.assertEqual(course.done(), 0.003)
@@ -206,7 +206,7 @@ class CourseTests(SynchronousTestCase):
         for index, count in later:
             now[index] += count
             new[index] += count
-        self.assertEqual(percentilesSince(now, before), percentiles(new, WANTED) if later else [])
+        self.assertEqual(percentilesSince(now, before, WANTED), percentiles(new, WANTED) if later else [])
 
     def test_noneLately(self):
         """
@@ -277,7 +277,7 @@ def example(**progress):
     course = watched(run, 4, accepted=100, took=0.0123)
     recorder.started += 60
     recorder.rejected, recorder.failed, recorder.late, recorder.dropped = 30, 20, 11, 3
-    recorder.open, recorder.lost, recorder.connectFailures = 5, 2, 4
+    recorder.open, recorder.connectionsLost, recorder.connectionsFailed = 5, 2, 4
     for phase, seconds in ((RESPONSE, 1.5), (LATE, 0.25)):
         recorder.duration(phase, seconds)
     for _ in range(30):
@@ -349,7 +349,7 @@ errors     20
         """
         Without an end there is no bar.
         """
-        run = Run(phase="warm-up")
+        run = Run(state="warm-up")
         self.assertEqual(self.text(watched(run, 62))[0], "warm-up    1:02")
         self.assertEqual(self.text(watched(run, 3600))[0], "warm-up    1:01:02")
 
@@ -395,7 +395,7 @@ errors     20
         run = Run(total=numbers[0] or None, duration=float(numbers[1]) or None, asked=asked, askedRate=asked)
         recorder = run.recorder
         (recorder.started, recorder.accepted, recorder.rejected, recorder.failed, recorder.late) = numbers[2:7]
-        (recorder.dropped, recorder.open, recorder.lost, recorder.connectFailures) = numbers[7:11]
+        (recorder.dropped, recorder.open, recorder.connectionsLost, recorder.connectionsFailed) = numbers[7:11]
         for number, text in enumerate(texts):
             recorder.error(f"kind-{number}", text)
             recorder.reply(number, 0.5, b"55%d" % (number % 10), text.encode("utf-8", "surrogatepass"))

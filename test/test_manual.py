@@ -24,6 +24,7 @@ from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.summary import Messages, Summary, latenciesOf
 from smtpsource.net.tls import client
 from smtpsource.phases import NAMES
+from smtpsource.report.document import documentOf
 from smtpsource.sink.options import SinkOptions
 from smtpsource.sink.summary import SinkSummary
 from smtpsource.values.option import ValueOption
@@ -184,32 +185,34 @@ class ReportTests(TestCase):
         recorder = Recorder()
         for phase in range(len(NAMES)):
             recorder.duration(phase, 1.0)
-        source = Summary(
-            command=(),
-            reactor="",
-            started="",
-            elapsed=1.0,
-            exit=0,
-            ended="done",
-            reason=None,
-            messages=Messages(0, 0, 0, 0),
-            recipientsAccepted=0,
-            recipientsRejected=0,
-            connectionsOpened=0,
-            connectionsFailed=0,
-            connectionsLost=0,
-            bytesSent=0,
-            bytesReceived=0,
-            rate=0.0,
-            user=0.0,
-            system=0.0,
-            latency=latenciesOf(recorder),
-            capabilities={},
-            tls={},
-            replies={},
-            errors={},
-            sink=sink,
-        ).asDict()
+        source = documentOf(
+            Summary(
+                command=(),
+                reactor="",
+                started="",
+                elapsed=1.0,
+                exit=0,
+                ended="done",
+                reason=None,
+                messages=Messages(0, 0, 0, 0),
+                recipientsAccepted=0,
+                recipientsRejected=0,
+                connectionsOpened=0,
+                connectionsFailed=0,
+                connectionsLost=0,
+                bytesSent=0,
+                bytesReceived=0,
+                rate=0.0,
+                user=0.0,
+                system=0.0,
+                latency=latenciesOf(recorder),
+                capabilities={},
+                tls={},
+                replies={},
+                errors={},
+                sink=sink,
+            )
+        )
         wanted = self.keys(source)
         self.assertIn("transaction", wanted)
         self.assertEqual(set(), wanted - literals(self.path))

@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.measure.summary import Messages, Tally
 from smtpsource.measure.thresholds import Outcome
+from smtpsource.report.document import documentOf
 from smtpsource.report.reading import summaryOf
 from smtpsource.report.schema import problems
 from smtpsource.tools.merging import merge, mergedSeries
@@ -61,7 +62,7 @@ class MergeTests(SynchronousTestCase):
         All figures of the latencies are those of one run with all messages, even when each part has gone through a
         report.
         """
-        runs = [summaryOf(json.loads(json.dumps(example(**latencies(*part)).asDict()))) for part in parts]
+        runs = [summaryOf(json.loads(json.dumps(documentOf(example(**latencies(*part)))))) for part in parts]
         both, whole = merge(runs), latencies(*(each for part in parts for each in part))
         self.assertEqual(both.latency, whole["latency"])
         self.assertEqual(both.buckets, whole["buckets"])
@@ -168,7 +169,7 @@ class MergeTests(SynchronousTestCase):
             (stepwise.latency, stepwise.messages, stepwise.run), (atOnce.latency, atOnce.messages, atOnce.run)
         )
         self.assertEqual((stepwise.started, stepwise.elapsed), (atOnce.started, atOnce.elapsed))
-        self.assertEqual(list(problems(json.loads(json.dumps(stepwise.asDict())))), [])
+        self.assertEqual(list(problems(json.loads(json.dumps(documentOf(stepwise))))), [])
 
 
 class SeriesTests(SynchronousTestCase):

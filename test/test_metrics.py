@@ -158,7 +158,7 @@ class ServiceTests(TestCase):
         run.accept(3, 0.0002)
         recorder.started, recorder.rejected, recorder.failed = 10, 2, 1
         recorder.late, recorder.dropped, recorder.recipientsRejected = 5, 6, 7
-        recorder.opened, recorder.open, recorder.lost, recorder.connectFailures = 8, 9, 10, 11
+        recorder.connectionsOpened, recorder.open, recorder.connectionsLost, recorder.connectionsFailed = 8, 9, 10, 11
         recorder.bytesSent, recorder.bytesReceived = 12, 13
         recorder.reply(RCPT, 0.01, b"550", b"550 no")
         recorder.reply(RCPT, 0.00999, b"450", b"450 no")

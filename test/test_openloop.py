@@ -173,10 +173,10 @@ class OpenLoopTests(SynchronousTestCase):
             for _ in range(round(seconds / 0.25)):
                 reactor.pump([0.01] * 25)
                 course.look()
-                seen.setdefault(course.progress.phase, len(seen))
+                seen.setdefault(course.progress.state, len(seen))
 
         look(3.5)
-        self.assertEqual(course.progress.phase, "running")
+        self.assertEqual(course.progress.state, "running")
         self.assertApproximates(course.done(), 0.875, 1e-6)
         self.assertApproximates(course.progress.overdue, 205, 15)
         self.assertIn(" overdue", line(course))
@@ -203,7 +203,7 @@ class OpenLoopTests(SynchronousTestCase):
         self.assertApproximates(course.left(), 1.0, 0.01)
         look(1.5)
         # Nothing more is started: so much is on its way, and nobody knows how long the server takes.
-        self.assertEqual((course.progress.phase, service.recorder.inFlight), ("draining", 4))
+        self.assertEqual((course.progress.state, service.recorder.inFlight), ("draining", 4))
         self.assertLess(course.done(), 1)
         self.assertApproximates(course.left(), 2.0, 0.5)
         look(10.0)

@@ -22,6 +22,7 @@ from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.cli.source import SourceOptions
+from smtpsource.report.document import documentOf
 from smtpsource.sink.options import SinkOptions
 from smtpsource.tools.merge import MergeOptions
 
@@ -130,7 +131,7 @@ class OutputTestCase(CommandTestCase):
         @return: the path of a run's report.
         """
         path = self.directory() / "a.json"
-        path.write_text(json.dumps(example(exit=0, **latencies(0.1)).asDict()))
+        path.write_text(json.dumps(documentOf(example(exit=0, **latencies(0.1)))))
         return path
 
     @defer.inlineCallbacks
@@ -552,7 +553,7 @@ class ConflictTests(SynchronousTestCase):
         self.check(users, "--auth-users", users, options=SinkOptions, outputs=("report",), end=(":0",))
         path = self.directory / "socket"
         self.assertIn("belongs to the socket", self.refused(SinkOptions, "--report", path, f"unix:{path}"))
-        report = self.path("a.json", json.dumps(example().asDict()))
+        report = self.path("a.json", json.dumps(documentOf(example())))
         self.check(report, options=MergeOptions, outputs=("report", "csv"), end=(report,))
 
 

@@ -238,7 +238,7 @@ class GroupTests(SynchronousTestCase):
         server = Server(lambda connection, event, usual: "close" if event == b"content" else usual)
         going = Going(server, messageCount=2, keepConnections=True, tolerant=True, pipelining="force")
         going.finish()
-        self.assertEqual((going.counts(), going.recorder.opened), ((2, 0, 0, 2), 1))
+        self.assertEqual((going.counts(), going.recorder.connectionsOpened), ((2, 0, 0, 2), 1))
 
     def test_large(self):
         """

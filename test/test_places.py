@@ -19,7 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.process.places import Place, checked
 from smtpsource.process.streams import Patience
-from smtpsource.report.files import writeJSON, writeWhole
+from smtpsource.report.files import writeWhole
 
 #: Two users.
 ALICE, BOB = 31001, 31002
@@ -256,7 +256,7 @@ class StrangerTests(PlaceTestCase):
         before = self.asUser(user, checked, path)
         self.assertIsInstance(before, ValueError)
         self.assertIn(words, str(before))
-        after = self.asUser(user, writeJSON, path, {"report": 1})
+        after = self.asUser(user, writeWhole, path, [json.dumps({"report": 1})])
         self.assertIsInstance(after, OSError)
         self.assertIn(words, after.strerror)
 
@@ -266,7 +266,7 @@ class StrangerTests(PlaceTestCase):
         """
         path = os.path.join(self.shared, name)
         self.assertEqual(self.asUser(user, checked, path), path)
-        self.assertIsNone(self.asUser(user, writeJSON, path, {"report": 1}))
+        self.assertIsNone(self.asUser(user, writeWhole, path, [json.dumps({"report": 1})]))
         with open(path) as file:
             self.assertEqual(json.load(file), {"report": 1})
 
@@ -344,11 +344,11 @@ class StrangerTests(PlaceTestCase):
         Who owns a file that root replaces still owns it; where it can't be given back, it is no more open than it was.
         """
         os.chmod(self.victim, 0o640)
-        writeJSON(self.victim, {"report": 1})
+        writeWhole(self.victim, [json.dumps({"report": 1})])
         status = os.stat(self.victim)
         self.assertEqual((status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)), (ALICE, ALICE, 0o640))
         os.chown(self.victim, BOB, BOB)
         os.chmod(self.victim, 0o664)
-        self.assertIsNone(self.asUser(ALICE, writeJSON, self.victim, {"report": 2}))
+        self.assertIsNone(self.asUser(ALICE, writeWhole, self.victim, [json.dumps({"report": 2})]))
         status = os.stat(self.victim)
         self.assertEqual((status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)), (ALICE, ALICE, 0o644))

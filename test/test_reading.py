@@ -25,6 +25,7 @@ from smtpsource.measure.encoding import encode
 from smtpsource.measure.search import Found, Step
 from smtpsource.phases import NAMES
 from smtpsource.plan import SourcePlan
+from smtpsource.report.document import documentOf
 from smtpsource.report.reading import ReportError, read, summaryOf
 from smtpsource.report.schema import problems, reportSchema
 from smtpsource.sink.factory import SinkFactory
@@ -35,10 +36,10 @@ FOUND = Found("errors == 0", 200.0, (Step("climb", 100.0, 99.9, True, "0"), Step
 
 #: Reports of several kinds.
 REPORTS = [
-    example().asDict(),
-    example(**EVERYTHING).asDict(),
-    example(**EVERYTHING, search=FOUND, sink={"messages": 3}).asDict(),
-    example(elapsed=0.0, latency={}, replies={}, errors={}, reason="it was refused", ended="aborted").asDict(),
+    documentOf(example()),
+    documentOf(example(**EVERYTHING)),
+    documentOf(example(**EVERYTHING, search=FOUND, sink={"messages": 3})),
+    documentOf(example(elapsed=0.0, latency={}, replies={}, errors={}, reason="it was refused", ended="aborted")),
 ]
 
 
@@ -125,7 +126,7 @@ class SchemaTests(SynchronousTestCase):
         """
         Fields may be added: a report that has more is as it says, too.
         """
-        report = {**example().asDict(), "moonPhase": "full"}
+        report = {**documentOf(example()), "moonPhase": "full"}
         self.assertTrue(VALIDATOR.is_valid(report))
         self.assertFalse(STRICT.is_valid(report))
 
@@ -169,7 +170,7 @@ class SchemaTests(SynchronousTestCase):
         """
         plan = SourcePlan(messageCount=30, sessionCount=2, fixedInterval=0.25)
         summary = runInMemory(plan, SinkFactory(SinkPlan(), lambda: 0.0))
-        report = json.loads(json.dumps(summary.asDict()))
+        report = json.loads(json.dumps(documentOf(summary)))
         self.assertEqual([error.message for error in STRICT.iter_errors(report)], [])
         self.assertEqual(report["histograms"].keys(), report["latency"].keys())
         self.assertEqual(sum(sample["accepted"] for sample in report["series"]), 30)
@@ -186,7 +187,7 @@ class CommandTests(TestCase):
         result, report = yield loadAndReport(self, *arguments)
         self.assertEqual(result.status, status, result.err)
         self.assertEqual([error.message for error in STRICT.iter_errors(report)], [])
-        self.assertEqual(summaryOf(report).asDict(), report)
+        self.assertEqual(documentOf(summaryOf(report)), report)
         return report
 
     @defer.inlineCallbacks
@@ -244,13 +245,13 @@ class ReadingTests(SynchronousTestCase):
         """
         for report in REPORTS:
             Path(self.path).write_text(json.dumps(report))
-            self.assertEqual(read(self.path).asDict(), json.loads(json.dumps(report)))
+            self.assertEqual(documentOf(read(self.path)), json.loads(json.dumps(report)))
 
     def test_earlier(self):
         """
         A report of an earlier version, without what was added since, can be read.
         """
-        report = example(**EVERYTHING).asDict()
+        report = documentOf(example(**EVERYTHING))
         for name in ("run", "seed", "thresholds", "limits", "warmup", "asked", "askedRate", "late", "dropped"):
             del report[name]
         for name in ("environment", "histograms", "series"):
@@ -433,7 +434,7 @@ class HostileTests(ToolTestCase):
         """
         body = zlib.compress(b"\x02" * 2**27)
         text = base64.b64encode(struct.pack(">II", 0x1C849314, len(body)) + body).decode()
-        report = example(**EVERYTHING).asDict()
+        report = documentOf(example(**EVERYTHING))
         report["histograms"] = {"message": text}
         path = self.directory / "bomb.json"
         path.write_text(json.dumps(report))

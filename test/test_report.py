@@ -31,6 +31,7 @@ from smtpsource.measure.thresholds import Outcome
 from smtpsource.printable import printable
 from smtpsource.process.streams import Outlet
 from smtpsource.report import csvfile, files, hlog, junit
+from smtpsource.report.document import documentOf
 from smtpsource.report.live.counter import Counter
 from smtpsource.report.presentation import Presentation
 from smtpsource.report.text import duration, render
@@ -230,6 +231,13 @@ class PrintableTests(SynchronousTestCase):
         self.assertTrue(printable(text).isprintable())
 
 
+def writeJSON(path, document):
+    """
+    Write this as a report.
+    """
+    files.writeWhole(path, files.jsonPieces(document, ascii=path == "-"))
+
+
 class FileTests(SynchronousTestCase):
     """
     A report in a file.
@@ -245,7 +253,7 @@ class FileTests(SynchronousTestCase):
         It is JSON, ends with a line end, can be read by those that the umask lets, and nothing else is left.
         """
         self.addCleanup(os.umask, os.umask(0o027))
-        files.writeJSON(self.path, {"a": "\u00fc", "b": [1]})
+        writeJSON(self.path, {"a": "\u00fc", "b": [1]})
         with open(self.path, encoding="utf-8") as file:
             text = file.read()
         self.assertEqual((json.loads(text), text[-1]), ({"a": "\u00fc", "b": [1]}, "\n"))
@@ -259,7 +267,7 @@ class FileTests(SynchronousTestCase):
         What was no UTF-8 on the command line stays legible.
         """
         text = os.fsdecode(b"caf\xe9")
-        files.writeJSON(self.path, {"command": [text]})
+        writeJSON(self.path, {"command": [text]})
         with open(self.path, encoding="utf-8") as file:
             self.assertEqual(json.load(file), {"command": [text]})
 
@@ -271,12 +279,12 @@ class FileTests(SynchronousTestCase):
         os.mkfifo(fifo)
         reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
         self.addCleanup(os.close, reader)
-        files.writeJSON(os.path.abspath(fifo), {"a": 1})
+        writeJSON(os.path.abspath(fifo), {"a": 1})
         self.assertEqual(json.loads(os.read(reader, 1000)), {"a": 1})
         self.assertTrue(stat.S_ISFIFO(os.stat(fifo).st_mode))
         link = os.path.join(self.directory, "link")
         os.symlink("report.json", link)
-        files.writeJSON(os.path.abspath(link), {"b": 2})
+        writeJSON(os.path.abspath(link), {"b": 2})
         self.assertTrue(os.path.islink(link))
         with open(self.path) as file:
             self.assertEqual(json.load(file), {"b": 2})
@@ -285,9 +293,9 @@ class FileTests(SynchronousTestCase):
         """
         A reader sees the old report or the new one, never a part: the old one's file is not touched.
         """
-        files.writeJSON(self.path, {"old": 1})
+        writeJSON(self.path, {"old": 1})
         with open(self.path) as old:
-            files.writeJSON(self.path, {"new": 2})
+            writeJSON(self.path, {"new": 2})
             self.assertEqual(json.load(old), {"old": 1})
         with open(self.path) as new:
             self.assertEqual(json.load(new), {"new": 2})
@@ -296,9 +304,9 @@ class FileTests(SynchronousTestCase):
         """
         If it can't be written, the old one is still there, and nothing half.
         """
-        files.writeJSON(self.path, {"old": 1})
+        writeJSON(self.path, {"old": 1})
         with mock.patch("os.rename", side_effect=OSError(28, "No space left on device")):
-            self.assertRaises(OSError, files.writeJSON, self.path, {"new": 2})
+            self.assertRaises(OSError, writeJSON, self.path, {"new": 2})
         with open(self.path) as old:
             self.assertEqual(json.load(old), {"old": 1})
         self.assertEqual(os.listdir(self.directory), ["report.json"])
@@ -308,7 +316,7 @@ class FileTests(SynchronousTestCase):
         A long list of objects, such as the samples of a run, has a line for each.
         """
         document = {"a": {"b": [1, 2]}, "c": [], "series": [{"x": 1, "y": [2]}, {"x": None}], "d": ["e"]}
-        files.writeJSON(self.path, document)
+        writeJSON(self.path, document)
         with open(self.path) as file:
             text = file.read()
         self.assertEqual(json.loads(text), document)
@@ -338,7 +346,7 @@ class FileTests(SynchronousTestCase):
         """
         stream = Stream()
         self.patch(sys, "__stdout__", stream)
-        files.writeJSON("-", {"a": 1})
+        writeJSON("-", {"a": 1})
         self.assertEqual(json.loads(stream.getvalue()), {"a": 1})
         self.assertEqual(stream.flushed, len(stream.getvalue()))
 
@@ -351,7 +359,7 @@ class FileTests(SynchronousTestCase):
         with open("/dev/full", "w") as full, open(writer, "w") as unread:
             for stream, problem in ((None, "closed"), (full, "No space left"), (unread, "Broken pipe")):
                 self.patch(sys, "__stdout__", stream)
-                self.assertIn(problem, self.assertRaises(OSError, files.writeJSON, "-", {"a": 1}).strerror)
+                self.assertIn(problem, self.assertRaises(OSError, writeJSON, "-", {"a": 1}).strerror)
 
 
 def readCSV(summary):
@@ -371,7 +379,7 @@ class TableTests(SynchronousTestCase):
         There is a row for each sample, under the names that it has in the report; what there is not is empty.
         """
         rows = readCSV(example(**EVERYTHING))
-        document = example(**EVERYTHING).asDict()["series"]
+        document = documentOf(example(**EVERYTHING))["series"]
         self.assertEqual([list(row) for row in rows], [list(sample) for sample in document])
         for row, sample in zip(rows, document, strict=True):
             self.assertEqual(row, {name: "" if value is None else str(value) for name, value in sample.items()})
@@ -596,7 +604,7 @@ class PresentationTests(SynchronousTestCase):
         @return: the status, standard output and standard error.
         """
         presentation = Presentation("smtp-source", **wishes)
-        status = presentation.show(example(exit=exit), "text\n", problem)
+        status = presentation.show(example(exit=exit), "text\n", documentOf, problem)
         return status, self.out.getvalue(), self.err.getvalue()
 
     def test_usual(self):
@@ -619,7 +627,7 @@ class PresentationTests(SynchronousTestCase):
         os.makedirs(os.path.dirname(path), exist_ok=True)
         self.assertEqual(self.show(report=path), (0, "text\n", ""))
         with open(path) as file:
-            self.assertEqual(json.load(file), example(exit=0).asDict())
+            self.assertEqual(json.load(file), documentOf(example(exit=0)))
 
     def test_reportOnStandardOutput(self):
         """

@@ -183,7 +183,7 @@ class SharingTests(SynchronousTestCase):
         going = Going(server, messageCount=4)
         going.finish()
         self.assertEqual([verbs(c) for c in server.connections], ["banner HELO MAIL RCPT DATA content QUIT"] * 4)
-        self.assertEqual((going.recorder.opened, going.recorder.lost), (4, 0))
+        self.assertEqual((going.recorder.connectionsOpened, going.recorder.connectionsLost), (4, 0))
 
     def test_keptConnection(self):
         """
@@ -226,7 +226,7 @@ class SharingTests(SynchronousTestCase):
         self.assertEqual(len(going.reactor.attempts), 3)
         going.reactor.attempts[1].accept()
         self.assertEqual(len(going.reactor.attempts), 3)
-        self.assertEqual(going.recorder.opened, 1)
+        self.assertEqual(going.recorder.connectionsOpened, 1)
 
     def test_trace(self):
         """
@@ -315,7 +315,7 @@ class PauseTests(SynchronousTestCase):
         self.assertEqual(going.recorder.bytesSent, sent)
         going.finish()
         self.assertEqual(going.counts(), (2, 2, 0, 0))
-        self.assertEqual((going.recorder.opened, going.recorder.lost), (2, 1))
+        self.assertEqual((going.recorder.connectionsOpened, going.recorder.connectionsLost), (2, 1))
 
     def test_noneLeft(self):
         """
@@ -345,7 +345,7 @@ class PauseTests(SynchronousTestCase):
         server.connections[0].transport.loseConnection()
         self.assertEqual(going.finish(), 5.0)
         self.assertEqual(going.counts(), (2, 2, 0, 0))
-        self.assertEqual((len(server.connections), going.recorder.lost), (2, 1))
+        self.assertEqual((len(server.connections), going.recorder.connectionsLost), (2, 1))
 
 
 class ToleranceTests(SynchronousTestCase):
@@ -483,7 +483,7 @@ class ToleranceTests(SynchronousTestCase):
                 going.reactor.attempts[0].refuse()
                 going.reactor.advance(2)
             self.assertEqual(going.counts(), counts)
-            self.assertEqual(going.recorder.connectFailures, counts[0])
+            self.assertEqual(going.recorder.connectionsFailed, counts[0])
             self.assertEqual(going.recorder.errors, {"connect-refused": counts[0]})
 
 
@@ -677,7 +677,7 @@ class NothingLostTests(SynchronousTestCase):
         self.assertLessEqual(accepted, len(server.contents))
         self.assertTrue(all(c.lost is not None for c in server.connections))
         recorder = going.recorder
-        self.assertEqual(len(server.connections), recorder.opened)
+        self.assertEqual(len(server.connections), recorder.connectionsOpened)
         self.assertLessEqual(recorder.recipientsAccepted + recorder.recipientsRejected, started * recipients)
         if drain is not None:
             going.reactor.advance(31)

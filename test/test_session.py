@@ -129,7 +129,7 @@ class MessageTests(SessionCase):
         self.assertEqual((len(self.reactor.attempts), self.counts()), (1, (2, 1, 0, 0)))
         self.reactor.advance(3)
         self.assertEqual((len(self.reactor.attempts), self.counts()), (1, (2, 1, 0, 0)))
-        self.assertEqual(self.recorder.lost, 1)
+        self.assertEqual(self.recorder.connectionsLost, 1)
 
 
 class TroubleTests(SessionCase):
@@ -145,7 +145,7 @@ class TroubleTests(SessionCase):
         self.accept(*GREETING, b"550 no\r\n")
         self.wire.drop(ConnectionLost())
         self.assertEqual(self.counts(), (1, 0, 1, 0))
-        self.assertEqual((self.ended, self.recorder.lost), ([1], 1))
+        self.assertEqual((self.ended, self.recorder.connectionsLost), ([1], 1))
 
     def test_greetingRefused(self):
         """
@@ -186,7 +186,7 @@ class TroubleTests(SessionCase):
         self.begin()
         self.accept(*GREETING, *ACCEPTING)
         self.wire.drop(ConnectionLost())
-        self.assertEqual((self.counts(), self.recorder.lost, self.recorder.errors), ((1, 1, 0, 0), 0, {}))
+        self.assertEqual((self.counts(), self.recorder.connectionsLost, self.recorder.errors), ((1, 1, 0, 0), 0, {}))
         self.assertEqual((self.ended, self.run_.reason), ([1], None))
 
     def test_silentAtQUIT(self):
@@ -211,7 +211,7 @@ class TroubleTests(SessionCase):
         self.assertEqual((self.counts(), len(self.reactor.attempts)), ((1, 0, 0, 1), 0))
         self.reactor.advance(0.1)
         self.assertEqual((self.counts(), len(self.reactor.attempts)), ((2, 0, 0, 1), 1))
-        self.assertEqual((self.recorder.connectFailures, self.recorder.errors), (2, {"connect-refused": 1}))
+        self.assertEqual((self.recorder.connectionsFailed, self.recorder.errors), (2, {"connect-refused": 1}))
 
     def test_recipients(self):
         """
@@ -241,7 +241,7 @@ class StopTests(SessionCase):
             self.begin()
             self.stop(method)
             self.assertEqual((self.ended, self.counts(), self.recorder.errors), ([1], (1, 0, 0, 1), {"stopped": 1}))
-            self.assertEqual(self.recorder.connectFailures, 0)
+            self.assertEqual(self.recorder.connectionsFailed, 0)
 
     def test_pausing(self):
         """

@@ -17,6 +17,7 @@ from smtpsource.measure.series import Sample
 from smtpsource.measure.summary import Messages, Summary, Tally, bucketsOf, errorsOf, latenciesOf, repliesOf
 from smtpsource.measure.thresholds import Outcome
 from smtpsource.phases import MAIL, MESSAGE
+from smtpsource.report.document import documentOf
 
 
 def example(**values):
@@ -130,7 +131,7 @@ class SummaryTests(SynchronousTestCase):
         """
         The whole of the report as JSON.
         """
-        document = json.loads(json.dumps(example().asDict()))
+        document = json.loads(json.dumps(documentOf(example())))
         latency = document.pop("latency")
         self.assertEqual(
             document,
@@ -188,7 +189,7 @@ class SummaryTests(SynchronousTestCase):
         """
         What only some runs have is there, too.
         """
-        document = json.loads(json.dumps(example(**EVERYTHING).asDict()))
+        document = json.loads(json.dumps(documentOf(example(**EVERYTHING))))
         self.assertEqual(
             {name: document[name] for name in ("asked", "askedRate", "late", "dropped", "run", "seed", "exit")},
             {"asked": 500.0, "askedRate": 250.0, "late": 12, "dropped": 3, "run": "r1", "seed": 42, "exit": 3},
@@ -245,8 +246,8 @@ class SummaryTests(SynchronousTestCase):
         """
         The other end's own count is there if there is one.
         """
-        self.assertEqual(example(sink={"messages": 3}).asDict()["sink"], {"messages": 3})
-        self.assertNotIn("sink", example().asDict())
+        self.assertEqual(documentOf(example(sink={"messages": 3}))["sink"], {"messages": 3})
+        self.assertNotIn("sink", documentOf(example()))
 
     def test_errors(self):
         """

@@ -17,6 +17,7 @@ from textfiles import writeFile
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource.report.document import documentOf
 from smtpsource.report.reading import ReportError, read
 from smtpsource.values import textfiles
 
@@ -141,7 +142,7 @@ class FileTests(SynchronousTestCase):
         """
         Reports, as they are given to C{smtpsource merge} and C{compare}.
         """
-        text = json.dumps(example().asDict())
+        text = json.dumps(documentOf(example()))
         plain = read(writeFile(self, text.encode()))
         self.assertEqual(read(writeFile(self, MARK + text.encode())), plain)
         path = writeFile(self, f"\ufeff{text}".encode("utf-16"))

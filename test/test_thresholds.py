@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource import phases
 from smtpsource.measure import snapshot
+from smtpsource.measure.histogram import summarize
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.thresholds import Outcome, parse
 
@@ -22,6 +23,7 @@ def figures(seconds=2.0, asked=None, latencies=None, **counted):
     """
     recorder = Recorder()
     for name, value in counted.items():
+        assert hasattr(recorder, name), name
         setattr(recorder, name, value)
     for phase, times in (latencies or {}).items():
         for time in times:
@@ -122,7 +124,7 @@ class LatencyTests(Case):
         The figures are those of the report.
         """
         what = figures(latencies={phases.DATA: times})
-        latency = what.latency(phases.DATA)
+        latency = summarize(what.buckets[phases.DATA])
         reported = {50: latency.p50, 90: latency.p90, 99: latency.p99, 99.9: latency.p999}
         names = {f"p{p}(data)": value for p, value in reported.items()}
         names |= {"min(data)": latency.minimum, "mean(data)": latency.mean, "max(data)": latency.maximum}
@@ -193,9 +195,10 @@ class CountTests(Case):
         """
         Each is what its name says; errors are the messages that were rejected or failed.
         """
-        counted = {"started": 100, "accepted": 90, "rejected": 7, "failed": 3, "late": 11, "dropped": 13, "lost": 17}
-        counted |= {"connectFailures": 19}
-        for name, value in (*counted.items(), ("errors", 10)):
+        named = {"started": 100, "accepted": 90, "rejected": 7, "failed": 3, "late": 11, "dropped": 13}
+        counted = {**named, "connectionsLost": 17, "connectionsFailed": 19}
+        named |= {"lost": 17, "connectFailures": 19, "errors": 10}
+        for name, value in named.items():
             self.check(
                 ((f"{name} == {value}", True, str(value)), (f"{name} < {value}", False, str(value))), asked=1, **counted
             )
@@ -269,7 +272,8 @@ class OutcomeTests(Case):
             "!=": (True, False, True),
         }.items():
             for count, passed in zip((4, 5, 6), results, strict=True):
-                self.assertIs(parse(f"lost {sign} 5").check(figures(lost=count)).passed, passed, (count, sign))
+                lost = figures(connectionsLost=count)
+                self.assertIs(parse(f"lost {sign} 5").check(lost).passed, passed, (count, sign))
 
     def test_equal(self):
         """
@@ -447,7 +451,7 @@ class ErrorTests(SynchronousTestCase):
         """
         name, unit = metric
         threshold = parse(f"{blank}{name}{blank}{sign}{blank}{number:f}{unit}{blank}")
-        what = figures(latencies={phases.NOOP: [0.5]}, accepted=1000, rejected=500, started=1500, lost=500)
+        what = figures(latencies={phases.NOOP: [0.5]}, accepted=1000, rejected=500, started=1500, connectionsLost=500)
         again = parse(threshold.text)
         self.assertEqual((again, again.check(what)), (threshold, threshold.check(what)))
         bare = parse(f"{name}{sign}{number:f}{unit}").check(what)

@@ -26,6 +26,7 @@ from smtpsource.__main__ import main
 from smtpsource.cli.source import SourceOptions
 from smtpsource.measure.histogram import HIGHEST_MICROSECONDS
 from smtpsource.measure.summary import Messages
+from smtpsource.report.document import documentOf
 from smtpsource.tools.compare import CompareOptions
 from smtpsource.tools.merge import MergeOptions
 from smtpsource.values.option import ValueOption
@@ -48,7 +49,7 @@ class ToolTestCase(SynchronousTestCase):
         @return: the path of a report.
         """
         path = self.directory / name
-        path.write_text(json.dumps(summary.asDict()))
+        path.write_text(json.dumps(documentOf(summary)))
         return os.fspath(path)
 
     def run_(self, *arguments):
@@ -198,7 +199,7 @@ class MergeTests(ToolTestCase):
         """
         Reports that can't be added up exactly are refused, with status 1.
         """
-        old = example(**EVERYTHING).asDict()
+        old = documentOf(example(**EVERYTHING))
         del old["histograms"]
         path = self.directory / "old.json"
         path.write_text(json.dumps(old))

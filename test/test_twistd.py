@@ -486,7 +486,7 @@ class DefectTests(TwistdTestCase):
         server = self.serve()
         for module, name in (
             ("smtpsource.report.text", "render"),
-            ("smtpsource.measure.summary", "Summary.asDict"),
+            ("smtpsource.report.document", "documentOf"),
             ("smtpsource.report.presentation", "Presentation.show"),
         ):
             env = self.broken(module, name)

@@ -30,6 +30,7 @@ from smtpsource.load.traffic import traffic as newTraffic
 from smtpsource.plan import SourcePlan
 from smtpsource.process.failurelog import FailureObserver
 from smtpsource.process.unexpected import FATAL, INTERNAL_ERROR, OUT_OF_MEMORY, named
+from smtpsource.report.document import documentOf
 from smtpsource.report.ending import conclude
 from smtpsource.report.presentation import Presentation
 from smtpsource.sink.companion import CompanionFailed
@@ -374,7 +375,7 @@ class SummaryTests(SynchronousTestCase):
                 self.assertTrue(summary.reason.startswith(kind), (part, summary.reason))
                 if part != "errorsOf":
                     self.assertIn(kind, summary.errors)
-                json.dumps(summary.asDict())
+                json.dumps(documentOf(summary))
                 self.successResultOf(source.stopService())
         self.assertEqual(self.flushLoggedErrors(), [])
 
@@ -511,7 +512,7 @@ class ConcludeTests(SynchronousTestCase):
         self.patch(Presentation, "tellResult", lambda presentation, text, patience: self.said.append(text) is None)
 
     def conclude(self, stop=lambda: None, render=lambda summary: "text\n"):
-        return conclude(self.presentation, stop, self.result, render, self.result.reason)
+        return conclude(self.presentation, stop, self.result, render, documentOf, self.result.reason)
 
     def test_fine(self):
         """
@@ -549,7 +550,7 @@ class ConcludeTests(SynchronousTestCase):
         """
         Without what makes the report impossible there is one.
         """
-        with mock.patch("smtpsource.measure.summary.encode", self.defect):
+        with mock.patch("smtpsource.report.document.encode", self.defect):
             self.assertEqual(self.conclude(), 1)
         report = self.written()
         self.assertEqual((report["exit"], report["messages"]["accepted"], report["histograms"]), (1, 3, {}))
@@ -566,7 +567,7 @@ class ConcludeTests(SynchronousTestCase):
         """
         No memory for the report.
         """
-        with mock.patch("smtpsource.measure.summary.encode", side_effect=MemoryError):
+        with mock.patch("smtpsource.report.document.encode", side_effect=MemoryError):
             self.assertEqual(self.conclude(), 1)
         self.assertTrue(self.said[-1].startswith(OUT_OF_MEMORY), self.said)
         self.assertEqual(self.written()["exit"], 1)

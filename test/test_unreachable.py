@@ -212,7 +212,7 @@ class RunTests(SynchronousTestCase):
         There are no more than a few attempts in a second.
         """
         going = self.restarted(12.0)
-        self.assertLess(going.recorder.connectFailures, 20 * 14)
+        self.assertLess(going.recorder.connectionsFailed, 20 * 14)
 
     def test_othersTakeTheRest(self):
         """

@@ -40,13 +40,11 @@ class OpenLoop(Run):
     @ivar scheduleStart: when it began, on C{clock}'s scale.
     @ivar wanted: when the message was wanted that was taken last, on C{clock}'s scale.
     @ivar measuredFrom: when the first message may have been wanted that is measured, likewise.
-    @ivar exhausted: a message had to wait because all sessions were busy, and there may be no more of them.
     """
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.wanted = 0.0
-        self.exhausted = False
         self._rng = parts.generator(self.plan, "arrivals")
         self.schedule = self._newSchedule(parts.profile(self.plan))
         self.scheduleStart = math.inf  # not before the run begins
@@ -114,20 +112,13 @@ class OpenLoop(Run):
         if not self._waiting:
             self._wait()
 
-    def asked(self) -> float | None:
+    def scheduledMessages(self) -> float | None:
         """
         How many messages the schedule has asked for since measuring began.
         """
         return self.schedule.asked(self._passed(), self._last) - self._before
 
-    @property
-    def limitOfSessions(self) -> int | None:
-        """
-        How many sessions there were, if all of them were busy when a message was wanted.
-        """
-        return self.plan.sessionCount if self.exhausted else None
-
-    def askedFor(self) -> float | None:
+    def scheduledSeconds(self) -> float | None:
         """
         For how many seconds of what is measured the schedule has asked.
         """
@@ -170,12 +161,12 @@ class OpenLoop(Run):
         return self._caughtUp
 
     @property
-    def phase(self) -> str:
+    def state(self) -> str:
         """
-        See L{Run.phase}.
+        See L{Run.state}.
         """
-        phase = super().phase
-        return CATCHING_UP if phase == RUNNING and self._catchesUp() else phase
+        state = super().state
+        return CATCHING_UP if state == RUNNING and self._catchesUp() else state
 
     def _catchesUp(self) -> bool:
         """
@@ -276,7 +267,7 @@ class OpenLoop(Run):
                 self._beginSession(ScheduledSession(self, self._reactor, self._route, self._queue))
             else:
                 # The next one that is free takes it.
-                self.exhausted = True
+                self.exhausted = self.plan.sessionCount
                 return
         else:
             self._wait(0.0)

@@ -73,12 +73,15 @@ class Run:
     @ivar reached: has anybody ever taken a connection? The recorder forgets that with the warm-up.
     @ivar startTime: when the first session began, on that scale.
     @ivar pause: draws the seconds before a session's next message; C{None} if there is no pause at all.
+    @ivar exhausted: how many sessions there were, if a schedule would have had a use for more; else C{None}.
     @ivar endsInTime: it has an end, however few messages are started.
     @ivar reason: the first fault or refusal that ended the run before its time, or C{None}.
     @ivar open: sessions that are not over.
     @ivar reserve: memory for the end of the run.
     @ivar seeking: those of them that could not connect, and have no message until they try again or can.
     """
+
+    exhausted: int | None = None
 
     def __init__(
         self,
@@ -165,13 +168,13 @@ class Run:
         """
         session.finish()
 
-    def asked(self) -> float | None:
+    def scheduledMessages(self) -> float | None:
         """
         How many messages the schedule has asked for up to now; C{None}, because there is no schedule.
         """
         return None
 
-    def askedFor(self) -> float | None:
+    def scheduledSeconds(self) -> float | None:
         """
         For how many seconds of what is measured the schedule has asked; C{None}, because there is no schedule.
         """
@@ -213,13 +216,6 @@ class Run:
     def found(self) -> Found | None:
         """
         What came of a search for a rate; C{None}, because this is none.
-        """
-        return None
-
-    @property
-    def limitOfSessions(self) -> int | None:
-        """
-        How many sessions there were, if a schedule would have had a use for more; C{None}, because there is none.
         """
         return None
 
@@ -441,9 +437,9 @@ class Run:
         inTurns(there, partial(self.guarded, tell), self._later, self._endIfOver)
 
     @property
-    def phase(self) -> str:
+    def state(self) -> str:
         """
-        What the run does now, a word of L{smtpsource.measure.progress.PHASES}.
+        What the run does now, a word of L{smtpsource.measure.progress.STATES}.
         """
         if self._over:
             return "over"

@@ -10,6 +10,7 @@ from math import inf
 from typing import Any
 
 from smtpsource.load.openloop import OpenLoop
+from smtpsource.measure.counters import OUTCOMES, Counters
 from smtpsource.measure.search import Found, Step
 from smtpsource.measure.snapshot import Snapshot, take
 from smtpsource.measure.thresholds import Threshold
@@ -41,7 +42,7 @@ class SearchedRun(OpenLoop):
         # How many messages were asked for in the steps that were held to their end, and how many such steps there are.
         self._askedBefore = self._held = 0
         # Of the messages of earlier steps: what became of them in this one.
-        self._ofEarlier = dict.fromkeys(("accepted", "rejected", "failed"), 0)
+        self._ofEarlier = dict.fromkeys(OUTCOMES, 0)
 
     @property
     def found(self) -> Found:
@@ -55,13 +56,13 @@ class SearchedRun(OpenLoop):
             best = max((step.rate for step in confirmed if step.passed), default=None)
         return Found(self._promise.text, best, tuple(self._steps))
 
-    def asked(self) -> float | None:
+    def scheduledMessages(self) -> float | None:
         """
         How many messages the schedules have asked for up to now.
         """
         return self._askedBefore + self.schedule.asked(self.clock() - self.scheduleStart)
 
-    def askedFor(self) -> float | None:
+    def scheduledSeconds(self) -> float | None:
         """
         For how many seconds of all steps the schedules have asked.
         """
@@ -169,16 +170,16 @@ class SearchedRun(OpenLoop):
         assert rate is not None and held.asked is not None
         # What was on its way counts, but not the time that it took: nothing was asked for in it.
         ended = self._now().since(self._beforeStep)
-        own = {outcome: getattr(ended, outcome) - number for outcome, number in self._ofEarlier.items()}
-        ended = replace(ended, at=held.at, asked=held.asked, **own)
+        own = ended.counters - Counters(**self._ofEarlier)
+        ended = replace(ended, at=held.at, asked=held.asked, counters=own)
         outcome = self._promise.check(ended)
-        missing = held.asked - held.started
+        started = held.counters.started
         actual = outcome.actual
-        if missing > max(1, (1 - REACHED) * held.asked):
-            actual += f", and only {held.started} of {held.asked:.0f} messages could be started"
+        if held.asked - started > max(1, (1 - REACHED) * held.asked):
+            actual += f", and only {started} of {held.asked:.0f} messages could be started"
         passed = outcome.passed and actual == outcome.actual
-        self._steps.append(Step(self._search.purpose, rate, ended.accepted / held.at, passed, actual))
-        if held.asked and not ended.accepted:
+        self._steps.append(Step(self._search.purpose, rate, own.accepted / held.at, passed, actual))
+        if held.asked and not own.accepted:
             errors = self.recorder.errorSamples.values()
             self.trouble(f"nothing was accepted at {rate:g} messages/s: {next(iter(errors), actual)}", tolerable=False)
             return
@@ -186,7 +187,7 @@ class SearchedRun(OpenLoop):
         self._step()
 
     def _now(self) -> Snapshot:
-        return take(self.recorder, self.clock() - self.startTime, self.asked(), self.askedFor())
+        return take(self.recorder, self.clock() - self.startTime, self.scheduledMessages(), self.scheduledSeconds())
 
 
 def _confirms(step: Step) -> bool:

@@ -19,12 +19,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from smtpsource.load.watch import Watch
+from smtpsource.measure.counters import OUTCOMES, sums
 from smtpsource.measure.environment import environment
 from smtpsource.measure.limits import disturbances, limits
 from smtpsource.measure.progress import Progress
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.snapshot import Snapshot
-from smtpsource.measure.summary import Messages, Summary, bucketsOf, errorsOf, latenciesOf, repliesOf
+from smtpsource.measure.summary import Summary, bucketsOf, countsOf, errorsOf, latenciesOf, repliesOf
 from smtpsource.net.destination import (
     Address,
     HostDestination,
@@ -165,9 +166,9 @@ class SourceService(Service):
             duration += plan.warmUp
         return Progress(
             at=run.clock() - run.startTime if begun else 0.0,
-            phase="over" if self._summary is not None else run.phase if begun else "starting",
+            state="over" if self._summary is not None else run.state if begun else "starting",
             sessions=len(run.open),
-            asked=run.asked() if begun else None,
+            asked=run.scheduledMessages() if begun else None,
             askedRate=run.askedRate() if begun else None,
             overdue=run.overdue() if begun else None,
             ofWarmUp=run.ofWarmUp(),
@@ -294,12 +295,7 @@ class SourceService(Service):
         @return: the warm-up's counts.
         """
         recorder = self.recorder
-        self._warmUp = {
-            "seconds": began - self._startTime,
-            "accepted": recorder.accepted,
-            "rejected": recorder.rejected,
-            "failed": recorder.failed,
-        }
+        self._warmUp = {"seconds": began - self._startTime, **sums((recorder,), OUTCOMES)}
         recorder.restart()
         self._measure(began)
         return self._warmUp
@@ -414,13 +410,14 @@ class SourceService(Service):
         replies = known(lambda: repliesOf(recorder), {})
         buckets = known(lambda: bucketsOf(recorder), {})
         surroundings = known(lambda: environment(reactor, started), {})
-        upkeep, exhausted = self._watch.upkeep, self._run.limitOfSessions
+        upkeep, exhausted = self._watch.upkeep, self._run.exhausted
         limiting = known(lambda: tuple(limits(upkeep, recorder.errors, exhausted is not None)), ())
         disturbing = known(lambda: tuple(disturbances(upkeep, exhausted is not None)), ())
         found = known(lambda: self._run.found, None)
         errors = known(lambda: errorsOf(recorder), {})
         reason = self._failure or self._run.reason
-        seconds = max(elapsed, figures.askedFor or 0.0)
+        asked, lasted = figures.asked, figures.scheduledSeconds
+        seconds = max(elapsed, lasted or 0.0)
         return Summary(
             command=self._plan.command,
             reactor=reactor,
@@ -429,14 +426,7 @@ class SourceService(Service):
             exit=known(lambda: self._exit(reason), 1),
             ended="aborted" if reason is not None else "signal" if self._stopping else "done",
             reason=reason,
-            messages=Messages(recorder.started, recorder.accepted, recorder.rejected, recorder.failed),
-            recipientsAccepted=recorder.recipientsAccepted,
-            recipientsRejected=recorder.recipientsRejected,
-            connectionsOpened=recorder.opened,
-            connectionsFailed=recorder.connectFailures,
-            connectionsLost=recorder.lost,
-            bytesSent=recorder.bytesSent,
-            bytesReceived=recorder.bytesReceived,
+            **countsOf(recorder),
             rate=recorder.accepted / seconds if seconds else 0.0,
             user=self._cpuAfter[0] - self._cpuBefore[0],
             system=self._cpuAfter[1] - self._cpuBefore[1],
@@ -446,11 +436,9 @@ class SourceService(Service):
             replies=replies,
             errors=errors,
             sink=sink,
-            asked=figures.asked,
-            askedRate=figures.asked / figures.askedFor if figures.asked is not None and figures.askedFor else None,
-            late=recorder.late,
+            asked=asked,
+            askedRate=asked / lasted if asked is not None and lasted else None,
             exhausted=exhausted,
-            dropped=recorder.dropped,
             catchUp=self._run.catchUp,
             warmUp=self._warmUp,
             series=self._watch.series.samples,

@@ -288,7 +288,7 @@ class Session:
         recorder = self._run.recorder
         recorder.open -= 1
         if lost:
-            recorder.lost += 1
+            recorder.connectionsLost += 1
         self._endMessage()
 
     # Messages, one after the other
@@ -380,7 +380,7 @@ class Session:
             self._failures = 0
             self._run.seeking.discard(self)
         recorder = self._run.recorder
-        recorder.opened += 1
+        recorder.connectionsOpened += 1
         self._run.reached = True
         recorder.open += 1
         recorder.duration(CONNECT, self._connector.sinceStarted())
@@ -390,7 +390,7 @@ class Session:
         return protocol
 
     def _addressFailed(self) -> None:
-        self._run.recorder.connectFailures += 1
+        self._run.recorder.connectionsFailed += 1
 
     def _gaveUp(self, kind: str, text: str) -> None:
         self.fault(kind, text)

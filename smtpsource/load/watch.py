@@ -87,7 +87,8 @@ class Watch:
         What was measured up to now.
         """
         run = self._run
-        return take(run.recorder, max(0.0, run.clock() - self.startTime), run.asked(), run.askedFor())
+        passed = max(0.0, run.clock() - self.startTime)
+        return take(run.recorder, passed, run.scheduledMessages(), run.scheduledSeconds())
 
     def _reset(self, began: float) -> None:
         self.series = Series(keepBuckets=self._keepBuckets)

@@ -140,7 +140,7 @@ def _ofPhase(word: str, number: str | None, phase: int) -> Metric:
         counts = figures.buckets[phase]
         if any(counts):
             return statistic(counts)
-        if phase == LATE and figures.started:
+        if phase == LATE and figures.counters.started:
             return 0.0  # it has those only that were late, so nothing in it is as good as can be
         raise Unmeasured(f"no {NAMES[phase]} was measured")
 
@@ -184,7 +184,7 @@ def _asked(figures: Snapshot) -> float:
 
 def _askedRate(figures: Snapshot) -> float:
     asked = _asked(figures)
-    seconds = figures.at if figures.askedFor is None else figures.askedFor
+    seconds = figures.at if figures.scheduledSeconds is None else figures.scheduledSeconds
     if seconds <= 0:
         raise Unmeasured("no time was measured")
     return asked / seconds
@@ -198,23 +198,33 @@ def _scheduled(count: Callable[[Snapshot], int]) -> Callable[[Snapshot], float]:
     return read
 
 
-ACCEPTED = Metric("accepted", COUNT, operator.attrgetter("accepted"))
-STARTED = Metric("started", COUNT, operator.attrgetter("started"))
+def _counted(name: str, counter: str | None = None, *, scheduled: bool = False) -> Metric:
+    """
+    One of L{smtpsource.measure.counters.Counters}.
+
+    @param counter: its name, if that is another.
+    """
+    count = operator.attrgetter(f"counters.{counter or name}")
+    return Metric(name, COUNT, _scheduled(count) if scheduled else count, scheduled)
+
+
+ACCEPTED = _counted("accepted")
+STARTED = _counted("started")
 
 #: Those without a phase. C{rate} is of accepted messages.
 _PLAIN = {
     metric.name: metric
     for metric in (
-        Metric("rate", RATE, _rate(operator.attrgetter("accepted"))),
+        Metric("rate", RATE, _rate(ACCEPTED.read)),
         Metric("asked", RATE, _askedRate, scheduled=True),
         STARTED,
         ACCEPTED,
-        Metric("rejected", COUNT, operator.attrgetter("rejected")),
-        Metric("failed", COUNT, operator.attrgetter("failed")),
-        Metric("errors", COUNT, lambda figures: figures.rejected + figures.failed),
-        Metric("late", COUNT, _scheduled(operator.attrgetter("late")), scheduled=True),
-        Metric("dropped", COUNT, _scheduled(operator.attrgetter("dropped")), scheduled=True),
-        Metric("lost", COUNT, operator.attrgetter("lost")),
-        Metric("connectFailures", COUNT, operator.attrgetter("connectFailures")),
+        _counted("rejected"),
+        _counted("failed"),
+        Metric("errors", COUNT, lambda figures: figures.counters.rejected + figures.counters.failed),
+        _counted("late", scheduled=True),
+        _counted("dropped", scheduled=True),
+        _counted("lost", "connectionsLost"),
+        _counted("connectFailures", "connectionsFailed"),
     )
 }

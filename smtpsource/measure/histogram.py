@@ -1,28 +1,27 @@
 """
-Latencies: a log-linear recorder for the hot path, HdrHistogram for everything after it.
+Latencies: a log-linear recorder for the hot path, and the figures that follow from its buckets.
 
 The buckets are those of an HdrHistogram of 3 significant digits from 1 microsecond: one each up to 2047 us, then 1024
-for every doubling. Converting one into the other loses nothing.
+for every doubling. L{smtpsource.measure.encoding} makes one of them, which loses nothing.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import accumulate
-from operator import mul
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from hdrh.histogram import HdrHistogram
+from itertools import accumulate, chain
+from operator import mul, sub
 
 #: The highest latency that is told apart from higher ones: one hour.
 HIGHEST_MICROSECONDS = 3600 * 1000 * 1000
 
 #: Latencies of fewer microseconds than this have a bucket each.
 LINEAR = 2048
+
+#: Buckets are looked at in pieces of so many.
+PIECE = 512
 
 _HALF = LINEAR // 2
 _LINEAR_BITS = LINEAR.bit_length() - 1
@@ -82,30 +81,11 @@ class LatencyRecorder:
         length = max(index + 1, _FIRST_LENGTH)
         self.counts.extend([0] * (length - len(self.counts)))
 
-    def toHdr(self) -> HdrHistogram:
-        """
-        The same latencies as an HdrHistogram, in microseconds.
-        """
-        return toHdr(self.counts)
-
     def summarize(self) -> Latency | None:
         """
         The figures of a report, or C{None} if nothing was recorded.
         """
         return summarize(self.counts)
-
-
-def toHdr(counts: Sequence[int]) -> HdrHistogram:
-    """
-    The latencies in these buckets as an HdrHistogram, in microseconds.
-    """
-    from hdrh.histogram import HdrHistogram  # 50 ms: not before there is something to report
-
-    histogram = HdrHistogram(1, HIGHEST_MICROSECONDS, 3)
-    for index, count in enumerate(counts):
-        if count:
-            histogram.record_value(lowestOf(index), count)
-    return histogram
 
 
 def summarize(counts: Sequence[int]) -> Latency | None:
@@ -117,7 +97,7 @@ def summarize(counts: Sequence[int]) -> Latency | None:
     total = reached[-1] if reached else 0
     if not total:
         return None
-    p50, p90, p99, p999 = _percentiles(reached, (50, 90, 99, 99.9))
+    p50, p90, p99, p999 = _percentiles(reached, (50, 90, 99, 99.9), range(0, len(reached), PIECE))
     return Latency(
         count=total,
         minimum=lowestOf(bisect_left(reached, 1)) / 1e6,
@@ -137,19 +117,44 @@ def percentiles(counts: Sequence[int], wanted: Sequence[float]) -> list[float]:
 
     @param wanted: from 0 to 100, in growing order.
     """
-    return _percentiles(list(accumulate(counts)), wanted)
+    return _percentiles(list(accumulate(counts)), wanted, range(0, len(counts), PIECE))
 
 
-def _percentiles(reached: Sequence[int], wanted: Sequence[float]) -> list[float]:
+def pieces(now: Sequence[int], before: Sequence[int] = ()) -> Iterator[tuple[int, list[int]]]:
+    """
+    The latencies since then, where there are any: most buckets are empty, and there is no time for thousands of them.
+
+    @param now: buckets.
+    @param before: the same, or as many as there were, earlier.
+    @return: the bucket with which each piece begins, and the piece, of C{PIECE} buckets if it is not the last.
+    """
+    for start in range(0, len(now), PIECE):
+        piece, known = now[start : start + PIECE], before[start : start + PIECE]
+        if piece != known and (known or any(piece)):
+            yield start, [*map(sub, piece, known), *piece[len(known) :]]
+
+
+def percentilesSince(now: Sequence[int], before: Sequence[int], wanted: Sequence[float]) -> list[float]:
+    """
+    What L{percentiles} says of the latencies since then, in less time; nothing if there are none.
+    """
+    found = list(pieces(now, before))
+    reached = list(accumulate(chain.from_iterable(counts for _, counts in found)))
+    return _percentiles(reached, wanted, [start for start, _ in found]) if reached and reached[-1] else []
+
+
+def _percentiles(reached: Sequence[int], wanted: Sequence[float], starts: Sequence[int]) -> list[float]:
     """
     @param reached: for each bucket, how many latencies there are up to its end.
+    @param starts: where the buckets are from: with which of them each piece begins.
     """
     total = reached[-1] if reached else 0
     if not total:
         return [0.0] * len(wanted)
     # As many must be reached as HdrHistogram wants: rounded, at least one.
     ranks = [max(1, int(percentile / 100 * total + 0.5)) for percentile in wanted]
-    return [highestOf(bisect_left(reached, rank)) / 1e6 for rank in ranks]
+    places = [divmod(bisect_left(reached, rank), PIECE) for rank in ranks]
+    return [highestOf(starts[number] + place) / 1e6 for number, place in places]
 
 
 def indexOf(microseconds: int) -> int:
@@ -182,12 +187,7 @@ def _middles() -> list[float]:
     """
     For each bucket, L{middleOf}.
     """
-    return [middleOf(index) for index in range(_indexOf(HIGHEST_MICROSECONDS) + 1)]
-
-
-def _indexOf(microseconds: int) -> int:
-    shift = microseconds.bit_length() - _LINEAR_BITS
-    return shift * _HALF + (microseconds >> shift)
+    return [middleOf(index) for index in range(indexOf(HIGHEST_MICROSECONDS) + 1)]
 
 
 def middleOf(index: int) -> float:

@@ -12,9 +12,9 @@ from smtpsource.measure.recorder import Recorder
 #: What a run does at a time, in this order; not every run does all of it. C{starting}: the destination is looked for.
 #: C{warm-up}: what is counted will not be kept. C{ramp-up}: sessions still join. C{draining}: no further message is
 #: started, those on their way end. C{catching up}: the schedule is over, and what is overdue is still started.
-PHASES = ("starting", "warm-up", "ramp-up", "running", "catching up", "draining", "over")
+STATES = ("starting", "warm-up", "ramp-up", "running", "catching up", "draining", "over")
 
-RUNNING, CATCHING_UP, DRAINING = PHASES[3:6]
+RUNNING, CATCHING_UP, DRAINING = STATES[3:6]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Progress:
     How far a run has come.
 
     @ivar at: seconds from the start of the run, its warm-up included.
-    @ivar phase: what it does now, one of L{PHASES}.
+    @ivar state: what it does now, one of L{STATES}.
     @ivar sessions: how many sessions are not over.
     @ivar asked: how many messages the schedule has asked for by now; C{None} if there is no schedule (closed loop).
     @ivar askedRate: how many a second it asks for now; C{None} likewise.
@@ -36,7 +36,7 @@ class Progress:
     """
 
     at: float
-    phase: str
+    state: str
     sessions: int
     asked: float | None = None
     askedRate: float | None = None

@@ -4,6 +4,7 @@ The recorder of a run: what is counted while it goes on.
 
 from __future__ import annotations
 
+from smtpsource.measure.counters import COUNTS, Counters
 from smtpsource.measure.histogram import LINEAR, LatencyRecorder
 from smtpsource.phases import DATA, MAIL, MESSAGE, NAMES, RCPT, TRANSACTION
 
@@ -11,26 +12,10 @@ from smtpsource.phases import DATA, MAIL, MESSAGE, NAMES, RCPT, TRANSACTION
 SAMPLE_LENGTH = 200
 
 
-class Recorder:
+class Recorder(Counters):
     """
-    Counters, reply codes and latencies of one run. Every attribute is a plain number: whoever sees an event adds to it.
+    Counters, reply codes and latencies of one run. Every counter is a plain number: whoever sees an event adds to it.
 
-    @ivar started: messages taken from the pool; each ends as exactly one of C{accepted}, C{rejected}, C{failed}.
-    @ivar accepted: messages that the server took responsibility for (RFC 5321 section 4.2.5), by LMTP for at least
-        one recipient.
-    @ivar rejected: messages that a reply of the server refused.
-    @ivar failed: messages that ended without an answer: no connection, a lost one, a timeout, a garbled reply.
-    @ivar late: messages that were started later than the schedule wanted; see L{smtpsource.pacing.schedule}.
-    @ivar dropped: messages that the schedule wanted and that were never started, because it was too late for them.
-    @ivar takenBack: messages that were C{accepted} for a while, and are C{failed} now; see L{takeBack}.
-    @ivar recipientsAccepted: recipients for which a message was accepted.
-    @ivar recipientsRejected: recipients refused at RCPT, or by the reply to the content.
-    @ivar opened: connections that were made.
-    @ivar open: connections that are open now.
-    @ivar connectFailures: attempts to connect that failed, each address tried by itself.
-    @ivar lost: connections that ended otherwise than after our QUIT.
-    @ivar bytesSent: bytes given to the transport.
-    @ivar bytesReceived: bytes of replies.
     @ivar capabilities: what the server announced in reply to the first EHLO or LHLO; C{None} if none was said.
     @ivar tls: how many connections have agreed on which version and cipher.
     @ivar buckets: for each phase, the buckets of its latencies; empty before the first.
@@ -38,21 +23,7 @@ class Recorder:
     """
 
     def __init__(self) -> None:
-        self.started = 0
-        self.accepted = 0
-        self.rejected = 0
-        self.failed = 0
-        self.late = 0
-        self.dropped = 0
-        self.takenBack = 0
-        self.recipientsAccepted = 0
-        self.recipientsRejected = 0
-        self.opened = 0
-        self.open = 0
-        self.connectFailures = 0
-        self.lost = 0
-        self.bytesSent = 0
-        self.bytesReceived = 0
+        super().__init__()
         self.latencies = [LatencyRecorder() for _ in NAMES]
         self.buckets = [latencies.counts for latencies in self.latencies]
         self.replies: list[dict[bytes, int]] = [{} for _ in NAMES]
@@ -75,10 +46,7 @@ class Recorder:
         server, and how many connections are open, stays.
         """
         inFlight = self.inFlight
-        for name in (
-            *("accepted", "rejected", "failed", "late", "dropped", "recipientsAccepted", "recipientsRejected"),
-            *("takenBack", "opened", "connectFailures", "lost", "bytesSent", "bytesReceived"),
-        ):
+        for name in COUNTS:
             setattr(self, name, 0)
         self.started = inFlight
         # In place: the lists and dictionaries are held elsewhere, too.

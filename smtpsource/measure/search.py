@@ -4,8 +4,7 @@ What came of a search for the highest rate.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -40,9 +39,3 @@ class Found:
     promise: str
     rate: float | None
     steps: tuple[Step, ...]
-
-    def asDict(self) -> dict[str, Any]:
-        """
-        As it stands in a report.
-        """
-        return {"promise": self.promise, "rate": self.rate, "steps": [asdict(step) for step in self.steps]}

@@ -4,13 +4,11 @@ A run in time: what happened in each second of it.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
-from operator import sub
 
-from smtpsource.measure.histogram import highestOf
+from smtpsource.measure.counters import COUNTERS, COUNTS, GAUGES, Counters, sums
+from smtpsource.measure.histogram import percentilesSince, pieces
 from smtpsource.measure.intervals import Intervals
 from smtpsource.measure.snapshot import Snapshot
 from smtpsource.phases import CONNECT, NAMES, NOOP, RESPONSE, TRANSACTION
@@ -33,7 +31,6 @@ class Sample:
     @ivar time: when it ended, in seconds from the start of the run.
     @ivar seconds: how long it was.
     @ivar asked: how many messages the schedule asked for; C{None} if there is no schedule.
-    @ivar open: connections that were open at its end.
     @ivar p50: half of the transactions that ended took no longer than so many seconds; C{None} if none ended.
     @ivar p99: the same for 99 in 100.
     @ivar max: the longest.
@@ -42,7 +39,7 @@ class Sample:
     @ivar waited: for how many seconds per second this process could have run but had no processor; C{None} if the
         system does not tell.
 
-    The others are those of L{smtpsource.measure.recorder.Recorder}.
+    The others are those of L{smtpsource.measure.counters.Counters}; C{open} is at its end.
     """
 
     time: float
@@ -65,6 +62,12 @@ class Sample:
     waited: float | None = None
 
 
+#: The counters that a sample has, and how these become one number for two samples, one after the other.
+COUNTED = tuple(name for name in COUNTERS if name in Sample.__slots__)
+_COUNTS = tuple(name for name in COUNTS if name in COUNTED)
+_GAUGES = tuple(name for name in GAUGES if name in COUNTED)
+
+
 class Series:
     """
     The samples of a run, however long it is: when there are more than C{limit}, neighbours become one, and from then on
@@ -85,7 +88,7 @@ class Series:
         self._joined: list[Sample] = []
         self.intervals = Intervals() if keepBuckets else None
         self._limit = limit
-        self._before: Snapshot | None = None
+        self._before = Snapshot(0.0, None, Counters(), ((),) * len(NAMES))
         # How many seconds become one sample, and how many of them are in the last.
         self._factor = self._merged = 1
 
@@ -104,7 +107,7 @@ class Series:
         sample = _sample(snapshot, before, cpu, lag, waited)
         if self.intervals is not None:
             for phase in LOGGED:
-                counts = _whole(*_difference(snapshot, before, phase))
+                counts = _since(snapshot.buckets[phase], before.buckets[phase])
                 if counts:
                     self.intervals.add(sample.time - sample.seconds, sample.seconds, NAMES[phase], counts)
         self._keep(sample)
@@ -153,18 +156,9 @@ def joined(first: Sample, second: Sample) -> Sample:
         time=second.time,
         seconds=seconds,
         asked=None if first.asked is None or second.asked is None else first.asked + second.asked,
-        started=first.started + second.started,
-        accepted=first.accepted + second.accepted,
-        rejected=first.rejected + second.rejected,
-        failed=first.failed + second.failed,
-        late=first.late + second.late,
-        dropped=first.dropped + second.dropped,
-        open=second.open,
         p50=worst(first.p50, second.p50),
         p99=worst(first.p99, second.p99),
         max=worst(first.max, second.max),
-        bytesSent=first.bytesSent + second.bytesSent,
-        bytesReceived=first.bytesReceived + second.bytesReceived,
         cpu=(first.cpu * first.seconds + second.cpu * second.seconds) / seconds if seconds else 0.0,
         lag=max(first.lag, second.lag),
         waited=None
@@ -172,6 +166,8 @@ def joined(first: Sample, second: Sample) -> Sample:
         else (first.waited * first.seconds + second.waited * second.seconds) / seconds
         if seconds
         else 0.0,
+        **sums((first, second), _COUNTS),
+        **sums((second,), _GAUGES),
     )
 
 
@@ -182,76 +178,31 @@ def worst(*values: float | None) -> float | None:
     return max((value for value in values if value is not None), default=None)
 
 
-def _sample(snapshot: Snapshot, before: Snapshot | None, cpu: float, lag: float, waited: float | None) -> Sample:
-    def since(name: str) -> int:
-        return getattr(snapshot, name) - (0 if before is None else getattr(before, name))  # type: ignore[no-any-return]
-
-    p50, p99, longest = _latencies(*_difference(snapshot, before, TRANSACTION))
+def _sample(snapshot: Snapshot, before: Snapshot, cpu: float, lag: float, waited: float | None) -> Sample:
+    latencies = percentilesSince(snapshot.buckets[TRANSACTION], before.buckets[TRANSACTION], (50, 99, 100))
+    p50, p99, longest = latencies or (None, None, None)
     asked = snapshot.asked
-    if asked is not None and before is not None:
+    if asked is not None and before.asked is not None:
         asked -= before.asked or 0.0
     return Sample(
         time=snapshot.at,
-        seconds=since("at"),
+        seconds=snapshot.at - before.at,
         asked=asked,
-        open=snapshot.open,
         p50=p50,
         p99=p99,
         max=longest,
         cpu=cpu,
         lag=lag,
         waited=waited,
-        **{name: since(name) for name in _COUNTED},
+        **sums((snapshot.counters - before.counters,), COUNTED),
     )
 
 
-_COUNTED = ("started", "accepted", "rejected", "failed", "late", "dropped", "bytesSent", "bytesReceived")
-
-
-def _difference(snapshot: Snapshot, before: Snapshot | None, phase: int) -> tuple[list[int], list[int]]:
+def _since(now: Sequence[int], before: Sequence[int]) -> list[int]:
     """
-    The latencies of a phase since the snapshot before, in buckets: pieces of the list of buckets where there are any,
-    one after the other. Most of it is empty, and there is no time for thousands of buckets.
-
-    @return: where in the list each piece begins, and the pieces.
+    The latencies since then, up to the last piece that has any.
     """
-    now = snapshot.buckets[phase]
-    earlier = () if before is None else before.buckets[phase]
-    starts: list[int] = []
-    counts: list[int] = []
-    for start in range(0, len(now), _PIECE):
-        piece, known = now[start : start + _PIECE], earlier[start : start + _PIECE]
-        if piece != known:
-            starts.append(start)
-            # Buckets may have come since then.
-            counts += [*map(sub, piece, known), *piece[len(known) :]]
-    return starts, counts
-
-
-_PIECE = 512
-
-
-def _whole(starts: Sequence[int], counts: Sequence[int]) -> list[int]:
-    """
-    All buckets, up to the last of these pieces.
-    """
-    whole = [0] * (starts[-1] if starts else 0)
-    for number, start in enumerate(starts):
-        whole[start : start + _PIECE] = counts[number * _PIECE : (number + 1) * _PIECE]
+    whole: list[int] = []
+    for start, counts in pieces(now, before):
+        whole += [0] * (start - len(whole)) + counts
     return whole
-
-
-def _latencies(starts: Sequence[int], counts: Sequence[int]) -> tuple[float | None, float | None, float | None]:
-    """
-    As in L{smtpsource.measure.histogram.percentiles}: 50, 99, 100.
-    """
-    sums = list(accumulate(counts))
-    total = sums[-1] if sums else 0
-    if not total:
-        return None, None, None
-
-    def percentile(part: float) -> float:
-        number, place = divmod(bisect_left(sums, max(1, int(part * total + 0.5))), _PIECE)
-        return highestOf(starts[number] + place) / 1e6
-
-    return percentile(0.5), percentile(0.99), percentile(1.0)

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from smtpsource._version import __version__
-from smtpsource.measure.encoding import encode, usedLength
+from smtpsource.measure.counters import COUNTERS, Counters, sums
+from smtpsource.measure.encoding import usedLength
 from smtpsource.measure.histogram import Latency
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.series import Sample
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from smtpsource.measure.intervals import Intervals
     from smtpsource.measure.search import Found
     from smtpsource.measure.thresholds import Outcome
-
-#: The version of the report's layout; it changes when a field changes its meaning or goes away.
-SCHEMA = 1
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,7 @@ class Tally:
 @dataclass(frozen=True)
 class Messages:
     """
-    C{started} is always the sum of the other three.
+    What became of the messages: see L{Counters}. C{started} is always the sum of the other three.
     """
 
     started: int
@@ -73,8 +70,6 @@ class Summary:
     @ivar asked: how many messages the schedule asked for; C{None} without one (closed loop).
     @ivar askedRate: how many messages per second that is, over the time of the schedule: a run is longer by the replies
         that come after it.
-    @ivar late: messages that started later than the schedule asked for.
-    @ivar dropped: messages that were never started, because it was too late for them.
     @ivar catchUp: for how many seconds after the end of the schedule messages were started that were overdue; C{None}
         without a schedule, and in a search for a rate.
     @ivar exhausted: how many sessions there were, if all of them were busy when a message was wanted; else C{None}.
@@ -91,6 +86,8 @@ class Summary:
     @ivar seed: what makes the same traffic again.
     @ivar search: what came of the search for a rate, if that was the run's purpose.
     @ivar intervals: the latencies of each second, if they were asked for; no part of the report.
+
+    What was counted is named as in L{Counters}.
     """
 
     command: tuple[str, ...]
@@ -162,109 +159,34 @@ class Summary:
         warmUp = 0.0 if self.warmUp is None else float(self.warmUp["seconds"])
         return datetime.datetime.fromisoformat(self.started).timestamp() + warmUp
 
+    def counters(self) -> Counters:
+        """
+        What was counted. What no report has is 0.
+        """
+        return Counters(**sums((self.messages,), _MESSAGES), **sums((self,), _COUNTED))
+
     def figures(self) -> Snapshot:
         """
-        The same as counters, for those who look up figures by name: see L{smtpsource.measure.figures}.
+        The same as a snapshot, for those who look up figures by name: see L{smtpsource.measure.figures}.
         """
         return Snapshot(
             at=self.elapsed,
             asked=self.asked,
-            open=0,
-            started=self.messages.started,
-            accepted=self.messages.accepted,
-            rejected=self.messages.rejected,
-            failed=self.messages.failed,
-            late=self.late,
-            dropped=self.dropped,
-            recipientsAccepted=self.recipientsAccepted,
-            recipientsRejected=self.recipientsRejected,
-            opened=self.connectionsOpened,
-            connectFailures=self.connectionsFailed,
-            lost=self.connectionsLost,
-            bytesSent=self.bytesSent,
-            bytesReceived=self.bytesReceived,
-            errors=sum(tally.count for tally in self.errors.values()),
+            counters=self.counters(),
             buckets=tuple(self.buckets.get(name, ()) for name in NAMES),
-            askedFor=self.asked / self.askedRate if self.asked and self.askedRate else None,
+            scheduledSeconds=self.asked / self.askedRate if self.asked and self.askedRate else None,
         )
 
-    def asDict(self) -> dict[str, Any]:
-        """
-        The report as JSON takes it; docs/report.rst says what each field means.
-        """
-        return {
-            "schema": SCHEMA,
-            "tool": {"name": "smtp-source", "version": __version__},
-            "command": list(self.command),
-            "run": self.run,
-            "seed": self.seed,
-            "reactor": self.reactor,
-            "started": self.started,
-            "elapsed": self.elapsed,
-            "exit": self.exit,
-            "ended": self.ended,
-            "reason": self.reason,
-            "thresholds": [asdict(outcome) for outcome in self.thresholds],
-            "limits": list(self.limits),
-            "disturbances": list(self.disturbances),
-            **({} if self.search is None else {"search": self.search.asDict()}),
-            "warmup": None if self.warmUp is None else dict(self.warmUp),
-            "asked": self.asked,
-            "late": self.late,
-            "dropped": self.dropped,
-            "exhausted": self.exhausted,
-            "catchUp": self.catchUp,
-            "messages": {
-                "started": self.messages.started,
-                "accepted": self.messages.accepted,
-                "rejected": self.messages.rejected,
-                "failed": self.messages.failed,
-            },
-            "recipients": {"accepted": self.recipientsAccepted, "rejected": self.recipientsRejected},
-            "connections": {
-                "opened": self.connectionsOpened,
-                "failed": self.connectionsFailed,
-                "lost": self.connectionsLost,
-            },
-            "bytes": {"sent": self.bytesSent, "received": self.bytesReceived},
-            "askedRate": self.askedRate,
-            "rate": self.rate,
-            "cpu": {"user": self.user, "system": self.system},
-            "latency": {phase: _latencyDict(latency) for phase, latency in self.latency.items()},
-            "capabilities": dict(self.capabilities),
-            "tls": dict(self.tls),
-            "replies": {phase: _tallies(codes) for phase, codes in self.replies.items()},
-            "errors": _tallies(self.errors),
-            **({} if self.sink is None else {"sink": dict(self.sink)}),
-            "environment": dict(self.environment),
-            "histograms": {phase: encode(counts) for phase, counts in self.buckets.items()},
-            "series": [sampleDict(sample) for sample in self.series],
-        }
+
+_MESSAGES = tuple(each.name for each in fields(Messages))
+_COUNTED = tuple(each.name for each in fields(Summary) if each.name in COUNTERS and each.name not in _MESSAGES)
 
 
-def sampleDict(sample: Sample) -> dict[str, float | None]:
+def countsOf(counters: Counters) -> dict[str, Any]:
     """
-    To the microsecond: what is less was not measured.
+    What a summary has of these, by the names of its fields; the opposite of L{Summary.counters}.
     """
-    values = {name: getattr(sample, name) for name in Sample.__slots__}
-    return {name: round(value, 6) if isinstance(value, float) else value for name, value in values.items()}
-
-
-def _latencyDict(latency: Latency) -> dict[str, float]:
-    return {
-        "count": latency.count,
-        "min": latency.minimum,
-        "mean": latency.mean,
-        "p50": latency.p50,
-        "p90": latency.p90,
-        "p99": latency.p99,
-        "p99.9": latency.p999,
-        "max": latency.maximum,
-    }
-
-
-def _tallies(tallies: Mapping[str, Tally]) -> dict[str, dict[str, Any]]:
-    return {name: {"count": tally.count, "sample": tally.sample} for name, tally in tallies.items()}
+    return {"messages": Messages(**sums((counters,), _MESSAGES)), **sums((counters,), _COUNTED)}
 
 
 def latenciesOf(recorder: Recorder) -> dict[str, Latency]:

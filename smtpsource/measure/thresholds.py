@@ -16,7 +16,8 @@ from smtpsource.measure.snapshot import Snapshot
 if TYPE_CHECKING:
     from fractions import Fraction
 
-_OPERATORS: dict[str, Callable[[float, float], bool]] = {
+#: How a figure can be compared.
+OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
     ">": operator.gt,
@@ -48,17 +49,18 @@ class _Comparison:
         @param others: where C{other} is taken from, if that is not C{figures}.
         @return: is it so, the figure as text, and as a number.
         """
-        compare = _OPERATORS[self.sign]
+        compare = OPERATORS[self.sign]
         show = self.metric.kind.show
         try:
             value = self.metric.read(figures)
             if self.perCent:
-                if not figures.started:
+                started = figures.counters.started
+                if not started:
                     raise Unmeasured("no message was started")
                 # Whole numbers on both sides: 7 of 1000 are exactly 0.7 per cent.
-                share = value * 100 / figures.started
-                passed = compare(value * 100 * self.factor.denominator, self.factor.numerator * figures.started)
-                return passed, f"{digits(share)}% ({digits(value)} of {figures.started})", share
+                share = value * 100 / started
+                passed = compare(value * 100 * self.factor.denominator, self.factor.numerator * started)
+                return passed, f"{digits(share)}% ({digits(value)} of {started})", share
             if self.other is None:
                 return compare(value, float(self.factor)), show(value), value
             limit = float(self.factor) * self.other.read(others or figures)
@@ -106,7 +108,9 @@ def _atBest(figures: Snapshot, metric: Metric) -> Snapshot:
     asked for this very moment.
     """
     due = metric.kind is RATE and figures.asked is not None
-    return replace(figures, accepted=figures.started - figures.rejected - figures.failed + due)
+    now = figures.counters
+    best = replace(now, accepted=now.started - now.rejected - now.failed + due)
+    return replace(figures, counters=best)
 
 
 @dataclass(frozen=True)
@@ -210,8 +214,8 @@ def _comparison(text: str) -> _Comparison:
         example = "p99(message) < 250ms, rate >= 0.99 * asked or errors < 0.1%"
         raise ValueError(f"expected a comparison such as {example}, not {text!r}")
     metric = metricOf(match[1])
-    if match[2] not in _OPERATORS:
-        raise ValueError(f"expected one of {', '.join(_OPERATORS)} after {metric.name}, not {match[2]!r}")
+    if match[2] not in OPERATORS:
+        raise ValueError(f"expected one of {', '.join(OPERATORS)} after {metric.name}, not {match[2]!r}")
     return _Comparison(metric, match[2], *_operand(metric, match[2], match[3]))
 
 

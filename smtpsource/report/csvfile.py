@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from smtpsource.measure.series import Sample
-from smtpsource.measure.summary import Summary, sampleDict
+from smtpsource.measure.summary import Summary
+from smtpsource.report.document import sampleDict
 
 
 def lines(summary: Summary) -> Iterator[str]:

@@ -5,7 +5,7 @@ The end of a process of ours: its result is shown, whatever goes wrong with that
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from smtpsource.process.interrupts import settle
 from smtpsource.process.unexpected import named
@@ -31,6 +31,7 @@ def conclude(
     stopView: Callable[[], object],
     result: _Result,
     render: Callable[[_Result], str],
+    asDict: Callable[[_Result], dict[str, Any]],
     reason: str | None = None,
 ) -> int:
     """
@@ -39,6 +40,7 @@ def conclude(
 
     @param stopView: ends what was shown before.
     @param render: gives the result as text.
+    @param asDict: gives it as JSON takes it.
     @param reason: what ended it before its time, as one line.
     @return: the exit status: the result's own, or 1 if it could not be shown.
     """
@@ -53,11 +55,11 @@ def conclude(
         result = result.plain(_complain(presentation, e))
         text = ""
     try:
-        return presentation.show(result, text, reason)
+        return presentation.show(result, text, asDict, reason)
     except Exception as e:
         result = result.plain(_complain(presentation, e))
     try:
-        presentation.writeFiles(result)
+        presentation.writeFiles(result, asDict)
     except Exception as e:
         _complain(presentation, e)
     return 1

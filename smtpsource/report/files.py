@@ -25,20 +25,10 @@ _PIECE = 65536
 _INTERVAL = 0.05
 
 
-def writeJSON(path: str, document: dict[str, Any]) -> None:
-    """
-    Write C{document} as indented JSON.
-
-    @param path: as for L{writeWhole}. What was no UTF-8 on the command line stays legible: in a JSON string a backslash
-        escape is what it says.
-    @raise OSError: the file can't be written.
-    """
-    writeWhole(path, jsonPieces(document, ascii=path == "-"))
-
-
 def jsonPieces(document: dict[str, Any], ascii: bool) -> Iterator[str]:
     """
-    A report as indented JSON, in pieces. In a list, such as that of the samples, each element is one line.
+    A report as indented JSON, in pieces. In a list, such as that of the samples, each element is one line. What was no
+    UTF-8 on the command line stays legible: in a JSON string a backslash escape is what it says.
     """
     separator = "{\n"
     for key, value in document.items():

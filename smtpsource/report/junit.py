@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 from smtpsource.measure.summary import Summary
 from smtpsource.printable import printable
-from smtpsource.report.text import render
+from smtpsource.report.text import outcomes, render
 
 
 def lines(summary: Summary) -> Iterator[str]:
@@ -40,14 +40,10 @@ def _runFailures(summary: Summary) -> list[str]:
     """
     if summary.exit == 0 or (summary.exit == 3 and not _failedBesides(summary)):
         return []
-    messages = summary.messages
-    outcomes = (
-        f"{messages.started} started, {messages.accepted} accepted, {messages.rejected} rejected, "
-        f"{messages.failed} failed"
-    )
+    became = outcomes(summary.messages)
     stopped = ["the run was stopped before its end"] if summary.ended == "signal" else []
     samples = [f"{kind}: {tally.sample}" for kind, tally in summary.errors.items()]
-    return [summary.reason or outcomes, *([outcomes] if summary.reason else []), *stopped, *samples]
+    return [summary.reason or became, *([became] if summary.reason else []), *stopped, *samples]
 
 
 def _failedBesides(summary: Summary) -> bool:

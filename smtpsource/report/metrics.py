@@ -19,7 +19,10 @@ from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from smtpsource.measure.progress import Running
+from smtpsource.process.listening import ListenError, joined
 from smtpsource.report.prometheus import RunCollector
+
+__all__ = ["LONGEST", "MOST", "ListenError", "MetricsService", "Source"]
 
 _log = Logger()
 
@@ -31,12 +34,6 @@ LONGEST = 10.0
 
 #: The most bytes that a request may have.
 _LARGEST = 32_768
-
-
-class ListenError(Exception):
-    """
-    Metrics can't be served where they should be; the text is one line for people.
-    """
 
 
 class Source(Running, Protocol):
@@ -211,7 +208,7 @@ class MetricsService(Service):
         Where the metrics are, while they are served.
         """
         assert self._port is not None, "not before startService"
-        return f"http://{_joined(self._where[1], self._port.getHost().port)}/metrics"
+        return f"http://{joined(self._where[1], self._port.getHost().port)}/metrics"
 
     def startService(self) -> None:
         """
@@ -231,10 +228,7 @@ class MetricsService(Service):
         try:
             self._port = self._reactor.listenTCP(port, self._factory, interface=interface)
         except CannotListenError as e:
-            cause = e.socketError
-            raise ListenError(
-                f"can't serve metrics at {_joined(interface, port)}: {getattr(cause, 'strerror', None) or cause}"
-            ) from e
+            raise ListenError(f"can't serve metrics at {joined(interface, port)}", e) from e
         self._factory.serveAt(self._port)
         super().startService()
         _log.info("metrics at {url}", url=self.url)
@@ -252,7 +246,3 @@ class MetricsService(Service):
             connection.abortConnection()
         stopped: Deferred[Any] = maybeDeferred(port.stopListening)
         return stopped
-
-
-def _joined(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -32,7 +32,8 @@ class Result(Protocol):
     @property
     def exit(self) -> int: ...
 
-    def asDict(self) -> dict[str, object]: ...
+
+_Result = TypeVar("_Result", bound=Result)
 
 
 class LogStream:
@@ -130,7 +131,7 @@ class Presentation:
         except ListenError as e:
             self.complain(str(e))
             return False
-        self.remark(f"metrics at {service.url}")
+        self.complain(f"metrics at {service.url}")
         return True
 
     def startCounter(self, reactor: IReactorTime, count: Callable[[], int | str]) -> Callable[[], None]:
@@ -166,15 +167,9 @@ class Presentation:
             self.complain(f"the summary could not be written to {where}: {outlet.problem.strerror}")
         return outlet.problem is None
 
-    def complain(self, problem: str) -> None:
+    def complain(self, text: str) -> None:
         """
-        Say what went wrong, in one line, where errors go.
-        """
-        self._err().say(f"{self.tool}: {printable(problem)}\n")
-
-    def remark(self, text: str) -> None:
-        """
-        Say something that is no result, in one line, where errors go.
+        Say what went wrong, or something else that is no result, in one line, where errors go.
         """
         self._err().say(f"{self.tool}: {printable(text)}\n")
 
@@ -190,11 +185,18 @@ class Presentation:
         """
         return Lines(self._attended(reactor, self._err()))
 
-    def show(self, result: Result, text: str, problem: str | None = None) -> int:
+    def show(
+        self,
+        result: _Result,
+        text: str,
+        asDict: Callable[[_Result], dict[str, Any]],
+        problem: str | None = None,
+    ) -> int:
         """
         Show the result of a run.
 
         @param text: the result as text.
+        @param asDict: gives it as JSON takes it.
         @param problem: what ended the run before its time, as one line.
         @return: the exit status: the result's own, or 1 if it could not be shown or a file could not be written. The
             report has the same.
@@ -207,15 +209,22 @@ class Presentation:
             self.complain(problem)
         if not self.quiet and not self.tellResult(text, patience):
             status = status or 1
-        if not self.writeFiles(result, status, patience):
+        if not self.writeFiles(result, asDict, status, patience):
             status = status or 1
         self._err().finish(patience)
         return status
 
-    def writeFiles(self, result: Result, status: int | None = None, patience: Patience | None = None) -> bool:
+    def writeFiles(
+        self,
+        result: _Result,
+        asDict: Callable[[_Result], dict[str, Any]],
+        status: int | None = None,
+        patience: Patience | None = None,
+    ) -> bool:
         """
         Write the files that were asked for.
 
+        @param asDict: as in L{show}.
         @param status: what to give as the exit status, if it is not the result's own; 0 becomes 1 if another file can't
             be written.
         @param patience: how long to wait for somebody to read what is no file.
@@ -227,7 +236,7 @@ class Presentation:
             written &= self._writeFile(what, path, texts, patience)
         # The last of all: it has the status.
         if self.report is not None:
-            document = result.asDict()
+            document = asDict(result)
             if status is not None:
                 document["exit"] = status or int(not written)
             pieces = jsonPieces(document, ascii=self.report == "-")

@@ -13,8 +13,8 @@ from operator import mul
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from smtpsource._version import __version__
-from smtpsource.measure.histogram import HIGHEST_MICROSECONDS, indexOf, lowestOf, middleOf
-from smtpsource.measure.progress import PHASES, Running
+from smtpsource.measure.histogram import HIGHEST_MICROSECONDS, indexOf, lowestOf, middleOf, pieces
+from smtpsource.measure.progress import STATES, Running
 from smtpsource.phases import NAMES
 
 #: The upper bounds of a histogram's buckets, in microseconds. Each of them is where a bucket of ours ends, as 50 ms and
@@ -57,8 +57,8 @@ class RunCollector:
         build.add_metric([__version__], 1)
         yield build
         state = GaugeMetricFamily("smtpsource_state", "What the run does now.", labels=["state"])
-        for phase in PHASES:
-            state.add_metric([phase], int(phase == progress.phase))
+        for name in STATES:
+            state.add_metric([name], int(name == progress.state))
         yield state
         yield GaugeMetricFamily("smtpsource_run_seconds", "Seconds since the run began.", value=progress.at)
         yield GaugeMetricFamily("smtpsource_sessions", "Sessions that are not over.", value=progress.sessions)
@@ -81,9 +81,9 @@ class RunCollector:
             ("messages_started", "Messages that were started.", recorder.started),
             ("late", "Messages that were started later than the schedule wanted.", recorder.late),
             ("dropped", "Messages that were not started because it was too late for them.", recorder.dropped),
-            ("connections_opened", "Connections that were made.", recorder.opened),
-            ("connect_failures", "Attempts to connect that failed.", recorder.connectFailures),
-            ("connections_lost", "Connections that ended otherwise than after QUIT.", recorder.lost),
+            ("connections_opened", "Connections that were made.", recorder.connectionsOpened),
+            ("connect_failures", "Attempts to connect that failed.", recorder.connectionsFailed),
+            ("connections_lost", "Connections that ended otherwise than after QUIT.", recorder.connectionsLost),
         ):
             yield CounterMetricFamily(f"smtpsource_{name}", text, value=value)
         yield GaugeMetricFamily("smtpsource_connections_open", "Connections that are open.", value=recorder.open)
@@ -162,12 +162,6 @@ def total(buckets: Sequence[int]) -> float:
     The sum of all latencies in seconds, right to 3 digits.
     """
     seconds = 0.0
-    for start in range(0, len(buckets), _PIECE):
-        piece = buckets[start : start + _PIECE]
-        # Most of it is empty, and there is no time for thousands of buckets.
-        if any(piece):
-            seconds += sum(map(mul, piece, _MIDDLES[start : start + _PIECE]))
+    for start, piece in pieces(buckets):
+        seconds += sum(map(mul, piece, _MIDDLES[start : start + len(piece)]))
     return seconds
-
-
-_PIECE = 512

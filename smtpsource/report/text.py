@@ -5,9 +5,10 @@ A summary as text, for people.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 
 from smtpsource.measure.search import Found
-from smtpsource.measure.summary import Summary, Tally
+from smtpsource.measure.summary import Messages, Summary, Tally
 from smtpsource.measure.thresholds import Outcome
 from smtpsource.printable import printable
 
@@ -26,10 +27,7 @@ def _lines(summary: Summary) -> Iterator[str]:
     cpu = summary.user + summary.system
     if "runs" in summary.environment:
         yield f"runs         {len(summary.environment['runs'])} added up"
-    yield (
-        f"messages     {messages.started} started, {messages.accepted} accepted, {messages.rejected} rejected, "
-        f"{messages.failed} failed"
-    )
+    yield f"messages     {outcomes(messages)}"
     if summary.asked is not None:
         yield f"schedule     {summary.asked:.0f} messages asked, {summary.late} started late, {summary.dropped} dropped"
         if summary.catchUp:
@@ -81,6 +79,13 @@ def _lines(summary: Summary) -> Iterator[str]:
     yield from _thresholds(summary.thresholds)
     if summary.search is not None:
         yield from _search(summary.search)
+
+
+def outcomes(messages: Messages) -> str:
+    """
+    What became of the messages, in one line.
+    """
+    return ", ".join(f"{number} {name}" for name, number in asdict(messages).items())
 
 
 _HOW = {"done": "", "aborted": ", ended before its time", "signal": ", stopped before its end"}

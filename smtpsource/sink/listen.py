@@ -13,17 +13,12 @@ from typing import Any
 from twisted.internet.address import UNIXAddress
 from twisted.internet.error import CannotListenError
 
+from smtpsource.process.listening import ListenError, causeOf, joined
 from smtpsource.sink.factory import SinkFactory
 from smtpsource.sink.plan import SinkPlan
 
 # Address families that a host may lack although the resolver or the wildcard gives them.
 _NOT_HERE = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
-
-
-class ListenError(Exception):
-    """
-    The sink can't listen where it should; the text is one line for people.
-    """
 
 
 def listen(reactor: Any, plan: SinkPlan, factory: SinkFactory) -> list[Any]:
@@ -46,8 +41,7 @@ def listen(reactor: Any, plan: SinkPlan, factory: SinkFactory) -> list[Any]:
         for port in ports:
             port.stopListening()
         where = f"unix:{plan.path}" if plan.path is not None else f"inet:{joined(plan.host, plan.port)}"
-        cause = _cause(e)
-        raise ListenError(f"can't listen on {where}: {getattr(cause, 'strerror', None) or cause}") from e
+        raise ListenError(f"can't listen on {where}", e) from e
     for port in ports:
         _setUp(port, plan)
     return ports
@@ -60,17 +54,6 @@ def described(address: Any) -> str:
     if isinstance(address, UNIXAddress):
         return f"unix:{os.fsdecode(address.name or b'')}"
     return f"inet:{joined(address.host, address.port)}"
-
-
-def joined(host: str, port: int) -> str:
-    """
-    Host and port, with an IPv6 address in brackets.
-    """
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _cause(e: Exception) -> Any:
-    return e.socketError if isinstance(e, CannotListenError) else e
 
 
 def _removeStale(path: str) -> None:
@@ -102,7 +85,7 @@ def _listenTCP(reactor: Any, plan: SinkPlan, factory: SinkFactory, ports: list[A
             else:
                 port = reactor.listenTCP(number, factory, plan.backlog, address)
         except (CannotListenError, OSError) as e:
-            if getattr(_cause(e), "errno", None) not in _NOT_HERE:
+            if getattr(causeOf(e), "errno", None) not in _NOT_HERE:
                 raise
             missing = e
         else:

@@ -16,9 +16,10 @@ from smtpsource.net.patience import Deadline, Standstills
 from smtpsource.net.reactorchoice import nameOf
 from smtpsource.net.steady import keepSteady
 from smtpsource.process.cpu import processTime
+from smtpsource.process.listening import ListenError
 from smtpsource.process.unexpected import OUT_OF_MEMORY, SPARE, Reserve, named
 from smtpsource.sink.factory import SinkFactory
-from smtpsource.sink.listen import ListenError, described, listen
+from smtpsource.sink.listen import described, listen
 from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.summary import SinkSummary
 

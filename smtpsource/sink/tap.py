@@ -116,7 +116,9 @@ class SinkProcess(Service):
         return None
 
     def _show(self, summary: SinkSummary, stopCounter: Any) -> None:
-        self._done.callback(conclude(self._presentation, stopCounter, summary, SinkSummary.asText, summary.reason))
+        self._done.callback(
+            conclude(self._presentation, stopCounter, summary, SinkSummary.asText, SinkSummary.asDict, summary.reason)
+        )
 
     def _fail(self, problem: str) -> None:
         self._presentation.complain(problem)

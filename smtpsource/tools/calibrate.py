@@ -258,5 +258,5 @@ def main(arguments: Sequence[str]) -> NoReturn:
     status = calibration.exit
     if not presentation.tellResult(conclusions(calibration)):
         status = status or 1
-    written = presentation.writeFiles(calibration, status)
+    written = presentation.writeFiles(calibration, Calibration.asDict, status)
     raise SystemExit(status if written else 1)

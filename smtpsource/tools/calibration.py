@@ -11,6 +11,7 @@ from typing import Any
 from smtpsource._version import __version__
 from smtpsource.measure.limits import MATTERS
 from smtpsource.measure.summary import Summary
+from smtpsource.report.document import SEARCH
 
 #: The part of the highest rate up to which figures can be trusted: the rest is for what else a machine has to do.
 TRUSTED = 0.8
@@ -276,7 +277,7 @@ class Calibration:
             "sessions": self.sessions,
             "connectionRate": self.connectionRate,
             "loads": [one.asDict() for one in self.all],
-            "search": None if found is None else found.asDict(),
+            "search": None if found is None else SEARCH.write(found),
             "environment": dict(self.environment),
         }
 

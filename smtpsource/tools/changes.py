@@ -4,23 +4,13 @@ Changes from one run to another that are too much, such as C{p99(message) > +10%
 
 from __future__ import annotations
 
-import operator
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from smtpsource.measure.figures import COUNT, TIME, Kind, Unmeasured, digits, metricOf
 from smtpsource.measure.summary import Summary
+from smtpsource.measure.thresholds import OPERATORS
 from smtpsource.tools.comparison import cpuPerMessage, relative
-
-_OPERATORS: dict[str, Callable[[float, float], bool]] = {
-    ">": operator.gt,
-    ">=": operator.ge,
-    "<": operator.lt,
-    "<=": operator.le,
-    "==": operator.eq,
-    "!=": operator.ne,
-}
 
 _EXPRESSION = re.compile(
     r"([^<>=!]*?)\s*(>=|<=|==|!=|>|<)\s*([+-]?)\s*([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*(%|[a-z]*(?:/[a-z]+)?)"
@@ -59,7 +49,7 @@ class Change:
             after = self._of(second)
         except Unmeasured as e:
             return True, str(e)
-        compare, show = _OPERATORS[self.sign], self.kind.show
+        compare, show = OPERATORS[self.sign], self.kind.show
         if self.how == "value":
             return compare(after, self.limit), show(after)
         if self.how == "share":

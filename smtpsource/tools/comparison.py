@@ -7,8 +7,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from statistics import median
 
+from smtpsource.measure.counters import OUTCOMES
 from smtpsource.measure.series import Sample
 from smtpsource.measure.summary import Summary
 from smtpsource.tools.noise import chance
@@ -97,10 +99,7 @@ _FIGURES: tuple[
     tuple[str, str, Callable[[Summary], float | None], Callable[[Sample], float | None] | None],
     ...,
 ] = (
-    ("started", "count", lambda run: run.messages.started, None),
-    ("accepted", "count", lambda run: run.messages.accepted, None),
-    ("rejected", "count", lambda run: run.messages.rejected, None),
-    ("failed", "count", lambda run: run.messages.failed, None),
+    *((name, "count", attrgetter(f"messages.{name}"), None) for name in ("started", *OUTCOMES)),
     (
         "errors",
         "share",

@@ -14,6 +14,7 @@ from twisted.python import usage
 from smtpsource.measure import thresholds
 from smtpsource.measure.summary import Summary
 from smtpsource.process.interrupts import settle
+from smtpsource.report.document import documentOf
 from smtpsource.report.presentation import Presentation
 from smtpsource.report.text import render
 from smtpsource.tools.merging import environmentsOf, merge
@@ -133,6 +134,6 @@ def main(arguments: Sequence[str]) -> NoReturn:
     )
     settle()
     told = presentation.quiet or presentation.tellResult(render(summary))
-    written = presentation.writeFiles(summary)
+    written = presentation.writeFiles(summary, documentOf)
     # What became of each run stands in the report; this status is about what was done here.
     raise SystemExit(1 if not (told and written) else 3 if failed else 0)

@@ -12,10 +12,11 @@ from math import ceil
 from statistics import median
 from typing import Any
 
+from smtpsource.measure.counters import OUTCOMES, Counters, sums
 from smtpsource.measure.encoding import added
 from smtpsource.measure.histogram import Latency, summarize
-from smtpsource.measure.series import Sample, joined, worst
-from smtpsource.measure.summary import Messages, Summary, Tally
+from smtpsource.measure.series import COUNTED, Sample, joined, worst
+from smtpsource.measure.summary import Summary, Tally, countsOf
 from smtpsource.phases import NAMES
 
 
@@ -32,9 +33,7 @@ def merge(runs: Sequence[Summary]) -> Summary:
     # As for one run: see Snapshot.
     rateFor = _covered((run.measuredFrom(), run.figures().seconds) for run in runs)
     warmUp = _warmUp([run.warmUp for run in runs if run.warmUp is not None])
-    messages = Messages(
-        *(sum(getattr(run.messages, name) for run in runs) for name in ("started", "accepted", "rejected", "failed"))
-    )
+    counters = sum((run.counters() for run in runs), Counters())
     buckets = _buckets(runs)
     return Summary(
         command=(),
@@ -44,9 +43,10 @@ def merge(runs: Sequence[Summary]) -> Summary:
         exit=next((status for status in (3, 1) if any(run.exit == status for run in runs)), 0),
         ended=next(ended for ended in ("aborted", "signal", "done") if any(run.ended == ended for run in runs)),
         reason=next((run.reason for run in runs if run.reason is not None), None),
-        messages=messages,
-        **{name: sum(getattr(run, name) for run in runs) for name in _ADDED},
-        rate=messages.accepted / rateFor if rateFor else 0.0,
+        **countsOf(counters),
+        rate=counters.accepted / rateFor if rateFor else 0.0,
+        user=sum(run.user for run in runs),
+        system=sum(run.system for run in runs),
         latency=_latencies(buckets),
         capabilities={name: text for run in reversed(runs) for name, text in run.capabilities.items()},
         tls=_counts(run.tls for run in runs),
@@ -65,13 +65,6 @@ def merge(runs: Sequence[Summary]) -> Summary:
         run=",".join(_different(run.run for run in runs if run.run)),
         seed=runs[0].seed if len({run.seed for run in runs}) == 1 else None,
     )
-
-
-#: What is added up as it is.
-_ADDED = (
-    *("recipientsAccepted", "recipientsRejected", "connectionsOpened", "connectionsFailed", "connectionsLost"),
-    *("bytesSent", "bytesReceived", "user", "system", "late", "dropped"),
-)
 
 
 def mergedSeries(runs: Sequence[tuple[float, Sequence[Sample]]]) -> list[Sample]:
@@ -116,13 +109,8 @@ def _beside(samples: Sequence[Sample]) -> Sample:
         cpu=sum(sample.cpu * sample.seconds for sample in samples) / seconds if seconds else 0.0,
         lag=max(sample.lag for sample in samples),
         waited=worst(*(sample.waited for sample in samples)),
-        **{name: sum(getattr(sample, name) for sample in samples) for name in _ADDED_IN_SAMPLES},
+        **sums(samples, COUNTED),
     )
-
-
-_ADDED_IN_SAMPLES = (
-    *("started", "accepted", "rejected", "failed", "late", "dropped", "open", "bytesSent", "bytesReceived"),
-)
 
 
 def _started(first: Summary, warmUp: Mapping[str, Any] | None) -> str:
@@ -194,7 +182,7 @@ def _replies(runs: Sequence[Summary]) -> dict[str, Mapping[str, Tally]]:
 def _warmUp(those: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     if not those:
         return None
-    counts = {name: sum(one[name] for one in those) for name in ("accepted", "rejected", "failed")}
+    counts = {name: sum(one[name] for one in those) for name in OUTCOMES}
     if any("overdue" in one for one in those):
         counts["overdue"] = sum(one.get("overdue", 0) for one in those)
     return {"seconds": max(one["seconds"] for one in those), **counts}

@@ -4,14 +4,11 @@ The figures of a run in the course of time, as people want to see them while it 
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
-from operator import sub
 
-from smtpsource.measure.histogram import highestOf
+from smtpsource.measure.histogram import percentilesSince
 from smtpsource.measure.progress import CATCHING_UP, DRAINING, Running
 from smtpsource.phases import BANNER, CONNECT, LATE, MAIL, NAMES, NOOP, RCPT, RESPONSE, TRANSACTION
 from smtpsource.printable import printable
@@ -75,39 +72,9 @@ class Latencies:
         earlier.append((at, now))
         while earlier[1][0] <= at - RECENT:
             earlier.popleft()
-        self.soFar = percentilesSince(now, ())
-        self.recent = percentilesSince(now, earlier[0][1]) or None
+        self.soFar = percentilesSince(now, (), WANTED)
+        self.recent = percentilesSince(now, earlier[0][1], WANTED) or None
         self.seen = at
-
-
-# Most buckets are empty: in pieces of this length they are passed over.
-_PIECE = 512
-
-
-def percentilesSince(now: Sequence[int], before: Sequence[int]) -> list[float]:
-    """
-    What L{smtpsource.measure.histogram.percentiles} says of L{WANTED} for the latencies since then, in less time.
-
-    @param now: buckets.
-    @param before: the same, or as many as there were, earlier.
-    @return: nothing if there were no latencies.
-    """
-    starts: list[int] = []
-    counts: list[int] = []
-    for start in range(0, len(now), _PIECE):
-        piece, known = now[start : start + _PIECE], before[start : start + _PIECE]
-        if piece != known and (known or any(piece)):
-            starts.append(start)
-            counts += [*map(sub, piece, known), *piece[len(known) :]]
-    reached = list(accumulate(counts))
-    if not reached or not reached[-1]:
-        return []
-    found = []
-    for percentile in WANTED:
-        place = bisect_left(reached, max(1, int(percentile / 100 * reached[-1] + 0.5)))
-        # All pieces are of this length, but the last.
-        found.append(highestOf(starts[place // _PIECE] + place % _PIECE) / 1e6)
-    return found
 
 
 class Course:
@@ -143,14 +110,14 @@ class Course:
         before, self.progress = self.progress, self._source.progress()
         now = self.progress
         # After the warm-up everything is counted anew.
-        if (before.phase == "warm-up") != (now.phase == "warm-up") or (self._looks and self.ended < self._looks[-1][2]):
+        if (before.state == "warm-up") != (now.state == "warm-up") or (self._looks and self.ended < self._looks[-1][2]):
             self._begin()
         accepted = self.recorder.accepted
         looks = self._looks
         looks.append((now.at, accepted, self.ended))
         while len(looks) > 2 and looks[1][0] <= now.at - RECENT:
             looks.popleft()
-        if now.phase != CATCHING_UP:
+        if now.state != CATCHING_UP:
             self._behind.clear()
         else:
             self._behind.append((now.at, now.overdue or 0))
@@ -198,14 +165,14 @@ class Course:
         The part of the run that is done, from 0 to 1; C{None} if nobody knows its end.
         """
         progress = self.progress
-        if progress.phase in (CATCHING_UP, DRAINING):
+        if progress.state in (CATCHING_UP, DRAINING):
             # The time is over, or nobody waits for it any more: there is as much to do as there are messages.
-            known = self.ended + self.onTheirWay + (progress.overdue or 0 if progress.phase == CATCHING_UP else 0)
+            known = self.ended + self.onTheirWay + (progress.overdue or 0 if progress.state == CATCHING_UP else 0)
             return self.ended / known if known else None
         parts = []
         if progress.duration:
             parts.append(progress.at / progress.duration)
-        if progress.total and progress.phase != "warm-up":
+        if progress.total and progress.state != "warm-up":
             parts.append(self.ended / progress.total)
         return min(1.0, max(parts)) if parts else None
 
@@ -214,14 +181,14 @@ class Course:
         How many seconds the run will go on, if it goes on as it did in the last ones; C{None} if nobody knows.
         """
         progress = self.progress
-        if progress.phase == CATCHING_UP:
+        if progress.state == CATCHING_UP:
             return self._untilCaughtUp()
-        if progress.phase == DRAINING:
+        if progress.state == DRAINING:
             return self._untilEnded(self.onTheirWay)
         times = []
         if progress.duration:
             times.append(max(0.0, progress.duration - progress.at))
-        if progress.total and progress.phase != "warm-up":
+        if progress.total and progress.state != "warm-up":
             seconds = self._untilEnded(progress.total - self.ended)
             if seconds is not None:
                 times.append(seconds)

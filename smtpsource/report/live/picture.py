@@ -29,9 +29,9 @@ def line(course: Course) -> str:
     A run as one line.
     """
     progress = course.progress
-    left = course.left() if progress.phase == CATCHING_UP else None
-    phase = progress.phase + ("" if left is None else f", {_clock(ceil(left))} left")
-    parts = [f"{_clock(progress.at)} {phase}", _rates(course), ", ".join(_plain(_outcomes(course)))]
+    left = course.left() if progress.state == CATCHING_UP else None
+    state = progress.state + ("" if left is None else f", {_clock(ceil(left))} left")
+    parts = [f"{_clock(progress.at)} {state}", _rates(course), ", ".join(_plain(_outcomes(course)))]
     parts.append(", ".join(_plain(_present(course))))
     for latencies in course.latencies()[:1]:
         if latencies.recent is not None:
@@ -73,7 +73,7 @@ def _course(course: Course, width: int, unicode: bool) -> Text:
     """
     How far it has come.
     """
-    text = _label(course.progress.phase, "bold")
+    text = _label(course.progress.state, "bold")
     done, left = course.done(), course.left()
     times = _clock(course.progress.at) + ("" if left is None else f", {_clock(ceil(left))} left")
     if done is None:
@@ -128,8 +128,8 @@ def _present(course: Course) -> Iterator[tuple[str, str]]:
     yield f"{recorder.open} connections", ""
     yield f"{course.progress.sessions} sessions", ""
     yield f"{course.onTheirWay} on their way", ""
-    if recorder.lost or recorder.connectFailures:
-        yield f"{recorder.lost} lost, {recorder.connectFailures} not made", "red"
+    if recorder.connectionsLost or recorder.connectionsFailed:
+        yield f"{recorder.connectionsLost} lost, {recorder.connectionsFailed} not made", "red"
 
 
 def _latencies(course: Course) -> Iterator[Text]:

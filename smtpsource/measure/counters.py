@@ -1,0 +1,95 @@
+"""
+What is counted of a run, each thing declared once: the recorder, snapshots, series, summaries and merged runs share it.
+
+To count something more, declare it here and add to it where it happens. To show it, give it a place in
+L{smtpsource.report.document} and a field of L{smtpsource.measure.summary.Summary}, and of
+L{smtpsource.measure.series.Sample} if it is to be known for each second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields
+
+
+def _gauge() -> int:
+    """
+    A number that goes up and down: it says how much there is, not how often something happened.
+    """
+    return field(default=0, metadata={"gauge": True})
+
+
+@dataclass(slots=True)
+class Counters:
+    """
+    Plain numbers. All are counts, which only L{Recorder.takeBack<smtpsource.measure.recorder.Recorder.takeBack>} makes
+    smaller, but for C{open}, a gauge.
+
+    @ivar started: messages taken from the pool; each ends as exactly one of C{accepted}, C{rejected}, C{failed}.
+    @ivar accepted: messages that the server took responsibility for (RFC 5321 section 4.2.5), by LMTP for at least
+        one recipient.
+    @ivar rejected: messages that a reply of the server refused.
+    @ivar failed: messages that ended without an answer: no connection, a lost one, a timeout, a garbled reply.
+    @ivar late: messages that were started later than the schedule wanted; see L{smtpsource.pacing.schedule}.
+    @ivar dropped: messages that the schedule wanted and that were never started, because it was too late for them.
+    @ivar takenBack: messages that were C{accepted} for a while, and are C{failed} now.
+    @ivar recipientsAccepted: recipients for which a message was accepted.
+    @ivar recipientsRejected: recipients refused at RCPT, or by the reply to the content.
+    @ivar connectionsOpened: connections that were made.
+    @ivar connectionsFailed: attempts to connect that failed, each address tried by itself.
+    @ivar connectionsLost: connections that ended otherwise than after our QUIT.
+    @ivar open: connections that are open now.
+    @ivar bytesSent: bytes given to the transport.
+    @ivar bytesReceived: bytes of replies.
+    """
+
+    started: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    failed: int = 0
+    late: int = 0
+    dropped: int = 0
+    takenBack: int = 0
+    recipientsAccepted: int = 0
+    recipientsRejected: int = 0
+    connectionsOpened: int = 0
+    connectionsFailed: int = 0
+    connectionsLost: int = 0
+    open: int = _gauge()
+    bytesSent: int = 0
+    bytesReceived: int = 0
+
+    def copy(self) -> Counters:
+        """
+        These numbers, as they are now.
+        """
+        return Counters(**sums((self,), COUNTERS))
+
+    def __add__(self, other: Counters) -> Counters:
+        """
+        Those of two runs side by side.
+        """
+        return Counters(**sums((self, other), COUNTERS))
+
+    def __sub__(self, earlier: Counters) -> Counters:
+        """
+        What happened since then. A gauge is as it is now.
+        """
+        changed = {name: getattr(self, name) - getattr(earlier, name) for name in COUNTS}
+        return Counters(**sums((self,), GAUGES) | changed)
+
+
+#: How a message ends: each of those that were C{started} is one of these, sooner or later.
+OUTCOMES = ("accepted", "rejected", "failed")
+
+#: The names of all of them; of the counts; of the gauges.
+COUNTERS = tuple(each.name for each in fields(Counters))
+COUNTS = tuple(each.name for each in fields(Counters) if not each.metadata)
+GAUGES = tuple(each.name for each in fields(Counters) if each.metadata)
+
+
+def sums(those: Sequence[object], names: Iterable[str]) -> dict[str, int]:
+    """
+    The sums of these attributes.
+    """
+    return {name: sum(getattr(one, name) for one in those) for name in names}

@@ -1,0 +1,202 @@
+"""
+The report as a document for JSON, and back: one table says for both ways where each field stands.
+
+L{smtpsource.report.schema} says what may stand there; docs/report.rst says what it means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, fields
+from functools import reduce
+from typing import Any, NamedTuple
+
+from smtpsource._version import __version__
+from smtpsource.measure.counters import Counters
+from smtpsource.measure.encoding import decode, encode
+from smtpsource.measure.histogram import Latency
+from smtpsource.measure.search import Found, Step
+from smtpsource.measure.series import Sample
+from smtpsource.measure.summary import Summary, Tally, countsOf
+from smtpsource.measure.thresholds import Outcome
+from smtpsource.phases import NAMES
+
+#: The version of the report's layout; it changes when a field changes its meaning or goes away.
+SCHEMA = 1
+
+#: The figures of a phase, in the order of L{Latency}.
+FIGURES = ("count", "min", "mean", "p50", "p90", "p99", "p99.9", "max")
+
+#: The most latencies of a phase: as many could be measured in some thousand years.
+_MOST = 10**15
+
+
+class Form(NamedTuple):
+    """
+    How something stands in JSON.
+
+    @ivar write: makes JSON of it.
+    @ivar read: makes it of JSON that is as the schema says.
+    """
+
+    write: Callable[[Any], Any]
+    read: Callable[[Any], Any]
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _record(kind: type[Any]) -> Form:
+    """
+    A dataclass, by the names of its fields. In JSON there may be more, or fewer where these have defaults.
+    """
+    names = [each.name for each in fields(kind)]
+    return Form(
+        lambda one: {name: getattr(one, name) for name in names},
+        lambda found: kind(**{name: found[name] for name in names if name in found}),
+    )
+
+
+def _several(form: Form) -> Form:
+    return Form(lambda those: [form.write(one) for one in those], lambda those: tuple(form.read(one) for one in those))
+
+
+def _named(form: Form) -> Form:
+    return Form(
+        lambda those: {name: form.write(one) for name, one in those.items()},
+        lambda those: {name: form.read(one) for name, one in those.items()},
+    )
+
+
+def sampleDict(sample: Sample) -> dict[str, float | None]:
+    """
+    To the microsecond: what is less was not measured.
+    """
+    values = {name: getattr(sample, name) for name in Sample.__slots__}
+    return {name: round(value, 6) if isinstance(value, float) else value for name, value in values.items()}
+
+
+def _histograms(buckets: Mapping[str, Sequence[int]]) -> dict[str, str]:
+    return {phase: encode(counts) for phase, counts in buckets.items()}
+
+
+def _buckets(histograms: Mapping[str, str]) -> dict[str, list[int]]:
+    found = {}
+    for phase, text in histograms.items():
+        if phase not in NAMES:
+            raise ValueError(f"expected histograms of known phases, not {phase!r}; is it of a later version?")
+        try:
+            found[phase] = decode(text)
+            if sum(found[phase]) > _MOST:
+                raise ValueError(f"expected at most {_MOST} latencies")
+        except ValueError as e:
+            raise ValueError(f"histograms.{phase}: {e}")
+    return found
+
+
+_AS_IS = Form(_same, _same)
+_TEXTS = Form(list, tuple)
+_OBJECT = Form(lambda value: None if value is None else dict(value), _same)
+_TALLIES = _named(_record(Tally))
+_LATENCY = Form(
+    lambda latency: dict(zip(FIGURES, astuple(latency), strict=True)),
+    lambda figures: Latency(*(figures[name] for name in FIGURES)),
+)
+_STEPS = _several(_record(Step))
+
+#: One of L{Counters}.
+COUNT = Form(_same, _same)
+
+#: What came of a search for a rate.
+SEARCH = Form(
+    lambda found: {"promise": found.promise, "rate": found.rate, "steps": _STEPS.write(found.steps)},
+    lambda found: Found(found["promise"], found["rate"], _STEPS.read(found["steps"])),
+)
+
+
+class Field(NamedTuple):
+    """
+    One field of a report.
+
+    @ivar path: where it stands, with a dot before each inner name.
+    @ivar name: the attribute of a summary, or of its counters; empty if it is the path.
+    @ivar optional: it is left out if there is none.
+    """
+
+    path: str
+    form: Form = _AS_IS
+    name: str = ""
+    optional: bool = False
+
+
+#: All fields that are of a summary, in their order.
+FIELDS = (
+    Field("command", _TEXTS),
+    *map(Field, ("run", "seed", "reactor", "started", "elapsed", "exit", "ended", "reason")),
+    Field("thresholds", _several(_record(Outcome))),
+    Field("limits", _TEXTS),
+    Field("disturbances", _TEXTS),
+    Field("search", SEARCH, optional=True),
+    Field("warmup", _OBJECT, "warmUp"),
+    Field("asked"),
+    Field("late", COUNT),
+    Field("dropped", COUNT),
+    Field("exhausted"),
+    Field("catchUp"),
+    Field("messages.started", COUNT, "started"),
+    Field("messages.accepted", COUNT, "accepted"),
+    Field("messages.rejected", COUNT, "rejected"),
+    Field("messages.failed", COUNT, "failed"),
+    Field("recipients.accepted", COUNT, "recipientsAccepted"),
+    Field("recipients.rejected", COUNT, "recipientsRejected"),
+    Field("connections.opened", COUNT, "connectionsOpened"),
+    Field("connections.failed", COUNT, "connectionsFailed"),
+    Field("connections.lost", COUNT, "connectionsLost"),
+    Field("bytes.sent", COUNT, "bytesSent"),
+    Field("bytes.received", COUNT, "bytesReceived"),
+    Field("askedRate"),
+    Field("rate"),
+    Field("cpu.user", name="user"),
+    Field("cpu.system", name="system"),
+    Field("latency", _named(_LATENCY)),
+    Field("capabilities", _OBJECT),
+    Field("tls", _OBJECT),
+    Field("replies", _named(_TALLIES)),
+    Field("errors", _TALLIES),
+    Field("sink", _OBJECT, optional=True),
+    Field("environment", _OBJECT),
+    Field("histograms", Form(_histograms, _buckets), "buckets"),
+    Field("series", _several(Form(sampleDict, _record(Sample).read))),
+)
+
+
+def documentOf(summary: Summary) -> dict[str, Any]:
+    """
+    The report of a run, as JSON takes it.
+    """
+    document: dict[str, Any] = {"schema": SCHEMA, "tool": {"name": "smtp-source", "version": __version__}}
+    counters = summary.counters()
+    for path, form, name, optional in FIELDS:
+        value = getattr(counters if form is COUNT else summary, name or path)
+        if value is not None or not optional:
+            *groups, last = path.split(".")
+            reduce(lambda inner, group: inner.setdefault(group, {}), groups, document)[last] = form.write(value)
+    return document
+
+
+def summaryFrom(document: Mapping[str, Any]) -> Summary:
+    """
+    The summary that such a document was made of. What those of earlier versions don't have is left out.
+
+    @param document: as the schema says.
+    @raise ValueError: a histogram is broken; the text is one line.
+    """
+    values: dict[str, Any] = {}
+    counted: dict[str, int] = {}
+    for path, form, name, _ in FIELDS:
+        *groups, last = path.split(".")
+        inner = reduce(lambda outer, group: outer.get(group, {}), groups, document)
+        if last in inner:
+            (counted if form is COUNT else values)[name or path] = form.read(inner[last])
+    return Summary(**values, **countsOf(Counters(**counted)))
