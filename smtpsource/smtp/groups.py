@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from smtpsource.phases import DATA, MAIL, MESSAGE, RCPT
 from smtpsource.smtp import commands
-from smtpsource.smtp.opening import MORE, YES
-from smtpsource.smtp.replies import closesChannel
+from smtpsource.smtp.replies import MORE, YES, closesChannel
 from smtpsource.smtp.transactions import Transactions
 
 if TYPE_CHECKING:

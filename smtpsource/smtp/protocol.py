@@ -12,8 +12,7 @@ from smtpsource.phases import BDAT, MAIL, MESSAGE, RCPT, RSET
 from smtpsource.smtp import commands
 from smtpsource.smtp.chunking import bdat, chunks
 from smtpsource.smtp.groups import Groups
-from smtpsource.smtp.opening import MORE, YES
-from smtpsource.smtp.replies import closesChannel
+from smtpsource.smtp.replies import MORE, YES, closesChannel
 
 if TYPE_CHECKING:
     from smtpsource.interfaces import IMessage

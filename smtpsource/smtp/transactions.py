@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 from smtpsource.phases import BDAT, DATA, MAIL, MESSAGE, NAMES, NOOP, QUIT, RCPT, RSET
 from smtpsource.smtp import commands
+from smtpsource.smtp.authentication import Authentication
 from smtpsource.smtp.chunking import chunks
-from smtpsource.smtp.opening import MORE, YES, Opening
-from smtpsource.smtp.owed import shown
-from smtpsource.smtp.replies import closesChannel
+from smtpsource.smtp.replies import MORE, YES, closesChannel, shown
 from smtpsource.smtp.state import MessageState
 from smtpsource.smtp.streaming import CHUNK, BodyProducer, ContentLost
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from smtpsource.smtp.chunking import Buffer
 
 
-class Transactions(Opening):
+class Transactions(Authentication):
     """
     A client that sends one message after the other, and waits for each reply.
     """
