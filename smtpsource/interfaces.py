@@ -136,7 +136,7 @@ class ISession(Interface):
     def unanswered(recipientsAccepted: int, recipientsRejected: int) -> None:
         """
         The message ends without an answer, and C{disconnected} comes next; but some recipients have had theirs, to RCPT
-        or, by LMTP, to the content.
+        or, in LMTP, to the content.
         """
 
     def fault(kind: str, text: str, quitting: bool = False, doubtful: int = 0) -> None:
