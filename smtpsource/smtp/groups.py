@@ -50,7 +50,7 @@ class Groups(Transactions):
         """
         if self._outstanding:
             message, now, size = self._outstanding.popleft()
-            self._state.begin(message, now, size)
+            self._state.begin(message, now)
             if size:
                 self._refill()
         elif self._unsolicited is None:
@@ -83,7 +83,7 @@ class Groups(Transactions):
         for _ in recipients:
             owed.append((RCPT, self._groupRcptReplied, now))
         owed.append((DATA, self._groupDataReplied, now))
-        self.writeGroup((content, message.mail, *recipients, commands.DATA), content)
+        self.writeGroup([content, message.mail, *recipients, commands.DATA], content)
 
     def _sendContentAndNext(self, message: IMessage) -> None:
         """
@@ -101,9 +101,9 @@ class Groups(Transactions):
         A content was accepted, and so was all of the group of commands that went along with it: nearly all that there
         is with pipelining, and worth a shorter way than the answers one by one, which do the same.
         """
-        owed = self._owed
+        owed, outstanding = self._owed, self._outstanding
         # Then what is owed is one MESSAGE, MAIL, every RCPT and DATA: nothing else is sent in this way.
-        if len(owed) != recipients + 3 or not self._outstanding or self._chunked or self._dialogue.lmtp:
+        if len(owed) != recipients + 3 or not outstanding or self._chunked or self._dialogue.lmtp:
             return False
         now = self._clock()
         if not self._recorder.group(recipients, now - owed[0][2]):
@@ -112,7 +112,7 @@ class Groups(Transactions):
         owed.clear()
         state = self._state
         self._session.accepted(now - state.begun, state.recipientsAccepted, state.recipientsRejected)
-        message, written, _ = self._outstanding.popleft()
+        message, written, _ = outstanding.popleft()
         state.begin(message, written)
         state.recipientsAccepted = recipients
         self._sendContentAndNext(message)

@@ -83,8 +83,9 @@ class SMTPSourceProtocol(Groups):
         In LMTP the last chunk is answered once for each recipient that was accepted, and once if there is none. When
         the last RCPT is answered, that is known: the queue has an entry for every recipient.
         """
-        state = self._state
-        if self._dialogue.lmtp and state.size and self._owed[0][0] != RCPT:
+        # A large content is not sent yet: then nothing is owed after the last RCPT.
+        if self._dialogue.lmtp and self._owed and self._owed[0][0] != RCPT:
+            state = self._state
             self._oweLess(state.rcptsRefused - (not state.recipientsAccepted))
 
     def _oweLess(self, number: int) -> None:
@@ -190,7 +191,6 @@ class SMTPSourceProtocol(Groups):
         if message is not None:
             size = self._addChunkedGroup(parts, message, now)
             self._state.begun = now
-            self._state.size = size
             left = left - size if size else 0
         elif outstanding and not outstanding[-1][2]:
             left = 0  # a large content has yet to come

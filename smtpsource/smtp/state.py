@@ -20,7 +20,6 @@ class MessageState:
 
     @ivar message: the message; C{None} when it has its outcome.
     @ivar begun: when its MAIL was written.
-    @ivar size: with the content in the group: how many bytes the group has, about; else 0.
     @ivar mailAccepted: in groups: was MAIL accepted?
     @ivar recipientsAccepted: so many RCPTs were accepted.
     @ivar recipientsRejected: so many recipients were refused, by a reply to RCPT or to the content.
@@ -46,7 +45,6 @@ class MessageState:
         "recipientsAwaited",
         "recipientsDelivered",
         "recipientsRejected",
-        "size",
     )
 
     recipients: tuple[bytes, ...]
@@ -56,13 +54,12 @@ class MessageState:
     def __init__(self) -> None:
         self.begin(None, 0.0)
 
-    def begin(self, message: IMessage | None, now: float, size: int = 0) -> None:
+    def begin(self, message: IMessage | None, now: float) -> None:
         """
         From now on this is about that message. What has no value here gets one before it is looked at.
         """
         self.message = message
         self.begun = now
-        self.size = size
         self.mailAccepted = self.chunkRefused = False
         self.recipientsAccepted = self.recipientsRejected = self.recipientsDelivered = self.recipientsAwaited = 0
         self.rcptsRefused = 0
