@@ -23,6 +23,7 @@ class MessageStateTests(SynchronousTestCase):
         Nothing is left of the message before, whatever became of it.
         """
         state = MessageState()
+        state.begin(Letter(), 0.5)
         fresh = {name: getattr(state, name) for name in state.__slots__ if name not in LATER}
         for name in state.__slots__:
             setattr(state, name, 7)

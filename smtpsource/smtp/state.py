@@ -52,9 +52,9 @@ class MessageState:
     chunks: Iterator[tuple[bytes, bytes, Buffer, bool]]
 
     def __init__(self) -> None:
-        self.begin(None, 0.0)
+        self.message: IMessage | None = None
 
-    def begin(self, message: IMessage | None, now: float) -> None:
+    def begin(self, message: IMessage, now: float) -> None:
         """
         From now on this is about that message. What has no value here gets one before it is looked at.
         """
