@@ -42,7 +42,7 @@ class IMessage(Interface):
             A message that is small enough to be written at once has it all in the first.
         """
 
-    def octets() -> tuple[bytes, bytes | memoryview]:
+    def bdatContent() -> tuple[bytes, bytes | memoryview]:
         """
         The same for BDAT (RFC 3030), in place of C{content}: not dot-stuffed, and without the final dot.
         """
@@ -72,9 +72,9 @@ class IContentSource(Interface):
         @param recipient: the recipient named in the header, without brackets.
         """
 
-    def octets(number: int, recipient: bytes) -> tuple[bytes, bytes | memoryview]:
+    def bdatContent(number: int, recipient: bytes) -> tuple[bytes, bytes | memoryview]:
         """
-        The same, as L{IMessage.octets} gives it.
+        The same, as L{IMessage.bdatContent} gives it.
         """
 
 

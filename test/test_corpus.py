@@ -298,7 +298,7 @@ class LoadedTests(Case):
         body = loaded(text)
         whole = withLineEnds(bytes(text))
         self.assertEqual((body.total, body.size), (len(whole), len(whole)))
-        self.assertEqual(joined(body.octets(b"A: b\r\n")), b"A: b\r\n" + whole)
+        self.assertEqual(joined(body.bdatContent(b"A: b\r\n")), b"A: b\r\n" + whole)
         self.assertEqual(unstuffed(joined(body.content(b""))), whole)
         return body
 
@@ -343,7 +343,7 @@ class LoadedTests(Case):
             (b"y" * (CHUNK - 2) + b"\r\n." + line * 1000, False),
         ):
             body = self.check(self.stored(text))
-            for part in (body.content(b"head")[1], body.octets(b"head")[1]):
+            for part in (body.content(b"head")[1], body.bdatContent(b"head")[1]):
                 self.assertEqual(isinstance(part, FilePart), stays, text[:10])
             if not stays:
                 self.assertIs(body.content(b"")[1], body.content(b"")[1])
@@ -541,7 +541,7 @@ class StoredTests(Case):
         corpus = index(str(path))
         (path / "a.eml").unlink()
         body = StoredBodies(corpus, "in-turn", Random(1)).draw(lambda problem: None)
-        self.assertEqual(joined(body.octets(b"")), b"a\r\n")
+        self.assertEqual(joined(body.bdatContent(b"")), b"a\r\n")
 
     def test_changedAtOnce(self):
         """
@@ -585,7 +585,7 @@ class StoredTests(Case):
             problems, found = [], []
             for _ in range(100):
                 corpus.looked = 0
-                found.append(joined(bodies.draw(problems.append).octets(b"")))
+                found.append(joined(bodies.draw(problems.append).bdatContent(b"")))
                 self.assertLessEqual(corpus.looked, 201)
             self.assertEqual(found[-30:], [b"last\r\n"] * 30)
             self.assertEqual(len(set(problems)), len(problems))
@@ -683,7 +683,7 @@ class StoredTests(Case):
                 before = len(reads)
                 stored.draw(problems.append)
                 self.assertLessEqual(len(reads) - before, 100)
-            self.assertEqual(joined(stored.draw(problems.append).octets(b"")), b"999\r\n")
+            self.assertEqual(joined(stored.draw(problems.append).bdatContent(b"")), b"999\r\n")
             self.assertEqual(len(problems), 999)
             self.assertEqual(set(problems), {"gone; left out from now on"})
 

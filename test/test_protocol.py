@@ -48,7 +48,7 @@ class Letter:
     def content(self):
         return self.parts
 
-    def octets(self):
+    def bdatContent(self):
         own, shared = self.parts
         return (own, memoryview(shared)[:-3]) if shared else (own[:-3], b"")
 

@@ -170,7 +170,7 @@ def both(body, head=b"A: b\r\n\r\n"):
     """
     @return: a body's content and octets with a head, whole.
     """
-    return [b"".join(bytes(part) for part in parts) for parts in (body.content(head), body.octets(head))]
+    return [b"".join(bytes(part) for part in parts) for parts in (body.content(head), body.bdatContent(head))]
 
 
 class BodyTests(SynchronousTestCase):
@@ -226,5 +226,5 @@ class BodyTests(SynchronousTestCase):
         """
         body = WholeBody(b".x" * CHUNK + b"\r\n")
         self.assertIs(body.content(b"a")[1], body.content(b"b")[1])
-        self.assertIs(body.octets(b"a")[1], body.octets(b"b")[1])
+        self.assertIs(body.bdatContent(b"a")[1], body.bdatContent(b"b")[1])
         self.assertEqual(body.content(b"a")[0], b"a")

@@ -148,7 +148,7 @@ def failing(step, exception, number):
 
 #: By name: options of a plan, and the steps of a message that there are.
 WITH_DATA = ("next", "mail", "recipientCommands", "content")
-WITH_BDAT = ("next", "mail", "recipientCommands", "octets")
+WITH_BDAT = ("next", "mail", "recipientCommands", "bdatContent")
 MODES = {
     "lock-step": ({}, WITH_DATA),
     "kept": ({"keepConnections": True}, WITH_DATA),

@@ -25,7 +25,7 @@ class Body(Protocol):
     One body.
 
     @ivar size: how large it is, in bytes, as a user thinks of it.
-    @ivar total: how many bytes L{octets} has after the head.
+    @ivar total: how many bytes L{bdatContent} has after the head.
     @ivar identified: does it have a Message-Id?
     """
 
@@ -40,9 +40,9 @@ class Body(Protocol):
         @param head: the lines that come before the body, each with its end.
         """
 
-    def octets(self, head: bytes) -> tuple[bytes, Content]:
+    def bdatContent(self, head: bytes) -> tuple[bytes, Content]:
         """
-        The same, as L{smtpsource.interfaces.IMessage.octets} gives it.
+        The same, as L{smtpsource.interfaces.IMessage.bdatContent} gives it.
         """
 
 
@@ -96,9 +96,9 @@ class WholeBody:
             return head, content
         return b"".join((head, content, END)), b""
 
-    def octets(self, head: bytes) -> tuple[bytes, Content]:
+    def bdatContent(self, head: bytes) -> tuple[bytes, Content]:
         """
-        See L{Body.octets}.
+        See L{Body.bdatContent}.
         """
         if isinstance(self._octets, FilePart) or self.total > CHUNK:
             return head, self._octets
@@ -141,9 +141,9 @@ class SizedBody:
             return head + first, shared
         return b"".join((head, first, shared)), b""
 
-    def octets(self, head: bytes) -> tuple[bytes, Content]:
+    def bdatContent(self, head: bytes) -> tuple[bytes, Content]:
         """
-        See L{Body.octets}.
+        See L{Body.bdatContent}.
         """
         first, size = self._inTwo()
         shared = memoryview(self._long)[-size - len(END) : -len(END)]

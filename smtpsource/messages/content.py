@@ -121,9 +121,9 @@ class GeneratedContent:
         own = b"%b%b%b%x%b" % (self._from, recipient, self._beforeNumber, number, self._afterNumber)
         return own, self._shared
 
-    def octets(self, number: int, recipient: bytes) -> tuple[bytes, bytes | memoryview]:
+    def bdatContent(self, number: int, recipient: bytes) -> tuple[bytes, bytes | memoryview]:
         """
-        See L{IContentSource.octets}.
+        See L{IContentSource.bdatContent}.
         """
         own, shared = self.content(number, recipient)
         return (own, memoryview(shared)[: -len(END)]) if shared else (own[: -len(END)], b"")
@@ -140,7 +140,7 @@ class FileContent:
         @param text: a message as it is in a file, headers and all.
         """
         self._content = _inTwo(stuffed(text) + END)
-        self._octets = _inTwo(lines(text))
+        self._bdatContent = _inTwo(lines(text))
 
     def content(self, number: int, recipient: bytes) -> tuple[bytes, bytes]:
         """
@@ -148,11 +148,11 @@ class FileContent:
         """
         return self._content
 
-    def octets(self, number: int, recipient: bytes) -> tuple[bytes, bytes | memoryview]:
+    def bdatContent(self, number: int, recipient: bytes) -> tuple[bytes, bytes | memoryview]:
         """
-        See L{IContentSource.octets}.
+        See L{IContentSource.bdatContent}.
         """
-        return self._octets
+        return self._bdatContent
 
 
 def _inTwo(content: bytes) -> tuple[bytes, bytes]:

@@ -213,7 +213,7 @@ class SMTPSourceProtocol(Groups):
         @return: its size, about; 0 if its content is to come later, because it is large.
         """
         recipients = message.recipientCommands()
-        own, shared = message.octets()
+        own, shared = message.bdatContent()
         owed = self._owed
         dialogue = self._dialogue
         if self._cautious:

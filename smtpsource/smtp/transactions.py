@@ -171,7 +171,7 @@ class Transactions(Authentication):
         """
         state = self._state
         assert state.message is not None
-        state.chunks = chunks(*state.message.octets(), self._dialogue.chunkSize)
+        state.chunks = chunks(*state.message.bdatContent(), self._dialogue.chunkSize)
         self._sendChunk()
 
     def _sendChunk(self) -> None:
