@@ -13,7 +13,7 @@ import time
 from zope.interface import implementer
 
 from smtpsource.interfaces import IContentSource
-from smtpsource.smtp.streaming import CHUNK
+from smtpsource.smtp.streaming import LARGEST_WRITE
 
 #: A body for those who don't care: four short lines.
 DEFAULT_BODY = b"".join(b"smtp-source line%d\r\n" % n for n in range(1, 5))
@@ -98,7 +98,7 @@ class GeneratedContent:
         self._afterNumber += b"\r\n"
         self._headers = headers
         body += END
-        self._streamed = len(body) > CHUNK
+        self._streamed = len(body) > LARGEST_WRITE
         if self._streamed:
             self._shared = body
         else:
@@ -156,7 +156,7 @@ class FileContent:
 
 
 def _inTwo(content: bytes) -> tuple[bytes, bytes]:
-    return (content, b"") if len(content) <= CHUNK else (b"", content)
+    return (content, b"") if len(content) <= LARGEST_WRITE else (b"", content)
 
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

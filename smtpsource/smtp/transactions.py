@@ -12,7 +12,7 @@ from smtpsource.smtp.authentication import Authentication
 from smtpsource.smtp.chunking import chunks
 from smtpsource.smtp.replies import MORE, YES, closesChannel, shown
 from smtpsource.smtp.state import MessageState
-from smtpsource.smtp.streaming import CHUNK, BodyProducer, ContentLost
+from smtpsource.smtp.streaming import LARGEST_WRITE, BodyProducer, ContentLost
 
 if TYPE_CHECKING:
     from smtpsource.interfaces import IMessage
@@ -180,7 +180,7 @@ class Transactions(Authentication):
         except ContentLost as e:
             self.bodyLost(str(e))
             return
-        streamed = len(shared) > CHUNK
+        streamed = len(shared) > LARGEST_WRITE
         data = command + own if streamed else b"".join((command, own, shared))
         self.write(data, MESSAGE if last else BDAT, self._contentReplied if last else self._chunkReplied)
         if last and self._dialogue.lmtp:
