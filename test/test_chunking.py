@@ -1,5 +1,6 @@
 """
-Tests for content by BDAT (RFC 3030): in chunks, in groups, and with several transactions under way.
+Tests for L{smtpsource.smtp.chunking} and L{smtpsource.smtp.protocol}: content by BDAT (RFC 3030) in chunks, in groups,
+and with several transactions under way.
 """
 
 from __future__ import annotations

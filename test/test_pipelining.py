@@ -1,5 +1,5 @@
 """
-Tests for commands in groups (RFC 2920), EHLO and what it announces.
+Tests for L{smtpsource.smtp.groups}, commands in groups (RFC 2920), and for EHLO and what it announces.
 """
 
 from __future__ import annotations
