@@ -45,7 +45,7 @@ class IMessage(Interface):
             A message that is small enough to be written at once has it all in the first.
         """
 
-    def octets() -> tuple[bytes, bytes | memoryview]:
+    def bdatContent() -> tuple[bytes, bytes | memoryview]:
         """
         The same for BDAT (RFC 3030), in place of C{content}: not dot-stuffed, and without the final dot.
         """
@@ -75,9 +75,9 @@ class IContentSource(Interface):
         @param recipient: the recipient named in the header, without brackets.
         """
 
-    def octets(number: int, recipient: bytes) -> tuple[bytes, bytes | memoryview]:
+    def bdatContent(number: int, recipient: bytes) -> tuple[bytes, bytes | memoryview]:
         """
-        The same, as L{IMessage.octets} gives it.
+        The same, as L{IMessage.bdatContent} gives it.
         """
 
 
@@ -139,7 +139,7 @@ class ISession(Interface):
     def unanswered(recipientsAccepted: int, recipientsRejected: int) -> None:
         """
         The message ends without an answer, and C{disconnected} comes next; but some recipients have had theirs, to RCPT
-        or, by LMTP, to the content.
+        or, in LMTP, to the content.
         """
 
     def fault(kind: str, text: str, quitting: bool = False, doubtful: int = 0) -> None:

@@ -1,5 +1,6 @@
 """
-Tests for content by BDAT (RFC 3030): in chunks, in groups, and with several transactions under way.
+Tests for L{smtpsource.smtp.chunking} and L{smtpsource.smtp.protocol}: content by BDAT (RFC 3030) in chunks, in groups,
+and with several transactions under way.
 """
 
 from __future__ import annotations
@@ -346,6 +347,19 @@ class GroupTests(SynchronousTestCase):
         talk = grouped(Letter(2), Letter(), lmtp=True, window=2)
         talk.say(OK + b"550 a\r\n550 b\r\n503 none\r\n" + OK * 3)
         self.assertEqual([event[0] for event in talk.events()], ["refused", "refused", "rejected", "accepted"])
+
+    def test_LMTPManyRefused(self):
+        """
+        Those that were refused have no reply to the content, in whatever order they come; and ten thousand of them
+        take no longer than as many that are accepted.
+        """
+        number = 10_000
+        for accepted in (0, 1, number // 2, number - 1):
+            talk = grouped(Letter(number, own=b"abcdef.\r\n"), lmtp=True, chunkSize=4)
+            refused = b"550 no\r\n" * (number - accepted - 1)
+            talk.say(OK + b"550 no\r\n" + OK * accepted + refused + OK + (OK * accepted or b"503 none\r\n"))
+            expected = ("accepted", accepted, number - accepted) if accepted else ("rejected", number)
+            self.assertEqual([event for event in talk.events() if event[0] != "refused"], [expected])
 
     def test_large(self):
         """

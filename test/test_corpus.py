@@ -21,7 +21,7 @@ from smtpsource.messages.corpus import given as givenCorpus
 from smtpsource.messages.parts import FilePart, StoredFile, StoredMessage, Unreadable
 from smtpsource.messages.stored import StoredBodies, loaded
 from smtpsource.smtp.chunking import chunks
-from smtpsource.smtp.streaming import CHUNK, PIECE
+from smtpsource.smtp.streaming import LARGEST_WRITE, PIECE
 
 #: Messages: bytes with many line ends and dots.
 TEXTS = st.lists(st.sampled_from([b".", b"\n", b"\r\n", b"x", b"..", b"\r", b"\0", b"\xff", b" "]), max_size=40).map(
@@ -204,7 +204,7 @@ class IndexTests(Case):
         A byte order mark is no part of a message, small or large, before or after a first line as in an mbox; a message
         in UTF-16 is none, and named.
         """
-        mark, text, large = b"\xef\xbb\xbf", b"A: b\n", b"A: b\n\n" + b"y" * CHUNK + b"\n"
+        mark, text, large = b"\xef\xbb\xbf", b"A: b\n", b"A: b\n\n" + b"y" * LARGEST_WRITE + b"\n"
         line = b"From x@y\n"
         path = self.directory(
             a_eml=mark + text,
@@ -232,8 +232,10 @@ class IndexTests(Case):
         """
         The first line of a file is no part of the message if it is that of an mbox.
         """
-        path = self.directory(a_eml=b"From x@y\nA: b\n", b_eml=b"From x\n" + b"y" * CHUNK + b"\n", c_eml=b"From: x\n")
-        self.assertEqual(self.contents(index(str(path))), [b"A: b\n", b"y" * CHUNK + b"\n", b"From: x\n"])
+        path = self.directory(
+            a_eml=b"From x@y\nA: b\n", b_eml=b"From x\n" + b"y" * LARGEST_WRITE + b"\n", c_eml=b"From: x\n"
+        )
+        self.assertEqual(self.contents(index(str(path))), [b"A: b\n", b"y" * LARGEST_WRITE + b"\n", b"From: x\n"])
 
 
 class WeightTests(Case):
@@ -298,7 +300,7 @@ class LoadedTests(Case):
         body = loaded(text)
         whole = withLineEnds(bytes(text))
         self.assertEqual((body.total, body.size), (len(whole), len(whole)))
-        self.assertEqual(joined(body.octets(b"A: b\r\n")), b"A: b\r\n" + whole)
+        self.assertEqual(joined(body.bdatContent(b"A: b\r\n")), b"A: b\r\n" + whole)
         self.assertEqual(unstuffed(joined(body.content(b""))), whole)
         return body
 
@@ -322,7 +324,7 @@ class LoadedTests(Case):
         """
         So it is with a large one, wherever its line ends and dots are.
         """
-        text = begin + b"x" * (CHUNK - len(begin)) + middle + b"y\r\n" * (CHUNK // 3) + end
+        text = begin + b"x" * (LARGEST_WRITE - len(begin)) + middle + b"y\r\n" * (LARGEST_WRITE // 3) + end
         self.check(self.stored(text))
 
     def test_notCopied(self):
@@ -337,13 +339,13 @@ class LoadedTests(Case):
             (b"." + line * 2000, False),
             (line * 2000 + b"\n", False),
             (line.replace(b"\r", b"") * 2000, False),
-            (b"y" * (CHUNK - 1) + b"\r\n" + line * 1000, True),
-            (b"y" * (CHUNK - 1) + b"\n" + line * 1000, False),
-            (b"y" * CHUNK + b"\n" + line * 1000, False),
-            (b"y" * (CHUNK - 2) + b"\r\n." + line * 1000, False),
+            (b"y" * (LARGEST_WRITE - 1) + b"\r\n" + line * 1000, True),
+            (b"y" * (LARGEST_WRITE - 1) + b"\n" + line * 1000, False),
+            (b"y" * LARGEST_WRITE + b"\n" + line * 1000, False),
+            (b"y" * (LARGEST_WRITE - 2) + b"\r\n." + line * 1000, False),
         ):
             body = self.check(self.stored(text))
-            for part in (body.content(b"head")[1], body.octets(b"head")[1]):
+            for part in (body.content(b"head")[1], body.bdatContent(b"head")[1]):
                 self.assertEqual(isinstance(part, FilePart), stays, text[:10])
             if not stays:
                 self.assertIs(body.content(b"")[1], body.content(b"")[1])
@@ -541,13 +543,13 @@ class StoredTests(Case):
         corpus = index(str(path))
         (path / "a.eml").unlink()
         body = StoredBodies(corpus, "in-turn", Random(1)).draw(lambda problem: None)
-        self.assertEqual(joined(body.octets(b"")), b"a\r\n")
+        self.assertEqual(joined(body.bdatContent(b"")), b"a\r\n")
 
     def test_changedAtOnce(self):
         """
         So it is with a large one that was changed at once: it can't be sent, and that is told.
         """
-        path = self.directory(a_eml=b"x\r\n" * CHUNK)
+        path = self.directory(a_eml=b"x\r\n" * LARGEST_WRITE)
         corpus = index(str(path))
         os.truncate(path / "a.eml", 0)
         problems = []
@@ -585,7 +587,7 @@ class StoredTests(Case):
             problems, found = [], []
             for _ in range(100):
                 corpus.looked = 0
-                found.append(joined(bodies.draw(problems.append).octets(b"")))
+                found.append(joined(bodies.draw(problems.append).bdatContent(b"")))
                 self.assertLessEqual(corpus.looked, 201)
             self.assertEqual(found[-30:], [b"last\r\n"] * 30)
             self.assertEqual(len(set(problems)), len(problems))
@@ -683,7 +685,7 @@ class StoredTests(Case):
                 before = len(reads)
                 stored.draw(problems.append)
                 self.assertLessEqual(len(reads) - before, 100)
-            self.assertEqual(joined(stored.draw(problems.append).octets(b"")), b"999\r\n")
+            self.assertEqual(joined(stored.draw(problems.append).bdatContent(b"")), b"999\r\n")
             self.assertEqual(len(problems), 999)
             self.assertEqual(set(problems), {"gone; left out from now on"})
 

@@ -171,7 +171,7 @@ class OutputTests(GrowthMixin, SynchronousTestCase):
         C{--threshold} that may end the run.
         """
         wanted = [thresholds.parse("p99(message) < 60m"), thresholds.parse("errors < 50%")]
-        watch = Watch(self.reactor, self.run_, lambda snapshot: [one.hopeless(snapshot) for one in wanted])
+        watch = Watch(self.reactor, self.run_, lambda snapshot: [one.cannotPass(snapshot) for one in wanted])
         watch.start(self.run_.clock())
         self.assertFlatInTime(step=0.1)
 

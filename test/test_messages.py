@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.messages import content
 from smtpsource.messages.content import DEFAULT_BODY, FileContent, GeneratedContent, bodyOfSize, date, stuffed
-from smtpsource.smtp.streaming import CHUNK
+from smtpsource.smtp.streaming import LARGEST_WRITE
 
 END = b"\r\n.\r\n"
 
@@ -135,15 +135,18 @@ class FileTests(SynchronousTestCase):
         """
         A large one is shared and streamed; a small one is written at once.
         """
-        small, large = FileContent(b"x" * (CHUNK - 7)).content(1, b""), FileContent(b"x" * (CHUNK - 6)).content(1, b"")
-        self.assertEqual((len(small[0]), small[1]), (CHUNK, b""))
-        self.assertEqual((large[0], len(large[1])), (b"", CHUNK + 1))
+        small, large = (
+            FileContent(b"x" * (LARGEST_WRITE - 7)).content(1, b""),
+            FileContent(b"x" * (LARGEST_WRITE - 6)).content(1, b""),
+        )
+        self.assertEqual((len(small[0]), small[1]), (LARGEST_WRITE, b""))
+        self.assertEqual((large[0], len(large[1])), (b"", LARGEST_WRITE + 1))
 
     def test_same(self):
         """
         It is the same for every message, and held once.
         """
-        source = FileContent(b"x" * CHUNK * 2)
+        source = FileContent(b"x" * LARGEST_WRITE * 2)
         self.assertIs(source.content(1, b"a")[1], source.content(2, b"b")[1])
 
 
@@ -202,7 +205,7 @@ class GeneratedTests(SynchronousTestCase):
         """
         source = GeneratedContent(b"me@x", b"host", DEFAULT_BODY, subject=b"x", headers=False)
         self.assertEqual(source.content(1, b"you@y"), (DEFAULT_BODY + b".\r\n", b""))
-        large = bodyOfSize(CHUNK)
+        large = bodyOfSize(LARGEST_WRITE)
         self.assertEqual(GeneratedContent(b"", b"", large, headers=False).content(1, b""), (b"", large + b".\r\n"))
 
     def test_dateGoesOn(self):
@@ -243,7 +246,7 @@ class GeneratedTests(SynchronousTestCase):
         """
         source = GeneratedContent(b"me@x", b"host", bodyOfSize(size), headers=headers)
         own, shared = source.content(1, b"you@y")
-        self.assertEqual(bool(shared), size + 2 + 3 > CHUNK)
+        self.assertEqual(bool(shared), size + 2 + 3 > LARGEST_WRITE)
         if shared:
             self.assertIs(source.content(2, b"z")[1], shared)
             self.assertLess(len(own), 1000)

@@ -1,5 +1,6 @@
 """
-Tests for L{smtpsource.smtp.opening}: what is said before the first message, and what a server can do about it.
+Tests for L{smtpsource.smtp.opening} and L{smtpsource.smtp.authentication}: what is said before the first message, and
+what a server can do about it.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Tests for commands in groups (RFC 2920), EHLO and what it announces.
+Tests for L{smtpsource.smtp.groups}, commands in groups (RFC 2920), and for EHLO and what it announces.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class GroupTests(SynchronousTestCase):
 
     def test_LMTP(self):
         """
-        By LMTP each recipient's reply is waited for, and the next message's replies come after them.
+        In LMTP each recipient's reply is waited for, and the next message's replies come after them.
         """
         talk = grouped(Letter(2), Letter(), lmtp=True)
         self.assertEqual(talk.say(b"250 m\r\n250 r\r\n250 r\r\n354 d\r\n"), CONTENT + GROUP)

@@ -546,7 +546,7 @@ class SourcePlanTests(Case):
             for _ in range(50):
                 message = traffic.next()
                 message.recipientCommands()
-                size = sum(map(len, message.octets()))
+                size = sum(map(len, message.bdatContent()))
                 mails.add(message.mail)
                 declared = int(message.mail.partition(b" SIZE=")[2])
                 self.assertTrue(size <= declared <= size + 30, (size, declared))

@@ -1,6 +1,7 @@
 """
-Tests for L{smtpsource.smtp.protocol}, L{smtpsource.smtp.streaming} and L{smtpsource.smtp.trace}: one connection, and
-the test is the server.
+Tests for what a connection is made of, L{smtpsource.smtp.connection}, L{smtpsource.smtp.lines} and
+L{smtpsource.smtp.owed}, and for L{smtpsource.smtp.transactions}, L{smtpsource.smtp.streaming} and
+L{smtpsource.smtp.trace}: one connection, and the test is the server.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Letter:
     def content(self):
         return self.parts
 
-    def octets(self):
+    def bdatContent(self):
         own, shared = self.parts
         return (own, memoryview(shared)[:-3]) if shared else (own[:-3], b"")
 

@@ -19,7 +19,7 @@ from smtpsource.messages.bodies import SizedBodies, WholeBody
 from smtpsource.messages.content import lines, stuffed
 from smtpsource.messages.sizes import Empirical, Fixed, LogNormal, Uniform, parse
 from smtpsource.messages.weighted import Weighted
-from smtpsource.smtp.streaming import CHUNK
+from smtpsource.smtp.streaming import LARGEST_WRITE
 from smtpsource.values import numbers
 
 DISTRIBUTIONS = st.one_of(
@@ -170,7 +170,7 @@ def both(body, head=b"A: b\r\n\r\n"):
     """
     @return: a body's content and octets with a head, whole.
     """
-    return [b"".join(bytes(part) for part in parts) for parts in (body.content(head), body.octets(head))]
+    return [b"".join(bytes(part) for part in parts) for parts in (body.content(head), body.bdatContent(head))]
 
 
 class BodyTests(SynchronousTestCase):
@@ -178,7 +178,9 @@ class BodyTests(SynchronousTestCase):
     Bodies.
     """
 
-    @given(st.one_of(st.integers(1, 500), st.integers(CHUNK - 300, CHUNK + 300), st.integers(1, 2_000_000)))
+    @given(
+        st.one_of(st.integers(1, 500), st.integers(LARGEST_WRITE - 300, LARGEST_WRITE + 300), st.integers(1, 2_000_000))
+    )
     @settings(max_examples=200, deadline=None)
     def test_sized(self, size):
         """
@@ -215,7 +217,7 @@ class BodyTests(SynchronousTestCase):
         """
         A body that was there is stuffed for DATA and not for BDAT, small or large.
         """
-        for file in (text, text + b"." * CHUNK + b"\n" + text):
+        for file in (text, text + b"." * LARGEST_WRITE + b"\n" + text):
             content, octets = both(WholeBody(lines(file)), b"")
             self.assertEqual(content, stuffed(file) + b".\r\n")
             self.assertEqual(octets, lines(file))
@@ -224,7 +226,7 @@ class BodyTests(SynchronousTestCase):
         """
         A large one is made ready once.
         """
-        body = WholeBody(b".x" * CHUNK + b"\r\n")
+        body = WholeBody(b".x" * LARGEST_WRITE + b"\r\n")
         self.assertIs(body.content(b"a")[1], body.content(b"b")[1])
-        self.assertIs(body.octets(b"a")[1], body.octets(b"b")[1])
+        self.assertIs(body.bdatContent(b"a")[1], body.bdatContent(b"b")[1])
         self.assertEqual(body.content(b"a")[0], b"a")

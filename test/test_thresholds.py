@@ -290,7 +290,7 @@ class HopelessTests(SynchronousTestCase):
 
     def check(self, table, **what):
         for text, expected in table:
-            found = parse(text).hopeless(figures(**what))
+            found = parse(text).cannotPass(figures(**what))
             self.assertEqual(None if found is None else found.actual, expected, text)
             if found is not None:
                 self.assertIs(found.passed, False)
@@ -339,7 +339,7 @@ class HopelessTests(SynchronousTestCase):
         """
         One that failed is enough; the number is its own.
         """
-        found = parse("accepted >= 700 and errors == 0").hopeless(figures(accepted=5, failed=1, started=6))
+        found = parse("accepted >= 700 and errors == 0").cannotPass(figures(accepted=5, failed=1, started=6))
         self.assertEqual((found.passed, found.actual, found.value), (False, "accepted: 5, errors: 1", 1))
 
 

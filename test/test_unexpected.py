@@ -138,7 +138,7 @@ class FailingTraffic:
 
 #: By name: options of a plan, and the steps of a message that there are.
 WITH_DATA = ("next", "mail", "recipientCommands", "content")
-WITH_BDAT = ("next", "mail", "recipientCommands", "octets")
+WITH_BDAT = ("next", "mail", "recipientCommands", "bdatContent")
 MODES = {
     "lock-step": ({}, WITH_DATA),
     "kept": ({"keepConnections": True}, WITH_DATA),

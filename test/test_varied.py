@@ -147,7 +147,7 @@ class Case(SynchronousTestCase):
         if isinstance(message, VariedMessage):
             message.session = session
         rcpts = message.recipientCommands()
-        content, octets = (b"".join(map(bytes, parts)) for parts in (message.content(), message.octets()))
+        content, octets = (b"".join(map(bytes, parts)) for parts in (message.content(), message.bdatContent()))
         return message.mail, rcpts, content, octets
 
 

@@ -105,7 +105,7 @@ class SourceService(Service):
         self._failure: str | None = None
         self._outcomes: list[Outcome] = []
         self._stopping = False
-        self._hopeless: dict[Threshold, Outcome] = {}
+        self._cannotPass: dict[Threshold, Outcome] = {}
         self._begun = self._beganRun = False
         self._started = datetime.datetime.now().astimezone()
         self._elapsed = 0.0
@@ -275,15 +275,15 @@ class SourceService(Service):
         """
         A second has passed: is there a threshold that has failed?
         """
-        if not self._plan.abortOnThreshold or snapshot.at < ABORT_AFTER or self._hopeless:
+        if not self._plan.abortOnThreshold or snapshot.at < ABORT_AFTER or self._cannotPass:
             return
         if self._plan.warmUp and self._warmUp is None:
             return  # nothing of it is measured
         for threshold in self._plan.thresholds:
             assert not isinstance(threshold, str)
-            outcome = threshold.hopeless(snapshot)
+            outcome = threshold.cannotPass(snapshot)
             if outcome is not None:
-                self._hopeless[threshold] = outcome
+                self._cannotPass[threshold] = outcome
                 self._run.trouble(f"threshold {outcome.text!r} failed: {outcome.actual}", tolerable=False)
                 return
 
@@ -334,7 +334,7 @@ class SourceService(Service):
         self._figures = self._watch.finish()
         # What has ended the run stays what it was then.
         self._outcomes = [
-            self._hopeless.get(t) or t.check(self._figures) for t in self._plan.thresholds if not isinstance(t, str)
+            self._cannotPass.get(t) or t.check(self._figures) for t in self._plan.thresholds if not isinstance(t, str)
         ]
 
     def _sinkStopped(self, result: dict[str, Any] | Failure) -> None:

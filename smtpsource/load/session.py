@@ -37,6 +37,7 @@ class Session:
     """
 
     __slots__ = (
+        "_acceptedHere",
         "_connector",
         "_failures",
         "_following",
@@ -44,7 +45,6 @@ class Session:
         "_left",
         "_pause",
         "_reactor",
-        "_rejectedHere",
         "_run",
         "_take",
         "leaving",
@@ -62,8 +62,8 @@ class Session:
         self.message: IMessage | None = None
         # With pipelining, those after it that are started, too.
         self._following: deque[IMessage] = deque()
-        # How many more messages may be sent on this connection, and how many of those that were sent were refused.
-        self._left = self._rejectedHere = 0
+        # How many more messages may be sent on this connection, and how many were accepted.
+        self._left = self._acceptedHere = 0
         self.protocol: SMTPSourceProtocol | None = None
         self._pause: IDelayedCall | None = None
         # How many connections could not be had since the last one that could.
@@ -225,6 +225,7 @@ class Session:
         """
         # _answered, without the call: this is for every message.
         self.message = self._following.popleft() if self._following else None
+        self._acceptedHere += 1
         recorder = self._run.recorder
         recorder.transaction(seconds, recipientsAccepted)
         recorder.recipientsRejected += recipientsRejected
@@ -234,7 +235,6 @@ class Session:
         See L{ISession.rejected}.
         """
         self._answered()
-        self._rejectedHere += 1
         recorder = self._run.recorder
         recorder.rejected += 1
         recorder.recipientsRejected += recipientsRejected
@@ -260,9 +260,7 @@ class Session:
             self._run.breakDown(kind, text)
             return
         if doubtful:
-            # Of those that were sent on this connection, the others have no outcome yet, or were refused.
-            accepted = self._run.perConnection - self._left - self._rejectedHere - len(self._following) - 1
-            taken = self._run.recorder.takeBack(min(doubtful, max(0, accepted + (self.message is None))))
+            taken = self._run.recorder.takeBack(min(doubtful, self._acceptedHere))
             if taken:
                 text = f"{text}; {taken} of the messages accepted here may not have been: counted as failed"
         self._run.recorder.error(kind, text)
@@ -385,7 +383,7 @@ class Session:
         recorder.open += 1
         recorder.duration(CONNECT, self._connector.sinceStarted())
         self._left = self._run.perConnection
-        self._rejectedHere = 0
+        self._acceptedHere = 0
         self.protocol = protocol
         return protocol
 

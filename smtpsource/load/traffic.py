@@ -54,7 +54,7 @@ class _Assembly:
         contents = self._contents()
         # SIZE says the longest that any message gets: it may be an estimate, but not less (RFC 1870 section 5).
         digits = max(plan.numberWidth or 0, len(str(LARGEST)))
-        longest = contents.octets(LARGEST, self.recipient + b"9" * digits)
+        longest = contents.bdatContent(LARGEST, self.recipient + b"9" * digits)
         ofMail = plan.parameters.ofMail(sum(map(len, longest)))
         kind = Traffic if plan.seed is None else DrawnTraffic
         return kind(self.sender, self._recipients(), contents, ofMail, self.run)

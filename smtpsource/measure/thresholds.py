@@ -69,7 +69,7 @@ class _Comparison:
         factor = "" if self.factor == 1 else f"{digits(float(self.factor))} * "
         return compare(value, limit), f"{show(value)} ({factor}{self.other.name} is {show(limit)})", value
 
-    def hopeless(self, figures: Snapshot) -> bool:
+    def cannotPass(self, figures: Snapshot) -> bool:
         """
         While a run goes on: has it failed, whatever is still to come?
 
@@ -80,7 +80,7 @@ class _Comparison:
         if self.sign == "!=":
             return False
         if self.sign == "==":
-            return any(replace(self, sign=sign).hopeless(figures) for sign in ("<=", ">="))
+            return any(replace(self, sign=sign).cannotPass(figures) for sign in ("<=", ">="))
         atBest = _atBest(figures, self.metric)
         part = self.perCent or self.other is not None
         if self.sign in ("<", "<="):
@@ -160,7 +160,7 @@ class Threshold:
         """
         return self._outcome([comparison.check(figures) for comparison in self._comparisons])
 
-    def hopeless(self, figures: Snapshot) -> Outcome | None:
+    def cannotPass(self, figures: Snapshot) -> Outcome | None:
         """
         See, while a run goes on, whether it can't be so any more: of counts, whether they are too high; of latencies,
         rates and parts of the messages, whether they are wrong now, with messages on their way taken for accepted.
@@ -168,7 +168,7 @@ class Threshold:
         @param figures: of the time measured so far.
         @return: what made it fail; C{None} if it may still be so.
         """
-        failed = [comparison.hopeless(figures) for comparison in self._comparisons]
+        failed = [comparison.cannotPass(figures) for comparison in self._comparisons]
         if not any(failed):
             return None
         checked = [comparison.check(figures) for comparison in self._comparisons]

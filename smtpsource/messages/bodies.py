@@ -9,7 +9,7 @@ from typing import Protocol
 
 from smtpsource.messages.content import END, dotted
 from smtpsource.messages.parts import FilePart
-from smtpsource.smtp.streaming import CHUNK
+from smtpsource.smtp.streaming import LARGEST_WRITE
 
 #: Bytes of a message, as the dialogue takes them: something that has a length and slices.
 Content = bytes | memoryview | FilePart
@@ -25,7 +25,7 @@ class Body(Protocol):
     One body.
 
     @ivar size: how large it is, in bytes, as a user thinks of it.
-    @ivar total: how many bytes L{octets} has after the head.
+    @ivar total: how many bytes L{bdatContent} has after the head.
     @ivar identified: does it have a Message-Id?
     """
 
@@ -40,9 +40,9 @@ class Body(Protocol):
         @param head: the lines that come before the body, each with its end.
         """
 
-    def octets(self, head: bytes) -> tuple[bytes, Content]:
+    def bdatContent(self, head: bytes) -> tuple[bytes, Content]:
         """
-        The same, as L{smtpsource.interfaces.IMessage.octets} gives it.
+        The same, as L{smtpsource.interfaces.IMessage.bdatContent} gives it.
         """
 
 
@@ -89,18 +89,18 @@ class WholeBody:
         content = self._content
         if content is None:
             content = dotted(self._octets)
-            if len(content) + len(END) > CHUNK:
+            if len(content) + len(END) > LARGEST_WRITE:
                 content += END
             self._content = content
-        if len(content) + len(END) > CHUNK:
+        if len(content) + len(END) > LARGEST_WRITE:
             return head, content
         return b"".join((head, content, END)), b""
 
-    def octets(self, head: bytes) -> tuple[bytes, Content]:
+    def bdatContent(self, head: bytes) -> tuple[bytes, Content]:
         """
-        See L{Body.octets}.
+        See L{Body.bdatContent}.
         """
-        if isinstance(self._octets, FilePart) or self.total > CHUNK:
+        if isinstance(self._octets, FilePart) or self.total > LARGEST_WRITE:
             return head, self._octets
         return head + self._octets, b""
 
@@ -137,17 +137,17 @@ class SizedBody:
         """
         first, size = self._inTwo()
         shared = memoryview(self._long)[-size - len(END) :]
-        if self.total + len(END) > CHUNK:
+        if self.total + len(END) > LARGEST_WRITE:
             return head + first, shared
         return b"".join((head, first, shared)), b""
 
-    def octets(self, head: bytes) -> tuple[bytes, Content]:
+    def bdatContent(self, head: bytes) -> tuple[bytes, Content]:
         """
-        See L{Body.octets}.
+        See L{Body.bdatContent}.
         """
         first, size = self._inTwo()
         shared = memoryview(self._long)[-size - len(END) : -len(END)]
-        if self.total > CHUNK:
+        if self.total > LARGEST_WRITE:
             return head + first, shared
         return b"".join((head, first, shared)), b""
 
@@ -179,7 +179,7 @@ class SizedBodies:
         @param draw: gives one size after the other, each at least 1.
         """
         self._draw = draw
-        self._long = self._longEnough(CHUNK)
+        self._long = self._longEnough(LARGEST_WRITE)
 
     def draw(self, onProblem: Callable[[str], None]) -> SizedBody:
         """

@@ -13,7 +13,7 @@ import time
 from zope.interface import implementer
 
 from smtpsource.interfaces import IContentSource
-from smtpsource.smtp.streaming import CHUNK
+from smtpsource.smtp.streaming import LARGEST_WRITE
 
 #: A body for those who don't care: four short lines.
 DEFAULT_BODY = b"".join(b"smtp-source line%d\r\n" % n for n in range(1, 5))
@@ -98,7 +98,7 @@ class GeneratedContent:
         self._afterNumber += b"\r\n"
         self._headers = headers
         body += END
-        self._streamed = len(body) > CHUNK
+        self._streamed = len(body) > LARGEST_WRITE
         if self._streamed:
             self._shared = body
         else:
@@ -121,9 +121,9 @@ class GeneratedContent:
         own = b"%b%b%b%x%b" % (self._from, recipient, self._beforeNumber, number, self._afterNumber)
         return own, self._shared
 
-    def octets(self, number: int, recipient: bytes) -> tuple[bytes, bytes | memoryview]:
+    def bdatContent(self, number: int, recipient: bytes) -> tuple[bytes, bytes | memoryview]:
         """
-        See L{IContentSource.octets}.
+        See L{IContentSource.bdatContent}.
         """
         own, shared = self.content(number, recipient)
         return (own, memoryview(shared)[: -len(END)]) if shared else (own[: -len(END)], b"")
@@ -140,7 +140,7 @@ class FileContent:
         @param text: a message as it is in a file, headers and all.
         """
         self._content = _inTwo(stuffed(text) + END)
-        self._octets = _inTwo(lines(text))
+        self._bdatContent = _inTwo(lines(text))
 
     def content(self, number: int, recipient: bytes) -> tuple[bytes, bytes]:
         """
@@ -148,15 +148,15 @@ class FileContent:
         """
         return self._content
 
-    def octets(self, number: int, recipient: bytes) -> tuple[bytes, bytes | memoryview]:
+    def bdatContent(self, number: int, recipient: bytes) -> tuple[bytes, bytes | memoryview]:
         """
-        See L{IContentSource.octets}.
+        See L{IContentSource.bdatContent}.
         """
-        return self._octets
+        return self._bdatContent
 
 
 def _inTwo(content: bytes) -> tuple[bytes, bytes]:
-    return (content, b"") if len(content) <= CHUNK else (b"", content)
+    return (content, b"") if len(content) <= LARGEST_WRITE else (b"", content)
 
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

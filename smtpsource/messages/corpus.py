@@ -15,7 +15,7 @@ from smtpsource.messages import mbox, weighted
 from smtpsource.messages.mbox import FROM
 from smtpsource.messages.parts import FilePart, StoredFile, StoredMessage, Unreadable
 from smtpsource.messages.weighted import Weighted
-from smtpsource.smtp.streaming import CHUNK
+from smtpsource.smtp.streaming import LARGEST_WRITE
 from smtpsource.values.textfiles import MARK, lengthOfMark
 
 _EXPECTED = "expected a directory of .eml files, a Maildir (with cur and new in it) or an mbox file"
@@ -140,7 +140,7 @@ class FileCorpus(Corpus):
         path = os.path.join(self.path, self._files[index])
         try:
             file = StoredFile(path)
-            found = file.read(0, CHUNK + 1)
+            found = file.read(0, LARGEST_WRITE + 1)
         except OSError as e:
             kind = Exhausted if e.errno in _EXHAUSTED else Unreadable
             raise kind(f"{path!r}: {e.strerror}") from None
@@ -148,7 +148,7 @@ class FileCorpus(Corpus):
             start = _beginning(found)
         except ValueError as e:
             raise Unreadable(f"{path!r}: {e}") from None
-        if len(found) > CHUNK:
+        if len(found) > LARGEST_WRITE:
             size = file.stamp[1]
             return FilePart(StoredMessage(file, 0, size), start, size)
         if not found[start:]:
@@ -225,7 +225,7 @@ class MboxCorpus(Corpus):
         """
         start, end = self._starts[index], self._ends[index]
         message = StoredMessage(self._file, start, end, index + 1)
-        if end - start > CHUNK:
+        if end - start > LARGEST_WRITE:
             marked = message.read(start, start + len(MARK)) == MARK
             return FilePart(message, start + len(MARK) if marked else start, end)
         return message.read(start, end).removeprefix(MARK)

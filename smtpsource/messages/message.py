@@ -119,11 +119,11 @@ class Message:
         """
         return self._traffic.contents.content(self.number, self._recipient)
 
-    def octets(self) -> tuple[bytes, bytes | memoryview]:
+    def bdatContent(self) -> tuple[bytes, bytes | memoryview]:
         """
-        See L{IMessage.octets}.
+        See L{IMessage.bdatContent}.
         """
-        return self._traffic.contents.octets(self.number, self._recipient)
+        return self._traffic.contents.bdatContent(self.number, self._recipient)
 
 
 @implementer(ITraffic)

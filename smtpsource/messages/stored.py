@@ -14,7 +14,7 @@ from smtpsource.messages.bodies import WholeBody
 from smtpsource.messages.content import withCRLF
 from smtpsource.messages.corpus import Corpus, Exhausted
 from smtpsource.messages.parts import FilePart, Unreadable
-from smtpsource.smtp.streaming import CHUNK
+from smtpsource.smtp.streaming import LARGEST_WRITE
 
 #: In which order messages may be sent.
 PICKS = ("in-turn", "random", "weighted")
@@ -40,7 +40,7 @@ def loaded(found: bytes | FilePart) -> WholeBody:
     @param found: as L{Corpus.read} gives it.
     @raise Unreadable: it isn't there any more.
     """
-    identified = _isIdentified(bytes(found[:CHUNK]))
+    identified = _isIdentified(bytes(found[:LARGEST_WRITE]))
     if isinstance(found, FilePart):
         if _isReady(found):
             return WholeBody(found.withLineEnd(), identified=identified)
@@ -62,8 +62,8 @@ def _isReady(found: FilePart) -> bool:
     Has every line CRLF at its end, and no dot at its beginning?
     """
     before = b"\r\n"
-    for start in range(0, len(found), CHUNK):
-        piece = before + bytes(found[start : start + CHUNK])
+    for start in range(0, len(found), LARGEST_WRITE):
+        piece = before + bytes(found[start : start + LARGEST_WRITE])
         if b"\n." in piece or piece.count(b"\n") != piece.count(b"\r\n"):
             return False
         before = piece[-1:]

@@ -76,11 +76,11 @@ class VariedMessage:
         """
         return self._body.content(self._top())
 
-    def octets(self) -> tuple[bytes, Any]:
+    def bdatContent(self) -> tuple[bytes, Any]:
         """
-        See L{IMessage.octets}.
+        See L{IMessage.bdatContent}.
         """
-        return self._body.octets(self._top())
+        return self._body.bdatContent(self._top())
 
     def _top(self) -> bytes:
         self._values[b"session"] = self.session

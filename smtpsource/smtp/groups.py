@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from smtpsource.phases import DATA, MAIL, MESSAGE, RCPT
 from smtpsource.smtp import commands
-from smtpsource.smtp.opening import MORE, YES
-from smtpsource.smtp.replies import closesChannel
+from smtpsource.smtp.replies import MORE, YES, closesChannel
 from smtpsource.smtp.transactions import Transactions
 
 if TYPE_CHECKING:
@@ -22,22 +21,49 @@ class Groups(Transactions):
     A client that sends the envelope of the next message along with the content of this one.
     """
 
-    # With chunks: the server may refuse what comes for no other reason than that it has refused a content before.
-    _spoiled = False
-    # With chunks: something was refused, so that more has to be looked at.
-    _disturbed = False
-
     def connectionMade(self) -> None:
         """
         Begin, with no message.
         """
-        # The messages after C{_message} whose commands are out already, when they were written, and with chunks how
-        # many bytes, about; 0 if the content is to come later.
+        # The messages after that of C{_state} whose commands are out already, when these were written, and how many
+        # bytes they are, about, if the content is among them; else 0.
         self._outstanding: deque[tuple[IMessage, float, int]] = deque()
-        # The messages that are to be sent again.
+        # Messages that have no outcome yet and are to be sent once more, if a subclass has such.
         self._again: deque[IMessage] = deque()
-        self._disturbed = False
         super().connectionMade()
+
+    def _sendFirst(self, message: IMessage) -> None:
+        if self._grouped:
+            self._sendGroup(message)
+        else:
+            self.write(message.mail, MAIL, self._mailReplied)  # as the superclass does, without the call
+
+    def _sendGroup(self, message: IMessage) -> None:
+        """
+        Write the group of a message when no other is outstanding.
+        """
+        self._writeGroup(b"", message)
+
+    def _ready(self) -> None:
+        """
+        This message has ended. The next one may be under way already.
+        """
+        if self._outstanding:
+            message, now, size = self._outstanding.popleft()
+            self._state.begin(message, now)
+            if size:
+                self._refill()
+        elif self._unsolicited is None:
+            if self._again:
+                self.send(self._again.popleft())
+            else:
+                self._session.ready(self)
+
+    def _refill(self) -> None:
+        """
+        The group of the message that is now to be answered has the content in it: for a subclass that sends such
+        groups. It may send more of them.
+        """
 
     def _writeGroup(self, content: bytes, message: IMessage) -> None:
         """
@@ -57,65 +83,67 @@ class Groups(Transactions):
         for _ in recipients:
             owed.append((RCPT, self._groupRcptReplied, now))
         owed.append((DATA, self._groupDataReplied, now))
-        self.writeGroup((content, message.mail, *recipients, commands.DATA), content)
+        self.writeGroup([content, message.mail, *recipients, commands.DATA], content)
 
-    def _sendContent(self) -> None:
-        assert self._message is not None
-        own, shared = self._message.content()
-        following = self._session.following() if self._grouped and not shared else None
+    def _sendContentAndNext(self, message: IMessage) -> None:
+        """
+        Write the content of this message and, if there is a next one, its group along with it.
+        """
+        own, shared = message.content()
+        following = None if shared else self._session.following()
         if following is not None:
             self._writeGroup(own, following)
-            return
-        self.write(own, MESSAGE, self._contentReplied)
-        if self._dialogue.lmtp:
-            self._awaitRecipients(self.lastActivity)
-        if shared:
-            self._stream(shared)
+        else:
+            self._sendContent(own, shared)
 
     def usualReplies(self, recipients: int) -> bool:
         """
         A content was accepted, and so was all of the group of commands that went along with it: nearly all that there
         is with pipelining, and worth a shorter way than the answers one by one, which do the same.
         """
-        owed = self._owed
+        owed, outstanding = self._owed, self._outstanding
         # Then what is owed is one MESSAGE, MAIL, every RCPT and DATA: nothing else is sent in this way.
-        if len(owed) != recipients + 3 or not self._outstanding or self._chunked or self._dialogue.lmtp:
+        if len(owed) != recipients + 3 or not outstanding or self._chunked or self._dialogue.lmtp:
             return False
         now = self._clock()
         if not self._recorder.group(recipients, now - owed[0][2]):
             return False
         self.lastActivity = now
         owed.clear()
-        self._session.accepted(now - self._begun, self._recipientsAccepted, self._recipientsRejected)
-        self._message, self._begun, _ = self._outstanding.popleft()
-        self._mailAccepted = True
-        self._recipientsAccepted = recipients
-        self._recipientsRejected = self._recipientsDelivered = 0
-        self._sendContent()
+        state = self._state
+        self._session.accepted(now - state.begun, state.recipientsAccepted, state.recipientsRejected)
+        message, written, _ = outstanding.popleft()
+        state.begin(message, written)
+        state.recipientsAccepted = recipients
+        self._sendContentAndNext(message)
         return True
 
     # The replies to a group of commands: the next ones are out already, whatever these say (RFC 2920 section 3.1)
 
     def _groupMailReplied(self, code: bytes, reply: bytes) -> None:
-        self._mailAccepted = code[0] == YES
-        if not self._mailAccepted and not self._spoiled:
+        if code[0] == YES:
+            self._state.mailAccepted = True
+        else:
             self._refusedInGroup(MAIL, code, reply)
 
     def _groupRcptReplied(self, code: bytes, reply: bytes) -> None:
-        if not self._mailAccepted:
+        state = self._state
+        if not state.mailAccepted:
             return  # it is refused for that reason, and that was told
         if code[0] == YES:
-            self._recipientsAccepted += 1
+            state.recipientsAccepted += 1
         else:
-            self._recipientsRejected += code[0] != MORE
+            state.recipientsRejected += code[0] != MORE
             self._refusedInGroup(RCPT, code, reply)
 
     def _groupDataReplied(self, code: bytes, reply: bytes) -> None:
-        wanted = self._mailAccepted and self._recipientsAccepted > 0
-        spoiled = self._recipientsRejected > 0 and not self._dialogue.tolerant
+        state = self._state
+        wanted = state.mailAccepted and state.recipientsAccepted > 0
+        spoiled = state.recipientsRejected > 0 and not self._dialogue.tolerant
         if wanted and not spoiled:
             if code == b"354":
-                self._sendContent()
+                assert state.message is not None
+                self._sendContentAndNext(state.message)
             else:
                 self._refused(DATA, code, reply)
             return
@@ -128,7 +156,7 @@ class Groups(Transactions):
                 self.write(b".\r\n", MESSAGE, self._loneDotReplied)
         elif closesChannel(code) or not self._dialogue.tolerant:
             self._leave(code)
-        elif self._mailAccepted:
+        elif state.mailAccepted:
             self._reset()
         else:
             self._ready()

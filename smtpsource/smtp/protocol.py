@@ -12,8 +12,7 @@ from smtpsource.phases import BDAT, MAIL, MESSAGE, RCPT, RSET
 from smtpsource.smtp import commands
 from smtpsource.smtp.chunking import bdat, chunks
 from smtpsource.smtp.groups import Groups
-from smtpsource.smtp.opening import MORE, YES
-from smtpsource.smtp.replies import closesChannel
+from smtpsource.smtp.replies import MORE, YES, closesChannel
 
 if TYPE_CHECKING:
     from smtpsource.interfaces import IMessage
@@ -32,48 +31,25 @@ class SMTPSourceProtocol(Groups):
     it of every outcome.
     """
 
-    # With chunks in groups, of this message: a chunk was refused; the last one has had an answer; all recipients up to
-    # now were refused, and of their answers to the content one is still in the queue; each recipient has one there.
-    _chunkRefused = _lastReplied = _refusedAndOwed = _answeredEach = False
-    # C{_disturbed}: one of the first three may be so. The usual instance has its own of this one only: with more than
-    # 30 attributes of its own, each would take longer to find.
+    # The server may refuse what comes for no other reason than that it has refused a content before.
+    _spoiled = False
     # A content was refused once while others were out: from then on each group begins with RSET.
     _cautious = False
-    # With a window: when no more than so many messages are outstanding, it is filled again.
+    # When no more than so many messages are outstanding, the window is filled again.
     _refillAt = 0
     # Messages that were accepted although MAIL or one of their recipients was refused; see C{_inDoubt}.
     _partlyRefused = 0
 
-    def _sendFirst(self, message: IMessage) -> None:
-        if not self._grouped:
-            self.write(message.mail, MAIL, self._mailReplied)
-        elif self._chunked:
+    def _sendGroup(self, message: IMessage) -> None:
+        if self._chunked:
+            self._spoiled = False
             self._writeChunkedGroups(message)
         else:
-            self._writeGroup(b"", message)
+            self._writeGroup(b"", message)  # as the superclass does
 
-    def _ready(self) -> None:
-        """
-        This message has ended. With pipelining, the next one is under way already.
-        """
-        if self._outstanding:
-            message, now, size = self._outstanding.popleft()
-            self._begin(message, now)
-            if self._chunked:
-                self._beginChunked(size)
-                if (
-                    size
-                    and not self._spoiled
-                    and len(self._outstanding) <= self._refillAt
-                    and self._unsolicited is None
-                ):
-                    self._writeChunkedGroups(None)
-        elif self._unsolicited is None:
-            self._spoiled = False
-            if self._again:
-                self.send(self._again.popleft())
-            else:
-                self._session.ready(self)
+    def _refill(self) -> None:
+        if len(self._outstanding) <= self._refillAt and not self._spoiled and self._unsolicited is None:
+            self._writeChunkedGroups(None)
 
     # The replies to a group with the content in it: it is out, too, and so are other messages' groups
 
@@ -81,32 +57,48 @@ class SMTPSourceProtocol(Groups):
         if code[0] != YES:
             self._refusedInGroup(RSET, code, reply)
 
+    def _chunkedMailReplied(self, code: bytes, reply: bytes) -> None:
+        if code[0] == YES:
+            self._state.mailAccepted = True
+        elif not self._spoiled:
+            self._refusedInGroup(MAIL, code, reply)
+
     def _chunkedRcptReplied(self, code: bytes, reply: bytes) -> None:
+        state = self._state
         if code[0] == YES:
             # Even if MAIL was refused, for instance because the server has not ended the transaction before it:
             # what it says to the last chunk decides, and who gets the message was decided here.
-            if self._disturbed and self._refusedAndOwed:
-                self._refusedAndOwed = False
-                self._oweLess(1)
-            self._recipientsAccepted += 1
+            state.recipientsAccepted += 1
+            if state.rcptsRefused:
+                self._awaitFewer()
             return
-        self._disturbed = True
-        if self._refusedAndOwed or self._recipientsAccepted:
-            self._oweLess(1)
-        else:
-            self._refusedAndOwed = True
-        if self._mailAccepted:
-            self._recipientsRejected += code[0] != MORE
+        state.rcptsRefused += 1
+        self._awaitFewer()
+        if state.mailAccepted:
+            state.recipientsRejected += code[0] != MORE
             self._refusedInGroup(RCPT, code, reply)
+
+    def _awaitFewer(self) -> None:
+        """
+        In LMTP the last chunk is answered once for each recipient that was accepted, and once if there is none. When
+        the last RCPT is answered, that is known: the queue has an entry for every recipient.
+        """
+        # A large content is not sent yet: then nothing is owed after the last RCPT.
+        if self._dialogue.lmtp and self._owed and self._owed[0][0] != RCPT:
+            state = self._state
+            self._oweLess(state.rcptsRefused - (not state.recipientsAccepted))
 
     def _oweLess(self, number: int) -> None:
         """
-        By LMTP, the last chunk will be answered so many times less than was thought when it was sent: there is an
-        answer for each recipient that was accepted, and one if there is none.
+        Take so many replies to this message's last chunk out of the queue, where only chunks are before them.
         """
-        if self._answeredEach:
-            for _ in range(number):
-                self._owed.remove((MESSAGE, self._lastChunkReplied, self._begun))
+        owed = self._owed
+        before = []
+        while owed[0][0] == BDAT:
+            before.append(owed.popleft())
+        for _ in range(number):
+            owed.popleft()
+        owed.extendleft(reversed(before))
 
     def _largeRcptReplied(self, code: bytes, reply: bytes) -> None:
         """
@@ -115,7 +107,8 @@ class SMTPSourceProtocol(Groups):
         self._chunkedRcptReplied(code, reply)
         if self.over:
             return
-        if self._recipientsAccepted and not (self._recipientsRejected and not self._dialogue.tolerant):
+        state = self._state
+        if state.recipientsAccepted and not (state.recipientsRejected and not self._dialogue.tolerant):
             self._sendChunks()
         else:
             self._reject()
@@ -125,39 +118,41 @@ class SMTPSourceProtocol(Groups):
                 self._reset()
 
     def _groupChunkReplied(self, code: bytes, reply: bytes) -> None:
-        if code[0] != YES and not self._chunkRefused:
-            self._disturbed = self._chunkRefused = True
-            self._oweLess(max(0, self._recipientsAccepted - 1))
-            if self._recipientsAccepted:
+        state = self._state
+        if code[0] != YES and not state.chunkRefused:
+            state.chunkRefused = True
+            if state.recipientsAccepted:
+                if self._dialogue.lmtp:
+                    self._oweLess(state.recipientsAccepted - 1)  # the last chunk will be refused, once
                 self._refusedInGroup(BDAT, code, reply)
 
     def _lastChunkReplied(self, code: bytes, reply: bytes) -> None:
         """
-        The reply that decides; by LMTP, there is one for each accepted recipient.
+        The reply that decides; in LMTP, there is one for each accepted recipient.
         """
-        if self._dialogue.lmtp and self._recipientsAccepted and not (self._disturbed and self._chunkRefused):
-            if not self._lastReplied:
-                self._disturbed = self._lastReplied = True
-                self._recipientsAwaited = self._recipientsAccepted
+        state = self._state
+        if self._dialogue.lmtp and state.recipientsAccepted and not state.chunkRefused:
+            if not state.recipientsAwaited:
+                state.recipientsAwaited = state.recipientsAccepted
             self._recipientReplied(code, reply)
-        elif code[0] == YES and self._recipientsAccepted and not (self._disturbed and self._chunkRefused):
-            self._message = None
-            if self._disturbed:
+        elif code[0] == YES and state.recipientsAccepted and not state.chunkRefused:
+            state.message = None
+            if state.recipientsRejected or not state.mailAccepted:
                 self._partlyRefused += 1
-            self._session.accepted(self.lastActivity - self._begun, self._recipientsAccepted, self._recipientsRejected)
+            self._session.accepted(self.lastActivity - state.begun, state.recipientsAccepted, state.recipientsRejected)
             self._ready()
         elif code[0] == MORE:
             self._outOfStep(MESSAGE, reply)
-        elif self._spoiled and not self._mailAccepted and not closesChannel(code):
+        elif self._spoiled and not state.mailAccepted and not closesChannel(code):
             # The server is still in the transaction before; so it never had a chance to accept this one.
-            assert self._message is not None
-            self._again.append(self._message)
-            self._message = None
+            assert state.message is not None
+            self._again.append(state.message)
+            state.message = None
             self._afterRefusedContent(code)
         else:
-            if self._recipientsAccepted and not self._chunkRefused:
+            if state.recipientsAccepted and not state.chunkRefused:
                 self._session.refused(MESSAGE, reply)
-            self._recipientsRejected += self._recipientsAccepted
+            state.recipientsRejected += state.recipientsAccepted
             self._reject()
             self._afterRefusedContent(code)
 
@@ -169,16 +164,11 @@ class SMTPSourceProtocol(Groups):
             self._spoiled = self._cautious = True
         self._ready()
 
-    def _groupMailReplied(self, code: bytes, reply: bytes) -> None:
-        super()._groupMailReplied(code, reply)
-        if code[0] != YES:
-            self._disturbed = True
-
     def _inDoubt(self) -> int:
         """
         With content in the group, a reply too many moves all that follow it to the command after theirs, and is found
         out when all are answered. A refused content was then taken for the refusal of what came next: so those messages
-        are in doubt that were refused in part, and the last one. By LMTP all are.
+        are in doubt that were refused in part, and the last one. In LMTP all are.
         """
         if not (self._chunked and self._grouped):
             return 0
@@ -199,9 +189,8 @@ class SMTPSourceProtocol(Groups):
         room = self._dialogue.window - 1
         left = _MOST_AT_ONCE
         if message is not None:
-            self._begun = now
             size = self._addChunkedGroup(parts, message, now)
-            self._beginChunked(size)
+            self._state.begun = now
             left = left - size if size else 0
         elif outstanding and not outstanding[-1][2]:
             left = 0  # a large content has yet to come
@@ -224,7 +213,7 @@ class SMTPSourceProtocol(Groups):
         @return: its size, about; 0 if its content is to come later, because it is large.
         """
         recipients = message.recipientCommands()
-        own, shared = message.octets()
+        own, shared = message.bdatContent()
         owed = self._owed
         dialogue = self._dialogue
         if self._cautious:
@@ -233,13 +222,13 @@ class SMTPSourceProtocol(Groups):
         if len(recipients) == 1 and not shared and dialogue.chunkSize is None:
             # What follows, for the usual message.
             parts += (message.mail, recipients[0], bdat(len(own), True), own)
-            owed.append((MAIL, self._groupMailReplied, now))
+            owed.append((MAIL, self._chunkedMailReplied, now))
             owed.append((RCPT, self._chunkedRcptReplied, now))
             owed.append((MESSAGE, self._lastChunkReplied, now))
             return len(own) + _RECIPIENT
         parts.append(message.mail)
         parts.extend(recipients)
-        owed.append((MAIL, self._groupMailReplied, now))
+        owed.append((MAIL, self._chunkedMailReplied, now))
         for _ in recipients:
             owed.append((RCPT, self._chunkedRcptReplied, now))
         if shared:
@@ -257,9 +246,3 @@ class SMTPSourceProtocol(Groups):
         for _ in recipients if dialogue.lmtp else recipients[:1]:
             owed.append((MESSAGE, self._lastChunkReplied, now))
         return len(own) + _RECIPIENT * len(recipients)
-
-    def _beginChunked(self, size: int) -> None:
-        if self._disturbed:
-            self._disturbed = self._chunkRefused = self._lastReplied = self._refusedAndOwed = False
-        if self._dialogue.lmtp:
-            self._answeredEach = size > 0

@@ -15,6 +15,11 @@ _LINE = re.compile(rb"[2-5][0-9][0-9](?:[ \t\-]|\r*$)")
 #: What a reply that closes the channel begins with, as far as it has come.
 _CLOSING = re.compile(rb"(?:421|521)(?:[ \t\-]|\r*\n|\r*$)|(?:4|42|5|52)$")
 
+#: The first digit of a reply that says yes, of one that wants more of what was begun, and of one that says no for good.
+YES = ord("2")
+MORE = ord("3")
+NO = ord("5")
+
 #: The longest reply, with all its lines, that is taken for one: no server has that much to say, and one that never
 #: stops must not fill our memory. RFC 5321 section 4.5.3.1.5 has 512 octets a line as the least to be taken.
 LONGEST = 65536
@@ -44,6 +49,13 @@ def linesThatGoOn(code: bytes) -> re.Pattern[bytes]:
     @param code: the reply's.
     """
     return re.compile(rb"(?:%b-[^\r\n]*\r\n)*" % code)
+
+
+def shown(text: bytes) -> str:
+    """
+    A piece of what a server said, for an error's text.
+    """
+    return repr(text[:100].decode("utf-8", "replace"))
 
 
 def closesChannel(code: bytes) -> bool:

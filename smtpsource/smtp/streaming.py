@@ -12,12 +12,12 @@ from zope.interface import implementer
 if TYPE_CHECKING:
     from smtpsource.smtp.interfaces import StreamingProtocol
 
-#: A larger content is streamed.
-CHUNK = 65536
+#: The largest content that is written at once, in bytes; a larger one is streamed.
+LARGEST_WRITE = 65536
 
 #: How much of it is given to the transport at a time. It is more than a transport takes without pausing its producer:
 #: so every connection has its turn, whatever the kernel would take of one.
-PIECE = 2 * CHUNK
+PIECE = 2 * LARGEST_WRITE
 
 
 class ContentLost(Exception):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from smtpsource.phases import AUTH, MESSAGE
 from smtpsource.printable import printable
-from smtpsource.smtp.owed import Answer
+from smtpsource.smtp.connection import Answer
 from smtpsource.smtp.protocol import SMTPSourceProtocol
 
 

@@ -8,26 +8,28 @@ from typing import TYPE_CHECKING
 
 from smtpsource.phases import BDAT, DATA, MAIL, MESSAGE, NAMES, NOOP, QUIT, RCPT, RSET
 from smtpsource.smtp import commands
+from smtpsource.smtp.authentication import Authentication
 from smtpsource.smtp.chunking import chunks
-from smtpsource.smtp.opening import MORE, YES, Opening
-from smtpsource.smtp.owed import shown
-from smtpsource.smtp.replies import closesChannel
-from smtpsource.smtp.streaming import CHUNK, BodyProducer, ContentLost
+from smtpsource.smtp.replies import MORE, YES, closesChannel, shown
+from smtpsource.smtp.state import MessageState
+from smtpsource.smtp.streaming import LARGEST_WRITE, BodyProducer, ContentLost
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from smtpsource.interfaces import IMessage
     from smtpsource.smtp.chunking import Buffer
 
 
-class Transactions(Opening):
+class Transactions(Authentication):
     """
     A client that sends one message after the other, and waits for each reply.
     """
 
-    # The message that the next reply about a message is about.
-    _message: IMessage | None = None
+    def connectionMade(self) -> None:
+        """
+        Begin, with no message.
+        """
+        self._state = MessageState()
+        super().connectionMade()
 
     # What the session asks for
 
@@ -36,7 +38,7 @@ class Transactions(Opening):
         Send this message; its outcome comes to the session. Only when the connection is C{ready}.
         """
         if self._dialogue.exercise == "mail":
-            self._begin(message, self._clock())
+            self._state.begin(message, self._clock())
             self._sendFirst(message)
         else:
             self._exercise(self._dialogue.exercise)
@@ -46,11 +48,6 @@ class Transactions(Opening):
         Write what begins this message's transaction.
         """
         self.write(message.mail, MAIL, self._mailReplied)
-
-    def _begin(self, message: IMessage, now: float) -> None:
-        self._message = message
-        self._begun = now
-        self._recipientsAccepted = self._recipientsRejected = self._recipientsDelivered = 0
 
     def quit(self) -> None:
         """
@@ -78,10 +75,11 @@ class Transactions(Opening):
         """
         The connection is gone. If a message was under way, some of its recipients may have had their answers.
         """
-        if self._message is not None:
-            self._message = None
-            if self._recipientsDelivered or self._recipientsRejected:
-                self._session.unanswered(self._recipientsDelivered, self._recipientsRejected)
+        state = self._state
+        if state.message is not None:
+            state.message = None
+            if state.recipientsDelivered or state.recipientsRejected:
+                self._session.unanswered(state.recipientsDelivered, state.recipientsRejected)
 
     def _exercise(self, exercise: str) -> None:
         """
@@ -109,26 +107,28 @@ class Transactions(Opening):
 
     def _mailReplied(self, code: bytes, reply: bytes) -> None:
         if code[0] == YES:
-            assert self._message is not None
-            self._recipients = self._message.recipientCommands()
-            self._recipient = 0
-            self.write(self._recipients[0], RCPT, self._rcptReplied)
+            state = self._state
+            assert state.message is not None
+            state.recipients = state.message.recipientCommands()
+            state.recipient = 0
+            self.write(state.recipients[0], RCPT, self._rcptReplied)
         else:
             self._refused(MAIL, code, reply)
 
     def _rcptReplied(self, code: bytes, reply: bytes) -> None:
+        state = self._state
         if code[0] == YES:
-            self._recipientsAccepted += 1
+            state.recipientsAccepted += 1
         else:
-            self._recipientsRejected += 1
+            state.recipientsRejected += 1
             if closesChannel(code) or not self._dialogue.tolerant:
                 self._refused(RCPT, code, reply)
                 return
             self._session.refused(RCPT, reply)
-        self._recipient += 1
-        if self._recipient < len(self._recipients):
-            self.write(self._recipients[self._recipient], RCPT, self._rcptReplied)
-        elif not self._recipientsAccepted:
+        state.recipient += 1
+        if state.recipient < len(state.recipients):
+            self.write(state.recipients[state.recipient], RCPT, self._rcptReplied)
+        elif not state.recipientsAccepted:
             self._reject()
             self._reset()
         elif self._chunked:
@@ -140,11 +140,12 @@ class Transactions(Opening):
         if code != b"354":
             self._refused(DATA, code, reply)
             return
-        self._sendContent()
+        message = self._state.message
+        assert message is not None
+        own, shared = message.content()
+        self._sendContent(own, shared)
 
-    def _sendContent(self) -> None:
-        assert self._message is not None
-        own, shared = self._message.content()
+    def _sendContent(self, own: bytes, shared: Buffer) -> None:
         self.write(own, MESSAGE, self._contentReplied)
         if self._dialogue.lmtp:
             self._awaitRecipients(self.lastActivity)
@@ -153,10 +154,11 @@ class Transactions(Opening):
 
     def _awaitRecipients(self, now: float) -> None:
         """
-        LMTP: a reply for each accepted recipient (RFC 2033 section 4.2); the first is awaited already.
+        In LMTP: a reply for each accepted recipient (RFC 2033 section 4.2); the first is awaited already.
         """
-        self._recipientsAwaited = self._recipientsAccepted
-        for _ in range(1, self._recipientsAccepted):
+        state = self._state
+        state.recipientsAwaited = state.recipientsAccepted
+        for _ in range(1, state.recipientsAccepted):
             self._owed.append((MESSAGE, self._contentReplied, now))
 
     def _stream(self, body: Buffer) -> None:
@@ -167,18 +169,18 @@ class Transactions(Opening):
         """
         The content in chunks (RFC 3030), the next one when the one before it is accepted.
         """
-        assert self._message is not None
-        self._chunks: Iterator[tuple[bytes, bytes, Buffer, bool]]
-        self._chunks = chunks(*self._message.octets(), self._dialogue.chunkSize)
+        state = self._state
+        assert state.message is not None
+        state.chunks = chunks(*state.message.bdatContent(), self._dialogue.chunkSize)
         self._sendChunk()
 
     def _sendChunk(self) -> None:
         try:
-            command, own, shared, last = next(self._chunks)
+            command, own, shared, last = next(self._state.chunks)
         except ContentLost as e:
             self.bodyLost(str(e))
             return
-        streamed = len(shared) > CHUNK
+        streamed = len(shared) > LARGEST_WRITE
         data = command + own if streamed else b"".join((command, own, shared))
         self.write(data, MESSAGE if last else BDAT, self._contentReplied if last else self._chunkReplied)
         if last and self._dialogue.lmtp:
@@ -201,11 +203,13 @@ class Transactions(Opening):
         if self._dialogue.lmtp:
             self._recipientReplied(code, reply)
         elif code[0] == YES:
-            self._message = None
-            self._session.accepted(self.lastActivity - self._begun, self._recipientsAccepted, self._recipientsRejected)
+            state = self._state
+            state.message = None
+            self._session.accepted(self.lastActivity - state.begun, state.recipientsAccepted, state.recipientsRejected)
             self._ready()
         else:
-            self._recipientsRejected += self._recipientsAccepted
+            state = self._state
+            state.recipientsRejected += state.recipientsAccepted
             self._session.refused(MESSAGE, reply)
             self._reject()
             self._afterRefusedContent(code)
@@ -226,29 +230,31 @@ class Transactions(Opening):
         if code[0] == YES:
             self._fault("unexpected-reply", f"before all of the content was sent: {shown(reply)}")
             return
-        self._recipientsRejected += self._recipientsAccepted
+        state = self._state
+        state.recipientsRejected += state.recipientsAccepted
         self._session.refused(MESSAGE, reply)
         self._reject()
         self._close()
 
     def _recipientReplied(self, code: bytes, reply: bytes) -> None:
         """
-        LMTP: what became of one recipient (RFC 2033 section 4.2).
+        In LMTP: what became of one recipient (RFC 2033 section 4.2).
         """
-        self._recipientsAwaited -= 1
+        state = self._state
+        state.recipientsAwaited -= 1
         if code[0] == YES:
-            self._recipientsDelivered += 1
+            state.recipientsDelivered += 1
         else:
-            self._recipientsRejected += 1
+            state.recipientsRejected += 1
             self._session.refused(MESSAGE, reply)
             if closesChannel(code):
-                self._recipientsRejected += self._recipientsAwaited
-                self._recipientsAwaited = 0
-        if self._recipientsAwaited:
+                state.recipientsRejected += state.recipientsAwaited
+                state.recipientsAwaited = 0
+        if state.recipientsAwaited:
             return
-        if self._recipientsDelivered:
-            self._message = None
-            self._session.accepted(self.lastActivity - self._begun, self._recipientsDelivered, self._recipientsRejected)
+        if state.recipientsDelivered:
+            state.message = None
+            self._session.accepted(self.lastActivity - state.begun, state.recipientsDelivered, state.recipientsRejected)
         else:
             self._reject()
         self._nextOrLeave(code)
@@ -303,8 +309,9 @@ class Transactions(Opening):
             self._reset()
 
     def _reject(self) -> None:
-        self._message = None
-        self._session.rejected(self._recipientsRejected)
+        state = self._state
+        state.message = None
+        self._session.rejected(state.recipientsRejected)
 
     def _reset(self) -> None:
         self.write(commands.RSET, RSET, self._resetReplied)
