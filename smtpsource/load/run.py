@@ -28,7 +28,15 @@ from smtpsource.net.sources import Sources
 from smtpsource.plan import SourcePlan
 from smtpsource.process.threads import inThread
 from smtpsource.process.turns import FEW, inTurns
-from smtpsource.process.unexpected import ENOUGH_TO_END, INTERNAL_ERROR, OUT_OF_MEMORY, SPARE, Reserve, named
+from smtpsource.process.unexpected import (
+    ENOUGH_TO_END,
+    INTERNAL_ERROR,
+    OUT_OF_MEMORY,
+    SPARE,
+    Reserve,
+    checkHeadroom,
+    named,
+)
 from smtpsource.smtp.protocol import SMTPSourceProtocol
 from smtpsource.smtp.trace import TracedProtocol
 
@@ -38,6 +46,9 @@ if TYPE_CHECKING:
 
 #: How many sessions begin, or go on, in one turn of the reactor.
 BATCH = FEW
+
+#: For how many sessions, or connections, there is a look whether there is memory.
+_CHECKED = 32
 
 
 def _expire(session: Session) -> None:
@@ -129,7 +140,7 @@ class Run:
         self._sweeping.clock = reactor
         self._sweepInterval = min(1.0, plan.timeout / 10)
         self._standstills = Standstills(self._sweepInterval)
-        self._toBegin = 0
+        self._toBegin = self._mostOpen = 0
         self.draining = self.reached = False
         self._calls: list[IDelayedCall | Deadline] = []
         self._over = False
@@ -306,6 +317,9 @@ class Run:
         """
         The protocol of a session's new connection.
         """
+        if self.recorder.open >= self._mostOpen:
+            self._mostOpen = self.recorder.open + _CHECKED
+            checkHeadroom()
         if not self.plan.trace:
             return SMTPSourceProtocol(session, self._dialogue, self.recorder, self.clock)
         protocol = TracedProtocol(session, self._dialogue, self.recorder, self.clock)
@@ -362,6 +376,8 @@ class Run:
         self._beginSession(Session(self, self._reactor, self._route, self._queue))
 
     def _beginSession(self, session: Session) -> None:
+        if self._sessionsBegun % _CHECKED == 0:
+            checkHeadroom()
         self.open.add(session)
         self._sessionsBegun += 1
         if self.traffic.wantsSession:

@@ -26,6 +26,10 @@ ENOUGH_TO_END = 16 * 1024 * 1024
 #: without memory: it may loop for ever, deaf to signals.
 SPARE = 4 * 1024 * 1024
 
+#: Bytes that there must be before something is begun that takes many small pieces of memory. Python may crash where
+#: there is none for a small piece: it has to fail for a large one before.
+_HEADROOM = 1024 * 1024
+
 #: How much of what an exception says is shown, and of where it was raised.
 _LONGEST = 300
 _FRAMES = 3
@@ -50,6 +54,15 @@ class Reserve:
         Now is the time that it was kept for. Takes no memory itself.
         """
         self._kept = b""
+
+
+def checkHeadroom() -> None:
+    """
+    See that there is some memory, before a little more of it is needed for good. Costs some ten microseconds.
+
+    @raise MemoryError: there is not.
+    """
+    bytes(_HEADROOM)
 
 
 def named(exception: BaseException | None) -> tuple[str, str]:
