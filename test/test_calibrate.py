@@ -13,14 +13,14 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import test_manual
+import manuals
+from commandlines import ToolTestCase
 from docutils.core import publish_string
 from hypothesis import strategies as st
 from patience import TEST_LIMIT
 from properties import given
+from results import example, latencies
 from subprocesses import python, smtpsource
-from test_summary import example, latencies
-from test_tools import ToolTestCase
 from twisted.internet import defer
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
@@ -455,11 +455,11 @@ class CommandLineTests(ToolTestCase):
         """
         There is a page with all options, each load and each field of the report; it becomes a manual page of section 1.
         """
-        path = test_manual.MANUAL / "smtpsource-calibrate.rst"
+        path = manuals.MANUAL / "smtpsource-calibrate.rst"
         wanted = {(None, "version", None), (None, "help", None)}
         for _, group in CalibrateOptions.groups:
             wanted |= {(o.short, o.long, o.meta if isinstance(o, ValueOption) else None) for o in group}
-        self.assertEqual(set(test_manual.documented(path)), wanted)
+        self.assertEqual(set(manuals.documented(path)), wanted)
         text = path.read_text("utf-8")
         for load in LOADS:
             self.assertIn(load.name, text)
@@ -472,7 +472,7 @@ class CommandLineTests(ToolTestCase):
             text,
             str(path),
             writer_name="manpage",
-            settings_overrides={**test_manual.settings(warnings), "output_encoding": "unicode"},
+            settings_overrides={**manuals.settings(warnings), "output_encoding": "unicode"},
         )
         self.assertEqual("", warnings.getvalue())
         self.assertRegex(page.replace("\\-", "-"), r'(?im)^\.TH "?smtpsource-calibrate"? "?1"? ')

@@ -5,10 +5,10 @@ and with several transactions under way.
 
 from __future__ import annotations
 
+from conversations import CONTENT, Conversation, Letter
 from hypothesis import strategies as st
 from properties import given, settings
-from test_protocol import CONTENT, Conversation, Letter
-from test_run import Going, Server
+from sessions import Going, Server
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.phases import BDAT, MESSAGE, RCPT, RSET

@@ -14,14 +14,13 @@ from itertools import count
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from commandlines import ToolTestCase
 from hypothesis import strategies as st
 from properties import given
 from recording import ServingMixin, multiline
+from results import REPORTS, Run, places
 from rich.console import Console
 from subprocesses import smtpsink, smtpsource, twistd
-from test_live import Run
-from test_reading import REPORTS, places
-from test_tools import ToolTestCase
 from twisted.internet import defer
 from twisted.internet.protocol import Factory
 from twisted.logger import LogPublisher, textFileLogObserver

@@ -12,49 +12,16 @@ import socket
 import sys
 from pathlib import Path
 
-from patience import TEST_LIMIT
+from commandlines import CommandTestCase
 from peers import eventually, freePort
 from recording import CLOSE, RESET, SILENCE, Delay, Raw, RecordingServer
 from subprocesses import Command, killIfAlive, loadAndReport, python, reported, smtpsink, smtpsource, whenGone
 from twisted.internet import defer
-from twisted.trial.unittest import TestCase
 
 from smtpsource import __version__
 
 VERBS = ("HELO", "MAIL", "RCPT", "DATA", ".")
 PHASES = ("banner", "helo", "mail", "rcpt", "data", "message", "quit")
-
-
-class CommandTestCase(TestCase):
-    """
-    What all of these have in common.
-    """
-
-    timeout = TEST_LIMIT
-
-    def serve(self, replies=None, family="inet", lmtp=False):
-        """
-        @return: a recording server that ends with the test.
-        """
-        server = RecordingServer(replies, lmtp)
-        self.addCleanup(server.stop)
-        return server.listen(family)
-
-    def assertOneLine(self, text, *words):
-        """
-        It is one line, with these words in it.
-        """
-        self.assertRegex(text, rb"\A[^\n]+\n\Z")
-        for word in words:
-            self.assertIn(word, text)
-
-    def assertNoTraceback(self, result):
-        """
-        Nobody but us should see one.
-        """
-        self.assertNotIn(b"Traceback", result.out + result.err)
-        self.assertNotIn(b"Unhandled", result.out + result.err)
-        self.assertNotIn(b"Exception ignored", result.out + result.err)
 
 
 class ResultTests(CommandTestCase):

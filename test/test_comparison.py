@@ -8,7 +8,7 @@ from math import inf
 
 from hypothesis import strategies as st
 from properties import given, settings
-from test_summary import EVERYTHING, example, latencies, second
+from results import EVERYTHING, example, latencies, second
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.measure.summary import Messages

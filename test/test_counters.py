@@ -10,8 +10,7 @@ import json
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from properties import given, settings
-from test_live import Run
-from test_summary import example
+from results import Run, example
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.measure.counters import COUNTERS, COUNTS, GAUGES, Counters

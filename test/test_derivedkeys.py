@@ -9,10 +9,9 @@ import os
 import signal
 from unittest import mock
 
+from conversations import Conversation, Letter, announcing
 from patience import TEST_LIMIT
 from subprocesses import loadAndReport, reported, smtpsource, twistd
-from test_opening import announcing
-from test_protocol import Conversation, Letter
 from twisted.internet import defer
 from twisted.internet.protocol import Factory
 from twisted.protocols.basic import LineReceiver

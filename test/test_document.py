@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from test_summary import EVERYTHING, example
+from results import EVERYTHING, example
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.measure.search import Step

@@ -11,7 +11,7 @@ import zlib
 from hdrh.histogram import HdrHistogram
 from hypothesis import strategies as st
 from properties import given, settings
-from test_histogram import MICROSECONDS, recorded
+from results import MICROSECONDS, recorded
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.measure.encoding import added, decode, encode, usedLength

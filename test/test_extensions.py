@@ -7,11 +7,11 @@ from __future__ import annotations
 import os
 import re
 
-import test_mx
+import nameservers
+from nameservers import MXTestCase
+from peercase import PeerTestCase
 from peers import DovecotAuth, DovecotLMTP, PostfixServer, PostfixSink, eventually, missing
 from subprocesses import loadAndReport
-from test_integration import PeerTestCase
-from test_mx import MXTestCase
 from twisted.internet import defer
 from twisted.names import dns
 
@@ -551,7 +551,7 @@ class MXTests(Case, MXTestCase):
             "first.mail.test": [dns.Record_A("127.0.0.9")],
             "second.mail.test": [dns.Record_A("127.0.0.1")],
         }
-        self.patch(test_mx, "RECORDS", records)
+        self.patch(nameservers, "RECORDS", records)
         super().setUp()
 
     @defer.inlineCallbacks

@@ -16,9 +16,9 @@ from itertools import count, cycle
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
+from results import Run, Screen
 from slowserver import SlowFactory, SlowServer
 from subprocesses import python
-from test_live import Run, Screen
 from twisted.internet import defer
 from twisted.internet.task import Clock, LoopingCall
 from twisted.internet.testing import MemoryReactorClock

@@ -8,6 +8,7 @@ import numpy
 from hdrh.histogram import HdrHistogram
 from hypothesis import strategies as st
 from properties import given, settings
+from results import MICROSECONDS, recorded
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.measure.encoding import added, usedLength
@@ -15,23 +16,6 @@ from smtpsource.measure.histogram import HIGHEST_MICROSECONDS, LatencyRecorder, 
 
 #: HdrHistogram's own idea of which latencies are the same.
 REFERENCE = HdrHistogram(1, HIGHEST_MICROSECONDS, 3)
-
-MICROSECONDS = st.one_of(
-    st.integers(0, 5000),
-    st.integers(0, HIGHEST_MICROSECONDS),
-    st.integers(1, 31).flatmap(lambda bits: st.integers(2**bits - 2, 2**bits + 2)),
-)
-
-
-def recorded(values):
-    """
-    @return: a recorder of these microseconds.
-    """
-    recorder = LatencyRecorder()
-    for value in values:
-        # A hair more, so that the way to seconds and back does not round down.
-        recorder.record((value + 0.25) / 1e6)
-    return recorder
 
 
 def index(microseconds):

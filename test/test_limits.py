@@ -4,7 +4,7 @@ Tests for L{smtpsource.measure.limits}.
 
 from __future__ import annotations
 
-from test_summary import second
+from results import second
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.measure.limits import Upkeep, disturbances, limits

@@ -22,6 +22,7 @@ from patience import TEST_LIMIT
 from peers import eventually
 from properties import given
 from recording import CLOSE, SILENCE, ServingMixin
+from results import Run, Screen
 from rich.cells import cell_len
 from subprocesses import ROOT, Command, python, smtpsource, twistd
 from twisted.internet import defer
@@ -29,35 +30,12 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from smtpsource.measure.histogram import percentiles, percentilesSince
-from smtpsource.measure.progress import Progress
-from smtpsource.measure.recorder import Recorder
 from smtpsource.phases import BANNER, CONNECT, LATE, MAIL, MESSAGE, RCPT, RESPONSE
 from smtpsource.report.live.figures import WANTED, Course, Kind
 from smtpsource.report.live.picture import line, picture
 from smtpsource.report.live.terminal import Terminal, isCapable
 from smtpsource.report.live.view import Lines, Picture
 from smtpsource.report.presentation import Presentation
-
-
-class Run:
-    """
-    A run that is as far as a test says.
-    """
-
-    def __init__(self, **progress):
-        self.recorder = Recorder()
-        self.now = {"at": 0.0, "state": "running", "sessions": 1} | progress
-
-    def progress(self):
-        return Progress(**self.now)
-
-    def accept(self, number, seconds=0.001):
-        """
-        So many messages are started and accepted.
-        """
-        self.recorder.started += number
-        for _ in range(number):
-            self.recorder.transaction(seconds, 1)
 
 
 def watched(run, seconds, accepted=0, step=0.25, took=0.001):
@@ -405,28 +383,6 @@ errors     20
         self.assertLessEqual(len(lines), height)
         self.assertTrue(all(text.isprintable() for text in lines), lines)
         self.assertTrue(line(course).isprintable(), line(course))
-
-
-class Screen:
-    """
-    A terminal in memory.
-    """
-
-    unicode = True
-
-    def __init__(self, size=(80, 24)):
-        self.shown = []
-        self.offered = size
-        self.closed = 0
-
-    def size(self):
-        return self.offered
-
-    def draw(self, lines):
-        self.shown.append(lines)
-
-    def close(self):
-        self.closed += 1
 
 
 class PeriodicTests(SynchronousTestCase):

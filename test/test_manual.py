@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 
 from docutils import nodes
-from docutils.core import publish_doctree, publish_string
+from docutils.core import publish_string
+from manuals import MANUAL, documented, parsed, settings
 from patience import PATIENCE
 from twisted.trial.unittest import TestCase
 
@@ -30,55 +31,10 @@ from smtpsource.sink.summary import SinkSummary
 from smtpsource.values.option import ValueOption
 
 ROOT = Path(__file__).resolve().parent.parent
-MANUAL = ROOT / "docs" / "man"
 
 #: Every text that is published, towncrier's fragments included.
 TEXTS = [ROOT / name for name in ("README.rst", "NEWS.rst", "CONTRIBUTING.rst")]
 TEXTS += [*ROOT.glob("docs/**/*.rst"), *ROOT.glob("news/*.rst")]
-
-
-def settings(warnings):
-    """
-    How docutils reads our texts: the least it has to say is kept, and nothing is taken from this machine.
-    """
-    return {
-        "report_level": 1,
-        "halt_level": 5,
-        "warning_stream": warnings,
-        "syntax_highlight": "none",
-        "_disable_config": True,
-        "input_encoding": "utf-8",
-    }
-
-
-def parsed(path):
-    """
-    @return: the document, and what docutils had to say of it.
-    """
-    warnings = io.StringIO()
-    document = publish_doctree(path.read_text("utf-8"), str(path), settings_overrides=settings(warnings))
-    return document, warnings.getvalue()
-
-
-def documented(page):
-    """
-    @return: the text about each option in a manual page, by letter, long name and what stands for the value; C{None}
-        for what an option lacks.
-    """
-    found = {}
-    document, _ = parsed(page)
-    for item in document.findall(nodes.option_list_item):
-        letter = name = meta = None
-        for option in item.findall(nodes.option):
-            text = option.next_node(nodes.option_string).astext()
-            argument = option.next_node(nodes.option_argument)
-            meta = argument.astext().lstrip(" =") if argument is not None else meta
-            if text.startswith("--"):
-                name = text[2:]
-            else:
-                letter = text[1:]
-        found[letter, name, meta] = " ".join(item.next_node(nodes.description).astext().split())
-    return found
 
 
 def literals(text):

@@ -17,8 +17,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parseText
 from properties import given
 from recording import CLOSE, Delay, Held, RecordingServer, ServingMixin
+from results import Run
 from subprocesses import killIfAlive, python, smtpsource, twistd, whenGone
-from test_live import Run
 from twisted.internet import defer
 from twisted.internet.testing import MemoryReactorClock
 from twisted.internet.threads import deferToThread

@@ -8,9 +8,9 @@ from __future__ import annotations
 import base64
 import os
 
+from conversations import Conversation, Letter, announcing
 from hypothesis import strategies as st
 from properties import given, settings
-from test_protocol import Conversation, Letter
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
@@ -28,14 +28,6 @@ from smtpsource.testing import FakeTransport
 MAIL = b"MAIL FROM:<a@x>\r\n"
 EHLO = b"EHLO me\r\n"
 QUIT = b"QUIT\r\n"
-
-
-def announcing(*keywords):
-    """
-    @return: a reply to EHLO.
-    """
-    lines = [b"server", *keywords]
-    return b"".join(b"250-%b\r\n" % line for line in lines[:-1]) + b"250 %b\r\n" % lines[-1]
 
 
 class FakeTLS:

@@ -11,6 +11,7 @@ import os
 import socket
 from unittest import mock
 
+from commandlines import parsed
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -41,16 +42,6 @@ class Twistd(usage.Options):
     """
 
     optFlags = [["nodaemon", "n", ""]]
-
-
-def parsed(*arguments, parent=None):
-    """
-    @return: options that have parsed these arguments.
-    """
-    options = SourceOptions()
-    options.parent = parent
-    options.parseOptions(list(arguments))
-    return options
 
 
 class Case(SynchronousTestCase):

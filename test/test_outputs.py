@@ -13,10 +13,10 @@ import sys
 from pathlib import Path
 
 from certificates import makeCertificates
+from commandlines import CommandTestCase
 from peers import eventually
+from results import example, latencies
 from subprocesses import ROOT, TWISTD, Command, python, reported, smtpsource
-from test_command import CommandTestCase
-from test_summary import example, latencies
 from twisted.internet import defer
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase

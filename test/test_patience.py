@@ -12,14 +12,14 @@ import subprocess
 import sys
 from unittest import mock
 
+from conversations import ACCEPTING, GREETING
 from hypothesis import HealthCheck
 from hypothesis import strategies as st
 from peers import eventually
 from properties import given, settings
 from recording import Delay, RecordingServer
+from sessions import Going
 from subprocesses import processes, reported, smtpsink, smtpsource
-from test_run import Going
-from test_session import ACCEPTING, GREETING
 from twisted.internet import defer, protocol, threads
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import AlreadyCalled

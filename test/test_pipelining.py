@@ -4,10 +4,10 @@ Tests for L{smtpsource.smtp.groups}, commands in groups (RFC 2920), and for EHLO
 
 from __future__ import annotations
 
+from conversations import CONTENT, Conversation, Letter
 from hypothesis import strategies as st
 from properties import given, settings
-from test_protocol import CONTENT, Conversation, Letter
-from test_run import Going, Server
+from sessions import Going, Server
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.phases import DATA, MAIL, MESSAGE, RCPT

@@ -10,10 +10,10 @@ import time
 from itertools import pairwise
 
 from patience import TEST_LIMIT
+from peercase import PeerTestCase
+from sessions import times
 from slowserver import SlowFactory, SlowServer
 from subprocesses import loadAndReport, smtpsink, smtpsource
-from test_integration import PeerTestCase
-from test_schedule import times
 from twisted.internet import defer, reactor
 from twisted.internet.task import LoopingCall, deferLater
 

@@ -12,17 +12,16 @@ import struct
 import zlib
 from pathlib import Path
 
+from commandlines import ToolTestCase
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from properties import given, settings
+from results import EVERYTHING, REPORTS, example, places
 from subprocesses import loadAndReport
-from test_summary import EVERYTHING, example
-from test_tools import ToolTestCase
 from twisted.internet import defer
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from smtpsource.measure.encoding import encode
-from smtpsource.measure.search import Found, Step
 from smtpsource.phases import NAMES
 from smtpsource.plan import SourcePlan
 from smtpsource.report.document import documentOf
@@ -31,16 +30,6 @@ from smtpsource.report.schema import problems, reportSchema
 from smtpsource.sink.factory import SinkFactory
 from smtpsource.sink.plan import SinkPlan
 from smtpsource.testing import runInMemory
-
-FOUND = Found("errors == 0", 200.0, (Step("climb", 100.0, 99.9, True, "0"), Step("bisect", 300.0, 0.0, False, "7")))
-
-#: Reports of several kinds.
-REPORTS = [
-    documentOf(example()),
-    documentOf(example(**EVERYTHING)),
-    documentOf(example(**EVERYTHING, search=FOUND, sink={"messages": 3})),
-    documentOf(example(elapsed=0.0, latency={}, replies={}, errors={}, reason="it was refused", ended="aborted")),
-]
 
 
 def strict(schema):
@@ -60,19 +49,6 @@ def strict(schema):
 #: jsonschema's opinion.
 VALIDATOR = Draft202012Validator(reportSchema())
 STRICT = Draft202012Validator(strict(reportSchema()))
-
-
-def places(document, path=()):
-    """
-    @return: the paths of all values in a document.
-    """
-    found = [path] if path else []
-    pairs = (
-        document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
-    )
-    for name, value in pairs:
-        found += places(value, (*path, name))
-    return found
 
 
 #: Whatever may stand in JSON.

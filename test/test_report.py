@@ -17,8 +17,7 @@ from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 from hypothesis import strategies as st
 from properties import given, settings
-from test_histogram import recorded
-from test_summary import EVERYTHING, example
+from results import EVERYTHING, example, recorded
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase

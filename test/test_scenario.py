@@ -11,12 +11,12 @@ from pathlib import Path
 from textwrap import dedent
 
 import attrs
+from commandlines import parsed
 from hypothesis import strategies as st
 from patience import TEST_LIMIT
 from properties import given, settings
 from recording import RecordingServer
 from subprocesses import ROOT, smtpsource, twistd
-from test_options import parsed
 from twisted.internet import defer
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase, TestCase

@@ -11,6 +11,7 @@ from random import Random
 from hypothesis import example
 from hypothesis import strategies as st
 from properties import given, settings
+from sessions import times
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.pacing.schedule import Profile, Schedule
@@ -28,17 +29,6 @@ COURSES = st.lists(
     min_size=1,
     max_size=5,
 ).map(lambda points: [(0.0, points[0][1]), *points, (1.0, 3.0)])
-
-
-def times(schedule, most=10**7):
-    """
-    All times of a schedule.
-    """
-    found = []
-    while schedule.next < math.inf and len(found) < most:
-        found.append(schedule.next)
-        schedule.advance()
-    return found
 
 
 class ProfileTests(SynchronousTestCase):

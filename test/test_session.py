@@ -4,58 +4,9 @@ Tests for L{smtpsource.load.session}: one slot of concurrency, with the test for
 
 from __future__ import annotations
 
+from conversations import ACCEPTING, GREETING
+from sessions import SessionCase
 from twisted.internet.error import ConnectionLost
-from twisted.trial.unittest import SynchronousTestCase
-
-from smtpsource.load.run import Run
-from smtpsource.measure.recorder import Recorder
-from smtpsource.net.destination import TCPAddress
-from smtpsource.plan import SourcePlan
-from smtpsource.testing import FakeReactor
-
-#: Replies from the banner to the acceptance of a message.
-GREETING = (b"220 hi\r\n", b"250 helo\r\n")
-ACCEPTING = (b"250 mail\r\n", b"250 rcpt\r\n", b"354 data\r\n", b"250 taken\r\n")
-
-
-class SessionCase(SynchronousTestCase):
-    """
-    One session.
-    """
-
-    def begin(self, **plan):
-        self.reactor = FakeReactor()
-        self.recorder = Recorder()
-        self.ended = []
-        plan = SourcePlan(destination="127.0.0.1", myhostname="me", **plan)
-        self.run_ = Run(
-            self.reactor, plan, self.recorder, self.reactor.seconds, lambda: self.ended.append(1), lambda line: None
-        )
-        self.run_.begin([TCPAddress("127.0.0.1", 25)])
-        (self.session,) = self.run_.open
-        return self.session
-
-    def accept(self, *replies):
-        """
-        Make the connection, and say these.
-        """
-        _, self.wire = self.reactor.attempts[0].accept()
-        return self.say(*replies)
-
-    def say(self, *replies):
-        """
-        @return: what the session wrote after the last.
-        """
-        written = b""
-        for reply in replies:
-            self.wire.deliver(reply)
-            written = self.wire.take()
-        self.reactor.advance(0)
-        return written
-
-    def counts(self):
-        recorder = self.recorder
-        return (recorder.started, recorder.accepted, recorder.rejected, recorder.failed)
 
 
 class MessageTests(SessionCase):

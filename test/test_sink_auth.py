@@ -12,7 +12,7 @@ import os
 
 from hypothesis import strategies as st
 from properties import given, settings
-from test_sink_protocol import Pair
+from sinks import Pair
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 

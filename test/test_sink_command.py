@@ -6,104 +6,23 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import select
 import signal
 import socket
 import subprocess
-import sys
-import time
 from unittest import SkipTest
 
 from differential import program
 from patience import PATIENCE, TEST_LIMIT
+from sinks import Process
 from twisted.internet import reactor
 from twisted.internet.defer import inlineCallbacks
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-import smtpsource
 from smtpsource._version import __version__
 from smtpsource.sink import companion
 from smtpsource.sink.companion import CompanionFailed, CompanionSink
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(smtpsource.__file__)))
-ENVIRONMENT = dict(os.environ, PYTHONPATH=ROOT)
 TRANSACTION = b"MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.com>\r\nDATA\r\n"
-
-
-class Process:
-    """
-    A sink in a process of its own, with its outputs in pipes.
-    """
-
-    def __init__(
-        self, test, *arguments, program=("-P", "-m", "smtpsource.sink"), stdin=subprocess.DEVNULL, people="stdout"
-    ):
-        os.makedirs(directory := test.mktemp())
-        self._process = subprocess.Popen(
-            [sys.executable, *program, *arguments],
-            env=ENVIRONMENT,
-            cwd=directory,
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        self.stdin = self._process.stdin
-        self.pid = self._process.pid
-        self._read = b""
-        self._people = getattr(self._process, people)
-        test.addCleanup(self._end)
-
-    def _end(self):
-        if self._process.poll() is None:
-            self._process.kill()
-        self._process.communicate()
-
-    def line(self, pattern):
-        """
-        @return: the match of the first line of what people see that has one.
-        """
-        end = time.monotonic() + PATIENCE
-        while True:
-            for line in self._read.decode().split("\n")[:-1]:
-                match = re.search(pattern, line)
-                if match:
-                    return match
-            readable, _, _ = select.select([self._people], [], [], end - time.monotonic())
-            data = os.read(self._people.fileno(), 4096) if readable else b""
-            if not data:
-                raise AssertionError(f"{pattern!r} never came: {self._read!r}")
-            self._read += data
-
-    def port(self):
-        """
-        @return: the port that the sink listens on.
-        """
-        return int(self.line(r"^listening on inet:.*:([0-9]+)$").group(1))
-
-    def signal(self, number):
-        """
-        Send a signal.
-        """
-        self._process.send_signal(number)
-
-    def closeOutput(self):
-        """
-        Read no more of its output.
-        """
-        self._process.stdout.close()
-        self._process.stdout = None
-
-    def outcome(self):
-        """
-        @return: status, the whole output, and errors.
-        """
-        out, err = self._process.communicate(timeout=PATIENCE)
-        if self._people is self._process.stderr:
-            err = self._read + err
-        else:
-            out = self._read + (out or b"")
-        return self._process.returncode, out.decode(), err.decode()
 
 
 def talk(port, data, replies, keep=False):

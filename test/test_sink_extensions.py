@@ -12,7 +12,7 @@ import struct
 
 from hypothesis import strategies as st
 from properties import given, settings
-from test_sink_protocol import TRANSACTION, WITHOUT, Pair, outcome
+from sinks import TRANSACTION, WITHOUT, Pair, extensions, outcome
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.sink import proxy
@@ -20,13 +20,6 @@ from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.xclient import attributes
 
 ENVELOPE = b"MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.com>\r\n"
-
-
-def extensions(pair):
-    """
-    @return: what was used, as a report has it.
-    """
-    return pair.counts.extensions(pair.factory.parameters.counted())
 
 
 class SwitchTests(SynchronousTestCase):

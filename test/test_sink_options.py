@@ -9,6 +9,7 @@ import io
 import os
 import socket
 
+from commandlines import sinkParsed
 from twisted.application.app import ReactorSelectionMixin
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
@@ -18,16 +19,6 @@ from smtpsource.sink.options import SinkOptions, parseAddress
 from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.tap import Options
 from smtpsource.sink.tls import available
-
-
-def parsed(*arguments, parent=None):
-    """
-    @return: options that have parsed these arguments.
-    """
-    options = SinkOptions()
-    options.parent = parent
-    options.parseOptions(arguments)
-    return options
 
 
 def words(text):
@@ -54,7 +45,7 @@ class PlanTests(SynchronousTestCase):
         """
         With an address only, the sink has no limits but that on silence.
         """
-        plan = parsed("127.0.0.1:2525").plan
+        plan = sinkParsed("127.0.0.1:2525").plan
         self.assertEqual(plan, SinkPlan(host="127.0.0.1", port=2525, command=("smtp-sink", "127.0.0.1:2525")))
         self.assertEqual((plan.idleTimeout, plan.backlog, plan.maxSessions), (100.0, 1024, None))
 
@@ -64,7 +55,7 @@ class PlanTests(SynchronousTestCase):
         """
         arguments = words("-4 -8 -e -h mx.example.com -L -m 10 -M 2k -n 3 -p -t 0.5 -T 8k -E localhost:smtp 77")
         self.assertEqual(
-            parsed(*arguments).plan,
+            sinkParsed(*arguments).plan,
             SinkPlan(
                 host="localhost",
                 port=25,
@@ -94,7 +85,7 @@ class PlanTests(SynchronousTestCase):
             "--no-deliverby --no-xclient --proxy-protocol :1"
         )
         self.assertEqual(
-            parsed(*arguments).plan,
+            sinkParsed(*arguments).plan,
             SinkPlan(
                 host="",
                 port=1,
@@ -111,7 +102,7 @@ class PlanTests(SynchronousTestCase):
                 command=("smtp-sink", *arguments),
             ),
         )
-        plan = parsed("-a", "-C", "-N", ":1").plan
+        plan = sinkParsed("-a", "-C", "-N", ":1").plan
         self.assertEqual((plan.auth, plan.xclient, plan.dsn), (False, False, False))
 
     def test_users(self):
@@ -121,7 +112,7 @@ class PlanTests(SynchronousTestCase):
         path = self.mktemp()
         with open(path, "w") as file:
             file.write("alice:secret\n")
-        self.assertEqual(parsed("--auth-users", path, ":1").plan.authUsers, os.path.abspath(path))
+        self.assertEqual(sinkParsed("--auth-users", path, ":1").plan.authUsers, os.path.abspath(path))
 
     def test_longNames(self):
         """
@@ -132,13 +123,13 @@ class PlanTests(SynchronousTestCase):
             "--ipv6 --no-8bitmime --no-esmtp --hostname x --lmtp --max-sessions 1 --max-messages 2 --session-limit 3 "
             "--no-pipelining --timeout 4 --window-size 5 --no-enhancedstatuscodes --counter --verbose --user root :1"
         )
-        self.assertEqual(dict(parsed(*short)), dict(parsed(*long)))
+        self.assertEqual(dict(sinkParsed(*short)), dict(sinkParsed(*long)))
 
     def test_presentation(self):
         """
         What is shown.
         """
-        shown = parsed("-c", "--quiet", "--report", "result.json", ":1").presentation
+        shown = sinkParsed("-c", "--quiet", "--report", "result.json", ":1").presentation
         self.assertEqual((shown.counter, shown.quiet, shown.daemonized), (True, True, False))
         self.assertEqual(shown.report, os.path.abspath("result.json"))
 
@@ -147,7 +138,7 @@ class PlanTests(SynchronousTestCase):
         Command lines of Postfix's smtp-sink go on working, with its mandatory backlog and with what is not
         offered.
         """
-        options = parsed(*words("-a -C -F -N -c -v -v -u root -m 500 inet:127.0.0.1:2525 100"))
+        options = sinkParsed(*words("-a -C -F -N -c -v -v -u root -m 500 inet:127.0.0.1:2525 100"))
         self.assertEqual((options.plan.port, options.plan.backlog, options.plan.maxSessions), (2525, 100, 500))
         self.assertEqual(options.user, "root")
         self.assertTrue(options.plan.verbose)
@@ -210,7 +201,7 @@ class ErrorTests(SynchronousTestCase):
         """
         @return: the text of the usage error.
         """
-        text = str(self.assertRaises(usage.UsageError, parsed, *arguments, parent=parent))
+        text = str(self.assertRaises(usage.UsageError, sinkParsed, *arguments, parent=parent))
         self.assertNotIn("\n", text)
         return text
 
@@ -240,7 +231,7 @@ class ErrorTests(SynchronousTestCase):
         self.assertIn("--report: '-' is not usable by a daemon", self.refused("--report", "-", ":1", parent=Twistd()))
         foreground = Twistd()
         foreground["nodaemon"] = 1
-        self.assertFalse(parsed("--report", "-", ":1", parent=foreground).presentation.daemonized)
+        self.assertFalse(sinkParsed("--report", "-", ":1", parent=foreground).presentation.daemonized)
 
     def test_positions(self):
         """
@@ -264,7 +255,7 @@ class ErrorTests(SynchronousTestCase):
             (["smtps://:1"], False, True),
             (["--tls", "smtp://:1"], False, True),
         ):
-            plan = parsed(*words).plan
+            plan = sinkParsed(*words).plan
             self.assertEqual((plan.lmtp, plan.tls), (lmtp, tls), words)
         self.assertIn("-L (--lmtp) and the address smtps: exclude each other", self.refused("-L", "smtps://:1"))
         self.assertIn("'http://:1' is not usable: expected smtp://, smtps:// or lmtp://", self.refused("http://:1"))
@@ -358,7 +349,7 @@ class HelpTests(SynchronousTestCase):
         """
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
-            self.assertEqual(self.assertRaises(SystemExit, parsed, argument).code, 0)
+            self.assertEqual(self.assertRaises(SystemExit, sinkParsed, argument).code, 0)
         return out.getvalue()
 
     def test_help(self):

@@ -6,68 +6,13 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 from properties import given, settings
-from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
+from sinks import TRANSACTION, WITHOUT, Pair, outcome
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpsource.sink.factory import SinkFactory
-from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.protocol import SMTPSinkProtocol
 from smtpsource.sink.tls import available
 
 BODY = b"Subject: x\r\n\r\nOne line.\r\n"
-#: A plan without most of the extensions.
-WITHOUT = dict.fromkeys(
-    ("startTLS", "auth", "chunking", "dsn", "requireTLS", "mtPriority", "deliverBy", "xclient"), False
-)
-TRANSACTION = b"MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.com>\r\nDATA\r\n"
-
-
-class Transport(StringTransport):
-    """
-    A transport that remembers how often it was written to and whether it was aborted.
-    """
-
-    writes = 0
-    aborted = False
-
-    def write(self, data):
-        self.writes += 1
-        StringTransport.write(self, data)
-
-    def abortConnection(self):
-        self.aborted = True
-
-
-class Pair:
-    """
-    A session and the transport it writes to.
-    """
-
-    def __init__(self, **plan):
-        self.clock = Clock()
-        self.factory = SinkFactory(SinkPlan(**plan), self.clock.seconds)
-        self.counts = self.factory.counts
-        self.connect()
-
-    def connect(self):
-        self.protocol = self.factory.buildProtocol(None)
-        self.transport = Transport()
-        self.protocol.makeConnection(self.transport)
-
-    def say(self, data):
-        """
-        @return: what is answered.
-        """
-        self.transport.clear()
-        self.protocol.dataReceived(data)
-        return self.transport.value()
-
-    def codes(self, data):
-        """
-        @return: the codes of what is answered.
-        """
-        return [int(line[:3]) for line in self.say(data).splitlines()]
 
 
 class DialogueTests(SynchronousTestCase):
@@ -565,21 +510,6 @@ _PIECES = st.sampled_from(
         b"QUIT\r\n",
     ]
 )
-
-
-def outcome(plan, chunks):
-    """
-    @return: the replies to a client's bytes, and what was counted, as far as that can't depend on how they
-        came.
-    """
-    pair = Pair(**plan)
-    for chunk in chunks:
-        if not pair.transport.disconnecting:
-            pair.protocol.dataReceived(chunk)
-    counts = pair.counts
-    errors = {kind: number for kind, (number, _) in counts.errors.items()}
-    errors.update(counts.extensions(pair.factory.parameters.counted()))
-    return pair.transport.value(), counts.messages, counts.recipients, counts.quits, counts.bytesSent, errors
 
 
 class SplitTests(SynchronousTestCase):

@@ -16,9 +16,7 @@ from unittest import SkipTest
 
 from differential import program
 from patience import PATIENCE, TEST_LIMIT
-from test_sink_command import Process
-from test_sink_extensions import extensions
-from test_sink_protocol import Pair
+from sinks import Pair, Process, extensions
 from twisted.internet import reactor
 from twisted.internet.defer import inlineCallbacks
 from twisted.internet.threads import deferToThread

@@ -4,7 +4,7 @@ Tests for L{smtpsource.smtp.state}.
 
 from __future__ import annotations
 
-from test_protocol import Letter
+from conversations import Letter
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.smtp.state import MessageState

@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import json
 
+from results import EVERYTHING, example
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource._version import __version__
@@ -14,106 +15,8 @@ from smtpsource.measure.encoding import decode
 from smtpsource.measure.figures import metricOf
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.series import Sample
-from smtpsource.measure.summary import Messages, Summary, Tally, bucketsOf, errorsOf, latenciesOf, repliesOf
-from smtpsource.measure.thresholds import Outcome
-from smtpsource.phases import MAIL, MESSAGE
+from smtpsource.measure.summary import Tally, errorsOf
 from smtpsource.report.document import documentOf
-
-
-def example(**values):
-    """
-    @return: the summary of a run that went well enough.
-    """
-    recorder = Recorder()
-    recorder.reply(MAIL, 0.0005, b"250", b"250 ok\r\n")
-    recorder.reply(MESSAGE, 0.5, b"451", b"451-not\r\n451 now \x1b[0m\r\n")
-    recorder.reply(MESSAGE, 1.5, b"250", b"250 queued\r\n")
-    recorder.transaction(2.0, 1)
-    recorder.error("timeout", "no reply")
-    usual = {
-        "command": ("smtp-source", "x"),
-        "reactor": "twisted.internet.selectreactor.SelectReactor",
-        "started": "2026-01-02T03:04:05.678+00:00",
-        "elapsed": 2.0,
-        "exit": 1,
-        "ended": "done",
-        "reason": None,
-        "messages": Messages(3, 1, 1, 1),
-        "recipientsAccepted": 4,
-        "recipientsRejected": 5,
-        "connectionsOpened": 6,
-        "connectionsFailed": 7,
-        "connectionsLost": 8,
-        "bytesSent": 3_000_000,
-        "bytesReceived": 900,
-        "rate": 0.5,
-        "user": 0.25,
-        "system": 0.5,
-        "latency": latenciesOf(recorder),
-        "capabilities": {"SIZE": "100", "PIPELINING": ""},
-        "tls": {"TLSv1.3 TLS_AES_256_GCM_SHA384": 6},
-        "replies": repliesOf(recorder),
-        "errors": errorsOf(recorder),
-    }
-    return Summary(**{**usual, **values})
-
-
-def latencies(*seconds):
-    """
-    @return: C{latency} and C{buckets} of a run whose messages took so long.
-    """
-    recorder = Recorder()
-    for each in seconds:
-        recorder.reply(MESSAGE, each, b"250", b"250 ok")
-        recorder.transaction(each * 2, 1)
-    return {"latency": latenciesOf(recorder), "buckets": bucketsOf(recorder)}
-
-
-def second(time, **values):
-    """
-    @return: a second of a run in which 100 messages were accepted, but for what is said otherwise.
-    """
-    usual = {
-        "time": float(time),
-        "seconds": 1.0,
-        "asked": None,
-        "started": 100,
-        "accepted": 100,
-        "rejected": 0,
-        "failed": 0,
-        "late": 0,
-        "dropped": 0,
-        "open": 5,
-        "p50": 0.001,
-        "p99": 0.002,
-        "max": 0.003,
-        "bytesSent": 1000,
-        "bytesReceived": 100,
-        "cpu": 0.25,
-        "lag": 0.0005,
-    }
-    return Sample(**{**usual, **values})
-
-
-#: What a run with a schedule, thresholds and a warm-up has besides.
-EVERYTHING = {
-    **latencies(0.25, 0.5),
-    "asked": 500.0,
-    "askedRate": 250.0,
-    "late": 12,
-    "dropped": 3,
-    "warmUp": {"seconds": 10.0, "accepted": 90, "rejected": 1, "failed": 2},
-    "series": (second(1, asked=250.0), second(2.0000004, p50=None, p99=None, max=None, asked=250.0)),
-    "environment": {"host": "load.example"},
-    "thresholds": (
-        Outcome("p99(message) < 250ms", True, "31 ms", 0.031),
-        Outcome("rate >= 0.99 * asked", False, "431/s (0.99 * asked is 495/s)", 431.0),
-    ),
-    "limits": ("this process used 97% of a processor",),
-    "run": "r1",
-    "seed": 42,
-    "exit": 3,
-}
 
 
 class SummaryTests(SynchronousTestCase):

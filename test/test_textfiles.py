@@ -8,11 +8,10 @@ from __future__ import annotations
 import json
 import os
 
+from commandlines import parsed, sinkParsed
 from hypothesis import strategies as st
 from properties import given
-from test_options import parsed
-from test_sink_options import parsed as sinkParsed
-from test_summary import example
+from results import example
 from textfiles import writeFile
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase

@@ -6,23 +6,21 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import sys
 from pathlib import Path
 
-import test_manual
+import manuals
+from commandlines import ToolTestCase
 from docutils.core import publish_string
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 from patience import TEST_LIMIT
+from results import EVERYTHING, example, latencies, second
 from subprocesses import loadAndReport, smtpsource
-from test_summary import EVERYTHING, example, latencies, second
 from twisted.internet import defer
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from smtpsource import __version__
-from smtpsource.__main__ import main
 from smtpsource.cli.source import SourceOptions
 from smtpsource.measure.histogram import HIGHEST_MICROSECONDS
 from smtpsource.measure.summary import Messages
@@ -32,35 +30,6 @@ from smtpsource.tools.merge import MergeOptions
 from smtpsource.values.option import ValueOption
 
 TOOLS = {"compare": CompareOptions, "merge": MergeOptions}
-
-
-class ToolTestCase(SynchronousTestCase):
-    """
-    What tests of a tool have in common.
-    """
-
-    def setUp(self):
-        self.directory = Path(self.mktemp()).resolve()
-        self.directory.mkdir()
-        self.out, self.err = io.StringIO(), io.StringIO()
-
-    def write(self, name, summary):
-        """
-        @return: the path of a report.
-        """
-        path = self.directory / name
-        path.write_text(json.dumps(documentOf(summary)))
-        return os.fspath(path)
-
-    def run_(self, *arguments):
-        """
-        @return: the status, standard output and standard error of a command.
-        """
-        out, err = io.StringIO(), io.StringIO()
-        for name, stream in (("stdout", out), ("__stdout__", out), ("stderr", err), ("__stderr__", err)):
-            self.patch(sys, name, stream)
-        stopped = self.assertRaises(SystemExit, main, arguments)
-        return stopped.code or 0, out.getvalue(), err.getvalue()
 
 
 class CompareTests(ToolTestCase):
@@ -300,17 +269,17 @@ class CommandLineTests(SynchronousTestCase):
         Each has a page with all its options, which becomes a manual page of section 1.
         """
         for name, options in TOOLS.items():
-            path = test_manual.MANUAL / f"smtpsource-{name}.rst"
+            path = manuals.MANUAL / f"smtpsource-{name}.rst"
             wanted = {(None, "version", None), (None, "help", None)}
             for _, group in options.groups:
                 wanted |= {(o.short, o.long, o.meta if isinstance(o, ValueOption) else None) for o in group}
-            self.assertEqual(set(test_manual.documented(path)), wanted)
+            self.assertEqual(set(manuals.documented(path)), wanted)
             warnings = io.StringIO()
             page = publish_string(
                 path.read_text("utf-8"),
                 str(path),
                 writer_name="manpage",
-                settings_overrides={**test_manual.settings(warnings), "output_encoding": "unicode"},
+                settings_overrides={**manuals.settings(warnings), "output_encoding": "unicode"},
             )
             self.assertEqual("", warnings.getvalue())
             self.assertRegex(page.replace("\\-", "-"), rf'(?im)^\.TH "?smtpsource-{name}"? "?1"? ')

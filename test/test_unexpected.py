@@ -13,9 +13,9 @@ from unittest import mock
 
 from OpenSSL import SSL
 from recording import SILENCE, ServingMixin
+from sessions import Server
 from slowserver import SlowFactory
 from subprocesses import python, reported, smtpsink, smtpsource
-from test_run import Server
 from twisted.internet import defer
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import Logger, LogPublisher

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import signal
 
+from conversations import ACCEPTING, GREETING
 from peers import freePort
 from recording import RecordingServer
+from sessions import Going, Server, SessionCase
 from slowserver import SlowFactory
 from subprocesses import reported, smtpsource
-from test_run import Going, Server
-from test_session import ACCEPTING, GREETING, SessionCase
 from twisted.internet import defer
 from twisted.internet.error import ConnectionLost
 from twisted.internet.task import deferLater

@@ -9,11 +9,10 @@ import io
 import os
 import sys
 
+from commandlines import parsed, sinkParsed
 from hypothesis import strategies as st
 from properties import given
 from subprocesses import smtpsource, twistd
-from test_options import parsed
-from test_sink_options import parsed as sinkParsed
 from twisted.internet import defer
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase, TestCase

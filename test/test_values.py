@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.values.numbers}: one value each.
+Tests for L{smtpsource.values.numbers}, L{names<smtpsource.values.names>} and the words of SMTP: one value each.
 """
 
 from __future__ import annotations
