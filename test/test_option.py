@@ -4,6 +4,8 @@ Tests for L{smtpsource.values.option} and L{smtpsource.values.rules}: what is de
 
 from __future__ import annotations
 
+import copy
+import pickle
 from pathlib import Path
 
 import attrs
@@ -26,7 +28,7 @@ from smtpsource.values.option import (
     settingsOf,
     switch,
 )
-from smtpsource.values.rules import Contradiction, OneOf, excludes, isSet, needs
+from smtpsource.values.rules import Contradiction, OneOf, Stated, excludes, needs
 
 
 class Weather(Settings):
@@ -145,6 +147,25 @@ class NewOptionTests(SynchronousTestCase):
             f"--umbrellas needs --rain-level or -W (--windy) (weather.umbrellas is in {file})",
         )
 
+    def test_otherProcess(self):
+        """
+        What a rule says goes to another process as words, without the plan and what it knows.
+        """
+        error = self.assertRaises(Contradiction, Plan, umbrellas=1)
+        there = pickle.loads(pickle.dumps(error))
+        self.assertEqual((type(there), str(there)), (ValueError, str(error)))
+        self.assertEqual(str(copy.copy(error)), str(error))
+
+    def test_subclass(self):
+        """
+        An attribute of a subclass is nobody's setting.
+        """
+
+        class Other(Plan):
+            umbrellas = 7
+
+        self.assertEqual(Other(destination="sink:").umbrellas, 3)
+
     def test_rules(self):
         """
         Each rule speaks to whoever asks, in their words.
@@ -215,15 +236,18 @@ class DeclarationTests(SynchronousTestCase):
 
     def test_rules(self):
         """
-        Each rule names settings that there are.
+        Each rule names settings that there are, and has nothing against a plan of which nothing is said.
         """
+        stated = 0
         for plan in (SourcePlan, SinkPlan):
             one = plan(destination="localhost") if plan is SourcePlan else plan()
             for group in headings(plan):
                 for rule in group.rules:
                     self.assertEqual(list(rule(one)), [])
-                    if isinstance(rule, OneOf):
-                        self.assertEqual([isSet(one, path) for path in rule.paths], [False] * len(rule.paths))
+                    if isinstance(rule, OneOf | Stated):
+                        self.assertEqual(set(), {*rule.paths} - settingsOf(plan).keys())
+                        stated += 1
+        self.assertGreater(stated, 30)
 
     def test_checks(self):
         """

@@ -399,6 +399,9 @@ _COLUMN = 34
 
 
 def fullName(option: Flag | ValueOption) -> str:
+    """
+    What errors call an option: by its letter, if it has one, and its name.
+    """
     return f"-{option.short} (--{option.long})" if option.short else f"--{option.long}"
 
 

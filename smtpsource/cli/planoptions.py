@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from twisted.python import usage
 
 from smtpsource.cli.commandline import OTHER, CommandLine, Exclusion, fullName
-from smtpsource.values.option import Flag, Setting, ValueOption, headings, made, optionsOf, settingsOf
+from smtpsource.values.option import Flag, Setting, Unusable, ValueOption, headings, made, optionsOf, settingsOf
 from smtpsource.values.rules import Contradiction, OneOf, isSet, valueOf
 
 #: What stands for the destination where options are named; in a scenario, the one key that is no option.
@@ -72,6 +72,13 @@ class PlanOptions(CommandLine):
         values = {path: value for path, setting in self.settingsOf.items() for value in self._values(setting)}
         try:
             return made(self.planClass, {**values, **more})
+        except Unusable as e:
+            options = self.settingsOf[e.path].options
+            if not options:
+                raise
+            isSecret = isinstance(options[0], ValueOption) and options[0].secret
+            shown = "what was given" if isSecret else repr(self.texts[options[0].long])
+            raise usage.UsageError(f"{fullName(options[0])}: {shown} is not usable: {e.expected}")
         except Contradiction as e:
             text = e.inWordsOf(self)
             if not e.exclusive:

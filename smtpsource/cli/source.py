@@ -1,5 +1,5 @@
 """
-The command line of smtp-source. Every check of a user's wishes is made here, before anything is sent.
+The command line of smtp-source: all that a user may wish is checked before anything is sent.
 """
 
 from __future__ import annotations
@@ -299,6 +299,8 @@ class SourceOptions(PlanOptions):
             for long in given:
                 raise Exclusion(f"--{long} needs --auth", long, "auth")
             return ()
+        if self["old-mode"]:
+            return ()  # a rule of the plan's says that there can't be both
         if self["auth-users"] is not None:
             for long in given[:-1]:
                 raise Exclusion(

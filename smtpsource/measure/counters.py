@@ -2,8 +2,8 @@
 What is counted of a run, each thing declared once: the recorder, snapshots, series, summaries and merged runs share it.
 
 To count something more, declare it here and add to it where it happens. To show it, give it a place in
-L{smtpsource.report.document} and a field of L{smtpsource.measure.summary.Summary}, and of
-L{smtpsource.measure.series.Sample} if it is to be known for each second.
+L{smtpsource.report.document} and in its schema, a metric in L{smtpsource.report.prometheus} and a field of
+L{smtpsource.measure.summary.Summary}, and of L{smtpsource.measure.series.Sample} if it is to be known for each second.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Counters:
     smaller, but for C{open}, a gauge.
 
     @ivar started: messages taken from the pool; each ends as exactly one of C{accepted}, C{rejected}, C{failed}.
-    @ivar accepted: messages that the server took responsibility for (RFC 5321 section 4.2.5), by LMTP for at least
+    @ivar accepted: messages that the server took responsibility for (RFC 5321 section 4.2.5), in LMTP for at least
         one recipient.
     @ivar rejected: messages that a reply of the server refused.
     @ivar failed: messages that ended without an answer: no connection, a lost one, a timeout, a garbled reply.

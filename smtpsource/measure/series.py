@@ -26,7 +26,8 @@ LOGGED = (CONNECT, NOOP, TRANSACTION, RESPONSE)
 @dataclass(frozen=True, slots=True)
 class Sample:
     """
-    What happened between two looks at a run, a second apart.
+    What happened between two looks at a run, a second apart. What is not told here is as in
+    L{smtpsource.measure.counters.Counters}; C{open} is at its end.
 
     @ivar time: when it ended, in seconds from the start of the run.
     @ivar seconds: how long it was.
@@ -38,8 +39,6 @@ class Sample:
     @ivar lag: the most seconds by which the reactor was late.
     @ivar waited: for how many seconds per second this process could have run but had no processor; C{None} if the
         system does not tell.
-
-    The others are those of L{smtpsource.measure.counters.Counters}; C{open} is at its end.
     """
 
     time: float

@@ -1,1 +1,1 @@
-"""The wire: destinations, connectors and limits; everything that touches a reactor or a socket."""
+"""The wire: destinations, routes and connectors; everything that touches a reactor or a socket."""

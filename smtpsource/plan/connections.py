@@ -39,14 +39,6 @@ def _isAddress(plan: Any) -> bool:
     return isinstance(plan.destination, HostDestination) and isAddress(plan.destination.host)
 
 
-#: What only mail has.
-_OF_MAIL = (
-    *("sender", "recipient", "recipientCount", "numberRecipients", "recipientNumbering", "subject", "length"),
-    *("message", "headers", "messages", "sizeDistribution", "recipientsDistribution", "senders", "recipients"),
-    *("domains", "pipelining", "chunking", "parameters", "window"),
-)
-
-
 class Connections(Settings):
     """
     @ivar destination: where to; a text is taken as on the command line, so that one with a scheme such as C{lmtp:} says
@@ -78,7 +70,6 @@ class Connections(Settings):
             *("keepConnections", "messagesPerConnection"),
             when=lambda plan: plan.exercise == "connect",
         ),
-        excludes("{exercise:c}", "it sends no mail", *_OF_MAIL, when=lambda plan: plan.exercise != "mail"),
         needs("{proxyProtocol}", "proxySources", unless=lambda plan: plan.proxyProtocol),
         excludes(
             "a UNIX socket",

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from smtpsource.plan.message import ofMail
 from smtpsource.smtp import xclient
 from smtpsource.smtp.commands import extensionMode
 from smtpsource.smtp.xclient import Attributes
@@ -64,6 +65,7 @@ class Extensions(Settings):
 
     heading = "Extensions"
     rules = allOf(
+        ofMail("pipelining", "chunking", "window"),
         _asksForNothing,
         excludes("{oldMode:f}", "it says no EHLO", "esmtp", "xclient", when=lambda plan: plan.oldMode),
         excludes("{lmtp:f}", "LHLO asks for extensions, too", "esmtp", when=lambda plan: plan.lmtp),

@@ -13,7 +13,7 @@ from smtpsource.values import checks, inputs, kinds, names
 from smtpsource.values.files import readableFile
 from smtpsource.values.kinds import Kind
 from smtpsource.values.option import Settings, option, switch
-from smtpsource.values.rules import Contradiction, OneOf, Rules, allOf, excludes, needs
+from smtpsource.values.rules import Contradiction, OneOf, Rule, Rules, allOf, excludes, needs
 
 
 def _message(value: object) -> bytes:
@@ -38,6 +38,13 @@ def _wholeMessage(text: str) -> bytes:
 
 #: A part of a line; on a command line, the bytes that were typed.
 ofLine = Kind(lambda text: names.oneLine(os.fsencode(text)), checks.oneLine)
+
+
+def ofMail(*paths: str) -> Rule:
+    """
+    The rule that these settings are for mail, and of no effect where none is sent.
+    """
+    return excludes("{exercise:c}", "it sends no mail", *paths, when=lambda plan: plan.exercise != "mail")
 
 
 def _oneSubject(plan: Any) -> Rules:
@@ -68,6 +75,10 @@ class Message(Settings):
 
     heading = "Message"
     rules = allOf(
+        ofMail(
+            *("sender", "recipient", "recipientCount", "numberRecipients", "recipientNumbering", "subject", "length"),
+            *("message", "headers"),
+        ),
         OneOf("length", "message", "messages", "sizeDistribution"),
         OneOf("recipientCount", "recipientsDistribution"),
         OneOf("sender", "senders"),

@@ -4,6 +4,7 @@ Parameters of MAIL and RCPT.
 
 from __future__ import annotations
 
+from smtpsource.plan.message import ofMail
 from smtpsource.smtp.parameters import Parameters
 from smtpsource.values import checks
 from smtpsource.values.option import Settings, checked, nested
@@ -20,6 +21,9 @@ class ParameterSettings(Settings):
     """
 
     heading = "Parameters"
-    rules = allOf(excludes("{oldMode:f}", "it says no EHLO", "parameters", when=lambda plan: plan.oldMode))
+    rules = allOf(
+        ofMail("parameters"),
+        excludes("{oldMode:f}", "it says no EHLO", "parameters", when=lambda plan: plan.oldMode),
+    )
 
     parameters: Parameters = nested(Parameters, _parameters, default=Parameters)

@@ -70,7 +70,7 @@ class SourcePlan(
         except ValueError as e:
             raise ValueError(f"destination:{shown(text)} is not usable: {e}")
         for name, value in saying.items():
-            if getattr(self, name) not in (getattr(type(self), name).default, value):
+            if getattr(self, name) not in (self.declared[name].default, value):
                 raise ValueError(f"destination and {name} exclude each other: {text!r} is for {name}={value!r}")
             object.__setattr__(self, name, value)
         object.__setattr__(self, "destination", goal)

@@ -11,6 +11,7 @@ from smtpsource.messages.corpus import Corpus
 from smtpsource.messages.sizes import Distribution
 from smtpsource.messages.stored import PICKS
 from smtpsource.messages.weighted import Weighted
+from smtpsource.plan.message import ofMail
 from smtpsource.values import kinds, numbers
 from smtpsource.values.kinds import Kind
 from smtpsource.values.option import Settings, option
@@ -46,6 +47,9 @@ class TrafficSettings(Settings):
 
     heading = "Traffic"
     rules = allOf(
+        ofMail(
+            *("messages", "sizeDistribution", "recipientsDistribution", "senders", "recipients", "domains"),
+        ),
         needs("{messages}", "pick", unless=lambda plan: plan.messages is not None),
         _hasWeights,
         excludes("{recipient:f} ''", "expected an address", "domains", when=lambda plan: plan.recipient == b""),

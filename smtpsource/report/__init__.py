@@ -1,1 +1,1 @@
-"""Faces of a summary: text, JSON and the running counter."""
+"""Faces of a result: text, JSON and other forms for programs, metrics, and a view of a run that goes on."""

@@ -1,5 +1,5 @@
 """
-The command line of smtp-sink. Every check of a user's wishes is made here, before anything listens.
+The command line of smtp-sink: all that a user may wish is checked before anything listens.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class ReplyLines(Connection):
 
     def _linesReceived(self, data: bytes) -> None:
         """
-        Give each line to L{lineReceived}, as L{LineReceiver} does; but in a time that does not grow with the square of
+        Give each line to L{lineReceived}, as C{LineReceiver} does; but in a time that does not grow with the square of
         their number: a reply may have ten thousand.
         """
         self._buffer += data  # LineReceiver's, as what follows is

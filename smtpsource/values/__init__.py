@@ -1,1 +1,1 @@
-"""What a value may be: numbers, names, files; it knows no option and no run."""
+"""What a value may be: numbers, names, files; and settings with their options and rules, whatever they are for."""

@@ -17,10 +17,11 @@ unless it is said how.
 
 from __future__ import annotations
 
+import inspect
 import re
 import reprlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, NamedTuple, TypeVar, dataclass_transform
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, dataclass_transform
 
 import attrs
 
@@ -81,6 +82,20 @@ class Only:
         self.options = options
 
 
+class Unusable(ValueError):
+    """
+    A value that a setting can't have. As a text it is for a program.
+
+    @ivar path: the setting's.
+    @ivar expected: what was expected, as one line.
+    """
+
+    def __init__(self, path: str, shown: str, expected: str) -> None:
+        super().__init__(f"{path}: {shown} is not usable: {expected}")
+        self.path = path
+        self.expected = expected
+
+
 class Setting:
     """
     A field of a plan, as it is declared.
@@ -112,6 +127,9 @@ class Setting:
         self.secret = secret
         self.follows = follows
         self._default = default
+
+    def __repr__(self) -> str:
+        return f"<setting: {self.default!r}>"
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.path = name
@@ -154,7 +172,7 @@ class Setting:
             return self.check(value)
         except ValueError as e:
             shown = "what was given" if self.secret else _short.repr(value)
-            raise ValueError(f"{self.path}: {shown} is not usable: {e}")
+            raise Unusable(self.path, shown, str(e))
 
 
 _short = reprlib.Repr()
@@ -216,7 +234,7 @@ def nested(of: type[Settings], check: Check, *, default: Any) -> Any:
     return Setting(check, default=default, nested=of)
 
 
-def derived(*, init: bool = False) -> Any:
+def derived(*, init: Literal[False] = False) -> Any:
     """
     A field that follows from others, and is set by them.
     """
@@ -233,10 +251,12 @@ class Settings:
 
     @cvar heading: what the group is called in the help.
     @cvar rules: between these settings and others.
+    @cvar declared: of a plan or an object: its settings by their names.
     """
 
     heading: ClassVar[str]
     rules: ClassVar[tuple[Callable[[Any], Iterator[Exception]], ...]] = ()
+    declared: ClassVar[Mapping[str, Setting]]
 
     def __init_subclass__(cls, checked: bool = True) -> None:
         """
@@ -244,8 +264,17 @@ class Settings:
             the plan does it, by L{checked}.
         """
         if "heading" not in vars(cls):
-            fields = {one.path: one.field(checked) for one in _declaredIn(*reversed(cls.__mro__))}
+            groups = headings(cls)
+            cls.declared = {one.path: one for one in _declaredIn(*groups, *reversed(cls.__mro__))}
+            fields = {path: one.field(checked) for path, one in cls.declared.items()}
             attrs.define(cls, these=fields, frozen=True, kw_only=True, slots=False)
+            # For help(): whoever makes one wants to know of all keywords, and what they take.
+            told = [f"{group.heading}\n\n{inspect.cleandoc(group.__doc__ or '')}" for group in groups]
+            cls.__doc__ = "\n\n".join([inspect.cleandoc(cls.__doc__ or ""), *told])
+            for each in cls.__mro__:
+                cls.__init__.__annotations__ |= {
+                    name: kind for name, kind in vars(each).get("__annotations__", {}).items() if name in fields
+                }
 
 
 def _declaredIn(*classes: type) -> Iterator[Setting]:

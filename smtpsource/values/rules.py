@@ -3,7 +3,7 @@ Rules between settings, each stated once, in words that fit whoever asks: a comm
 
 A text names settings in braces, by their paths: C{"{chunkSize} needs {chunking}"}. After a colon stand letters for how
 a command line names them: C{f} is in full, with letter and long name, C{l} by the letter, C{m} with what stands for the
-value. C{{plan}} is the plan.
+value. C{c} is for one that has several options: a program names it with its value. C{{plan}} is the plan.
 """
 
 from __future__ import annotations
@@ -54,6 +54,10 @@ class Contradiction(ValueError):
 
     def __str__(self) -> str:
         return self.inWordsOf(Program())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Another process needs the words, and not the plan, which may have a password.
+        return ValueError, (str(self),)
 
 
 class Asker(Protocol):
@@ -137,7 +141,7 @@ def isSet(plan: Any, path: str) -> bool:
     """
     owner, _, name = path.rpartition(".")
     one = valueOf(plan, owner) if owner else plan
-    return bool(getattr(one, name) != getattr(type(one), name).default)
+    return bool(getattr(one, name) != type(one).declared[name].default)
 
 
 class OneOf:
@@ -165,6 +169,35 @@ def allOf(*rules: Rule) -> tuple[Rule, ...]:
     return rules
 
 
+class Stated:
+    """
+    The rule that none of some settings may be given, if something is so.
+
+    @ivar paths: of these settings, and of all that the rule names.
+    """
+
+    def __init__(self, text: str, paths: Sequence[str], when: Callable[[Any], Any], about: Sequence[str]) -> None:
+        """
+        @param text: what is wrong, with C{{}} for the setting.
+        @param about: the paths of the others.
+        """
+        self._text = text
+        self._given = paths
+        self._when = when
+        self._about = about
+        self.paths = {*paths, *about, *_named(text)}
+
+    def __call__(self, plan: Any) -> Rules:
+        """
+        See L{Rule}.
+        """
+        if self._when(plan):
+            for path in self._given:
+                if isSet(plan, path):
+                    text = self._text.replace("{}", f"{{{path}}}", 1)
+                    yield Contradiction(plan, text, about=(path, *self._about))
+
+
 def needs(needed: str, *paths: str, unless: Callable[[Any], Any]) -> Rule:
     """
     The rule that none of these settings may be given, because another one isn't.
@@ -172,14 +205,7 @@ def needs(needed: str, *paths: str, unless: Callable[[Any], Any]) -> Rule:
     @param needed: what is missing, as a text.
     @param unless: it is there.
     """
-
-    def rule(plan: Any) -> Iterator[Contradiction]:
-        if not unless(plan):
-            for path in paths:
-                if isSet(plan, path):
-                    yield Contradiction(plan, f"{{{path}}} needs {needed}", about=(path, *_named(needed)[:1]))
-
-    return rule
+    return Stated(f"{{}} needs {needed}", paths, lambda plan: not unless(plan), _named(needed)[:1])
 
 
 def excludes(cause: str, why: str, *paths: str, when: Callable[[Any], Any], about: Sequence[str] = ()) -> Rule:
@@ -190,16 +216,7 @@ def excludes(cause: str, why: str, *paths: str, when: Callable[[Any], Any], abou
     @param when: it is there.
     @param about: its path, if the text does not name it.
     """
-
-    def rule(plan: Any) -> Iterator[Contradiction]:
-        if when(plan):
-            for path in paths:
-                if isSet(plan, path):
-                    yield Contradiction(
-                        plan, f"{{{path}}} and {cause} exclude each other: {why}", about=(path, *_named(cause), *about)
-                    )
-
-    return rule
+    return Stated(f"{{}} and {cause} exclude each other: {why}", paths, when, (*_named(cause), *about))
 
 
 def keepRules(plan: Any) -> None:
