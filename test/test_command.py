@@ -945,13 +945,27 @@ class ConnectTests(CommandTestCase):
         self.assertTrue(0.4 < report["elapsed"] < 20)
         self.assertEqual(list(report["errors"]), ["connect-timeout"])
 
+    def servedAlone(self, family):
+        """
+        @return: a server on a port where nobody else listens on the address of the other family.
+        """
+        while True:
+            server = self.serve(family=family)
+            other = socket.socket(socket.AF_INET6 if family == "inet" else socket.AF_INET)
+            self.addCleanup(other.close)
+            try:
+                other.bind(("::1" if family == "inet" else "127.0.0.1", server.port))
+            except OSError:
+                continue
+            return server
+
     @defer.inlineCallbacks
     def several(self, family):
         """
         Of a name with two addresses one refuses, and the other takes all messages.
         """
         for addresses in (["::1", "127.0.0.1"], ["127.0.0.1", "::1"]):
-            server = self.serve(family=family)
+            server = self.servedAlone(family)
             program = _RESOLVER.format(addresses=addresses)
             arguments = ["--quiet", "--report", "-", "-s", "3", "-m", "10", f"several.example:{server.port}"]
             result = yield python(self, "-c", program, *arguments).whenEnded()

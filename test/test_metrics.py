@@ -558,6 +558,8 @@ class CommandTests(ServingMixin, TestCase):
         url = yield self.whenSaid(command)
         connection = yield deferToThread(connectedTo, url)
         self.addCleanup(connection.close)
+        # Its signals are its own when it runs.
+        yield server.when(lambda: server.messages)
         command.signal(signal.SIGINT)
         result = yield command.whenEnded()
         self.assertEqual(result.status, 1)
