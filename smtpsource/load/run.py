@@ -33,9 +33,9 @@ from smtpsource.process.unexpected import (
     INTERNAL_ERROR,
     OUT_OF_MEMORY,
     SPARE,
+    Breakable,
     Reserve,
     checkHeadroom,
-    named,
 )
 from smtpsource.smtp.protocol import SMTPSourceProtocol
 from smtpsource.smtp.trace import TracedProtocol
@@ -67,7 +67,7 @@ _STRUCK_OFF_AFTER = 1.0
 
 
 @implementer(IRun)
-class Run:
+class Run(Breakable):
     """
     Hands out messages until there are none left, or until the run is told to stop. This one is a closed loop: a session
     takes its next message when the one before it is answered.
@@ -239,14 +239,6 @@ class Run:
             self.reason = text
             self.drain()
 
-    def broken(self, exception: BaseException | None) -> None:
-        """
-        Something in this process has raised what nobody expected: see L{breakDown}.
-        """
-        if isinstance(exception, MemoryError):
-            self._spare.release()  # before anything else, which would take some
-        self.breakDown(*named(exception))
-
     def breakDown(self, kind: str, text: str) -> None:
         """
         This run can't go on, and it is no server's fault: end it as a refusal does, whatever the plan tolerates; or at
@@ -265,15 +257,6 @@ class Run:
             self.drain()
         if kind == OUT_OF_MEMORY and self.recorder.errors[kind] == 2:
             self._later(self.abort)
-
-    def guarded(self, call: Callable[..., object], *arguments: Any) -> None:
-        """
-        Make a call for which nobody waits: what it raises ends the run.
-        """
-        try:
-            call(*arguments)
-        except Exception as e:
-            self.broken(e)
 
     def expire(self) -> None:
         """

@@ -5,8 +5,10 @@ What nobody expected: exceptions of this process, each in one line, and memory t
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from errno import ENOMEM
 from traceback import walk_tb
+from typing import Any
 
 #: The kinds of faults that are no server's: what such a fault means for a run is in
 #: L{smtpsource.load.run.Run.breakDown}.
@@ -54,6 +56,40 @@ class Reserve:
         Now is the time that it was kept for. Takes no memory itself.
         """
         self._kept = b""
+
+
+class Breakable:
+    """
+    What ends in order when something is raised that nobody expected.
+    """
+
+    _spare: Reserve
+
+    def breakDown(self, kind: str, text: str) -> None:
+        """
+        It is the end.
+
+        @param kind: one of L{OURS}.
+        @param text: one line about it.
+        """
+        raise NotImplementedError
+
+    def broken(self, exception: BaseException | None) -> None:
+        """
+        Something in this process has raised what nobody expected: see L{breakDown}.
+        """
+        if isinstance(exception, MemoryError):
+            self._spare.release()  # before anything else, which would take some
+        self.breakDown(*named(exception))
+
+    def guarded(self, call: Callable[..., object], *arguments: Any) -> None:
+        """
+        Make a call for which nobody waits: what it raises is the end.
+        """
+        try:
+            call(*arguments)
+        except Exception as e:
+            self.broken(e)
 
 
 def checkHeadroom() -> None:

@@ -17,7 +17,7 @@ from smtpsource.net.reactorchoice import nameOf
 from smtpsource.net.steady import keepSteady
 from smtpsource.process.cpu import processTime
 from smtpsource.process.listening import ListenError
-from smtpsource.process.unexpected import OUT_OF_MEMORY, SPARE, Reserve, named
+from smtpsource.process.unexpected import OUT_OF_MEMORY, SPARE, Breakable, Reserve
 from smtpsource.sink.factory import SinkFactory
 from smtpsource.sink.listen import described, listen
 from smtpsource.sink.plan import SinkPlan
@@ -29,7 +29,7 @@ __all__ = ["TIME_TO_QUIT", "ListenError", "SinkFactory", "SinkPlan", "SinkServic
 TIME_TO_QUIT = 1.0
 
 
-class SinkService(Service):
+class SinkService(Breakable, Service):
     """
     A sink that listens from C{startService} on, until a limit of its plan is reached or it is stopped. It has
     one life: it can't be started again.
@@ -49,7 +49,7 @@ class SinkService(Service):
         self.factory.whenLimitReached = self._limitReached
         self.factory.whenEmpty = self._empty
         self.factory.whenBroken = self.broken
-        self._sweep = LoopingCall(self._guarded, self._sweepSoon)
+        self._sweep = LoopingCall(self.guarded, self._sweepSoon)
         self._sweep.clock = reactor
         self._addresses: list[Any] = []
         self._timers: list[Any] = []
@@ -145,17 +145,9 @@ class SinkService(Service):
             self._sessionsOpen = self.factory.counts.open
             self._beginEnd(ended)
             self.factory.endSoon()
-            self._timers.append(Deadline(self._reactor, self._plan.grace, self._guarded, self._abort))
+            self._timers.append(Deadline(self._reactor, self._plan.grace, self.guarded, self._abort))
             self._empty()
         return done
-
-    def broken(self, exception: BaseException | None) -> None:
-        """
-        Something in this process has raised what nobody expected: see L{breakDown}.
-        """
-        if isinstance(exception, MemoryError):
-            self._spare.release()  # before anything else, which would take some
-        self.breakDown(*named(exception))
 
     def breakDown(self, kind: str, text: str) -> None:
         """
@@ -173,18 +165,9 @@ class SinkService(Service):
             if counts.errors[kind][0] == 2:
                 self._later(0.0, self._abort)
 
-    def _guarded(self, call: Callable[[], object]) -> None:
-        """
-        Make a call for which nobody waits.
-        """
-        try:
-            call()
-        except Exception as e:
-            self.broken(e)
-
     def _limitReached(self) -> None:
         self._beginEnd("done")
-        self._timers.append(Deadline(self._reactor, TIME_TO_QUIT, self._guarded, self.finish))
+        self._timers.append(Deadline(self._reactor, TIME_TO_QUIT, self.guarded, self.finish))
 
     def _beginEnd(self, ended: str) -> None:
         if self._ended:
@@ -211,7 +194,7 @@ class SinkService(Service):
 
     def _later(self, delay: float, call: Callable[[], Any]) -> None:
         self._timers = [timer for timer in self._timers if timer.active()]
-        self._timers.append(self._reactor.callLater(delay, self._guarded, call))
+        self._timers.append(self._reactor.callLater(delay, self.guarded, call))
 
     def _sweepSoon(self) -> None:
         """
