@@ -124,7 +124,7 @@ class SourceOptions(PlanOptions):
         try:
             self.plan = self.newPlan(destination=goal, logins=self._logins(), command=self.command)
         except ValueError as e:
-            raise usage.UsageError(f"{self._ofLogins(str(e))}: {e}")  # all else was checked above
+            raise usage.UsageError(f"{self._ofLogins(str(e))}: {e}")  # whatever has an option names it
         self._checkCertificate()
         try:
             self.tryTLS()

@@ -143,4 +143,4 @@ _FIRST_IPV6 = int(IPV6_NETWORK.network_address) + 1
 
 
 #: A version of HAProxy's PROXY protocol.
-proxyProtocol = names.oneOf("v1", "v2")
+proxyProtocol = names.oneOf(*VERSIONS)

@@ -28,7 +28,7 @@ import attrs
 from smtpsource.values.checks import Check, flag, optional
 from smtpsource.values.kinds import Kind
 
-_Object = TypeVar("_Object")
+_Given = TypeVar("_Given", bound="Settings")
 
 
 class Flag(NamedTuple):
@@ -281,15 +281,14 @@ def _declaredIn(*classes: type) -> Iterator[Setting]:
     return (one for each in classes for one in vars(each).values() if isinstance(one, Setting))
 
 
-def checked(one: _Object) -> _Object:
+def checked(one: _Given) -> _Given:
     """
     Check an object that is a value of a plan.
 
     @return: it, with its values as they are kept.
     @raise ValueError: one of them can't be used; the text is one line.
     """
-    kept = {each.path: each.checked(getattr(one, each.path)) for each in _declaredIn(type(one))}
-    return type(one)(**kept)
+    return type(one)(**{name: each.checked(getattr(one, name)) for name, each in one.declared.items()})
 
 
 def headings(plan: type) -> list[type[Settings]]:
@@ -312,7 +311,7 @@ def settingsOf(plan: type) -> dict[str, Setting]:
     return found
 
 
-def made(plan: type, values: Mapping[str, Any]) -> Any:
+def made(plan: type[Settings], values: Mapping[str, Any]) -> Any:
     """
     Make a plan.
 
@@ -326,8 +325,7 @@ def made(plan: type, values: Mapping[str, Any]) -> Any:
             inner.setdefault(name, {})[within] = value
         else:
             outer[name] = value
-    known = settingsOf(plan) if inner else {}
-    return plan(**outer, **{name: known[name].nested(**within) for name, within in inner.items()})  # type: ignore[misc]
+    return plan(**outer, **{name: plan.declared[name].nested(**within) for name, within in inner.items()})  # type: ignore[misc]
 
 
 def optionsOf(plan: type) -> tuple[Group, ...]:
