@@ -32,8 +32,8 @@ class IMessage(Interface):
 
     def recipientCommands() -> tuple[bytes, ...]:
         """
-        The RCPT commands, at least one, each with its line end. Asked for once, when MAIL was accepted or, with
-        pipelining, goes out along with them: numbers for recipients are drawn now.
+        The RCPT commands, at least one, each with its line end. Asked for once, when MAIL goes out: numbers for
+        recipients are drawn now.
         """
 
     def content() -> tuple[bytes, bytes]:
@@ -115,6 +115,13 @@ class ISession(Interface):
         The message was accepted, for some of its recipients at least.
 
         @param seconds: from MAIL written to the last reply.
+        """
+
+    def acceptedNext(protocol: object, seconds: float, recipientsAccepted: int) -> IMessage | None:
+        """
+        The same as C{accepted}, for all its recipients, and C{ready}, in one.
+
+        @return: the message that is to be sent now; C{None}: the session has answered in its own way, or will.
         """
 
     def rejected(recipientsRejected: int) -> None:

@@ -673,7 +673,7 @@ class FuzzTests(SynchronousTestCase):
         outcomes = sum(event[0] in ("accepted", "rejected", "exercised") for event in talk.session.events)
         self.assertLessEqual(outcomes, 4)
         if not talk.client.over:
-            self.assertTrue(talk.client._owed or talk.client._replySoFar or talk.client._buffer)
+            self.assertTrue(talk.client._owed or talk.client._script or talk.client._replySoFar or talk.client._buffer)
             talk.reactor.advance(1000)
             self.assertTrue(talk.client.overdue(talk.reactor.seconds(), 300))
         kinds = [event[1] for event in talk.settle() if event[0] == "fault"]

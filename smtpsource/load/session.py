@@ -230,6 +230,25 @@ class Session:
         recorder.transaction(seconds, recipientsAccepted)
         recorder.recipientsRejected += recipientsRejected
 
+    def acceptedNext(self, protocol: object, seconds: float, recipientsAccepted: int) -> IMessage | None:
+        """
+        See L{ISession.acceptedNext}.
+        """
+        self.accepted(seconds, recipientsAccepted, 0)
+        run = self._run
+        if self._left and run.remaining and run.pause is None:
+            try:
+                take = self._take
+                self.message = message = take()
+            except Exception as e:
+                self._broken(e)
+                return None
+            if message is not None:
+                self._left -= 1
+                return message
+        self.ready(protocol)
+        return None
+
     def rejected(self, recipientsRejected: int) -> None:
         """
         See L{ISession.rejected}.

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from smtpsource.measure.counters import COUNTS, Counters
 from smtpsource.measure.histogram import LINEAR, LatencyRecorder
-from smtpsource.phases import DATA, MAIL, MESSAGE, NAMES, RCPT, TRANSACTION
+from smtpsource.phases import NAMES, TRANSACTION
 
 #: The longest sample of a reply that is kept, in bytes.
 SAMPLE_LENGTH = 200
@@ -79,34 +79,6 @@ class Recorder(Counters):
             codes[code] += 1
         except KeyError:
             self.firstReply(phase, code, text)
-
-    def group(self, recipients: int, seconds: float) -> bool:
-        """
-        All replies to one write came: 250 to a content, and to the commands of the next message 250 to MAIL and to so
-        many RCPTs, 354 to DATA.
-
-        @return: were they counted? If one is the first of its code, they are not.
-        """
-        replies = self.replies
-        buckets = self.buckets
-        message, mail, rcpt, data = replies[MESSAGE], replies[MAIL], replies[RCPT], replies[DATA]
-        if not (b"250" in message and b"250" in mail and b"250" in rcpt and b"354" in data):
-            return False
-        message[b"250"] += 1
-        mail[b"250"] += 1
-        rcpt[b"250"] += recipients
-        data[b"354"] += 1
-        microseconds = int(seconds * 1e6)
-        if 0 <= microseconds < LINEAR:
-            # Each has had a reply, so each has buckets.
-            buckets[MESSAGE][microseconds] += 1
-            buckets[MAIL][microseconds] += 1
-            buckets[RCPT][microseconds] += recipients
-            buckets[DATA][microseconds] += 1
-        else:
-            for phase, count in ((MESSAGE, 1), (MAIL, 1), (RCPT, recipients), (DATA, 1)):
-                self.latencies[phase].record(seconds, count)
-        return True
 
     def firstReply(self, phase: int, code: bytes, text: bytes) -> None:
         """

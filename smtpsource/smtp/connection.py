@@ -74,6 +74,7 @@ class Connection(LineReceiver):
         """
         The connection is gone, by our doing or not.
         """
+        self.interrupt()
         if not self.over:
             self.over = True
             self._atStart = False
@@ -100,6 +101,11 @@ class Connection(LineReceiver):
             return
         self._session.fault(kind if self._owed else "closed-while-idle", self._lostWhile(text))
 
+    def interrupt(self) -> None:
+        """
+        Let all replies that the server owes be in the queue, if a subclass keeps some elsewhere.
+        """
+
     def explained(self, reason: Failure) -> tuple[str, str] | None:
         """
         Why the connection was lost, if a subclass knows better: the kind of fault and one line about it.
@@ -125,7 +131,10 @@ class Connection(LineReceiver):
 
         @param now: the time, on C{clock}'s scale.
         """
-        if self.over or not self._owed or now - self.lastActivity < timeout:
+        if self.over or now - self.lastActivity < timeout:
+            return False
+        self.interrupt()
+        if not self._owed:
             return False
         what = "no reply" if self._producer is None else "no content taken"
         self._fault("timeout", f"{what} within {timeout:g} seconds")
@@ -135,6 +144,7 @@ class Connection(LineReceiver):
         """
         The dialogue can't go on.
         """
+        self.interrupt()
         doubtful = self._inDoubt() if kind == "unexpected-reply" else 0
         self._session.fault(kind, self._lostWhile(text), self._quitting, doubtful)
         self._close()

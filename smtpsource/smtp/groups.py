@@ -8,12 +8,13 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from smtpsource.phases import DATA, MAIL, MESSAGE, RCPT
-from smtpsource.smtp import commands
+from smtpsource.smtp import commands, script
 from smtpsource.smtp.replies import MORE, YES, closesChannel
 from smtpsource.smtp.transactions import Transactions
 
 if TYPE_CHECKING:
     from smtpsource.interfaces import IMessage
+    from smtpsource.smtp.connection import Answer
 
 
 class Groups(Transactions):
@@ -36,7 +37,7 @@ class Groups(Transactions):
         if self._grouped:
             self._sendGroup(message)
         else:
-            self.write(message.mail, MAIL, self._mailReplied)  # as the superclass does, without the call
+            self._sendMail(message)
 
     def _sendGroup(self, message: IMessage) -> None:
         """
@@ -79,10 +80,13 @@ class Groups(Transactions):
             if self._dialogue.lmtp:
                 self._awaitRecipients(now)
             self._outstanding.append((message, now, 0))
-        owed.append((MAIL, self._groupMailReplied, now))
-        for _ in recipients:
-            owed.append((RCPT, self._groupRcptReplied, now))
-        owed.append((DATA, self._groupDataReplied, now))
+        if self.performs and not owed:
+            self.perform(script.envelope(len(recipients)), now)
+        else:
+            owed.append((MAIL, self._groupMailReplied, now))
+            for _ in recipients:
+                owed.append((RCPT, self._groupRcptReplied, now))
+            owed.append((DATA, self._groupDataReplied, now))
         self.writeGroup([content, message.mail, *recipients, commands.DATA], content)
 
     def _sendContentAndNext(self, message: IMessage) -> None:
@@ -96,27 +100,23 @@ class Groups(Transactions):
         else:
             self._sendContent(own, shared)
 
-    def usualReplies(self, recipients: int) -> bool:
+    # The usual course
+
+    def _writeContentAndGroup(self, recipients: int, content: bytes, message: IMessage) -> None:
+        following = message.recipientCommands()
+        self.lastActivity = now = self._clock()
+        self._outstanding.append((message, now, 0))
+        self.perform(script.content(recipients, recipients if self._dialogue.lmtp else 1), now)
+        self.perform(script.envelope(len(following)), now)
+        self.writeGroup([content, message.mail, *following, commands.DATA], content)
+
+    def answerTo(self, phase: int) -> Answer:
         """
-        A content was accepted, and so was all of the group of commands that went along with it: nearly all that there
-        is with pipelining, and worth a shorter way than the answers one by one, which do the same.
+        See L{OwedReplies.answerTo}.
         """
-        owed, outstanding = self._owed, self._outstanding
-        # Then what is owed is one MESSAGE, MAIL, every RCPT and DATA: nothing else is sent in this way.
-        if len(owed) != recipients + 3 or not outstanding or self._chunked or self._dialogue.lmtp:
-            return False
-        now = self._clock()
-        if not self._recorder.group(recipients, now - owed[0][2]):
-            return False
-        self.lastActivity = now
-        owed.clear()
-        state = self._state
-        self._session.accepted(now - state.begun, state.recipientsAccepted, state.recipientsRejected)
-        message, written, _ = outstanding.popleft()
-        state.begin(message, written)
-        state.recipientsAccepted = recipients
-        self._sendContentAndNext(message)
-        return True
+        if not self._grouped or phase == MESSAGE:
+            return super().answerTo(phase)
+        return {MAIL: self._groupMailReplied, RCPT: self._groupRcptReplied, DATA: self._groupDataReplied}[phase]
 
     # The replies to a group of commands: the next ones are out already, whatever these say (RFC 2920 section 3.1)
 

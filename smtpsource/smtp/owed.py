@@ -10,35 +10,64 @@ This is the hot path: four to eight replies a message, and nothing here may cost
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from smtpsource.measure.histogram import LINEAR
 from smtpsource.smtp.connection import Answer
 from smtpsource.smtp.lines import ReplyLines
+from smtpsource.smtp.replies import MORE, wholeReplies, wholeReply
 from smtpsource.smtp.replies import codes as _codes
 from smtpsource.smtp.replies import groups as _groups
-from smtpsource.smtp.replies import usual as _usual
-from smtpsource.smtp.replies import wholeReplies, wholeReply
+
+if TYPE_CHECKING:
+    from smtpsource.interfaces import ISession
+    from smtpsource.measure.recorder import Recorder
+    from smtpsource.smtp.script import Script
 
 
 class OwedReplies(ReplyLines):
     """
     Writes, reads replies, and gives each to who asked for it.
+
+    The usual course of a message needs no queue: it is a L{Script}, which L{perform} begins. Whatever is unusual
+    interrupts it: then what it still waits for is put into the queue, and answered from there. While a script is
+    performed the queue is empty.
     """
+
+    # What is performed, which of its replies comes next, and when what that answers was written.
+    _script: Script | None = None
+    _step = 0
+    _written = 0.0
+    # The commands that are still to be written, each when the reply before it has come.
+    _commands: tuple[bytes, ...] = ()
+
+    def __init__(self, session: ISession, recorder: Recorder, clock: Callable[[], float]) -> None:
+        super().__init__(session, recorder, clock)
+        # What is performed after this script, and when that was written: all of it is out.
+        self._following: deque[tuple[Script, float]] = deque()
 
     # What comes from the server
 
     def dataReceived(self, data: bytes) -> None:
         """
-        One whole reply of one line, with nothing before it, is nearly all that ever comes; anything else takes the
-        long way, line by line.
+        Whole replies of one line, as many as are owed, are nearly all that ever comes; anything else takes the long
+        way, line by line.
         """
         self._recorder.bytesReceived += len(data)
+        if self._script is not None:
+            code = _codes.get(data) or wholeReply(data) if self._atStart and not self._grouped else None
+            if code is not None:
+                if self._performOne(data, code):
+                    return
+            elif not self._commands:
+                data = self._performTogether(data)
+                if not data:
+                    return
+            self.interrupt()
         if self._atStart:
             if self._grouped:
-                recipients = _usual.get(data)
-                if recipients is not None and self.usualReplies(recipients):
-                    return
                 data = self.repliesReceived(data)
                 if not data:
                     return
@@ -49,6 +78,148 @@ class OwedReplies(ReplyLines):
                     return
         self._linesReceived(data)
         self._atStart = not (self.over or self._replySoFar or self._buffer)
+
+    # The usual course
+
+    def perform(self, script: Script, now: float, commands: tuple[bytes, ...] = ()) -> None:
+        """
+        Wait for these replies: when all have come, L{envelopeAccepted} or L{messageAccepted} is called. If another
+        script is performed already, this one comes after it.
+
+        @param now: when what the first of them answers is written, on C{clock}'s scale.
+        @param commands: what is still to be written, one at a time, when the reply before it has come. With such,
+            this is the only script.
+        """
+        if self._script is not None:
+            self._following.append((script, now))
+            return
+        self._script = script
+        self._step = 0
+        self._written = now
+        self._commands = commands
+
+    def _performOne(self, reply: bytes, code: bytes) -> bool:
+        """
+        A whole reply came: is it the one that the script wants? Then go on with it.
+        """
+        script: Any = self._script
+        step = self._step
+        phases = script.phases
+        digit = code[0]
+        if digit != script.digits[step] or (digit == MORE and code != b"354"):
+            return False
+        now = self._clock()
+        recorder = self._recorder
+        recorder.reply(phases[step], now - self._written, code, reply)
+        self.lastActivity = self._written = now
+        self._step = step + 1
+        if step < len(self._commands):
+            command = self._commands[step]
+            recorder.bytesSent += len(command)
+            self.transport.write(command)  # type: ignore[union-attr]
+        elif step + 1 == len(phases):
+            self._script = None
+            if script.isEnvelope:
+                self.envelopeAccepted(script.recipients)
+            else:
+                self.messageAccepted(script.recipients)
+        return True
+
+    def _performTogether(self, data: bytes) -> bytes:
+        """
+        Several replies at once, or not all of one: take whole ones of one line, as long as the scripts want such; the
+        last that is owed only if nothing comes after it.
+
+        @return: the rest, if it is unusual.
+        """
+        if not self._atStart:
+            if self._replySoFar:
+                return data
+            data = self.clearLineBuffer() + data
+            self._atStart = True
+        self.lastActivity = now = self._clock()
+        recorder = self._recorder
+        rest = len(data)
+        for code, reply in _groups.get(data) or wholeReplies(data):
+            script = self._script
+            if script is None:
+                break
+            step = self._step
+            digit = code[0]
+            if digit != script.digits[step] or (digit == MORE and code != b"354"):
+                break
+            isLast = step + 1 == len(script.phases)
+            if isLast and len(reply) != rest and not self._following:
+                break
+            rest -= len(reply)
+            recorder.reply(script.phases[step], now - self._written, code, reply)
+            self._step = step + 1
+            if isLast:
+                self._step = 0
+                self._script = None
+                if self._following:
+                    self._script, self._written = self._following.popleft()
+                if script.isEnvelope:
+                    self.envelopeAccepted(script.recipients)
+                else:
+                    self.messageAccepted(script.recipients)
+                if self.over:
+                    return b""
+        data = data[-rest:] if rest else b""
+        if self._script is not None and len(data) <= self.MAX_LENGTH and b"\n" not in data:
+            self._buffer = data  # LineReceiver's: the beginning of a reply, or nothing
+            self._atStart = not data
+            return b""
+        return data
+
+    def interrupt(self) -> None:
+        """
+        If a script is performed, perform it no more: what it waits for is owed in the usual way.
+        """
+        script = self._script
+        if script is None:
+            return
+        self._script = None
+        self.interrupted(script, self._step, self._written)
+        while self._following:
+            script, written = self._following.popleft()
+            for phase in script.phases:
+                self._owed.append((phase, self.answerTo(phase), written))
+
+    def envelopeAccepted(self, recipients: int) -> None:
+        """
+        All replies of a script have come that ends with that to DATA.
+
+        @param recipients: the message's.
+        """
+        raise NotImplementedError
+
+    def messageAccepted(self, recipients: int) -> None:
+        """
+        All replies of a script have come that ends with the message.
+
+        @param recipients: the message's.
+        """
+        raise NotImplementedError
+
+    def interrupted(self, script: Script, step: int, written: float) -> None:
+        """
+        A script was interrupted: put into the queue what it waits for.
+
+        @param step: how many of its replies have come.
+        @param written: when what the next one answers was written.
+        """
+        raise NotImplementedError
+
+    def answerTo(self, phase: int) -> Answer:
+        """
+        What to call with a reply that a script has waited for.
+
+        @param phase: what it answers.
+        """
+        raise NotImplementedError
+
+    # All else
 
     def repliesReceived(self, data: bytes) -> bytes:
         """
@@ -87,15 +258,6 @@ class OwedReplies(ReplyLines):
             if self.over:
                 return b""
         return data[-rest:] if rest else b""
-
-    def usualReplies(self, recipients: int) -> bool:
-        """
-        What came are exactly these whole replies: 250 to a content, 250 to MAIL and to so many RCPTs, 354 to DATA. For
-        a subclass that has asked for them and knows a shorter way than one by one.
-
-        @return: were they taken?
-        """
-        return False
 
     def replyReceived(self, reply: bytes, code: bytes) -> None:
         """

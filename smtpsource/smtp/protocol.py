@@ -6,16 +6,17 @@ The whole client: one message after the other, in lock-step, in groups, or with 
 from __future__ import annotations
 
 from sys import maxsize
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from smtpsource.phases import BDAT, MAIL, MESSAGE, RCPT, RSET
-from smtpsource.smtp import commands
+from smtpsource.smtp import commands, script
 from smtpsource.smtp.chunking import bdat, chunks
 from smtpsource.smtp.groups import Groups
 from smtpsource.smtp.replies import MORE, YES, closesChannel
 
 if TYPE_CHECKING:
     from smtpsource.interfaces import IMessage
+    from smtpsource.smtp.connection import Answer
 
 #: With a window: a group gets no further message when it has about so many bytes, and the next group is written when
 #: half of the messages have their answers. So what a connection holds is little, whatever the window is.
@@ -23,6 +24,28 @@ _MOST_AT_ONCE = 262144
 
 #: How much of that a recipient is, whatever its name: half of the longest command of RFC 5321 section 4.5.3.1.4.
 _RECIPIENT = 256
+
+#: What a script takes the place of: who overrides one of these wants to see each command, each reply or each answer.
+_STEPS = frozenset(
+    {
+        "dataReceived",
+        "replyReceived",
+        "repliesReceived",
+        "write",
+        "writeGroup",
+        "_mailReplied",
+        "_rcptReplied",
+        "_dataReplied",
+        "_contentReplied",
+        "_recipientReplied",
+        "_groupMailReplied",
+        "_groupRcptReplied",
+        "_groupDataReplied",
+        "_chunkedMailReplied",
+        "_chunkedRcptReplied",
+        "_lastChunkReplied",
+    }
+)
 
 
 class SMTPSourceProtocol(Groups):
@@ -39,6 +62,14 @@ class SMTPSourceProtocol(Groups):
     _refillAt = 0
     # Messages that were accepted although MAIL or one of their recipients was refused; see C{_inDoubt}.
     _partlyRefused = 0
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        """
+        In a class that overrides a step of a script, nothing is performed.
+        """
+        super().__init_subclass__(**keywords)
+        if not _STEPS.isdisjoint(vars(cls)):
+            cls.performs = False
 
     def _sendGroup(self, message: IMessage) -> None:
         if self._chunked:
@@ -174,6 +205,18 @@ class SMTPSourceProtocol(Groups):
             return 0
         return maxsize if self._dialogue.lmtp else self._partlyRefused + 1
 
+    def answerTo(self, phase: int) -> Answer:
+        """
+        See L{OwedReplies.answerTo}.
+        """
+        if not (self._chunked and self._grouped):
+            return super().answerTo(phase)
+        return {
+            MAIL: self._chunkedMailReplied,
+            RCPT: self._chunkedRcptReplied,
+            MESSAGE: self._lastChunkReplied,
+        }[phase]
+
     # Writing such groups
 
     def _writeChunkedGroups(self, message: IMessage | None) -> None:
@@ -217,15 +260,16 @@ class SMTPSourceProtocol(Groups):
         owed = self._owed
         dialogue = self._dialogue
         if self._cautious:
+            self.interrupt()
             parts.append(commands.RSET)
             owed.append((RSET, self._groupResetReplied, now))
-        if len(recipients) == 1 and not shared and dialogue.chunkSize is None:
+        if self.performs and not owed and not shared and dialogue.chunkSize is None:
             # What follows, for the usual message.
-            parts += (message.mail, recipients[0], bdat(len(own), True), own)
-            owed.append((MAIL, self._chunkedMailReplied, now))
-            owed.append((RCPT, self._chunkedRcptReplied, now))
-            owed.append((MESSAGE, self._lastChunkReplied, now))
-            return len(own) + _RECIPIENT
+            number = len(recipients)
+            parts += (message.mail, *recipients, bdat(len(own), True), own)
+            self.perform(script.whole(number, number if dialogue.lmtp else 1), now)
+            return len(own) + _RECIPIENT * number
+        self.interrupt()
         parts.append(message.mail)
         parts.extend(recipients)
         owed.append((MAIL, self._chunkedMailReplied, now))

@@ -117,10 +117,6 @@ groups: dict[bytes, tuple[tuple[bytes, bytes], ...]] = {}
 
 _LONGEST_GROUP = 1024
 
-#: Those of them that are 250 to a content and, to the group of commands that went along with it, 250 to MAIL, to each
-#: recipient, and 354 to DATA: the number of recipients.
-usual: dict[bytes, int] = {}
-
 
 def wholeReply(data: bytes) -> bytes | None:
     """
@@ -154,7 +150,4 @@ def wholeReplies(data: bytes) -> tuple[tuple[bytes, bytes], ...]:
     replies = tuple(found)
     if start == len(data) <= _LONGEST_GROUP and len(groups) < _MOST_REMEMBERED:
         groups[data] = replies
-        answers = [code for code, _ in replies]
-        if len(answers) > 3 and answers == [b"250"] * (len(answers) - 1) + [b"354"]:
-            usual[data] = len(answers) - 3
     return replies

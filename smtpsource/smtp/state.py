@@ -54,7 +54,7 @@ class MessageState:
     def __init__(self) -> None:
         self.message: IMessage | None = None
 
-    def begin(self, message: IMessage, now: float) -> None:
+    def begin(self, message: IMessage | None, now: float) -> None:
         """
         From now on this is about that message. What has no value here gets one before it is looked at.
         """

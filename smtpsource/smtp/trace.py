@@ -29,12 +29,6 @@ class TracedProtocol(SMTPSourceProtocol):
             self.show(f"<<< {printable(line)}")
         super().replyReceived(reply, code)
 
-    def usualReplies(self, recipients: int) -> bool:
-        """
-        The same for replies that have a shorter way of their own.
-        """
-        return False
-
     def repliesReceived(self, data: bytes) -> bytes:
         """
         Several replies came: each is shown by L{replyReceived}, on the long way.

@@ -4,10 +4,10 @@ Mail transactions, one command at a time: what is said about a message, and what
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from smtpsource.phases import BDAT, DATA, MAIL, MESSAGE, NAMES, NOOP, QUIT, RCPT, RSET
-from smtpsource.smtp import commands
+from smtpsource.smtp import commands, script
 from smtpsource.smtp.authentication import Authentication
 from smtpsource.smtp.chunking import chunks
 from smtpsource.smtp.replies import MORE, YES, closesChannel, shown
@@ -17,12 +17,18 @@ from smtpsource.smtp.streaming import LARGEST_WRITE, BodyProducer, ContentLost
 if TYPE_CHECKING:
     from smtpsource.interfaces import IMessage
     from smtpsource.smtp.chunking import Buffer
+    from smtpsource.smtp.connection import Answer
+    from smtpsource.smtp.script import Script
 
 
 class Transactions(Authentication):
     """
     A client that sends one message after the other, and waits for each reply.
+
+    @cvar performs: is the usual course of a message a script? See L{OwedReplies.perform}.
     """
+
+    performs = True
 
     def connectionMade(self) -> None:
         """
@@ -47,7 +53,23 @@ class Transactions(Authentication):
         """
         Write what begins this message's transaction.
         """
-        self.write(message.mail, MAIL, self._mailReplied)
+        self._sendMail(message)
+
+    def _sendMail(self, message: IMessage) -> None:
+        """
+        Write MAIL alone.
+        """
+        state = self._state
+        state.recipients = recipients = message.recipientCommands()
+        if self.performs and not self._chunked:
+            mail = message.mail
+            self.lastActivity = now = state.begun
+            self.perform(script.envelope(len(recipients)), now, (*recipients, commands.DATA))
+            self._recorder.bytesSent += len(mail)
+            self.transport.write(mail)  # type: ignore[union-attr]
+        else:
+            state.recipient = 0
+            self.write(message.mail, MAIL, self._mailReplied)
 
     def quit(self) -> None:
         """
@@ -103,15 +125,89 @@ class Transactions(Authentication):
         else:
             self._leave(code)
 
+    # The usual course of a message
+
+    def envelopeAccepted(self, recipients: int) -> None:
+        """
+        See L{OwedReplies.envelopeAccepted}: the content comes next.
+        """
+        state = self._state
+        message: Any = state.message
+        own, shared = message.content()
+        if shared:
+            state.begin(message, state.begun)
+            state.recipientsAccepted = recipients
+            self._sendContent(own, shared)
+            return
+        following = self._session.following() if self._grouped else None
+        if following is not None:
+            self._writeContentAndGroup(recipients, own, following)
+            return
+        self.lastActivity = now = self._clock()
+        self.perform(script.content(recipients, recipients if self._dialogue.lmtp else 1), now)
+        self._recorder.bytesSent += len(own)
+        self.transport.write(own)  # type: ignore[union-attr]
+
+    def _writeContentAndGroup(self, recipients: int, content: bytes, message: IMessage) -> None:
+        """
+        Write a content and, along with it, the next message's group: for a subclass that has such groups.
+        """
+        raise NotImplementedError
+
+    def messageAccepted(self, recipients: int) -> None:
+        """
+        See L{OwedReplies.messageAccepted}: the next one follows, if there is one.
+        """
+        state = self._state
+        state.message = None
+        seconds = self.lastActivity - state.begun
+        if self._grouped:
+            self._session.accepted(seconds, recipients, 0)
+            self._ready()
+            return
+        message = self._session.acceptedNext(self, seconds, recipients)
+        if message is not None:
+            state.message = message
+            state.begun = self._clock()
+            self._sendMail(message)
+
+    def interrupted(self, script: Script, step: int, written: float) -> None:
+        """
+        See L{OwedReplies.interrupted}: what has been said so far makes the state.
+        """
+        state = self._state
+        state.begin(state.message, state.begun)
+        said, waiting = script.phases[:step], script.phases[step:]
+        if script.phases[0] == MAIL:
+            state.mailAccepted = MAIL in said
+            state.recipientsAccepted = said.count(RCPT)
+        else:
+            state.recipientsAccepted = script.recipients
+        state.recipient = state.recipientsAccepted
+        if (self._dialogue.lmtp and script.phases[0] == MESSAGE) or MESSAGE in said:
+            state.recipientsDelivered = said.count(MESSAGE)
+            state.recipientsAwaited = waiting.count(MESSAGE)
+        if script.isEnvelope and not self._grouped:
+            waiting = waiting[:1]  # the others are not written yet
+        for phase in waiting:
+            self._owed.append((phase, self.answerTo(phase), written))
+
+    def answerTo(self, phase: int) -> Answer:
+        """
+        See L{OwedReplies.answerTo}.
+        """
+        return {
+            MAIL: self._mailReplied,
+            RCPT: self._rcptReplied,
+            DATA: self._dataReplied,
+            MESSAGE: self._contentReplied,
+        }[phase]
+
     # One answer for each kind of reply
 
     def _mailReplied(self, code: bytes, reply: bytes) -> None:
         if code[0] == YES:
-            state = self._state
-            assert state.message is not None
-            state.recipients = state.message.recipientCommands()
-            state.recipient = 0
-            self.write(state.recipients[0], RCPT, self._rcptReplied)
+            self.write(self._state.recipients[0], RCPT, self._rcptReplied)
         else:
             self._refused(MAIL, code, reply)
 

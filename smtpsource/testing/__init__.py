@@ -54,6 +54,15 @@ class RecordingSession:
         self.seconds.append(seconds)
         self.events.append(("accepted", recipientsAccepted, recipientsRejected))
 
+    def acceptedNext(self, protocol: Any, seconds: float, recipientsAccepted: int) -> IMessage | None:
+        """See L{ISession.acceptedNext}."""
+        self.accepted(seconds, recipientsAccepted, 0)
+        if not self.messages:
+            self.ready(protocol)
+            return None
+        self.events.append(("ready",))
+        return self.messages.popleft()
+
     def rejected(self, recipientsRejected: int) -> None:
         """See L{ISession.rejected}."""
         self.events.append(("rejected", recipientsRejected))
