@@ -80,7 +80,7 @@ docs: $(VENV)/installed
 		$(BIN)/rst2man docs/man/$$page.rst $(VENV)/$$page.1 || exit 1; \
 	done
 
-$(VENV)/installed: pyproject.toml requirements/test.txt
+$(VENV)/installed: pyproject.toml setup.py smtpsource/_speedups.pyx requirements/test.txt
 	$(PYTHON) -m venv $(VENV)
 ifeq ($(DEPENDENCIES),)
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/test.txt
@@ -95,4 +95,4 @@ $(VENV)/installed-%: $(VENV)/installed
 	touch $@
 
 clean:
-	rm -rf .venv .venv-* apidocs .coverage* build dist *.egg-info .hypothesis _trial_temp*
+	rm -rf smtpsource/_speedups.c smtpsource/_speedups.*.so .venv .venv-* apidocs .coverage* build dist *.egg-info .hypothesis _trial_temp*

@@ -18,7 +18,7 @@ from recording import CLOSE, RESET, SILENCE, Delay, Raw, RecordingServer
 from subprocesses import Command, killIfAlive, loadAndReport, python, reported, smtpsink, smtpsource, whenGone
 from twisted.internet import defer
 
-from smtpsource import __version__
+from smtpsource import __version__, speedups
 
 VERBS = ("HELO", "MAIL", "RCPT", "DATA", ".")
 PHASES = ("banner", "helo", "mail", "rcpt", "data", "message", "quit")
@@ -91,7 +91,7 @@ class ResultTests(CommandTestCase):
         """
         result = yield smtpsource(self, "--version").whenEnded()
         self.assertEqual((result.status, result.err), (0, b""))
-        self.assertEqual(result.out.decode(), f"smtp-source {__version__}\n")
+        self.assertEqual(result.out.decode(), f"smtp-source {__version__} ({speedups.NAME})\n")
 
 
 class ReportTests(CommandTestCase):

@@ -17,7 +17,7 @@ from subprocesses import ROOT
 from twisted.trial.unittest import SynchronousTestCase
 
 import twisted
-from smtpsource import __version__
+from smtpsource import __version__, speedups
 from smtpsource.measure.environment import environment
 
 
@@ -34,6 +34,7 @@ class EnvironmentTests(SynchronousTestCase):
         self.assertEqual((found["reactor"], found["started"]), ("a.Reactor", "2026-01-02T03:04:05+00:00"))
         self.assertEqual(found["host"], socket.gethostname())
         self.assertEqual(found["versions"]["smtpsource"], __version__)
+        self.assertEqual(found["versions"]["speedups"], speedups.NAME)
         self.assertEqual(found["versions"]["python"], platform.python_version())
         self.assertEqual(found["versions"]["twisted"], twisted.__version__)
         self.assertIn(platform.release(), found["system"])

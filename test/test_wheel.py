@@ -24,7 +24,7 @@ from subprocesses import ROOT, TWISTD, Command, python
 from twisted.internet import defer
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from smtpsource import __version__
+from smtpsource import __version__, speedups
 
 #: Nothing of the source tree is to be found by accident.
 ELSEWHERE = {"PYTHONPATH": None, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore"}
@@ -91,6 +91,12 @@ class InstalledTestCase(TestCase):
 
     timeout = TEST_LIMIT
 
+    #: What C{--version} says of what does the work.
+    speedups = speedups.NAME
+
+    #: What differs in the environment of the processes.
+    variables = {}
+
     @defer.inlineCallbacks
     def succeed(self, command, **settings):
         """
@@ -98,7 +104,8 @@ class InstalledTestCase(TestCase):
 
         @return: what it printed.
         """
-        result = yield Command(self, command, env=ELSEWHERE, deadline=PATIENCE, **settings).whenEnded()
+        env = ELSEWHERE | self.variables
+        result = yield Command(self, command, env=env, deadline=PATIENCE, **settings).whenEnded()
         if result.status != 0:
             if any(words in result.out + result.err for words in _OFFLINE):
                 missing(f"{command} needs a network")
@@ -109,7 +116,7 @@ class InstalledTestCase(TestCase):
         """
         Copy what is needed to build, as it is in a fresh clone.
         """
-        unwanted = shutil.ignore_patterns("__pycache__", "*.egg-info", "dropin.cache")
+        unwanted = shutil.ignore_patterns("__pycache__", "*.egg-info", "dropin.cache", "_speedups.c", "_speedups.*.so")
         for name in ("smtpsource", "twisted"):
             shutil.copytree(ROOT / name, directory / name, ignore=unwanted)
         for name in ("setup.py", "pyproject.toml", "README.rst", "LICENSE"):
@@ -166,9 +173,9 @@ class InstalledTestCase(TestCase):
         self.assertEqual(Path(place.decode().strip()).resolve(), (directory / "smtpsource/__init__.py").resolve())
         commands = self.python.parent
         version = yield self.succeed([commands / "smtpsource", "--version"])
-        self.assertEqual(version.decode(), f"smtp-source {__version__}\n")
+        self.assertEqual(version.decode(), f"smtp-source {__version__} ({self.speedups})\n")
         version = yield self.succeed([commands / "smtpsink", "--version"])
-        self.assertEqual(version.decode(), f"smtp-sink {__version__}\n")
+        self.assertEqual(version.decode(), f"smtp-sink {__version__} ({self.speedups})\n")
         listed = yield self.inside("-c", TWISTD, "--help")
         for name in (b"smtp-source", b"smtp-sink"):
             self.assertRegex(listed, rb"(?m)^    %s +An SMTP and LMTP " % name)
@@ -205,10 +212,10 @@ class WheelTests(InstalledTestCase):
     @defer.inlineCallbacks
     def test_contents(self):
         """
-        It has all modules and nothing else, above all no C{__init__.py} in Twisted's directories.
+        It has all modules, the compiled twin if there is one, and nothing else: above all no C{__init__.py} in
+        Twisted's directories.
         """
         wheel = yield self.wheel()
-        self.assertEqual(wheel.name, f"smtpsource-{__version__}-py3-none-any.whl")
         with zipfile.ZipFile(wheel) as file:
             names = set(file.namelist())
             information = f"smtpsource-{__version__}.dist-info"
@@ -217,6 +224,10 @@ class WheelTests(InstalledTestCase):
         modules = {str(path.relative_to(ROOT)) for path in ROOT.glob("smtpsource/**/*.py")}
         data = {"smtpsource/py.typed", "smtpsource/report/report.schema.json"}
         expected = modules | data | {"twisted/plugins/smtpsource_plugins.py"}
+        if speedups.NAME == "compiled":
+            expected.add("smtpsource/_speedups" + sysconfig.get_config_var("EXT_SUFFIX"))
+        else:
+            self.assertEqual(wheel.name, f"smtpsource-{__version__}-py3-none-any.whl")
         self.assertEqual({name for name in names if not name.startswith(information)}, expected)
         self.assertIn(f"{information}/licenses/LICENSE", names)
         self.assertIn("\nRequires-Dist: hdrhistogram", about)
@@ -238,6 +249,28 @@ class WheelTests(InstalledTestCase):
         yield self.check(modules)
 
 
+class WithoutCompilerTests(InstalledTestCase):
+    """
+    C{pip install} on a machine without a C compiler.
+    """
+
+    speedups = "pure Python"
+    variables = {"CC": "/nonexistent/cc"}
+
+    @defer.inlineCallbacks
+    def test_installed(self):
+        """
+        It works as it does elsewhere, without the compiled twin.
+        """
+        modules = yield self.environment()
+        tree = Path(self.mktemp()).resolve()
+        tree.mkdir()
+        self.copyTree(tree)
+        yield self.install("--no-index", *BUILD_OPTIONS, tree)
+        self.assertEqual(list(modules.glob("smtpsource/_speedups*")), [])
+        yield self.check(modules)
+
+
 class EditableTests(InstalledTestCase):
     """
     C{pip install --editable}.
@@ -256,7 +289,7 @@ class EditableTests(InstalledTestCase):
         yield self.check(tree)
         (tree / "smtpsource/_version.py").write_text('__version__ = "1.2.3.4"\n')
         version = yield self.succeed([self.python.parent / "smtpsource", "--version"])
-        self.assertEqual(version, b"smtp-source 1.2.3.4\n")
+        self.assertEqual(version, f"smtp-source 1.2.3.4 ({speedups.NAME})\n".encode())
 
 
 class SourceTreeTests(TestCase):
@@ -273,4 +306,4 @@ class SourceTreeTests(TestCase):
         """
         command = python(self, "-B", "-m", "smtpsource", "--version", env={"PYTHONPATH": None}, cwd=os.fspath(ROOT))
         result = yield command.whenEnded()
-        self.assertEqual((result.status, result.out.decode()), (0, f"smtp-source {__version__}\n"))
+        self.assertEqual((result.status, result.out.decode()), (0, f"smtp-source {__version__} ({speedups.NAME})\n"))

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, NoReturn
 
 from twisted.python import usage
 
+from smtpsource import speedups
 from smtpsource._version import __version__
 from smtpsource.cli import outputs, words
 from smtpsource.net.reactorchoice import chooseReactor, reactorInUse
@@ -224,7 +225,7 @@ class CommandLine(usage.Options):
         """
         Show the version and exit.
         """
-        self._answer(f"{self.tool} {__version__}\n")
+        self._answer(f"{self.tool} {__version__} ({speedups.NAME})\n")
 
     def opt_help(self) -> NoReturn:
         """

@@ -19,7 +19,7 @@ def _gauge() -> int:
     return field(default=0, metadata={"gauge": True})
 
 
-@dataclass(slots=True)
+@dataclass
 class Counters:
     """
     Plain numbers. All are counts, which only L{Recorder.takeBack<smtpsource.measure.recorder.Recorder.takeBack>} makes

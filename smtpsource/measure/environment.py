@@ -12,6 +12,7 @@ import sys
 import time
 from typing import Any
 
+from smtpsource import speedups
 from smtpsource._version import __version__
 
 
@@ -49,6 +50,7 @@ def _versions() -> dict[str, str | None]:
         "smtpsource": __version__,
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
+        "speedups": speedups.NAME,
         "twisted": None if twisted is None else twisted.__version__,
         "openssl": None if tls is None else tls.SSLeay_version(tls.SSLEAY_VERSION).decode("ascii", "replace"),
     }

@@ -7,11 +7,13 @@ from __future__ import annotations
 from smtpsource.measure.counters import COUNTS, Counters
 from smtpsource.measure.histogram import LINEAR, LatencyRecorder
 from smtpsource.phases import NAMES, TRANSACTION
+from smtpsource.speedups import compiled
 
 #: The longest sample of a reply that is kept, in bytes.
 SAMPLE_LENGTH = 200
 
 
+@compiled
 class Recorder(Counters):
     """
     Counters, reply codes and latencies of one run. Every counter is a plain number: whoever sees an event adds to it.

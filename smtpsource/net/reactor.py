@@ -25,7 +25,8 @@ Name it with C{twistd --reactor=smtpsource}, or before anything imports C{twiste
 It needs epoll(7): where there is none, importing this module raises C{ImportError}.
 
 Of Twisted's private names these are used: C{EPollReactor._poller}, C{_selectables}, C{_reads}, C{_writes},
-C{_remove}, C{_POLL_DISCONNECTED}, C{_disconnectSelectable} and C{_started}. All of them are the same in all
+C{_remove}, C{_POLL_DISCONNECTED}, C{_disconnectSelectable}, C{_started}, C{_moveCallLaterSooner} and, in the
+compiled L{Turns}, C{_newTimedCalls}. All of them are the same in all
 releases from 22.10 to 26.10.
 """
 
@@ -33,13 +34,11 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet import error
 from twisted.internet.epollreactor import EPOLLIN, EPOLLOUT, EPollReactor
-from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.logger import Logger
 from twisted.python import context, log
 from twisted.python.failure import Failure
@@ -48,6 +47,7 @@ from twisted.python.log import ILogContext
 from smtpsource.net.lean.connectors import ConnectTimeouts, TCPConnector, UNIXConnector
 from smtpsource.net.lean.ports import TCPPort, UNIXPort
 from smtpsource.net.lean.transports import EagerServer, EagerUNIXServer
+from smtpsource.net.lean.turns import Turns
 from smtpsource.process.unexpected import FATAL, SPARE, Reserve
 
 if TYPE_CHECKING:
@@ -74,19 +74,20 @@ class _LogContext(dict[str, Any]):
     The logging context of everything the reactor calls: asked for the C{"system"}, it asks the log prefix of
     who is being called.
 
-    @ivar current: The descriptor whose event is being handled, or C{None}.
+    @ivar turns: Knows who is being called.
     @ivar thread: The reactor's thread.
     """
 
-    current: Any = None
+    turns: Any = None
     thread = 0
 
     def _system(self) -> Any:
         # Other threads inherit the context; what they log has nothing to do with the event that is handled here.
-        if self.current is None or get_ident() != self.thread:
+        current = self.turns.current
+        if current is None or get_ident() != self.thread:
             return dict.get(self, "system", "-")
         try:
-            return self.current.logPrefix()
+            return current.logPrefix()
         except Exception:
             return "(buggy logPrefix method)"
 
@@ -105,28 +106,19 @@ class LeanReactor(EPollReactor):
     L{EPollReactor} with a shorter way from the kernel to the protocol and back.
 
     @ivar connectTimeouts: Who is connecting, and until when.
-    @ivar turn: How often events were waited for.
     @ivar retrying: Transports that will call connect(2) again, and that nothing else knows of.
-    @ivar handlingEvents: Whether what runs now was called for an event, not by a timed call.
+    @ivar spare: Memory for what is to be said when there is none.
     """
-
-    handlingEvents = False
-    turn = 0
 
     # IReactorTime: on Linux, the same scale as time.perf_counter's.
     seconds = staticmethod(time.monotonic)
 
     def __init__(self) -> None:
         self.connectTimeouts = ConnectTimeouts()
-        # Descriptors taken out of the epoll set since the last poll. An event for one of them is about a
-        # socket that may be closed by now, whose number may already belong to another. No set: where there is no memory
-        # to make one larger, Python fills it up all the same, and then looks for ever for what is not in it.
-        self._stale: dict[int, None] = {}
-        self._soon: list[Any] = []
+        self._turns = Turns(self)
         self.retrying: set[Any] = set()
-        self._logContext = _LogContext()
         self._timesLogged: dict[Any, int] = {}
-        self._spare = Reserve(SPARE)
+        self.spare = Reserve(SPARE)
         super().__init__()
 
     # -- What our transports need
@@ -159,14 +151,14 @@ class LeanReactor(EPollReactor):
             self._poller.unregister(fd)
             self._reads.discard(fd)
             self._writes.discard(fd)
-            self._stale[fd] = None
+            self._turns.stale[fd] = None
 
     def finishSoon(self, descriptor: Any) -> None:
         """
         Call C{descriptor.doSoon} after all events of this turn, or of the next if there is none under way.
         An exception, or what it returns other than C{None}, disconnects it.
         """
-        self._soon.append(descriptor)
+        self._turns.soon.append(descriptor)
 
     # -- The event loop
 
@@ -174,11 +166,12 @@ class LeanReactor(EPollReactor):
         """
         Handle events until the reactor is stopped.
         """
-        self._logContext = _LogContext(context.get(ILogContext))
-        self._logContext.thread = get_ident()
-        context.call({ILogContext: self._logContext}, self._turns)
+        logContext = _LogContext(context.get(ILogContext))
+        logContext.turns = self._turns
+        logContext.thread = get_ident()
+        context.call({ILogContext: logContext}, self._loop)
 
-    def _turns(self) -> None:
+    def _loop(self) -> None:
         while self._started:
             try:
                 while self._started:
@@ -196,111 +189,52 @@ class LeanReactor(EPollReactor):
         """
         try:
             self.logFailure(exception, "Unexpected error in main loop", **{FATAL: True})
-            self._doSoon()
+            self._turns.doSoon()
         except Exception:
             pass  # such as that there is no memory left at all
         time.sleep(_PAUSE)
 
     def doPoll(self, timeout: float | None) -> None:
         """
-        Wait for events and handle them.
-
-        @param timeout: How long to wait at most, in seconds; C{None} is for ever.
+        Wait for events and handle them: L{Turns.poll}.
         """
-        if timeout is None:
-            timeout = -1
-        overdue = None
-        due = self.connectTimeouts.due
-        if due is not None:
-            now = self.seconds()
-            remaining = due - now
-            if remaining <= 0:
-                # Who has been answered by now is found first.
-                overdue = now
-                timeout = 0
-            elif timeout < 0 or timeout > remaining:
-                timeout = remaining
-        if self._soon:
-            timeout = 0
-        logContext = self._logContext
-        self._stale.clear()
-        try:
-            events = self._poller.poll(timeout, len(self._selectables))
-        except InterruptedError:
-            return
-        except MemoryError:
-            # What could not be had is room for the events: a few are enough to go on.
-            events = self._poller.poll(timeout, _FEW)
-        self.turn += 1
-        self.handlingEvents = True
-        try:
-            self._handle(events)
-        finally:
-            self.handlingEvents = False
-            logContext.current = None
-        if overdue is not None:
-            self.connectTimeouts.expire(overdue)
-
-    def _handle(self, events: list[tuple[int, int]]) -> None:
-        """
-        Handle the events of one turn, and what had to wait for that.
-        """
-        selectables = self._selectables
-        logContext = self._logContext
-        stale = self._stale
-        for fd, event in events:
-            if fd in stale:
-                continue
-            selectable = selectables.get(fd)
-            if selectable is None:
-                continue
-            logContext.current = selectable
-            ready = event & _INOUT
-            if ready != EPOLLIN and event != EPOLLOUT:
-                # Errors, and both at once: the rare cases.
-                self._logged(self._doReadOrWrite, selectable, fd, event)
-                continue
-            try:
-                if selectable.fileno() == -1:
-                    why: Any = _GONE
-                elif ready == EPOLLIN:
-                    why = selectable.doRead()
-                else:
-                    why = selectable.doWrite()
-            except BaseException as e:
-                why = e
-                self._raised(selectable, e)
-            if why:
-                self._logged(self._disconnectSelectable, selectable, why, ready == EPOLLIN)
-                if isinstance(why, MemoryError):
-                    break  # others would meet the same: timed calls first, which may end what needs so much
-        if self._soon:
-            self._doSoon()
+        self._turns.poll(timeout)
 
     doIteration = doPoll
 
-    def _logged(self, call: Callable[..., Any], *arguments: Any) -> None:
+    @property
+    def turn(self) -> int:
         """
-        Make a call, and log what it raises.
+        How often events were waited for.
         """
-        try:
-            call(*arguments)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as e:
-            self.logFailure(e)
+        return self._turns.turn
 
-    def _raised(self, selectable: Any, exception: BaseException) -> None:
+    @property
+    def handlingEvents(self) -> bool:
         """
-        Log what was raised by C{doRead} and its like; unless its protocol is one that tells itself what it is told by
-        C{connectionLost}: see C{explainsFailures} of L{smtpsource.smtp.owed.OwedReplies}.
+        Whether what runs now was called for an event, not by a timed call.
         """
-        if isinstance(exception, MemoryError):
-            self._spare.release()  # before anything else, which would take some
-        protocol = getattr(selectable, "protocol", None)
-        protocol = getattr(protocol, "wrappedProtocol", protocol)  # of TLS
-        if not getattr(protocol, "explainsFailures", False):
-            self.logFailure(exception)
+        return self._turns.handlingEvents
+
+    # What is waited for may be another thing then
+
+    def stop(self) -> None:
+        """
+        @see: L{twisted.internet.interfaces.IReactorCore.stop}
+        """
+        self._turns.isChanged = True
+        super().stop()
+
+    def crash(self) -> None:
+        """
+        @see: L{twisted.internet.interfaces.IReactorCore.crash}
+        """
+        self._turns.isChanged = True
+        super().crash()
+
+    def _moveCallLaterSooner(self, delayedCall: Any) -> None:
+        self._turns.isChanged = True
+        super()._moveCallLaterSooner(delayedCall)
 
     def logFailure(self, exception: BaseException, why: str | None = None, **event: Any) -> None:
         """
@@ -310,7 +244,7 @@ class LeanReactor(EPollReactor):
         @param event: more for the log event.
         """
         if isinstance(exception, MemoryError):
-            self._spare.release()
+            self.spare.release()
         traceback = exception.__traceback__
         while traceback is not None and traceback.tb_next is not None:
             traceback = traceback.tb_next
@@ -324,46 +258,6 @@ class LeanReactor(EPollReactor):
             if number == _MOST_LOGGED:
                 log.msg(f"{type(exception).__name__} as above: what comes of it from now on is not logged")
 
-    def _doReadOrWrite(self, selectable: Any, fd: int, event: int) -> None:
-        """
-        Handle an event that is not just one for reading or one for writing.
-        """
-        why: Any
-        if event & self._POLL_DISCONNECTED and not event & EPOLLIN:
-            # Whoever reads has been told before that there is nothing more to come.
-            isRead = fd in self._reads
-            why = CONNECTION_DONE if isRead else CONNECTION_LOST
-        else:
-            why, isRead = None, False
-            try:
-                if selectable.fileno() == -1:
-                    why = _GONE
-                else:
-                    if event & EPOLLIN:
-                        why, isRead = selectable.doRead(), True
-                    if not why and event & EPOLLOUT:
-                        why, isRead = selectable.doWrite(), False
-            except BaseException as e:
-                why = e
-                self._raised(selectable, e)
-        if why:
-            self._disconnectSelectable(selectable, why, isRead)
-
-    def _doSoon(self) -> None:
-        """
-        Call C{doSoon} of all that asked for it so far.
-        """
-        soon, self._soon = self._soon, []
-        for descriptor in soon:
-            self._logContext.current = descriptor
-            try:
-                why = descriptor.doSoon()
-            except BaseException as e:
-                why = e
-                self._raised(descriptor, e)
-            if why:
-                self._logged(self._disconnectSelectable, descriptor, why, False)
-
     def _remove(
         self, xer: Any, primary: set[int], other: set[int], selectables: Any, event: int, antievent: int
     ) -> None:
@@ -373,14 +267,14 @@ class LeanReactor(EPollReactor):
         fd = xer.fileno()
         super()._remove(xer, primary, other, selectables, event, antievent)
         if fd not in selectables:
-            self._stale[fd] = None
+            self._turns.stale[fd] = None
 
     def removeAll(self) -> list[Any]:
         """
         Remove all selectables, and return a list of them: with those that are about to be finished, without
         those that have not begun.
         """
-        soon, self._soon = self._soon, []
+        soon, self._turns.soon = self._turns.soon, []
         removed: list[Any] = super().removeAll()
         known = set(map(id, removed))
         for descriptor in [*soon, *self.retrying]:

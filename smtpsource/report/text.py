@@ -64,7 +64,8 @@ def _lines(summary: Summary) -> Iterator[str]:
         yield f"LIMITED BY   the generator, not the server: {reason}"
     for reason in summary.disturbances:
         yield f"DISTURBED    by this machine, not the server: {reason}"
-    yield f"reactor      {summary.reactor}"
+    speedups = summary.environment.get("versions", {}).get("speedups")
+    yield f"reactor      {summary.reactor}{', ' + speedups if speedups else ''}"
     if summary.capabilities:
         yield f"announced    {', '.join(f'{name} {value}'.strip() for name, value in summary.capabilities.items())}"
     if summary.tls:

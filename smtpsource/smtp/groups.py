@@ -104,11 +104,11 @@ class Groups(Transactions):
 
     def _writeContentAndGroup(self, recipients: int, content: bytes, message: IMessage) -> None:
         following = message.recipientCommands()
-        self.lastActivity = now = self._clock()
+        now = self._clock()
         self._outstanding.append((message, now, 0))
         self.perform(script.content(recipients, recipients if self._dialogue.lmtp else 1), now)
-        self.perform(script.envelope(len(following)), now)
-        self.writeGroup([content, message.mail, *following, commands.DATA], content)
+        group = b"".join((content, message.mail, *following, commands.DATA))
+        self.perform(script.envelope(len(following)), now, group)
 
     def answerTo(self, phase: int) -> Answer:
         """

@@ -20,6 +20,7 @@ from smtpsource.smtp.lines import ReplyLines
 from smtpsource.smtp.replies import MORE, wholeReplies, wholeReply
 from smtpsource.smtp.replies import codes as _codes
 from smtpsource.smtp.replies import groups as _groups
+from smtpsource.speedups import compiled
 
 if TYPE_CHECKING:
     from smtpsource.interfaces import ISession
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from smtpsource.smtp.script import Script
 
 
+@compiled
 class OwedReplies(ReplyLines):
     """
     Writes, reads replies, and gives each to who asked for it.
@@ -81,22 +83,26 @@ class OwedReplies(ReplyLines):
 
     # The usual course
 
-    def perform(self, script: Script, now: float, commands: tuple[bytes, ...] = ()) -> None:
+    def perform(self, script: Script, now: float, data: bytes = b"", commands: tuple[bytes, ...] = ()) -> None:
         """
-        Wait for these replies: when all have come, L{envelopeAccepted} or L{messageAccepted} is called. If another
-        script is performed already, this one comes after it.
+        Write something, and wait for the replies of a script: when all have come, L{envelopeAccepted} or
+        L{messageAccepted} is called. If another script is performed already, this one comes after it.
 
-        @param now: when what the first of them answers is written, on C{clock}'s scale.
+        @param now: the time, on C{clock}'s scale.
+        @param data: what is written; nothing if it is to be written later, along with more.
         @param commands: what is still to be written, one at a time, when the reply before it has come. With such,
             this is the only script.
         """
         if self._script is not None:
             self._following.append((script, now))
-            return
-        self._script = script
-        self._step = 0
-        self._written = now
-        self._commands = commands
+        else:
+            self._script = script
+            self._step = 0
+            self._commands = commands
+            self._written = self.lastActivity = now
+        if data:
+            self._recorder.bytesSent += len(data)
+            self.transport.write(data)  # type: ignore[union-attr]
 
     def _performOne(self, reply: bytes, code: bytes) -> bool:
         """

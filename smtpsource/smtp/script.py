@@ -9,8 +9,10 @@ from functools import cache
 
 from smtpsource.phases import DATA, MAIL, MESSAGE, RCPT
 from smtpsource.smtp.replies import MORE, YES
+from smtpsource.speedups import compiled
 
 
+@compiled
 class Script:
     """
     Replies that are owed to what was written for one message, and what is wanted of each.
@@ -20,8 +22,6 @@ class Script:
     @ivar recipients: the message's.
     @ivar isEnvelope: these end with the reply to DATA: the content comes next. Else they end with the message.
     """
-
-    __slots__ = ("digits", "isEnvelope", "phases", "recipients")
 
     def __init__(self, steps: list[tuple[int, int]], recipients: int) -> None:
         self.phases = bytes(phase for phase, _ in steps)

@@ -62,11 +62,7 @@ class Transactions(Authentication):
         state = self._state
         state.recipients = recipients = message.recipientCommands()
         if self.performs and not self._chunked:
-            mail = message.mail
-            self.lastActivity = now = state.begun
-            self.perform(script.envelope(len(recipients)), now, (*recipients, commands.DATA))
-            self._recorder.bytesSent += len(mail)
-            self.transport.write(mail)  # type: ignore[union-attr]
+            self.perform(script.envelope(len(recipients)), state.begun, message.mail, (*recipients, commands.DATA))
         else:
             state.recipient = 0
             self.write(message.mail, MAIL, self._mailReplied)
@@ -143,10 +139,7 @@ class Transactions(Authentication):
         if following is not None:
             self._writeContentAndGroup(recipients, own, following)
             return
-        self.lastActivity = now = self._clock()
-        self.perform(script.content(recipients, recipients if self._dialogue.lmtp else 1), now)
-        self._recorder.bytesSent += len(own)
-        self.transport.write(own)  # type: ignore[union-attr]
+        self.perform(script.content(recipients, recipients if self._dialogue.lmtp else 1), self._clock(), own)
 
     def _writeContentAndGroup(self, recipients: int, content: bytes, message: IMessage) -> None:
         """

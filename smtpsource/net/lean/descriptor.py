@@ -27,6 +27,8 @@ from twisted.internet.abstract import FileDescriptor
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.python.failure import Failure
 
+from smtpsource.speedups import compiled
+
 if TYPE_CHECKING:
     from smtpsource.net.lean.interfaces import TransportReactor
 
@@ -38,6 +40,7 @@ _DONE = Failure(CONNECTION_DONE)
 _LINGER_NOT = struct.pack("ii", 1, 0)
 
 
+@compiled
 class EagerDescriptor(FileDescriptor):
     """
     What client and server transports have in common: reading, writing and closing one connected socket.

@@ -14,12 +14,16 @@ class TransportReactor(Protocol):
     """
     The reactor of a transport: what it does beyond Twisted's, and what it has in common with them.
 
-    @ivar turn: how often events were waited for.
     @ivar retrying: transports that will call connect(2) again, and that nothing else knows of.
     """
 
-    turn: int
     retrying: set[Any]
+
+    @property
+    def turn(self) -> int:
+        """
+        How often events were waited for.
+        """
 
     def watchReading(self, fd: int, descriptor: Any) -> None:
         """
