@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, nonecheck=False
-# cython: cdivision=True, auto_pickle=False, always_allow_keywords=False
+# cython: cdivision=True, auto_pickle=False, always_allow_keywords=True
 """
 The way from epoll_wait(2) to the next send(2), compiled: see L{smtpsource.speedups}.
 
@@ -11,7 +11,7 @@ reference's way for all of them.
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.dict cimport PyDict_GetItem, PyDict_SetItem
+from cpython.dict cimport PyDict_GetItemWithError, PyDict_SetItem
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.ref cimport PyObject
@@ -133,6 +133,15 @@ cdef class Recorder:
             return
         super(Recorder, self).reply(phase, seconds, code, text)
 
+    def firstReply(self, int phase, bytes code, text):
+        # The same object for each code is found without a comparison.
+        cdef const char *digits = PyBytes_AS_STRING(code)
+        if PyBytes_GET_SIZE(code) == 3 and c"2" <= digits[0] <= c"5":
+            code = <bytes>PyList_GET_ITEM(
+                _codes, (digits[0] - 48) * 100 + (digits[1] - 48) * 10 + digits[2] - 48
+            )
+        super(Recorder, self).firstReply(phase, code, text)
+
     cpdef transaction(self, double seconds, long long recipientsAccepted):
         if self.time(TRANSACTION_, seconds):
             self.accepted += 1
@@ -167,7 +176,7 @@ cdef class Recorder:
         if not 200 <= code < 600:
             return False
         key = <object>PyList_GET_ITEM(_codes, code)
-        cdef PyObject *had = PyDict_GetItem(counts, key)
+        cdef PyObject *had = PyDict_GetItemWithError(counts, key)
         if had == NULL or not self.time(phase, seconds):
             return False
         PyDict_SetItem(counts, key, <object>had + 1)
@@ -224,16 +233,18 @@ cdef class OwedReplies:
         else:
             super(OwedReplies, self).dataReceived(data)
 
-    def perform(self, Script script, double now, bytes data=b"", tuple commands=()):
+    def perform(self, Script script, bytes data=b"", tuple commands=(), now=None):
+        cdef double time = self.now() if now is None else now
         if self._script is not None:
-            self._following.append((script, now))
+            self._following.append((script, time))
         else:
             self._script = script
             self._step = 0
             self._commands = commands
-            self._written = self.lastActivity = now
+            self._written = self.lastActivity = time
         if PyBytes_GET_SIZE(data):
             self.send(data)
+        return time
 
     cdef double now(self) except? -1:
         clock = self._clock
@@ -307,7 +318,7 @@ cdef class OwedReplies:
             self.send(self._commands[step])
         elif step + 1 == PyBytes_GET_SIZE(script.phases):
             self._script = None
-            self.ended(script)
+            self.ended(script, now)
         return True
 
     cdef bytes performTogether(self, bytes data, Recorder recorder):
@@ -349,20 +360,20 @@ cdef class OwedReplies:
                 self._script = None
                 if self._following:
                     self._script, self._written = self._following.popleft()
-                self.ended(script)
+                self.ended(script, now)
                 if self.over:
                     recorder.bytesReceived += total - at
                     return b""
         return data[at:] if at else data
 
-    cdef int ended(self, Script script) except -1:
+    cdef int ended(self, Script script, double now) except -1:
         """
         All that it wants has come.
         """
         if script.isEnvelope:
             self.envelopeAccepted(script.recipients)
         else:
-            self.messageAccepted(script.recipients)
+            self.messageAccepted(script.recipients, now)
         return 0
 
     cdef bint answered(self, int code, const char *text, Py_ssize_t size, bytes data, Recorder recorder) except -1:
@@ -625,7 +636,7 @@ cdef class Turns:
             key = fd
             if len(stale) and key in stale:
                 continue
-            found = PyDict_GetItem(selectables, key)
+            found = PyDict_GetItemWithError(selectables, key)
             if found == NULL:
                 continue
             selectable = <object>found
