@@ -16,7 +16,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.ref cimport PyObject
 from libc.errno cimport EAGAIN, EINTR, ENOBUFS, errno
-from libc.string cimport memchr
+from libc.string cimport memchr, memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 import time
@@ -28,6 +28,23 @@ cdef extern from "sys/socket.h" nogil:
     ssize_t c_recv "recv" (int fd, void *buffer, size_t size, int flags)
     ssize_t c_send "send" (int fd, const void *buffer, size_t size, int flags)
     int MSG_NOSIGNAL
+    struct iovec:
+        void *iov_base
+        size_t iov_len
+    struct msghdr:
+        iovec *msg_iov
+        size_t msg_iovlen
+        void *msg_control
+        size_t msg_controllen
+    struct cmsghdr:
+        size_t cmsg_len
+        int cmsg_level
+        int cmsg_type
+    ssize_t recvmsg(int fd, msghdr *message, int flags)
+    cmsghdr *CMSG_FIRSTHDR(msghdr *message)
+    cmsghdr *CMSG_NXTHDR(msghdr *message, cmsghdr *header)
+    unsigned char *CMSG_DATA(cmsghdr *header)
+    size_t CMSG_LEN(size_t size)
 
 cdef extern from "sys/epoll.h" nogil:
     ctypedef union epoll_data_t:
@@ -53,6 +70,7 @@ cdef tuple _OF_DIALOGUE = (
 # What is read is looked at, or copied, before anything else is called.
 cdef enum:
     ROOM = 65536
+    ANCILLARY = 4128  # CMSG_SPACE(4096), as in the reference, and more
     EVENTS = 1024
     # So often events are waited for before Python has its turn.
     TURNS = 1000
@@ -76,8 +94,11 @@ cdef bint _isPlain(type kind, type twin, tuple names):
     found = _known.get(key)
     if found is None:
         order = kind.__mro__
-        place = order.index(twin)
-        own = order[place : place + 2]
+        own = []
+        for one in (twin, UNIXMixin):
+            if one in order:
+                place = order.index(one)
+                own += order[place : place + 2]
         found = _known[key] = all(
             next(one for one in order if name in vars(one)) in own for name in names if hasattr(kind, name)
         )
@@ -419,9 +440,12 @@ cdef class EagerDescriptor:
     cdef int fd
     cdef bint hasProtocol
     cdef bint plain
+    # File descriptors may come along.
+    cdef bint hasAncillary
 
     def __cinit__(self):
         self.fd = -1
+        self.hasAncillary = isinstance(self, UNIXMixin)
         self.dataBuffer = b""
         self._sendmsgQueue = ()
         self.plain = _isPlain(type(self), EagerDescriptor, _OF_TRANSPORTS)
@@ -521,7 +545,10 @@ cdef class EagerDescriptor:
         cdef ssize_t size
         if self.fd < 0:
             return super(EagerDescriptor, self).doRead()
-        size = c_recv(self.fd, _room, ROOM, 0)
+        if self.hasAncillary:
+            size = self.receiveWithAncillary()
+        else:
+            size = c_recv(self.fd, _room, ROOM, 0)
         if size > 0:
             protocol = self._protocol
             if isinstance(protocol, OwedReplies) and (<OwedReplies>protocol).plain:
@@ -535,6 +562,48 @@ cdef class EagerDescriptor:
             PyErr_CheckSignals()
             return None  # there is still something to read, and it will be said again
         return None if errno == EAGAIN else self.over(True)
+
+
+    cdef ssize_t receiveWithAncillary(self) except? -1:
+        """
+        recv(2), and hand over what comes along.
+        """
+        cdef char control[ANCILLARY]
+        cdef iovec where
+        cdef msghdr message
+        cdef cmsghdr *header
+        cdef ssize_t size
+        where.iov_base = _room
+        where.iov_len = ROOM
+        memset(&message, 0, sizeof(message))
+        message.msg_iov = &where
+        message.msg_iovlen = 1
+        message.msg_control = control
+        message.msg_controllen = ANCILLARY
+        size = recvmsg(self.fd, &message, 0)
+        if size < 0 or not message.msg_controllen:
+            return size
+        ancillary = []
+        header = CMSG_FIRSTHDR(&message)
+        while header != NULL:
+            data = PyBytes_FromStringAndSize(<char *>CMSG_DATA(header), header.cmsg_len - CMSG_LEN(0))
+            ancillary.append((header.cmsg_level, header.cmsg_type, data))
+            header = CMSG_NXTHDR(&message, header)
+        data = PyBytes_FromStringAndSize(_room, size)
+        self._ancillaryReceived(ancillary)
+        memcpy(_room, PyBytes_AS_STRING(data), size)  # if anything was read meanwhile
+        return size
+
+
+cdef class UNIXMixin:
+    """
+    See L{smtpsource.net.lean.transports.UNIXMixin}.
+    """
+
+    def doRead(self):
+        if isinstance(self, EagerDescriptor) and (<EagerDescriptor>self).plain:
+            return (<EagerDescriptor>self).read()
+        return super(UNIXMixin, self).doRead()
 
 
 # -- The turns of the event loop

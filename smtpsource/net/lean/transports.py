@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 from zope.interface import directlyProvides
 
 from smtpsource.net.lean.descriptor import EagerDescriptor
+from smtpsource.speedups import compiled
 
 try:
     from twisted.internet import _newtls
@@ -132,6 +133,7 @@ class EagerTransport(EagerDescriptor):
     logstr: Any = _WhenAsked(_makeLogstr)
 
 
+@compiled
 class UNIXMixin(unix._SendmsgMixin):
     """
     What differs for UNIX sockets: file descriptors can be sent and received along with bytes.
