@@ -30,6 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from smtpsource.process.streams import openStandard
 
         openStandard()
+        from smtpsource.process.garbage import pause
+        from smtpsource.process.later import importTwisted
+
+        pause()
+        importTwisted()
     from twisted.internet.task import react
 
     from smtpsource.process.garbage import relax
