@@ -253,6 +253,24 @@ class TLSTests(CommandTestCase):
             print("done")
         """)
 
+    def test_withTLS(self):
+        """
+        It can be had at once, as by a sink; the rest is left out.
+        """
+        return self.ran("""
+            import sys
+            from smtpsource.process.later import importTwisted
+
+            importTwisted(withTLS=True)
+            from twisted.internet import _newtls, posixbase
+            from twisted.protocols import tls
+
+            assert _newtls.TLSMemoryBIOFactory is tls.TLSMemoryBIOFactory
+            assert posixbase.tls is tls
+            assert "asyncio" not in sys.modules
+            print("done")
+        """)
+
     def test_imported(self):
         """
         In a process that has imported it already, it stays as it is.

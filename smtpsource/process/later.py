@@ -37,8 +37,8 @@ _BEFORE = {
 #: Where there is no Windows, what is looked for in there is not to be found.
 _IN_VAIN = ("ctypes",)
 
-#: Without this, Twisted is to find out now that there is no TLS.
-_NEEDED = {"twisted.protocols.tls": "OpenSSL", "twisted.internet.ssl": "OpenSSL"}
+#: What of it is TLS; without pyOpenSSL, Twisted is to find out now that there is none.
+_TLS = ("twisted.protocols.tls", "twisted.internet.ssl")
 
 
 class _Later:
@@ -85,7 +85,7 @@ def _standingIn(names: tuple[str, ...]) -> Iterator[None]:
     In here, stand-ins are found where these modules are looked for, unless they are imported already.
     """
     for name in names:
-        if name not in sys.modules and _isThere(_NEEDED.get(name)):
+        if name not in sys.modules:
             sys.modules[name] = None if name in _IN_VAIN else _StandIn(name)  # type: ignore[assignment]
     try:
         yield
@@ -95,17 +95,23 @@ def _standingIn(names: tuple[str, ...]) -> Iterator[None]:
                 sys.modules.pop(name, None)
 
 
-def _isThere(package: str | None) -> bool:
-    return package is None or find_spec(package) is not None
+def _isThere(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ValueError:  # something else goes by this name
+        return False
 
 
-def importTwisted() -> None:
+def importTwisted(withTLS: bool = False) -> None:
     """
     Import what a service on any reactor needs of Twisted, and only that. What is imported already stays as it is.
+
+    @param withTLS: TLS is not left out: for those who can't tell when they have to have it.
     """
+    wanted = _TLS if withTLS or not _isThere("OpenSSL") else ()
     for user, things in _USERS:
         if user not in sys.modules:
             for name in _BEFORE.get(user, ()):
                 import_module(name)
-            with _standingIn(things):
+            with _standingIn(tuple(name for name in things if name not in wanted)):
                 import_module(user)

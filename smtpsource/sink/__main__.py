@@ -34,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from smtpsource.process.later import importTwisted
 
         pause()
-        importTwisted()
+        # A client may want it at any moment, also when no more files can be opened.
+        importTwisted(withTLS=True)
     from twisted.internet.task import react
 
     from smtpsource.process.garbage import relax
