@@ -22,7 +22,7 @@ from smtpsource.process import later
 #: What a plain run imports of ours, folder by folder. A module that is new here should be one that any run needs.
 OURS = """
     smtpsource
-        _version credentials interfaces phases printable
+        _version credentials interfaces phases printable records
     smtpsource.cli
         commandline outputs planoptions source words
     smtpsource.load

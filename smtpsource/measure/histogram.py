@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import accumulate, chain, compress
 from operator import sub
+
+from smtpsource.records import dataclass
 
 #: The highest latency that is told apart from higher ones: one hour.
 HIGHEST_MICROSECONDS = 3600 * 1000 * 1000
