@@ -59,9 +59,9 @@ HEAVY = {
     *("OpenSSL", "cryptography", "service_identity", "rich", "hdrh", "prometheus_client", "numpy", "scramp"),
     *("asyncio", "concurrent.futures", "ssl", "_ssl", "hashlib", "hmac", "email", "urllib.request", "http.client"),
     *("http.cookiejar", "html.entities", "_ctypes", "subprocess", "multiprocessing", "zipfile", "shutil", "tempfile"),
-    *("bz2", "lzma", "fractions", "statistics", "decimal", "tomllib", "difflib", "csv", "xml"),
+    *("bz2", "lzma", "gettext", "fractions", "statistics", "decimal", "tomllib", "difflib", "csv", "xml"),
     *("twisted.protocols.tls", "twisted.internet.ssl", "twisted.internet.endpoints", "twisted.names", "twisted.web"),
-    *("twisted.application.internet",),
+    *("twisted.application.internet", "twisted.persisted.sob", "twisted.python.modules"),
 }
 
 

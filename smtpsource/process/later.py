@@ -19,14 +19,16 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
-#: Who imports what, in the order in which it is to happen. None of them uses it while it is imported itself.
+#: Who imports what, in the order in which it is to happen. None of them uses it before there is something to do.
 _USERS = (
     ("twisted.python.compat", ("html", "http.cookiejar")),
     ("twisted.python.win32", ("ctypes",)),
     ("twisted.internet.defer", ("asyncio",)),
     ("twisted.internet.tcp", ("twisted.protocols.tls",)),
     ("twisted.internet.posixbase", ("twisted.protocols.tls", "twisted.internet.ssl")),
-    ("twisted.python.zippath", ("zipfile",)),
+    ("twisted.plugin", ("twisted.python.modules",)),
+    ("twisted.application.service", ("twisted.persisted.sob",)),
+    ("getopt", ("gettext",)),
 )
 
 #: What these import besides: while something stands there for C{asyncio}, nobody else is to meet it.
