@@ -4,6 +4,7 @@ Tests for the start of a command: what it imports, and what it leaves for those 
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import sys
@@ -17,7 +18,7 @@ from subprocesses import python, smtpsource
 from twisted.internet import defer
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpsource.process import later
+from smtpsource.process import garbage, later
 
 #: What a plain run imports of ours, folder by folder. A module that is new here should be one that any run needs.
 OURS = """
@@ -296,7 +297,7 @@ class TLSTests(CommandTestCase):
             import smtpsource, sys
             from smtpsource import SourcePlan, SourceService
             import smtpsource.net.reactor
-            from smtpsource.process import later
+            from smtpsource.process import garbage, later
             from twisted.internet import _newtls, defer, posixbase
             from twisted.protocols import tls
             import asyncio
@@ -306,6 +307,24 @@ class TLSTests(CommandTestCase):
             assert defer.iscoroutine is asyncio.iscoroutine
             print("done")
         """)
+
+
+class GarbageTests(SynchronousTestCase):
+    """
+    The garbage collector at the start.
+    """
+
+    def test_pause(self):
+        """
+        It pauses until all is imported, and then goes on, in its own time.
+        """
+        self.addCleanup(gc.set_threshold, *gc.get_threshold())
+        self.addCleanup(gc.unfreeze)
+        self.addCleanup(gc.enable)
+        garbage.pause()
+        self.assertFalse(gc.isenabled())
+        garbage.relax()
+        self.assertTrue(gc.isenabled())
 
 
 class LaterTests(SynchronousTestCase):
