@@ -99,6 +99,15 @@ class ImportTests(CommandTestCase):
         self.assertEqual({name for name in names if name.partition(".")[0] == "smtpsource"}, listed(OURS))
         self.assertEqual(names & HEAVY, set())
 
+    @defer.inlineCallbacks
+    def test_twistd(self):
+        """
+        Under twistd, what a run would import later is there before the user may change.
+        """
+        code = "import sys\nfrom smtpsource import tap\ntap._prepare()\nprint('smtpsource.load.varied' in sys.modules)"
+        result = yield python(self, "-c", code).whenEnded()
+        self.assertEqual((result.status, result.out), (0, b"True\n"), result.err)
+
 
 @skipIf(find_spec("OpenSSL") is None, "there is no pyOpenSSL")
 class TLSTests(CommandTestCase):
