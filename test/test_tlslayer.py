@@ -230,6 +230,8 @@ class LayerTests(SynchronousTestCase):
     def setUp(self):
         self.assertIs(tls._known, True)
         self.patch(tls, "_known", self.known)
+        tls._isPlain.cache_clear()
+        self.addCleanup(tls._isPlain.cache_clear)
 
     def test_oneRecord(self):
         """

@@ -18,14 +18,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from OpenSSL import SSL
 from twisted.internet import _newtls
-from twisted.internet.interfaces import ISSLTransport
+from twisted.internet.interfaces import ISSLTransport, ITransport
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
-from zope.interface import directlyProvides
+from zope.interface import directlyProvides, implementer
 
 from smtpsource.net.lean.descriptor import EagerDescriptor
 
@@ -68,6 +69,23 @@ def _buffer() -> Any:
         return _buffers.buffer
 
 
+@cache
+def _isPlain(kind: Any) -> bool:
+    """
+    Has this class of connections no methods of its own for what the short way does without?
+    """
+    return _known and all(getattr(kind, name, None) is getattr(SSL.Connection, name) for name in _SKIPPED)
+
+
+@implementer(ITransport)
+class _Wire(_newtls._BypassTLS):
+    """
+    What a layer writes to. It says itself what it is, and not that it is all that the transport is: Twisted's layer
+    would say the same of itself, one interface after the other, which takes longer than all else in Python's part of a
+    handshake, and only the last would remain.
+    """
+
+
 class _TLSLayer(TLSMemoryBIOFactory.protocol):  # type: ignore[misc,valid-type]
     """
     A TLS layer that writes at once. Twisted's own, in newer versions, keeps small writes for the reactor's next
@@ -94,8 +112,8 @@ class _TLSLayer(TLSMemoryBIOFactory.protocol):  # type: ignore[misc,valid-type]
         if not self._handshakeDone or self._appSendBuffer or self.disconnecting or self._lostTLSConnection:
             return
         if self._straight is None:
-            kind = type(self._tlsConnection)
-            if not _known or any(getattr(kind, name, None) is not getattr(SSL.Connection, name) for name in _SKIPPED):
+            kind: Any = type(self._tlsConnection)
+            if not _isPlain(kind):
                 return
             transport = self.transport._connection
             # They are no methods: Python is slow to find what belongs to an object that has a __getattr__.
@@ -242,6 +260,6 @@ def startTLS(transport: Any, contextFactory: Any, client: bool) -> None:
     transport.getPeerCertificate = layer.getPeerCertificate
     directlyProvides(transport, ISSLTransport)
     transport.TLS = True
-    layer.makeConnection(_newtls._BypassTLS(EagerDescriptor, transport))
+    layer.makeConnection(_Wire(EagerDescriptor, transport))
     if producer is not None:
         transport.registerProducer(producer, streaming)
