@@ -354,6 +354,8 @@ class LayerTests(SynchronousTestCase):
         it.protocol.transport.loseConnection()
         it.protocol.transport.write(b"MORE\r\n")
         kept(b"MORE\r\n")
+        # What OpenSSL has to say against it would be taken for an error of the next connection.
+        self.assertEqual(SSL._lib.ERR_peek_error(), 0)
         self.assertEqual(it.text(), b"QUIT\r\n")
         self.assertEqual(it.server.get_shutdown(), SSL.RECEIVED_SHUTDOWN)
         it.server.shutdown()
@@ -431,6 +433,37 @@ class LayerTests(SynchronousTestCase):
         self.assertEqual(it.protocol.received, [b"250 ok\r\n"])
         self.assertEqual(it.server.total_renegotiations(), 1)
 
+    def test_short(self):
+        """
+        After the handshake, and after another one, records come and go without pyOpenSSL.
+        """
+        calls = []
+
+        def recv(connection, *arguments):
+            calls.append(connection)
+            return original(connection, *arguments)
+
+        original = SSL.Connection.recv
+        self.patch(SSL.Connection, "recv", recv)
+        tls._isPlain.cache_clear()
+        it = Connected(self, version="TLS1_2_VERSION")
+        ours = it.transport.getHandle()
+        del calls[:]
+        it.give(b"220 hello\r\n")
+        self.assertEqual(ours in calls, not self.known)
+        it.server.renegotiate()
+        it.handshake()
+        it.give()
+        it.protocol.transport.write(b"one\r\n")
+        for _ in range(3):
+            it.text()
+            it.handshake()
+            it.give()
+        del calls[:]
+        it.give(b"250 ok\r\n")
+        self.assertEqual(it.protocol.received, [b"220 hello\r\n", b"250 ok\r\n"])
+        self.assertEqual(ours in calls, not self.known)
+
     def test_others(self):
         """
         Who brings a connection with methods of its own has these called.
@@ -464,11 +497,13 @@ class LayerTests(SynchronousTestCase):
         it = Connected(self)
         it.give(b"220 hello\r\n")
         it.protocol.transport.write(b"QUIT\r\n")
-        gone = weakref.ref(it.transport.getHandle())
+        handle = it.transport.getHandle()
+        gone = [weakref.ref(each) for each in (it.transport.protocol, handle, handle._ssl)]
+        del handle
         gc.disable()
         self.addCleanup(gc.enable)
         it.transport.connectionLost(Failure(error.ConnectionDone()))
-        self.assertIsNone(gone())
+        self.assertEqual([each() for each in gone], [None] * 3)
         it.transport.write(b"MORE\r\n")
 
 
