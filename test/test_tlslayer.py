@@ -464,6 +464,15 @@ class LayerTests(SynchronousTestCase):
         self.assertEqual(it.protocol.received, [b"220 hello\r\n", b"250 ok\r\n"])
         self.assertEqual(ours in calls, not self.known)
 
+    def test_notTaken(self):
+        """
+        Where OpenSSL does not take what came, as there is no memory, it is tried again and not lost.
+        """
+        it = Connected(self)
+        self.patch(tls, "_feed", lambda *arguments: -1)
+        it.give(b"220 hello\r\n")
+        self.assertEqual(it.protocol.received, [b"220 hello\r\n"])
+
     def test_others(self):
         """
         Who brings a connection with methods of its own has these called.

@@ -81,8 +81,8 @@ def _isPlain(kind: Any) -> bool:
 class _Wire(_newtls._BypassTLS):
     """
     What a layer writes to. It says itself what it is, and not that it is all that the transport is: Twisted's layer
-    would say the same of itself, one interface after the other, which takes longer than all else in Python's part of a
-    handshake, and only the last would remain.
+    would say the same of itself, one interface after the other, which takes more than a tenth of Python's part of a new
+    connection, and only the last would remain.
     """
 
 
@@ -188,14 +188,14 @@ def _shortWay(
     straight = False
 
     def dataReceived(data: bytes) -> None:
-        if not straight:
+        if not straight or _feed(incoming, data, len(data)) <= 0:
             TLSMemoryBIOProtocol.dataReceived(layer, data)
             return
-        _feed(incoming, data, len(data))
         while straight:
             size = _read(ssl, room, _ROOM)
             if size > 0:
                 layer.wrappedProtocol.dataReceived(_unpack(room, size))
+                # OpenSSL takes no more than a record: to have it read ahead is nothing that pyOpenSSL could ask for.
                 if not _waiting(incoming, _NOWHERE):
                     break
             elif _whatIsWrong(ssl, size) == _WANT_READ:
