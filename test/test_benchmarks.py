@@ -281,12 +281,13 @@ class CommandTests(SynchronousTestCase):
 
     def test_cases(self):
         """
-        Every case names contenders that exist, ours and Postfix's first.
+        Every case names contenders that exist, ours first and then the one to compare it with.
         """
         for case in CASES.values():
             known = servers.SERVERS if MEASURES[case.measure].ofServer else contenders.CONTENDERS
             self.assertEqual([name for name in case.contenders if name not in known], [])
-            self.assertIn(case.contenders[:2], (("smtpsource", "smtp-source"), ("smtpsink", "smtp-sink")))
+            other = "tlsfloor" if case.load.tls else "smtp-source"
+            self.assertIn(case.contenders[:2], (("smtpsource", other), ("smtpsink", "smtp-sink")))
             self.assertEqual(case.warmUp % case.few, 0)
 
 
@@ -345,6 +346,23 @@ class WholeTests(SynchronousTestCase):
         self.assertEqual(len(found["smtpsource"]["ratios"]), 1)
         for key in ("processor", "kernel", "python", "twisted", "postfix"):
             self.assertTrue(data["machine"][key], key)
+
+    def test_tls(self):
+        """
+        A case within TLS, for which Postfix's programs are of no use.
+        """
+        _, data = self.benchmark("--cases", "keep-tls,new-tls")
+        for case in data["cases"]:
+            found = {contender["name"]: contender for contender in case["contenders"]}
+            self.assertEqual(list(found), ["smtpsource", "tlsfloor", "go"])
+            for name, contender in found.items():
+                if contender["note"] is not None:
+                    self.assertNotEqual(name, "smtpsource")
+                    self.assertRegex(contender["note"], r"\A(not installed|no C compiler|no headers of OpenSSL .*)\Z")
+                    continue
+                (pair,) = contender["pairs"]
+                self.assertGreater(pair["large"]["serverCPU"], pair["small"]["serverCPU"])
+                self.assertGreater(pair["large"]["user"] + pair["large"]["system"], 0)
 
     def test_servers(self):
         """
