@@ -88,21 +88,33 @@ cdef type _epoll = _epoll_
 
 cdef bint _isPlain(type kind, type twin, tuple names):
     """
-    Does a class leave these methods as they are here and in the reference?
+    Does a class leave these methods as they are here and in the reference, and all attributes of the twin?
     """
     key = (kind, twin)
     found = _known.get(key)
     if found is None:
-        order = kind.__mro__
-        own = []
-        for one in (twin, UNIXMixin):
-            if one in order:
-                place = order.index(one)
-                own += order[place : place + 2]
-        found = _known[key] = all(
-            next(one for one in order if name in vars(one)) in own for name in names if hasattr(kind, name)
-        )
+        found = _known[key] = _looksPlain(kind, twin, names)
     return found
+
+
+def _looksPlain(kind, twin, names):
+    order = kind.__mro__
+    own = set()
+    for one in (twin, UNIXMixin):
+        if one in order:
+            place = order.index(one)
+            own.update(order[place : place + 2])
+    shadows = {name for name in vars(twin) if not name.startswith("__")}
+    for one in order[: order.index(twin)]:
+        if one not in own and not shadows.isdisjoint(vars(one)):
+            return False
+    for name in names:
+        for one in order:
+            if name in vars(one):
+                if one not in own:
+                    return False
+                break
+    return True
 
 
 cdef inline double _steady() noexcept nogil:

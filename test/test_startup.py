@@ -23,7 +23,7 @@ from smtpsource.process import garbage, later
 #: What a plain run imports of ours, folder by folder. A module that is new here should be one that any run needs.
 OURS = """
     smtpsource
-        _version credentials interfaces phases printable records
+        _version credentials interfaces phases printable records speedups
     smtpsource.cli
         commandline outputs planoptions source words
     smtpsource.load
@@ -35,7 +35,7 @@ OURS = """
     smtpsource.net
         destination factory patience reactor reactorchoice reconnecting route sources steady
     smtpsource.net.lean
-        clients connectors descriptor ports transports
+        clients connectors descriptor ports transports turns
     smtpsource.net.tls
         settings
     smtpsource.pacing
@@ -50,7 +50,7 @@ OURS = """
         counter
     smtpsource.smtp
         authentication chunking commands connection groups lines opening owed parameters protocol
-        proxyprotocol replies state streaming trace transactions xclient
+        proxyprotocol replies script state streaming trace transactions xclient
     smtpsource.values
         checks files inputs kinds names numbers option rules textfiles
 """

@@ -126,7 +126,14 @@ def count(case: Case, library: Path, directory: Path) -> int:
     if case.module == "smtpsource":
         words += ["--quiet", "--live", "off", "-m", str(_LAST + 100)]
     # The dynamic loader of the program that is looked at, not ours, is to find it.
-    words = ["valgrind", "--tool=callgrind", "--instr-atstart=no", "--callgrind-out-file=/dev/null", *words, destination]
+    words = [
+        "valgrind",
+        "--tool=callgrind",
+        "--instr-atstart=no",
+        "--callgrind-out-file=/dev/null",
+        *words,
+        destination,
+    ]
     env = {**os.environ, **_STEADY, **settings, "LD_PRELOAD": str(library), "PYTHONPATH": str(_ROOT)}
     try:
         result = subprocess.run(words, env=env, cwd=directory, capture_output=True, text=True, timeout=600)

@@ -33,6 +33,8 @@ def clientTLS(plan: SourcePlan) -> ClientTLS | None:
     """
     if plan.tls == "off":
         return None
+    # Of our transports. At the first handshake there may be no more files to be had, or not for this user.
+    import smtpsource.net.lean.tls  # noqa: F401
     from smtpsource.net.tls.client import ClientTLS  # pyOpenSSL takes a while, and may not be there
 
     return ClientTLS(plan.tlsSettings, plan.host)

@@ -37,7 +37,7 @@ class BodyProducer:
 
     def __init__(self, protocol: StreamingProtocol, body: bytes | memoryview) -> None:
         self._protocol = protocol
-        self._body = memoryview(body) if isinstance(body, bytes) else body
+        self._body: bytes | memoryview = memoryview(body) if isinstance(body, bytes) else body
         self._offset = 0
         self._paused = False
         transport = protocol.transport

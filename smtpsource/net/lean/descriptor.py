@@ -62,6 +62,7 @@ class EagerDescriptor(FileDescriptor):
     socket: socket.socket
     protocol: Any
     sendFailed = False
+    TLS = False
     _aborting = False
     _turn = -1  # The turn of the reactor in which a push producer has sent C{_sentInTurn} bytes.
     _sentInTurn = 0
@@ -196,8 +197,9 @@ class EagerDescriptor(FileDescriptor):
         if self.sendFailed:
             return CONNECTION_LOST
         self._hasMore = False
-        if self.producer is not None:
-            self.producer.resumeProducing()
+        producer: Any = self.producer
+        if producer is not None:
+            producer.resumeProducing()
         if not self._hasMore and self.connected and not (self._tempDataLen or self.dataBuffer):
             self.stopWriting()
         return None

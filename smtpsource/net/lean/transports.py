@@ -50,7 +50,6 @@ class EagerTransport(EagerDescriptor):
 
     # What Twisted's classes say as well, where they have found TLS when they were imported.
     _tlsClientDefault = True
-    TLS = False
 
     def startTLS(self, ctx: Any, normal: bool = True) -> None:
         """
