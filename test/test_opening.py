@@ -656,6 +656,12 @@ class FuzzTests(SynchronousTestCase):
         @return: the replies that a client waits for.
         """
         phases = [phase for phase, _, _ in client._owed]
+        if client._script is not None:
+            rest = client._script.phases[client._step :]
+            phases = [
+                *(rest[:1] if client._commands else rest),
+                *(phase for script, _ in client._following for phase in script.phases),
+            ]
         if phases == [AUTH] and client._login.complete:
             return b"235 ok\r\n"
         return HANDSHAKE if phases == [TLS] else b"".join(self.FITTING.get(phase, b"250 ok\r\n") for phase in phases)
