@@ -13,7 +13,7 @@ TESTS = $(notdir $(basename $(wildcard test/test_*.py)))
 JOBS ?= 3
 TRIAL = PYTHONPATH=.:test $(BIN)/python -m twisted.trial --jobs=$(JOBS) --temp-directory=$(VENV)/trial
 
-.PHONY: demo test coverage apidocs counts test-newest bounds lock lint reactor-conformance benchmark startup docs clean
+.PHONY: demo test coverage apidocs counts test-newest bounds lock lint reactor-conformance benchmark instructions startup docs clean
 
 demo: $(VENV)/installed
 	$(BIN)/smtpsource -d -s 20 -m 10000 sink:
@@ -77,6 +77,11 @@ benchmark: $(VENV)/installed-benchmark
 # How long a plain run takes from start to end, and how large it is, beside Python alone. ARGS='--runs 50'
 startup: $(VENV)/installed
 	$(BIN)/python -m benchmarks.startup $(ARGS)
+
+# User instructions for each message, by callgrind, beside the figures that were counted before: see
+# benchmarks/README.rst. ARGS=--write makes these the figures.
+instructions: $(VENV)/installed
+	$(BIN)/python -m benchmarks.instructions $(ARGS)
 
 # The manual pages, for man(1).
 docs: $(VENV)/installed

@@ -1234,7 +1234,7 @@ class HelpTests(SynchronousTestCase):
         --help and --version say what they should and exit with 0.
         """
         for argument, start in (
-            ("--version", f"smtp-source {__version__}\n"),
+            ("--version", f"smtp-source {__version__} ({speedups.NAME})\n"),
             ("--help", "Usage: smtpsource [options]"),
         ):
             out = io.StringIO()

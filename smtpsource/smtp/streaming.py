@@ -4,6 +4,7 @@ Content that is too large to be written at once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IPushProducer
@@ -40,15 +41,16 @@ class BodyProducer:
         self._body: bytes | memoryview = memoryview(body) if isinstance(body, bytes) else body
         self._offset = 0
         self._paused = False
-        transport = protocol.transport
-        # Within TLS all is copied, and more than once.
-        self._sendSome = None if getattr(transport, "TLS", False) else getattr(transport, "sendSome", None)
+        self._sendSome: Callable[[bytes | memoryview], int] | None = None
 
     def start(self) -> None:
         """
         Register with the protocol's transport and begin.
         """
-        self._protocol.transport.registerProducer(self, True)
+        transport = self._protocol.transport
+        # Within TLS all is copied, and more than once.
+        self._sendSome = None if getattr(transport, "TLS", False) else getattr(transport, "sendSome", None)
+        transport.registerProducer(self, True)
         self.resumeProducing()
 
     def pauseProducing(self) -> None:
