@@ -99,13 +99,11 @@ cdef bint _isPlain(type kind, type twin, tuple names):
 
 def _looksPlain(kind, twin, names):
     order = kind.__mro__
-    own = set()
-    for one in (twin, UNIXMixin):
-        if one in order:
-            place = order.index(one)
-            own.update(order[place : place + 2])
+    place = order.index(twin)
+    # That of UNIX sockets is told apart by its mark.
+    own = {*order[place : place + 2], *(one for one in order if "receivesDescriptors" in vars(one))}
     shadows = {name for name in vars(twin) if not name.startswith("__")}
-    for one in order[: order.index(twin)]:
+    for one in order[:place]:
         if one not in own and not shadows.isdisjoint(vars(one)):
             return False
     for name in names:
@@ -457,7 +455,7 @@ cdef class EagerDescriptor:
 
     def __cinit__(self):
         self.fd = -1
-        self.hasAncillary = isinstance(self, UNIXMixin)
+        self.hasAncillary = getattr(type(self), "receivesDescriptors", False)
         self.dataBuffer = b""
         self._sendmsgQueue = ()
         self.plain = _isPlain(type(self), EagerDescriptor, _OF_TRANSPORTS)
@@ -605,17 +603,6 @@ cdef class EagerDescriptor:
         self._ancillaryReceived(ancillary)
         memcpy(_room, PyBytes_AS_STRING(data), size)  # if anything was read meanwhile
         return size
-
-
-cdef class UNIXMixin:
-    """
-    See L{smtpsource.net.lean.transports.UNIXMixin}.
-    """
-
-    def doRead(self):
-        if isinstance(self, EagerDescriptor) and (<EagerDescriptor>self).plain:
-            return (<EagerDescriptor>self).read()
-        return super(UNIXMixin, self).doRead()
 
 
 # -- The turns of the event loop

@@ -15,6 +15,7 @@ from commandlines import parsed
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource import speedups
 from smtpsource._version import __version__
 from smtpsource.cli import source as module
 from smtpsource.cli.source import SourceOptions

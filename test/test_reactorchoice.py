@@ -12,6 +12,7 @@ from pathlib import Path
 from patience import PATIENCE
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource import speedups
 from smtpsource.net.reactorchoice import chooseReactor, nameOf, reactorInUse
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -114,7 +115,7 @@ class CommandTests(SynchronousTestCase):
             result = inNewProcess("-m", "smtpsource", *arguments, "--report", "-", "sink:")
             self.assertEqual(0, result.returncode, result.stderr)
             self.assertEqual(name, json.loads(result.stdout)["reactor"])
-            self.assertIn(f"reactor      {name}\n", result.stderr)
+            self.assertIn(f"reactor      {name}, {speedups.NAME}\n", result.stderr)
 
     def test_unknown(self):
         """

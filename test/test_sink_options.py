@@ -14,6 +14,7 @@ from twisted.application.app import ReactorSelectionMixin
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource import speedups
 from smtpsource._version import __version__
 from smtpsource.sink.options import SinkOptions, parseAddress
 from smtpsource.sink.plan import SinkPlan
@@ -369,4 +370,4 @@ class HelpTests(SynchronousTestCase):
         """
         The version is ours, not Twisted's.
         """
-        self.assertEqual(self.shown("--version"), f"smtp-sink {__version__}\n")
+        self.assertEqual(self.shown("--version"), f"smtp-sink {__version__} ({speedups.NAME})\n")

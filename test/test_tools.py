@@ -20,7 +20,7 @@ from twisted.internet import defer
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from smtpsource import __version__
+from smtpsource import __version__, speedups
 from smtpsource.cli.source import SourceOptions
 from smtpsource.measure.histogram import HIGHEST_MICROSECONDS
 from smtpsource.measure.summary import Messages
@@ -350,4 +350,6 @@ class ProcessTests(TestCase):
         A tool says its version.
         """
         result = yield smtpsource(self, "merge", "--version").whenEnded()
-        self.assertEqual((result.status, result.out.decode()), (0, f"smtpsource merge {__version__}\n"))
+        self.assertEqual(
+            (result.status, result.out.decode()), (0, f"smtpsource merge {__version__} ({speedups.NAME})\n")
+        )

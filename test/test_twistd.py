@@ -30,7 +30,7 @@ from subprocesses import (
 from twisted.internet import defer
 from twisted.trial.unittest import TestCase
 
-from smtpsource import __version__
+from smtpsource import __version__, speedups
 
 
 class TwistdTestCase(ServingMixin, TestCase):
@@ -198,7 +198,7 @@ class ForegroundTests(TwistdTestCase):
         self.assertEqual(result.status, 0)
         self.assertRegex(result.out, rb"(?m)^  -m, --message-count N ")
         result = yield twistd(self, "smtp-source", "--version").whenEnded()
-        self.assertEqual((result.status, result.out.decode()), (0, f"smtp-source {__version__}\n"))
+        self.assertEqual((result.status, result.out.decode()), (0, f"smtp-source {__version__} ({speedups.NAME})\n"))
 
 
 class DaemonTests(TwistdTestCase):

@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from zope.interface import implementer
 
 from smtpsource.net.tls.settings import UnusableSetting, checkPEM
+from smtpsource.process.unexpected import checkHeadroom
 from smtpsource.values import inputs
 
 #: Days that a certificate of our own making is good for, to both sides of now: clocks differ.
@@ -78,6 +79,7 @@ class ServerTLS:
         """
         from OpenSSL import SSL
 
+        checkHeadroom()  # pyOpenSSL does not look whether OpenSSL had memory for a connection, and crashes
         return SSL.Connection(self._context, None)
 
 

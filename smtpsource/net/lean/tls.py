@@ -165,7 +165,11 @@ class _TLSLayer(TLSMemoryBIOFactory.protocol):  # type: ignore[misc,valid-type]
         self._goRound()
         self._straight = None
         self.__dict__.pop("dataReceived", None)
-        transport: Any = self.transport._connection
+        wire: Any = self.transport
+        if wire is None:  # there was no memory to begin with
+            self.wrappedProtocol.connectionLost(reason)
+            return
+        transport: Any = wire._connection
         TLSMemoryBIOProtocol.connectionLost(self, reason)
         # Nothing is written any more, through TLS or otherwise.
         for name in (*_THROUGH_TLS, "getHandle", "getPeerCertificate"):

@@ -22,7 +22,6 @@ from twisted.python import log
 from zope.interface import classImplements
 
 from smtpsource.net.lean.descriptor import EagerDescriptor
-from smtpsource.speedups import compiled
 
 if TYPE_CHECKING:
     from smtpsource.net.lean.interfaces import TransportReactor
@@ -86,11 +85,14 @@ if _openSSLIsThere():
     classImplements(EagerTransport, ITLSTransport)  # type: ignore[misc]  # the rest is in the classes made of it
 
 
-@compiled
 class UNIXMixin(unix._SendmsgMixin):
     """
     What differs for UNIX sockets: file descriptors can be sent and received along with bytes.
+
+    @cvar receivesDescriptors: tells that to the compiled twin of L{EagerDescriptor}, which reads both in this way.
     """
+
+    receivesDescriptors = True
 
     _writeSomeDataBase: Any = EagerDescriptor
     socket: Any

@@ -34,6 +34,7 @@ from zope.interface import implementer
 from smtpsource.net.tls.context import context
 from smtpsource.net.tls.settings import TLSSettings, UnusableSetting
 from smtpsource.net.tls.words import CLOSED, errorText, oneLine, refusalText, wrongName
+from smtpsource.process.unexpected import checkHeadroom
 
 try:
     from cryptography import x509
@@ -187,6 +188,7 @@ class TLSConnection:
         @see: L{IOpenSSLClientConnectionCreator.clientConnectionForTLS}
         """
         server = self._server
+        checkHeadroom()  # pyOpenSSL does not look whether OpenSSL had memory for a connection, and crashes
         connection = self._connection = _Connection(self._tls.context, None)
         self._handshaking = True
         if server.sni is not None:
