@@ -58,6 +58,7 @@ _ALL = (
         Load(1, True),
         1000,
         contenders=(*_TWO, "floor"),
+        bar=Bar(1.30, 1.10),
     ),
     Case(
         "keep-20",
@@ -65,7 +66,7 @@ _ALL = (
         Load(20, True),
         2000,
         contenders=(*_TWO, "floor", "aiosmtplib", "postal"),
-        bar=Bar(1.10, 1.00),
+        bar=Bar(1.00, 0.85),
     ),
     Case(
         "keep-100",
@@ -73,7 +74,7 @@ _ALL = (
         Load(100, True),
         2000,
         contenders=(*_TWO, "floor"),
-        bar=Bar(1.10, 1.00),
+        bar=Bar(1.00, 0.85),
     ),
     Case(
         "keep-1000",
@@ -87,14 +88,14 @@ _ALL = (
         "connections kept, 20 sessions, ours with pipelining",
         Load(20, True, pipelining=True),
         2000,
-        bar=Bar(0.50, 0.40),
+        bar=Bar(0.40, 0.33),
     ),
     Case(
         "window-20",
         "connections kept, 20 sessions, our sink; ours with pipelining, chunking and a window of 8",
         Load(20, True, pipelining=True, chunking=True, window=8),
         2000,
-        bar=Bar(0.35, 0.20),
+        bar=Bar(0.18, 0.12),
         server="smtpsink",
     ),
     Case(
@@ -103,7 +104,7 @@ _ALL = (
         Load(20),
         1000,
         contenders=(*_TWO, "floor", "twisted.mail", "aiosmtplib", "smtpping", "postal"),
-        bar=Bar(1.30, 1.00),
+        bar=Bar(1.00, 0.85),
     ),
     Case(
         "new-100",
@@ -111,6 +112,7 @@ _ALL = (
         Load(100),
         1000,
         contenders=(*_TWO, "floor"),
+        bar=Bar(1.00, 0.85),
     ),
     Case(
         "10kB",
@@ -118,7 +120,7 @@ _ALL = (
         Load(20, True, 10_000),
         1000,
         contenders=(*_TWO, "floor"),
-        bar=Bar(1.10, 1.00),
+        bar=Bar(1.05, 0.95),
     ),
     Case(
         "1MB",
@@ -126,6 +128,7 @@ _ALL = (
         Load(20, True, 1_000_000),
         100,
         contenders=(*_TWO, "floor"),
+        bar=Bar(1.10, 1.00),
     ),
     Case(
         "lmtp",
@@ -133,6 +136,7 @@ _ALL = (
         Load(20, True, lmtp=True),
         2000,
         contenders=(*_TWO, "postal"),
+        bar=Bar(1.05, 0.90),
     ),
     Case(
         "keep-tls",
@@ -156,6 +160,7 @@ _ALL = (
         Load(20, True),
         2000,
         unix=True,
+        bar=Bar(1.05, 0.90),
     ),
     Case(
         "throughput",
@@ -163,7 +168,7 @@ _ALL = (
         Load(20, True),
         2000,
         measure="rate",
-        bar=Bar(0.95, 1.05),
+        bar=Bar(1.00, 1.15),
     ),
     Case(
         "memory",
@@ -181,7 +186,7 @@ _ALL = (
         Load(1),
         1,
         measure="wall",
-        bar=Bar(500, 300, absolute=True),
+        bar=Bar(150, 100, absolute=True),
         fixed=True,
     ),
     Case(
@@ -191,7 +196,7 @@ _ALL = (
         2000,
         measure="server-cpu",
         contenders=_SINKS,
-        bar=Bar(1.2, 1.0),
+        bar=Bar(1.05, 0.90),
     ),
     Case(
         "sink-new",
@@ -200,6 +205,7 @@ _ALL = (
         1000,
         measure="server-cpu",
         contenders=_SINKS,
+        bar=Bar(0.95, 0.85),
     ),
 )
 

@@ -122,7 +122,15 @@ class OwedReplies(ReplyLines):
             return False
         now = self._clock()
         recorder = self._recorder
-        recorder.reply(phases[step], now - self._written, code, reply)
+        phase = phases[step]
+        # As Recorder.reply does: this is for nearly every reply.
+        microseconds = int((now - self._written) * 1e6)
+        buckets, codes = recorder.buckets[phase], recorder.replies[phase]
+        if 0 <= microseconds < LINEAR and buckets and code in codes:
+            buckets[microseconds] += 1
+            codes[code] += 1
+        else:
+            recorder.reply(phase, now - self._written, code, reply)
         self.lastActivity = self._written = now
         self._step = step + 1
         if step < len(self._commands):
@@ -151,32 +159,49 @@ class OwedReplies(ReplyLines):
             self._atStart = True
         self.lastActivity = now = self._clock()
         recorder = self._recorder
+        buckets, counts = recorder.buckets, recorder.replies
+        following = self._following
         rest = len(data)
+        script: Any = None
         for code, reply in _groups.get(data) or wholeReplies(data):
-            script = self._script
             if script is None:
-                break
-            step = self._step
+                script = self._script
+                if script is None:
+                    break
+                step, phases, digits = self._step, script.phases, script.digits
+                last = len(phases) - 1
+                # What was written together has waited for the same time.
+                seconds = now - self._written
+                microseconds = int(seconds * 1e6)
             digit = code[0]
-            if digit != script.digits[step] or (digit == MORE and code != b"354"):
+            if digit != digits[step] or (digit == MORE and code != b"354"):
                 break
-            isLast = step + 1 == len(script.phases)
-            if isLast and len(reply) != rest and not self._following:
+            if step == last and len(reply) != rest and not following:
                 break
             rest -= len(reply)
-            recorder.reply(script.phases[step], now - self._written, code, reply)
-            self._step = step + 1
-            if isLast:
+            # As Recorder.reply does.
+            phase = phases[step]
+            if 0 <= microseconds < LINEAR and buckets[phase]:
+                buckets[phase][microseconds] += 1
+            else:
+                recorder.duration(phase, seconds)
+            try:
+                counts[phase][code] += 1
+            except KeyError:
+                recorder.firstReply(phase, code, reply)
+            self._step = step = step + 1
+            if step > last:
                 self._step = 0
                 self._script = None
-                if self._following:
-                    self._script, self._written = self._following.popleft()
+                if following:
+                    self._script, self._written = following.popleft()
                 if script.isEnvelope:
                     self.envelopeAccepted(script.recipients)
                 else:
                     self.messageAccepted(script.recipients, now)
                 if self.over:
                     return b""
+                script = None
         data = data[-rest:] if rest else b""
         if self._script is not None and len(data) <= self.MAX_LENGTH and b"\n" not in data:
             self._buffer = data  # LineReceiver's: the beginning of a reply, or nothing
