@@ -124,6 +124,18 @@ cdef inline double _steady() noexcept nogil:
     return (<long long>now.tv_sec * 1000000000 + now.tv_nsec) / 1e9
 
 
+cdef int _codeOf(bytes code) except -1:
+    """
+    The number of a reply's code; 0 if it is none.
+    """
+    cdef const char *digits = PyBytes_AS_STRING(code)
+    if PyBytes_GET_SIZE(code) != 3 or not (
+        c"2" <= digits[0] <= c"5" and c"0" <= digits[1] <= c"9" and c"0" <= digits[2] <= c"9"
+    ):
+        return 0
+    return (digits[0] - 48) * 100 + (digits[1] - 48) * 10 + digits[2] - 48
+
+
 cdef int _wholeReply(const char *text, Py_ssize_t size) noexcept nogil:
     """
     The code of exactly one whole reply of one line; 0 if this is none: C{replies.wholeReply}.
@@ -157,20 +169,15 @@ cdef class Recorder:
     cdef public list replies
 
     cpdef reply(self, int phase, double seconds, bytes code, text):
-        cdef const char *digits = PyBytes_AS_STRING(code)
-        if PyBytes_GET_SIZE(code) == 3 and self.count(
-            phase, seconds, (digits[0] - 48) * 100 + (digits[1] - 48) * 10 + digits[2] - 48
-        ):
+        if self.count(phase, seconds, _codeOf(code)):
             return
         super(Recorder, self).reply(phase, seconds, code, text)
 
     def firstReply(self, int phase, bytes code, text):
         # The same object for each code is found without a comparison.
-        cdef const char *digits = PyBytes_AS_STRING(code)
-        if PyBytes_GET_SIZE(code) == 3 and c"2" <= digits[0] <= c"5":
-            code = <bytes>PyList_GET_ITEM(
-                _codes, (digits[0] - 48) * 100 + (digits[1] - 48) * 10 + digits[2] - 48
-            )
+        cdef int number = _codeOf(code)
+        if number:
+            code = <bytes>PyList_GET_ITEM(_codes, number)
         super(Recorder, self).firstReply(phase, code, text)
 
     cpdef transaction(self, double seconds, long long recipientsAccepted):
@@ -184,12 +191,13 @@ cdef class Recorder:
         """
         Count a latency, if there is a bucket for it already.
         """
-        cdef list buckets = <list>PyList_GET_ITEM(self.buckets, phase)
+        cdef list buckets
         cdef double scaled = seconds * 1e6
         cdef unsigned long long microseconds
         cdef int shift
-        if not 0 <= scaled < 3.6e9:
+        if not 0 <= scaled < 3.6e9 or not 0 <= phase < PyList_GET_SIZE(self.buckets):
             return False
+        buckets = self.buckets[phase]
         microseconds = <unsigned long long>scaled
         if microseconds >= LINEAR:
             shift = 64 - __builtin_clzll(microseconds) - LINEAR_BITS
@@ -203,9 +211,10 @@ cdef class Recorder:
         """
         Count a reply, if it is not the first with this code, and there is a bucket for its latency.
         """
-        cdef dict counts = <dict>PyList_GET_ITEM(self.replies, phase)
-        if not 200 <= code < 600:
+        cdef dict counts
+        if not code or not 0 <= phase < PyList_GET_SIZE(self.replies):
             return False
+        counts = self.replies[phase]
         key = <object>PyList_GET_ITEM(_codes, code)
         cdef PyObject *had = PyDict_GetItemWithError(counts, key)
         if had == NULL or not self.time(phase, seconds):
@@ -307,6 +316,9 @@ cdef class OwedReplies:
         """
         cdef int code
         cdef Recorder recorder
+        if data is None and self._clock is not _perfCounter and self._clock is not _monotonic:
+            data = PyBytes_FromStringAndSize(text, size)  # the clock is Python: anything may be read meanwhile
+            text = PyBytes_AS_STRING(data)
         if self._atStart and isinstance(self._recorder, Recorder):
             recorder = <Recorder>self._recorder
             if self._grouped:
@@ -334,7 +346,7 @@ cdef class OwedReplies:
         cdef Script script = self._script
         cdef Py_ssize_t step = self._step
         cdef double now
-        if step >= PyBytes_GET_SIZE(script.phases):
+        if step >= PyBytes_GET_SIZE(script.digits):
             return False
         cdef int digit = PyBytes_AS_STRING(script.digits)[step] - 48
         if code // 100 != digit or (digit == 3 and code != 354):
@@ -369,9 +381,9 @@ cdef class OwedReplies:
         while at < total:
             end = <const char *>memchr(text + at, c"\n", total - at)
             script = self._script
-            if end == NULL or script is None:
-                break
             step = self._step
+            if end == NULL or script is None or step >= PyBytes_GET_SIZE(script.digits):
+                break
             size = end + 1 - (text + at)
             code = _wholeReply(text + at, size)
             digit = PyBytes_AS_STRING(script.digits)[step] - 48
@@ -413,10 +425,10 @@ cdef class OwedReplies:
         """
         if not self._owed:
             return False
-        phase, answer, written = self._owed[0]
-        cdef double now = self.now()
         if data is None:
             data = PyBytes_FromStringAndSize(text, size)
+        phase, answer, written = self._owed[0]
+        cdef double now = self.now()
         if not recorder.count(phase, now - <double>written, code):
             return False
         self._owed.popleft()
