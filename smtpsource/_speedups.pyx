@@ -195,7 +195,7 @@ cdef class Recorder:
         cdef double scaled = seconds * 1e6
         cdef unsigned long long microseconds
         cdef int shift
-        if not 0 <= scaled < 3.6e9 or not 0 <= phase < PyList_GET_SIZE(self.buckets):
+        if self.buckets is None or not 0 <= scaled < 3.6e9 or not 0 <= phase < PyList_GET_SIZE(self.buckets):
             return False
         buckets = self.buckets[phase]
         microseconds = <unsigned long long>scaled
@@ -212,7 +212,7 @@ cdef class Recorder:
         Count a reply, if it is not the first with this code, and there is a bucket for its latency.
         """
         cdef dict counts
-        if not code or not 0 <= phase < PyList_GET_SIZE(self.replies):
+        if self.replies is None or not code or not 0 <= phase < PyList_GET_SIZE(self.replies):
             return False
         counts = self.replies[phase]
         key = <object>PyList_GET_ITEM(_codes, code)
