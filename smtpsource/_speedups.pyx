@@ -16,13 +16,17 @@ from cpython.exc cimport PyErr_CheckSignals
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.ref cimport PyObject
 from libc.errno cimport EAGAIN, EINTR, ENOBUFS, errno
-from libc.string cimport memchr
+from libc.string cimport memchr, memcmp, memcpy
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 import time
 from select import epoll as _epoll_
+from sys import maxsize
 
 from smtpsource.phases import TRANSACTION
+
+cdef extern from "string.h" nogil:
+    void *memmem(const void *text, size_t size, const void *wanted, size_t wantedSize)
 
 cdef extern from "sys/socket.h" nogil:
     ssize_t c_recv "recv" (int fd, void *buffer, size_t size, int flags)
@@ -402,7 +406,11 @@ cdef class EagerDescriptor:
     cdef public Py_ssize_t _tempDataLen
     cdef public object dataBuffer
     cdef public object producer
+    cdef public bint streamingProducer
+    cdef public long long _turn
+    cdef public Py_ssize_t _sentInTurn
     cdef public object _sendmsgQueue
+    cdef Turns turns
     cdef object _socket
     cdef object _protocol
     cdef int fd
@@ -411,6 +419,7 @@ cdef class EagerDescriptor:
 
     def __cinit__(self):
         self.fd = -1
+        self._turn = -1
         self.dataBuffer = b""
         self._sendmsgQueue = ()
         self.plain = _isPlain(type(self), EagerDescriptor, _OF_TRANSPORTS)
@@ -460,17 +469,33 @@ cdef class EagerDescriptor:
     def doRead(self):
         return self.read() if self.plain else super(EagerDescriptor, self).doRead()
 
-    cdef bint isIdle(self):
+    cdef bint isIdle(self, Py_ssize_t size) except -1:
         """
-        Does nothing wait to be sent, and nobody to be asked for more?
+        May so much be sent at once: does nothing wait before it, and nobody to be asked for more?
         """
         return (
             self.fd >= 0
             and not self._tempDataLen
-            and self.producer is None
+            and (self.producer is None or (self.streamingProducer and self.mayPush(size)))
             and len(self.dataBuffer) == 0
             and len(self._sendmsgQueue) == 0
         )
+
+    cdef bint mayPush(self, Py_ssize_t size) except -1:
+        """
+        Count what a push producer sends in this turn, if it is not so much that it has to pause.
+        """
+        if self.turns is None:
+            turns = getattr(self.reactor, "_turns", None)
+            if not isinstance(turns, Turns):
+                return False
+            self.turns = <Turns>turns
+        cdef Py_ssize_t sent = size + (self._sentInTurn if self._turn == self.turns.turn else 0)
+        if sent > <Py_ssize_t>self.bufferSize:
+            return False
+        self._turn = self.turns.turn
+        self._sentInTurn = sent
+        return True
 
     cdef int sendNow(self, bytes data) except -1:
         """
@@ -479,7 +504,7 @@ cdef class EagerDescriptor:
         cdef Py_ssize_t size = PyBytes_GET_SIZE(data), sent
         if not self.connected or self._writeDisconnected or not size:
             return 0
-        if not self.isIdle():
+        if not self.isIdle(size):
             super(EagerDescriptor, self).write(data)
             return 0
         sent = c_send(self.fd, PyBytes_AS_STRING(data), size, MSG_NOSIGNAL)
@@ -515,6 +540,8 @@ cdef class EagerDescriptor:
             protocol = self._protocol
             if isinstance(protocol, OwedReplies) and (<OwedReplies>protocol).plain:
                 (<OwedReplies>protocol).received(_room, size, None)
+            elif isinstance(protocol, SMTPSinkProtocol) and (<SMTPSinkProtocol>protocol).isStraight():
+                (<SMTPSinkProtocol>protocol).received(_room, size, None)
             else:
                 protocol.dataReceived(PyBytes_FromStringAndSize(_room, size))
             return None
@@ -647,3 +674,433 @@ cdef class Turns:
             if why is not None and self.over(selectable, why, True):
                 return 0
         return 0
+
+
+# -- The sink
+
+# Who overrides one of these has the reference's way.
+cdef tuple _OF_SINK = (
+    "dataReceived",
+    "MAX_LENGTH",
+    "_answer",
+    "_beginMessage",
+    "_commandFor",
+    "_findEndOfContent",
+    "_contentReceived",
+    "beginChunk",
+    "_chunkReceived",
+    "_mailParameters",
+    "_forgetTransaction",
+)
+
+cdef enum:
+    # Of what is taken here; longer ones are taken by the reference.
+    LONGEST_LINE = 1000
+    LONGEST_PATH = 500
+    LONGEST_SIZE = 18
+    # Room for the replies to what comes at once.
+    REPLIES = 4096
+
+cdef object _maxsize = maxsize
+
+# The replies, as the reference has them: see _learn.
+cdef bytes _mailOk, _rcptOk, _startContent, _ok, _delivered, _bye
+
+
+cdef int _learn() except -1:
+    """
+    Get the replies. The module that has them is there when the first session is made, and not before.
+    """
+    global _mailOk, _rcptOk, _startContent, _ok, _delivered, _bye
+    from smtpsource.sink import protocol
+
+    _mailOk, _rcptOk, _startContent = protocol.MAIL_OK, protocol.RCPT_OK, protocol.START_CONTENT
+    _ok, _delivered, _bye = protocol.OK, protocol.DELIVERED, protocol.BYE
+    return 0
+
+
+cdef struct Replies:
+    # What is to be written.
+    Py_ssize_t size
+    char text[REPLIES]
+
+
+cdef bint _hasRoom(Replies *replies, bytes reply, Py_ssize_t times, Py_ssize_t others=0) noexcept:
+    """
+    Is there room for a reply, so many times, and so many bytes besides?
+    """
+    return times <= REPLIES and PyBytes_GET_SIZE(reply) * times + others <= REPLIES - replies.size
+
+
+cdef int _add(Replies *replies, bytes reply) except -1:
+    """
+    Add a reply for which there is room.
+    """
+    memcpy(replies.text + replies.size, PyBytes_AS_STRING(reply), PyBytes_GET_SIZE(reply))
+    replies.size += PyBytes_GET_SIZE(reply)
+    return 0
+
+
+cdef Py_ssize_t _endOfPath(const char *text, Py_ssize_t at, Py_ssize_t size) noexcept nogil:
+    """
+    The index after the bracket that ends a path of a group; 0 if it is not as C{_isGroup} has it.
+
+    @param at: the index after the bracket that begins it.
+    """
+    cdef Py_ssize_t most = min(size, at + LONGEST_PATH + 1)
+    while at < most:
+        if text[at] == c">":
+            return at + 1
+        if text[at] == c"\r" or text[at] == c"\n" or text[at] == c'"':
+            return 0
+        at += 1
+    return 0
+
+
+cdef Py_ssize_t _endOfContent(bytes tail, const char *text, Py_ssize_t size) noexcept:
+    """
+    The index after the line that ends a content; 0 if it does not end: C{_findEndOfContent}.
+
+    @param tail: the last bytes before this, no more than 4.
+    """
+    cdef char both[8]
+    cdef Py_ssize_t before = PyBytes_GET_SIZE(tail), begin = min(4, size), at
+    cdef const char *found
+    memcpy(both, PyBytes_AS_STRING(tail), before)
+    memcpy(both + before, text, begin)
+    found = <const char *>memmem(both, before + begin, b"\r\n.\r\n", 5)
+    if found != NULL:
+        return found - both + 5 - before
+    # Looking for a single byte is many times faster, and large test messages have few dots.
+    found = <const char *>memchr(text, c".", size)
+    if found == NULL:
+        return 0
+    at = max(0, found - text - 2)
+    found = <const char *>memmem(text + at, size - at, b"\r\n.\r\n", 5)
+    return 0 if found == NULL else found - text + 5
+
+
+cdef class SinkCounts:
+    """
+    See L{smtpsource.sink.summary.SinkCounts}.
+    """
+
+    cdef public long long messages
+    cdef public long long recipients
+    cdef public long long bytesReceived
+    cdef public long long bytesSent
+    cdef public long long chunks
+    cdef public long long quits
+
+
+cdef class SMTPSinkProtocol:
+    """
+    See L{smtpsource.sink.protocol.SMTPSinkProtocol}.
+    """
+
+    cdef public object transport
+    cdef public object factory
+    cdef public object counts
+    cdef public object commands
+    cdef public bytes _buffer
+    cdef public bytes _tail
+    cdef public object _refusal
+    cdef public unsigned long long _octets
+    cdef public Py_ssize_t recipients
+    cdef public int line_mode
+    cdef public bint active
+    cdef public bint inTransaction
+    cdef public bint _mute
+    cdef public bint _ended
+    cdef public bint _ending
+    cdef public bint _refusing
+    cdef public bint _isLast
+    cdef public bint _chunked
+    cdef object _dialogue
+    # What the dialogue says.
+    cdef object grouped
+    cdef object helo
+    cdef bint chunking
+    cdef bint lmtp
+    cdef bint plain
+
+    def __cinit__(self):
+        if _ok is None:
+            _learn()
+        self._buffer = self._tail = b""
+        self.line_mode = 1
+        self.active = True
+        self.plain = _isPlain(type(self), SMTPSinkProtocol, _OF_SINK)
+
+    @property
+    def dialogue(self):
+        if self._dialogue is None:
+            raise AttributeError("dialogue")
+        return self._dialogue
+
+    @dialogue.setter
+    def dialogue(self, value):
+        self._dialogue = value
+        self.grouped = value.grouped
+        self.chunking = value.chunking
+        self.lmtp = value.lmtp
+        self.helo = value.helo if self.grouped is not None and b"HELO " in self.grouped else None
+
+    def dataReceived(self, data):
+        if self.plain and type(data) is bytes:
+            self.received(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), data)
+        else:
+            super(SMTPSinkProtocol, self).dataReceived(data)
+
+    cdef bint isStraight(self):
+        """
+        May what was read come here without C{dataReceived}? While there is a PROXY header to come, that is another.
+        """
+        return self.plain and not self._mute
+
+    cdef int received(self, const char *text, Py_ssize_t size, bytes data) except -1:
+        """
+        Something came.
+
+        @param data: the same as an object, if there is one. The text may be gone once anything else is called.
+        """
+        cdef Replies replies
+        cdef bytes reply, rest
+        cdef SinkCounts counts
+        if (
+            not self._ended
+            and not PyBytes_GET_SIZE(self._buffer)
+            and self.grouped is not None
+            and self.commands is self.grouped
+            and isinstance(self.counts, SinkCounts)
+        ):
+            counts = <SinkCounts>self.counts
+            if self.line_mode and memchr(text, c"\n", size) == text + size - 1:
+                reply = self.answerLine(text, size, counts)
+                rest = None if reply is None else b""
+            else:
+                replies.size = 0
+                rest = self.answerAll(text, size, data, &replies, counts)
+                reply = None if rest is None else PyBytes_FromStringAndSize(replies.text, replies.size)
+            if rest is not None:
+                counts.bytesReceived += size
+                self.active = True
+                if PyBytes_GET_SIZE(rest):
+                    reply = reply + <bytes?>super(SMTPSinkProtocol, self)._answer(rest)
+                if PyBytes_GET_SIZE(reply):
+                    self.send(reply, counts)
+                if self._ended:
+                    self._close()
+                return 0
+        super(SMTPSinkProtocol, self).dataReceived(PyBytes_FromStringAndSize(text, size) if data is None else data)
+        return 0
+
+    cdef int send(self, bytes reply, SinkCounts counts) except -1:
+        """
+        Write something, and count it.
+        """
+        cdef EagerDescriptor transport
+        counts.bytesSent += PyBytes_GET_SIZE(reply)
+        if isinstance(self.transport, EagerDescriptor):
+            transport = <EagerDescriptor>self.transport
+            if transport.plain and not transport.TLS:
+                return transport.sendNow(reply)
+        self.transport.write(reply)
+        return 0
+
+    cdef bytes answerLine(self, const char *text, Py_ssize_t size, SinkCounts counts):
+        """
+        What a client sends that waits for each reply: one command line.
+
+        @return: the reply; C{None} if it is unusual.
+        """
+        cdef Py_ssize_t at
+        if size < 6 or size > LONGEST_LINE or text[size - 2] != c"\r":
+            return None
+        if not memcmp(text, b"MAIL ", 5) or not memcmp(text, b"RCPT ", 5):
+            at = 10 if text[0] == c"M" else 8
+            if size < at + 5 or memcmp(text + 5, b"FROM:" if text[0] == c"M" else b"TO:", at - 5):
+                return None
+            if text[at] == c" ":
+                at += 1
+            if text[at] != c"<" or memchr(text + at, c">", size - at) != text + size - 3:
+                return None
+            if text[0] == c"M":
+                if self.inTransaction:
+                    return None
+                self.inTransaction = True
+                return _mailOk
+            if not self.inTransaction or self._chunked:
+                return None
+            self.recipients += 1
+            return _rcptOk
+        if size == 6 and not memcmp(text, b"DATA", 4):
+            if not self.recipients or self._chunked:
+                return None
+            self.line_mode = 0
+            self._tail = b"\r\n"
+            return _startContent
+        if size == 6 and not memcmp(text, b"QUIT", 4):
+            counts.quits += 1
+            self._ended = True
+            return _bye
+        if self.helo is not None and not memcmp(text, b"HELO ", 5):
+            self.inTransaction = self._chunked = False
+            self.recipients = 0
+            return self.helo
+        return None
+
+    cdef bytes answerAll(
+        self, const char *text, Py_ssize_t size, bytes data, Replies *replies, SinkCounts counts
+    ):
+        """
+        Answer contents and groups, as far as they are as usual.
+
+        @param data: as for C{received}.
+        @return: the rest; C{None} if nothing is as usual, and nothing was done.
+        """
+        cdef Py_ssize_t at = 0, end
+        while at < size:
+            if self.line_mode:
+                if data is None:
+                    # It may have parameters, and who looks at them be interrupted by who reads something else.
+                    data = PyBytes_FromStringAndSize(text, size)
+                    text = PyBytes_AS_STRING(data)
+                end = self.beginMessage(text + at, size - at, replies)
+                if not end:
+                    break
+                at += end
+            elif not self._octets:
+                if PyBytes_GET_SIZE(self._tail) > 4:
+                    break
+                end = _endOfContent(self._tail, text + at, size - at)
+                if not end:
+                    self.keepTail(text + at, size - at)
+                    return b""
+                if not self.mayComplete(replies, counts):
+                    break
+                at += end
+                self.complete(replies, counts)
+            elif self._octets > <unsigned long long>(size - at):
+                self._octets -= size - at
+                return b""
+            else:
+                if self._refusal is not None or not self._isLast or not self.mayComplete(replies, counts):
+                    break
+                at += self._octets
+                self._octets = 0
+                self._chunked = False
+                counts.chunks += 1
+                self.complete(replies, counts)
+        return None if not at and size else PyBytes_FromStringAndSize(text + at, size - at)
+
+    cdef int keepTail(self, const char *text, Py_ssize_t size) except -1:
+        """
+        Keep the last bytes of a content that has not ended: the line that ends it may be split anywhere.
+        """
+        cdef bytes tail
+        if size >= 4:
+            self._tail = PyBytes_FromStringAndSize(text + size - 4, 4)
+        else:
+            tail = self._tail + PyBytes_FromStringAndSize(text, size)
+            self._tail = tail[max(0, PyBytes_GET_SIZE(tail) - 4) :]
+        return 0
+
+    cdef bint mayComplete(self, Replies *replies, SinkCounts counts) except -1:
+        """
+        May a message be completed, and nothing else comes of it?
+        """
+        if self._refusing or self._ending:
+            return False
+        if self.lmtp:
+            if not _hasRoom(replies, _delivered, self.recipients):
+                return False
+        elif not _hasRoom(replies, _ok, 1):
+            return False
+        limit = self.factory.messageLimit
+        return limit is _maxsize or counts.messages + 1 < limit
+
+    cdef int complete(self, Replies *replies, SinkCounts counts) except -1:
+        """
+        What C{_contentReceived} does.
+        """
+        cdef Py_ssize_t recipients = self.recipients
+        self.line_mode = 1
+        self.inTransaction = False
+        self.recipients = 0
+        counts.messages += 1
+        counts.recipients += recipients
+        if not self.lmtp:
+            return _add(replies, _ok)
+        while recipients > 0:
+            _add(replies, _delivered)
+            recipients -= 1
+        return 0
+
+    cdef Py_ssize_t beginMessage(self, const char *text, Py_ssize_t size, Replies *replies) except -1:
+        """
+        Do what a group wants, as C{_isGroup} has it: C{_beginMessage}.
+
+        @return: the index after it; 0 if it is unusual.
+        """
+        cdef Py_ssize_t at, end, parameters = 0, parametersEnd = 0, recipients = 0
+        cdef unsigned long long octets = 0
+        cdef bint isChunk = False
+        if self.inTransaction or size < 32 or memcmp(text, b"MAIL FROM:<", 11):
+            return 0
+        at = _endOfPath(text, 11, size)
+        if not at or at >= size:
+            return 0
+        if text[at] == c" ":
+            parameters = at = at + 1
+            while at < size and text[at] != c"\r" and text[at] != c"\n":
+                at += 1
+            parametersEnd = at
+            if not 1 <= parametersEnd - parameters <= LONGEST_PATH:
+                return 0
+        if size - at < 2 or text[at] != c"\r" or text[at + 1] != c"\n":
+            return 0
+        at += 2
+        while size - at >= 9 and not memcmp(text + at, b"RCPT TO:<", 9):
+            at = _endOfPath(text, at + 9, size)
+            if not at or size - at < 2 or text[at] != c"\r" or text[at + 1] != c"\n":
+                return 0
+            at += 2
+            recipients += 1
+        if not recipients:
+            return 0
+        if size - at >= 6 and not memcmp(text + at, b"DATA\r\n", 6):
+            at += 6
+        elif self.chunking and size - at >= 13 and not memcmp(text + at, b"BDAT ", 5):
+            at += 5
+            end = min(size, at + LONGEST_SIZE)
+            while at < end and c"0" <= text[at] <= c"9":
+                octets = octets * 10 + (text[at] - 48)
+                at += 1
+            if not octets or size - at < 7 or memcmp(text + at, b" LAST\r\n", 7):
+                return 0
+            at += 7
+            isChunk = True
+        else:
+            return 0
+        if not _hasRoom(
+            replies, _rcptOk, recipients, PyBytes_GET_SIZE(_mailOk) + PyBytes_GET_SIZE(_startContent)
+        ):
+            return 0
+        if parameters and self._mailParameters(text[parameters:parametersEnd]) is not None:
+            return 0
+        self.inTransaction = True
+        self.recipients = recipients
+        self.line_mode = 0
+        _add(replies, _mailOk)
+        while recipients > 0:
+            _add(replies, _rcptOk)
+            recipients -= 1
+        if isChunk:
+            self._isLast = True
+            self._refusal = None
+            self._octets = octets
+        else:
+            self._tail = b"\r\n"
+            _add(replies, _startContent)
+        return at
