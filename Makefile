@@ -13,7 +13,7 @@ TESTS = $(notdir $(basename $(wildcard test/test_*.py)))
 JOBS ?= 3
 TRIAL = PYTHONPATH=.:test $(BIN)/python -m twisted.trial --jobs=$(JOBS) --temp-directory=$(VENV)/trial
 
-.PHONY: demo test coverage apidocs counts test-newest bounds lock lint reactor-conformance benchmark docs clean
+.PHONY: demo test coverage apidocs counts test-newest bounds lock lint reactor-conformance benchmark startup docs clean
 
 demo: $(VENV)/installed
 	$(BIN)/smtpsource -d -s 20 -m 10000 sink:
@@ -73,6 +73,10 @@ reactor-conformance: $(VENV)/installed-dev
 # Ours, Postfix's and others' side by side: see benchmarks/README.rst. ARGS='--list' tells what there is.
 benchmark: $(VENV)/installed-benchmark
 	$(BIN)/python -m benchmarks $(ARGS)
+
+# How long a plain run takes from start to end, and how large it is, beside Python alone. ARGS='--runs 50'
+startup: $(VENV)/installed
+	$(BIN)/python -m benchmarks.startup $(ARGS)
 
 # The manual pages, for man(1).
 docs: $(VENV)/installed

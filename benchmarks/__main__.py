@@ -86,7 +86,7 @@ def _run(settings: Settings, names: Sequence[str], file: str | None) -> int:
     print(machine.line(here))
     print(f"Server {settings.server}; {settings.pairs} pairs; ", end="")
     print(f"server on processor {at[0]}, clients on {at[1]}" if at else "server and clients on any processor")
-    print("Ratios are to Postfix's program, pair by pair, the median first.\n", flush=True)
+    print("Ratios are to Postfix's program, within TLS to tlsfloor, pair by pair, the median first.\n", flush=True)
     done = []
     failed = False
     began = time.time()

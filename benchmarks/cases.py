@@ -10,6 +10,7 @@ from benchmarks.contenders import Load
 from benchmarks.figures import Bar
 
 _TWO = ("smtpsource", "smtp-source")
+_IN_TLS = ("smtpsource", "tlsfloor", "go")
 _SINKS = ("smtpsink", "smtp-sink")
 
 
@@ -19,7 +20,8 @@ class Case:
     One load, and who carries it.
 
     @ivar measure: a key of C{figures.MEASURES}: what the ratio is about.
-    @ivar contenders: ours first, then Postfix's, then others. For a measure of the server they are servers.
+    @ivar contenders: ours first, then the one to compare it with, which is Postfix's but for TLS, which that has not;
+        then others. For a measure of the server they are servers.
     @ivar bar: what must be reached, if anything.
     @ivar few: messages of the small run, whose cost is subtracted.
     @ivar warmUp: messages of the warm-up's large run, from which the real number is computed.
@@ -131,6 +133,22 @@ _ALL = (
         Load(20, True, lmtp=True),
         2000,
         contenders=(*_TWO, "postal"),
+    ),
+    Case(
+        "keep-tls",
+        "within TLS 1.3, connections kept, 20 sessions, our sink",
+        Load(20, True, tls=True),
+        2000,
+        contenders=_IN_TLS,
+        server="smtpsink",
+    ),
+    Case(
+        "new-tls",
+        "within TLS 1.3, a new connection for each message, 20 sessions, our sink",
+        Load(20, tls=True),
+        400,
+        contenders=_IN_TLS,
+        server="smtpsink",
     ),
     Case(
         "unix",

@@ -25,6 +25,7 @@ class Load:
     @ivar pipelining: ours sends commands in groups; who can't goes on one command at a time.
     @ivar chunking: ours sends content by BDAT; the others by DATA.
     @ivar window: how many transactions ours has under way on each connection; the others one.
+    @ivar tls: TLS begins every connection.
     @ivar length: bytes of body; L{None} for the few short lines of smtp-source(1).
     """
 
@@ -35,6 +36,7 @@ class Load:
     pipelining: bool = False
     chunking: bool = False
     window: int = 1
+    tls: bool = False
 
 
 class Contender:
@@ -98,6 +100,8 @@ class Ours(_Postfix):
             words += ["--chunking", "require"]
         if load.window > 1:
             words += ["--window", str(load.window)]
+        if load.tls:
+            words += ["--tls", "implicit"]
         return [*words, *self._words(load, messages, server)]
 
 
@@ -115,6 +119,23 @@ class PostfixSource(_Postfix):
         return [postfix("smtp-source") or "smtp-source", *self._words(load, messages, server)]
 
 
+def _compiler() -> str | None:
+    return shutil.which("cc") or shutil.which("gcc")
+
+
+def _made(program: Path, command: list[str]) -> str | None:
+    """
+    Make a program, unless it is there.
+
+    @param command: what makes it.
+    @return: why it can't be made, or L{None}.
+    """
+    if program.exists():
+        return None
+    done = subprocess.run(command, capture_output=True, text=True)
+    return f"does not compile: {done.stderr.strip()}" if done.returncode else None
+
+
 class Floor(Contender):
     """
     The least that a client can do: C{floor.c}.
@@ -124,19 +145,59 @@ class Floor(Contender):
     does = "C; system calls only, no check of replies"
 
     def missing(self) -> str | None:
-        program = self.directory / "floor"
-        if program.exists():
-            return None
-        compiler = shutil.which("cc") or shutil.which("gcc")
+        compiler = _compiler()
         if compiler is None:
             return "no C compiler"
-        command = [compiler, "-O2", "-o", str(program), str(_HERE / "floor.c")]
-        done = subprocess.run(command, capture_output=True, text=True)
-        return f"does not compile: {done.stderr.strip()}" if done.returncode else None
+        program = self.directory / "floor"
+        return _made(program, [compiler, "-O2", "-o", str(program), str(_HERE / "floor.c")])
 
     def command(self, load: Load, messages: int, server: Server) -> list[str]:
         words = [load.sessions, messages, server.port, int(load.keep), load.length or 0]
         return [str(self.directory / "floor"), *map(str, words)]
+
+
+class TLSFloor(Contender):
+    """
+    The least that a client can do within TLS: C{tlsfloor.c}.
+    """
+
+    name = "tlsfloor"
+    does = "C; OpenSSL of the system, no check of replies or certificates"
+
+    def missing(self) -> str | None:
+        compiler = _compiler()
+        if compiler is None:
+            return "no C compiler"
+        command = [compiler, "-E", "-x", "c", "-include", "openssl/ssl.h", "/dev/null"]
+        if subprocess.run(command, capture_output=True).returncode:
+            return "no headers of OpenSSL (libssl-dev)"
+        program = self.directory / "tlsfloor"
+        source = _HERE / "tlsfloor.c"
+        return _made(program, [compiler, "-O2", "-o", str(program), str(source), "-lssl", "-lcrypto"])
+
+    def command(self, load: Load, messages: int, server: Server) -> list[str]:
+        words = [load.sessions, messages, server.port, int(load.keep)]
+        return [str(self.directory / "tlsfloor"), *map(str, words)]
+
+
+class GoTLS(Contender):
+    """
+    A client in Go, whose TLS is Go's own.
+    """
+
+    name = "go"
+    does = "Go; a goroutine for each session, no check of replies or certificates"
+
+    def missing(self) -> str | None:
+        compiler = shutil.which("go")
+        if compiler is None:
+            return "not installed"
+        program = self.directory / "tlsclient"
+        return _made(program, [compiler, "build", "-o", str(program), str(_HERE / "peers" / "tlsclient.go")])
+
+    def command(self, load: Load, messages: int, server: Server) -> list[str]:
+        words = [server.destination, messages, load.sessions, "1.3", "full", "keep" if load.keep else "new"]
+        return [str(self.directory / "tlsclient"), *map(str, words)]
 
 
 class TwistedMail(Contender):
@@ -207,5 +268,5 @@ class Postal(Contender):
 
 
 CONTENDERS: dict[str, type[Contender]] = {
-    kind.name: kind for kind in (Ours, PostfixSource, Floor, TwistedMail, Aiosmtplib, Smtpping, Postal)
+    kind.name: kind for kind in (Ours, PostfixSource, Floor, TLSFloor, GoTLS, TwistedMail, Aiosmtplib, Smtpping, Postal)
 }

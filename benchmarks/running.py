@@ -149,8 +149,9 @@ class Runner:
         for place in places:
             place.mkdir(parents=True)
         at, lmtp, unix = self._serverAt, case.load.lmtp, case.unix
-        server = stack.enter_context(kind(places[0], at, lmtp, unix, hold=case.hold))
-        counting = stack.enter_context(kind(places[1], at, lmtp, unix, counting=True))
+        tls = case.load.tls
+        server = stack.enter_context(kind(places[0], at, lmtp, unix, hold=case.hold, tls=tls))
+        counting = stack.enter_context(kind(places[1], at, lmtp, unix, counting=True, tls=tls))
         for name in self._wanted(case.contenders):
             contender = CONTENDERS[name](self._directory, self._settings.options)
             entrant = Entrant(name, contender.does, case.warmUp, case.few, timed=contender.timed)

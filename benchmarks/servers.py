@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -57,9 +58,11 @@ class Server:
         unix: bool = False,
         hold: int = 0,
         counting: bool = False,
+        tls: bool = False,
     ) -> None:
         """
         @param directory: for its logs, and its socket.
+        @param tls: TLS begins every connection, with a certificate that nobody knows.
         @param hold: seconds that each DATA waits for its reply.
         @param counting: it has to know how many messages came.
         """
@@ -68,6 +71,7 @@ class Server:
         self._lmtp = lmtp
         self._hold = hold
         self._counting = counting
+        self._tls = tls
         self._count = directory / f"{type(self).__name__}.count"
         self._log = directory / f"{type(self).__name__}.log"
         if unix:
@@ -120,15 +124,31 @@ class Server:
 
     def _answers(self) -> bool:
         try:
-            with socket.socket(socket.AF_INET if self.path is None else socket.AF_UNIX) as client:
-                client.settimeout(_PATIENCE)
-                client.connect(("127.0.0.1", self.port) if self.path is None else str(self.path))
+            with self._connected() as client:
                 if not client.recv(1024).startswith(b"220"):
                     return False
                 client.sendall(b"QUIT\r\n")
                 return client.recv(1024).startswith(b"221")
         except OSError:
             return False
+
+    def _connected(self) -> socket.socket:
+        """
+        @raise OSError: it takes no connections.
+        """
+        client = socket.socket(socket.AF_INET if self.path is None else socket.AF_UNIX)
+        try:
+            client.settimeout(_PATIENCE)
+            client.connect(("127.0.0.1", self.port) if self.path is None else str(self.path))
+            if not self._tls:
+                return client
+            context = ssl.create_default_context()
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            return context.wrap_socket(client)
+        except OSError:
+            client.close()
+            raise
 
     def messages(self) -> int:
         """
@@ -182,6 +202,8 @@ class OurSink(Server):
             words.append("-L")
         if self._counting:
             words.append("-c")
+        if self._tls:
+            words.append("--tls")
         return [*words, self.destination, "4096"]
 
 

@@ -43,6 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         openStandard()
     if arguments and arguments[0] in _TOOLS:
         _runTool(_TOOLS[arguments[0]], arguments[1:])
+    if interrupts.areOurs():
+        from smtpsource.process.garbage import pause
+        from smtpsource.process.later import importTwisted
+
+        pause()
+        importTwisted()
     from twisted.internet.task import react
 
     from smtpsource.cli.source import SourceOptions

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, nonecheck=False
-# cython: cdivision=True, auto_pickle=False, always_allow_keywords=False
+# cython: cdivision=True, auto_pickle=False, always_allow_keywords=True
 """
 The way from epoll_wait(2) to the next send(2), compiled: see L{smtpsource.speedups}.
 
@@ -11,12 +11,12 @@ reference's way for all of them.
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.dict cimport PyDict_GetItem, PyDict_SetItem
+from cpython.dict cimport PyDict_GetItemWithError, PyDict_SetItem
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.ref cimport PyObject
 from libc.errno cimport EAGAIN, EINTR, ENOBUFS, errno
-from libc.string cimport memchr, memcmp, memcpy
+from libc.string cimport memchr, memcmp, memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 import time
@@ -32,6 +32,23 @@ cdef extern from "sys/socket.h" nogil:
     ssize_t c_recv "recv" (int fd, void *buffer, size_t size, int flags)
     ssize_t c_send "send" (int fd, const void *buffer, size_t size, int flags)
     int MSG_NOSIGNAL
+    struct iovec:
+        void *iov_base
+        size_t iov_len
+    struct msghdr:
+        iovec *msg_iov
+        size_t msg_iovlen
+        void *msg_control
+        size_t msg_controllen
+    struct cmsghdr:
+        size_t cmsg_len
+        int cmsg_level
+        int cmsg_type
+    ssize_t recvmsg(int fd, msghdr *message, int flags)
+    cmsghdr *CMSG_FIRSTHDR(msghdr *message)
+    cmsghdr *CMSG_NXTHDR(msghdr *message, cmsghdr *header)
+    unsigned char *CMSG_DATA(cmsghdr *header)
+    size_t CMSG_LEN(size_t size)
 
 cdef extern from "sys/epoll.h" nogil:
     ctypedef union epoll_data_t:
@@ -57,6 +74,7 @@ cdef tuple _OF_DIALOGUE = (
 # What is read is looked at, or copied, before anything else is called.
 cdef enum:
     ROOM = 65536
+    ANCILLARY = 4128  # CMSG_SPACE(4096), as in the reference, and more
     EVENTS = 1024
     # So often events are waited for before Python has its turn.
     TURNS = 1000
@@ -74,18 +92,33 @@ cdef type _epoll = _epoll_
 
 cdef bint _isPlain(type kind, type twin, tuple names):
     """
-    Does a class leave these methods as they are here and in the reference?
+    Does a class leave these methods as they are here and in the reference, and all attributes of the twin?
     """
     key = (kind, twin)
     found = _known.get(key)
     if found is None:
-        order = kind.__mro__
-        place = order.index(twin)
-        own = order[place : place + 2]
-        found = _known[key] = all(
-            next(one for one in order if name in vars(one)) in own for name in names if hasattr(kind, name)
-        )
+        found = _known[key] = _looksPlain(kind, twin, names)
     return found
+
+
+def _looksPlain(kind, twin, names):
+    order = kind.__mro__
+    own = set()
+    for one in (twin, UNIXMixin):
+        if one in order:
+            place = order.index(one)
+            own.update(order[place : place + 2])
+    shadows = {name for name in vars(twin) if not name.startswith("__")}
+    for one in order[: order.index(twin)]:
+        if one not in own and not shadows.isdisjoint(vars(one)):
+            return False
+    for name in names:
+        for one in order:
+            if name in vars(one):
+                if one not in own:
+                    return False
+                break
+    return True
 
 
 cdef inline double _steady() noexcept nogil:
@@ -137,6 +170,15 @@ cdef class Recorder:
             return
         super(Recorder, self).reply(phase, seconds, code, text)
 
+    def firstReply(self, int phase, bytes code, text):
+        # The same object for each code is found without a comparison.
+        cdef const char *digits = PyBytes_AS_STRING(code)
+        if PyBytes_GET_SIZE(code) == 3 and c"2" <= digits[0] <= c"5":
+            code = <bytes>PyList_GET_ITEM(
+                _codes, (digits[0] - 48) * 100 + (digits[1] - 48) * 10 + digits[2] - 48
+            )
+        super(Recorder, self).firstReply(phase, code, text)
+
     cpdef transaction(self, double seconds, long long recipientsAccepted):
         if self.time(TRANSACTION_, seconds):
             self.accepted += 1
@@ -171,7 +213,7 @@ cdef class Recorder:
         if not 200 <= code < 600:
             return False
         key = <object>PyList_GET_ITEM(_codes, code)
-        cdef PyObject *had = PyDict_GetItem(counts, key)
+        cdef PyObject *had = PyDict_GetItemWithError(counts, key)
         if had == NULL or not self.time(phase, seconds):
             return False
         PyDict_SetItem(counts, key, <object>had + 1)
@@ -228,16 +270,18 @@ cdef class OwedReplies:
         else:
             super(OwedReplies, self).dataReceived(data)
 
-    def perform(self, Script script, double now, bytes data=b"", tuple commands=()):
+    def perform(self, Script script, bytes data=b"", tuple commands=(), now=None):
+        cdef double time = self.now() if now is None else now
         if self._script is not None:
-            self._following.append((script, now))
+            self._following.append((script, time))
         else:
             self._script = script
             self._step = 0
             self._commands = commands
-            self._written = self.lastActivity = now
+            self._written = self.lastActivity = time
         if PyBytes_GET_SIZE(data):
             self.send(data)
+        return time
 
     cdef double now(self) except? -1:
         clock = self._clock
@@ -311,7 +355,7 @@ cdef class OwedReplies:
             self.send(self._commands[step])
         elif step + 1 == PyBytes_GET_SIZE(script.phases):
             self._script = None
-            self.ended(script)
+            self.ended(script, now)
         return True
 
     cdef bytes performTogether(self, bytes data, Recorder recorder):
@@ -353,20 +397,20 @@ cdef class OwedReplies:
                 self._script = None
                 if self._following:
                     self._script, self._written = self._following.popleft()
-                self.ended(script)
+                self.ended(script, now)
                 if self.over:
                     recorder.bytesReceived += total - at
                     return b""
         return data[at:] if at else data
 
-    cdef int ended(self, Script script) except -1:
+    cdef int ended(self, Script script, double now) except -1:
         """
         All that it wants has come.
         """
         if script.isEnvelope:
             self.envelopeAccepted(script.recipients)
         else:
-            self.messageAccepted(script.recipients)
+            self.messageAccepted(script.recipients, now)
         return 0
 
     cdef bint answered(self, int code, const char *text, Py_ssize_t size, bytes data, Recorder recorder) except -1:
@@ -416,10 +460,13 @@ cdef class EagerDescriptor:
     cdef int fd
     cdef bint hasProtocol
     cdef bint plain
+    # File descriptors may come along.
+    cdef bint hasAncillary
 
     def __cinit__(self):
         self.fd = -1
         self._turn = -1
+        self.hasAncillary = isinstance(self, UNIXMixin)
         self.dataBuffer = b""
         self._sendmsgQueue = ()
         self.plain = _isPlain(type(self), EagerDescriptor, _OF_TRANSPORTS)
@@ -535,7 +582,10 @@ cdef class EagerDescriptor:
         cdef ssize_t size
         if self.fd < 0:
             return super(EagerDescriptor, self).doRead()
-        size = c_recv(self.fd, _room, ROOM, 0)
+        if self.hasAncillary:
+            size = self.receiveWithAncillary()
+        else:
+            size = c_recv(self.fd, _room, ROOM, 0)
         if size > 0:
             protocol = self._protocol
             if isinstance(protocol, OwedReplies) and (<OwedReplies>protocol).plain:
@@ -551,6 +601,48 @@ cdef class EagerDescriptor:
             PyErr_CheckSignals()
             return None  # there is still something to read, and it will be said again
         return None if errno == EAGAIN else self.over(True)
+
+
+    cdef ssize_t receiveWithAncillary(self) except? -1:
+        """
+        recv(2), and hand over what comes along.
+        """
+        cdef char control[ANCILLARY]
+        cdef iovec where
+        cdef msghdr message
+        cdef cmsghdr *header
+        cdef ssize_t size
+        where.iov_base = _room
+        where.iov_len = ROOM
+        memset(&message, 0, sizeof(message))
+        message.msg_iov = &where
+        message.msg_iovlen = 1
+        message.msg_control = control
+        message.msg_controllen = ANCILLARY
+        size = recvmsg(self.fd, &message, 0)
+        if size < 0 or not message.msg_controllen:
+            return size
+        ancillary = []
+        header = CMSG_FIRSTHDR(&message)
+        while header != NULL:
+            data = PyBytes_FromStringAndSize(<char *>CMSG_DATA(header), header.cmsg_len - CMSG_LEN(0))
+            ancillary.append((header.cmsg_level, header.cmsg_type, data))
+            header = CMSG_NXTHDR(&message, header)
+        data = PyBytes_FromStringAndSize(_room, size)
+        self._ancillaryReceived(ancillary)
+        memcpy(_room, PyBytes_AS_STRING(data), size)  # if anything was read meanwhile
+        return size
+
+
+cdef class UNIXMixin:
+    """
+    See L{smtpsource.net.lean.transports.UNIXMixin}.
+    """
+
+    def doRead(self):
+        if isinstance(self, EagerDescriptor) and (<EagerDescriptor>self).plain:
+            return (<EagerDescriptor>self).read()
+        return super(UNIXMixin, self).doRead()
 
 
 # -- The turns of the event loop
@@ -652,7 +744,7 @@ cdef class Turns:
             key = fd
             if len(stale) and key in stale:
                 continue
-            found = PyDict_GetItem(selectables, key)
+            found = PyDict_GetItemWithError(selectables, key)
             if found == NULL:
                 continue
             selectable = <object>found

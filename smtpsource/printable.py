@@ -8,10 +8,8 @@ from __future__ import annotations
 import re
 
 #: What counts as printable and is not seen, alone or at all: fillers and selectors of variants. Nor are combining
-#: characters seen alone, but languages are written with them.
-_UNSEEN = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
-)
+#: characters seen alone, but languages are written with them. Compiled when somebody has a text that is not ASCII.
+_UNSEEN = "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 
 #: The characters of a line that are shown at the most, of which these are its end.
 LONGEST = 4000
@@ -30,7 +28,7 @@ def printable(text: bytes | str) -> str:
         lines = text.replace("\t", " ").strip("\r\n").split("\n")
         text = " | ".join("".join(c if c.isprintable() else "?" for c in line.rstrip("\r")) for line in lines)
     if not text.isascii():
-        text = _UNSEEN.sub("?", text)
+        text = re.sub(_UNSEEN, "?", text)
     if len(text) > LONGEST:
         text = f"{text[: LONGEST - _END - 5]} ... {text[-_END:]}"
     return text
@@ -59,7 +57,7 @@ _OTHER = re.compile("[^\n -~]")
 
 def _escape(match: re.Match[str]) -> str:
     character = match[0]
-    if character.isprintable() and not _UNSEEN.match(character):
+    if character.isprintable() and not re.match(_UNSEEN, character):
         return character
     units = character.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[n]:02x}{units[n + 1]:02x}" for n in range(0, len(units), 2))

@@ -16,7 +16,7 @@ from patience import PATIENCE, TEST_LIMIT
 from twisted.trial.unittest import SynchronousTestCase
 
 from benchmarks import __main__ as command
-from benchmarks import contenders, figures, measure, running, servers, table
+from benchmarks import contenders, figures, measure, running, servers, startup, table
 from benchmarks.cases import CASES, Case
 from benchmarks.figures import MEASURES, Bar, Pair, Run, Spread
 
@@ -281,12 +281,13 @@ class CommandTests(SynchronousTestCase):
 
     def test_cases(self):
         """
-        Every case names contenders that exist, ours and Postfix's first.
+        Every case names contenders that exist, ours first and then the one to compare it with.
         """
         for case in CASES.values():
             known = servers.SERVERS if MEASURES[case.measure].ofServer else contenders.CONTENDERS
             self.assertEqual([name for name in case.contenders if name not in known], [])
-            self.assertIn(case.contenders[:2], (("smtpsource", "smtp-source"), ("smtpsink", "smtp-sink")))
+            other = "tlsfloor" if case.load.tls else "smtp-source"
+            self.assertIn(case.contenders[:2], (("smtpsource", other), ("smtpsink", "smtp-sink")))
             self.assertEqual(case.warmUp % case.few, 0)
 
 
@@ -346,6 +347,23 @@ class WholeTests(SynchronousTestCase):
         for key in ("processor", "kernel", "python", "twisted", "postfix"):
             self.assertTrue(data["machine"][key], key)
 
+    def test_tls(self):
+        """
+        A case within TLS, for which Postfix's programs are of no use.
+        """
+        _, data = self.benchmark("--cases", "keep-tls,new-tls")
+        for case in data["cases"]:
+            found = {contender["name"]: contender for contender in case["contenders"]}
+            self.assertEqual(list(found), ["smtpsource", "tlsfloor", "go"])
+            for name, contender in found.items():
+                if contender["note"] is not None:
+                    self.assertNotEqual(name, "smtpsource")
+                    self.assertRegex(contender["note"], r"\A(not installed|no C compiler|no headers of OpenSSL .*)\Z")
+                    continue
+                (pair,) = contender["pairs"]
+                self.assertGreater(pair["large"]["serverCPU"], pair["small"]["serverCPU"])
+                self.assertGreater(pair["large"]["user"] + pair["large"]["system"], 0)
+
     def test_servers(self):
         """
         A case about servers, and one without a small run.
@@ -370,3 +388,62 @@ class WholeTests(SynchronousTestCase):
         ours, theirs = data["cases"][0]["contenders"]
         self.assertEqual(ours["pairs"], [])
         self.assertEqual(len(theirs["pairs"]), 1)
+
+
+class StartupTests(SynchronousTestCase):
+    """
+    Start and size.
+    """
+
+    timeout = TEST_LIMIT
+
+    def test_lines(self):
+        """
+        The least time, the median and the memory, of each program in a line.
+        """
+        used = [measure.Used(0.06, 0.04, 0.2, 30 * 2**20), measure.Used(0.05, 0.04, 0.1, 32 * 2**20)]
+        unseen = [measure.Used(0.01, 0.0, 0.01, None)]
+        _, ours, bare = startup.lines({"smtpsource": used, "python -c pass": unseen})
+        self.assertEqual(ours.split(), ["smtpsource", "100.0", "150.0", "90.0", "95.0", "31.0"])
+        self.assertEqual(bare.split(), ["python", "-c", "pass", "10.0", "10.0", "10.0", "10.0", "?"])
+
+    def started(self, *arguments):
+        """
+        Run it as a command.
+        """
+        return subprocess.run(
+            [sys.executable, "-m", "benchmarks.startup", "--runs", "1", "--server", "smtpsink", *arguments],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+
+    def test_command(self):
+        """
+        Real runs, with more options if they are wanted.
+        """
+        done = self.started("--", "--quiet")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertRegex(done.stdout, r"(?m)^python -c pass( +[0-9.]+){4,5}")
+        self.assertRegex(done.stdout, r"(?m)^smtpsource( +[0-9.]+){5}$")
+
+    def test_failure(self):
+        """
+        If a run fails, so does the command; it says why.
+        """
+        done = self.started("--", "--no-such-option")
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn("--no-such-option", done.stderr)
+
+    def test_compiled(self):
+        """
+        What Python has compiled is kept for the while, and elsewhere.
+        """
+        with mock.patch.dict(os.environ, PYTHONDONTWRITEBYTECODE="1"):
+            os.environ.pop("PYTHONPYCACHEPREFIX", None)
+            with startup.compiled(Path("there")):
+                self.assertEqual(os.environ["PYTHONPYCACHEPREFIX"], "there")
+                self.assertNotIn("PYTHONDONTWRITEBYTECODE", os.environ)
+            self.assertNotIn("PYTHONPYCACHEPREFIX", os.environ)
+            self.assertEqual(os.environ["PYTHONDONTWRITEBYTECODE"], "1")

@@ -8,21 +8,24 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import subprocess
+import sys
 import time
+from importlib.util import find_spec
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import Mock, patch
 
 from patience import PATIENCE
 from twisted.application.reactors import getReactorTypes
 from twisted.internet import error
-from twisted.internet.interfaces import IPullProducer, IPushProducer
+from twisted.internet.interfaces import IPullProducer, IPushProducer, ITLSTransport
 from twisted.internet.protocol import ClientFactory, Factory, Protocol
 from twisted.internet.test.reactormixins import ReactorBuilder
 from twisted.python import log
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from smtpsource.net.lean import clients
+from smtpsource.net.lean import clients, transports
 from smtpsource.process.unexpected import FATAL
 
 try:
@@ -1111,6 +1114,35 @@ class ConnectTimeoutsTests(SynchronousTestCase):
         timeouts.expire(131)
         self.assertEqual((slow.failures, timeouts.due), ([error.TimeoutError], None))
         self.assertEqual(done.failures, [])
+
+
+class StartTLSTests(SynchronousTestCase):
+    """
+    What there is of TLS before anybody starts it.
+    """
+
+    def test_lazy(self):
+        """
+        Who does not start TLS has not loaded its layer.
+        """
+        code = "import sys, smtpsource.net.reactor; sys.exit('smtpsource.net.lean.tls' in sys.modules)"
+        with patch.dict("os.environ", PYTHONPATH=":".join(sys.path)):
+            self.assertEqual(subprocess.run([sys.executable, "-c", code], timeout=PATIENCE).returncode, 0)
+
+    def test_told(self):
+        """
+        Where OpenSSL is, all transports say that they can start TLS, and which end of it each is.
+        """
+        for kind, client in (
+            (clients.EagerClient, True),
+            (clients.LeanTCPClient, True),
+            (clients.LeanUNIXClient, True),
+            (transports.EagerServer, False),
+            (transports.EagerUNIXServer, False),
+        ):
+            self.assertEqual(ITLSTransport.implementedBy(kind), find_spec("OpenSSL") is not None, kind)
+            self.assertIs(kind._tlsClientDefault, client, kind)
+            self.assertIs(kind.__new__(kind).TLS, False, kind)
 
 
 class PluginTests(SynchronousTestCase):

@@ -1,6 +1,9 @@
-// What a client in Go takes for TLS handshakes, beside ours: so many connections, each with the greeting and QUIT.
+// What a client in Go takes for TLS, beside ours.
 //
-//	go run tlsclient.go HOST:PORT CONNECTIONS PARALLEL 1.2|1.3 full|resume
+//	go run tlsclient.go HOST:PORT COUNT PARALLEL 1.2|1.3 full|resume [keep|new]
+//
+// Without the last word: so many connections, each with the greeting and QUIT. With it: so many messages, those of a
+// worker over one connection, or each over a new one; it checks no reply, and a body is four short lines.
 package main
 
 import (
@@ -14,6 +17,12 @@ import (
 	"time"
 )
 
+const content = "From: <foo@localhost>\r\nTo: <foo@localhost>\r\nDate: Sun, 22 Nov 2026 07:42:50 +0000 (UTC)\r\n" +
+	"Message-Id: <1234.1234.1234@localhost>\r\n\r\n" +
+	"XXXXXXXX\r\nXXXXXXXX\r\nXXXXXXXX\r\nXXXXXXXX\r\n.\r\n"
+
+var transaction = []string{"MAIL FROM:<foo@localhost>\r\n", "RCPT TO:<foo@localhost>\r\n", "DATA\r\n", content}
+
 func check(err error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -21,15 +30,52 @@ func check(err error) {
 	}
 }
 
+// A connection, and the last line of each reply.
+type session struct {
+	connection *tls.Conn
+	reader     *bufio.Reader
+}
+
+func open(address string, config *tls.Config) session {
+	connection, err := tls.Dial("tcp", address, config)
+	check(err)
+	s := session{connection, bufio.NewReader(connection)}
+	s.reply()
+	return s
+}
+
+func (s session) reply() {
+	for {
+		line, err := s.reader.ReadSlice('\n')
+		check(err)
+		if len(line) < 4 || line[3] != '-' {
+			return
+		}
+	}
+}
+
+func (s session) say(text string) {
+	_, err := s.connection.Write([]byte(text))
+	check(err)
+	s.reply()
+}
+
 func main() {
 	address := os.Args[1]
-	connections, err := strconv.Atoi(os.Args[2])
+	count, err := strconv.Atoi(os.Args[2])
 	check(err)
 	parallel, err := strconv.Atoi(os.Args[3])
 	check(err)
 	config := &tls.Config{InsecureSkipVerify: true, MaxVersion: map[string]uint16{"1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}[os.Args[4]]}
 	if os.Args[5] == "resume" {
 		config.ClientSessionCache = tls.NewLRUClientSessionCache(0)
+	}
+	messages, connections := 0, count/parallel
+	if len(os.Args) > 6 {
+		messages = 1
+		if os.Args[6] == "keep" {
+			messages, connections = connections, 1
+		}
 	}
 	var wait sync.WaitGroup
 	var lock sync.Mutex
@@ -39,22 +85,23 @@ func main() {
 		wait.Add(1)
 		go func() {
 			defer wait.Done()
-			for count := 0; count < connections/parallel; count++ {
-				connection, err := tls.Dial("tcp", address, config)
-				check(err)
-				reader := bufio.NewReader(connection)
-				_, err = reader.ReadString('\n')
-				check(err)
-				_, err = connection.Write([]byte("QUIT\r\n"))
-				check(err)
-				_, err = reader.ReadString('\n')
-				check(err)
-				if connection.ConnectionState().DidResume {
+			for number := 0; number < connections; number++ {
+				s := open(address, config)
+				if messages > 0 {
+					s.say("HELO localhost\r\n")
+				}
+				for message := 0; message < messages; message++ {
+					for _, text := range transaction {
+						s.say(text)
+					}
+				}
+				s.say("QUIT\r\n")
+				if s.connection.ConnectionState().DidResume {
 					lock.Lock()
 					resumed++
 					lock.Unlock()
 				}
-				connection.Close()
+				s.connection.Close()
 			}
 		}()
 	}
@@ -63,6 +110,10 @@ func main() {
 	var usage syscall.Rusage
 	check(syscall.Getrusage(syscall.RUSAGE_SELF, &usage))
 	cpu := time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
-	fmt.Printf("%d connections, %d resumed, %.0f a second, %.0f us of CPU each\n",
-		connections, resumed, float64(connections)/elapsed.Seconds(), float64(cpu.Microseconds())/float64(connections))
+	what := "connections"
+	if messages > 0 {
+		what = "messages"
+	}
+	fmt.Printf("%d %s, %d resumed, %.0f a second, %.0f us of CPU each\n",
+		count, what, resumed, float64(count)/elapsed.Seconds(), float64(cpu.Microseconds())/float64(count))
 }

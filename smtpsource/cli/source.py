@@ -12,7 +12,7 @@ from typing import Any
 
 from twisted.python import usage
 
-from smtpsource.cli import scenario, words
+from smtpsource.cli import words
 from smtpsource.cli.commandline import Exclusion, Written
 from smtpsource.cli.planoptions import DESTINATION, PlanOptions
 from smtpsource.credentials import PASSWORD_VARIABLE, Credentials
@@ -98,7 +98,9 @@ class SourceOptions(PlanOptions):
         if self["scenario"] is None:
             self._check()
         else:
-            scenario.merge(self, self._check)
+            from smtpsource.cli.scenario import merge  # for those who have one
+
+            merge(self, self._check)
 
     def _check(self) -> None:
         self.checkOneOfs()

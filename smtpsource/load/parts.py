@@ -13,7 +13,6 @@ from smtpsource.credentials import Logins
 from smtpsource.interfaces import IPacer
 from smtpsource.messages import seeds
 from smtpsource.pacing.pauses import FixedPacer, RandomPacer
-from smtpsource.pacing.schedule import Profile
 from smtpsource.plan import SourcePlan
 from smtpsource.smtp import proxyprotocol
 from smtpsource.smtp.commands import Dialogue
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress
 
     from smtpsource.net.tls.client import ClientTLS
+    from smtpsource.pacing.schedule import Profile
 
 
 def clientTLS(plan: SourcePlan) -> ClientTLS | None:
@@ -33,6 +33,8 @@ def clientTLS(plan: SourcePlan) -> ClientTLS | None:
     """
     if plan.tls == "off":
         return None
+    # Of our transports. At the first handshake there may be no more files to be had, or not for this user.
+    import smtpsource.net.lean.tls  # noqa: F401
     from smtpsource.net.tls.client import ClientTLS  # pyOpenSSL takes a while, and may not be there
 
     return ClientTLS(plan.tlsSettings, plan.host)
@@ -103,6 +105,8 @@ def profile(plan: SourcePlan) -> Profile:
     """
     How the rate of an open loop changes, in messages per second.
     """
+    from smtpsource.pacing.schedule import Profile
+
     if plan.stages:
         return Profile(plan.stages)
     return Profile(((0.0, plan.rate or 0.0),), inf if plan.duration is None else plan.warmUp + plan.duration)

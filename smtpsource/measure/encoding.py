@@ -13,7 +13,7 @@ import base64
 import struct
 import zlib
 from collections.abc import Iterable, Sequence
-from itertools import groupby, zip_longest
+from itertools import compress, groupby, zip_longest
 from operator import not_
 
 from smtpsource.measure.histogram import HIGHEST_MICROSECONDS, indexOf
@@ -132,7 +132,5 @@ def usedLength(counts: Sequence[int]) -> int:
     """
     How many buckets there are up to the last that is not empty.
     """
-    length = len(counts)
-    while length and not counts[length - 1]:
-        length -= 1
-    return length
+    # There are thousands to look at, so it is the interpreter who looks.
+    return next(compress(range(len(counts), 0, -1), reversed(counts)), 0)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache
-from itertools import accumulate, chain
-from operator import mul, sub
+from itertools import accumulate, chain, compress
+from operator import sub
+
+from smtpsource.records import dataclass
 
 #: The highest latency that is told apart from higher ones: one hour.
 HIGHEST_MICROSECONDS = 3600 * 1000 * 1000
@@ -92,21 +92,24 @@ def summarize(counts: Sequence[int]) -> Latency | None:
     """
     The figures of a report for the latencies in these buckets, or C{None} if there are none.
     """
-    # Whatever is done for each bucket is done by the interpreter: there are thousands, and a phase has as many.
-    reached = list(accumulate(counts))
-    total = reached[-1] if reached else 0
-    if not total:
+    # Most buckets are empty, and there are thousands for each phase: that is found out by the interpreter.
+    used = list(compress(range(len(counts)), counts))
+    if not used:
         return None
-    p50, p90, p99, p999 = _percentiles(reached, (50, 90, 99, 99.9), range(0, len(reached), PIECE))
+    reached = list(accumulate(map(counts.__getitem__, used)))
+    total = reached[-1]
+    p50, p90, p99, p999 = (
+        highestOf(used[bisect_left(reached, rank)]) / 1e6 for rank in _ranks(total, (50, 90, 99, 99.9))
+    )
     return Latency(
         count=total,
-        minimum=lowestOf(bisect_left(reached, 1)) / 1e6,
-        mean=sum(map(mul, counts, _middles())) / total / 1e6,
+        minimum=lowestOf(used[0]) / 1e6,
+        mean=sum(counts[index] * middleOf(index) for index in used) / total / 1e6,
         p50=p50,
         p90=p90,
         p99=p99,
         p999=p999,
-        maximum=highestOf(bisect_left(reached, total)) / 1e6,
+        maximum=highestOf(used[-1]) / 1e6,
     )
 
 
@@ -151,10 +154,15 @@ def _percentiles(reached: Sequence[int], wanted: Sequence[float], starts: Sequen
     total = reached[-1] if reached else 0
     if not total:
         return [0.0] * len(wanted)
-    # As many must be reached as HdrHistogram wants: rounded, at least one.
-    ranks = [max(1, int(percentile / 100 * total + 0.5)) for percentile in wanted]
-    places = [divmod(bisect_left(reached, rank), PIECE) for rank in ranks]
+    places = [divmod(bisect_left(reached, rank), PIECE) for rank in _ranks(total, wanted)]
     return [highestOf(starts[number] + place) / 1e6 for number, place in places]
+
+
+def _ranks(total: int, wanted: Sequence[float]) -> list[int]:
+    """
+    How many latencies must be reached for each of these percentiles: as HdrHistogram has it rounded, and at least one.
+    """
+    return [max(1, int(percentile / 100 * total + 0.5)) for percentile in wanted]
 
 
 def indexOf(microseconds: int) -> int:
@@ -180,14 +188,6 @@ def highestOf(index: int) -> int:
     The highest latency, in microseconds, that is counted in bucket C{index}.
     """
     return lowestOf(index + 1) - 1
-
-
-@cache
-def _middles() -> list[float]:
-    """
-    For each bucket, L{middleOf}.
-    """
-    return [middleOf(index) for index in range(indexOf(HIGHEST_MICROSECONDS) + 1)]
 
 
 def middleOf(index: int) -> float:

@@ -6,7 +6,6 @@ They go to a file without a name, which is gone when the process is, so that a r
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from typing import IO
 
@@ -20,6 +19,9 @@ class Intervals:
     """
 
     def __init__(self) -> None:
+        import tempfile  # for those who keep them, and while files can still be opened
+
+        self._tempfile = tempfile
         self._file: IO[str] | None = None
         self._problem: OSError | None = None
 
@@ -37,7 +39,7 @@ class Intervals:
         longest = highestOf(usedLength(counts) - 1) / 1e3
         try:
             if self._file is None:
-                self._file = tempfile.TemporaryFile("w+", encoding="ascii")  # noqa: SIM115 - as long as we are there
+                self._file = self._tempfile.TemporaryFile("w+", encoding="ascii")
             self._file.write(f"Tag={tag},{begin:.3f},{seconds:.3f},{longest:.3f},{encode(counts)}\n")
         except OSError as e:
             self._problem = e

@@ -4,10 +4,10 @@ How far a run has come, for those who watch it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from smtpsource.measure.recorder import Recorder
+from smtpsource.records import dataclass
 
 #: What a run does at a time, in this order; not every run does all of it. C{starting}: the destination is looked for.
 #: C{warm-up}: what is counted will not be kept. C{ramp-up}: sessions still join. C{draining}: no further message is

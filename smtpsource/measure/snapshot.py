@@ -5,11 +5,11 @@ What a recorder had counted at one moment, and what happened between two of them
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
 
 from smtpsource.measure.counters import Counters
 from smtpsource.measure.recorder import Recorder
+from smtpsource.records import dataclass
 
 
 @dataclass(frozen=True)

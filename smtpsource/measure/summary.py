@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from smtpsource.measure.counters import COUNTERS, Counters, sums
@@ -17,6 +17,7 @@ from smtpsource.measure.series import Sample
 from smtpsource.measure.snapshot import Snapshot
 from smtpsource.phases import NAMES
 from smtpsource.printable import printable
+from smtpsource.records import dataclass
 
 if TYPE_CHECKING:
     from smtpsource.measure.intervals import Intervals

@@ -4,7 +4,6 @@ Randomness that can be had again: everything random about a run's traffic comes 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import random
 
@@ -34,4 +33,6 @@ def runId(seed: int | None) -> bytes:
     """
     if seed is None:
         return os.urandom(8).hex().encode()
-    return hashlib.sha256(b"smtp-source run %d" % seed).hexdigest()[:16].encode()
+    from hashlib import sha256  # OpenSSL's, which takes a while
+
+    return sha256(b"smtp-source run %d" % seed).hexdigest()[:16].encode()

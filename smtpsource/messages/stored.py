@@ -16,9 +16,6 @@ from smtpsource.messages.corpus import Corpus, Exhausted
 from smtpsource.messages.parts import FilePart, Unreadable
 from smtpsource.smtp.streaming import LARGEST_WRITE
 
-#: In which order messages may be sent.
-PICKS = ("in-turn", "random", "weighted")
-
 #: How many bytes of messages that were read are kept, so that they need not be read again.
 KEPT = 64 * 1024 * 1024
 
@@ -80,7 +77,7 @@ class StoredBodies:
 
     def __init__(self, corpus: Corpus, pick: str, rng: Random, kept: int = KEPT) -> None:
         """
-        @param pick: one of L{PICKS}.
+        @param pick: C{"in-turn"}, C{"random"} or C{"weighted"}.
         @param kept: how many bytes of messages that were read are kept.
         @raise ValueError: there are no weights for C{"weighted"}.
         """

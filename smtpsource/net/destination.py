@@ -9,7 +9,7 @@ import os
 import re
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 
 from smtpsource.interfaces import IReactor
 from smtpsource.process.threads import inThread
+from smtpsource.records import dataclass
 from smtpsource.values import names
 
 #: The port of the service "smtp", whatever /etc/services says or lacks.

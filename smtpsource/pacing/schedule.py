@@ -248,10 +248,6 @@ def _placesOf(part: _Part) -> list[float]:
     return [part.end, *sorted([part.begin + length * draw() for _ in range(part.number - 1)], reverse=True)]
 
 
-#: The ways in which arrivals may follow a rate.
-ARRIVALS = ("constant", "poisson")
-
-
 class Schedule:
     """
     The times at which messages are wanted, one after the other.

@@ -6,16 +6,17 @@ from __future__ import annotations
 
 from math import inf
 from sys import maxsize
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from smtpsource.measure.thresholds import Threshold, asThreshold
-from smtpsource.measure.thresholds import parse as parseThreshold
-from smtpsource.pacing.schedule import ARRIVALS
+from smtpsource.plan.thresholds import threshold
 from smtpsource.values import checks, kinds
 from smtpsource.values.files import readableFile
 from smtpsource.values.kinds import Kind
 from smtpsource.values.option import Only, Settings, ValueOption, option, switch
 from smtpsource.values.rules import Contradiction, OneOf, Rules, allOf, excludes, needs
+
+if TYPE_CHECKING:
+    from smtpsource.measure.thresholds import Threshold
 
 #: The least seconds in which an open loop may catch up, where the plan says nothing else.
 CATCH_UP = 5.0
@@ -171,7 +172,7 @@ class Load(Settings):
     )
     arrivals: str = option(
         "HOW",
-        kinds.words(*ARRIVALS),
+        kinds.words("constant", "poisson"),
         "with a rate: start messages evenly, constant, or independently of each other, poisson",
         default="constant",
     )
@@ -202,7 +203,7 @@ class Load(Settings):
     )
     findRate: Threshold | str | None = option(
         "EXPR",
-        Kind(parseThreshold, asThreshold),
+        threshold,
         "look for the highest rate at which this holds, such as 'p99(message) < 250ms and errors < 0.1%'; --rate is "
         "the first to try",
         default=None,

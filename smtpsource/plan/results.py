@@ -4,15 +4,17 @@ Results: when a run ends early, what must be so of it, and where it is told.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from smtpsource.measure.thresholds import Threshold, asThreshold
-from smtpsource.measure.thresholds import parse as parseThreshold
+from smtpsource.plan.thresholds import threshold
 from smtpsource.values import checks, kinds, names
 from smtpsource.values.files import writableFile
 from smtpsource.values.kinds import Kind
 from smtpsource.values.option import Flag, Only, Settings, ValueOption, option, setting, switch
 from smtpsource.values.rules import Contradiction, Rules, allOf, needs
+
+if TYPE_CHECKING:
+    from smtpsource.measure.thresholds import Threshold
 
 
 def _port(text: str) -> int:
@@ -33,13 +35,13 @@ def _written(long: str, help: str) -> ValueOption:
 
 
 def _hasASchedule(plan: Any) -> Rules:
-    for threshold in plan.thresholds:
-        if threshold.needsSchedule and not plan.openLoop:
+    for one in plan.thresholds:
+        if one.needsSchedule and not plan.openLoop:
             yield Contradiction(
                 plan,
                 "{thresholds}: {which!r} is not usable: expected {rate} or {stages} along with it",
                 exclusive=False,
-                which=threshold.text,
+                which=one.text,
             )
 
 
@@ -74,7 +76,7 @@ class Results(Settings):
     )
     thresholds: tuple[Threshold, ...] | tuple[str, ...] = option(
         "EXPR",
-        Kind(parseThreshold, checks.tupleOf(asThreshold)),
+        Kind(threshold.parse, checks.tupleOf(threshold.check)),
         "what must hold for the run: 'p99(message) < 250ms', 'rate >= 0.99 * asked' or 'errors < 0.1%'",
         long="threshold",
         repeated=True,

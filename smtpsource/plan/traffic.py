@@ -4,22 +4,43 @@ Traffic: messages that are there already, and what is drawn for each.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from smtpsource.messages import addresses, corpus, sizes
-from smtpsource.messages.corpus import Corpus
-from smtpsource.messages.sizes import Distribution
-from smtpsource.messages.stored import PICKS
-from smtpsource.messages.weighted import Weighted
 from smtpsource.plan.message import ofMail
 from smtpsource.values import kinds, numbers
 from smtpsource.values.kinds import Kind
 from smtpsource.values.option import Settings, option
 from smtpsource.values.rules import Contradiction, Rules, allOf, excludes, needs
 
+if TYPE_CHECKING:
+    from smtpsource.messages.corpus import Corpus
+    from smtpsource.messages.sizes import Distribution
+    from smtpsource.messages.weighted import Weighted
+
+
+# Most runs have none of this: it is imported by those who have.
+
+
+def _corpus() -> Any:
+    from smtpsource.messages import corpus
+
+    return corpus
+
+
+def _addresses() -> Any:
+    from smtpsource.messages import addresses
+
+    return addresses
+
+
+def _sizes() -> Any:
+    from smtpsource.messages import sizes
+
+    return sizes
+
 
 def _distribution(number: Any) -> Kind:
-    return Kind(lambda text: sizes.parse(text, number), sizes.given(number))
+    return Kind(lambda text: _sizes().parse(text, number), lambda value: _sizes().given(number)(value))
 
 
 def _hasWeights(plan: Any) -> Rules:
@@ -57,13 +78,13 @@ class TrafficSettings(Settings):
 
     messages: Corpus | str | None = option(
         "PATH",
-        Kind(corpus.index, corpus.given),
+        Kind(lambda path: _corpus().index(path), lambda value: _corpus().given(value)),
         "send the messages of a directory of .eml files, of a Maildir or of an mbox file",
         default=None,
     )
     pick: str = option(
         "HOW",
-        kinds.words(*PICKS),
+        kinds.words("in-turn", "random", "weighted"),
         "how the next one is picked: in-turn, random, or weighted, by a file of weights beside them",
         default="in-turn",
     )
@@ -82,16 +103,19 @@ class TrafficSettings(Settings):
     )
     senders: Weighted[bytes] | tuple[Any, ...] | None = option(
         "FILE",
-        Kind(addresses.readSenders, addresses.givenSenders),
+        Kind(lambda path: _addresses().readSenders(path), lambda value: _addresses().givenSenders(value)),
         "senders, one address a line: in turn, or at random if weights follow them",
         default=None,
     )
     recipients: Weighted[bytes] | tuple[Any, ...] | None = option(
-        "FILE", Kind(addresses.readRecipients, addresses.givenRecipients), "recipients, in the same way", default=None
+        "FILE",
+        Kind(lambda path: _addresses().readRecipients(path), lambda value: _addresses().givenRecipients(value)),
+        "recipients, in the same way",
+        default=None,
     )
     domains: Weighted[bytes] | tuple[Any, ...] | str | None = option(
         "LIST",
-        Kind(addresses.domains, addresses.givenDomains),
+        Kind(lambda text: _addresses().domains(text), lambda value: _addresses().givenDomains(value)),
         "draw the domain of each recipient, by weight: a.test:9,b.test:1",
         default=None,
     )

@@ -11,6 +11,13 @@ import gc
 _THRESHOLD = 20_000
 
 
+def pause() -> None:
+    """
+    Do not look for cycles before L{relax}: until then there are only imports, and what they make stays.
+    """
+    gc.disable()
+
+
 def relax() -> None:
     """
     Look for cycles less often, and never among what is there already: modules and options stay for good. This takes
@@ -18,3 +25,4 @@ def relax() -> None:
     """
     gc.freeze()
     gc.set_threshold(_THRESHOLD, 10, 10)
+    gc.enable()

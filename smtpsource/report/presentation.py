@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from twisted.internet.interfaces import IReactorTime
@@ -14,6 +14,7 @@ from twisted.logger import Logger
 
 from smtpsource.printable import legible, printable
 from smtpsource.process.streams import Lines, Outlet, Patience
+from smtpsource.records import dataclass
 from smtpsource.report.files import jsonPieces, writeWhole
 from smtpsource.report.live.counter import Counter
 

@@ -6,11 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
-from smtpsource.measure.search import Found
 from smtpsource.measure.summary import Messages, Summary, Tally
-from smtpsource.measure.thresholds import Outcome
 from smtpsource.printable import printable
+
+if TYPE_CHECKING:
+    from smtpsource.measure.search import Found
+    from smtpsource.measure.thresholds import Outcome
 
 _LATENCY_HEADINGS = ("count", "mean", "p50", "p90", "p99", "p99.9", "max")
 

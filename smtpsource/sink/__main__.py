@@ -30,6 +30,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from smtpsource.process.streams import openStandard
 
         openStandard()
+        from smtpsource.process.garbage import pause
+        from smtpsource.process.later import importTwisted
+
+        pause()
+        # A client may want it at any moment, also when no more files can be opened.
+        importTwisted(withTLS=True)
     from twisted.internet.task import react
 
     from smtpsource.process.garbage import relax

@@ -81,7 +81,7 @@ class Groups(Transactions):
                 self._awaitRecipients(now)
             self._outstanding.append((message, now, 0))
         if self.performs and not owed:
-            self.perform(script.envelope(len(recipients)), now)
+            self.perform(script.envelope(len(recipients)), now=now)
         else:
             owed.append((MAIL, self._groupMailReplied, now))
             for _ in recipients:
@@ -106,9 +106,9 @@ class Groups(Transactions):
         following = message.recipientCommands()
         now = self._clock()
         self._outstanding.append((message, now, 0))
-        self.perform(script.content(recipients, recipients if self._dialogue.lmtp else 1), now)
+        self.perform(script.content(recipients, recipients if self._dialogue.lmtp else 1), now=now)
         group = b"".join((content, message.mail, *following, commands.DATA))
-        self.perform(script.envelope(len(following)), now, group)
+        self.perform(script.envelope(len(following)), group, now=now)
 
     def answerTo(self, phase: int) -> Answer:
         """

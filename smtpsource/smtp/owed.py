@@ -83,16 +83,21 @@ class OwedReplies(ReplyLines):
 
     # The usual course
 
-    def perform(self, script: Script, now: float, data: bytes = b"", commands: tuple[bytes, ...] = ()) -> None:
+    def perform(
+        self, script: Script, data: bytes = b"", commands: tuple[bytes, ...] = (), now: float | None = None
+    ) -> float:
         """
         Write something, and wait for the replies of a script: when all have come, L{envelopeAccepted} or
         L{messageAccepted} is called. If another script is performed already, this one comes after it.
 
-        @param now: the time, on C{clock}'s scale.
         @param data: what is written; nothing if it is to be written later, along with more.
         @param commands: what is still to be written, one at a time, when the reply before it has come. With such,
             this is the only script.
+        @param now: the time, on C{clock}'s scale, if somebody has just looked at it.
+        @return: the time.
         """
+        if now is None:
+            now = self._clock()
         if self._script is not None:
             self._following.append((script, now))
         else:
@@ -103,6 +108,7 @@ class OwedReplies(ReplyLines):
         if data:
             self._recorder.bytesSent += len(data)
             self.transport.write(data)  # type: ignore[union-attr]
+        return now
 
     def _performOne(self, reply: bytes, code: bytes) -> bool:
         """
@@ -128,7 +134,7 @@ class OwedReplies(ReplyLines):
             if script.isEnvelope:
                 self.envelopeAccepted(script.recipients)
             else:
-                self.messageAccepted(script.recipients)
+                self.messageAccepted(script.recipients, now)
         return True
 
     def _performTogether(self, data: bytes) -> bytes:
@@ -168,7 +174,7 @@ class OwedReplies(ReplyLines):
                 if script.isEnvelope:
                     self.envelopeAccepted(script.recipients)
                 else:
-                    self.messageAccepted(script.recipients)
+                    self.messageAccepted(script.recipients, now)
                 if self.over:
                     return b""
         data = data[-rest:] if rest else b""
@@ -200,11 +206,12 @@ class OwedReplies(ReplyLines):
         """
         raise NotImplementedError
 
-    def messageAccepted(self, recipients: int) -> None:
+    def messageAccepted(self, recipients: int, now: float) -> None:
         """
         All replies of a script have come that ends with the message.
 
         @param recipients: the message's.
+        @param now: when the last one came.
         """
         raise NotImplementedError
 

@@ -267,7 +267,7 @@ class SMTPSourceProtocol(Groups):
             # What follows, for the usual message.
             number = len(recipients)
             parts += (message.mail, *recipients, bdat(len(own), True), own)
-            self.perform(script.whole(number, number if dialogue.lmtp else 1), now)
+            self.perform(script.whole(number, number if dialogue.lmtp else 1), now=now)
             return len(own) + _RECIPIENT * number
         self.interrupt()
         parts.append(message.mail)

@@ -47,12 +47,12 @@ class MessageState:
         "recipientsRejected",
     )
 
-    recipients: tuple[bytes, ...]
     recipient: int
     chunks: Iterator[tuple[bytes, bytes, Buffer, bool]]
 
     def __init__(self) -> None:
         self.message: IMessage | None = None
+        self.recipients: tuple[bytes, ...] = ()
 
     def begin(self, message: IMessage | None, now: float) -> None:
         """

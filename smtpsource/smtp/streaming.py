@@ -29,16 +29,20 @@ class ContentLost(Exception):
 @implementer(IPushProducer)
 class BodyProducer:
     """
-    Writes one shared, immutable body as fast as the transport takes it: what a connection holds of it is one piece.
+    Writes one shared, immutable body as fast as the transport takes it: what a connection holds of it is one piece; on
+    our own transports nothing, unless it has to be read from a file.
     """
 
-    __slots__ = ("_body", "_offset", "_paused", "_protocol")
+    __slots__ = ("_body", "_offset", "_paused", "_protocol", "_sendSome")
 
     def __init__(self, protocol: StreamingProtocol, body: bytes | memoryview) -> None:
         self._protocol = protocol
-        self._body = body
+        self._body: bytes | memoryview = memoryview(body) if isinstance(body, bytes) else body
         self._offset = 0
         self._paused = False
+        transport = protocol.transport
+        # Within TLS all is copied, and more than once.
+        self._sendSome = None if getattr(transport, "TLS", False) else getattr(transport, "sendSome", None)
 
     def start(self) -> None:
         """
@@ -59,10 +63,9 @@ class BodyProducer:
         """
         self._paused = False
         transport = self._protocol.transport
-        body = self._body
         while not self._paused:
             try:
-                chunk = bytes(body[self._offset : self._offset + PIECE])
+                chunk = self._next()
             except ContentLost as e:
                 self._paused = True
                 self._protocol.bodyLost(str(e))
@@ -72,9 +75,28 @@ class BodyProducer:
                 transport.unregisterProducer()
                 self._protocol.bodyDone()
                 return
-            self._offset += len(chunk)
-            self._protocol.bodyWritten(len(chunk))
-            transport.write(chunk)
+            if self._sendSome is None:
+                self._offset += len(chunk)
+                self._protocol.bodyWritten(len(chunk))
+                transport.write(chunk)
+                continue
+            sent = self._sendSome(chunk)
+            if sent:
+                self._offset += sent
+                self._protocol.bodyWritten(sent)
+            self._paused = sent < len(chunk)  # then this is called again
+
+    def _next(self) -> bytes | memoryview:
+        """
+        What comes next of the body.
+
+        @raise ContentLost: it can't be had.
+        """
+        if self._sendSome is None:
+            return bytes(self._body[self._offset : self._offset + PIECE])
+        if isinstance(self._body, memoryview):
+            return self._body[self._offset :]
+        return self._body[self._offset : self._offset + PIECE]
 
     def stopProducing(self) -> None:
         """

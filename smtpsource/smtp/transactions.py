@@ -30,6 +30,11 @@ class Transactions(Authentication):
 
     performs = True
 
+    # In lock-step, for the recipients of the last message, which most often are the next one's: the scripts of its
+    # envelope, with the commands after MAIL, and of its content.
+    _envelope: tuple[Script, tuple[bytes, ...]]
+    _content: Script
+
     def connectionMade(self) -> None:
         """
         Begin, with no message.
@@ -60,9 +65,15 @@ class Transactions(Authentication):
         Write MAIL alone.
         """
         state = self._state
-        state.recipients = recipients = message.recipientCommands()
+        recipients = message.recipientCommands()
+        if recipients is not state.recipients:
+            state.recipients = recipients
+            number = len(recipients)
+            self._envelope = script.envelope(number), (*recipients, commands.DATA)
+            self._content = script.content(number, number if self._dialogue.lmtp else 1)
         if self.performs and not self._chunked:
-            self.perform(script.envelope(len(recipients)), state.begun, message.mail, (*recipients, commands.DATA))
+            envelope, following = self._envelope
+            state.begun = self.perform(envelope, message.mail, following)
         else:
             state.recipient = 0
             self.write(message.mail, MAIL, self._mailReplied)
@@ -135,11 +146,15 @@ class Transactions(Authentication):
             state.recipientsAccepted = recipients
             self._sendContent(own, shared)
             return
-        following = self._session.following() if self._grouped else None
+        if not self._grouped:
+            self.perform(self._content, own)
+            return
+        following = self._session.following()
         if following is not None:
             self._writeContentAndGroup(recipients, own, following)
-            return
-        self.perform(script.content(recipients, recipients if self._dialogue.lmtp else 1), self._clock(), own)
+        else:
+            replies = script.content(recipients, recipients if self._dialogue.lmtp else 1)
+            self.perform(replies, own)
 
     def _writeContentAndGroup(self, recipients: int, content: bytes, message: IMessage) -> None:
         """
@@ -147,13 +162,13 @@ class Transactions(Authentication):
         """
         raise NotImplementedError
 
-    def messageAccepted(self, recipients: int) -> None:
+    def messageAccepted(self, recipients: int, now: float) -> None:
         """
         See L{OwedReplies.messageAccepted}: the next one follows, if there is one.
         """
         state = self._state
         state.message = None
-        seconds = self.lastActivity - state.begun
+        seconds = now - state.begun
         if self._grouped:
             self._session.accepted(seconds, recipients, 0)
             self._ready()
@@ -161,7 +176,6 @@ class Transactions(Authentication):
         message = self._session.acceptedNext(self, seconds, recipients)
         if message is not None:
             state.message = message
-            state.begun = self._clock()
             self._sendMail(message)
 
     def interrupted(self, script: Script, step: int, written: float) -> None:

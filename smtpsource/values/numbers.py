@@ -16,8 +16,9 @@ _COUNT_MULTIPLIERS = {"": 1, "k": 1000, "m": 1000_000, "K": 1000, "M": 1000_000}
 
 _NUMBER = re.compile(r"([0-9]+)([kKmM]?)")
 _DECIMAL = r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
-_DURATION = re.compile(rf"{_DECIMAL}|" + "".join(rf"(?:{_DECIMAL}{unit})?" for unit in ("d", "h", "m", "s", "ms")))
-_RATE = re.compile(rf"{_DECIMAL}([kK]?)(?:/([smh]))?")
+# These two are for re.fullmatch(), which compiles them for those who have such values.
+_DURATION = rf"{_DECIMAL}|" + "".join(rf"(?:{_DECIMAL}{unit})?" for unit in ("d", "h", "m", "s", "ms"))
+_RATE = rf"{_DECIMAL}([kK]?)(?:/([smh]))?"
 
 
 #: The largest number any option takes: it fits a C int, like the options of the tool we stand in for.
@@ -110,7 +111,7 @@ def _duration(text: str) -> float:
     """
     @return: 0 or more.
     """
-    match = _DURATION.fullmatch(text)
+    match = re.fullmatch(_DURATION, text)
     if match is None or not text:
         raise ValueError("expected a duration such as 250ms, 10s, 5m or 1h30m (a number alone is seconds)")
     plain, days, hours, minutes, seconds, milliseconds = (float(number or 0) for number in match.groups())
@@ -134,7 +135,7 @@ def _rate(text: str) -> float:
     """
     @return: 0 or more.
     """
-    match = _RATE.fullmatch(text)
+    match = re.fullmatch(_RATE, text)
     if match is None:
         raise ValueError("expected a rate such as 500/s, 30/m or 10/h (a number alone is per second)")
     value = float(match[1]) * (1000 if match[2] else 1) / {"s": 1, "m": 60, "h": 3600}[match[3] or "s"]

@@ -157,7 +157,7 @@ class Setting:
         """
         if self.follows:
             return attrs.field(init=False, eq=False, repr=False)
-        converter = self.checked if checked else None
+        converter = self if checked else None
         if callable(self._default):
             return attrs.field(factory=self._default, converter=converter)
         return attrs.field(default=self._default, converter=converter)
@@ -173,6 +173,11 @@ class Setting:
         except ValueError as e:
             shown = "what was given" if self.secret else _short.repr(value)
             raise Unusable(self.path, shown, str(e))
+
+    # It is the converter of attrs, which looks up what each takes and returns. To find that out of 80 methods takes a
+    # third of the time in which the plan's class is made; what a field is annotated with is said by its group.
+    __call__ = checked
+    __signature__ = inspect.Signature()
 
 
 _short = reprlib.Repr()

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 _ABORTED = Failure(error.ConnectionAborted())
 _DONE = Failure(CONNECTION_DONE)
 
+# So much of a large content is sent in one turn: others want to send, too.
+_MOST_AT_ONCE = 1 << 20
+
 # Linger for no time: close(2) drops what is unsent and sends RST.
 _LINGER_NOT = struct.pack("ii", 1, 0)
 
@@ -59,11 +62,13 @@ class EagerDescriptor(FileDescriptor):
     socket: socket.socket
     protocol: Any
     sendFailed = False
+    TLS = False
     _aborting = False
     _turn = -1  # The turn of the reactor in which a push producer has sent C{_sentInTurn} bytes.
     _sentInTurn = 0
     lostProtocol: Any = staticmethod(lambda: None)
     _sendmsgQueue: Any = ()  # File descriptors to send; UNIX transports have a list.
+    _hasMore = False  # The producer has more, for C{sendSome}.
 
     # -- Writing
 
@@ -92,6 +97,26 @@ class EagerDescriptor(FileDescriptor):
             sent = 0
         if sent != len(data):
             self._keep(data, sent)
+
+    def sendSome(self, data: memoryview) -> int:
+        """
+        Send the beginning of C{data}, as much as the kernel takes now, without a copy and without a queue; for the
+        producer that is registered, which is asked for more (C{resumeProducing}) as soon as that makes sense, unless
+        all of it was sent.
+
+        @return: How many bytes were sent.
+        """
+        sent = 0
+        if self.connected and not (self._tempDataLen or self.dataBuffer or self._sendmsgQueue):
+            try:
+                sent = self.socket.send(data[:_MOST_AT_ONCE])
+            except OSError as e:
+                # The next turn will meet the error again, and report it as every error is reported.
+                self.sendFailed = e.errno not in (EAGAIN, ENOBUFS)
+        if sent < len(data) and not self._hasMore:
+            self._hasMore = True
+            self.startWriting()
+        return sent
 
     def _mustQueue(self, size: int) -> bool:
         """
@@ -167,7 +192,17 @@ class EagerDescriptor(FileDescriptor):
         """
         if self._aborting:
             return None
-        return FileDescriptor.doWrite(self)
+        if not self._hasMore or self._tempDataLen or self.dataBuffer or self._sendmsgQueue:
+            return FileDescriptor.doWrite(self)
+        if self.sendFailed:
+            return CONNECTION_LOST
+        self._hasMore = False
+        producer: Any = self.producer
+        if producer is not None:
+            producer.resumeProducing()
+        if not self._hasMore and self.connected and not (self._tempDataLen or self.dataBuffer):
+            self.stopWriting()
+        return None
 
     def writeSomeData(self, data: Any) -> Any:
         """

@@ -4,66 +4,28 @@ The transports of accepted connections, and what they share with those of client
 See L{smtpsource.net.lean.descriptor} for what they do; here it meets Twisted's transport classes.
 
 Of Twisted's private names these are used: C{FileDescriptor._tempDataBuffer}, C{_tempDataLen},
-C{Server._addressType}, C{_getLogPrefix}, C{unix._SendmsgMixin}, C{_newtls.ConnectionMixin},
-C{_newtls._BypassTLS} and C{TLSMemoryBIOProtocol._tlsShutdownFinished}. All of them are the same from 22.10 to 26.10.
+C{Server._addressType}, C{_getLogPrefix} and C{unix._SendmsgMixin}. All of them are the same from 22.10 to 26.10.
 """
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet import tcp, unix
 from twisted.internet.address import IPv6Address
-from twisted.internet.interfaces import ISSLTransport
+from twisted.internet.interfaces import ITLSTransport
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.python import log
-from twisted.python.failure import Failure
-from zope.interface import directlyProvides
+from zope.interface import classImplements
 
 from smtpsource.net.lean.descriptor import EagerDescriptor
-
-try:
-    from twisted.internet import _newtls
-    from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
-except ImportError:  # No pyOpenSSL: there is no startTLS to take care of.
-    _newtls = None  # type: ignore[assignment]
-else:
-
-    class _WholeWrites(TLSMemoryBIOFactory.protocol):  # type: ignore[misc,valid-type]
-        """
-        A TLS layer that writes at once. Twisted's own, in newer versions, keeps small writes for the reactor's next
-        turn; here a turn costs more than a write, and writes are whole already. For those who look it is of that class.
-        """
-
-        __init__ = TLSMemoryBIOProtocol.__init__
-        write = TLSMemoryBIOProtocol.write
-        writeSequence = TLSMemoryBIOProtocol.writeSequence
-        loseConnection = TLSMemoryBIOProtocol.loseConnection
-
-        # What leads back to itself stays until the garbage collector comes, and with it OpenSSL's 50 kB for each
-        # connection. So that is cut: a failure has a frame in which it is a variable, a transport has its own methods.
-
-        def _tlsShutdownFinished(self, reason: Failure | None) -> None:
-            if reason is not None:
-                reason.cleanFailure()
-            super()._tlsShutdownFinished(reason)
-
-        def connectionLost(self, reason: Failure) -> None:
-            """
-            The connection is gone, and the transport knows nothing of this layer any more.
-            """
-            transport: Any = self.transport
-            TLSMemoryBIOProtocol.connectionLost(self, reason)
-            transport.forgetTLS()
-
+from smtpsource.speedups import compiled
 
 if TYPE_CHECKING:
     from smtpsource.net.lean.interfaces import TransportReactor
-
-#: The methods of a transport that pass through its TLS layer, once it has one.
-_THROUGH_TLS = ("write", "writeSequence", "loseConnection", "registerProducer", "unregisterProducer")
 
 _ANCILLARY_SIZE = socket.CMSG_SPACE(4096)
 
@@ -86,38 +48,16 @@ class EagerTransport(EagerDescriptor):
     transport classes.
     """
 
-    _tlsClientDefault: bool
+    # What Twisted's classes say as well, where they have found TLS when they were imported.
+    _tlsClientDefault = True
 
     def startTLS(self, ctx: Any, normal: bool = True) -> None:
         """
         @see: L{twisted.internet.interfaces.ITLSTransport.startTLS}
         """
-        # From here on the application's bytes pass through the TLS layer, and those of the TLS layer go
-        # straight to the socket. The instance gets the methods which know this: before startTLS nobody
-        # needs to ask.
-        for name in _THROUGH_TLS:
-            setattr(self, name, getattr(_newtls.ConnectionMixin, name).__get__(self))
-        # What follows is _newtls.startTLS, but for the layer's class.
-        client = self._tlsClientDefault if normal else not self._tlsClientDefault
-        producer, streaming = self.producer, self.streamingProducer
-        if producer is not None:
-            self.unregisterProducer()
-        factory = TLSMemoryBIOFactory(ctx, client, None)  # type: ignore[arg-type]
-        self.protocol = layer = _WholeWrites(factory, self.protocol, False)
-        self.getHandle = layer.getHandle
-        self.getPeerCertificate = layer.getPeerCertificate
-        directlyProvides(self, ISSLTransport)
-        self.TLS = True
-        layer.makeConnection(_newtls._BypassTLS(EagerDescriptor, self))
-        if producer is not None:
-            self.registerProducer(producer, streaming)
+        from smtpsource.net.lean.tls import startTLS  # and OpenSSL with it, which most runs never need
 
-    def forgetTLS(self) -> None:
-        """
-        The connection is gone: nothing is written any more, through TLS or otherwise.
-        """
-        for name in (*_THROUGH_TLS, "getHandle", "getPeerCertificate"):
-            self.__dict__.pop(name, None)
+        startTLS(self, ctx, self._tlsClientDefault if normal else not self._tlsClientDefault)
 
     def _makeLogstr(self) -> str:
         """
@@ -132,6 +72,21 @@ class EagerTransport(EagerDescriptor):
     logstr: Any = _WhenAsked(_makeLogstr)
 
 
+def _openSSLIsThere() -> bool:
+    """
+    Could it be imported? That it is there is found without doing so.
+    """
+    try:
+        return find_spec("OpenSSL") is not None
+    except (ImportError, ValueError):
+        return False
+
+
+if _openSSLIsThere():
+    classImplements(EagerTransport, ITLSTransport)  # type: ignore[misc]  # the rest is in the classes made of it
+
+
+@compiled
 class UNIXMixin(unix._SendmsgMixin):
     """
     What differs for UNIX sockets: file descriptors can be sent and received along with bytes.
@@ -192,6 +147,8 @@ class EagerServer(EagerTransport, tcp.Server):
     """
     The transport of an accepted TCP connection.
     """
+
+    _tlsClientDefault = False
 
     def __init__(
         self,

@@ -1,0 +1,190 @@
+"""
+The command line: C{python -m benchmarks.instructions}, which C{make instructions} calls.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from smtpsource import speedups
+
+_HERE = Path(__file__).resolve().parent
+_ROOT = _HERE.parent.parent
+
+#: What has been counted, and is not to be exceeded.
+FIGURES = _HERE / "figures.json"
+
+#: So much more than the figure is too much.
+_TOLERANCE = 0.02
+
+#: Messages from this one to that one are counted. Those before fill caches, and let Python's interpreter adapt.
+_FIRST, _LAST = 200, 1200
+
+#: What decides about instructions, besides our code: nothing of the machine's, and no order that is random.
+_STEADY = {
+    "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-AVX512F,-AVX512VL,-ERMS,-FSRM",
+    "PYTHONHASHSEED": "0",
+    "TZ": "UTC",
+    "LC_ALL": "C.UTF-8",
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """
+    One load.
+
+    @ivar options: of the program.
+    @ivar module: what is looked at: the generator, or the sink.
+    @ivar other: settings of C{other.c}.
+    @ivar unix: over a UNIX socket.
+    """
+
+    options: str
+    module: str = "smtpsource"
+    other: dict[str, str] = field(default_factory=dict)
+    unix: bool = False
+
+
+def _sink(keep: int) -> Case:
+    return Case("", "smtpsource.sink", {"OTHER": "client", "SESSIONS": "20", "KEEP": str(keep)})
+
+
+CASES = {
+    "keep-1": Case("-d -s 1"),
+    "keep-20": Case("-d -s 20"),
+    "keep-100": Case("-d -s 100"),
+    "10kB": Case("-d -s 20 -l 10000"),
+    "lmtp": Case("-d -s 20 -L"),
+    "unix": Case("-d -s 20", unix=True),
+    "pipelined-20": Case("-d -s 20 --pipelining require"),
+    "window-20": Case("-d -s 20 --pipelining require --chunking require --window 8"),
+    "new-20": Case("-s 20"),
+    "sink-keep": _sink(1),
+    "sink-new": _sink(0),
+}
+
+
+def _interpreter() -> str:
+    """
+    Which figures are to be compared: those of the same Python, and the same way.
+    """
+    implementation = f"{platform.python_implementation()} {platform.python_version()}"
+    return f"{implementation} ({platform.python_compiler()}, {platform.machine()}), {speedups.NAME}"
+
+
+class Failed(Exception):
+    """
+    A case could not be counted; the text says why.
+    """
+
+
+def _freePort() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _build(directory: Path) -> Path:
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None or shutil.which("valgrind") is None:
+        raise Failed("a C compiler and valgrind are needed (Debian: gcc, libc6-dev and valgrind)")
+    library = directory / "other.so"
+    command = [compiler, "-O2", "-shared", "-fPIC", "-o", str(library), str(_HERE / "other.c"), "-ldl"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode:
+        raise Failed(f"other.c can't be compiled: {result.stderr.strip()}")
+    return library
+
+
+def count(case: Case, library: Path, directory: Path) -> int:
+    """
+    Run a case once.
+
+    @return: user instructions for each message, without those of the other end.
+    @raise Failed: it did not work.
+    """
+    settings = {"OTHER": "server", "FROM": str(_FIRST), "TO": str(_LAST), **case.other}
+    if case.unix:
+        settings["SOCKET"] = where = str(directory / "other")
+        destination = f"unix:{where}"
+    else:
+        settings["PORT"] = str(_freePort())
+        destination = f"127.0.0.1:{settings['PORT']}"
+    words = [sys.executable, "-m", case.module, *case.options.split()]
+    if case.module == "smtpsource":
+        words += ["--quiet", "--live", "off", "-m", str(_LAST + 100)]
+    # The dynamic loader of the program that is looked at, not ours, is to find it.
+    words = [
+        "valgrind",
+        "--tool=callgrind",
+        "--instr-atstart=no",
+        "--callgrind-out-file=/dev/null",
+        *words,
+        destination,
+    ]
+    env = {**os.environ, **_STEADY, **settings, "LD_PRELOAD": str(library), "PYTHONPATH": str(_ROOT)}
+    try:
+        result = subprocess.run(words, env=env, cwd=directory, capture_output=True, text=True, timeout=600)
+    except subprocess.TimeoutExpired:
+        raise Failed("it does not end") from None
+    found = re.search(r"Collected : ([0-9]+)", result.stderr)
+    if result.returncode or found is None or found[1] == "0":
+        raise Failed(f"exit status {result.returncode}: {result.stderr.strip()[-500:]}")
+    return round(int(found[1]) / (_LAST - _FIRST))
+
+
+def main() -> int:
+    """
+    Run one command line.
+
+    @return: 1 if a case took more than its figure allows, or could not be counted.
+    """
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.instructions", description=__doc__)
+    parser.add_argument("--cases", metavar="A,B", default=",".join(CASES), help="only these")
+    parser.add_argument("--write", action="store_true", help="let what is counted be the figures from now on")
+    options = parser.parse_args()
+    figures = json.loads(FIGURES.read_text())
+    interpreter = _interpreter()
+    known = figures.get(interpreter, {})
+    print(f"user instructions for each message: {interpreter}")
+    if not known and not options.write:
+        print("There are no figures of this Python to compare with; --write would make them.")
+    failed = False
+    counted = {}
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        try:
+            library = _build(directory)
+            for case in options.cases.split(","):
+                counted[case] = found = count(CASES[case], library, directory)
+                line = f"{case:<14} {found:>8,}"
+                if case in known:
+                    change = found / known[case] - 1
+                    line += f"  {known[case]:>8,}  {change:+.1%}"
+                    if change > _TOLERANCE and not options.write:
+                        line += "  TOO MUCH"
+                        failed = True
+                print(line, flush=True)
+        except Failed as e:
+            print(f"{e}", file=sys.stderr)
+            return 1
+    if options.write:
+        figures[interpreter] = {**known, **counted}
+        FIGURES.write_text(json.dumps(figures, indent=2) + "\n")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
