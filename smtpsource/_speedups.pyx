@@ -19,11 +19,38 @@ from libc.errno cimport EAGAIN, EINTR, ENOBUFS, errno
 from libc.string cimport memchr, memcmp, memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
+import socket as _socketModule
 import time
 from select import epoll as _epoll_
 from sys import maxsize
+from weakref import ref as _weakref
 
 from smtpsource.phases import TRANSACTION
+
+cdef extern from "netinet/in.h" nogil:
+    struct in_addr:
+        unsigned int s_addr
+    struct sockaddr_in:
+        unsigned short sin_family
+        unsigned short sin_port
+        in_addr sin_addr
+    unsigned int ntohl(unsigned int)
+    unsigned short ntohs(unsigned short)
+
+cdef extern from "sys/socket.h" nogil:
+    struct sockaddr:
+        pass
+    ctypedef unsigned int socklen_t
+    struct linger:
+        int l_onoff
+        int l_linger
+    int accept4(int fd, sockaddr *address, socklen_t *size, int flags)
+    int shutdown(int fd, int how)
+    int setsockopt(int fd, int level, int name, const void *value, socklen_t size)
+    int AF_INET, SOCK_STREAM, SOCK_NONBLOCK, SOCK_CLOEXEC, SHUT_RDWR, SOL_SOCKET, SO_LINGER
+
+cdef extern from "unistd.h" nogil:
+    int c_close "close" (int fd)
 
 cdef extern from "string.h" nogil:
     void *memmem(const void *text, size_t size, const void *wanted, size_t wantedSize)
@@ -57,10 +84,16 @@ cdef extern from "sys/epoll.h" nogil:
         unsigned int events
         epoll_data_t data
     int epoll_wait(int epfd, epoll_event *events, int maxevents, int timeout)
+    int epoll_ctl(int epfd, int operation, int fd, epoll_event *event)
     int EPOLLIN
+    int EPOLL_CTL_ADD
+    int EPOLL_CTL_DEL
 
 # Who overrides one of these has the reference's way.
-cdef tuple _OF_TRANSPORTS = ("write", "doRead")
+cdef tuple _OF_TRANSPORTS = ("write", "doRead", "_closeSocket", "_mustQueue")
+cdef tuple _OF_REACTORS = ("watchReading", "forget", "finishSoon")
+# Who overrides one of these calls what is overridden.
+cdef frozenset _EXTENDED = frozenset(("connectionLost", "doSoon"))
 cdef tuple _OF_DIALOGUE = (
     "dataReceived",
     "perform",
@@ -108,7 +141,7 @@ def _looksPlain(kind, twin, names):
         if one in order:
             place = order.index(one)
             own.update(order[place : place + 2])
-    shadows = {name for name in vars(twin) if not name.startswith("__")}
+    shadows = {name for name in vars(twin) if not name.startswith("__") and name not in _EXTENDED}
     for one in order[: order.index(twin)]:
         if one not in own and not shadows.isdisjoint(vars(one)):
             return False
@@ -438,6 +471,28 @@ cdef object _monotonic = time.monotonic
 
 # -- The wire
 
+# What connections end with, and what a socket is: see _learnWire.
+cdef object _done, _ConnectionAborted, _eagerServer, _theirBuildProtocol
+cdef object _Socket = _socketModule.socket
+
+
+cdef int _learnWire() except -1:
+    """
+    Get what is Twisted's and the reference's. They are there when the first transport is made; who only measures
+    does without Twisted.
+    """
+    global _done, _ConnectionAborted, _theirBuildProtocol
+    from twisted.internet.error import ConnectionAborted
+    from twisted.internet.protocol import Factory
+
+    from smtpsource.net.lean import descriptor
+
+    _theirBuildProtocol = Factory.buildProtocol
+    _ConnectionAborted = ConnectionAborted
+    _done = descriptor._DONE
+    return 0
+
+
 cdef class EagerDescriptor:
     """
     See L{smtpsource.net.lean.descriptor.EagerDescriptor}.
@@ -454,7 +509,18 @@ cdef class EagerDescriptor:
     cdef public long long _turn
     cdef public Py_ssize_t _sentInTurn
     cdef public object _sendmsgQueue
+    cdef public object reactor
+    cdef public int disconnected
+    cdef public int disconnecting
+    cdef public bint _writeDisconnecting
+    cdef public bint _aborting
     cdef Turns turns
+    # There is no object for this descriptor yet: it is made when somebody asks for it.
+    cdef bint isBare
+    # Where it comes from then.
+    cdef sockaddr_in address
+    cdef object _client
+    cdef object _hostname
     cdef object _socket
     cdef object _protocol
     cdef int fd
@@ -469,23 +535,66 @@ cdef class EagerDescriptor:
         self.hasAncillary = isinstance(self, UNIXMixin)
         self.dataBuffer = b""
         self._sendmsgQueue = ()
+        if _done is None:
+            _learnWire()
         self.plain = _isPlain(type(self), EagerDescriptor, _OF_TRANSPORTS)
+
+    def __dealloc__(self):
+        if self.isBare:
+            c_close(self.fd)
+
+    def fileno(self):
+        return self.fd
 
     @property
     def socket(self):
+        if self.isBare:
+            self._socket = _socketModule.socket(_socketModule.AF_INET, _socketModule.SOCK_STREAM, 0, self.fd)
+            self.isBare = False
         if self._socket is None:
             raise AttributeError("socket")
         return self._socket
 
+    @property
+    def client(self):
+        cdef unsigned int number
+        if self._client is None:
+            if not self.address.sin_family:
+                raise AttributeError("client")
+            number = ntohl(self.address.sin_addr.s_addr)
+            self._client = (
+                f"{number >> 24}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}", ntohs(self.address.sin_port)
+            )
+        return self._client
+
+    @client.setter
+    def client(self, value):
+        self._client = value
+
+    @property
+    def hostname(self):
+        if self._hostname is None:
+            return self.client[0]
+        return self._hostname
+
+    @hostname.setter
+    def hostname(self, value):
+        self._hostname = value
+
     @socket.setter
     def socket(self, value):
+        if self.isBare:
+            raise AttributeError("socket: there is one already")
         self._socket = value
         self.fd = value.fileno()
 
     @socket.deleter
     def socket(self):
-        if self._socket is None:
+        if self._socket is None and not self.isBare:
             raise AttributeError("socket")
+        if self.isBare:
+            self.isBare = False
+            c_close(self.fd)
         self._socket = None
         self.fd = -1
 
@@ -528,21 +637,112 @@ cdef class EagerDescriptor:
             and len(self._sendmsgQueue) == 0
         )
 
+    cdef Turns turnsOf(self):
+        """
+        The turns of its reactor, if they are compiled.
+        """
+        if self.turns is None:
+            turns = getattr(self.reactor, "_turns", None)
+            if isinstance(turns, Turns):
+                self.turns = <Turns>turns
+        return self.turns
+
     cdef bint mayPush(self, Py_ssize_t size) except -1:
         """
         Count what a push producer sends in this turn, if it is not so much that it has to pause.
         """
-        if self.turns is None:
-            turns = getattr(self.reactor, "_turns", None)
-            if not isinstance(turns, Turns):
-                return False
-            self.turns = <Turns>turns
-        cdef Py_ssize_t sent = size + (self._sentInTurn if self._turn == self.turns.turn else 0)
+        cdef Turns turns = self.turnsOf()
+        if turns is None:
+            return False
+        cdef Py_ssize_t sent = size + (self._sentInTurn if self._turn == turns.turn else 0)
         if sent > <Py_ssize_t>self.bufferSize:
             return False
-        self._turn = self.turns.turn
+        self._turn = turns.turn
         self._sentInTurn = sent
         return True
+
+    def registerProducer(self, producer, streaming):
+        if self.plain and streaming and not self.TLS and self.producer is None and not self.disconnected:
+            self.producer = producer
+            self.streamingProducer = True
+        else:
+            super(EagerDescriptor, self).registerProducer(producer, streaming)
+
+    def loseConnection(self):
+        cdef Turns turns
+        if (
+            self.plain
+            and not self.TLS
+            and self.connected
+            and not self.disconnecting
+            and not self._writeDisconnecting
+            and self.producer is None
+            and self.isIdle(0)
+        ):
+            turns = self.turnsOf()
+            if turns is not None and turns.isOurs():
+                self.disconnecting = 1
+                turns.forget(self.fd)
+                turns.soon.append(self)
+                return
+        super(EagerDescriptor, self).loseConnection()
+
+    def doSoon(self):
+        if self.plain and self.disconnecting and not self._aborting and self.producer is None and self.isIdle(0):
+            if self.connected:
+                self.connectionLost(_done)
+        else:
+            super(EagerDescriptor, self).doSoon()
+
+    def connectionLost(self, reason):
+        cdef Turns turns = None
+        if self.plain and self.fd >= 0 and self.producer is None and self.hasProtocol:
+            turns = self.turnsOf()
+        if (
+            turns is None
+            or not turns.isOurs()
+            or not (self.isBare or (type(self._socket) is _Socket and self._socket.fileno() == self.fd))
+        ):
+            super(EagerDescriptor, self).connectionLost(reason)
+            return
+        self.disconnected = 1
+        self.connected = 0
+        turns.forget(self.fd)
+        self.closeSocket(not isinstance(reason.value, _ConnectionAborted))
+        protocol = self._protocol
+        self._protocol = None
+        self.hasProtocol = False
+        self.__dict__.pop("fileno", None)
+        try:
+            self.lostProtocol = _weakref(protocol)
+        except TypeError:
+            pass
+        protocol.connectionLost(reason)
+
+    cdef int closeSocket(self, bint isOrderly) except -1:
+        """
+        What C{_closeSocket} does.
+        """
+        cdef linger notAtAll
+        if isOrderly:
+            shutdown(self.fd, SHUT_RDWR)
+        else:
+            notAtAll.l_onoff = 1
+            notAtAll.l_linger = 0
+            setsockopt(self.fd, SOL_SOCKET, SO_LINGER, &notAtAll, sizeof(notAtAll))
+        skt = self._socket
+        fd = self.fd
+        self._socket = None
+        self.fd = -1
+        if self.isBare:
+            self.isBare = False
+            c_close(fd)
+        else:
+            try:
+                skt.close()
+            except OSError:
+                pass
+        return 0
 
     cdef int sendNow(self, bytes data) except -1:
         """
@@ -647,6 +847,18 @@ cdef class UNIXMixin:
 
 # -- The turns of the event loop
 
+cdef bint _isLean(type kind) except -1:
+    """
+    Is this L{smtpsource.net.reactor.LeanReactor}, as far as transports ask something of it?
+    """
+    found = _known.get(kind)
+    if found is None:
+        found = _known[kind] = all(
+            getattr(getattr(kind, name, None), "__module__", "") == "smtpsource.net.reactor" for name in _OF_REACTORS
+        )
+    return found
+
+
 cdef class Turns:
     """
     See L{smtpsource.net.lean.turns.Turns}.
@@ -661,6 +873,48 @@ cdef class Turns:
     cdef public bint isChanged
     cdef object poller
     cdef int epfd
+
+    cdef bint isOurs(self) except -1:
+        """
+        May what a transport asks of the reactor be done here? While events are handled, and of a reactor of ours.
+        """
+        reactor = self.reactor
+        return self.poller is not None and self.poller is reactor._poller and _isLean(type(reactor))
+
+    cdef int forget(self, int fd) except -1:
+        """
+        What the reactor's C{forget} does.
+        """
+        reactor = self.reactor
+        cdef dict selectables = reactor._selectables
+        key = fd
+        if PyDict_GetItemWithError(selectables, key) == NULL:
+            return 0
+        if epoll_ctl(self.epfd, EPOLL_CTL_DEL, fd, NULL) < 0:
+            reactor.forget(fd)  # which raises what is to be raised
+            return 0
+        del selectables[key]
+        (<set?>reactor._reads).discard(key)
+        (<set?>reactor._writes).discard(key)
+        self.stale[key] = None
+        return 0
+
+    cdef int watchReading(self, int fd, descriptor) except -1:
+        """
+        What the reactor's C{watchReading} does.
+        """
+        cdef epoll_event event
+        reactor = self.reactor
+        cdef dict selectables = reactor._selectables
+        key = fd
+        event.events = <unsigned int>EPOLLIN
+        event.data.fd = fd
+        if PyDict_GetItemWithError(selectables, key) != NULL or epoll_ctl(self.epfd, EPOLL_CTL_ADD, fd, &event) < 0:
+            reactor.watchReading(fd, descriptor)  # as above
+            return 0
+        selectables[key] = descriptor
+        (<set?>reactor._reads).add(key)
+        return 0
 
     def poll(self, timeout):
         """
@@ -790,6 +1044,8 @@ cdef enum:
     LONGEST_LINE = 1000
     LONGEST_PATH = 500
     LONGEST_SIZE = 18
+    # No more connections are accepted in one turn.
+    MOST_ACCEPTED = 200
     # Room for the replies to what comes at once.
     REPLIES = 4096
 
@@ -1196,3 +1452,92 @@ cdef class SMTPSinkProtocol:
             self._tail = b"\r\n"
             _add(replies, _startContent)
         return at
+
+
+cdef class _LeanPortMixin:
+    """
+    See L{smtpsource.net.lean.ports._LeanPortMixin}.
+    """
+
+    cdef bint plain
+
+    def __cinit__(self):
+        global _eagerServer
+        if _eagerServer is None:
+            from smtpsource.net.lean.transports import EagerServer
+
+            _eagerServer = EagerServer
+        self.plain = _isPlain(type(self), _LeanPortMixin, ("doRead", "_accepted"))
+
+    def doRead(self):
+        cdef Turns turns
+        cdef int fd, number
+        cdef Py_ssize_t limit, accepted = 0
+        cdef sockaddr_in address
+        cdef socklen_t size
+        reactor = self.reactor
+        held = getattr(reactor, "_turns", None)
+        if (
+            not self.plain
+            or self.addressFamily != AF_INET
+            or self.transport is not _eagerServer
+            or not isinstance(held, Turns)
+            or not (<Turns>held).isOurs()
+        ):
+            super(_LeanPortMixin, self).doRead()
+            return
+        turns = <Turns>held
+        fd = self.fileno()
+        limit = self.numberAccepts
+        try:
+            while accepted < limit:
+                size = sizeof(address)
+                number = accept4(fd, <sockaddr *>&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC)
+                if number < 0:
+                    if errno == EAGAIN:
+                        break
+                    if errno == EINTR:
+                        PyErr_CheckSignals()
+                        continue
+                    super(_LeanPortMixin, self).doRead()  # which meets the same
+                    return
+                accepted += 1
+                self.take(number, &address, turns, reactor)
+            self.numberAccepts = min(limit + 20, MOST_ACCEPTED) if accepted == limit else max(1, accepted)
+        except BaseException as e:
+            reactor.logFailure(e)
+
+    cdef int take(self, int fd, sockaddr_in *address, Turns turns, reactor) except -1:
+        """
+        What C{_accepted} does.
+        """
+        cdef EagerDescriptor transport
+        try:
+            transport = <EagerDescriptor?>_eagerServer.__new__(_eagerServer)
+        except BaseException:
+            c_close(fd)
+            raise
+        transport.fd = fd
+        transport.isBare = True  # from here on it closes it
+        transport.address = address[0]
+        factory = self.factory
+        build = factory.buildProtocol
+        if getattr(build, "__func__", None) is _theirBuildProtocol and factory.protocol is not None:
+            protocol = factory.protocol()
+            protocol.factory = factory
+        else:
+            protocol = build(self._buildAddr(transport.client))
+        if protocol is None:
+            return 0
+        number = self.sessionno
+        self.sessionno = number + 1
+        transport.reactor = reactor
+        transport.turns = turns
+        transport._tempDataBuffer = []
+        transport.protocol = protocol
+        transport.server = self
+        transport.sessionno = number
+        turns.watchReading(fd, transport)
+        transport.connected = 1
+        protocol.makeConnection(transport)
+        return 0
