@@ -15,10 +15,11 @@ from cpython.dict cimport PyDict_GetItemWithError, PyDict_SetItem
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.ref cimport PyObject
-from libc.errno cimport EAGAIN, EINTR, ENOBUFS, errno
+from libc.errno cimport EAGAIN, EINPROGRESS, EINTR, ENOBUFS, errno
 from libc.string cimport memchr, memcmp, memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
+import os
 import socket as _socketModule
 import time
 from select import epoll as _epoll_
@@ -36,6 +37,10 @@ cdef extern from "netinet/in.h" nogil:
         in_addr sin_addr
     unsigned int ntohl(unsigned int)
     unsigned short ntohs(unsigned short)
+    unsigned short htons(unsigned short)
+
+cdef extern from "arpa/inet.h" nogil:
+    int inet_pton(int family, const char *text, void *address)
 
 cdef extern from "sys/socket.h" nogil:
     struct sockaddr:
@@ -44,6 +49,8 @@ cdef extern from "sys/socket.h" nogil:
     struct linger:
         int l_onoff
         int l_linger
+    int c_socket "socket" (int family, int kind, int protocol)
+    int c_connect "connect" (int fd, const sockaddr *address, socklen_t size)
     int accept4(int fd, sockaddr *address, socklen_t *size, int flags)
     int shutdown(int fd, int how)
     int setsockopt(int fd, int level, int name, const void *value, socklen_t size)
@@ -88,6 +95,7 @@ cdef extern from "sys/epoll.h" nogil:
     int EPOLLIN
     int EPOLL_CTL_ADD
     int EPOLL_CTL_DEL
+    int EPOLL_CTL_MOD
 
 # Who overrides one of these has the reference's way.
 cdef tuple _OF_TRANSPORTS = ("write", "doRead", "_closeSocket", "_mustQueue")
@@ -472,7 +480,7 @@ cdef object _monotonic = time.monotonic
 # -- The wire
 
 # What connections end with, and what a socket is: see _learnWire.
-cdef object _done, _ConnectionAborted, _eagerServer, _theirBuildProtocol
+cdef object _done, _aborted, _ConnectionAborted, _eagerServer, _theirBuildProtocol
 cdef object _Socket = _socketModule.socket
 
 
@@ -481,7 +489,7 @@ cdef int _learnWire() except -1:
     Get what is Twisted's and the reference's. They are there when the first transport is made; who only measures
     does without Twisted.
     """
-    global _done, _ConnectionAborted, _theirBuildProtocol
+    global _done, _aborted, _ConnectionAborted, _theirBuildProtocol
     from twisted.internet.error import ConnectionAborted
     from twisted.internet.protocol import Factory
 
@@ -489,7 +497,7 @@ cdef int _learnWire() except -1:
 
     _theirBuildProtocol = Factory.buildProtocol
     _ConnectionAborted = ConnectionAborted
-    _done = descriptor._DONE
+    _done, _aborted = descriptor._DONE, descriptor._ABORTED
     return 0
 
 
@@ -521,6 +529,7 @@ cdef class EagerDescriptor:
     cdef sockaddr_in address
     cdef object _client
     cdef object _hostname
+    cdef object _fileno
     cdef object _socket
     cdef object _protocol
     cdef int fd
@@ -543,8 +552,20 @@ cdef class EagerDescriptor:
         if self.isBare:
             c_close(self.fd)
 
-    def fileno(self):
+    def number(self):
         return self.fd
+
+    @property
+    def fileno(self):
+        return self.number if self._fileno is None else self._fileno
+
+    @fileno.setter
+    def fileno(self, value):
+        self._fileno = value
+
+    @fileno.deleter
+    def fileno(self):
+        self._fileno = None
 
     @property
     def socket(self):
@@ -688,11 +709,27 @@ cdef class EagerDescriptor:
         super(EagerDescriptor, self).loseConnection()
 
     def doSoon(self):
-        if self.plain and self.disconnecting and not self._aborting and self.producer is None and self.isIdle(0):
+        if self.plain and self._aborting:
+            if self.connected:
+                self.connectionLost(_aborted)
+        elif self.plain and self.disconnecting and self.producer is None and self.isIdle(0):
             if self.connected:
                 self.connectionLost(_done)
         else:
             super(EagerDescriptor, self).doSoon()
+
+    def abortConnection(self):
+        cdef Turns turns = self.turnsOf() if self.plain and self.fd >= 0 else None
+        if turns is None or not turns.isOurs():
+            super(EagerDescriptor, self).abortConnection()
+            return
+        if self.disconnected or self._aborting:
+            return
+        self._aborting = True
+        self.disconnecting = 1
+        self._writeDisconnected = True
+        turns.forget(self.fd)
+        turns.soon.append(self)
 
     def connectionLost(self, reason):
         cdef Turns turns = None
@@ -712,7 +749,7 @@ cdef class EagerDescriptor:
         protocol = self._protocol
         self._protocol = None
         self.hasProtocol = False
-        self.__dict__.pop("fileno", None)
+        self._fileno = None
         try:
             self.lostProtocol = _weakref(protocol)
         except TypeError:
@@ -903,18 +940,27 @@ cdef class Turns:
         """
         What the reactor's C{watchReading} does.
         """
-        cdef epoll_event event
         reactor = self.reactor
         cdef dict selectables = reactor._selectables
         key = fd
-        event.events = <unsigned int>EPOLLIN
-        event.data.fd = fd
-        if PyDict_GetItemWithError(selectables, key) != NULL or epoll_ctl(self.epfd, EPOLL_CTL_ADD, fd, &event) < 0:
-            reactor.watchReading(fd, descriptor)  # as above
-            return 0
-        selectables[key] = descriptor
+        if PyDict_GetItemWithError(selectables, key) != NULL:
+            if not self.control(EPOLL_CTL_MOD, fd, EPOLLIN):
+                reactor.watchReading(fd, descriptor)  # as above
+                return 0
+            (<set?>reactor._writes).discard(key)
+        else:
+            if not self.control(EPOLL_CTL_ADD, fd, EPOLLIN):
+                reactor.watchReading(fd, descriptor)
+                return 0
+            selectables[key] = descriptor
         (<set?>reactor._reads).add(key)
         return 0
+
+    cdef bint control(self, int operation, int fd, int events):
+        cdef epoll_event event
+        event.events = <unsigned int>events
+        event.data.fd = fd
+        return epoll_ctl(self.epfd, operation, fd, &event) == 0
 
     def poll(self, timeout):
         """
@@ -1541,3 +1587,113 @@ cdef class _LeanPortMixin:
         transport.connected = 1
         protocol.makeConnection(transport)
         return 0
+
+
+# -- Connecting
+
+cdef class _LeanClientMixin(EagerDescriptor):
+    """
+    See L{smtpsource.net.lean.clients._LeanClientMixin}.
+    """
+
+    cdef public object failure
+    cdef public object _retry
+    cdef public bint begun
+    cdef public bint _established
+
+    def __init__(self, connector, reactor):
+        cdef int fd
+        if self.plain and self.fd < 0 and self.addressFamily == AF_INET:
+            fd = c_socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)
+            if fd >= 0:
+                self.fd = fd
+                self.isBare = True
+                self.connector = connector
+                self.reactor = reactor
+                self.protocol = None
+                self._tempDataBuffer = []
+                return
+        super(_LeanClientMixin, self).__init__(connector, reactor)
+
+    def begin(self):
+        cdef Turns turns = None
+        cdef sockaddr_in address
+        cdef int number = 0
+        real = self.realAddress
+        if self.plain and self.isBare and self.failure is None and self._retry is None:
+            turns = self.turnsOf()
+        if turns is None or not turns.isOurs() or not _addressOf(real, &address):
+            super(_LeanClientMixin, self).begin()
+            return
+        self.begun = True
+        if c_connect(self.fd, <sockaddr *>&address, sizeof(address)) < 0:
+            number = errno
+            if number == EAGAIN or number == EINTR:
+                super(_LeanClientMixin, self).begin()  # which meets the same
+                return
+            if number == EINPROGRESS:
+                try:
+                    self.reactor.watchConnecting(self.fd, self)
+                    return
+                except Exception as e:
+                    number = max(0, getattr(e, "errno", None) or 0)
+                    self.failure = e
+            if number:
+                from twisted.internet.error import getConnectError
+
+                self.failure = getConnectError((number, os.strerror(number)))
+        else:
+            self._established = True
+        self.reactor.finishSoon(self)
+
+    def doWrite(self):
+        if self.connected:
+            return super(_LeanClientMixin, self).doWrite()
+        if self.connector.state == "connecting":
+            self._connected()
+
+    def doSoon(self):
+        if self.connected:
+            return EagerDescriptor.doSoon(self)
+        return super(_LeanClientMixin, self).doSoon()
+
+    def _connected(self):
+        cdef Turns turns = self.turnsOf() if self.plain and self.fd >= 0 else None
+        if turns is None or not turns.isOurs():
+            super(_LeanClientMixin, self)._connected()
+            return
+        protocol = self.connector.buildProtocol(self._peer)
+        if protocol is None:
+            from smtpsource.net.lean import clients
+
+            self.protocol = clients.Protocol()
+            self.connected = 1
+            self.loseConnection()
+            return
+        self.protocol = protocol
+        self.connected = 1
+        turns.watchReading(self.fd, self)
+        protocol.makeConnection(self)
+
+    def connectionLost(self, reason):
+        if not self.connected:
+            super(_LeanClientMixin, self).connectionLost(reason)
+            return
+        EagerDescriptor.connectionLost(self, reason)
+        self.connector.connectionLost(reason)
+
+
+cdef bint _addressOf(real, sockaddr_in *address) except -1:
+    """
+    Make of an address what connect(2) wants, if it is a usual one.
+    """
+    if type(real) is not tuple or len(<tuple>real) != 2:
+        return False
+    host, port = real
+    if type(host) is not str or type(port) is not int or not 0 <= port <= 65535 or not host.isascii() or "\0" in host:
+        return False
+    cdef bytes text = (<str>host).encode("ascii")
+    memset(address, 0, sizeof(sockaddr_in))
+    address.sin_family = AF_INET
+    address.sin_port = htons(port)
+    return inet_pton(AF_INET, PyBytes_AS_STRING(text), &address.sin_addr) == 1

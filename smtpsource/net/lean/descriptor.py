@@ -305,8 +305,7 @@ class EagerDescriptor(FileDescriptor):
         self.reactor.forget(skt.fileno())
         self._closeSocket(not isinstance(reason.value, error.ConnectionAborted))
         protocol = self.protocol
-        del self.protocol, self.socket
-        self.__dict__.pop("fileno", None)
+        del self.protocol, self.socket, self.fileno
         try:
             self.lostProtocol = ref(protocol)
         except TypeError:  # It has slots, and none for this.
