@@ -570,7 +570,8 @@ cdef class EagerDescriptor:
     @property
     def socket(self):
         if self.isBare:
-            self._socket = _socketModule.socket(_socketModule.AF_INET, _socketModule.SOCK_STREAM, 0, self.fd)
+            # That it does not block is told to the object; the descriptor knows it.
+            self._socket = _Socket(_socketModule.AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0, self.fd)
             self.isBare = False
         if self._socket is None:
             raise AttributeError("socket")

@@ -10,6 +10,7 @@ import sys
 from contextlib import contextmanager, nullcontext
 from importlib import import_module
 
+from patience import PATIENCE
 from sinks import Transport
 from twisted.internet.task import Clock
 
@@ -186,3 +187,36 @@ class OverSocket:
         self.reactor.doIteration(0)
         connected, disconnecting = self.transport.connected, self.transport.disconnecting
         return self._read(), connected, disconnecting, state(self.protocol), counted(self.factory)
+
+
+class Accepting:
+    """
+    A port of one kind, its factory, and a client.
+    """
+
+    def __init__(self, kind, factory, test):
+        self.reactor = kind.reactor()
+        self.port = self.reactor.listenTCP(0, factory, interface="127.0.0.1")
+        self.client = socket.create_connection(self.address(), PATIENCE)
+        test.addCleanup(self._end)
+        self.turn()
+
+    def address(self):
+        """
+        @return: where it listens.
+        """
+        host = self.port.getHost()
+        return host.host, host.port
+
+    def turn(self):
+        """
+        Let the reactor handle what has happened.
+        """
+        for _ in range(3):
+            self.reactor.doIteration(0.05)
+
+    def _end(self):
+        self.client.close()
+        self.port.stopListening()
+        self.turn()
+        self.reactor._poller.close()

@@ -4,9 +4,15 @@ The compiled twins of the sink do what its pure Python does: the same bytes, cut
 
 from __future__ import annotations
 
+import gc
+import os
+import socket
+
 from hypothesis import strategies as st
 from properties import given, settings
-from sinktwins import COMPILED, PURE, InMemory, OverSocket
+from sinktwins import COMPILED, PURE, Accepting, InMemory, OverSocket
+from twisted.internet.address import IPv4Address
+from twisted.internet.protocol import Protocol, ServerFactory
 from twisted.trial.unittest import SynchronousTestCase
 
 BODY = b"Subject: x\r\n\r\nOne line.\r\n"
@@ -180,3 +186,122 @@ class SameTests(SynchronousTestCase):
         """
         self.assertEqual(PURE.name, "pure Python")
         self.assertIsNot(COMPILED.protocol, PURE.protocol)
+
+
+class _Kept(Protocol):
+    """
+    Keeps why it is over.
+    """
+
+    reason = None
+
+    def connectionLost(self, reason):
+        self.reason = reason.value
+
+
+class _Factory(ServerFactory):
+    """
+    Keeps the protocols that it has made.
+    """
+
+    protocol = _Kept
+
+    def __init__(self):
+        self.made = []
+
+
+class _OwnFactory(_Factory):
+    """
+    Looks at the address.
+    """
+
+    address = None
+    refuses = fails = False
+
+    def buildProtocol(self, address):
+        self.address = address
+        if self.fails:
+            raise ValueError("a bug in a factory")
+        return None if self.refuses else ServerFactory.buildProtocol(self, address)
+
+
+class AcceptedTests(SynchronousTestCase):
+    """
+    What can be asked of an accepted connection.
+    """
+
+    def accepted(self, kind, factory=None):
+        """
+        @return: the pair, and the transport that is there now.
+        """
+        pair = Accepting(kind, factory or _Factory(), self)
+        made = [one for one in pair.reactor.getReaders() if isinstance(one, kind.server)]
+        return pair, made[0] if made else None
+
+    def test_asked(self):
+        """
+        Addresses, names, and the socket, which is a real one and the same each time.
+        """
+        for kind in (COMPILED, PURE):
+            pair, transport = self.accepted(kind)
+            peer = IPv4Address("TCP", *pair.client.getsockname())
+            self.assertEqual(transport.getPeer(), peer)
+            self.assertEqual(transport.getHost(), pair.port.getHost())
+            self.assertEqual(transport.hostname, "127.0.0.1")
+            self.assertEqual(transport.logstr, "_Kept,0,127.0.0.1")
+            self.assertEqual(repr(transport), f"<_Kept #0 on {pair.port.getHost().port}>")
+            number = transport.fileno()
+            handle = transport.getHandle()
+            self.assertIs(type(handle), socket.socket)
+            self.assertIs(transport.socket, handle)
+            self.assertEqual(handle.fileno(), number)
+            self.assertEqual(handle.getpeername(), pair.client.getsockname())
+            self.assertEqual((handle.gettimeout(), handle.get_inheritable()), (0.0, False))
+            transport.write(b"x")
+            self.assertEqual(pair.client.recv(9), b"x")
+            transport.loseConnection()
+            pair.turn()
+            self.assertEqual((transport.fileno(), handle.fileno()), (-1, -1))
+            self.assertFalse(hasattr(transport, "socket"))
+            self.assertEqual(pair.client.recv(9), b"")
+
+    def test_neverAsked(self):
+        """
+        A descriptor that nobody has asked for is closed with its connection: in order, or by a reset.
+        """
+        for kind in (COMPILED, PURE):
+            for end in ("loseConnection", "abortConnection"):
+                pair, transport = self.accepted(kind)
+                protocol, number = transport.protocol, transport.fileno()
+                getattr(transport, end)()
+                pair.turn()
+                self.assertRaises(OSError, os.fstat, number)
+                expected = "ConnectionDone" if end == "loseConnection" else "ConnectionAborted"
+                self.assertEqual(type(protocol.reason).__name__, expected)
+                self.assertEqual((transport.connected, transport.disconnected), (0, 1))
+                self.assertIsNotNone(transport.lostProtocol())
+                self.assertRaises(AttributeError, lambda gone=transport: gone.protocol)
+                if end == "loseConnection":
+                    self.assertEqual(pair.client.recv(9), b"")
+                else:
+                    self.assertRaises(ConnectionResetError, pair.client.recv, 9)
+
+    def test_ownFactory(self):
+        """
+        A factory that makes protocols itself is given the address; one that wants none, or fails, gets the connection
+        closed.
+        """
+        for kind in (COMPILED, PURE):
+            factory = _OwnFactory()
+            pair, transport = self.accepted(kind, factory)
+            self.assertEqual(factory.address, IPv4Address("TCP", *pair.client.getsockname()))
+            self.assertIs(transport.protocol.factory, factory)
+            for name in ("refuses", "fails"):
+                factory = _OwnFactory()
+                setattr(factory, name, True)
+                pair, transport = self.accepted(kind, factory)
+                self.assertIsNone(transport)
+                # What is logged may have it.
+                self.assertEqual(len(self.flushLoggedErrors(ValueError)), int(name == "fails"))
+                gc.collect()
+                self.assertEqual(pair.client.recv(9), b"")
