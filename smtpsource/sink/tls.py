@@ -78,7 +78,10 @@ class ServerTLS:
         """
         from OpenSSL import SSL
 
-        return SSL.Connection(self._context, None)
+        connection = SSL.Connection(self._context, None)
+        if not getattr(connection, "_ssl", True):
+            raise MemoryError("no memory for TLS")  # pyOpenSSL goes on without, and crashes
+        return connection
 
 
 def resumed(connection: Any) -> bool:

@@ -187,7 +187,10 @@ class TLSConnection:
         @see: L{IOpenSSLClientConnectionCreator.clientConnectionForTLS}
         """
         server = self._server
-        connection = self._connection = _Connection(self._tls.context, None)
+        connection = _Connection(self._tls.context, None)
+        if not getattr(connection, "_ssl", True):
+            raise MemoryError("no memory for TLS")  # pyOpenSSL goes on without, and crashes
+        self._connection = connection
         self._handshaking = True
         if server.sni is not None:
             connection.set_tlsext_host_name(server.sni)
