@@ -15,14 +15,52 @@ from cpython.dict cimport PyDict_GetItemWithError, PyDict_SetItem
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.ref cimport PyObject
-from libc.errno cimport EAGAIN, EINTR, ENOBUFS, errno
-from libc.string cimport memchr, memcpy, memset
+from libc.errno cimport EAGAIN, EINPROGRESS, EINTR, ENOBUFS, errno
+from libc.string cimport memchr, memcmp, memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
+import os
+import socket as _socketModule
 import time
 from select import epoll as _epoll_
+from sys import maxsize
+from weakref import ref as _weakref
 
 from smtpsource.phases import TRANSACTION
+
+cdef extern from "netinet/in.h" nogil:
+    struct in_addr:
+        unsigned int s_addr
+    struct sockaddr_in:
+        unsigned short sin_family
+        unsigned short sin_port
+        in_addr sin_addr
+    unsigned int ntohl(unsigned int)
+    unsigned short ntohs(unsigned short)
+    unsigned short htons(unsigned short)
+
+cdef extern from "arpa/inet.h" nogil:
+    int inet_pton(int family, const char *text, void *address)
+
+cdef extern from "sys/socket.h" nogil:
+    struct sockaddr:
+        pass
+    ctypedef unsigned int socklen_t
+    struct linger:
+        int l_onoff
+        int l_linger
+    int c_socket "socket" (int family, int kind, int protocol)
+    int c_connect "connect" (int fd, const sockaddr *address, socklen_t size)
+    int accept4(int fd, sockaddr *address, socklen_t *size, int flags)
+    int shutdown(int fd, int how)
+    int setsockopt(int fd, int level, int name, const void *value, socklen_t size)
+    int AF_INET, SOCK_STREAM, SOCK_NONBLOCK, SOCK_CLOEXEC, SHUT_RDWR, SOL_SOCKET, SO_LINGER
+
+cdef extern from "unistd.h" nogil:
+    int c_close "close" (int fd)
+
+cdef extern from "string.h" nogil:
+    void *memmem(const void *text, size_t size, const void *wanted, size_t wantedSize)
 
 cdef extern from "sys/socket.h" nogil:
     ssize_t c_recv "recv" (int fd, void *buffer, size_t size, int flags)
@@ -53,10 +91,17 @@ cdef extern from "sys/epoll.h" nogil:
         unsigned int events
         epoll_data_t data
     int epoll_wait(int epfd, epoll_event *events, int maxevents, int timeout)
+    int epoll_ctl(int epfd, int operation, int fd, epoll_event *event)
     int EPOLLIN
+    int EPOLL_CTL_ADD
+    int EPOLL_CTL_DEL
+    int EPOLL_CTL_MOD
 
 # Who overrides one of these has the reference's way.
-cdef tuple _OF_TRANSPORTS = ("write", "doRead")
+cdef tuple _OF_TRANSPORTS = ("write", "doRead", "_closeSocket", "_mustQueue")
+cdef tuple _OF_REACTORS = ("watchReading", "forget", "finishSoon")
+# Who overrides one of these calls what is overridden.
+cdef frozenset _EXTENDED = frozenset(("connectionLost", "doSoon"))
 cdef tuple _OF_DIALOGUE = (
     "dataReceived",
     "perform",
@@ -102,7 +147,7 @@ def _looksPlain(kind, twin, names):
     place = order.index(twin)
     # That of UNIX sockets is told apart by its mark.
     own = {*order[place : place + 2], *(one for one in order if "receivesDescriptors" in vars(one))}
-    shadows = {name for name in vars(twin) if not name.startswith("__")}
+    shadows = {name for name in vars(twin) if not name.startswith("__") and name not in _EXTENDED}
     for one in order[:place]:
         if one not in own and not shadows.isdisjoint(vars(one)):
             return False
@@ -444,6 +489,28 @@ cdef object _monotonic = time.monotonic
 
 # -- The wire
 
+# What connections end with, and what a socket is: see _learnWire.
+cdef object _done, _aborted, _ConnectionAborted, _eagerServer, _theirBuildProtocol
+cdef object _Socket = _socketModule.socket
+
+
+cdef int _learnWire() except -1:
+    """
+    Get what is Twisted's and the reference's. They are there when the first transport is made; who only measures
+    does without Twisted.
+    """
+    global _done, _aborted, _ConnectionAborted, _theirBuildProtocol
+    from twisted.internet.error import ConnectionAborted
+    from twisted.internet.protocol import Factory
+
+    from smtpsource.net.lean import descriptor
+
+    _theirBuildProtocol = Factory.buildProtocol
+    _ConnectionAborted = ConnectionAborted
+    _done, _aborted = descriptor._DONE, descriptor._ABORTED
+    return 0
+
+
 cdef class EagerDescriptor:
     """
     See L{smtpsource.net.lean.descriptor.EagerDescriptor}.
@@ -456,7 +523,23 @@ cdef class EagerDescriptor:
     cdef public Py_ssize_t _tempDataLen
     cdef public object dataBuffer
     cdef public object producer
+    cdef public bint streamingProducer
+    cdef public long long _turn
+    cdef public Py_ssize_t _sentInTurn
     cdef public object _sendmsgQueue
+    cdef public object reactor
+    cdef public int disconnected
+    cdef public int disconnecting
+    cdef public bint _writeDisconnecting
+    cdef public bint _aborting
+    cdef Turns turns
+    # There is no object for this descriptor yet: it is made when somebody asks for it.
+    cdef bint isBare
+    # Where it comes from then.
+    cdef sockaddr_in address
+    cdef object _client
+    cdef object _hostname
+    cdef object _fileno
     cdef object _socket
     cdef object _protocol
     cdef int fd
@@ -467,26 +550,83 @@ cdef class EagerDescriptor:
 
     def __cinit__(self):
         self.fd = -1
+        self._turn = -1
         self.hasAncillary = getattr(type(self), "receivesDescriptors", False)
         self.dataBuffer = b""
         self._sendmsgQueue = ()
+        if _done is None:
+            _learnWire()
         self.plain = _isPlain(type(self), EagerDescriptor, _OF_TRANSPORTS)
+
+    def __dealloc__(self):
+        if self.isBare:
+            c_close(self.fd)
+
+    def number(self):
+        return self.fd
+
+    @property
+    def fileno(self):
+        return self.number if self._fileno is None else self._fileno
+
+    @fileno.setter
+    def fileno(self, value):
+        self._fileno = value
+
+    @fileno.deleter
+    def fileno(self):
+        self._fileno = None
 
     @property
     def socket(self):
+        if self.isBare:
+            # That it does not block is told to the object; the descriptor knows it.
+            self._socket = _Socket(_socketModule.AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0, self.fd)
+            self.isBare = False
         if self._socket is None:
             raise AttributeError("socket")
         return self._socket
 
+    @property
+    def client(self):
+        cdef unsigned int number
+        if self._client is None:
+            if not self.address.sin_family:
+                raise AttributeError("client")
+            number = ntohl(self.address.sin_addr.s_addr)
+            self._client = (
+                f"{number >> 24}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}", ntohs(self.address.sin_port)
+            )
+        return self._client
+
+    @client.setter
+    def client(self, value):
+        self._client = value
+
+    @property
+    def hostname(self):
+        if self._hostname is None:
+            return self.client[0]
+        return self._hostname
+
+    @hostname.setter
+    def hostname(self, value):
+        self._hostname = value
+
     @socket.setter
     def socket(self, value):
+        if self.isBare:
+            raise AttributeError("socket: there is one already")
         self._socket = value
         self.fd = value.fileno()
 
     @socket.deleter
     def socket(self):
-        if self._socket is None:
+        if self._socket is None and not self.isBare:
             raise AttributeError("socket")
+        if self.isBare:
+            self.isBare = False
+            c_close(self.fd)
         self._socket = None
         self.fd = -1
 
@@ -517,17 +657,140 @@ cdef class EagerDescriptor:
     def doRead(self):
         return self.read() if self.plain else super(EagerDescriptor, self).doRead()
 
-    cdef bint isIdle(self):
+    cdef bint isIdle(self, Py_ssize_t size) except -1:
         """
-        Does nothing wait to be sent, and nobody to be asked for more?
+        May so much be sent at once: does nothing wait before it, and nobody to be asked for more?
         """
         return (
             self.fd >= 0
             and not self._tempDataLen
-            and self.producer is None
+            and (self.producer is None or (self.streamingProducer and self.mayPush(size)))
             and len(self.dataBuffer) == 0
             and len(self._sendmsgQueue) == 0
         )
+
+    cdef Turns turnsOf(self):
+        """
+        The turns of its reactor, if they are compiled.
+        """
+        if self.turns is None:
+            turns = getattr(self.reactor, "_turns", None)
+            if isinstance(turns, Turns):
+                self.turns = <Turns>turns
+        return self.turns
+
+    cdef bint mayPush(self, Py_ssize_t size) except -1:
+        """
+        Count what a push producer sends in this turn, if it is not so much that it has to pause.
+        """
+        cdef Turns turns = self.turnsOf()
+        if turns is None:
+            return False
+        cdef Py_ssize_t sent = size + (self._sentInTurn if self._turn == turns.turn else 0)
+        if sent > <Py_ssize_t>self.bufferSize:
+            return False
+        self._turn = turns.turn
+        self._sentInTurn = sent
+        return True
+
+    def registerProducer(self, producer, streaming):
+        if self.plain and streaming and not self.TLS and self.producer is None and not self.disconnected:
+            self.producer = producer
+            self.streamingProducer = True
+        else:
+            super(EagerDescriptor, self).registerProducer(producer, streaming)
+
+    def loseConnection(self):
+        cdef Turns turns
+        if (
+            self.plain
+            and not self.TLS
+            and self.connected
+            and not self.disconnecting
+            and not self._writeDisconnecting
+            and self.producer is None
+            and self.isIdle(0)
+        ):
+            turns = self.turnsOf()
+            if turns is not None and turns.isOurs():
+                self.disconnecting = 1
+                turns.forget(self.fd)
+                turns.soon.append(self)
+                return
+        super(EagerDescriptor, self).loseConnection()
+
+    def doSoon(self):
+        if self.plain and self._aborting:
+            if self.connected:
+                self.connectionLost(_aborted)
+        elif self.plain and self.disconnecting and self.producer is None and self.isIdle(0):
+            if self.connected:
+                self.connectionLost(_done)
+        else:
+            super(EagerDescriptor, self).doSoon()
+
+    def abortConnection(self):
+        cdef Turns turns = self.turnsOf() if self.plain and self.fd >= 0 else None
+        if turns is None or not turns.isOurs():
+            super(EagerDescriptor, self).abortConnection()
+            return
+        if self.disconnected or self._aborting:
+            return
+        self._aborting = True
+        self.disconnecting = 1
+        self._writeDisconnected = True
+        turns.forget(self.fd)
+        turns.soon.append(self)
+
+    def connectionLost(self, reason):
+        cdef Turns turns = None
+        if self.plain and self.fd >= 0 and self.producer is None and self.hasProtocol:
+            turns = self.turnsOf()
+        if (
+            turns is None
+            or not turns.isOurs()
+            or not (self.isBare or (type(self._socket) is _Socket and self._socket.fileno() == self.fd))
+        ):
+            super(EagerDescriptor, self).connectionLost(reason)
+            return
+        self.disconnected = 1
+        self.connected = 0
+        turns.forget(self.fd)
+        self.closeSocket(not isinstance(reason.value, _ConnectionAborted))
+        protocol = self._protocol
+        self._protocol = None
+        self.hasProtocol = False
+        self._fileno = None
+        try:
+            self.lostProtocol = _weakref(protocol)
+        except TypeError:
+            pass
+        protocol.connectionLost(reason)
+
+    cdef int closeSocket(self, bint isOrderly) except -1:
+        """
+        What C{_closeSocket} does.
+        """
+        cdef linger notAtAll
+        if isOrderly:
+            shutdown(self.fd, SHUT_RDWR)
+        else:
+            notAtAll.l_onoff = 1
+            notAtAll.l_linger = 0
+            setsockopt(self.fd, SOL_SOCKET, SO_LINGER, &notAtAll, sizeof(notAtAll))
+        skt = self._socket
+        fd = self.fd
+        self._socket = None
+        self.fd = -1
+        if self.isBare:
+            self.isBare = False
+            c_close(fd)
+        else:
+            try:
+                skt.close()
+            except OSError:
+                pass
+        return 0
 
     cdef int sendNow(self, bytes data) except -1:
         """
@@ -536,7 +799,7 @@ cdef class EagerDescriptor:
         cdef Py_ssize_t size = PyBytes_GET_SIZE(data), sent
         if not self.connected or self._writeDisconnected or not size:
             return 0
-        if not self.isIdle():
+        if not self.isIdle(size):
             super(EagerDescriptor, self).write(data)
             return 0
         sent = c_send(self.fd, PyBytes_AS_STRING(data), size, MSG_NOSIGNAL)
@@ -575,6 +838,8 @@ cdef class EagerDescriptor:
             protocol = self._protocol
             if isinstance(protocol, OwedReplies) and (<OwedReplies>protocol).plain:
                 (<OwedReplies>protocol).received(_room, size, None)
+            elif isinstance(protocol, SMTPSinkProtocol) and (<SMTPSinkProtocol>protocol).isStraight():
+                (<SMTPSinkProtocol>protocol).received(_room, size, None)
             else:
                 protocol.dataReceived(PyBytes_FromStringAndSize(_room, size))
             return None
@@ -619,6 +884,18 @@ cdef class EagerDescriptor:
 
 # -- The turns of the event loop
 
+cdef bint _isLean(type kind) except -1:
+    """
+    Is this L{smtpsource.net.reactor.LeanReactor}, as far as transports ask something of it?
+    """
+    found = _known.get(kind)
+    if found is None:
+        found = _known[kind] = all(
+            getattr(getattr(kind, name, None), "__module__", "") == "smtpsource.net.reactor" for name in _OF_REACTORS
+        )
+    return found
+
+
 cdef class Turns:
     """
     See L{smtpsource.net.lean.turns.Turns}.
@@ -633,6 +910,57 @@ cdef class Turns:
     cdef public bint isChanged
     cdef object poller
     cdef int epfd
+
+    cdef bint isOurs(self) except -1:
+        """
+        May what a transport asks of the reactor be done here? While events are handled, and of a reactor of ours.
+        """
+        reactor = self.reactor
+        return self.poller is not None and self.poller is reactor._poller and _isLean(type(reactor))
+
+    cdef int forget(self, int fd) except -1:
+        """
+        What the reactor's C{forget} does.
+        """
+        reactor = self.reactor
+        cdef dict selectables = reactor._selectables
+        key = fd
+        if PyDict_GetItemWithError(selectables, key) == NULL:
+            return 0
+        if epoll_ctl(self.epfd, EPOLL_CTL_DEL, fd, NULL) < 0:
+            reactor.forget(fd)  # which raises what is to be raised
+            return 0
+        del selectables[key]
+        (<set?>reactor._reads).discard(key)
+        (<set?>reactor._writes).discard(key)
+        self.stale[key] = None
+        return 0
+
+    cdef int watchReading(self, int fd, descriptor) except -1:
+        """
+        What the reactor's C{watchReading} does.
+        """
+        reactor = self.reactor
+        cdef dict selectables = reactor._selectables
+        key = fd
+        if PyDict_GetItemWithError(selectables, key) != NULL:
+            if not self.control(EPOLL_CTL_MOD, fd, EPOLLIN):
+                reactor.watchReading(fd, descriptor)  # as above
+                return 0
+            (<set?>reactor._writes).discard(key)
+        else:
+            if not self.control(EPOLL_CTL_ADD, fd, EPOLLIN):
+                reactor.watchReading(fd, descriptor)
+                return 0
+            selectables[key] = descriptor
+        (<set?>reactor._reads).add(key)
+        return 0
+
+    cdef bint control(self, int operation, int fd, int events):
+        cdef epoll_event event
+        event.events = <unsigned int>events
+        event.data.fd = fd
+        return epoll_ctl(self.epfd, operation, fd, &event) == 0
 
     def poll(self, timeout):
         """
@@ -738,3 +1066,634 @@ cdef class Turns:
             if why is not None and self.over(selectable, why, True):
                 return 0
         return 0
+
+
+# -- The sink
+
+# Who overrides one of these has the reference's way.
+cdef tuple _OF_SINK = (
+    "dataReceived",
+    "MAX_LENGTH",
+    "_answer",
+    "_beginMessage",
+    "_commandFor",
+    "_findEndOfContent",
+    "_contentReceived",
+    "beginChunk",
+    "_chunkReceived",
+    "_mailParameters",
+    "_forgetTransaction",
+)
+
+cdef enum:
+    # Of what is taken here; longer ones are taken by the reference.
+    LONGEST_LINE = 1000
+    LONGEST_PATH = 500
+    LONGEST_SIZE = 18
+    # No more connections are accepted in one turn.
+    MOST_ACCEPTED = 200
+    # Room for the replies to what comes at once.
+    REPLIES = 4096
+
+cdef object _maxsize = maxsize
+
+# The replies, as the reference has them: see _learn.
+cdef bytes _mailOk, _rcptOk, _startContent, _ok, _delivered, _bye
+
+
+cdef int _learn() except -1:
+    """
+    Get the replies. The module that has them is there when the first session is made, and not before.
+    """
+    global _mailOk, _rcptOk, _startContent, _ok, _delivered, _bye
+    from smtpsource.sink import protocol
+
+    _mailOk, _rcptOk, _startContent = protocol.MAIL_OK, protocol.RCPT_OK, protocol.START_CONTENT
+    _ok, _delivered, _bye = protocol.OK, protocol.DELIVERED, protocol.BYE
+    return 0
+
+
+cdef struct Replies:
+    # What is to be written.
+    Py_ssize_t size
+    char text[REPLIES]
+
+
+cdef bint _hasRoom(Replies *replies, bytes reply, Py_ssize_t times, Py_ssize_t others=0) noexcept:
+    """
+    Is there room for a reply, so many times, and so many bytes besides?
+    """
+    return times <= REPLIES and PyBytes_GET_SIZE(reply) * times + others <= REPLIES - replies.size
+
+
+cdef int _add(Replies *replies, bytes reply) except -1:
+    """
+    Add a reply for which there is room.
+    """
+    memcpy(replies.text + replies.size, PyBytes_AS_STRING(reply), PyBytes_GET_SIZE(reply))
+    replies.size += PyBytes_GET_SIZE(reply)
+    return 0
+
+
+cdef Py_ssize_t _endOfPath(const char *text, Py_ssize_t at, Py_ssize_t size) noexcept nogil:
+    """
+    The index after the bracket that ends a path of a group; 0 if it is not as C{_isGroup} has it.
+
+    @param at: the index after the bracket that begins it.
+    """
+    cdef Py_ssize_t most = min(size, at + LONGEST_PATH + 1)
+    while at < most:
+        if text[at] == c">":
+            return at + 1
+        if text[at] == c"\r" or text[at] == c"\n" or text[at] == c'"':
+            return 0
+        at += 1
+    return 0
+
+
+cdef Py_ssize_t _endOfContent(bytes tail, const char *text, Py_ssize_t size) noexcept:
+    """
+    The index after the line that ends a content; 0 if it does not end: C{_findEndOfContent}.
+
+    @param tail: the last bytes before this, no more than 4.
+    """
+    cdef char both[8]
+    cdef Py_ssize_t before = PyBytes_GET_SIZE(tail), begin = min(4, size), at
+    cdef const char *found
+    memcpy(both, PyBytes_AS_STRING(tail), before)
+    memcpy(both + before, text, begin)
+    found = <const char *>memmem(both, before + begin, b"\r\n.\r\n", 5)
+    if found != NULL:
+        return found - both + 5 - before
+    # Looking for a single byte is many times faster, and large test messages have few dots.
+    found = <const char *>memchr(text, c".", size)
+    if found == NULL:
+        return 0
+    at = max(0, found - text - 2)
+    found = <const char *>memmem(text + at, size - at, b"\r\n.\r\n", 5)
+    return 0 if found == NULL else found - text + 5
+
+
+cdef class SinkCounts:
+    """
+    See L{smtpsource.sink.summary.SinkCounts}.
+    """
+
+    cdef public long long messages
+    cdef public long long recipients
+    cdef public long long bytesReceived
+    cdef public long long bytesSent
+    cdef public long long chunks
+    cdef public long long quits
+
+
+cdef class SMTPSinkProtocol:
+    """
+    See L{smtpsource.sink.protocol.SMTPSinkProtocol}.
+    """
+
+    cdef public object transport
+    cdef public object factory
+    cdef public object counts
+    cdef public object commands
+    cdef public bytes _buffer
+    cdef public bytes _tail
+    cdef public object _refusal
+    cdef public unsigned long long _octets
+    cdef public Py_ssize_t recipients
+    cdef public int line_mode
+    cdef public bint active
+    cdef public bint inTransaction
+    cdef public bint _mute
+    cdef public bint _ended
+    cdef public bint _ending
+    cdef public bint _refusing
+    cdef public bint _isLast
+    cdef public bint _chunked
+    cdef object _dialogue
+    # What the dialogue says.
+    cdef object grouped
+    cdef object helo
+    cdef bint chunking
+    cdef bint lmtp
+    cdef bint plain
+
+    def __cinit__(self):
+        if _ok is None:
+            _learn()
+        self._buffer = self._tail = b""
+        self.line_mode = 1
+        self.active = True
+        self.plain = _isPlain(type(self), SMTPSinkProtocol, _OF_SINK)
+
+    @property
+    def dialogue(self):
+        if self._dialogue is None:
+            raise AttributeError("dialogue")
+        return self._dialogue
+
+    @dialogue.setter
+    def dialogue(self, value):
+        self._dialogue = value
+        self.grouped = value.grouped
+        self.chunking = value.chunking
+        self.lmtp = value.lmtp
+        self.helo = value.helo if self.grouped is not None and b"HELO " in self.grouped else None
+
+    def dataReceived(self, data):
+        if self.plain and type(data) is bytes:
+            self.received(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), data)
+        else:
+            super(SMTPSinkProtocol, self).dataReceived(data)
+
+    cdef bint isStraight(self):
+        """
+        May what was read come here without C{dataReceived}? While there is a PROXY header to come, that is another.
+        """
+        return self.plain and not self._mute
+
+    cdef int received(self, const char *text, Py_ssize_t size, bytes data) except -1:
+        """
+        Something came.
+
+        @param data: the same as an object, if there is one. The text may be gone once anything else is called.
+        """
+        cdef Replies replies
+        cdef bytes reply, rest
+        cdef SinkCounts counts
+        if (
+            not self._ended
+            and not PyBytes_GET_SIZE(self._buffer)
+            and self.grouped is not None
+            and self.commands is self.grouped
+            and isinstance(self.counts, SinkCounts)
+        ):
+            counts = <SinkCounts>self.counts
+            if self.line_mode and memchr(text, c"\n", size) == text + size - 1:
+                reply = self.answerLine(text, size, counts)
+                rest = None if reply is None else b""
+            else:
+                replies.size = 0
+                rest = self.answerAll(text, size, data, &replies, counts)
+                reply = None if rest is None else PyBytes_FromStringAndSize(replies.text, replies.size)
+            if rest is not None:
+                counts.bytesReceived += size
+                self.active = True
+                if PyBytes_GET_SIZE(rest):
+                    reply = reply + <bytes?>super(SMTPSinkProtocol, self)._answer(rest)
+                if PyBytes_GET_SIZE(reply):
+                    self.send(reply, counts)
+                if self._ended:
+                    self._close()
+                return 0
+        super(SMTPSinkProtocol, self).dataReceived(PyBytes_FromStringAndSize(text, size) if data is None else data)
+        return 0
+
+    cdef int send(self, bytes reply, SinkCounts counts) except -1:
+        """
+        Write something, and count it.
+        """
+        cdef EagerDescriptor transport
+        counts.bytesSent += PyBytes_GET_SIZE(reply)
+        if isinstance(self.transport, EagerDescriptor):
+            transport = <EagerDescriptor>self.transport
+            if transport.plain and not transport.TLS:
+                return transport.sendNow(reply)
+        self.transport.write(reply)
+        return 0
+
+    cdef bytes answerLine(self, const char *text, Py_ssize_t size, SinkCounts counts):
+        """
+        What a client sends that waits for each reply: one command line.
+
+        @return: the reply; C{None} if it is unusual.
+        """
+        cdef Py_ssize_t at
+        if size < 6 or size > LONGEST_LINE or text[size - 2] != c"\r":
+            return None
+        if not memcmp(text, b"MAIL ", 5) or not memcmp(text, b"RCPT ", 5):
+            at = 10 if text[0] == c"M" else 8
+            if size < at + 5 or memcmp(text + 5, b"FROM:" if text[0] == c"M" else b"TO:", at - 5):
+                return None
+            if text[at] == c" ":
+                at += 1
+            if text[at] != c"<" or memchr(text + at, c">", size - at) != text + size - 3:
+                return None
+            if text[0] == c"M":
+                if self.inTransaction:
+                    return None
+                self.inTransaction = True
+                return _mailOk
+            if not self.inTransaction or self._chunked:
+                return None
+            self.recipients += 1
+            return _rcptOk
+        if size == 6 and not memcmp(text, b"DATA", 4):
+            if not self.recipients or self._chunked:
+                return None
+            self.line_mode = 0
+            self._tail = b"\r\n"
+            return _startContent
+        if size == 6 and not memcmp(text, b"QUIT", 4):
+            counts.quits += 1
+            self._ended = True
+            return _bye
+        if self.helo is not None and not memcmp(text, b"HELO ", 5):
+            self.inTransaction = self._chunked = False
+            self.recipients = 0
+            return self.helo
+        return None
+
+    cdef bytes answerAll(
+        self, const char *text, Py_ssize_t size, bytes data, Replies *replies, SinkCounts counts
+    ):
+        """
+        Answer contents and groups, as far as they are as usual.
+
+        @param data: as for C{received}.
+        @return: the rest; C{None} if nothing is as usual, and nothing was done.
+        """
+        cdef Py_ssize_t at = 0, end
+        while at < size:
+            if self.line_mode:
+                if data is None:
+                    # It may have parameters, and who looks at them be interrupted by who reads something else.
+                    data = PyBytes_FromStringAndSize(text, size)
+                    text = PyBytes_AS_STRING(data)
+                end = self.beginMessage(text + at, size - at, replies)
+                if not end:
+                    break
+                at += end
+            elif not self._octets:
+                if PyBytes_GET_SIZE(self._tail) > 4:
+                    break
+                end = _endOfContent(self._tail, text + at, size - at)
+                if not end:
+                    self.keepTail(text + at, size - at)
+                    return b""
+                if not self.mayComplete(replies, counts):
+                    break
+                at += end
+                self.complete(replies, counts)
+            elif self._octets > <unsigned long long>(size - at):
+                self._octets -= size - at
+                return b""
+            else:
+                if self._refusal is not None or not self._isLast or not self.mayComplete(replies, counts):
+                    break
+                at += self._octets
+                self._octets = 0
+                self._chunked = False
+                counts.chunks += 1
+                self.complete(replies, counts)
+        return None if not at and size else PyBytes_FromStringAndSize(text + at, size - at)
+
+    cdef int keepTail(self, const char *text, Py_ssize_t size) except -1:
+        """
+        Keep the last bytes of a content that has not ended: the line that ends it may be split anywhere.
+        """
+        cdef bytes tail
+        if size >= 4:
+            self._tail = PyBytes_FromStringAndSize(text + size - 4, 4)
+        else:
+            tail = self._tail + PyBytes_FromStringAndSize(text, size)
+            self._tail = tail[max(0, PyBytes_GET_SIZE(tail) - 4) :]
+        return 0
+
+    cdef bint mayComplete(self, Replies *replies, SinkCounts counts) except -1:
+        """
+        May a message be completed, and nothing else comes of it?
+        """
+        if self._refusing or self._ending:
+            return False
+        if self.lmtp:
+            if not _hasRoom(replies, _delivered, self.recipients):
+                return False
+        elif not _hasRoom(replies, _ok, 1):
+            return False
+        limit = self.factory.messageLimit
+        return limit is _maxsize or counts.messages + 1 < limit
+
+    cdef int complete(self, Replies *replies, SinkCounts counts) except -1:
+        """
+        What C{_contentReceived} does.
+        """
+        cdef Py_ssize_t recipients = self.recipients
+        self.line_mode = 1
+        self.inTransaction = False
+        self.recipients = 0
+        counts.messages += 1
+        counts.recipients += recipients
+        if not self.lmtp:
+            return _add(replies, _ok)
+        while recipients > 0:
+            _add(replies, _delivered)
+            recipients -= 1
+        return 0
+
+    cdef Py_ssize_t beginMessage(self, const char *text, Py_ssize_t size, Replies *replies) except -1:
+        """
+        Do what a group wants, as C{_isGroup} has it: C{_beginMessage}.
+
+        @return: the index after it; 0 if it is unusual.
+        """
+        cdef Py_ssize_t at, end, parameters = 0, parametersEnd = 0, recipients = 0
+        cdef unsigned long long octets = 0
+        cdef bint isChunk = False
+        if self.inTransaction or size < 32 or memcmp(text, b"MAIL FROM:<", 11):
+            return 0
+        at = _endOfPath(text, 11, size)
+        if not at or at >= size:
+            return 0
+        if text[at] == c" ":
+            parameters = at = at + 1
+            while at < size and text[at] != c"\r" and text[at] != c"\n":
+                at += 1
+            parametersEnd = at
+            if not 1 <= parametersEnd - parameters <= LONGEST_PATH:
+                return 0
+        if size - at < 2 or text[at] != c"\r" or text[at + 1] != c"\n":
+            return 0
+        at += 2
+        while size - at >= 9 and not memcmp(text + at, b"RCPT TO:<", 9):
+            at = _endOfPath(text, at + 9, size)
+            if not at or size - at < 2 or text[at] != c"\r" or text[at + 1] != c"\n":
+                return 0
+            at += 2
+            recipients += 1
+        if not recipients:
+            return 0
+        if size - at >= 6 and not memcmp(text + at, b"DATA\r\n", 6):
+            at += 6
+        elif self.chunking and size - at >= 13 and not memcmp(text + at, b"BDAT ", 5):
+            at += 5
+            end = min(size, at + LONGEST_SIZE)
+            while at < end and c"0" <= text[at] <= c"9":
+                octets = octets * 10 + (text[at] - 48)
+                at += 1
+            if not octets or size - at < 7 or memcmp(text + at, b" LAST\r\n", 7):
+                return 0
+            at += 7
+            isChunk = True
+        else:
+            return 0
+        if not _hasRoom(
+            replies, _rcptOk, recipients, PyBytes_GET_SIZE(_mailOk) + PyBytes_GET_SIZE(_startContent)
+        ):
+            return 0
+        if parameters and self._mailParameters(text[parameters:parametersEnd]) is not None:
+            return 0
+        self.inTransaction = True
+        self.recipients = recipients
+        self.line_mode = 0
+        _add(replies, _mailOk)
+        while recipients > 0:
+            _add(replies, _rcptOk)
+            recipients -= 1
+        if isChunk:
+            self._isLast = True
+            self._refusal = None
+            self._octets = octets
+        else:
+            self._tail = b"\r\n"
+            _add(replies, _startContent)
+        return at
+
+
+cdef class _LeanPortMixin:
+    """
+    See L{smtpsource.net.lean.ports._LeanPortMixin}.
+    """
+
+    cdef bint plain
+
+    def __cinit__(self):
+        global _eagerServer
+        if _eagerServer is None:
+            from smtpsource.net.lean.transports import EagerServer
+
+            _eagerServer = EagerServer
+        self.plain = _isPlain(type(self), _LeanPortMixin, ("doRead", "_accepted"))
+
+    def doRead(self):
+        cdef Turns turns
+        cdef int fd, number
+        cdef Py_ssize_t limit, accepted = 0
+        cdef sockaddr_in address
+        cdef socklen_t size
+        reactor = self.reactor
+        held = getattr(reactor, "_turns", None)
+        if (
+            not self.plain
+            or self.addressFamily != AF_INET
+            or self.transport is not _eagerServer
+            or not isinstance(held, Turns)
+            or not (<Turns>held).isOurs()
+        ):
+            super(_LeanPortMixin, self).doRead()
+            return
+        turns = <Turns>held
+        fd = self.fileno()
+        limit = self.numberAccepts
+        try:
+            while accepted < limit:
+                size = sizeof(address)
+                number = accept4(fd, <sockaddr *>&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC)
+                if number < 0:
+                    if errno == EAGAIN:
+                        break
+                    if errno == EINTR:
+                        PyErr_CheckSignals()
+                        continue
+                    super(_LeanPortMixin, self).doRead()  # which meets the same
+                    return
+                accepted += 1
+                self.take(number, &address, turns, reactor)
+            self.numberAccepts = min(limit + 20, MOST_ACCEPTED) if accepted == limit else max(1, accepted)
+        except BaseException as e:
+            reactor.logFailure(e)
+
+    cdef int take(self, int fd, sockaddr_in *address, Turns turns, reactor) except -1:
+        """
+        What C{_accepted} does.
+        """
+        cdef EagerDescriptor transport
+        try:
+            transport = <EagerDescriptor?>_eagerServer.__new__(_eagerServer)
+        except BaseException:
+            c_close(fd)
+            raise
+        transport.fd = fd
+        transport.isBare = True  # from here on it closes it
+        transport.address = address[0]
+        factory = self.factory
+        build = factory.buildProtocol
+        if getattr(build, "__func__", None) is _theirBuildProtocol and factory.protocol is not None:
+            protocol = factory.protocol()
+            protocol.factory = factory
+        else:
+            protocol = build(self._buildAddr(transport.client))
+        if protocol is None:
+            return 0
+        number = self.sessionno
+        self.sessionno = number + 1
+        transport.reactor = reactor
+        transport.turns = turns
+        transport._tempDataBuffer = []
+        transport.protocol = protocol
+        transport.server = self
+        transport.sessionno = number
+        turns.watchReading(fd, transport)
+        transport.connected = 1
+        protocol.makeConnection(transport)
+        return 0
+
+
+# -- Connecting
+
+cdef class _LeanClientMixin(EagerDescriptor):
+    """
+    See L{smtpsource.net.lean.clients._LeanClientMixin}.
+    """
+
+    cdef public object failure
+    cdef public object _retry
+    cdef public bint begun
+    cdef public bint _established
+
+    def __init__(self, connector, reactor):
+        cdef int fd
+        if self.plain and self.fd < 0 and self.addressFamily == AF_INET:
+            fd = c_socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)
+            if fd >= 0:
+                self.fd = fd
+                self.isBare = True
+                self.connector = connector
+                self.reactor = reactor
+                self.protocol = None
+                self._tempDataBuffer = []
+                return
+        super(_LeanClientMixin, self).__init__(connector, reactor)
+
+    def begin(self):
+        cdef Turns turns = None
+        cdef sockaddr_in address
+        cdef int number = 0
+        real = self.realAddress
+        if self.plain and self.isBare and self.failure is None and self._retry is None:
+            turns = self.turnsOf()
+        if turns is None or not turns.isOurs() or not _addressOf(real, &address):
+            super(_LeanClientMixin, self).begin()
+            return
+        self.begun = True
+        if c_connect(self.fd, <sockaddr *>&address, sizeof(address)) < 0:
+            number = errno
+            if number == EAGAIN or number == EINTR:
+                super(_LeanClientMixin, self).begin()  # which meets the same
+                return
+            if number == EINPROGRESS:
+                try:
+                    self.reactor.watchConnecting(self.fd, self)
+                    return
+                except Exception as e:
+                    number = max(0, getattr(e, "errno", None) or 0)
+                    self.failure = e
+            if number:
+                from twisted.internet.error import getConnectError
+
+                self.failure = getConnectError((number, os.strerror(number)))
+        else:
+            self._established = True
+        self.reactor.finishSoon(self)
+
+    def doWrite(self):
+        if self.connected:
+            return super(_LeanClientMixin, self).doWrite()
+        if self.connector.state == "connecting":
+            self._connected()
+
+    def doSoon(self):
+        if self.connected:
+            return EagerDescriptor.doSoon(self)
+        return super(_LeanClientMixin, self).doSoon()
+
+    def _connected(self):
+        cdef Turns turns = self.turnsOf() if self.plain and self.fd >= 0 else None
+        if turns is None or not turns.isOurs():
+            super(_LeanClientMixin, self)._connected()
+            return
+        protocol = self.connector.buildProtocol(self._peer)
+        if protocol is None:
+            from smtpsource.net.lean import clients
+
+            self.protocol = clients.Protocol()
+            self.connected = 1
+            self.loseConnection()
+            return
+        self.protocol = protocol
+        self.connected = 1
+        turns.watchReading(self.fd, self)
+        protocol.makeConnection(self)
+
+    def connectionLost(self, reason):
+        if not self.connected:
+            super(_LeanClientMixin, self).connectionLost(reason)
+            return
+        EagerDescriptor.connectionLost(self, reason)
+        self.connector.connectionLost(reason)
+
+
+cdef bint _addressOf(real, sockaddr_in *address) except -1:
+    """
+    Make of an address what connect(2) wants, if it is a usual one.
+    """
+    if type(real) is not tuple or len(<tuple>real) != 2:
+        return False
+    host, port = real
+    if type(host) is not str or type(port) is not int or not 0 <= port <= 65535 or not host.isascii() or "\0" in host:
+        return False
+    cdef bytes text = (<str>host).encode("ascii")
+    memset(address, 0, sizeof(sockaddr_in))
+    address.sin_family = AF_INET
+    address.sin_port = htons(port)
+    return inet_pton(AF_INET, PyBytes_AS_STRING(text), &address.sin_addr) == 1

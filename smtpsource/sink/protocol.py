@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from smtpsource.sink import secrets
 from smtpsource.sink.connection import UNAVAILABLE, SinkConnection
+from smtpsource.speedups import compiled
 
 if TYPE_CHECKING:
     from smtpsource.sink.authenticator import Exchange
@@ -61,6 +62,7 @@ _isGroup = re.compile(
 ).match
 
 
+@compiled
 class SMTPSinkProtocol(SinkConnection):
     """
     The server's side of one session.

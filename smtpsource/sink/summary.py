@@ -9,6 +9,7 @@ from typing import Any
 
 from smtpsource._version import __version__
 from smtpsource.printable import printable
+from smtpsource.speedups import compiled
 
 #: A sample in a report is at most this many characters long.
 SAMPLE_LENGTH = 100
@@ -17,6 +18,7 @@ SAMPLE_LENGTH = 100
 MOST_SOURCES = 100_000
 
 
+@compiled
 class SinkCounts:
     """
     The running counters of one sink, shared by all its sessions.
@@ -32,27 +34,6 @@ class SinkCounts:
     @ivar chunks: chunks of BDAT received whole and accepted (RFC 3030).
     @ivar errors: by kind, how often and the first sample.
     """
-
-    __slots__ = (
-        "_accepted",
-        "_attributes",
-        "_full",
-        "_introduced",
-        "_proxied",
-        "_refused",
-        "_resumed",
-        "_sources",
-        "bytesReceived",
-        "bytesSent",
-        "chunks",
-        "ended",
-        "errors",
-        "messages",
-        "mostOpen",
-        "quits",
-        "recipients",
-        "sessions",
-    )
 
     def __init__(self) -> None:
         self.sessions = self.ended = self.mostOpen = self.quits = 0

@@ -24,6 +24,7 @@ from twisted.python.failure import Failure
 
 from smtpsource.net.lean.descriptor import EagerDescriptor
 from smtpsource.net.lean.transports import EagerTransport, UNIXMixin
+from smtpsource.speedups import compiled
 
 if TYPE_CHECKING:
     from smtpsource.net.lean.interfaces import TransportReactor
@@ -79,6 +80,7 @@ class EagerClient(_ClientMixin, tcp.Client):
     begun = True
 
 
+@compiled
 class _LeanClientMixin(_ClientMixin):
     """
     A transport that connects to an address which needs no resolving.

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet import tcp, unix
 
 from smtpsource.net.lean.transports import EagerServer, EagerUNIXServer
+from smtpsource.speedups import compiled
 
 #: No more connections are accepted in one turn.
 _MOST = 200
 
 
+@compiled
 class _LeanPortMixin:
     """
     The accept loop. Goes in front of one of Twisted's port classes.
