@@ -1,4 +1,5 @@
-# Needs nothing but Python 3.11 or later with pip and venv. Makes .venv, smtpsource.egg-info and .hypothesis here.
+# Needs nothing but Python 3.11 or later with pip and venv. Makes .venv, smtpsource.egg-info, .hypothesis and, with a C
+# compiler, smtpsource/_speedups.* here.
 
 PYTHON ?= python3
 VENV ?= .venv

@@ -6,18 +6,20 @@ import os
 
 from setuptools import Extension, setup
 
+_SOURCE = "smtpsource/_speedups.pyx"
+
 
 def speedups():
     """
     The extension, if it can be made and is wanted. Without it everything works, but takes more of the processor.
     """
-    if os.environ.get("SMTPSOURCE_PURE_PYTHON"):
+    if os.environ.get("SMTPSOURCE_PURE_PYTHON") or not os.path.exists(_SOURCE):
         return []
     try:
         from Cython.Build import cythonize
     except ImportError:
         return []
-    extensions = cythonize([Extension("smtpsource._speedups", ["smtpsource/_speedups.pyx"])], quiet=True)
+    extensions = cythonize([Extension("smtpsource._speedups", [_SOURCE])], quiet=True)
     for extension in extensions:
         extension.optional = True  # cythonize() forgets it
     return extensions

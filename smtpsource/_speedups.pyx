@@ -138,6 +138,8 @@ cdef bint _isPlain(type kind, type twin, tuple names):
     key = (kind, twin)
     found = _known.get(key)
     if found is None:
+        if len(_known) > 200:
+            _known.clear()  # classes that are made again and again are not to stay for ever
         found = _known[key] = _looksPlain(kind, twin, names)
     return found
 
@@ -173,8 +175,10 @@ cdef int _codeOf(bytes code) except -1:
     """
     The number of a reply's code; 0 if it is none.
     """
+    if code is None or PyBytes_GET_SIZE(code) != 3:
+        return 0
     cdef const char *digits = PyBytes_AS_STRING(code)
-    if PyBytes_GET_SIZE(code) != 3 or not (
+    if not (
         c"2" <= digits[0] <= c"5" and c"0" <= digits[1] <= c"9" and c"0" <= digits[2] <= c"9"
     ):
         return 0
@@ -305,7 +309,7 @@ cdef class OwedReplies:
     cdef public bint over
     cdef public bint _atStart
     cdef public bint _grouped
-    cdef bint plain
+    cdef public bint plain
 
     def __cinit__(self):
         self._commands = ()
@@ -318,7 +322,11 @@ cdef class OwedReplies:
         else:
             super(OwedReplies, self).dataReceived(data)
 
-    def perform(self, Script script, bytes data=b"", tuple commands=(), now=None):
+    def perform(self, Script script not None, data=b"", tuple commands not None=(), now=None):
+        if script.phases is None or script.digits is None:
+            raise TypeError("expected a script with phases and digits")
+        if type(data) is not bytes:
+            return super(OwedReplies, self).perform(script, data, commands, now)
         cdef double time = self.now() if now is None else now
         if self._script is not None:
             self._following.append((script, time))
@@ -327,7 +335,7 @@ cdef class OwedReplies:
             self._step = 0
             self._commands = commands
             self._written = self.lastActivity = time
-        if PyBytes_GET_SIZE(data):
+        if PyBytes_GET_SIZE(<bytes>data):
             self.send(data)
         return time
 
@@ -337,16 +345,16 @@ cdef class OwedReplies:
             return _steady()
         return clock()
 
-    cdef int send(self, bytes data) except -1:
+    cdef int send(self, data) except -1:
         """
         Write something, and count it.
         """
         cdef EagerDescriptor transport
         if isinstance(self._recorder, Recorder):
-            (<Recorder>self._recorder).bytesSent += PyBytes_GET_SIZE(data)
+            (<Recorder>self._recorder).bytesSent += len(data)
         else:
-            self._recorder.bytesSent += PyBytes_GET_SIZE(data)
-        if isinstance(self.transport, EagerDescriptor):
+            self._recorder.bytesSent += len(data)
+        if type(data) is bytes and isinstance(self.transport, EagerDescriptor):
             transport = <EagerDescriptor>self.transport
             if transport.plain and not transport.TLS:
                 return transport.sendNow(data)
@@ -423,6 +431,7 @@ cdef class OwedReplies:
         cdef int code, digit
         cdef Py_ssize_t step
         cdef bint isLast
+        recorder.bytesReceived += total
         while at < total:
             end = <const char *>memchr(text + at, c"\n", total - at)
             script = self._script
@@ -439,7 +448,6 @@ cdef class OwedReplies:
                 break
             if not recorder.count(PyBytes_AS_STRING(script.phases)[step], now - self._written, code):
                 break
-            recorder.bytesReceived += size
             self.lastActivity = now
             at += size
             self._step = step + 1
@@ -450,8 +458,8 @@ cdef class OwedReplies:
                     self._script, self._written = self._following.popleft()
                 self.ended(script, now)
                 if self.over:
-                    recorder.bytesReceived += total - at
                     return b""
+        recorder.bytesReceived -= total - at  # the rest is counted by whoever takes it
         return data[at:] if at else data
 
     cdef int ended(self, Script script, double now) except -1:
@@ -792,6 +800,12 @@ cdef class EagerDescriptor:
                 pass
         return 0
 
+    cdef bint isStill(self) except -1:
+        """
+        Is the descriptor still that of the object which others have? Who has closed it may have made room for another.
+        """
+        return self._socket.fileno() == self.fd
+
     cdef int sendNow(self, bytes data) except -1:
         """
         Send it, if nothing waits before it.
@@ -799,7 +813,7 @@ cdef class EagerDescriptor:
         cdef Py_ssize_t size = PyBytes_GET_SIZE(data), sent
         if not self.connected or self._writeDisconnected or not size:
             return 0
-        if not self.isIdle(size):
+        if not self.isIdle(size) or (self._socket is not None and not self.isStill()):
             super(EagerDescriptor, self).write(data)
             return 0
         sent = c_send(self.fd, PyBytes_AS_STRING(data), size, MSG_NOSIGNAL)
@@ -828,7 +842,7 @@ cdef class EagerDescriptor:
         What C{doRead} does.
         """
         cdef ssize_t size
-        if self.fd < 0:
+        if self.fd < 0 or (self._socket is not None and not self.isStill()):
             return super(EagerDescriptor, self).doRead()
         if self.hasAncillary:
             size = self.receiveWithAncillary()
@@ -849,7 +863,6 @@ cdef class EagerDescriptor:
             PyErr_CheckSignals()
             return None  # there is still something to read, and it will be said again
         return None if errno == EAGAIN else self.over(True)
-
 
     cdef ssize_t receiveWithAncillary(self) except? -1:
         """
@@ -908,6 +921,7 @@ cdef class Turns:
     cdef public dict stale
     cdef public list soon
     cdef public bint isChanged
+    cdef public bint once
     cdef object poller
     cdef int epfd
 
@@ -1018,6 +1032,7 @@ cdef class Turns:
             if (
                 number == 0
                 or seconds == 0
+                or self.once
                 or self.isChanged
                 or turns == TURNS
                 or len(threadCalls)

@@ -330,6 +330,31 @@ class WritingTests(ReactorTestCase):
         self.connected(test)
 
 
+class TurnTests(ReactorTestCase):
+    """
+    How many turns there are.
+    """
+
+    def test_iterate(self) -> None:
+        """
+        Who asks for one turn has it back as soon as something has happened.
+        """
+        began = time.monotonic()
+
+        def test(protocol: Any, peer: socket.socket) -> None:
+            # The limit is for hangs: what comes ends it.
+            self.reactor.callLater(0, iterate)
+            self.peer = peer
+            peer.send(b"x")
+
+        def iterate() -> None:
+            self.reactor.iterate(PATIENCE)
+            self.reactor.stop()
+
+        self.connected(test)
+        self.assertLess(time.monotonic() - began, PATIENCE)
+
+
 class ProducerTests(ReactorTestCase):
     """
     Producers are paused and resumed as on any transport.
@@ -368,6 +393,76 @@ class ProducerTests(ReactorTestCase):
         self.client.lost = self.stopLater
         self.connected(test)
         self.assertEqual(peers[0].recv(100), b"xxxxx")
+
+    def stream(self, head: int, ends: Any) -> bytes:
+        """
+        Write so much, and then a large content, without a copy.
+
+        @param ends: what to do with the transport when all of the content is written.
+        @return: what came.
+        """
+        body = bytes(range(256)) * 4000
+
+        @implementer(IPushProducer)
+        class Producer:
+            rest = memoryview(body)
+
+            def resumeProducing(self) -> None:
+                self.rest = self.rest[self.transport.sendSome(self.rest) :]
+                if not self.rest:
+                    self.transport.unregisterProducer()
+
+            def pauseProducing(self) -> None:
+                pass
+
+            def stopProducing(self) -> None:
+                pass
+
+            transport: Any
+
+        def test(protocol: Any, peer: socket.socket) -> None:
+            transport = protocol.transport
+            transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4608)
+            transport.write(b"h" * head)
+            producer = Producer()
+            producer.transport = transport
+            transport.registerProducer(producer, True)
+            producer.resumeProducing()
+            ends(transport)
+
+            def read() -> None:
+                found = b""
+                while len(found) < head + len(body) and (piece := peer.recv(1 << 16)):
+                    found += piece
+                came.append(found)
+                reactor.callFromThread(reactor.stop)
+
+            reactor = self.reactor
+            peer.setblocking(True)
+            reactor.callInThread(read)
+
+        came: list[bytes] = []
+        self.connected(test)
+        self.assertEqual(came[0], b"h" * head + body)
+        return came[0]
+
+    def test_sendSome(self) -> None:
+        """
+        What a producer sends without a copy comes whole, also after something that the kernel did not take at once.
+        """
+        self.stream(10, lambda transport: None)
+
+    def test_sendSomeAfterQueue(self) -> None:
+        """
+        The same after something that the kernel did not take at once.
+        """
+        self.stream(500_000, lambda transport: None)
+
+    def test_sendSomeAndLose(self) -> None:
+        """
+        A connection that is to be lost meanwhile is, when all was sent.
+        """
+        self.stream(500_000, lambda transport: transport.loseConnection())
 
     def test_push(self) -> None:
         """

@@ -22,8 +22,11 @@ from twisted.internet import defer
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource import speedups
+from smtpsource.measure.recorder import Recorder
 from smtpsource.phases import NAMES
+from smtpsource.smtp.commands import dialogue
 from smtpsource.smtp.trace import TracedProtocol
+from smtpsource.testing import FakeReactor, FakeTransport, RecordingSession
 
 #: Hypothesis' examples of each comparison; CI has many more than somebody who waits for them.
 EXAMPLES = 10_000 if os.environ.get("CI") else 500
@@ -287,6 +290,65 @@ class OverridingTests(SynchronousTestCase):
         while replies := answers.to(told[0]):
             told = side.step(0, [replies])
         self.assertEqual(seen, [b"220", b"250", b"250", b"250", b"250", b"354", b"250", b"221"])
+
+    def test_mixin(self):
+        """
+        So does a class that only inherits an override, and an object that has a step of its own.
+        """
+        Protocol = import_module("smtpsource.smtp.protocol").SMTPSourceProtocol
+
+        class Mixin:
+            def replyReceived(self, reply, code):
+                seen.append(code)
+                super().replyReceived(reply, code)
+
+        class Seeing(Mixin, Protocol):
+            pass
+
+        self.assertFalse(Seeing.performs)
+
+        def talk(kind, prepare):
+            seen.clear()
+            client = kind(RecordingSession([Letter(1, SMALL)]), dialogue(b"me"), Recorder(), FakeReactor().seconds)
+            prepare(client)
+            transport = FakeTransport(FakeReactor())
+            transport.protocol = client
+            client.makeConnection(transport)
+            for reply in (b"220 hi", b"250 a", b"250 b", b"250 c", b"354 d", b"250 e", b"221 f"):
+                transport.deliver(reply + b"\r\n")
+            self.assertEqual(seen, [b"220", b"250", b"250", b"250", b"354", b"250", b"221"])
+
+        def own(client):
+            def replyReceived(reply, code):
+                seen.append(code)
+                Protocol.replyReceived(client, reply, code)
+
+            client.replyReceived = replyReceived
+
+        seen = []
+        talk(Seeing, lambda client: None)
+        talk(Protocol, own)
+
+    def test_contents(self):
+        """
+        Bytes of a subclass are bytes; what is none is an error, and no message that counts.
+        """
+
+        class Bytes(bytes):
+            pass
+
+        for module in (compiledSide, pure):
+            side, answers = Side(module, [(2, Bytes(SMALL)), (1, Bytes(SMALL)), (1, None)], {}), Answers(False)
+            told = side.step(0, [b"220 hi\r\n"])
+            events = []
+            while replies := answers.to(told[0]):
+                told = side.step(0, [replies])
+                events += told[1]
+            side.reactor.advance(0)
+            events += side.seen()[1]
+            self.assertEqual([event[0] for event in events if event[0] == "accepted"], ["accepted"] * 2)
+            (fault,) = [event for event in events if event[0] == "fault"]
+            self.assertEqual(fault[1], "internal-error")
 
 
 class RecorderTests(SynchronousTestCase):

@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import sysconfig
+import tarfile
 import tempfile
 import tomllib
 import zipfile
@@ -119,7 +120,7 @@ class InstalledTestCase(TestCase):
         unwanted = shutil.ignore_patterns("__pycache__", "*.egg-info", "dropin.cache", "_speedups.c", "_speedups.*.so")
         for name in ("smtpsource", "twisted"):
             shutil.copytree(ROOT / name, directory / name, ignore=unwanted)
-        for name in ("setup.py", "pyproject.toml", "README.rst", "LICENSE"):
+        for name in ("setup.py", "pyproject.toml", "MANIFEST.in", "README.rst", "LICENSE"):
             if (ROOT / name).exists():
                 shutil.copy(ROOT / name, directory)
 
@@ -269,6 +270,26 @@ class WithoutCompilerTests(InstalledTestCase):
         yield self.install("--no-index", *BUILD_OPTIONS, tree)
         self.assertEqual(list(modules.glob("smtpsource/_speedups*")), [])
         yield self.check(modules)
+
+
+class SourceDistributionTests(InstalledTestCase):
+    """
+    C{python -m build --sdist}.
+    """
+
+    @defer.inlineCallbacks
+    def test_contents(self):
+        """
+        It has what the compiled twin is made of.
+        """
+        tree = Path(self.mktemp()).resolve()
+        tree.mkdir()
+        self.copyTree(tree)
+        code = "import setuptools.build_meta as b; print(b.build_sdist('dist'))"
+        printed = yield self.succeed([sys.executable, "-c", code], cwd=str(tree))
+        with tarfile.open(tree / "dist" / printed.decode().split()[-1]) as file:
+            names = {name.partition("/")[2] for name in file.getnames()}
+        self.assertLessEqual({"setup.py", "smtpsource/_speedups.pyx", "smtpsource/speedups.py"}, names)
 
 
 class EditableTests(InstalledTestCase):

@@ -155,6 +155,9 @@ def main() -> int:
     parser.add_argument("--cases", metavar="A,B", default=",".join(CASES), help="only these")
     parser.add_argument("--write", action="store_true", help="let what is counted be the figures from now on")
     options = parser.parse_args()
+    for case in options.cases.split(","):
+        if case not in CASES:
+            parser.error(f"there is no case {case!r}: expected some of {', '.join(CASES)}")
     figures = json.loads(FIGURES.read_text())
     interpreter = _interpreter()
     known = figures.get(interpreter, {})

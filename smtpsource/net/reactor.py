@@ -216,6 +216,16 @@ class LeanReactor(EPollReactor):
         """
         return self._turns.handlingEvents
 
+    def iterate(self, delay: float = 0.0) -> None:
+        """
+        @see: L{twisted.internet.interfaces.IReactorCore.iterate}
+        """
+        before, self._turns.once = self._turns.once, True
+        try:
+            super().iterate(delay)
+        finally:
+            self._turns.once = before
+
     # What is waited for may be another thing then
 
     def stop(self) -> None:

@@ -36,7 +36,11 @@ class OwedReplies(ReplyLines):
     The usual course of a message needs no queue: it is a L{Script}, which L{perform} begins. Whatever is unusual
     interrupts it: then what it still waits for is put into the queue, and answered from there. While a script is
     performed the queue is empty.
+
+    @ivar plain: for the compiled twin: each step is as it stands here.
     """
+
+    plain = True
 
     # What is performed, which of its replies comes next, and when what that answers was written.
     _script: Script | None = None
@@ -105,8 +109,8 @@ class OwedReplies(ReplyLines):
             self._step = 0
             self._commands = commands
             self._written = self.lastActivity = now
-        if data:
-            self._recorder.bytesSent += len(data)
+        if size := len(data):
+            self._recorder.bytesSent += size
             self.transport.write(data)  # type: ignore[union-attr]
         return now
 

@@ -68,8 +68,16 @@ class SMTPSourceProtocol(Groups):
         In a class that overrides a step of a script, nothing is performed.
         """
         super().__init_subclass__(**keywords)
-        if not _STEPS.isdisjoint(vars(cls)):
+        if any(getattr(cls, name) is not getattr(SMTPSourceProtocol, name) for name in _STEPS):
             cls.performs = False
+
+    def connectionMade(self) -> None:
+        """
+        Begin. An object that has steps of its own performs nothing, either.
+        """
+        if not _STEPS.isdisjoint(vars(self)):
+            self.performs = self.plain = False
+        super().connectionMade()
 
     def _sendGroup(self, message: IMessage) -> None:
         if self._chunked:

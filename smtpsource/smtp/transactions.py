@@ -40,6 +40,7 @@ class Transactions(Authentication):
         Begin, with no message.
         """
         self._state = MessageState()
+        self._acceptedNext = getattr(self._session, "acceptedNext", self._acceptedAndReady)
         super().connectionMade()
 
     # What the session asks for
@@ -173,10 +174,17 @@ class Transactions(Authentication):
             self._session.accepted(seconds, recipients, 0)
             self._ready()
             return
-        message = self._session.acceptedNext(self, seconds, recipients)
+        message = self._acceptedNext(self, seconds, recipients)
         if message is not None:
             state.message = message
             self._sendMail(message)
+
+    def _acceptedAndReady(self, protocol: object, seconds: float, recipients: int) -> None:
+        """
+        For a session that has no short way of its own.
+        """
+        self._session.accepted(seconds, recipients, 0)
+        self._ready()
 
     def interrupted(self, script: Script, step: int, written: float) -> None:
         """

@@ -57,11 +57,8 @@ class RecordingSession:
     def acceptedNext(self, protocol: Any, seconds: float, recipientsAccepted: int) -> IMessage | None:
         """See L{ISession.acceptedNext}."""
         self.accepted(seconds, recipientsAccepted, 0)
-        if not self.messages:
-            self.ready(protocol)
-            return None
-        self.events.append(("ready",))
-        return self.messages.popleft()
+        self.ready(protocol)
+        return None
 
     def rejected(self, recipientsRejected: int) -> None:
         """See L{ISession.rejected}."""

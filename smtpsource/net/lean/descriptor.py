@@ -106,8 +106,11 @@ class EagerDescriptor(FileDescriptor):
 
         @return: How many bytes were sent.
         """
+        if self._tempDataLen or self.dataBuffer or self._sendmsgQueue:
+            self.producerPaused = True  # so it is asked for more when that is sent
+            return 0
         sent = 0
-        if self.connected and not (self._tempDataLen or self.dataBuffer or self._sendmsgQueue):
+        if self.connected:
             try:
                 sent = self.socket.send(data[:_MOST_AT_ONCE])
             except OSError as e:
@@ -200,9 +203,10 @@ class EagerDescriptor(FileDescriptor):
         producer: Any = self.producer
         if producer is not None:
             producer.resumeProducing()
-        if not self._hasMore and self.connected and not (self._tempDataLen or self.dataBuffer):
-            self.stopWriting()
-        return None
+        if self._hasMore or not self.connected:
+            return None
+        # That was all of it, or what comes now is queued: what is to be done then is as always.
+        return FileDescriptor.doWrite(self)
 
     def writeSomeData(self, data: Any) -> Any:
         """

@@ -36,6 +36,7 @@ class Turns:
         that may be closed by now, whose number may already belong to another. No set: where there is no memory to make
         one larger, Python fills it up all the same, and then looks for ever for what is not in it.
     @ivar soon: Those whose C{doSoon} is to be called after the events of this turn.
+    @ivar once: Somebody has asked for one turn, and no more.
     @ivar isChanged: The reactor may not want to wait any more for what it has waited for.
     """
 
@@ -43,6 +44,7 @@ class Turns:
     handlingEvents = False
     current: Any = None
     isChanged = False
+    once = False
 
     def __init__(self, reactor: Any) -> None:
         self.reactor = reactor
