@@ -25,8 +25,10 @@ _ROOT = _HERE.parent.parent
 #: What has been counted, and is not to be exceeded.
 FIGURES = _HERE / "figures.json"
 
-#: So much more than the figure is too much.
+#: So much more than the figure is too much; and where it depends on chance: on the order in which the kernel closes
+#: connections, or on where malloc(3) finds room for a large piece.
 _TOLERANCE = 0.02
+_BY_CHANCE = 0.10
 
 #: Messages from this one to that one are counted. Those before fill caches, and let Python's interpreter adapt.
 _FIRST, _LAST = 200, 1200
@@ -49,30 +51,33 @@ class Case:
     @ivar module: what is looked at: the generator, or the sink.
     @ivar other: settings of C{other.c}.
     @ivar unix: over a UNIX socket.
+    @ivar tolerance: how much more than its figure is not too much.
     """
 
     options: str
     module: str = "smtpsource"
     other: dict[str, str] = field(default_factory=dict)
     unix: bool = False
+    tolerance: float = _TOLERANCE
 
 
-def _sink(keep: int) -> Case:
-    return Case("", "smtpsource.sink", {"OTHER": "client", "SESSIONS": "20", "KEEP": str(keep)})
+def _sink(keep: int, tolerance: float = _TOLERANCE) -> Case:
+    other = {"OTHER": "client", "SESSIONS": "20", "KEEP": str(keep)}
+    return Case("", "smtpsource.sink", other, tolerance=tolerance)
 
 
 CASES = {
     "keep-1": Case("-d -s 1"),
     "keep-20": Case("-d -s 20"),
     "keep-100": Case("-d -s 100"),
-    "10kB": Case("-d -s 20 -l 10000"),
+    "10kB": Case("-d -s 20 -l 10000", tolerance=_BY_CHANCE),
     "lmtp": Case("-d -s 20 -L"),
     "unix": Case("-d -s 20", unix=True),
     "pipelined-20": Case("-d -s 20 --pipelining require"),
-    "window-20": Case("-d -s 20 --pipelining require --chunking require --window 8"),
-    "new-20": Case("-s 20"),
+    "window-20": Case("-d -s 20 --pipelining require --chunking require --window 8", tolerance=_BY_CHANCE),
+    "new-20": Case("-s 20", tolerance=_BY_CHANCE),
     "sink-keep": _sink(1),
-    "sink-new": _sink(0),
+    "sink-new": _sink(0, _BY_CHANCE),
 }
 
 
@@ -176,7 +181,7 @@ def main() -> int:
                 if case in known:
                     change = found / known[case] - 1
                     line += f"  {known[case]:>8,}  {change:+.1%}"
-                    if change > _TOLERANCE and not options.write:
+                    if change > CASES[case].tolerance and not options.write:
                         line += "  TOO MUCH"
                         failed = True
                 print(line, flush=True)
