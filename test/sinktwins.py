@@ -4,44 +4,13 @@ Our sink twice in one process: with its compiled twins, if there are any, and in
 
 from __future__ import annotations
 
-import os
 import socket
-import sys
-from contextlib import contextmanager, nullcontext
 from importlib import import_module
 
 from patience import PATIENCE
 from sinks import Transport
+from twins import pure
 from twisted.internet.task import Clock
-
-_VARIABLE = "SMTPSOURCE_PURE_PYTHON"
-
-
-@contextmanager
-def _pure():
-    """
-    Import our modules as if for the first time, in pure Python; those that are there come back afterwards.
-    """
-    ours = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "smtpsource"}
-    was = os.environ.get(_VARIABLE)
-    os.environ[_VARIABLE] = "1"
-    for name in ours:
-        del sys.modules[name]
-    try:
-        yield
-    finally:
-        for name in [name for name in sys.modules if name.split(".")[0] == "smtpsource"]:
-            del sys.modules[name]
-        sys.modules.update(ours)
-        # A package knows its modules as attributes, too; and importing it anew has made others of them.
-        for name, module in ours.items():
-            package, _, own = name.rpartition(".")
-            if package:
-                setattr(ours[package], own, module)
-        if was is None:
-            del os.environ[_VARIABLE]
-        else:
-            os.environ[_VARIABLE] = was
 
 
 class Kind:
@@ -51,21 +20,23 @@ class Kind:
     @ivar name: what does the work.
     """
 
-    def __init__(self, world):
-        with world:
-            self.name = import_module("smtpsource.speedups").NAME
-            self.factory = import_module("smtpsource.sink.factory").SinkFactory
-            self.plan = import_module("smtpsource.sink.plan").SinkPlan
-            self.reactor = import_module("smtpsource.net.reactor").LeanReactor
-            self.server = import_module("smtpsource.net.lean.transports").EagerServer
-            self.protocol = import_module("smtpsource.sink.protocol").SMTPSinkProtocol
-            self.turns = import_module("smtpsource.net.lean.turns").Turns
-            self.client = import_module("smtpsource.net.lean.clients").LeanTCPClient
-            self.port = import_module("smtpsource.net.lean.ports").TCPPort
+    def __init__(self, module):
+        """
+        @param module: gives a module by its name.
+        """
+        self.name = module("smtpsource.speedups").NAME
+        self.factory = module("smtpsource.sink.factory").SinkFactory
+        self.plan = module("smtpsource.sink.plan").SinkPlan
+        self.reactor = module("smtpsource.net.reactor").LeanReactor
+        self.server = module("smtpsource.net.lean.transports").EagerServer
+        self.protocol = module("smtpsource.sink.protocol").SMTPSinkProtocol
+        self.turns = module("smtpsource.net.lean.turns").Turns
+        self.client = module("smtpsource.net.lean.clients").LeanTCPClient
+        self.port = module("smtpsource.net.lean.ports").TCPPort
 
 
 #: With the twins, and without.
-COMPILED, PURE = Kind(nullcontext()), Kind(_pure())
+COMPILED, PURE = Kind(import_module), Kind(pure)
 
 
 def counted(factory):

@@ -24,19 +24,25 @@ def pure(name):
     for other in compiled:
         del sys.modules[other]
     sys.modules.update(_copy)
-    before = os.environ.get("SMTPSOURCE_PURE_PYTHON")
-    os.environ["SMTPSOURCE_PURE_PYTHON"] = "1"
+    before = os.environ.get(_VARIABLE)
+    os.environ[_VARIABLE] = "1"
     try:
         return import_module(name)
     finally:
         if before is None:
-            del os.environ["SMTPSOURCE_PURE_PYTHON"]
+            del os.environ[_VARIABLE]
         else:
-            os.environ["SMTPSOURCE_PURE_PYTHON"] = before
+            os.environ[_VARIABLE] = before
         _copy.update(_ours())
         for other in _copy:
             sys.modules.pop(other, None)
         sys.modules.update(compiled)
+        # A package knows its modules as attributes, too; and importing some anew may have made others of them.
+        for other, module in compiled.items():
+            package, _, own = other.rpartition(".")
+            if package:
+                setattr(compiled[package], own, module)
 
 
+_VARIABLE = "SMTPSOURCE_PURE_PYTHON"
 _copy = {}

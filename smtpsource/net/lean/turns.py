@@ -137,9 +137,8 @@ class Turns:
         @return: Whether others have to wait.
         """
         self._logged(self.reactor._disconnectSelectable, selectable, why, isRead)
-        return isinstance(
-            why, MemoryError
-        )  # they would meet the same: timed calls first, which may end what needs so much
+        # Without memory they would meet the same: timed calls first, which may end what needs so much.
+        return isinstance(why, MemoryError)
 
     def _logged(self, call: Callable[..., Any], *arguments: Any) -> None:
         """
