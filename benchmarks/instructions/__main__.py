@@ -30,6 +30,12 @@ FIGURES = _HERE / "figures.json"
 _TOLERANCE = 0.02
 _BY_CHANCE = 0.10
 
+#: So many layouts of memory are tried before a case has taken too much, or is written down. CPython finds methods in a
+#: cache whose places go by addresses; where two of the hot path happen to share a place, a message takes up to an
+#: eighth more. That is so in one layout of eight or so, and each machine has its own.
+_LAYOUTS = 8
+_WRITTEN_LAYOUTS = 3
+
 #: Messages from this one to that one are counted. Those before fill caches, and let Python's interpreter adapt.
 _FIRST, _LAST = 200, 1200
 
@@ -113,16 +119,17 @@ def _build(directory: Path) -> Path:
     return library
 
 
-def count(case: Case, library: Path, directory: Path) -> int:
+def count(case: Case, library: Path, directory: Path, layout: int = 0) -> int:
     """
     Run a case once.
 
+    @param layout: each number lays out the memory of the program in another way, by so many variables of its environment.
     @return: user instructions for each message, without those of the other end.
     @raise Failed: it did not work.
     """
     settings = {"OTHER": "server", "FROM": str(_FIRST), "TO": str(_LAST), **case.other}
     if case.unix:
-        settings["SOCKET"] = where = str(directory / "other")
+        settings["SOCKET"] = where = str(directory / f"other{layout}")
         destination = f"unix:{where}"
     else:
         settings["PORT"] = str(_freePort())
@@ -139,7 +146,8 @@ def count(case: Case, library: Path, directory: Path) -> int:
         *words,
         destination,
     ]
-    env = {**os.environ, **_STEADY, **settings, "LD_PRELOAD": str(library), "PYTHONPATH": str(_ROOT)}
+    padding = {f"PADDING{number}": "x" * (7 * number % 60) for number in range(layout * (layout + 1) // 2)}
+    env = {**os.environ, **padding, **_STEADY, **settings, "LD_PRELOAD": str(library), "PYTHONPATH": str(_ROOT)}
     try:
         result = subprocess.run(words, env=env, cwd=directory, capture_output=True, text=True, timeout=600)
     except subprocess.TimeoutExpired:
@@ -148,6 +156,23 @@ def count(case: Case, library: Path, directory: Path) -> int:
     if result.returncode or found is None or found[1] == "0":
         raise Failed(f"exit status {result.returncode}: {result.stderr.strip()[-500:]}")
     return round(int(found[1]) / (_LAST - _FIRST))
+
+
+def least(case: Case, library: Path, directory: Path, enough: float | None) -> int:
+    """
+    Count a case in one layout of memory after the other.
+
+    @param enough: a figure that is low enough to look at no other layout, if there is one.
+    @return: the least that it took.
+    @raise Failed: it did not work.
+    """
+    layouts = _WRITTEN_LAYOUTS if enough is None else _LAYOUTS
+    found = count(case, library, directory)
+    for layout in range(1, layouts):
+        if enough is not None and found <= enough:
+            break
+        found = min(found, count(case, library, directory, layout))
+    return found
 
 
 def main() -> int:
@@ -176,12 +201,12 @@ def main() -> int:
         try:
             library = _build(directory)
             for case in options.cases.split(","):
-                counted[case] = found = count(CASES[case], library, directory)
+                most = known[case] * (1 + CASES[case].tolerance) if case in known and not options.write else None
+                counted[case] = found = least(CASES[case], library, directory, most)
                 line = f"{case:<14} {found:>8,}"
                 if case in known:
-                    change = found / known[case] - 1
-                    line += f"  {known[case]:>8,}  {change:+.1%}"
-                    if change > CASES[case].tolerance and not options.write:
+                    line += f"  {known[case]:>8,}  {found / known[case] - 1:+.1%}"
+                    if most is not None and found > most:
                         line += "  TOO MUCH"
                         failed = True
                 print(line, flush=True)
