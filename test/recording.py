@@ -45,6 +45,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import tempfile
 import time
 from collections.abc import Callable
@@ -376,6 +377,10 @@ class RecordedConnection(protocol.Protocol):
             step = step.encode()
         if not step.endswith(b"\n"):
             step += b"\r\n"
+        if verb == "QUIT" and self.server.family != "unix":
+            # The reply and the FIN go out together: a client that resets at the reply would do so before the FIN, and
+            # then the kernel may take the reset for an end.
+            self.transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
         self.transport.write(step)
         code = step[:3]
         if verb in ("MAIL", "RSET", "HELO", "EHLO", "LHLO"):
