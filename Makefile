@@ -14,7 +14,7 @@ TESTS = $(notdir $(basename $(wildcard test/test_*.py)))
 JOBS ?= 3
 TRIAL = PYTHONPATH=.:test $(BIN)/python -m twisted.trial --jobs=$(JOBS) --temp-directory=$(VENV)/trial
 
-.PHONY: demo test coverage apidocs counts test-newest bounds lock lint reactor-conformance benchmark instructions startup docs clean
+.PHONY: demo test coverage apidocs counts capacity test-newest bounds lock lint reactor-conformance benchmark instructions startup docs clean
 
 demo: $(VENV)/installed
 	$(BIN)/smtpsource -d -s 20 -m 10000 sink:
@@ -41,6 +41,10 @@ apidocs: $(VENV)/installed-apidocs
 SEEDS ?= 200
 counts: $(VENV)/installed
 	SEEDS=$(SEEDS) $(TRIAL) test_counts
+
+# The answers of --find-rate against a server whose capacity is known.
+capacity: $(VENV)/installed
+	SEEDS=$(SEEDS) $(TRIAL) test_capacity
 
 # With the newest releases, our upper bounds or not: pip says so where they are exceeded.
 test-newest:

@@ -92,18 +92,20 @@ class SlowFactory(Factory):
     noisy = False
     protocol = SlowServer
 
-    def __init__(self, reactor, perSecond, freezes=(), patience=None):
+    def __init__(self, reactor, perSecond, freezes=(), patience=None, noise=lambda: 1.0):
         """
         @param perSecond: how many contents it answers in a second.
         @param freezes: when it does nothing: pairs of the time when that begins, from the first content, and its
             seconds.
         @param patience: seconds after which a silent client is hung up on.
+        @param noise: gives the part of its time that a content takes, drawn anew for each.
         """
         self.patience = patience
         self.reactor = reactor
         self.served = 0
         self.began = None
         self._each = 1 / perSecond
+        self._noise = noise
         self._freezes = freezes
         self._free = 0.0
 
@@ -114,7 +116,7 @@ class SlowFactory(Factory):
         now = self.reactor.seconds()
         if self.began is None:
             self.began = now
-        ends = max(now, self._free) + self._each
+        ends = max(now, self._free) + self._each * self._noise()
         for begin, seconds in self._freezes:
             if self.began + begin <= ends < self.began + begin + seconds:
                 ends = self.began + begin + seconds + self._each

@@ -41,7 +41,7 @@ from smtpsource.smtp.protocol import SMTPSourceProtocol
 from smtpsource.smtp.trace import TracedProtocol
 
 if TYPE_CHECKING:
-    from smtpsource.measure.search import Found
+    from smtpsource.measure.search import Found, Searching
     from smtpsource.smtp.commands import Dialogue
 
 #: How many sessions begin, or go on, in one turn of the reactor.
@@ -227,6 +227,13 @@ class Run(Breakable):
     def found(self) -> Found | None:
         """
         What came of a search for a rate; C{None}, because this is none.
+        """
+        return None
+
+    @property
+    def searching(self) -> Searching | None:
+        """
+        How far the search for a rate has come; C{None} likewise.
         """
         return None
 

@@ -5,16 +5,15 @@ A run that looks for the highest rate at which the server keeps a promise.
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import takewhile
 from math import inf
 from typing import Any
 
 from smtpsource.load.openloop import OpenLoop
 from smtpsource.measure.counters import OUTCOMES, Counters
-from smtpsource.measure.search import Found, Step
+from smtpsource.measure.search import Found, Searching, Step
 from smtpsource.measure.snapshot import Snapshot, take
 from smtpsource.measure.thresholds import Threshold
-from smtpsource.pacing.ratesearch import REACHED, RateSearch
+from smtpsource.pacing.ratesearch import LONGER, REACHED, RateSearch
 from smtpsource.pacing.schedule import Profile, Schedule
 
 #: The rate to begin with, in messages per second, where the plan has none.
@@ -39,8 +38,11 @@ class SearchedRun(OpenLoop):
         self._promise = promise
         self._search = RateSearch(self.plan.rate or FIRST)
         self._steps: list[Step] = []
-        # How many messages were asked for in the steps that were held to their end, and how many such steps there are.
-        self._askedBefore = self._held = 0
+        # How many messages were asked for in the steps that were held to their end, and for how many seconds.
+        self._askedBefore = 0
+        self._heldBefore = 0.0
+        # For how many seconds this step is held.
+        self._hold = self.plan.holdStep
         # Of the messages of earlier steps: what became of them in this one.
         self._ofEarlier = dict.fromkeys(OUTCOMES, 0)
 
@@ -49,12 +51,29 @@ class SearchedRun(OpenLoop):
         """
         What came of it, up to now.
         """
-        best = self._search.best
-        confirmed = [step for step in takewhile(_confirms, reversed(self._steps)) if best and step.rate <= best]
-        if confirmed:
-            # A rate that fails when it is tried again was luck.
-            best = max((step.rate for step in confirmed if step.passed), default=None)
-        return Found(self._promise.text, best, tuple(self._steps))
+        return Found(self._promise.text, self._search.best, tuple(self._steps))
+
+    @property
+    def searching(self) -> Searching:
+        """
+        How far it has come.
+        """
+        search, left = self._search, self._search.left
+        seconds = None
+        if left is not None:
+            steps, again = left
+            seconds = self.plan.holdStep * (steps + LONGER * again)
+            if self.scheduleStart < inf and search.rate is not None:
+                seconds = max(0.0, seconds - min(self._hold, self.clock() - self.scheduleStart))
+        return Searching(
+            len(self._steps) + (search.rate is not None),
+            search.rate,
+            search.purpose,
+            search.low,
+            search.high,
+            seconds,
+            self._steps,
+        )
 
     def scheduledMessages(self) -> float | None:
         """
@@ -67,7 +86,7 @@ class SearchedRun(OpenLoop):
         For how many seconds of all steps the schedules have asked.
         """
         now = min(self.clock() - self.scheduleStart, self.schedule.end) if self.schedule.end < inf else 0.0
-        return self._held * self.plan.holdStep + now
+        return self._heldBefore + now
 
     def overdue(self) -> int | None:
         """
@@ -122,10 +141,11 @@ class SearchedRun(OpenLoop):
         self.scheduleStart = self.measuredFrom = self.clock()
         self._unanswered = self.recorder.inFlight
         self._ofEarlier = dict.fromkeys(self._ofEarlier, 0)
-        self.schedule = self._newSchedule(Profile(((0.0, rate),), self.plan.holdStep))
+        self._hold = self.plan.holdStep * (LONGER if self._search.purpose == "confirm" else 1)
+        self.schedule = self._newSchedule(Profile(((0.0, rate),), self._hold))
         self._beforeStep = self._now()
         self._startDue()
-        self._later(self._heldStep, self.plan.holdStep)
+        self._later(self._heldStep, self._hold)
 
     def _scheduleOver(self) -> None:
         """
@@ -141,13 +161,13 @@ class SearchedRun(OpenLoop):
         asked = self.schedule.asked(inf)
         step = replace(self._now().since(self._beforeStep), asked=asked)
         self._askedBefore += asked
-        self._held += 1
+        self._heldBefore += self._hold
         self.recorder.dropped += asked - self.schedule.taken
         self.schedule = Schedule(Profile(((0.0, 0.0),)))
         self._waiting = False
         if self._timer is not None:
             self._timer.cancel()
-        self._awaitEnd(step, self.clock() + max(self.plan.holdStep, 10.0))
+        self._awaitEnd(step, self.clock() + max(self._hold, 10.0))
 
     def _awaitEnd(self, step: Snapshot, deadline: float, looksLeft: int = 1) -> None:
         if not self.remaining:
@@ -188,7 +208,3 @@ class SearchedRun(OpenLoop):
 
     def _now(self) -> Snapshot:
         return take(self.recorder, self.clock() - self.startTime, self.scheduledMessages(), self.scheduledSeconds())
-
-
-def _confirms(step: Step) -> bool:
-    return step.purpose == "confirm"

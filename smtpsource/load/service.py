@@ -175,6 +175,7 @@ class SourceService(Service):
             givesUpAt=run.givesUpAt() if begun else None,
             total=plan.messageLimit if plan.messageLimit < maxsize else None,
             duration=duration,
+            search=run.searching,
         )
 
     def breakDown(self, kind: str, text: str) -> None:

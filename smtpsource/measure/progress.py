@@ -4,10 +4,13 @@ How far a run has come, for those who watch it.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from smtpsource.measure.recorder import Recorder
 from smtpsource.records import dataclass
+
+if TYPE_CHECKING:
+    from smtpsource.measure.search import Searching
 
 #: What a run does at a time, in this order; not every run does all of it. C{starting}: the destination is looked for.
 #: C{warm-up}: what is counted will not be kept. C{ramp-up}: sessions still join. C{draining}: no further message is
@@ -33,6 +36,7 @@ class Progress:
         limit.
     @ivar total: how many messages there will be, the warm-up's not included; C{None} for no limit.
     @ivar duration: the seconds from the start of the run after which no message is started; C{None} for no limit.
+    @ivar search: how far the search for a rate has come; C{None} in any other run.
     """
 
     at: float
@@ -45,6 +49,7 @@ class Progress:
     givesUpAt: float | None = None
     total: int | None = None
     duration: float | None = None
+    search: Searching | None = None
 
 
 class Running(Protocol):

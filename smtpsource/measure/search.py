@@ -4,7 +4,9 @@ What came of a search for the highest rate.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
@@ -12,7 +14,8 @@ class Step:
     """
     One rate that was tried.
 
-    @ivar purpose: C{"climb"}, C{"bisect"} or C{"confirm"}.
+    @ivar purpose: C{"climb"}, up or down in large steps; C{"bisect"}, between two rates; or C{"confirm"}, once more, and
+        for longer.
     @ivar rate: messages per second that were asked for.
     @ivar achieved: messages per second that were accepted.
     @ivar passed: was the promise kept, at that rate?
@@ -26,16 +29,64 @@ class Step:
     actual: str
 
 
+class Tried(NamedTuple):
+    """
+    What is known of a rate.
+
+    @ivar rate: messages per second.
+    @ivar kept: how many steps at that rate kept the promise.
+    @ivar times: how many there were.
+    """
+
+    rate: float
+    kept: int
+    times: int
+
+
 @dataclass(frozen=True)
 class Found:
     """
     What came of a search.
 
     @ivar promise: what was to be kept.
-    @ivar rate: the highest rate, in messages per second, that kept it, or C{None}.
+    @ivar rate: the highest rate, in messages per second, for which the steps speak: that kept it twice, and more often
+        than not; where there is none yet, that kept it at all; or C{None}.
     @ivar steps: all that was tried, in order.
     """
 
     promise: str
     rate: float | None
     steps: tuple[Step, ...]
+
+    @property
+    def tried(self) -> tuple[Tried, ...]:
+        """
+        What speaks for and against each rate, the lowest first.
+        """
+        rates: dict[float, list[bool]] = {}
+        for step in sorted(self.steps, key=lambda step: step.rate):
+            rates.setdefault(step.rate, []).append(step.passed)
+        return tuple(Tried(rate, sum(passed), len(passed)) for rate, passed in rates.items())
+
+
+@dataclass(frozen=True)
+class Searching:
+    """
+    A search while it goes on.
+
+    @ivar number: of the step that is tried now, from 1.
+    @ivar rate: what is tried, in messages per second; C{None} when it is over.
+    @ivar purpose: as in L{Step}.
+    @ivar low: the highest rate that has kept the promise, below...
+    @ivar high: ...the lowest that has broken it; C{None} while there is none.
+    @ivar secondsLeft: about how long it takes from here; C{None} while nobody knows.
+    @ivar steps: what was tried, in order.
+    """
+
+    number: int
+    rate: float | None
+    purpose: str
+    low: float | None
+    high: float | None
+    secondsLeft: float | None
+    steps: Sequence[Step]

@@ -99,7 +99,7 @@ class Load(Settings):
         C{messageCount} alone, until all are started.
     @ivar findRate: look for the highest rate at which this threshold holds, a text as on the command line; refusals and
         faults don't end such a run. C{rate} is the first one that is tried.
-    @ivar holdStep: seconds for which each rate is tried.
+    @ivar holdStep: seconds for which each rate is tried; twice as long where it is tried again.
     """
 
     heading = "Load"
@@ -209,7 +209,7 @@ class Load(Settings):
         default=None,
     )
     holdStep: float = option(
-        "TIME", kinds.duration, "with --find-rate: try each rate for this long", shown="10s", default=10.0
+        "TIME", kinds.duration, "with --find-rate: try each rate for this long, and twice as long to confirm it", shown="10s", default=10.0
     )
 
     @property

@@ -202,7 +202,7 @@ def _search(runs: Runs, first: float, seconds: float) -> Measured:
     """
     for rate in (first, first / 4):
         step = ("--rate", f"{rate:.1f}", "--hold-step", f"{seconds:g}")
-        found = runs.measure(_SEARCHED, (*_OPEN, *step, "--find-rate", PROMISE), 60 * seconds + _PATIENCE)
+        found = runs.measure(_SEARCHED, (*_OPEN, *step, "--find-rate", PROMISE), 120 * seconds + _PATIENCE)
         if runs.stopped or found.summary is None or highestOf(found) is not None:
             break
     return found
