@@ -111,7 +111,16 @@ def _run(reactor: Any, options: SourceOptions) -> Deferred[None]:
             stopView()
             presentation.complain(str(summary.reason))
             leave(2)
-        leave(conclude(presentation, stopView, summary, render, _documentOf, summary.reason))
+        leave(
+            conclude(
+                presentation,
+                stopView,
+                summary,
+                lambda summary: render(summary, presentation.page),
+                _documentOf,
+                summary.reason,
+            )
+        )
 
     ended = service.whenDone().addCallback(done)
     service.startService()

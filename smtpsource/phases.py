@@ -36,6 +36,19 @@ NAMES = (
     "response",
     "late",
 )
+#: What those are that are not the reply to the command of their name.
+MEANINGS = {
+    "connect": "until the connection is open",
+    "tls": "the TLS handshake",
+    "tls-resumed": "one that resumes a session",
+    "banner": "from there to the greeting",
+    "bdat": "the reply to a chunk but the last",
+    "message": "the reply to the content",
+    "transaction": "from MAIL to that reply",
+    "response": "from when it was due to that reply",
+    "late": "from when it was due to its start",
+}
+
 (
     CONNECT,
     TLS,

@@ -67,7 +67,15 @@ class SourceProcess(MultiService):
 
     def _done(self, summary: Summary) -> None:
         exitWith(
-            conclude(self._presentation, self._stopView, summary, render, documentOf, summary.reason), self._reactor
+            conclude(
+                self._presentation,
+                self._stopView,
+                summary,
+                lambda summary: render(summary, self._presentation.page),
+                documentOf,
+                summary.reason,
+            ),
+            self._reactor,
         )
         self._stopReactor()
 

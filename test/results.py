@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from smtpsource.measure.histogram import HIGHEST_MICROSECONDS, LatencyRecorder
+from smtpsource.measure.histogram import HIGHEST_MICROSECONDS, PERCENTILES, LatencyRecorder
 from smtpsource.measure.progress import Progress
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.search import Found, Step
@@ -82,6 +82,7 @@ def second(time, **values):
         "dropped": 0,
         "open": 5,
         "p50": 0.001,
+        "p95": 0.0015,
         "p99": 0.002,
         "max": 0.003,
         "bytesSent": 1000,
@@ -131,7 +132,7 @@ def recorded(values):
     return recorder
 
 
-FOUND = Found("errors == 0", 200.0, (Step("climb", 100.0, 99.9, True, "0"), Step("bisect", 300.0, 0.0, False, "7")))
+FOUND = Found("errors == 0", 200.0, (Step("climb", 200.0, 99.9, True, "0"), Step("bisect", 300.0, 0.0, False, "7")))
 
 
 #: Reports of several kinds.
@@ -160,6 +161,8 @@ class Run:
     """
     A run that is as far as a test says.
     """
+
+    percentiles = PERCENTILES
 
     def __init__(self, **progress):
         self.recorder = Recorder()

@@ -11,6 +11,7 @@ import re
 import signal
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import manuals
@@ -92,6 +93,10 @@ def calibration(**values):
     return Calibration(**{**usual, **values})
 
 
+#: Where the columns of a table begin, and the last one ends.
+COLUMNS = (0, 38, 49, 57, 66, 72, 78, 86, 94, 102)
+
+
 class RowTests(SynchronousTestCase):
     """
     The lines of the table.
@@ -103,7 +108,7 @@ class RowTests(SynchronousTestCase):
         for each message, the parts of a processor that both took, and latencies of the transaction.
         """
         lines = heading(), row(measured("busy"))
-        names, values = (re.split(r"  +", line.strip()) for line in lines)
+        names, values = ([line[begin:end].strip() for begin, end in pairwise(COLUMNS)] for line in lines)
         self.assertEqual(
             dict(zip(names, values, strict=True)),
             {
@@ -116,6 +121,7 @@ class RowTests(SynchronousTestCase):
                 # 1.5 s of 2.5 s
                 "sink": "60%",
                 "p50": "2.00 ms",
+                "p95": "4.00 ms",
                 "p99": "4.00 ms",
             },
         )
@@ -124,7 +130,7 @@ class RowTests(SynchronousTestCase):
         """
         Of a search the rate is shown that it has found. Its other figures are of many rates, and left out.
         """
-        self.assertEqual(row(searched(1234.5)).split(), ["search", "1234.5"] + ["-"] * 6)
+        self.assertEqual(row(searched(1234.5)).split(), ["search", "1234.5"] + ["-"] * 7)
 
     def test_failure(self):
         """
@@ -153,7 +159,7 @@ class RowTests(SynchronousTestCase):
         )
         self.assertEqual(len(shown), len(heading()))
         self.assertLessEqual(len(shown), WIDTH + 1)
-        self.assertEqual(len(shown[len(name) :].split()), 9)
+        self.assertEqual(len(shown[len(name) :].split()), 11)
 
 
 class ProblemTests(SynchronousTestCase):

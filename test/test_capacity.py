@@ -16,8 +16,8 @@ from smtpsource.testing import FakeReactor, runInMemory
 #: How many searches; C{make capacity} takes 200.
 SEEDS = int(os.environ.get("SEEDS", "8"))
 
-#: The server: one worker, this many contents a second (an M/D/1 queue, as messages come independently of each other), each
-#: with a time of its own around that.
+#: The server: one worker, this many contents a second (an M/D/1 queue, as messages come independently of each other),
+#: each with a time of its own around that.
 PER_SECOND = 100.0
 NOISE = 0.2
 

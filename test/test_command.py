@@ -103,9 +103,9 @@ class ReportTests(CommandTestCase):
         """
         It has all its fields, and they can be true.
         """
-        self.assertEqual(list(latency), ["count", "min", "mean", "p50", "p90", "p99", "p99.9", "max"])
+        self.assertEqual(list(latency), ["count", "min", "mean", "p50", "p90", "p95", "p99", "p99.9", "max"])
         self.assertEqual(latency["count"], count)
-        ordered = [latency[field] for field in ("min", "p50", "p90", "p99", "p99.9", "max")]
+        ordered = [latency[field] for field in ("min", "p50", "p90", "p95", "p99", "p99.9", "max")]
         self.assertEqual(ordered, sorted(ordered))
         self.assertTrue(0 < latency["min"] <= latency["mean"] <= latency["max"] < 60, latency)
 
@@ -121,8 +121,8 @@ class ReportTests(CommandTestCase):
         self.assertIn(b"10 started, 9 accepted, 1 rejected, 0 failed", result.out)
         report = reported((command.directory / "r.json").read_bytes())
         fields = "schema tool command run seed reactor started elapsed exit ended reason thresholds limits disturbances"
-        fields += " warmup asked late dropped exhausted catchUp messages recipients connections bytes"
-        fields += " askedRate rate cpu latency"
+        fields += " warmup asked late dropped exhausted catchUp exercise messages recipients connections bytes"
+        fields += " askedRate rate cpu percentiles latency"
         fields += " capabilities tls"
         self.assertEqual(list(report), [*fields.split(), "replies", "errors", "environment", "histograms", "series"])
         self.assertEqual(report["schema"], 1)
@@ -225,7 +225,7 @@ class OutputTests(CommandTestCase):
         """
         server = self.serve()
         result = yield self.shell('"$@" | head -1', "-m", "5", server.destination).whenEnded()
-        self.assertRegex(result.out, rb"\Amessages     5 started, 5 accepted.*\n\Z")
+        self.assertRegex(result.out, rb"\Apassed       all 5 messages accepted\n\Z")
         self.assertEqual(result.err, b"")
         yield server.whenIdle()
         self.assertEqual(len(server.messages), 5)
@@ -1091,7 +1091,7 @@ class SinkTests(CommandTestCase):
         result = yield command.whenEnded()
         self.assertEqual(result.status, 1)
         self.assertIn(b"1 started, 1 accepted", result.out)
-        self.assertIn(b"sink         counted 1 messages", result.out)
+        self.assertIn(b"sink         counted 1 message,", result.out)
         self.assertNoTraceback(result)
         yield whenGone(child, 0)
 
@@ -1147,4 +1147,4 @@ class SinkTests(CommandTestCase):
         result = yield command.whenEnded()
         self.assertEqual(result.status, 1)
         self.assertNoTraceback(result)
-        self.assertIn(b"sink         counted 1 messages", result.out)
+        self.assertIn(b"sink         counted 1 message,", result.out)

@@ -14,6 +14,7 @@ import struct
 import sys
 import termios
 import tty
+from dataclasses import replace
 from unittest import mock
 
 import pyte
@@ -30,12 +31,28 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from smtpsource.measure.histogram import percentiles, percentilesSince
+from smtpsource.measure.search import Searching, Step
 from smtpsource.phases import BANNER, CONNECT, LATE, MAIL, MESSAGE, RCPT, RESPONSE
-from smtpsource.report.live.figures import WANTED, Course, Kind
+from smtpsource.report.live.figures import Course, Kind
 from smtpsource.report.live.picture import line, picture
 from smtpsource.report.live.terminal import Terminal, isCapable
-from smtpsource.report.live.view import Lines, Picture
+from smtpsource.report.live.view import Lines, Picture, Steps
 from smtpsource.report.presentation import Presentation
+
+#: A search for a rate, in its fourth step.
+SEARCHING = Searching(
+    4,
+    283.0,
+    "bisect",
+    200.0,
+    400.0,
+    65.0,
+    (
+        Step("climb", 100.0, 100.0, True, "12 ms"),
+        Step("climb", 200.0, 200.0, True, "20 ms"),
+        Step("climb", 400.0, 310.0, False, "412 ms"),
+    ),
+)
 
 
 def watched(run, seconds, accepted=0, step=0.25, took=0.001):
@@ -161,7 +178,7 @@ class CourseTests(SynchronousTestCase):
         follow(course, run, 12, accepted=100, took=0.002)
         (transaction,) = course.latencies()
         self.assertEqual(transaction.name, "transaction")
-        for found, expected in zip(transaction.soFar, (0.1, 0.1, 0.1, 0.1), strict=True):
+        for found, expected in zip(transaction.soFar, [0.1] * 6, strict=True):
             self.assertApproximates(found, expected, expected * 0.001)
         for found in transaction.recent:
             self.assertApproximates(found, 0.002, 2e-6)
@@ -184,7 +201,7 @@ class CourseTests(SynchronousTestCase):
         for index, count in later:
             now[index] += count
             new[index] += count
-        self.assertEqual(percentilesSince(now, before, WANTED), percentiles(new, WANTED) if later else [])
+        self.assertEqual(percentilesSince(now, before, (50, 95, 100)), percentiles(new, (50, 95, 100)) if later else [])
 
     def test_noneLately(self):
         """
@@ -289,17 +306,34 @@ rate       80.0/s accepted, 125/s asked, 80.0/s so far
            ████▁
 messages   460 started, 400 accepted, 30 rejected, 20 failed, 11 late, 3 dropped
 now        5 connections, 7 sessions, 10 on their way, 2 lost, 4 not made
-                         p50       p90       p99       max
-response              1.50 s    1.50 s    1.50 s    1.50 s
-  last 10 s           1.50 s    1.50 s    1.50 s    1.50 s
-transaction          12.3 ms   12.3 ms   12.3 ms   12.3 ms
-  last 10 s          12.3 ms   12.3 ms   12.3 ms   12.3 ms
-late                  250 ms    250 ms    250 ms    250 ms
-  last 10 s           250 ms    250 ms    250 ms    250 ms
+                p50     p90     p95     p99   p99.9     max
+response     1.50 s  1.50 s  1.50 s  1.50 s  1.50 s  1.50 s
+  last 10 s  1.50 s  1.50 s  1.50 s  1.50 s  1.50 s  1.50 s
+transaction 12.3 ms 12.3 ms 12.3 ms 12.3 ms 12.3 ms 12.3 ms
+  last 10 s 12.3 ms 12.3 ms 12.3 ms 12.3 ms 12.3 ms 12.3 ms
+late         250 ms  250 ms  250 ms  250 ms  250 ms  250 ms
+  last 10 s  250 ms  250 ms  250 ms  250 ms  250 ms  250 ms
 refused    30
   message 451           30  451 4.3.0 [red]Disk[/red] full :smile:
 errors     20
   connection-lost       20  the server closed the connection (waiting for the reply to RCPT)""",
+        )
+
+    def test_search(self):
+        """
+        A search for a rate: what is tried, between which bounds, how long it will take, and what came of the last step.
+        """
+        run = Run(search=SEARCHING)
+        self.assertEqual(
+            [
+                "search     step 4: 283/s (bisect), 200/s kept it, 400/s did not, about 1:05 left",
+                "           step 3 (climb): 400/s did not: 412 ms",
+            ],
+            self.text(watched(run, 1))[1:3],
+        )
+        run.now["search"] = Searching(1, 100.0, "climb", None, None, None, ())
+        self.assertEqual(
+            "search     step 1: 100/s (climb), nothing is known yet", self.text(watched(run, 1, accepted=1))[1]
         )
 
     def test_narrow(self):
@@ -472,10 +506,32 @@ class PeriodicTests(SynchronousTestCase):
         self.assertEqual(
             said[-1],
             "0:02 running; 100/s accepted, 125/s asked, 100/s so far; 275 started, 275 accepted, 0 rejected, 0 failed, "
-            "0 late, 0 dropped; 0 connections, 1 sessions, 0 on their way; transaction p50 1.00 ms, p99 1.00 ms, max "
-            "1.00 ms in the last 10 s\n",
+            "0 late, 0 dropped; 0 connections, 1 sessions, 0 on their way; transaction p50 1.00 ms, p90 1.00 ms, "
+            "p95 1.00 ms, p99 1.00 ms, p99.9 1.00 ms, max 1.00 ms in the last 10 s\n",
         )
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_steps(self):
+        """
+        Where nobody has asked for it, a search says each of its steps once, the last of them when it is over.
+        """
+        said = []
+        self.run_.now["search"] = SEARCHING
+        shown = Steps(self.clock, self.run_, said.append)
+        shown.start()
+        self.clock.pump([0.5] * 7)
+        self.assertEqual(
+            [
+                "step 1 (climb): 100/s kept it: 12 ms\n",
+                "step 2 (climb): 200/s kept it: 20 ms\n",
+                "step 3 (climb): 400/s did not: 412 ms\n",
+            ],
+            said,
+        )
+        last = Step("bisect", 283.0, 283.0, True, "30 ms")
+        self.run_.now["search"] = replace(SEARCHING, steps=(*SEARCHING.steps, last))
+        shown.stop()
+        self.assertEqual(["step 4 (bisect): 283/s kept it: 30 ms\n"], said[3:])
 
 
 class PresentationTests(SynchronousTestCase):
@@ -778,7 +834,7 @@ class LiveTests(LiveTestCase):
             " %  0:0",
             " left",
             "/s so far",
-            "p50       p90       p99       max",
+            "p50     p90     p95     p99   p99.9     max",
             "last 10 s",
             "2 sessions",
             "  rcpt 450               1  450 4.2.1 [red]Mailbox[/red] is busy",
@@ -802,7 +858,7 @@ class LiveTests(LiveTestCase):
         result = yield command.whenEnded()
         self.assertEqual(result.status, 0)
         text = (command.directory / "out").read_text()
-        self.assertRegex(text, r"\Amessages     12 started, 12 accepted")
+        self.assertRegex(text, r"\Apassed       all 12 messages accepted")
         self.assertNotIn("\x1b", text)
         self.assertEqual([each for each in self.screen(command) if each], ["before", "status 0"])
 
@@ -906,7 +962,9 @@ class LiveTests(LiveTestCase):
         result = yield command.whenEnded()
         self.assertEqual(result.status, 0)
         self.assertNotIn(b"\x1b", result.out)
-        self.assertRegex(result.out, rb"\A(\d:\d\d running; [^\n]*/s accepted, [^\n]*\n){2,}messages     12 started")
+        self.assertRegex(
+            result.out, rb"\A(\d:\d\d running; [^\n]*/s accepted, [^\n]*\n){2,}passed       all 12 messages accepted"
+        )
 
     @defer.inlineCallbacks
     def test_ascii(self):
@@ -947,7 +1005,11 @@ class LiveTests(LiveTestCase):
         command = self.start("-w", "0.1", "-d", "-m", "1000", server.destination, lines=60)
         yield command.whenPrinted(rb" so far")
         result = yield command.whenEnded()
-        self.assertEnded(command, result, 1, "smtp-source: data refused: 451 4.3.0 Disk full\nmessages     6 started")
+        words = (
+            "smtp-source: data refused: 451 4.3.0 Disk full\n"
+            "FAILED       ended before its time: data refused: 451 4.3.0 Disk full\n\nmessages     6 started"
+        )
+        self.assertEnded(command, result, 1, words)
 
     @defer.inlineCallbacks
     def test_otherOutput(self):
@@ -955,16 +1017,18 @@ class LiveTests(LiveTestCase):
         With C{-c}, C{-v}, C{--quiet} and C{--live off} there is no picture: what was there before is as it was.
         """
         for arguments, pattern in (
-            (["-c"], rb"\A(\d\r)+\r\nmessages "),
+            (["-c"], rb"\A(\d\r)+\r\npassed "),
             (["-v"], rb"\A<<< 220 "),
             (["--quiet"], rb"\A\Z"),
-            (["--live", "off"], rb"\Amessages "),
+            (["--live", "off"], rb"\Apassed "),
         ):
             server = self.serve()
             command = self.start(*arguments, "-w", "0.2", "-d", "-m", "4", server.destination)
             result = yield command.whenEnded()
-            self.assertRegex(result.out, pattern)
-            self.assertNotIn(b"\x1b", result.out)
+            # The summary has colors, and that is all.
+            out = re.sub(rb"\x1b\[[0-9;]*m", b"", result.out)
+            self.assertRegex(out, pattern)
+            self.assertNotIn(b"\x1b", out)
 
     @defer.inlineCallbacks
     def test_quietOn(self):
@@ -1003,7 +1067,25 @@ class LiveTests(LiveTestCase):
         result = yield smtpsource(self, "--live", "on", *arguments).whenEnded()
         self.assertEqual(result.status, 0)
         self.assertRegex(result.err, rb"\A(\d:\d\d running; [^\n\x1b]*/s accepted, [^\n\x1b]*\n){2,}\Z")
-        self.assertRegex(result.out, rb"\Amessages     12 started")
+        self.assertRegex(result.out, rb"\Apassed       all 12 messages accepted")
+
+    @defer.inlineCallbacks
+    def test_searchPiped(self):
+        """
+        A search for a rate has a line for each step, where there is no terminal; and none with C{--quiet}.
+        """
+        options = ["--find-rate", "rate >= 0.9 * asked", "--hold-step", "0.1", "--rate", "100k", "-d", "-s", "1"]
+        server = self.serve()
+        result = yield smtpsource(self, *options, server.destination).whenEnded()
+        self.assertEqual(0, result.status, result)
+        lines = result.err.decode().splitlines()
+        self.assertRegex(lines[0], r"\Astep 1 \(climb\): 100000/s did not: ")
+        self.assertEqual(
+            [f"step {number}" for number in range(1, len(lines) + 1)], [x.partition(" (")[0] for x in lines]
+        )
+        self.assertRegex(result.out, rb"\Afound        [0-9.]+ messages/s kept the promise (?:twice|\d of \d times), ")
+        result = yield smtpsource(self, *options, "--quiet", server.destination).whenEnded()
+        self.assertEqual((0, b"", b""), (result.status, result.out, result.err))
 
     @defer.inlineCallbacks
     def test_stuckTerminal(self):
@@ -1025,7 +1107,7 @@ class LiveTests(LiveTestCase):
         arguments = ["-w", "0.2", "-d", "-m", "8", "--live", "on", server.destination]
         command = python(self, "-c", program, *arguments, env={"TERM": "xterm", "PYTHONPATH": str(ROOT)})
         result = yield command.whenEnded()
-        self.assertRegex(result.out, rb"(?s)\Amessages     8 started, 8 accepted.*status 0\n\Z")
+        self.assertRegex(result.out, rb"(?s)\Apassed       all 8 messages accepted.*status 0\n\Z")
 
     @defer.inlineCallbacks
     def test_twistd(self):

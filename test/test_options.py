@@ -101,6 +101,8 @@ class PlanTests(Case):
             "catch-up": None,
             "find-rate": None,
             "hold-step": 10.0,
+            "percentiles": (50.0, 90.0, 95.0, 99.0, 99.9),
+            "color": "auto",
             "sender": None,
             "recipient": None,
             "recipient-count": None,

@@ -351,7 +351,7 @@ class RefusalTests(SynchronousTestCase):
             self.assertEqual(talk.say(b"354 go\r\n"), b"")
             events = talk.settle()
             self.assertEqual([e[:2] for e in events], [("fault", "unexpected-reply"), ("disconnected", True)])
-            self.assertIn("to RSET: '354 go'", events[0][2])
+            self.assertIn("to RSET: 354 go", events[0][2])
 
     def test_resetClosing(self):
         """
@@ -518,7 +518,7 @@ class FaultTests(SynchronousTestCase):
                 talk.say(b"220 hi\r\n", b"250 ok\r\n", reply)
                 events = talk.settle()
                 self.assertEqual([e[:2] for e in events], [("fault", "closed-while-idle"), ("disconnected", True)])
-                self.assertIn(repr(reply.decode())[1:-1], events[0][2])
+                self.assertIn(printable(reply), events[0][2])
 
     def test_EOFForQUIT(self):
         """
@@ -594,7 +594,7 @@ class FaultTests(SynchronousTestCase):
                 self.assertTrue(talk.transport.aborted)
                 events = talk.settle()
                 self.assertEqual([e[:2] for e in events], [("fault", "garbage-reply"), ("disconnected", True)])
-                self.assertIn(repr(line.decode("utf-8", "replace")), events[0][2])
+                self.assertTrue(events[0][2].startswith(printable(line) or "an empty line"), events[0][2])
 
     def test_garbageInReply(self):
         """

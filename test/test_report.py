@@ -8,6 +8,7 @@ import csv
 import io
 import json
 import os
+import re
 import stat
 import sys
 from unittest import mock
@@ -17,23 +18,26 @@ from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 from hypothesis import strategies as st
 from properties import given, settings
-from results import EVERYTHING, example, recorded
+from results import EVERYTHING, FOUND, example, latencies, recorded
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.measure.histogram import HIGHEST_MICROSECONDS
 from smtpsource.measure.intervals import Intervals
+from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.search import Found, Step
-from smtpsource.measure.summary import Messages, Tally
+from smtpsource.measure.summary import Messages, Tally, repliesOf
 from smtpsource.measure.thresholds import Outcome
+from smtpsource.phases import HELO
 from smtpsource.printable import printable
 from smtpsource.process.streams import Outlet
 from smtpsource.report import csvfile, files, hlog, junit
 from smtpsource.report.document import documentOf
 from smtpsource.report.live.counter import Counter
+from smtpsource.report.page import Page, shown
 from smtpsource.report.presentation import Presentation
-from smtpsource.report.text import duration, render
+from smtpsource.report.text import answerOf, duration, render
 
 
 class Stream(io.StringIO):
@@ -65,6 +69,9 @@ class TextTests(SynchronousTestCase):
         self.assertEqual(
             render(example()),
             """\
+FAILED       of 3 messages 1 accepted, 1 rejected, 1 failed; 5 recipients
+             refused
+
 messages     3 started, 1 accepted, 1 rejected, 1 failed
 recipients   4 accepted, 5 rejected
 connections  6 opened, 7 failed, 8 lost
@@ -76,10 +83,12 @@ reactor      twisted.internet.selectreactor.SelectReactor
 announced    SIZE 100, PIPELINING
 TLS          6 with TLSv1.3 TLS_AES_256_GCM_SHA384
 
-latency           count       mean        p50        p90        p99      p99.9        max
-mail                  1     500 us     500 us     500 us     500 us     500 us     500 us
-message               2     1.00 s     500 ms     1.50 s     1.50 s     1.50 s     1.50 s
-transaction           1     2.00 s     2.00 s     2.00 s     2.00 s     2.00 s     2.00 s
+latency         count    mean     p50     p90     p95     p99   p99.9     max
+mail                1  500 us  500 us  500 us  500 us  500 us  500 us  500 us
+message             2  1.00 s  500 ms  1.50 s  1.50 s  1.50 s  1.50 s  1.50 s
+transaction         1  2.00 s  2.00 s  2.00 s  2.00 s  2.00 s  2.00 s  2.00 s
+message: the reply to the content; transaction: from MAIL to that reply; others:
+the reply to that command
 
 replies       code      count  the first one
 mail           250          1  250 ok
@@ -96,7 +105,7 @@ timeout                     1  no reply
         A run that came to nothing has no tables, and divides by nothing.
         """
         text = render(example(elapsed=0.0, messages=Messages(0, 0, 0, 0), latency={}, replies={}, errors={}))
-        self.assertNotIn("\n\n", text)
+        self.assertEqual(1, text.count("\n\n"), text)
         self.assertNotIn("for each message", text)
         self.assertIn(" 0.0 B/s sent\n", text)
 
@@ -128,15 +137,18 @@ timeout                     1  no reply
             "schedule     500 messages asked, 12 started late, 3 dropped",
             "warm-up      10.000 s, in no other figure: 90 accepted, 1 rejected, 2 failed",
             "rate         asked 250.0 messages/s, achieved 249.5 messages/s, 1.5 MB/s sent",
-            "LIMITED BY   the generator, not the server: this process used 97% of a processor",
         ):
             self.assertIn(f"\n{line}\n", text)
+        # What it comes to is told first.
         self.assertTrue(
-            text.endswith(
-                """
-thresholds   what was wanted, and what there was
+            text.startswith(
+                """\
+FAILED       1 of 2 thresholds missed; of 3 messages 1 accepted, 1 rejected, 1
+             failed; 3 more never started; 5 recipients refused
+LIMITED BY   the generator, not the server: this process used 97% of a processor
 pass         p99(message) < 250ms: 31 ms
 FAIL         rate >= 0.99 * asked: 431/s (0.99 * asked is 495/s)
+
 """
             ),
             text,
@@ -146,20 +158,116 @@ FAIL         rate >= 0.99 * asked: 431/s (0.99 * asked is 495/s)
         """
         A search for a rate: every step, and what was found.
         """
-        steps = (Step("climb", 100.0, 99.96, True, "81 us"), Step("bisect", 1500.0, 900.0, False, "2.1 s"))
+        steps = (
+            Step("climb", 100.0, 99.96, True, "81 us"),
+            Step("bisect", 1500.0, 900.0, False, "2.1 s"),
+            Step("confirm", 100.0, 100.0, True, "80 us"),
+        )
         text = render(example(search=Found("p99(message) < 250ms", 100.0, steps)))
-        self.assertTrue(
-            text.endswith(
-                """
-search             asked    achieved  p99(message) < 250ms
-climb            100.0/s     100.0/s  kept: 81 us
-bisect          1500.0/s     900.0/s  BROKEN: 2.1 s
-found        100.0 messages/s is the highest rate that kept it
-"""
-            ),
+        self.assertTrue(text.startswith("found        100 messages/s kept the promise twice, 1500/s did not\n"), text)
+        self.assertIn(
+            """
+search       asked   achieved  p99(message) < 250ms
+climb        100/s    100.0/s  kept: 81 us
+bisect      1500/s    900.0/s  BROKEN: 2.1 s
+confirm      100/s    100.0/s  kept: 80 us
+""",
             text,
         )
-        self.assertIn("found        no rate kept it\n", render(example(search=Found("errors == 0", None, steps))))
+        # The mean of all rates says nothing.
+        self.assertNotIn("\nrate ", text)
+
+    def test_answers(self):
+        """
+        What speaks for an answer and against it.
+        """
+        for wanted, rate, *steps in (
+            ("no rate kept the promise: 5/s, the lowest that was tried, did not", None, (10, False), (5, False)),
+            (
+                "no rate kept the promise: 5/s, the lowest that was tried, only 1 of 3 times",
+                *(None, (5, False), (5, True), (5, False)),
+            ),
+            ("7 messages/s kept the promise once, no higher rate was tried; it was not confirmed", 7, (7, True)),
+            (
+                "200 messages/s kept the promise twice, 240/s only 1 of 3 times",
+                *(200, (200, True), (240, True), (240, False), (400, False), (200, True), (240, False)),
+            ),
+            (
+                "200 messages/s kept the promise 2 of 3 times, 240/s did not, twice",
+                *(200, (200, True), (240, False), (200, False), (200, True), (240, False)),
+            ),
+        ):
+            tried = tuple(Step("confirm", float(each), 1.0, passed, "") for each, passed in steps)
+            self.assertEqual(wanted, answerOf(Found("errors == 0", rate, tried)))
+
+    def test_words(self):
+        """
+        One is not several, and what was counted has its name.
+        """
+        fine = {"exit": 0, "recipientsRejected": 0}
+        for number, exercise, words in (
+            (1, "mail", "passed       1 message accepted\n"),
+            (2, "mail", "passed       all 2 messages accepted\n"),
+            (3, "connect", "passed       all 3 connections accepted\n"),
+            (1, "noop", "passed       1 NOOP accepted\n"),
+        ):
+            text = render(example(messages=Messages(number, number, 0, 0), exercise=exercise, **fine))
+            self.assertEqual(words, text.splitlines(True)[0])
+            self.assertEqual(exercise == "mail", "recipients" in text)
+            noun = {"mail": "messages", "noop": "NOOPs", "connect": "connections"}[exercise]
+            self.assertIn(f"\n{noun:<13}{number} started, {number} accepted, 0 rejected, 0 failed\n", text)
+            self.assertIn(f" {noun}/s, ", text)
+
+    def test_announced(self):
+        """
+        What the server announces is told once.
+        """
+        recorder = Recorder()
+        recorder.reply(HELO, 0.1, b"250", b"250-mx.example\r\n250-PIPELINING\r\n250 SIZE 100\r\n")
+        text = render(example(replies=repliesOf(recorder)))
+        self.assertIn("helo           250          1  250-mx.example\n", text)
+        self.assertEqual(1, text.count("PIPELINING"))
+
+    def test_percentiles(self):
+        """
+        Those that somebody asked for, from the buckets; in a second table, where there is no room.
+        """
+        text = render(example(**latencies(*(n / 1000 for n in range(1, 1001))), percentiles=(25, 95, 99.99)))
+        self.assertIn("latency         count    mean     p25     p95  p99.99     max\n", text)
+        self.assertIn("message          1000  501 ms  250 ms  950 ms  1.00 s  1.00 s\n", text)
+        many = render(example(**latencies(0.25), percentiles=tuple(range(1, 20))))
+        self.assertEqual(3, many.count("latency         count"))
+
+    @given(st.integers(40, 200), st.text(max_size=300), st.integers(0, 10**8))
+    def test_width(self, width, text, count):
+        """
+        No line is longer than there is room for, whatever a server says, and no word of it is lost.
+        """
+        sample = printable(text)
+        tallies = {"500": Tally(count, sample)}
+        page = render(example(replies={"mail": tallies}, reason=sample, search=FOUND), Page(width))
+        self.assertLessEqual(max(map(len, page.split("\n"))), width)
+        self.assertIn("".join(sample.split()), "".join(page.split()))
+
+    def test_colors(self):
+        """
+        Colors, where they are wanted, and what a server says can't add any.
+        """
+        tallies = {"250": Tally(1, "\x1b[31mx"), "451": Tally(1, "451 y"), "550": Tally(1, "550 z")}
+        hostile = example(**{**EVERYTHING, "replies": {"mail": tallies}})
+        page = render(hostile, Page(80, True))
+        for line in (
+            "\x1b[1;31mFAIL  ",
+            "\x1b[1;31mLIMITED BY ",
+            "\x1b[33mmail           451",
+            "\x1b[1;31mmail           550",
+        ):
+            self.assertIn(line, page)
+        self.assertNotIn("\x1b[31mx", page)
+        self.assertEqual(render(hostile), re.sub("\x1b\\[[0-9;]*m", "", page))
+        # Nor can it where it is said.
+        self.assertEqual(page, shown(page))
+        self.assertEqual("?[5mx\n", shown("\x1b[5mx\n"))
 
     def test_bytes(self):
         """
@@ -211,7 +319,7 @@ class PrintableTests(SynchronousTestCase):
         """
         Lines become one; what could move a cursor becomes a question mark.
         """
-        for text, shown in (
+        for text, expected in (
             (b"250 ok\r\n", "250 ok"),
             (b"250-a\r\n250 b\r\n", "250-a | 250 b"),
             (b"250 a\nb\n", "250 a | b"),
@@ -220,7 +328,7 @@ class PrintableTests(SynchronousTestCase):
             (b"\xff", "\ufffd"),
             (b"", ""),
         ):
-            self.assertEqual(printable(text), shown)
+            self.assertEqual(printable(text), expected)
 
     @given(st.binary(max_size=50))
     def test_anything(self, text):
@@ -388,7 +496,7 @@ class TableTests(SynchronousTestCase):
         """
         Without samples there are the headings.
         """
-        self.assertEqual([line.count(",") for line in csvfile.lines(example())], [17])
+        self.assertEqual([line.count(",") for line in csvfile.lines(example())], [18])
 
 
 class HistogramLogTests(SynchronousTestCase):

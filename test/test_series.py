@@ -65,6 +65,7 @@ class SeriesTests(SynchronousTestCase):
                 dropped=4,
                 open=5,
                 p50=0.002,
+                p95=0.100031,
                 p99=0.100031,
                 max=0.100031,
                 bytesSent=600,

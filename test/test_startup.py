@@ -45,14 +45,14 @@ OURS = """
     smtpsource.process
         cpu exitstatus failurelog garbage interrupts later openfiles places streams threads turns unexpected
     smtpsource.report
-        ending files presentation text
+        ending files page presentation text
     smtpsource.report.live
         counter
     smtpsource.smtp
         authentication chunking commands connection groups lines opening owed parameters protocol
         proxyprotocol replies script state streaming trace transactions xclient
     smtpsource.values
-        checks files inputs kinds names numbers option rules textfiles
+        checks color files inputs kinds names numbers option rules textfiles
 """
 
 #: What it has no use for, of others.

@@ -59,6 +59,7 @@ class SummaryTests(SynchronousTestCase):
                 "dropped": 0,
                 "exhausted": None,
                 "catchUp": None,
+                "exercise": "mail",
                 "messages": {"started": 3, "accepted": 1, "rejected": 1, "failed": 1},
                 "recipients": {"accepted": 4, "rejected": 5},
                 "connections": {"opened": 6, "failed": 7, "lost": 8},
@@ -66,6 +67,7 @@ class SummaryTests(SynchronousTestCase):
                 "askedRate": None,
                 "rate": 0.5,
                 "cpu": {"user": 0.25, "system": 0.5},
+                "percentiles": [50.0, 90.0, 95.0, 99.0, 99.9],
                 "capabilities": {"SIZE": "100", "PIPELINING": ""},
                 "tls": {"TLSv1.3 TLS_AES_256_GCM_SHA384": 6},
                 "replies": {
@@ -83,7 +85,7 @@ class SummaryTests(SynchronousTestCase):
         )
         self.assertEqual(list(latency), ["mail", "message", "transaction"])
         message = latency["message"]
-        self.assertEqual(list(message), ["count", "min", "mean", "p50", "p90", "p99", "p99.9", "max"])
+        self.assertEqual(list(message), ["count", "min", "mean", "p50", "p90", "p95", "p99", "p99.9", "max"])
         self.assertEqual(message["count"], 2)
         for name, seconds in (("min", 0.5), ("mean", 1.0), ("p50", 0.5), ("p90", 1.5), ("p99.9", 1.5), ("max", 1.5)):
             self.assertApproximates(message[name], seconds, seconds * 0.001)

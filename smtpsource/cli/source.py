@@ -141,6 +141,7 @@ class SourceOptions(PlanOptions):
             csv=self["csv"],
             hlog=self["hlog"],
             junit=self["junit"],
+            color=self["color"],
             live=self._live(),
             metrics=self._metrics(),
         )

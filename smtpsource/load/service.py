@@ -155,6 +155,13 @@ class SourceService(Service):
         self._waiting.append(waiting)
         return waiting
 
+    @property
+    def percentiles(self) -> tuple[float, ...]:
+        """
+        See L{smtpsource.measure.progress.Running}.
+        """
+        return self._plan.percentiles
+
     def progress(self) -> Progress:
         """
         How far the run has come.
@@ -451,6 +458,8 @@ class SourceService(Service):
             search=found,
             run=self._run.traffic.run.decode("ascii"),
             seed=self._plan.seedInUse,
+            exercise=self._plan.exercise,
+            percentiles=self._plan.percentiles,
             intervals=self._watch.series.intervals,
         )
 

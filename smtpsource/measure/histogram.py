@@ -23,6 +23,9 @@ LINEAR = 2048
 #: Buckets are looked at in pieces of so many.
 PIECE = 512
 
+#: The percentiles that are told of each phase.
+PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
+
 _HALF = LINEAR // 2
 _LINEAR_BITS = LINEAR.bit_length() - 1
 
@@ -33,7 +36,8 @@ _FIRST_LENGTH = LINEAR + 12 * _HALF
 @dataclass(frozen=True)
 class Latency:
     """
-    What a histogram says of one phase; all times in seconds, right to 3 digits.
+    What a histogram says of one phase; all times in seconds, right to 3 digits. Reports of earlier versions have no
+    C{p95}.
     """
 
     count: int
@@ -41,6 +45,7 @@ class Latency:
     mean: float
     p50: float
     p90: float
+    p95: float | None
     p99: float
     p999: float
     maximum: float
@@ -98,8 +103,8 @@ def summarize(counts: Sequence[int]) -> Latency | None:
         return None
     reached = list(accumulate(map(counts.__getitem__, used)))
     total = reached[-1]
-    p50, p90, p99, p999 = (
-        highestOf(used[bisect_left(reached, rank)]) / 1e6 for rank in _ranks(total, (50, 90, 99, 99.9))
+    p50, p90, p95, p99, p999 = (
+        highestOf(used[bisect_left(reached, rank)]) / 1e6 for rank in _ranks(total, PERCENTILES)
     )
     return Latency(
         count=total,
@@ -107,6 +112,7 @@ def summarize(counts: Sequence[int]) -> Latency | None:
         mean=sum(counts[index] * middleOf(index) for index in used) / total / 1e6,
         p50=p50,
         p90=p90,
+        p95=p95,
         p99=p99,
         p999=p999,
         maximum=highestOf(used[-1]) / 1e6,

@@ -4,6 +4,7 @@ How far a run has come, for those who watch it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from smtpsource.measure.recorder import Recorder
@@ -60,6 +61,12 @@ class Running(Protocol):
     """
 
     recorder: Recorder
+
+    @property
+    def percentiles(self) -> Sequence[float]:
+        """
+        Which ones are told of latencies, in growing order.
+        """
 
     def progress(self) -> Progress:
         """

@@ -14,8 +14,8 @@ class Step:
     """
     One rate that was tried.
 
-    @ivar purpose: C{"climb"}, up or down in large steps; C{"bisect"}, between two rates; or C{"confirm"}, once more, and
-        for longer.
+    @ivar purpose: C{"climb"}, up or down in large steps; C{"bisect"}, between two rates; or C{"confirm"}, once more,
+        and for longer.
     @ivar rate: messages per second that were asked for.
     @ivar achieved: messages per second that were accepted.
     @ivar passed: was the promise kept, at that rate?

@@ -34,6 +34,7 @@ class Sample:
     @ivar asked: how many messages the schedule asked for; C{None} if there is no schedule.
     @ivar p50: half of the transactions that ended took no longer than so many seconds; C{None} if none ended.
     @ivar p99: the same for 99 in 100.
+    @ivar p95: the same for 95 in 100.
     @ivar max: the longest.
     @ivar cpu: CPU seconds that this process used, per second.
     @ivar lag: the most seconds by which the reactor was late.
@@ -59,6 +60,7 @@ class Sample:
     cpu: float
     lag: float
     waited: float | None = None
+    p95: float | None = None
 
 
 #: The counters that a sample has, and how these become one number for two samples, one after the other.
@@ -71,7 +73,7 @@ class Series:
     """
     The samples of a run, however long it is: when there are more than C{limit}, neighbours become one, and from then on
     a sample is twice as long. So all of them are of the same length, but the last. Nothing is lost of what can be added
-    up; of p50 and p99 the higher one is kept.
+    up; of p50, p95 and p99 the higher one is kept.
 
     @ivar intervals: the latencies of each second, if they are asked for.
     """
@@ -156,6 +158,7 @@ def joined(first: Sample, second: Sample) -> Sample:
         seconds=seconds,
         asked=None if first.asked is None or second.asked is None else first.asked + second.asked,
         p50=worst(first.p50, second.p50),
+        p95=worst(first.p95, second.p95),
         p99=worst(first.p99, second.p99),
         max=worst(first.max, second.max),
         cpu=(first.cpu * first.seconds + second.cpu * second.seconds) / seconds if seconds else 0.0,
@@ -178,8 +181,8 @@ def worst(*values: float | None) -> float | None:
 
 
 def _sample(snapshot: Snapshot, before: Snapshot, cpu: float, lag: float, waited: float | None) -> Sample:
-    latencies = percentilesSince(snapshot.buckets[TRANSACTION], before.buckets[TRANSACTION], (50, 99, 100))
-    p50, p99, longest = latencies or (None, None, None)
+    latencies = percentilesSince(snapshot.buckets[TRANSACTION], before.buckets[TRANSACTION], (50, 95, 99, 100))
+    p50, p95, p99, longest = latencies or (None, None, None, None)
     asked = snapshot.asked
     if asked is not None and before.asked is not None:
         asked -= before.asked or 0.0
@@ -188,6 +191,7 @@ def _sample(snapshot: Snapshot, before: Snapshot, cpu: float, lag: float, waited
         seconds=snapshot.at - before.at,
         asked=asked,
         p50=p50,
+        p95=p95,
         p99=p99,
         max=longest,
         cpu=cpu,

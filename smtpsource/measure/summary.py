@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from smtpsource.measure.counters import COUNTERS, Counters, sums
 from smtpsource.measure.encoding import usedLength
-from smtpsource.measure.histogram import Latency
+from smtpsource.measure.histogram import PERCENTILES, Latency
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.series import Sample
 from smtpsource.measure.snapshot import Snapshot
@@ -85,6 +85,8 @@ class Summary:
     @ivar disturbances: what kept the generator from its work, though it had time for it: a line for each.
     @ivar run: the run's id, which is in every Message-Id.
     @ivar seed: what makes the same traffic again.
+    @ivar exercise: what was counted as a message: C{"mail"}, C{"noop"}, or C{"connect"}, a connection.
+    @ivar percentiles: those that were asked for, from 0 to 100.
     @ivar search: what came of the search for a rate, if that was the run's purpose.
     @ivar intervals: the latencies of each second, if they were asked for; no part of the report.
 
@@ -130,6 +132,8 @@ class Summary:
     disturbances: Sequence[str] = ()
     run: str = ""
     seed: int | None = None
+    exercise: str = "mail"
+    percentiles: Sequence[float] = PERCENTILES
     search: Found | None = None
     intervals: Intervals | None = field(default=None, compare=False, repr=False)
 

@@ -209,7 +209,11 @@ class Load(Settings):
         default=None,
     )
     holdStep: float = option(
-        "TIME", kinds.duration, "with --find-rate: try each rate for this long, and twice as long to confirm it", shown="10s", default=10.0
+        "TIME",
+        kinds.duration,
+        "with --find-rate: try each rate for this long, and twice as long to confirm it",
+        shown="10s",
+        default=10.0,
     )
 
     @property

@@ -4,10 +4,13 @@ Results: when a run ends early, what must be so of it, and where it is told.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
+from smtpsource.measure.histogram import PERCENTILES
 from smtpsource.plan.thresholds import threshold
 from smtpsource.values import checks, kinds, names
+from smtpsource.values.color import COLOR
 from smtpsource.values.files import writableFile
 from smtpsource.values.kinds import Kind
 from smtpsource.values.option import Flag, Only, Settings, ValueOption, option, setting, switch
@@ -30,6 +33,25 @@ def _interface(text: str) -> str:
         raise ValueError("expected an address of this machine, such as 127.0.0.1, ::1 or, for all, 0.0.0.0")
 
 
+def _percentile(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 100:
+        raise ValueError("expected numbers above 0, up to 100, such as 99.9")
+    return float(value)
+
+
+def _percentiles(text: str) -> tuple[float, ...]:
+    """
+    Such as C{p50,p99.9}; they are told in growing order.
+    """
+    found = set()
+    for word in text.split(","):
+        number = word.strip().removeprefix("p")
+        if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,6})?", number) or not 0 < float(number) <= 100:
+            raise ValueError("expected percentiles, such as p50,p95,p99.9")
+        found.add(float(number))
+    return tuple(sorted(found))
+
+
 def _written(long: str, help: str) -> ValueOption:
     return ValueOption(long, None, "FILE", None, help, writableFile)
 
@@ -49,6 +71,7 @@ class Results(Settings):
     """
     @ivar grace: seconds that messages on their way have to end once the run is told to stop.
     @ivar thresholds: what must be so of what is measured; texts are taken as on the command line.
+    @ivar percentiles: those that the report and the live view tell of latencies, from 0 to 100.
     @ivar abortOnThreshold: end the run when a threshold fails while it goes on.
     @ivar trace: show the dialogue: 0 not at all, 1 commands and replies.
     @ivar command: the command line, for the report.
@@ -83,6 +106,14 @@ class Results(Settings):
         default=(),
     )
     abortOnThreshold: bool = switch("end the run when a threshold fails while it goes on", default=False)
+    percentiles: tuple[float, ...] = option(
+        "LIST",
+        Kind(_percentiles, checks.tupleOf(_percentile)),
+        "the percentiles to tell of latencies",
+        shown="p50,p90,p95,p99,p99.9",
+        default=PERCENTILES,
+    )
+    _color = Only(COLOR)
     _live = Only(
         ValueOption(
             *("live", None, "WHEN", "auto"),

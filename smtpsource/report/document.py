@@ -7,14 +7,14 @@ L{smtpsource.report.schema} says what may stand there; docs/report.rst says what
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple, fields
+from dataclasses import astuple, fields, replace
 from functools import reduce
 from typing import Any, NamedTuple
 
 from smtpsource._version import __version__
 from smtpsource.measure.counters import Counters
 from smtpsource.measure.encoding import decode, encode
-from smtpsource.measure.histogram import Latency
+from smtpsource.measure.histogram import PERCENTILES, Latency, percentiles
 from smtpsource.measure.search import Found, Step
 from smtpsource.measure.series import Sample
 from smtpsource.measure.summary import Summary, Tally, countsOf
@@ -25,7 +25,7 @@ from smtpsource.phases import NAMES
 SCHEMA = 1
 
 #: The figures of a phase, in the order of L{Latency}.
-FIGURES = ("count", "min", "mean", "p50", "p90", "p99", "p99.9", "max")
+FIGURES = ("count", "min", "mean", "p50", "p90", "p95", "p99", "p99.9", "max")
 
 #: The most latencies of a phase: as many could be measured in some thousand years.
 _MOST = 10**15
@@ -96,12 +96,12 @@ def _buckets(histograms: Mapping[str, str]) -> dict[str, list[int]]:
 
 
 _AS_IS = Form(_same, _same)
-_TEXTS = Form(list, tuple)
+_TUPLE = Form(list, tuple)
 _OBJECT = Form(lambda value: None if value is None else dict(value), _same)
 _TALLIES = _named(_record(Tally))
 _LATENCY = Form(
     lambda latency: dict(zip(FIGURES, astuple(latency), strict=True)),
-    lambda figures: Latency(*(figures[name] for name in FIGURES)),
+    lambda figures: Latency(*map(figures.get, FIGURES)),
 )
 _STEPS = _several(_record(Step))
 
@@ -110,7 +110,12 @@ COUNT = Form(_same, _same)
 
 #: What came of a search for a rate.
 SEARCH = Form(
-    lambda found: {"promise": found.promise, "rate": found.rate, "steps": _STEPS.write(found.steps)},
+    lambda found: {
+        "promise": found.promise,
+        "rate": found.rate,
+        "tried": [tried._asdict() for tried in found.tried],
+        "steps": _STEPS.write(found.steps),
+    },
     lambda found: Found(found["promise"], found["rate"], _STEPS.read(found["steps"])),
 )
 
@@ -132,11 +137,11 @@ class Field(NamedTuple):
 
 #: All fields that are of a summary, in their order.
 FIELDS = (
-    Field("command", _TEXTS),
+    Field("command", _TUPLE),
     *map(Field, ("run", "seed", "reactor", "started", "elapsed", "exit", "ended", "reason")),
     Field("thresholds", _several(_record(Outcome))),
-    Field("limits", _TEXTS),
-    Field("disturbances", _TEXTS),
+    Field("limits", _TUPLE),
+    Field("disturbances", _TUPLE),
     Field("search", SEARCH, optional=True),
     Field("warmup", _OBJECT, "warmUp"),
     Field("asked"),
@@ -144,6 +149,7 @@ FIELDS = (
     Field("dropped", COUNT),
     Field("exhausted"),
     Field("catchUp"),
+    Field("exercise"),
     Field("messages.started", COUNT, "started"),
     Field("messages.accepted", COUNT, "accepted"),
     Field("messages.rejected", COUNT, "rejected"),
@@ -159,6 +165,7 @@ FIELDS = (
     Field("rate"),
     Field("cpu.user", name="user"),
     Field("cpu.system", name="system"),
+    Field("percentiles", _TUPLE),
     Field("latency", _named(_LATENCY)),
     Field("capabilities", _OBJECT),
     Field("tls", _OBJECT),
@@ -182,6 +189,10 @@ def documentOf(summary: Summary) -> dict[str, Any]:
         if value is not None or not optional:
             *groups, last = path.split(".")
             reduce(lambda inner, group: inner.setdefault(group, {}), groups, document)[last] = form.write(value)
+    others = [percentile for percentile in summary.percentiles if percentile not in PERCENTILES]
+    for phase, latency in document["latency"].items():
+        found = percentiles(summary.buckets.get(phase, ()), others)
+        latency.update({f"p{percentile:g}": value for percentile, value in zip(others, found, strict=True)})
     return document
 
 
@@ -199,4 +210,8 @@ def summaryFrom(document: Mapping[str, Any]) -> Summary:
         inner = reduce(lambda outer, group: outer.get(group, {}), groups, document)
         if last in inner:
             (counted if form is COUNT else values)[name or path] = form.read(inner[last])
+    buckets = values.get("buckets", {})
+    for phase, latency in values["latency"].items():
+        if latency.p95 is None and phase in buckets:
+            values["latency"][phase] = replace(latency, p95=percentiles(buckets[phase], (95,))[0])
     return Summary(**values, **countsOf(Counters(**counted)))

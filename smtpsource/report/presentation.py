@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from smtpsource.printable import legible, printable
+from smtpsource.printable import printable
 from smtpsource.process.streams import Lines, Outlet, Patience
 from smtpsource.records import dataclass
 from smtpsource.report.files import jsonPieces, writeWhole
 from smtpsource.report.live.counter import Counter
+from smtpsource.report.page import Page, pageOf, shown
 
 if TYPE_CHECKING:
     from smtpsource.measure.progress import Running
@@ -77,6 +78,7 @@ class Presentation:
     @ivar junit: where to write the result of a run as a test.
     @ivar live: how a run goes on, where errors go: C{"on"}, C{"off"} or C{"auto"}, on a terminal only. On a terminal it
         is a picture, elsewhere a line a second.
+    @ivar color: when the result is in colors: C{"auto"}, C{"always"} or C{"never"}.
     @ivar metrics: the address and the port where Prometheus is to find the run; C{None} for nowhere.
     """
 
@@ -89,6 +91,7 @@ class Presentation:
     hlog: str | None = None
     junit: str | None = None
     live: str = "off"
+    color: str = "auto"
     metrics: tuple[str, int] | None = None
     _outlets: dict[str, Outlet] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -106,13 +109,21 @@ class Presentation:
         @return: call this at the end, before anything else is shown.
         """
         outlet = self._attended(reactor, self._err())
-        if self.live == "off" or (self.live == "auto" and not outlet.isatty()):
+        isSeen = self.live == "on" or outlet.isatty() or source.progress().search is not None
+        if self.live == "off" or not isSeen:
             return self.startCounter(reactor, lambda: source.recorder.accepted)
         from smtpsource.report.live.view import view  # rich takes a while
 
-        shown = view(reactor, source, outlet)
+        shown = view(reactor, source, outlet, self.live == "on")
         shown.start()
         return shown.stop
+
+    @property
+    def page(self) -> Page:
+        """
+        Where the result will be shown: how wide that is, and whether it has colors.
+        """
+        return pageOf(self._out(), self.color)
 
     def startMetrics(self, reactor: Any, source: Source) -> bool:
         """
@@ -151,7 +162,7 @@ class Presentation:
         """
         Say something where the result will be shown, if anybody still reads there.
         """
-        self._out().say(legible(text))
+        self._out().say(shown(text))
 
     def tellResult(self, text: str, patience: Patience | None = None) -> bool:
         """
@@ -161,7 +172,7 @@ class Presentation:
         @return: C{False} if that, or what was told before, could not be said; then it was said why.
         """
         outlet = self._out()
-        outlet.say(legible(text))
+        outlet.say(shown(text))
         if not outlet.finish(patience or Patience()):
             assert outlet.problem is not None
             where = "standard error" if outlet is self._err() else "standard output"

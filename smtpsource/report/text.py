@@ -4,85 +4,195 @@ A summary as text, for people.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from smtpsource.measure.histogram import percentiles
 from smtpsource.measure.summary import Messages, Summary, Tally
-from smtpsource.printable import printable
+from smtpsource.phases import MEANINGS
+from smtpsource.report.page import Line, Page
 
 if TYPE_CHECKING:
-    from smtpsource.measure.search import Found
-    from smtpsource.measure.thresholds import Outcome
+    from smtpsource.measure.histogram import Latency
+    from smtpsource.measure.search import Found, Step, Tried
 
-_LATENCY_HEADINGS = ("count", "mean", "p50", "p90", "p99", "p99.9", "max")
+#: Where the text of a reply, or of an error, goes on if it takes several lines.
+_SAMPLE_INDENT = 31
+
+#: The columns of a latency table: of a phase's name, of a count, and of each other figure at the least.
+_NAME, _COUNT, _FIGURE = 12, 9, 8
+
+#: What is counted, one and several.
+_NOUNS = {"mail": ("message", "messages"), "noop": ("NOOP", "NOOPs"), "connect": ("connection", "connections")}
 
 
-def render(summary: Summary) -> str:
+def render(summary: Summary, page: Page | None = None) -> str:
     """
-    All of a summary, in lines of up to about 100 characters.
+    All of a summary, in lines.
+
+    @param page: where they are shown; C{None} is 80 columns, without colors.
     """
-    return "\n".join(map(printable, _lines(summary))) + "\n"
+    page = page or Page()
+    return page.lay(_lines(summary, page.width))
 
 
-def _lines(summary: Summary) -> Iterator[str]:
+def _lines(summary: Summary, width: int) -> Iterator[Line | str]:
+    yield _verdict(summary)
+    for reason in summary.limits:
+        yield Line(f"LIMITED BY   the generator, not the server: {reason}", "bad")
+    for reason in summary.disturbances:
+        yield Line(f"DISTURBED    by this machine, not the server: {reason}", "doubtful")
+    for outcome in summary.thresholds:
+        yield Line(
+            f"{'pass' if outcome.passed else 'FAIL':<13}{outcome.text}: {outcome.actual}",
+            "good" if outcome.passed else "bad",
+        )
+    yield ""
+    yield from _counts(summary)
+    yield from _surroundings(summary)
+    if summary.search is not None:
+        yield from _steps(summary.search)
+    yield from _latencies(summary, width)
+    yield from _replies(summary)
+    yield from _errors(summary.errors)
+
+
+def _verdict(summary: Summary) -> Line:
+    """
+    What it comes to: the first thing that anybody wants to know.
+    """
+    if summary.search is not None and summary.search.steps:
+        answer = answerOf(summary.search)
+        if summary.reason:
+            return Line(f"{'FAILED':<13}{summary.reason}; {answer}", "bad")
+        return Line(f"{'found':<13}{answer}", "good" if summary.search.rate is not None else "bad")
+    if summary.reason:
+        return Line(f"{'FAILED':<13}ended before its time: {summary.reason}", "bad")
+    if summary.ended == "signal":
+        return Line(f"{'stopped':<13}before its end: {_fate(summary)}", "doubtful")
+    missed = sum(not outcome.passed for outcome in summary.thresholds)
+    if missed:
+        of = f"{missed} of {several(len(summary.thresholds), 'threshold', 'thresholds')}"
+        return Line(f"{'FAILED':<13}{of} missed; {_fate(summary)}", "bad")
+    if summary.exit:
+        return Line(f"{'FAILED':<13}{_fate(summary)}", "bad")
+    return Line(f"{'passed':<13}{_fate(summary)}", "good")
+
+
+def _fate(summary: Summary) -> str:
+    """
+    What became of all that was to be sent, in words.
+    """
     messages = summary.messages
-    cpu = summary.user + summary.system
+    one, more = _NOUNS[summary.exercise]
+    what = several(messages.started, one, more)
+    if not messages.rejected and not messages.failed:
+        text = f"all {what} accepted" if messages.started > 1 else f"{what} accepted"
+    else:
+        text = f"of {what} {messages.accepted} accepted, {messages.rejected} rejected, {messages.failed} failed"
+    if summary.dropped:
+        text += f"; {summary.dropped} more never started"
+    if summary.recipientsRejected:
+        text += f"; {several(summary.recipientsRejected, 'recipient', 'recipients')} refused"
+    if "unexpected-reply" in summary.errors:
+        text += "; a reply came that nobody had asked for"
+    return text
+
+
+def answerOf(found: Found) -> str:
+    """
+    What a search has found, with what speaks for it and against it.
+    """
+    if found.rate is None:
+        lowest = found.tried[0]
+        return f"no rate kept the promise: {lowest.rate:g}/s, the lowest that was tried, {_didNot(lowest)}"
+    best = next((tried for tried in found.tried if tried.rate == found.rate), None)
+    if best is None:
+        return f"{found.rate:g} messages/s"  # a report that somebody has changed
+    higher = next((tried for tried in found.tried if tried.rate > found.rate), None)
+    against = "no higher rate was tried" if higher is None else f"{higher.rate:g}/s {_didNot(higher)}"
+    doubt = "" if best.kept > 1 else "; it was not confirmed"
+    return f"{found.rate:g} messages/s kept the promise {_times(best)}, {against}{doubt}"
+
+
+def _times(tried: Tried) -> str:
+    if tried.kept < tried.times:
+        return f"{tried.kept} of {tried.times} times"
+    return {1: "once", 2: "twice"}.get(tried.times, f"{tried.times} times")
+
+
+def _didNot(tried: Tried) -> str:
+    if tried.kept:
+        return f"only {tried.kept} of {tried.times} times"
+    return "did not" if tried.times == 1 else f"did not, {_times(tried._replace(kept=tried.times))}"
+
+
+def several(count: int, one: str, more: str) -> str:
+    """
+    C{"1 message"}, C{"2 messages"}.
+    """
+    return f"{count} {one if count == 1 else more}"
+
+
+def _counts(summary: Summary) -> Iterator[Line | str]:
+    """
+    What was counted.
+    """
+    messages = summary.messages
+    one, more = _NOUNS[summary.exercise]
     if "runs" in summary.environment:
-        yield f"runs         {len(summary.environment['runs'])} added up"
-    yield f"messages     {outcomes(messages)}"
+        yield f"{'runs':<13}{len(summary.environment['runs'])} added up"
+    yield f"{more:<13}{outcomes(messages)}"
     if summary.asked is not None:
-        yield f"schedule     {summary.asked:.0f} messages asked, {summary.late} started late, {summary.dropped} dropped"
+        asked = several(round(summary.asked), one, more)
+        yield f"{'schedule':<13}{asked} asked, {summary.late} started late, {summary.dropped} dropped"
         if summary.catchUp:
             yield f"             {summary.catchUp:.3f} s more to catch up with what was overdue at its end"
         if summary.late + summary.dropped and summary.exhausted is not None:
             disturbed = "this machine had other work to do, " if summary.disturbances else ""
-            yield (
-                f"             all {summary.exhausted} sessions were busy: {disturbed}the server was too slow for this "
-                "rate, or -s is too low"
-            )
-    yield f"recipients   {summary.recipientsAccepted} accepted, {summary.recipientsRejected} rejected"
+            busy = "the only session was" if summary.exhausted == 1 else f"all {summary.exhausted} sessions were"
+            yield f"             {busy} busy: {disturbed}the server was too slow for this rate, or -s is too low"
+    if summary.exercise == "mail":
+        yield f"{'recipients':<13}{summary.recipientsAccepted} accepted, {summary.recipientsRejected} rejected"
     yield (
-        f"connections  {summary.connectionsOpened} opened, {summary.connectionsFailed} failed, "
-        f"{summary.connectionsLost} lost"
+        f"{'' if summary.exercise == 'connect' else 'connections':<13}{summary.connectionsOpened} opened, "
+        f"{summary.connectionsFailed} failed, {summary.connectionsLost} lost"
     )
-    yield f"bytes        {summary.bytesSent} sent, {summary.bytesReceived} received"
+    yield f"{'bytes':<13}{summary.bytesSent} sent, {summary.bytesReceived} received"
     if summary.warmUp is not None:
         before = summary.warmUp
         yield (
-            f"warm-up      {before['seconds']:.3f} s, in no other figure: {before['accepted']} accepted, "
+            f"{'warm-up':<13}{before['seconds']:.3f} s, in no other figure: {before['accepted']} accepted, "
             f"{before['rejected']} rejected, {before['failed']} failed"
         )
         if before.get("overdue"):
             yield f"             {before['overdue']} of them were overdue at its end: the server came to them first"
-    yield f"elapsed      {summary.elapsed:.3f} s{_HOW[summary.ended]}"
-    asked = "" if summary.askedRate is None else f"asked {summary.askedRate:.1f} messages/s, achieved "
-    yield (
-        f"rate         {asked}{summary.rate:.1f} messages/s, "
-        f"{_bytes(summary.bytesSent / summary.elapsed if summary.elapsed else 0)}/s sent"
-    )
-    each = f", {cpu / messages.started * 1e6:.1f} us for each message" if messages.started else ""
-    yield f"own CPU      {summary.user:.2f} s user, {summary.system:.2f} s system{each}"
-    for reason in summary.limits:
-        yield f"LIMITED BY   the generator, not the server: {reason}"
-    for reason in summary.disturbances:
-        yield f"DISTURBED    by this machine, not the server: {reason}"
+    yield f"{'elapsed':<13}{summary.elapsed:.3f} s{_HOW[summary.ended]}"
+    if summary.search is None:  # the mean of many rates says nothing
+        asked = "" if summary.askedRate is None else f"asked {summary.askedRate:.1f} {more}/s, achieved "
+        sent = _bytes(summary.bytesSent / summary.elapsed if summary.elapsed else 0)
+        yield f"{'rate':<13}{asked}{summary.rate:.1f} {more}/s, {sent}/s sent"
+
+
+def _surroundings(summary: Summary) -> Iterator[Line | str]:
+    """
+    What it ran on, and what it met.
+    """
+    cpu = summary.user + summary.system
+    started = summary.messages.started
+    each = f", {cpu / started * 1e6:.1f} us for each {_NOUNS[summary.exercise][0]}" if started else ""
+    yield f"{'own CPU':<13}{summary.user:.2f} s user, {summary.system:.2f} s system{each}"
     speedups = summary.environment.get("versions", {}).get("speedups")
-    yield f"reactor      {summary.reactor}{', ' + speedups if speedups else ''}"
+    yield f"{'reactor':<13}{summary.reactor}{', ' + speedups if speedups else ''}"
     if summary.capabilities:
-        yield f"announced    {', '.join(f'{name} {value}'.strip() for name, value in summary.capabilities.items())}"
+        announced = ", ".join(f"{name} {value}".strip() for name, value in summary.capabilities.items())
+        yield f"{'announced':<13}{announced}"
     if summary.tls:
-        yield f"TLS          {', '.join(f'{count} with {what}' for what, count in summary.tls.items())}"
-    if summary.sink is not None:
-        yield (
-            f"sink         counted {summary.sink['messages']} messages, {summary.sink['recipients']} recipients itself"
-        )
-    yield from _latencies(summary)
-    yield from _replies(summary)
-    yield from _errors(summary.errors)
-    yield from _thresholds(summary.thresholds)
-    if summary.search is not None:
-        yield from _search(summary.search)
+        yield f"{'TLS':<13}{', '.join(f'{count} with {what}' for what, count in summary.tls.items())}"
+    if summary.sink is not None and summary.exercise == "mail":
+        counted = several(summary.sink["messages"], "message", "messages")
+        yield f"{'sink':<13}counted {counted}, {several(summary.sink['recipients'], 'recipient', 'recipients')} itself"
 
 
 def outcomes(messages: Messages) -> str:
@@ -103,14 +213,35 @@ def _bytes(number: float) -> str:
     return f"{number:.1f} TB"
 
 
-def _latencies(summary: Summary) -> Iterator[str]:
+def _latencies(summary: Summary, width: int) -> Iterator[Line | str]:
+    """
+    A table; where there is no room for all of its columns there is a second one below.
+    """
     if not summary.latency:
         return
-    yield ""
-    yield f"{'latency':<12}" + "".join(f"{heading:>11}" for heading in _LATENCY_HEADINGS)
-    for phase, latency in summary.latency.items():
-        times = (latency.mean, latency.p50, latency.p90, latency.p99, latency.p999, latency.maximum)
-        yield f"{phase:<12}{latency.count:>11}" + "".join(f"{duration(seconds):>11}" for seconds in times)
+    headings = ["mean", *(f"p{percentile:g}" for percentile in summary.percentiles), "max"]
+    rows = {phase: _figuresOf(summary, phase, latency) for phase, latency in summary.latency.items()}
+    column = max(_FIGURE, 1 + max(map(len, headings)))
+    room = max(1, (width - _NAME - _COUNT) // column)
+    for begin in range(0, len(headings), room):
+        part = slice(begin, begin + room)
+        yield ""
+        yield f"{'latency':<{_NAME}}{'count':>{_COUNT}}" + "".join(f"{name:>{column}}" for name in headings[part])
+        for phase, figures in rows.items():
+            times = "".join(f"{'-' if each is None else duration(each):>{column}}" for each in figures[part])
+            yield f"{phase:<{_NAME}}{summary.latency[phase].count:>{_COUNT}}{times}"
+    meanings = [f"{phase}: {meaning}" for phase, meaning in MEANINGS.items() if phase in rows]
+    if meanings:
+        yield Line("; ".join([*meanings, "others: the reply to that command"]), "aside", 0)
+
+
+def _figuresOf(summary: Summary, phase: str, latency: Latency) -> list[float | None]:
+    known = {50: latency.p50, 90: latency.p90, 95: latency.p95, 99: latency.p99, 99.9: latency.p999}
+    others = [percentile for percentile in summary.percentiles if percentile not in known]
+    buckets = summary.buckets.get(phase)
+    if buckets:
+        known.update(zip(others, percentiles(buckets, others), strict=True))
+    return [latency.mean, *map(known.get, summary.percentiles), latency.maximum]
 
 
 def duration(seconds: float) -> str:
@@ -132,39 +263,39 @@ def _threeDigits(number: float) -> str:
     return f"{number:.0f}"
 
 
-def _replies(summary: Summary) -> Iterator[str]:
+def _replies(summary: Summary) -> Iterator[Line | str]:
     if not summary.replies:
         return
     yield ""
     yield f"{'replies':<12}{'code':>6}{'count':>11}  the first one"
     for phase, codes in summary.replies.items():
         for code, tally in codes.items():
-            yield f"{phase:<12}{code:>6}{tally.count:>11}  {tally.sample}"
+            sample = tally.sample
+            if phase == "helo" and summary.capabilities and code.startswith("2"):
+                sample = sample.partition(" | ")[0]  # the rest of it was told: what is announced
+            style = {"4": "doubtful", "5": "bad"}.get(code[:1], "")
+            yield Line(f"{phase:<12}{code:>6}{tally.count:>11}  {sample}", style, _SAMPLE_INDENT)
 
 
-def _errors(errors: Mapping[str, Tally]) -> Iterator[str]:
+def _errors(errors: Mapping[str, Tally]) -> Iterator[Line | str]:
     if not errors:
         return
     yield ""
     yield f"{'errors':<18}{'count':>11}  the first one"
     for kind, tally in errors.items():
-        yield f"{kind:<18}{tally.count:>11}  {tally.sample}"
+        yield Line(f"{kind:<18}{tally.count:>11}  {tally.sample}", "bad", _SAMPLE_INDENT)
 
 
-def _thresholds(outcomes: Sequence[Outcome]) -> Iterator[str]:
-    if not outcomes:
-        return
+def _steps(found: Found) -> Iterator[Line | str]:
     yield ""
-    yield "thresholds   what was wanted, and what there was"
-    for outcome in outcomes:
-        yield f"{'pass' if outcome.passed else 'FAIL':<13}{outcome.text}: {outcome.actual}"
-
-
-def _search(found: Found) -> Iterator[str]:
-    yield ""
-    yield f"{'search':<13}{'asked':>11}{'achieved':>12}  {found.promise}"
+    yield f"{'search':<9}{'asked':>9}{'achieved':>11}  {found.promise}"
     for step in found.steps:
-        rates = f"{step.rate:>9.1f}/s{step.achieved:>10.1f}/s"
-        yield f"{step.purpose:<13}{rates}  {'kept' if step.passed else 'BROKEN'}: {step.actual}"
-    best = "no rate kept it" if found.rate is None else f"{found.rate:.1f} messages/s is the highest rate that kept it"
-    yield f"{'found':<13}{best}"
+        yield Line(stepOf(step), "" if step.passed else "doubtful", _SAMPLE_INDENT)
+
+
+def stepOf(step: Step) -> str:
+    """
+    One step of a search, as a line.
+    """
+    rates = f"{step.rate:>7g}/s{step.achieved:>9.1f}/s"
+    return f"{step.purpose:<9}{rates}  {'kept' if step.passed else 'BROKEN'}: {step.actual}"

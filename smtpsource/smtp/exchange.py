@@ -8,13 +8,11 @@ from base64 import b64decode
 from typing import TYPE_CHECKING
 
 from smtpsource.credentials import Credentials
+from smtpsource.smtp.replies import shown
 from smtpsource.values.saslprep import prepared
 
 if TYPE_CHECKING:
     from smtpsource.smtp.scramkeys import Derivation, Keys
-
-#: As much of what a server says is shown in an error.
-_SHOWN = 60
 
 
 class Exchange:
@@ -61,11 +59,4 @@ def fromBase64(text: bytes) -> bytes:
     try:
         return b64decode(text, validate=True)
     except ValueError:
-        raise ValueError(f"expected base64 from the server, not {quoted(text)}")
-
-
-def quoted(text: bytes) -> str:
-    """
-    What a server said, for an error's text: its beginning, in printable ASCII.
-    """
-    return ascii(text[:_SHOWN].decode("utf-8", "replace")) + ("..." if len(text) > _SHOWN else "")
+        raise ValueError(f"expected base64 from the server, not {shown(text)}")

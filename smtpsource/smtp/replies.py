@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 
+from smtpsource.printable import printable
+
 #: One line of a reply: three digits, then nothing, a blank or (a line that goes on) a hyphen. RFC 5321 section 4.2 and
 #: RFC 2821's remark that the text may be missing altogether.
 _LINE = re.compile(rb"[2-5][0-9][0-9](?:[ \t\-]|\r*$)")
@@ -53,9 +55,14 @@ def linesThatGoOn(code: bytes) -> re.Pattern[bytes]:
 
 def shown(text: bytes) -> str:
     """
-    A piece of what a server said, for an error's text.
+    What a server said, for an error's text: as much of it as fits there.
     """
-    return repr(text[:100].decode("utf-8", "replace"))
+    said = printable(text[:_SHOWN])
+    return f"{said} ..." if len(text) > _SHOWN else said or "an empty line"
+
+
+#: The bytes of a reply that are shown.
+_SHOWN = 200
 
 
 def closesChannel(code: bytes) -> bool:

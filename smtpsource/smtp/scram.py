@@ -15,7 +15,8 @@ from base64 import b64encode
 from collections.abc import Callable
 
 from smtpsource.credentials import SCRAM_ITERATIONS, Credentials
-from smtpsource.smtp.exchange import Exchange, fromBase64, preparedUser, quoted
+from smtpsource.smtp.exchange import Exchange, fromBase64, preparedUser
+from smtpsource.smtp.replies import shown
 from smtpsource.smtp.scramkeys import Derivation, Keys, hmacSHA256
 from smtpsource.values.saslprep import prepared
 
@@ -72,7 +73,7 @@ class SCRAMSHA256(Exchange):
         if match is None:
             raise ValueError(
                 "expected a nonce, a salt and a number of iterations from the server (r=,s=,i=), for SCRAM, not "
-                + quoted(challenge)
+                + shown(challenge)
             )
         nonce = match[1]
         if not nonce.startswith(self._nonce) or nonce == self._nonce:
@@ -85,7 +86,7 @@ class SCRAMSHA256(Exchange):
     def _iterations(self, text: bytes) -> int:
         if not _NUMBER.fullmatch(text):
             raise ValueError(
-                f"expected a number of iterations from the server such as i=4096, for SCRAM, not i={quoted(text)[1:-1]}"
+                f"expected a number of iterations from the server such as i=4096, for SCRAM, not {shown(b'i=' + text)}"
             )
         # The length first: Python refuses to convert very many digits.
         if len(text) > len(str(self._mostIterations)) or int(text) > self._mostIterations:

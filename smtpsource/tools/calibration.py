@@ -81,6 +81,7 @@ class Measured:
             "ownShare": used / run.elapsed,
             "sinkShare": sum(sink["cpu"].values()) / sink["busy"],
             "p50": transaction.p50,
+            "p95": transaction.p95,
             "p99": transaction.p99,
             "late": run.late,
             "lag": max((sample.lag for sample in run.series), default=0.0),

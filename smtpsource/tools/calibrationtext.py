@@ -11,26 +11,29 @@ from smtpsource.report.text import duration
 from smtpsource.tools.calibration import BUSY, TOLERATED, TRUSTED, Calibration, Measured, highestOf
 
 #: The longest line.
-WIDTH = 100
+WIDTH = 102
 
-_COLUMNS = (("messages/s", 11), ("MB/s", 9), ("CPU us", 9), ("own", 6), ("sink", 6), ("p50", 10), ("p99", 10))
+#: The columns of a load's name.
+_NAME = 38
+
+_COLUMNS = (("messages/s", 11), ("MB/s", 8), ("CPU us", 9), ("own", 6), ("sink", 6), ("p50", 8), ("p95", 8), ("p99", 8))
 
 
 def heading() -> str:
     """
     The first line of the table.
     """
-    return f"{'load':<39}" + "".join(f"{name:>{width}}" for name, width in _COLUMNS) + "\n"
+    return f"{'load':<{_NAME}}" + "".join(f"{name:>{width}}" for name, width in _COLUMNS) + "\n"
 
 
 def row(measured: Measured) -> str:
     """
     One load: a line of the table, or what was wrong with it.
     """
-    name = f"{measured.name:<39}"
+    name = f"{measured.name:<{_NAME}}"
     if measured.problem is not None:
         how = "left out" if measured.leftOut else "FAILED"
-        return textwrap.fill(f"{name}  {how}: {measured.problem}", WIDTH, subsequent_indent=" " * 41) + "\n"
+        return textwrap.fill(f"{name}  {how}: {measured.problem}", WIDTH, subsequent_indent=" " * (_NAME + 2)) + "\n"
     highest = highestOf(measured)
     if highest is not None:
         # The other figures are of many rates, some of them too high.
@@ -45,6 +48,7 @@ def row(measured: Measured) -> str:
             f"{figures['ownShare']:.0%}",
             f"{figures['sinkShare']:.0%}",
             duration(figures["p50"]),
+            duration(figures["p95"]),
             duration(figures["p99"]),
         ]
     return name + "".join(f"{value:>{width}}" for value, (_, width) in zip(values, _COLUMNS, strict=True)) + "\n"

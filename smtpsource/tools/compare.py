@@ -13,6 +13,7 @@ from smtpsource.report.presentation import Presentation
 from smtpsource.tools import changes
 from smtpsource.tools.options import ToolOptions
 from smtpsource.tools.sidebyside import render
+from smtpsource.values.color import COLOR
 from smtpsource.values.option import Group, ValueOption
 
 
@@ -45,6 +46,7 @@ class CompareOptions(ToolOptions):
                     changes.parse,
                     repeated=True,
                 ),
+                COLOR,
             ),
         ),
     )
@@ -69,6 +71,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
     options.parseOrExit(arguments)
     first, second = options.readAll()
     found = [(change.text, *change.found(first, second)) for change in options["fail-if"]]
-    if not Presentation(options.tool).tellResult(render(first, second, options.files, found)):
+    presentation = Presentation(options.tool, color=options["color"])
+    if not presentation.tellResult(render(first, second, options.files, found, presentation.page)):
         raise SystemExit(1)
     raise SystemExit(3 if any(isSo for _, isSo, _ in found) else 0)

@@ -112,6 +112,7 @@ _FIGURES: tuple[
     ("rate", "rate", lambda run: run.rate, lambda sample: _part(sample.accepted, sample.seconds)),
     ("cpu", "time", cpuPerMessage, lambda sample: _part(sample.cpu * sample.seconds, sample.started)),
     ("p50(transaction)", "time", _latency("transaction", "p50"), lambda sample: sample.p50),
+    ("p95(transaction)", "time", _latency("transaction", "p95"), lambda sample: sample.p95),
     ("p99(transaction)", "time", _latency("transaction", "p99"), lambda sample: sample.p99),
     ("max(transaction)", "time", _latency("transaction", "maximum"), lambda sample: sample.max),
 )

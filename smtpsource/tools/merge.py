@@ -20,6 +20,7 @@ from smtpsource.report.text import render
 from smtpsource.tools.merging import environmentsOf, merge
 from smtpsource.tools.options import ToolOptions
 from smtpsource.values import files
+from smtpsource.values.color import COLOR
 from smtpsource.values.option import Flag, Group, ValueOption
 
 
@@ -68,6 +69,7 @@ class MergeOptions(ToolOptions):
                     thresholds.parse,
                     repeated=True,
                 ),
+                COLOR,
                 Flag("quiet", None, "no summary"),
             ),
         ),
@@ -130,10 +132,14 @@ def main(arguments: Sequence[str]) -> NoReturn:
         exit=3 if failed else summary.exit,
     )
     presentation = Presentation(
-        options.tool, report=options["report"], csv=options["csv"], quiet=bool(options["quiet"])
+        options.tool,
+        report=options["report"],
+        csv=options["csv"],
+        color=options["color"],
+        quiet=bool(options["quiet"]),
     )
     settle()
-    told = presentation.quiet or presentation.tellResult(render(summary))
+    told = presentation.quiet or presentation.tellResult(render(summary, presentation.page))
     written = presentation.writeFiles(summary, documentOf)
     # What became of each run stands in the report; this status is about what was done here.
     raise SystemExit(1 if not (told and written) else 3 if failed else 0)

@@ -63,6 +63,8 @@ def merge(runs: Sequence[Summary]) -> Summary:
         limits=tuple(_different(limit for run in runs for limit in run.limits)),
         disturbances=tuple(_different(text for run in runs for text in run.disturbances)),
         run=",".join(_different(run.run for run in runs if run.run)),
+        exercise=runs[0].exercise,
+        percentiles=runs[0].percentiles,
         seed=runs[0].seed if len({run.seed for run in runs}) == 1 else None,
     )
 
@@ -73,8 +75,9 @@ def mergedSeries(runs: Sequence[tuple[float, Sequence[Sample]]]) -> list[Sample]
 
     Each run's clock is set to the nearest second of the first one's, so what stands side by side was at most half a
     second apart. No sample is divided: it counts as a whole in the second that it ended in, or in the one before, if
-    three quarters of it were in that or earlier. So sums are exact. CPU seconds are added; C{p50}, C{p99}, C{max} and
-    C{lag} are the highest that any of them had. If the samples of one run are of several seconds, so are those of all.
+    three quarters of it were in that or earlier. So sums are exact. CPU seconds are added; C{p50}, C{p95}, C{p99},
+    C{max} and C{lag} are the highest that any of them had. If the samples of one run are of several seconds, so are
+    those of all.
 
     @param runs: when each one started, in seconds on a common clock, in order; and its samples.
     """
@@ -104,6 +107,7 @@ def _beside(samples: Sequence[Sample]) -> Sample:
         seconds=seconds,
         asked=sum(asked) if asked else None,
         p50=worst(*(sample.p50 for sample in samples)),
+        p95=worst(*(sample.p95 for sample in samples)),
         p99=worst(*(sample.p99 for sample in samples)),
         max=worst(*(sample.max for sample in samples)),
         cpu=sum(sample.cpu * sample.seconds for sample in samples) / seconds if seconds else 0.0,

@@ -7,62 +7,63 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from math import isinf
-from textwrap import wrap
 from typing import Any
 
 from smtpsource.measure.summary import Summary
 from smtpsource.phases import NAMES
-from smtpsource.printable import printable
+from smtpsource.report.page import Line, Page
 from smtpsource.report.text import duration
 from smtpsource.tools.comparison import Figure, figures, relative
 from smtpsource.tools.noise import LEVEL
 
-#: The longest line.
-WIDTH = 100
-
 
 def render(
-    first: Summary, second: Summary, names: Sequence[str], unwanted: Sequence[tuple[str, bool, str]] = ()
+    first: Summary,
+    second: Summary,
+    names: Sequence[str],
+    unwanted: Sequence[tuple[str, bool, str]] = (),
+    page: Page | None = None,
 ) -> str:
     """
-    What two runs have come to, in lines of up to 100 characters.
+    What two runs have come to.
 
     @param names: what to call them.
     @param unwanted: changes that must not be, whether they are, and what there is.
+    @param page: where it is shown; C{None} is 80 columns, without colors.
     """
-    lines = list(_lines(first, second, names))
+    page = page or Page()
+    return page.lay([*_failures(unwanted), *_lines(first, second, names, page.width)])
+
+
+def _failures(unwanted: Sequence[tuple[str, bool, str]]) -> Iterator[Line | str]:
+    for text, isSo, actual in unwanted:
+        yield Line(f"{'FAIL' if isSo else 'pass':<13}{text}: {actual}", "bad" if isSo else "good")
     if unwanted:
-        lines += ["", "fails if     what must not be, and what there was"]
-        lines += [f"{'FAIL' if isSo else 'pass':<13}{text}: {actual}" for text, isSo, actual in unwanted]
-    return "\n".join(map(printable, lines)) + "\n"
+        yield ""
 
 
-def _lines(first: Summary, second: Summary, names: Sequence[str]) -> Iterator[str]:
+def _lines(first: Summary, second: Summary, names: Sequence[str], width: int) -> Iterator[Line | str]:
     for letter, run, name in zip("AB", (first, second), names, strict=True):
-        yield _cut(f"{letter}  {name}: {run.started}, {run.elapsed:.3f} s")
-        yield _cut(f"   {shlex.join(run.command)}")
+        yield Line(f"{letter}  {name}: {run.started}, {run.elapsed:.3f} s", "", 3)
+        yield Line(f"   {shlex.join(run.command)}", "", 3)
         if run.ended != "done":
             yield "   it has not come to its end"
-        reasons = [f"LIMITED BY the generator, not the server: {reason}" for reason in run.limits]
-        reasons += [f"DISTURBED by its machine, not the server: {reason}" for reason in run.disturbances]
-        for reason in reasons:
-            yield from wrap(reason, WIDTH, initial_indent="   ", subsequent_indent="   ")
+        for reason in run.limits:
+            yield Line(f"   LIMITED BY the generator, not the server: {reason}", "bad", 3)
+        for reason in run.disturbances:
+            yield Line(f"   DISTURBED by its machine, not the server: {reason}", "doubtful", 3)
     for what, a, b in _differences(first.environment, second.environment):
-        yield _cut(f"!  not the same {what}: {a} in A, {b} in B")
+        yield Line(f"!  not the same {what}: {a} in A, {b} in B", "doubtful", 3)
     yield ""
-    yield f"{'':<20}{'A':>14}{'B':>14}{'change':>11}  going by each second"
+    yield f"{'':<17}{'A':>12}{'B':>12}{'change':>10}  going by each second"
     for figure in figures(first, second):
         label = _LABELS.get(figure.name, figure.name)
-        values = "".join(f"{_shown(figure.kind, value):>14}" for value in (figure.first, figure.second))
-        yield f"{label:<20}{values}{_changed(figure.change):>11}  {_verdict(figure)}".rstrip()
-    yield from _latencies(first, second)
+        values = "".join(f"{_shown(figure.kind, value):>12}" for value in (figure.first, figure.second))
+        yield f"{label:<17}{values}{_changed(figure.change):>10}  {_verdict(figure)}".rstrip()
+    yield from _latencies(first, second, width)
 
 
 _LABELS = {"asked": "rate asked", "cpu": "CPU for a message"}
-
-
-def _cut(line: str) -> str:
-    return line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}..."
 
 
 def _shown(kind: str, value: float | None) -> str:
@@ -84,9 +85,9 @@ def _changed(change: float | None) -> str:
         return "same"
     if abs(change) < 0.0005:
         return "0.0%"
-    if change < 100:
-        return f"{change:+.1%}"
-    return f"x {change + 1:.0f}" if change < 9999 else "> x 9999"
+    if change < 9.995:
+        return f"{change:+.1%}" if change < 0.9995 else f"{change:+.0%}"
+    return f"x {change + 1:.0f}" if change < 9999 else ">x9999"
 
 
 def _verdict(figure: Figure) -> str:
@@ -102,20 +103,21 @@ def _verdict(figure: Figure) -> str:
     return f"more than noise (p {'< 0.001' if figure.chance < 0.001 else f'= {figure.chance:.3f}'})"
 
 
-def _latencies(first: Summary, second: Summary) -> Iterator[str]:
+def _latencies(first: Summary, second: Summary, width: int) -> Iterator[str]:
     phases = [name for name in NAMES if name in first.latency or name in second.latency]
     if not phases:
         return
-    columns = (("p50", "p50"), ("p99", "p99"), ("p99.9", "p999"))
+    columns = [("p50", "p50"), ("p95", "p95"), ("p99", "p99"), ("p99.9", "p999")]
+    columns = columns[: max(1, (width - 11) // 23)]
     yield ""
-    yield (f"{'':<12}" + "".join(f"{heading:^29}" for heading, _ in columns)).rstrip()
-    yield f"{'latency':<12}" + f"{'A':>10}{'B':>10}{'change':>9}" * len(columns)
+    yield (f"{'':<11}" + "".join(f"{heading:^23}" for heading, _ in columns)).rstrip()
+    yield f"{'latency':<11}" + f"{'A':>8}{'B':>8}{'change':>7}" * len(columns)
     for phase in phases:
-        line = f"{phase:<12}"
+        line = f"{phase:<11}"
         for _, attribute in columns:
             a, b = (getattr(run.latency.get(phase), attribute, None) for run in (first, second))
             change = None if a is None or b is None else relative(a, b)
-            line += f"{_shown('time', a):>10}{_shown('time', b):>10}{_changed(change):>9}"
+            line += f"{_shown('time', a):>8}{_shown('time', b):>8}{_changed(change):>7}"
         yield line.rstrip()
 
 

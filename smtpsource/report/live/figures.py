@@ -19,9 +19,6 @@ RECENT = 10.0
 #: For how many seconds there is a rate for each.
 HISTORY = 60
 
-#: What is told of latencies.
-WANTED = (50, 90, 99, 100)
-
 #: How often, in seconds, latencies are looked at: the buckets of a phase take a millisecond.
 _LATENCY_INTERVAL = 1.0
 
@@ -48,13 +45,15 @@ class Latencies:
     Latencies of one phase.
 
     @ivar name: the phase's.
-    @ivar soFar: the seconds that so many per cent (L{WANTED}) of all latencies did not exceed.
+    @ivar wanted: the percentiles that are told, the last of them 100.
+    @ivar soFar: the seconds that so many per cent of all latencies did not exceed.
     @ivar recent: the same of the last seconds; C{None} if there was none.
     @ivar seen: when they were looked at, in seconds from the start of the run.
     """
 
-    def __init__(self, phase: int) -> None:
+    def __init__(self, phase: int, wanted: Sequence[float]) -> None:
         self.name = NAMES[phase]
+        self.wanted = (*wanted, 100)
         self.soFar: list[float] = []
         self.recent: list[float] | None = None
         self.seen = 0.0
@@ -72,8 +71,8 @@ class Latencies:
         earlier.append((at, now))
         while earlier[1][0] <= at - RECENT:
             earlier.popleft()
-        self.soFar = percentilesSince(now, (), WANTED)
-        self.recent = percentilesSince(now, earlier[0][1], WANTED) or None
+        self.soFar = percentilesSince(now, (), self.wanted)
+        self.recent = percentilesSince(now, earlier[0][1], self.wanted) or None
         self.seen = at
 
 
@@ -265,7 +264,7 @@ class Course:
         One phase at a time, the one that was not looked at for the longest time, so that no look takes long.
         """
         for phase in self._phases():
-            self._latencies.setdefault(phase, Latencies(phase))
+            self._latencies.setdefault(phase, Latencies(phase, self._source.percentiles))
         due = [
             phase
             for phase in self._phases()

@@ -10,7 +10,8 @@ from math import ceil
 from rich.text import Text
 
 from smtpsource.measure.progress import CATCHING_UP
-from smtpsource.report.live.figures import HISTORY, RECENT, Course, Kind
+from smtpsource.measure.search import Searching, Step
+from smtpsource.report.live.figures import HISTORY, RECENT, Course, Kind, Latencies
 from smtpsource.report.text import duration
 
 # The parts of a bar, and heights; where there is no Unicode, ASCII.
@@ -19,7 +20,8 @@ _HEIGHTS = {True: "▁▂▃▄▅▆▇█", False: "_.-=+*#@"}
 
 _LABEL = 11
 _NAME = 18
-_WIDTH = 10
+_PHASE = 11
+_WIDTH = 8
 _LONGEST_BAR = 40
 _LEAST_KINDS = 2
 
@@ -31,15 +33,15 @@ def line(course: Course) -> str:
     progress = course.progress
     left = course.left() if progress.state == CATCHING_UP else None
     state = progress.state + ("" if left is None else f", {_clock(ceil(left))} left")
+    if progress.search is not None:
+        state += f", {_searching(progress.search)}"
     parts = [f"{_clock(progress.at)} {state}", _rates(course), ", ".join(_plain(_outcomes(course)))]
     parts.append(", ".join(_plain(_present(course))))
     for latencies in course.latencies()[:1]:
         if latencies.recent is not None:
-            p50, _, p99, longest = latencies.recent
-            parts.append(
-                f"{latencies.name} p50 {duration(p50)}, p99 {duration(p99)}, max {duration(longest)} "
-                f"in the last {RECENT:.0f} s"
-            )
+            times = zip(_headings(latencies), latencies.recent, strict=True)
+            figures = ", ".join(f"{name} {duration(seconds)}" for name, seconds in times)
+            parts.append(f"{latencies.name} {figures} in the last {RECENT:.0f} s")
     return "; ".join(parts)
 
 
@@ -53,6 +55,7 @@ def picture(course: Course, width: int, height: int, unicode: bool = True) -> It
     """
     lines = [
         _course(course, width, unicode),
+        *_search(course.progress.search),
         _labelled("rate", Text(_rates(course))),
         *_sparkline(course, width, unicode),
         *_filled("messages", _outcomes(course), width),
@@ -67,6 +70,41 @@ def picture(course: Course, width: int, height: int, unicode: bool = True) -> It
     refused = list(_kinds("refused", refusals, "yellow", half))
     yield from refused
     yield from _kinds("errors", errors, "red", room - len(refused))
+
+
+def _searching(search: Searching) -> str:
+    """
+    How far a search for a rate has come.
+    """
+    if search.rate is None:
+        return "the search is over"
+    left = "" if search.secondsLeft is None else f", about {_clock(ceil(search.secondsLeft))} left"
+    return f"step {search.number}: {search.rate:g}/s ({search.purpose}), {_bounds(search)}{left}"
+
+
+def _bounds(search: Searching) -> str:
+    parts = [] if search.low is None else [f"{search.low:g}/s kept it"]
+    parts += [] if search.high is None else [f"{search.high:g}/s did not"]
+    return ", ".join(parts) or "nothing is known yet"
+
+
+def stepLine(number: int, step: Step) -> str:
+    """
+    A step of a search that was tried, as one line.
+    """
+    return f"step {number} ({step.purpose}): {step.rate:g}/s {'kept it' if step.passed else 'did not'}: {step.actual}"
+
+
+def _search(search: Searching | None) -> Iterator[Text]:
+    """
+    The step that is tried, and the last one that was.
+    """
+    if search is None:
+        return
+    yield _labelled("search", Text(_searching(search)))
+    if search.steps:
+        last = search.steps[-1]
+        yield _label("").append(stepLine(len(search.steps), last), "green" if last.passed else "yellow")
 
 
 def _course(course: Course, width: int, unicode: bool) -> Text:
@@ -135,17 +173,20 @@ def _present(course: Course) -> Iterator[tuple[str, str]]:
 def _latencies(course: Course) -> Iterator[Text]:
     shown = course.latencies()
     if shown:
-        headings = ("p50", "p90", "p99", "max")
-        yield Text(f"{'':<{_NAME}}" + "".join(f"{heading:>{_WIDTH}}" for heading in headings), "dim")
+        yield Text(f"{'':<{_PHASE}}" + "".join(f"{name:>{_WIDTH}}" for name in _headings(shown[0])), "dim")
     for latencies in shown:
         yield _times(latencies.name, latencies.soFar, "bold")
         if latencies.recent is not None:
             yield _times(f"  last {RECENT:.0f} s", latencies.recent, "")
 
 
+def _headings(latencies: Latencies) -> Iterator[str]:
+    return ("max" if wanted == 100 else f"p{wanted:g}" for wanted in latencies.wanted)
+
+
 def _times(name: str, times: Sequence[float], style: str) -> Text:
     text = Text()
-    text.append(f"{name:<{_NAME}}", style)
+    text.append(f"{name:<{_PHASE}}", style)
     return text.append("".join(f"{duration(seconds):>{_WIDTH}}" for seconds in times))
 
 

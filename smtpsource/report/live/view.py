@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from smtpsource.measure.progress import Running
 from smtpsource.process.streams import Outlet
 from smtpsource.report.live.figures import Course
-from smtpsource.report.live.picture import line, picture
+from smtpsource.report.live.picture import line, picture, stepLine
 from smtpsource.report.live.terminal import Terminal, isCapable
 
 #: Seconds between two pictures, if they are cheap.
@@ -103,19 +103,42 @@ class Lines(Periodic):
         super().__init__(reactor, source, clock)
         self._say = say
         self._close = close
+        self._steps = 0
 
     def stop(self) -> None:
         """
-        Show nothing more.
+        Show nothing more, but the steps of a search that nobody has seen.
         """
         super().stop()
+        self._course.look()
+        self._showSteps()
         self._close()
 
     def show(self) -> None:
         """
-        Show one line.
+        Show one line, after one for each new step of a search.
         """
+        self._showSteps()
         self._say(line(self._course) + "\n")
+
+    def _showSteps(self) -> None:
+        search = self._course.progress.search
+        steps = () if search is None else search.steps
+        for number, step in enumerate(steps[self._steps :], self._steps + 1):
+            self._say(stepLine(number, step) + "\n")
+        self._steps = len(steps)
+
+
+class Steps(Lines):
+    """
+    A line for each step of a search, and nothing else.
+    """
+
+    def show(self) -> None:
+        """
+        Show those that are new.
+        """
+        self._showSteps()
 
 
 class Picture(Periodic):
@@ -161,11 +184,15 @@ class Picture(Periodic):
         self._terminal.draw(drawn.get().splitlines())
 
 
-def view(reactor: IReactorTime, source: Running, outlet: Outlet) -> Periodic:
+def view(reactor: IReactorTime, source: Running, outlet: Outlet, asked: bool = True) -> Periodic:
     """
     What suits an outlet: a picture, or lines.
+
+    @param asked: did somebody ask for it? If not, there are no lines but those of a search's steps.
     """
     stream = outlet.stream
+    if not asked and not outlet.isatty():
+        return Steps(reactor, source, outlet.say)
     if stream is None or not outlet.isatty():
         return Lines(reactor, source, outlet.sayIfFree)
     terminal = Terminal(stream)

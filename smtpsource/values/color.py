@@ -1,0 +1,14 @@
+"""
+C{--color}, an option of every command that shows a result.
+"""
+
+from __future__ import annotations
+
+from smtpsource.values import names
+from smtpsource.values.option import ValueOption
+
+COLOR = ValueOption(
+    *("color", None, "WHEN", "auto"),
+    "colors in what is shown at the end: auto, if that is a terminal and NO_COLOR is not set; always; never",
+    names.oneOf("auto", "always", "never"),
+)
