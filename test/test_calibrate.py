@@ -94,7 +94,7 @@ def calibration(**values):
 
 
 #: Where the columns of a table begin, and the last one ends.
-COLUMNS = (0, 38, 49, 57, 66, 72, 78, 86, 94, 102)
+COLUMNS = (0, 39, 50, 58, 67, 73, 79, 87, 95, 103)
 
 
 class RowTests(SynchronousTestCase):

@@ -11,10 +11,10 @@ from smtpsource.report.text import duration
 from smtpsource.tools.calibration import BUSY, TOLERATED, TRUSTED, Calibration, Measured, highestOf
 
 #: The longest line.
-WIDTH = 102
+WIDTH = 103
 
 #: The columns of a load's name.
-_NAME = 38
+_NAME = 39
 
 _COLUMNS = (("messages/s", 11), ("MB/s", 8), ("CPU us", 9), ("own", 6), ("sink", 6), ("p50", 8), ("p95", 8), ("p99", 8))
 
