@@ -336,6 +336,14 @@ errors     20
             "search     step 1: 100/s (climb), nothing is known yet", self.text(watched(run, 1, accepted=1))[1]
         )
 
+    def test_exercise(self):
+        """
+        What is counted has its name.
+        """
+        for exercise, label in (("connect", "connections "), ("noop", "NOOPs      ")):
+            shown = self.text(watched(Run(exercise=exercise), 1))
+            self.assertEqual(1, sum(line.startswith(f"{label}0 started, ") for line in shown), shown)
+
     def test_narrow(self):
         """
         In 60 columns nothing but samples is cut off: what does not fit in a line has another.

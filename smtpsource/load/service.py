@@ -182,6 +182,7 @@ class SourceService(Service):
             givesUpAt=run.givesUpAt() if begun else None,
             total=plan.messageLimit if plan.messageLimit < maxsize else None,
             duration=duration,
+            exercise=plan.exercise,
             search=run.searching,
         )
 

@@ -37,6 +37,7 @@ class Progress:
         limit.
     @ivar total: how many messages there will be, the warm-up's not included; C{None} for no limit.
     @ivar duration: the seconds from the start of the run after which no message is started; C{None} for no limit.
+    @ivar exercise: what is counted: see L{smtpsource.measure.summary.Summary}.
     @ivar search: how far the search for a rate has come; C{None} in any other run.
     """
 
@@ -50,6 +51,7 @@ class Progress:
     givesUpAt: float | None = None
     total: int | None = None
     duration: float | None = None
+    exercise: str = "mail"
     search: Searching | None = None
 
 

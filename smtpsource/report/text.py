@@ -23,8 +23,8 @@ _SAMPLE_INDENT = 31
 #: The columns of a latency table: of a phase's name, of a count, and of each other figure at the least.
 _NAME, _COUNT, _FIGURE = 12, 9, 8
 
-#: What is counted, one and several.
-_NOUNS = {"mail": ("message", "messages"), "noop": ("NOOP", "NOOPs"), "connect": ("connection", "connections")}
+#: What is counted, one and several, by what is exercised.
+NOUNS = {"mail": ("message", "messages"), "noop": ("NOOP", "NOOPs"), "connect": ("connection", "connections")}
 
 
 def render(summary: Summary, page: Page | None = None) -> str:
@@ -85,7 +85,7 @@ def _fate(summary: Summary) -> str:
     What became of all that was to be sent, in words.
     """
     messages = summary.messages
-    one, more = _NOUNS[summary.exercise]
+    one, more = NOUNS[summary.exercise]
     what = several(messages.started, one, more)
     if not messages.rejected and not messages.failed:
         text = f"all {what} accepted" if messages.started > 1 else f"{what} accepted"
@@ -140,7 +140,7 @@ def _counts(summary: Summary) -> Iterator[Line | str]:
     What was counted.
     """
     messages = summary.messages
-    one, more = _NOUNS[summary.exercise]
+    one, more = NOUNS[summary.exercise]
     if "runs" in summary.environment:
         yield f"{'runs':<13}{len(summary.environment['runs'])} added up"
     yield f"{more:<13}{outcomes(messages)}"
@@ -181,7 +181,7 @@ def _surroundings(summary: Summary) -> Iterator[Line | str]:
     """
     cpu = summary.user + summary.system
     started = summary.messages.started
-    each = f", {cpu / started * 1e6:.1f} us for each {_NOUNS[summary.exercise][0]}" if started else ""
+    each = f", {cpu / started * 1e6:.1f} us for each {NOUNS[summary.exercise][0]}" if started else ""
     yield f"{'own CPU':<13}{summary.user:.2f} s user, {summary.system:.2f} s system{each}"
     speedups = summary.environment.get("versions", {}).get("speedups")
     yield f"{'reactor':<13}{summary.reactor}{', ' + speedups if speedups else ''}"

@@ -12,7 +12,7 @@ from rich.text import Text
 from smtpsource.measure.progress import CATCHING_UP
 from smtpsource.measure.search import Searching, Step
 from smtpsource.report.live.figures import HISTORY, RECENT, Course, Kind, Latencies
-from smtpsource.report.text import duration
+from smtpsource.report.text import NOUNS, duration
 
 # The parts of a bar, and heights; where there is no Unicode, ASCII.
 _BAR = {True: ("━", "─"), False: ("#", "-")}
@@ -58,7 +58,7 @@ def picture(course: Course, width: int, height: int, unicode: bool = True) -> It
         *_search(course.progress.search),
         _labelled("rate", Text(_rates(course))),
         *_sparkline(course, width, unicode),
-        *_filled("messages", _outcomes(course), width),
+        *_filled(NOUNS[course.progress.exercise][1], _outcomes(course), width),
         *_filled("now", _present(course), width),
         *_latencies(course),
     ]
