@@ -68,13 +68,13 @@ class ManualPageTests(TestCase):
         """
         Every option of smtp-source, with its letter, long name, value and default, and no other.
         """
-        self.check("smtp-source", SourceOptions)
+        self.check("smtpsource", SourceOptions)
 
     def test_sink(self):
         """
         The same for smtp-sink.
         """
-        self.check("smtp-sink", SinkOptions)
+        self.check("smtpsink", SinkOptions)
 
     def test_convert(self):
         """

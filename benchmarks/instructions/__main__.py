@@ -123,7 +123,7 @@ def count(case: Case, library: Path, directory: Path, layout: int = 0) -> int:
     """
     Run a case once.
 
-    @param layout: each number lays out the memory of the program in another way, by so many variables of its environment.
+    @param layout: each number lays out the memory of the program in another way, by so many more variables.
     @return: user instructions for each message, without those of the other end.
     @raise Failed: it did not work.
     """
