@@ -20,6 +20,7 @@ from patience import PATIENCE
 from peers import missing
 from twisted.trial.unittest import TestCase
 
+from smtpsource import __main__
 from smtpsource.cli.commandline import CommandLine
 from smtpsource.cli.source import SourceOptions
 from smtpsource.measure.recorder import Recorder
@@ -297,7 +298,7 @@ class TextTests(TestCase):
                 start = next((n for n, word in enumerate(words) if word in commands), None)
                 if "--tls" in words and client._missing is not None:
                     continue
-                if start is not None and words[start + 1] not in ("compare", "merge", "calibrate"):
+                if start is not None and words[start + 1] not in __main__._TOOLS:
                     commands[words[start]]().parseOptions(words[start + 1 :])
                     tried += 1
         self.assertGreater(tried, 10)
