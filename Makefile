@@ -86,7 +86,7 @@ instructions: $(VENV)/installed
 	$(BIN)/python -m benchmarks.instructions $(ARGS)
 
 # All documents as HTML, in build/html/, the manual pages too. A warning is an error.
-docs: $(VENV)/installed-docs
+docs: $(VENV)/installed-dev
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -d build/doctrees docs build/html
 
 # The manual pages for man(1), in build/man/, as they are now: those that were installed stand in $(VENV)/share/man.
@@ -101,7 +101,7 @@ plan: $(VENV)/installed
 	$(BIN)/python docs/plantables.py
 
 # What is published, in dist/: the source distribution, and a wheel that is made of it. See docs/release.rst.
-dist: $(VENV)/installed-dist
+dist: $(VENV)/installed-dev
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist .
 	$(BIN)/python -m twine check --strict dist/*

@@ -34,6 +34,7 @@ TYPED = [
     ("smtpsource -d --report sav\t", "smtpsource|-d --report saved.json"),
     ("smtpsource -F sav\t", "smtpsource|-F saved.json"),
     ("smtpsource -d si\t", "smtpsource|-d sink:"),
+    ("smtpsource -f a@b.test --bind ::1 --tls im\t", "smtpsource|-f a@b.test --bind ::1 --tls implicit"),
     ("smtpsource compa\t", "smtpsource|compare"),
     ("smtpsource compare --fa\t", "smtpsource|compare --fail-if"),
     ("smtpsource merge sav\t", "smtpsource|merge saved.json"),

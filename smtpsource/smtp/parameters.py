@@ -89,7 +89,7 @@ class Parameters(Settings, checked=False):
     size: bool = switch("MAIL with SIZE: that of the largest message of this run", default=False)
     notify: str | None = option(
         "WHEN",
-        Kind(names.Worded(("NEVER", "SUCCESS", "FAILURE", "DELAY"), notify, several=True), checks.text(notify)),
+        Kind(names.Worded(("NEVER", "SUCCESS", "FAILURE", "DELAY"), notify), checks.text(notify)),
         "RCPT with NOTIFY: NEVER, or some of SUCCESS,FAILURE,DELAY",
         long="dsn-notify",
         default=None,

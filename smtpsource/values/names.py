@@ -30,12 +30,10 @@ class Worded(Generic[_Value]):
     What a text means where it is made of known words, which a shell can complete.
 
     @ivar words: all of them.
-    @ivar several: the text may have several, separated by commas.
     """
 
-    def __init__(self, words: tuple[str, ...], convert: Callable[[str], _Value], several: bool = False) -> None:
+    def __init__(self, words: tuple[str, ...], convert: Callable[[str], _Value]) -> None:
         self.words = words
-        self.several = several
         self._convert = convert
 
     def __call__(self, text: str) -> _Value:
