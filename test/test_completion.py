@@ -114,6 +114,16 @@ class BashTests(ShellTestCase):
         """
         self.checkTyped("bash", self.sources)
 
+    def test_files(self):
+        """
+        By the files that come with the package.
+        """
+        for name in COMMANDS:
+            self.assertEqual(
+                ["complete -o bashdefault -F _NAME NAME".replace("NAME", name)],
+                self.ask("bash", f". {ROOT}/contrib/completion/{name}; complete -p {name}"),
+            )
+
     def test_options(self):
         """
         All options are offered, and no other.
@@ -180,6 +190,18 @@ class FishTests(ShellTestCase):
         once = [(line.removesuffix("\t"), said) for line, said in TYPED if line.count("\t") == 1]
         found = self.offered(*[line for line, _ in once])
         self.assertEqual([[re.split(r"[| ]", said)[-1]] for _, said in once], found)
+
+    def test_files(self):
+        """
+        By the files that come with the package, which fish finds by itself.
+        """
+        share = self.directory / "share"
+        (share / "fish").mkdir(parents=True)
+        (share / "fish" / "vendor_completions.d").symlink_to(ROOT / "contrib" / "completion")
+        self.env["XDG_DATA_DIRS"] = str(share)
+        for line, said in (("smtpsource --thr", "--threshold"), ("smtpsink --no-st", "--no-starttls")):
+            (found,) = self.ask("fish", f"complete -C {shlex.quote(line)}")
+            self.assertEqual(said, found.partition("\t")[0])
 
     def test_everything(self):
         """
