@@ -14,7 +14,7 @@ TESTS = $(notdir $(basename $(wildcard test/test_*.py)))
 JOBS ?= 3
 TRIAL = PYTHONPATH=.:test $(BIN)/python -m twisted.trial --jobs=$(JOBS) --temp-directory=$(VENV)/trial
 
-.PHONY: demo test coverage apidocs counts capacity test-newest bounds lock lint reactor-conformance benchmark instructions startup docs clean
+.PHONY: demo test coverage apidocs counts capacity test-newest bounds lock lint reactor-conformance benchmark instructions startup docs man plan dist clean
 
 demo: $(VENV)/installed
 	$(BIN)/smtpsource -d -s 20 -m 10000 sink:
@@ -70,6 +70,7 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/hadolint contrib/Containerfile
 
 # Twisted's own reactor tests: ours must do what Twisted's epoll reactor does.
 reactor-conformance: $(VENV)/installed-dev
@@ -88,11 +89,26 @@ startup: $(VENV)/installed
 instructions: $(VENV)/installed
 	$(BIN)/python -m benchmarks.instructions $(ARGS)
 
-# The manual pages, for man(1).
-docs: $(VENV)/installed
-	for page in smtp-source smtp-sink smtpsource-compare smtpsource-merge smtpsource-calibrate; do \
-		$(BIN)/rst2man docs/man/$$page.rst $(VENV)/$$page.1 || exit 1; \
+# All documents as HTML, in build/html/, the manual pages too. A warning is an error.
+docs: $(VENV)/installed-dev
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -d build/doctrees docs build/html
+
+# The manual pages for man(1), in build/man/, as they are now: those that were installed stand in $(VENV)/share/man.
+man: $(VENV)/installed
+	mkdir -p build/man
+	for page in docs/man/*.rst; do \
+		$(BIN)/rst2man $$page build/man/$$(basename $$page .rst).1 || exit 1; \
 	done
+
+# The tables of docs/plan.rst, as the settings are now.
+plan: $(VENV)/installed
+	$(BIN)/python docs/plantables.py
+
+# What is published, in dist/: the source distribution, and a wheel that is made of it. See docs/release.rst.
+dist: $(VENV)/installed-dev
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m twine check --strict dist/*
 
 $(VENV)/installed: pyproject.toml setup.py smtpsource/_speedups.pyx requirements/test.txt
 	$(PYTHON) -m venv $(VENV)

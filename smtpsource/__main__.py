@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _TOOLS = {
     "calibrate": "smtpsource.tools.calibrate",
     "compare": "smtpsource.tools.compare",
+    "completion": "smtpsource.tools.completion",
     "merge": "smtpsource.tools.merge",
 }
 
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Run one command line and exit.
 
     @param arguments: without the program's name; C{None} is this process's own, which is all ours then.
-    @raise SystemExit: always; see docs/man/smtp-source.rst for the statuses.
+    @raise SystemExit: always; see docs/man/smtpsource.rst for the statuses.
     """
     if arguments is None:
         interrupts.begin()

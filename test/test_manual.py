@@ -17,24 +17,31 @@ from docutils import nodes
 from docutils.core import publish_string
 from manuals import MANUAL, documented, parsed, settings
 from patience import PATIENCE
+from peers import missing
 from twisted.trial.unittest import TestCase
 
+from smtpsource import __main__
 from smtpsource.cli.commandline import CommandLine
 from smtpsource.cli.source import SourceOptions
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.summary import Messages, Summary, latenciesOf
 from smtpsource.net.tls import client
 from smtpsource.phases import NAMES
+from smtpsource.plan import SourcePlan
 from smtpsource.report.document import documentOf
 from smtpsource.sink.options import SinkOptions
 from smtpsource.sink.summary import SinkSummary
 from smtpsource.values.option import ValueOption
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT / "docs"))
 
-#: Every text that is published, towncrier's fragments included.
+import plantables  # noqa: E402
+
+#: Every text that is published, towncrier's fragments included, but for those that are Sphinx's: C{make docs}.
 TEXTS = [ROOT / name for name in ("README.rst", "NEWS.rst", "CONTRIBUTING.rst")]
-TEXTS += [*ROOT.glob("docs/**/*.rst"), *ROOT.glob("news/*.rst")]
+TEXTS += [*ROOT.glob("docs/**/*.rst"), *ROOT.glob("news/*.rst"), *ROOT.glob("contrib/*.rst")]
+TEXTS.remove(ROOT / "docs" / "index.rst")
 
 
 def literals(text):
@@ -68,13 +75,13 @@ class ManualPageTests(TestCase):
         """
         Every option of smtp-source, with its letter, long name, value and default, and no other.
         """
-        self.check("smtp-source", SourceOptions)
+        self.check("smtpsource", SourceOptions)
 
     def test_sink(self):
         """
         The same for smtp-sink.
         """
-        self.check("smtp-sink", SinkOptions)
+        self.check("smtpsink", SinkOptions)
 
     def test_convert(self):
         """
@@ -186,6 +193,51 @@ class ReportTests(TestCase):
         self.assertEqual(set(), kinds - literals(self.path))
 
 
+class PlanTests(TestCase):
+    """
+    docs/plan.rst has every keyword.
+    """
+
+    def test_tables(self):
+        """
+        Its tables are those of the settings: see C{make plan}.
+        """
+        text = plantables.PATH.read_text("utf-8")
+        self.assertEqual(plantables.written(text), text)
+
+    def test_keywords(self):
+        """
+        They have every keyword, and every option of the command line.
+        """
+        found = literals(plantables.PATH)
+        for plan in plantables.PLANS.values():
+            self.assertGreater(len(plan.declared), 10)
+            for name, one in plan.declared.items():
+                inner = [f"{name}.{each}" for each in one.nested.declared] if one.nested is not None else [name]
+                self.assertEqual(set(), {each for each in inner if not one.follows} - found)
+        text = plantables.PATH.read_text("utf-8")
+        for options in (SourceOptions, SinkOptions):
+            longs = [option.long for heading, group in options.groups for option in group if heading != "Other"]
+            self.assertEqual([], [long for long in longs if not re.search(rf"--{long}\b(?!-)", text)])
+
+    def test_example(self):
+        """
+        The command line and the keywords at its beginning say the same.
+        """
+        if client._missing is not None:
+            missing("pyOpenSSL isn't installed")
+        document, _ = parsed(plantables.PATH)
+        command, code = [block.astext() for block in document.findall(nodes.literal_block)]
+        options = SourceOptions()
+        options.parseOptions(shlex.split(command)[1:])
+        expression = compile(code.replace("SourcePlan(\n", "plan = SourcePlan(\n"), "docs/plan.rst", "exec")
+        made = {}
+        exec(expression, made)
+        for name, one in SourcePlan.declared.items():
+            if not one.follows and name not in ("command", "myhostname"):
+                self.assertEqual(getattr(options.plan, name), getattr(made["plan"], name), name)
+
+
 class ArchitectureTests(TestCase):
     """
     docs/architecture.rst has every module.
@@ -246,7 +298,7 @@ class TextTests(TestCase):
                 start = next((n for n, word in enumerate(words) if word in commands), None)
                 if "--tls" in words and client._missing is not None:
                     continue
-                if start is not None and words[start + 1] not in ("compare", "merge", "calibrate"):
+                if start is not None and words[start + 1] not in __main__._TOOLS:
                     commands[words[start]]().parseOptions(words[start + 1 :])
                     tried += 1
         self.assertGreater(tried, 10)

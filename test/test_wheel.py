@@ -44,6 +44,21 @@ def _canBuild():
 BUILD_OPTIONS = ["--no-build-isolation"] if _canBuild() else []
 
 
+#: All that there is in a fresh clone, but for what is hidden.
+TREE = (
+    *("benchmarks", "contrib", "docs", "news", "requirements", "smtpsource", "test", "twisted"),
+    *("CONTRIBUTING.rst", "LICENSE", "MANIFEST.in", "Makefile", "NEWS.rst", "README.rst", "pyproject.toml", "setup.py"),
+)
+
+#: What an installation has that is no module, beside its commands.
+SHARED = {
+    *(f"share/man/man1/{path.stem}.1" for path in (ROOT / "docs" / "man").glob("*.rst")),
+    *(f"share/bash-completion/completions/{name}" for name in ("smtpsource", "smtpsink")),
+    *(f"share/zsh/site-functions/_{name}" for name in ("smtpsource", "smtpsink")),
+    *(f"share/fish/vendor_completions.d/{name}.fish" for name in ("smtpsource", "smtpsink")),
+}
+
+
 def packages():
     """
     @return: the names of all packages in the source tree.
@@ -118,10 +133,10 @@ class InstalledTestCase(TestCase):
         Copy what is needed to build, as it is in a fresh clone.
         """
         unwanted = shutil.ignore_patterns("__pycache__", "*.egg-info", "dropin.cache", "_speedups.c", "_speedups.*.so")
-        for name in ("smtpsource", "twisted"):
-            shutil.copytree(ROOT / name, directory / name, ignore=unwanted)
-        for name in ("setup.py", "pyproject.toml", "MANIFEST.in", "README.rst", "LICENSE"):
-            if (ROOT / name).exists():
+        for name in TREE:
+            if (ROOT / name).is_dir():
+                shutil.copytree(ROOT / name, directory / name, ignore=unwanted)
+            else:
                 shutil.copy(ROOT / name, directory)
 
     @defer.inlineCallbacks
@@ -183,9 +198,40 @@ class InstalledTestCase(TestCase):
         # Twisted's own are still there.
         for name in (b"web", b"ftp", b"conch"):
             self.assertRegex(listed, rb"(?m)^    %s +" % name)
+        yield self.checkShared()
         loaded = yield self.inside("-c", TWISTD, "-n", "smtp-source", "-d", "-s", "2", "-m", "20", "sink:")
         self.assertIn(b"20 started, 20 accepted, 0 rejected, 0 failed", loaded)
         self.assertIn(b"counted 20 messages, 20 recipients itself", loaded)
+
+    @defer.inlineCallbacks
+    def checkShared(self):
+        """
+        Manual pages and completion are there. C{man} finds the pages by the C{PATH}, and Postfix's are not hidden.
+        """
+        prefix = self.python.parent.parent
+        found = {str(path.relative_to(prefix)) for path in prefix.glob("share/**/*") if path.is_file()}
+        self.assertEqual(SHARED, found)
+        if shutil.which("man") is None:
+            missing("man isn't installed (Debian: man-db)")
+        pages = prefix / "share" / "man"
+        names = sorted(Path(name).stem for name in SHARED if name.startswith("share/man"))
+        self.assertIn("smtpsource", names)
+        paths = yield self.succeed(["/usr/bin/env", f"MANPATH={pages}", "man", "-w", *names])
+        self.assertEqual([str(pages / "man1" / f"{name}.1") for name in names], paths.decode().split())
+        shown = yield self.succeed(["/usr/bin/env", f"MANPATH={pages}", "man", "-P", "cat", "smtpsource"])
+        self.assertIn(b"make SMTP or LMTP load", shown)
+        paths = yield self.succeed(
+            [
+                "/usr/bin/env",
+                "-u",
+                "MANPATH",
+                f"PATH={self.python.parent}:{os.environ['PATH']}",
+                "man",
+                "-w",
+                "smtpsink",
+            ]
+        )
+        self.assertEqual(str(pages / "man1" / "smtpsink.1"), paths.decode().strip())
 
 
 class WheelTests(InstalledTestCase):
@@ -225,11 +271,12 @@ class WheelTests(InstalledTestCase):
         modules = {str(path.relative_to(ROOT)) for path in ROOT.glob("smtpsource/**/*.py")}
         data = {"smtpsource/py.typed", "smtpsource/report/report.schema.json"}
         expected = modules | data | {"twisted/plugins/smtpsource_plugins.py"}
+        expected |= {f"smtpsource-{__version__}.data/data/{name}" for name in SHARED}
         if speedups.NAME == "compiled":
             expected.add("smtpsource/_speedups" + sysconfig.get_config_var("EXT_SUFFIX"))
         else:
             self.assertEqual(wheel.name, f"smtpsource-{__version__}-py3-none-any.whl")
-        self.assertEqual({name for name in names if not name.startswith(information)}, expected)
+        self.assertEqual({name for name in names if not name.startswith(f"{information}/")}, expected)
         self.assertIn(f"{information}/licenses/LICENSE", names)
         self.assertIn("\nRequires-Dist: hdrhistogram", about)
         self.assertIn("smtpsource = smtpsource.__main__:main\n", scripts)
@@ -280,16 +327,26 @@ class SourceDistributionTests(InstalledTestCase):
     @defer.inlineCallbacks
     def test_contents(self):
         """
-        It has what the compiled twin is made of.
+        It has all that a clone has, but for hidden files, and nothing else. Tests run in it.
         """
         tree = Path(self.mktemp()).resolve()
         tree.mkdir()
         self.copyTree(tree)
+        wanted = {str(path.relative_to(tree)) for path in tree.glob("**/*") if path.is_file()}
         code = "import setuptools.build_meta as b; print(b.build_sdist('dist'))"
         printed = yield self.succeed([sys.executable, "-c", code], cwd=str(tree))
         with tarfile.open(tree / "dist" / printed.decode().split()[-1]) as file:
-            names = {name.partition("/")[2] for name in file.getnames()}
-        self.assertLessEqual({"setup.py", "smtpsource/_speedups.pyx", "smtpsource/speedups.py"}, names)
+            names = {one.name.partition("/")[2] for one in file.getmembers() if one.isfile()}
+            file.extractall(tree / "unpacked", filter="data")
+        added = {name for name in names - wanted if not name.startswith("smtpsource.egg-info/")}
+        self.assertEqual({"PKG-INFO", "setup.cfg"}, added)
+        self.assertEqual(set(), wanted - names)
+        (source,) = (tree / "unpacked").iterdir()
+        paths = os.pathsep.join((str(source), str(source / "test")))
+        self.variables = {"PYTHONPATH": paths, "SMTPSOURCE_PURE_PYTHON": "1"}
+        modules = ["test_manual", "test_requirements", "test_arrows", "test_values"]
+        printed = yield self.succeed([sys.executable, "-m", "twisted.trial", *modules], cwd=str(source))
+        self.assertRegex(printed, rb"\nPASSED \(successes=[0-9]+\)")
 
 
 class EditableTests(InstalledTestCase):

@@ -68,6 +68,9 @@ def _collect(option: ValueOption) -> Callable[[CommandLine, str], None]:
     return collect
 
 
+#: What comes after the options are names of files.
+FILES = None
+
 #: The last group of every command; --version and --help come after it.
 OTHER: Group = (
     "Other",
@@ -87,6 +90,7 @@ class CommandLine(usage.Options):
     @cvar closing: more of them for its end.
     @cvar rivals: groups of options of which the last one wins.
     @cvar anywhere: options may stand after other words, too.
+    @cvar wordsAfter: for shells: the words that may come after the options, or L{FILES}.
     @ivar command: the command line as it was given.
     @ivar options: the options on it, one after the other.
     @ivar texts: the values of options before they were converted.
@@ -101,6 +105,7 @@ class CommandLine(usage.Options):
     closing: ClassVar[str] = ""
     rivals: ClassVar[Sequence[Sequence[str]]] = ()
     anywhere: ClassVar[bool] = False
+    wordsAfter: ClassVar[Sequence[str] | None] = ()
 
     command: tuple[str, ...] = ()
     options: Sequence[words.Given] = ()
@@ -349,7 +354,8 @@ class CommandLine(usage.Options):
             f"{'      --version':<{_COLUMN}}show the version and exit",
             f"{'      --help':<{_COLUMN}}show this and exit",
         ]
-        lines += ["", f"The reactor here is {reactorInUse()}."]
+        if OTHER in self.groups:
+            lines += ["", f"The reactor here is {reactorInUse()}."]
         if self.closing:
             lines += ["", self.closing]
         return "\n".join(lines) + "\n"
@@ -364,10 +370,17 @@ def _inputOf(option: ValueOption, text: str) -> str | None:
     """
     if option.convert is writableFile:
         return None
-    if option.meta in ("FILE", "PATH"):
+    if takesFile(option):
         return text
     kind, _, path = text.partition(":")
     return path if option.meta == "DIST" and kind == "empirical" else None
+
+
+def takesFile(option: ValueOption) -> bool:
+    """
+    Is its value the name of a file, or of a directory?
+    """
+    return option.meta in ("FILE", "PATH")
 
 
 def _isSomewhere() -> bool:

@@ -58,10 +58,11 @@ class SourceOptions(PlanOptions):
         "2 the command line can't be used; 3 a threshold failed.\n"
         "Example: smtpsource -d -s 20 -m 10000 sink:\n"
         "See also: smtpsource compare A.json B.json; smtpsource merge A.json B.json ...; smtpsource calibrate;\n"
-        "each has a --help of its own."
+        "smtpsource completion bash|zsh|fish; each has a --help of its own."
     )
 
     planClass = SourcePlan
+    wordsAfter = ("sink:",)
 
     plan: SourcePlan
     presentation: Presentation

@@ -9,6 +9,7 @@ from itertools import count
 
 from smtpsource.messages.message import Recipients
 from smtpsource.smtp import commands
+from smtpsource.values.names import oneOf
 
 #: Ways to number recipients: not at all; before the address, from 1 up over the run; after the local part, from 0 up
 #: over the run; before the address, in each message down to 2, and not at the last.
@@ -84,10 +85,5 @@ def drawn(
 WIDEST = 64
 
 
-def numbering(text: str) -> str:
-    """
-    Where a recipient's number goes: C{"prefix"} or C{"suffix"}.
-    """
-    if text not in ("prefix", "suffix"):
-        raise ValueError("expected prefix or suffix")
-    return text
+#: Where a recipient's number goes.
+numbering = oneOf("prefix", "suffix")

@@ -63,7 +63,7 @@ class Login(Settings):
 
     mechanisms: tuple[str, ...] = option(
         "MECHS",
-        kinds.listOf(mechanisms, mechanism),
+        kinds.listOf(names.Worded(MECHANISMS, mechanisms), mechanism),
         f"log in with the first of these that is offered: {','.join(MECHANISMS)}",
         long="auth",
         secret=True,

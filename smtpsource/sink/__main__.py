@@ -4,6 +4,8 @@ smtp-sink as a command of its own: C{smtpsink}, or C{python -m smtpsource.sink}.
 
 from __future__ import annotations
 
+import sys
+
 from smtpsource.process import interrupts
 
 # See there: nothing else is imported yet.
@@ -27,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     if arguments is None:
         interrupts.begin()
+        arguments = sys.argv[1:]
         from smtpsource.process.streams import openStandard
 
         openStandard()
@@ -34,8 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from smtpsource.process.later import importTwisted
 
         pause()
+        _complete(arguments)
         # A client may want it at any moment, also when no more files can be opened.
         importTwisted(withTLS=True)
+    else:
+        _complete(arguments)
     from twisted.internet.task import react
 
     from smtpsource.process.garbage import relax
@@ -45,6 +51,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.parseOrExit(arguments)
     relax()
     react(_run, (options,))
+
+
+def _complete(arguments: Sequence[str]) -> None:
+    """
+    A shell asks what there is.
+    """
+    if arguments and arguments[0] == "completion":
+        from smtpsource.cli.completion import main
+        from smtpsource.sink.options import SinkOptions
+
+        main(arguments[1:], "smtpsink", SinkOptions, {})
 
 
 def _run(reactor: Any, options: SinkOptions) -> Deferred[None]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from smtpsource import credentials
+from smtpsource.values import names
 
 if TYPE_CHECKING:
     from smtpsource.credentials import Credentials
@@ -144,10 +145,14 @@ def dialogue(
     return replace(made, greeting=verb + name + b"\r\n", fallback=fallback, extended=extended)
 
 
-def extensionMode(text: str) -> str:
-    """
-    How an extension of SMTP is used: C{"off"}, C{"auto"}, C{"require"} or C{"force"}.
-    """
-    if text not in ("off", "auto", "require", "force"):
+_MODES = ("off", "auto", "require", "force")
+
+
+def _mode(text: str) -> str:
+    if text not in _MODES:
         raise ValueError("expected off, auto (where it is announced), require or force (even where it is not)")
     return text
+
+
+#: How an extension of SMTP is used.
+extensionMode = names.Worded(_MODES, _mode)

@@ -89,14 +89,14 @@ class Parameters(Settings, checked=False):
     size: bool = switch("MAIL with SIZE: that of the largest message of this run", default=False)
     notify: str | None = option(
         "WHEN",
-        kinds.text(notify),
+        Kind(names.Worded(("NEVER", "SUCCESS", "FAILURE", "DELAY"), notify), checks.text(notify)),
         "RCPT with NOTIFY: NEVER, or some of SUCCESS,FAILURE,DELAY",
         long="dsn-notify",
         default=None,
     )
     ret: str | None = option(
         "WHAT",
-        Kind(lambda text, ret=ret: ret(text.upper()), checks.text(ret)),  # type: ignore[misc]
+        Kind(names.Worded(ret.words, lambda text, ret=ret: ret(text.upper())), checks.text(ret)),  # type: ignore[misc]
         "MAIL with RET: FULL or HDRS",
         long="dsn-ret",
         default=None,

@@ -9,6 +9,7 @@ from typing import ClassVar, NoReturn
 
 from twisted.python import usage
 
+from smtpsource.cli.commandline import FILES
 from smtpsource.report.presentation import Presentation
 from smtpsource.tools import changes
 from smtpsource.tools.options import ToolOptions
@@ -33,6 +34,7 @@ class CompareOptions(ToolOptions):
         "of --fail-if is so.\n"
         "Example: smtpsource compare --fail-if 'p99(message) > +10%' --fail-if 'rate < -5%' before.json after.json"
     )
+    wordsAfter = FILES
     groups: ClassVar[Sequence[Group]] = (
         (
             "Options",

@@ -11,6 +11,7 @@ from typing import ClassVar, NoReturn
 
 from twisted.python import usage
 
+from smtpsource.cli.commandline import FILES
 from smtpsource.measure import thresholds
 from smtpsource.measure.summary import Summary
 from smtpsource.process.interrupts import settle
@@ -40,6 +41,7 @@ class MergeOptions(ToolOptions):
         "line can't be used; 3 a --threshold failed.\n"
         "Example: smtpsource merge --report all.json host1.json host2.json"
     )
+    wordsAfter = FILES
     groups: ClassVar[Sequence[Group]] = (
         (
             "Options",

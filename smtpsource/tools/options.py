@@ -4,7 +4,6 @@ What the command lines of the tools share.
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 
@@ -35,12 +34,6 @@ class ToolOptions(CommandLine):
             self.parseOptions(arguments)
         except usage.UsageError as e:
             self.refuse(str(e), self.tool)
-
-    def getUsage(self, width: int | None = None) -> str:
-        """
-        The help, without the line that tells of the reactor.
-        """
-        return re.sub(r"\nThe reactor here is .*\n", "", super().getUsage(width))
 
     def readAll(self) -> list[Summary]:
         """

@@ -9,6 +9,9 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
+from typing import Generic, TypeVar
+
+_Value = TypeVar("_Value", covariant=True)
 
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 
@@ -22,7 +25,22 @@ def oneLine(text: bytes) -> bytes:
     return text
 
 
-def oneOf(*words: str) -> Callable[[str], str]:
+class Worded(Generic[_Value]):
+    """
+    What a text means where it is made of known words, which a shell can complete.
+
+    @ivar words: all of them.
+    """
+
+    def __init__(self, words: tuple[str, ...], convert: Callable[[str], _Value]) -> None:
+        self.words = words
+        self._convert = convert
+
+    def __call__(self, text: str) -> _Value:
+        return self._convert(text)
+
+
+def oneOf(*words: str) -> Worded[str]:
     """
     One of these words.
     """
@@ -32,7 +50,7 @@ def oneOf(*words: str) -> Callable[[str], str]:
             raise ValueError(f"expected {', '.join(words[:-1])} or {words[-1]}")
         return text
 
-    return convert
+    return Worded(words, convert)
 
 
 def ipAddresses(text: str) -> tuple[str, ...]:

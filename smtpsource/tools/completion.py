@@ -1,0 +1,33 @@
+"""
+C{smtpsource completion}: see L{smtpsource.cli.completion}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NoReturn
+
+from smtpsource.cli import completion
+from smtpsource.cli.source import SourceOptions
+from smtpsource.tools.calibrate import CalibrateOptions
+from smtpsource.tools.compare import CompareOptions
+from smtpsource.tools.merge import MergeOptions
+
+
+def main(arguments: Sequence[str]) -> NoReturn:
+    """
+    Run one command line and exit.
+
+    @param arguments: what comes after C{completion}.
+    @raise SystemExit: always.
+    """
+    completion.main(
+        arguments,
+        "smtpsource",
+        SourceOptions,
+        {
+            "compare": ("show two reports side by side", CompareOptions),
+            "merge": ("add up reports", MergeOptions),
+            "calibrate": ("measure what this machine can generate", CalibrateOptions),
+        },
+    )
