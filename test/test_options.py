@@ -11,7 +11,7 @@ import os
 import socket
 from unittest import mock
 
-from commandlines import parsed
+from commandlines import parsed, sinkParsed
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -25,8 +25,10 @@ from smtpsource.net.tls import client
 from smtpsource.net.tls.settings import TLSSettings
 from smtpsource.plan import SourcePlan
 from smtpsource.report.presentation import Presentation
+from smtpsource.sink.options import SinkOptions
 from smtpsource.smtp.parameters import Parameters
 from smtpsource.tap import Options
+from smtpsource.tools.calibrate import CalibrateOptions
 from smtpsource.values.option import Flag, ValueOption
 
 try:
@@ -619,13 +621,13 @@ class ErrorTests(Case):
             (None, "connect-parallelism", ("0", "x"), "a whole number of at least 1"),
             ("l", "length", ("0", "-1", "1kb"), "a size in bytes of at least 1"),
             ("T", "window-size", ("0", "big"), "a size in bytes of at least 1"),
-            ("w", "fixed-interval", ("0", "-1", "nan", "inf", "1s", ""), "a time in seconds"),
-            ("R", "random-interval", ("0", "-0.5", "x"), "a time in seconds"),
-            (None, "timeout", ("0", "never"), "a time in seconds"),
-            (None, "connect-timeout", ("0", "-1"), "a time in seconds"),
-            (None, "grace", ("-1", "x"), "a time in seconds"),
+            ("w", "fixed-interval", ("0", "-1", "nan", "inf", "1x", ""), "expected a time "),
+            ("R", "random-interval", ("0", "-0.5", "x"), "expected a time "),
+            (None, "timeout", ("0", "never"), "expected a time "),
+            (None, "connect-timeout", ("0", "-1"), "expected a time "),
+            (None, "grace", ("-1", "x"), "expected a time "),
             *(
-                (None, option, ("0", "-1", "", "1x", "1h30"), "expected a duration ")
+                (None, option, ("0", "-1", "", "1x", "1h30"), "expected a time ")
                 for option in ("duration", "warmup", "ramp-up", "max-late", "catch-up", "hold-step")
             ),
             (None, "rate", ("0", "-1", "", "fast", "5/d"), "expected a rate "),
@@ -681,9 +683,9 @@ class ErrorTests(Case):
             (None, "dsn-ret", ("", "BODY", "FULL,HDRS"), "expected FULL or HDRS"),
             (None, "dsn-envid", ("", "a\r\nb", "\u00fc", "x" * 101), "expected 1 to 100 printable ASCII characters"),
             (None, "mt-priority", ("", "10", "-10", "high"), "expected a priority from -9 to 9"),
-            (None, "deliverby", ("", "0;R", "1;X", "1.5"), "expected seconds, such as 120"),
+            (None, "deliverby", ("", "0;R", "1;X", "1.5"), "expected whole seconds, such as 120, 2h"),
             (None, "messages-per-connection", ("0", "x"), "a whole number of at least 1"),
-            (None, "hold", ("0", "-1", "long"), "a time in seconds"),
+            (None, "hold", ("0", "-1", "long"), "expected a time "),
             (None, "bind", ("", "localhost", "127.0.0.1,", "[::1]", "127.0.0.1:25"), "expected IP addresses such as"),
             (None, "proxy-protocol", ("", "v3", "1"), "expected v1 or v2"),
             (None, "proxy-source", ("", "a.b", "::1,"), "expected IP addresses such as"),
@@ -702,6 +704,28 @@ class ErrorTests(Case):
                 self.check([f"--{long}={value}", "127.0.0.1"], shown, expected)
                 if letter:
                     self.check([f"-{letter}", value, "127.0.0.1"], shown, expected)
+
+    def test_times(self):
+        """
+        All options that take a time take the same ones, in seconds where there is no unit.
+        """
+        times = [
+            (options, option)
+            for options in (SourceOptions, SinkOptions, CalibrateOptions)
+            for _, group in options.groups
+            for option in group
+            if isinstance(option, ValueOption) and option.meta == "TIME" and option.long != "deliverby"
+        ]
+        self.assertGreaterEqual(len(times), 14)
+        for _, option in times:
+            for text, seconds in (("0.5", 0.5), ("500ms", 0.5), ("30", 30.0), ("30s", 30.0), ("1h", 3600.0)):
+                self.assertEqual(option.convert(text), seconds, option.long)
+            self.assertEqual(option.convert("1m30s"), 90.0)
+            expected = r"^expected a time such as 30s, 500ms or 1h30m \(a number alone is seconds\)$"
+            self.assertRaisesRegex(ValueError, expected, option.convert, "1 min")
+        self.assertEqual(parsed("-w", "500ms", "--timeout", "1m", "sink:").plan.timeout, 60.0)
+        self.assertEqual(parsed("-w", "500ms", "--timeout", "1m", "sink:").plan.fixedInterval, 0.5)
+        self.assertEqual(sinkParsed("-t", "2m", ":0").plan.idleTimeout, 120.0)
 
     def test_emptyFile(self):
         """

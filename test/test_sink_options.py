@@ -215,7 +215,7 @@ class ErrorTests(SynchronousTestCase):
             ("-m", "--max-sessions", "x", number),
             ("-M", "--max-messages", "0", number),
             ("-n", "--session-limit", "-3", number),
-            ("-t", "--timeout", "0", "expected a time in seconds of more than 0"),
+            ("-t", "--timeout", "0", "expected a time of more than 0, such as 30s"),
             ("-T", "--window-size", "big", "expected a size in bytes"),
             ("-h", "--hostname", "a..b", "expected a host name"),
             ("-u", "--user", "no such user", "expected the name of a user of this system"),
@@ -363,7 +363,7 @@ class HelpTests(SynchronousTestCase):
             if short:
                 self.assertIn(f"  -{short}, --{long}", text)
         self.assertIn("(default: smtp-sink)", text)
-        self.assertIn("(default: 100)", text)
+        self.assertIn("(default: 100s)", text)
         self.assertLess(max(map(len, text.splitlines())), 110)
 
     def test_version(self):

@@ -51,7 +51,8 @@ class SourceOptions(PlanOptions):
     about = (
         "Make SMTP or LMTP load and measure what comes back. The single letters are those of Postfix's\n"
         "smtp-source(1). The destination sink: is a server of our own, started for the run.\n"
-        "Counts may end in k or m (1000, 1000000); sizes too (1024, 1048576); times are in seconds, such as 0.25."
+        "Counts may end in k or m (1000, 1000000); sizes too (1024, 1048576). A TIME is such as\n"
+        "30s, 500ms or 1h30m; without a unit it is in seconds."
     )
     closing = (
         "Exit status: 0 everything was accepted; 1 something was refused or failed, or the run was stopped;\n"

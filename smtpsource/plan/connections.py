@@ -105,7 +105,9 @@ class Connections(Settings):
         default=1,
     )
     connectParallelism: int = option("N", kinds.count, "connections in the making at once", default=100)
-    connectTimeout: float = option("SECONDS", kinds.seconds, "wait this long for each address to answer", default=30.0)
+    connectTimeout: float = option(
+        "TIME", kinds.time, "wait this long for each address to answer", shown="30s", default=30.0
+    )
     messagesPerConnection: int | None = option(
         "N", kinds.count, "use each connection for N messages (default: 1, or all with -d)", default=None
     )
@@ -117,9 +119,7 @@ class Connections(Settings):
         Flag("noop", None, "send NOOP in place of each message", value="noop"),
         default="mail",
     )
-    hold: float = option(
-        "SECONDS", kinds.secondsIfAny, "keep each connection open this long before its QUIT", default=0.0
-    )
+    hold: float = option("TIME", kinds.timeIfAny, "keep each connection open this long before its QUIT", default=0.0)
     bind: tuple[str, ...] = option(
         "ADDRS", kinds.addresses, "connect from these addresses in turn, separated by commas", default=()
     )

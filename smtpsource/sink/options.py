@@ -82,7 +82,8 @@ class SinkOptions(PlanOptions):
         "An SMTP and LMTP server that takes everything and counts it. The single letters are those of Postfix's\n"
         "smtp-sink(1). Without a host it listens on all interfaces; port 0 is any free port, which is printed. The\n"
         "backlog, which that tool insists on, is how many connections may wait to be accepted (default: 1024).\n"
-        "Counts may end in k or m (1000, 1000000); sizes too (1024, 1048576); times are in seconds, such as 0.25."
+        "Counts may end in k or m (1000, 1000000); sizes too (1024, 1048576). A TIME is such as\n"
+        "30s, 500ms or 1h30m; without a unit it is in seconds."
     )
     closing = (
         "-F is accepted and does nothing: what it switches off, XFORWARD, is not offered. Not in this version:\n"

@@ -194,9 +194,10 @@ class Limits(Settings):
     )
     sessionLimit: int | None = option("N", kinds.count, "end after N sessions have ended", letter="n", default=None)
     idleTimeout: float | None = option(
-        "SECONDS",
-        Kind(numbers.seconds, checks.optional(checks.seconds)),
+        "TIME",
+        Kind(numbers.time, checks.optional(checks.seconds)),
         "how long a client may be silent",
+        shown="100s",
         letter="t",
         long="timeout",
         default=100.0,

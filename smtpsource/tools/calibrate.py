@@ -72,7 +72,7 @@ _PATIENCE = 60.0
 
 
 def _seconds(text: str) -> float:
-    value = values.duration(text)
+    value = values.time(text)
     if not 0.1 <= value <= 3600:
         raise ValueError("expected from 100ms to 1h")
     return value

@@ -7,7 +7,7 @@ The fields of a plan stand in groups, one class for each heading of the help::
         heading = "Connections"
         rules = allOf(needs("{proxyProtocol}", "proxySources", unless=lambda plan: plan.proxyProtocol))
 
-        hold: float = option("SECONDS", secondsIfAny, "keep each connection open before its QUIT", default=0.0)
+        hold: float = option("TIME", timeIfAny, "keep each connection open before its QUIT", default=0.0)
 
     class Plan(Load, Connections): ...
 
