@@ -947,7 +947,7 @@ class LiveTests(LiveTestCase):
         command = self.start("-w", "0.1", "-d", "-m", "1000", server.destination, lines=60)
         yield command.whenPrinted(rb" so far")
         result = yield command.whenEnded()
-        self.assertEnded(command, result, 1, "smtp-source: data refused: 451 4.3.0 Disk full\nmessages     6 started")
+        self.assertEnded(command, result, 1, "smtpsource: data refused: 451 4.3.0 Disk full\nmessages     6 started")
 
     @defer.inlineCallbacks
     def test_otherOutput(self):

@@ -50,7 +50,7 @@ class ManualPageTests(TestCase):
     """
 
     def check(self, name, options: type[CommandLine]):
-        wanted = {(None, "version", None): None, (None, "help", None): None}
+        wanted = {("V", "version", None): None, ("h" if hasattr(options, "opt_h") else None, "help", None): None}
         for _, group in options.groups:
             for option in group:
                 isParameter = isinstance(option, ValueOption)

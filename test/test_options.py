@@ -77,7 +77,7 @@ class PlanTests(Case):
         A command line, all but its destination, makes exactly this plan.
         """
         arguments = [*line.split(), "127.0.0.1"]
-        plan = SourcePlan(**{"destination": GOAL, "command": ("smtp-source", *arguments), **expected})
+        plan = SourcePlan(**{"destination": GOAL, "command": ("smtpsource", *arguments), **expected})
         self.assertEqual(parsed(*arguments).plan, plan)
 
     def test_defaults(self):
@@ -190,7 +190,7 @@ class PlanTests(Case):
             "destination": "127.0.0.1",
         }
         self.assertEqual(dict(options), expected)
-        self.assertEqual(options.presentation, Presentation("smtp-source", live="auto"))
+        self.assertEqual(options.presentation, Presentation("smtpsource", live="auto"))
         self.assertEqual((options.plan.timeout, options.plan.grace, options.plan.connectTimeout), (300.0, 5.0, 30.0))
 
     def test_each(self):
@@ -497,7 +497,7 @@ class PlanTests(Case):
         ):
             line = [*words[1:], words[0]]
             goal = HostDestination("localhost", 2525)
-            plan = SourcePlan(destination=goal, command=("smtp-source", *line), **expected)
+            plan = SourcePlan(destination=goal, command=("smtpsource", *line), **expected)
             self.assertEqual(parsed(*line).plan, plan)
             expected.pop("tls", None)
             expected.pop("lmtp", None)
@@ -537,7 +537,7 @@ class PlanTests(Case):
             ("--metrics-port 9100", {"metrics": ("127.0.0.1", 9100), "live": "auto"}),
             ("--metrics-port 0 --metrics-interface ::", {"metrics": ("::", 0), "live": "auto"}),
         ):
-            self.assertEqual(parsed(*line.split(), "127.0.0.1").presentation, Presentation("smtp-source", **expected))
+            self.assertEqual(parsed(*line.split(), "127.0.0.1").presentation, Presentation("smtpsource", **expected))
 
     def test_liveUnderTwistd(self):
         """
@@ -1259,11 +1259,124 @@ class HelpTests(SynchronousTestCase):
         --help and --version say what they should and exit with 0.
         """
         for argument, start in (
-            ("--version", f"smtp-source {__version__} ({speedups.NAME})\n"),
+            ("--version", f"smtpsource {__version__} ({speedups.NAME})\n"),
+            ("-V", f"smtpsource {__version__} ({speedups.NAME})\n"),
             ("--help", "Usage: smtpsource [options]"),
+            ("-h", "Usage: smtpsource [options]"),
+            ("-dh", "Usage: smtpsource [options]"),
         ):
             out = io.StringIO()
             with contextlib.redirect_stdout(out):
                 e = self.assertRaises(SystemExit, parsed, argument)
             self.assertFalse(e.code)
             self.assertTrue(out.getvalue().startswith(start), out.getvalue())
+
+    def shown(self, parse, *arguments):
+        """
+        @return: what a command line shows before it exits.
+        """
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            self.assertFalse(self.assertRaises(SystemExit, parse, *arguments).code)
+        return out.getvalue()
+
+    def test_heading(self):
+        """
+        With a heading after it, --help shows what stands there and nothing else. The help of all says so at first.
+        """
+        text = self.shown(parsed, "--help", "tls")
+        self.assertTrue(text.startswith("TLS:\n      --tls MODE "), text)
+        wanted = {f"--{option.long}" for heading, group in SourceOptions.groups if heading == "TLS" for option in group}
+        self.assertEqual({word for word in text.split() if word.startswith("--tls")}, wanted)
+        for arguments in (["--help=tls"], ["-h", "TLS"], ["-dh", "tls"], ["--help", "tls", "127.0.0.1"]):
+            self.assertEqual(self.shown(parsed, *arguments), text)
+        self.assertTrue(self.shown(sinkParsed, "--help", "TLS and AUTH").startswith("TLS and AUTH:\n"))
+        self.assertTrue(self.shown(sinkParsed, "--help=tls-and-auth").startswith("TLS and AUTH:\n"))
+        self.assertTrue(self.shown(sinkParsed, "--help", "auth").startswith("TLS and AUTH:\n"))
+        _, second, third, *_ = self.shown(parsed, "--help").splitlines()
+        self.assertTrue(second.startswith("One heading only: smtpsource --help HEADING, of load, message, "), second)
+        self.assertTrue(third.endswith("login, parameters, connections, results, other"), third)
+
+    def test_noHeading(self):
+        """
+        A heading that there is not is told, with those that there are; what is no word is none.
+        """
+        for arguments in (["--help", "conections"], ["--help=conections"], ["-h", "conections"]):
+            self.assertEqual(
+                str(self.assertRaises(usage.UsageError, parsed, *arguments)),
+                "--help: 'conections' is no heading: expected one of load, message, traffic, dialogue, extensions, "
+                "tls, login, parameters, connections, results, other; did you mean connections?",
+            )
+        e = str(self.assertRaises(usage.UsageError, sinkParsed, "--help", "what"))
+        self.assertTrue(e.startswith("--help: 'what' is no heading: expected one of where-it-listens, what-it-says"), e)
+        self.assertEqual(self.shown(parsed, "--help", "127.0.0.1:25"), self.shown(parsed, "--help"))
+        self.assertEqual(self.shown(parsed, "--help", "-d"), self.shown(parsed, "--help"))
+
+    def test_hostname(self):
+        """
+        In the sink, -h is what it is in Postfix's.
+        """
+        self.assertEqual(sinkParsed("-h", "mx.example", ":0").plan.hostname, "mx.example")
+        self.assertIn("\n      --help [HEADING]  ", self.shown(sinkParsed, "--help"))
+        self.assertIn("\n  -h, --help [HEADING]  ", self.shown(parsed, "--help"))
+
+    def test_twistd(self):
+        """
+        Under twistd the command is called as it is there.
+        """
+        parent = Twistd()
+        parent.subCommand = "smtp-source"
+        text = self.shown(lambda: parsed("--help", parent=parent))
+        self.assertTrue(text.startswith("Usage: twistd [twistd's options] smtp-source [options]"), text)
+        self.assertIn("\nOne heading only: twistd smtp-source --help HEADING, of load", text)
+        self.assertEqual(parsed("sink:", parent=parent).plan.command, ("smtp-source", "sink:"))
+        self.assertEqual(parsed("sink:").plan.command, ("smtpsource", "sink:"))
+
+
+class CommandTests(SynchronousTestCase):
+    """
+    Words that may be commands, and may be hosts.
+    """
+
+    def setUp(self):
+        self.asked = []
+        self.patch(module.destination, "isKnown", lambda host: self.asked.append(host) or host == "sinks")
+
+    def parsed(self, *arguments):
+        options = SourceOptions()
+        options.commands = ("compare", "merge", "calibrate", "sink", "help", "version")
+        options.parseOptions(arguments)
+        return options.plan.destination.host
+
+    def test_misspelt(self):
+        """
+        A word that is nearly a command, and no host, or has words after it.
+        """
+        for words, command in (
+            (["comapre"], "compare"),
+            (["comapre", "a.json", "b.json"], "compare"),
+            (["calibarte", "--quick"], "calibrate"),
+            (["Hepl"], "help"),
+            (["sinks", ":25"], "sink"),
+        ):
+            self.assertEqual(
+                str(self.assertRaises(usage.UsageError, self.parsed, *words)),
+                f"did you mean the command {command}? (a host of that name: {words[0]}:25)",
+            )
+        self.assertEqual(self.asked, ["comapre", "Hepl"])
+
+    def test_hosts(self):
+        """
+        All others are hosts, and nobody asks whether there are such.
+        """
+        for words in (
+            ["comapre:25"],
+            ["inet:comapre"],
+            ["-d", "comapre"],
+            ["comapre.example"],
+            ["mail"],
+            ["localhost"],
+        ):
+            self.assertEqual(self.parsed(*words), words[-1].removeprefix("inet:").removesuffix(":25"))
+        self.assertEqual(self.asked, [])
+        self.assertEqual(self.parsed("sinks"), "sinks")

@@ -541,7 +541,7 @@ class PathTests(Case):
         self.assertEqual(options["scenario"], str(self.file))
         self.assertEqual(options.presentation.report, str(self.directory / "results.json"))
         self.assertEqual(options.plan.destination.path, "/run/socket")
-        self.assertEqual(options.plan.command, ("smtp-source", "--scenario", name))
+        self.assertEqual(options.plan.command, ("smtpsource", "--scenario", name))
 
     def test_standardOutput(self):
         """
@@ -628,6 +628,6 @@ class CommandTests(TestCase):
         result = yield smtpsource(self, "--scenario", "bad.toml", "sink:", cwd=self.directory).whenEnded()
         self.assertEqual((result.status, result.out), (2, b""))
         expected = (
-            rb"smtp-source: bad.toml: load.message-count: 0 is not usable: expected [^\n]+ \(see smtpsource --help\)\n"
+            rb"smtpsource: bad.toml: load.message-count: 0 is not usable: expected [^\n]+ \(see smtpsource --help\)\n"
         )
         self.assertRegex(result.err, rb"\A" + expected + rb"\Z")

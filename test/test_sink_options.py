@@ -47,7 +47,7 @@ class PlanTests(SynchronousTestCase):
         With an address only, the sink has no limits but that on silence.
         """
         plan = sinkParsed("127.0.0.1:2525").plan
-        self.assertEqual(plan, SinkPlan(host="127.0.0.1", port=2525, command=("smtp-sink", "127.0.0.1:2525")))
+        self.assertEqual(plan, SinkPlan(host="127.0.0.1", port=2525, command=("smtpsink", "127.0.0.1:2525")))
         self.assertEqual((plan.idleTimeout, plan.backlog, plan.maxSessions), (100.0, 1024, None))
 
     def test_everything(self):
@@ -73,7 +73,7 @@ class PlanTests(SynchronousTestCase):
                 messageLimit=2000,
                 sessionLimit=3,
                 idleTimeout=0.5,
-                command=("smtp-sink", *arguments),
+                command=("smtpsink", *arguments),
             ),
         )
 
@@ -100,7 +100,7 @@ class PlanTests(SynchronousTestCase):
                 deliverBy=False,
                 xclient=False,
                 proxyProtocol=True,
-                command=("smtp-sink", *arguments),
+                command=("smtpsink", *arguments),
             ),
         )
         plan = sinkParsed("-a", "-C", "-N", ":1").plan
@@ -370,4 +370,4 @@ class HelpTests(SynchronousTestCase):
         """
         The version is ours, not Twisted's.
         """
-        self.assertEqual(self.shown("--version"), f"smtp-sink {__version__} ({speedups.NAME})\n")
+        self.assertEqual(self.shown("--version"), f"smtpsink {__version__} ({speedups.NAME})\n")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from twisted.python import usage
 
 from smtpsource.cli import words
-from smtpsource.cli.commandline import CommandLine, Exclusion, Written
+from smtpsource.cli.commandline import CommandLine, Exclusion, Written, tableOf
 from smtpsource.cli.planoptions import DESTINATION
 from smtpsource.values import inputs, textfiles
 from smtpsource.values.option import Flag, Group, ValueOption
@@ -105,7 +105,7 @@ def read(path: str, groups: Iterable[Group]) -> dict[str, Setting]:
     @raise usage.UsageError: it has something else than options and values of their kind. Whether these are right is
         found out by whoever converts them.
     """
-    options = {o.long: (o, heading.lower().replace(" ", "-")) for heading, group in groups for o in group}
+    options = {o.long: (o, tableOf(heading)) for heading, group in groups for o in group}
     file, directory = _inOneLine(path), os.path.dirname(os.path.abspath(path))
     tables = list(dict.fromkeys(table for _, table in options.values()))
     settings: dict[str, Setting] = {}

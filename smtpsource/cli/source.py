@@ -8,6 +8,7 @@ import os
 import re
 import socket
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.python import usage
@@ -27,6 +28,9 @@ from smtpsource.values.option import ValueOption
 #: The files that are written.
 _FILES = ("report", "csv", "hlog", "junit")
 
+#: How much a word must be like a command to be taken for one that is misspelt, as C{difflib} has it.
+_LIKE = 0.75
+
 
 def _mayBeDestination(text: str) -> bool:
     try:
@@ -43,9 +47,11 @@ class SourceOptions(PlanOptions):
 
     @ivar plan: what to do, once the options are parsed.
     @ivar presentation: how to show what came back.
+    @ivar commands: those that there are besides, where a destination may be a command that is misspelt.
     """
 
-    tool = "smtp-source"
+    name = "smtpsource"
+    plugin = "smtp-source"
     synopsis = "smtpsource [options] [inet:]host[:port] | unix:/path | sink: | smtp://host ..."
     longdesc = "Make SMTP or LMTP load and measure what comes back."
     about = (
@@ -59,13 +65,14 @@ class SourceOptions(PlanOptions):
         "2 the command line can't be used; 3 a threshold failed.\n"
         "Example: smtpsource -d -s 20 -m 10000 sink:\n"
         "See also: smtpsource compare A.json B.json; smtpsource merge A.json B.json ...; smtpsource calibrate;\n"
-        "each has a --help of its own."
+        "smtpsource sink :2525, which is smtpsink; each has a --help of its own. A host of such a name: compare:25."
     )
 
     planClass = SourcePlan
 
     plan: SourcePlan
     presentation: Presentation
+    commands: Sequence[str] = ()
 
     def __init__(self) -> None:
         super().__init__()
@@ -75,6 +82,8 @@ class SourceOptions(PlanOptions):
         """
         Exactly one destination, after all options; a scenario may have it.
         """
+        if destinations and not self.options:
+            self._checkCommand(*destinations)
         taken = None if destinations else self.takenForValue(_mayBeDestination, "destination")
         if not destinations and self["scenario"] is not None:
             return
@@ -89,6 +98,20 @@ class SourceOptions(PlanOptions):
                 problem = f"{len(destinations)} words after the options: only one destination can be used"
             raise usage.UsageError(f"{problem}: expected [inet:]host[:port], unix:path or sink: at the end")
         self["destination"] = destinations[0]
+
+    def _checkCommand(self, word: str, *others: str) -> None:
+        """
+        See that the first word of all is no command that is misspelt. If it could be a destination as well, it is one
+        if there is such a host.
+        """
+        if not self.commands or word in self.commands or not re.fullmatch(r"[A-Za-z]+", word):
+            return
+        from difflib import get_close_matches  # for very few
+
+        close = get_close_matches(word.lower(), self.commands, 1, _LIKE)
+        if not close or (not others and destination.isKnown(word)):
+            return
+        raise usage.UsageError(f"did you mean the command {close[0]}? (a host of that name: {word}:25)")
 
     def postOptions(self) -> None:
         """

@@ -75,7 +75,8 @@ class SinkOptions(PlanOptions):
     @ivar user: who to become once the sink listens, or C{None}.
     """
 
-    tool = "smtp-sink"
+    name = "smtpsink"
+    plugin = "smtp-sink"
     synopsis = "smtpsink [options] [inet:][host]:port | unix:path | smtp://host ...  [backlog]"
     longdesc = "An SMTP and LMTP server that takes everything and counts it."
     about = (

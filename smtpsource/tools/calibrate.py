@@ -83,7 +83,7 @@ class CalibrateOptions(ToolOptions):
     How long, and what to do with the results.
     """
 
-    tool = "smtpsource calibrate"
+    name = "smtpsource calibrate"
     synopsis = "smtpsource calibrate [options]"
     about = (
         "Measure what this machine can generate, with some typical loads and a sink of its own. Figures of a server\n"
