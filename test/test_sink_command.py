@@ -258,7 +258,7 @@ class TwistdTests(SynchronousTestCase):
         """
         status, out, err = self.twistd("192.0.2.1:1").outcome()
         self.assertEqual(status, 1)
-        self.assertIn("smtpsink: can't listen on inet:192.0.2.1:1: ", err)
+        self.assertIn("smtp-sink: can't listen on inet:192.0.2.1:1: ", err)
         self.assertNotIn("Traceback", out + err)
 
 

@@ -19,6 +19,7 @@ from smtpsource.net.reactorchoice import chooseReactor, reactorInUse
 from smtpsource.printable import printable
 from smtpsource.process.streams import sayOnce
 from smtpsource.values.files import writableFile
+from smtpsource.values.inputs import STANDARD
 from smtpsource.values.option import Flag, Group, ValueOption
 
 
@@ -127,6 +128,8 @@ class CommandLine(usage.Options):
     def __init__(self) -> None:
         super().__init__()
         self._inputs: list[tuple[str, str]] = []
+        # What was read from standard input, by the option that it was read for: there is no second time.
+        self._standard: dict[str, Any] = {}
         for option in _repeated(self.groups):
             self[option.long] = self.defaults[option.long] = ()
 
@@ -320,6 +323,11 @@ class CommandLine(usage.Options):
         The value of one option.
         """
         where, path = fullName(option), text
+        if text == STANDARD and _inputOf(option, text) is not None:
+            if option.long in self._standard:
+                return self._standard[option.long]
+            for other in self._standard:
+                raise usage.UsageError(f"--{other} and {where} exclude each other: standard input is read once only")
         try:
             if isinstance(text, Written):
                 where, path = text.where, os.path.join(text.directory, text)
@@ -327,6 +335,8 @@ class CommandLine(usage.Options):
                 value = option.convert(str(text))
                 if (read := _inputOf(option, text)) is not None:
                     self._inputs.append((where, os.path.abspath(read)))
+                    if text == STANDARD:
+                        self._standard[option.long] = value
                 return value
         except ValueError as e:
             shown = "what was given" if option.secret and not os.path.lexists(path) else repr(text)
@@ -409,7 +419,7 @@ def _inputOf(option: ValueOption, text: str) -> str | None:
     if option.convert is writableFile:
         return None
     if option.meta in ("FILE", "PATH"):
-        return text
+        return "/dev/stdin" if text == STANDARD else text
     kind, _, path = text.partition(":")
     return path if option.meta == "DIST" and kind == "empirical" else None
 

@@ -43,7 +43,7 @@ def merge(options: CommandLine, check: Callable[[], None]) -> None:
     @raise usage.UsageError: the file or the options can't be used.
     """
     settings = read(options["scenario"], options.groups)
-    file = _inOneLine(options["scenario"])
+    file = _named(options["scenario"])
     decided = options.given() | ({DESTINATION} if options[DESTINATION] is not None else set())
     for rivals in options.rivals:
         said = [settings[long].key for long in rivals if long in settings and settings[long].value]
@@ -93,6 +93,13 @@ def _located(error: usage.UsageError, file: str, used: dict[str, Setting]) -> st
     return f"{text} ({' and '.join(keys)} {'are' if len(keys) > 1 else 'is'} in {file})" if keys else text
 
 
+def _named(path: str) -> str:
+    """
+    What errors call a scenario.
+    """
+    return "standard input" if path == inputs.STANDARD else _inOneLine(path)
+
+
 def _inOneLine(name: str) -> str:
     return name if name and name.isprintable() else repr(name)
 
@@ -106,7 +113,7 @@ def read(path: str, groups: Iterable[Group]) -> dict[str, Setting]:
         found out by whoever converts them.
     """
     options = {o.long: (o, tableOf(heading)) for heading, group in groups for o in group}
-    file, directory = _inOneLine(path), os.path.dirname(os.path.abspath(path))
+    file, directory = _named(path), os.path.dirname(os.path.abspath(path))
     tables = list(dict.fromkeys(table for _, table in options.values()))
     settings: dict[str, Setting] = {}
     for table, name, value in _entries(_document(path), tables):
@@ -134,9 +141,12 @@ def read(path: str, groups: Iterable[Group]) -> dict[str, Setting]:
 def _document(path: str) -> dict[str, object]:
     import tomllib  # for those who need it
 
-    file = _inOneLine(path)
+    file = _named(path)
     try:
-        content = textfiles.read(path, inputs.SETTINGS)
+        if path == inputs.STANDARD:
+            content = textfiles.withoutMark(inputs.readStandard(inputs.SETTINGS))
+        else:
+            content = textfiles.read(path, inputs.SETTINGS)
     except ValueError as e:
         raise usage.UsageError(f"--scenario: {path!r} is not usable: {e}")
     try:

@@ -119,6 +119,10 @@ class SourceOptions(PlanOptions):
         """
         if [name for name, _, _ in self.options].count("--scenario") > 1:
             raise usage.UsageError("--scenario is given more than once: expected one file")
+        if self["scenario"] == self["message-file"] == inputs.STANDARD:
+            raise usage.UsageError(
+                "--scenario and -F (--message-file) exclude each other: standard input is read once only"
+            )
         if self["scenario"] is None:
             self._check()
         else:

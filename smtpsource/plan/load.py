@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from smtpsource.plan.thresholds import threshold
 from smtpsource.values import checks, kinds
-from smtpsource.values.files import readableFile
+from smtpsource.values.files import orStandardInput
 from smtpsource.values.kinds import Kind
 from smtpsource.values.option import Only, Settings, ValueOption, option, switch
 from smtpsource.values.rules import Contradiction, OneOf, Rules, allOf, excludes, needs
@@ -133,8 +133,8 @@ class Load(Settings):
     _scenario = Only(
         ValueOption(
             *("scenario", None, "FILE", None),
-            "take the options that are not given here, and the destination, from this TOML file",
-            readableFile,
+            "take the options that are not given here, and the destination, from this TOML file; - is standard input",
+            orStandardInput,
         )
     )
     messageCount: int | None = option(

@@ -10,7 +10,7 @@ from typing import Any
 from smtpsource.messages import headers
 from smtpsource.messages.recipients import WIDEST, numbering
 from smtpsource.values import checks, inputs, kinds, names
-from smtpsource.values.files import readableFile
+from smtpsource.values.files import orStandardInput
 from smtpsource.values.kinds import Kind
 from smtpsource.values.option import Settings, option, switch
 from smtpsource.values.rules import Contradiction, OneOf, Rule, Rules, allOf, excludes, needs
@@ -24,9 +24,9 @@ def _message(value: object) -> bytes:
 
 
 def _wholeMessage(text: str) -> bytes:
-    path = readableFile(text)
+    path = orStandardInput(text)
     try:
-        message = inputs.read(path, inputs.MESSAGE)
+        message = inputs.readStandard(inputs.MESSAGE) if path == "-" else inputs.read(path, inputs.MESSAGE)
     except OSError as e:
         raise ValueError(f"expected a readable file: {e.strerror}")
     except MemoryError:
@@ -117,7 +117,7 @@ class Message(Settings):
     message: bytes | str | None = option(
         "FILE",
         Kind(_wholeMessage, _message),
-        "send this file, headers and all",
+        "send this file, headers and all; - is standard input",
         letter="F",
         long="message-file",
         default=None,

@@ -10,6 +10,7 @@ import os
 import stat
 
 from smtpsource.process import places
+from smtpsource.values import inputs
 
 
 def readableFile(text: str) -> str:
@@ -29,6 +30,13 @@ def readableFile(text: str) -> str:
     except OSError as e:
         raise ValueError(f"expected a readable file: {e.strerror}")
     return path
+
+
+def orStandardInput(text: str) -> str:
+    """
+    A file to read as in L{readableFile}; C{"-"} stays what it is and means standard input.
+    """
+    return text if text == inputs.STANDARD else readableFile(text)
 
 
 def writableFile(text: str) -> str:
