@@ -115,6 +115,7 @@ class PlanTests(Case):
             "number-start": None,
             "number-width": None,
             "messages": None,
+            "messages-recursive": 0,
             "pick": "in-turn",
             "size-distribution": None,
             "recipients-distribution": None,
@@ -298,6 +299,14 @@ class PlanTests(Case):
             file.write(b"A: b\n")
         listed, weighted = self.file(b"a@x\nb@y\n"), self.file(b"a@x 2\n<> 1\n")
         self.check(f"--messages {corpus} --pick random", messages=os.path.abspath(corpus), pick="random")
+        for words, expected in (
+            (f"--messages {corpus} --messages-recursive", {"messages": corpus, "messagesRecursive": True}),
+            (f"--messages {corpus}/*.e?l", {"messages": f"{os.path.abspath(corpus)}/*.e?l"}),
+        ):
+            self.check(words, **expected)
+            report = os.path.join(corpus, os.listdir(corpus)[0])
+            e = self.assertRaises(usage.UsageError, parsed, *words.split(), "--report", report, "sink:")
+            self.assertIn("is not usable: it belongs to --messages; expected another file", str(e))
         self.check(f"--senders {weighted}", senders=[("a@x", 2), ("", 1)])
         self.check(f"--recipients {listed} -r 2", recipients=["a@x", "b@y"], recipientCount=2)
         sizes = self.file(b"100 9\n1k\n")
@@ -823,7 +832,7 @@ class ErrorTests(Case):
                 "--tls-min and --tls-max exclude each other: expected a minimum of at most 1.2, not 1.3",
             ),
             ("--pick random", "--pick needs --messages"),
-            (f"-F {readable} --header A:b", "--header and -F (--message-file) exclude each other: "),
+            ("--messages-recursive", "--messages-recursive needs --messages"),
             ("-o --header A:b", "--header and -o (--old-mode) exclude each other: "),
             ("-S x --header subject:y", "-S (--subject) and --header 'Subject:' exclude each other: "),
             *(

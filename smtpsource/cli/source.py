@@ -20,6 +20,7 @@ from smtpsource.credentials import PASSWORD_VARIABLE, Credentials
 from smtpsource.net import destination
 from smtpsource.net.tls.settings import UnusableSetting, checkPEM
 from smtpsource.plan import SourcePlan, machineName
+from smtpsource.plan.traffic import corpusAt
 from smtpsource.process.openfiles import raiseFileLimit
 from smtpsource.report.presentation import Presentation
 from smtpsource.values import inputs, numbers
@@ -135,6 +136,7 @@ class SourceOptions(PlanOptions):
         self._takeScheme()
         super().postOptions()
         self._takeStages()
+        self._takeMessages()
         goal = self._goal()
         if self["myhostname"] is None:
             try:
@@ -263,7 +265,9 @@ class SourceOptions(PlanOptions):
                 )
         messages = self["messages"]
         weights = [("--pick weighted", messages.weightsPath)] if self["pick"] == "weighted" and messages else []
-        self.checkOutputs(*_FILES, inputs=weights)
+        isThere = any(self[long] is not None and os.path.exists(self[long]) for long in _FILES)
+        scattered = [("--messages", file) for file in messages.scattered] if messages and isThere else []
+        self.checkOutputs(*_FILES, inputs=[*weights, *scattered])
 
     def _logElsewhere(self) -> str | None:
         """
@@ -285,6 +289,15 @@ class SourceOptions(PlanOptions):
             ofSessions = self["stages-of"] == "sessions"
             asStages = ValueOption("stages", None, "", None, "", lambda text: numbers.stages(text, ofSessions))
             self["stages"] = self.converted(asStages, self["stages"])
+
+    def _takeMessages(self) -> None:
+        """
+        Which messages there are depends on where to look for them.
+        """
+        if self["messages"] is not None:
+            isDeep = bool(self["messages-recursive"])
+            asCorpus = ValueOption("messages", None, "", None, "", lambda path: corpusAt(path, isDeep))
+            self["messages"] = self.converted(asCorpus, self.texts["messages"])
 
     def tryTLS(self) -> None:
         """

@@ -68,7 +68,8 @@ class Message(Settings):
     @ivar subject: of generated messages.
     @ivar length: bytes of a generated body, or C{None} for a short one.
     @ivar message: a whole message to send instead of generated ones, as it would be in a file.
-    @ivar headers: more headers, as on the command line: each a name, a colon and a value.
+    @ivar headers: more headers, as on the command line: each a name, a colon and a value. They stand before those that
+        C{message} or the C{messages} have.
     @ivar numberStart: the first number of a recipient; C{None} is 1 for a prefix, 0 for a suffix.
     @ivar numberWidth: numbers have at least so many digits.
     """
@@ -84,7 +85,6 @@ class Message(Settings):
         OneOf("sender", "senders"),
         OneOf("recipient", "recipients"),
         OneOf("subject", "messages"),
-        excludes("{message:f}", "it has headers of its own", "headers", when=lambda plan: plan.message is not None),
         excludes("{oldMode:f}", "it generates no headers", "headers", when=lambda plan: plan.oldMode),
         _oneSubject,
         needs(

@@ -184,6 +184,13 @@ _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 100
 
 
+def unusable(path: str, value: Any, expected: str) -> Unusable:
+    """
+    What a plan raises for a value that it finds it can't use.
+    """
+    return Unusable(path, _short.repr(value), expected)
+
+
 def option(
     meta: str,
     kind: Kind,
