@@ -170,6 +170,9 @@ class OptionTests(FileCase):
         "tls-ca": ["--tls", "starttls", "--tls-verify", "--tls-server-name", "a.test"],
         "tls-cert": ["--tls", "starttls"],
         "tls-key": ["--tls", "starttls", "--tls-cert", "certificate"],
+        "tls-key-password-file": [
+            *("--tls", "starttls", "--tls-cert", "certificate", "--tls-key", "certificate"),
+        ],
     }
 
     #: These are written, or are no files.
@@ -190,7 +193,7 @@ class OptionTests(FileCase):
                     along = [
                         str(self.directory / one) if one == "certificate" else one
                         for one in self.ALONG.get(option.long, [])
-                        if options is SourceOptions or option.long == "tls-key"
+                        if options is SourceOptions or option.long.startswith("tls-key")
                     ]
                     if options is SinkOptions:
                         along = [one for one in along if one not in ("--tls", "starttls")]

@@ -400,14 +400,57 @@ class AddressTests(Case):
             names.ipAddresses,
             {"192.0.2.1": ("192.0.2.1",), "127.0.0.2,::1,127.0.0.2": ("127.0.0.2", "::1", "127.0.0.2")},
         )
+        self.refuses(names.ipAddress, "10.0.0.0/30")
         for function in (names.ipAddress, names.ipAddresses):
             self.refuses(
                 function,
                 *("", "localhost", "127.1", "256.0.0.1", "127.0.0.1:25", "[::1]", "::1::", "1", "10.0.0.0/8", " ::1"),
+                *("10.0.0.0/33", "::/129", "10.0.0.0/", "/8", "a/8", "10.0.0.0/30/30", "fe80::%lo/120", "10.0.0.0/-1"),
                 *("127.0.0.01", "127.0.0.1\n", "1.2.3.4-5"),
             )
         self.refuses(names.ipAddress, "127.0.0.1,127.0.0.2")
         self.refuses(names.ipAddresses, ",", "127.0.0.1,", "127.0.0.1, 127.0.0.2", "127.0.0.1 127.0.0.2")
+
+    def test_networks(self):
+        """
+        Of a network, all addresses of hosts. There is a limit to that.
+        """
+        self.gives(
+            names.ipAddresses,
+            {
+                "127.0.0.0/29": tuple(f"127.0.0.{n}" for n in range(1, 7)),
+                "127.0.0.8/31,::1": ("127.0.0.8", "127.0.0.9", "::1"),
+                "127.0.0.1/32": ("127.0.0.1",),
+                "2001:DB8::/126": ("2001:db8::1", "2001:db8::2", "2001:db8::3"),
+                "10.0.0.0/255.255.255.252": ("10.0.0.1", "10.0.0.2"),
+            },
+        )
+        self.assertEqual(len(names.ipAddresses("fd00::/120")), 255)
+        self.assertEqual(len(names.ipAddresses("10.0.0.0/16")), 65534)
+        self.assertEqual(names.networks(["127.0.0.0/30", "::1"]), ("127.0.0.1", "127.0.0.2", "::1"))
+        for text, expected in (
+            ("10.0.0.1/29", "expected a network such as 10.0.0.0/29, not an address in it"),
+            ("10.0.0.0/15", "expected a network of at most 65536 addresses, from /16 on, not /15"),
+            ("::/64", "expected a network of at most 65536 addresses, from /112 on, not /64"),
+            ("10.0.0.0/16,10.1.0.0/16", "expected at most 65536 addresses in all"),
+        ):
+            self.assertEqual(str(self.assertRaises(ValueError, names.ipAddresses, text)), expected)
+
+    def test_inASCII(self):
+        """
+        Names with other characters become A-labels, as IDNA 2008 has it; those in ASCII stay what they are.
+        """
+        self.gives(
+            names.inASCII,
+            {
+                "MX_1.Example.": "MX_1.Example.",
+                "m\u00fcller.example": "xn--mller-kva.example",
+                "M\u00dcLLER.example.": "xn--mller-kva.example.",
+                "fa\u00df.example": "xn--fa-hia.example",
+                "\u4f8b\u3048\u3002\u30c6\u30b9\u30c8": "xn--r8jz45g.xn--zckzah",
+            },
+        )
+        self.refuses(names.inASCII, "\u2603.net", "a..\u00fc", "\u00fc" * 64, "\u00fc b", "\u00fc\ud800")
 
     def test_dnsServers(self):
         """

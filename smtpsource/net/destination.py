@@ -242,6 +242,7 @@ def isKnown(host: str) -> bool:
 
 
 def _checkedHost(host: str, family: int) -> str:
+    host = names.inASCII(host)
     try:
         version = ipaddress.ip_address(host.partition("%")[0]).version
     except ValueError:

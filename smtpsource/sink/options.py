@@ -163,14 +163,17 @@ class SinkOptions(PlanOptions):
         """
         See that there is TLS where it is asked for, and that certificate and key can be used.
         """
-        certificate, key = self["tls-cert"], self["tls-key"]
+        certificate, key, passwordFile = self["tls-cert"], self["tls-key"], self["tls-key-password-file"]
         try:
             if self["tls"]:
                 requireTLS()
             if certificate is not None:
-                ServerTLS(self["hostname"], certificate, key)
+                ServerTLS(self["hostname"], certificate, key, passwordFile)
         except UnusableSetting as e:
-            option, path = ("--tls-key", key) if e.setting == "key" else ("--tls-cert", certificate)
+            option, path = {
+                "key": ("--tls-key", key),
+                "keyPasswordFile": ("--tls-key-password-file", passwordFile),
+            }.get(e.setting, ("--tls-cert", certificate))
             raise usage.UsageError(f"{option}: {path!r} is not usable: {e}")
         except ValueError as e:
             raise usage.UsageError(f"{'--tls' if certificate is None else '--tls-cert'} is not usable: {e}")

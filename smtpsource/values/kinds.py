@@ -69,8 +69,11 @@ timeIfAny = Kind(numbers.time, checks.secondsOrZero)
 #: How often something happens, such as 500/s; from a program, per second.
 rate = Kind(numbers.rate, checks.rate)
 
-#: IP addresses.
-addresses = listOf(names.ipAddresses, names.ipAddress)
+#: IP addresses, and networks for all of theirs.
+addresses = Kind(names.ipAddresses, checks.addresses)
 
 #: The name of a file that is read.
 readable = Kind(files.readableFile, checks.readableFile)
+
+#: The same, or that of a directory of such files.
+readableOrDirectory = Kind(files.readableFileOrDirectory, checks.readableFileOrDirectory)
