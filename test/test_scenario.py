@@ -385,6 +385,7 @@ class ErrorTests(Case):
             ("mesage-count = 5", "FILE: mesage-count is no option: expected message-count"),
             ("[load]\nmessage_count = 5", "FILE: load.message_count is no option: expected message-count"),
             ("s = 5", "FILE: s is no option: expected session-count"),
+            ("sesions = 5", "FILE: sesions is no option: expected session-count"),
             ("destinaton = 'a'", "FILE: destinaton is no option: expected destination"),
             ("xyz = 5", "FILE: xyz is no option: expected the long name of one, such as session-count"),
             ("help = true", "FILE: help is no option: expected helo"),

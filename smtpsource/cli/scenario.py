@@ -203,13 +203,11 @@ def _entries(document: dict[str, object], tables: list[str]) -> Iterator[tuple[s
 
 
 def _nearest(name: str, options: dict[str, tuple[Flag | ValueOption, str]], tables: list[str]) -> str:
-    from difflib import get_close_matches  # only where something is wrong
-
     if name in tables:
         return f"a table, [{name}]"
     known = [long for long in options if long != "scenario"]
     short = [option.long for option, _ in options.values() if option.short == name]
-    close = short or get_close_matches(name.replace("_", "-"), [*known, DESTINATION], 1)
+    close = short or [each.removeprefix("--") for each in words.nearest(name, [*known, DESTINATION])]
     return close[0] if close else "the long name of one, such as session-count"
 
 
