@@ -19,6 +19,7 @@ from manuals import MANUAL, documented, parsed, settings
 from patience import PATIENCE
 from twisted.trial.unittest import TestCase
 
+from smtpsource.__main__ import _ANSWERS, _TOOLS
 from smtpsource.cli.commandline import CommandLine
 from smtpsource.cli.source import SourceOptions
 from smtpsource.measure.recorder import Recorder
@@ -246,7 +247,7 @@ class TextTests(TestCase):
                 start = next((n for n, word in enumerate(words) if word in commands), None)
                 if "--tls" in words and client._missing is not None:
                     continue
-                if start is not None and words[start + 1] not in ("compare", "merge", "calibrate"):
+                if start is not None and words[start + 1] not in (*_TOOLS, *_ANSWERS):
                     commands[words[start]]().parseOptions(words[start + 1 :])
                     tried += 1
         self.assertGreater(tried, 10)

@@ -89,6 +89,8 @@ class SplitTests(SynchronousTestCase):
             (parsed, "--tmeout=5", "--timeout"),
             (parsed, "--hlep", "--help"),
             (sinkParsed, "--sesions", "-m (--max-sessions)"),
+            (parsed, "-D", "-d (--dont-disconnect)"),
+            (parsed, "-n", "-N (--number-recipients)"),
         ):
             expected = f"{word.partition('=')[0]}: no such option; did you mean {meant}?"
             self.assertEqual(str(self.assertRaises(usage.UsageError, parse, word)), expected)

@@ -153,7 +153,7 @@ def unknown(word: str, known: Iterable[str], shown: Callable[[str], str] = str) 
     @param shown: gives what people call an option.
     """
     name = nameOf(word)
-    close = nearest(name, known) if word.startswith("--") else []
+    close = nearest(name, known) if word.startswith("--") else {name.swapcase()}.intersection(known)
     return f"{name}: no such option{didYouMean(map(shown, close))}"
 
 
