@@ -20,13 +20,17 @@ if TYPE_CHECKING:
     from smtpsource.measure.summary import Summary
 
 
-#: Commands other than the load, by the first argument. A host of such a name is C{inet:compare}.
+#: Commands other than the load, by the first argument. A host of such a name is C{compare:25} or C{inet:compare}.
 _TOOLS = {
     "calibrate": "smtpsource.tools.calibrate",
     "compare": "smtpsource.tools.compare",
     "completion": "smtpsource.tools.completion",
     "merge": "smtpsource.tools.merge",
+    "sink": "smtpsource.sink.__main__",
 }
+
+#: Commands that are options as well.
+_ANSWERS = {"help": "--help", "version": "--version"}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -42,6 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from smtpsource.process.streams import openStandard
 
         openStandard()
+    if arguments and arguments[0] in _ANSWERS:
+        answer, *about = _ANSWERS[arguments[0]], *arguments[1:]
+        arguments = [about[0], answer, *about[1:]] if about and about[0] in _TOOLS else [answer, *about]
     if arguments and arguments[0] in _TOOLS:
         _runTool(_TOOLS[arguments[0]], arguments[1:])
     if interrupts.areOurs():
@@ -56,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from smtpsource.process.garbage import relax
 
     options = SourceOptions()
+    options.commands = (*_TOOLS, *_ANSWERS)
     options.parseOrExit(arguments)
     relax()
     try:

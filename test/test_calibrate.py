@@ -440,7 +440,7 @@ class CommandLineTests(ToolTestCase):
             (["mail.example.com"], "'mail.example.com' is not usable: expected options only"),
             (["--seconds", "50ms"], "--seconds: '50ms' is not usable: expected from 100ms to 1h"),
             (["--seconds", "2h"], "--seconds: '2h' is not usable: expected from 100ms to 1h"),
-            (["--seconds", "x"], "--seconds: 'x' is not usable: expected a duration such as 250ms"),
+            (["--seconds", "x"], "--seconds: 'x' is not usable: expected a time such as 30s, 500ms"),
             (["--report", "/no/such/x"], "--report: '/no/such/x' is not usable: expected a file in a directory"),
             (["--loads", "3"], "--loads: no such option"),
         ):

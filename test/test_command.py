@@ -85,13 +85,44 @@ class ResultTests(CommandTestCase):
             self.assertRegex(result.out, rb"(?m)^  -%s, --[a-z]" % letter.encode())
 
     @defer.inlineCallbacks
+    def test_commands(self):
+        """
+        What is a command as the first word: C{help}, C{version} and C{sink}; and one that is nearly another.
+        """
+        for words, start in (
+            (["help"], b"Usage: smtpsource [options] "),
+            (["help", "tls"], b"TLS:\n"),
+            (["help", "compare"], b"Usage: smtpsource compare "),
+            (["help", "sink", "limits"], b"Limits:\n"),
+            (["version"], b"smtpsource "),
+            (["sink", "-V"], b"smtpsink "),
+            (["merge", "-h"], b"Usage: smtpsource merge "),
+        ):
+            result = yield smtpsource(self, *words).whenEnded()
+            self.assertEqual((result.status, result.err), (0, b""))
+            self.assertTrue(result.out.startswith(start), result.out)
+        result = yield smtpsource(self, "comapre", "a.json", "b.json").whenEnded()
+        self.assertEqual((result.status, result.out), (2, b""))
+        self.assertOneLine(
+            result.err, b"smtpsource: did you mean the command compare? (a host of that name: comapre:25)"
+        )
+        sink = smtpsource(self, "sink", "127.0.0.1:0")
+        yield sink.whenPrinted(rb"^listening on inet:127.0.0.1:")
+        sink.signal(signal.SIGTERM)
+        result = yield sink.whenEnded()
+        self.assertEqual((result.status, result.err), (0, b""))
+        result = yield smtpsource(self, "sink").whenEnded()
+        self.assertEqual(result.status, 2)
+        self.assertOneLine(result.err, b"smtpsink: no address to listen on: expected ", b"(see smtpsink --help)")
+
+    @defer.inlineCallbacks
     def test_version(self):
         """
         C{--version} is ours, not Twisted's.
         """
         result = yield smtpsource(self, "--version").whenEnded()
         self.assertEqual((result.status, result.err), (0, b""))
-        self.assertEqual(result.out.decode(), f"smtp-source {__version__} ({speedups.NAME})\n")
+        self.assertEqual(result.out.decode(), f"smtpsource {__version__} ({speedups.NAME})\n")
 
 
 class ReportTests(CommandTestCase):
@@ -204,7 +235,7 @@ class ReportTests(CommandTestCase):
         directory.rmdir()
         result = yield command.whenEnded()
         self.assertEqual((result.status, result.out), (1, b""))
-        self.assertOneLine(result.err, b"smtp-source: ", str(directory).encode())
+        self.assertOneLine(result.err, b"smtpsource: ", str(directory).encode())
 
 
 class OutputTests(CommandTestCase):
@@ -279,7 +310,7 @@ class OutputTests(CommandTestCase):
             report = reported((command.directory / "r.json").read_bytes())
             self.assertEqual((report["messages"]["accepted"], report["exit"]), (2, status))
             if status and "2>" not in script:
-                line = b"smtp-source: the summary could not be written to standard output: it is closed"
+                line = b"smtpsource: the summary could not be written to standard output: it is closed"
                 self.assertEqual(result.err.splitlines()[-1], line)
 
     @defer.inlineCallbacks
@@ -311,7 +342,7 @@ class UsageTests(CommandTestCase):
         def one(arguments, words):
             result = yield smtpsource(self, *arguments, server.destination).whenEnded()
             self.assertEqual((result.status, result.out), (2, b""), (arguments, result))
-            self.assertOneLine(result.err, b"smtp-source: ", *(word.encode() for word in words))
+            self.assertOneLine(result.err, b"smtpsource: ", *(word.encode() for word in words))
 
         turns = defer.DeferredSemaphore(2)
         results = yield defer.DeferredList(
@@ -365,7 +396,7 @@ class UsageTests(CommandTestCase):
         ):
             result = yield Command(self, [*limited, option, value, "sink:"]).whenEnded()
             self.assertEqual((result.status, result.out), (2, b""), result)
-            self.assertOneLine(result.err, b"smtp-source: ", option.encode(), expected)
+            self.assertOneLine(result.err, b"smtpsource: ", option.encode(), expected)
 
     @defer.inlineCallbacks
     def test_destinations(self):
@@ -618,7 +649,7 @@ class RefusalTests(CommandTestCase):
         result = yield command.whenEnded()
         yield server.whenIdle()
         self.assertEqual(result.status, 1)
-        self.assertOneLine(result.err, b"smtp-source: ", phase.encode(), reply.encode())
+        self.assertOneLine(result.err, b"smtpsource: ", phase.encode(), reply.encode())
         report = reported(result.out)
         self.assertEqual((report["ended"], report["exit"]), ("aborted", 1))
         self.assertEqual(report["messages"]["rejected"], 1, report)
@@ -674,7 +705,7 @@ class RefusalTests(CommandTestCase):
             arguments = ["--quiet", "--report", "-", "--timeout", "0.5", "-d", "-m", "9"]
             result = yield smtpsource(self, *arguments, server.destination).whenEnded()
             self.assertEqual(result.status, 1)
-            self.assertOneLine(result.err, b"smtp-source: ", b"DATA", *words)
+            self.assertOneLine(result.err, b"smtpsource: ", b"DATA", *words)
             report = reported(result.out)
             self.assertEqual(report["messages"], {"started": 2, "accepted": 1, "rejected": 0, "failed": 1})
             self.assertEqual(report["ended"], "aborted")
@@ -848,7 +879,7 @@ class ConnectTests(CommandTestCase):
         """
         result = yield smtpsource(self, "--quiet", "--report", "-", "-m", "9", *arguments, destination).whenEnded()
         self.assertEqual(result.status, 1)
-        self.assertOneLine(result.err, b"smtp-source: ", *words)
+        self.assertOneLine(result.err, b"smtpsource: ", *words)
         report = reported(result.out)
         self.assertEqual(report["ended"], "aborted")
         self.assertEqual(report["messages"]["accepted"], 0)
@@ -1131,8 +1162,8 @@ class SinkTests(CommandTestCase):
         result = yield command.whenEnded()
         self.assertEqual(result.status, 1)
         self.assertNoTraceback(result)
-        self.assertEqual(len(re.findall(rb"(?m)^smtp-source: ", result.err)), 1, result.err)
-        self.assertRegex(result.err, rb"smtp-source: .*(closed the connection|the companion sink ended)")
+        self.assertEqual(len(re.findall(rb"(?m)^smtpsource: ", result.err)), 1, result.err)
+        self.assertRegex(result.err, rb"smtpsource: .*(closed the connection|the companion sink ended)")
 
     @defer.inlineCallbacks
     def test_shell(self):

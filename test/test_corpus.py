@@ -136,7 +136,10 @@ class IndexTests(Case):
         """
         What is no corpus is told, with what would be one.
         """
-        what = "expected a directory of .eml files, a Maildir (with cur and new in it) or an mbox file"
+        what = (
+            "expected a directory of .eml files, a Maildir (with cur and new in it), an mbox file or a pattern such as "
+            "'mail/*.eml'"
+        )
         maildir = self.directory()
         for name in ("cur", "new", "tmp"):
             (maildir / name).mkdir()
@@ -179,13 +182,85 @@ class IndexTests(Case):
         A program gives a path, or what was found there.
         """
         path = str(self.directory(a_eml=b"x"))
-        corpus = givenCorpus(path)
+        self.assertEqual(givenCorpus(path), path)
+        corpus = index(path)
         self.assertIsInstance(corpus, Corpus)
         self.assertIs(givenCorpus(corpus), corpus)
-        self.assertEqual((givenCorpus(path), hash(givenCorpus(path))), (corpus, hash(corpus)))
-        self.assertNotEqual(corpus, givenCorpus(str(self.directory(a_eml=b"x"))))
+        self.assertEqual((index(path), hash(index(path))), (corpus, hash(corpus)))
+        self.assertNotEqual(corpus, index(str(self.directory(a_eml=b"x"))))
         for value in (b"x", 1, "a\0b", Path(path)):
             self.assertRaises(ValueError, givenCorpus, value)
+
+    def test_below(self):
+        """
+        With all directories below it: what is in one comes before those in it, in the order of their names. Hidden ones
+        and links to directories are left out.
+        """
+        path = self.directory(b_eml=b"1", x_txt=b"no")
+        for name, content in (("a/z.eml", b"2"), ("a/b/x.EML", b"3"), ("c/y.eml", b"4"), (".git/w.eml", b"no")):
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            (path / name).write_bytes(content)
+        (path / "d").symlink_to("a")
+        (path / "e").symlink_to(".")
+        corpus = index(str(path), True)
+        self.assertEqual(self.contents(corpus), [b"1", b"2", b"3", b"4"])
+        self.assertEqual(list(corpus.names()), [b"b.eml", b"a/z.eml", b"a/b/x.EML", b"c/y.eml"])
+        self.assertEqual(self.contents(index(str(path))), [b"1"])
+        (path / "weights").write_text("a/z.eml 2\n")
+        self.assertEqual(corpus.weights().weights, (1.0, 2.0, 1.0, 1.0))
+        self.assertIn(
+            "no .eml files in this directory, and none below it",
+            str(self.assertRaises(ValueError, index, str(self.directory(a=b"")), True)),
+        )
+        self.assertRaises(ValueError, index, str(self.file(b"From x@y\nA: b\n\n")), True)
+
+    def test_folders(self):
+        """
+        The folders of a Maildir (Maildir++), as Python's own mailbox has made them; and Maildirs below a directory.
+        """
+        users = self.directory()
+        for user in ("u1", "u2"):
+            box = mailbox.Maildir(users / user)
+            box.add(f"Subject: {user}\n\n".encode())
+            for folder in ("Sent", "Sent.2026"):
+                box.add_folder(folder).add(f"Subject: {user} {folder}\n\n".encode())
+        expected = [
+            f"Subject: {user}{name}\n\n".encode() for user in ("u1", "u2") for name in ("", " Sent", " Sent.2026")
+        ]
+        self.assertEqual(self.contents(index(str(users / "u1"), True)), expected[:3])
+        self.assertEqual(self.contents(index(str(users), True)), expected)
+        self.assertEqual(self.contents(index(str(users / "u1"))), expected[:1])
+
+    def test_pattern(self):
+        """
+        All files that a pattern matches, whatever they are called, relative to the current directory; two asterisks are
+        any directories. A file of such a name is what it is.
+        """
+        path = self.directory(a_msg=b"1", b_msg=b"2", c_txt=b"3").resolve()
+        (path / "sub").mkdir()
+        (path / "sub" / "d.msg").write_bytes(b"4")
+        (path / "x.msg").mkdir()
+        for pattern, expected in (
+            ("*.msg", b"12"),
+            ("[ab]*", b"12"),
+            ("?.*", b"123"),
+            ("*/*", b"4"),
+            ("**/*.msg", b"124"),
+            ("sub/../*.txt", b"3"),
+        ):
+            self.assertEqual(b"".join(self.contents(index(f"{path}/{pattern}"))), expected, pattern)
+        self.assertIn("no file matches this", str(self.assertRaises(ValueError, index, f"{path}/*.eml")))
+        odd = path / "[x]"
+        odd.mkdir()
+        (odd / "1.msg").write_bytes(b"5")
+        (odd / "box*").write_bytes(b"From a@b Mon Jan  1 00:00:00 2024\nSubject: 6\n\n")
+        self.addCleanup(os.chdir, os.getcwd())
+        os.chdir(odd)
+        corpus = index("*.msg")
+        os.chdir("..")
+        self.assertEqual(self.contents(corpus), [b"5"])
+        self.assertEqual((corpus.path, corpus.weightsPath), (f"{odd}/*.msg", f"{odd}/weights"))
+        self.assertIsInstance(index(f"{odd}/box*"), MboxCorpus)
 
     def test_frugal(self):
         """

@@ -69,6 +69,18 @@ class ParseTests(SynchronousTestCase):
         for text in (".", "localhost..", ".:25", "127.0.0.1.", "127.0.0.1.:25", "a..b.", ".localhost."):
             self.assertRaises(ValueError, parse, text)
 
+    def test_international(self):
+        """
+        A name that is not in ASCII is looked up, asked for in TLS and shown as the DNS has it.
+        """
+        expected = HostDestination("xn--mller-kva.example", 2525)
+        for text in ("m\u00fcller.example:2525", "inet:M\u00dcLLER.example:2525", "smtp://m\u00fcller.example:2525"):
+            self.assertEqual(parse(text), expected)
+        self.assertEqual(SourcePlan(destination="m\u00fcller.example", mx=True).host, expected.host)
+        self.assertEqual(parse("\uff11\uff12\uff17.0.0.1"), HostDestination("127.0.0.1", 25))
+        e = str(self.assertRaises(ValueError, parse, "\u2603.net"))
+        self.assertTrue(e.startswith("expected an international host name such as m\u00fcller.example: "), e)
+
     def test_schemes(self):
         """
         URLs, as other programs write them, and transports, as Postfix writes them, mean what they say; a host of such a

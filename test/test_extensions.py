@@ -475,7 +475,8 @@ class ClientTests(Case):
         """
         peer = yield self.peer(PostfixServer(settings={"mynetworks": "127.0.0.0/8"}))
         for number, reactor in enumerate(("smtpsource", "epoll", "select"), 1):
-            arguments = ["--reactor", reactor, "-m", "4", *TO, "--bind", "127.0.0.2,127.0.0.3"]
+            sources = "127.0.0.2/31" if reactor == "epoll" else "127.0.0.2,127.0.0.3"
+            arguments = ["--reactor", reactor, "-m", "4", *TO, "--bind", sources]
             yield self.load(*arguments, peer.destination)
             yield peer.whenDelivered(4 * number)
             self.assertEqual(peer.clients()[-4:], ["unknown[127.0.0.2]", "unknown[127.0.0.3]"] * 2)
@@ -550,6 +551,7 @@ class MXTests(Case, MXTestCase):
             "mail.test": [dns.Record_MX(10, "first.mail.test"), dns.Record_MX(20, "second.mail.test")],
             "first.mail.test": [dns.Record_A("127.0.0.9")],
             "second.mail.test": [dns.Record_A("127.0.0.1")],
+            "xn--mller-kva.test": [dns.Record_MX(10, "second.mail.test")],
         }
         self.patch(nameservers, "RECORDS", records)
         super().setUp()
@@ -589,6 +591,19 @@ class MXTests(Case, MXTestCase):
         yield self.fails("certificate-refused", text, *options, str(domain.authority), f"mail.test:{peer.port}")
         self.assertEqual(peer.received(), 0)
         yield self.loadTwo(*options, str(domain.authority), *name, f"mail.test:{peer.port}")
+        yield peer.whenDelivered(2)
+
+    @defer.inlineCallbacks
+    def test_international(self):
+        """
+        A domain that is not in ASCII is asked for by its A-labels, and so is a name in TLS.
+        """
+        certificates = self.certificates(names=["xn--mller-kva.test"])
+        peer = yield self.peer(PostfixServer(tls=certificates))
+        options = ["-m", "2", *TO, "--mx", "--dns-server", "{}:{}".format(*self.server), "--tls", "starttls"]
+        options += ["--tls-verify", "--tls-ca", str(certificates.authority), "--tls-server-name", "M\u00fcller.test"]
+        result, report = yield loadAndReport(self, *options, f"m\u00fcller.test:{peer.port}")
+        self.assertEqual((result.status, report["messages"]["accepted"]), (0, 2), result)
         yield peer.whenDelivered(2)
 
     @defer.inlineCallbacks

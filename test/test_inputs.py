@@ -6,13 +6,17 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 import threading
 import time
 import tracemalloc
 from pathlib import Path
 
 from hypothesis import strategies as st
+from patience import PATIENCE
 from properties import given
+from subprocesses import ROOT
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -166,6 +170,9 @@ class OptionTests(FileCase):
         "tls-ca": ["--tls", "starttls", "--tls-verify", "--tls-server-name", "a.test"],
         "tls-cert": ["--tls", "starttls"],
         "tls-key": ["--tls", "starttls", "--tls-cert", "certificate"],
+        "tls-key-password-file": [
+            *("--tls", "starttls", "--tls-cert", "certificate", "--tls-key", "certificate"),
+        ],
     }
 
     #: These are written, or are no files.
@@ -186,13 +193,13 @@ class OptionTests(FileCase):
                     along = [
                         str(self.directory / one) if one == "certificate" else one
                         for one in self.ALONG.get(option.long, [])
-                        if options is SourceOptions or option.long == "tls-key"
+                        if options is SourceOptions or option.long.startswith("tls-key")
                     ]
                     if options is SinkOptions:
                         along = [one for one in along if one not in ("--tls", "starttls")]
                     command = [*along, f"--{option.long}", value, last]
                     error = self.assertRaises(usage.UsageError, options().parseOptions, command)
-                    found[options.tool, option.long] = str(error)
+                    found[options.name, option.long] = str(error)
         return found
 
     def check(self, path):
@@ -291,3 +298,116 @@ class ScenarioTests(FileCase):
         ):
             Path(self.path).write_text(f"destination = 'sink:'\n{text}\n")
             SourceOptions().parseOptions(["--scenario", self.path])
+
+
+class StandardInputTests(FileCase):
+    """
+    C{-F -} and C{--scenario -}.
+    """
+
+    def give(self, content):
+        """
+        Let this be standard input.
+        """
+        Path(self.path).write_bytes(content)
+        before = os.dup(0)
+        self.addCleanup(os.close, before)
+        self.addCleanup(os.dup2, before, 0)
+        with open(self.path, "rb") as file:
+            os.dup2(file.fileno(), 0)
+
+    def parsed(self, *arguments):
+        options = SourceOptions()
+        options.parseOptions(arguments)
+        return options
+
+    def refused(self, *arguments):
+        return str(self.assertRaises(usage.UsageError, self.parsed, *arguments))
+
+    def test_message(self):
+        """
+        It is the message.
+        """
+        self.give(b"Subject: x\n\n\xfftext\n")
+        self.assertEqual(self.parsed("-F", "-", "sink:").plan.message, b"Subject: x\n\n\xfftext\n")
+
+    def test_fromScenario(self):
+        """
+        So it is where a scenario says so, though all of that is looked at again when the command line excludes a part.
+        """
+        scenario = self.directory / "s.toml"
+        scenario.write_text("message-file = '-'\nrate = 5\nduration = '5s'\n")
+        self.give(b"Subject: x\n\n")
+        options = self.parsed("--scenario", str(scenario), "--stages", "0:1,5:1", "sink:")
+        self.assertEqual(options.plan.message, b"Subject: x\n\n")
+
+    def test_scenario(self):
+        """
+        It is the scenario, and errors call it by its name.
+        """
+        self.give(b"\xef\xbb\xbfdestination = 'unix:socket'\nsession-count = 5\n")
+        plan = self.parsed("--scenario", "-").plan
+        self.assertEqual((plan.sessionCount, plan.destination.path), (5, os.path.abspath("socket")))
+        self.give(b"session-count = 0\n")
+        self.assertTrue(
+            self.refused("--scenario", "-", "sink:").startswith("standard input: session-count: 0 is not usa")
+        )
+        self.give(b"session-count = \n")
+        self.assertTrue(self.refused("--scenario", "-", "sink:").startswith("standard input: line 1, column "))
+
+    def test_both(self):
+        """
+        It can't be both, wherever that is said.
+        """
+        expected = "--scenario and -F (--message-file) exclude each other: standard input is read once only"
+        self.assertEqual(self.refused("--scenario", "-", "-F", "-", "sink:"), expected)
+        self.give(b"message-file = '-'\n")
+        self.assertEqual(self.refused("--scenario", "-", "sink:"), f"{expected} (message-file is in standard input)")
+
+    def test_nothing(self):
+        """
+        Nothing is no message, and no scenario either.
+        """
+        for arguments in (["-F", "-", "sink:"], ["--scenario", "-", "sink:"]):
+            self.give(b"")
+            self.assertIn(
+                "'-' is not usable: expected something on standard input, which is empty", self.refused(*arguments)
+            )
+
+    def test_output(self):
+        """
+        What is read from a file that the shell has opened is not written over.
+        """
+        self.give(b"Subject: x\n\n")
+        self.assertIn("it belongs to -F (--message-file)", self.refused("-F", "-", "--report", self.path, "sink:"))
+
+    def test_processes(self):
+        """
+        Through a pipe; and standard input that is closed.
+        """
+        for redirected, words, status, expected in (
+            ("", ["-F", "-", "--quiet", "sink:"], 0, ""),
+            (
+                "<&-",
+                ["-F", "-", "sink:"],
+                2,
+                "-F (--message-file): '-' is not usable: expected standard input that",
+            ),
+            (
+                "<&-",
+                ["--scenario", "-"],
+                2,
+                "--scenario: '-' is not usable: expected standard input that can be read",
+            ),
+        ):
+            done = subprocess.run(
+                ["sh", "-c", f'exec "$@" {redirected}', "sh", sys.executable, "-m", "smtpsource", *words],
+                input="Subject: x\n\ntext\n",
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+            )
+            self.assertEqual(done.returncode, status, done)
+            self.assertEqual(done.stderr.count("\n"), int(bool(expected)), done)
+            self.assertIn(expected, done.stderr)

@@ -236,7 +236,7 @@ class PostfixServerTests(PeerTestCase):
         result, report = yield loadAndReport(self, *arguments)
         self.assertEqual(result.status, 1)
         self.assertRegex(
-            result.err, rb"\Asmtp-source: rcpt refused: 550 5.1.1 <3user@example.org>: .*No such mailbox\n\Z"
+            result.err, rb"\Asmtpsource: rcpt refused: 550 5.1.1 <3user@example.org>: .*No such mailbox\n\Z"
         )
         self.assertEqual(report["messages"], {"started": 2, "accepted": 1, "rejected": 1, "failed": 0})
         yield peer.whenDelivered(2)

@@ -1014,7 +1014,7 @@ class LiveTests(LiveTestCase):
         yield command.whenPrinted(rb" so far")
         result = yield command.whenEnded()
         words = (
-            "smtp-source: data refused: 451 4.3.0 Disk full\n"
+            "smtpsource: data refused: 451 4.3.0 Disk full\n"
             "FAILED       ended before its time: data refused: 451 4.3.0 Disk full\n\nmessages     6 started"
         )
         self.assertEnded(command, result, 1, words)

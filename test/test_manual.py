@@ -20,7 +20,7 @@ from patience import PATIENCE
 from peers import missing
 from twisted.trial.unittest import TestCase
 
-from smtpsource import __main__
+from smtpsource.__main__ import _ANSWERS, _TOOLS
 from smtpsource.cli.commandline import CommandLine
 from smtpsource.cli.source import SourceOptions
 from smtpsource.measure.recorder import Recorder
@@ -57,7 +57,7 @@ class ManualPageTests(TestCase):
     """
 
     def check(self, name, options: type[CommandLine]):
-        wanted = {(None, "version", None): None, (None, "help", None): None}
+        wanted = {("V", "version", None): None, ("h" if hasattr(options, "opt_h") else None, "help", None): None}
         for _, group in options.groups:
             for option in group:
                 isParameter = isinstance(option, ValueOption)
@@ -298,7 +298,7 @@ class TextTests(TestCase):
                 start = next((n for n, word in enumerate(words) if word in commands), None)
                 if "--tls" in words and client._missing is not None:
                     continue
-                if start is not None and words[start + 1] not in __main__._TOOLS:
+                if start is not None and words[start + 1] not in (*_TOOLS, *_ANSWERS):
                     commands[words[start]]().parseOptions(words[start + 1 :])
                     tried += 1
         self.assertGreater(tried, 10)

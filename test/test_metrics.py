@@ -451,7 +451,7 @@ class CommandTests(ServingMixin, TestCase):
         """
         @return: a L{defer.Deferred} that fires with where the metrics are.
         """
-        match = yield command.whenPrinted(rb"^smtp-source: metrics at (http://\S+)\n", stream)
+        match = yield command.whenPrinted(rb"^smtpsource: metrics at (http://\S+)\n", stream)
         return match[1].decode()
 
     @defer.inlineCallbacks
@@ -489,7 +489,7 @@ class CommandTests(ServingMixin, TestCase):
         held.release()
         result = yield command.whenEnded()
         self.assertEqual(result.status, 1)
-        self.assertEqual(result.err, f"smtp-source: metrics at {url}\n".encode())
+        self.assertEqual(result.err, f"smtpsource: metrics at {url}\n".encode())
         self.assertIn(b"messages     40 started, 38 accepted, 1 rejected, 1 failed\n", result.out)
         yield self.assertFailure(deferToThread(get, url), ConnectionRefusedError)
 
@@ -573,10 +573,10 @@ class CommandTests(ServingMixin, TestCase):
         server = self.serve()
         port = server.port
         result = yield smtpsource(self, "--metrics-port", port, server.destination).whenEnded()
-        line = f"smtp-source: can't serve metrics at 127.0.0.1:{port}: Address already in use\n".encode()
+        line = f"smtpsource: can't serve metrics at 127.0.0.1:{port}: Address already in use\n".encode()
         self.assertEqual((result.status, result.out, result.err), (2, b"", line))
         result = yield twistd(self, "-n", "smtp-source", "--metrics-port", port, server.destination).whenEnded()
-        self.assertEqual((result.status, result.err), (2, line))
+        self.assertEqual((result.status, result.err), (2, line.replace(b"smtpsource", b"smtp-source")))
         self.assertNotIn(b"Traceback", result.out)
         self.assertEqual(server.connections, [])
 
@@ -589,7 +589,7 @@ class CommandTests(ServingMixin, TestCase):
         arguments = ["--metrics-port", "0", "--metrics-interface", "192.0.2.1", server.destination]
         result = yield smtpsource(self, *arguments).whenEnded()
         self.assertEqual((result.status, result.out), (2, b""))
-        self.assertRegex(result.err, rb"\Asmtp-source: can't serve metrics at 192\.0\.2\.1:0: [^\n]+\n\Z")
+        self.assertRegex(result.err, rb"\Asmtpsource: can't serve metrics at 192\.0\.2\.1:0: [^\n]+\n\Z")
 
     @defer.inlineCallbacks
     def test_daemon(self):

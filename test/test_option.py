@@ -44,7 +44,7 @@ class Weather(Settings):
     )
 
     rainLevel: int | None = option("MM", kinds.count, "let it rain", default=None)
-    snow: float = option("TIME", kinds.durationIfAny, "let it snow for so long", default=0.0)
+    snow: float = option("TIME", kinds.timeIfAny, "let it snow for so long", default=0.0)
     umbrellas: int = option("N", kinds.count, "umbrellas that are there", letter="u", default=3)
     windy: bool = switch("let the wind blow", letter="W", default=False)
     sky: str = setting(

@@ -11,7 +11,7 @@ import os
 import socket
 from unittest import mock
 
-from commandlines import parsed
+from commandlines import parsed, sinkParsed
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -25,8 +25,10 @@ from smtpsource.net.tls import client
 from smtpsource.net.tls.settings import TLSSettings
 from smtpsource.plan import SourcePlan
 from smtpsource.report.presentation import Presentation
+from smtpsource.sink.options import SinkOptions
 from smtpsource.smtp.parameters import Parameters
 from smtpsource.tap import Options
+from smtpsource.tools.calibrate import CalibrateOptions
 from smtpsource.values.option import Flag, ValueOption
 
 try:
@@ -75,7 +77,7 @@ class PlanTests(Case):
         A command line, all but its destination, makes exactly this plan.
         """
         arguments = [*line.split(), "127.0.0.1"]
-        plan = SourcePlan(**{"destination": GOAL, "command": ("smtp-source", *arguments), **expected})
+        plan = SourcePlan(**{"destination": GOAL, "command": ("smtpsource", *arguments), **expected})
         self.assertEqual(parsed(*arguments).plan, plan)
 
     def test_defaults(self):
@@ -115,6 +117,8 @@ class PlanTests(Case):
             "number-start": None,
             "number-width": None,
             "messages": None,
+            "messages-recursive": 0,
+            "tls-key-password-file": None,
             "pick": "in-turn",
             "size-distribution": None,
             "recipients-distribution": None,
@@ -190,7 +194,7 @@ class PlanTests(Case):
             "destination": "127.0.0.1",
         }
         self.assertEqual(dict(options), expected)
-        self.assertEqual(options.presentation, Presentation("smtp-source", live="auto"))
+        self.assertEqual(options.presentation, Presentation("smtpsource", live="auto"))
         self.assertEqual((options.plan.timeout, options.plan.grace, options.plan.connectTimeout), (300.0, 5.0, 30.0))
 
     def test_each(self):
@@ -242,6 +246,7 @@ class PlanTests(Case):
             (None, "--noop", {"exercise": "noop"}),
             (None, "--hold=0.5", {"hold": 0.5}),
             (None, "--bind=127.0.0.2,::1", {"bind": ("127.0.0.2", "::1")}),
+            (None, "--bind=127.0.0.4/30,::1", {"bind": ("127.0.0.5", "127.0.0.6", "::1")}),
             (None, "--proxy-protocol=v1", {"proxyProtocol": "v1"}),
             (
                 None,
@@ -298,6 +303,14 @@ class PlanTests(Case):
             file.write(b"A: b\n")
         listed, weighted = self.file(b"a@x\nb@y\n"), self.file(b"a@x 2\n<> 1\n")
         self.check(f"--messages {corpus} --pick random", messages=os.path.abspath(corpus), pick="random")
+        for words, expected in (
+            (f"--messages {corpus} --messages-recursive", {"messages": corpus, "messagesRecursive": True}),
+            (f"--messages {corpus}/*.e?l", {"messages": f"{os.path.abspath(corpus)}/*.e?l"}),
+        ):
+            self.check(words, **expected)
+            report = os.path.join(corpus, os.listdir(corpus)[0])
+            e = self.assertRaises(usage.UsageError, parsed, *words.split(), "--report", report, "sink:")
+            self.assertIn("is not usable: it belongs to --messages; expected another file", str(e))
         self.check(f"--senders {weighted}", senders=[("a@x", 2), ("", 1)])
         self.check(f"--recipients {listed} -r 2", recipients=["a@x", "b@y"], recipientCount=2)
         sizes = self.file(b"100 9\n1k\n")
@@ -497,7 +510,7 @@ class PlanTests(Case):
         ):
             line = [*words[1:], words[0]]
             goal = HostDestination("localhost", 2525)
-            plan = SourcePlan(destination=goal, command=("smtp-source", *line), **expected)
+            plan = SourcePlan(destination=goal, command=("smtpsource", *line), **expected)
             self.assertEqual(parsed(*line).plan, plan)
             expected.pop("tls", None)
             expected.pop("lmtp", None)
@@ -537,7 +550,7 @@ class PlanTests(Case):
             ("--metrics-port 9100", {"metrics": ("127.0.0.1", 9100), "live": "auto"}),
             ("--metrics-port 0 --metrics-interface ::", {"metrics": ("::", 0), "live": "auto"}),
         ):
-            self.assertEqual(parsed(*line.split(), "127.0.0.1").presentation, Presentation("smtp-source", **expected))
+            self.assertEqual(parsed(*line.split(), "127.0.0.1").presentation, Presentation("smtpsource", **expected))
 
     def test_liveUnderTwistd(self):
         """
@@ -621,13 +634,13 @@ class ErrorTests(Case):
             (None, "connect-parallelism", ("0", "x"), "a whole number of at least 1"),
             ("l", "length", ("0", "-1", "1kb"), "a size in bytes of at least 1"),
             ("T", "window-size", ("0", "big"), "a size in bytes of at least 1"),
-            ("w", "fixed-interval", ("0", "-1", "nan", "inf", "1s", ""), "a time in seconds"),
-            ("R", "random-interval", ("0", "-0.5", "x"), "a time in seconds"),
-            (None, "timeout", ("0", "never"), "a time in seconds"),
-            (None, "connect-timeout", ("0", "-1"), "a time in seconds"),
-            (None, "grace", ("-1", "x"), "a time in seconds"),
+            ("w", "fixed-interval", ("0", "-1", "nan", "inf", "1x", ""), "expected a time "),
+            ("R", "random-interval", ("0", "-0.5", "x"), "expected a time "),
+            (None, "timeout", ("0", "never"), "expected a time "),
+            (None, "connect-timeout", ("0", "-1"), "expected a time "),
+            (None, "grace", ("-1", "x"), "expected a time "),
             *(
-                (None, option, ("0", "-1", "", "1x", "1h30"), "expected a duration ")
+                (None, option, ("0", "-1", "", "1x", "1h30"), "expected a time ")
                 for option in ("duration", "warmup", "ramp-up", "max-late", "catch-up", "hold-step")
             ),
             (None, "rate", ("0", "-1", "", "fast", "5/d"), "expected a rate "),
@@ -668,9 +681,10 @@ class ErrorTests(Case):
             (None, "window", ("0", "-1", "all"), "a whole number of at least 1"),
             (None, "xclient", ("", "FOO=1", "NAME", "NAME=a,NAME=b", "PORT=0", "ADDR=a"), "expected "),
             (None, "tls", ("", "on", "STARTTLS"), "expected off, starttls or implicit"),
-            (None, "tls-ca", ("/no/such/file", "/", ""), "expected a readable file"),
+            (None, "tls-ca", ("/no/such/file", ""), "expected a readable file"),
             (None, "tls-cert", ("/no/such/file",), "expected a readable file"),
             (None, "tls-key", ("/no/such/file",), "expected a readable file"),
+            (None, "tls-key-password-file", ("/no/such/file", "/"), "expected a readable file"),
             (None, "tls-server-name", ("", "a b", "a..b", "127.1"), "expected a host name"),
             (None, "tls-min", ("", "1", "1.4", "TLSv1.2"), "expected 1.0, 1.1, 1.2 or 1.3"),
             (None, "tls-max", ("2", "SSLv3"), "expected 1.0, 1.1, 1.2 or 1.3"),
@@ -683,9 +697,9 @@ class ErrorTests(Case):
             (None, "dsn-ret", ("", "BODY", "FULL,HDRS"), "expected FULL or HDRS"),
             (None, "dsn-envid", ("", "a\r\nb", "\u00fc", "x" * 101), "expected 1 to 100 printable ASCII characters"),
             (None, "mt-priority", ("", "10", "-10", "high"), "expected a priority from -9 to 9"),
-            (None, "deliverby", ("", "0;R", "1;X", "1.5"), "expected seconds, such as 120"),
+            (None, "deliverby", ("", "0;R", "1;X", "1.5"), "expected whole seconds, such as 120, 2h"),
             (None, "messages-per-connection", ("0", "x"), "a whole number of at least 1"),
-            (None, "hold", ("0", "-1", "long"), "a time in seconds"),
+            (None, "hold", ("0", "-1", "long"), "expected a time "),
             (None, "bind", ("", "localhost", "127.0.0.1,", "[::1]", "127.0.0.1:25"), "expected IP addresses such as"),
             (None, "proxy-protocol", ("", "v3", "1"), "expected v1 or v2"),
             (None, "proxy-source", ("", "a.b", "::1,"), "expected IP addresses such as"),
@@ -704,6 +718,28 @@ class ErrorTests(Case):
                 self.check([f"--{long}={value}", "127.0.0.1"], shown, expected)
                 if letter:
                     self.check([f"-{letter}", value, "127.0.0.1"], shown, expected)
+
+    def test_times(self):
+        """
+        All options that take a time take the same ones, in seconds where there is no unit.
+        """
+        times = [
+            (options, option)
+            for options in (SourceOptions, SinkOptions, CalibrateOptions)
+            for _, group in options.groups
+            for option in group
+            if isinstance(option, ValueOption) and option.meta == "TIME" and option.long != "deliverby"
+        ]
+        self.assertGreaterEqual(len(times), 14)
+        for _, option in times:
+            for text, seconds in (("0.5", 0.5), ("500ms", 0.5), ("30", 30.0), ("30s", 30.0), ("1h", 3600.0)):
+                self.assertEqual(option.convert(text), seconds, option.long)
+            self.assertEqual(option.convert("1m30s"), 90.0)
+            expected = r"^expected a time such as 30s, 500ms or 1h30m \(a number alone is seconds\)$"
+            self.assertRaisesRegex(ValueError, expected, option.convert, "1 min")
+        self.assertEqual(parsed("-w", "500ms", "--timeout", "1m", "sink:").plan.timeout, 60.0)
+        self.assertEqual(parsed("-w", "500ms", "--timeout", "1m", "sink:").plan.fixedInterval, 0.5)
+        self.assertEqual(sinkParsed("-t", "2m", ":0").plan.idleTimeout, 120.0)
 
     def test_emptyFile(self):
         """
@@ -801,7 +837,7 @@ class ErrorTests(Case):
                 "--tls-min and --tls-max exclude each other: expected a minimum of at most 1.2, not 1.3",
             ),
             ("--pick random", "--pick needs --messages"),
-            (f"-F {readable} --header A:b", "--header and -F (--message-file) exclude each other: "),
+            ("--messages-recursive", "--messages-recursive needs --messages"),
             ("-o --header A:b", "--header and -o (--old-mode) exclude each other: "),
             ("-S x --header subject:y", "-S (--subject) and --header 'Subject:' exclude each other: "),
             *(
@@ -1030,7 +1066,7 @@ class ErrorTests(Case):
             ),
             (f"--tls-cert {certificate} --tls-key {nothing}", f"--tls-key: {nothing!r} is not", "no usable key in"),
             (f"--tls-cert {certificate} --tls-key {other}", f"--tls-key: '{other}' is not", "does not match"),
-            (f"--tls-cert {certificate} --tls-key {encrypted}", f"--tls-key: {encrypted!r} is not", "encrypted"),
+            (f"--tls-cert {certificate} --tls-key {encrypted}", f"--tls-key: {encrypted!r} is not", "has a passphrase"),
             (f"--tls-cert {both}", f"--tls-cert: {both!r} is not", "does not match"),
             ("--tls-ciphers nonsense", "--tls-ciphers: 'nonsense' is not", "has no such ciphers: nonsense"),
         ):
@@ -1237,11 +1273,124 @@ class HelpTests(SynchronousTestCase):
         --help and --version say what they should and exit with 0.
         """
         for argument, start in (
-            ("--version", f"smtp-source {__version__} ({speedups.NAME})\n"),
+            ("--version", f"smtpsource {__version__} ({speedups.NAME})\n"),
+            ("-V", f"smtpsource {__version__} ({speedups.NAME})\n"),
             ("--help", "Usage: smtpsource [options]"),
+            ("-h", "Usage: smtpsource [options]"),
+            ("-dh", "Usage: smtpsource [options]"),
         ):
             out = io.StringIO()
             with contextlib.redirect_stdout(out):
                 e = self.assertRaises(SystemExit, parsed, argument)
             self.assertFalse(e.code)
             self.assertTrue(out.getvalue().startswith(start), out.getvalue())
+
+    def shown(self, parse, *arguments):
+        """
+        @return: what a command line shows before it exits.
+        """
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            self.assertFalse(self.assertRaises(SystemExit, parse, *arguments).code)
+        return out.getvalue()
+
+    def test_heading(self):
+        """
+        With a heading after it, --help shows what stands there and nothing else. The help of all says so at first.
+        """
+        text = self.shown(parsed, "--help", "tls")
+        self.assertTrue(text.startswith("TLS:\n      --tls MODE "), text)
+        wanted = {f"--{option.long}" for heading, group in SourceOptions.groups if heading == "TLS" for option in group}
+        self.assertEqual({word for word in text.split() if word.startswith("--tls")}, wanted)
+        for arguments in (["--help=tls"], ["-h", "TLS"], ["-dh", "tls"], ["--help", "tls", "127.0.0.1"]):
+            self.assertEqual(self.shown(parsed, *arguments), text)
+        self.assertTrue(self.shown(sinkParsed, "--help", "TLS and AUTH").startswith("TLS and AUTH:\n"))
+        self.assertTrue(self.shown(sinkParsed, "--help=tls-and-auth").startswith("TLS and AUTH:\n"))
+        self.assertTrue(self.shown(sinkParsed, "--help", "auth").startswith("TLS and AUTH:\n"))
+        _, second, third, *_ = self.shown(parsed, "--help").splitlines()
+        self.assertTrue(second.startswith("One heading only: smtpsource --help HEADING, of load, message, "), second)
+        self.assertTrue(third.endswith("login, parameters, connections, results, other"), third)
+
+    def test_noHeading(self):
+        """
+        A heading that there is not is told, with those that there are; what is no word is none.
+        """
+        for arguments in (["--help", "conections"], ["--help=conections"], ["-h", "conections"]):
+            self.assertEqual(
+                str(self.assertRaises(usage.UsageError, parsed, *arguments)),
+                "--help: 'conections' is no heading: expected one of load, message, traffic, dialogue, extensions, "
+                "tls, login, parameters, connections, results, other; did you mean connections?",
+            )
+        e = str(self.assertRaises(usage.UsageError, sinkParsed, "--help", "what"))
+        self.assertTrue(e.startswith("--help: 'what' is no heading: expected one of where-it-listens, what-it-says"), e)
+        self.assertEqual(self.shown(parsed, "--help", "127.0.0.1:25"), self.shown(parsed, "--help"))
+        self.assertEqual(self.shown(parsed, "--help", "-d"), self.shown(parsed, "--help"))
+
+    def test_hostname(self):
+        """
+        In the sink, -h is what it is in Postfix's.
+        """
+        self.assertEqual(sinkParsed("-h", "mx.example", ":0").plan.hostname, "mx.example")
+        self.assertIn("\n      --help [HEADING]  ", self.shown(sinkParsed, "--help"))
+        self.assertIn("\n  -h, --help [HEADING]  ", self.shown(parsed, "--help"))
+
+    def test_twistd(self):
+        """
+        Under twistd the command is called as it is there.
+        """
+        parent = Twistd()
+        parent.subCommand = "smtp-source"
+        text = self.shown(lambda: parsed("--help", parent=parent))
+        self.assertTrue(text.startswith("Usage: twistd [twistd's options] smtp-source [options]"), text)
+        self.assertIn("\nOne heading only: twistd smtp-source --help HEADING, of load", text)
+        self.assertEqual(parsed("sink:", parent=parent).plan.command, ("smtp-source", "sink:"))
+        self.assertEqual(parsed("sink:").plan.command, ("smtpsource", "sink:"))
+
+
+class CommandTests(SynchronousTestCase):
+    """
+    Words that may be commands, and may be hosts.
+    """
+
+    def setUp(self):
+        self.asked = []
+        self.patch(module.destination, "isKnown", lambda host: self.asked.append(host) or host == "sinks")
+
+    def parsed(self, *arguments):
+        options = SourceOptions()
+        options.commands = ("compare", "merge", "calibrate", "sink", "help", "version")
+        options.parseOptions(arguments)
+        return options.plan.destination.host
+
+    def test_misspelt(self):
+        """
+        A word that is nearly a command, and no host, or has words after it.
+        """
+        for words, command in (
+            (["comapre"], "compare"),
+            (["comapre", "a.json", "b.json"], "compare"),
+            (["calibarte", "--quick"], "calibrate"),
+            (["Hepl"], "help"),
+            (["sinks", ":25"], "sink"),
+        ):
+            self.assertEqual(
+                str(self.assertRaises(usage.UsageError, self.parsed, *words)),
+                f"did you mean the command {command}? (a host of that name: {words[0]}:25)",
+            )
+        self.assertEqual(self.asked, ["comapre", "Hepl"])
+
+    def test_hosts(self):
+        """
+        All others are hosts, and nobody asks whether there are such.
+        """
+        for words in (
+            ["comapre:25"],
+            ["inet:comapre"],
+            ["-d", "comapre"],
+            ["comapre.example"],
+            ["mail"],
+            ["localhost"],
+        ):
+            self.assertEqual(self.parsed(*words), words[-1].removeprefix("inet:").removesuffix(":25"))
+        self.assertEqual(self.asked, [])
+        self.assertEqual(self.parsed("sinks"), "sinks")

@@ -182,7 +182,7 @@ class UnreadTests(OutputTestCase):
             self.assertEqual(result.status, 1, result)
             self.assertNoTraceback(result)
             if "2" not in unread:
-                line = b"smtp-source: the summary could not be written to standard output: nobody reads it"
+                line = b"smtpsource: the summary could not be written to standard output: nobody reads it"
                 self.assertEqual(result.err.splitlines()[-1], line)
             report = reported((command.directory / "r.json").read_bytes())
             self.assertEqual((report["messages"]["accepted"], report["exit"]), (20, 1))
@@ -226,7 +226,7 @@ class UnreadTests(OutputTestCase):
             [
                 (b"smtpsource merge: " + lost, ["merge", report], "smtpsource"),
                 (b"smtpsource compare: " + lost, ["compare", report, report], "smtpsource"),
-                (b"smtp-sink: can't write to standard output: nobody reads it\n", ["--help"], "smtpsource.sink"),
+                (b"smtpsink: can't write to standard output: nobody reads it\n", ["--help"], "smtpsource.sink"),
             ],
         )
 
@@ -276,9 +276,9 @@ class FIFOTests(OutputTestCase):
         checked = self.each(
             check,
             [
-                ("smtp-source: ", ["sink:"], ["--report", "--csv", "--hlog", "--junit"], "smtpsource"),
+                ("smtpsource: ", ["sink:"], ["--report", "--csv", "--hlog", "--junit"], "smtpsource"),
                 ("smtpsource merge: ", ["merge", report], ["--report", "--csv"], "smtpsource"),
-                ("smtp-sink: ", ["-n", "1", f"unix:{listening}"], ["--report"], "smtpsource.sink"),
+                ("smtpsink: ", ["-n", "1", f"unix:{listening}"], ["--report"], "smtpsource.sink"),
             ],
         )
         yield eventually(listening.exists, "the sink")
@@ -423,7 +423,7 @@ class ClosedTests(OutputTestCase):
                 command = self.shell('exec "$@" >&-', "--quiet", option, path, server.destination)
                 result = yield command.whenEnded()
                 self.assertIn(result.status, (1, 2))
-                self.assertOneLine(result.err, b"smtp-source: ")
+                self.assertOneLine(result.err, b"smtpsource: ")
                 if result.status == 1:
                     yield server.whenIdle()
                     self.assertEqual(server.connections[0].verbs, ["HELO", "MAIL", "RCPT", "DATA", ".", "QUIT"])

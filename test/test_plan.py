@@ -176,7 +176,7 @@ class SourcePlanTests(Case):
             ({"recipient": "a", "recipients": ["a"]}, "recipient and recipients exclude each other"),
             ({"pick": "random"}, "pick needs messages"),
             ({"headers": ["A: b"], "oldMode": True}, "headers and oldMode exclude each other"),
-            ({"headers": ["A: b"], "message": "x"}, "headers and message exclude each other"),
+            ({"messagesRecursive": True}, "messagesRecursive needs messages"),
             ({"headers": ["SUBJECT: b"], "subject": "x"}, "subject and headers 'Subject:' exclude each other"),
             ({"numberStart": 1}, f"numberStart {numbers}"),
             ({"numberWidth": 1, "recipientCount": 2, "recipients": ["a"]}, f"numberWidth {numbers}"),

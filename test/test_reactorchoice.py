@@ -121,7 +121,7 @@ class CommandTests(SynchronousTestCase):
         """
         A reactor that there is not is one line, with those that there are.
         """
-        for module, tool in (("smtpsource", "smtp-source"), ("smtpsource.sink", "smtp-sink")):
+        for module, tool in (("smtpsource", "smtpsource"), ("smtpsource.sink", "smtpsink")):
             result = inNewProcess("-m", module, "--reactor", "warp", "localhost:2525")
             self.assertEqual(2, result.returncode)
             self.assertRegex(result.stderr, rf"\A{tool}: --reactor: 'warp' is not usable: expected one of .*poll.*\n\Z")

@@ -48,7 +48,7 @@ VALUES = {
     "length": ["10k", 4096, 0],
     "message-file": ["message.eml", "none.eml"],
     "myhostname": ["client.example", "[::1]", "a b"],
-    "timeout": [60, 0.5, "inf", "nan"],
+    "timeout": [60, 0.5, "1m30s", "inf", "nan"],
     "pipelining": ["auto", "off", "force", "yes"],
     "chunking": ["require", "off"],
     "chunk-size": ["4k"],
@@ -64,7 +64,7 @@ VALUES = {
     "messages-per-connection": [10],
     "bind": ["127.0.0.2,::1"],
     "report": ["results.json", "-", "no/results.json"],
-    "grace": [0, "2"],
+    "grace": [0, "2", "500ms"],
     "threshold": [["errors == 0"], ["errors == 0", "p99(message) < 1s", "errors == 0"], "late == 0", [], ["errors"]],
 }
 #: C{ipv4} is the one for which a command line takes the last, and a file none: see L{ExclusionTests}.
@@ -335,8 +335,14 @@ class ErrorTests(Case):
                 "FILE: load.rate: '500/d' is not usable: expected a rate such as 500/s, 30/m or 10/h "
                 "(a number alone is per second)",
             ),
-            ("grace = -1", "FILE: grace: -1 is not usable: expected a time in seconds of 0 or more, such as 5 or 0.25"),
-            ("timeout = inf", "FILE: timeout: inf is not usable: expected a time in seconds of at most 2147483647"),
+            *(
+                (
+                    f"{key} = {value}",
+                    f"FILE: {key}: {value} is not usable: expected a time such as 30s, 500ms or 1h30m "
+                    "(a number alone is seconds)",
+                )
+                for key, value in (("grace", -1), ("timeout", "inf"))
+            ),
             (
                 "[results]\nthreshold = ['errors == 0', 'errors = 0']",
                 "FILE: results.threshold: 'errors = 0' is not usable: "
@@ -379,6 +385,7 @@ class ErrorTests(Case):
             ("mesage-count = 5", "FILE: mesage-count is no option: expected message-count"),
             ("[load]\nmessage_count = 5", "FILE: load.message_count is no option: expected message-count"),
             ("s = 5", "FILE: s is no option: expected session-count"),
+            ("sesions = 5", "FILE: sesions is no option: expected session-count"),
             ("destinaton = 'a'", "FILE: destinaton is no option: expected destination"),
             ("xyz = 5", "FILE: xyz is no option: expected the long name of one, such as session-count"),
             ("help = true", "FILE: help is no option: expected helo"),
@@ -535,7 +542,7 @@ class PathTests(Case):
         self.assertEqual(options["scenario"], str(self.file))
         self.assertEqual(options.presentation.report, str(self.directory / "results.json"))
         self.assertEqual(options.plan.destination.path, "/run/socket")
-        self.assertEqual(options.plan.command, ("smtp-source", "--scenario", name))
+        self.assertEqual(options.plan.command, ("smtpsource", "--scenario", name))
 
     def test_standardOutput(self):
         """
@@ -622,6 +629,6 @@ class CommandTests(TestCase):
         result = yield smtpsource(self, "--scenario", "bad.toml", "sink:", cwd=self.directory).whenEnded()
         self.assertEqual((result.status, result.out), (2, b""))
         expected = (
-            rb"smtp-source: bad.toml: load.message-count: 0 is not usable: expected [^\n]+ \(see smtpsource --help\)\n"
+            rb"smtpsource: bad.toml: load.message-count: 0 is not usable: expected [^\n]+ \(see smtpsource --help\)\n"
         )
         self.assertRegex(result.err, rb"\A" + expected + rb"\Z")

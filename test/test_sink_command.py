@@ -165,7 +165,7 @@ class CommandTests(SynchronousTestCase):
             port = taken.getsockname()[1]
             status, out, err = Process(self, f"127.0.0.1:{port}").outcome()
         self.assertEqual((status, out), (1, ""))
-        self.assertEqual(err, f"smtp-sink: can't listen on inet:127.0.0.1:{port}: Address already in use\n")
+        self.assertEqual(err, f"smtpsink: can't listen on inet:127.0.0.1:{port}: Address already in use\n")
 
     def test_usage(self):
         """
@@ -173,7 +173,7 @@ class CommandTests(SynchronousTestCase):
         """
         status, out, err = Process(self, "-m", "x", ":0").outcome()
         self.assertEqual((status, out), (2, ""))
-        self.assertRegex(err, r"^smtp-sink: -m \(--max-sessions\): 'x' is not usable: .* \(see smtpsink --help\)\n$")
+        self.assertRegex(err, r"^smtpsink: -m \(--max-sessions\): 'x' is not usable: .* \(see smtpsink --help\)\n$")
 
     def test_reportLost(self):
         """
@@ -187,7 +187,7 @@ class CommandTests(SynchronousTestCase):
         talk(port, b"QUIT\r\n", 2)
         status, _, err = sink.outcome()
         self.assertEqual(status, 1)
-        self.assertRegex(err, r"^smtp-sink: .*report.*\n$")
+        self.assertRegex(err, r"^smtpsink: .*report.*\n$")
 
     def test_nobodyReads(self):
         """
@@ -198,7 +198,7 @@ class CommandTests(SynchronousTestCase):
         sink.closeOutput()
         talk(port, b"QUIT\r\n", 2)
         status, _, err = sink.outcome()
-        line = "smtp-sink: the summary could not be written to standard output: Broken pipe\n"
+        line = "smtpsink: the summary could not be written to standard output: Broken pipe\n"
         self.assertEqual((status, err), (1, line))
 
     def test_user(self):

@@ -47,7 +47,7 @@ class PlanTests(SynchronousTestCase):
         With an address only, the sink has no limits but that on silence.
         """
         plan = sinkParsed("127.0.0.1:2525").plan
-        self.assertEqual(plan, SinkPlan(host="127.0.0.1", port=2525, command=("smtp-sink", "127.0.0.1:2525")))
+        self.assertEqual(plan, SinkPlan(host="127.0.0.1", port=2525, command=("smtpsink", "127.0.0.1:2525")))
         self.assertEqual((plan.idleTimeout, plan.backlog, plan.maxSessions), (100.0, 1024, None))
 
     def test_everything(self):
@@ -73,7 +73,7 @@ class PlanTests(SynchronousTestCase):
                 messageLimit=2000,
                 sessionLimit=3,
                 idleTimeout=0.5,
-                command=("smtp-sink", *arguments),
+                command=("smtpsink", *arguments),
             ),
         )
 
@@ -100,7 +100,7 @@ class PlanTests(SynchronousTestCase):
                 deliverBy=False,
                 xclient=False,
                 proxyProtocol=True,
-                command=("smtp-sink", *arguments),
+                command=("smtpsink", *arguments),
             ),
         )
         plan = sinkParsed("-a", "-C", "-N", ":1").plan
@@ -215,7 +215,7 @@ class ErrorTests(SynchronousTestCase):
             ("-m", "--max-sessions", "x", number),
             ("-M", "--max-messages", "0", number),
             ("-n", "--session-limit", "-3", number),
-            ("-t", "--timeout", "0", "expected a time in seconds of more than 0"),
+            ("-t", "--timeout", "0", "expected a time of more than 0, such as 30s"),
             ("-T", "--window-size", "big", "expected a size in bytes"),
             ("-h", "--hostname", "a..b", "expected a host name"),
             ("-u", "--user", "no such user", "expected the name of a user of this system"),
@@ -363,11 +363,11 @@ class HelpTests(SynchronousTestCase):
             if short:
                 self.assertIn(f"  -{short}, --{long}", text)
         self.assertIn("(default: smtp-sink)", text)
-        self.assertIn("(default: 100)", text)
+        self.assertIn("(default: 100s)", text)
         self.assertLess(max(map(len, text.splitlines())), 110)
 
     def test_version(self):
         """
         The version is ours, not Twisted's.
         """
-        self.assertEqual(self.shown("--version"), f"smtp-sink {__version__} ({speedups.NAME})\n")
+        self.assertEqual(self.shown("--version"), f"smtpsink {__version__} ({speedups.NAME})\n")

@@ -613,6 +613,45 @@ class CertificateTests(TLSTestCase):
             self.assertTrue(str(error).startswith(f"{blamed} is not usable: {expected}"), error)
             self.assertNotIn("\n", str(error))
 
+    def test_passphrase(self):
+        """
+        A key with a passphrase, which a file has. That it has another one is told without it.
+        """
+        from cryptography.hazmat.primitives import serialization
+
+        made = makeCertificates(self.mktemp())
+        directory = made.key.parent
+        key, secret = directory / "encrypted.key", directory / "secret"
+        key.write_bytes(
+            serialization.load_pem_private_key(made.key.read_bytes(), None).private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.BestAvailableEncryption(b"hunter2"),
+            )
+        )
+        files = {"tlsCert": str(made.certificate), "tlsKey": str(key)}
+        expected = r"has a passphrase: expected tlsKeyPasswordFile \(--tls-key-password-file\) along with it$"
+        self.assertRaisesRegex(ValueError, expected, Pair, **files)
+        for text, problem in (
+            ("hunter2\n", None),
+            ("hunter3", "its first line is not the passphrase of the key in '/"),
+        ):
+            secret.write_text(text)
+            arguments = ["--tls-cert", files["tlsCert"], "--tls-key", str(key)]
+            arguments += ["--tls-key-password-file", str(secret), ":1"]
+            if problem is None:
+                Pair(**files, tlsKeyPasswordFile=str(secret))
+                SinkOptions().parseOptions(arguments)
+                continue
+            self.assertRaisesRegex(ValueError, problem, Pair, **files, tlsKeyPasswordFile=str(secret))
+            error = str(self.assertRaises(UsageError, SinkOptions().parseOptions, arguments))
+            self.assertTrue(error.startswith(f"--tls-key-password-file: '{secret}' is not usable: {problem}"), error)
+            self.assertNotIn("hunter", error)
+        error = self.assertRaises(
+            UsageError, SinkOptions().parseOptions, ["--tls-key-password-file", str(secret), ":1"]
+        )
+        self.assertEqual(str(error), "--tls-key-password-file needs --tls-cert")
+
 
 class WithoutTests(SynchronousTestCase):
     """

@@ -325,6 +325,18 @@ class TLSTestCase(ReactorBuilder, SynchronousTestCase):
             context.set_ciphers(ciphers)
         return context
 
+    def hashed(self, crl=None):
+        """
+        @return: a directory with the authority's certificate, and a list of those that it has revoked.
+        """
+        directory = self.directory / "hashed"
+        directory.mkdir()
+        name = f"{X509.from_cryptography(self.authority.certificate).subject_name_hash():08x}"
+        (directory / f"{name}.0").write_bytes(self.authority.pem())
+        if crl is not None:
+            (directory / f"{name}.r0").write_bytes(crl)
+        return str(directory)
+
     def connect(self, tls, serve, name=None, **attributes):
         """
         Make one connection, and wait for its end.
@@ -428,6 +440,34 @@ class HandshakeTests(TLSTestCase):
         """
         between = self.sign("between", self.authority, authority=True)
         self.handshake(self.context(self.sign("below", between)), verify=True, ca=self.ca)
+
+    def test_caDirectory(self):
+        """
+        CAs may be in a directory, each in a file that is called by the hash of its name.
+        """
+        directory = self.hashed()
+        self.handshake(self.context(), verify=True, ca=directory)
+        self.refused(self.context(self.sign("self")), "self-signed: .*", ca=directory)
+
+    def test_passphrase(self):
+        """
+        The client's key has a passphrase, which is the first line of a file.
+        """
+        secret = self.directory / "secret"
+        secret.write_bytes(b"s\xfc\xdf und lang\r\nmore\n")
+        key = self.directory / "encrypted.key"
+        context = self.context()
+        context.load_verify_locations(self.ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+        client = self.sign("client", self.authority, usage=x509.ExtendedKeyUsageOID.CLIENT_AUTH)
+        key.write_bytes(
+            client.key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.TraditionalOpenSSL,
+                serialization.BestAvailableEncryption(b"s\xfc\xdf und lang"),
+            )
+        )
+        self.handshake(context, certificate=str(client.certificateFile), key=str(key), keyPasswordFile=str(secret))
 
     def test_verifiedAgain(self):
         """
@@ -791,7 +831,7 @@ class RefusalTests(TLSTestCase):
 
     def test_revoked(self):
         """
-        If there is a list of revoked certificates in the file of CAs, it counts.
+        If there is a list of revoked certificates in the file or the directory of CAs, it counts.
         """
         now = datetime.datetime.now(datetime.UTC)
         revoked = (
@@ -810,8 +850,11 @@ class RefusalTests(TLSTestCase):
         )
         path = self.directory / "crl.pem"
         path.write_bytes(self.authority.pem() + crl.public_bytes(serialization.Encoding.PEM))
-        self.refused(self.context(), "revoked", ca=str(path))
-        self.handshake(self.context(self.sign("other", self.authority)), verify=True, ca=str(path))
+        directory = self.hashed(crl.public_bytes(serialization.Encoding.PEM))
+        other = self.sign("other", self.authority)
+        for ca in (str(path), directory):
+            self.refused(self.context(), "revoked", ca=ca)
+            self.handshake(self.context(other), verify=True, ca=ca)
 
     def test_wrongUsage(self):
         """
@@ -1091,7 +1134,11 @@ class SettingsTests(TLSTestCase):
         """
         path = self.file(b"nothing\n")
         self.check("cannot read the CA file /nonexistent: No such file or directory", ca="/nonexistent")
-        self.check(f"cannot read the CA file {self.directory}: Is a directory", ca=str(self.directory))
+        self.check(
+            f"no certificate in the directory {self.directory} has a hash for its name: expected what openssl rehash "
+            "makes",
+            ca=str(self.directory),
+        )
         self.check(f"no usable CA certificate in {path}: .*no certificate or crl found", ca=path, verify=True)
 
     def test_certificate(self):
@@ -1111,7 +1158,22 @@ class SettingsTests(TLSTestCase):
         other = str(self.sign("rsa", rsaBits=2048).keyFile)
         self.check(f"the key in {other} does not match .* in {certificate}", certificate=certificate, key=other)
         encrypted = self.file(self.server.keyPem(serialization.BestAvailableEncryption(b"secret")))
-        self.check(f"the key in {encrypted} is encrypted: decrypt it first", certificate=certificate, key=encrypted)
+        both = {"certificate": certificate, "key": encrypted}
+        expected = r"expected keyPasswordFile \(--tls-key-password-file\) along with it"
+        self.check(f"the key in {encrypted} has a passphrase: {expected}", **both)
+        secret = self.directory / "secret"
+        longest = "expected a passphrase of 1 to 1023 bytes in the first line"
+        for text, expected in (
+            (b"wrong\n", f"its first line is not the passphrase of the key in {encrypted}"),
+            (b"\nsecret\n", longest),
+            (b"x" * 1024, longest),
+        ):
+            secret.write_bytes(text)
+            self.check(expected, **both, keyPasswordFile=str(secret))
+        self.check("expected a readable file: No such file or directory", **both, keyPasswordFile="/nonexistent")
+        self.check("the passphrase in x needs a certificate with a key", keyPasswordFile="x")
+        secret.write_bytes(b"secret")
+        ClientTLS(TLSSettings(**both, keyPasswordFile=str(secret)), HOST)
 
     def test_names(self):
         """

@@ -278,7 +278,7 @@ class CommandLineTests(SynchronousTestCase):
         """
         for name, options in TOOLS.items():
             path = manuals.MANUAL / f"smtpsource-{name}.rst"
-            wanted = {(None, "version", None), (None, "help", None)}
+            wanted = {("V", "version", None), ("h", "help", None)}
             for _, group in options.groups:
                 wanted |= {(o.short, o.long, o.meta if isinstance(o, ValueOption) else None) for o in group}
             self.assertEqual(set(manuals.documented(path)), wanted)

@@ -449,7 +449,7 @@ class DefectTests(TwistdTestCase):
         server = self.serve()
         env = self.broken("smtpsource.load.service", "environment")
         arguments = ["-m", "3", "--report", "report", server.destination]
-        expected = rb"smtp-source: internal-error: ValueError\('a defect'\) in defect \([^\n]*\n"
+        expected = rb"smtp-?source: internal-error: ValueError\('a defect'\) in defect \([^\n]*\n"
         for start, before in ((twistd, ["-n", "smtp-source"]), (twist, ["smtp-source"]), (smtpsource, [])):
             command = start(self, *before, *arguments, env=env)
             result = yield command.whenEnded()
@@ -496,7 +496,8 @@ class DefectTests(TwistdTestCase):
                 lines = [line for line in result.err.splitlines() if b"'a defect'" in line]
                 # It may be met once more where less is to be shown.
                 self.assertEqual(len({line.partition(b" in ")[0] for line in lines}), 1, (name, result))
-                self.assertTrue(lines[0].startswith(b"smtp-source: internal-error: "), lines)
+                name = b"smtpsource" if start is smtpsource else b"smtp-source"
+                self.assertTrue(lines[0].startswith(name + b": internal-error: "), lines)
                 self.assertNoTraceback(result.out + result.err)
 
     @defer.inlineCallbacks
@@ -516,7 +517,7 @@ class DefectTests(TwistdTestCase):
                 command.signal(signal.SIGTERM)
                 result = yield command.whenEnded()
                 self.assertEqual(result.status, 1, (name, result))
-                self.assertRegex(result.err, rb"\A(smtp-sink: internal-error: ValueError\('a defect'\)[^\n]*\n)+\Z")
+                self.assertRegex(result.err, rb"\A(smtp-?sink: internal-error: ValueError\('a defect'\)[^\n]*\n)+\Z")
                 self.assertNoTraceback(result.out)
 
     @defer.inlineCallbacks
@@ -527,7 +528,7 @@ class DefectTests(TwistdTestCase):
         env = self.broken("smtpsource.sink.summary", "SinkSummary.asDict")
         result = yield smtpsource(self, "--quiet", "sink:", env=env).whenEnded()
         self.assertEqual(result.status, 1)
-        self.assertRegex(result.err, rb"\Asmtp-source: the companion sink ended without a report [^\n]*\n\Z")
+        self.assertRegex(result.err, rb"\Asmtpsource: the companion sink ended without a report [^\n]*\n\Z")
 
     @defer.inlineCallbacks
     def test_otherUser(self):

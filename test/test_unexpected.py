@@ -713,7 +713,7 @@ class MemoryTests(ServingMixin, TestCase):
         command = self.limited("smtpsource", megabytes, "-A", "--report", "report", *arguments)
         result = yield command.whenEnded()
         self.assertEqual(result.status, 1, result)
-        self.assertRegex(result.err, rb"\Asmtp-source: out-of-memory: there is no memory left: expected [^\n]*\n\Z")
+        self.assertRegex(result.err, rb"\Asmtpsource: out-of-memory: there is no memory left: expected [^\n]*\n\Z")
         self.assertRegex(result.out, rb"(?m)^out-of-memory +\d+ ")
         report = reported((command.directory / "report").read_bytes(), result)
         self.assertEqual((report["exit"], report["ended"]), (1, "aborted"))
@@ -783,7 +783,7 @@ class MemoryTests(ServingMixin, TestCase):
             )
             result = yield command.whenEnded()
             self.assertEqual(result.status, 1, result)
-            self.assertRegex(result.err, rb"\Asmtp-source: (out-of-memory|internal-error: OSError)[^\n]*\n\Z")
+            self.assertRegex(result.err, rb"\Asmtpsource: (out-of-memory|internal-error: OSError)[^\n]*\n\Z")
             self.assertRegex(result.out, rb"(?m)^messages +\d+ started, \d+ accepted, 0 rejected, 1 failed$")
 
     @defer.inlineCallbacks
@@ -796,7 +796,7 @@ class MemoryTests(ServingMixin, TestCase):
         source = smtpsource(self, "-d", "-s", "3000", "-m", "3000", "--hold", "60", where)
         result = yield sink.whenEnded()
         self.assertEqual(result.status, 1, result)
-        self.assertRegex(result.err, rb"\Asmtp-sink: out-of-memory: there is no memory left: expected [^\n]*\n\Z")
+        self.assertRegex(result.err, rb"\Asmtpsink: out-of-memory: there is no memory left: expected [^\n]*\n\Z")
         report = json.loads((sink.directory / "report").read_bytes())
         self.assertEqual((report["exit"], report["ended"]), (1, "aborted"))
         self.assertTrue(report["reason"].startswith("out-of-memory"))

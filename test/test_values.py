@@ -78,42 +78,10 @@ class NumberTests(Case):
 
 class TimeTests(Case):
     """
-    Seconds.
+    Times, all in one grammar.
     """
 
-    def test_seconds(self):
-        """
-        Fractions are welcome; nothing, less than nothing, and for ever are not.
-        """
-        self.gives(numbers.seconds, {"10": 10.0, "0.25": 0.25, ".5": 0.5, "1e2": 100.0})
-        self.refuses(numbers.seconds, "0", "0.0", "-1", "", "x", "1s", "nan", "inf", "-inf", "1e10")
-
-    def test_zero(self):
-        """
-        Where it makes sense, 0 is a time.
-        """
-        self.gives(numbers.secondsOrZero, {"0": 0.0, "5": 5.0})
-        self.refuses(numbers.secondsOrZero, "-0.1", "nan", "inf", "x", "")
-
-    def test_expected(self):
-        """
-        What is said fits what was wrong.
-        """
-        for texts, expected in (
-            (("nan", "-nan", "x", ""), "expected a time in seconds, such as 10 or 0.25"),
-            (("inf", "1e10"), "expected a time in seconds of at most 2147483647"),
-            (("0", "-inf", "-1e10"), "expected a time in seconds of more than 0, such as 10 or 0.25"),
-        ):
-            for text in texts:
-                self.assertEqual(str(self.assertRaises(ValueError, numbers.seconds, text)), expected, text)
-
-
-class LoadTests(Case):
-    """
-    How long, how often, and in which stages.
-    """
-
-    def test_durations(self):
+    def test_times(self):
         """
         With a unit or several, the larger first, or in seconds without one.
         """
@@ -121,17 +89,63 @@ class LoadTests(Case):
         table |= {
             "0.25": 0.25,
             ".5": 0.5,
+            "1e2": 100.0,
+            "1e-3": 0.001,
             "1.5h": 5400.0,
+            "250us": 0.00025,
+            "1m30s": 90.0,
             "1d2h3m4s5ms": 93784.005,
+            "1ms1us": 0.001001,
             "007s": 7.0,
             "2147483647": 2.0**31 - 1,
         }
-        self.gives(numbers.duration, table)
+        self.gives(numbers.time, table)
         self.refuses(
-            numbers.duration,
-            *("", "0", "0s", "0h0m", "-1", "+1", "s", "1.", "1e3", "1x", "1M", "1 s", "1h 30m", "1m1h", "1s1s", "1h30"),
-            *("inf", "nan", "2147483648", "25000d", "\u0661s", "1s\n", "5m,"),
+            numbers.time,
+            *("", "0", "0.0", "0s", "0h0m", "-1", "+1", "s", "1.", "1e", "1e3s", "1x", "1M", "1 s", "1h 30m", "1m1h"),
+            *("1s1s", "1h30", "inf", "-inf", "nan", "1e10", "1e999", "2147483648", "25000d", "\u0661s", "1s\n", "5m,"),
+            *("x", "10e5m", "1us1ms"),
         )
+
+    def test_zero(self):
+        """
+        Where it makes sense, 0 is a time.
+        """
+        self.gives(numbers.timeOrZero, {"0": 0.0, "0s": 0.0, "0h0m": 0.0, "5": 5.0, "5m": 300.0})
+        self.refuses(numbers.timeOrZero, "-0.1", "-1s", "nan", "inf", "x", "")
+
+    def test_expected(self):
+        """
+        What is said fits what was wrong.
+        """
+        for texts, expected in (
+            (
+                ("nan", "-1", "-inf", "x", "", "5x"),
+                "expected a time such as 30s, 500ms or 1h30m (a number alone is seconds)",
+            ),
+            (("1e10", "25000d"), "expected a time of at most 2147483647 seconds"),
+            (("0", "0ms"), "expected a time of more than 0, such as 30s, 500ms or 1h30m"),
+        ):
+            for text in texts:
+                self.assertEqual(str(self.assertRaises(ValueError, numbers.time, text)), expected, text)
+
+    @given(st.integers(0, 999), st.integers(0, 99), st.integers(0, 99), st.integers(0, 999), st.integers(0, 999))
+    def test_any(self, hours, minutes, seconds, milliseconds, microseconds):
+        """
+        The parts add up.
+        """
+        total = (((hours * 60 + minutes) * 60 + seconds) * 1000 + milliseconds) * 1000 + microseconds
+        text = f"{hours}h{minutes}m{seconds}s{milliseconds}ms{microseconds}us"
+        if total:
+            self.assertAlmostEqual(numbers.time(text), total / 1e6, places=9)
+        else:
+            self.refuses(numbers.time, text)
+
+
+class LoadTests(Case):
+    """
+    How often, and in which stages.
+    """
 
     def test_rates(self):
         """
@@ -194,12 +208,6 @@ class LoadTests(Case):
         What is said fits what was wrong, and names the stage.
         """
         for function, text, expected in (
-            (
-                numbers.duration,
-                "5x",
-                "expected a duration such as 250ms, 10s, 5m or 1h30m (a number alone is seconds)",
-            ),
-            (numbers.duration, "0s", "expected a duration of more than 0, such as 250ms, 10s, 5m or 1h30m"),
             (numbers.rate, "5/x", "expected a rate such as 500/s, 30/m or 10/h (a number alone is per second)"),
             (numbers.rate, "0/h", "expected a rate of more than 0, such as 500/s, 30/m or 10/h"),
             (
@@ -210,18 +218,6 @@ class LoadTests(Case):
             (numbers.stages, "5:5,5:5", "expected the first stage to be at 0, as in 0:0,30s:1000,5m:1000,30s:0"),
         ):
             self.assertEqual(str(self.assertRaises(ValueError, function, text)), expected)
-
-    @given(st.integers(0, 999), st.integers(0, 99), st.integers(0, 99), st.integers(0, 999))
-    def test_anyDuration(self, hours, minutes, seconds, milliseconds):
-        """
-        The parts add up.
-        """
-        total = ((hours * 60 + minutes) * 60 + seconds) * 1000 + milliseconds
-        text = f"{hours}h{minutes}m{seconds}s{milliseconds}ms"
-        if total:
-            self.assertAlmostEqual(numbers.duration(text), total / 1000, places=9)
-        else:
-            self.refuses(numbers.duration, text)
 
     @given(st.text(alphabet="0123456789.:,/smhdk", max_size=20), st.booleans())
     def test_anyStages(self, text, sessions):
@@ -360,12 +356,14 @@ class ParameterTests(Case):
                 "007;R": "7;R",
                 "999999999;R": "999999999;R",
                 "-999999999": "-999999999;N",
+                "2h;r": "7200;R",
+                "-1m30s": "-90;N",
             },
         )
         self.refuses(
             parameters.deliverBy,
             *("", ";", "N", ";N", "120;", "120;T", "120;X", "120;NR", "120N", "0;R", "-1;R", "-0;RT", "+0;R"),
-            *("1000000000", "1.5", "1e3", " 1", "1;N ", "1;N\r\nRSET", "\u0661", "--1"),
+            *("1000000000", "1.5", "500ms", "20000d", "1e3", " 1", "1;N ", "1;N\r\nRSET", "\u0661", "--1"),
         )
 
     @given(st.integers(1, 999_999_999), st.sampled_from(["N", "R", "NT", "RT"]))
@@ -402,14 +400,57 @@ class AddressTests(Case):
             names.ipAddresses,
             {"192.0.2.1": ("192.0.2.1",), "127.0.0.2,::1,127.0.0.2": ("127.0.0.2", "::1", "127.0.0.2")},
         )
+        self.refuses(names.ipAddress, "10.0.0.0/30")
         for function in (names.ipAddress, names.ipAddresses):
             self.refuses(
                 function,
                 *("", "localhost", "127.1", "256.0.0.1", "127.0.0.1:25", "[::1]", "::1::", "1", "10.0.0.0/8", " ::1"),
+                *("10.0.0.0/33", "::/129", "10.0.0.0/", "/8", "a/8", "10.0.0.0/30/30", "fe80::%lo/120", "10.0.0.0/-1"),
                 *("127.0.0.01", "127.0.0.1\n", "1.2.3.4-5"),
             )
         self.refuses(names.ipAddress, "127.0.0.1,127.0.0.2")
         self.refuses(names.ipAddresses, ",", "127.0.0.1,", "127.0.0.1, 127.0.0.2", "127.0.0.1 127.0.0.2")
+
+    def test_networks(self):
+        """
+        Of a network, all addresses of hosts. There is a limit to that.
+        """
+        self.gives(
+            names.ipAddresses,
+            {
+                "127.0.0.0/29": tuple(f"127.0.0.{n}" for n in range(1, 7)),
+                "127.0.0.8/31,::1": ("127.0.0.8", "127.0.0.9", "::1"),
+                "127.0.0.1/32": ("127.0.0.1",),
+                "2001:DB8::/126": ("2001:db8::1", "2001:db8::2", "2001:db8::3"),
+                "10.0.0.0/255.255.255.252": ("10.0.0.1", "10.0.0.2"),
+            },
+        )
+        self.assertEqual(len(names.ipAddresses("fd00::/120")), 255)
+        self.assertEqual(len(names.ipAddresses("10.0.0.0/16")), 65534)
+        self.assertEqual(names.networks(["127.0.0.0/30", "::1"]), ("127.0.0.1", "127.0.0.2", "::1"))
+        for text, expected in (
+            ("10.0.0.1/29", "expected a network such as 10.0.0.0/29, not an address in it"),
+            ("10.0.0.0/15", "expected a network of at most 65536 addresses, from /16 on, not /15"),
+            ("::/64", "expected a network of at most 65536 addresses, from /112 on, not /64"),
+            ("10.0.0.0/16,10.1.0.0/16", "expected at most 65536 addresses in all"),
+        ):
+            self.assertEqual(str(self.assertRaises(ValueError, names.ipAddresses, text)), expected)
+
+    def test_inASCII(self):
+        """
+        Names with other characters become A-labels, as IDNA 2008 has it; those in ASCII stay what they are.
+        """
+        self.gives(
+            names.inASCII,
+            {
+                "MX_1.Example.": "MX_1.Example.",
+                "m\u00fcller.example": "xn--mller-kva.example",
+                "M\u00dcLLER.example.": "xn--mller-kva.example.",
+                "fa\u00df.example": "xn--fa-hia.example",
+                "\u4f8b\u3048\u3002\u30c6\u30b9\u30c8": "xn--r8jz45g.xn--zckzah",
+            },
+        )
+        self.refuses(names.inASCII, "\u2603.net", "a..\u00fc", "\u00fc" * 64, "\u00fc b", "\u00fc\ud800")
 
     def test_dnsServers(self):
         """

@@ -324,6 +324,17 @@ class MessageTests(Case):
         for number, ((*_, octets), text) in enumerate(zip(found, CORPUS.values(), strict=False), 1):
             self.assertEqual(email.message_from_bytes(octets)["X-A"], f"{number}/{len(withLineEnds(text))}")
 
+    def test_headersOfFile(self):
+        """
+        Headers are put before the message of C{-F}, of which nothing is changed, and nothing else is.
+        """
+        text = b".A: b\nX-Run: old\n\n.\nend"
+        plain = self.sent(2, message=text)
+        found = self.sent(2, message=text, headers=["X-Run: {n}/{size}", "To: all"])
+        for number, (one, same) in enumerate(zip(found, plain, strict=True), 1):
+            size = len(withLineEnds(text)) + 2
+            self.assertEqual(one[3], b"X-Run: %d/%d\r\nTo: all\r\n" % (number, size) + same[3])
+
     def test_untouched(self):
         """
         With C{-o} nothing is put before them. Nor is anything before the message of C{-F}, whoever sends it.

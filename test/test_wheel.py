@@ -189,9 +189,9 @@ class InstalledTestCase(TestCase):
         self.assertEqual(Path(place.decode().strip()).resolve(), (directory / "smtpsource/__init__.py").resolve())
         commands = self.python.parent
         version = yield self.succeed([commands / "smtpsource", "--version"])
-        self.assertEqual(version.decode(), f"smtp-source {__version__} ({self.speedups})\n")
+        self.assertEqual(version.decode(), f"smtpsource {__version__} ({self.speedups})\n")
         version = yield self.succeed([commands / "smtpsink", "--version"])
-        self.assertEqual(version.decode(), f"smtp-sink {__version__} ({self.speedups})\n")
+        self.assertEqual(version.decode(), f"smtpsink {__version__} ({self.speedups})\n")
         listed = yield self.inside("-c", TWISTD, "--help")
         for name in (b"smtp-source", b"smtp-sink"):
             self.assertRegex(listed, rb"(?m)^    %s +An SMTP and LMTP " % name)
@@ -367,7 +367,7 @@ class EditableTests(InstalledTestCase):
         yield self.check(tree)
         (tree / "smtpsource/_version.py").write_text('__version__ = "1.2.3.4"\n')
         version = yield self.succeed([self.python.parent / "smtpsource", "--version"])
-        self.assertEqual(version, f"smtp-source 1.2.3.4 ({speedups.NAME})\n".encode())
+        self.assertEqual(version, f"smtpsource 1.2.3.4 ({speedups.NAME})\n".encode())
 
 
 class SourceTreeTests(TestCase):
@@ -384,4 +384,4 @@ class SourceTreeTests(TestCase):
         """
         command = python(self, "-B", "-m", "smtpsource", "--version", env={"PYTHONPATH": None}, cwd=os.fspath(ROOT))
         result = yield command.whenEnded()
-        self.assertEqual((result.status, result.out.decode()), (0, f"smtp-source {__version__} ({speedups.NAME})\n"))
+        self.assertEqual((result.status, result.out.decode()), (0, f"smtpsource {__version__} ({speedups.NAME})\n"))

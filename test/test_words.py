@@ -71,11 +71,44 @@ class SplitTests(SynchronousTestCase):
             ("--auth-p", "--auth-p: no such option; did you mean --auth-password-file?"),
             ("--auth", "--auth: no such option; did you mean --auth-password-file or --auth-user?"),
             ("--mesage-count", "--mesage-count: no such option; did you mean --message-count?"),
+            ("--mesages", "--mesages: no such option; did you mean --message-count?"),
+            ("--conut", "--conut: no such option; did you mean --message-count?"),
             ("--xyz", "--xyz: no such option"),
             ("-x5", "-x: no such option"),
             ("-dx", "-x: no such option"),
         ):
             self.assertEqual(self.refused(word, "a"), expected)
+
+    def test_called(self):
+        """
+        An option that has a letter is proposed with it, as errors call it.
+        """
+        for parse, word, meant in (
+            (parsed, "--sesions", "-s (--session-count)"),
+            (parsed, "--sessions", "-s (--session-count)"),
+            (parsed, "--tmeout=5", "--timeout"),
+            (parsed, "--hlep", "--help"),
+            (sinkParsed, "--sesions", "-m (--max-sessions)"),
+            (parsed, "-D", "-d (--dont-disconnect)"),
+            (parsed, "-n", "-N (--number-recipients)"),
+        ):
+            expected = f"{word.partition('=')[0]}: no such option; did you mean {meant}?"
+            self.assertEqual(str(self.assertRaises(usage.UsageError, parse, word)), expected)
+
+    def test_optional(self):
+        """
+        A plain word may come after an option that takes none or one; a name, an address or an option is none.
+        """
+        for words, value, rest in (
+            (["--lmtp", "tls"], "tls", []),
+            (["--lmtp=tls", "a"], "tls", ["a"]),
+            (["--lmtp", "127.0.0.1"], "", ["127.0.0.1"]),
+            (["--lmtp", "sink:"], "", ["sink:"]),
+            (["--lmtp", "--", "tls"], "", ["tls"]),
+            (["--lmtp"], "", []),
+        ):
+            given, others = split(words, LETTERS, LONGS, optional=["--lmtp"])
+            self.assertEqual(([(one.name, one.value) for one in given], others), ([("--lmtp", value)], rest))
 
     def test_secrets(self):
         """

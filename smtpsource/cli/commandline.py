@@ -19,6 +19,7 @@ from smtpsource.net.reactorchoice import chooseReactor, reactorInUse
 from smtpsource.printable import printable
 from smtpsource.process.streams import sayOnce
 from smtpsource.values.files import writableFile
+from smtpsource.values.inputs import STANDARD
 from smtpsource.values.option import Flag, Group, ValueOption
 
 
@@ -84,7 +85,8 @@ class CommandLine(usage.Options):
     what would be right.
 
     @cvar groups: the options, by the heading they stand under.
-    @cvar tool: what this command is called.
+    @cvar name: what this command is called.
+    @cvar plugin: what twistd calls it, if it does.
     @cvar synopsis: how it is used.
     @cvar about: a few lines for the top of the help.
     @cvar closing: more of them for its end.
@@ -99,7 +101,8 @@ class CommandLine(usage.Options):
     groups: ClassVar[Sequence[Group]] = ()
     optFlags: ClassVar[list[list[Any]]] = []
     optParameters: ClassVar[list[list[Any]]] = []
-    tool: ClassVar[str]
+    name: ClassVar[str]
+    plugin: ClassVar[str] = ""
     synopsis: ClassVar[str]
     about: ClassVar[str] = ""
     closing: ClassVar[str] = ""
@@ -113,6 +116,8 @@ class CommandLine(usage.Options):
 
     def __init_subclass__(cls) -> None:
         options = [option for _, group in cls.groups for option in group]
+        if options and not any(option.short == "h" for option in options):
+            cls.opt_h = cls.opt_help
         # What C{usage.Options} wants to know.
         cls.optFlags = [[o.long, o.short, o.help] for o in options if isinstance(o, Flag) and not o.method]
         cls.optParameters = [
@@ -123,9 +128,13 @@ class CommandLine(usage.Options):
             for name in filter(None, (option.long, option.short)):
                 setattr(cls, f"opt_{name}", _collect(option))
 
+    opt_h: Callable[[CommandLine], NoReturn]
+
     def __init__(self) -> None:
         super().__init__()
         self._inputs: list[tuple[str, str]] = []
+        # What was read from standard input, by the option that it was read for: there is no second time.
+        self._standard: dict[str, Any] = {}
         for option in _repeated(self.groups):
             self[option.long] = self.defaults[option.long] = ()
 
@@ -137,10 +146,14 @@ class CommandLine(usage.Options):
         """
         arguments = sys.argv[1:] if options is None else options
         self.command = (self.tool, *arguments)
+        help = ("--help", "-h") if self.synonyms.get("h") == "help" else ("--help",)
         try:
             self.options, rest = words.split(
-                arguments, self.shortOpt, self.longOpt, anywhere=self.anywhere, shown=self._called
+                arguments, self.shortOpt, self.longOpt, anywhere=self.anywhere, optional=help, shown=self._called
             )
+            for name, value, _ in self.options:
+                if name in help:
+                    self._answer(self.helpOf(value) if value else f"{self}\n")
             super().parseOptions([*self._exact(), "--", *rest])
         except usage.UsageError as e:
             e.args = (printable(str(e)),)  # for twistd shows it, too
@@ -161,6 +174,13 @@ class CommandLine(usage.Options):
                 yield from (name, value)
             else:
                 yield name
+
+    @property
+    def tool(self) -> str:
+        """
+        What this command is called here.
+        """
+        return self.name if getattr(self, "parent", None) is None else self.plugin or self.name
 
     def _called(self, name: str) -> str:
         """
@@ -232,11 +252,30 @@ class CommandLine(usage.Options):
         """
         self._answer(f"{self.tool} {__version__} ({speedups.NAME})\n")
 
+    opt_V = opt_version
+
     def opt_help(self) -> NoReturn:
         """
         Show the help and exit.
         """
         self._answer(f"{self}\n")
+
+    def helpOf(self, text: str) -> str:
+        """
+        The help of the options under one heading.
+
+        @param text: the heading, or one word of it.
+        @raise usage.UsageError: there is none.
+        """
+        wanted = text.lower().replace(" ", "-")
+        known = {tableOf(heading): (heading, options) for heading, options in self.groups}
+        found = [name for name in known if wanted == name] or [name for name in known if wanted in name.split("-")]
+        if len(found) != 1:
+            close = words.nearest(wanted, known)
+            meant = words.didYouMean(name.lstrip("-") for name in close)
+            raise usage.UsageError(f"--help: {text!r} is no heading: expected one of {', '.join(known)}{meant}")
+        heading, options = known[found[0]]
+        return "\n".join([f"{heading}:", *(line for option in options for line in _helpLines(option))]) + "\n"
 
     def _answer(self, text: str) -> NoReturn:
         """
@@ -289,6 +328,11 @@ class CommandLine(usage.Options):
         The value of one option.
         """
         where, path = fullName(option), text
+        if text == STANDARD and _inputOf(option, text) is not None:
+            if option.long in self._standard:
+                return self._standard[option.long]
+            for other in self._standard:
+                raise usage.UsageError(f"--{other} and {where} exclude each other: standard input is read once only")
         try:
             if isinstance(text, Written):
                 where, path = text.where, os.path.join(text.directory, text)
@@ -296,6 +340,8 @@ class CommandLine(usage.Options):
                 value = option.convert(str(text))
                 if (read := _inputOf(option, text)) is not None:
                     self._inputs.append((where, os.path.abspath(read)))
+                    if text == STANDARD:
+                        self._standard[option.long] = value
                 return value
         except ValueError as e:
             shown = "what was given" if option.secret and not os.path.lexists(path) else repr(text)
@@ -340,9 +386,16 @@ class CommandLine(usage.Options):
         The help.
         """
         synopsis = self.synopsis
+        import textwrap
+
+        command = self.name
         if getattr(self, "parent", None) is not None:
+            command = f"twistd {self.tool}"
             synopsis = f"twistd [twistd's options] {self.tool} {synopsis.partition(' ')[2]}"
         lines = [f"Usage: {synopsis}", ""]
+        if len(self.groups) > 1:
+            tables = ", ".join(tableOf(heading) for heading, _ in self.groups)
+            lines[1:] = [*textwrap.wrap(f"One heading only: {command} --help HEADING, of {tables}", 100), ""]
         if self.about:
             lines += [self.about, ""]
         for heading, options in self.groups:
@@ -350,10 +403,11 @@ class CommandLine(usage.Options):
             for option in options:
                 lines += _helpLines(option)
             lines.append("")
-        lines[-1:] = [
-            f"{'      --version':<{_COLUMN}}show the version and exit",
-            f"{'      --help':<{_COLUMN}}show this and exit",
-        ]
+        help = "  -h, --help" if self.synonyms.get("h") == "help" else "      --help"
+        about = "show this and exit"
+        if len(self.groups) > 1:
+            help, about = f"{help} [HEADING]", f"{about}, or what stands under one heading"
+        lines[-1:] = [f"{'  -V, --version':<{_COLUMN}}show the version and exit", f"{help:<{_COLUMN}}{about}"]
         if OTHER in self.groups:
             lines += ["", f"The reactor here is {reactorInUse()}."]
         if self.closing:
@@ -371,7 +425,7 @@ def _inputOf(option: ValueOption, text: str) -> str | None:
     if option.convert is writableFile:
         return None
     if takesFile(option):
-        return text
+        return "/dev/stdin" if text == STANDARD else text
     kind, _, path = text.partition(":")
     return path if option.meta == "DIST" and kind == "empirical" else None
 
@@ -381,6 +435,13 @@ def takesFile(option: ValueOption) -> bool:
     Is its value the name of a file, or of a directory?
     """
     return option.meta in ("FILE", "PATH")
+
+
+def tableOf(heading: str) -> str:
+    """
+    A heading as it is written where it is asked for: on a command line, and in a scenario.
+    """
+    return heading.lower().replace(" ", "-")
 
 
 def _isSomewhere() -> bool:
@@ -435,7 +496,7 @@ def _helpLines(option: Flag | ValueOption) -> list[str]:
 
 
 def _wrapped(text: str) -> list[str]:
-    import textwrap
+    import textwrap  # for those who read the help
 
     indent = " " * _COLUMN
     return textwrap.wrap(text, 100, initial_indent=indent, subsequent_indent=indent)

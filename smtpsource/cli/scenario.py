@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from twisted.python import usage
 
 from smtpsource.cli import words
-from smtpsource.cli.commandline import CommandLine, Exclusion, Written
+from smtpsource.cli.commandline import CommandLine, Exclusion, Written, tableOf
 from smtpsource.cli.planoptions import DESTINATION
 from smtpsource.values import inputs, textfiles
 from smtpsource.values.option import Flag, Group, ValueOption
@@ -43,7 +43,7 @@ def merge(options: CommandLine, check: Callable[[], None]) -> None:
     @raise usage.UsageError: the file or the options can't be used.
     """
     settings = read(options["scenario"], options.groups)
-    file = _inOneLine(options["scenario"])
+    file = _named(options["scenario"])
     decided = options.given() | ({DESTINATION} if options[DESTINATION] is not None else set())
     for rivals in options.rivals:
         said = [settings[long].key for long in rivals if long in settings and settings[long].value]
@@ -93,6 +93,13 @@ def _located(error: usage.UsageError, file: str, used: dict[str, Setting]) -> st
     return f"{text} ({' and '.join(keys)} {'are' if len(keys) > 1 else 'is'} in {file})" if keys else text
 
 
+def _named(path: str) -> str:
+    """
+    What errors call a scenario.
+    """
+    return "standard input" if path == inputs.STANDARD else _inOneLine(path)
+
+
 def _inOneLine(name: str) -> str:
     return name if name and name.isprintable() else repr(name)
 
@@ -105,8 +112,8 @@ def read(path: str, groups: Iterable[Group]) -> dict[str, Setting]:
     @raise usage.UsageError: it has something else than options and values of their kind. Whether these are right is
         found out by whoever converts them.
     """
-    options = {o.long: (o, heading.lower().replace(" ", "-")) for heading, group in groups for o in group}
-    file, directory = _inOneLine(path), os.path.dirname(os.path.abspath(path))
+    options = {o.long: (o, tableOf(heading)) for heading, group in groups for o in group}
+    file, directory = _named(path), os.path.dirname(os.path.abspath(path))
     tables = list(dict.fromkeys(table for _, table in options.values()))
     settings: dict[str, Setting] = {}
     for table, name, value in _entries(_document(path), tables):
@@ -134,9 +141,12 @@ def read(path: str, groups: Iterable[Group]) -> dict[str, Setting]:
 def _document(path: str) -> dict[str, object]:
     import tomllib  # for those who need it
 
-    file = _inOneLine(path)
+    file = _named(path)
     try:
-        content = textfiles.read(path, inputs.SETTINGS)
+        if path == inputs.STANDARD:
+            content = textfiles.withoutMark(inputs.readStandard(inputs.SETTINGS))
+        else:
+            content = textfiles.read(path, inputs.SETTINGS)
     except ValueError as e:
         raise usage.UsageError(f"--scenario: {path!r} is not usable: {e}")
     try:
@@ -193,13 +203,11 @@ def _entries(document: dict[str, object], tables: list[str]) -> Iterator[tuple[s
 
 
 def _nearest(name: str, options: dict[str, tuple[Flag | ValueOption, str]], tables: list[str]) -> str:
-    from difflib import get_close_matches  # only where something is wrong
-
     if name in tables:
         return f"a table, [{name}]"
     known = [long for long in options if long != "scenario"]
     short = [option.long for option, _ in options.values() if option.short == name]
-    close = short or get_close_matches(name.replace("_", "-"), [*known, DESTINATION], 1)
+    close = short or [each.removeprefix("--") for each in words.nearest(name, [*known, DESTINATION])]
     return close[0] if close else "the long name of one, such as session-count"
 
 

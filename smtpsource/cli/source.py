@@ -8,6 +8,7 @@ import os
 import re
 import socket
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.python import usage
@@ -19,6 +20,7 @@ from smtpsource.credentials import PASSWORD_VARIABLE, Credentials
 from smtpsource.net import destination
 from smtpsource.net.tls.settings import UnusableSetting, checkPEM
 from smtpsource.plan import SourcePlan, machineName
+from smtpsource.plan.traffic import corpusAt
 from smtpsource.process.openfiles import raiseFileLimit
 from smtpsource.report.presentation import Presentation
 from smtpsource.values import inputs, numbers
@@ -26,6 +28,9 @@ from smtpsource.values.option import ValueOption
 
 #: The files that are written.
 _FILES = ("report", "csv", "hlog", "junit")
+
+#: How much a word must be like a command to be taken for one that is misspelt, as C{difflib} has it.
+_LIKE = 0.75
 
 
 def _mayBeDestination(text: str) -> bool:
@@ -43,22 +48,26 @@ class SourceOptions(PlanOptions):
 
     @ivar plan: what to do, once the options are parsed.
     @ivar presentation: how to show what came back.
+    @ivar commands: those that there are besides, where a destination may be a command that is misspelt.
     """
 
-    tool = "smtp-source"
+    name = "smtpsource"
+    plugin = "smtp-source"
     synopsis = "smtpsource [options] [inet:]host[:port] | unix:/path | sink: | smtp://host ..."
     longdesc = "Make SMTP or LMTP load and measure what comes back."
     about = (
         "Make SMTP or LMTP load and measure what comes back. The single letters are those of Postfix's\n"
         "smtp-source(1). The destination sink: is a server of our own, started for the run.\n"
-        "Counts may end in k or m (1000, 1000000); sizes too (1024, 1048576); times are in seconds, such as 0.25."
+        "Counts may end in k or m (1000, 1000000); sizes too (1024, 1048576). A TIME is such as\n"
+        "30s, 500ms or 1h30m; without a unit it is in seconds."
     )
     closing = (
         "Exit status: 0 everything was accepted; 1 something was refused or failed, or the run was stopped;\n"
         "2 the command line can't be used; 3 a threshold failed.\n"
         "Example: smtpsource -d -s 20 -m 10000 sink:\n"
         "See also: smtpsource compare A.json B.json; smtpsource merge A.json B.json ...; smtpsource calibrate;\n"
-        "smtpsource completion bash|zsh|fish; each has a --help of its own."
+        "smtpsource completion bash|zsh|fish; smtpsource sink :2525, which is smtpsink; each has a --help of its own.\n"
+        "A host of such a name: compare:25."
     )
 
     planClass = SourcePlan
@@ -66,6 +75,7 @@ class SourceOptions(PlanOptions):
 
     plan: SourcePlan
     presentation: Presentation
+    commands: Sequence[str] = ()
 
     def __init__(self) -> None:
         super().__init__()
@@ -75,6 +85,8 @@ class SourceOptions(PlanOptions):
         """
         Exactly one destination, after all options; a scenario may have it.
         """
+        if destinations and not self.options:
+            self._checkCommand(*destinations)
         taken = None if destinations else self.takenForValue(_mayBeDestination, "destination")
         if not destinations and self["scenario"] is not None:
             return
@@ -90,12 +102,30 @@ class SourceOptions(PlanOptions):
             raise usage.UsageError(f"{problem}: expected [inet:]host[:port], unix:path or sink: at the end")
         self["destination"] = destinations[0]
 
+    def _checkCommand(self, word: str, *others: str) -> None:
+        """
+        See that the first word of all is no command that is misspelt. If it could be a destination as well, it is one
+        if there is such a host.
+        """
+        if not self.commands or word in self.commands or not re.fullmatch(r"[A-Za-z]+", word):
+            return
+        from difflib import get_close_matches  # for very few
+
+        close = get_close_matches(word.lower(), self.commands, 1, _LIKE)
+        if not close or (not others and destination.isKnown(word)):
+            return
+        raise usage.UsageError(f"did you mean the command {close[0]}? (a host of that name: {word}:25)")
+
     def postOptions(self) -> None:
         """
         Check everything, and make the plan.
         """
         if [name for name, _, _ in self.options].count("--scenario") > 1:
             raise usage.UsageError("--scenario is given more than once: expected one file")
+        if self["scenario"] == self["message-file"] == inputs.STANDARD:
+            raise usage.UsageError(
+                "--scenario and -F (--message-file) exclude each other: standard input is read once only"
+            )
         if self["scenario"] is None:
             self._check()
         else:
@@ -108,6 +138,7 @@ class SourceOptions(PlanOptions):
         self._takeScheme()
         super().postOptions()
         self._takeStages()
+        self._takeMessages()
         goal = self._goal()
         if self["myhostname"] is None:
             try:
@@ -237,7 +268,9 @@ class SourceOptions(PlanOptions):
                 )
         messages = self["messages"]
         weights = [("--pick weighted", messages.weightsPath)] if self["pick"] == "weighted" and messages else []
-        self.checkOutputs(*_FILES, inputs=weights)
+        isThere = any(self[long] is not None and os.path.exists(self[long]) for long in _FILES)
+        scattered = [("--messages", file) for file in messages.scattered] if messages and isThere else []
+        self.checkOutputs(*_FILES, inputs=[*weights, *scattered])
 
     def _logElsewhere(self) -> str | None:
         """
@@ -259,6 +292,15 @@ class SourceOptions(PlanOptions):
             ofSessions = self["stages-of"] == "sessions"
             asStages = ValueOption("stages", None, "", None, "", lambda text: numbers.stages(text, ofSessions))
             self["stages"] = self.converted(asStages, self["stages"])
+
+    def _takeMessages(self) -> None:
+        """
+        Which messages there are depends on where to look for them.
+        """
+        if self["messages"] is not None:
+            isDeep = bool(self["messages-recursive"])
+            asCorpus = ValueOption("messages", None, "", None, "", lambda path: corpusAt(path, isDeep))
+            self["messages"] = self.converted(asCorpus, self.texts["messages"])
 
     def tryTLS(self) -> None:
         """

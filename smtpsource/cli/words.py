@@ -1,14 +1,15 @@
 """
 The words of a command line: which of them are options, which are values of options, and which come after those.
 
-As getopt(3) has it, but for three things: a long name must be all there; an error never has a value in it, nor the rest
-of a word that may be one; and where a value is missing, the option after it is not taken for it.
+As getopt(3) has it, but for four things: a long name must be all there; an error never has a value in it, nor the rest
+of a word that may be one; where a value is missing, the option after it is not taken for it; and an option may have a
+value that is a plain word or none.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from twisted.python.usage import UsageError
@@ -21,6 +22,9 @@ _SECRET = re.compile(
 
 #: How many names are proposed in place of one that there is not.
 _MOST = 3
+
+#: How much a name must be like another to be proposed, and like a word of it, as C{difflib} has it.
+_LIKE, _LIKE_A_WORD = 0.6, 0.8
 
 
 class Given(NamedTuple):
@@ -43,6 +47,7 @@ def split(
     longs: Iterable[str],
     *,
     anywhere: bool = False,
+    optional: Collection[str] = (),
     shown: Callable[[str], str] = str,
 ) -> tuple[list[Given], list[str]]:
     """
@@ -51,6 +56,7 @@ def split(
     @param letters: as C{getopt.getopt} wants them: each with a colon after it if it takes a value.
     @param longs: likewise, each with an equals sign.
     @param anywhere: options may stand after other words, too.
+    @param optional: of those without a value, with their dashes: a word may come after them all the same.
     @param shown: gives what people call an option.
     @return: the options, and the words that are none.
     @raise UsageError: there is no such option, or a value is missing, or there is one too many.
@@ -73,6 +79,9 @@ def split(
             )
         return text
 
+    def wordAfter() -> str:
+        return left.pop() if left and re.fullmatch(r"[A-Za-z][A-Za-z -]*", left[-1]) else ""
+
     while left:
         word = left.pop()
         if word == "--":
@@ -84,21 +93,24 @@ def split(
         elif word.startswith("--"):
             name, equals, text = word.partition("=")
             if name not in takes:
-                raise UsageError(unknown(name, takes))
-            if equals and not takes[name]:
+                raise UsageError(unknown(name, takes, shown))
+            if equals and not takes[name] and name not in optional:
                 raise UsageError(f"{shown(name)}: expected no value after it")
+            if name in optional and not equals:
+                text = wordAfter()
             apart = takes[name] and not equals
             given.append(Given(name, value(name) if apart else text, apart))
         else:
             for at, letter in enumerate(word[1:], 1):
                 name = f"-{letter}"
                 if name not in takes:
-                    raise UsageError(unknown(name, takes))
+                    raise UsageError(unknown(name, takes, shown))
                 if takes[name]:
                     text = word[at + 1 :]
                     given.append(Given(name, text or value(name), not text))
                     break
-                given.append(Given(name, "", False))
+                isLast = at == len(word) - 1
+                given.append(Given(name, wordAfter() if isLast and name in optional else "", False))
     return given, rest
 
 
@@ -133,26 +145,41 @@ def withoutSecret(name: str) -> str:
     return name if secret is None else f"{secret[1]}..."
 
 
-def unknown(word: str, known: Iterable[str]) -> str:
+def unknown(word: str, known: Iterable[str], shown: Callable[[str], str] = str) -> str:
     """
     What to say of an option that there is not.
 
     @param known: the names that there are, with their dashes.
+    @param shown: gives what people call an option.
     """
     name = nameOf(word)
-    close = nearest(name, known) if word.startswith("--") else []
-    if not close:
-        return f"{name}: no such option"
-    return f"{name}: no such option; did you mean {' or '.join(filter(None, (', '.join(close[:-1]), close[-1])))}?"
+    close = nearest(name, known) if word.startswith("--") else {name.swapcase()}.intersection(known)
+    return f"{name}: no such option{didYouMean(map(shown, close))}"
+
+
+def didYouMean(names: Iterable[str]) -> str:
+    """
+    The end of an error that proposes these, if there are any.
+    """
+    *others, last = names = list(names) or [""]
+    return f"; did you mean {' or '.join(filter(None, (', '.join(others), last)))}?" if last else ""
 
 
 def nearest(name: str, known: Iterable[str]) -> Sequence[str]:
     """
-    Names that somebody may have meant who has written another: those that begin with it, or else the one most like it.
+    Names that somebody may have meant who has written another: those that begin with it, or else the one most like it
+    as a whole, or in one of its words.
     """
-    from difflib import get_close_matches  # only where something is wrong
-
     bare = name.removesuffix("...").replace("_", "-").lower().lstrip("-")
     names = sorted({each.lstrip("-") for each in known if len(each) > 2})
     longer = [each for each in names if each.startswith(bare) and len(bare) > 1]
-    return [f"--{each}" for each in longer[:_MOST] or get_close_matches(bare, names, 1)]
+    if longer or not names:
+        return [f"--{each}" for each in longer[:_MOST]]
+    from difflib import SequenceMatcher  # only where something is wrong
+
+    def likeness(each: str) -> tuple[float, float]:
+        whole, *parts = (SequenceMatcher(None, bare, part).ratio() for part in (each, *each.split("-")))
+        return max(whole, *(part for part in parts if part >= _LIKE_A_WORD), 0.0), whole
+
+    best = max(names, key=likeness)
+    return [f"--{best}"] if likeness(best)[0] >= _LIKE else []

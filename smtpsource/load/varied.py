@@ -112,8 +112,8 @@ class VariedAssembly:
     def _heads(self) -> tuple[Template, Template]:
         plan = self._plan
         if plan.oldMode or plan.message is not None:
-            without = Template((), self._run)
-            return without, without
+            alone = Template(headers.alone(self._added), self._run)
+            return alone, alone
         if plan.messages is not None:
             return self._stored(False), self._stored(True)
         assert not isinstance(plan.subject, str)

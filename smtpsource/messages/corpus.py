@@ -1,14 +1,15 @@
 """
-Messages that are there already: a directory of .eml files, a Maildir or an mbox file. What is kept of them is where
-they are.
+Messages that are there already: a directory of .eml files, a Maildir, with what is below it or without; an mbox file;
+or files that a pattern matches. What is kept of them is where they are.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from smtpsource.messages import mbox, weighted
@@ -18,7 +19,13 @@ from smtpsource.messages.weighted import Weighted
 from smtpsource.smtp.streaming import LARGEST_WRITE
 from smtpsource.values.textfiles import MARK, lengthOfMark
 
-_EXPECTED = "expected a directory of .eml files, a Maildir (with cur and new in it) or an mbox file"
+_EXPECTED = (
+    "expected a directory of .eml files, a Maildir (with cur and new in it), an mbox file or a pattern such as "
+    "'mail/*.eml'"
+)
+#: What is matched, where there is no file of that name.
+_PATTERN = re.compile(r"[*?[]")
+
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
@@ -32,7 +39,7 @@ class Corpus(ABC):
     """
     Messages in some order, by their index from 0. Two of the same path are equal.
 
-    @ivar path: where they are, absolute.
+    @ivar path: where they are, absolute, or the pattern for that.
     @ivar sample: the first of them that could be read when they were looked for.
     @ivar doubts: what a user should know of what was found, a line each.
     """
@@ -49,6 +56,13 @@ class Corpus(ABC):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.path!r}: {len(self)} messages>"
+
+    @property
+    def scattered(self) -> Iterable[str]:
+        """
+        The names of their files, absolute, if these are not all in the directory that C{path} is.
+        """
+        return ()
 
     @abstractmethod
     def __len__(self) -> int:
@@ -106,12 +120,15 @@ class FileCorpus(Corpus):
     Messages in a file each.
     """
 
-    def __init__(self, path: str, files: Sequence[str]) -> None:
+    def __init__(self, path: str, files: Sequence[str], root: str | None = None) -> None:
         """
-        @param path: the directory that C{files} are in.
+        @param path: the directory that C{files} are in, or a pattern.
+        @param root: the directory that they are below of, if they may be in others, too: then their names are paths.
         """
         self.path = path
         self._files = files
+        self._root = path if root is None else root
+        self._scattered = root is not None
 
     def __len__(self) -> int:
         return len(self._files)
@@ -121,15 +138,23 @@ class FileCorpus(Corpus):
         """
         See L{Corpus.weightsPath}.
         """
-        return os.path.join(self.path, "weights")
+        return os.path.join(self._root, "weights")
+
+    @property
+    def scattered(self) -> Iterable[str]:
+        """
+        See L{Corpus.scattered}.
+        """
+        return (os.path.join(self._root, file) for file in self._files) if self._scattered else ()
 
     def names(self) -> dict[bytes, int]:
         """
-        The names of the files; in a Maildir, without what comes after the colon, too.
+        The names of the files, with the directories that they are in if these are several; in a Maildir, without what
+        comes after the colon, too.
         """
         found = {}
         for n, file in enumerate(self._files):
-            name = os.fsencode(os.path.basename(file))
+            name = os.fsencode(file if self._scattered else os.path.basename(file))
             found[name.partition(b":")[0]] = found[name] = n
         return found
 
@@ -137,7 +162,7 @@ class FileCorpus(Corpus):
         """
         See L{Corpus.read}.
         """
-        path = os.path.join(self.path, self._files[index])
+        path = os.path.join(self._root, self._files[index])
         try:
             file = StoredFile(path)
             found = file.read(0, LARGEST_WRITE + 1)
@@ -261,20 +286,24 @@ def _doubts(file: StoredFile, found: mbox.Extents) -> Iterator[str]:
         yield f'line {line} of {file.path!r}{more}: a "From " line without a header after it; taken for text'
 
 
-def index(path: str) -> Corpus:
+def index(path: str, recursively: bool = False) -> Corpus:
     """
     Find out what is there, and where.
 
+    @param path: of a directory or an mbox file; or a pattern as shells have it, if there is nothing of that name.
+    @param recursively: with all directories below it.
     @raise ValueError: it is none of these, or there is no message in it that can be read; the text says what was
         expected.
     """
     if not path:
         raise ValueError(_EXPECTED)
-    path = os.path.abspath(path)
+    text, path = path, os.path.abspath(path)
     try:
-        corpus = _directory(path) if os.path.isdir(path) else MboxCorpus(path)
+        isPattern = _PATTERN.search(text) is not None and not os.path.lexists(path)
+        corpus = _matched(text) if isPattern else _found(path, recursively)
     except OSError as e:
-        raise ValueError(f"{_EXPECTED}: {e.strerror}") from None
+        where = f" ({e.filename!r})" if e.filename is not None and e.filename != path else ""
+        raise ValueError(f"{_EXPECTED}: {e.strerror}{where}") from None
     problem = None
     for n in range(len(corpus)):
         try:
@@ -285,7 +314,7 @@ def index(path: str) -> Corpus:
     raise ValueError(f"expected at least one message that can be read; {problem}" if problem else _EXPECTED)
 
 
-def given(value: Any) -> Corpus:
+def given(value: Any) -> Corpus | str:
     """
     What a program may give: a path, or what L{index} has made of one.
     """
@@ -293,21 +322,85 @@ def given(value: Any) -> Corpus:
         return value
     if not isinstance(value, str) or "\0" in value:
         raise ValueError("expected a path")
-    return index(value)
+    return value
+
+
+def _found(path: str, recursively: bool) -> Corpus:
+    if os.path.isdir(path):
+        return _below(path) if recursively else _directory(path)
+    if recursively and os.path.exists(path):
+        raise ValueError("expected a directory, in which there may be others")
+    return MboxCorpus(path)
 
 
 def _directory(path: str) -> FileCorpus:
-    if os.path.isdir(os.path.join(path, "cur")) and os.path.isdir(os.path.join(path, "new")):
-        files = [
-            os.path.join(folder, name) for folder in ("cur", "new") for name in _filesIn(os.path.join(path, folder))
-        ]
+    if _isMaildir(path):
+        files = _filesOfMaildir(path)
         if not files:
             raise ValueError("expected a Maildir with messages in cur or new; there are none")
     else:
-        files = [name for name in _filesIn(path) if name.lower().endswith(".eml")]
+        files = _messageFilesIn(path)
         if not files:
             raise ValueError(f"{_EXPECTED}; there are no .eml files in this directory")
     return FileCorpus(path, files)
+
+
+def _below(path: str) -> FileCorpus:
+    """
+    All that is in a directory and those below it, with Maildirs among them: first what is in a directory itself, then
+    those in it in the order of their names. Names that begin with a dot are of folders of a Maildir (Maildir++) or are
+    left out.
+    """
+    files: list[str] = []
+    left = [""]
+    while left:
+        name = left.pop()
+        directory = os.path.join(path, name)
+        isMaildir = _isMaildir(directory)
+        inIt = _filesOfMaildir(directory) if isMaildir else _messageFilesIn(directory)
+        files += [os.path.join(name, file) for file in inIt]
+        with os.scandir(directory) as entries:
+            others = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        if isMaildir:
+            others = [other for other in others if other not in _OF_A_MAILDIR]
+        else:
+            others = [
+                other for other in others if not other.startswith(".") or _isMaildir(os.path.join(directory, other))
+            ]
+        left += [os.path.join(name, other) for other in sorted(others, reverse=True)]
+    if not files:
+        raise ValueError(f"{_EXPECTED}; there are no .eml files in this directory, and none below it")
+    return FileCorpus(path, files, path)
+
+
+def _matched(text: str) -> FileCorpus:
+    """
+    The files that a pattern matches, whatever they are called. Two asterisks are any directories.
+    """
+    from glob import escape, glob  # for those who have one
+
+    pattern = text if os.path.isabs(text) else os.path.join(escape(os.getcwd()), text)
+    root = os.path.dirname(os.path.abspath(_PATTERN.split(text)[0] + "x"))
+    files = sorted(file for file in glob(pattern, recursive=True) if os.path.isfile(file))
+    if not files:
+        raise ValueError(f"{_EXPECTED}; no file matches this pattern")
+    return FileCorpus(os.path.abspath(text), [os.path.relpath(file, root) for file in files], root)
+
+
+#: What a Maildir has in it besides folders.
+_OF_A_MAILDIR = ("cur", "new", "tmp")
+
+
+def _isMaildir(path: str) -> bool:
+    return os.path.isdir(os.path.join(path, "cur")) and os.path.isdir(os.path.join(path, "new"))
+
+
+def _filesOfMaildir(path: str) -> list[str]:
+    return [os.path.join(folder, name) for folder in ("cur", "new") for name in _filesIn(os.path.join(path, folder))]
+
+
+def _messageFilesIn(path: str) -> list[str]:
+    return [name for name in _filesIn(path) if name.lower().endswith(".eml")]
 
 
 def _filesIn(path: str) -> list[str]:

@@ -87,6 +87,13 @@ def beforeStored(myhostname: bytes, added: Sequence[bytes], identified: bool) ->
     return _lines(lines, added)
 
 
+def alone(added: Sequence[bytes]) -> list[Part]:
+    """
+    What is put before a message that is sent as it is.
+    """
+    return _lines((), added)
+
+
 def _messageId(myhostname: bytes) -> tuple[Part, ...]:
     return b"<", RUN, b".", NUMBER_IN_HEXADECIMAL, b"@" + myhostname + b">"
 

@@ -231,7 +231,18 @@ def isAddress(host: str) -> bool:
     return True
 
 
+def isKnown(host: str) -> bool:
+    """
+    Has this host an address? Blocks while that is asked for.
+    """
+    try:
+        return bool(socket.getaddrinfo(host, SMTP_PORT, 0, socket.SOCK_STREAM))
+    except (OSError, UnicodeError):
+        return False
+
+
 def _checkedHost(host: str, family: int) -> str:
+    host = names.inASCII(host)
     try:
         version = ipaddress.ip_address(host.partition("%")[0]).version
     except ValueError:

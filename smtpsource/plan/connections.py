@@ -53,9 +53,10 @@ class Connections(Settings):
         is counted are connections, with their greeting, TLS and login. With these two, nothing may be said that only
         mail has.
     @ivar hold: seconds for which a connection is kept open before its QUIT.
-    @ivar bind: local addresses to connect from, in turn; empty for the system's choice.
+    @ivar bind: local addresses to connect from, in turn, and networks for all addresses of hosts in them; empty for the
+        system's choice.
     @ivar proxyProtocol: C{"v1"} or C{"v2"} to begin each connection with a header of HAProxy's PROXY protocol.
-    @ivar proxySources: source addresses for that header, in turn; empty for generated ones.
+    @ivar proxySources: source addresses for that header, in turn, likewise; empty for generated ones.
     @ivar mx: the destination is a domain whose mail exchangers are wanted (RFC 5321 section 5.1).
     @ivar dnsServer: C{(address, port)} of the name server for C{mx}, as a text C{"address[:port]"}; C{None} for the
         system's.
@@ -105,7 +106,9 @@ class Connections(Settings):
         default=1,
     )
     connectParallelism: int = option("N", kinds.count, "connections in the making at once", default=100)
-    connectTimeout: float = option("SECONDS", kinds.seconds, "wait this long for each address to answer", default=30.0)
+    connectTimeout: float = option(
+        "TIME", kinds.time, "wait this long for each address to answer", shown="30s", default=30.0
+    )
     messagesPerConnection: int | None = option(
         "N", kinds.count, "use each connection for N messages (default: 1, or all with -d)", default=None
     )
@@ -117,11 +120,12 @@ class Connections(Settings):
         Flag("noop", None, "send NOOP in place of each message", value="noop"),
         default="mail",
     )
-    hold: float = option(
-        "SECONDS", kinds.secondsIfAny, "keep each connection open this long before its QUIT", default=0.0
-    )
+    hold: float = option("TIME", kinds.timeIfAny, "keep each connection open this long before its QUIT", default=0.0)
     bind: tuple[str, ...] = option(
-        "ADDRS", kinds.addresses, "connect from these addresses in turn, separated by commas", default=()
+        "ADDRS",
+        kinds.addresses,
+        "connect from these addresses in turn, separated by commas; 127.0.0.0/29 is all in it",
+        default=(),
     )
     proxyProtocol: str | None = option(
         "VERSION",

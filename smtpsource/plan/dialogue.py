@@ -65,4 +65,4 @@ class DialogueSettings(Settings):
         long="dont-abort",
         default=False,
     )
-    timeout: float = option("SECONDS", kinds.seconds, "wait this long for each reply", default=300.0)
+    timeout: float = option("TIME", kinds.time, "wait this long for each reply", shown="300s", default=300.0)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from smtpsource.plan.thresholds import threshold
 from smtpsource.values import checks, kinds
-from smtpsource.values.files import readableFile
+from smtpsource.values.files import orStandardInput
 from smtpsource.values.kinds import Kind
 from smtpsource.values.option import Only, Settings, ValueOption, option, switch
 from smtpsource.values.rules import Contradiction, OneOf, Rules, allOf, excludes, needs
@@ -133,8 +133,8 @@ class Load(Settings):
     _scenario = Only(
         ValueOption(
             *("scenario", None, "FILE", None),
-            "take the options that are not given here, and the destination, from this TOML file",
-            readableFile,
+            "take the options that are not given here, and the destination, from this TOML file; - is standard input",
+            orStandardInput,
         )
     )
     messageCount: int | None = option(
@@ -151,18 +151,18 @@ class Load(Settings):
         "send all messages of a session over one connection", letter="d", long="dont-disconnect", default=False
     )
     fixedInterval: float | None = option(
-        "SECONDS", kinds.seconds, "wait between a session's messages", letter="w", default=None
+        "TIME", kinds.time, "wait between a session's messages", letter="w", default=None
     )
     randomInterval: float | None = option(
-        "SECONDS", kinds.seconds, "wait up to this long instead, drawn anew each time", letter="R", default=None
+        "TIME", kinds.time, "wait up to this long instead, drawn anew each time", letter="R", default=None
     )
     duration: float | None = option(
-        "TIME", kinds.duration, "keep sending for this long, such as 30s, 5m or 1h30m", default=None
+        "TIME", kinds.time, "keep sending for this long, such as 30s, 5m or 1h30m", default=None
     )
     warmUp: float = option(
-        "TIME", kinds.durationIfAny, "send for this long first, without measuring", long="warmup", default=0.0
+        "TIME", kinds.timeIfAny, "send for this long first, without measuring", long="warmup", default=0.0
     )
-    rampUp: float = option("TIME", kinds.durationIfAny, "let the sessions join evenly over this time", default=0.0)
+    rampUp: float = option("TIME", kinds.timeIfAny, "let the sessions join evenly over this time", default=0.0)
     rate: float | None = option(
         "RATE",
         kinds.rate,
@@ -190,13 +190,13 @@ class Load(Settings):
     )
     maxLate: float | None = option(
         "TIME",
-        kinds.durationIfAny,
+        kinds.timeIfAny,
         "with a rate: drop a message that can't start within this time (default: none is dropped)",
         default=None,
     )
     catchUp: float | None = option(
         "TIME",
-        kinds.durationIfAny,
+        kinds.timeIfAny,
         "with a rate: when the time is over, start what is overdue for this long, and drop the rest (default: a fifth "
         "of the time, at least 5s)",
         default=None,
@@ -210,7 +210,7 @@ class Load(Settings):
     )
     holdStep: float = option(
         "TIME",
-        kinds.duration,
+        kinds.time,
         "with --find-rate: try each rate for this long, and twice as long to confirm it",
         shown="10s",
         default=10.0,

@@ -10,7 +10,7 @@ from typing import Any
 from smtpsource.messages import headers
 from smtpsource.messages.recipients import WIDEST, numbering
 from smtpsource.values import checks, inputs, kinds, names
-from smtpsource.values.files import readableFile
+from smtpsource.values.files import orStandardInput
 from smtpsource.values.kinds import Kind
 from smtpsource.values.option import Settings, option, switch
 from smtpsource.values.rules import Contradiction, OneOf, Rule, Rules, allOf, excludes, needs
@@ -24,9 +24,9 @@ def _message(value: object) -> bytes:
 
 
 def _wholeMessage(text: str) -> bytes:
-    path = readableFile(text)
+    path = orStandardInput(text)
     try:
-        message = inputs.read(path, inputs.MESSAGE)
+        message = inputs.readStandard(inputs.MESSAGE) if path == "-" else inputs.read(path, inputs.MESSAGE)
     except OSError as e:
         raise ValueError(f"expected a readable file: {e.strerror}")
     except MemoryError:
@@ -68,7 +68,8 @@ class Message(Settings):
     @ivar subject: of generated messages.
     @ivar length: bytes of a generated body, or C{None} for a short one.
     @ivar message: a whole message to send instead of generated ones, as it would be in a file.
-    @ivar headers: more headers, as on the command line: each a name, a colon and a value.
+    @ivar headers: more headers, as on the command line: each a name, a colon and a value. They stand before those that
+        C{message} or the C{messages} have.
     @ivar numberStart: the first number of a recipient; C{None} is 1 for a prefix, 0 for a suffix.
     @ivar numberWidth: numbers have at least so many digits.
     """
@@ -84,7 +85,6 @@ class Message(Settings):
         OneOf("sender", "senders"),
         OneOf("recipient", "recipients"),
         OneOf("subject", "messages"),
-        excludes("{message:f}", "it has headers of its own", "headers", when=lambda plan: plan.message is not None),
         excludes("{oldMode:f}", "it generates no headers", "headers", when=lambda plan: plan.oldMode),
         _oneSubject,
         needs(
@@ -117,7 +117,7 @@ class Message(Settings):
     message: bytes | str | None = option(
         "FILE",
         Kind(_wholeMessage, _message),
-        "send this file, headers and all",
+        "send this file, headers and all; - is standard input",
         letter="F",
         long="message-file",
         default=None,

@@ -92,9 +92,10 @@ class Results(Settings):
         _written("junit", "write there, as JUnit's XML, whether all was accepted and the thresholds held; - as above"),
     )
     grace: float = option(
-        "SECONDS",
-        kinds.secondsOrZero,
+        "TIME",
+        kinds.timeOrZero,
         "when the run is stopped, give messages on their way this long to end",
+        shown="5s",
         default=5.0,
     )
     thresholds: tuple[Threshold, ...] | tuple[str, ...] = option(

@@ -15,8 +15,8 @@ from smtpsource.plan.message import Message
 from smtpsource.plan.parameters import ParameterSettings
 from smtpsource.plan.results import Results
 from smtpsource.plan.tls import TLS
-from smtpsource.plan.traffic import TrafficSettings
-from smtpsource.values.option import derived
+from smtpsource.plan.traffic import TrafficSettings, corpusAt
+from smtpsource.values.option import derived, unusable
 from smtpsource.values.rules import keepRules
 
 
@@ -55,6 +55,8 @@ class SourcePlan(
         object.__setattr__(self, "seedInUse", seeds.drawn() if self.seed is None else self.seed)
         if isinstance(self.destination, str):
             self._takeDestination(self.destination)
+        if isinstance(self.messages, str):
+            self._takeMessages(self.messages)
         keepRules(self)
         if self.findRate is not None:
             object.__setattr__(self, "tolerant", True)  # rates that are too high are part of the search
@@ -74,6 +76,16 @@ class SourcePlan(
                 raise ValueError(f"destination and {name} exclude each other: {text!r} is for {name}={value!r}")
             object.__setattr__(self, name, value)
         object.__setattr__(self, "destination", goal)
+
+    def _takeMessages(self, path: str) -> None:
+        """
+        See what messages there are.
+        """
+        try:
+            found = corpusAt(path, self.messagesRecursive)
+        except ValueError as e:
+            raise unusable("messages", path, str(e))
+        object.__setattr__(self, "messages", found)
 
     def _tryLogins(self) -> None:
         """

@@ -59,7 +59,11 @@ class TLS(Settings):
         needs("{tlsSettings.verify}", "tlsSettings.ca", unless=lambda plan: plan.tlsSettings.verify),
         _hasAName,
         _bounds,
-        needs("{tlsSettings.certificate}", "tlsSettings.key", unless=lambda plan: plan.tlsSettings.certificate),
+        needs(
+            "{tlsSettings.certificate}",
+            *("tlsSettings.key", "tlsSettings.keyPasswordFile"),
+            unless=lambda plan: plan.tlsSettings.certificate,
+        ),
     )
 
     tls: str = option(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from smtpsource.plan.message import ofMail
 from smtpsource.values import kinds, numbers
 from smtpsource.values.kinds import Kind
-from smtpsource.values.option import Settings, option
+from smtpsource.values.option import Settings, option, switch
 from smtpsource.values.rules import Contradiction, Rules, allOf, excludes, needs
 
 if TYPE_CHECKING:
@@ -25,6 +25,16 @@ def _corpus() -> Any:
     from smtpsource.messages import corpus
 
     return corpus
+
+
+def corpusAt(path: str, recursively: bool) -> Corpus:
+    """
+    What messages there are.
+
+    @raise ValueError: there are none; the text says what was expected.
+    """
+    found: Corpus = _corpus().index(path, recursively)
+    return found
 
 
 def _addresses() -> Any:
@@ -54,7 +64,8 @@ def _hasWeights(plan: Any) -> Rules:
 class TrafficSettings(Settings):
     """
     @ivar messages: messages to send instead of generated ones: the path of a directory of .eml files, a Maildir or an
-        mbox file.
+        mbox file, or a pattern for files such as C{"mail/*.eml"}.
+    @ivar messagesRecursive: those in the directories below it as well, and in the folders of a Maildir.
     @ivar pick: which of them is next: C{"in-turn"}, C{"random"} or C{"weighted"}.
     @ivar sizeDistribution: of the sizes of generated bodies; a text is taken as on the command line.
     @ivar recipientsDistribution: of the numbers of recipients that messages have; likewise.
@@ -69,18 +80,23 @@ class TrafficSettings(Settings):
     heading = "Traffic"
     rules = allOf(
         ofMail(
-            *("messages", "sizeDistribution", "recipientsDistribution", "senders", "recipients", "domains"),
+            *("messages", "messagesRecursive", "sizeDistribution", "recipientsDistribution", "senders", "recipients"),
+            "domains",
         ),
-        needs("{messages}", "pick", unless=lambda plan: plan.messages is not None),
+        needs("{messages}", "pick", "messagesRecursive", unless=lambda plan: plan.messages is not None),
         _hasWeights,
         excludes("{recipient:f} ''", "expected an address", "domains", when=lambda plan: plan.recipient == b""),
     )
 
     messages: Corpus | str | None = option(
         "PATH",
-        Kind(lambda path: _corpus().index(path), lambda value: _corpus().given(value)),
-        "send the messages of a directory of .eml files, of a Maildir or of an mbox file",
+        Kind(str, lambda value: _corpus().given(value)),  # what is there depends on the next
+        "send the messages of a directory of .eml files, of a Maildir or of an mbox file, or the files that a pattern "
+        "matches: 'mail/*.eml'",
         default=None,
+    )
+    messagesRecursive: bool = switch(
+        "with --messages: those in directories below, and in the folders of a Maildir, too", default=False
     )
     pick: str = option(
         "HOW",

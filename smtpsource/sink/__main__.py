@@ -24,7 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Run one command line and exit: 0 if the sink ended as it was asked to, by a limit or a signal; 1 if it could not
     listen, or not write its report; 2 if the command line can't be used.
 
-    @param arguments: without the program's name; C{None} is this process's own, which is all ours then.
+    @param arguments: without the program's name; C{None} is this process's own, which is all ours then, as it is for
+        C{smtpsource sink}.
     @raise SystemExit: always.
     """
     if arguments is None:
@@ -33,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from smtpsource.process.streams import openStandard
 
         openStandard()
+    if interrupts.areOurs():
         from smtpsource.process.garbage import pause
         from smtpsource.process.later import importTwisted
 

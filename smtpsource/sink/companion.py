@@ -263,7 +263,7 @@ def _run(reactor: Any, options: list[str]) -> Deferred[None]:
     from smtpsource.sink.service import SinkPlan, SinkService
 
     # The parent decides how long it is silent.
-    sink = SinkService(reactor, SinkPlan(**_planned(options), idleTimeout=None, command=("smtp-sink",)))
+    sink = SinkService(reactor, SinkPlan(**_planned(options), idleTimeout=None, command=("smtpsink",)))
     beginLogging(FailureObserver(reactor, sink.breakDown, lambda line: print(line, file=sys.stderr)))
     sink.startService()
     ended: Deferred[None] = Deferred()

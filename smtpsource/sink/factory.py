@@ -59,7 +59,7 @@ class SinkFactory(ServerFactory):
         @raise ValueError: a file that the plan names can't be used.
         """
         self.counts = SinkCounts()
-        self.tls = ServerTLS(plan.hostname, plan.tlsCert, plan.tlsKey)
+        self.tls = ServerTLS(plan.hostname, plan.tlsCert, plan.tlsKey, plan.tlsKeyPasswordFile)
         self.implicitTLS = plan.tls
         self.proxyProtocol = plan.proxyProtocol
         users = None if plan.authUsers is None else loadUsers(plan.authUsers)

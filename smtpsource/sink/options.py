@@ -75,14 +75,16 @@ class SinkOptions(PlanOptions):
     @ivar user: who to become once the sink listens, or C{None}.
     """
 
-    tool = "smtp-sink"
+    name = "smtpsink"
+    plugin = "smtp-sink"
     synopsis = "smtpsink [options] [inet:][host]:port | unix:path | smtp://host ...  [backlog]"
     longdesc = "An SMTP and LMTP server that takes everything and counts it."
     about = (
         "An SMTP and LMTP server that takes everything and counts it. The single letters are those of Postfix's\n"
         "smtp-sink(1). Without a host it listens on all interfaces; port 0 is any free port, which is printed. The\n"
         "backlog, which that tool insists on, is how many connections may wait to be accepted (default: 1024).\n"
-        "Counts may end in k or m (1000, 1000000); sizes too (1024, 1048576); times are in seconds, such as 0.25."
+        "Counts may end in k or m (1000, 1000000); sizes too (1024, 1048576). A TIME is such as\n"
+        "30s, 500ms or 1h30m; without a unit it is in seconds."
     )
     closing = (
         "-F is accepted and does nothing: what it switches off, XFORWARD, is not offered. Not in this version:\n"
@@ -162,14 +164,17 @@ class SinkOptions(PlanOptions):
         """
         See that there is TLS where it is asked for, and that certificate and key can be used.
         """
-        certificate, key = self["tls-cert"], self["tls-key"]
+        certificate, key, passwordFile = self["tls-cert"], self["tls-key"], self["tls-key-password-file"]
         try:
             if self["tls"]:
                 requireTLS()
             if certificate is not None:
-                ServerTLS(self["hostname"], certificate, key)
+                ServerTLS(self["hostname"], certificate, key, passwordFile)
         except UnusableSetting as e:
-            option, path = ("--tls-key", key) if e.setting == "key" else ("--tls-cert", certificate)
+            option, path = {
+                "key": ("--tls-key", key),
+                "keyPasswordFile": ("--tls-key-password-file", passwordFile),
+            }.get(e.setting, ("--tls-cert", certificate))
             raise usage.UsageError(f"{option}: {path!r} is not usable: {e}")
         except ValueError as e:
             raise usage.UsageError(f"{'--tls' if certificate is None else '--tls-cert'} is not usable: {e}")

@@ -15,7 +15,7 @@ from smtpsource.sink.tls import requireTLS
 from smtpsource.values import checks, files, kinds, names, numbers
 from smtpsource.values.kinds import Kind
 from smtpsource.values.option import Flag, Only, Settings, ValueOption, option, setting, switch
-from smtpsource.values.rules import Contradiction, Rules, allOf, keepRules
+from smtpsource.values.rules import Contradiction, Rules, allOf, keepRules, needs
 
 
 def _host(value: object) -> str:
@@ -155,12 +155,15 @@ class Security(Settings):
     @ivar tls: connections begin with TLS (RFC 8314 section 3.3).
     @ivar tlsCert: a PEM file with a certificate, and those between it and an authority; C{None}: one is made in memory.
     @ivar tlsKey: a PEM file with its private key; C{None}: it is in the same file.
+    @ivar tlsKeyPasswordFile: a file whose first line is that key's passphrase; C{None}: it has none.
     @ivar auth: offer AUTH (RFC 4954).
     @ivar authUsers: a file with lines C{user:password} of who may log in; C{None}: everybody may.
     """
 
     heading = "TLS and AUTH"
-    rules = allOf(_hasCertificate)
+    rules = allOf(
+        _hasCertificate, needs("{tlsCert}", "tlsKeyPasswordFile", unless=lambda plan: plan.tlsCert is not None)
+    )
 
     startTLS: bool = switch("don't offer STARTTLS", long="no-starttls", default=True)
     tls: bool = setting(_tls, Flag("tls", None, "TLS begins every connection"), default=False)
@@ -169,6 +172,13 @@ class Security(Settings):
     )
     tlsKey: str | None = option(
         "FILE", Kind(files.readableFile, _file), "its key, if in another file", secret=True, default=None
+    )
+    tlsKeyPasswordFile: str | None = option(
+        "FILE",
+        Kind(files.readableFile, _file),
+        "its first line is the key's passphrase",
+        secret=True,
+        default=None,
     )
     auth: bool = switch("don't offer AUTH", letter="a", long="no-auth", default=True)
     authUsers: str | None = option(
@@ -194,9 +204,10 @@ class Limits(Settings):
     )
     sessionLimit: int | None = option("N", kinds.count, "end after N sessions have ended", letter="n", default=None)
     idleTimeout: float | None = option(
-        "SECONDS",
-        Kind(numbers.seconds, checks.optional(checks.seconds)),
+        "TIME",
+        Kind(numbers.time, checks.optional(checks.seconds)),
         "how long a client may be silent",
+        shown="100s",
         letter="t",
         long="timeout",
         default=100.0,

@@ -14,7 +14,7 @@ from typing import Any
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from zope.interface import implementer
 
-from smtpsource.net.tls.settings import UnusableSetting, checkPEM
+from smtpsource.net.tls.settings import WRONG_PASSPHRASE, UnusableSetting, checkPEM, readPassphrase
 from smtpsource.process.unexpected import checkHeadroom
 from smtpsource.values import inputs
 
@@ -46,19 +46,26 @@ class ServerTLS:
     Makes the TLS side of each connection, all from one context, so that a session can be resumed on any of them.
     """
 
-    def __init__(self, hostname: str, certificate: str | None = None, key: str | None = None) -> None:
+    def __init__(
+        self,
+        hostname: str,
+        certificate: str | None = None,
+        key: str | None = None,
+        passwordFile: str | None = None,
+    ) -> None:
         """
         @param hostname: whom a certificate of our own making is for, beside localhost.
         @param certificate: a PEM file with a certificate, and those between it and an authority; C{None} makes one in
             memory, when it is needed.
         @param key: a PEM file with its private key; C{None} is the same file.
+        @param passwordFile: a file whose first line is that key's passphrase; C{None}: it has none.
         @raise ValueError: one of the files can't be used: an L{UnusableSetting} says which. The text is one line.
         """
         self._hostname = hostname
         self._context: Any = None
         if certificate is not None:
             requireTLS()
-            self._context = _fromFiles(certificate, key)
+            self._context = _fromFiles(certificate, key, passwordFile)
 
     def prepare(self) -> bool:
         """
@@ -132,7 +139,7 @@ def _newContext() -> Any:
     return context
 
 
-def _fromFiles(certificate: str, key: str | None) -> Any:
+def _fromFiles(certificate: str, key: str | None, passwordFile: str | None) -> Any:
     from OpenSSL import SSL
 
     for setting, path in (("certificate", certificate), *([("key", key)] if key else [])):
@@ -143,9 +150,23 @@ def _fromFiles(certificate: str, key: str | None) -> Any:
         except ValueError as e:
             raise UnusableSetting(setting, str(e))
         checkPEM(setting, contents)
+    ofKey = "certificate" if key is None else "key"
+    isEncrypted = b"ENCRYPTED" in contents
+    if isEncrypted and passwordFile is None:
+        raise UnusableSetting(
+            ofKey,
+            f"the key in {key or certificate!r} has a passphrase: expected tlsKeyPasswordFile "
+            "(--tls-key-password-file) along with it",
+        )
+    passphrase = b""
+    if passwordFile is not None:
+        try:
+            passphrase = readPassphrase(passwordFile)
+        except ValueError as e:
+            raise UnusableSetting("keyPasswordFile", str(e))
     context = _newContext()
     # OpenSSL would ask the terminal for a password.
-    context.set_passwd_cb(lambda longest, twice, data: b"")
+    context.set_passwd_cb(lambda longest, twice, data: passphrase)
     try:
         context.use_certificate_chain_file(certificate)
     except SSL.Error as e:
@@ -154,10 +175,12 @@ def _fromFiles(certificate: str, key: str | None) -> Any:
         context.use_privatekey_file(key or certificate)
         context.check_privatekey()
     except SSL.Error as e:
+        if isEncrypted and WRONG_PASSPHRASE.search(explained(e)):
+            raise UnusableSetting(
+                "keyPasswordFile", f"its first line is not the passphrase of the key in {key or certificate!r}"
+            )
         raise UnusableSetting(
-            "certificate" if key is None else "key",
-            f"expected the certificate's private key in PEM, without a password, in {key or certificate!r} "
-            f"({explained(e)})",
+            ofKey, f"expected the certificate's private key in PEM in {key or certificate!r} ({explained(e)})"
         )
     return context
 

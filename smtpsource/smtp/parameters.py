@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 
-from smtpsource.values import checks, kinds, names
+from smtpsource.values import checks, kinds, names, numbers
 from smtpsource.values.kinds import Kind
 from smtpsource.values.option import Settings, option, switch
 
@@ -23,6 +23,9 @@ def xtext(value: str) -> bytes:
 
 _XTEXT = [bytes((n,)) if 33 <= n <= 126 and n not in b"+=" else b"+%02X" % n for n in range(256)]
 
+
+#: The most seconds of BY, which has at most nine digits (RFC 2852 section 4).
+_LONGEST_BY = 999_999_999
 
 #: What a delivery status notification brings back: RFC 3461 section 4.3.
 ret = names.oneOf("FULL", "HDRS")
@@ -59,13 +62,21 @@ def priority(text: str) -> int:
 
 def deliverBy(text: str) -> str:
     """
-    A time of RFC 2852 section 4: seconds, and C{;N} (the default) to be told when they are over, or C{;R} to have the
-    message returned; a C{T} after that asks for a trace. Only C{N} takes 0 or less.
+    A time of RFC 2852 section 4, in whole seconds, and C{;N} (the default) to be told when they are over, or C{;R} to
+    have the message returned; a C{T} after that asks for a trace. Only C{N} takes 0 or less.
     """
-    match = re.fullmatch(r"([+-]?[0-9]{1,9})(?:;([NR])(T?))?", text.upper())
-    if match is None or (match[2] == "R" and int(match[1]) <= 0):
-        raise ValueError("expected seconds, such as 120, -30;N or 120;R (which takes more than 0 only)")
-    return f"{int(match[1])};{match[2] or 'N'}{match[3] or ''}"
+    expected = "expected whole seconds, such as 120, 2h, -30;N or 120;R (which takes more than 0 only)"
+    match = re.fullmatch(r"([+-]?)([^;eE]+)(?:;([NRnr])([Tt]?))?", text)
+    if match is None:
+        raise ValueError(expected)
+    try:
+        seconds = numbers.timeOrZero(match[2]) * (-1 if match[1] == "-" else 1)
+    except ValueError:
+        raise ValueError(expected)
+    mode = (match[3] or "N").upper()
+    if seconds != int(seconds) or abs(seconds) > _LONGEST_BY or (mode == "R" and seconds <= 0):
+        raise ValueError(expected)
+    return f"{int(seconds)};{mode}{match[4].upper() if match[4] else ''}"
 
 
 class Parameters(Settings, checked=False):
@@ -111,7 +122,7 @@ class Parameters(Settings, checked=False):
         "N", Kind(priority, checks.wholeNumber(-9, 9)), "MAIL with MT-PRIORITY, from -9 to 9", default=None
     )
     deliverBy: str | None = option(
-        "SECONDS",
+        "TIME",
         kinds.text(deliverBy),
         "MAIL with BY: deliver within; ;N or ;R may follow",
         long="deliverby",

@@ -72,7 +72,7 @@ _PATIENCE = 60.0
 
 
 def _seconds(text: str) -> float:
-    value = values.duration(text)
+    value = values.time(text)
     if not 0.1 <= value <= 3600:
         raise ValueError("expected from 100ms to 1h")
     return value
@@ -83,7 +83,7 @@ class CalibrateOptions(ToolOptions):
     How long, and what to do with the results.
     """
 
-    tool = "smtpsource calibrate"
+    name = "smtpsource calibrate"
     synopsis = "smtpsource calibrate [options]"
     about = (
         "Measure what this machine can generate, with some typical loads and a sink of its own. Figures of a server\n"

@@ -23,7 +23,7 @@ class CompareOptions(ToolOptions):
     Two reports, and differences that must not be.
     """
 
-    tool = "smtpsource compare"
+    name = "smtpsource compare"
     synopsis = "smtpsource compare [options] A.json B.json"
     about = (
         "Show two reports side by side, with the change from the first to the second, and whether that is more than\n"

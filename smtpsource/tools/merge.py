@@ -30,7 +30,7 @@ class MergeOptions(ToolOptions):
     Reports, and where to write the one of them all.
     """
 
-    tool = "smtpsource merge"
+    name = "smtpsource merge"
     synopsis = "smtpsource merge [options] A.json B.json ..."
     about = (
         "Add up the reports of runs that went on side by side, on one machine or several: counts and histograms,\n"

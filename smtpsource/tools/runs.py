@@ -110,4 +110,4 @@ def _lastLine(text: str) -> str:
     What a run has complained of.
     """
     line = text.strip().rpartition("\n")[2]
-    return line.removeprefix("smtp-source: ").removesuffix(" (see smtpsource --help)")
+    return line.removeprefix("smtpsource: ").removesuffix(" (see smtpsource --help)")

@@ -178,9 +178,31 @@ def readableFile(value: Any) -> str:
     """
     The name of a file that is read.
     """
+    return files.readableFile(_fileName(value))
+
+
+def readableFileOrDirectory(value: Any) -> str:
+    """
+    The same, or that of a directory.
+    """
+    return files.readableFileOrDirectory(_fileName(value))
+
+
+def _fileName(value: Any) -> str:
     if not isinstance(value, str) or not value or "\0" in value:
         raise ValueError("expected the name of a file as a str")
-    return files.readableFile(value)
+    return value
+
+
+def addresses(value: Any) -> tuple[str, ...]:
+    """
+    A sequence of IP addresses and networks; all addresses of these.
+    """
+    if not isinstance(value, list | tuple):
+        raise ValueError("expected a sequence")
+    if not all(isinstance(one, str) for one in value):
+        raise ValueError("expected a str")
+    return names.networks(value)
 
 
 def instance(of: type[_Instance], value: Any) -> _Instance:

@@ -10,18 +10,32 @@ import os
 import stat
 
 from smtpsource.process import places
+from smtpsource.values import inputs
 
 
 def readableFile(text: str) -> str:
     """
     A file to read, made absolute now: a daemon changes its directory later.
     """
+    return _readable(text, False)
+
+
+def readableFileOrDirectory(text: str) -> str:
+    """
+    The same, or a directory with files to read.
+    """
+    return _readable(text, True)
+
+
+def _readable(text: str, orDirectory: bool) -> str:
     path = os.path.abspath(text)
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
-            raise IsADirectoryError(21, "Is a directory")
-        if stat.S_ISREG(mode):
+            if not orDirectory or not text:
+                raise IsADirectoryError(21, "Is a directory")
+            os.listdir(path)
+        elif stat.S_ISREG(mode):
             with open(path, "rb"):
                 pass
         elif not os.access(path, os.R_OK):  # who writes to a pipe would take it for its end, were it closed again
@@ -29,6 +43,13 @@ def readableFile(text: str) -> str:
     except OSError as e:
         raise ValueError(f"expected a readable file: {e.strerror}")
     return path
+
+
+def orStandardInput(text: str) -> str:
+    """
+    A file to read as in L{readableFile}; C{"-"} stays what it is and means standard input.
+    """
+    return text if text == inputs.STANDARD else readableFile(text)
 
 
 def writableFile(text: str) -> str:

@@ -7,7 +7,10 @@ from __future__ import annotations
 import os
 import select
 import stat
-from errno import EISDIR
+from errno import EBADF, EISDIR
+
+#: What stands for standard input, where that may be given for a file.
+STANDARD = "-"
 
 _KIB, _MIB = 2**10, 2**20
 
@@ -51,20 +54,44 @@ def read(path: str, most: int, *, again: bool = False) -> bytes:
     # A pipe that nobody writes to can't be opened otherwise.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        status = os.fstat(descriptor)
-        if stat.S_ISDIR(status.st_mode):
-            raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
-        if stat.S_ISREG(status.st_mode):
-            if status.st_size > most:
-                raise ValueError(_tooMuch(most))
-            return _read(descriptor, most, "")
-        if again:
-            raise ValueError("expected a file, and no pipe or device: it is read more than once")
-        if stat.S_ISFIFO(status.st_mode):
-            return _read(descriptor, min(most, _PIPE), " through a pipe")
-        return _read(descriptor, min(most, _DEVICE), " from a device")
+        return _readFrom(descriptor, most, again)
     finally:
         os.close(descriptor)
+
+
+def readStandard(most: int) -> bytes:
+    """
+    All that is left of standard input.
+
+    @param most: how many bytes it may have.
+    @raise ValueError: it is closed, or can't be read, or has nothing or too much; the text is one line.
+    """
+    try:
+        found = _readFrom(0, most, False)
+    except OSError as e:
+        problem = "it is closed" if e.errno == EBADF else e.strerror
+        raise ValueError(f"expected standard input that can be read: {problem}")
+    if not found:
+        raise ValueError("expected something on standard input, which is empty")
+    return found
+
+
+def _readFrom(descriptor: int, most: int, again: bool) -> bytes:
+    """
+    See L{read}.
+    """
+    status = os.fstat(descriptor)
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
+    if stat.S_ISREG(status.st_mode):
+        if status.st_size > most:
+            raise ValueError(_tooMuch(most))
+        return _read(descriptor, most, "")
+    if again:
+        raise ValueError("expected a file, and no pipe or device: it is read more than once")
+    if stat.S_ISFIFO(status.st_mode):
+        return _read(descriptor, min(most, _PIPE), " through a pipe")
+    return _read(descriptor, min(most, _DEVICE), " from a device")
 
 
 def _read(descriptor: int, most: int, how: str) -> bytes:

@@ -57,26 +57,23 @@ count = Kind(numbers.count, checks.count)
 #: Bytes; more than 0.
 size = Kind(numbers.size, checks.count)
 
-#: Seconds; more than 0.
-seconds = Kind(numbers.seconds, checks.seconds)
+#: A time, such as 30s, 500ms or 1h30m, in seconds without a unit; more than 0. From a program, seconds.
+time = Kind(numbers.time, checks.seconds)
 
-#: Seconds; 0 or more.
-secondsOrZero = Kind(numbers.secondsOrZero, checks.secondsOrZero)
-
-#: Seconds, if they are given; 0 for none.
-secondsIfAny = Kind(numbers.seconds, checks.secondsOrZero)
-
-#: A time with its unit, such as 1m30s; more than 0. From a program, seconds.
-duration = Kind(numbers.duration, checks.seconds)
+#: The same, 0 or more.
+timeOrZero = Kind(numbers.timeOrZero, checks.secondsOrZero)
 
 #: The same, if it is given; 0 for none.
-durationIfAny = Kind(numbers.duration, checks.secondsOrZero)
+timeIfAny = Kind(numbers.time, checks.secondsOrZero)
 
 #: How often something happens, such as 500/s; from a program, per second.
 rate = Kind(numbers.rate, checks.rate)
 
-#: IP addresses.
-addresses = listOf(names.ipAddresses, names.ipAddress)
+#: IP addresses, and networks for all of theirs.
+addresses = Kind(names.ipAddresses, checks.addresses)
 
 #: The name of a file that is read.
 readable = Kind(files.readableFile, checks.readableFile)
+
+#: The same, or that of a directory of such files.
+readableOrDirectory = Kind(files.readableFileOrDirectory, checks.readableFileOrDirectory)

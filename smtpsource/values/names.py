@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 _Value = TypeVar("_Value", covariant=True)
@@ -53,11 +53,49 @@ def oneOf(*words: str) -> Worded[str]:
     return Worded(words, convert)
 
 
+#: The most addresses that networks may come to.
+MOST_ADDRESSES = 65536
+
+
 def ipAddresses(text: str) -> tuple[str, ...]:
     """
-    IP addresses, separated by commas.
+    IP addresses, and networks for all addresses of hosts in them, separated by commas: C{127.0.0.2,127.0.1.0/29}.
     """
-    return tuple(ipAddress(address) for address in text.split(","))
+    return networks(text.split(","))
+
+
+def networks(texts: Iterable[str]) -> tuple[str, ...]:
+    """
+    Addresses, and those of all hosts in networks.
+
+    @raise ValueError: one of them is neither, or there are too many.
+    """
+    found: list[str] = []
+    for text in texts:
+        if "/" not in text:
+            found.append(ipAddress(text))
+            continue
+        try:
+            if "%" in text:
+                raise ValueError("a zone is none of a network")
+            network = ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            raise ValueError(_ADDRESSES)
+        address, _, length = text.partition("/")
+        if ipaddress.ip_address(address) != network.network_address:
+            raise ValueError(f"expected a network such as {network}, not an address in it")
+        if network.num_addresses > MOST_ADDRESSES:
+            least = network.max_prefixlen - MOST_ADDRESSES.bit_length() + 1
+            raise ValueError(
+                f"expected a network of at most {MOST_ADDRESSES} addresses, from /{least} on, not /{length}"
+            )
+        found += map(str, network.hosts())
+        if len(found) > MOST_ADDRESSES:
+            raise ValueError(f"expected at most {MOST_ADDRESSES} addresses in all")
+    return tuple(found)
+
+
+_ADDRESSES = "expected IP addresses such as 127.0.0.2 or ::1, or networks such as 127.0.0.0/29, separated by commas"
 
 
 def ipAddress(text: str) -> str:
@@ -69,7 +107,25 @@ def ipAddress(text: str) -> str:
             raise ValueError("a zone may be any text, but not any text is one")
         return str(ipaddress.ip_address(text))
     except ValueError:
-        raise ValueError("expected IP addresses such as 127.0.0.2 or ::1, separated by commas")
+        raise ValueError(_ADDRESSES)
+
+
+def inASCII(host: str) -> str:
+    """
+    A host name as the DNS has it: of one with other characters, its A-labels (RFC 5890 section 2.3.2.1).
+
+    @raise ValueError: it can't be such a name; the text says why.
+    """
+    if host.isascii():
+        return host
+    try:
+        try:
+            import idna  # for those who need it
+        except ImportError:
+            return host.encode("idna").decode("ascii")
+        return idna.encode(host, uts46=True).decode("ascii")
+    except UnicodeError as e:
+        raise ValueError(f"expected an international host name such as m\u00fcller.example: {e}")
 
 
 def dnsServer(text: str) -> tuple[str, int]:

@@ -15,10 +15,15 @@ _MULTIPLIERS = {"": 1, "k": 1024, "m": 1024 * 1024, "K": 1024, "M": 1024 * 1024}
 _COUNT_MULTIPLIERS = {"": 1, "k": 1000, "m": 1000_000, "K": 1000, "M": 1000_000}
 
 _NUMBER = re.compile(r"([0-9]+)([kKmM]?)")
-_DECIMAL = r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
+_DECIMAL = r"(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
 # These two are for re.fullmatch(), which compiles them for those who have such values.
-_DURATION = rf"{_DECIMAL}|" + "".join(rf"(?:{_DECIMAL}{unit})?" for unit in ("d", "h", "m", "s", "ms"))
-_RATE = rf"{_DECIMAL}([kK]?)(?:/([smh]))?"
+_TIME = rf"({_DECIMAL}(?:[eE][+-]?[0-9]+)?)|" + "".join(
+    rf"(?:({_DECIMAL}){unit})?" for unit in ("d", "h", "m", "s", "ms", "us")
+)
+_RATE = rf"({_DECIMAL})([kK]?)(?:/([smh]))?"
+
+#: What a time looks like.
+_TIMES = "such as 30s, 500ms or 1h30m"
 
 
 #: The largest number any option takes: it fits a C int, like the options of the tool we stand in for.
@@ -64,60 +69,28 @@ def _number(text: str, multipliers: dict[str, int], expected: str) -> int:
     return value
 
 
-def seconds(text: str) -> float:
+def time(text: str) -> float:
     """
-    A time in seconds, more than 0; fractions are welcome: C{"300"}, C{"0.25"}.
+    A time in seconds, more than 0: C{"30"} or C{"30s"}, C{"0.25"}, C{"500ms"}, C{"250us"}, C{"5m"}, C{"1h30m"},
+    C{"2d"}; without a unit it is seconds.
     """
-    value = _seconds(text)
-    if value <= 0:
-        raise ValueError("expected a time in seconds of more than 0, such as 10 or 0.25")
-    return value
-
-
-def secondsOrZero(text: str) -> float:
-    """
-    A time in seconds, 0 or more.
-    """
-    value = _seconds(text)
-    if value < 0:
-        raise ValueError("expected a time in seconds of 0 or more, such as 5 or 0.25")
-    return value
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise ValueError("expected a time in seconds, such as 10 or 0.25")
-    if math.isnan(value):
-        raise ValueError("expected a time in seconds, such as 10 or 0.25")
-    if value > LARGEST:
-        raise ValueError(f"expected a time in seconds of at most {LARGEST}")
-    return value
-
-
-def duration(text: str) -> float:
-    """
-    How long something goes on, in seconds, more than 0: C{"250ms"}, C{"10s"}, C{"5m"}, C{"1h30m"}, C{"2d"}; without a
-    unit it is seconds.
-    """
-    value = _duration(text)
+    value = timeOrZero(text)
     if not value:
-        raise ValueError("expected a duration of more than 0, such as 250ms, 10s, 5m or 1h30m")
+        raise ValueError(f"expected a time of more than 0, {_TIMES}")
     return value
 
 
-def _duration(text: str) -> float:
+def timeOrZero(text: str) -> float:
     """
-    @return: 0 or more.
+    The same, or 0.
     """
-    match = re.fullmatch(_DURATION, text)
+    match = re.fullmatch(_TIME, text)
     if match is None or not text:
-        raise ValueError("expected a duration such as 250ms, 10s, 5m or 1h30m (a number alone is seconds)")
-    plain, days, hours, minutes, seconds, milliseconds = (float(number or 0) for number in match.groups())
-    value = plain + 86400 * days + 3600 * hours + 60 * minutes + seconds + milliseconds / 1000
+        raise ValueError(f"expected a time {_TIMES} (a number alone is seconds)")
+    alone, days, hours, minutes, seconds, milliseconds, microseconds = (float(part or 0) for part in match.groups())
+    value = alone + 86400 * days + 3600 * hours + 60 * minutes + seconds + milliseconds / 1e3 + microseconds / 1e6
     if value > LARGEST:
-        raise ValueError(f"expected a duration of at most {LARGEST} seconds")
+        raise ValueError(f"expected a time of at most {LARGEST} seconds")
     return value
 
 
@@ -159,7 +132,7 @@ def stages(text: str, sessions: bool = False) -> tuple[tuple[float, float], ...]
         if not colon:
             raise ValueError(f"expected stages, each a time from the one before and a value, such as {example}")
         try:
-            points.append((_duration(seconds), float(_stageSessions(value)) if sessions else _rate(value)))
+            points.append((timeOrZero(seconds), float(_stageSessions(value)) if sessions else _rate(value)))
         except ValueError as e:
             raise ValueError(f"{e}, in the stage {part!r}")
     if points[0][0]:

@@ -7,7 +7,7 @@ The fields of a plan stand in groups, one class for each heading of the help::
         heading = "Connections"
         rules = allOf(needs("{proxyProtocol}", "proxySources", unless=lambda plan: plan.proxyProtocol))
 
-        hold: float = option("SECONDS", secondsIfAny, "keep each connection open before its QUIT", default=0.0)
+        hold: float = option("TIME", timeIfAny, "keep each connection open before its QUIT", default=0.0)
 
     class Plan(Load, Connections): ...
 
@@ -182,6 +182,13 @@ class Setting:
 
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 100
+
+
+def unusable(path: str, value: Any, expected: str) -> Unusable:
+    """
+    What a plan raises for a value that it finds it can't use.
+    """
+    return Unusable(path, _short.repr(value), expected)
 
 
 def option(

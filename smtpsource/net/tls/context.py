@@ -4,10 +4,17 @@ An OpenSSL context, made of what is wanted of TLS.
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from smtpsource.net.tls.settings import TLSSettings, UnusableSetting, checkPEM
+from smtpsource.net.tls.settings import (
+    WRONG_PASSPHRASE,
+    TLSSettings,
+    UnusableSetting,
+    checkPEM,
+    readPassphrase,
+)
 from smtpsource.net.tls.words import reasons
 from smtpsource.values import inputs
 
@@ -98,18 +105,41 @@ def _setTrust(context: SSL.Context, settings: TLSSettings) -> None:
     @raise ValueError: the file of CAs cannot be used.
     """
     if settings.ca is not None:
-        contents = _contents("ca", settings.ca)
+        if os.path.isdir(settings.ca):
+            hasCRL = _hasHashedCRL(settings.ca)
+            where: tuple[str | None, str | None] = None, settings.ca
+        else:
+            hasCRL = b"X509 CRL" in _contents("ca", settings.ca)
+            where = settings.ca, None
         try:
-            context.load_verify_locations(settings.ca)
+            context.load_verify_locations(*where)
         except SSL.Error as e:
             raise UnusableSetting("ca", f"no usable CA certificate in {settings.ca}: {reasons(e)}")
         store = context.get_cert_store()
-        if b"X509 CRL" in contents and store is not None:
+        if hasCRL and store is not None:
             store.set_flags(X509StoreFlags.CRL_CHECK)
     elif settings.verify:
         context.set_default_verify_paths()
     if settings.verify:
         context.set_verify(SSL.VERIFY_PEER, _verified)
+
+
+def _hasHashedCRL(path: str) -> bool:
+    """
+    Is there a list of revoked certificates in a directory of CAs? OpenSSL looks into it when it verifies a certificate,
+    and says nothing of one in which it can't find anything.
+
+    @raise UnusableSetting: there is no certificate in it.
+    """
+    try:
+        found = [match[1] for name in os.listdir(path) if (match := re.fullmatch(r"[0-9a-f]{8}\.(r?)[0-9]+", name))]
+    except OSError as e:
+        raise UnusableSetting("ca", f"cannot read the directory of CAs {path}: {e.strerror}")
+    if "" not in found:
+        raise UnusableSetting(
+            "ca", f"no certificate in the directory {path} has a hash for its name: expected what openssl rehash makes"
+        )
+    return "r" in found
 
 
 def _setCertificate(context: SSL.Context, settings: TLSSettings) -> None:
@@ -120,12 +150,25 @@ def _setCertificate(context: SSL.Context, settings: TLSSettings) -> None:
     if certificate is None:
         if settings.key is not None:
             raise ValueError(f"the key {settings.key} needs a certificate")
+        if settings.keyPasswordFile is not None:
+            raise ValueError(f"the passphrase in {settings.keyPasswordFile} needs a certificate with a key")
         return
     key, ofKey = (certificate, "certificate") if settings.key is None else (settings.key, "key")
     _contents("certificate", certificate)
+    isEncrypted = b"ENCRYPTED" in _contents(ofKey, key)
+    if isEncrypted and settings.keyPasswordFile is None:
+        raise UnusableSetting(
+            ofKey,
+            f"the key in {key} has a passphrase: expected keyPasswordFile (--tls-key-password-file) along with it",
+        )
+    passphrase = b""
+    if settings.keyPasswordFile is not None:
+        try:
+            passphrase = readPassphrase(settings.keyPasswordFile)
+        except ValueError as e:
+            raise UnusableSetting("keyPasswordFile", str(e))
     # Asked for nothing OpenSSL asks for the passphrase itself, on the terminal.
-    if b"ENCRYPTED" in _contents(ofKey, key):
-        raise UnusableSetting(ofKey, f"the key in {key} is encrypted: decrypt it first")
+    context.set_passwd_cb(lambda longest, twice, data: passphrase)
     try:
         context.use_certificate_chain_file(certificate)
     except SSL.Error as e:
@@ -137,6 +180,8 @@ def _setCertificate(context: SSL.Context, settings: TLSSettings) -> None:
         found = reasons(e)
         if "mismatch" in found or "no certificate assigned" in found:  # of the key's type, that is
             raise UnusableSetting(ofKey, f"the key in {key} does not match the certificate in {certificate}")
+        if isEncrypted and WRONG_PASSPHRASE.search(found):
+            raise UnusableSetting("keyPasswordFile", f"its first line is not the passphrase of the key in {key}")
         where = key if settings.key else f"{key}, the file of the certificate: expected one there, or a key"
         raise UnusableSetting(ofKey, f"no usable key in {where}: {found}")
 

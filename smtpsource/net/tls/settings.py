@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 
-from smtpsource.values import kinds, names
+from smtpsource.values import inputs, kinds, names, textfiles
 from smtpsource.values.option import Settings, option, switch
 from smtpsource.values.textfiles import lengthOfMark
 
@@ -26,6 +26,24 @@ class UnusableSetting(ValueError):
         self.setting = setting
 
 
+def readPassphrase(path: str) -> bytes:
+    """
+    The first line of a file, without its line end.
+
+    @raise ValueError: it can't be read, or there is no such thing in it that OpenSSL takes; the text is one line.
+    """
+    line = textfiles.read(path, inputs.SECRET, again=True).partition(b"\n")[0].removesuffix(b"\r")
+    if not 0 < len(line) <= LONGEST_PASSPHRASE:
+        raise ValueError(f"expected a passphrase of 1 to {LONGEST_PASSPHRASE} bytes in the first line")
+    return line
+
+
+#: OpenSSL has room for so many bytes, and a NUL (PEM_BUFSIZE).
+LONGEST_PASSPHRASE = 1023
+
+#: What OpenSSL says of a key that a passphrase does not open.
+WRONG_PASSPHRASE = re.compile("decrypt|cipherfinal|password|asn1|padding", re.IGNORECASE)
+
 #: Whether TLS is there from the first byte, or asked for.
 tlsMode = names.oneOf("off", "starttls", "implicit")
 
@@ -36,15 +54,15 @@ tlsVersion = names.oneOf("1.0", "1.1", "1.2", "1.3")
 
 def serverName(text: str) -> str:
     """
-    The name that a server's certificate has: a host name, or an IP address in its usual form. A dot at the end of a
-    name is none of its own.
+    The name that a server's certificate has: a host name, in ASCII or not, or an IP address in its usual form. A dot at
+    the end of a name is none of its own.
 
     @raise ValueError: it is neither.
     """
     try:
         return names.ipAddress(text)
     except ValueError:
-        return names.hostname(text.removesuffix("."))
+        return names.hostname(names.inASCII(text).removesuffix("."))
 
 
 def ciphers(text: str) -> str:
@@ -79,7 +97,8 @@ class TLSSettings(Settings, checked=False):
     finds out whether files and ciphers can be used.
 
     @ivar verify: Check the server's certificate: its chain of issuers, its dates and its name.
-    @ivar ca: The name of a PEM file of the CAs to trust; C{None} for the system's.
+    @ivar ca: The name of a PEM file of the CAs to trust, or of a directory with a file for each, by names that are
+        hashes, as C{openssl rehash} makes them; C{None} for the system's.
     @ivar serverName: The name to ask for (SNI, RFC 6066 section 3) and to verify: a host name, or an IP address,
         which is only verified. C{None} for the host that is connected to.
     @ivar minimum: The lowest version to offer: C{"1.0"}, C{"1.1"}, C{"1.2"} or C{"1.3"}; C{None} for OpenSSL's choice.
@@ -89,13 +108,18 @@ class TLSSettings(Settings, checked=False):
     @ivar ciphers: The ciphers to offer, as in openssl-ciphers(1), and the names of suites of TLS 1.3. If there are
         only names of one kind the other kind stays as it is.
     @ivar certificate: The name of a PEM file with the client's certificate, followed by its chain.
-    @ivar key: The name of a PEM file with the key, not encrypted; C{None} if it is in the file of the certificate.
+    @ivar key: The name of a PEM file with the key; C{None} if it is in the file of the certificate.
+    @ivar keyPasswordFile: The name of a file whose first line is the key's passphrase; C{None} if it has none.
     @ivar resume: Offer the session of an earlier connection of this run.
     """
 
     verify: bool = switch("check the server's certificate", long="tls-verify", default=False)
     ca: str | None = option(
-        "FILE", kinds.readable, "trust these CAs, PEM (default: the system's)", long="tls-ca", default=None
+        "FILE",
+        kinds.readableOrDirectory,
+        "trust these CAs, PEM, or a directory with hashed names (default: the system's)",
+        long="tls-ca",
+        default=None,
     )
     serverName: str | None = option(
         "NAME",
@@ -116,5 +140,13 @@ class TLSSettings(Settings, checked=False):
     )
     key: str | None = option(
         "FILE", kinds.readable, "its key (default: in the same file)", long="tls-key", secret=True, default=None
+    )
+    keyPasswordFile: str | None = option(
+        "FILE",
+        kinds.readable,
+        "its first line is the key's passphrase",
+        long="tls-key-password-file",
+        secret=True,
+        default=None,
     )
     resume: bool = switch("resume the last session, as a returning client does", long="tls-resume", default=False)
