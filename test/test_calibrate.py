@@ -462,7 +462,7 @@ class CommandLineTests(ToolTestCase):
         There is a page with all options, each load and each field of the report; it becomes a manual page of section 1.
         """
         path = manuals.MANUAL / "smtpsource-calibrate.rst"
-        wanted = {(None, "version", None), (None, "help", None)}
+        wanted = {("V", "version", None), ("h", "help", None)}
         for _, group in CalibrateOptions.groups:
             wanted |= {(o.short, o.long, o.meta if isinstance(o, ValueOption) else None) for o in group}
         self.assertEqual(set(manuals.documented(path)), wanted)

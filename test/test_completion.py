@@ -229,9 +229,12 @@ class CommandTests(CommandTestCase):
         All commands are known.
         """
         given = {}
-        self.patch(completion.completion, "main", lambda *arguments: given.update(others=arguments[3]))
+        self.patch(
+            completion.completion, "main", lambda *arguments: given.update(others=arguments[3], answers=arguments[4])
+        )
         completion.main(["bash"])
         self.assertEqual(__main__._TOOLS.keys(), given["others"].keys() | {"completion"})
+        self.assertEqual([*__main__._ANSWERS], [*given["answers"]])
 
     @defer.inlineCallbacks
     def test_shells(self):

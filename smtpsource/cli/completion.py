@@ -60,6 +60,7 @@ class CompletionOptions(CommandLine):
 
     anywhere = True
     wordsAfter = SHELLS
+    opt_h = CommandLine.opt_help
     shell: str
 
     def parseArgs(self, *shells: str) -> None:
@@ -78,7 +79,7 @@ def optionsFor(command: str) -> CompletionOptions:
     """
 
     class Options(CompletionOptions):
-        tool = f"{command} completion"
+        name = f"{command} completion"
         synopsis = f"{command} completion {'|'.join(SHELLS)}"
         about = f"Write what a shell needs to complete the options of {command}, their values, and files."
         closing = (
@@ -95,6 +96,7 @@ def main(
     command: str,
     options: type[CommandLine],
     others: Mapping[str, tuple[str, type[CommandLine]]],
+    answers: Sequence[str] = (),
 ) -> NoReturn:
     """
     Run one command line and exit.
@@ -103,19 +105,24 @@ def main(
     @param command: what is to be completed.
     @param options: its own.
     @param others: the commands that it has: of each what it does, and its options.
+    @param answers: commands that are options as well.
     @raise SystemExit: always: 0, or 1 if it can't be written, 2 if the command line can't be used.
     """
     mine = optionsFor(command)
     mine.parseOrExit(arguments)
     others = {**others, "completion": ("what a shell needs to complete all this", type(mine))}
-    problem = sayOnce(sys.stdout, script(mine.shell, command, options, others))
+    problem = sayOnce(sys.stdout, script(mine.shell, command, options, others, answers))
     if problem is not None:
         sayOnce(sys.stderr, f"{mine.tool}: can't write to standard output: {problem.strerror}\n")
     raise SystemExit(0 if problem is None else 1)
 
 
 def script(
-    shell: str, command: str, options: type[CommandLine], others: Mapping[str, tuple[str, type[CommandLine]]]
+    shell: str,
+    command: str,
+    options: type[CommandLine],
+    others: Mapping[str, tuple[str, type[CommandLine]]],
+    answers: Sequence[str] = (),
 ) -> str:
     """
     What is to be said to a shell. The parameters are those of L{main}.
@@ -130,6 +137,8 @@ def script(
             _completing(one.add_argument("files", nargs="*"), files=True)
         elif its.wordsAfter:
             one.add_argument("word", choices=its.wordsAfter)
+    for word in answers:
+        commands.add_parser(word, help=f"the same as --{word}", add_help=False)
     # After the destination there is nothing to complete, as after a command without options.
     for word in options.wordsAfter or ():
         commands.add_parser(word, help="what the load goes to", add_help=False)
@@ -152,8 +161,9 @@ def _addOptions(parser: ArgumentParser, options: type[CommandLine]) -> None:
                 parser.add_argument(*names, action="store_true", help=_escaped(option.help))
             else:
                 _addValue(parser, names, option)
-    parser.add_argument("--version", action="store_true", help="show the version and exit")
-    parser.add_argument("--help", action="store_true", help="show the help and exit")
+    parser.add_argument("-V", "--version", action="store_true", help="show the version and exit")
+    letters = ("-h",) if hasattr(options, "opt_h") else ()
+    parser.add_argument(*letters, "--help", action="store_true", help="show the help and exit")
 
 
 def _addValue(parser: ArgumentParser, names: Sequence[str], option: ValueOption) -> None:

@@ -66,8 +66,8 @@ class SourceOptions(PlanOptions):
         "2 the command line can't be used; 3 a threshold failed.\n"
         "Example: smtpsource -d -s 20 -m 10000 sink:\n"
         "See also: smtpsource compare A.json B.json; smtpsource merge A.json B.json ...; smtpsource calibrate;\n"
-        "smtpsource completion bash|zsh|fish; smtpsource sink :2525, which is smtpsink; each has a --help of its own.\n"
-        "A host of such a name: compare:25."
+        "smtpsource completion bash|zsh|fish; smtpsource sink :2525, which is smtpsink; each has a --help of its\n"
+        "own. A host of such a name: compare:25."
     )
 
     planClass = SourcePlan
