@@ -116,7 +116,7 @@ class CommandLine(usage.Options):
 
     def __init_subclass__(cls) -> None:
         options = [option for _, group in cls.groups for option in group]
-        if options and not any(option.short == "h" for option in options):
+        if (options or cls.wordsAfter) and not any(option.short == "h" for option in options):
             cls.opt_h = cls.opt_help
         # What C{usage.Options} wants to know.
         cls.optFlags = [[o.long, o.short, o.help] for o in options if isinstance(o, Flag) and not o.method]

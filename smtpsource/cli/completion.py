@@ -60,7 +60,6 @@ class CompletionOptions(CommandLine):
 
     anywhere = True
     wordsAfter = SHELLS
-    opt_h = CommandLine.opt_help
     shell: str
 
     def parseArgs(self, *shells: str) -> None:
