@@ -4,8 +4,11 @@ How far a run has come, for those who watch it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import field
 from typing import Protocol
 
+from smtpsource.measure.counters import AddressCounts
 from smtpsource.measure.recorder import Recorder
 from smtpsource.records import dataclass
 
@@ -32,6 +35,7 @@ class Progress:
     @ivar givesUpAt: the seconds from the start of the run after which no overdue message is started; C{None} for no
         limit.
     @ivar total: how many messages there will be, the warm-up's not included; C{None} for no limit.
+    @ivar addresses: how often each address of the destination was used.
     @ivar duration: the seconds from the start of the run after which no message is started; C{None} for no limit.
     """
 
@@ -45,6 +49,7 @@ class Progress:
     givesUpAt: float | None = None
     total: int | None = None
     duration: float | None = None
+    addresses: Mapping[str, AddressCounts] = field(default_factory=dict)
 
 
 class Running(Protocol):

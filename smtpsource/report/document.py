@@ -12,7 +12,7 @@ from functools import reduce
 from typing import Any, NamedTuple
 
 from smtpsource._version import __version__
-from smtpsource.measure.counters import Counters
+from smtpsource.measure.counters import AddressCounts, Counters
 from smtpsource.measure.encoding import decode, encode
 from smtpsource.measure.histogram import Latency
 from smtpsource.measure.search import Found, Step
@@ -137,6 +137,7 @@ FIELDS = (
     Field("thresholds", _several(_record(Outcome))),
     Field("limits", _TEXTS),
     Field("disturbances", _TEXTS),
+    Field("hints", _TEXTS),
     Field("search", SEARCH, optional=True),
     Field("warmup", _OBJECT, "warmUp"),
     Field("asked"),
@@ -153,6 +154,7 @@ FIELDS = (
     Field("connections.opened", COUNT, "connectionsOpened"),
     Field("connections.failed", COUNT, "connectionsFailed"),
     Field("connections.lost", COUNT, "connectionsLost"),
+    Field("addresses", _named(_record(AddressCounts))),
     Field("bytes.sent", COUNT, "bytesSent"),
     Field("bytes.received", COUNT, "bytesReceived"),
     Field("askedRate"),

@@ -12,6 +12,7 @@ from smtpsource.measure.summary import Messages, Summary, Tally
 from smtpsource.printable import printable
 
 if TYPE_CHECKING:
+    from smtpsource.measure.counters import AddressCounts
     from smtpsource.measure.search import Found
     from smtpsource.measure.thresholds import Outcome
 
@@ -77,12 +78,14 @@ def _lines(summary: Summary) -> Iterator[str]:
         yield (
             f"sink         counted {summary.sink['messages']} messages, {summary.sink['recipients']} recipients itself"
         )
+    yield from _addresses(summary.addresses)
     yield from _latencies(summary)
     yield from _replies(summary)
     yield from _errors(summary.errors)
     yield from _thresholds(summary.thresholds)
     if summary.search is not None:
         yield from _search(summary.search)
+    yield from _hints(summary.hints)
 
 
 def outcomes(messages: Messages) -> str:
@@ -101,6 +104,24 @@ def _bytes(number: float) -> str:
             return f"{number:.1f} {unit}"
         number /= 1000
     return f"{number:.1f} TB"
+
+
+def _addresses(addresses: Mapping[str, AddressCounts]) -> Iterator[str]:
+    if len(addresses) < 2:
+        return
+    width = max(map(len, addresses)) + 2
+    yield ""
+    yield f"{'addresses':<{width}}{'opened':>9}{'failed':>9}{'accepted':>11}"
+    for address, counts in addresses.items():
+        name = f"  {counts.name}" if counts.name else ""
+        yield f"{address:<{width}}{counts.opened:>9}{counts.failed:>9}{counts.accepted:>11}{name}"
+
+
+def _hints(hints: Sequence[str]) -> Iterator[str]:
+    if hints:
+        yield ""
+    for hint in hints:
+        yield f"{'hint':<13}{hint}"
 
 
 def _latencies(summary: Summary) -> Iterator[str]:
