@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from errno import ENOENT
 from sys import maxsize
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
@@ -75,7 +75,7 @@ class SourceService(Service):
 
     def __init__(
         self,
-        reactor: IReactor,
+        reactor: object,
         plan: SourcePlan,
         *,
         clock: Callable[[], float] = time.perf_counter,
@@ -84,7 +84,8 @@ class SourceService(Service):
         keepIntervals: bool = False,
     ) -> None:
         """
-        @param reactor: what to connect with; the run begins when it runs.
+        @param reactor: what to connect with, an L{IReactor<smtpsource.interfaces.IReactor>} such as
+            C{twisted.internet.reactor}, which is a module for type checkers; the run begins when it runs.
         @param plan: what to do.
         @param clock: measures latencies: seconds, on a scale that never goes backward.
         @param show: called with each line of the dialogue, if the plan asks for a trace; else they go into the log.
@@ -93,6 +94,7 @@ class SourceService(Service):
         @param keepIntervals: keep the latencies of every second, for the summary's C{intervals}.
         """
         self.recorder = Recorder()
+        reactor = cast("IReactor", reactor)
         self._reactor = reactor
         self._plan = plan
         self._clock = clock

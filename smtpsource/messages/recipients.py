@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import count
+from typing import Literal
 
 from smtpsource.messages.message import Recipients
 from smtpsource.smtp import commands
@@ -84,10 +85,5 @@ def drawn(
 WIDEST = 64
 
 
-def numbering(text: str) -> str:
-    """
-    Where a recipient's number goes: C{"prefix"} or C{"suffix"}.
-    """
-    if text not in ("prefix", "suffix"):
-        raise ValueError("expected prefix or suffix")
-    return text
+#: Where a recipient's number goes.
+Numbering = Literal["prefix", "suffix"]

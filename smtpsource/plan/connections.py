@@ -14,7 +14,7 @@ from smtpsource.net.destination import (
     UNIXDestination,
     isAddress,
 )
-from smtpsource.smtp.proxyprotocol import proxyProtocol
+from smtpsource.smtp.proxyprotocol import Version, proxyProtocol
 from smtpsource.values import checks, kinds, names
 from smtpsource.values.kinds import Kind
 from smtpsource.values.option import Flag, Settings, option, setting, switch
@@ -22,6 +22,9 @@ from smtpsource.values.rules import allOf, excludes, needs
 
 #: Which addresses of a name get connections: the first one that answers, or all of them in turn.
 Addresses = Literal["first", "all"]
+
+#: What stands for a message.
+Exercise = Literal["mail", "noop", "connect"]
 
 
 def _destination(value: object) -> Destination | str:
@@ -132,8 +135,8 @@ class Connections(Settings):
     messagesPerConnection: int | None = option(
         "N", kinds.count, "use each connection for N messages (default: 1, or all with -d)", default=None
     )
-    exercise: str = setting(
-        kinds.words("mail", "noop", "connect").check,
+    exercise: Exercise = setting(
+        kinds.words(*get_args(Exercise)).check,
         Flag(
             "connect-only", None, "send no mail: -m counts connections, with their greeting and login", value="connect"
         ),
@@ -146,7 +149,7 @@ class Connections(Settings):
     bind: tuple[str, ...] = option(
         "ADDRS", kinds.addresses, "connect from these addresses in turn, separated by commas", default=()
     )
-    proxyProtocol: str | None = option(
+    proxyProtocol: Version | None = option(
         "VERSION",
         kinds.text(proxyProtocol),
         "begin with the header of HAProxy's PROXY protocol, v1 or v2",

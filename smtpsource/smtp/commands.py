@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from smtpsource import credentials
 
@@ -144,10 +144,14 @@ def dialogue(
     return replace(made, greeting=verb + name + b"\r\n", fallback=fallback, extended=extended)
 
 
+#: How an extension of SMTP is used.
+ExtensionMode = Literal["off", "auto", "require", "force"]
+
+
 def extensionMode(text: str) -> str:
     """
-    How an extension of SMTP is used: C{"off"}, C{"auto"}, C{"require"} or C{"force"}.
+    One of L{ExtensionMode}.
     """
-    if text not in ("off", "auto", "require", "force"):
+    if text not in get_args(ExtensionMode):
         raise ValueError("expected off, auto (where it is announced), require or force (even where it is not)")
     return text
