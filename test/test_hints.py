@@ -199,6 +199,20 @@ class CommandTests(CommandTestCase):
         self.assertTrue(result.out.endswith(b"\nhint         %s\n" % hint), result.out)
         self.assertIn(hint, (command.directory / "x.json").read_bytes())
 
+    @defer.inlineCallbacks
+    def test_terminal(self):
+        """
+        A picture on a terminal is not spoiled by it: then it is in the summary alone.
+        """
+        hint = b"no banner for 1 s: perhaps --tls implicit"
+        for live, times in (("auto", 0), ("off", 1)):
+            server = self.serve(replies={"BANNER": SILENCE})
+            arguments = ("--timeout", "2", "--live", live, server.destination)
+            command = smtpsource(self, *arguments, terminal=True, env={"TERM": "xterm"})
+            result = yield command.whenEnded()
+            self.assertEqual(result.out.count(b"smtp-source: %s\r\n" % hint), times, result.out)
+            self.assertEqual(result.out.count(b"hint         %s\r\n" % hint), 1, result.out)
+
     @skipIf(find_spec("OpenSSL") is None, "there is no pyOpenSSL")
     @defer.inlineCallbacks
     def test_noTLS(self):

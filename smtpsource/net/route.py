@@ -167,6 +167,10 @@ class Route:
         @param tried: those that this connection has tried in vain.
         @return: C{None} if these are all.
         """
+        if not tried and not self._spread:
+            # The usual case: this is for each connection.
+            turn = self._turns[0]
+            return turn.targets[turn.first]
         for turn in self._turns:
             targets = turn.targets
             number = len(targets)
@@ -182,6 +186,8 @@ class Route:
         """
         A connection was made.
         """
+        if self._spread:
+            return
         turn = self._turns[0]
-        if not self._spread and target is not turn.targets[turn.first] and target in turn.targets:
+        if target is not turn.targets[turn.first] and target in turn.targets:
             turn.first = turn.targets.index(target)
