@@ -122,7 +122,7 @@ class ReportTests(CommandTestCase):
         self.assertIn(b"10 started, 9 accepted, 1 rejected, 0 failed", result.out)
         report = reported((command.directory / "r.json").read_bytes())
         fields = "schema tool command run seed reactor started elapsed exit ended reason thresholds limits disturbances"
-        fields += " warmup asked late dropped exhausted catchUp messages recipients connections bytes"
+        fields += " hints warmup asked late dropped exhausted catchUp messages recipients connections addresses bytes"
         fields += " askedRate rate cpu latency"
         fields += " capabilities tls"
         self.assertEqual(list(report), [*fields.split(), "replies", "errors", "environment", "histograms", "series"])

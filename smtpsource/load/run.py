@@ -52,8 +52,9 @@ BATCH = FEW
 #: For how many sessions, or connections, there is a look whether there is memory.
 _CHECKED = 32
 
-#: Seconds without a banner after which there is a hint.
-_SILENCE = 5.0
+#: Seconds without a banner after which there is a hint; and where no reply is waited for so long, half of that time,
+#: but not less than the latter.
+_SILENCE, _SHORTEST_SILENCE = 5.0, 1.0
 
 
 def _expire(session: Session) -> None:
@@ -499,7 +500,7 @@ class Run(Breakable):
         if self.recorder.replies[BANNER]:
             self._looksForBanner = False
             return
-        seconds = min(_SILENCE, self.plan.timeout / 2)
+        seconds = min(_SILENCE, max(_SHORTEST_SILENCE, self.plan.timeout / 2))
         if any(session.awaitsBanner(now, seconds, self._standstills) for session in self.open):
             from smtpsource.load import hints  # for those who need it
 
