@@ -1,7 +1,9 @@
 """
 A load generator and tester for SMTP and LMTP servers.
 
-The names here are the public ones for those who embed it; L{smtpsource.testing} has more for those who test with it.
+The names here are the public ones for those who embed it: a run is a C{SourceService} with a C{SourcePlan}, and comes
+to a C{Summary}; a server for tests is a C{SinkService} with a C{SinkPlan}. The others are what these take and give.
+L{smtpsource.testing} has more for those who test with it. docs/programs.rst has examples.
 """
 
 from __future__ import annotations
@@ -11,50 +13,93 @@ from smtpsource._version import __version__
 # A command begins by importing this: until it has seen to its signals, nothing is imported that takes a moment.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
+    from smtpsource.credentials import Credentials
     from smtpsource.load.service import SourceService
     from smtpsource.measure.summary import Summary
+    from smtpsource.measure.thresholds import Threshold
+    from smtpsource.messages.corpus import Corpus
+    from smtpsource.messages.sizes import Distribution
+    from smtpsource.messages.weighted import Weighted
+    from smtpsource.net.destination import Destination, HostDestination, SinkDestination, UNIXDestination
     from smtpsource.net.factory import SMTPSourceFactory
+    from smtpsource.net.tls.settings import TLSSettings
     from smtpsource.plan import SourcePlan
+    from smtpsource.process.listening import ListenError
     from smtpsource.sink.plan import SinkPlan
     from smtpsource.sink.protocol import SMTPSinkProtocol
     from smtpsource.sink.service import SinkService
     from smtpsource.sink.summary import SinkSummary
+    from smtpsource.smtp.parameters import Parameters
     from smtpsource.smtp.protocol import SMTPSourceProtocol
 
 __all__ = [
+    "Corpus",
+    "Credentials",
+    "Destination",
+    "Distribution",
+    "HostDestination",
+    "ListenError",
+    "Parameters",
     "SMTPSinkProtocol",
     "SMTPSourceFactory",
     "SMTPSourceProtocol",
+    "SinkDestination",
     "SinkPlan",
     "SinkService",
     "SinkSummary",
     "SourcePlan",
     "SourceService",
     "Summary",
+    "TLSSettings",
+    "Threshold",
+    "UNIXDestination",
+    "Weighted",
     "__version__",
 ]
 
 _HOMES = {
+    "Corpus": "smtpsource.messages.corpus",
+    "Credentials": "smtpsource.credentials",
+    "Destination": "smtpsource.net.destination",
+    "Distribution": "smtpsource.messages.sizes",
+    "HostDestination": "smtpsource.net.destination",
+    "ListenError": "smtpsource.process.listening",
+    "Parameters": "smtpsource.smtp.parameters",
     "SMTPSinkProtocol": "smtpsource.sink.protocol",
     "SMTPSourceFactory": "smtpsource.net.factory",
     "SMTPSourceProtocol": "smtpsource.smtp.protocol",
+    "SinkDestination": "smtpsource.net.destination",
     "SinkPlan": "smtpsource.sink.plan",
     "SinkService": "smtpsource.sink.service",
     "SinkSummary": "smtpsource.sink.summary",
     "SourcePlan": "smtpsource.plan",
     "SourceService": "smtpsource.load.service",
     "Summary": "smtpsource.measure.summary",
+    "TLSSettings": "smtpsource.net.tls.settings",
+    "Threshold": "smtpsource.measure.thresholds",
+    "UNIXDestination": "smtpsource.net.destination",
+    "Weighted": "smtpsource.messages.weighted",
 }
 
+# Type checkers would take any name for one that is there.
+if not TYPE_CHECKING:
 
-def __getattr__(name: str) -> Any:
-    """
-    Import what is asked for, and no more: a sink needs nothing of a source, and starts the faster for it.
-    """
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+    def __getattr__(name):
+        """
+        Import what is asked for, and no more: a sink needs nothing of a source, and starts the faster for it.
+        """
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
 
-    return getattr(import_module(_HOMES[name]), name)
+        return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """
+    What there is, whether it was imported or not.
+    """
+    others = {"TYPE_CHECKING", "annotations"}
+    return sorted(
+        {*__all__, *(name for name in globals() if name not in others and (name[0] != "_" or name[:2] == "__"))}
+    )

@@ -104,7 +104,13 @@ def _run(reactor: Any, options: SourceOptions) -> Deferred[None]:
     from smtpsource.report.text import render
 
     presentation = options.presentation
-    service = SourceService(reactor, options.plan, show=presentation.trace, keepIntervals=presentation.wantsIntervals)
+    service = SourceService(
+        reactor,
+        options.plan,
+        show=presentation.trace,
+        tell=presentation.remark,
+        keepIntervals=presentation.wantsIntervals,
+    )
     beginLogging(FailureObserver(reactor, service.breakDown, presentation.complain))
     reactor.callWhenRunning(onInterrupt, reactor, service.stopService)
     # For a signal that comes before that.

@@ -223,6 +223,20 @@ class IRun(Interface):
         @param text: one line about it.
         """
 
+    def addressRefused(phase: int, reply: bytes) -> None:
+        """
+        An address was refused for good: the user may be told what is wrong with it.
+
+        @param phase: what the reply answers: MAIL or RCPT.
+        """
+
+    def hint(text: str | None) -> None:
+        """
+        Something may be wrong with what was asked for; the user is told of it once.
+
+        @param text: one line about it; C{None} if nothing is.
+        """
+
     def broken(exception: BaseException) -> None:
         """
         Something in this process has raised what nobody expected: it ends the run.

@@ -38,6 +38,7 @@ class SourceProcess(MultiService):
             reactor,
             options.plan,
             show=options.presentation.trace,
+            tell=options.presentation.remark,
             keepIntervals=options.presentation.wantsIntervals,
         )
         self._source.setServiceParent(self)
@@ -89,7 +90,7 @@ def _prepare() -> None:
     """
     Import now what a run needs in the end: twistd may become another user meanwhile, who may not read it any more.
     """
-    from smtpsource.load import varied  # noqa: F401
+    from smtpsource.load import hints, varied  # noqa: F401
     from smtpsource.report import csvfile, hlog, junit  # noqa: F401
 
     for name in ("ascii", "idna", "latin-1", "utf-8"):

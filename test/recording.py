@@ -443,16 +443,17 @@ class RecordingServer(protocol.ServerFactory):
 
     # Starting and stopping
 
-    def listenTCP(self, interface="127.0.0.1", backlog=511):
+    def listenTCP(self, interface="127.0.0.1", backlog=511, port=0):
         """
-        Listen on a free TCP port.
+        Listen on a TCP port.
 
         @param interface: the address, C{"127.0.0.1"} or C{"::1"}.
         @param backlog: the length of the accept queue.
+        @param port: its number; 0 for one that is free.
 
         @return: this server.
         """
-        self._port = self.reactor.listenTCP(0, self, interface=interface, backlog=backlog)
+        self._port = self.reactor.listenTCP(port, self, interface=interface, backlog=backlog)
         self.family = "inet6" if ":" in interface else "inet"
         self.address = (interface, self._port.getHost().port)
         return self

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from smtpsource.measure.counters import AddressCounts
 from smtpsource.measure.histogram import HIGHEST_MICROSECONDS, PERCENTILES, LatencyRecorder
 from smtpsource.measure.progress import Progress
 from smtpsource.measure.recorder import Recorder
@@ -135,11 +136,19 @@ def recorded(values):
 FOUND = Found("errors == 0", 200.0, (Step("climb", 200.0, 99.9, True, "0"), Step("bisect", 300.0, 0.0, False, "7")))
 
 
+#: What a run has whose destination has several addresses.
+ADDRESSES = {
+    "inet:192.0.2.1:25": AddressCounts(10, 0, 90),
+    "inet:[2001:db8::1]:25": AddressCounts(0, 5, 0, "mx1.example"),
+}
+
+
 #: Reports of several kinds.
 REPORTS = [
     documentOf(example()),
     documentOf(example(**EVERYTHING)),
     documentOf(example(**EVERYTHING, search=FOUND, sink={"messages": 3})),
+    documentOf(example(addresses=ADDRESSES, hints=("no banner for 5 s: perhaps --tls implicit",))),
     documentOf(example(elapsed=0.0, latency={}, replies={}, errors={}, reason="it was refused", ended="aborted")),
 ]
 

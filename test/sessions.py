@@ -103,7 +103,7 @@ class Going:
     A run, with a fake clock and, if there is one, a server.
     """
 
-    def __init__(self, server=None, addresses=ADDRESSES, **plan):
+    def __init__(self, server=None, where=ADDRESSES, **plan):
         self.reactor = FakeReactor(server)
         self.recorder = Recorder()
         self.ended = []
@@ -117,7 +117,7 @@ class Going:
             lambda: self.ended.append(1),
             self.shown.append,
         )
-        self.run.begin(addresses)
+        self.run.begin(where)
 
     def finish(self, limit=100_000):
         """

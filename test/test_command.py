@@ -17,6 +17,7 @@ from peers import eventually, freePort
 from recording import CLOSE, RESET, SILENCE, Delay, Raw, RecordingServer
 from subprocesses import Command, killIfAlive, loadAndReport, python, reported, smtpsink, smtpsource, whenGone
 from twisted.internet import defer
+from twisted.internet.error import CannotListenError
 
 from smtpsource import __version__, speedups
 
@@ -152,8 +153,8 @@ class ReportTests(CommandTestCase):
         self.assertIn(b"10 started, 9 accepted, 1 rejected, 0 failed", result.out)
         report = reported((command.directory / "r.json").read_bytes())
         fields = "schema tool command run seed reactor started elapsed exit ended reason thresholds limits disturbances"
-        fields += " warmup asked late dropped exhausted catchUp exercise messages recipients connections bytes"
-        fields += " askedRate rate cpu percentiles latency"
+        fields += " hints warmup asked late dropped exhausted catchUp exercise messages recipients connections addresses"
+        fields += " bytes askedRate rate cpu percentiles latency"
         fields += " capabilities tls"
         self.assertEqual(list(report), [*fields.split(), "replies", "errors", "environment", "histograms", "series"])
         self.assertEqual(report["schema"], 1)
@@ -1010,6 +1011,27 @@ class ConnectTests(CommandTestCase):
                 report["connections"]["failed"] == 0 if first else 1 <= report["connections"]["failed"] <= 3
             )
             self.assertEqual(len(server.messages), 10)
+
+    @defer.inlineCallbacks
+    def test_all(self):
+        """
+        With C{--addresses all} each address that answers has as much to do; the summary counts by address.
+        """
+        while True:
+            servers = [self.serve(), RecordingServer()]
+            self.addCleanup(servers[1].stop)
+            try:
+                servers[1].listenTCP("127.0.0.3", port=servers[0].port)
+            except CannotListenError:  # somebody else has that port
+                continue
+            break
+        program = _RESOLVER.format(addresses=["127.0.0.1", "127.0.0.2", "127.0.0.3"])
+        where = f"several.example:{servers[0].port}"
+        result = yield python(self, "-c", program, "--addresses", "all", "-m", "20", where).whenEnded()
+        self.assertEqual((result.status, result.err), (0, b""))
+        self.assertEqual([len(server.messages) for server in servers], [10, 10])
+        rows = [line.split() for line in result.out.decode().splitlines() if line.startswith("inet:")]
+        self.assertEqual([row[1:] for row in rows], [["10", "0", "10"], ["0", "10", "0"], ["10", "0", "10"]])
 
     def test_severalIPv4(self):
         """

@@ -62,7 +62,7 @@ class Case(PeerTestCase):
     @defer.inlineCallbacks
     def fails(self, kind, text, *arguments, **settings):
         """
-        A run fails, and says why in one line.
+        A run fails, and says why in one line, apart from hints.
 
         @return: the report.
         """
@@ -72,7 +72,7 @@ class Case(PeerTestCase):
         self.assertEqual(result.status, 1)
         self.assertIn(kind, report["errors"])
         self.assertRegex(report["errors"][kind]["sample"], text)
-        self.assertEqual(result.err.count(b"\n"), 1, result.err)
+        self.assertEqual(result.err.count(b"\n"), 1 + len(report["hints"]), result.err)
         self.assertRegex(result.err.decode(), text)
         self.assertEqual(report["messages"]["accepted"], 0)
         return report

@@ -8,9 +8,10 @@ import json
 
 from hypothesis import strategies as st
 from properties import given, settings
-from results import EVERYTHING, example, latencies, second
+from results import ADDRESSES, EVERYTHING, example, latencies, second
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource.measure.counters import AddressCounts
 from smtpsource.measure.summary import Messages, Tally
 from smtpsource.measure.thresholds import Outcome
 from smtpsource.report.document import documentOf
@@ -156,6 +157,19 @@ class MergeTests(SynchronousTestCase):
             (runs[0]["host"], runs[0]["command"], runs[1]["elapsed"]), ("load.example", ["smtp-source", "x"], 2.0)
         )
         self.assertIs(merge([first, example(seed=43)]).seed, None)
+
+    def test_addresses(self):
+        """
+        Counts by address are added; what was a hint for one is one for all.
+        """
+        other = "inet:192.0.2.9:25"
+        first = example(addresses=ADDRESSES, hints=("a",))
+        second = example(addresses={**ADDRESSES, other: AddressCounts(1, 2, 3)}, hints=("b", "a"))
+        both = merge([first, second])
+        one, two = ADDRESSES
+        expected = {one: AddressCounts(20, 0, 180), two: AddressCounts(0, 10, 0, "mx1.example")}
+        self.assertEqual(both.addresses, {**expected, other: AddressCounts(1, 2, 3)})
+        self.assertEqual(both.hints, ("a", "b"))
 
     def test_again(self):
         """

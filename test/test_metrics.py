@@ -17,7 +17,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parseText
 from properties import given
 from recording import CLOSE, Delay, Held, RecordingServer, ServingMixin
-from results import Run
+from results import ADDRESSES, Run
 from subprocesses import killIfAlive, python, smtpsource, twistd, whenGone
 from twisted.internet import defer
 from twisted.internet.testing import MemoryReactorClock
@@ -153,7 +153,7 @@ class ServiceTests(TestCase):
         """
         Every value is the run's, in both formats.
         """
-        run = Served(asked=12.0, askedRate=2.5, overdue=14, at=3.5, sessions=4)
+        run = Served(asked=12.0, askedRate=2.5, overdue=14, at=3.5, sessions=4, addresses=ADDRESSES)
         recorder = run.recorder
         run.accept(3, 0.0002)
         recorder.started, recorder.rejected, recorder.failed = 10, 2, 1
@@ -186,6 +186,9 @@ class ServiceTests(TestCase):
             ("smtpsource_connections_open",): 9,
             ("smtpsource_connections_lost_total",): 10,
             ("smtpsource_connect_failures_total",): 11,
+            ("smtpsource_address_connections_opened_total", ("address", "inet:192.0.2.1:25")): 10,
+            ("smtpsource_address_connect_failures_total", ("address", "inet:192.0.2.1:25")): 0,
+            ("smtpsource_address_connect_failures_total", ("address", "inet:[2001:db8::1]:25")): 5,
             ("smtpsource_bytes_total", ("direction", "sent")): 12,
             ("smtpsource_bytes_total", ("direction", "received")): 13,
             ("smtpsource_replies_total", ("code", "550"), ("phase", "rcpt")): 1,

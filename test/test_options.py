@@ -174,6 +174,8 @@ class PlanTests(Case):
             "deliverby": None,
             "helo": None,
             "messages-per-connection": None,
+            "addresses": "first",
+            "resolve-again": None,
             "connect-only": 0,
             "noop": 0,
             "hold": None,
@@ -1092,7 +1094,9 @@ class ErrorTests(Case):
         """
         self.patch(client, "_missing", ImportError("No module named 'OpenSSL'"))
         self.check(
-            ["--tls", "implicit", "127.0.0.1"], "--tls: 'implicit' is not usable: TLS needs pyOpenSSL", "extra tls"
+            ["--tls", "implicit", "127.0.0.1"],
+            "--tls: 'implicit' is not usable: TLS needs pyOpenSSL",
+            "pip install 'smtpsource[tls]'",
         )
         self.assertEqual(parsed("--tls", "off", "127.0.0.1").plan.tls, "off")
 

@@ -118,7 +118,8 @@ class SourcePlanTests(Case):
                     (name, FLAGS, FLAG)
                     for name in ("numberRecipients", "keepConnections", "lmtp", "oldMode", "tolerant", "esmtp", "mx")
                 ),
-                ("recipientNumbering", ("both", "", None, [], b"prefix"), "expected prefix or suffix"),
+                ("recipientNumbering", ("both", ""), "expected prefix or suffix"),
+                ("recipientNumbering", (None, [], b"prefix"), "expected a str"),
                 ("trace", (-1, None, "1", 1.0, True), "expected a whole number from 0 to 2147483647"),
                 *((name, (-1, "1", 1.0, True), FROM_ZERO) for name in ("numberStart", "seed")),
                 ("numberWidth", (0, 65, "2", True), "expected a whole number from 1 to 64, or None"),

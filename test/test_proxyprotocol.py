@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ipaddress
 from ipaddress import ip_address, ip_network
+from typing import get_args
 
 from hypothesis import strategies as st
 from properties import given
@@ -13,8 +14,7 @@ from twisted.protocols.haproxy._v1parser import V1Parser
 from twisted.protocols.haproxy._v2parser import V2Parser
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpsource.smtp import proxyprotocol
-from smtpsource.smtp.proxyprotocol import VERSIONS, Sources, header
+from smtpsource.smtp.proxyprotocol import Sources, Version, header
 
 PARSERS = {"v1": V1Parser, "v2": V2Parser}
 SIGNATURE = b"\x0d\x0a\x0d\x0a\x00\x0d\x0a\x51\x55\x49\x54\x0a"
@@ -64,7 +64,7 @@ class HeaderTests(SynchronousTestCase):
             SIGNATURE + b"\x21\x21\x00\x24\x20\x01\x0d\xb8" + bytes(11) + b"\x01" + bytes(16) + b"\x00\x01\x00\x02",
         )
 
-    @given(st.sampled_from(VERSIONS), st.ip_addresses(), ports, st.ip_addresses(), ports)
+    @given(st.sampled_from(get_args(Version)), st.ip_addresses(), ports, st.ip_addresses(), ports)
     def test_roundTrip(self, version, source, sourcePort, destination, destinationPort):
         """
         A server reads what was meant; with two families, both addresses are IPv6.
@@ -188,11 +188,10 @@ class SourcesTests(SynchronousTestCase):
         """
         for sources in (Sources(), Sources(["192.0.2.1", "2001:db8::1"])):
             for destination in (self.IPV4, self.IPV6, None) * 2:
-                for version in VERSIONS:
+                for version in get_args(Version):
                     source = sources.next(destination)
                     found = parsed(version, header(version, source, destination))[0]
                     expected = ip_address(source[0])
                     if destination == self.IPV6 and expected.version == 4:
                         expected = mapped(expected)
                     self.assertEqual(found, (expected, source[1]))
-        self.assertEqual(proxyprotocol.VERSIONS, ("v1", "v2"))

@@ -25,21 +25,39 @@ class PublicTests(SynchronousTestCase):
         The names of the package, each of which is there.
         """
         expected = [
-            "SMTPSinkProtocol",
-            "SMTPSourceFactory",
-            "SMTPSourceProtocol",
-            "SinkPlan",
-            "SinkService",
-            "SinkSummary",
-            "SourcePlan",
-            "SourceService",
-            "Summary",
-            "__version__",
+            *("Corpus", "Credentials", "Destination", "Distribution", "HostDestination", "ListenError", "Parameters"),
+            *("SMTPSinkProtocol", "SMTPSourceFactory", "SMTPSourceProtocol", "SinkDestination", "SinkPlan"),
+            *("SinkService", "SinkSummary", "SourcePlan", "SourceService", "Summary", "TLSSettings", "Threshold"),
+            *("UNIXDestination", "Weighted", "__version__"),
         ]
         self.assertEqual(sorted(smtpsource.__all__), sorted(expected))
         for name in expected:
             found = getattr(smtpsource, name)
             self.assertEqual(getattr(found, "__name__", name), name)
+
+    def test_dir(self):
+        """
+        C{dir()} has them before they are imported, and imports none; C{help()} tells of each.
+        """
+        code = "import sys, smtpsource; print(*dir(smtpsource)); print(*(m for m in sys.modules if 'smtpsource.' in m))"
+        names, modules = self.python("-c", code).splitlines()
+        self.assertEqual(set(smtpsource.__all__) - {*names.split()}, set())
+        self.assertEqual([name for name in names.split() if name[0] == "_" and name[:2] != "__"], [])
+        self.assertEqual(modules, "smtpsource._version")
+        text = self.python(
+            "-c", "import pydoc, smtpsource; print(pydoc.render_doc(smtpsource, renderer=pydoc.plaintext))"
+        )
+        for name in {*smtpsource.__all__} - {"__version__"}:
+            self.assertRegex(text, rf"(?m)^    (class {name}\(|{name} = )")
+
+    def python(self, *arguments):
+        """
+        @return: what Python prints.
+        """
+        env = {**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(smtpsource.__file__))}
+        done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=PATIENCE, env=env)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        return done.stdout
 
     def test_testing(self):
         """
@@ -67,6 +85,4 @@ class PublicTests(SynchronousTestCase):
             "assert 'twisted.internet.reactor' not in sys.modules;"
             "assert 'hdrh.histogram' not in sys.modules"
         )
-        env = {**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(smtpsource.__file__))}
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE, env=env)
-        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(self.python("-c", script), "")

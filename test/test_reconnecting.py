@@ -109,7 +109,7 @@ class AddressTests(SynchronousTestCase):
         one.connector.connect()
         one.reactor.attempts[0].refuse()
         one.reactor.attempts[0].accept()
-        self.assertEqual(one.route.preferred, 1)
+        self.assertEqual(one.route.next().address, TWO)
         other.connector.connect()
         tried = []
         for _ in range(3):

@@ -18,7 +18,7 @@ from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 from hypothesis import strategies as st
 from properties import given, settings
-from results import EVERYTHING, FOUND, example, latencies, recorded
+from results import ADDRESSES, EVERYTHING, FOUND, example, latencies, recorded
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
@@ -153,6 +153,28 @@ FAIL         rate >= 0.99 * asked: 431/s (0.99 * asked is 495/s)
             ),
             text,
         )
+
+    def test_addresses(self):
+        """
+        Several addresses are in a table; one is not worth it.
+        """
+        table = """
+
+addresses                 opened   failed   accepted
+inet:192.0.2.1:25             10        0         90
+inet:[2001:db8::1]:25          0        5          0  mx1.example
+
+"""
+        self.assertIn(table, render(example(addresses=ADDRESSES)))
+        self.assertNotIn("addresses", render(example(addresses=dict([*ADDRESSES.items()][:1]))))
+
+    def test_hints(self):
+        """
+        What may be wrong comes last, where it is seen.
+        """
+        hints = ("no banner for 5 s: perhaps --tls implicit", "something else")
+        text = render(example(**EVERYTHING, hints=hints))
+        self.assertTrue(text.endswith(f"\n\nhint         {hints[0]}\nhint         {hints[1]}\n"), text)
 
     def test_search(self):
         """

@@ -558,7 +558,7 @@ class NothingLostTests(SynchronousTestCase):
         The same holds for connections that are refused, lost at once or never answered.
         """
         going = Going(
-            addresses=(TCPAddress("127.0.0.1", 25), TCPAddress("::1", 25)),
+            where=(TCPAddress("127.0.0.1", 25), TCPAddress("::1", 25)),
             messageCount=6,
             sessionCount=3,
             tolerant=True,

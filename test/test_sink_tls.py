@@ -690,7 +690,7 @@ class WithoutTests(SynchronousTestCase):
             self.patch(sys, "modules", {**sys.modules, name: None})
             self.assertFalse(available())
             self.assertNotIn(b"STARTTLS", Pair().say(b"EHLO x\r\n"))
-            expected = "TLS needs pyOpenSSL and cryptography, which come with twisted[tls]"
+            expected = "TLS needs pyOpenSSL and cryptography: pip install 'smtpsource[tls]'"
             self.assertRaisesRegex(ValueError, f"^tls: True is not usable: {expected[:3]}", SinkPlan, tls=True)
             error = self.assertRaises(UsageError, SinkOptions().parseOptions, ["--tls", ":1"])
             self.assertEqual(str(error), f"--tls is not usable: {expected}")

@@ -1218,7 +1218,9 @@ class MissingTests(SynchronousTestCase):
         found = subprocess.run(
             [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=PATIENCE
         )
-        self.assertRegex(found.stdout, r"^TLS needs pyOpenSSL and service_identity: install the extra tls \(.+\)\n$")
+        self.assertRegex(
+            found.stdout, r"^TLS needs pyOpenSSL and service_identity: pip install 'smtpsource\[tls\]' \(.+\)\n$"
+        )
         self.assertEqual((found.returncode, found.stderr), (0, ""))
 
 

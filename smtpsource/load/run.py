@@ -19,12 +19,14 @@ from smtpsource.interfaces import IMessage, IReactor, IRun
 from smtpsource.load import parts
 from smtpsource.load.session import Session
 from smtpsource.load.traffic import traffic as newTraffic
+from smtpsource.measure.counters import AddressCounts
 from smtpsource.measure.progress import RUNNING
 from smtpsource.measure.recorder import Recorder
 from smtpsource.net.destination import Address
 from smtpsource.net.patience import Deadline, Standstills
 from smtpsource.net.route import ConnectQueue, Route
 from smtpsource.net.sources import Sources
+from smtpsource.phases import BANNER
 from smtpsource.plan import SourcePlan
 from smtpsource.process.threads import inThread
 from smtpsource.process.turns import FEW, inTurns
@@ -49,6 +51,10 @@ BATCH = FEW
 
 #: For how many sessions, or connections, there is a look whether there is memory.
 _CHECKED = 32
+
+#: Seconds without a banner after which there is a hint; and where no reply is waited for so long, half of that time,
+#: but not less than the latter.
+_SILENCE, _SHORTEST_SILENCE = 5.0, 1.0
 
 
 def _expire(session: Session) -> None:
@@ -88,6 +94,7 @@ class Run(Breakable):
     @ivar endsInTime: it has an end, however few messages are started.
     @ivar reason: the first fault or refusal that ended the run before its time, or C{None}.
     @ivar open: sessions that are not over.
+    @ivar hints: what may be wrong with what was asked for.
     @ivar reserve: memory for the end of the run.
     @ivar seeking: those of them that could not connect, and have no message until they try again or can.
     """
@@ -103,12 +110,14 @@ class Run(Breakable):
         whenEnded: Callable[[], None],
         show: Callable[[str], None],
         whenWarm: Callable[[float], dict[str, Any]] = lambda began: {},
+        tell: Callable[[str], None] = lambda line: None,
     ) -> None:
         """
         @param whenEnded: called once, when the last session is over.
         @param show: called with each line of the dialogue if the plan asks for a trace.
         @param whenWarm: called at the end of the warm-up, if there is one, with the time at which measuring began.
             Gives the counts of the warm-up.
+        @param tell: called with each hint, a line for the user.
         """
         self.plan = plan
         self.recorder = recorder
@@ -128,6 +137,10 @@ class Run(Breakable):
         self._whenEnded = whenEnded
         self._whenWarm = whenWarm
         self._show = show
+        self._tell = tell
+        self.hints: list[str] = []
+        self._notASCII: frozenset[int] | None = None
+        self._looksForBanner = plan.tls != "implicit"
         self._dialogue = self._withKeys(parts.dialogue(plan))
         self.traffic = traffic = newTraffic(plan)
         traffic.onProblem = lambda text: recorder.error("unreadable-message", text)
@@ -150,7 +163,7 @@ class Run(Breakable):
         Start the sessions.
         """
         plan = self.plan
-        self._route = Route(addresses)
+        self._route = Route(addresses, plan.addresses == "all")
         self._queue = ConnectQueue(plan.connectParallelism)
         self._standstills.look(self.clock())
         self._sweeping.start(self._sweepInterval, now=False)
@@ -160,6 +173,33 @@ class Run(Breakable):
         if plan.duration is not None and not plan.openLoop:
             self._later(self.expire, plan.warmUp + plan.duration)
         self._beginSessions()
+
+    def reroute(self, addresses: Sequence[Address]) -> None:
+        """
+        Connect to these addresses from now on. Connections to others stay as long as there is a use for them.
+        """
+        self._route.change(addresses)
+
+    def byAddress(self) -> dict[str, AddressCounts]:
+        """
+        How often each address was used, once the run has begun.
+        """
+        found: dict[str, AddressCounts] = {}
+        for target in self._route.known.values():
+            name = getattr(target.address, "name", None)
+            counts = AddressCounts(target.opened, target.failed, target.accepted, name)
+            where = str(target.address)
+            found[where] = counts + found[where] if where in found else counts
+        return found
+
+    def restartAddresses(self) -> None:
+        """
+        Forget how often each address was used: the warm-up is over.
+        """
+        for session in self.open:
+            session.settle()
+        for target in self._route.known.values():
+            target.forget()
 
     def take(self) -> IMessage | None:
         """
@@ -245,6 +285,30 @@ class Run(Breakable):
         if not (tolerable and self.plan.tolerant) and not self.draining and not self._over:
             self.reason = text
             self.drain()
+
+    def hint(self, text: str | None) -> None:
+        """
+        Something may be wrong with what was asked for: tell the user of it, once.
+
+        @param text: one line about it; C{None} if nothing is.
+        """
+        if text is not None and text not in self.hints:
+            self.hints.append(text)
+            self._tell(text)
+
+    def addressRefused(self, phase: int, reply: bytes) -> None:
+        """
+        An address was refused for good: is it one that needs more than was said?
+
+        @param phase: what the reply answers: MAIL or RCPT.
+        """
+        from smtpsource.load import hints  # for those who need it
+
+        if hints.mayNeedUTF8(reply):
+            if self._notASCII is None:
+                self._notASCII = hints.phasesWithoutASCII(self.plan)
+            if phase in self._notASCII:
+                self.hint(hints.UTF8)
 
     def breakDown(self, kind: str, text: str) -> None:
         """
@@ -432,7 +496,23 @@ class Run(Breakable):
 
     def _endSilent(self, now: float) -> None:
         timeout, standstills = self.plan.timeout, self._standstills
+        if self._looksForBanner:
+            self._lookForBanner(now)
         self._each(lambda session: session.sweep(now, timeout, standstills))
+
+    def _lookForBanner(self, now: float) -> None:
+        """
+        Until the first server has spoken: does one wait for us to speak?
+        """
+        if self.recorder.replies[BANNER]:
+            self._looksForBanner = False
+            return
+        seconds = min(_SILENCE, max(_SHORTEST_SILENCE, self.plan.timeout / 2))
+        if any(session.awaitsBanner(now, seconds, self._standstills) for session in self.open):
+            from smtpsource.load import hints  # for those who need it
+
+            self._looksForBanner = False
+            self.hint(hints.ofSilence(seconds))
 
     def _each(self, tell: Callable[[Session], object]) -> None:
         """

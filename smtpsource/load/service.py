@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from errno import ENOENT
 from sys import maxsize
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
@@ -75,25 +75,30 @@ class SourceService(Service):
 
     def __init__(
         self,
-        reactor: IReactor,
+        reactor: object,
         plan: SourcePlan,
         *,
         clock: Callable[[], float] = time.perf_counter,
         show: Callable[[str], None] = _showInLog,
+        tell: Callable[[str], None] = _showInLog,
         keepIntervals: bool = False,
     ) -> None:
         """
-        @param reactor: what to connect with; the run begins when it runs.
+        @param reactor: what to connect with, an L{IReactor<smtpsource.interfaces.IReactor>} such as
+            C{twisted.internet.reactor}, which is a module for type checkers; the run begins when it runs.
         @param plan: what to do.
         @param clock: measures latencies: seconds, on a scale that never goes backward.
         @param show: called with each line of the dialogue, if the plan asks for a trace; else they go into the log.
+        @param tell: called with each line about the run that its user should know of while it goes on; else they go
+            into the log.
         @param keepIntervals: keep the latencies of every second, for the summary's C{intervals}.
         """
         self.recorder = Recorder()
+        reactor = cast("IReactor", reactor)
         self._reactor = reactor
         self._plan = plan
         self._clock = clock
-        self._run = _kindOf(plan)(reactor, plan, self.recorder, clock, self._sessionsOver, show, self._warm)
+        self._run = _kindOf(plan)(reactor, plan, self.recorder, clock, self._sessionsOver, show, self._warm, tell)
         self._watch = Watch(reactor, self._run, self._sampled, keepBuckets=keepIntervals)
         self._figures = self._watch.snapshot()
         self._warmUp: dict[str, Any] | None = None
@@ -101,6 +106,9 @@ class SourceService(Service):
         self._summary: Summary | None = None
         self._companion: CompanionSink | None = None
         self._companionDue: IDelayedCall | None = None
+        self._tell = tell
+        self._lookingAgain: IDelayedCall | None = None
+        self._toldOfLookUp = False
         self._ending = False
         self._failure: str | None = None
         self._outcomes: list[Outcome] = []
@@ -180,6 +188,7 @@ class SourceService(Service):
             overdue=run.overdue() if begun else None,
             ofWarmUp=run.ofWarmUp(),
             givesUpAt=run.givesUpAt() if begun else None,
+            addresses=run.byAddress() if begun else {},
             total=plan.messageLimit if plan.messageLimit < maxsize else None,
             duration=duration,
             exercise=plan.exercise,
@@ -247,7 +256,9 @@ class SourceService(Service):
         assert isinstance(destination, HostDestination) and not isinstance(self._plan.dnsServer, str)
         found = lookUp(self._reactor, destination.host, self._plan.dnsServer, destination.family)
         port = destination.port
-        return found.addCallback(lambda hosts: [TCPAddress(host.address, port, host.name) for host in hosts])
+        return found.addCallback(
+            lambda hosts: [TCPAddress(host.address, port, host.name, host.preference) for host in hosts]
+        )
 
     def _withinReach(self, addresses: list[Address]) -> list[Address]:
         sources = self._run.sources
@@ -267,6 +278,39 @@ class SourceService(Service):
         else:
             self._beganRun = True
             self._run.begin(addresses)
+            self._lookAgainLater()
+
+    def _lookAgainLater(self) -> None:
+        seconds = self._plan.resolveAgain
+        if seconds is not None and not self._ending:
+            self._lookingAgain = self._reactor.callLater(seconds, self._run.guarded, self._lookAgain)
+
+    def _lookAgain(self) -> None:
+        """
+        Look for the destination's addresses again, while the run goes on with those that are known.
+        """
+        found: Deferred[list[Address]] = maybeDeferred(self._resolve)
+        found.addCallback(self._withinReach).addCallbacks(self._foundAgain, self._notFoundAgain)
+        found.addErrback(lambda reason: self._run.broken(reason.value))
+
+    def _foundAgain(self, addresses: list[Address]) -> None:
+        if not self._ending:
+            self._run.reroute(addresses)
+            self._lookAgainLater()
+
+    def _notFoundAgain(self, reason: Failure) -> None:
+        """
+        The name server may have its troubles: that is none of the mail server.
+        """
+        reason.trap(ResolutionFailed)
+        if self._ending:
+            return
+        text = reason.getErrorMessage()
+        self.recorder.error("no-new-addresses", text)
+        if not self._toldOfLookUp:
+            self._toldOfLookUp = True
+            self._tell(f"{text}; the run goes on with the addresses that it has")
+        self._lookAgainLater()
 
     def _measure(self, began: float) -> None:
         """
@@ -306,6 +350,7 @@ class SourceService(Service):
         recorder = self.recorder
         self._warmUp = {"seconds": began - self._startTime, **sums((recorder,), OUTCOMES)}
         recorder.restart()
+        self._run.restartAddresses()
         self._measure(began)
         return self._warmUp
 
@@ -325,6 +370,8 @@ class SourceService(Service):
             return
         self._ending = True
         self._run.reserve.release()
+        if self._lookingAgain is not None and self._lookingAgain.active():
+            self._lookingAgain.cancel()
         self._elapsed = self._clock() - self._startTime
         self._cpuAfter = self._known(processTime, self._cpuBefore)
         self._known(self._endMeasuring, None)
@@ -457,6 +504,8 @@ class SourceService(Service):
             limits=limiting,
             disturbances=disturbing,
             search=found,
+            addresses=known(self._run.byAddress, {}) if self._beganRun else {},
+            hints=tuple(self._run.hints),
             run=self._run.traffic.run.decode("ascii"),
             seed=self._plan.seedInUse,
             exercise=self._plan.exercise,

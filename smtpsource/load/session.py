@@ -15,7 +15,7 @@ from smtpsource.interfaces import IMessage, IReactor, IRun, ISession
 from smtpsource.net.patience import Standstills
 from smtpsource.net.reconnecting import ReconnectingConnector
 from smtpsource.net.route import ConnectQueue, Route, sessionDelay
-from smtpsource.phases import CONNECT, NAMES
+from smtpsource.phases import BANNER, CONNECT, MAIL, NAMES, RCPT
 from smtpsource.printable import printable
 from smtpsource.process.unexpected import OURS
 from smtpsource.smtp.protocol import SMTPSourceProtocol
@@ -23,6 +23,8 @@ from smtpsource.smtp.protocol import SMTPSourceProtocol
 #: After so many connections that could not be had a session waits no longer, if nothing but its messages ends the run.
 #: That is some twenty seconds, enough for most servers to be started again.
 _TRIES = 17
+
+_OF_ADDRESSES = (MAIL, RCPT)
 
 
 @implementer(ISession)
@@ -177,6 +179,17 @@ class Session:
                 self._run.recorder.error("stopped", "without an answer yet when the grace period was over")
             self.protocol.abort()
 
+    def awaitsBanner(self, now: float, seconds: float, standstills: Standstills) -> bool:
+        """
+        Has the server kept a connection waiting for its banner so long?
+
+        @param standstills: as in L{sweep}.
+        """
+        protocol = self.protocol
+        if protocol is None or not protocol.awaits(BANNER):
+            return False
+        return now - standstills.since(protocol.lastActivity) - protocol.lastActivity >= seconds
+
     def sweep(self, now: float, timeout: float, standstills: Standstills) -> None:
         """
         End a connection whose server has been silent for too long.
@@ -186,6 +199,14 @@ class Session:
         protocol = self.protocol
         if protocol is not None:
             protocol.overdue(now - standstills.since(protocol.lastActivity), timeout)
+
+    def settle(self) -> None:
+        """
+        Add the messages that were accepted on this connection to those of its address.
+        """
+        if self._acceptedHere:
+            self._connector.target.accepted += self._acceptedHere
+            self._acceptedHere = 0
 
     # What the connection tells: ISession
 
@@ -264,11 +285,14 @@ class Session:
         """
         self._answered()
         self._run.recorder.accepted += 1
+        self._connector.target.accepted += 1
 
     def refused(self, phase: int, text: bytes, what: str = "") -> None:
         """
         See L{ISession.refused}.
         """
+        if phase in _OF_ADDRESSES and text[:3] in (b"501", b"550", b"553"):
+            self._run.addressRefused(phase, text)
         self._run.trouble(f"{what or NAMES[phase] + ' refused'}: {printable(text)}")
 
     def fault(self, kind: str, text: str, quitting: bool = False, doubtful: int = 0) -> None:
@@ -281,8 +305,13 @@ class Session:
         if doubtful:
             taken = self._run.recorder.takeBack(min(doubtful, self._acceptedHere))
             if taken:
+                self._acceptedHere -= taken
                 text = f"{text}; {taken} of the messages accepted here may not have been: counted as failed"
         self._run.recorder.error(kind, text)
+        if kind == "tls-failed":
+            from smtpsource.load import hints  # for those who need it
+
+            self._run.hint(hints.ofTLS(self._run.plan, text))
         if not quitting:
             self._run.trouble(f"{kind}: {text}")
 
@@ -299,6 +328,7 @@ class Session:
         See L{ISession.disconnected}.
         """
         self.protocol = None
+        self.settle()
         if self._held is not None:
             self._held.cancel()
             self._held = None
@@ -398,6 +428,7 @@ class Session:
             self._run.seeking.discard(self)
         recorder = self._run.recorder
         recorder.connectionsOpened += 1
+        self._connector.target.opened += 1
         self._run.reached = True
         recorder.open += 1
         recorder.duration(CONNECT, self._connector.sinceStarted())
@@ -408,6 +439,7 @@ class Session:
 
     def _addressFailed(self) -> None:
         self._run.recorder.connectionsFailed += 1
+        self._connector.target.failed += 1
 
     def _gaveUp(self, kind: str, text: str) -> None:
         self.fault(kind, text)

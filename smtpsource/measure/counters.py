@@ -79,6 +79,29 @@ class Counters:
         return Counters(**sums((self,), GAUGES) | changed)
 
 
+@dataclass(frozen=True)
+class AddressCounts:
+    """
+    How often an address was used.
+
+    @ivar opened: connections to it that were made.
+    @ivar failed: attempts to connect to it that failed.
+    @ivar accepted: messages that were accepted on its connections; they are counted when a connection ends.
+    @ivar name: whose address it is, if that is a mail exchanger.
+    """
+
+    opened: int
+    failed: int
+    accepted: int
+    name: str | None = None
+
+    def __add__(self, other: AddressCounts) -> AddressCounts:
+        """
+        Those of two runs side by side.
+        """
+        return AddressCounts(**sums((self, other), ("opened", "failed", "accepted")), name=self.name or other.name)
+
+
 #: How a message ends: each of those that were C{started} is one of these, sooner or later.
 OUTCOMES = ("accepted", "rejected", "failed")
 

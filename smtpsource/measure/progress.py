@@ -4,9 +4,11 @@ How far a run has come, for those who watch it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import field
 from typing import TYPE_CHECKING, Protocol
 
+from smtpsource.measure.counters import AddressCounts
 from smtpsource.measure.recorder import Recorder
 from smtpsource.records import dataclass
 
@@ -36,6 +38,7 @@ class Progress:
     @ivar givesUpAt: the seconds from the start of the run after which no overdue message is started; C{None} for no
         limit.
     @ivar total: how many messages there will be, the warm-up's not included; C{None} for no limit.
+    @ivar addresses: how often each address of the destination was used.
     @ivar duration: the seconds from the start of the run after which no message is started; C{None} for no limit.
     @ivar exercise: what is counted: see L{smtpsource.measure.summary.Summary}.
     @ivar search: how far the search for a rate has come; C{None} in any other run.
@@ -53,6 +56,7 @@ class Progress:
     duration: float | None = None
     exercise: str = "mail"
     search: Searching | None = None
+    addresses: Mapping[str, AddressCounts] = field(default_factory=dict)
 
 
 class Running(Protocol):

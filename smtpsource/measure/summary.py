@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from smtpsource.measure.counters import COUNTERS, Counters, sums
+from smtpsource.measure.counters import COUNTERS, AddressCounts, Counters, sums
 from smtpsource.measure.encoding import usedLength
 from smtpsource.measure.histogram import PERCENTILES, Latency
 from smtpsource.measure.recorder import Recorder
@@ -88,6 +88,8 @@ class Summary:
     @ivar exercise: what was counted as a message: C{"mail"}, C{"noop"}, or C{"connect"}, a connection.
     @ivar percentiles: those that were asked for, from 0 to 100.
     @ivar search: what came of the search for a rate, if that was the run's purpose.
+    @ivar addresses: how often each address of the destination was used.
+    @ivar hints: what may be wrong with what was asked for, each as one line.
     @ivar intervals: the latencies of each second, if they were asked for; no part of the report.
 
     What was counted is named as in L{Counters}.
@@ -135,6 +137,8 @@ class Summary:
     exercise: str = "mail"
     percentiles: Sequence[float] = PERCENTILES
     search: Found | None = None
+    addresses: Mapping[str, AddressCounts] = field(default_factory=dict)
+    hints: Sequence[str] = ()
     intervals: Intervals | None = field(default=None, compare=False, repr=False)
 
     def plain(self, problem: str) -> Summary:

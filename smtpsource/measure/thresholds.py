@@ -134,7 +134,7 @@ class Outcome:
 @dataclass(frozen=True)
 class Threshold:
     """
-    What is wanted of a run; made by L{parse}.
+    What is wanted of a run; made by L{parse<smtpsource.measure.thresholds.parse>}.
 
     @ivar text: as a user wrote it.
     """

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import count
+from typing import Literal
 
 from smtpsource.messages.message import Recipients
 from smtpsource.smtp import commands
@@ -86,4 +87,6 @@ WIDEST = 64
 
 
 #: Where a recipient's number goes.
-numbering = oneOf("prefix", "suffix")
+Numbering = Literal["prefix", "suffix"]
+
+numbering = oneOf(*get_args(Numbering))

@@ -37,11 +37,13 @@ class TCPAddress:
 
     @ivar host: an IPv4 or IPv6 address.
     @ivar name: whose address it is, if that is another host than the destination: a mail exchanger.
+    @ivar preference: that exchanger's; the lowest are tried first.
     """
 
     host: str
     port: int
     name: str | None = None
+    preference: int = field(default=0, compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"inet:[{self.host}]:{self.port}" if ":" in self.host else f"inet:{self.host}:{self.port}"

@@ -36,10 +36,12 @@ class Exchanger(NamedTuple):
     An address of a mail server.
 
     @ivar name: the host's, as the MX record has it, or the domain's where there is none.
+    @ivar preference: the MX record's: the lowest is preferred.
     """
 
     address: str
     name: str
+    preference: int = 0
 
 
 def lookUp(
@@ -93,6 +95,7 @@ async def _mailServers(question: _Question, domain: str, shuffle: Callable[[list
         raise ResolutionFailed(f"{domain} takes no mail: its MX record is the null one")
     shuffle(targets)
     targets.sort(key=lambda exchange: exchange[0])
+    preferences = {name: preference for preference, name in reversed(targets)}
     names = list(dict.fromkeys(name for _, name in targets))
     found: dict[str, str] = {}
     failures = []
@@ -105,7 +108,7 @@ async def _mailServers(question: _Question, domain: str, shuffle: Callable[[list
                 found.setdefault(address, name)
     if not found:
         raise ResolutionFailed(f"no mail server of {domain} has an address: {failures[0]}")
-    return [Exchanger(address, name) for address, name in found.items()]
+    return [Exchanger(address, name, preferences[name]) for address, name in found.items()]
 
 
 async def _orFailure(question: _Question, host: str) -> list[str] | ResolutionFailed:

@@ -20,7 +20,7 @@ from smtpsource.interfaces import IReactor
 from smtpsource.net.destination import Address, TCPAddress, UNIXAddress
 from smtpsource.net.factory import SMTPSourceFactory
 from smtpsource.net.patience import Deadline
-from smtpsource.net.route import ConnectQueue, Route, retryDelay
+from smtpsource.net.route import ConnectQueue, Route, Target, retryDelay
 from smtpsource.net.sources import Sources
 
 #: Seconds before a UNIX socket whose queue was full is asked again.
@@ -32,6 +32,8 @@ class ReconnectingConnector:
     Connects, when asked, to the first address that answers; if none does, tries again after a growing delay.
 
     Holds one L{IConnector} for each address that it has tried, from each source address, and uses it again.
+
+    @ivar target: the address that it connects to, or was connected to last.
     """
 
     __slots__ = (
@@ -46,7 +48,6 @@ class ReconnectingConnector:
         "_entered",
         "_factory",
         "_failure",
-        "_index",
         "_onClosed",
         "_onFailure",
         "_onGiveUp",
@@ -61,6 +62,7 @@ class ReconnectingConnector:
         "_timeout",
         "_timesItself",
         "_tried",
+        "target",
     )
 
     def __init__(
@@ -105,13 +107,14 @@ class ReconnectingConnector:
         self._timedOut = False
         self._factory = SMTPSourceFactory(self, self._built, windowSize)
         self._sources = sources
-        self._connectors: dict[tuple[int, str | None], IConnector] = {}
+        self._connectors: dict[tuple[Target, str | None], IConnector] = {}
         self._connector: IConnector | None = None
         self._delayed: IDelayedCall | None = None
         self._entered = False
         self._stopping = False
         self._started = 0.0
-        self._index = 0
+        self.target: Target
+        self._tried: tuple[Target, ...] = ()
 
     def connect(self) -> None:
         """
@@ -129,7 +132,7 @@ class ReconnectingConnector:
         if self._delayed is not None and not self._entered:
             self._delayed.cancel()
             self._delayed = None
-            self._onGiveUp(*_explained(self._failure, self._route.addresses[self._index], self._source))
+            self._onGiveUp(*_explained(self._failure, self.target.address, self._source))
 
     def stop(self) -> bool:
         """
@@ -159,7 +162,7 @@ class ReconnectingConnector:
         """
         The factory: an address has answered.
         """
-        self._route.preferred = self._index
+        self._route.answered(self.target)
         if self._deadline is not None:
             self.endTimeout()
         self._leave()
@@ -195,21 +198,20 @@ class ReconnectingConnector:
             return
         self._onFailure()
         self._failure = reason
-        self._tried += 1
-        if self._tried < len(self._route.addresses):
-            self._index = (self._index + 1) % len(self._route.addresses)
-            self._try()
+        self._tried += (self.target,)
+        target = self._route.next(self._tried)
+        if target is not None:
+            self._try(target)
             return
         self._leave()
         if self._attempt < self._attempts:
             self._delayed = self._reactor.callLater(retryDelay(self._attempt - 1), self._again)
         else:
-            address = self._route.addresses[self._index]
-            self._onGiveUp(*_explained(self._failure, address, self._source))
+            self._onGiveUp(*_explained(self._failure, self.target.address, self._source))
 
     def _built(self) -> Protocol:
         protocol = self._build()
-        name = getattr(self._route.addresses[self._index], "name", None)
+        name = getattr(self.target.address, "name", None)
         if name is not None:
             protocol.serverName = name  # type: ignore[attr-defined]
         return protocol
@@ -219,7 +221,7 @@ class ReconnectingConnector:
         The same address, the same attempt.
         """
         self._delayed = None
-        self._connect(self._route.addresses[self._index])
+        self._connect()
 
     def _again(self) -> None:
         self._delayed = None
@@ -227,29 +229,30 @@ class ReconnectingConnector:
         self._begin()
 
     def _begin(self) -> None:
-        self._tried = 0
+        self._tried = ()
         self._queue.enter(self._enter)
 
     def _enter(self) -> None:
         self._entered = True
-        self._index = self._route.preferred
-        self._try()
+        target = self._route.next()
+        assert target is not None
+        self._try(target)
 
     def _leave(self) -> None:
         self._entered = False
         self._queue.leave()
 
-    def _try(self) -> None:
-        address = self._route.addresses[self._index]
-        self._source = None if self._sources is None else self._sources.next(address)
+    def _try(self, target: Target) -> None:
+        self.target = target
+        self._source = None if self._sources is None else self._sources.next(target.address)
         self._started = self._clock()
-        self._connect(address)
+        self._connect()
 
-    def _connect(self, address: Address) -> None:
+    def _connect(self) -> None:
         """
         Begin to connect. Whatever is raised by that is a failure like any other.
         """
-        which = self._index, self._source
+        which = self.target, self._source
         try:
             self._connector = connector = self._connectors.get(which)
             if self._timesItself:
@@ -257,7 +260,7 @@ class ReconnectingConnector:
             if connector is not None:
                 connector.connect()
             else:
-                self._connector = self._connectors[which] = self._newConnector(address)
+                self._connector = self._connectors[which] = self._newConnector(self.target.address)
         except Exception:
             self._connector = None
             self._connectors.pop(which, None)  # nobody knows what it would do when it is asked again

@@ -78,11 +78,116 @@ class ConnectQueue:
             self._free += 1
 
 
-class Route:
+class Target:
     """
-    The addresses of a destination, shared by all who connect to it: the one that answered last is tried first.
+    An address of a route, and how often it was used.
+
+    @ivar opened: connections to it that were made.
+    @ivar failed: attempts to connect to it that failed.
+    @ivar accepted: messages that were accepted on those of its connections that are over.
     """
 
-    def __init__(self, addresses: Sequence[Address]) -> None:
-        self.addresses = tuple(addresses)
-        self.preferred = 0
+    __slots__ = ("accepted", "address", "failed", "opened")
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.forget()
+
+    def forget(self) -> None:
+        """
+        Count from now on.
+        """
+        self.opened = self.failed = self.accepted = 0
+
+
+class _Turn:
+    """
+    Targets that are tried one after the other, and which of them comes first.
+    """
+
+    def __init__(self, targets: Sequence[Target]) -> None:
+        self.targets = tuple(targets)
+        self.first = 0
+
+    def inOrder(self) -> tuple[Target, ...]:
+        return self.targets[self.first :] + self.targets[: self.first]
+
+
+class Route:
+    """
+    The addresses of a destination, shared by all who connect to it. The one that answered last is tried first; or,
+    where the load is spread, all of them are first in turn.
+
+    @ivar known: whatever was an address of it, in the order in which they came to be.
+    """
+
+    def __init__(self, addresses: Sequence[Address], spread: bool = False) -> None:
+        """
+        @param addresses: at least one.
+        @param spread: every attempt to connect is to the address whose turn it is, among those of the best preference.
+            So those that answer get connections evenly, whatever becomes of the others: a connection that has tried one
+            in vain takes the next turn, too. Addresses of lesser preference are for connections that have tried all
+            before them (RFC 5321 section 5.1).
+        """
+        self._spread = spread
+        self.known: dict[Address, Target] = {}
+        self._turns: list[_Turn] = []
+        self.change(addresses)
+
+    def change(self, addresses: Sequence[Address]) -> None:
+        """
+        These are the addresses from now on. Whose turn it is stays, and so does the address that answered last, as far
+        as they are among them.
+
+        @param addresses: at least one.
+        """
+        for address in addresses:
+            self.known.setdefault(address, Target(address))
+        groups: dict[int, list[Target]] = {}
+        for address in addresses:
+            preference = getattr(address, "preference", 0) if self._spread else 0
+            groups.setdefault(preference, []).append(self.known[address])
+        before = [target for turn in self._turns for target in turn.inOrder()]
+        self._turns = [self._turn(targets, before) for _, targets in sorted(groups.items())]
+
+    def _turn(self, targets: Sequence[Target], before: Sequence[Target]) -> _Turn:
+        targets = list(dict.fromkeys(targets))
+        if self._spread:
+            # Name servers give addresses in another order each time: that must not decide whose turn it is.
+            return _Turn([*(one for one in before if one in targets), *(one for one in targets if one not in before)])
+        turn = _Turn(targets)
+        if before and before[0] in targets:
+            turn.first = targets.index(before[0])
+        return turn
+
+    def next(self, tried: Sequence[Target] = ()) -> Target | None:
+        """
+        The one to try now.
+
+        @param tried: those that this connection has tried in vain.
+        @return: C{None} if these are all.
+        """
+        if not tried and not self._spread:
+            # The usual case: this is for each connection.
+            turn = self._turns[0]
+            return turn.targets[turn.first]
+        for turn in self._turns:
+            targets = turn.targets
+            number = len(targets)
+            for index in range(turn.first, turn.first + number):
+                target = targets[index % number]
+                if target not in tried:
+                    if self._spread:
+                        turn.first = (index + 1) % number
+                    return target
+        return None
+
+    def answered(self, target: Target) -> None:
+        """
+        A connection was made.
+        """
+        if self._spread:
+            return
+        turn = self._turns[0]
+        if target is not turn.targets[turn.first] and target in turn.targets:
+            turn.first = turn.targets.index(target)

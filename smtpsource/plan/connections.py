@@ -5,7 +5,7 @@ Connections: where to, from where, how many messages each.
 from __future__ import annotations
 
 import socket
-from typing import Any
+from typing import Any, Literal, get_args
 
 from smtpsource.net.destination import (
     Destination,
@@ -14,11 +14,17 @@ from smtpsource.net.destination import (
     UNIXDestination,
     isAddress,
 )
-from smtpsource.smtp.proxyprotocol import proxyProtocol
+from smtpsource.smtp.proxyprotocol import Version, proxyProtocol
 from smtpsource.values import checks, kinds, names
 from smtpsource.values.kinds import Kind
 from smtpsource.values.option import Flag, Settings, option, setting, switch
 from smtpsource.values.rules import allOf, excludes, needs
+
+#: Which addresses of a name get connections: the first one that answers, or all of them in turn.
+Addresses = Literal["first", "all"]
+
+#: What stands for a message.
+Exercise = Literal["mail", "noop", "connect"]
 
 
 def _destination(value: object) -> Destination | str:
@@ -44,6 +50,9 @@ class Connections(Settings):
     @ivar destination: where to; a text is taken as on the command line, so that one with a scheme such as C{lmtp:} says
         C{lmtp}, and one with C{smtps:} C{tls}, too.
     @ivar family: C{socket.AF_INET} or C{socket.AF_INET6} to want only such addresses of a name.
+    @ivar addresses: C{"first"}: of a name's addresses, which are tried in order, the one that answers gets all
+        connections; C{"all"}: all of them get connections in turn.
+    @ivar resolveAgain: look the name up again after so many seconds, and again; C{None} for once.
     @ivar connectAttempts: how often a connection is attempted before its message has failed.
     @ivar connectParallelism: the most connections in the making at once.
     @ivar connectTimeout: seconds for an address to answer.
@@ -75,15 +84,23 @@ class Connections(Settings):
         excludes(
             "a UNIX socket",
             "it has no addresses",
-            *("bind", "mx"),
+            *("bind", "mx", "resolveAgain"),
             when=lambda plan: isinstance(plan.destination, UNIXDestination),
             about=["destination"],
         ),
         excludes("an address", "it needs a domain", "mx", when=_isAddress, about=["destination"]),
+        excludes("an address", "it needs a name", "resolveAgain", when=_isAddress, about=["destination"]),
         excludes(
             "sink:",
             "it needs a domain",
             "mx",
+            when=lambda plan: isinstance(plan.destination, SinkDestination),
+            about=["destination"],
+        ),
+        excludes(
+            "sink:",
+            "it needs a name",
+            "resolveAgain",
             when=lambda plan: isinstance(plan.destination, SinkDestination),
             about=["destination"],
         ),
@@ -96,6 +113,15 @@ class Connections(Settings):
         Flag("ipv4", "4", "use a name's IPv4 addresses only", True, socket.AF_INET),
         Flag("ipv6", "6", "use a name's IPv6 addresses only", True, socket.AF_INET6),
         default=socket.AF_UNSPEC,
+    )
+    addresses: Addresses = option(
+        "WHICH",
+        kinds.words(*get_args(Addresses)),
+        "connect to the first address of a name that answers, or to all in turn",
+        default="first",
+    )
+    resolveAgain: float | None = option(
+        "TIME", kinds.duration, "look the name up again every TIME, such as 30s", default=None
     )
     connectAttempts: int = option(
         "N",
@@ -112,8 +138,8 @@ class Connections(Settings):
     messagesPerConnection: int | None = option(
         "N", kinds.count, "use each connection for N messages (default: 1, or all with -d)", default=None
     )
-    exercise: str = setting(
-        kinds.words("mail", "noop", "connect").check,
+    exercise: Exercise = setting(
+        kinds.words(*get_args(Exercise)).check,
         Flag(
             "connect-only", None, "send no mail: -m counts connections, with their greeting and login", value="connect"
         ),
@@ -127,7 +153,7 @@ class Connections(Settings):
         "connect from these addresses in turn, separated by commas; 127.0.0.0/29 is all in it",
         default=(),
     )
-    proxyProtocol: str | None = option(
+    proxyProtocol: Version | None = option(
         "VERSION",
         kinds.text(proxyProtocol),
         "begin with the header of HAProxy's PROXY protocol, v1 or v2",

@@ -8,7 +8,7 @@ from typing import Any
 
 from smtpsource.plan.message import ofMail
 from smtpsource.smtp import xclient
-from smtpsource.smtp.commands import extensionMode
+from smtpsource.smtp.commands import ExtensionMode, extensionMode
 from smtpsource.smtp.xclient import Attributes
 from smtpsource.values import kinds
 from smtpsource.values.kinds import Kind
@@ -82,13 +82,13 @@ class Extensions(Settings):
     )
 
     esmtp: bool = switch("say EHLO, and HELO only where that is refused", default=False)
-    pipelining: str = option(
+    pipelining: ExtensionMode = option(
         "MODE",
         kinds.text(extensionMode),
         "send commands in groups: off; auto, where the server announces it; require; force, even where it does not",
         default="off",
     )
-    chunking: str = option(
+    chunking: ExtensionMode = option(
         "MODE",
         kinds.text(extensionMode),
         "send content by BDAT, not DATA; with --pipelining it goes along with its envelope; the same modes",

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from math import inf
 from sys import maxsize
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from smtpsource.plan.thresholds import threshold
 from smtpsource.values import checks, kinds
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 #: The least seconds in which an open loop may catch up, where the plan says nothing else.
 CATCH_UP = 5.0
+
+#: How the messages of an open loop come.
+Arrivals = Literal["constant", "poisson"]
+
+#: What stages are of.
+StagesOf = Literal["rate", "sessions"]
 
 
 def _stages(value: object) -> tuple[tuple[float, float], ...]:
@@ -170,9 +176,9 @@ class Load(Settings):
         "from the time that a message was due",
         default=None,
     )
-    arrivals: str = option(
+    arrivals: Arrivals = option(
         "HOW",
-        kinds.words("constant", "poisson"),
+        kinds.words(*get_args(Arrivals)),
         "with a rate: start messages evenly, constant, or independently of each other, poisson",
         default="constant",
     )
@@ -182,9 +188,9 @@ class Load(Settings):
         "a rate that changes: 0:0,30s:1000,5m:1000,30s:0 rises from 0 to 1000/s in 30 s, and so on",
         default=(),
     )
-    stagesOf: str = option(
+    stagesOf: StagesOf = option(
         "WHAT",
-        kinds.words("rate", "sessions"),
+        kinds.words(*get_args(StagesOf)),
         "what the stages are of: rate, or sessions, in a closed loop",
         default="rate",
     )

@@ -5,10 +5,10 @@ The message: its envelope, its headers and its size.
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, get_args
 
 from smtpsource.messages import headers
-from smtpsource.messages.recipients import WIDEST, numbering
+from smtpsource.messages.recipients import WIDEST, Numbering
 from smtpsource.values import checks, inputs, kinds, names
 from smtpsource.values.files import orStandardInput
 from smtpsource.values.kinds import Kind
@@ -104,9 +104,9 @@ class Message(Settings):
         "N", kinds.count, "recipients of each message (default: 1)", letter="r", default=None
     )
     numberRecipients: bool = switch("give every recipient of the run its own number", letter="N", default=False)
-    recipientNumbering: str = option(
+    recipientNumbering: Numbering = option(
         "WAY",
-        Kind(numbering, numbering),
+        kinds.words(*get_args(Numbering)),
         "prefix, 1user@domain, as before Postfix 3.9; or suffix, user0@domain, as since then",
         default="prefix",
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from smtpsource.net.destination import HostDestination, UNIXDestination
-from smtpsource.net.tls.settings import TLSSettings, tlsMode
+from smtpsource.net.tls.settings import TLSMode, TLSSettings, tlsMode
 from smtpsource.values import checks, kinds
 from smtpsource.values.option import Settings, checked, nested, option
 from smtpsource.values.rules import Contradiction, Rules, allOf, needs
@@ -66,7 +66,7 @@ class TLS(Settings):
         ),
     )
 
-    tls: str = option(
+    tls: TLSMode = option(
         "MODE", kinds.text(tlsMode), "off, starttls, or implicit: from the start; needs the extra tls", default="off"
     )
     tlsSettings: TLSSettings = nested(TLSSettings, _tlsSettings, default=TLSSettings)

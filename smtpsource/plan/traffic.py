@@ -4,7 +4,7 @@ Traffic: messages that are there already, and what is drawn for each.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from smtpsource.plan.message import ofMail
 from smtpsource.values import kinds, numbers
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from smtpsource.messages.corpus import Corpus
     from smtpsource.messages.sizes import Distribution
     from smtpsource.messages.weighted import Weighted
+
+
+#: Which message of those that are there is next.
+Pick = Literal["in-turn", "random", "weighted"]
 
 
 # Most runs have none of this: it is imported by those who have.
@@ -98,9 +102,9 @@ class TrafficSettings(Settings):
     messagesRecursive: bool = switch(
         "with --messages: those in directories below, and in the folders of a Maildir, too", default=False
     )
-    pick: str = option(
+    pick: Pick = option(
         "HOW",
-        kinds.words("in-turn", "random", "weighted"),
+        kinds.words(*get_args(Pick)),
         "how the next one is picked: in-turn, random, or weighted, by a file of weights beside them",
         default="in-turn",
     )

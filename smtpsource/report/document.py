@@ -12,7 +12,7 @@ from functools import reduce
 from typing import Any, NamedTuple
 
 from smtpsource._version import __version__
-from smtpsource.measure.counters import Counters
+from smtpsource.measure.counters import AddressCounts, Counters
 from smtpsource.measure.encoding import decode, encode
 from smtpsource.measure.histogram import PERCENTILES, Latency, percentiles
 from smtpsource.measure.search import Found, Step
@@ -142,6 +142,7 @@ FIELDS = (
     Field("thresholds", _several(_record(Outcome))),
     Field("limits", _TUPLE),
     Field("disturbances", _TUPLE),
+    Field("hints", _TUPLE),
     Field("search", SEARCH, optional=True),
     Field("warmup", _OBJECT, "warmUp"),
     Field("asked"),
@@ -159,6 +160,7 @@ FIELDS = (
     Field("connections.opened", COUNT, "connectionsOpened"),
     Field("connections.failed", COUNT, "connectionsFailed"),
     Field("connections.lost", COUNT, "connectionsLost"),
+    Field("addresses", _named(_record(AddressCounts))),
     Field("bytes.sent", COUNT, "bytesSent"),
     Field("bytes.received", COUNT, "bytesReceived"),
     Field("askedRate"),

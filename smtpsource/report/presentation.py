@@ -185,6 +185,13 @@ class Presentation:
         """
         self._err().say(f"{self.tool}: {printable(text)}\n")
 
+    def remark(self, text: str) -> None:
+        """
+        Say something that the result has as well, as L{complain} does; but not into the picture of a run.
+        """
+        if self.live == "off" or not self._err().isatty():
+            self.complain(text)
+
     def trace(self, line: str) -> None:
         """
         Show one line of the dialogue, where errors go, if it is read there.

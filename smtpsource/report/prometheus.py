@@ -86,6 +86,19 @@ class RunCollector:
             ("connections_lost", "Connections that ended otherwise than after QUIT.", recorder.connectionsLost),
         ):
             yield CounterMetricFamily(f"smtpsource_{name}", text, value=value)
+        addresses = self._source.progress().addresses
+        yield _labelled(
+            "smtpsource_address_connections_opened",
+            "Connections that were made, by the address.",
+            ["address"],
+            {(address,): counts.opened for address, counts in addresses.items()},
+        )
+        yield _labelled(
+            "smtpsource_address_connect_failures",
+            "Attempts to connect that failed, by the address.",
+            ["address"],
+            {(address,): counts.failed for address, counts in addresses.items()},
+        )
         yield GaugeMetricFamily("smtpsource_connections_open", "Connections that are open.", value=recorder.open)
         yield _labelled(
             "smtpsource_messages",

@@ -14,6 +14,7 @@ from smtpsource.phases import MEANINGS
 from smtpsource.report.page import Line, Page
 
 if TYPE_CHECKING:
+    from smtpsource.measure.counters import AddressCounts
     from smtpsource.measure.histogram import Latency
     from smtpsource.measure.search import Found, Step, Tried
 
@@ -43,6 +44,8 @@ def _lines(summary: Summary, width: int) -> Iterator[Line | str]:
         yield Line(f"LIMITED BY   the generator, not the server: {reason}", "bad")
     for reason in summary.disturbances:
         yield Line(f"DISTURBED    by this machine, not the server: {reason}", "doubtful")
+    for hint in summary.hints:
+        yield Line(f"{'hint':<13}{hint}", "doubtful")
     for outcome in summary.thresholds:
         yield Line(
             f"{'pass' if outcome.passed else 'FAIL':<13}{outcome.text}: {outcome.actual}",
@@ -53,6 +56,7 @@ def _lines(summary: Summary, width: int) -> Iterator[Line | str]:
     yield from _surroundings(summary)
     if summary.search is not None:
         yield from _steps(summary.search)
+    yield from _addresses(summary.addresses)
     yield from _latencies(summary, width)
     yield from _replies(summary)
     yield from _errors(summary.errors)
@@ -211,6 +215,17 @@ def _bytes(number: float) -> str:
             return f"{number:.1f} {unit}"
         number /= 1000
     return f"{number:.1f} TB"
+
+
+def _addresses(addresses: Mapping[str, AddressCounts]) -> Iterator[Line | str]:
+    if len(addresses) < 2:
+        return
+    width = max(map(len, addresses)) + 2
+    yield ""
+    yield f"{'addresses':<{width}}{'opened':>9}{'failed':>9}{'accepted':>11}"
+    for address, counts in addresses.items():
+        name = f"  {counts.name}" if counts.name else ""
+        yield f"{address:<{width}}{counts.opened:>9}{counts.failed:>9}{counts.accepted:>11}{name}"
 
 
 def _latencies(summary: Summary, width: int) -> Iterator[Line | str]:

@@ -37,7 +37,7 @@ def requireTLS() -> None:
     @raise ValueError: there is no TLS here.
     """
     if not available():
-        raise ValueError("TLS needs pyOpenSSL and cryptography, which come with twisted[tls]")
+        raise ValueError("TLS needs pyOpenSSL and cryptography: pip install 'smtpsource[tls]'")
 
 
 @implementer(IOpenSSLServerConnectionCreator)

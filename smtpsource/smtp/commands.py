@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from smtpsource import credentials
 from smtpsource.values import names
@@ -145,14 +145,14 @@ def dialogue(
     return replace(made, greeting=verb + name + b"\r\n", fallback=fallback, extended=extended)
 
 
-_MODES = ("off", "auto", "require", "force")
+#: How an extension of SMTP is used.
+ExtensionMode = Literal["off", "auto", "require", "force"]
 
 
 def _mode(text: str) -> str:
-    if text not in _MODES:
+    if text not in get_args(ExtensionMode):
         raise ValueError("expected off, auto (where it is announced), require or force (even where it is not)")
     return text
 
 
-#: How an extension of SMTP is used.
-extensionMode = names.Worded(_MODES, _mode)
+extensionMode = names.Worded(get_args(ExtensionMode), _mode)

@@ -140,6 +140,12 @@ class Connection(LineReceiver):
         self._fault("timeout", f"{what} within {timeout:g} seconds")
         return True
 
+    def awaits(self, phase: int) -> bool:
+        """
+        Is the reply that the server owes us first the one to this phase, outside of the usual course of a message?
+        """
+        return not self.over and bool(self._owed) and self._owed[0][0] == phase
+
     def _fault(self, kind: str, text: str) -> None:
         """
         The dialogue can't go on.

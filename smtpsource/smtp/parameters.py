@@ -5,6 +5,7 @@ Parameters of MAIL and RCPT (RFC 5321 section 4.1.2), and the extensions that th
 from __future__ import annotations
 
 import re
+from typing import Literal, get_args
 
 from smtpsource.values import checks, kinds, names, numbers
 from smtpsource.values.kinds import Kind
@@ -28,7 +29,8 @@ _XTEXT = [bytes((n,)) if 33 <= n <= 126 and n not in b"+=" else b"+%02X" % n for
 _LONGEST_BY = 999_999_999
 
 #: What a delivery status notification brings back: RFC 3461 section 4.3.
-ret = names.oneOf("FULL", "HDRS")
+Returned = Literal["FULL", "HDRS"]
+ret = names.oneOf(*get_args(Returned))
 
 
 def notify(text: str) -> str:
@@ -105,7 +107,7 @@ class Parameters(Settings, checked=False):
         long="dsn-notify",
         default=None,
     )
-    ret: str | None = option(
+    ret: Returned | None = option(
         "WHAT",
         Kind(names.Worded(ret.words, lambda text, ret=ret: ret(text.upper())), checks.text(ret)),  # type: ignore[misc]
         "MAIL with RET: FULL or HDRS",

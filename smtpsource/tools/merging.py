@@ -12,7 +12,7 @@ from math import ceil
 from statistics import median
 from typing import Any
 
-from smtpsource.measure.counters import OUTCOMES, Counters, sums
+from smtpsource.measure.counters import OUTCOMES, AddressCounts, Counters, sums
 from smtpsource.measure.encoding import added
 from smtpsource.measure.histogram import Latency, summarize
 from smtpsource.measure.series import COUNTED, Sample, joined, worst
@@ -62,6 +62,8 @@ def merge(runs: Sequence[Summary]) -> Summary:
         thresholds=tuple(outcome for run in runs for outcome in run.thresholds),
         limits=tuple(_different(limit for run in runs for limit in run.limits)),
         disturbances=tuple(_different(text for run in runs for text in run.disturbances)),
+        addresses=_addresses(run.addresses for run in runs),
+        hints=tuple(_different(hint for run in runs for hint in run.hints)),
         run=",".join(_different(run.run for run in runs if run.run)),
         exercise=runs[0].exercise,
         percentiles=runs[0].percentiles,
@@ -166,6 +168,14 @@ def _counts(mappings: Iterable[Mapping[str, int]]) -> dict[str, int]:
     for mapping in mappings:
         for name, count in mapping.items():
             total[name] = total.get(name, 0) + count
+    return total
+
+
+def _addresses(mappings: Iterable[Mapping[str, AddressCounts]]) -> dict[str, AddressCounts]:
+    total: dict[str, AddressCounts] = {}
+    for mapping in mappings:
+        for address, counts in mapping.items():
+            total[address] = total[address] + counts if address in total else counts
     return total
 
 

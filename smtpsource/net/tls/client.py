@@ -129,7 +129,7 @@ class ClientTLS:
         @raise ValueError: this cannot be done; the text is one line that says why.
         """
         if _missing is not None:
-            raise ValueError(f"TLS needs pyOpenSSL and service_identity: install the extra tls ({_missing})")
+            raise ValueError(f"TLS needs pyOpenSSL and service_identity: pip install 'smtpsource[tls]' ({_missing})")
         self.verify = settings.verify
         self.resume = settings.resume
         self._settings = settings

@@ -5,6 +5,7 @@ What is wanted of TLS. Apart from what does it, because that takes a while to im
 from __future__ import annotations
 
 import re
+from typing import Literal, get_args
 
 from smtpsource.values import inputs, kinds, names, textfiles
 from smtpsource.values.option import Settings, option, switch
@@ -45,11 +46,13 @@ LONGEST_PASSPHRASE = 1023
 WRONG_PASSPHRASE = re.compile("decrypt|cipherfinal|password|asn1|padding", re.IGNORECASE)
 
 #: Whether TLS is there from the first byte, or asked for.
-tlsMode = names.oneOf("off", "starttls", "implicit")
+TLSMode = Literal["off", "starttls", "implicit"]
+tlsMode = names.oneOf(*get_args(TLSMode))
 
 
 #: The versions of TLS.
-tlsVersion = names.oneOf("1.0", "1.1", "1.2", "1.3")
+TLSVersion = Literal["1.0", "1.1", "1.2", "1.3"]
+tlsVersion = names.oneOf(*get_args(TLSVersion))
 
 
 def serverName(text: str) -> str:
@@ -128,10 +131,12 @@ class TLSSettings(Settings, checked=False):
         long="tls-server-name",
         default=None,
     )
-    minimum: str | None = option(
+    minimum: TLSVersion | None = option(
         "VERSION", kinds.text(tlsVersion), "the lowest version: 1.0, 1.1, 1.2 or 1.3", long="tls-min", default=None
     )
-    maximum: str | None = option("VERSION", kinds.text(tlsVersion), "the highest version", long="tls-max", default=None)
+    maximum: TLSVersion | None = option(
+        "VERSION", kinds.text(tlsVersion), "the highest version", long="tls-max", default=None
+    )
     ciphers: str | None = option(
         "LIST", kinds.text(ciphers), "ciphers to offer, as OpenSSL names them", long="tls-ciphers", default=None
     )
