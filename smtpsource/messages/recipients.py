@@ -10,7 +10,6 @@ from typing import Literal
 
 from smtpsource.messages.message import Recipients
 from smtpsource.smtp import commands
-from smtpsource.values.names import oneOf
 
 #: Ways to number recipients: not at all; before the address, from 1 up over the run; after the local part, from 0 up
 #: over the run; before the address, in each message down to 2, and not at the last.
@@ -88,5 +87,3 @@ WIDEST = 64
 
 #: Where a recipient's number goes.
 Numbering = Literal["prefix", "suffix"]
-
-numbering = oneOf(*get_args(Numbering))

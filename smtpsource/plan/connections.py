@@ -121,7 +121,7 @@ class Connections(Settings):
         default="first",
     )
     resolveAgain: float | None = option(
-        "TIME", kinds.duration, "look the name up again every TIME, such as 30s", default=None
+        "TIME", kinds.time, "look the name up again every TIME, such as 30s", default=None
     )
     connectAttempts: int = option(
         "N",
