@@ -249,17 +249,17 @@ class ReadingTests(SynchronousTestCase):
         So is what is no report, or not one of ours.
         """
         for text, problem in (
-            ("", "expected a report of smtp-source in JSON: Expecting value: line 1 column 1 (char 0)"),
-            (b"\xff", "expected a report of smtp-source in JSON: 'utf-8' codec can't decode"),
+            ("", "expected a report of smtpsource in JSON: Expecting value: line 1 column 1 (char 0)"),
+            (b"\xff", "expected a report of smtpsource in JSON: 'utf-8' codec can't decode"),
             (
                 b"\xff\xfe",
-                "expected a report of smtp-source in JSON: expected UTF-8, not UTF-16, as its byte order mark",
+                "expected a report of smtpsource in JSON: expected UTF-8, not UTF-16, as its byte order mark",
             ),
-            ('{"rate": NaN}', "expected a report of smtp-source in JSON: NaN is no number"),
-            ("[" * 100_000, "expected a report of smtp-source in JSON: "),
-            ("[]", "expected a report of smtp-source"),
-            ("{}", "expected a report of smtp-source"),
-            ('{"tool": {"name": "smtp-sink"}}', "expected a report of smtp-source, not of smtp-sink"),
+            ('{"rate": NaN}', "expected a report of smtpsource in JSON: NaN is no number"),
+            ("[" * 100_000, "expected a report of smtpsource in JSON: "),
+            ("[]", "expected a report of smtpsource"),
+            ("{}", "expected a report of smtpsource"),
+            ('{"tool": {"name": "smtp-sink"}}', "expected a report of smtpsource, not of smtp-sink"),
             (
                 '{"tool": {"name": "smtp-source"}, "schema": 2}',
                 "expected a report of schema 1, not 2; is it of a later version?",
@@ -401,7 +401,7 @@ class HostileTests(ToolTestCase):
             text = json.dumps(REPORTS[1]).replace('"elapsed": 2.0', f'"elapsed": {value}')
             path = self.directory / "absurd.json"
             path.write_text(text)
-            line = f"smtpsource merge: {path}: expected a report of smtp-source in JSON: {problem}\n"
+            line = f"smtpsource merge: {path}: expected a report of smtpsource in JSON: {problem}\n"
             self.assertEqual(self.run_("merge", str(path)), (1, "", line))
 
     def test_bomb(self):

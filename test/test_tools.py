@@ -76,7 +76,7 @@ class CompareTests(ToolTestCase):
         """
         for path, problem in (
             ("/no/such.json", "expected a report that can be read: No such file or directory"),
-            ("/dev/null", "expected a report of smtp-source in JSON: Expecting value: line 1 column 1 (char 0)"),
+            ("/dev/null", "expected a report of smtpsource in JSON: Expecting value: line 1 column 1 (char 0)"),
         ):
             self.assertEqual(
                 self.run_("compare", self.before, path), (1, "", f"smtpsource compare: {path}: {problem}\n")
@@ -191,7 +191,7 @@ class MergeTests(ToolTestCase):
             ),
             (
                 ["/dev/null"],
-                "/dev/null: expected a report of smtp-source in JSON: Expecting value: line 1 column 1 (char 0)",
+                "/dev/null: expected a report of smtpsource in JSON: Expecting value: line 1 column 1 (char 0)",
             ),
         ):
             self.assertEqual(self.run_("merge", *paths), (1, "", f"smtpsource merge: {problem}\n"))
@@ -349,7 +349,7 @@ class ProcessTests(TestCase):
         log.close()
         self.assertEqual(counts, {"connect": 2, "transaction": 300})
         text = (command.directory / "run.xml").read_text()
-        self.assertIn('<testsuite name="smtp-source" tests="3" failures="1"', text)
+        self.assertIn('<testsuite name="smtpsource" tests="3" failures="1"', text)
         self.assertEqual(sorted(path.name for path in command.directory.iterdir()), ["run.csv", "run.hlog", "run.xml"])
 
     @defer.inlineCallbacks

@@ -21,7 +21,7 @@ def lines(summary: Summary) -> Iterator[str]:
     seconds = summary.measuredFrom()
     zone = datetime.datetime.fromisoformat(summary.started).tzinfo
     began = datetime.datetime.fromtimestamp(seconds, zone)
-    yield f"#[Latencies of smtp-source {__version__}, in microseconds]\n"
+    yield f"#[Latencies of smtpsource {__version__}, in microseconds]\n"
     yield "#[Histogram log format version 1.3]\n"
     yield f"#[BaseTime: {seconds:.3f} (seconds since epoch)]\n"
     yield f"#[StartTime: {seconds:.3f} (seconds since epoch), {began.ctime()}]\n"

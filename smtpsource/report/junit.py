@@ -20,8 +20,8 @@ def lines(summary: Summary) -> Iterator[str]:
     failed = bool(failures) + sum(not outcome.passed for outcome in summary.thresholds)
     numbers = {"tests": str(1 + len(summary.thresholds)), "failures": str(failed), "errors": "0"}
     times = {"time": f"{summary.elapsed:.3f}"}
-    suites = ET.Element("testsuites", {"name": "smtp-source", **numbers, **times})
-    suite = ET.SubElement(suites, "testsuite", {"name": "smtp-source", **numbers, **times})
+    suites = ET.Element("testsuites", {"name": "smtpsource", **numbers, **times})
+    suite = ET.SubElement(suites, "testsuite", {"name": "smtpsource", **numbers, **times})
     suite.set("timestamp", summary.started[:19])  # local time, without a zone: its schema wants no more
     if "host" in summary.environment:
         suite.set("hostname", printable(str(summary.environment["host"])))
@@ -61,7 +61,7 @@ def _failedBesides(summary: Summary) -> bool:
 
 
 def _case(suite: ET.Element, name: str, times: dict[str, str], failures: list[str]) -> None:
-    case = ET.SubElement(suite, "testcase", {"classname": "smtp-source", "name": printable(name), **times})
+    case = ET.SubElement(suite, "testcase", {"classname": "smtpsource", "name": printable(name), **times})
     if failures:
         failure = ET.SubElement(case, "failure", {"message": printable(failures[0]), "type": "failure"})
         failure.text = "\n".join(map(printable, failures))

@@ -85,8 +85,8 @@ class _Start(Resource):
         """
         request.setHeader("content-type", "text/html; charset=utf-8")
         return (
-            b"<!DOCTYPE html>\n<html lang=en><title>smtp-source</title>\n"
-            b"<p>smtp-source: a run goes on here. Its <a href=/metrics>metrics</a> are for Prometheus.</html>\n"
+            b"<!DOCTYPE html>\n<html lang=en><title>smtpsource</title>\n"
+            b"<p>smtpsource: a run goes on here. Its <a href=/metrics>metrics</a> are for Prometheus.</html>\n"
         )
 
 

@@ -36,7 +36,7 @@ def read(path: str) -> Summary:
         text = textfiles.withoutMark(content).decode("utf-8")
         document = json.loads(text, parse_constant=_noNumber, parse_int=_whole, parse_float=_fraction)
     except (ValueError, RecursionError) as e:
-        raise ReportError(f"{path}: expected a report of smtp-source in JSON: {e}")
+        raise ReportError(f"{path}: expected a report of smtpsource in JSON: {e}")
     try:
         return summaryOf(document)
     except ValueError as e:
@@ -76,10 +76,10 @@ def summaryOf(report: object) -> Summary:
     @raise ValueError: it is no report, or not of our schema, or broken.
     """
     if not isinstance(report, dict) or not isinstance(report.get("tool"), dict):
-        raise ValueError("expected a report of smtp-source")
+        raise ValueError("expected a report of smtpsource")
     name, schema = report["tool"].get("name"), report.get("schema")
     if name != "smtp-source":
-        raise ValueError(f"expected a report of smtp-source, not of {name}")
+        raise ValueError(f"expected a report of smtpsource, not of {name}")
     if schema != SCHEMA:
         raise ValueError(f"expected a report of schema {SCHEMA}, not {schema}; is it of a later version?")
     if _isDeep(report):
