@@ -189,15 +189,15 @@ class CommandTests(CommandTestCase):
     @defer.inlineCallbacks
     def test_silence(self):
         """
-        A line on standard error while the run goes on, the summary's last line, and a field of the report.
+        A line on standard error while the run goes on, one of the summary, and a field of the report.
         """
         server = self.serve(replies={"BANNER": SILENCE})
         hint = b"no banner for 1 s: perhaps --tls implicit"
         command = smtpsource(self, "--timeout", "2", "--report", "x.json", server.destination)
-        yield command.whenPrinted(b"^smtp-source: %s$" % hint, "err")
+        yield command.whenPrinted(b"^smtpsource: %s$" % hint, "err")
         result = yield command.whenEnded()
         self.assertEqual((result.status, result.err.count(hint)), (1, 1))
-        self.assertTrue(result.out.endswith(b"\nhint         %s\n" % hint), result.out)
+        self.assertIn(b"\nhint         %s\n" % hint, result.out)
         self.assertIn(hint, (command.directory / "x.json").read_bytes())
 
     @defer.inlineCallbacks
@@ -211,8 +211,8 @@ class CommandTests(CommandTestCase):
             arguments = ("--timeout", "2", "--live", live, server.destination)
             command = smtpsource(self, *arguments, terminal=True, env={"TERM": "xterm"})
             result = yield command.whenEnded()
-            self.assertEqual(result.out.count(b"smtp-source: %s\r\n" % hint), times, result.out)
-            self.assertEqual(result.out.count(b"hint         %s\r\n" % hint), 1, result.out)
+            self.assertEqual(result.out.count(b"smtpsource: %s\r\n" % hint), times, result.out)
+            self.assertEqual(result.out.count(b"hint         %s" % hint), 1, result.out)
 
     @skipIf(find_spec("OpenSSL") is None, "there is no pyOpenSSL")
     @defer.inlineCallbacks
@@ -231,7 +231,7 @@ class CommandTests(CommandTestCase):
         """
         server = self.serve(replies={"RCPT": "553 5.6.7 SMTPUTF8 is required"})
         result, report = yield loadAndReport(self, "-A", "-m", "3", "-t", NON_ASCII, server.destination)
-        self.assertEqual((result.err, report["hints"]), (f"smtp-source: {UTF8}\n".encode(), [UTF8]))
+        self.assertEqual((result.err, report["hints"]), (f"smtpsource: {UTF8}\n".encode(), [UTF8]))
 
     @defer.inlineCallbacks
     def test_extra(self):

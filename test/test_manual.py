@@ -286,7 +286,9 @@ class TextTests(TestCase):
         (directory / "Maildir" / "new" / "1").write_bytes(b"Subject: one\n\nText\n")
         (directory / "users.txt").write_text("user@example.com:secret\n")
         (directory / "load.toml").write_text("message-count = 5\n")
-        (directory / "message.eml").write_bytes(b"Subject: two\n\nText\n")
+        for name in ("message.eml", "mail/two.eml"):
+            (directory / name).parent.mkdir(exist_ok=True)
+            (directory / name).write_bytes(b"Subject: two\n\nText\n")
         self.addCleanup(os.chdir, os.getcwd())
         os.chdir(directory)
         commands = {"smtpsource": SourceOptions, "smtp-source": SourceOptions}

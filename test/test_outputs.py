@@ -441,7 +441,7 @@ class ClosedTests(OutputTestCase):
         lines = (command.directory / "all").read_text().splitlines()
         self.assertEqual((lines[0], lines[-1]), ("before", "after"))
         self.assertEqual(reported("\n".join(lines[1:-1]))["exit"], 0)
-        self.assertTrue((command.directory / "err").read_text().startswith("messages "))
+        self.assertTrue((command.directory / "err").read_text().startswith("passed "))
         self.assertTrue((command.directory / "table").read_text().startswith("time,"))
         self.assertEqual(sorted(os.listdir(command.directory)), ["all", "err", "table"])
 

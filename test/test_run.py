@@ -287,7 +287,7 @@ class ToleranceTests(SynchronousTestCase):
             (b"RCPT", b"550 no", "rcpt refused: 550 no"),
             (b"content", b"554 no", "message refused: 554 no"),
             (b"MAIL", "close", "connection-lost: the server closed the connection (waiting for the reply to MAIL)"),
-            (b"HELO", b"what?", "garbage-reply: 'what?' (waiting for the reply to HELO, EHLO or LHLO)"),
+            (b"HELO", b"what?", "garbage-reply: what? (waiting for the reply to HELO, EHLO or LHLO)"),
             (b"DATA", None, "timeout: no reply within 300 seconds (waiting for the reply to DATA)"),
         ]
         for event, said, reason in cases:
