@@ -624,7 +624,7 @@ class SearchTests(SynchronousTestCase):
         self.assertEqual([step.purpose for step in summary.search.steps[-2:]], ["confirm"] * 2)
         self.assertEqual([step.passed for step in summary.search.steps[-2:]], [True, False])
         tried = {one.rate: one for one in summary.search.tried}
-        self.assertEqual((2, 2), tried[summary.search.rate][1:])
+        self.assertEqual((2, 2, 0), tried[summary.search.rate][1:])
         self.assertTrue(all(one.kept == 0 for rate, one in tried.items() if rate > summary.search.rate))
         self.assertEqual(summary.messages.accepted, server.served)
         self.assertEqual(summary.exit, 0)
@@ -680,6 +680,29 @@ class SearchTests(SynchronousTestCase):
         self.assertEqual(server.served, summary.messages.accepted)
         for step in summary.search.steps:
             self.assertLessEqual(step.achieved, step.rate + 1, step)
+
+    def test_unanswered(self):
+        """
+        What a server leaves without an answer for longer than anybody waits is no success of the step: it counts as
+        failed, and as slow as it has been by then.
+        """
+
+        class Forgetful(SlowFactory):
+            def work(self, done):
+                self.served += 1
+                if self.served % 20:
+                    super().work(done)
+                    self.served -= 1
+
+        for promise in ("errors < 1%", "p99(response) < 250ms"):
+            reactor = FakeReactor()
+            plan = SourcePlan(findRate=promise, holdStep=2.0, sessionCount=100, keepConnections=True, timeout=600)
+            summary = runInMemory(plan, Forgetful(reactor, 1000.0), reactor=reactor)
+            first = summary.search.steps[0]
+            self.assertFalse(first.passed)
+            self.assertTrue(first.actual.startswith("10 of 200 messages had no answer 10 s later; "), first)
+            # With few messages there may be none of them.
+            self.assertLess(summary.search.rate or 0.0, 15.0)
 
     def test_none(self):
         """

@@ -7,6 +7,7 @@ from __future__ import annotations
 import gc
 import socket
 import weakref
+from types import SimpleNamespace
 
 from twisted.internet import error
 from twisted.internet.protocol import Protocol
@@ -232,6 +233,22 @@ class LayerTests(SynchronousTestCase):
         self.patch(tls, "_known", self.known)
         tls._isPlain.cache_clear()
         self.addCleanup(tls._isPlain.cache_clear)
+
+    def test_acknowledgeSoon(self):
+        """
+        After the handshake what the server says is acknowledged at once: tickets of TLS 1.3 would hold up the next reply.
+        """
+        said = []
+        really = tls._TLSLayer._acknowledgeSoon
+        self.patch(tls._TLSLayer, "_acknowledgeSoon", lambda layer: said.append(layer.transport._connection.socket))
+        it = Connected(self)
+        self.assertEqual({it.transport.socket}, set(said))
+        options = []
+        layer = tls._TLSLayer.__new__(tls._TLSLayer)
+        ours = SimpleNamespace(setsockopt=lambda *option: options.append(option))
+        layer.transport = SimpleNamespace(_connection=SimpleNamespace(socket=ours))
+        really(layer)
+        self.assertEqual([(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)], options)
 
     def test_oneRecord(self):
         """

@@ -191,14 +191,20 @@ class SearchedRun(OpenLoop):
         # What was on its way counts, but not the time that it took: nothing was asked for in it.
         ended = self._now().since(self._beforeStep)
         own = ended.counters - Counters(**self._ofEarlier)
-        ended = replace(ended, at=held.at, asked=held.asked, counters=own)
+        unanswered = self.recorder.inFlight - self._unanswered
+        waited = self.clock() - self.scheduleStart - self._hold
+        ended = replace(ended, at=held.at, asked=held.asked, counters=own).withUnanswered(unanswered, waited)
         outcome = self._promise.check(ended)
         started = held.counters.started
         actual = outcome.actual
-        if held.asked - started > max(1, (1 - REACHED) * held.asked):
-            actual += f", and only {started} of {held.asked:.0f} messages could be started"
-        passed = outcome.passed and actual == outcome.actual
-        self._steps.append(Step(self._search.purpose, rate, own.accepted / held.at, passed, actual))
+        if unanswered:
+            actual = f"{unanswered} of {started} messages had no answer {waited:.0f} s later; {actual}"
+        reached = held.asked - started <= max(1, (1 - REACHED) * held.asked)
+        if not reached:
+            actual = f"only {started} of {held.asked:.0f} messages could be started; {actual}"
+        passed = outcome.passed and reached
+        step = Step(self._search.purpose, rate, own.accepted / held.at, passed, actual, outcome.passed)
+        self._steps.append(step)
         if held.asked and not own.accepted:
             errors = self.recorder.errorSamples.values()
             self.trouble(f"nothing was accepted at {rate:g} messages/s: {next(iter(errors), actual)}", tolerable=False)

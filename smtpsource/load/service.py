@@ -445,6 +445,8 @@ class SourceService(Service):
         limit = self._plan.messageLimit
         wholeTime = not self._stopping and (limit == maxsize or self._plan.duration is not None)
         complete = wholeTime or recorder.accepted == limit
+        if self._stopping and self._plan.hold:
+            complete = False  # connections were to be held for longer
         spotless = recorder.accepted == recorder.started and not (recorder.recipientsRejected or recorder.dropped)
         # After a reply too many nobody knows what the others answer; and idle load is all about idle connections.
         if "unexpected-reply" in recorder.errors or (self._plan.hold and "closed-while-idle" in recorder.errors):

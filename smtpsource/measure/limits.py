@@ -172,8 +172,8 @@ def disturbances(upkeep: Upkeep, exhausted: bool) -> Iterator[str]:
         # Then it does not matter who has made messages late, or sessions busy.
         late = f"; {_late(upkeep)} started late" if upkeep.tooLate else ""
         yield (
-            f"this process waited for a processor for {upkeep.waiting:.0%} of the time, as other processes had it: "
-            f"latencies are longer by that{late}"
+            f"this process waited for a processor for {upkeep.waiting:.0%} of the time, as other processes had it (the "
+            f"server's as well, if it runs here): latencies are longer by that{late}"
         )
     elif upkeep.tooLate and not upkeep.itself and not exhausted:
         yield (

@@ -20,6 +20,8 @@ class Step:
     @ivar achieved: messages per second that were accepted.
     @ivar passed: was the promise kept, at that rate?
     @ivar actual: what there was, in words.
+    @ivar kept: was the promise kept by what was started? Where C{passed} is not so, the rate was not reached. C{None} in
+        reports of earlier versions.
     """
 
     purpose: str
@@ -27,6 +29,7 @@ class Step:
     achieved: float
     passed: bool
     actual: str
+    kept: bool | None = None
 
 
 class Tried(NamedTuple):
@@ -36,11 +39,13 @@ class Tried(NamedTuple):
     @ivar rate: messages per second.
     @ivar kept: how many steps at that rate kept the promise.
     @ivar times: how many there were.
+    @ivar unreached: how many of them broke it only as too few of their messages could be started.
     """
 
     rate: float
     kept: int
     times: int
+    unreached: int = 0
 
 
 @dataclass(frozen=True)
@@ -63,10 +68,18 @@ class Found:
         """
         What speaks for and against each rate, the lowest first.
         """
-        rates: dict[float, list[bool]] = {}
+        rates: dict[float, list[Step]] = {}
         for step in sorted(self.steps, key=lambda step: step.rate):
-            rates.setdefault(step.rate, []).append(step.passed)
-        return tuple(Tried(rate, sum(passed), len(passed)) for rate, passed in rates.items())
+            rates.setdefault(step.rate, []).append(step)
+        return tuple(
+            Tried(
+                rate,
+                sum(step.passed for step in steps),
+                len(steps),
+                sum(step.kept is True and not step.passed for step in steps),
+            )
+            for rate, steps in rates.items()
+        )
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,13 @@ What a recorder had counted at one moment, and what happened between two of them
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import zip_longest
 
 from smtpsource.measure.counters import Counters
+from smtpsource.measure.histogram import indexOf
 from smtpsource.measure.recorder import Recorder
+from smtpsource.phases import LATE, RESPONSE
 from smtpsource.records import dataclass
 
 
@@ -49,6 +52,24 @@ class Snapshot:
             buckets=tuple(map(_difference, self.buckets, earlier.buckets)),
             scheduledSeconds=None if seconds is None else seconds - (earlier.scheduledSeconds or 0.0),
         )
+
+    def withUnanswered(self, count: int, seconds: float) -> Snapshot:
+        """
+        The same, where so many messages that have no answer count as failed, and as having waited so long in each phase
+        that there was: the least that can be said of them.
+
+        @param seconds: since the last of them was wanted.
+        """
+        if not count:
+            return self
+        index = indexOf(max(0, int(seconds * 1e6)))
+        buckets = list(self.buckets)
+        for phase, counts in enumerate(buckets):
+            if phase != LATE and (phase == RESPONSE or any(counts)):
+                longer = [*counts, *[0] * (index + 1 - len(counts))]
+                longer[index] += count
+                buckets[phase] = longer
+        return replace(self, counters=self.counters + Counters(failed=count), buckets=tuple(buckets))
 
 
 def take(recorder: Recorder, at: float, asked: float | None, scheduledSeconds: float | None = None) -> Snapshot:

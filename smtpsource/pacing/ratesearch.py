@@ -24,8 +24,8 @@ SURE = 2
 #: A rate so low is no rate: the search gives up. Messages per second.
 LOWEST = 0.1
 
-#: No server takes more.
-HIGHEST = 1e6
+#: No process of ours makes more.
+HIGHEST = 1e5
 
 #: A rate is held so many times as long where it is tried again: a queue that grows slowly takes time to be seen.
 LONGER = 2
@@ -154,8 +154,8 @@ class RateSearch:
             if high / FACTOR >= LOWEST:
                 return "climb", high / FACTOR
             return "confirm", None if self.records[high].sure else high
-        if high is None and low * FACTOR <= HIGHEST:
-            return "climb", low * FACTOR
+        if high is None and low < HIGHEST:
+            return "climb", min(low * FACTOR, HIGHEST)
         if high is not None and high / low > CLOSE:
             return "bisect", float(f"{sqrt(low * high):.3g}")
         for rate in (low, high):

@@ -210,7 +210,7 @@ class Load(Settings):
     findRate: Threshold | str | None = option(
         "EXPR",
         threshold,
-        "look for the highest rate at which this holds, such as 'p99(message) < 250ms and errors < 0.1%'; --rate is "
+        "look for the highest rate at which this holds, such as 'p99(response) < 250ms and errors < 0.1%'; --rate is "
         "the first to try",
         default=None,
     )

@@ -113,7 +113,7 @@ SEARCH = Form(
     lambda found: {
         "promise": found.promise,
         "rate": found.rate,
-        "tried": [tried._asdict() for tried in found.tried],
+        "tried": [{"rate": each.rate, "kept": each.kept, "times": each.times} for each in found.tried],
         "steps": _STEPS.write(found.steps),
     },
     lambda found: Found(found["promise"], found["rate"], _STEPS.read(found["steps"])),

@@ -97,6 +97,10 @@ def _fate(summary: Summary) -> str:
         text = f"of {what} {messages.accepted} accepted, {messages.rejected} rejected, {messages.failed} failed"
     if summary.dropped:
         text += f"; {summary.dropped} more never started"
+    if summary.late:
+        text += f"; {summary.late} of them started late"
+    if summary.connectionsFailed and not messages.failed:
+        text += f"; {several(summary.connectionsFailed, 'connection', 'connections')} could not be made"
     if summary.recipientsRejected:
         text += f"; {several(summary.recipientsRejected, 'recipient', 'recipients')} refused"
     if "unexpected-reply" in summary.errors:
@@ -117,6 +121,11 @@ def answerOf(found: Found) -> str:
     higher = next((tried for tried in found.tried if tried.rate > found.rate), None)
     against = "no higher rate was tried" if higher is None else f"{higher.rate:g}/s {_didNot(higher)}"
     doubt = "" if best.kept > 1 else "; it was not confirmed"
+    if higher is not None and higher.unreached and higher.kept + higher.unreached == higher.times:
+        doubt += (
+            "; but only as not all of its messages could be started: the server was too slow for so many sessions, or "
+            "-s is too low"
+        )
     return f"{found.rate:g} messages/s kept the promise {_times(best)}, {against}{doubt}"
 
 
@@ -225,7 +234,8 @@ def _addresses(addresses: Mapping[str, AddressCounts]) -> Iterator[Line | str]:
     yield f"{'addresses':<{width}}{'opened':>9}{'failed':>9}{'accepted':>11}"
     for address, counts in addresses.items():
         name = f"  {counts.name}" if counts.name else ""
-        yield f"{address:<{width}}{counts.opened:>9}{counts.failed:>9}{counts.accepted:>11}{name}"
+        row = f"{address:<{width}}{counts.opened:>9}{counts.failed:>9}{counts.accepted:>11}{name}"
+        yield Line(row, "doubtful" if counts.failed else "", 0)
 
 
 def _latencies(summary: Summary, width: int) -> Iterator[Line | str]:

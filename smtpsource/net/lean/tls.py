@@ -16,6 +16,7 @@ C{Connection}. Where one of these is not there, everything goes Twisted's way.
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable
 from functools import cache
@@ -41,6 +42,9 @@ _RECORD = 2**14
 
 #: Bytes of a buffer: there is room for a record, encrypted, and for what OpenSSL itself may have to say before it.
 _ROOM = 2**16
+
+#: tcp(7), of Linux.
+_QUICK_ACK = getattr(socket, "TCP_QUICKACK", 12)
 
 _lib: Any = getattr(SSL, "_lib", None)
 _ffi: Any = getattr(SSL, "_ffi", None)
@@ -91,10 +95,12 @@ class _TLSLayer(TLSMemoryBIOFactory.protocol):  # type: ignore[misc,valid-type]
     A TLS layer that writes at once. Twisted's own, in newer versions, keeps small writes for the reactor's next
     turn; here a turn costs more than a write, and writes are whole already. For those who look it is of that class.
 
+    @ivar isClient: has this end begun the handshake?
     @ivar _straight: Takes the short way, or Twisted's: called with which. C{None} as long as there is no short one.
     """
 
     _straight: Callable[[bool], None] | None = None
+    isClient = False
 
     __init__ = TLSMemoryBIOProtocol.__init__
     write = TLSMemoryBIOProtocol.write
@@ -102,7 +108,20 @@ class _TLSLayer(TLSMemoryBIOFactory.protocol):  # type: ignore[misc,valid-type]
 
     def _checkHandshakeStatus(self) -> None:
         TLSMemoryBIOProtocol._checkHandshakeStatus(self)
+        if self._handshakeDone and self.isClient:
+            self._acknowledgeSoon()
         self._goStraight()
+
+    def _acknowledgeSoon(self) -> None:
+        """
+        Acknowledge at once what the server sends now. After a handshake of TLS 1.3 that are tickets for other sessions;
+        a server that has not switched off Nagle's algorithm (RFC 896) says nothing else before, and what we have said
+        already would have to wait for our delayed acknowledgement: 40 ms that are not the server's.
+        """
+        try:
+            self.transport._connection.socket.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
+        except (AttributeError, OSError):
+            pass  # no TCP, or it is closed
 
     def _goStraight(self) -> None:
         """
@@ -260,6 +279,7 @@ def startTLS(transport: Any, contextFactory: Any, client: bool) -> None:
         transport.unregisterProducer()
     factory = TLSMemoryBIOFactory(contextFactory, client, None)  # type: ignore[arg-type]
     transport.protocol = layer = _TLSLayer(factory, transport.protocol, False)
+    layer.isClient = client
     transport.getHandle = layer.getHandle
     transport.getPeerCertificate = layer.getPeerCertificate
     directlyProvides(transport, ISSLTransport)
