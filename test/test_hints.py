@@ -4,6 +4,8 @@ Tests for L{smtpsource.load.hints}: what a run says of a command line that may n
 
 from __future__ import annotations
 
+import re
+import signal
 from importlib.util import find_spec
 from unittest import skipIf
 
@@ -203,16 +205,26 @@ class CommandTests(CommandTestCase):
     @defer.inlineCallbacks
     def test_terminal(self):
         """
-        A picture on a terminal is not spoiled by it: then it is in the summary alone.
+        While the run goes on it is in the picture on a terminal, or a line where there is no picture; and it is in the
+        summary.
         """
         hint = b"no banner for 1 s: perhaps --tls implicit"
-        for live, times in (("auto", 0), ("off", 1)):
+        drawn, said = rb"hint +(?:\x1b\[0m)?\x1b\[33m%s" % hint, b"^smtpsource: %s\r\n" % hint
+        for live, term, seen, other in (
+            ("auto", "xterm", drawn, said),
+            ("off", "xterm", said, drawn),
+            ("auto", "dumb", said, drawn),
+            ("on", "dumb", said, drawn),
+        ):
             server = self.serve(replies={"BANNER": SILENCE})
-            arguments = ("--timeout", "2", "--live", live, server.destination)
-            command = smtpsource(self, *arguments, terminal=True, env={"TERM": "xterm"})
+            arguments = ("-A", "--timeout", "2", "-m", "1000", "--live", live, server.destination)
+            command = smtpsource(self, *arguments, terminal=True, env={"TERM": term, "NO_COLOR": None})
+            yield command.whenPrinted(seen)
+            command.signal(signal.SIGINT)
             result = yield command.whenEnded()
-            self.assertEqual(result.out.count(b"smtpsource: %s\r\n" % hint), times, result.out)
-            self.assertEqual(result.out.count(b"hint         %s" % hint), 1, result.out)
+            self.assertIsNone(re.search(other, result.out, re.MULTILINE), (live, term, result.out))
+            summed = re.findall(rb"(?m)^(?:\x1b\[33m)?hint         %s" % hint, result.out)
+            self.assertEqual(len(summed), 1, result.out)
 
     @skipIf(find_spec("OpenSSL") is None, "there is no pyOpenSSL")
     @defer.inlineCallbacks
