@@ -48,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         openStandard()
     if arguments and arguments[0] in _ANSWERS:
         answer, *about = _ANSWERS[arguments[0]], *arguments[1:]
+        if about and about[0] in _ANSWERS:
+            about = []
         arguments = [about[0], answer, *about[1:]] if about and about[0] in _TOOLS else [answer, *about]
     if arguments and arguments[0] in _TOOLS:
         _runTool(_TOOLS[arguments[0]], arguments[1:])

@@ -93,6 +93,8 @@ class ResultTests(CommandTestCase):
         for words, start in (
             (["help"], b"Usage: smtpsource [options] "),
             (["help", "tls"], b"TLS:\n"),
+            (["help", "help"], b"Usage: smtpsource [options] "),
+            (["help", "version"], b"Usage: smtpsource [options] "),
             (["help", "compare"], b"Usage: smtpsource compare "),
             (["help", "sink", "limits"], b"Limits:\n"),
             (["version"], b"smtpsource "),
@@ -107,6 +109,14 @@ class ResultTests(CommandTestCase):
         self.assertOneLine(
             result.err, b"smtpsource: did you mean the command compare? (a host of that name: comapre:25)"
         )
+        for words, start, end in (
+            (("--help", "compare"), b"'compare' is a command: ", b"expected smtpsource help compare (see"),
+            (("help", "comapre"), b"'comapre' is no heading: ", b"; did you mean smtpsource help compare? (see"),
+            (("help", "conections"), b"'conections' is no heading: ", b"; did you mean connections? (see"),
+        ):
+            result = yield smtpsource(self, *words).whenEnded()
+            self.assertEqual((result.status, result.out), (2, b""))
+            self.assertOneLine(result.err, b"smtpsource: --help: " + start, end)
         sink = smtpsource(self, "sink", "127.0.0.1:0")
         yield sink.whenPrinted(rb"^listening on inet:127.0.0.1:")
         sink.signal(signal.SIGTERM)

@@ -35,7 +35,14 @@ TYPED = [
     ("smtpsource -F sav\t", "smtpsource|-F saved.json"),
     ("smtpsource -d si\t", "smtpsource|-d sink:"),
     ("smtpsource -f a@b.test --bind ::1 --tls im\t", "smtpsource|-f a@b.test --bind ::1 --tls implicit"),
+    ("smtpsource si\t", "smtpsource|sink:"),
     ("smtpsource compa\t", "smtpsource|compare"),
+    ("smtpsource sink --tls-ce\t", "smtpsource|sink --tls-cert"),
+    ("smtpsource sink --no-st\t", "smtpsource|sink --no-starttls"),
+    ("smtpsource --help conn\t", "smtpsource|--help connections"),
+    ("smtpsource help conn\t", "smtpsource|help connections"),
+    ("smtpsource help comp\tar\t", "smtpsource|help compare"),
+    ("smtpsink --help lim\t", "smtpsink|--help limits"),
     ("smtpsource compare --fa\t", "smtpsource|compare --fail-if"),
     ("smtpsource merge sav\t", "smtpsource|merge saved.json"),
     ("smtpsource completion z\t", "smtpsource|completion zsh"),
@@ -142,6 +149,19 @@ class BashTests(ShellTestCase):
         self.assertEqual(["saved.json"], self.offered("smtpsource", "--report", ""))
         self.assertEqual([""], self.offered("smtpsource", "--session-count", ""))
 
+    def test_commands(self):
+        """
+        The options of a command are its own, also those of the sink, which is not proposed: what a load goes to begins
+        so. Help is about commands and headings.
+        """
+        self.assertEqual(sorted(namesOf(SinkOptions)), sorted(self.offered("smtpsource", "sink", "-")))
+        headings = [heading.lower().replace(" ", "-") for heading, _ in SourceOptions.groups]
+        self.assertEqual(headings, self.offered("smtpsource", "--help", ""))
+        commands = {"compare", "merge", "calibrate", "completion", "sink"}
+        self.assertEqual({*headings, *commands}, set(self.offered("smtpsource", "help", "")))
+        words = [word for word in self.offered("smtpsource", "") if not word.startswith("-")]
+        self.assertEqual({"help", "version", "sink:", *commands} - {"sink"}, set(words) - {""})
+
 
 class ZshTests(ShellTestCase):
     """
@@ -237,8 +257,7 @@ class CommandTests(CommandTestCase):
 
         self.patch(completion.completion, "main", known)
         completion.main(["bash"])
-        # For what sink: begins with there is one proposal, and smtpsink has a completion of its own.
-        self.assertEqual(__main__._TOOLS.keys(), given["others"].keys() | {"completion", "sink"})
+        self.assertEqual(__main__._TOOLS.keys(), given["others"].keys() | {"completion"})
         self.assertEqual([*__main__._ANSWERS], [*given["answers"]])
 
     @defer.inlineCallbacks

@@ -115,7 +115,7 @@ class BoundsTests(SynchronousTestCase):
         """
         text = (ROOT / "pyproject.toml").read_text("utf-8")
         bounded = {name for name, (_, upper) in wanted().items() if upper is not None}
-        self.assertEqual(bounded, {"twisted", "hdrhistogram", "pyopenssl"})
+        self.assertEqual(bounded, {"twisted", "hdrhistogram", "pyopenssl", "shtab"})
         self.assertEqual(set(bounds.names(text)), bounded)
 
     def test_moved(self):

@@ -69,8 +69,16 @@ def _collect(option: ValueOption) -> Callable[[CommandLine, str], None]:
     return collect
 
 
+class _Files(tuple[str, ...]):
+    """
+    No words, as there is no list of them.
+    """
+
+    __slots__ = ()
+
+
 #: What comes after the options are names of files.
-FILES = None
+FILES: Sequence[str] = _Files()
 
 #: The last group of every command; --version and --help come after it.
 OTHER: Group = (
@@ -93,6 +101,7 @@ class CommandLine(usage.Options):
     @cvar rivals: groups of options of which the last one wins.
     @cvar anywhere: options may stand after other words, too.
     @cvar wordsAfter: for shells: the words that may come after the options, or L{FILES}.
+    @ivar commands: those that there are besides, where a word may be a command that is misspelt.
     @ivar command: the command line as it was given.
     @ivar options: the options on it, one after the other.
     @ivar texts: the values of options before they were converted.
@@ -108,15 +117,17 @@ class CommandLine(usage.Options):
     closing: ClassVar[str] = ""
     rivals: ClassVar[Sequence[Sequence[str]]] = ()
     anywhere: ClassVar[bool] = False
-    wordsAfter: ClassVar[Sequence[str] | None] = ()
+    wordsAfter: ClassVar[Sequence[str]] = ()
 
+    commands: Sequence[str] = ()
     command: tuple[str, ...] = ()
     options: Sequence[words.Given] = ()
     texts: Mapping[str, Any] = {}
 
     def __init_subclass__(cls) -> None:
         options = [option for _, group in cls.groups for option in group]
-        if (options or cls.wordsAfter) and not any(option.short == "h" for option in options):
+        takesAny = bool(options or cls.wordsAfter or cls.wordsAfter is FILES)
+        if takesAny and not any(option.short == "h" for option in options):
             cls.opt_h = cls.opt_help
         # What C{usage.Options} wants to know.
         cls.optFlags = [[o.long, o.short, o.help] for o in options if isinstance(o, Flag) and not o.method]
@@ -271,8 +282,11 @@ class CommandLine(usage.Options):
         known = {tableOf(heading): (heading, options) for heading, options in self.groups}
         found = [name for name in known if wanted == name] or [name for name in known if wanted in name.split("-")]
         if len(found) != 1:
-            close = words.nearest(wanted, known)
-            meant = words.didYouMean(name.lstrip("-") for name in close)
+            ask = f"{self.name} help "
+            if text in self.commands:
+                raise usage.UsageError(f"--help: {text!r} is a command: expected {ask}{text}")
+            close = (name.lstrip("-") for name in words.nearest(wanted, [*known, *self.commands]))
+            meant = words.didYouMean(ask + name if name in self.commands else name for name in close)
             raise usage.UsageError(f"--help: {text!r} is no heading: expected one of {', '.join(known)}{meant}")
         heading, options = known[found[0]]
         return "\n".join([f"{heading}:", *(line for option in options for line in _helpLines(option))]) + "\n"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 import shtab
 from twisted.python import usage
 
-from smtpsource.cli.commandline import FILES, CommandLine, takesFile
+from smtpsource.cli.commandline import FILES, CommandLine, tableOf, takesFile
 from smtpsource.process.streams import sayOnce
 from smtpsource.values.names import Worded
 from smtpsource.values.option import Flag, ValueOption
@@ -137,15 +137,21 @@ def script(
         elif its.wordsAfter:
             one.add_argument("word", choices=its.wordsAfter)
     for word in answers:
-        commands.add_parser(word, help=f"the same as --{word}", add_help=False)
+        one = commands.add_parser(word, help=f"the same as --{word}", add_help=False)
+        if word == "help":
+            topics = [*others, *_headings(options)]
+            one.add_argument("topic", nargs="?", choices=topics, help="a command or a heading")
     # After the destination there is nothing to complete, as after a command without options.
-    for word in options.wordsAfter or ():
+    for word in options.wordsAfter:
         commands.add_parser(word, help="what the load goes to", add_help=False)
     text = shtab.complete(parser, shell=shell) + "\n"
+    for name in others:
+        if f"{name}:" in options.wordsAfter:
+            text = _unproposed(text, command, name)
     if shell == "bash":
         return text + _BASH.replace("NAME", command)
     if shell == "zsh":
-        for word in options.wordsAfter or ():
+        for word in options.wordsAfter:
             text = text.replace(f"    {word}:", "    {}:".format(word.replace(":", "\\\\:")))
         return _ZSH_OPTION.sub(r"\1=\2", text)
     return text
@@ -162,7 +168,26 @@ def _addOptions(parser: ArgumentParser, options: type[CommandLine]) -> None:
                 _addValue(parser, names, option)
     parser.add_argument("-V", "--version", action="store_true", help="show the version and exit")
     letters = ("-h",) if hasattr(options, "opt_h") else ()
-    parser.add_argument(*letters, "--help", action="store_true", help="show the help and exit")
+    headings = _headings(options)
+    if len(headings) > 1:
+        about = "show the help and exit, or what stands under one heading"
+        parser.add_argument(*letters, "--help", nargs="?", metavar="HEADING", choices=headings, help=about)
+    else:
+        parser.add_argument(*letters, "--help", action="store_true", help="show the help and exit")
+
+
+def _headings(options: type[CommandLine]) -> list[str]:
+    return [tableOf(heading) for heading, _ in options.groups]
+
+
+def _unproposed(text: str, command: str, name: str) -> str:
+    """
+    A script that knows a command of a command's without proposing it: another word begins so, and there would be two.
+    """
+    # What proposes it in bash, in zsh, and in fish.
+    text = re.sub(rf"(?m)^(_shtab_{command}_pos_0_choices=\(.*)\b{name} ", r"\1", text, count=1)
+    text = re.sub(rf"(?m)^    {name}:'.*\n", "", text, count=1)
+    return re.sub(rf"(?m)^complete -c .* -a {name} -d .*\n", "", text, count=1)
 
 
 def _addValue(parser: ArgumentParser, names: Sequence[str], option: ValueOption) -> None:

@@ -8,7 +8,6 @@ import os
 import re
 import socket
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 from twisted.python import usage
@@ -48,7 +47,6 @@ class SourceOptions(PlanOptions):
 
     @ivar plan: what to do, once the options are parsed.
     @ivar presentation: how to show what came back.
-    @ivar commands: those that there are besides, where a destination may be a command that is misspelt.
     """
 
     name = "smtpsource"
@@ -75,7 +73,6 @@ class SourceOptions(PlanOptions):
 
     plan: SourcePlan
     presentation: Presentation
-    commands: Sequence[str] = ()
 
     def __init__(self) -> None:
         super().__init__()

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from smtpsource.cli import completion
 from smtpsource.cli.source import SourceOptions
+from smtpsource.sink.options import SinkOptions
 from smtpsource.tools.calibrate import CalibrateOptions
 from smtpsource.tools.compare import CompareOptions
 from smtpsource.tools.merge import MergeOptions
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
             "compare": ("show two reports side by side", CompareOptions),
             "merge": ("add up reports", MergeOptions),
             "calibrate": ("measure what this machine can generate", CalibrateOptions),
+            "sink": ("take messages, as smtpsink does", SinkOptions),
         },
         ("help", "version"),
     )
