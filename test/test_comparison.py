@@ -282,6 +282,11 @@ max(transaction)       400 ms      500 ms    +25.0%  may be noise (p = 1.00)
 latency           A       B change       A       B change       A       B change
 message      100 ms  250 ms  +150%  200 ms  250 ms +25.0%  200 ms  250 ms +25.0%
 transaction  200 ms  500 ms  +150%  400 ms  500 ms +25.0%  400 ms  500 ms +25.0%
+
+                    p99.9
+latency           A       B change
+message      200 ms  250 ms +25.0%
+transaction  400 ms  500 ms +25.0%
 """,
         )
 

@@ -58,7 +58,7 @@ class CompareOptions(ToolOptions):
         Two files.
         """
         if len(files) != 2:
-            raise usage.UsageError(f"{len(files)} reports: expected two")
+            raise usage.UsageError(f"{len(files)} {'report' if len(files) == 1 else 'reports'}: expected two")
         self.files = files
 
 
