@@ -219,8 +219,12 @@ class CommandLine(usage.Options):
                 continue
             try:
                 option.convert(value)
-            except ValueError:
-                raise usage.UsageError(f"{fullName(option)}: its value is missing: {value!r} is the {what}")
+            except ValueError as e:
+                if takesFile(option) and ":" not in value:
+                    problem = f"{value!r} is not usable: {e}; or is it the {what}, and the value is missing?"
+                else:
+                    problem = f"its value is missing: {value!r} is the {what}"
+                raise usage.UsageError(f"{fullName(option)}: {problem}")
             if number == len(self.options) and ":" in value:
                 return f"no {what}: {value!r} was taken for the value of {fullName(option)}"
         return None
