@@ -210,6 +210,10 @@ class SourcePlanTests(Case):
         self.assertTrue(error.startswith("pick: 'weighted' is not usable: expected a readable file: "), error)
         plan = SourcePlan(messages=path, pick="random", headers=["X: y"])
         self.assertEqual((plan.messages.path, len(plan.messages)), (os.path.abspath(path), 1))
+        error = str(self.assertRaises(ValueError, SourcePlan, messages=plan.messages, messagesRecursive=True))
+        self.assertIn("messagesRecursive and messages exclude each other: expected the path of a directory", error)
+        recursive = SourcePlan(messages=path, messagesRecursive=True)
+        self.assertEqual(attrs.evolve(recursive, sessionCount=2).messages, recursive.messages)
 
     def test_refusedOfExtensions(self):
         """
