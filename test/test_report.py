@@ -216,8 +216,8 @@ confirm      100/s    100.0/s  kept: 80 us
                 *(200, (200, True), (240, True), (240, False), (400, False), (200, True), (240, False)),
             ),
             (
-                "200 messages/s kept the promise twice, 240/s did not, twice; but only as not all of its messages could be "
-                "started: the server was too slow for so many sessions, or -s is too low",
+                "200 messages/s kept the promise twice, 240/s did not, twice; but only as not all of its messages "
+                "could be started: the server was too slow for so many sessions, or -s is too low",
                 *(200, (200, True), (240, None), (200, True), (240, None)),
             ),
             (

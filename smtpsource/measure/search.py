@@ -20,8 +20,8 @@ class Step:
     @ivar achieved: messages per second that were accepted.
     @ivar passed: was the promise kept, at that rate?
     @ivar actual: what there was, in words.
-    @ivar kept: was the promise kept by what was started? Where C{passed} is not so, the rate was not reached. C{None} in
-        reports of earlier versions.
+    @ivar kept: was the promise kept by what was started? Where C{passed} is not so, the rate was not reached. C{None}
+        in reports of earlier versions.
     """
 
     purpose: str

@@ -5,6 +5,7 @@ Connections: where to, from where, how many messages each.
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 from smtpsource.net.destination import (
@@ -30,6 +31,8 @@ Exercise = Literal["mail", "noop", "connect"]
 def _destination(value: object) -> Destination | str:
     if not isinstance(value, Destination | str):
         raise ValueError("expected a text such as 127.0.0.1:2525, or a Destination")
+    if isinstance(value, HostDestination) and not value.host.isascii():
+        return replace(value, host=names.inASCII(value.host))
     return value
 
 

@@ -68,7 +68,9 @@ def _hasWeights(plan: Any) -> Rules:
 def _recursiveCorpus(plan: Any) -> Rules:
     # Where messages is a path, it has been looked into as messagesRecursive says.
     if plan.messagesRecursive and plan.messages is not None and not plan.messages.recursive:
-        yield Contradiction(plan, "{messagesRecursive} and {messages} exclude each other: expected the path of a directory")
+        yield Contradiction(
+            plan, "{messagesRecursive} and {messages} exclude each other: expected the path of a directory"
+        )
 
 
 class TrafficSettings(Settings):
