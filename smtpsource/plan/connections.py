@@ -15,7 +15,7 @@ from smtpsource.net.destination import (
     UNIXDestination,
     isAddress,
 )
-from smtpsource.smtp.proxyprotocol import Version, proxyProtocol
+from smtpsource.smtp.proxyprotocol import ProxyVersion, proxyProtocol
 from smtpsource.values import checks, kinds, names
 from smtpsource.values.kinds import Kind
 from smtpsource.values.option import Flag, Settings, option, setting, switch
@@ -156,7 +156,7 @@ class Connections(Settings):
         "connect from these addresses in turn, separated by commas; 127.0.0.0/29 is all in it",
         default=(),
     )
-    proxyProtocol: Version | None = option(
+    proxyProtocol: ProxyVersion | None = option(
         "VERSION",
         kinds.text(proxyProtocol),
         "begin with the header of HAProxy's PROXY protocol, v1 or v2",
