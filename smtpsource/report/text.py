@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from smtpsource.measure.histogram import nameOf, percentiles
+from smtpsource.measure.histogram import nameOf
 from smtpsource.measure.summary import Messages, Summary, Tally
 from smtpsource.phases import MEANINGS
 from smtpsource.report.page import INDENT, Line, Page
@@ -271,12 +271,7 @@ def _latencies(summary: Summary, width: int) -> Iterator[Line | str]:
 
 
 def _figuresOf(summary: Summary, phase: str, latency: Latency) -> list[float | None]:
-    known = {50: latency.p50, 90: latency.p90, 95: latency.p95, 99: latency.p99, 99.9: latency.p999}
-    others = [percentile for percentile in summary.percentiles if percentile not in known]
-    buckets = summary.buckets.get(phase)
-    if buckets:
-        known.update(zip(others, percentiles(buckets, others), strict=True))
-    return [latency.mean, *map(known.get, summary.percentiles), latency.maximum]
+    return [latency.mean, *(summary.percentile(phase, each) for each in summary.percentiles), latency.maximum]
 
 
 def duration(seconds: float) -> str:
