@@ -253,11 +253,13 @@ class IndexTests(Case):
         (path / "sub").mkdir()
         (path / "sub" / "d.msg").write_bytes(b"4")
         (path / "x.msg").mkdir()
+        for name in ("loop", "other"):  # two of them, followed, would never end
+            (path / name).symlink_to(".")
         for pattern, expected in (
             ("*.msg", b"12"),
             ("[ab]*", b"12"),
             ("?.*", b"123"),
-            ("*/*", b"4"),
+            ("sub/*", b"4"),
             ("**/*.msg", b"124"),
             ("sub/../*.txt", b"3"),
             ("**/**/*.msg", b"124"),

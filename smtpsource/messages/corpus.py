@@ -386,11 +386,34 @@ def _matched(text: str) -> FileCorpus:
 
     pattern = text if os.path.isabs(text) else os.path.join(escape(os.getcwd()), text)
     root = os.path.dirname(os.path.abspath(_PATTERN.split(text)[0] + "x"))
+    if "**" in text:
+        below = os.path.relpath(os.path.abspath(text), root)
+        found = _matchedBelow(root, below)
+    else:
+        found = glob(pattern)
     # Two times ** finds some of them twice.
-    files = sorted({os.path.relpath(file, root) for file in glob(pattern, recursive=True) if os.path.isfile(file)})
+    files = sorted({os.path.relpath(file, root) for file in found if os.path.isfile(file)})
     if not files:
         raise ValueError(f"{_EXPECTED}; no file matches this pattern")
     return FileCorpus(os.path.abspath(text), files, root)
+
+
+def _matchedBelow(root: str, pattern: str) -> Iterator[str]:
+    """
+    The same where there are two asterisks, which lead into no directory by a link: that could be one above. What is
+    hidden is not found, unless the pattern has a dot there.
+    """
+    from pathlib import Path
+
+    hidden = re.search(r"(^|/)\.", pattern) is not None
+    if pattern.endswith("**"):
+        pattern += "/*"  # or these would be directories
+    try:
+        for path in Path(root).glob(pattern):
+            if hidden or not any(part.startswith(".") for part in path.relative_to(root).parts):
+                yield os.fspath(path)
+    except ValueError:
+        raise ValueError(f"{_EXPECTED}; in a pattern ** stands alone between slashes") from None
 
 
 #: What a Maildir has in it besides folders.
