@@ -386,9 +386,9 @@ def _matched(text: str) -> FileCorpus:
 
     pattern = text if os.path.isabs(text) else os.path.join(escape(os.getcwd()), text)
     root = os.path.dirname(os.path.abspath(_PATTERN.split(text)[0] + "x"))
+    found: Iterable[str]
     if "**" in text:
-        below = os.path.relpath(os.path.abspath(text), root)
-        found = _matchedBelow(root, below)
+        found = _matchedBelow(root, os.path.relpath(os.path.abspath(text), root))
     else:
         found = glob(pattern)
     # Two times ** finds some of them twice.
