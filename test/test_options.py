@@ -1314,8 +1314,8 @@ class HelpTests(SynchronousTestCase):
         self.assertTrue(self.shown(sinkParsed, "--help", "auth").startswith("TLS and AUTH:\n"))
         help = " ".join(self.shown(parsed, "--help").split())
         self.assertIn(
-            " One heading only: smtpsource --help HEADING, of load, message, traffic, dialogue, extensions, tls, login, "
-            "parameters, connections, results, other Make SMTP ",
+            " One heading only: smtpsource --help HEADING, of load, message, traffic, dialogue, extensions, tls, "
+            "login, parameters, connections, results, other Make SMTP ",
             help,
         )
 
