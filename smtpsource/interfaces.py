@@ -242,11 +242,11 @@ class IRun(Interface):
         @param text: one line about it.
         """
 
-    def addressRefused(phase: int, reply: bytes) -> None:
+    def refused(phase: int, reply: bytes) -> None:
         """
-        An address was refused for good: the user may be told what is wrong with it.
+        Something was refused with one of the codes that may tell what is wrong with the plan: the user may be told.
 
-        @param phase: what the reply answers: MAIL or RCPT.
+        @param phase: what the reply answers.
         """
 
     def hint(text: str | None) -> None:

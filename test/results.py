@@ -173,12 +173,16 @@ class Run:
 
     percentiles = PERCENTILES
 
-    def __init__(self, **progress):
+    def __init__(self, addresses=None, **progress):
         self.recorder = Recorder()
+        self.addresses = addresses or {}
         self.now = {"at": 0.0, "state": "running", "sessions": 1} | progress
 
     def progress(self):
         return Progress(**self.now)
+
+    def byAddress(self):
+        return self.addresses
 
     def accept(self, number, seconds=0.001):
         """
@@ -198,6 +202,7 @@ class Screen:
 
     def __init__(self, size=(80, 24)):
         self.shown = []
+        self.drawn = False
         self.offered = size
         self.closed = 0
 
@@ -206,6 +211,8 @@ class Screen:
 
     def draw(self, lines):
         self.shown.append(lines)
+        self.drawn = True
 
     def close(self):
+        self.drawn = False
         self.closed += 1

@@ -394,6 +394,13 @@ main()
         yield self.assertNone()
 
     @defer.inlineCallbacks
+    def test_sources(self):
+        """
+        So it is with a connection from another address each time.
+        """
+        yield self.assertNone("--bind", "127.1.0.0/16")
+
+    @defer.inlineCallbacks
     def test_tls(self):
         """
         The same with TLS.

@@ -4,17 +4,19 @@ Tests for L{smtpsource.load.hints}: what a run says of a command line that may n
 
 from __future__ import annotations
 
+import re
+import signal
 from importlib.util import find_spec
 from unittest import skipIf
 
 from commandlines import CommandTestCase
 from recording import SILENCE
 from sessions import Going, Server
-from subprocesses import loadAndReport, python, smtpsource
+from subprocesses import loadAndReport, python, smtpsink, smtpsource
 from twisted.internet import defer
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from smtpsource import SourcePlan
+from smtpsource import SourcePlan, TLSSettings
 from smtpsource.load import hints
 from smtpsource.load.run import Run
 from smtpsource.phases import MAIL, RCPT
@@ -83,6 +85,20 @@ class BannerTests(HintCase):
         self.assertEqual(self.told, ["no banner for 1.5 s: perhaps --tls implicit"])
         self.begin(self.mute, timeout=0.9).finish()
         self.assertEqual(len(self.told), 1)
+        self.begin(self.mute, timeout=5.0).finish()
+        self.assertEqual(self.told[1:], ["no banner for 2.5 s: perhaps --tls implicit"])
+
+    def test_longer(self):
+        """
+        Where a reply is waited for longer than five seconds, if only by a little, it comes after these.
+        """
+        for timeout in (5.5, 6.0, 8.0, 9.5):
+            self.told.clear()
+            going = self.begin(self.mute, timeout=timeout)
+            going.reactor.advance(4.9)
+            self.assertEqual(self.told, [], timeout)
+            going.finish()
+            self.assertEqual(self.told, [SILENT], timeout)
 
     def test_none(self):
         """
@@ -146,6 +162,19 @@ class AddressTests(HintCase):
             self.begin(self.refusing(b"RCPT", reply), **plan).finish()
             self.assertEqual(self.told, [], (reply, plan))
 
+    def test_asked(self):
+        """
+        A refusal is looked at only where a plan has such an address, and no longer when that was said.
+        """
+        looks = []
+        genuine = hints.mayNeedUTF8
+        self.patch(hints, "mayNeedUTF8", lambda reply: looks.append(reply) or genuine(reply))
+        for recipient, times in (("a@x", 0), (NON_ASCII, 1)):
+            looks.clear()
+            plan = {"recipient": recipient, "tolerant": True, "messageCount": 100}
+            self.begin(self.refusing(b"RCPT", b"553 no"), **plan).finish()
+            self.assertEqual(len(looks), times, recipient)
+
     def test_plans(self):
         """
         It is known of a plan which addresses may be others than those of ASCII; with SMTPUTF8 none needs it.
@@ -160,7 +189,61 @@ class AddressTests(HintCase):
             self.assertEqual(hints.phasesWithoutASCII(SourcePlan(destination="x", **values)), phases, values)
 
 
-class TLSTests(SynchronousTestCase):
+class ServerTests(HintCase):
+    """
+    Servers that are not what was thought.
+    """
+
+    def refusing(self, **replies):
+        """
+        @return: what decides on replies, by verb.
+        """
+        known = {verb.encode(): reply for verb, reply in replies.items()}
+        return lambda connection, event, usual: known.get(event, usual)
+
+    def check(self, expected, plan, **replies):
+        """
+        A run with several refusals is told of so much.
+        """
+        self.told.clear()
+        going = self.begin(self.refusing(**replies), messageCount=6, tolerant=True, **plan)
+        going.finish()
+        self.assertEqual(self.told, expected, (plan, replies))
+
+    def test_noLMTP(self):
+        """
+        LHLO is no command of SMTP; a server that refuses it otherwise is none that does not know it.
+        """
+        for reply in (b"500 5.5.2 what?", b"502 5.5.2 Error: command not recognized"):
+            self.check([hints.NOT_LMTP], {"lmtp": True}, LHLO=reply)
+        self.check([], {"lmtp": True}, LHLO=b"550 you are not welcome")
+
+    def test_lmtp(self):
+        """
+        HELO and EHLO are none of LMTP, if it is the banner or the reply that says what is spoken.
+        """
+        for esmtp in (True, False):
+            words = {"EHLO": b"500 5.5.1 Unrecognized command", "HELO": b"500 5.5.1 Unrecognized command"}
+            self.check([hints.LMTP], {"esmtp": esmtp}, banner=b"220 mail.example Cyrus LMTP 3.6 ready", **words)
+            self.check([], {"esmtp": esmtp}, banner=b"220 noLMTP.example ready", **words)
+            asked = dict.fromkeys(words, b"502 5.5.1 Expected LHLO")
+            self.check([hints.LMTP], {"esmtp": esmtp}, **asked)
+
+    def test_tooMany(self):
+        """
+        A server that takes no more connections; but one session cannot be fewer.
+        """
+        for reply in (
+            b"421 4.7.0 mx.example Error: too many connections from 192.0.2.1",
+            b"421 Too many concurrent SMTP connections; please try again later.",
+            b"421 4.3.2 The maximum number of concurrent connections has exceeded a limit",
+        ):
+            self.check([hints.TOO_MANY], {"sessionCount": 3}, banner=reply)
+            self.check([], {"sessionCount": 1}, banner=reply)
+        self.check([], {"sessionCount": 3}, banner=b"421 4.3.2 the system is going down")
+
+
+class TLSTests(TestCase):
     """
     TLS where there is none.
     """
@@ -179,6 +262,33 @@ class TLSTests(SynchronousTestCase):
         ):
             found = hints.ofTLS(SourcePlan(**{"destination": "x", **plan}), text)
             self.assertEqual(found, expected and f"the server does not speak TLS here: {expected}")
+
+    @skipIf(find_spec("OpenSSL") is None, "there is no pyOpenSSL")
+    def test_certificate(self):
+        """
+        Where the issuer of a certificate is not known, it may have to be named, unless one was; other certificates are
+        no better with that.
+        """
+        for options, problem, told in (
+            ({}, "unknown issuer: CN=x", True),
+            ({}, "self-signed: CN=x", True),
+            ({"ca": __file__}, "self-signed: CN=x", False),
+            ({}, "expired: not valid after 2026-01-01 00:00:00 UTC", False),
+        ):
+            settings = TLSSettings(verify=True, **options)
+            plan = SourcePlan(destination="x", tls="starttls", tlsSettings=settings)
+            self.assertEqual((hints.ofTLS(plan, problem) or "").endswith("perhaps --tls-ca FILE"), told, problem)
+
+    @skipIf(find_spec("OpenSSL") is None, "there is no pyOpenSSL")
+    @defer.inlineCallbacks
+    def test_sink(self):
+        """
+        So it is with the certificate that a sink makes for itself.
+        """
+        sink = smtpsink(self, "127.0.0.1:0")
+        match = yield sink.whenPrinted(rb"^listening on inet:(.*)\n")
+        result, report = yield loadAndReport(self, "--tls", "starttls", "--tls-verify", match[1].decode())
+        self.assertEqual(report["hints"][0].rpartition(": ")[2], "perhaps --tls-ca FILE", result)
 
 
 class CommandTests(CommandTestCase):
@@ -203,16 +313,26 @@ class CommandTests(CommandTestCase):
     @defer.inlineCallbacks
     def test_terminal(self):
         """
-        A picture on a terminal is not spoiled by it: then it is in the summary alone.
+        While the run goes on it is in the picture on a terminal, or a line where there is no picture; and it is in the
+        summary.
         """
         hint = b"no banner for 1 s: perhaps --tls implicit"
-        for live, times in (("auto", 0), ("off", 1)):
+        drawn, said = rb"hint +(?:\x1b\[0m)?\x1b\[33m%s" % hint, b"^smtpsource: %s\r\n" % hint
+        for live, term, seen, other in (
+            ("auto", "xterm", drawn, said),
+            ("off", "xterm", said, drawn),
+            ("auto", "dumb", said, drawn),
+            ("on", "dumb", said, drawn),
+        ):
             server = self.serve(replies={"BANNER": SILENCE})
-            arguments = ("--timeout", "2", "--live", live, server.destination)
-            command = smtpsource(self, *arguments, terminal=True, env={"TERM": "xterm"})
+            arguments = ("-A", "--timeout", "2", "-m", "1000", "--live", live, server.destination)
+            command = smtpsource(self, *arguments, terminal=True, env={"TERM": term, "NO_COLOR": None})
+            yield command.whenPrinted(seen)
+            command.signal(signal.SIGINT)
             result = yield command.whenEnded()
-            self.assertEqual(result.out.count(b"smtpsource: %s\r\n" % hint), times, result.out)
-            self.assertEqual(result.out.count(b"hint         %s" % hint), 1, result.out)
+            self.assertIsNone(re.search(other, result.out, re.MULTILINE), (live, term, result.out))
+            summed = re.findall(rb"(?m)^(?:\x1b\[33m)?hint         %s" % hint, result.out)
+            self.assertEqual(len(summed), 1, result.out)
 
     @skipIf(find_spec("OpenSSL") is None, "there is no pyOpenSSL")
     @defer.inlineCallbacks

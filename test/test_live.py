@@ -33,6 +33,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from smtpsource.measure.histogram import percentiles, percentilesSince
 from smtpsource.measure.search import Searching, Step
 from smtpsource.phases import BANNER, CONNECT, LATE, MAIL, MESSAGE, RCPT, RESPONSE
+from smtpsource.report.live import view
 from smtpsource.report.live.figures import Course, Kind
 from smtpsource.report.live.picture import line, picture
 from smtpsource.report.live.terminal import Terminal, isCapable
@@ -319,6 +320,22 @@ errors     20
   connection-lost       20  the server closed the connection (waiting for the reply to RCPT)""",
         )
 
+    def test_hints(self):
+        """
+        What may be wrong with what was asked for has a line each, in as many as it takes, before what there may be no
+        room for.
+        """
+        hints = ("no banner for 5 s: perhaps --tls implicit", "words " * 14 + "at the end")
+        lines = self.text(watched(Run(hints=hints), 1), width=79, height=5)
+        self.assertEqual(
+            lines[1:4],
+            [
+                "hint       no banner for 5 s: perhaps --tls implicit",
+                "hint       words words words words words words words words words words words",
+                "           words words words at the end",
+            ],
+        )
+
     def test_search(self):
         """
         A search for a rate: what is tried, between which bounds, how long it will take, and what came of the last step.
@@ -561,6 +578,27 @@ class PresentationTests(SynchronousTestCase):
         stop()
         self.assertEqual(clock.getDelayedCalls(), [])
         return calls, stream.getvalue()
+
+    def test_remark(self):
+        """
+        What the picture has as well is said where there is none: not yet, no longer, or none that can be seen.
+        """
+        clock, stream, screen = Clock(), io.StringIO(), Screen()
+        stream.isatty = lambda: True
+        self.patch(sys, "__stderr__", stream)
+        presentation = Presentation("smtp-source", live="on")
+        self.patch(view, "view", lambda reactor, source, outlet, asked: Picture(reactor, source, screen, lambda: 0.0))
+        presentation.remark("0")
+        stop = presentation.startView(clock, Run())
+        presentation.remark("1")
+        clock.advance(0.5)
+        presentation.remark("2")
+        screen.drawn = False
+        presentation.remark("3")
+        screen.drawn = True
+        stop()
+        presentation.remark("4")
+        self.assertEqual(stream.getvalue(), "".join(f"smtp-source: {n}\n" for n in "0134"))
 
     def test_pipe(self):
         """

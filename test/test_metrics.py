@@ -189,6 +189,7 @@ class ServiceTests(TestCase):
             ("smtpsource_address_connections_opened_total", ("address", "inet:192.0.2.1:25")): 10,
             ("smtpsource_address_connect_failures_total", ("address", "inet:192.0.2.1:25")): 0,
             ("smtpsource_address_connect_failures_total", ("address", "inet:[2001:db8::1]:25")): 5,
+            ("smtpsource_address_messages_accepted_total", ("address", "inet:192.0.2.1:25")): 90,
             ("smtpsource_bytes_total", ("direction", "sent")): 12,
             ("smtpsource_bytes_total", ("direction", "received")): 13,
             ("smtpsource_replies_total", ("code", "550"), ("phase", "rcpt")): 1,

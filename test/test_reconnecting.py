@@ -4,7 +4,9 @@ Tests for L{smtpsource.net.reconnecting} and L{smtpsource.net.factory}.
 
 from __future__ import annotations
 
+import gc
 import socket
+import weakref
 from unittest import mock
 
 from hypothesis import strategies as st
@@ -85,6 +87,47 @@ class AddressTests(SynchronousTestCase):
             one.reactor.attempts[0].accept()[1].drop()
         self.assertEqual(one.told, [("built", 0.0), "closed"] * 3)
         self.assertEqual(len(one.reactor.connectors), 1)
+
+    def test_fewKept(self):
+        """
+        Of very many addresses, to connect to or from, no more than a few L{IConnector}s are kept; a few are used again.
+        """
+        many = [f"127.{n // 250}.{n % 250}.7" for n in range(500)]
+        for few, connecting in (
+            (False, lambda: Connecting(sources=Sources(many))),
+            (False, lambda: Connecting(route=Route([TCPAddress(host, 25) for host in many], spread=True))),
+            (True, lambda: Connecting(route=Route([ONE, TWO, THREE], spread=True))),
+        ):
+            one = connecting()
+            made = weakref.WeakSet()
+            number = 0
+            for _ in range(500):
+                one.connector.connect()
+                one.reactor.attempts[0].accept()[1].drop()
+                number += len(one.reactor.connectors)
+                made.update(one.reactor.connectors)
+                one.reactor.connectors.clear()
+            self.assertEqual(one.told, [("built", 0.0), "closed"] * 500)
+            gc.collect()
+            self.assertEqual(number, 3 if few else 500)
+            self.assertLess(len(made), 10)
+
+    def test_newAddresses(self):
+        """
+        Where the addresses change again and again, it is the same, and what was counted stays counted.
+        """
+        one = Connecting()
+        made = weakref.WeakSet()
+        for n in range(500):
+            one.route.change([TCPAddress(f"127.{n // 250}.{n % 250}.7", 25)])
+            one.connector.connect()
+            one.reactor.attempts[0].accept()[1].drop()
+            one.connector.target.opened += 1
+            made.update(one.reactor.connectors)
+            one.reactor.connectors.clear()
+        gc.collect()
+        self.assertLess(len(made), 10)
+        self.assertEqual(sum(target.opened for target in one.route.known.values()), 500)
 
     def test_inTurn(self):
         """

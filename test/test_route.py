@@ -298,7 +298,7 @@ class RunTests(SynchronousTestCase):
         service = SourceService(reactor, plan, clock=reactor.seconds)
         service.startService()
         reactor.advance(1.5)
-        self.assertEqual(service.progress().addresses[str(A)].opened, 1)
+        self.assertEqual(service.byAddress()[str(A)].opened, 1)
         reactor.advance(10)
         summary = self.successResultOf(service.whenDone())
         self.assertEqual(summary.messages.accepted, 12)

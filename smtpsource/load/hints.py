@@ -9,16 +9,27 @@ from typing import TYPE_CHECKING, Any
 
 from smtpsource.net.destination import HostDestination
 from smtpsource.net.tls.settings import NO_TLS
-from smtpsource.phases import MAIL, RCPT
+from smtpsource.phases import BANNER, HELO, MAIL, RCPT
 
 if TYPE_CHECKING:
+    from smtpsource.measure.recorder import Recorder
     from smtpsource.plan import SourcePlan
 
 #: In a refusal with another code: the address needs SMTPUTF8 (RFC 6531 section 3.5).
 _NEEDS_UTF8 = (b"5.6.7", b"SMTPUTF8", b"RFC 6531", b"RFC6531")
 
+#: What is wrong with a certificate whose issuer may only have to be named.
+_UNTRUSTED = ("unknown issuer", "self-signed")
+
 #: An address was refused that is not all ASCII.
 UTF8 = "an address that is not all ASCII was refused: perhaps --smtputf8"
+
+#: LHLO was refused; or HELO, by a server that speaks of LMTP.
+NOT_LMTP = "LHLO was refused: perhaps this is no LMTP server, and -L is to be left out"
+LMTP = "HELO was refused, and the server speaks of LMTP: perhaps -L"
+
+#: Connections were refused because there were others.
+TOO_MANY = "the server allows fewer connections: perhaps a lower -s"
 
 
 def ofSilence(seconds: float) -> str:
@@ -36,12 +47,61 @@ def ofTLS(plan: SourcePlan, text: str) -> str | None:
 
     @param text: why, as one line.
     """
+    settings = plan.tlsSettings
+    if settings.verify and settings.ca is None and any(why in text for why in _UNTRUSTED):
+        return "the server's certificate is of nobody that is known here: perhaps --tls-ca FILE"
     if plan.tls != "implicit" or NO_TLS not in text:
         return None
     if isinstance(plan.destination, HostDestination) and plan.destination.scheme == "smtps":
         # Otherwise the run ends with it, as one whose destination is not what it says.
         return f"{NO_TLS}: perhaps smtp://, with --tls starttls or without" if plan.tolerant else None
     return f"{NO_TLS}: perhaps --tls starttls, or none"
+
+
+class Refusals:
+    """
+    What may be wrong with a plan, by what was refused. Refusals may be many: each thing is looked for only where the
+    plan may be wrong with it, and until it is found.
+    """
+
+    def __init__(self, plan: SourcePlan, recorder: Recorder) -> None:
+        self._lmtp = plan.lmtp
+        self._recorder = recorder
+        self._notASCII = phasesWithoutASCII(plan)
+        self._several = plan.sessionCount > 1 or bool(plan.stages)
+
+    def hint(self, phase: int, reply: bytes) -> str | None:
+        """
+        What a refusal tells, as one line, or C{None}.
+
+        @param phase: what the reply answers.
+        """
+        code = reply[:3]
+        if phase in self._notASCII:
+            if mayNeedUTF8(reply):
+                self._notASCII = frozenset()
+                return UTF8
+        elif phase == HELO and code in (b"500", b"502"):
+            if self._lmtp:
+                return NOT_LMTP
+            if self._isLMTP(reply):
+                return LMTP
+        elif phase in (BANNER, HELO) and code == b"421" and self._several and isTooMany(reply):
+            self._several = False
+            return TOO_MANY
+        return None
+
+    def _isLMTP(self, reply: bytes) -> bool:
+        banners = self._recorder.replySamples[BANNER].values()
+        return b"LHLO" in reply.upper() or any(b"LMTP" in banner.upper().split() for banner in banners)
+
+
+def isTooMany(reply: bytes) -> bool:
+    """
+    Does a server say that there are more connections than it allows? Postfix, Exim, Sendmail and Exchange say it so.
+    """
+    text = reply.lower()
+    return (b"too many" in text or b"maximum number" in text) and (b"connections" in text or b"sessions" in text)
 
 
 def mayNeedUTF8(reply: bytes) -> bool:

@@ -43,6 +43,7 @@ from smtpsource.smtp.protocol import SMTPSourceProtocol
 from smtpsource.smtp.trace import TracedProtocol
 
 if TYPE_CHECKING:
+    from smtpsource.load.hints import Refusals
     from smtpsource.measure.search import Found, Searching
     from smtpsource.smtp.commands import Dialogue
 
@@ -52,9 +53,12 @@ BATCH = FEW
 #: For how many sessions, or connections, there is a look whether there is memory.
 _CHECKED = 32
 
-#: Seconds without a banner after which there is a hint; and where no reply is waited for so long, half of that time,
-#: but not less than the latter.
-_SILENCE, _SHORTEST_SILENCE = 5.0, 1.0
+#: Seconds without a banner after which there is a hint.
+_SILENCE = 5.0
+
+#: Where C{--timeout} is no longer than that, the hint comes after half of it, but not before so many seconds: a shorter
+#: silence says nothing.
+_SHORTEST_SILENCE = 1.0
 
 
 def _expire(session: Session) -> None:
@@ -139,7 +143,7 @@ class Run(Breakable):
         self._show = show
         self._tell = tell
         self.hints: list[str] = []
-        self._notASCII: frozenset[int] | None = None
+        self._refusals: Refusals | None = None
         self._looksForBanner = plan.tls != "implicit"
         self._dialogue = self._withKeys(parts.dialogue(plan))
         self.traffic = traffic = newTraffic(plan)
@@ -296,19 +300,15 @@ class Run(Breakable):
             self.hints.append(text)
             self._tell(text)
 
-    def addressRefused(self, phase: int, reply: bytes) -> None:
+    def refused(self, phase: int, reply: bytes) -> None:
         """
-        An address was refused for good: is it one that needs more than was said?
-
-        @param phase: what the reply answers: MAIL or RCPT.
+        See L{IRun.refused}.
         """
-        from smtpsource.load import hints  # for those who need it
+        if self._refusals is None:
+            from smtpsource.load.hints import Refusals  # for those who need it
 
-        if hints.mayNeedUTF8(reply):
-            if self._notASCII is None:
-                self._notASCII = hints.phasesWithoutASCII(self.plan)
-            if phase in self._notASCII:
-                self.hint(hints.UTF8)
+            self._refusals = Refusals(self.plan, self.recorder)
+        self.hint(self._refusals.hint(phase, reply))
 
     def breakDown(self, kind: str, text: str) -> None:
         """
@@ -507,7 +507,8 @@ class Run(Breakable):
         if self.recorder.replies[BANNER]:
             self._looksForBanner = False
             return
-        seconds = min(_SILENCE, max(_SHORTEST_SILENCE, self.plan.timeout / 2))
+        timeout = self.plan.timeout
+        seconds = _SILENCE if timeout > _SILENCE else max(_SHORTEST_SILENCE, timeout / 2)
         if any(session.awaitsBanner(now, seconds, self._standstills) for session in self.open):
             from smtpsource.load import hints  # for those who need it
 

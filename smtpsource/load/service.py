@@ -19,7 +19,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from smtpsource.load.watch import Watch
-from smtpsource.measure.counters import OUTCOMES, sums
+from smtpsource.measure.counters import OUTCOMES, AddressCounts, sums
 from smtpsource.measure.environment import environment
 from smtpsource.measure.limits import disturbances, limits
 from smtpsource.measure.progress import Progress
@@ -191,12 +191,18 @@ class SourceService(Service):
             overdue=run.overdue() if begun else None,
             ofWarmUp=run.ofWarmUp(),
             givesUpAt=run.givesUpAt() if begun else None,
-            addresses=run.byAddress() if begun else {},
             total=plan.messageLimit if plan.messageLimit < maxsize else None,
             duration=duration,
             exercise=plan.exercise,
             search=run.searching,
+            hints=tuple(run.hints),
         )
+
+    def byAddress(self) -> dict[str, AddressCounts]:
+        """
+        See L{smtpsource.measure.progress.Running}.
+        """
+        return self._run.byAddress() if self._beganRun else {}
 
     def breakDown(self, kind: str, text: str) -> None:
         """
@@ -509,7 +515,7 @@ class SourceService(Service):
             limits=limiting,
             disturbances=disturbing,
             search=found,
-            addresses=known(self._run.byAddress, {}) if self._beganRun else {},
+            addresses=known(self.byAddress, {}),
             hints=tuple(self._run.hints),
             run=self._run.traffic.run.decode("ascii"),
             seed=self._plan.seedInUse,

@@ -15,7 +15,7 @@ from smtpsource.interfaces import IMessage, IReactor, IRun, ISession
 from smtpsource.net.patience import Standstills
 from smtpsource.net.reconnecting import ReconnectingConnector
 from smtpsource.net.route import ConnectQueue, Route, sessionDelay
-from smtpsource.phases import BANNER, CONNECT, MAIL, NAMES, RCPT
+from smtpsource.phases import BANNER, CONNECT, NAMES
 from smtpsource.printable import printable
 from smtpsource.process.unexpected import OURS
 from smtpsource.smtp.protocol import SMTPSourceProtocol
@@ -24,7 +24,8 @@ from smtpsource.smtp.protocol import SMTPSourceProtocol
 #: That is some twenty seconds, enough for most servers to be started again.
 _TRIES = 17
 
-_OF_ADDRESSES = (MAIL, RCPT)
+#: Refusals with these codes may tell what is wrong with what was asked for: see L{smtpsource.load.hints.Refusals}.
+_TELLING = frozenset({b"421", b"500", b"501", b"502", b"550", b"553"})
 
 
 @implementer(ISession)
@@ -291,8 +292,8 @@ class Session:
         """
         See L{ISession.refused}.
         """
-        if phase in _OF_ADDRESSES and text[:3] in (b"501", b"550", b"553"):
-            self._run.addressRefused(phase, text)
+        if text[:3] in _TELLING:
+            self._run.refused(phase, text)
         self._run.trouble(f"{what or NAMES[phase] + ' refused'}: {printable(text)}")
 
     def fault(self, kind: str, text: str, quitting: bool = False, doubtful: int = 0) -> None:
@@ -308,7 +309,7 @@ class Session:
                 self._acceptedHere -= taken
                 text = f"{text}; {taken} of the messages accepted here may not have been: counted as failed"
         self._run.recorder.error(kind, text)
-        if kind == "tls-failed":
+        if kind in ("tls-failed", "certificate-refused"):
             from smtpsource.load import hints  # for those who need it
 
             self._run.hint(hints.ofTLS(self._run.plan, text))

@@ -5,7 +5,6 @@ How far a run has come, for those who watch it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
 from typing import TYPE_CHECKING, Protocol
 
 from smtpsource.measure.counters import AddressCounts
@@ -38,10 +37,10 @@ class Progress:
     @ivar givesUpAt: the seconds from the start of the run after which no overdue message is started; C{None} for no
         limit.
     @ivar total: how many messages there will be, the warm-up's not included; C{None} for no limit.
-    @ivar addresses: how often each address of the destination was used.
     @ivar duration: the seconds from the start of the run after which no message is started; C{None} for no limit.
     @ivar exercise: what is counted: see L{smtpsource.measure.summary.Summary}.
     @ivar search: how far the search for a rate has come; C{None} in any other run.
+    @ivar hints: what may be wrong with what was asked for, as far as it is known by now.
     """
 
     at: float
@@ -56,7 +55,7 @@ class Progress:
     duration: float | None = None
     exercise: str = "mail"
     search: Searching | None = None
-    addresses: Mapping[str, AddressCounts] = field(default_factory=dict)
+    hints: Sequence[str] = ()
 
 
 class Running(Protocol):
@@ -77,4 +76,9 @@ class Running(Protocol):
     def progress(self) -> Progress:
         """
         How far it has come.
+        """
+
+    def byAddress(self) -> Mapping[str, AddressCounts]:
+        """
+        How often each address of the destination was used, by its text.
         """

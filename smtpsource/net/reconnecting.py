@@ -26,12 +26,16 @@ from smtpsource.net.sources import Sources
 #: Seconds before a UNIX socket whose queue was full is asked again.
 _QUEUE_DELAY = 0.01
 
+#: How many L{IConnector}s each session keeps, to use them again: enough for the addresses of most destinations. There
+#: may be any number of addresses, and of sources: a network has 65536, each with a connector of 1.5 kB.
+_KEPT = 4
+
 
 class ReconnectingConnector:
     """
     Connects, when asked, to the first address that answers; if none does, tries again after a growing delay.
 
-    Holds one L{IConnector} for each address that it has tried, from each source address, and uses it again.
+    Keeps an L{IConnector} for an address that it has tried, from a source address, and uses it again; but only a few.
 
     @ivar target: the address that it connects to, or was connected to last.
     """
@@ -260,11 +264,20 @@ class ReconnectingConnector:
             if connector is not None:
                 connector.connect()
             else:
+                if len(self._connectors) >= _KEPT:
+                    self._dropOldest()
                 self._connector = self._connectors[which] = self._newConnector(self.target.address)
         except Exception:
             self._connector = None
             self._connectors.pop(which, None)  # nobody knows what it would do when it is asked again
             self._delayed = self._reactor.callLater(0, self._failedAtOnce, Failure())
+
+    def _dropOldest(self) -> None:
+        """
+        Keep a connector no longer. It is not connected: another is about to be.
+        """
+        connector: Any = self._connectors.pop(next(iter(self._connectors)))
+        connector.transport = None  # which knows the connector: only the garbage collector would free them
 
     def _newConnector(self, address: Address) -> IConnector:
         timeout = None if self._timesItself else self._timeout

@@ -118,7 +118,8 @@ class Route:
     The addresses of a destination, shared by all who connect to it. The one that answered last is tried first; or,
     where the load is spread, all of them are first in turn.
 
-    @ivar known: whatever was an address of it, in the order in which they came to be.
+    @ivar known: whatever was an address of it, in the order in which they came to be: also those that are gone, because
+        what was counted of them stays counted.
     """
 
     def __init__(self, addresses: Sequence[Address], spread: bool = False) -> None:

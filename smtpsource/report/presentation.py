@@ -21,6 +21,7 @@ from smtpsource.report.page import Page, pageOf, shown
 
 if TYPE_CHECKING:
     from smtpsource.measure.progress import Running
+    from smtpsource.report.live.view import Periodic
     from smtpsource.report.metrics import Source
 
 _log = Logger(namespace="smtpsource")
@@ -94,6 +95,7 @@ class Presentation:
     color: str = "auto"
     metrics: tuple[str, int] | None = None
     _outlets: dict[str, Outlet] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _views: list[Periodic] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def wantsIntervals(self) -> bool:
@@ -115,6 +117,7 @@ class Presentation:
         from smtpsource.report.live.view import view  # rich takes a while
 
         shown = view(reactor, source, outlet, self.live == "on", self.color != "never")
+        self._views.append(shown)
         shown.start()
         return shown.stop
 
@@ -187,9 +190,9 @@ class Presentation:
 
     def remark(self, text: str) -> None:
         """
-        Say something that the result has as well, as L{complain} does; but not into the picture of a run.
+        Say something that the result has as well, as L{complain} does; but not into the picture of a run, which has it.
         """
-        if self.live == "off" or not self._err().isatty():
+        if not any(view.hasHints() for view in self._views):
             self.complain(text)
 
     def trace(self, line: str) -> None:

@@ -86,7 +86,7 @@ class RunCollector:
             ("connections_lost", "Connections that ended otherwise than after QUIT.", recorder.connectionsLost),
         ):
             yield CounterMetricFamily(f"smtpsource_{name}", text, value=value)
-        addresses = self._source.progress().addresses
+        addresses = self._source.byAddress()
         yield _labelled(
             "smtpsource_address_connections_opened",
             "Connections that were made, by the address.",
@@ -98,6 +98,12 @@ class RunCollector:
             "Attempts to connect that failed, by the address.",
             ["address"],
             {(address,): counts.failed for address, counts in addresses.items()},
+        )
+        yield _labelled(
+            "smtpsource_address_messages_accepted",
+            "Messages that were accepted on connections that have ended, by the address.",
+            ["address"],
+            {(address,): counts.accepted for address, counts in addresses.items()},
         )
         yield GaugeMetricFamily("smtpsource_connections_open", "Connections that are open.", value=recorder.open)
         yield _labelled(

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from math import ceil
+from textwrap import wrap
 
 from rich.text import Text
 
@@ -56,6 +57,7 @@ def picture(course: Course, width: int, height: int, unicode: bool = True) -> It
     """
     lines = [
         _course(course, width, unicode),
+        *_hints(course.progress.hints, width),
         *_search(course.progress.search),
         _labelled("rate", Text(_rates(course))),
         *_sparkline(course, width, unicode),
@@ -106,6 +108,15 @@ def _search(search: Searching | None) -> Iterator[Text]:
     if search.steps:
         last = search.steps[-1]
         yield _label("").append(stepLine(len(search.steps), last), "green" if last.passed else "yellow")
+
+
+def _hints(hints: Sequence[str], width: int) -> Iterator[Text]:
+    """
+    What may be wrong with what was asked for.
+    """
+    for hint in hints:
+        for number, part in enumerate(wrap(hint, max(1, width - _LABEL))):
+            yield _label("" if number else "hint").append(part, "yellow")
 
 
 def _course(course: Course, width: int, unicode: bool) -> Text:

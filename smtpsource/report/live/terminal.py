@@ -52,6 +52,15 @@ class Terminal:
         """
         return self._encoding.lower().replace("-", "") == "utf8"
 
+    @property
+    def drawn(self) -> bool:
+        """
+        Is something to be seen that was drawn?
+        """
+        if self._inBackground():
+            self._height = 0  # what is above the cursor then is somebody else's
+        return self._height > 0
+
     def size(self) -> tuple[int, int] | None:
         """
         @return: columns and lines; C{None} if nothing can be drawn now, because it has not taken what was drawn before,
@@ -60,7 +69,7 @@ class Terminal:
         if not self._flush():
             return None
         if self._inBackground():
-            self._height = 0  # what is above the cursor then is somebody else's
+            self._height = 0  # as above
             return None
         before, self._size = self._size, self._measure()
         return self._size if before in (None, self._size) else None
@@ -97,6 +106,7 @@ class Terminal:
         while not self._flush() and (left := deadline - time.monotonic()) > 0:
             self._target.wait(left)
         self._target.close()
+        self._height = 0
 
     def _toTop(self) -> str:
         return f"\r\x1b[{self._height}A" if self._height else "\r"

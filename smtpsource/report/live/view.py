@@ -67,6 +67,12 @@ class Periodic:
         """
         raise NotImplementedError
 
+    def hasHints(self) -> bool:
+        """
+        Will hints be seen in what it shows?
+        """
+        return False
+
     def _look(self) -> None:
         began = self._clock()
         self._course.look()
@@ -176,6 +182,12 @@ class Picture(Periodic):
         """
         super().stop()
         self._terminal.close()
+
+    def hasHints(self) -> bool:
+        """
+        Where there is a picture by now, they are in the next one.
+        """
+        return self._terminal.drawn
 
     def show(self) -> None:
         """
