@@ -587,7 +587,7 @@ class PresentationTests(SynchronousTestCase):
         stream.isatty = lambda: True
         self.patch(sys, "__stderr__", stream)
         presentation = Presentation("smtp-source", live="on")
-        self.patch(view, "view", lambda reactor, source, outlet, asked: Picture(reactor, source, screen, lambda: 0.0))
+        self.patch(view, "view", lambda reactor, source, *_: Picture(reactor, source, screen, lambda: 0.0))
         presentation.remark("0")
         stop = presentation.startView(clock, Run())
         presentation.remark("1")
