@@ -195,7 +195,7 @@ class SourceService(Service):
             duration=duration,
             exercise=plan.exercise,
             search=run.searching,
-            hints=tuple(run.hints),
+            hints=run.standingHints,
         )
 
     def byAddress(self) -> dict[str, AddressCounts]:
@@ -516,7 +516,7 @@ class SourceService(Service):
             disturbances=disturbing,
             search=found,
             addresses=known(self.byAddress, {}),
-            hints=tuple(self._run.hints),
+            hints=self._run.standingHints,
             run=self._run.traffic.run.decode("ascii"),
             seed=self._plan.seedInUse,
             exercise=self._plan.exercise,
