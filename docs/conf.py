@@ -7,9 +7,8 @@ from pathlib import Path
 
 project = "smtp-source"
 author = copyright = "The smtp-source contributors"
-release = re.search(r'__version__ = "(.+)"', (Path(__file__).parent.parent / "smtpsource" / "_version.py").read_text())[
-    1
-]
+_source = Path(__file__).parent.parent / "smtpsource" / "_version.py"
+release = re.search(r'__version__ = "(.+)"', _source.read_text())[1]
 version = release
 
 # What is not marked is text, and no code of any language.

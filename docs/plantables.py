@@ -7,11 +7,12 @@ C{python docs/plantables.py} writes them into the file, between its markers; C{m
 from __future__ import annotations
 
 import re
+import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from smtpsource.plan import SourcePlan
 from smtpsource.sink.plan import SinkPlan
@@ -50,9 +51,21 @@ def _rows(group: type, settings: dict[str, Setting]) -> Iterator[tuple[str, ...]
         yield (
             ", ".join(map(_called, one.options)) or "no option",
             f"``{path}``",
-            f"``{home.__annotations__[inner or name]}``",
+            f"``{_inWords(home.__annotations__[inner or name], home.__module__)}``",
             _default(vars(home)[inner or name]),
         )
+
+
+def _inWords(kind: str, module: str) -> str:
+    """
+    A type as it is annotated, with the words of a C{Literal} in place of its name.
+    """
+
+    def words(name: re.Match[str]) -> str:
+        found = getattr(sys.modules[module], name[0], None)
+        return " | ".join(map(repr, get_args(found))) if get_origin(found) is Literal else name[0]
+
+    return re.sub(r"\w+", words, kind)
 
 
 def _called(option: Flag | ValueOption) -> str:

@@ -15,31 +15,55 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from smtpsource.credentials import Credentials
     from smtpsource.load.service import SourceService
-    from smtpsource.measure.summary import Summary
-    from smtpsource.measure.thresholds import Threshold
+    from smtpsource.measure.counters import AddressCounts
+    from smtpsource.measure.histogram import Latency
+    from smtpsource.measure.progress import Progress
+    from smtpsource.measure.search import Found, Step
+    from smtpsource.measure.summary import Messages, Summary, Tally
+    from smtpsource.measure.thresholds import Outcome, Threshold
     from smtpsource.messages.corpus import Corpus
+    from smtpsource.messages.recipients import Numbering
     from smtpsource.messages.sizes import Distribution
     from smtpsource.messages.weighted import Weighted
     from smtpsource.net.destination import Destination, HostDestination, SinkDestination, UNIXDestination
     from smtpsource.net.factory import SMTPSourceFactory
-    from smtpsource.net.tls.settings import TLSSettings
+    from smtpsource.net.tls.settings import TLSMode, TLSSettings, TLSVersion
     from smtpsource.plan import SourcePlan
+    from smtpsource.plan.connections import Addresses, Exercise
+    from smtpsource.plan.load import Arrivals, StagesOf
+    from smtpsource.plan.traffic import Pick
     from smtpsource.process.listening import ListenError
     from smtpsource.sink.plan import SinkPlan
     from smtpsource.sink.protocol import SMTPSinkProtocol
     from smtpsource.sink.service import SinkService
     from smtpsource.sink.summary import SinkSummary
-    from smtpsource.smtp.parameters import Parameters
+    from smtpsource.smtp.commands import ExtensionMode
+    from smtpsource.smtp.parameters import Parameters, Returned
     from smtpsource.smtp.protocol import SMTPSourceProtocol
+    from smtpsource.smtp.proxyprotocol import ProxyVersion
 
 __all__ = [
+    "AddressCounts",
+    "Addresses",
+    "Arrivals",
     "Corpus",
     "Credentials",
     "Destination",
     "Distribution",
+    "Exercise",
+    "ExtensionMode",
+    "Found",
     "HostDestination",
+    "Latency",
     "ListenError",
+    "Messages",
+    "Numbering",
+    "Outcome",
     "Parameters",
+    "Pick",
+    "Progress",
+    "ProxyVersion",
+    "Returned",
     "SMTPSinkProtocol",
     "SMTPSourceFactory",
     "SMTPSourceProtocol",
@@ -49,8 +73,13 @@ __all__ = [
     "SinkSummary",
     "SourcePlan",
     "SourceService",
+    "StagesOf",
+    "Step",
     "Summary",
+    "TLSMode",
     "TLSSettings",
+    "TLSVersion",
+    "Tally",
     "Threshold",
     "UNIXDestination",
     "Weighted",
@@ -58,13 +87,27 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AddressCounts": "smtpsource.measure.counters",
+    "Addresses": "smtpsource.plan.connections",
+    "Arrivals": "smtpsource.plan.load",
     "Corpus": "smtpsource.messages.corpus",
     "Credentials": "smtpsource.credentials",
     "Destination": "smtpsource.net.destination",
     "Distribution": "smtpsource.messages.sizes",
+    "Exercise": "smtpsource.plan.connections",
+    "ExtensionMode": "smtpsource.smtp.commands",
+    "Found": "smtpsource.measure.search",
     "HostDestination": "smtpsource.net.destination",
+    "Latency": "smtpsource.measure.histogram",
     "ListenError": "smtpsource.process.listening",
+    "Messages": "smtpsource.measure.summary",
+    "Numbering": "smtpsource.messages.recipients",
+    "Outcome": "smtpsource.measure.thresholds",
     "Parameters": "smtpsource.smtp.parameters",
+    "Pick": "smtpsource.plan.traffic",
+    "Progress": "smtpsource.measure.progress",
+    "ProxyVersion": "smtpsource.smtp.proxyprotocol",
+    "Returned": "smtpsource.smtp.parameters",
     "SMTPSinkProtocol": "smtpsource.sink.protocol",
     "SMTPSourceFactory": "smtpsource.net.factory",
     "SMTPSourceProtocol": "smtpsource.smtp.protocol",
@@ -74,8 +117,13 @@ _HOMES = {
     "SinkSummary": "smtpsource.sink.summary",
     "SourcePlan": "smtpsource.plan",
     "SourceService": "smtpsource.load.service",
+    "StagesOf": "smtpsource.plan.load",
+    "Step": "smtpsource.measure.search",
     "Summary": "smtpsource.measure.summary",
+    "TLSMode": "smtpsource.net.tls.settings",
     "TLSSettings": "smtpsource.net.tls.settings",
+    "TLSVersion": "smtpsource.net.tls.settings",
+    "Tally": "smtpsource.measure.summary",
     "Threshold": "smtpsource.measure.thresholds",
     "UNIXDestination": "smtpsource.net.destination",
     "Weighted": "smtpsource.messages.weighted",

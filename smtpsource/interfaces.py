@@ -5,7 +5,7 @@ The interfaces of smtpsource: what can be put in place of what.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet.interfaces import (
     IReactorCore,
@@ -16,11 +16,30 @@ from twisted.internet.interfaces import (
 )
 from zope.interface import Attribute, Interface
 
+if TYPE_CHECKING:
+    from types import ModuleType
+
 
 class IReactor(IReactorCore, IReactorTCP, IReactorUNIX, IReactorTime, IReactorThreads, Interface):
     """
     What a run asks of a reactor. Any of Twisted's does, on a system that has UNIX sockets.
     """
+
+
+class RunsLater(Protocol):
+    """
+    What type checkers know of a reactor without a plugin for zope.interface.
+    """
+
+    def callLater(self, *args: Any, **kwargs: Any) -> Any:
+        """
+        See C{IReactorTime}.
+        """
+
+
+if TYPE_CHECKING:
+    #: What a program may give for a reactor: C{twisted.internet.reactor} is a module to type checkers.
+    AnyReactor = ModuleType | RunsLater | IReactorCore | IReactorTCP | IReactorUNIX | IReactorThreads
 
 
 class IMessage(Interface):

@@ -161,6 +161,9 @@ class ChangeTests(SynchronousTestCase):
         self.check("rate < 90/s", False, "90/s")
         self.check("rejected != 60", False, "60")
         self.check("cpu > 1500us", True, "2 ms")
+        self.check("p99(message) > 0.3", True, "300.031 ms")
+        self.check("p99(message) > 1m30s", False, "300.031 ms")
+        self.check("rate < 6k/m", True, "90/s")
 
     def test_share(self):
         """
@@ -205,7 +208,10 @@ class ChangeTests(SynchronousTestCase):
             ("p99(mesage) > +5%", "expected a phase, one of connect, "),
             ("p99(message) > 10%", "expected a sign before 10%, such as p99(message) > +10%: the change"),
             ("rate < 0.9%", "expected a sign before 0.9%, such as rate < +0.9%: the change"),
-            ("p99(message) > 5", "expected a change after p99(message) >, such as +10%, or a value, such as 250ms"),
+            ("p99(message) > 5/s", "expected a change after p99(message) >, such as +10%, or a value, such as 250ms"),
+            ("p99(message) > +5%%", "expected a change after p99(message) >, such as +10%, or a value, such as 250ms"),
+            ("errors > 0.1", "expected a whole number after errors >, or per cent, such as errors > 0.1%"),
+            ("errors > +0.1", "expected a whole number after errors >, or per cent, such as errors > +0.1%"),
             ("rate < +5ms", "expected a change after rate <, such as +10%, or a value, such as 500/s"),
             ("errors > 1s", "expected a change after errors >, such as +10%, or a value, such as 0.1%"),
             ("p99(message) => 1s", "expected a figure and a change, such as"),
@@ -282,6 +288,11 @@ max(transaction)       400 ms      500 ms    +25.0%  may be noise (p = 1.00)
 latency           A       B change       A       B change       A       B change
 message      100 ms  250 ms  +150%  200 ms  250 ms +25.0%  200 ms  250 ms +25.0%
 transaction  200 ms  500 ms  +150%  400 ms  500 ms +25.0%  400 ms  500 ms +25.0%
+
+                    p99.9
+latency           A       B change
+message      200 ms  250 ms +25.0%
+transaction  400 ms  500 ms +25.0%
 """,
         )
 

@@ -214,6 +214,19 @@ class IndexTests(Case):
         )
         self.assertRaises(ValueError, index, str(self.file(b"From x@y\nA: b\n\n")), True)
 
+    def test_colons(self):
+        """
+        What comes after a colon is left out of the name of a file alone, not of a directory's; a whole name is that of
+        its file.
+        """
+        path = self.directory()
+        for name in ("a:b/m.eml", "a:c/x:1.eml", "a:c/x:2.eml", "x.eml", "y", "y:2,S.eml"):
+            (path / name).parent.mkdir(exist_ok=True)
+            (path / name).write_bytes(b"x")
+        names = index(f"{path}/**").names()
+        whole = (b"a:b/m.eml", b"a:c/x:1.eml", b"a:c/x:2.eml", b"x.eml", b"y", b"y:2,S.eml")
+        self.assertEqual(names, {b"a:c/x": 2, **{name: n for n, name in enumerate(whole)}})
+
     def test_folders(self):
         """
         The folders of a Maildir (Maildir++), as Python's own mailbox has made them; and Maildirs below a directory.
@@ -240,16 +253,21 @@ class IndexTests(Case):
         (path / "sub").mkdir()
         (path / "sub" / "d.msg").write_bytes(b"4")
         (path / "x.msg").mkdir()
+        for name in ("loop", "other"):  # two of them, followed, would never end
+            (path / name).symlink_to(".")
         for pattern, expected in (
             ("*.msg", b"12"),
             ("[ab]*", b"12"),
             ("?.*", b"123"),
-            ("*/*", b"4"),
+            ("sub/*", b"4"),
             ("**/*.msg", b"124"),
             ("sub/../*.txt", b"3"),
+            ("**/**/*.msg", b"124"),
         ):
             self.assertEqual(b"".join(self.contents(index(f"{path}/{pattern}"))), expected, pattern)
         self.assertIn("no file matches this", str(self.assertRaises(ValueError, index, f"{path}/*.eml")))
+        error = str(self.assertRaises(ValueError, index, f"{path}/*.msg", True))
+        self.assertEqual(error, "expected a directory, in which there may be others; in a pattern, ** stands for them")
         odd = path / "[x]"
         odd.mkdir()
         (odd / "1.msg").write_bytes(b"5")

@@ -279,6 +279,25 @@ class ResolveTests(SynchronousTestCase):
             failure = self.failureResultOf(found, ResolutionFailed)
             self.assertEqual(failure.getErrorMessage(), text)
 
+    def test_international(self):
+        """
+        A name that is not in ASCII is looked up by its A-labels, as IDNA 2008 has them, among this machine's too.
+        """
+        asked, _ = self.resolve(HostDestination("stra\u00dfe.example", 9), [])
+        self.assertEqual(asked, [("xn--strae-oqa.example", 9, socket.AF_UNSPEC, socket.SOCK_STREAM)])
+        path = self.mktemp()
+        with open(path, "w") as file:
+            file.write("192.0.2.1 strasse.example\n192.0.2.2 xn--strae-oqa.example\n")
+        self.patch(destination, "HOSTS", path)
+        error = socket.gaierror(-2, "Name or service not known")
+        _, found = self.resolve(HostDestination("stra\u00dfe.example.", 9), error=error)
+        self.assertEqual(self.successResultOf(found), [TCPAddress("192.0.2.2", 9)])
+        asked, found = self.resolve(HostDestination("\u2603.net", 9), [])
+        self.assertEqual(asked, [])
+        self.failureResultOf(found, ResolutionFailed)
+        plan = SourcePlan(destination=HostDestination("stra\u00dfe.example"))
+        self.assertEqual(plan.host, "xn--strae-oqa.example")
+
     def test_finalDot(self):
         """
         A whole name that no name server knows may be one of this machine's.

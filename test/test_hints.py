@@ -41,7 +41,8 @@ class HintCase(SynchronousTestCase):
         """
         @return: a run with a server that decides.
         """
-        return Going(Server(decide), **plan)
+        self.server = Server(decide)
+        return Going(self.server, **plan)
 
 
 class BannerTests(HintCase):
@@ -113,6 +114,17 @@ class BannerTests(HintCase):
             going = self.begin(decide, sessionCount=2, messageCount=2)
             going.reactor.advance(100.0)
             self.assertEqual(self.told, [])
+
+    def test_refuted(self):
+        """
+        A server that greets late has shown that it was not TLS: the hint was told, but is none of the summary's.
+        """
+        going = self.begin(self.mute)
+        going.reactor.advance(6.5)
+        self.assertEqual((going.run.standingHints, self.told), ((SILENT,), [SILENT]))
+        self.server.connections[0].transport.write(b"220 at last\r\n")
+        going.reactor.advance(0.1)
+        self.assertEqual((going.run.standingHints, self.told), ((), [SILENT]))
 
     def test_standstill(self):
         """

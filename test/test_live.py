@@ -343,7 +343,7 @@ errors     20
         run = Run(search=SEARCHING)
         self.assertEqual(
             [
-                "search     step 4: 283/s (bisect), 200/s kept it, 400/s did not, about 1:05 left",
+                "search     step 4, about 1:05 left: 283/s (bisect), 200/s kept it, 400/s did not",
                 "           step 3 (climb): 400/s did not: 412 ms",
             ],
             self.text(watched(run, 1))[1:3],
@@ -531,7 +531,7 @@ class PeriodicTests(SynchronousTestCase):
         self.assertEqual(
             said[-1],
             "0:02 running; 100/s accepted, 125/s asked, 100/s so far; 275 started, 275 accepted, 0 rejected, 0 failed, "
-            "0 late, 0 dropped; 0 connections, 1 sessions, 0 on their way; transaction p50 1.00 ms, p90 1.00 ms, "
+            "0 late, 0 dropped; 0 connections, 1 session, 0 on their way; transaction p50 1.00 ms, p90 1.00 ms, "
             "p95 1.00 ms, p99 1.00 ms, p99.9 1.00 ms, max 1.00 ms in the last 10 s\n",
         )
         self.assertEqual(self.clock.getDelayedCalls(), [])
@@ -587,7 +587,7 @@ class PresentationTests(SynchronousTestCase):
         stream.isatty = lambda: True
         self.patch(sys, "__stderr__", stream)
         presentation = Presentation("smtp-source", live="on")
-        self.patch(view, "view", lambda reactor, source, outlet, asked: Picture(reactor, source, screen, lambda: 0.0))
+        self.patch(view, "view", lambda reactor, source, *_: Picture(reactor, source, screen, lambda: 0.0))
         presentation.remark("0")
         stop = presentation.startView(clock, Run())
         presentation.remark("1")

@@ -283,6 +283,14 @@ class SystemTests(MXTestCase):
             self.assertIn(words, str(e))
 
     @inlineCallbacks
+    def test_internationalHosts(self):
+        """
+        A name beyond ASCII is in the file by its A-labels, as IDNA 2008 has them.
+        """
+        hosts = "192.0.2.77 strasse.test\n192.0.2.78 xn--strae-oqa.test\n"
+        self.assertEqual((yield self.withSystem("stra\u00dfe.test", hosts)), ["192.0.2.78"])
+
+    @inlineCallbacks
     def test_ownServer(self):
         """
         With a name server of the caller's, the file is none of its business.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from attrs import evolve
 from hypothesis import strategies as st
 from properties import given, settings
-from slowserver import SlowFactory
+from slowserver import SlowFactory, SlowServer
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.load.service import SourceService
@@ -703,6 +703,55 @@ class SearchTests(SynchronousTestCase):
             self.assertTrue(first.actual.startswith("10 of 200 messages had no answer 10 s later; "), first)
             # With few messages there may be none of them.
             self.assertLess(summary.search.rate or 0.0, 15.0)
+
+    def test_refusesAll(self):
+        """
+        A server that refuses everything when it is asked too much: the search goes on below that.
+        """
+
+        class Limited(SlowServer):
+            def answer(self, line):
+                if line.startswith(b"MAIL") and self.factory.isTooMuch():
+                    self.sendLine(b"451 4.7.1 too much")
+                else:
+                    super().answer(line)
+
+        class Limit(SlowFactory):
+            protocol = Limited
+
+            def isTooMuch(self):
+                """
+                More than 300 a second: then nothing for two seconds.
+                """
+                now = self.reactor.seconds()
+                self.asked = [when for when in getattr(self, "asked", []) if when > now - 1.0] + [now]
+                if len(self.asked) > 300:
+                    self.closed = now + 2.0
+                return now < getattr(self, "closed", 0.0)
+
+        reactor = FakeReactor()
+        plan = SourcePlan(findRate="errors < 1%", holdStep=5.0, sessionCount=50, keepConnections=True)
+        summary = runInMemory(plan, Limit(reactor, 1e6), reactor=reactor)
+        self.assertEqual(("done", 0), (summary.ended, summary.exit))
+        self.assertApproximates(summary.search.rate, 300, 30)
+        self.assertIn(0.0, [step.achieved for step in summary.search.steps])
+
+    def test_rate(self):
+        """
+        A rate that is accepted only because the messages that wait are, too, when the step is over, is not kept.
+        """
+        summary, _ = ran(100.0, findRate="rate >= 0.99 * asked", holdStep=3.0, sessionCount=2000)
+        self.assertApproximates(summary.search.rate, 100, 5)
+        for step in summary.search.steps:
+            self.assertLess(step.achieved, 103)
+
+    def test_notMeasured(self):
+        """
+        A promise about what never happens ends the search at once.
+        """
+        summary, _ = ran(100.0, findRate="p99(noop) < 1s", holdStep=1.0, sessionCount=5)
+        self.assertEqual(("aborted", 1), (summary.ended, len(summary.search.steps)))
+        self.assertIn("p99(noop) < 1s: ", summary.reason)
 
     def test_none(self):
         """

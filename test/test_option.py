@@ -253,5 +253,5 @@ class DeclarationTests(SynchronousTestCase):
         """
         A value is kept as its check returns it.
         """
-        self.assertEqual(checks.tupleOf(checks.flag)([True, False]), (True, False))
+        self.assertEqual(checks.tupleOf(checks.flag, "flags")([True, False]), (True, False))
         self.assertEqual(SourcePlan(bind=["2001:DB8::1"]).bind, ("2001:db8::1",))

@@ -41,11 +41,13 @@ UTF8 = "expected a text that can be encoded as UTF-8"
 TEXT = "expected a str or bytes"
 
 FAMILY = "expected socket.AF_UNSPEC, AF_INET or AF_INET6"
-COMMAND = "expected a sequence of texts"
+COMMAND = "expected a tuple of texts, such as ('smtpsource', '-d')"
 FROM_ZERO = "expected a whole number from 0 to 2147483647, or None"
 
 STR = "expected a str"
-SEQUENCE = "expected a sequence"
+THRESHOLDS = "expected a tuple of texts, such as ('errors == 0',)"
+MECHANISMS = "expected a tuple of texts, such as ('PLAIN',)"
+TEXTS = "expected a tuple of texts, such as ('127.0.0.2', '127.0.1.0/29')"
 MODE = "expected off, auto (where it is announced), require or force"
 ADDRESSES = "expected IP addresses"
 NAME_SERVER = "expected the address of a name server"
@@ -123,7 +125,9 @@ class SourcePlanTests(Case):
                 ("trace", (-1, None, "1", 1.0, True), "expected a whole number from 0 to 2147483647"),
                 *((name, (-1, "1", 1.0, True), FROM_ZERO) for name in ("numberStart", "seed")),
                 ("numberWidth", (0, 65, "2", True), "expected a whole number from 1 to 64, or None"),
-                ("thresholds", ("errors == 0", None, {"errors == 0"}), SEQUENCE),
+                ("thresholds", ("errors == 0", None, {"errors == 0"}), THRESHOLDS),
+                ("percentiles", ("p50", 50, None), "expected a tuple of numbers, such as (50, 99.9)"),
+                ("percentiles", ((0,), (101,), ("p50",), (True,)), "expected numbers above 0, up to 100, such as 99.9"),
                 ("thresholds", ((None,), [b"errors == 0"], (1,)), "expected texts such as 'errors == 0'"),
                 ("thresholds", (("errors = 0",), ["errors == 0", ""], ("p99(x) < 1s",)), "expected "),
                 ("abortOnThreshold", FLAGS, FLAG),
@@ -210,6 +214,10 @@ class SourcePlanTests(Case):
         self.assertTrue(error.startswith("pick: 'weighted' is not usable: expected a readable file: "), error)
         plan = SourcePlan(messages=path, pick="random", headers=["X: y"])
         self.assertEqual((plan.messages.path, len(plan.messages)), (os.path.abspath(path), 1))
+        error = str(self.assertRaises(ValueError, SourcePlan, messages=plan.messages, messagesRecursive=True))
+        self.assertIn("messagesRecursive and messages exclude each other: expected the path of a directory", error)
+        recursive = SourcePlan(messages=path, messagesRecursive=True)
+        self.assertEqual(attrs.evolve(recursive, sessionCount=2).messages, recursive.messages)
 
     def test_refusedOfExtensions(self):
         """
@@ -223,7 +231,7 @@ class SourcePlanTests(Case):
                 ("parameters", (None, {}, "SIZE", (), Parameters), "expected an instance of Parameters"),
                 ("tls", ("", "on", "required", "STARTTLS"), "expected off, starttls or implicit"),
                 ("tlsSettings", (None, {}, True, TLSSettings), "expected an instance of TLSSettings"),
-                ("mechanisms", ("PLAIN", None, {"PLAIN"}, b"PLAIN", 1), SEQUENCE),
+                ("mechanisms", ("PLAIN", None, {"PLAIN"}, b"PLAIN", 1), MECHANISMS),
                 ("mechanisms", (("",), ["GSSAPI"], ("PLAIN", "x"), ("PLAIN,LOGIN",)), "expected some of PLAIN,LOGIN,"),
                 ("mechanisms", ((None,), [b"PLAIN"], ("PLAIN", 1)), STR),
                 ("xclient", ("x", "FOO=1", "NAME=", "ADDR=a.b", "PORT=0", " "), "expected "),
@@ -234,7 +242,7 @@ class SourcePlanTests(Case):
                 ("xclient", ([("NAME", "a b")],), "expected a host name"),
                 ("proxyProtocol", ("", "v3", "V1", "1"), "expected v1 or v2, or None"),
                 ("proxyProtocol", (1, True, b"v1"), f"{STR}, or None"),
-                *((name, ("127.0.0.1", None, b"127.0.0.1", 1), SEQUENCE) for name in ("proxySources", "bind")),
+                *((name, ("127.0.0.1", None, b"127.0.0.1", 1), TEXTS) for name in ("proxySources", "bind")),
                 *((name, (("x",), [""], ("::1", "::1,::2")), ADDRESSES) for name in ("proxySources", "bind")),
                 *((name, ((1,), [None], (b"::1",)), STR) for name in ("proxySources", "bind")),
                 ("dnsServer", ("", "dns.example", "127.0.0.1:0", "::1:x"), f"{NAME_SERVER}, such as "),
@@ -653,6 +661,46 @@ class SourcePlanTests(Case):
         )
         self.assertEqual((attrs.evolve(plan), hash(attrs.evolve(plan))), (plan, hash(plan)))
         self.assertRaises(ValueError, attrs.evolve, plan, messageCount=0)
+        self.assertEqual(plan.evolve(), plan)
+        self.assertEqual(plan.evolve(messageCount=7), attrs.evolve(plan, messageCount=7))
+        self.assertRaises(ValueError, plan.evolve, messageCount=0)
+        self.assertRaises(TypeError, plan.evolve, mesageCount=1)
+
+    def test_evolveDestination(self):
+        """
+        With another destination, what the scheme of the one before said is said no more; what keywords say stays.
+        """
+        self.assertEqual(SourcePlan(destination="lmtp://a").evolve(destination="b").lmtp, False)
+        plan = SourcePlan(destination="smtps://a", esmtp=True)
+        self.assertEqual(plan.evolve(sessionCount=2).tls, "implicit")
+        self.assertEqual(plan.evolve(destination="b:25").tls, "off")
+        self.assertEqual(plan.evolve(destination="smtps://b", sessionCount=2).tls, "implicit")
+        self.assertEqual(plan.evolve(destination="lmtp://b", esmtp=False).lmtp, True)
+        self.assertEqual(plan.evolve(destination="b", tls="starttls").tls, "starttls")
+        self.assertEqual(plan.evolve(tls="starttls").evolve(destination="b").tls, "starttls")
+        self.assertEqual(SourcePlan(destination="a", lmtp=True).evolve(destination="b").lmtp, True)
+
+    def test_textsOfCommandLine(self):
+        """
+        docs/plan.rst says which keywords take a text as on the command line, and that no other does.
+        """
+        texts = {
+            "destination": "localhost:25",
+            "sizeDistribution": "uniform:1-3",
+            "recipientsDistribution": "uniform:1-3",
+            "domains": "a.test:9,b.test",
+            "xclient": "NAME=a",
+            "findRate": "errors == 0",
+        }
+        for name, text in texts.items():
+            SourcePlan(**{name: text})
+        SourcePlan(destination="a.test", mx=True, dnsServer="127.0.0.1:53")
+        SourcePlan(thresholds=("errors == 0",), headers=("A: b",))
+        for name, text in (
+            *(("duration", "30s"), ("rate", "500/s"), ("stages", "0:0,30s:1000"), ("percentiles", "p50,p99")),
+            *(("mechanisms", "PLAIN"), ("bind", "127.0.0.1"), ("messageCount", "10k"), ("thresholds", "errors == 0")),
+        ):
+            self.assertIn(f"{name}: ", str(self.assertRaises(ValueError, SourcePlan, **{name: text})))
 
     def test_machineName(self):
         """

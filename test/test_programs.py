@@ -37,12 +37,14 @@ from twisted.application.service import IService, MultiService, Service
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory
 
-from smtpsource import Destination, HostDestination, Summary, Threshold
+from smtpsource import Destination, HostDestination, Latency, Summary, Threshold, TLSMode
+from twisted.internet.interfaces import IReactorCore, IReactorTCP, IReactorTime
+from twisted.internet.selectreactor import SelectReactor
 
 
 class Both(MultiService):
     def __init__(self, where: Destination, thresholds: tuple[str, ...] | tuple[Threshold, ...]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         plan = SourcePlan(destination=where, tls="implicit", exercise="noop", pipelining="require", stagesOf="sessions")
         self.source = SourceService(reactor, plan, tell=print)
         self.sink = SinkService(reactor, SinkPlan(port=2525))
@@ -50,6 +52,20 @@ class Both(MultiService):
 
     def ended(self) -> Deferred[Summary]:
         return self.source.whenDone()
+
+
+def withAny(core: IReactorCore, tcp: IReactorTCP, time: IReactorTime) -> None:
+    SourceService(core, SourcePlan())
+    SourceService(tcp, SourcePlan())
+    SourceService(time, SourcePlan())
+    SourceService(SelectReactor(), SourcePlan())
+    SinkService(reactor, SinkPlan())
+    SinkService(time, SinkPlan().evolve(port=2525))
+
+
+def slowest(summary: Summary, tls: TLSMode) -> tuple[float | None, Latency, SourcePlan]:
+    plan = SourcePlan(tls=tls).evolve(sessionCount=8)
+    return summary.percentile("transaction", 99.99), summary.latency["transaction"], plan
 
 
 def loaded(factory: Factory) -> int:
@@ -80,6 +96,9 @@ WRONG = (
     ('SourcePlan(logins=("jane",))', "Credentials"),
     ("SinkPlan(pipelining=1)", '"int"'),
     ("SourceService(reactor, SinkPlan())", '"SinkPlan"'),
+    ("SourceService(42, SourcePlan())", '"int"'),
+    ("SourceService(SourcePlan(), reactor)", '"SourcePlan"'),
+    ("SinkService(42, SinkPlan())", '"int"'),
     ("SourcePlan().tls = None", "read-only"),
 )
 
@@ -125,9 +144,7 @@ class ProgramCase(SynchronousTestCase):
         """
         for name, text in texts.items():
             (self.directory / f"{name}.py").write_text(text, "utf-8")
-        # Nobody annotates an example, and much of Twisted is not annotated.
-        rules = ("--strict", "--allow-untyped-defs", "--allow-incomplete-defs", "--allow-untyped-calls")
-        done = self.python("-m", "mypy", "--config-file=", "--no-pretty", *rules, *(f"{name}.py" for name in texts))
+        done = self.python("-m", "mypy", "--config-file=", "--no-pretty", "--strict", *(f"{name}.py" for name in texts))
         self.assertIn(done.returncode, (0, 1), done.stdout)
         found = re.findall(r"^(\w+)\.py:(\d+): error: (.*)", done.stdout, re.MULTILINE)
         self.assertEqual(bool(found), done.returncode == 1, done.stdout)

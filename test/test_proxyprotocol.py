@@ -14,7 +14,7 @@ from twisted.protocols.haproxy._v1parser import V1Parser
 from twisted.protocols.haproxy._v2parser import V2Parser
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpsource.smtp.proxyprotocol import Sources, Version, header
+from smtpsource.smtp.proxyprotocol import ProxyVersion, Sources, header
 
 PARSERS = {"v1": V1Parser, "v2": V2Parser}
 SIGNATURE = b"\x0d\x0a\x0d\x0a\x00\x0d\x0a\x51\x55\x49\x54\x0a"
@@ -64,7 +64,7 @@ class HeaderTests(SynchronousTestCase):
             SIGNATURE + b"\x21\x21\x00\x24\x20\x01\x0d\xb8" + bytes(11) + b"\x01" + bytes(16) + b"\x00\x01\x00\x02",
         )
 
-    @given(st.sampled_from(get_args(Version)), st.ip_addresses(), ports, st.ip_addresses(), ports)
+    @given(st.sampled_from(get_args(ProxyVersion)), st.ip_addresses(), ports, st.ip_addresses(), ports)
     def test_roundTrip(self, version, source, sourcePort, destination, destinationPort):
         """
         A server reads what was meant; with two families, both addresses are IPv6.
@@ -188,7 +188,7 @@ class SourcesTests(SynchronousTestCase):
         """
         for sources in (Sources(), Sources(["192.0.2.1", "2001:db8::1"])):
             for destination in (self.IPV4, self.IPV6, None) * 2:
-                for version in get_args(Version):
+                for version in get_args(ProxyVersion):
                     source = sources.next(destination)
                     found = parsed(version, header(version, source, destination))[0]
                     expected = ip_address(source[0])

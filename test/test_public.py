@@ -5,14 +5,22 @@ Tests for the public names: what others rely on.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from typing import Literal, get_origin
 
 from patience import PATIENCE
 from twisted.trial.unittest import SynchronousTestCase
 
 import smtpsource
 from smtpsource import testing
+
+#: Those that are the words of a setting, for annotations.
+WORDS = (
+    *("Addresses", "Arrivals", "Exercise", "ExtensionMode", "Numbering", "Pick", "ProxyVersion", "Returned"),
+    *("StagesOf", "TLSMode", "TLSVersion"),
+)
 
 
 class PublicTests(SynchronousTestCase):
@@ -29,11 +37,13 @@ class PublicTests(SynchronousTestCase):
             *("SMTPSinkProtocol", "SMTPSourceFactory", "SMTPSourceProtocol", "SinkDestination", "SinkPlan"),
             *("SinkService", "SinkSummary", "SourcePlan", "SourceService", "Summary", "TLSSettings", "Threshold"),
             *("UNIXDestination", "Weighted", "__version__"),
+            *("AddressCounts", "Found", "Latency", "Messages", "Outcome", "Progress", "Step", "Tally"),
+            *WORDS,
         ]
         self.assertEqual(sorted(smtpsource.__all__), sorted(expected))
         for name in expected:
             found = getattr(smtpsource, name)
-            self.assertEqual(getattr(found, "__name__", name), name)
+            self.assertEqual(getattr(found, "__name__", name), "Literal" if name in WORDS else name)
 
     def test_dir(self):
         """
@@ -58,6 +68,17 @@ class PublicTests(SynchronousTestCase):
         done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=PATIENCE, env=env)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         return done.stdout
+
+    def test_words(self):
+        """
+        Every setting of a few words has a public name for them.
+        """
+        found = set()
+        for group in (*smtpsource.SourcePlan.__mro__, smtpsource.TLSSettings, smtpsource.Parameters):
+            kinds = " ".join(vars(group).get("__annotations__", {}).values())
+            module = sys.modules[group.__module__]
+            found |= {word for word in re.findall(r"\w+", kinds) if get_origin(getattr(module, word, None)) is Literal}
+        self.assertEqual(found, {*WORDS})
 
     def test_testing(self):
         """

@@ -4,9 +4,11 @@ What is installed: the bounds in pyproject.toml, and the lock file that C{make t
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -61,6 +63,28 @@ def locked():
             hashes = re.findall(r"--hash=sha256:([0-9a-f]{64})\b", entry)
             found.setdefault(canonical(match[1]), []).append((match[2], hashes))
     return found
+
+
+class DependencyTests(SynchronousTestCase):
+    """
+    What pyproject.toml asks for.
+    """
+
+    def test_declared(self):
+        """
+        All that the source imports is asked for, not only there by chance, because others want it.
+        """
+        imported = set()
+        for path in (ROOT / "smtpsource").rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if isinstance(node, ast.Import):
+                    imported |= {alias.name.partition(".")[0] for alias in node.names}
+                elif isinstance(node, ast.ImportFrom):
+                    imported.add(node.module.partition(".")[0])
+        fromTLS = {"OpenSSL", "cryptography", "service_identity"}  # twisted[tls] asks for these
+        homes = packages_distributions()
+        for name in sorted(imported - sys.stdlib_module_names - fromTLS - {"smtpsource"}):
+            self.assertTrue({canonical(home) for home in homes[name]} & wanted().keys(), name)
 
 
 class LockTests(SynchronousTestCase):

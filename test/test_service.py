@@ -294,6 +294,15 @@ class LifeTests(SynchronousTestCase):
         plan.setdefault("destination", "127.0.0.1")
         return SourceService(reactor, SourcePlan(**plan), clock=reactor.seconds)
 
+    def test_swapped(self):
+        """
+        A reactor and a plan the other way round are refused, in words.
+        """
+        error = str(self.assertRaises(TypeError, SourceService, SourcePlan(), FakeReactor()))
+        self.assertEqual(error, "expected SourceService(reactor, plan) with a SourcePlan, not FakeReactor")
+        error = str(self.assertRaises(TypeError, SinkService, SinkPlan(), FakeReactor()))
+        self.assertEqual(error, "expected SinkService(reactor, plan) with a SinkPlan, not FakeReactor")
+
     def test_whenDone(self):
         """
         Everybody who asks gets the same summary, before the end and after it.

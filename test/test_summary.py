@@ -13,9 +13,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from smtpsource._version import __version__
 from smtpsource.measure.encoding import decode
 from smtpsource.measure.figures import metricOf
+from smtpsource.measure.histogram import summarize
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.series import Sample
 from smtpsource.measure.summary import Tally, errorsOf
+from smtpsource.phases import TRANSACTION
 from smtpsource.report.document import documentOf
 
 
@@ -29,6 +31,27 @@ class SummaryTests(SynchronousTestCase):
         A result does not change.
         """
         self.assertRaises(dataclasses.FrozenInstanceError, setattr, example(), "exit", 0)
+
+    def test_percentile(self):
+        """
+        Any percentile of any phase, from its buckets; those of a report as it has them.
+        """
+        recorder = Recorder()
+        for n in range(1, 1001):
+            recorder.duration(TRANSACTION, n / 1000)
+        buckets = {"transaction": tuple(recorder.buckets[TRANSACTION])}
+        latency = {"transaction": summarize(buckets["transaction"])}
+        summary = example(latency=latency, buckets=buckets)
+        for percentile, milliseconds in {0: 1, 25: 250, 50: 500, 99: 990, 99.9: 999, 99.99: 1000, 100: 1000}.items():
+            found = summary.percentile("transaction", percentile)
+            self.assertApproximates(found, milliseconds / 1000, found / 1000)
+        self.assertEqual(summary.percentile("transaction", 99.9), latency["transaction"].p999)
+        self.assertIs(summary.percentile("tls", 50), None)
+        without = example(latency=latency)
+        self.assertEqual(without.percentile("transaction", 50), latency["transaction"].p50)
+        self.assertIs(without.percentile("transaction", 99.99), None)
+        for phase, percentile in (("transacton", 50), ("transaction", 101), ("transaction", -1)):
+            self.assertRaises(ValueError, summary.percentile, phase, percentile)
 
     def test_dict(self):
         """

@@ -74,6 +74,13 @@ class LatencyTests(Case):
                 ("max(message) < 1.1s", True, "1.00045 s"),
                 ("count(message) == 1000", True, "1000"),
                 ("count(message) == 1k", True, "1000"),
+                ("count(message) < 0.001m", False, "1000"),
+                ("p99(message) < 1", True, "990.207 ms"),
+                ("p50(message) < 0.5", False, "500.223 ms"),
+                ("p50(message) < .5002", False, "500.223 ms"),
+                ("max(message) < 1m30s", True, "1.00045 s"),
+                ("max(message) < 2h", True, "1.00045 s"),
+                ("max(message) < 2 s", True, "1.00045 s"),
                 ("max(message) > 10 * min(message)", True, "1.00045 s (10 * min(message) is 10 ms)"),
             ),
             latencies={phases.MESSAGE: self.times},
@@ -397,8 +404,8 @@ class ErrorTests(SynchronousTestCase):
         for metric, expected, values in (
             (
                 "p99(message)",
-                "expected a time with its unit (us, ms, s or m) after p99(message) <, such as 250ms, not ",
-                ("250", "5%", "5/s", "5k", "5h", "5sec", "rate", "2 * lost", "-5ms", "1e3ms", "", "5 ms ms", "2*"),
+                "expected a time after p99(message) <, such as 250ms, 1m30s or, in seconds, 0.25, not ",
+                ("5%", "5/s", "5k", "30m1h", "5sec", "rate", "2 * lost", "-5ms", "1e3ms", "", "5 ms ms", "2*"),
             ),
             (
                 "rate",
@@ -407,7 +414,8 @@ class ErrorTests(SynchronousTestCase):
             ),
             (
                 "rejected",
-                "expected a number, or per cent of the started messages after rejected <, such as 0 or 0.1%, not ",
+                "expected a whole number, or per cent of the started messages after rejected <, such as 0 or 0.1%, "
+                "not ",
                 (
                     "5ms",
                     "5/s",
@@ -419,12 +427,19 @@ class ErrorTests(SynchronousTestCase):
                     "",
                     "1 or lost < 5",
                     "0x1",
+                    "9" * 5000,
+                    "1.0005k",
                 ),
             ),
         ):
             for value in values:
                 self.check(expected + repr(value), f"{metric} < {value}")
         self.check("not '5 < 6'", "lost < 5 < 6")
+        self.check(
+            "expected a whole number after errors <, or per cent of the started messages, such as errors < 0.1%, not "
+            "'0.1'",
+            "errors < 0.1",
+        )
 
     @given(st.text(alphabet="p9(mesag)<=>*% .andrt5/", max_size=30))
     def test_text(self, text):
@@ -450,6 +465,8 @@ class ErrorTests(SynchronousTestCase):
         Blanks change nothing, and the text can be parsed again.
         """
         name, unit = metric
+        if not unit:
+            number = number.to_integral_value()  # of things that are counted
         threshold = parse(f"{blank}{name}{blank}{sign}{blank}{number:f}{unit}{blank}")
         what = figures(latencies={phases.NOOP: [0.5]}, accepted=1000, rejected=500, started=1500, connectionsLost=500)
         again = parse(threshold.text)

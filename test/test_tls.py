@@ -1160,11 +1160,11 @@ class SettingsTests(TLSTestCase):
         encrypted = self.file(self.server.keyPem(serialization.BestAvailableEncryption(b"secret")))
         both = {"certificate": certificate, "key": encrypted}
         expected = r"expected keyPasswordFile \(--tls-key-password-file\) along with it"
-        self.check(f"the key in {encrypted} has a passphrase: {expected}", **both)
+        self.check(f"the key in {encrypted!r} has a passphrase: {expected}", **both)
         secret = self.directory / "secret"
         longest = "expected a passphrase of 1 to 1023 bytes in the first line"
         for text, expected in (
-            (b"wrong\n", f"its first line is not the passphrase of the key in {encrypted}"),
+            (b"wrong\n", f"its first line is not the passphrase of the key in {encrypted!r}"),
             (b"\nsecret\n", longest),
             (b"x" * 1024, longest),
         ):

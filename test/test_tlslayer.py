@@ -236,7 +236,8 @@ class LayerTests(SynchronousTestCase):
 
     def test_acknowledgeSoon(self):
         """
-        After the handshake what the server says is acknowledged at once: tickets of TLS 1.3 would hold up the next reply.
+        After the handshake what the server says is acknowledged at once: tickets of TLS 1.3 would hold up the next
+        reply.
         """
         said = []
         really = tls._TLSLayer._acknowledgeSoon

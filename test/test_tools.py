@@ -88,7 +88,7 @@ class CompareTests(ToolTestCase):
         """
         for arguments, problem in (
             ([], "0 reports: expected two"),
-            (["a"], "1 reports: expected two"),
+            (["a"], "1 report: expected two"),
             (["a", "b", "c"], "3 reports: expected two"),
             (["a", "b", "--speed"], "--speed: no such option"),
             (["a", "b", "--fail-if"], "--fail-if: its value is missing"),
@@ -126,7 +126,8 @@ class MergeTests(ToolTestCase):
         self.assertEqual((status, err), (0, ""))
         self.assertTrue(
             out.startswith(
-                "passed       all 15 messages accepted; 10 recipients refused\n\nruns         2 added up\n"
+                "passed       all 15 messages accepted; 14 connections could not be made; 10\n"
+                "             recipients refused\n\nruns         2 added up\n"
                 "messages     15 started, 15 accepted, 0 rejected, 0 failed\n"
             ),
             out,
@@ -161,8 +162,8 @@ class MergeTests(ToolTestCase):
         self.assertEqual(status, 3)
         self.assertTrue(
             out.startswith(
-                "FAILED       1 of 2 thresholds missed; all 15 messages accepted; 10 recipients\n"
-                "             refused\n"
+                "FAILED       1 of 2 thresholds missed; all 15 messages accepted; 14 connections\n"
+                "             could not be made; 10 recipients refused\n"
                 "pass         count(message) == 2: 2\nFAIL         max(message) < 200ms: 300.031 ms\n"
             ),
             out,

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from typing import get_args
+from unittest import mock
 
 from hypothesis import strategies as st
 from properties import given
@@ -449,6 +450,8 @@ class AddressTests(Case):
                 "\u4f8b\u3048\u3002\u30c6\u30b9\u30c8": "xn--r8jz45g.xn--zckzah",
             },
         )
+        with mock.patch.dict("sys.modules", {"idna": None}):  # rather nothing than another host
+            self.assertRaises(ImportError, names.inASCII, "stra\u00dfe.example")
         self.refuses(names.inASCII, "\u2603.net", "a..\u00fc", "\u00fc" * 64, "\u00fc b", "\u00fc\ud800")
 
     def test_dnsServers(self):

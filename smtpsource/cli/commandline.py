@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NoReturn
@@ -230,8 +231,12 @@ class CommandLine(usage.Options):
                 continue
             try:
                 option.convert(value)
-            except ValueError:
-                raise usage.UsageError(f"{fullName(option)}: its value is missing: {value!r} is the {what}")
+            except ValueError as e:
+                if takesFile(option) and ":" not in value:
+                    problem = f"{value!r} is not usable: {e}; or is it the {what}, and the value is missing?"
+                else:
+                    problem = f"its value is missing: {value!r} is the {what}"
+                raise usage.UsageError(f"{fullName(option)}: {problem}")
             if number == len(self.options) and ":" in value:
                 return f"no {what}: {value!r} was taken for the value of {fullName(option)}"
         return None
@@ -400,18 +405,16 @@ class CommandLine(usage.Options):
         The help.
         """
         synopsis = self.synopsis
-        import textwrap
-
         command = self.name
         if getattr(self, "parent", None) is not None:
             command = f"twistd {self.tool}"
             synopsis = f"twistd [twistd's options] {self.tool} {synopsis.partition(' ')[2]}"
-        lines = [f"Usage: {synopsis}", ""]
+        lines = [*_fitted(f"Usage: {synopsis}"), ""]
         if len(self.groups) > 1:
             tables = ", ".join(tableOf(heading) for heading, _ in self.groups)
-            lines[1:] = [*textwrap.wrap(f"One heading only: {command} --help HEADING, of {tables}", 100), ""]
+            lines[-1:] = [*_fitted(f"One heading only: {command} --help HEADING, of {tables}"), ""]
         if self.about:
-            lines += [self.about, ""]
+            lines += [*_fitted(self.about), ""]
         for heading, options in self.groups:
             lines.append(f"{heading}:")
             for option in options:
@@ -420,12 +423,12 @@ class CommandLine(usage.Options):
         help = "  -h, --help" if self.synonyms.get("h") == "help" else "      --help"
         about = "show this and exit"
         if len(self.groups) > 1:
-            help, about = f"{help} [HEADING]", f"{about}, or what stands under one heading"
+            help, about = f"{help} [HEADING]", f"{about}, or one heading of it"
         lines[-1:] = [f"{'  -V, --version':<{_COLUMN}}show the version and exit", f"{help:<{_COLUMN}}{about}"]
         if OTHER in self.groups:
             lines += ["", f"The reactor here is {reactorInUse()}."]
         if self.closing:
-            lines += ["", self.closing]
+            lines += ["", *_fitted(self.closing)]
         return "\n".join(lines) + "\n"
 
     def __str__(self) -> str:
@@ -484,7 +487,10 @@ def _within(directory: str) -> Iterator[None]:
 
 
 #: Where the help of an option begins.
-_COLUMN = 34
+_COLUMN = 30
+
+#: The longest line of the help.
+_WIDTH = 79
 
 
 def fullName(option: Flag | ValueOption) -> str:
@@ -513,4 +519,20 @@ def _wrapped(text: str) -> list[str]:
     import textwrap  # for those who read the help
 
     indent = " " * _COLUMN
-    return textwrap.wrap(text, 100, initial_indent=indent, subsequent_indent=indent)
+    return textwrap.wrap(text, _WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+
+
+def _fitted(text: str) -> list[str]:
+    """
+    A text in lines that fit. Where a line of it begins with a word and a colon, what follows hangs below that.
+    """
+    import textwrap
+
+    lines = []
+    for paragraph in re.split(rf"\n(?={_LABEL})", text):
+        indent = "  " if re.match(_LABEL, paragraph) else ""
+        lines += textwrap.wrap(paragraph, _WIDTH, subsequent_indent=indent, break_on_hyphens=False)
+    return lines
+
+
+_LABEL = r"[A-Z][\w ]*: "

@@ -143,6 +143,7 @@ class Run(Breakable):
         self._show = show
         self._tell = tell
         self.hints: list[str] = []
+        self._silence: str | None = None
         self._refusals: Refusals | None = None
         self._looksForBanner = plan.tls != "implicit"
         self._dialogue = self._withKeys(parts.dialogue(plan))
@@ -289,6 +290,14 @@ class Run(Breakable):
         if not (tolerable and self.plan.tolerant) and not self.draining and not self._over:
             self.reason = text
             self.drain()
+
+    @property
+    def standingHints(self) -> tuple[str, ...]:
+        """
+        The hints that nothing has refuted: a banner shows that silence was only that.
+        """
+        refuted = self._silence if self.recorder.replies[BANNER] else None
+        return tuple(hint for hint in self.hints if hint != refuted)
 
     def hint(self, text: str | None) -> None:
         """
@@ -513,7 +522,8 @@ class Run(Breakable):
             from smtpsource.load import hints  # for those who need it
 
             self._looksForBanner = False
-            self.hint(hints.ofSilence(seconds))
+            self._silence = hints.ofSilence(seconds)
+            self.hint(self._silence)
 
     def _each(self, tell: Callable[[Session], object]) -> None:
         """

@@ -13,7 +13,7 @@ from smtpsource.measure.counters import OUTCOMES, Counters
 from smtpsource.measure.search import Found, Searching, Step
 from smtpsource.measure.snapshot import Snapshot, take
 from smtpsource.measure.thresholds import Threshold
-from smtpsource.pacing.ratesearch import LONGER, REACHED, RateSearch
+from smtpsource.pacing.ratesearch import LONGER, LOWEST, REACHED, RateSearch
 from smtpsource.pacing.schedule import Profile, Schedule
 
 #: The rate to begin with, in messages per second, where the plan has none.
@@ -36,7 +36,7 @@ class SearchedRun(OpenLoop):
         promise = self.plan.findRate
         assert isinstance(promise, Threshold)
         self._promise = promise
-        self._search = RateSearch(self.plan.rate or FIRST)
+        self._search = RateSearch(self.plan.rate or FIRST, max(LOWEST, 1 / self.plan.holdStep))
         self._steps: list[Step] = []
         # How many messages were asked for in the steps that were held to their end, and for how many seconds.
         self._askedBefore = 0
@@ -188,12 +188,14 @@ class SearchedRun(OpenLoop):
         """
         rate = self._search.rate
         assert rate is not None and held.asked is not None
-        # What was on its way counts, but not the time that it took: nothing was asked for in it.
+        # What was on its way counts, and so does the time that it took, as in a run of this rate alone; but not the
+        # time for which nobody has looked.
         ended = self._now().since(self._beforeStep)
         own = ended.counters - Counters(**self._ofEarlier)
         unanswered = self.recorder.inFlight - self._unanswered
-        waited = self.clock() - self.scheduleStart - self._hold
-        ended = replace(ended, at=held.at, asked=held.asked, counters=own).withUnanswered(unanswered, waited)
+        waited = max(0.0, self.clock() - self.scheduleStart - self._hold - _LOOK)
+        seconds = held.at + waited
+        ended = replace(ended, at=seconds, asked=held.asked, counters=own).withUnanswered(unanswered, waited)
         outcome = self._promise.check(ended)
         started = held.counters.started
         actual = outcome.actual
@@ -203,9 +205,13 @@ class SearchedRun(OpenLoop):
         if not reached:
             actual = f"only {started} of {held.asked:.0f} messages could be started; {actual}"
         passed = outcome.passed and reached
-        step = Step(self._search.purpose, rate, own.accepted / held.at, passed, actual, outcome.passed)
+        achieved = own.accepted / seconds
+        step = Step(self._search.purpose, rate, achieved, passed, actual, outcome.passed, outcome.value)
         self._steps.append(step)
-        if held.asked and not own.accepted:
+        if outcome.value is None and own.accepted:
+            self.trouble(f"{self._promise.text}: {outcome.actual}: no step will tell", tolerable=False)
+            return
+        if held.asked and not any(step.achieved for step in self._steps):
             errors = self.recorder.errorSamples.values()
             self.trouble(f"nothing was accepted at {rate:g} messages/s: {next(iter(errors), actual)}", tolerable=False)
             return

@@ -43,7 +43,7 @@ from smtpsource.process.cpu import processTime
 from smtpsource.process.unexpected import OURS, named
 
 if TYPE_CHECKING:
-    from smtpsource.interfaces import IReactor
+    from smtpsource.interfaces import AnyReactor, IReactor
     from smtpsource.load.run import Run
     from smtpsource.measure.thresholds import Outcome, Threshold
     from smtpsource.sink.companion import CompanionSink
@@ -75,7 +75,7 @@ class SourceService(Service):
 
     def __init__(
         self,
-        reactor: object,
+        reactor: AnyReactor,
         plan: SourcePlan,
         *,
         clock: Callable[[], float] = time.perf_counter,
@@ -92,7 +92,10 @@ class SourceService(Service):
         @param tell: called with each line about the run that its user should know of while it goes on; else they go
             into the log.
         @param keepIntervals: keep the latencies of every second, for the summary's C{intervals}.
+        @raise TypeError: the plan is none.
         """
+        if not isinstance(plan, SourcePlan):
+            raise TypeError(f"expected SourceService(reactor, plan) with a SourcePlan, not {type(plan).__name__}")
         self.recorder = Recorder()
         reactor = cast("IReactor", reactor)
         self._reactor = reactor
@@ -192,7 +195,7 @@ class SourceService(Service):
             duration=duration,
             exercise=plan.exercise,
             search=run.searching,
-            hints=tuple(run.hints),
+            hints=run.standingHints,
         )
 
     def byAddress(self) -> dict[str, AddressCounts]:
@@ -513,7 +516,7 @@ class SourceService(Service):
             disturbances=disturbing,
             search=found,
             addresses=known(self.byAddress, {}),
-            hints=tuple(self._run.hints),
+            hints=self._run.standingHints,
             run=self._run.traffic.run.decode("ascii"),
             seed=self._plan.seedInUse,
             exercise=self._plan.exercise,

@@ -8,10 +8,15 @@ import operator
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from smtpsource.measure.histogram import highestOf, lowestOf, middleOf, percentiles
 from smtpsource.measure.snapshot import Snapshot
 from smtpsource.phases import LATE, NAMES, RESPONSE
+from smtpsource.values import numbers
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 _METRIC = re.compile(r"([A-Za-z]+)([0-9]+(?:\.[0-9]+)?)?(?:\s*\(\s*([^\s()]*)\s*\))?")
 
@@ -33,14 +38,28 @@ class Kind:
 
     @ivar wanted: what can be compared with it.
     @ivar example: one such value, or two.
-    @ivar units: how much of it one of each unit is, as a fraction.
+    @ivar exact: gives what a text means: in seconds, per second, or as a number.
     @ivar show: a figure for people.
     """
 
     wanted: str
     example: str
-    units: dict[str, tuple[int, int]]
+    exact: Callable[[str], Fraction]
     show: Callable[[float], str]
+
+    def value(self, text: str) -> Fraction:
+        """
+        What a user means by a text. There may be a space before a unit.
+
+        @raise ValueError: nothing that can be compared with it.
+        """
+        return self.exact(re.sub(r"(?<=[0-9])\s+(?=[A-Za-z/])", "", text))
+
+    def isFraction(self, text: str) -> bool:
+        """
+        Is it a part of one, where only whole numbers are? Then a user means per cent.
+        """
+        return self.exact is numbers.exactCount and re.fullmatch(r"[0-9]*\.[0-9]*[1-9][0-9]*", text) is not None
 
 
 def digits(number: float) -> str:
@@ -56,25 +75,9 @@ def _showTime(seconds: float) -> str:
     return f"{digits(seconds * 1e3)} ms" if seconds < 1 else f"{digits(seconds)} s"
 
 
-TIME = Kind(
-    "a time with its unit (us, ms, s or m)",
-    "250ms",
-    {"us": (1, 1_000_000), "ms": (1, 1000), "s": (1, 1), "m": (60, 1)},
-    _showTime,
-)
-RATE = Kind(
-    "a rate",
-    "500/s or 0.99 * asked",
-    {"": (1, 1), "/s": (1, 1), "/m": (1, 60), "/h": (1, 3600)}
-    | {"k": (1000, 1), "k/s": (1000, 1), "k/m": (1000, 60), "k/h": (1000, 3600)},
-    lambda rate: f"{digits(rate)}/s",
-)
-COUNT = Kind(
-    "a number, or per cent of the started messages",
-    "0 or 0.1%",
-    {"": (1, 1), "k": (1000, 1)},
-    digits,
-)
+TIME = Kind("a time", "250ms, 1m30s or, in seconds, 0.25", numbers.exactTime, _showTime)
+RATE = Kind("a rate", "500/s or 0.99 * asked", numbers.exactRate, lambda rate: f"{digits(rate)}/s")
+COUNT = Kind("a whole number, or per cent of the started messages", "0 or 0.1%", numbers.exactCount, digits)
 
 
 @dataclass(frozen=True)

@@ -119,6 +119,13 @@ def summarize(counts: Sequence[int]) -> Latency | None:
     )
 
 
+def nameOf(percentile: float) -> str:
+    """
+    What a percentile is called: C{"p99.9"}.
+    """
+    return f"p{percentile:.12g}"
+
+
 def percentiles(counts: Sequence[int], wanted: Sequence[float]) -> list[float]:
     """
     Percentiles of the latencies in these buckets, in seconds: for each, the highest latency that falls into the bucket

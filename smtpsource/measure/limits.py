@@ -168,12 +168,12 @@ def disturbances(upkeep: Upkeep, exhausted: bool) -> Iterator[str]:
             f"this process did not run for {_milliseconds(upkeep.absent)}, though it had work to do: it was stopped, "
             "or this machine did something else; that long, latencies are its own and no server's"
         )
-    if upkeep.waiting >= WAITED:
+    if upkeep.seconds >= _LEAST and upkeep.waiting >= WAITED:
         # Then it does not matter who has made messages late, or sessions busy.
         late = f"; {_late(upkeep)} started late" if upkeep.tooLate else ""
         yield (
-            f"this process waited for a processor for {upkeep.waiting:.0%} of the time, as other processes had it (the "
-            f"server's as well, if it runs here): latencies are longer by that{late}"
+            f"this process waited for a processor for {min(1.0, upkeep.waiting):.0%} of the time, as other processes "
+            f"had it (the server's as well, if it runs here): latencies are longer by that{late}"
         )
     elif upkeep.tooLate and not upkeep.itself and not exhausted:
         yield (

@@ -17,11 +17,12 @@ class Step:
     @ivar purpose: C{"climb"}, up or down in large steps; C{"bisect"}, between two rates; or C{"confirm"}, once more,
         and for longer.
     @ivar rate: messages per second that were asked for.
-    @ivar achieved: messages per second that were accepted.
+    @ivar achieved: messages per second that were accepted, until the last one was answered.
     @ivar passed: was the promise kept, at that rate?
     @ivar actual: what there was, in words.
-    @ivar kept: was the promise kept by what was started? Where C{passed} is not so, the rate was not reached. C{None} in
-        reports of earlier versions.
+    @ivar kept: was the promise kept by what was started? Where C{passed} is not so, the rate was not reached.
+        C{None} in reports of earlier versions.
+    @ivar value: the figure that decided: see L{smtpsource.measure.thresholds.Outcome}.
     """
 
     purpose: str
@@ -30,6 +31,7 @@ class Step:
     passed: bool
     actual: str
     kept: bool | None = None
+    value: float | None = None
 
 
 class Tried(NamedTuple):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from smtpsource.measure.counters import COUNTERS, AddressCounts, Counters, sums
 from smtpsource.measure.encoding import usedLength
-from smtpsource.measure.histogram import PERCENTILES, Latency
+from smtpsource.measure.histogram import PERCENTILES, Latency, percentiles
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.series import Sample
 from smtpsource.measure.snapshot import Snapshot
@@ -86,7 +86,7 @@ class Summary:
     @ivar run: the run's id, which is in every Message-Id.
     @ivar seed: what makes the same traffic again.
     @ivar exercise: what was counted as a message: C{"mail"}, C{"noop"}, or C{"connect"}, a connection.
-    @ivar percentiles: those that were asked for, from 0 to 100.
+    @ivar percentiles: those that were asked for, above 0, up to 100.
     @ivar search: what came of the search for a rate, if that was the run's purpose.
     @ivar addresses: how often each address of the destination was used.
     @ivar hints: what may be wrong with what was asked for, each as one line.
@@ -160,6 +160,28 @@ class Summary:
             search=None,
             intervals=None,
         )
+
+    def percentile(self, phase: str, percentile: float) -> float | None:
+        """
+        The time that so many per cent of a phase's latencies did not exceed, whether it was asked for or not.
+
+        @param phase: such as C{"transaction"}: see docs/report.rst.
+        @param percentile: from 0 to 100, such as 99.99.
+        @return: seconds, right to 3 digits; C{None} if the phase never happened. (A summary that was read from a report
+            without histograms knows its own percentiles only.)
+        @raise ValueError: there is no such phase or percentile.
+        """
+        if phase not in NAMES:
+            raise ValueError(f"expected a phase, one of {', '.join(NAMES)}, not {phase!r}")
+        if not 0 <= percentile <= 100:
+            raise ValueError(f"expected a percentile from 0 to 100, not {percentile!r}")
+        latency, buckets = self.latency.get(phase), self.buckets.get(phase)
+        if latency is None:
+            return None
+        known = {50: latency.p50, 90: latency.p90, 95: latency.p95, 99: latency.p99, 99.9: latency.p999}
+        if percentile in known or not buckets:
+            return known.get(percentile)
+        return percentiles(buckets, (percentile,))[0]
 
     def measuredFrom(self) -> float:
         """

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from smtpsource.measure.figures import ACCEPTED, COUNT, RATE, STARTED, Metric, Unmeasured, digits, metricOf
 from smtpsource.measure.snapshot import Snapshot
+from smtpsource.values import numbers
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -27,8 +28,6 @@ OPERATORS: dict[str, Callable[[float, float], bool]] = {
 }
 
 _COMPARISON = re.compile(r"([^<>=!]*?)\s*([<>=!]+)\s*(.*)", re.DOTALL)
-_NUMBER = r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+"
-_VALUE = re.compile(rf"({_NUMBER})\s*(%|k?(?:/[smh])?|us|ms|s|m)")
 
 
 @dataclass(frozen=True)
@@ -225,26 +224,24 @@ def _operand(metric: Metric, sign: str, text: str) -> tuple[Fraction, Metric | N
     """
     kind = metric.kind
     wrong = ValueError(f"expected {kind.wanted} after {metric.name} {sign}, such as {kind.example}, not {text!r}")
-    number = _VALUE.fullmatch(text.removesuffix("of started").rstrip() if "%" in text else text)
-    if number is not None:
-        unit = number[2]
-        if unit == "%" and kind is COUNT:
-            return _fraction(number[1]), None, True
-        if unit not in kind.units:
-            raise wrong
-        return _fraction(number[1], *kind.units[unit]), None, False
-    words = [word.strip() for word in text.split("*")]
-    factors = [word for word in words if re.fullmatch(_NUMBER, word)]
-    metrics = [word for word in words if word not in factors]
-    if len(factors) > 1 or len(metrics) != 1 or not metrics[0][:1].isalpha():
+    if kind.isFraction(text):
+        raise ValueError(
+            f"expected a whole number after {metric.name} {sign}, or per cent of the started messages, such as "
+            f"{metric.name} {sign} {text}%, not {text!r}"
+        )
+    try:
+        if "%" in text and kind is COUNT:
+            return numbers.exactNumber(text.removesuffix("of started").rstrip().removesuffix("%").rstrip()), None, True
+        if "*" not in text and not text[:1].isalpha():
+            return kind.value(text), None, False
+        words = [word.strip() for word in text.split("*")]
+        factors = [numbers.exactNumber(word) for word in words if not word[:1].isalpha()]
+    except ValueError:
+        raise wrong
+    metrics = [word for word in words if word[:1].isalpha()]
+    if len(factors) > 1 or len(metrics) != 1:
         raise wrong
     other = metricOf(metrics[0])
     if other.kind is not kind:
         raise wrong
-    return _fraction(factors[0] if factors else "1"), other, False
-
-
-def _fraction(number: str, numerator: int = 1, denominator: int = 1) -> Fraction:
-    from fractions import Fraction  # takes a while to import, and most runs have no threshold
-
-    return Fraction(number) * Fraction(numerator, denominator)
+    return factors[0] if factors else numbers.exactNumber("1"), other, False

@@ -41,11 +41,13 @@ class Corpus(ABC):
 
     @ivar path: where they are, absolute, or the pattern for that.
     @ivar sample: the first of them that could be read when they were looked for.
+    @ivar recursive: were they looked for in directories below, too?
     @ivar doubts: what a user should know of what was found, a line each.
     """
 
     path: str
     sample: bytes | FilePart
+    recursive: bool = False
     doubts: tuple[str, ...] = ()
 
     def __eq__(self, other: object) -> bool:
@@ -152,11 +154,10 @@ class FileCorpus(Corpus):
         The names of the files, with the directories that they are in if these are several; in a Maildir, without what
         comes after the colon, too.
         """
-        found = {}
-        for n, file in enumerate(self._files):
-            name = os.fsencode(file if self._scattered else os.path.basename(file))
-            found[name.partition(b":")[0]] = found[name] = n
-        return found
+        names = [os.fsencode(file if self._scattered else os.path.basename(file)) for file in self._files]
+        found = {os.path.join(os.path.dirname(name), os.path.basename(name).partition(b":")[0]): name for name in names}
+        whole = {name: n for n, name in enumerate(names)}
+        return {short: whole[name] for short, name in found.items()} | whole
 
     def read(self, index: int) -> bytes | FilePart:
         """
@@ -300,6 +301,8 @@ def index(path: str, recursively: bool = False) -> Corpus:
     text, path = path, os.path.abspath(path)
     try:
         isPattern = _PATTERN.search(text) is not None and not os.path.lexists(path)
+        if isPattern and recursively:
+            raise ValueError("expected a directory, in which there may be others; in a pattern, ** stands for them")
         corpus = _matched(text) if isPattern else _found(path, recursively)
     except OSError as e:
         where = f" ({e.filename!r})" if e.filename is not None and e.filename != path else ""
@@ -370,7 +373,9 @@ def _below(path: str) -> FileCorpus:
         left += [os.path.join(name, other) for other in sorted(others, reverse=True)]
     if not files:
         raise ValueError(f"{_EXPECTED}; there are no .eml files in this directory, and none below it")
-    return FileCorpus(path, files, path)
+    corpus = FileCorpus(path, files, path)
+    corpus.recursive = True
+    return corpus
 
 
 def _matched(text: str) -> FileCorpus:
@@ -381,10 +386,34 @@ def _matched(text: str) -> FileCorpus:
 
     pattern = text if os.path.isabs(text) else os.path.join(escape(os.getcwd()), text)
     root = os.path.dirname(os.path.abspath(_PATTERN.split(text)[0] + "x"))
-    files = sorted(file for file in glob(pattern, recursive=True) if os.path.isfile(file))
+    found: Iterable[str]
+    if "**" in text:
+        found = _matchedBelow(root, os.path.relpath(os.path.abspath(text), root))
+    else:
+        found = glob(pattern)
+    # Two times ** finds some of them twice.
+    files = sorted({os.path.relpath(file, root) for file in found if os.path.isfile(file)})
     if not files:
         raise ValueError(f"{_EXPECTED}; no file matches this pattern")
-    return FileCorpus(os.path.abspath(text), [os.path.relpath(file, root) for file in files], root)
+    return FileCorpus(os.path.abspath(text), files, root)
+
+
+def _matchedBelow(root: str, pattern: str) -> Iterator[str]:
+    """
+    The same where there are two asterisks, which lead into no directory by a link: that could be one above. What is
+    hidden is not found, unless the pattern has a dot there.
+    """
+    from pathlib import Path
+
+    hidden = re.search(r"(^|/)\.", pattern) is not None
+    if pattern.endswith("**"):
+        pattern += "/*"  # or these would be directories
+    try:
+        for path in Path(root).glob(pattern):
+            if hidden or not any(part.startswith(".") for part in path.relative_to(root).parts):
+                yield os.fspath(path)
+    except ValueError:
+        raise ValueError(f"{_EXPECTED}; in a pattern ** stands alone between slashes") from None
 
 
 #: What a Maildir has in it besides folders.

@@ -313,6 +313,10 @@ def _lookUp(host: str, port: int, family: int) -> list[Address]:
     Blocks: not for the reactor's thread.
     """
     try:
+        host = names.inASCII(host)
+    except ValueError as e:
+        raise ResolutionFailed(f"no address for {host!a}: {e}")
+    try:
         found: list[Any] = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
     except (OSError, UnicodeError) as e:
         own = _fromHosts(host, port, family) if host.endswith(".") else []
@@ -331,7 +335,7 @@ def _fromHosts(host: str, port: int, family: int) -> list[Address]:
     from twisted.names.hosts import searchFileForAll  # it takes a while
     from twisted.python.filepath import FilePath
 
-    found = [ipaddress.ip_address(each) for each in searchFileForAll(FilePath(HOSTS), host[:-1].encode("idna"))]
+    found = [ipaddress.ip_address(each) for each in searchFileForAll(FilePath(HOSTS), host[:-1].encode("ascii"))]
     wanted = {int(socket.AF_INET): (4,), int(socket.AF_INET6): (6,)}.get(family, (4, 6))
     return [TCPAddress(str(address), port) for address in found if address.version in wanted]
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from twisted.internet.defer import Deferred, gatherResults
 
 from smtpsource.net.destination import ResolutionFailed
+from smtpsource.values.names import inASCII
 
 #: How long to wait for the answer to a question, in seconds: this long at first, then it is asked again. When all name
 #: servers were silent for the last time, that's it.
@@ -198,7 +199,7 @@ class _Question:
         try:
             found = [
                 ipaddress.ip_address(each)
-                for each in searchFileForAll(FilePath(self._hosts), host.rstrip(".").encode("idna"))
+                for each in searchFileForAll(FilePath(self._hosts), inASCII(host.rstrip(".")).encode("ascii"))
             ]
         except ValueError:
             return []
@@ -233,8 +234,8 @@ class _Question:
         from twisted.names import dns, error
 
         try:
-            encoded = dns.domainString(name.rstrip("."))
-        except UnicodeError:
+            encoded = dns.domainString(inASCII(name.rstrip(".")))
+        except ValueError:
             encoded = b""
         if len(encoded) > 253 or not _NAME.fullmatch(encoded):
             raise ResolutionFailed(f"{name!a} can't be the name of a domain")

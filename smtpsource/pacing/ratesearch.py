@@ -79,10 +79,12 @@ class RateSearch:
     @ivar records: of all rates that were tried.
     """
 
-    def __init__(self, first: float) -> None:
+    def __init__(self, first: float, lowest: float = LOWEST) -> None:
         """
         @param first: the rate to try first.
+        @param lowest: no rate below that is tried.
         """
+        self._lowest = lowest
         self.rate: float | None = first
         self.purpose = "climb"
         self.records: dict[float, Record] = {}
@@ -151,7 +153,7 @@ class RateSearch:
             return "confirm", undecided[0]
         if low is None:
             assert high is not None
-            if high / FACTOR >= LOWEST:
+            if high / FACTOR >= self._lowest:
                 return "climb", high / FACTOR
             return "confirm", None if self.records[high].sure else high
         if high is None and low < HIGHEST:

@@ -5,6 +5,7 @@ Connections: where to, from where, how many messages each.
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 from smtpsource.net.destination import (
@@ -14,7 +15,7 @@ from smtpsource.net.destination import (
     UNIXDestination,
     isAddress,
 )
-from smtpsource.smtp.proxyprotocol import Version, proxyProtocol
+from smtpsource.smtp.proxyprotocol import ProxyVersion, proxyProtocol
 from smtpsource.values import checks, kinds, names
 from smtpsource.values.kinds import Kind
 from smtpsource.values.option import Flag, Settings, option, setting, switch
@@ -30,6 +31,8 @@ Exercise = Literal["mail", "noop", "connect"]
 def _destination(value: object) -> Destination | str:
     if not isinstance(value, Destination | str):
         raise ValueError("expected a text such as 127.0.0.1:2525, or a Destination")
+    if isinstance(value, HostDestination) and not value.host.isascii():
+        return replace(value, host=names.inASCII(value.host))
     return value
 
 
@@ -153,7 +156,7 @@ class Connections(Settings):
         "connect from these addresses in turn, separated by commas; 127.0.0.0/29 is all in it",
         default=(),
     )
-    proxyProtocol: Version | None = option(
+    proxyProtocol: ProxyVersion | None = option(
         "VERSION",
         kinds.text(proxyProtocol),
         "begin with the header of HAProxy's PROXY protocol, v1 or v2",

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 #: The least seconds in which an open loop may catch up, where the plan says nothing else.
 CATCH_UP = 5.0
 
+#: The least seconds for a step of a search.
+LEAST_STEP = 0.1
+
 #: How the messages of an open loop come.
 Arrivals = Literal["constant", "poisson"]
 
@@ -38,6 +41,12 @@ def _stages(value: object) -> tuple[tuple[float, float], ...]:
     if points and (points[0][0] or not any(seconds for seconds, _ in points) or not any(value for _, value in points)):
         raise ValueError("expected the first stage to be at 0 seconds, some to take time, and some to have a value")
     return points
+
+
+def _holdStep(seconds: float) -> float:
+    if seconds < LEAST_STEP:
+        raise ValueError(f"expected {LEAST_STEP * 1000:g}ms or more, as less says nothing of a rate")
+    return seconds
 
 
 def _lasts(plan: Any) -> Rules:
@@ -216,7 +225,7 @@ class Load(Settings):
     )
     holdStep: float = option(
         "TIME",
-        kinds.time,
+        Kind(lambda text: _holdStep(kinds.time.parse(text)), lambda value: _holdStep(kinds.time.check(value))),
         "with --find-rate: try each rate for this long, and twice as long to confirm it",
         shown="10s",
         default=10.0,

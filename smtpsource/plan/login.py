@@ -43,6 +43,9 @@ def _eachOther(plan: Any) -> Rules:
         yield Contradiction(plan, "{logins} needs {mechanisms}", exclusive=False)
 
 
+_LOGINS = "Credentials, such as (Credentials(user, password),)"
+
+
 class Login(Settings):
     """
     @ivar mechanisms: log in by AUTH (RFC 4954), with the first of these that the server announces; empty for no login.
@@ -63,13 +66,13 @@ class Login(Settings):
 
     mechanisms: tuple[str, ...] = option(
         "MECHS",
-        kinds.listOf(names.Worded(MECHANISMS, mechanisms), mechanism),
+        kinds.listOf(names.Worded(MECHANISMS, mechanisms), mechanism, "('PLAIN',)"),
         f"log in with the first of these that is offered: {','.join(MECHANISMS)}",
         long="auth",
         secret=True,
         default=(),
     )
-    logins: tuple[Credentials, ...] = setting(checks.tupleOf(_credentials), secret=True, default=())
+    logins: tuple[Credentials, ...] = setting(checks.tupleOf(_credentials, _LOGINS), secret=True, default=())
     _who = Only(
         ValueOption("auth-user", None, "USER", None, "who to log in as", _user, secret=True),
         ValueOption(

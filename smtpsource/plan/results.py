@@ -71,7 +71,7 @@ class Results(Settings):
     """
     @ivar grace: seconds that messages on their way have to end once the run is told to stop.
     @ivar thresholds: what must be so of what is measured; texts are taken as on the command line.
-    @ivar percentiles: those that the report and the live view tell of latencies, from 0 to 100.
+    @ivar percentiles: those that the report and the live view tell of latencies, numbers above 0, up to 100.
     @ivar abortOnThreshold: end the run when a threshold fails while it goes on.
     @ivar trace: show the dialogue: 0 not at all, 1 commands and replies.
     @ivar command: the command line, for the report.
@@ -100,7 +100,7 @@ class Results(Settings):
     )
     thresholds: tuple[Threshold, ...] | tuple[str, ...] = option(
         "EXPR",
-        Kind(threshold.parse, checks.tupleOf(threshold.check)),
+        Kind(threshold.parse, checks.tupleOf(threshold.check, "texts, such as ('errors == 0',)")),
         "what must hold for the run: 'p99(message) < 250ms', 'rate >= 0.99 * asked' or 'errors < 0.1%'",
         long="threshold",
         repeated=True,
@@ -109,7 +109,7 @@ class Results(Settings):
     abortOnThreshold: bool = switch("end the run when a threshold fails while it goes on", default=False)
     percentiles: tuple[float, ...] = option(
         "LIST",
-        Kind(_percentiles, checks.tupleOf(_percentile)),
+        Kind(_percentiles, checks.tupleOf(_percentile, "numbers, such as (50, 99.9)")),
         "the percentiles to tell of latencies",
         shown="p50,p90,p95,p99,p99.9",
         default=PERCENTILES,

@@ -4,8 +4,10 @@ The plan of a run: everything that is decided before the first connection.
 
 from __future__ import annotations
 
+from typing import Any
+
 from smtpsource.messages import seeds
-from smtpsource.net.destination import parse, said, shown
+from smtpsource.net.destination import SCHEMES, parse, said, shown
 from smtpsource.plan.connections import Connections
 from smtpsource.plan.dialogue import DialogueSettings
 from smtpsource.plan.extensions import Extensions
@@ -42,7 +44,7 @@ class SourcePlan(
 
         SourcePlan(destination="127.0.0.1:2525", messageCount=1000, sessionCount=20, keepConnections=True)
 
-    C{attrs.evolve} makes another that differs from it.
+    Its C{evolve} makes another that differs from it.
 
     @ivar seedInUse: C{seed}, or the one that was drawn.
     @raise ValueError: the values contradict each other or one can't be used; the text says which, and what was
@@ -50,6 +52,20 @@ class SourcePlan(
     """
 
     seedInUse: int = derived()
+
+    def evolve(self, **changes: Any) -> SourcePlan:
+        """
+        Another plan that differs from this one: C{plan.evolve(sessionCount=8)}. With another destination, what the
+        scheme of this plan's destination said (C{lmtp}, C{tls}) is said no more.
+
+        @param changes: keywords, as for a new one.
+        @raise ValueError: as for a new one.
+        """
+        if "destination" in changes:
+            saying, _ = SCHEMES.get(getattr(self.destination, "scheme", None) or "", ({}, 0))
+            kept = {name for name, value in saying.items() if getattr(self, name) == value}
+            changes = {name: self.declared[name].default for name in kept} | changes
+        return super().evolve(**changes)
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "seedInUse", seeds.drawn() if self.seed is None else self.seed)

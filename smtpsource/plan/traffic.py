@@ -65,6 +65,14 @@ def _hasWeights(plan: Any) -> Rules:
             yield Contradiction(plan, "{pick}: 'weighted' is not usable: {why}", exclusive=False, why=e)
 
 
+def _recursiveCorpus(plan: Any) -> Rules:
+    # Where messages is a path, it has been looked into as messagesRecursive says.
+    if plan.messagesRecursive and plan.messages is not None and not plan.messages.recursive:
+        yield Contradiction(
+            plan, "{messagesRecursive} and {messages} exclude each other: expected the path of a directory"
+        )
+
+
 class TrafficSettings(Settings):
     """
     @ivar messages: messages to send instead of generated ones: the path of a directory of .eml files, a Maildir or an
@@ -88,6 +96,7 @@ class TrafficSettings(Settings):
             "domains",
         ),
         needs("{messages}", "pick", "messagesRecursive", unless=lambda plan: plan.messages is not None),
+        _recursiveCorpus,
         _hasWeights,
         excludes("{recipient:f} ''", "expected an address", "domains", when=lambda plan: plan.recipient == b""),
     )

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from smtpsource._version import __version__
 from smtpsource.measure.counters import AddressCounts, Counters
 from smtpsource.measure.encoding import decode, encode
-from smtpsource.measure.histogram import PERCENTILES, Latency, percentiles
+from smtpsource.measure.histogram import PERCENTILES, Latency, nameOf, percentiles
 from smtpsource.measure.search import Found, Step
 from smtpsource.measure.series import Sample
 from smtpsource.measure.summary import Summary, Tally, countsOf
@@ -194,7 +194,7 @@ def documentOf(summary: Summary) -> dict[str, Any]:
     others = [percentile for percentile in summary.percentiles if percentile not in PERCENTILES]
     for phase, latency in document["latency"].items():
         found = percentiles(summary.buckets.get(phase, ()), others)
-        latency.update({f"p{percentile:g}": value for percentile, value in zip(others, found, strict=True)})
+        latency.update({nameOf(percentile): value for percentile, value in zip(others, found, strict=True)})
     return document
 
 

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 from smtpsource.measure.summary import Summary
 from smtpsource.printable import printable
-from smtpsource.report.text import outcomes, render
+from smtpsource.report.text import answerOf, outcomes, render
 
 
 def lines(summary: Summary) -> Iterator[str]:
@@ -17,8 +17,10 @@ def lines(summary: Summary) -> Iterator[str]:
     The document: one test for the run, which fails unless everything was accepted, and one for each threshold.
     """
     failures = _runFailures(summary)
+    promises = [] if summary.search is None else [summary.search]
     failed = bool(failures) + sum(not outcome.passed for outcome in summary.thresholds)
-    numbers = {"tests": str(1 + len(summary.thresholds)), "failures": str(failed), "errors": "0"}
+    failed += sum(found.rate is None for found in promises)
+    numbers = {"tests": str(1 + len(promises) + len(summary.thresholds)), "failures": str(failed), "errors": "0"}
     times = {"time": f"{summary.elapsed:.3f}"}
     suites = ET.Element("testsuites", {"name": "smtpsource", **numbers, **times})
     suite = ET.SubElement(suites, "testsuite", {"name": "smtpsource", **numbers, **times})
@@ -26,6 +28,9 @@ def lines(summary: Summary) -> Iterator[str]:
     if "host" in summary.environment:
         suite.set("hostname", printable(str(summary.environment["host"])))
     _case(suite, "run", times, failures)
+    for found in promises:
+        answer = [] if found.rate is not None else [answerOf(found) if found.steps else "no rate was tried to its end"]
+        _case(suite, f"find-rate: {found.promise}", {"time": "0"}, answer)
     for outcome in summary.thresholds:
         _case(suite, outcome.text, {"time": "0"}, [] if outcome.passed else [f"it was {outcome.actual}"])
     ET.SubElement(suite, "system-out").text = render(summary)

@@ -60,11 +60,33 @@ class Page:
     def _lines(self, line: Line | str) -> Iterator[str]:
         text, style, indent = Line(line) if isinstance(line, str) else line
         text = printable(text)
-        pieces = [text]
-        if len(text) > self.width:
+        if not text.isascii():
+            pieces = _wrapWide(text, self.width, indent)
+        elif len(text) > self.width:
             pieces = wrap(text, self.width, subsequent_indent=" " * indent, break_on_hyphens=False)
+        else:
+            pieces = [text]
         for piece in pieces:
             yield f"{_STYLES[style]}{piece}{_PLAIN}" if style and self.colors else piece
+
+
+def _wrapWide(text: str, width: int, indent: int) -> list[str]:
+    """
+    What C{wrap} does, for text in which a character may take two columns, or none.
+    """
+    from rich.cells import cell_len, chop_cells  # few have such text
+
+    lines, line = [], ""
+    for word in re.findall(r" *[^ ]+", text):
+        if cell_len(line) + cell_len(word) <= width:
+            line += word
+            continue
+        if line.strip():
+            lines.append(line)
+        *whole, rest = chop_cells(word.strip(), width - indent)
+        lines += [" " * indent + part for part in whole]
+        line = " " * indent + rest
+    return [*lines, line]
 
 
 def pageOf(outlet: Outlet, color: str, environment: Mapping[str, str] = os.environ) -> Page:

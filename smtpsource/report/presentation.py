@@ -116,7 +116,7 @@ class Presentation:
             return self.startCounter(reactor, lambda: source.recorder.accepted)
         from smtpsource.report.live.view import view  # rich takes a while
 
-        shown = view(reactor, source, outlet, self.live == "on")
+        shown = view(reactor, source, outlet, self.live == "on", self.color != "never")
         self._views.append(shown)
         shown.start()
         return shown.stop

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from smtpsource.measure.histogram import percentiles
+from smtpsource.measure.histogram import nameOf
 from smtpsource.measure.summary import Messages, Summary, Tally
 from smtpsource.phases import MEANINGS
-from smtpsource.report.page import Line, Page
+from smtpsource.report.page import INDENT, Line, Page
 
 if TYPE_CHECKING:
     from smtpsource.measure.counters import AddressCounts
@@ -41,16 +41,14 @@ def render(summary: Summary, page: Page | None = None) -> str:
 def _lines(summary: Summary, width: int) -> Iterator[Line | str]:
     yield _verdict(summary)
     for reason in summary.limits:
-        yield Line(f"LIMITED BY   the generator, not the server: {reason}", "bad")
+        yield _labelled("LIMITED BY", f"the generator, not the server: {reason}", "bad")
     for reason in summary.disturbances:
-        yield Line(f"DISTURBED    by this machine, not the server: {reason}", "doubtful")
+        yield _labelled("DISTURBED", f"by this machine, not the server: {reason}", "doubtful")
     for hint in summary.hints:
-        yield Line(f"{'hint':<13}{hint}", "doubtful")
+        yield _labelled("hint", hint, "doubtful")
     for outcome in summary.thresholds:
-        yield Line(
-            f"{'pass' if outcome.passed else 'FAIL':<13}{outcome.text}: {outcome.actual}",
-            "good" if outcome.passed else "bad",
-        )
+        label, style = ("pass", "good") if outcome.passed else ("FAIL", "bad")
+        yield _labelled(label, f"{outcome.text}: {outcome.actual}", style)
     yield ""
     yield from _counts(summary)
     yield from _surroundings(summary)
@@ -66,22 +64,21 @@ def _verdict(summary: Summary) -> Line:
     """
     What it comes to: the first thing that anybody wants to know.
     """
-    if summary.search is not None and summary.search.steps:
-        answer = answerOf(summary.search)
-        if summary.reason:
-            return Line(f"{'FAILED':<13}{summary.reason}; {answer}", "bad")
-        return Line(f"{'found':<13}{answer}", "good" if summary.search.rate is not None else "bad")
-    if summary.reason:
-        return Line(f"{'FAILED':<13}ended before its time: {summary.reason}", "bad")
-    if summary.ended == "signal":
-        return Line(f"{'stopped':<13}before its end: {_fate(summary)}", "doubtful")
+    search = summary.search if summary.search is not None and summary.search.steps else None
+    came = _fate(summary) if search is None else answerOf(search)
     missed = sum(not outcome.passed for outcome in summary.thresholds)
+    if summary.reason:
+        return _labelled(
+            "FAILED", f"ended before its time: {summary.reason}{'' if search is None else f'; {came}'}", "bad"
+        )
     if missed:
-        of = f"{missed} of {several(len(summary.thresholds), 'threshold', 'thresholds')}"
-        return Line(f"{'FAILED':<13}{of} missed; {_fate(summary)}", "bad")
-    if summary.exit:
-        return Line(f"{'FAILED':<13}{_fate(summary)}", "bad")
-    return Line(f"{'passed':<13}{_fate(summary)}", "good")
+        of = several(len(summary.thresholds), "threshold", "thresholds")
+        return _labelled("FAILED", f"{missed} of {of} missed; {came}", "bad")
+    if summary.ended == "signal":
+        return _labelled("stopped", f"before its end: {came}", "doubtful")
+    if search is not None:
+        return _labelled("found", came, "good" if search.rate is not None else "bad")
+    return _labelled("FAILED", came, "bad") if summary.exit else _labelled("passed", came, "good")
 
 
 def _fate(summary: Summary) -> str:
@@ -103,8 +100,9 @@ def _fate(summary: Summary) -> str:
         text += f"; {several(summary.connectionsFailed, 'connection', 'connections')} could not be made"
     if summary.recipientsRejected:
         text += f"; {several(summary.recipientsRejected, 'recipient', 'recipients')} refused"
-    if "unexpected-reply" in summary.errors:
-        text += "; a reply came that nobody had asked for"
+    others = sum(tally.count for tally in summary.errors.values())
+    if others and not messages.failed and not summary.connectionsFailed:
+        text += f"; {several(others, 'error', 'errors')} besides"
     return text
 
 
@@ -118,15 +116,20 @@ def answerOf(found: Found) -> str:
     best = next((tried for tried in found.tried if tried.rate == found.rate), None)
     if best is None:
         return f"{found.rate:g} messages/s"  # a report that somebody has changed
-    higher = next((tried for tried in found.tried if tried.rate > found.rate), None)
-    against = "no higher rate was tried" if higher is None else f"{higher.rate:g}/s {_didNot(higher)}"
     doubt = "" if best.kept > 1 else "; it was not confirmed"
+    higher = next((tried for tried in found.tried if tried.rate > found.rate), None)
+    if higher is None:
+        against = ", no higher rate was tried"
+    elif 2 * higher.kept > higher.times:
+        against = f"; {higher.rate:g}/s kept it as well, {_times(higher)}, and was not confirmed"
+    else:
+        against = f", {higher.rate:g}/s {_didNot(higher)}"
     if higher is not None and higher.unreached and higher.kept + higher.unreached == higher.times:
         doubt += (
             "; but only as not all of its messages could be started: the server was too slow for so many sessions, or "
             "-s is too low"
         )
-    return f"{found.rate:g} messages/s kept the promise {_times(best)}, {against}{doubt}"
+    return f"{found.rate:g} messages/s kept the promise {_times(best)}{against}{doubt}"
 
 
 def _times(tried: Tried) -> str:
@@ -139,6 +142,10 @@ def _didNot(tried: Tried) -> str:
     if tried.kept:
         return f"only {tried.kept} of {tried.times} times"
     return "did not" if tried.times == 1 else f"did not, {_times(tried._replace(kept=tried.times))}"
+
+
+def _labelled(label: str, text: str, style: str = "") -> Line:
+    return Line(f"{label:<{INDENT}}{text}", style)
 
 
 def several(count: int, one: str, more: str) -> str:
@@ -155,37 +162,38 @@ def _counts(summary: Summary) -> Iterator[Line | str]:
     messages = summary.messages
     one, more = NOUNS[summary.exercise]
     if "runs" in summary.environment:
-        yield f"{'runs':<13}{len(summary.environment['runs'])} added up"
-    yield f"{more:<13}{outcomes(messages)}"
+        yield _labelled("runs", f"{len(summary.environment['runs'])} added up")
+    yield _labelled(more, outcomes(messages))
     if summary.asked is not None:
         asked = several(round(summary.asked), one, more)
-        yield f"{'schedule':<13}{asked} asked, {summary.late} started late, {summary.dropped} dropped"
+        yield _labelled("schedule", f"{asked} asked, {summary.late} started late, {summary.dropped} dropped")
         if summary.catchUp:
-            yield f"             {summary.catchUp:.3f} s more to catch up with what was overdue at its end"
+            yield _labelled("", f"{summary.catchUp:.3f} s more to catch up with what was overdue at its end")
         if summary.late + summary.dropped and summary.exhausted is not None:
             disturbed = "this machine had other work to do, " if summary.disturbances else ""
             busy = "the only session was" if summary.exhausted == 1 else f"all {summary.exhausted} sessions were"
-            yield f"             {busy} busy: {disturbed}the server was too slow for this rate, or -s is too low"
+            yield _labelled("", f"{busy} busy: {disturbed}the server was too slow for this rate, or -s is too low")
     if summary.exercise == "mail":
-        yield f"{'recipients':<13}{summary.recipientsAccepted} accepted, {summary.recipientsRejected} rejected"
-    yield (
-        f"{'' if summary.exercise == 'connect' else 'connections':<13}{summary.connectionsOpened} opened, "
-        f"{summary.connectionsFailed} failed, {summary.connectionsLost} lost"
+        yield _labelled("recipients", f"{summary.recipientsAccepted} accepted, {summary.recipientsRejected} rejected")
+    yield _labelled(
+        "" if summary.exercise == "connect" else "connections",
+        f"{summary.connectionsOpened} opened, {summary.connectionsFailed} failed, {summary.connectionsLost} lost",
     )
-    yield f"{'bytes':<13}{summary.bytesSent} sent, {summary.bytesReceived} received"
+    yield _labelled("bytes", f"{summary.bytesSent} sent, {summary.bytesReceived} received")
     if summary.warmUp is not None:
         before = summary.warmUp
-        yield (
-            f"{'warm-up':<13}{before['seconds']:.3f} s, in no other figure: {before['accepted']} accepted, "
-            f"{before['rejected']} rejected, {before['failed']} failed"
+        yield _labelled(
+            "warm-up",
+            f"{before['seconds']:.3f} s, in no other figure: {before['accepted']} accepted, {before['rejected']} "
+            f"rejected, {before['failed']} failed",
         )
         if before.get("overdue"):
-            yield f"             {before['overdue']} of them were overdue at its end: the server came to them first"
-    yield f"{'elapsed':<13}{summary.elapsed:.3f} s{_HOW[summary.ended]}"
+            yield _labelled("", f"{before['overdue']} of them were overdue at its end: the server came to them first")
+    yield _labelled("elapsed", f"{summary.elapsed:.3f} s{_HOW[summary.ended]}")
     if summary.search is None:  # the mean of many rates says nothing
         asked = "" if summary.askedRate is None else f"asked {summary.askedRate:.1f} {more}/s, achieved "
         sent = _bytes(summary.bytesSent / summary.elapsed if summary.elapsed else 0)
-        yield f"{'rate':<13}{asked}{summary.rate:.1f} {more}/s, {sent}/s sent"
+        yield _labelled("rate", f"{asked}{summary.rate:.1f} {more}/s, {sent}/s sent")
 
 
 def _surroundings(summary: Summary) -> Iterator[Line | str]:
@@ -195,17 +203,19 @@ def _surroundings(summary: Summary) -> Iterator[Line | str]:
     cpu = summary.user + summary.system
     started = summary.messages.started
     each = f", {cpu / started * 1e6:.1f} us for each {NOUNS[summary.exercise][0]}" if started else ""
-    yield f"{'own CPU':<13}{summary.user:.2f} s user, {summary.system:.2f} s system{each}"
+    yield _labelled("own CPU", f"{summary.user:.2f} s user, {summary.system:.2f} s system{each}")
     speedups = summary.environment.get("versions", {}).get("speedups")
-    yield f"{'reactor':<13}{summary.reactor}{', ' + speedups if speedups else ''}"
+    yield _labelled("reactor", f"{summary.reactor}{', ' + speedups if speedups else ''}")
     if summary.capabilities:
         announced = ", ".join(f"{name} {value}".strip() for name, value in summary.capabilities.items())
-        yield f"{'announced':<13}{announced}"
+        yield _labelled("announced", announced)
     if summary.tls:
-        yield f"{'TLS':<13}{', '.join(f'{count} with {what}' for what, count in summary.tls.items())}"
+        yield _labelled("TLS", f"{', '.join(f'{count} with {what}' for what, count in summary.tls.items())}")
     if summary.sink is not None and summary.exercise == "mail":
         counted = several(summary.sink["messages"], "message", "messages")
-        yield f"{'sink':<13}counted {counted}, {several(summary.sink['recipients'], 'recipient', 'recipients')} itself"
+        yield _labelled(
+            "sink", f"counted {counted}, {several(summary.sink['recipients'], 'recipient', 'recipients')} itself"
+        )
 
 
 def outcomes(messages: Messages) -> str:
@@ -244,7 +254,7 @@ def _latencies(summary: Summary, width: int) -> Iterator[Line | str]:
     """
     if not summary.latency:
         return
-    headings = ["mean", *(f"p{percentile:g}" for percentile in summary.percentiles), "max"]
+    headings = ["mean", *map(nameOf, summary.percentiles), "max"]
     rows = {phase: _figuresOf(summary, phase, latency) for phase, latency in summary.latency.items()}
     column = max(_FIGURE, 1 + max(map(len, headings)))
     room = max(1, (width - _NAME - _COUNT) // column)
@@ -261,12 +271,7 @@ def _latencies(summary: Summary, width: int) -> Iterator[Line | str]:
 
 
 def _figuresOf(summary: Summary, phase: str, latency: Latency) -> list[float | None]:
-    known = {50: latency.p50, 90: latency.p90, 95: latency.p95, 99: latency.p99, 99.9: latency.p999}
-    others = [percentile for percentile in summary.percentiles if percentile not in known]
-    buckets = summary.buckets.get(phase)
-    if buckets:
-        known.update(zip(others, percentiles(buckets, others), strict=True))
-    return [latency.mean, *map(known.get, summary.percentiles), latency.maximum]
+    return [latency.mean, *(summary.percentile(phase, each) for each in summary.percentiles), latency.maximum]
 
 
 def duration(seconds: float) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
@@ -23,6 +23,9 @@ from smtpsource.sink.listen import described, listen
 from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.summary import SinkSummary
 
+if TYPE_CHECKING:
+    from smtpsource.interfaces import AnyReactor
+
 __all__ = ["TIME_TO_QUIT", "ListenError", "SinkFactory", "SinkPlan", "SinkService", "SinkSummary"]
 
 #: Seconds that clients get to say QUIT after a limit was reached.
@@ -37,20 +40,23 @@ class SinkService(Breakable, Service):
     @ivar factory: has the counters of the run.
     """
 
-    def __init__(self, reactor: Any, plan: SinkPlan) -> None:
+    def __init__(self, reactor: AnyReactor, plan: SinkPlan) -> None:
         """
         @param reactor: provides C{IReactorTime} and what L{listen} needs.
+        @raise TypeError: the plan is none.
         @raise ValueError: a file that the plan names can't be used.
         """
-        self._reactor = reactor
+        if not isinstance(plan, SinkPlan):
+            raise TypeError(f"expected SinkService(reactor, plan) with a SinkPlan, not {type(plan).__name__}")
+        self._reactor = cast("Any", reactor)
         self._plan = plan
-        self.factory = SinkFactory(plan, reactor.seconds)
-        self.factory.later = lambda call: reactor.callLater(0, call)
+        self.factory = SinkFactory(plan, self._reactor.seconds)
+        self.factory.later = lambda call: self._reactor.callLater(0, call)
         self.factory.whenLimitReached = self._limitReached
         self.factory.whenEmpty = self._empty
         self.factory.whenBroken = self.broken
         self._sweep = LoopingCall(self.guarded, self._sweepSoon)
-        self._sweep.clock = reactor
+        self._sweep.clock = self._reactor
         self._addresses: list[Any] = []
         self._timers: list[Any] = []
         self._closed: list[Deferred[Any]] = []

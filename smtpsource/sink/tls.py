@@ -14,7 +14,7 @@ from typing import Any
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from zope.interface import implementer
 
-from smtpsource.net.tls.settings import WRONG_PASSPHRASE, UnusableSetting, checkPEM, readPassphrase
+from smtpsource.net.tls.settings import Passphrase, UnusableSetting, checkPEM
 from smtpsource.process.unexpected import checkHeadroom
 from smtpsource.values import inputs
 
@@ -151,22 +151,9 @@ def _fromFiles(certificate: str, key: str | None, passwordFile: str | None) -> A
             raise UnusableSetting(setting, str(e))
         checkPEM(setting, contents)
     ofKey = "certificate" if key is None else "key"
-    isEncrypted = b"ENCRYPTED" in contents
-    if isEncrypted and passwordFile is None:
-        raise UnusableSetting(
-            ofKey,
-            f"the key in {key or certificate!r} has a passphrase: expected tlsKeyPasswordFile "
-            "(--tls-key-password-file) along with it",
-        )
-    passphrase = b""
-    if passwordFile is not None:
-        try:
-            passphrase = readPassphrase(passwordFile)
-        except ValueError as e:
-            raise UnusableSetting("keyPasswordFile", str(e))
+    passphrase = Passphrase(key or certificate, contents, passwordFile, ofKey, "tlsKeyPasswordFile")
     context = _newContext()
-    # OpenSSL would ask the terminal for a password.
-    context.set_passwd_cb(lambda longest, twice, data: passphrase)
+    context.set_passwd_cb(lambda longest, twice, data: passphrase.text)
     try:
         context.use_certificate_chain_file(certificate)
     except SSL.Error as e:
@@ -175,10 +162,7 @@ def _fromFiles(certificate: str, key: str | None, passwordFile: str | None) -> A
         context.use_privatekey_file(key or certificate)
         context.check_privatekey()
     except SSL.Error as e:
-        if isEncrypted and WRONG_PASSPHRASE.search(explained(e)):
-            raise UnusableSetting(
-                "keyPasswordFile", f"its first line is not the passphrase of the key in {key or certificate!r}"
-            )
+        passphrase.check(explained(e))
         raise UnusableSetting(
             ofKey, f"expected the certificate's private key in PEM in {key or certificate!r} ({explained(e)})"
         )

@@ -16,7 +16,7 @@ from typing import Literal, get_args
 from smtpsource.values import names
 
 #: The versions of the protocol: text and binary.
-Version = Literal["v1", "v2"]
+ProxyVersion = Literal["v1", "v2"]
 
 _SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 _VERSION_2_PROXY = 0x21
@@ -35,7 +35,7 @@ def header(version: str, source: Endpoint, destination: Endpoint | None) -> byte
     4291 section 2.5.5.2), as HAProxy does: nothing that is said is untrue then, and a server with a socket for both
     families sees the like without any proxy.
 
-    @param version: one of L{Version}.
+    @param version: one of L{ProxyVersion}.
     @param source: the client.
     @param destination: where the client has connected to. C{None} is a UNIX socket, which has no address that fits: the
         loopback address of the source's family and port 0 stand for it. (The protocol's own word for what it has no
@@ -144,4 +144,4 @@ _FIRST_IPV6 = int(IPV6_NETWORK.network_address) + 1
 
 
 #: A version of HAProxy's PROXY protocol.
-proxyProtocol = names.oneOf(*get_args(Version))
+proxyProtocol = names.oneOf(*get_args(ProxyVersion))

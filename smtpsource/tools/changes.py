@@ -11,10 +11,9 @@ from smtpsource.measure.figures import COUNT, TIME, Kind, Unmeasured, digits, me
 from smtpsource.measure.summary import Summary
 from smtpsource.measure.thresholds import OPERATORS
 from smtpsource.tools.comparison import cpuPerMessage, relative
+from smtpsource.values.numbers import exactNumber
 
-_EXPRESSION = re.compile(
-    r"([^<>=!]*?)\s*(>=|<=|==|!=|>|<)\s*([+-]?)\s*([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*(%|[a-z]*(?:/[a-z]+)?)"
-)
+_EXPRESSION = re.compile(r"([^<>=!]*?)\s*(>=|<=|==|!=|>|<)\s*([+-]?)\s*([0-9.][^\s<>=!]*(?:\s*[A-Za-z/]+|\s*%)?)")
 
 
 @dataclass(frozen=True)
@@ -89,19 +88,26 @@ def parse(text: str) -> Change:
         raise ValueError(
             "expected a figure and a change, such as 'p99(message) > +10%', 'rate < -5%' or 'errors > 0.1%'"
         )
-    name, sign, direction, number, unit = match.groups()
+    name, sign, direction, value = match.groups()
     name, kind = (CPU, TIME) if name == CPU else _named(name)
-    limit = float(number) * (-1 if direction == "-" else 1)
+    factor = -1 if direction == "-" else 1
     shown = " ".join(text.split())
-    if unit == "%":
-        if not direction and kind is not COUNT:
-            raise ValueError(f"expected a sign before {number}%, such as {name} {sign} +{number}%: the change")
-        return Change(shown, name, kind, sign, limit / 100, "part" if direction else "share")
-    if unit not in kind.units:
+    if kind.isFraction(value):
+        raise ValueError(
+            f"expected a whole number after {name} {sign}, or per cent, such as {name} {sign} {direction}{value}%"
+        )
+    try:
+        if not value.endswith("%"):
+            limit = float(kind.value(value)) * factor
+            return Change(shown, name, kind, sign, limit, "difference" if direction else "value")
+        number = value.removesuffix("%").rstrip()
+        limit = float(exactNumber(number)) * factor / 100
+    except ValueError:
         example = "250ms" if kind is TIME else "0.1%" if kind is COUNT else "500/s"
         raise ValueError(f"expected a change after {name} {sign}, such as +10%, or a value, such as {example}")
-    numerator, denominator = kind.units[unit]
-    return Change(shown, name, kind, sign, limit * numerator / denominator, "difference" if direction else "value")
+    if not direction and kind is not COUNT:
+        raise ValueError(f"expected a sign before {number}%, such as {name} {sign} +{number}%: the change")
+    return Change(shown, name, kind, sign, limit, "part" if direction else "share")
 
 
 def _named(name: str) -> tuple[str, Kind]:

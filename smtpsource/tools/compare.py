@@ -32,7 +32,7 @@ class CompareOptions(ToolOptions):
     closing = (
         "Exit status: 0 they were compared; 1 a report can't be read; 2 the command line can't be used; 3 something\n"
         "of --fail-if is so.\n"
-        "Example: smtpsource compare --fail-if 'p99(message) > +10%' --fail-if 'rate < -5%' before.json after.json"
+        "Example: smtpsource compare --fail-if 'rate < -5%' before.json after.json"
     )
     wordsAfter = FILES
     groups: ClassVar[Sequence[Group]] = (
@@ -58,7 +58,7 @@ class CompareOptions(ToolOptions):
         Two files.
         """
         if len(files) != 2:
-            raise usage.UsageError(f"{len(files)} reports: expected two")
+            raise usage.UsageError(f"{len(files)} {'report' if len(files) == 1 else 'reports'}: expected two")
         self.files = files
 
 

@@ -109,6 +109,7 @@ _FIGURES: tuple[
     ("late", "count", lambda run: None if run.asked is None else run.late, None),
     ("dropped", "count", lambda run: None if run.asked is None else run.dropped, None),
     ("asked", "rate", lambda run: run.askedRate, None),
+    ("found", "rate", lambda run: run.search.rate if run.search is not None else None, None),
     ("rate", "rate", lambda run: run.rate, lambda sample: _part(sample.accepted, sample.seconds)),
     ("cpu", "time", cpuPerMessage, lambda sample: _part(sample.cpu * sample.seconds, sample.started)),
     ("p50(transaction)", "time", _latency("transaction", "p50"), lambda sample: sample.p50),

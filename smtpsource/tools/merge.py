@@ -100,6 +100,8 @@ def _problems(runs: Iterable[tuple[str, Summary]]) -> Iterator[str]:
     """
     known: dict[tuple[object, ...], str] = {}
     for path, run in runs:
+        if run.search is not None:
+            yield f"{path}: expected a run at a rate of its own, not a search for one: what it found can't be added up"
         missing = sorted(run.latency.keys() - run.buckets.keys())
         if missing:
             yield f"{path}: expected a report with histograms of all phases, but there is none of {', '.join(missing)}"

@@ -63,7 +63,7 @@ def _lines(first: Summary, second: Summary, names: Sequence[str], width: int) ->
     yield from _latencies(first, second, width)
 
 
-_LABELS = {"asked": "rate asked", "cpu": "CPU for a message"}
+_LABELS = {"asked": "rate asked", "found": "rate found", "cpu": "CPU for a message"}
 
 
 def _shown(kind: str, value: float | None) -> str:
@@ -104,21 +104,26 @@ def _verdict(figure: Figure) -> str:
 
 
 def _latencies(first: Summary, second: Summary, width: int) -> Iterator[str]:
+    """
+    Where there is no room for all percentiles, there is a second table for the others.
+    """
     phases = [name for name in NAMES if name in first.latency or name in second.latency]
     if not phases:
         return
     columns = [("p50", "p50"), ("p95", "p95"), ("p99", "p99"), ("p99.9", "p999")]
-    columns = columns[: max(1, (width - 11) // 23)]
-    yield ""
-    yield (f"{'':<11}" + "".join(f"{heading:^23}" for heading, _ in columns)).rstrip()
-    yield f"{'latency':<11}" + f"{'A':>8}{'B':>8}{'change':>7}" * len(columns)
-    for phase in phases:
-        line = f"{phase:<11}"
-        for _, attribute in columns:
-            a, b = (getattr(run.latency.get(phase), attribute, None) for run in (first, second))
-            change = None if a is None or b is None else relative(a, b)
-            line += f"{_shown('time', a):>8}{_shown('time', b):>8}{_changed(change):>7}"
-        yield line.rstrip()
+    room = max(1, (width - 11) // 23)
+    for begin in range(0, len(columns), room):
+        part = columns[begin : begin + room]
+        yield ""
+        yield (f"{'':<11}" + "".join(f"{heading:^23}" for heading, _ in part)).rstrip()
+        yield f"{'latency':<11}" + f"{'A':>8}{'B':>8}{'change':>7}" * len(part)
+        for phase in phases:
+            line = f"{phase:<11}"
+            for _, attribute in part:
+                a, b = (getattr(run.latency.get(phase), attribute, None) for run in (first, second))
+                change = None if a is None or b is None else relative(a, b)
+                line += f"{_shown('time', a):>8}{_shown('time', b):>8}{_changed(change):>7}"
+            yield line.rstrip()
 
 
 def _differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:

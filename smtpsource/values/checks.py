@@ -157,18 +157,20 @@ def command(value: Any) -> tuple[str, ...]:
     A command line.
     """
     if not isinstance(value, list | tuple) or not all(isinstance(word, str) for word in value):
-        raise ValueError("expected a sequence of texts")
+        raise ValueError("expected a tuple of texts, such as ('smtpsource', '-d')")
     return tuple(value)
 
 
-def tupleOf(convert: Check) -> Check:
+def tupleOf(convert: Check, ofWhat: str) -> Check:
     """
     A sequence of what another check takes.
+
+    @param ofWhat: what these are, with an example.
     """
 
     def several(value: Any) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple):
-            raise ValueError("expected a sequence")
+            raise ValueError(f"expected a tuple of {ofWhat}")
         return tuple(convert(one) for one in value)
 
     return several
@@ -199,7 +201,7 @@ def addresses(value: Any) -> tuple[str, ...]:
     A sequence of IP addresses and networks; all addresses of these.
     """
     if not isinstance(value, list | tuple):
-        raise ValueError("expected a sequence")
+        raise ValueError("expected a tuple of texts, such as ('127.0.0.2', '127.0.1.0/29')")
     if not all(isinstance(one, str) for one in value):
         raise ValueError("expected a str")
     return names.networks(value)

@@ -9,6 +9,6 @@ from smtpsource.values.option import ValueOption
 
 COLOR = ValueOption(
     *("color", None, "WHEN", "auto"),
-    "colors in what is shown at the end: auto, if that is a terminal and NO_COLOR is not set; always; never",
+    "colors in what is shown: auto, on a terminal if NO_COLOR is not set; always, at the end; never",
     names.oneOf("auto", "always", "never"),
 )

@@ -44,11 +44,11 @@ def wholeNumber(least: int, most: int = numbers.LARGEST) -> Kind:
     return Kind(numbers.wholeNumber(least, most), checks.wholeNumber(least, most))
 
 
-def listOf(parse: Callable[[str], Any], one: Callable[[str], Any]) -> Kind:
+def listOf(parse: Callable[[str], Any], one: Callable[[str], Any], example: str) -> Kind:
     """
-    Several of something, separated by commas; from a program, a sequence of texts.
+    Several of something, separated by commas; from a program, a sequence of texts, such as the example.
     """
-    return Kind(parse, checks.tupleOf(checks.text(one)))
+    return Kind(parse, checks.tupleOf(checks.text(one), f"texts, such as {example}"))
 
 
 #: How many there are of something; more than 0.

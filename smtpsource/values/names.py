@@ -112,17 +112,16 @@ def ipAddress(text: str) -> str:
 
 def inASCII(host: str) -> str:
     """
-    A host name as the DNS has it: of one with other characters, its A-labels (RFC 5890 section 2.3.2.1).
+    A host name as the DNS has it: of one with other characters, its A-labels (RFC 5890 section 2.3.2.1), by IDNA 2008.
+    Python's own codec has IDNA 2003, for which some names are those of another host.
 
     @raise ValueError: it can't be such a name; the text says why.
     """
     if host.isascii():
         return host
+    import idna  # for those who need it
+
     try:
-        try:
-            import idna  # for those who need it
-        except ImportError:
-            return host.encode("idna").decode("ascii")
         return idna.encode(host, uts46=True).decode("ascii")
     except UnicodeError as e:
         raise ValueError(f"expected an international host name such as m\u00fcller.example: {e}")

@@ -10,6 +10,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 _MULTIPLIERS = {"": 1, "k": 1024, "m": 1024 * 1024, "K": 1024, "M": 1024 * 1024}
 _COUNT_MULTIPLIERS = {"": 1, "k": 1000, "m": 1000_000, "K": 1000, "M": 1000_000}
@@ -87,11 +91,18 @@ def timeOrZero(text: str) -> float:
     match = re.fullmatch(_TIME, text)
     if match is None or not text:
         raise ValueError(f"expected a time {_TIMES} (a number alone is seconds)")
-    alone, days, hours, minutes, seconds, milliseconds, microseconds = (float(part or 0) for part in match.groups())
-    value = alone + 86400 * days + 3600 * hours + 60 * minutes + seconds + milliseconds / 1e3 + microseconds / 1e6
+    value: float = _seconds(match, float)
     if value > LARGEST:
         raise ValueError(f"expected a time of at most {LARGEST} seconds")
     return value
+
+
+def _seconds(match: re.Match[str], number: Callable[[str], Any]) -> Any:
+    """
+    @param number: what each number is made.
+    """
+    alone, days, hours, minutes, seconds, milliseconds, microseconds = (number(part or "0") for part in match.groups())
+    return alone + 86400 * days + 3600 * hours + 60 * minutes + seconds + milliseconds / 1000 + microseconds / 1000000
 
 
 def rate(text: str) -> float:
@@ -111,9 +122,61 @@ def _rate(text: str) -> float:
     match = re.fullmatch(_RATE, text)
     if match is None:
         raise ValueError("expected a rate such as 500/s, 30/m or 10/h (a number alone is per second)")
-    value = float(match[1]) * (1000 if match[2] else 1) / {"s": 1, "m": 60, "h": 3600}[match[3] or "s"]
+    value: float = _perSecond(match, float)
     if value > LARGEST:
         raise ValueError(f"expected a rate of at most {LARGEST}/s")
+    return value
+
+
+def _perSecond(match: re.Match[str], number: Callable[[str], Any]) -> Any:
+    return number(match[1]) * (1000 if match[2] else 1) / {"s": 1, "m": 60, "h": 3600}[match[3] or "s"]
+
+
+# What figures are compared with is a fraction: whether 0.7% of 1000 is 7 is no matter of rounding.
+
+
+def exactNumber(text: str) -> Fraction:
+    """
+    A number, 0 or more: C{"0.1"}.
+    """
+    from fractions import Fraction  # takes a while to import, and most runs have no threshold
+
+    if not re.fullmatch(rf"{_DECIMAL}(?:[eE][+-]?[0-9]+)?", text) or float(text) > 1e18:
+        raise ValueError("expected a number such as 5 or 0.1")
+    # Long ones, and very small ones, would take more time than they are worth.
+    return Fraction(text if len(text) < 50 and text.replace(".", "").isdigit() else float(text))
+
+
+def exactCount(text: str) -> Fraction:
+    """
+    A whole number, 0 or more: C{"20"}, C{"10k"}, C{"1.5m"}.
+    """
+    match = re.fullmatch(rf"({_DECIMAL})([kKmM]?)", text)
+    value = exactNumber(match[1]) * _COUNT_MULTIPLIERS[match[2]] if match is not None else None
+    if value is None or value.denominator != 1:
+        raise ValueError("expected a whole number, such as 20, 10k or 1m")
+    return value
+
+
+def exactTime(text: str) -> Fraction:
+    """
+    What L{timeOrZero} takes, in seconds.
+    """
+    timeOrZero(text)
+    match = re.fullmatch(_TIME, text)
+    assert match is not None
+    value: Fraction = _seconds(match, exactNumber)
+    return value
+
+
+def exactRate(text: str) -> Fraction:
+    """
+    What L{rate} takes, or 0, per second.
+    """
+    _rate(text)
+    match = re.fullmatch(_RATE, text)
+    assert match is not None
+    value: Fraction = _perSecond(match, exactNumber)
     return value
 
 

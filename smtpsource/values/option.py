@@ -270,6 +270,15 @@ class Settings:
     rules: ClassVar[tuple[Callable[[Any], Iterator[Exception]], ...]] = ()
     declared: ClassVar[Mapping[str, Setting]]
 
+    def evolve(self: _Given, **changes: Any) -> _Given:
+        """
+        Another that differs from this one.
+
+        @param changes: keywords, as for a new one.
+        @raise ValueError: as for a new one.
+        """
+        return attrs.evolve(self, **changes)  # type: ignore[misc]
+
     def __init_subclass__(cls, checked: bool = True) -> None:
         """
         @param checked: every value is checked when an object is made, and kept as its check returns it. Otherwise

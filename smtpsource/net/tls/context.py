@@ -8,13 +8,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from smtpsource.net.tls.settings import (
-    WRONG_PASSPHRASE,
-    TLSSettings,
-    UnusableSetting,
-    checkPEM,
-    readPassphrase,
-)
+from smtpsource.net.tls.settings import Passphrase, TLSSettings, UnusableSetting, checkPEM
 from smtpsource.net.tls.words import reasons
 from smtpsource.values import inputs
 
@@ -155,20 +149,8 @@ def _setCertificate(context: SSL.Context, settings: TLSSettings) -> None:
         return
     key, ofKey = (certificate, "certificate") if settings.key is None else (settings.key, "key")
     _contents("certificate", certificate)
-    isEncrypted = b"ENCRYPTED" in _contents(ofKey, key)
-    if isEncrypted and settings.keyPasswordFile is None:
-        raise UnusableSetting(
-            ofKey,
-            f"the key in {key} has a passphrase: expected keyPasswordFile (--tls-key-password-file) along with it",
-        )
-    passphrase = b""
-    if settings.keyPasswordFile is not None:
-        try:
-            passphrase = readPassphrase(settings.keyPasswordFile)
-        except ValueError as e:
-            raise UnusableSetting("keyPasswordFile", str(e))
-    # Asked for nothing OpenSSL asks for the passphrase itself, on the terminal.
-    context.set_passwd_cb(lambda longest, twice, data: passphrase)
+    passphrase = Passphrase(key, _contents(ofKey, key), settings.keyPasswordFile, ofKey, "keyPasswordFile")
+    context.set_passwd_cb(lambda longest, twice, data: passphrase.text)
     try:
         context.use_certificate_chain_file(certificate)
     except SSL.Error as e:
@@ -180,8 +162,7 @@ def _setCertificate(context: SSL.Context, settings: TLSSettings) -> None:
         found = reasons(e)
         if "mismatch" in found or "no certificate assigned" in found:  # of the key's type, that is
             raise UnusableSetting(ofKey, f"the key in {key} does not match the certificate in {certificate}")
-        if isEncrypted and WRONG_PASSPHRASE.search(found):
-            raise UnusableSetting("keyPasswordFile", f"its first line is not the passphrase of the key in {key}")
+        passphrase.check(found)
         where = key if settings.key else f"{key}, the file of the certificate: expected one there, or a key"
         raise UnusableSetting(ofKey, f"no usable key in {where}: {found}")
 

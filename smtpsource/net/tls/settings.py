@@ -39,11 +39,49 @@ def readPassphrase(path: str) -> bytes:
     return line
 
 
+class Passphrase:
+    """
+    What opens the file of a key, of the client's or of a server's.
+
+    @ivar text: for OpenSSL, which would ask the terminal without it; empty if there is none.
+    """
+
+    def __init__(self, key: str, contents: bytes, path: str | None, setting: str, keyword: str) -> None:
+        """
+        @param key: the name of the file with the key, and C{contents} what is in it.
+        @param path: the file whose first line it is; C{None} if there is none.
+        @param setting: which one C{key} is of, of those of L{TLSSettings}.
+        @param keyword: what C{path} is called in a program.
+        @raise UnusableSetting: there has to be one, or it can't be read.
+        """
+        self._key = key
+        self._isEncrypted = b"ENCRYPTED" in contents
+        self.text = b""
+        if path is not None:
+            try:
+                self.text = readPassphrase(path)
+            except ValueError as e:
+                raise UnusableSetting("keyPasswordFile", str(e))
+        elif self._isEncrypted:
+            needed = f"expected {keyword} (--tls-key-password-file) along with it"
+            raise UnusableSetting(setting, f"the key in {key!r} has a passphrase: {needed}")
+
+    def check(self, problem: str) -> None:
+        """
+        @param problem: what OpenSSL says of the key that it could not use.
+        @raise UnusableSetting: that is because this passphrase does not open it.
+        """
+        if self._isEncrypted and _NOT_OPENED.search(problem):
+            raise UnusableSetting(
+                "keyPasswordFile", f"its first line is not the passphrase of the key in {self._key!r}"
+            )
+
+
 #: OpenSSL has room for so many bytes, and a NUL (PEM_BUFSIZE).
 LONGEST_PASSPHRASE = 1023
 
 #: What OpenSSL says of a key that a passphrase does not open.
-WRONG_PASSPHRASE = re.compile("decrypt|cipherfinal|password|asn1|padding", re.IGNORECASE)
+_NOT_OPENED = re.compile("decrypt|cipherfinal|password|asn1|padding", re.IGNORECASE)
 
 #: Whether TLS is there from the first byte, or asked for.
 TLSMode = Literal["off", "starttls", "implicit"]

@@ -10,10 +10,11 @@ from textwrap import wrap
 
 from rich.text import Text
 
+from smtpsource.measure.histogram import nameOf
 from smtpsource.measure.progress import CATCHING_UP
 from smtpsource.measure.search import Searching, Step
 from smtpsource.report.live.figures import HISTORY, RECENT, Course, Kind, Latencies
-from smtpsource.report.text import NOUNS, duration
+from smtpsource.report.text import NOUNS, duration, several
 
 # The parts of a bar, and heights; where there is no Unicode, ASCII.
 _BAR = {True: ("━", "─"), False: ("#", "-")}
@@ -81,7 +82,7 @@ def _searching(search: Searching) -> str:
     if search.rate is None:
         return "the search is over"
     left = "" if search.secondsLeft is None else f", about {_clock(ceil(search.secondsLeft))} left"
-    return f"step {search.number}: {search.rate:g}/s ({search.purpose}), {_bounds(search)}{left}"
+    return f"step {search.number}{left}: {search.rate:g}/s ({search.purpose}), {_bounds(search)}"
 
 
 def _bounds(search: Searching) -> str:
@@ -139,7 +140,9 @@ def _rates(course: Course) -> str:
     parts = [f"{_rate(course.rate())} accepted"]
     if asked is not None:
         parts.append(f"{_rate(asked)} asked")
-    return ", ".join([*parts, f"{_rate(course.meanRate())} so far"])
+    if course.progress.search is None:  # the mean of many rates says nothing
+        parts.append(f"{_rate(course.meanRate())} so far")
+    return ", ".join(parts)
 
 
 def _rate(rate: float) -> str:
@@ -174,8 +177,8 @@ def _outcomes(course: Course) -> Iterator[tuple[str, str]]:
 
 def _present(course: Course) -> Iterator[tuple[str, str]]:
     recorder = course.recorder
-    yield f"{recorder.open} connections", ""
-    yield f"{course.progress.sessions} sessions", ""
+    yield several(recorder.open, "connection", "connections"), ""
+    yield several(course.progress.sessions, "session", "sessions"), ""
     yield f"{course.onTheirWay} on their way", ""
     if recorder.connectionsLost or recorder.connectionsFailed:
         yield f"{recorder.connectionsLost} lost, {recorder.connectionsFailed} not made", "red"
@@ -184,21 +187,23 @@ def _present(course: Course) -> Iterator[tuple[str, str]]:
 def _latencies(course: Course) -> Iterator[Text]:
     shown = course.latencies()
     if shown:
-        yield Text(f"{'':<{_PHASE}}" + "".join(f"{name:>{_WIDTH}}" for name in _headings(shown[0])), "dim")
+        headings = list(_headings(shown[0]))
+        width = max(_WIDTH, 1 + max(map(len, headings)))
+        yield Text(f"{'':<{_PHASE}}" + "".join(f"{name:>{width}}" for name in headings), "dim")
     for latencies in shown:
-        yield _times(latencies.name, latencies.soFar, "bold")
+        yield _times(latencies.name, latencies.soFar, "bold", width)
         if latencies.recent is not None:
-            yield _times(f"  last {RECENT:.0f} s", latencies.recent, "")
+            yield _times(f"  last {RECENT:.0f} s", latencies.recent, "", width)
 
 
 def _headings(latencies: Latencies) -> Iterator[str]:
-    return ("max" if wanted == 100 else f"p{wanted:g}" for wanted in latencies.wanted)
+    return ("max" if wanted == 100 else nameOf(wanted) for wanted in latencies.wanted)
 
 
-def _times(name: str, times: Sequence[float], style: str) -> Text:
+def _times(name: str, times: Sequence[float], style: str, width: int) -> Text:
     text = Text()
     text.append(f"{name:<{_PHASE}}", style)
-    return text.append("".join(f"{duration(seconds):>{_WIDTH}}" for seconds in times))
+    return text.append("".join(f"{duration(seconds):>{width}}" for seconds in times))
 
 
 def _kinds(heading: str, kinds: Sequence[Kind], style: str, room: int) -> Iterator[Text]:

@@ -158,12 +158,22 @@ class Picture(Periodic):
         source: Running,
         terminal: Terminal,
         clock: Callable[[], float] = time.perf_counter,
+        colors: bool = True,
     ) -> None:
+        """
+        @param colors: may there be any? The environment says so as well.
+        """
         super().__init__(reactor, source, clock)
         self._terminal = terminal
-        # It writes nothing itself, and knows of colors what the environment says.
+        # It writes nothing itself.
         self._console = Console(
-            file=io.StringIO(), force_terminal=True, markup=False, highlight=False, emoji=False, legacy_windows=False
+            file=io.StringIO(),
+            force_terminal=True,
+            color_system="auto" if colors else None,
+            markup=False,
+            highlight=False,
+            emoji=False,
+            legacy_windows=False,
         )
 
     def stop(self) -> None:
@@ -196,11 +206,12 @@ class Picture(Periodic):
         self._terminal.draw(drawn.get().splitlines())
 
 
-def view(reactor: IReactorTime, source: Running, outlet: Outlet, asked: bool = True) -> Periodic:
+def view(reactor: IReactorTime, source: Running, outlet: Outlet, asked: bool = True, colors: bool = True) -> Periodic:
     """
     What suits an outlet: a picture, or lines.
 
     @param asked: did somebody ask for it? If not, there are no lines but those of a search's steps.
+    @param colors: may a picture have colors?
     """
     stream = outlet.stream
     if not asked and not outlet.isatty():
@@ -209,5 +220,5 @@ def view(reactor: IReactorTime, source: Running, outlet: Outlet, asked: bool = T
         return Lines(reactor, source, outlet.sayIfFree)
     terminal = Terminal(stream)
     if isCapable(os.environ.get("TERM")):
-        return Picture(reactor, source, terminal)
+        return Picture(reactor, source, terminal, colors=colors)
     return Lines(reactor, source, terminal.say, terminal.close)
