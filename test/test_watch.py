@@ -58,6 +58,23 @@ class WatchTests(SynchronousTestCase):
         for used, limited in ((0.0, False), (0.6, True)):
             self.heldUp(used, limited)
 
+    def test_lagOfLooking(self):
+        """
+        A process that is stopped just while it looks has been held up as well: the next look sees it.
+        """
+        self.patch(watch, "processTime", lambda: (0.0, 0.0))
+        reactor = FakeReactor()
+        reactor.server = SlowFactory(reactor, 10.0)
+        plan = SourcePlan(destination="127.0.0.1:25", messageCount=40, keepConnections=True)
+        service = SourceService(reactor, plan, clock=reactor.seconds)
+        stops = [0.7]
+        self.patch(service._watch, "_whenSampled", lambda snapshot: stops and reactor.standStill(stops.pop()))
+        service.startService()
+        reactor.pump([0.01] * 600)
+        summary = self.successResultOf(service.whenDone())
+        self.assertRegex(summary.disturbances[0], "did not run for 6[0-9][0-9] ms")
+        self.assertEqual(summary.limits, ())
+
     def heldUp(self, used, limited):
         """
         A run whose process does nothing else for 0.7 seconds.

@@ -60,7 +60,7 @@ class Watch:
         """
         self.stop()
         self._reset(began)
-        self._wait()
+        self._wait(self._run.clock())
 
     def stop(self) -> None:
         """
@@ -101,12 +101,16 @@ class Watch:
         self._known = self._run.clock(), self._used
         self._usual = 0.0
 
-    def _wait(self) -> None:
-        self._due = self._run.clock() + LOOK
-        self._call = self._reactor.callLater(LOOK, self._run.guarded, self._look)
+    def _wait(self, began: float) -> None:
+        """
+        @param began: when this process came to it: what has held it up since is seen by the next look.
+        """
+        self._due = began + LOOK
+        self._call = self._reactor.callLater(max(0.0, self._due - self._run.clock()), self._run.guarded, self._look)
 
     def _look(self) -> None:
-        lag = self._run.clock() - self._due
+        began = self._run.clock()
+        lag = began - self._due
         if lag >= LAG:
             self._delayed(lag)
         self._lag = max(self._lag, lag)
@@ -115,7 +119,7 @@ class Watch:
             self._sample(snapshot)
             self._whenSampled(snapshot)
         if self._call is not None:  # nobody has stopped it since
-            self._wait()
+            self._wait(began)
 
     def _delayed(self, lag: float) -> None:
         """
