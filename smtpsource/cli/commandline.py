@@ -283,7 +283,7 @@ class CommandLine(usage.Options):
         @param text: the heading, or one word of it.
         @raise usage.UsageError: there is none.
         """
-        wanted = text.lower().replace(" ", "-")
+        wanted = tableOf(text)
         known = {tableOf(heading): (heading, options) for heading, options in self.groups}
         found = [name for name in known if wanted == name] or [name for name in known if wanted in name.split("-")]
         if len(found) != 1:
@@ -516,23 +516,25 @@ def _helpLines(option: Flag | ValueOption) -> list[str]:
 
 
 def _wrapped(text: str) -> list[str]:
-    import textwrap  # for those who read the help
-
     indent = " " * _COLUMN
-    return textwrap.wrap(text, _WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+    return _inLines(text, indent, indent)
 
 
 def _fitted(text: str) -> list[str]:
     """
     A text in lines that fit. Where a line of it begins with a word and a colon, what follows hangs below that.
     """
-    import textwrap
-
     lines = []
     for paragraph in re.split(rf"\n(?={_LABEL})", text):
         indent = "  " if re.match(_LABEL, paragraph) else ""
-        lines += textwrap.wrap(paragraph, _WIDTH, subsequent_indent=indent, break_on_hyphens=False)
+        lines += _inLines(paragraph, "", indent)
     return lines
+
+
+def _inLines(text: str, first: str, others: str) -> list[str]:
+    from textwrap import wrap  # for those who read the help
+
+    return wrap(text, _WIDTH, initial_indent=first, subsequent_indent=others, break_on_hyphens=False)
 
 
 _LABEL = r"[A-Z][\w ]*: "

@@ -16,7 +16,7 @@ from smtpsource.report.page import INDENT, Line, Page
 if TYPE_CHECKING:
     from smtpsource.measure.counters import AddressCounts
     from smtpsource.measure.histogram import Latency
-    from smtpsource.measure.search import Found, Step, Tried
+    from smtpsource.measure.search import Found, Tried
 
 #: Where the text of a reply, or of an error, goes on if it takes several lines.
 _SAMPLE_INDENT = 31
@@ -320,12 +320,6 @@ def _steps(found: Found) -> Iterator[Line | str]:
     yield ""
     yield f"{'search':<9}{'asked':>9}{'achieved':>11}  {found.promise}"
     for step in found.steps:
-        yield Line(stepOf(step), "" if step.passed else "doubtful", _SAMPLE_INDENT)
-
-
-def stepOf(step: Step) -> str:
-    """
-    One step of a search, as a line.
-    """
-    rates = f"{step.rate:>7g}/s{step.achieved:>9.1f}/s"
-    return f"{step.purpose:<9}{rates}  {'kept' if step.passed else 'BROKEN'}: {step.actual}"
+        rates = f"{step.rate:>7g}/s{step.achieved:>9.1f}/s"
+        text = f"{step.purpose:<9}{rates}  {'kept' if step.passed else 'BROKEN'}: {step.actual}"
+        yield Line(text, "" if step.passed else "doubtful", _SAMPLE_INDENT)

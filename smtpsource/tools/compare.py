@@ -11,6 +11,7 @@ from twisted.python import usage
 
 from smtpsource.cli.commandline import FILES
 from smtpsource.report.presentation import Presentation
+from smtpsource.report.text import several
 from smtpsource.tools import changes
 from smtpsource.tools.options import ToolOptions
 from smtpsource.tools.sidebyside import render
@@ -58,7 +59,7 @@ class CompareOptions(ToolOptions):
         Two files.
         """
         if len(files) != 2:
-            raise usage.UsageError(f"{len(files)} {'report' if len(files) == 1 else 'reports'}: expected two")
+            raise usage.UsageError(f"{several(len(files), 'report', 'reports')}: expected two")
         self.files = files
 
 
