@@ -556,8 +556,12 @@ class ReadingTests(ReactorTestCase):
         called: list[Any] = []
 
         class Reader:
-            def __init__(self) -> None:
+            def __init__(self, number: int | None = None) -> None:
                 self.end, self.other = socket.socketpair()
+                if number is not None:
+                    # Garbage that is collected in between may have given back lower numbers.
+                    with self.end as first:
+                        self.end = socket.socket(fileno=os.dup2(first.fileno(), number))
                 case.addCleanup(self.end.close)
                 case.addCleanup(self.other.close)
                 self.fileno = self.end.fileno
@@ -570,7 +574,7 @@ class ReadingTests(ReactorTestCase):
                         number = reader.fileno()
                         case.reactor.removeReader(reader)
                         reader.end.close()
-                        heirs.append(Reader())
+                        heirs.append(Reader(number))
                         case.assertEqual(heirs[0].fileno(), number)
                 case.reactor.removeReader(self)
                 case.reactor.callLater(0, case.reactor.stop)
