@@ -1,0 +1,3 @@
+"""
+What a sink keeps of the messages that it takes: in memory, and in files.
+"""

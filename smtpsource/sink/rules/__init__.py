@@ -1,0 +1,3 @@
+"""
+Rules: what a sink does other than take everything, and to whom.
+"""
