@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.protocol import Factory
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel, Request
@@ -110,7 +109,7 @@ class Visitors(WrappingFactory):
     noisy = False
     protocol = Visitor
 
-    def __init__(self, site: Factory, reactor: Any, most: int, largest: int) -> None:
+    def __init__(self, site: Site, reactor: Any, most: int, largest: int) -> None:
         """
         @param reactor: provides C{IReactorTime}.
         @param most: connections at once.

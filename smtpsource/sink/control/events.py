@@ -80,8 +80,8 @@ class Events:
         """
         What somebody has missed.
 
-        @param number: the last event that they know. One that has not been yet is of an earlier sink at this place: they
-            have missed everything.
+        @param number: the last event that they know. One that has not been yet is of an earlier sink at this place:
+            they have missed everything.
         @return: the events after it that are remembered, and how many are not.
         """
         if number > self.last:

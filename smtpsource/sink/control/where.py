@@ -72,7 +72,7 @@ def parseControl(text: str) -> Where:
     elif ":" in host or text.endswith("]"):
         raise ValueError(f"{_EXPECTED}; an address of IPv6 stands in brackets")
     elif host:
-        host = names.hostname(names.inASCII(host))
+        host = host if _isIPv4(host) else names.hostname(names.inASCII(host))
     elif colon:
         raise ValueError(f"{_EXPECTED}; for all addresses say 0.0.0.0:{port or 'PORT'} or [::]:{port or 'PORT'}")
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535):
@@ -89,6 +89,17 @@ def _socket(path: str) -> Where:
     return Where(path=path)
 
 
+def _isIPv4(host: str) -> bool:
+    """
+    Is this an address of IPv4?
+    """
+    try:
+        ipaddress.IPv4Address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def _ipv6(text: str) -> str:
     try:
         return str(ipaddress.IPv6Address(text))
@@ -103,7 +114,7 @@ def checkedToken(text: str) -> str:
     @raise ValueError: it is too short to be a secret, or can't stand in a header; the text does not repeat it.
     """
     if len(text) < SHORTEST_TOKEN or not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError(f"expected a token of {SHORTEST_TOKEN} or more ASCII letters, digits and signs, without spaces")
+        raise ValueError(f"expected a token of {SHORTEST_TOKEN} or more letters, digits and signs of ASCII")
     return text
 
 
