@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Callable
 
 from twisted.python import usage
 
@@ -87,8 +86,6 @@ class SinkOptions(PlanOptions):
         "30s, 500ms or 1h30m; without a unit it is in seconds."
     )
     closing = (
-        "-F is accepted and does nothing: what it switches off, XFORWARD, is not offered. Not in this version:\n"
-        "the faults and dumps -A -b -B -d -D -f -H -P -q -Q -r -R -s -S -w -W.\n"
         "Exit status: 0 the sink ended as it was asked to, by a limit or a signal; 1 it could not listen, or not\n"
         "write its report; 2 the command line can't be used.\n"
         "Example: smtpsink -c -M 10k 127.0.0.1:2525\n"
@@ -178,27 +175,3 @@ class SinkOptions(PlanOptions):
             raise usage.UsageError(f"{option}: {path!r} is not usable: {e}")
         except ValueError as e:
             raise usage.UsageError(f"{'--tls' if certificate is None else '--tls-cert'} is not usable: {e}")
-
-
-# Letters without a long name, which the help does not list but tells about in its last lines.
-
-
-def _accept(self: SinkOptions) -> None:
-    pass
-
-
-def _refuseFlag(self: SinkOptions) -> None:
-    raise usage.UsageError("-P is not usable: faults and dumps are not in this version")
-
-
-def _refuse(letter: str) -> Callable[[SinkOptions, str], None]:
-    def refuse(self: SinkOptions, value: str) -> None:
-        raise usage.UsageError(f"-{letter}: {value!r} is not usable: faults and dumps are not in this version")
-
-    return refuse
-
-
-SinkOptions.opt_F = _accept  # type: ignore[attr-defined]
-for _letter in "AbBdDfHqQrRsSwW":
-    setattr(SinkOptions, f"opt_{_letter}", _refuse(_letter))
-SinkOptions.opt_P = _refuseFlag  # type: ignore[attr-defined]

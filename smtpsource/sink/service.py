@@ -50,7 +50,7 @@ class SinkService(Breakable, Service):
             raise TypeError(f"expected SinkService(reactor, plan) with a SinkPlan, not {type(plan).__name__}")
         self._reactor = cast("Any", reactor)
         self._plan = plan
-        self.factory = SinkFactory(plan, self._reactor.seconds)
+        self.factory = SinkFactory(plan, self._reactor.seconds, self._reactor.callLater)
         self.factory.later = lambda call: self._reactor.callLater(0, call)
         self.factory.whenLimitReached = self._limitReached
         self.factory.whenEmpty = self._empty
