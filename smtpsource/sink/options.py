@@ -15,7 +15,7 @@ from smtpsource.cli.words import nameOf
 from smtpsource.net import destination
 from smtpsource.net.tls.settings import UnusableSetting
 from smtpsource.report.presentation import Presentation
-from smtpsource.sink.plan import SinkPlan
+from smtpsource.sink.plan import SinkPlan, isSteered
 from smtpsource.sink.tls import ServerTLS, requireTLS
 from smtpsource.values import names, numbers
 
@@ -141,10 +141,24 @@ class SinkOptions(PlanOptions):
         self._checkTLS()
         self.user = self["user"]
         self.plan = self.newPlan(host=host, port=port, path=path, backlog=self["backlog"], command=self.command)
+        self._checkRules()
         self.presentation = Presentation(
             self.tool, bool(self["counter"]), bool(self["quiet"]), self["report"], self.daemonized
         )
         self.chooseReactor()
+
+    def _checkRules(self) -> None:
+        """
+        See that rules can be used, and where messages are to be kept.
+        """
+        if not isSteered(self.plan):
+            return
+        from smtpsource.sink.steering import rulesOf
+
+        try:
+            rulesOf(self.plan)
+        except ValueError as e:
+            raise usage.UsageError(str(e))
 
     def _takeScheme(self) -> None:
         """

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 #: What is said instead of a reply by a fate that garbles it.
 GARBAGE = b"\x16\x03\xff 2?0 \xe2\x28\xa1 ok-ish\xff\r\n"
 
-TOO_MANY_ERRORS = b"421 4.7.0 Too many errors, closing connection\r\n"
-
 #: Pieces a second of a reply that stutters, unless it has fewer bytes a second.
 _PIECES = 50
 
@@ -126,11 +124,11 @@ class Speech(SMTPSinkProtocol):
             reply = fate.reply
         if reply[:1] in (b"4", b"5"):
             self._errors += 1
-        tarpit = self.steering.tarpit
+        tarpit = self.steering.rules.tarpit
         if tarpit is not None and self._errors:
             delay += tarpit.delay(self._errors)
-            if tarpit.closeAfter is not None and self._errors >= tarpit.closeAfter:
-                reply, self._ended = TOO_MANY_ERRORS, True
+            if self._errors >= (tarpit.closeAfter or self._errors + 1):
+                reply, self._ended = tarpit.reply, True
         if fate is None and not delay:
             self._replies.append(reply)
             return

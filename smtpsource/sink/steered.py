@@ -61,9 +61,8 @@ class SteeredProtocol(Reception):
     # DATA was accepted: content comes next.
     _awaitsContent = False
     _fateOfBanner: Fate | None = None
-    # By which rules this connection is counted, and how it was known when it was.
-    _countedBy: Any = None
-    _countedAs: Any = None
+    # As whose this connection is counted by the rules.
+    _countedAs: Facts | None = None
 
     # -- The beginning and the end
 
@@ -92,9 +91,8 @@ class SteeredProtocol(Reception):
         if steering.transcripts is not None:
             self._transcript = steering.transcripts.begin(self.number, facts.client)
         steering.publish("connect", session=self.number, client=facts.client)
-        self._countedBy, self._countedAs = steering.rules, Facts(client=facts.client)
-        if self._countedBy is not None:
-            self._countedBy.opened(self._countedAs)
+        self._countedAs = Facts(client=facts.client)
+        steering.rules.opened(self._countedAs)
         fate = steering.decide("connect", facts)
         if fate is not None and self.factory.implicitTLS:
             if fate.tlsFail:
@@ -129,8 +127,8 @@ class SteeredProtocol(Reception):
         """
         self._loseTimer()
         self._dropContent()
-        if self._countedBy is not None:
-            self._countedBy.closed(self._countedAs)
+        if self._countedAs is not None:
+            self.steering.rules.closed(self._countedAs)
         if self.begun:
             self.steering.publish("disconnect", session=self.number, client=self.facts.client)
         super().connectionLost(reason)

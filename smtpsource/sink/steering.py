@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from smtpsource.sink.plan import SinkPlan
     from smtpsource.sink.rules.facts import Facts, Fate, Step
     from smtpsource.sink.rules.ruleset import RuleSet
-    from smtpsource.sink.rules.tarpit import Tarpit
 
 #: Marks that a report has; of more, the first ones are forgotten.
 _MOST_MARKS = 1000
@@ -62,7 +61,7 @@ class Steering:
         self.callLater = callLater
         self.letters = lettersOf(plan)
         self.log = logger(self.letters)
-        self.rules: RuleSet | None = rulesOf(plan)
+        self.rules = rulesOf(plan)
         self.ruleCounts: Counter[str] = Counter()
         self.keepers: list[Any] = []
         self.number = 0
@@ -105,29 +104,19 @@ class Steering:
 
         @return: what is to be done; C{None} is the usual.
         """
-        rules = self.rules
-        if rules is None or not rules.wants(step):
+        if not self.rules.wants(step):
             return None
-        fate = rules.decide(step, facts, self.seconds())
+        fate = self.rules.decide(step, facts, self.seconds())
         if fate is not None:
             self.ruleCounts.update(fate.rules)
             self.publish("rule", rules=list(fate.rules), step=step, client=facts.client)
         return fate
 
-    @property
-    def tarpit(self) -> Tarpit | None:
-        """
-        How those are slowed down who have been refused.
-        """
-        return None if self.rules is None else self.rules.tarpit
-
-    def replaceRules(self, rules: RuleSet | None) -> None:
+    def replaceRules(self, rules: RuleSet) -> None:
         """
         Decide by others from the next reply on. Those that stay the same go on where they are.
         """
-        if rules is not None and self.rules is not None:
-            rules.inherit(self.rules)
-        self.rules = rules
+        self.rules = rules.inheriting(self.rules)
         self.publish("rules")
 
     def keep(self, message: KeptMessage) -> None:
@@ -192,20 +181,13 @@ def _nothing(*arguments: Any, **fields: Any) -> None:
     pass
 
 
-def rulesOf(plan: SinkPlan) -> RuleSet | None:
+def rulesOf(plan: SinkPlan) -> RuleSet:
     """
     All the rules that a plan names: its texts, then its files, then its profiles.
 
-    @return: C{None}, if there are none.
     @raise ValueError: one of them can't be used; the text is one line.
     """
-    if not (plan.ruleTexts or plan.ruleFiles or plan.profiles):
-        return None
-    from smtpsource.sink.rules import profile, read, written
     from smtpsource.sink.rules.ruleset import combined
+    from smtpsource.sink.rules.written import fromExpressions, fromFile, profile
 
-    return combined([
-        *(written(text, number) for number, text in enumerate(plan.ruleTexts, 1)),
-        *map(read, plan.ruleFiles),
-        *map(profile, plan.profiles),
-    ])  # fmt: skip
+    return combined([fromExpressions(plan.ruleTexts), *map(fromFile, plan.ruleFiles), *map(profile, plan.profiles)])
