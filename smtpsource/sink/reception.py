@@ -237,9 +237,11 @@ class Reception(Speech):
             accepted = list(range(len(self._rcpts))) if isAccepting(fate) else []
             return fate, accepted, _replyOf(fate, OK)
         fates = []
-        for recipient in facts.recipients:
-            facts.recipient = recipient
+        recipients = facts.recipients
+        for recipient in recipients:
+            facts.recipient, facts.recipients = recipient, [recipient]
             fates.append(decide("message", facts))
+        facts.recipients = recipients
         reply = b"".join(_replyOf(one, DELIVERED) for one in fates)
         accepted = [index for index, one in enumerate(fates) if isAccepting(one)]
         first = next((one for one in fates if one is not None), None)
