@@ -86,6 +86,7 @@ class OrderTests(SynchronousTestCase):
             [[rule]]
             name = "refused"
             on = "mail"
+            when = { sender = "me@*" }
             do = { delay = "1h", reply = "451 4.3.0 no" }
             [[rule]]
             name = "too late"
