@@ -45,7 +45,8 @@ class NameServer:
     Answers for a world.
 
     @ivar address: where it listens, an C{IPv4Address} or C{IPv6Address} of TCP; UDP has the same.
-    @ivar connections: those of TCP.
+    @ivar factory: makes the protocols of TCP connections.
+    @ivar connections: these, as long as they are open.
     @ivar later: the reactor's C{callLater}.
     @ivar counts: how often it was asked: by name, type and what came of it, a
         L{smtpsource.sink.dns.answers.Result}, or C{not-implemented} or C{format-error}.
@@ -61,6 +62,7 @@ class NameServer:
         self._closed: list[Deferred[Any]] = []
         self._delayed: set[Any] = set()
         self.connections: set[Any] = set()
+        self.factory: Any = _Factory(self)
 
     def listen(self, host: str, port: int) -> None:
         """
@@ -70,7 +72,7 @@ class NameServer:
         """
         try:
             for left in reversed(range(_TRIES)):
-                tcp = self._reactor.listenTCP(port, _Factory(self), 50, host)
+                tcp = self._reactor.listenTCP(port, self.factory, 50, host)
                 self.address = tcp.getHost()
                 try:
                     udp = self._reactor.listenUDP(
