@@ -91,7 +91,7 @@ class NameServerTests(TestCase):
     timeout = TEST_LIMIT
 
     def setUp(self):
-        self.server = listenDNS(reactor, "127.0.0.1", 0, parseWorld(WORLD, "."))
+        self.server = listenDNS(reactor, "127.0.0.1", 0, parseWorld(WORLD, "world.toml"))
         self.addCleanup(self.server.close)
         self.resolver = self.client()
 
@@ -177,7 +177,7 @@ class NameServerTests(TestCase):
         A port that somebody has is told of; a free one is free for UDP as well.
         """
         port = self.server.address.port
-        e = self.assertRaises(ListenError, listenDNS, reactor, "127.0.0.1", port, parseWorld(b"", "."))
+        e = self.assertRaises(ListenError, listenDNS, reactor, "127.0.0.1", port, parseWorld(b"", "world.toml"))
         self.assertEqual(str(e), f"can't listen on dns:127.0.0.1:{port}: Address already in use")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
             self.assertRaises(OSError, taken.bind, ("127.0.0.1", port))
@@ -202,7 +202,7 @@ class QuestionTests(SynchronousTestCase):
 
     def setUp(self):
         self.clock = Clock()
-        self.server = NameServer(self.clock, parseWorld(WORLD, "."))
+        self.server = NameServer(self.clock, parseWorld(WORLD, "world.toml"))
 
     def ask(self, data, overTCP=False):
         """
@@ -314,7 +314,7 @@ class ConnectionTests(SynchronousTestCase):
 
     def setUp(self):
         self.clock = Clock()
-        self.server = NameServer(self.clock, parseWorld(WORLD, "."))
+        self.server = NameServer(self.clock, parseWorld(WORLD, "world.toml"))
 
     def connect(self):
         """

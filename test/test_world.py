@@ -5,15 +5,14 @@ Tests for the files that describe a world, for what there is at its names, and f
 from __future__ import annotations
 
 import os
-import string
 
 from hypothesis import strategies as st
-from properties import given, settings
+from properties import given
 from twisted.names import dns
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.sink.dns.answers import Answers
-from smtpsource.sink.dns.lines import lineOf
+from smtpsource.sink.dns.behaviors import rulesByAddress
 from smtpsource.sink.dns.world import DomainBehavior
 from smtpsource.sink.dns.worldfile import parseWorld, readWorld
 
@@ -22,7 +21,7 @@ def world(text, directory="."):
     """
     @return: the world that a file describes.
     """
-    return parseWorld(text.encode(), directory)
+    return parseWorld(text.encode(), "w.toml", directory)
 
 
 class WorldTestCase(SynchronousTestCase):
@@ -35,13 +34,13 @@ class WorldTestCase(SynchronousTestCase):
         A file is refused, by exactly this line.
         """
         e = self.assertRaises(ValueError, world, text)
-        self.assertEqual(str(e), problem)
+        self.assertEqual(str(e), f"w.toml, {problem}")
 
     def about(self, line, problem):
         """
         A domain with this line, the second of its table, is refused.
         """
-        self.says(f"[[domain]]\n{line}\nname = 'a.test'\n", f"line 2: domain.{problem}")
+        self.says(f"[[domain]]\n{line}\nname = 'a.test'\n", f"line 2: domain[1].{problem}")
 
 
 class FileTests(WorldTestCase):
@@ -101,35 +100,54 @@ class FileTests(WorldTestCase):
 
     def test_behaviors(self):
         """
-        A domain's rules are in a file beside the world's, or a profile, or both; an address has those of its domain.
+        A domain's rules are beside its name, in a file beside the world's, and in a profile, in that order; all
+        addresses of a domain have the same ones. They draw by the world's seed.
         """
         directory = self.mktemp()
         os.mkdir(directory)
-        path = os.path.join(directory, "world.toml")
         for name, text in (
-            ("gmail.toml", ""),
-            ("world.toml", "[[domain]]\nname = 'a.test'\nrules = 'gmail.toml'\nprofile = 'strict'\n"),
+            ("gmail.toml", "[[rule]]\nname = 'second'\non = 'rcpt'\ndo = { close = true }\n"),
+            (
+                "world.toml",
+                "seed = 5\n[[domain]]\nname = 'a.test'\nmx = ['1 mx1.a.test', '2 mx2.a.test']\n"
+                "rules = 'gmail.toml'\n"
+                "[[domain.rule]]\nname = 'first'\non = 'mail'\ndo = { delay = '1s' }\n",
+            ),
         ):
             with open(os.path.join(directory, name), "w") as file:
                 file.write(text)
-        found = readWorld(path)
-        rules = os.path.join(os.path.abspath(directory), "gmail.toml")
-        self.assertEqual(found.behaviorOf("127.0.1.1"), DomainBehavior("a.test", rules, "strict"))
-        self.assertTrue(found.behaviorOf("127.0.1.2").isUsual)
+        found = readWorld(os.path.join(directory, "world.toml"))
+        behavior = found.behaviorOf("127.0.1.1")
+        self.assertEqual(behavior.rules, os.path.join(os.path.abspath(directory), "gmail.toml"))
+        self.assertTrue(found.behaviorOf("127.0.1.3").isUsual)
         self.assertIs(found.behaviorOf("127.0.9.9"), None)
+        rules = rulesByAddress(found)
+        self.assertEqual(rules.keys(), {"127.0.1.1", "127.0.1.2"})
+        name, ruleSet = rules["127.0.1.1"]
+        self.assertEqual((name, rules["127.0.1.2"]), ("a.test", (name, ruleSet)))
+        self.assertEqual([rule.name for rule in ruleSet.rules], ["first", "second"])
+        self.assertEqual(ruleSet.seed, 5)
+
+    def test_profile(self):
+        """
+        A profile that comes with the sink.
+        """
+        found = world("[[domain]]\nname = 'a.test'\nprofile = 'greylisting'")
+        self.assertEqual(found.behaviorOf("127.0.1.1").profile, "greylisting")
+        self.assertIsNot(rulesByAddress(found)["127.0.1.1"][1].greylist, None)
 
     def test_unreadable(self):
         """
         A file that can't be read, or is no TOML, is named.
         """
         e = self.assertRaises(ValueError, readWorld, "none.toml")
-        self.assertEqual(str(e), "none.toml is not usable: expected a readable file: No such file or directory")
+        self.assertEqual(str(e), "'none.toml' is not usable: expected a readable file: No such file or directory")
         with open("odd.toml", "wb") as file:
             file.write(b"seed = 1\nttl = 2 2\n")
         e = self.assertRaises(ValueError, readWorld, "odd.toml")
-        self.assertRegex(str(e), r"^odd\.toml: line 2, column 9 is not usable: expected TOML: [^\n]*$")
-        e = self.assertRaises(ValueError, parseWorld, b"seed = 1\n# \xff", ".")
-        self.assertEqual(str(e), "line 2 is not usable: expected UTF-8")
+        self.assertRegex(str(e), r"^odd\.toml, line 2, column 9: expected TOML: [^\n]*$")
+        e = self.assertRaises(ValueError, parseWorld, b"seed = 1\n# \xff", "w.toml")
+        self.assertEqual(str(e), "w.toml, line 2: expected UTF-8")
         e = self.assertRaises(ValueError, world, "seed = " + "[" * 5000)
         self.assertIn("expected TOML", str(e))
 
@@ -137,7 +155,10 @@ class FileTests(WorldTestCase):
         """
         What is wrong at the top.
         """
-        self.says("\nsead = 1", "line 2: sead is no key: expected one of domain, first-address, hosts, seed, ttl")
+        self.says(
+            "\nsead = 1",
+            "line 2: sead: no such key: expected seed, ttl, first-address, hosts or domain; did you mean seed?",
+        )
         self.says("seed = -1", "line 1: seed: -1 is not usable: expected a whole number from 0 to 2147483647")
         self.says("seed = true", "line 1: seed: true is not usable: expected a whole number from 0 to 2147483647")
         self.says("ttl = '1.5s'", "line 1: ttl: '1.5s' is not usable: expected whole seconds, such as '1m'")
@@ -155,8 +176,10 @@ class FileTests(WorldTestCase):
             "line 2: domain: expected domains with at most 4096 addresses in all",
         )
         self.says("domain = 3", "line 1: domain: 3 is not usable: expected tables with the header [[domain]]")
-        self.says("domain = [3]", "line 1: domain: 3 is not usable: expected a table")
-        self.says("hosts = 3", "line 1: hosts: 3 is not usable: expected a table")
+        self.says(
+            "domain = [3]", "line 1: domain[1]: 3 is not usable: expected a table, such as { name = 'gmail.test' }"
+        )
+        self.says("hosts = 3", "line 1: hosts: 3 is not usable: expected a table of names and addresses")
 
     def test_hosts(self):
         """
@@ -166,23 +189,24 @@ class FileTests(WorldTestCase):
         self.says("[hosts]\n\n'a.test' = '192.0.2.1'", f"line 3: hosts.a.test: '192.0.2.1' is not usable: {expected}")
         self.says("[hosts]\n'a.test' = ['127.0.0.1', 'x']", f"line 2: hosts.a.test: 'x' is not usable: {expected}")
         self.says(
-            "[hosts]\n'a.test' = 7", "line 2: hosts.a.test: 7 is not usable: expected a text, such as '127.0.0.9'"
+            "[hosts]\n'a.test' = 7",
+            "line 2: hosts.a.test: 7 is not usable: expected a text, such as '127.0.0.9'",
         )
         self.says(
             "[hosts]\n'*.test' = '127.0.0.9'",
-            "line 2: hosts.*.test is no name of a host: expected the name of a host, such as 'mx1.gmail.test'",
+            "line 2: hosts.*.test: no name of a host: expected the name of a host, such as 'mx1.gmail.test'",
         )
         self.says(
             "[hosts]\n'a.test' = '127.0.0.9'\n'A.test' = '127.0.0.9'",
-            "line 3: hosts.A.test is there twice: expected each host once",
+            "line 3: hosts.A.test: it is there twice: expected each host once",
         )
 
     def test_domain(self):
         """
         What is wrong with one domain.
         """
-        known = "answer, chance, delay, mx, name, profile, rules, spread, times, txt, types"
-        self.about("mxs = []", f"mxs is no key: expected one of {known}")
+        known = "name, mx, txt, answer, chance, times, types, delay, spread, rules, profile, rule, greylist or tarpit"
+        self.about("mxs = []", f"mxs: no such key: expected {known}; did you mean mx?")
         self.about(
             "mx = ['10 mx.a.test', 'mx1']",
             "mx: 'mx1' is not usable: expected a preference up to 65535 and a host, such as '10 mx1.gmail.test' or "
@@ -199,9 +223,10 @@ class FileTests(WorldTestCase):
             "answer: 'nothing' is not usable: expected nxdomain, servfail, refused, timeout, empty, truncate, null-mx "
             "or mx-without-address",
         )
-        chance = "expected a chance of more than 0% and at most 100%, such as '30%'"
-        for value in ("30", "0%", "101%", "x%"):
-            self.about(f"chance = '{value}'", f"chance: '{value}' is not usable: {chance}")
+        share = "expected a share from '0%' to '100%', or from 0 to 1, such as '5%' or 0.05"
+        for value in ("30", "101%", "x%"):
+            self.about(f"chance = '{value}'", f"chance: '{value}' is not usable: {share}")
+        self.about("chance = 0", "chance: 0 is not usable: expected a chance of more than 0%, such as '30%'")
         self.about(
             "chance = '30%'",
             "chance: '30%' is not usable: expected an answer beside it, such as answer = 'servfail'",
@@ -213,42 +238,50 @@ class FileTests(WorldTestCase):
             "delay = 'soon'",
             "delay: 'soon' is not usable: expected a time such as 30s, 500ms or 1h30m (a number alone is seconds)",
         )
-        self.about("delay = -1", "delay: -1 is not usable: expected a time in seconds from 0 to 2147483647")
+        self.about(
+            "delay = -1",
+            "delay: -1 is not usable: expected a time such as 30s, 500ms or 1h30m (a number alone is seconds)",
+        )
         self.about("spread = 65", "spread: 65 is not usable: expected a whole number from 1 to 64")
         self.about(
             "spread = 2",
             "spread: 2 is not usable: expected it for domains with a star in the names of their hosts alone",
         )
         self.about("txt = [['a']]", "txt: a list is not usable: expected a text, such as 'v=spf1 -all'")
-        self.about("txt = '''" + "x" * 4097 + "'''", f"txt: '{'x' * 59}... is not usable: expected at most 4096 bytes")
+        self.about("txt = '''" + "x" * 4097 + "'''", f"txt: '{'x' * 59}...' is not usable: expected at most 4096 bytes")
         self.about(
             "rules = 'none.toml'",
-            "rules: 'none.toml' is not usable: expected a readable file: No such file or directory",
+            f"rules: {os.path.join('.', 'none.toml')!r} is not usable: expected a readable file: No such file or "
+            "directory",
         )
         self.about(
             "profile = 'no such'",
-            "profile: 'no such' is not usable: expected the name of a profile, such as 'greylisting'",
+            "profile: 'no such' is not usable: expected big-provider, flaky, greylisting, overloaded or strict",
         )
+        text = "[[domain]]\nname = 'a.test'\n[[domain.rule]]\non = 'rcpt'\ndo = { delays = '1s' }"
+        e = self.assertRaises(ValueError, world, text)
+        self.assertRegex(str(e), r"^w\.toml, line 5: domain\[1\]\.rule\[1\]\.do\.delays: no such key: [^\n]*$")
 
     def test_names(self):
         """
         What is wrong with the names of domains.
         """
-        self.says("\n[[domain]]\nmx = []", "line 2: domain has no name: expected one, such as name = 'gmail.test'")
+        self.says("\n[[domain]]\nmx = []", "line 2: domain[1]: no 'name': expected one, such as name = 'gmail.test'")
         for name in ("", "a..test", "a b.test", "-a.test", "x" * 64, "1.0.0.127.in-addr.arpa", ".".join("x" * 130)):
-            shown = repr(name) if len(name) < 59 else f"{repr(name)[:60]}..."
+            shown = repr(name) if len(name) < 59 else f"{repr(name)[:60]}...'"
             self.says(
                 f"[[domain]]\nname = '{name}'",
-                f"line 2: domain.name: {shown} is not usable: expected a domain, such as 'gmail.test' or '*.slow.test'",
+                f"line 2: domain[1].name: {shown} is not usable: expected a domain, such as 'gmail.test' or "
+                "'*.slow.test'",
             )
         self.says(
             "[[domain]]\nname = 'a.test'\n[[domain]]\nname = 'A.test'",
-            "line 4: domain.name: 'A.test' is not usable: expected each domain once",
+            "line 4: domain[2].name: 'A.test' is not usable: expected each domain once",
         )
         self.says(
             "[[domain]]\nname = '*.test'\n[[domain]]\nname = '*.slow.test'",
-            "line 4: domain.name: '*.slow.test' is not usable: expected it before *.test, which takes all that it is "
-            "to match",
+            "line 4: domain[2].name: '*.slow.test' is not usable: expected it before *.test, which takes all that it "
+            "is to match",
         )
 
     def test_contradictions(self):
@@ -257,24 +290,24 @@ class FileTests(WorldTestCase):
         """
         self.says(
             "[[domain]]\nname = 'a.test'\nanswer = 'null-mx'\nmx = '1 mx.a.test'",
-            "line 4: domain.mx: '1 mx.a.test' is not usable: expected none beside the answer null-mx, unless that has "
-            "chance or times",
+            "line 4: domain[1].mx: '1 mx.a.test' is not usable: expected none beside the answer null-mx, unless that "
+            "has chance or times",
         )
         self.says(
             "[[domain]]\nname = 'a.test'\nanswer = 'null-mx'\ntypes = ['A']",
-            "line 4: domain.types: a list is not usable: expected MX, which null-mx is about",
+            "line 4: domain[1].types: a list is not usable: expected MX, which null-mx is about",
         )
         expected = "whose rules are others: expected a host and an address for each"
         self.says(
-            "[[domain]]\nname = 'a.test'\nprofile = 'strict'\nmx = '1 mx.test'\n"
+            "[[domain]]\nname = 'a.test'\nrule = [{ on = 'rcpt', do = { close = true } }]\nmx = '1 mx.test'\n"
             "[[domain]]\nname = 'b.test'\nmx = '1 mx.test'",
-            f"line 7: domain.mx: mx.test is of a.test already, {expected}",
+            f"line 7: domain[2].mx: mx.test is of a.test already, {expected}",
         )
         self.says(
             "[hosts]\n'mx.a.test' = '127.0.0.9'\n'mx.b.test' = '127.0.0.9'\n"
-            "[[domain]]\nname = 'a.test'\nprofile = 'strict'\nmx = '1 mx.a.test'\n"
+            "[[domain]]\nname = 'a.test'\nrule = [{ on = 'rcpt', do = { close = true } }]\nmx = '1 mx.a.test'\n"
             "[[domain]]\nname = 'b.test'\nmx = '1 mx.b.test'",
-            f"line 10: domain.mx: 127.0.0.9 is of a.test already, {expected}",
+            f"line 10: domain[2].mx: 127.0.0.9 is of a.test already, {expected}",
         )
 
     def test_international(self):
@@ -283,67 +316,6 @@ class FileTests(WorldTestCase):
         """
         found = world("[[domain]]\nname = 'm\u00fcller.test'\nmx = []")
         self.assertEqual(found.behaviorOf("127.0.1.1").name, "xn--mller-kva.test")
-
-
-class LineTests(SynchronousTestCase):
-    """
-    L{lineOf}.
-    """
-
-    TEXT = '''
-# [not] = "this
-seed = 7  # "nor this
-[hosts]
-"a.test" = [ # one [
-    "127.0.0.1",
-    "::1",
-]
-[[domain]]
-name = "a.test"
-txt = """
-[[domain]]
-name = "\\""""
-[[domain]]
-
-name = 'b.test'
-inline = { a = 1, b = [
-  2 ] }
-'''
-
-    def test_lines(self):
-        """
-        Where keys and headers are, whatever texts and comments there are on the way.
-        """
-        for path, line in {
-            ("seed",): 3,
-            ("hosts",): 4,
-            ("hosts", "a.test"): 5,
-            ("hosts", "a.test", 1): 5,
-            ("domain",): 9,
-            ("domain", 0, "name"): 10,
-            ("domain", 0, "txt"): 11,
-            ("domain", 1): 14,
-            ("domain", 1, "name"): 16,
-            ("domain", 1, "inline", "b", 0): 17,
-            ("no",): 1,
-        }.items():
-            self.assertEqual(lineOf(self.TEXT, path), line, path)
-
-    @given(st.lists(st.text(alphabet=string.printable, max_size=20), max_size=8), st.booleans())
-    @settings(max_examples=50)
-    def test_texts(self, texts, long):
-        """
-        Texts of any kind before a key don't matter.
-        """
-        quote = '"""' if long else '"'
-        lines = []
-        for number, text in enumerate(texts):
-            escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\x0b", "").replace("\x0c", "")
-            escaped = escaped.replace("\r", "")
-            escaped = escaped if long else escaped.replace("\n", "\\n")
-            lines += f"key{number} = {quote}{escaped}{quote}".split("\n")
-        lines.append("wanted = 1")
-        self.assertEqual(lineOf("\n".join(lines), ("wanted",)), len(lines))
 
 
 #: A world with something of each kind.

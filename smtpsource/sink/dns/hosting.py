@@ -53,19 +53,15 @@ def meeting(hosts: Sequence[Host], domains: Sequence[Domain]) -> tuple[str, Doma
     owners = {host.name: host.domain.behavior for host in hosts if host.domain is not None and ANY not in host.name}
     for domain in domains:
         for name in domain.hosts:
-            if name in owners and _differ(owners[name], domain.behavior):
+            if name in owners and not owners[name].isLike(domain.behavior):
                 return name, owners[name], domain
     behaviors: dict[str, DomainBehavior] = {}
     for host in hosts:
         behavior = host.domain.behavior if host.domain is not None else DomainBehavior(host.name)
         for address in host.addresses:
-            if _differ(behaviors.setdefault(address, behavior), behavior):
+            if not behaviors.setdefault(address, behavior).isLike(behavior):
                 return address, behaviors[address], host.domain or host.name
     return None
-
-
-def _differ(one: DomainBehavior, other: DomainBehavior) -> bool:
-    return (one.rules, one.profile) != (other.rules, other.profile)
 
 
 def _isIn(name: str, domain: Domain) -> bool:

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from ipaddress import ip_address
-from typing import Literal
+from typing import Any, Literal
 
 #: What goes wrong with the DNS of a domain. The first five answer for the domain and all below it; null-mx (RFC 7505)
 #: for its MX records, mx-without-address for the addresses of its mail servers. truncate is an answer that must be
@@ -28,23 +28,32 @@ _LONGEST = 180
 @dataclass(frozen=True)
 class DomainBehavior:
     """
-    How the sink treats who delivers to a domain.
+    How the sink treats who delivers to a domain: by rules, which come in this order. Without any it is treated as the
+    sink treats everybody.
 
     @ivar name: of the domain; or what stands for several, such as C{*.slow.test}.
     @ivar rules: the path of a file of rules; C{None} is none.
     @ivar profile: the name of a profile of rules; C{None} is none.
+    @ivar inline: what the world's file says itself, as a document of rules. These come first.
     """
 
     name: str
     rules: str | None = None
     profile: str | None = None
+    inline: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def isUsual(self) -> bool:
         """
         Nothing is said of it.
         """
-        return self.rules is None and self.profile is None
+        return self.rules is None and self.profile is None and not self.inline
+
+    def isLike(self, other: DomainBehavior) -> bool:
+        """
+        Its rules are the same.
+        """
+        return (self.rules, self.profile, self.inline) == (other.rules, other.profile, other.inline)
 
 
 @dataclass(frozen=True)
