@@ -54,6 +54,15 @@ def readWorld(path: str) -> World:
     return parseWorld(content, path if path.isprintable() else repr(path), os.path.dirname(os.path.abspath(path)))
 
 
+def worldOf(path: str | None) -> World:
+    """
+    The world of a file; without one, that with any domain.
+
+    @raise ValueError: as L{readWorld} does.
+    """
+    return parseWorld(b"", "") if path is None else readWorld(path)
+
+
 def parseWorld(content: bytes, name: str, directory: str = ".") -> World:
     """
     Make a world of the content of a file.
