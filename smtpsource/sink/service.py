@@ -4,14 +4,20 @@ The sink as a service: it listens, and it ends in order. It never stops the reac
 
 from __future__ import annotations
 
+import pkgutil
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import LoopingCall
 
+import smtpsource.net
+import smtpsource.report
+import smtpsource.sink
 from smtpsource.net.patience import Deadline, Standstills
 from smtpsource.net.reactorchoice import nameOf
 from smtpsource.net.steady import keepSteady
@@ -121,6 +127,20 @@ class SinkService(Breakable, Service):
             self._standstills = Standstills(interval)
             self._standstills.look(self._reactor.seconds())
             self._sweep.start(interval, now=False)
+
+    def prepare(self) -> None:
+        """
+        Have ready what will not be found any more in another root directory: modules, the certificate, the time zone.
+        """
+        from smtpsource.process.later import importTwisted
+
+        for package in (smtpsource.net, smtpsource.report, smtpsource.sink):
+            for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+                if not module.name.endswith("__main__"):
+                    import_module(module.name)
+        importTwisted(withTLS=True)
+        self.factory.tls.prepare()
+        time.tzset()
 
     def address(self) -> Any:
         """
@@ -245,6 +265,8 @@ class SinkService(Breakable, Service):
         if self._sweep.running:
             self._sweep.stop()
         self._reserve.release()
+        if self.factory.steering is not None:
+            self.factory.steering.close()
         self._summary = self._summarize()
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
@@ -284,4 +306,5 @@ class SinkService(Breakable, Service):
             cpuSystem=system - self._cpu[1],
             errors=dict(counts.errors),
             extensions=used,
+            **(factory.steering.result() if factory.steering is not None else {}),
         )

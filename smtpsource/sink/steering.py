@@ -4,10 +4,13 @@ What can be changed of a sink while it runs, and what it tells about itself mean
 
 from __future__ import annotations
 
+import time
 from collections import Counter, deque
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from smtpsource.printable import printable
 from smtpsource.sink.letters import lettersOf, logger
 from smtpsource.sink.summary import SinkCounts
 
@@ -150,8 +153,6 @@ class Steering:
         """
         Note something in the report.
         """
-        import time
-
         self.marks.append((time.time(), text))
         self.publish("mark", text=text)
 
@@ -172,6 +173,26 @@ class Steering:
             self.paused = paused
             self.whenPaused(paused)
             self.publish("paused" if paused else "resumed")
+
+    def rulesCounted(self) -> dict[str, int]:
+        """
+        How often each rule has had a part in what was done; those that are no more included.
+        """
+        return {rule.name: 0 for rule in self.rules.rules} | dict(self.ruleCounts)
+
+    def result(self) -> dict[str, Any]:
+        """
+        What a summary has of this, by the names of its fields.
+        """
+        return {
+            "rules": self.rulesCounted(),
+            "deliberate": dict(self.deceits),
+            "kept": self.number,
+            "marks": [
+                (datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds"), printable(text))
+                for at, text in self.marks
+            ],
+        }
 
     def close(self) -> None:
         """
