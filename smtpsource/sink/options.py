@@ -172,6 +172,10 @@ class SinkOptions(PlanOptions):
 
         try:
             rulesOf(self.plan)
+            if self.plan.world is not None:
+                from smtpsource.sink.dns.worldfile import readWorld
+
+                readWorld(self.plan.world)
         except ValueError as e:
             raise usage.UsageError(str(e))
 

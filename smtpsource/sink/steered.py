@@ -91,8 +91,10 @@ class SteeredProtocol(Reception):
         if steering.transcripts is not None:
             self._transcript = steering.transcripts.begin(self.number, facts.client)
         steering.publish("connect", session=self.number, client=facts.client)
-        self._countedAs = Facts(client=facts.client)
-        steering.rules.opened(self._countedAs)
+        if steering.rulesByAddress:
+            facts.server = self.transport.getHost().host
+        self._countedAs = Facts(client=facts.client, server=facts.server)
+        steering.rulesFor(facts).opened(self._countedAs)
         fate = steering.decide("connect", facts)
         if fate is not None and self.factory.implicitTLS:
             if fate.tlsFail:
@@ -128,7 +130,7 @@ class SteeredProtocol(Reception):
         self._loseTimer()
         self._dropContent()
         if self._countedAs is not None:
-            self.steering.rules.closed(self._countedAs)
+            self.steering.rulesFor(self._countedAs).closed(self._countedAs)
         if self.begun:
             self.steering.publish("disconnect", session=self.number, client=self.facts.client)
         super().connectionLost(reason)

@@ -35,6 +35,8 @@ class Steering:
     @ivar letters: the faults of Postfix's letters, by their commands.
     @ivar log: writes a command to the system's log.
     @ivar rules: what is decided by; put another in its place between two replies.
+    @ivar rulesByAddress: what is decided by, where clients have connected to an address of a domain with rules of its
+        own: by these addresses, the domain and its rules.
     @ivar ruleCounts: how often each rule has had a part in a fate, by its name.
     @ivar keepers: who keeps messages.
     @ivar memory: one of them, if messages are kept in memory.
@@ -65,6 +67,7 @@ class Steering:
         self.letters = lettersOf(plan)
         self.log = logger(self.letters)
         self.rules = rulesOf(plan)
+        self.rulesByAddress: dict[str, tuple[str, RuleSet]] = {}
         self.ruleCounts: Counter[str] = Counter()
         self.keepers: list[Any] = []
         self.number = 0
@@ -107,13 +110,21 @@ class Steering:
 
         @return: what is to be done; C{None} is the usual.
         """
-        if not self.rules.wants(step):
+        domain, rules = self.rulesByAddress.get(facts.server) or ("", self.rules)
+        if not rules.wants(step):
             return None
-        fate = self.rules.decide(step, facts, self.seconds())
+        fate = rules.decide(step, facts, self.seconds())
         if fate is not None:
-            self.ruleCounts.update(fate.rules)
-            self.publish("rule", rules=list(fate.rules), step=step, client=facts.client)
+            names = [f"{domain}: {name}" for name in fate.rules] if domain else list(fate.rules)
+            self.ruleCounts.update(names)
+            self.publish("rule", rules=names, step=step, client=facts.client)
         return fate
+
+    def rulesFor(self, facts: Facts) -> RuleSet:
+        """
+        What is decided by for one session.
+        """
+        return self.rulesByAddress[facts.server][1] if facts.server in self.rulesByAddress else self.rules
 
     def replaceRules(self, rules: RuleSet) -> None:
         """
