@@ -65,7 +65,7 @@ class Faults(Settings):
     delayReply: tuple[letters.Wait, ...] | tuple[str, ...] = option(
         "DELAY",
         Kind(letters.wait, checks.tupleOf(_wait, "texts, such as ('data:2s',)")),
-        "COMMAND:TIME: delay replies to this command; with :ODDS (0-99) it is so long times the draws below them in a row",
+        "COMMAND:TIME: delay replies to this command; with :ODDS (0-99), so long times the draws below it in a row",
         letter="W",
         repeated=True,
         default=(),
