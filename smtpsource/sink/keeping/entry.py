@@ -1,0 +1,157 @@
+"""
+A message that is kept in memory, with its envelope.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from functools import cached_property
+from typing import Any
+
+from smtpsource.sink.keeping.message import KeptMessage
+
+#: What stands after a path (RFC 5321 section 4.1.2), which may have a bracket between quotes.
+_afterPath = re.compile(rb'\s*<(?:[^">]|"(?:[^"\\]|\\.)*+")*+>(.*)', re.DOTALL).match
+
+#: The empty line after a header, with the end of the line before it.
+_endOfHeader = re.compile(rb"\n\r?\n|\A\r?\n").search
+
+
+@dataclass
+class Entry:
+    """
+    A message in memory. All but the last two is as in L{KeptMessage}.
+
+    @ivar raw: the content, or its first part.
+    @ivar truncated: there was more.
+    """
+
+    number: int
+    session: int
+    started: float
+    received: float
+    client: str
+    protocol: str
+    helo: bytes
+    mail: bytes
+    rcpts: list[bytes]
+    sender: str
+    recipients: list[str]
+    tls: bool
+    user: str
+    size: int
+    fate: str
+    rule: str
+    raw: bytes
+    truncated: bool
+
+    @cached_property
+    def headers(self) -> EmailMessage:
+        """
+        The header, with nothing after it; whatever it has.
+        """
+        from email import policy
+        from email.parser import BytesHeaderParser
+
+        end = _endOfHeader(self.raw)
+        header = self.raw[: end.end()] if end else self.raw
+        return BytesHeaderParser(policy=policy.default).parsebytes(header)
+
+    @cached_property
+    def subject(self) -> str:
+        """
+        What it is about, decoded (RFC 2047); empty without a subject.
+        """
+        return self._value("subject")
+
+    @cached_property
+    def messageId(self) -> str:
+        """
+        Its Message-Id without brackets; empty without one.
+        """
+        return self._value("message-id").strip().removeprefix("<").removesuffix(">")
+
+    def _value(self, name: str) -> str:
+        try:
+            return str(self.headers[name] or "")
+        except Exception:
+            # The parser has errors of many kinds for what is no Message-Id.
+            values = [value for key, value in self.headers.raw_items() if key.lower() == name]
+            return " ".join(str(values[0]).split())
+
+    @property
+    def cost(self) -> int:
+        """
+        The octets that it is taken to need.
+        """
+        return len(self.raw) + len(self.helo) + len(self.mail) + 2 * sum(map(len, self.rcpts))
+
+    def asDict(self) -> dict[str, Any]:
+        """
+        All of it but the content, for JSON.
+        """
+        return {
+            "number": self.number,
+            "session": self.session,
+            "from": _legible(self.sender),
+            "to": [_legible(recipient) for recipient in self.recipients],
+            "subject": _legible(self.subject),
+            "messageId": _legible(self.messageId),
+            "started": _moment(self.started),
+            "received": _moment(self.received),
+            "client": self.client,
+            "protocol": self.protocol,
+            "helo": _decoded(self.helo),
+            "tls": self.tls,
+            "user": _legible(self.user),
+            "size": self.size,
+            "truncated": self.truncated,
+            "mailParameters": parameters(self.mail),
+            "recipientParameters": [parameters(rcpt) for rcpt in self.rcpts],
+            "fate": self.fate,
+            "rule": self.rule,
+        }
+
+
+_OF_MESSAGE = [field.name for field in fields(Entry) if field.name not in ("raw", "truncated")]
+
+
+def entry(message: KeptMessage, most: int) -> Entry:
+    """
+    Make an entry of a message.
+
+    @param most: the octets of its content that are kept.
+    """
+    message.content.seek(0)
+    said = {name: getattr(message, name) for name in _OF_MESSAGE}
+    return Entry(**said, raw=message.content.read(most), truncated=message.size > most)
+
+
+def parameters(said: bytes) -> dict[str, str]:
+    """
+    The parameters of MAIL or RCPT (RFC 5321 section 4.1.2).
+
+    @param said: what followed the colon.
+    @return: their values by their keywords in capitals; a value is empty if there is none.
+    """
+    match = _afterPath(said)
+    words = (word.partition(b"=") for word in match[1].split()) if match else ()
+    return {_decoded(keyword).upper(): _decoded(value) for keyword, _, value in words}
+
+
+def _decoded(text: bytes) -> str:
+    return text.decode("utf-8", "replace")
+
+
+def _legible(text: str) -> str:
+    """
+    A text without surrogates, which UTF-8 and so JSON has no code for.
+    """
+    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

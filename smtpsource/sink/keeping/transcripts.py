@@ -1,0 +1,168 @@
+"""
+What the last sessions of a sink have said.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from smtpsource.printable import printable
+
+#: Who says a line; the last one is the sink about itself.
+_Who = Literal["client", "server", "note"]
+
+_SIGNS: dict[_Who, str] = {"client": "C:", "server": "S:", "note": "--"}
+
+#: How many characters of a line are kept.
+_LONGEST = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """
+    One line of a dialogue.
+
+    @ivar time: seconds after the session began.
+    """
+
+    time: float
+    who: _Who
+    text: str
+
+
+class Transcript:
+    """
+    The dialogue of one session. Content is told by its size only. Whoever adds a line has masked what is secret in it.
+
+    @ivar session: the number of the session.
+    @ivar address: that of its client.
+    @ivar started: when it began, in seconds of the epoch.
+    @ivar lines: the last lines.
+    @ivar dropped: how many were before those.
+    """
+
+    def __init__(self, session: int, client: str, lines: int, seconds: Callable[[], float]) -> None:
+        """
+        @param lines: how many are kept at the most.
+        @param seconds: what time it is.
+        """
+        self.session, self.address, self.started = session, client, seconds()
+        self.lines: deque[Line] = deque(maxlen=lines)
+        self.dropped = 0
+        self._seconds = seconds
+        self._content, self._when = 0, 0.0
+
+    def client(self, line: bytes) -> None:
+        """
+        The client has said a line.
+        """
+        self._add("client", line)
+
+    def server(self, reply: bytes) -> None:
+        """
+        The sink has said something, a reply of several lines or several replies.
+        """
+        for line in reply.removesuffix(b"\r\n").split(b"\r\n"):
+            self._add("server", line)
+
+    def note(self, text: str) -> None:
+        """
+        Something else has happened, such as a handshake or what a rule has done.
+        """
+        self._add("note", text)
+
+    def content(self, octets: int) -> None:
+        """
+        The client has sent content, or another piece of it.
+        """
+        if octets:
+            self._content += octets
+            self._when = self._seconds() - self.started
+
+    def asDict(self) -> dict[str, Any]:
+        """
+        All of it, for JSON.
+        """
+        self._tellContent()
+        return {
+            "session": self.session,
+            "client": self.address,
+            "started": self.started,
+            "dropped": self.dropped,
+            "lines": [{"time": round(line.time, 6), "who": line.who, "text": line.text} for line in self.lines],
+        }
+
+    def asText(self) -> str:
+        """
+        All of it, for people: a line for each line, with its time in seconds.
+        """
+        self._tellContent()
+        head = f"session {self.session}, client {self.address}\n"
+        if self.dropped:
+            head += f"[{self.dropped} lines before]\n"
+        return head + "".join(f"{line.time:9.3f} {_SIGNS[line.who]} {line.text}\n" for line in self.lines)
+
+    def _add(self, who: _Who, text: bytes | str) -> None:
+        self._tellContent()
+        self._append(Line(self._seconds() - self.started, who, printable(text[:_LONGEST])))
+
+    def _tellContent(self) -> None:
+        """
+        Pieces of content become one line when something comes after them, or somebody looks.
+        """
+        if self._content:
+            self._append(Line(self._when, "client", f"[{self._content} octets of content]"))
+            self._content = 0
+
+    def _append(self, line: Line) -> None:
+        self.dropped += len(self.lines) == self.lines.maxlen
+        self.lines.append(line)
+
+
+class Transcripts:
+    """
+    The dialogues of the last sessions.
+    """
+
+    def __init__(self, sessions: int, lines: int, seconds: Callable[[], float] = time.time) -> None:
+        """
+        @param sessions: of how many they are kept at the most.
+        @param lines: how many lines are kept of each, the last ones.
+        @param seconds: what time it is.
+        """
+        self._sessions, self._lines, self._seconds = sessions, lines, seconds
+        self._transcripts: OrderedDict[int, Transcript] = OrderedDict()
+
+    def begin(self, session: int, client: str) -> Transcript:
+        """
+        A session begins.
+
+        @param session: its number.
+        @param client: the address of the client.
+        """
+        transcript = self._transcripts[session] = Transcript(session, client, self._lines, self._seconds)
+        while len(self._transcripts) > self._sessions:
+            self._transcripts.popitem(last=False)
+        return transcript
+
+    def get(self, session: int) -> Transcript | None:
+        """
+        @return: the dialogue of a session, if it is still there.
+        """
+        return self._transcripts.get(session)
+
+    def all(self) -> list[Transcript]:
+        """
+        @return: all that are still there, the oldest first.
+        """
+        return list(self._transcripts.values())
+
+    def delete(self) -> None:
+        """
+        Forget all of them. Sessions that go on are not kept any more.
+        """
+        self._transcripts.clear()
