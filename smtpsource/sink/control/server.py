@@ -13,13 +13,14 @@ from twisted.internet.error import CannotListenError
 from smtpsource.process.listening import ListenError, joined, removeStale
 from smtpsource.report.visitors import Visitors
 from smtpsource.sink.control.asked import LARGEST_BODY
+from smtpsource.sink.control.events import Events
 from smtpsource.sink.control.guard import Guard
 from smtpsource.sink.control.paths import paths
 from smtpsource.sink.control.site import site
 from smtpsource.sink.control.where import Where
 
 if TYPE_CHECKING:
-    from smtpsource.sink.control.interfaces import Steered
+    from smtpsource.sink.steering import Steering
 
 #: The most connections at once, of those who wait and those who have just come.
 MOST = 64
@@ -34,10 +35,10 @@ class ControlServer:
     Serves the control of one sink.
     """
 
-    def __init__(self, reactor: Any, steering: Steered, where: Where, token: str | None = None) -> None:
+    def __init__(self, reactor: Any, steering: Steering, where: Where, token: str | None = None) -> None:
         """
         @param reactor: provides C{IReactorTCP}, C{IReactorUNIX} and C{IReactorTime}.
-        @param steering: the sink.
+        @param steering: the sink. What it publishes goes to those who watch.
         @param token: what a client needs (RFC 6750).
         @raise ValueError: others than this machine's could come, and there is no token; the text is one line.
         """
@@ -46,7 +47,10 @@ class ControlServer:
         self._reactor = reactor
         self._where = where
         self._port: Any = None
-        self._visitors = Visitors(site(reactor, paths(reactor, steering), Guard(where, token)), reactor, MOST, LARGEST)
+        events = Events()
+        steering.publish = events.publish
+        served = site(reactor, paths(reactor, steering, events), Guard(where, token))
+        self._visitors = Visitors(served, reactor, MOST, LARGEST)
 
     @property
     def address(self) -> str:
