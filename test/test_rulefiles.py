@@ -104,7 +104,7 @@ WRONG_RULES = {
         "when.sender: 3 is not usable: expected a text, or a list of texts"
     ),
     "on = 'rcpt', when = { sender = [] }, do = { close = true }": (
-        "when.sender: it is not usable: expected more than an empty list"
+        "when.sender: a list is not usable: expected more than an empty list"
     ),
     "on = 'rcpt', when = { sender = ['a', '[b'] }, do = { close = true }": (
         f"when.sender[2]: '[b' is not usable: {GLOBS}"

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 _Value = TypeVar("_Value")
 
-#: Of how many keys something is remembered, for each rule. It takes some 100 MB to fill that.
+#: Of how many keys something is remembered, for each rule. It takes some 200 MB to fill that.
 MOST_KEYS = 1_000_000
 
 
