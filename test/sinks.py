@@ -21,7 +21,7 @@ from smtpsource.sink.plan import SinkPlan
 
 #: A plan without most of the extensions.
 WITHOUT = dict.fromkeys(
-    ("startTLS", "auth", "chunking", "dsn", "requireTLS", "mtPriority", "deliverBy", "xclient"), False
+    ("startTLS", "auth", "chunking", "dsn", "requireTLS", "mtPriority", "deliverBy", "xclient", "xforward"), False
 )
 
 
@@ -51,7 +51,7 @@ class Pair:
 
     def __init__(self, **plan):
         self.clock = Clock()
-        self.factory = SinkFactory(SinkPlan(**plan), self.clock.seconds)
+        self.factory = SinkFactory(SinkPlan(**plan), self.clock.seconds, self.clock.callLater)
         self.counts = self.factory.counts
         self.connect()
 

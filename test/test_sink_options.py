@@ -321,16 +321,27 @@ class ErrorTests(SynchronousTestCase):
             f"--auth-users: {path!r} is not usable: expected user:password in line 1",
         )
 
-    def test_notYet(self):
+    def test_faults(self):
         """
-        Faults and dumps are refused as what they are.
+        The letters of faults say what would be right.
         """
-        for letter in "AbBdDfHqQrRsSwW":
+        words = "connect, helo, ehlo, lhlo, xclient, xforward, auth, mail, rcpt, data, ., rset, noop, vrfy or quit"
+        for letter, long in zip("fqQrs", ["fail", "drop", "hang-up", "defer", "syslog"], strict=True):
             self.assertEqual(
-                self.refused(f"-{letter}", "x", ":1"),
-                f"-{letter}: 'x' is not usable: faults and dumps are not in this version",
+                self.refused(f"-{letter}", "mail,rctp", ":1"),
+                f"-{letter} (--{long}): 'mail,rctp' is not usable: expected {words}",
             )
-        self.assertIn("not in this version", self.refused("-P", ":1"))
+        self.assertEqual(
+            self.refused("-b", "550 no", ":1"),
+            "-b (--soft-reply): '550 no' is not usable: expected a reply that begins with 4 and two more digits, such "
+            "as '450 no'",
+        )
+        self.assertEqual(
+            self.refused("-W", "data", ":1"),
+            "-W (--delay-reply): 'data' is not usable: expected COMMAND:TIME or COMMAND:TIME:ODDS, such as data:2s or "
+            "rcpt:1:30",
+        )
+        self.assertIn("whole number from 0 to 99", self.refused("-W", "data:1:100", ":1"))
 
     def test_unknown(self):
         """

@@ -45,7 +45,8 @@ class DialogueTests(SynchronousTestCase):
             b"250-DSN",
             b"250-MT-PRIORITY",
             b"250-DELIVERBY",
-            b"250 XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT",
+            b"250-XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT",
+            b"250 XFORWARD NAME ADDR PROTO HELO",
         ]
         self.assertEqual(Pair().say(b"EHLO client\r\n").splitlines(), expected)
 
@@ -159,8 +160,8 @@ class DialogueTests(SynchronousTestCase):
         Anything else is unknown, and so is a verb with something attached, and nothing at all.
         """
         pair = Pair()
-        self.assertEqual(pair.codes(b"XFORWARD\r\nMAILS FROM:<x>\r\n\r\n X\r\nDATA\tx\r\nQUITE\r\n"), [500] * 6)
-        self.assertEqual(pair.counts.errors, {"unknown": (6, "XFORWARD")})
+        self.assertEqual(pair.codes(b"XFORWARDS\r\nMAILS FROM:<x>\r\n\r\n X\r\nDATA\tx\r\nQUITE\r\n"), [500] * 6)
+        self.assertEqual(pair.counts.errors, {"unknown": (6, "XFORWARDS")})
 
     def test_anyBytes(self):
         """

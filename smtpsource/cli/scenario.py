@@ -14,7 +14,7 @@ from twisted.python import usage
 from smtpsource.cli import words
 from smtpsource.cli.commandline import CommandLine, Exclusion, Written, tableOf
 from smtpsource.cli.planoptions import DESTINATION
-from smtpsource.values import inputs, textfiles
+from smtpsource.values import inputs, textfiles, tomltext
 from smtpsource.values.option import Flag, Group, ValueOption
 
 
@@ -139,56 +139,17 @@ def read(path: str, groups: Iterable[Group]) -> dict[str, Setting]:
 
 
 def _document(path: str) -> dict[str, object]:
-    import tomllib  # for those who need it
-
-    file = _named(path)
     try:
         if path == inputs.STANDARD:
             content = textfiles.withoutMark(inputs.readStandard(inputs.SETTINGS))
         else:
             content = textfiles.read(path, inputs.SETTINGS)
+        return tomltext.parsed(content)
+    except tomltext.Unparsable as e:
+        where = f"{_named(path)}: {e.place}" if e.place else f"--scenario: {path!r}"
+        raise usage.UsageError(f"{where} is not usable: {e}")
     except ValueError as e:
         raise usage.UsageError(f"--scenario: {path!r} is not usable: {e}")
-    try:
-        text = content.decode("utf-8")
-        _checkDots(text)
-        return tomllib.loads(text)
-    except UnicodeDecodeError as e:
-        line = content.count(b"\n", 0, e.start) + 1
-        raise usage.UsageError(f"{file}: line {line} is not usable: expected UTF-8")
-    except tomllib.TOMLDecodeError as e:
-        problem, _, place = str(e).removesuffix(")").rpartition(" (at ")
-        raise usage.UsageError(f"{file}: {place} is not usable: expected TOML: {problem}")
-    except _TooManyDots:
-        raise usage.UsageError(f"--scenario: {path!r} is not usable: expected keys with fewer dots")
-    except ValueError as e:
-        raise usage.UsageError(f"--scenario: {path!r} is not usable: expected numbers with fewer digits: {e}")
-    except RecursionError:
-        raise usage.UsageError(f"--scenario: {path!r} is not usable: expected TOML with fewer brackets in brackets")
-
-
-class _TooManyDots(ValueError):
-    """
-    A key has more parts than any that is of use.
-    """
-
-
-#: What of TOML may have dots in it that mean nothing: texts and comments, also those that do not end.
-_PATTERN = (
-    r'''"""(?:[^"\\]|\\.|"(?!""))*+(?:"""|\Z)|"(?:[^"\\\n]|\\.)*+"?|'''
-    r"""'''(?:[^']|'(?!''))*+(?:'''|\Z)|'[^'\n]*+'?|#[^\n]*+"""
-)
-_TEXT = re.compile(_PATTERN, re.DOTALL)
-_MOST_DOTS = 20
-
-
-def _checkDots(text: str) -> None:
-    """
-    See that no key has so many parts that the parser, which takes the square of that, would need all memory.
-    """
-    for piece in re.split(r"[\n=,{}\[\]]", _TEXT.sub("x", text)):
-        if piece.count(".") > _MOST_DOTS:
-            raise _TooManyDots
 
 
 def _entries(document: dict[str, object], tables: list[str]) -> Iterator[tuple[str | None, str, object]]:

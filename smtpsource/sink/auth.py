@@ -47,6 +47,7 @@ def command_AUTH(session: Session, line: bytes) -> bytes:
     mechanism = session.factory.authenticator.mechanisms.get(name)
     if mechanism is None:
         return session.refuse("unknown", _UNKNOWN, line)
+    session.mechanism = name.decode("ascii")
     exchange = mechanism()
     challenge = next(exchange)
     if len(words) == 3:
@@ -92,7 +93,8 @@ def _proceed(session: Session, text: bytes) -> bytes:
         challenge = exchange.send(response)
     except StopIteration as e:
         _over(session)
-        session.authenticated = accepted = bool(e.value)
+        session.authenticated = accepted = e.value is not None
+        session.user = (e.value or b"").decode("utf-8", "backslashreplace")
         session.counts.loggedIn(accepted)
         return _ACCEPTED if accepted else _REFUSED
     except ValueError:

@@ -1,8 +1,8 @@
 """
 Who may log in, and how: the server's side of the mechanisms of AUTH.
 
-A mechanism is a generator: it yields its challenges, is sent the responses, and returns whether it accepts the user. A
-C{ValueError} in it is a response that is badly written.
+A mechanism is a generator: it yields its challenges, is sent the responses, and returns the user that it accepts, or
+C{None}. A C{ValueError} in it is a response that is badly written.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from smtpsource.credentials import readUsers
 
 #: One login, as its mechanism goes through it.
-Exchange = Generator[bytes, bytes, bool]
+Exchange = Generator[bytes, bytes, bytes | None]
 
 _isCRAM = re.compile(rb"(.+) ([0-9a-f]{32})", re.DOTALL).fullmatch
 _isXOAUTH2 = re.compile(rb"user=([^\x01]*)\x01auth=Bearer ([^\x01]*)\x01\x01", re.IGNORECASE).fullmatch
@@ -93,7 +93,7 @@ class Authenticator:
         words = (yield b"").split(b"\0")
         if len(words) != 3 or not words[1]:
             raise ValueError("expected identity NUL user NUL password")
-        return self._accepts(words[1], words[2])
+        return words[1] if self._accepts(words[1], words[2]) else None
 
     def _login(self) -> Exchange:
         """
@@ -101,7 +101,7 @@ class Authenticator:
         """
         user = yield b"Username:"
         password = yield b"Password:"
-        return self._accepts(user, password)
+        return user if self._accepts(user, password) else None
 
     def _cramMD5(self) -> Exchange:
         """
@@ -112,9 +112,11 @@ class Authenticator:
         if match is None:
             raise ValueError("expected user, space, digest")
         if self._users is None:
-            return True
+            return match[1]
         known = self._password(match[1])
-        return known is not None and hmac.new(known.encode(), challenge, "md5").hexdigest().encode() == match[2]
+        if known is not None and hmac.new(known.encode(), challenge, "md5").hexdigest().encode() == match[2]:
+            return match[1]
+        return None
 
     def _xoauth2(self) -> Exchange:
         """
@@ -124,9 +126,9 @@ class Authenticator:
         if match is None:
             raise ValueError("expected user and token")
         if self._accepts(match[1], match[2]):
-            return True
+            return match[1]
         yield b'{"status":"401","schemes":"bearer","scope":"https://mail.google.com/"}'
-        return False
+        return None
 
     def _scramSHA256(self) -> Exchange:
         """
@@ -134,22 +136,28 @@ class Authenticator:
         """
         from scramp import ScramException  # type: ignore[import-untyped]
 
-        server = self._scramMechanism().make_server(self._scramKeysOf)
+        names: list[str] = []
+
+        def keysOf(name: str) -> Any:
+            names.append(name)
+            return self._scramKeysOf(name)
+
+        server = self._scramMechanism().make_server(keysOf)
         first = (yield b"").decode()
         try:
             server.set_client_first(first)
             challenge = server.get_server_first().encode()
         except ScramException:
-            return False
+            return None
         final = (yield challenge).decode()
         try:
             server.set_client_final(final)
             proof = server.get_server_final().encode()
         except ScramException:
-            return False
+            return None
         if (yield proof):
             raise ValueError("expected an empty response")
-        return True
+        return names[0].encode()
 
     def _scramMechanism(self) -> Any:
         if self._scram is None:

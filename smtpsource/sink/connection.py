@@ -40,6 +40,7 @@ class SinkConnection(LineReceiver):
     @ivar begun: whether there is a place for it, which is when a session begins to count.
     @ivar inTransaction: whether MAIL was accepted (RFC 5321 section 3.3).
     @ivar inTLS: whether TLS has begun.
+    @ivar source: the address that a PROXY header tells, as bytes; empty if there is none.
     """
 
     factory: SessionFactory
@@ -55,6 +56,7 @@ class SinkConnection(LineReceiver):
     begun = False
     inTransaction = False
     inTLS = False
+    source = b""
 
     # What has come of a PROXY header.
     _header = b""
@@ -99,7 +101,13 @@ class SinkConnection(LineReceiver):
         if self.factory.implicitTLS:
             self._startTLS()
         else:
-            self._send(self.dialogue.banner)
+            self._greet()
+
+    def _greet(self) -> None:
+        """
+        Send the banner.
+        """
+        self._send(self.dialogue.banner)
 
     def _headerReceived(self, data: bytes) -> None:
         """
@@ -124,6 +132,7 @@ class SinkConnection(LineReceiver):
         source, length = found
         rest, self._header = self._header[length:], b""
         counts.proxied(source)
+        self.source = source
         self._open()
         if rest:
             counts.bytesReceived -= len(rest)
@@ -161,7 +170,7 @@ class SinkConnection(LineReceiver):
         self._mute = False
         self.counts.handshake(tls.resumed(self.transport.getHandle()))
         if self.factory.implicitTLS:
-            self._send(self.dialogue.banner)
+            self._greet()
 
     def beginAnew(self) -> None:
         """

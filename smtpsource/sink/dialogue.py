@@ -51,6 +51,8 @@ _EXTENSIONS: dict[str, tuple[bytes, Command]] = {
     "AUTH": (b"AUTH", command_AUTH),
     "CHUNKING": (b"BDAT", command_BDAT),
     "XCLIENT": (b"XCLIENT", command_XCLIENT),
+    # What is said of another's client changes nothing here.
+    "XFORWARD": (b"XFORWARD", SMTPSinkProtocol.command_NOOP),
 }
 
 #: What may be said before the client introduces itself again.
@@ -79,16 +81,20 @@ def dialogue(plan: SinkPlan, mechanisms: Iterable[bytes] = ()) -> Dialogue:
     @param mechanisms: those of AUTH (RFC 4954).
     """
     name = plan.hostname.encode()
-    greeting = b" LMTP" if plan.lmtp else b" ESMTP" if plan.esmtp else b""
+    esmtp = plan.esmtp and not plan.pix
+    greeting = b" LMTP" if plan.lmtp else b" ESMTP" if esmtp else b""
     lines: dict[str, bytes] = {}
-    if plan.lmtp or plan.esmtp:
+    if plan.lmtp or esmtp:
+        # Who refuses a command of a group had better not ask for groups: so does Postfix's tool.
+        isPipelining = plan.pipelining and not plan.fail and not plan.defer
         # SIZE without a number: no fixed maximum (RFC 1870 section 4).
+        size = b"SIZE" if plan.maxMessageSize is None else b"SIZE %d" % plan.maxMessageSize
         offered = [
-            ("PIPELINING", b"PIPELINING", plan.pipelining),
+            ("PIPELINING", b"PIPELINING", isPipelining),
             ("8BITMIME", b"8BITMIME", plan.eightBitMIME),
             # It may not be offered without 8BITMIME (RFC 6531 section 3.1).
             ("SMTPUTF8", b"SMTPUTF8", plan.smtpUTF8 and plan.eightBitMIME),
-            ("SIZE", b"SIZE", True),
+            ("SIZE", size, True),
             ("ENHANCEDSTATUSCODES", b"ENHANCEDSTATUSCODES", plan.enhancedStatusCodes),
             ("STARTTLS", b"STARTTLS", plan.startTLS and not plan.tls and available()),
             ("AUTH", b"AUTH " + b" ".join(mechanisms), plan.auth),
@@ -98,6 +104,7 @@ def dialogue(plan: SinkPlan, mechanisms: Iterable[bytes] = ()) -> Dialogue:
             ("MT-PRIORITY", b"MT-PRIORITY", plan.mtPriority),
             ("DELIVERBY", b"DELIVERBY", plan.deliverBy),
             ("XCLIENT", KEYWORD, plan.xclient),
+            ("XFORWARD", b"XFORWARD NAME ADDR PROTO HELO", plan.xforward),
         ]
         lines = {keyword: line for keyword, line, isOffered in offered if isOffered}
     inClear = {keyword: line for keyword, line in lines.items() if keyword != "REQUIRETLS"}
@@ -107,7 +114,7 @@ def dialogue(plan: SinkPlan, mechanisms: Iterable[bytes] = ()) -> Dialogue:
         commands[b"LHLO"] = SMTPSinkProtocol.command_EHLO
     else:
         commands[b"HELO"] = SMTPSinkProtocol.command_HELO
-        if plan.esmtp:
+        if esmtp:
             commands[b"EHLO"] = SMTPSinkProtocol.command_EHLO
     for keyword, (verb, command) in _EXTENSIONS.items():
         if keyword in lines:
@@ -125,7 +132,7 @@ def dialogue(plan: SinkPlan, mechanisms: Iterable[bytes] = ()) -> Dialogue:
     return Dialogue(
         lmtp=plan.lmtp,
         chunking="CHUNKING" in lines,
-        banner=b"220 " + name + greeting + b"\r\n",
+        banner=b"220 " + (b"********" if plan.pix else name + greeting) + b"\r\n",
         helo=b"250 " + name + b"\r\n",
         ehlo=_listed([name, *inClear.values()]),
         ehloInTLS=_listed([name, *inTLS.values()]),

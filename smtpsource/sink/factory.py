@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from sys import maxsize
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from twisted.internet.protocol import ServerFactory
 
@@ -16,13 +16,15 @@ from smtpsource.sink.authenticator import Authenticator, loadUsers
 from smtpsource.sink.connection import SinkConnection
 from smtpsource.sink.dialogue import dialogue
 from smtpsource.sink.parameters import OfferedParameters
-from smtpsource.sink.plan import SinkPlan
+from smtpsource.sink.plan import SinkPlan, isSteered
 from smtpsource.sink.protocol import SMTPSinkProtocol
 from smtpsource.sink.summary import SinkCounts
 from smtpsource.sink.tls import ServerTLS
 
 if TYPE_CHECKING:
+    from smtpsource.sink.dns.world import World
     from smtpsource.sink.interfaces import SessionFactory
+    from smtpsource.sink.steering import Steering
 
 
 def _nothing(*arguments: object) -> None:
@@ -46,6 +48,8 @@ class SinkFactory(ServerFactory):
     @ivar whenLimitReached: called once, when a limit of the plan is reached.
     @ivar whenEmpty: called each time the last connection is gone.
     @ivar whenBroken: called with what was raised in the code of a session, which has ended then.
+    @ivar steering: what this sink is steered by, if it is.
+    @ivar world: the domains that it answers for, if it does.
     @ivar firstSession: when the first session began, in the reactor's seconds; C{None} before.
     @ivar lastEnd: when the latest session ended.
     """
@@ -53,9 +57,12 @@ class SinkFactory(ServerFactory):
     noisy = False
     protocol: Any = SMTPSinkProtocol
 
-    def __init__(self, plan: SinkPlan, seconds: Callable[[], float]) -> None:
+    def __init__(
+        self, plan: SinkPlan, seconds: Callable[[], float], callLater: Callable[..., Any] | None = None
+    ) -> None:
         """
         @param seconds: the reactor's clock.
+        @param callLater: the reactor's, for a sink that is steered.
         @raise ValueError: a file that the plan names can't be used.
         """
         self.counts = SinkCounts()
@@ -64,7 +71,10 @@ class SinkFactory(ServerFactory):
         self.proxyProtocol = plan.proxyProtocol
         users = None if plan.authUsers is None else loadUsers(plan.authUsers)
         self.authenticator = Authenticator(plan.hostname, users)
-        self.dialogue = dialogue(plan, self.authenticator.mechanisms)
+        # A steered session logs what it says itself: rules may change that.
+        self.dialogue = dialogue(
+            plan.evolve(verbose=plan.verbose and not isSteered(plan)), self.authenticator.mechanisms
+        )
         self.parameters = OfferedParameters(self.dialogue.extensions, self.dialogue.extensionsInTLS)
         self.messageLimit = plan.messageLimit or maxsize
         self.sessionLimit = plan.sessionLimit or maxsize
@@ -82,6 +92,45 @@ class SinkFactory(ServerFactory):
         self.firstSession: float | None = None
         self.lastEnd = 0.0
         self._ending = False
+        self.world: World | None = None
+        if plan.dns is not None:
+            from smtpsource.sink.dns.worldfile import worldOf
+
+            self.world = worldOf(plan.world)
+        self.steering: Steering | None = None
+        if isSteered(plan):
+            assert callLater is not None
+            self._steer(plan, callLater)
+
+    def _steer(self, plan: SinkPlan, callLater: Callable[..., Any]) -> None:
+        # Most sinks have no use for what this takes.
+        from smtpsource.sink.steered import SteeredProtocol
+        from smtpsource.sink.steering import Steering
+
+        self.protocol = SteeredProtocol
+        self.steering = Steering(plan, self.counts, lambda: self.seconds(), callLater)
+        self.steering.whenPaused = self._pause
+        if self.world is not None:
+            from smtpsource.sink.dns.behaviors import rulesByAddress
+
+            self.steering.rulesByAddress = rulesByAddress(self.world)
+
+    def _pause(self, paused: bool) -> None:
+        """
+        Listen to nobody; or to all again.
+        """
+        for port in self.ports:
+            if paused:
+                port.pauseProducing()
+            elif self.counts.open < self.maxSessions:
+                port.resumeProducing()
+        for protocol in list(self.connections):
+            if protocol.begun:
+                steered = cast("Any", protocol)
+                if paused:
+                    steered.stop("pause")
+                else:
+                    steered.go("pause")
 
     def connected(self, protocol: SinkConnection) -> None:
         """

@@ -100,6 +100,8 @@ class Session(Protocol):
     @ivar inTLS: whether TLS has begun.
     @ivar recipients: the RCPT commands accepted in this transaction.
     @ivar authenticated: whether AUTH was accepted (RFC 4954).
+    @ivar user: who has logged in; empty if nobody has.
+    @ivar mechanism: the latest that AUTH has named.
     @ivar exchange: of AUTH, while it waits for a response.
     @ivar hasSecrets: whether a line that is no command may be a password.
     """
@@ -113,6 +115,8 @@ class Session(Protocol):
     inTLS: bool
     recipients: int
     authenticated: bool
+    user: str
+    mechanism: str
     exchange: Exchange | None
     hasSecrets: bool
 

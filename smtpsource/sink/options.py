@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Callable
 
 from twisted.python import usage
 
@@ -16,7 +15,7 @@ from smtpsource.cli.words import nameOf
 from smtpsource.net import destination
 from smtpsource.net.tls.settings import UnusableSetting
 from smtpsource.report.presentation import Presentation
-from smtpsource.sink.plan import SinkPlan
+from smtpsource.sink.plan import SinkPlan, isSteered
 from smtpsource.sink.tls import ServerTLS, requireTLS
 from smtpsource.values import names, numbers
 
@@ -73,6 +72,7 @@ class SinkOptions(PlanOptions):
     @ivar plan: what to do, once the options are parsed.
     @ivar presentation: what to show of it.
     @ivar user: who to become once the sink listens, or C{None}.
+    @ivar chroot: the directory that is all it sees then, or C{None}.
     """
 
     name = "smtpsink"
@@ -87,8 +87,6 @@ class SinkOptions(PlanOptions):
         "30s, 500ms or 1h30m; without a unit it is in seconds."
     )
     closing = (
-        "-F is accepted and does nothing: what it switches off, XFORWARD, is not offered. Not in this version:\n"
-        "the faults and dumps -A -b -B -d -D -f -H -P -q -Q -r -R -s -S -w -W.\n"
         "Exit status: 0 the sink ended as it was asked to, by a limit or a signal; 1 it could not listen, or not\n"
         "write its report; 2 the command line can't be used.\n"
         "Example: smtpsink -c -M 10k 127.0.0.1:2525\n"
@@ -100,6 +98,7 @@ class SinkOptions(PlanOptions):
     plan: SinkPlan
     presentation: Presentation
     user: str | None
+    chroot: str | None
 
     def parseArgs(self, *words: str) -> None:
         """
@@ -142,12 +141,43 @@ class SinkOptions(PlanOptions):
         self._takeScheme()
         self.checkOutputs("report", inputs=[] if path is None else [("the socket", path)])
         self._checkTLS()
-        self.user = self["user"]
+        self.user, self.chroot = self["user"], self["chroot"]
+        if self.chroot is not None:
+            self._changeRoot()
         self.plan = self.newPlan(host=host, port=port, path=path, backlog=self["backlog"], command=self.command)
+        self._checkRules()
         self.presentation = Presentation(
             self.tool, bool(self["counter"]), bool(self["quiet"]), self["report"], self.daemonized
         )
         self.chooseReactor()
+
+    def _changeRoot(self) -> None:
+        """
+        What is written later on is within the new root directory.
+        """
+        if self.user is None:
+            raise usage.UsageError("-R (--chroot) needs -u (--user)")
+        for name in ("dump", "dump-append", "maildir", "mbox", "report"):
+            text = self.texts.get(name)
+            if self[name] not in (None, "-") and text is not None:
+                self[name] = os.path.join("/", text)
+
+    def _checkRules(self) -> None:
+        """
+        See that rules can be used, and where messages are to be kept.
+        """
+        if not isSteered(self.plan):
+            return
+        from smtpsource.sink.steering import rulesOf
+
+        try:
+            rulesOf(self.plan)
+            if self.plan.world is not None:
+                from smtpsource.sink.dns.worldfile import readWorld
+
+                readWorld(self.plan.world)
+        except ValueError as e:
+            raise usage.UsageError(str(e))
 
     def _takeScheme(self) -> None:
         """
@@ -178,27 +208,3 @@ class SinkOptions(PlanOptions):
             raise usage.UsageError(f"{option}: {path!r} is not usable: {e}")
         except ValueError as e:
             raise usage.UsageError(f"{'--tls' if certificate is None else '--tls-cert'} is not usable: {e}")
-
-
-# Letters without a long name, which the help does not list but tells about in its last lines.
-
-
-def _accept(self: SinkOptions) -> None:
-    pass
-
-
-def _refuseFlag(self: SinkOptions) -> None:
-    raise usage.UsageError("-P is not usable: faults and dumps are not in this version")
-
-
-def _refuse(letter: str) -> Callable[[SinkOptions, str], None]:
-    def refuse(self: SinkOptions, value: str) -> None:
-        raise usage.UsageError(f"-{letter}: {value!r} is not usable: faults and dumps are not in this version")
-
-    return refuse
-
-
-SinkOptions.opt_F = _accept  # type: ignore[attr-defined]
-for _letter in "AbBdDfHqQrRsSwW":
-    setattr(SinkOptions, f"opt_{_letter}", _refuse(_letter))
-SinkOptions.opt_P = _refuseFlag  # type: ignore[attr-defined]

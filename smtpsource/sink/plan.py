@@ -11,7 +11,10 @@ from typing import Any
 
 from smtpsource.credentials import readUsers
 from smtpsource.net.destination import LONGEST_PATH
+from smtpsource.sink.faultsettings import Faults
+from smtpsource.sink.keepsettings import Control, Keeping
 from smtpsource.sink.tls import requireTLS
+from smtpsource.sink.worldsettings import WorldDNS
 from smtpsource.values import checks, files, kinds, names, numbers
 from smtpsource.values.kinds import Kind
 from smtpsource.values.option import Flag, Only, Settings, ValueOption, option, setting, switch
@@ -58,6 +61,12 @@ def _user(text: str) -> str:
     return text
 
 
+def _directory(text: str) -> str:
+    if not os.path.isdir(text):
+        raise ValueError("expected a directory")
+    return os.path.abspath(text)
+
+
 def _hasCertificate(plan: Any) -> Rules:
     if plan.tlsKey is not None and plan.tlsCert is None:
         yield Contradiction(
@@ -90,7 +99,10 @@ class Listening(Settings):
     )
     backlog: int = setting(checks.count, default=1024)
     windowSize: int | None = option("BYTES", kinds.size, "size of the sockets' buffers", letter="T", default=None)
-    _user = Only(ValueOption("user", "u", "USER", None, "become this user once it listens; ignored unless root", _user))
+    _user = Only(
+        ValueOption("user", "u", "USER", None, "become this user once it listens; ignored unless root", _user),
+        ValueOption("chroot", "R", "DIR", None, "and see nothing but this directory; with -u only", _directory),
+    )
 
 
 class Saying(Settings):
@@ -108,6 +120,7 @@ class Saying(Settings):
     @ivar mtPriority: offer MT-PRIORITY (RFC 6710).
     @ivar deliverBy: offer DELIVERBY (RFC 2852).
     @ivar xclient: offer XCLIENT, Postfix's extension.
+    @ivar xforward: offer XFORWARD, another one; what it says is not looked at.
     @ivar proxyProtocol: connections begin with a header of HAProxy's PROXY protocol, before any TLS.
     """
 
@@ -146,6 +159,7 @@ class Saying(Settings):
     mtPriority: bool = switch("don't offer MT-PRIORITY", long="no-mt-priority", default=True)
     deliverBy: bool = switch("don't offer DELIVERBY", long="no-deliverby", default=True)
     xclient: bool = switch("don't offer XCLIENT", letter="C", long="no-xclient", default=True)
+    xforward: bool = switch("don't offer XFORWARD", letter="F", long="no-xforward", default=True)
     proxyProtocol: bool = switch("a PROXY header, version 1 or 2, begins every connection", default=False)
 
 
@@ -214,6 +228,26 @@ class Limits(Settings):
     )
 
 
+class Clients(Settings):
+    """
+    @ivar maxLineLength: octets of a command line without its end; those of AUTH may be longer (RFC 4954 section 4).
+    @ivar maxRecipients: RCPT commands that are accepted in a transaction; C{None} is no limit.
+    @ivar maxMessageSize: octets of a message; it is told to clients (RFC 1870). C{None} is no limit.
+    @ivar maxChunkSize: octets of a chunk (RFC 3030). C{None} is no limit.
+    @ivar maxCommands: commands in a session. C{None} is no limit.
+    @ivar maxLogins: AUTH commands in a session. C{None} is no limit.
+    """
+
+    heading = "What clients may do"
+
+    maxLineLength: int = option("BYTES", kinds.wholeNumber(510, 65536), "of a command line", default=2046)
+    maxRecipients: int | None = option("N", kinds.count, "recipients of a message; then 452", default=None)
+    maxMessageSize: int | None = option("BYTES", kinds.size, "of a message; then 552", default=None)
+    maxChunkSize: int | None = option("BYTES", kinds.size, "of a chunk of BDAT; then 552, and the end", default=None)
+    maxCommands: int | None = option("N", kinds.count, "commands in a session; then 421", default=None)
+    maxLogins: int | None = option("N", kinds.count, "AUTH commands in a session; then 421", default=None)
+
+
 class Showing(Settings):
     """
     @ivar verbose: log each command and the code of its reply.
@@ -233,7 +267,7 @@ class Showing(Settings):
     command: tuple[str, ...] = setting(checks.command, default=())
 
 
-class SinkPlan(Listening, Saying, Security, Limits, Showing):
+class SinkPlan(Listening, Saying, Security, Limits, Clients, Faults, Keeping, Control, WorldDNS, Showing):
     """
     A sink to be: where it listens, what it says, when it ends. The defaults suit a test on the same host. Each of the
     classes that this is made of tells about its values.
@@ -243,3 +277,19 @@ class SinkPlan(Listening, Saying, Security, Limits, Showing):
 
     def __attrs_post_init__(self) -> None:
         keepRules(self)
+
+
+#: The settings that a sink without steering can't keep.
+_STEERED = (
+    "fail", "defer", "drop", "hangUp", "delayReply", "delayData", "delayContent", "abort", "syslog",
+    "ruleFiles", "ruleTexts", "profiles", "keep", "maildir", "mbox", "dump", "dumpAppend", "control",
+    "maxLineLength", "maxRecipients", "maxMessageSize", "maxChunkSize", "maxCommands", "maxLogins",
+    "world",
+)  # fmt: skip
+
+
+def isSteered(plan: SinkPlan) -> bool:
+    """
+    Does a plan want anything that a sink which takes everything, and keeps nothing, can't do?
+    """
+    return any(getattr(plan, name) != plan.declared[name].default for name in _STEERED)

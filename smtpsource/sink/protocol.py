@@ -73,6 +73,8 @@ class SMTPSinkProtocol(SinkConnection):
 
     @ivar recipients: the RCPT commands accepted in this transaction.
     @ivar authenticated: whether AUTH was accepted (RFC 4954).
+    @ivar user: who has logged in; empty if nobody has.
+    @ivar mechanism: the latest that AUTH has named.
     @ivar exchange: of AUTH, while it waits for a response.
     @ivar hasSecrets: whether a line that is no command may be a password.
     """
@@ -82,6 +84,8 @@ class SMTPSinkProtocol(SinkConnection):
 
     recipients = 0
     authenticated = False
+    user = ""
+    mechanism = ""
     exchange: Exchange | None = None
     hasSecrets = False
 
@@ -100,6 +104,7 @@ class SMTPSinkProtocol(SinkConnection):
         """
         self._forgetTransaction()
         self.authenticated = False
+        self.user = ""
         self.commands = self.dialogue.toGreet
 
     def dataReceived(self, data: bytes) -> None:

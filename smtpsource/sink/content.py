@@ -1,0 +1,115 @@
+"""
+The content of a message while it comes: what a client has sent, and what it has meant.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from hashlib import blake2b
+from typing import BinaryIO, cast
+
+#: Octets of a message that are kept in memory while it comes; a longer one goes to a file without a name.
+_IN_MEMORY = 1024 * 1024
+
+#: Octets of the beginning in which a header is looked for.
+_HEAD = 64 * 1024
+
+_messageId = re.compile(
+    rb"^message-id:[ \t]*(?:\r?\n[ \t]+)?(<[^>\r\n]{1,500}>|[^\s]{1,500})", re.IGNORECASE | re.MULTILINE
+)
+
+
+def _newFile() -> BinaryIO:
+    return cast("BinaryIO", tempfile.SpooledTemporaryFile(_IN_MEMORY))
+
+
+class IncomingContent:
+    """
+    What has come of one message.
+
+    @ivar size: octets of the content, without stuffed dots and without the dot that ends it.
+    """
+
+    def __init__(self, file: bool, stuffed: bool) -> None:
+        """
+        @param file: somebody wants to keep it.
+        @param stuffed: it comes by DATA (RFC 5321 section 4.5.2), and not in chunks.
+        """
+        self.size = 0
+        self._file = _newFile() if file else None
+        self._head = b""
+        self._digest = blake2b(digest_size=16)
+        # The line end before the first line; and what may be the beginning of a stuffed dot, or of the end.
+        self._rest = b"\r\n" if stuffed else b""
+        self._begun = not stuffed
+
+    def add(self, piece: bytes) -> None:
+        """
+        More of what comes by DATA, with its dots.
+
+        @raise OSError: there is no more room for it.
+        """
+        text = self._rest + piece
+        end = max(0, len(text) - 4)
+        # A line end belongs together with a dot after it.
+        if text[end - 2 : end] == b"\r\n":
+            end -= 2
+        elif text[end - 1 : end] == b"\r":
+            end -= 1
+        self._rest = text[end:]
+        self._unstuffed(text[:end])
+
+    def addChunk(self, piece: bytes) -> None:
+        """
+        More of a chunk (RFC 3030), as it is.
+
+        @raise OSError: there is no more room for it.
+        """
+        self.size += len(piece)
+        if len(self._head) < _HEAD:
+            self._head += piece[: _HEAD - len(self._head)]
+        self._digest.update(piece)
+        if self._file is not None:
+            self._file.write(piece)
+
+    def end(self) -> None:
+        """
+        It came whole: what is left has the dot that ends it.
+
+        @raise OSError: there is no more room for it.
+        """
+        if self._rest:
+            self._unstuffed(self._rest.removesuffix(b".\r\n"))
+            self._rest = b""
+
+    def _unstuffed(self, text: bytes) -> None:
+        text = text.replace(b"\r\n.", b"\r\n")
+        if not self._begun and text:
+            self._begun = True
+            text = text[2:]
+        if text:
+            self.addChunk(text)
+
+    @property
+    def file(self) -> BinaryIO:
+        """
+        All of it.
+        """
+        assert self._file is not None
+        return self._file
+
+    def identity(self) -> str:
+        """
+        What tells this message from another: the Message-Id of its header or, without one, a digest.
+        """
+        header, _, _ = self._head.partition(b"\r\n\r\n")
+        match = _messageId.search(header)
+        return match[1].decode("latin-1") if match else self._digest.hexdigest()
+
+    def close(self) -> None:
+        """
+        It is of no more use.
+        """
+        if self._file is not None:
+            self._file.close()

@@ -1,0 +1,63 @@
+"""
+What is left to chance, and yet the same whenever it is asked again.
+"""
+
+from __future__ import annotations
+
+import struct
+from hashlib import blake2b
+
+from smtpsource.sink.rules.facts import Facts, Step
+from smtpsource.sink.rules.remembered import Remembered, nextOf
+from smtpsource.sink.rules.subjects import identity
+
+_THREE = struct.Struct(">QQQ")
+
+#: Three numbers between 0 and 1, neither included: for the chance, the delay and the text.
+Draw = tuple[float, float, float]
+
+
+class Draws:
+    """
+    The numbers that a rule draws. They come from a hash of the seed, the rule, what is asked about (see
+    L{subjects.identity}), and which attempt it is: how often this rule has drawn for the same, from 1 on. Nothing
+    depends on the order in which different ones come, on the process, or on other rules.
+    """
+
+    def __init__(self, canonical: str) -> None:
+        """
+        @param canonical: the text of the rule, its name left out.
+        """
+        self._canonical = canonical.encode("utf-8", "surrogatepass")
+        self._attempts: Remembered[int] = Remembered()
+        self.seed("")
+
+    def seed(self, seed: str) -> None:
+        """
+        @param seed: by what to draw.
+        """
+        # Keys have 64 bytes at most, and texts of rules more.
+        self._base = blake2b(b"%b\0%b\0" % (seed.encode(), self._canonical), digest_size=24)
+
+    def inherit(self, other: Draws) -> None:
+        """
+        Go on with the attempts of another one.
+        """
+        self._attempts = other._attempts
+
+    def next(self, step: Step, facts: Facts) -> Draw:
+        """
+        Draw for the next attempt.
+        """
+        about = identity(step, facts)
+        digest = self._base.copy()
+        digest.update(f"{about}\0{nextOf(self._attempts, about)}".encode("utf-8", "surrogatepass"))
+        first, second, third = _THREE.unpack(digest.digest())
+        return _fraction(first), _fraction(second), _fraction(third)
+
+
+def _fraction(number: int) -> float:
+    """
+    @param number: of 64 bits.
+    """
+    return ((number >> 12) + 0.5) * 2.0**-52

@@ -1,0 +1,206 @@
+"""
+How a steered session says things: at once, later, slowly, in bits, or no more; and when it listens.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from smtpsource.sink.protocol import SMTPSinkProtocol
+
+if TYPE_CHECKING:
+    from smtpsource.sink.rules.facts import Facts, Fate
+    from smtpsource.sink.steering import Steering
+
+#: What is said instead of a reply by a fate that garbles it.
+GARBAGE = b"\x16\x03\xff 2?0 \xe2\x28\xa1 ok-ish\xff\r\n"
+
+#: Pieces a second of a reply that stutters, unless it has fewer bytes a second.
+_PIECES = 50
+
+
+class Speech(SMTPSinkProtocol):
+    """
+    What is said, and when. While a reply waits for its time nothing is read; what was read before waits as well.
+
+    @ivar steering: what the sink is steered by.
+    @ivar facts: what is known of the session by now.
+    """
+
+    facts: Facts
+
+    _errors = 0
+    _throttle: float | None = None
+    # A reply waits for its time; nothing is said any more.
+    _isHeld = False
+    _isStalled = False
+    _timer: Any = None
+    _transcript: Any = None
+
+    def connectionMade(self) -> None:
+        """
+        See L{SMTPSinkProtocol}.
+        """
+        self.steering: Steering = cast("Any", self.factory).steering
+        self._replies: list[bytes] = []
+        # For whom nothing is read: the transport of a client that does not read; a reply that waits; a client that
+        # sends too fast; a user who pauses the sink.
+        self._stops: set[str] = set()
+        super().connectionMade()
+
+    def _proceed(self) -> None:
+        """
+        Answer what has come, as far as nothing has to wait.
+        """
+        raise NotImplementedError
+
+    # -- Listening
+
+    def stop(self, why: str) -> None:
+        """
+        Read nothing, until this and all others that want it are over.
+        """
+        if not self._stops:
+            super().pauseProducing()
+        self._stops.add(why)
+
+    def go(self, why: str) -> None:
+        """
+        As far as this goes, read again.
+        """
+        if why in self._stops:
+            self._stops.discard(why)
+            if not self._stops and self.transport is not None and not self._ended:
+                super().resumeProducing()
+
+    def pauseProducing(self) -> None:
+        """
+        The client does not read what is said to it.
+        """
+        self.stop("transport")
+
+    def resumeProducing(self) -> None:
+        """
+        It does.
+        """
+        self.go("transport")
+
+    def _throttleBy(self, fate: Fate) -> None:
+        if fate.throttle is not None:
+            self._throttle = fate.throttle
+
+    def idledOut(self) -> None:
+        """
+        A client that is not listened to can say nothing.
+        """
+        if not (self._isStalled or self._stops - {"transport"}):
+            super().idledOut()
+
+    # -- Waiting
+
+    def _hold(self, delay: float, call: Any, *arguments: Any) -> None:
+        """
+        Do something after a delay, and nothing before.
+        """
+        self._isHeld = True
+        self.stop("hold")
+        self._timer = self.steering.callLater(delay, call, *arguments)
+
+    def _release(self) -> None:
+        """
+        Go on.
+        """
+        self._isHeld = False
+        self.go("hold")
+        self._proceed()
+
+    # -- Speaking
+
+    def _say(self, reply: bytes, fate: Fate | None = None, delay: float = 0.0) -> None:
+        """
+        Give a reply, in the way that its fate has it.
+
+        @param reply: the usual one.
+        @param delay: seconds that it waits in any case.
+        """
+        if fate is not None and fate.reply is not None:
+            reply = fate.reply
+        if reply[:1] in (b"4", b"5"):
+            self._errors += 1
+        tarpit = self.steering.rulesFor(self.facts).tarpit
+        if tarpit is not None and self._errors:
+            delay += tarpit.delay(self._errors)
+            if self._errors >= (tarpit.closeAfter or self._errors + 1):
+                reply, self._ended = tarpit.reply, True
+        if fate is None and not delay:
+            self._replies.append(reply)
+            return
+        self._flush()
+        if fate is not None:
+            self._throttleBy(fate)
+            delay += fate.delay
+            if fate.garble:
+                reply = GARBAGE
+            elif fate.reply is None and (fate.stall or fate.close or fate.reset):
+                reply = b""
+        if delay:
+            self._hold(delay, self._sayNow, reply, fate)
+        else:
+            self._sayNow(reply, fate)
+
+    def _sayNow(self, reply: bytes, fate: Fate | None) -> None:
+        if reply and fate is not None and fate.stutter is not None:
+            size = max(1, round(fate.stutter / _PIECES))
+            self._utter(reply, size, size / fate.stutter, fate)
+        elif reply and fate is not None and fate.split:
+            self._utter(reply, 1, 0.0, fate)
+        else:
+            if reply:
+                self._replies.append(reply)
+            self._said(fate)
+
+    def _utter(self, reply: bytes, size: int, interval: float, fate: Fate) -> None:
+        """
+        Say so many bytes, and the others later.
+        """
+        self._send(reply[:size])
+        if len(reply) > size:
+            self._hold(interval, self._utter, reply[size:], size, interval, fate)
+        else:
+            self._said(fate)
+
+    def _said(self, fate: Fate | None) -> None:
+        """
+        A reply is out: do what comes after it.
+        """
+        if fate is not None:
+            if fate.reset:
+                self._flush()
+                self.abort()
+            elif fate.close:
+                self._ended = True
+            elif fate.stall:
+                self._flush()
+                self._isStalled = True
+        if self._isHeld:
+            self._release()
+
+    def _flush(self) -> None:
+        """
+        Write the replies that are ready, in one write.
+        """
+        if self._replies:
+            replies, self._replies = self._replies, []
+            self._send(b"".join(replies))
+
+    def _send(self, reply: bytes) -> None:
+        if self._transcript is not None:
+            self._transcript.server(reply)
+        super()._send(reply)
+
+    def _loseTimer(self) -> None:
+        """
+        The connection is gone: nothing waits any more.
+        """
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()

@@ -1,0 +1,401 @@
+"""
+A session that may do other than take everything: Postfix's letters, rules, limits; and that keeps what it takes.
+
+It answers as L{SMTPSinkProtocol<smtpsource.sink.protocol.SMTPSinkProtocol>} does, one command after the other, and then
+asks whether that is to be the answer. What has to wait holds up all that the client has sent after it.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from smtpsource.sink import secrets
+from smtpsource.sink.letters import HANG_UP, Letter
+from smtpsource.sink.protocol import LINE_TOO_LONG, PLAIN_TEXT
+from smtpsource.sink.reception import REFUSED, TOO_LARGE, Reception, isAccepting
+from smtpsource.sink.rules.facts import Facts, Fate
+from smtpsource.sink.xclient import attributes
+
+if TYPE_CHECKING:
+    from smtpsource.sink.rules.facts import Step
+
+log = Logger()
+
+TOO_MANY_RECIPIENTS = b"452 4.5.3 Too many recipients\r\n"
+TOO_MANY_COMMANDS = b"421 4.7.0 Too many commands, closing connection\r\n"
+TOO_MANY_LOGINS = b"421 4.7.0 Too many AUTH commands, closing connection\r\n"
+
+#: What is sent where a handshake should be.
+NO_HANDSHAKE = b"500 This is no handshake\r\n"
+
+#: Recipients of a transaction, where no other number is given.
+MOST_RECIPIENTS = 100_000
+
+_STEPS: dict[bytes, Step] = {
+    b"HELO": "helo", b"EHLO": "helo", b"LHLO": "helo", b"STARTTLS": "starttls", b"MAIL": "mail", b"RCPT": "rcpt",
+    b"DATA": "data", b"BDAT": "data", b"RSET": "rset", b"NOOP": "noop", b"VRFY": "noop", b"QUIT": "quit",
+}  # fmt: skip
+
+_GREETINGS = {b"HELO": "SMTP", b"EHLO": "ESMTP", b"LHLO": "LMTP"}
+
+_PATH = re.compile(rb'[^:]*:( ?<((?:[^">]|"(?:[^"\\]|\\.)*+")*+)>.*)', re.DOTALL)
+_SIZE = re.compile(rb" SIZE=([0-9]{1,20})(?= |$)", re.IGNORECASE)
+_ENVID = re.compile(rb" ENVID=([^ ]+)", re.IGNORECASE)
+_NOT_SAID = (b"[UNAVAILABLE]", b"[TEMPUNAVAIL]")
+
+
+class SteeredProtocol(Reception):
+    """
+    One session of a sink that is steered.
+    """
+
+    _commandCount = 0
+    _logins = 0
+    # DATA was accepted: content comes next.
+    _awaitsContent = False
+    _fateOfBanner: Fate | None = None
+    # As whose this connection is counted by the rules.
+    _countedAs: Facts | None = None
+
+    # -- The beginning and the end
+
+    def connectionMade(self) -> None:
+        """
+        See L{SMTPSinkProtocol<smtpsource.sink.protocol.SMTPSinkProtocol>}.
+        """
+        self.facts = Facts(client=getattr(self.transport.getPeer(), "host", None) or "local")
+        self._rcpts = []
+        super().connectionMade()
+        self.MAX_LENGTH = self.steering.plan.maxLineLength
+
+    def begin(self) -> None:
+        """
+        See L{SMTPSinkProtocol<smtpsource.sink.protocol.SMTPSinkProtocol>}.
+        """
+        self.number = self.counts.sessions
+        if self.steering.paused:
+            self.stop("pause")
+        super().begin()
+
+    def _open(self) -> None:
+        steering, facts = self.steering, self.facts
+        if self.source:
+            facts.client = _address(self.source)
+        if steering.transcripts is not None:
+            self._transcript = steering.transcripts.begin(self.number, facts.client)
+        steering.publish("connect", session=self.number, client=facts.client)
+        if steering.rulesByAddress:
+            facts.server = self.transport.getHost().host
+        self._countedAs = Facts(client=facts.client, server=facts.server)
+        steering.rulesFor(facts).opened(self._countedAs)
+        fate = steering.decide("connect", facts)
+        if fate is not None and self.factory.implicitTLS:
+            if fate.tlsFail:
+                self._failTLS()
+                self._proceed()
+                return
+            if fate.reply is None and (fate.stall or fate.close or fate.reset):
+                self._say(b"", fate)
+                self._proceed()
+                return
+        self._fateOfBanner = fate
+        super()._open()
+
+    def _greet(self) -> None:
+        self.facts.tls = self.inTLS
+        letter = self.steering.letters.get(b"CONNECT")
+        if letter is None or not self._letterDecides(letter, self.facts.client.encode()):
+            fate, self._fateOfBanner = self._fateOfBanner, None
+            self._say(self.dialogue.banner, fate, letter.delay() if letter is not None else 0.0)
+        self._proceed()
+
+    def handshakeCompleted(self) -> None:
+        """
+        See L{SMTPSinkProtocol<smtpsource.sink.protocol.SMTPSinkProtocol>}.
+        """
+        self.facts.tls = True
+        super().handshakeCompleted()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """
+        See L{SMTPSinkProtocol<smtpsource.sink.protocol.SMTPSinkProtocol>}.
+        """
+        self._loseTimer()
+        self._dropContent()
+        if self._countedAs is not None:
+            self.steering.rulesFor(self._countedAs).closed(self._countedAs)
+        if self.begun:
+            self.steering.publish("disconnect", session=self.number, client=self.facts.client)
+        super().connectionLost(reason)
+
+    # -- What comes
+
+    def dataReceived(self, data: bytes) -> None:
+        """
+        See L{SMTPSinkProtocol<smtpsource.sink.protocol.SMTPSinkProtocol>}.
+        """
+        self.counts.bytesReceived += len(data)
+        self.active = True
+        if self._isStalled or self._ended:
+            return
+        if data and self._throttle is not None:
+            self.stop("throttle")
+            self.steering.callLater(len(data) / self._throttle, self.go, "throttle")
+        self._input = self._input[self._at :] + data if self._at < len(self._input) else data
+        self._at = 0
+        self._proceed()
+
+    def _proceed(self) -> None:
+        while not (self._isHeld or self._isStalled or self._ended or "pause" in self._stops):
+            if self._awaitsContent:
+                self._awaitsContent = False
+                self._beginContent(stuffed=True)
+            elif self._at >= len(self._input):
+                break
+            elif not self.line_mode:
+                self._takeContent()
+                if self._isComplete:
+                    self._complete()
+            elif not self._takeLine():
+                break
+        if not self._isHeld:
+            self._flush()
+            if self._ended:
+                self._close()
+
+    def _takeLine(self) -> bool:
+        """
+        @return: C{False} if there is no whole line.
+        """
+        data, start = self._input, self._at
+        end = data.find(b"\r\n", start)
+        # A CR at the end may be half of the line's end.
+        length = (end if end >= 0 else len(data) - 1) - start
+        if length > self.MAX_LENGTH and self._isTooLong(data, start, end):
+            self._ended = True
+            self._say(self.refuse("line-too-long", LINE_TOO_LONG, data[start : start + secrets.LONGEST_LINE]))
+        elif end < 0:
+            return False
+        else:
+            self._at = end + 2
+            self._perform(data[start:end])
+        return True
+
+    def _perform(self, line: bytes) -> None:
+        """
+        Answer a command, or a line of AUTH.
+        """
+        steering = self.steering
+        verb = b"" if self.exchange is not None else line.partition(b" ")[0].upper()
+        isKnown = verb in self.commands
+        shown = self.withoutSecrets(line, not isKnown)
+        if self._transcript is not None:
+            self._transcript.client(shown)
+        self._commandCount += 1
+        if steering.plan.maxCommands is not None and self._commandCount > steering.plan.maxCommands:
+            self._ended = True
+            self._say(self.refuse("too-many-commands", TOO_MANY_COMMANDS, line))
+            return
+        letter = steering.letters.get(verb) if isKnown else None
+        if letter is not None and self._letterDecides(letter, shown):
+            return
+        commands = self.commands
+        reply = self._tooMuch(verb, line) or (commands.get(line[:5]) or self._commandFor(line))(self, line)
+        if self._wantsTLS and self._at < len(self._input):
+            # RFC 3207 section 6: it was not sent in TLS and must not be taken for it, whoever has put it there.
+            self._wantsTLS = False
+            reply = self.refuse("plain-text-after-starttls", PLAIN_TEXT, self._input[self._at :])
+        fate = None
+        if reply[:1] in (b"2", b"3", b""):
+            self._learn(verb, line, reply)
+            fate = self._fateOfCommand(verb, reply, commands)
+        if steering.plan.verbose:
+            _log(shown, reply if fate is None or fate.reply is None else fate.reply)
+        delay = letter.delay() if letter is not None else 0.0
+        if fate is not None and fate.tlsFail:
+            self._wantsTLS = False
+            self._say(reply)
+            self._failTLS()
+        elif self._isComplete:
+            # An empty chunk that is the last one.
+            self._complete()
+        elif reply or (fate is not None and (fate.stall or fate.close or fate.reset or fate.delay)):
+            self._say(reply, fate, delay)
+            self._awaitsContent = verb == b"DATA" and not self.line_mode
+
+    def _fateOfCommand(self, verb: bytes, reply: bytes, commands: Any) -> Fate | None:
+        """
+        Ask the rules about a command that is accepted.
+
+        @param commands: what there was before it.
+        """
+        step: Step | None = "auth" if reply[:3] == b"235" else _STEPS.get(verb)
+        if step is None:
+            return None
+        fate = self.steering.decide(step, self.facts)
+        if fate is not None and fate.tlsFail and not self._wantsTLS:
+            fate = None
+        if not isAccepting(fate):
+            assert fate is not None
+            self._undo(verb, commands, fate)
+        return fate
+
+    def _letterDecides(self, letter: Letter, shown: bytes) -> bool:
+        """
+        Do what a letter says of a command, but for a delay.
+
+        @return: whether that was all that is done.
+        """
+        if letter.isLogged:
+            self.steering.log(shown)
+        if not (letter.drops or letter.hangsUp or letter.reply):
+            return False
+        times = 1
+        if self._isComplete:
+            times = self.recipients if self.dialogue.lmtp else 1
+            self._isComplete = False
+            self._forgetTransaction()
+        reply = b"" if letter.drops else HANG_UP if letter.hangsUp else (letter.reply or b"") * times
+        if letter.drops or letter.hangsUp:
+            self._ended = True
+        if self.steering.plan.verbose:
+            _log(shown, reply)
+        self._say(reply)
+        return True
+
+    def _complete(self) -> None:
+        """
+        A message has come whole.
+        """
+        letter = self.steering.letters.get(b".")
+        if letter is None or not self._letterDecides(letter, b"."):
+            self._messageReceived(letter.delay() if letter is not None else 0.0)
+
+    def _tooMuch(self, verb: bytes, line: bytes) -> bytes | None:
+        """
+        Does a command ask for more than is granted?
+
+        @return: the reply that says so.
+        """
+        plan = self.steering.plan
+        if verb == b"AUTH" and plan.maxLogins is not None:
+            self._logins += 1
+            if self._logins > plan.maxLogins:
+                self._ended = True
+                return self.refuse("too-many-logins", TOO_MANY_LOGINS, line)
+        elif verb == b"RCPT" and self.recipients >= (plan.maxRecipients or MOST_RECIPIENTS):
+            return self.refuse("too-many-recipients", TOO_MANY_RECIPIENTS, line)
+        elif verb == b"MAIL" and plan.maxMessageSize is not None and not self.inTransaction:
+            size = _SIZE.search(line)
+            if size is not None and int(size[1]) > plan.maxMessageSize:
+                return self.refuse("too-large", TOO_LARGE, line)
+        return None
+
+    def _learn(self, verb: bytes, line: bytes, reply: bytes) -> None:
+        """
+        Note what an accepted command says.
+        """
+        facts = self.facts
+        if verb in _GREETINGS:
+            self._greeting = line[5:]
+            self._proto = _GREETINGS[verb]
+            facts.helo = _text(self._greeting.strip())
+        elif verb == b"MAIL":
+            self._mail, facts.sender = _path(line)
+            self._started = time.time()
+            size, envid = _SIZE.search(line), _ENVID.search(line)
+            facts.size = int(size[1]) if size else 0
+            facts.message = _text(envid[1]) if envid else ""
+        elif verb == b"RCPT":
+            text, facts.recipient = _path(line)
+            facts.recipients.append(facts.recipient)
+            self._rcpts.append(text)
+        elif reply[:3] == b"235":
+            facts.user = self.user
+            self.steering.publish("auth", session=self.number, user=self.user, mechanism=self.mechanism, tls=self.inTLS)
+        elif verb == b"XCLIENT":
+            for name, value in (attributes(line) or {}).items():
+                self._introduce(name, "" if value.upper() in _NOT_SAID else _text(value))
+
+    def _introduce(self, name: str, value: str) -> None:
+        """
+        A client speaks for another one.
+        """
+        if name == "ADDR" and value:
+            self.facts.client = value[5:] if value[:5].upper() == "IPV6:" else value
+        elif name == "HELO":
+            self.facts.helo = value
+        elif name == "LOGIN":
+            self.facts.user = value
+
+    def _undo(self, verb: bytes, commands: Any, fate: Fate) -> None:
+        """
+        A command that was accepted is refused: nothing has come of it.
+        """
+        if verb in _GREETINGS:
+            self.commands = commands
+        elif verb in (b"MAIL", b"RSET"):
+            self._forgetTransaction()
+        elif verb == b"RCPT":
+            self.recipients -= 1
+            self._rcpts.pop()
+            self.facts.recipients.pop()
+        elif verb == b"DATA":
+            self.line_mode = 1
+        elif verb == b"BDAT":
+            # Its octets come in any case; nothing more comes of the transaction.
+            self._refusal = fate.reply or REFUSED
+            self._isComplete = False
+            self._forgetTransaction()
+        elif verb == b"QUIT":
+            self._ended = False
+        elif verb == b"STARTTLS":
+            self._ended = self._wantsTLS = False
+        elif verb not in (b"NOOP", b"VRFY"):
+            self.authenticated = False
+            self.facts.user = ""
+
+    def _failTLS(self) -> None:
+        """
+        Send something that is no handshake, and close.
+        """
+        self._replies.append(NO_HANDSHAKE)
+        self._ended = True
+
+    def _forgetTransaction(self) -> None:
+        super()._forgetTransaction()
+        self._dropContent()
+        self.forgetEnvelope()
+
+
+def _log(shown: bytes, reply: bytes) -> None:
+    log.info("{line} -> {reply}", line=ascii(shown.decode("latin-1")), reply=reply[:3].decode() or "nothing")
+
+
+def _path(line: bytes) -> tuple[bytes, str]:
+    """
+    @param line: a command with a path, which is well written.
+    @return: all that follows the colon, and the path without its brackets.
+    """
+    match = _PATH.fullmatch(line)
+    assert match is not None
+    return match[1], _text(match[2])
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "backslashreplace")
+
+
+def _address(packed: bytes) -> str:
+    """
+    An address as a PROXY header has it.
+    """
+    families = {4: socket.AF_INET, 16: socket.AF_INET6}
+    return socket.inet_ntop(families[len(packed)], packed) if len(packed) in families else "local"

@@ -1,0 +1,225 @@
+"""
+What can be changed of a sink while it runs, and what it tells about itself meanwhile.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from smtpsource.printable import printable
+from smtpsource.sink.letters import lettersOf, logger
+from smtpsource.sink.summary import SinkCounts
+
+if TYPE_CHECKING:
+    from smtpsource.sink.keeping.memory import Memory
+    from smtpsource.sink.keeping.message import KeptMessage
+    from smtpsource.sink.keeping.transcripts import Transcripts
+    from smtpsource.sink.plan import SinkPlan
+    from smtpsource.sink.rules.facts import Facts, Fate, Step
+    from smtpsource.sink.rules.ruleset import RuleSet
+
+#: Marks that a report has; of more, the first ones are forgotten.
+_MOST_MARKS = 1000
+
+
+class Steering:
+    """
+    The rules, the kept messages and the news of one sink.
+
+    @ivar plan: the sink's.
+    @ivar counts: its counters.
+    @ivar letters: the faults of Postfix's letters, by their commands.
+    @ivar log: writes a command to the system's log.
+    @ivar rules: what is decided by; put another in its place between two replies.
+    @ivar rulesByAddress: what is decided by, where clients have connected to an address of a domain with rules of its
+        own: by these addresses, the domain and its rules.
+    @ivar ruleCounts: how often each rule has had a part in a fate, by its name.
+    @ivar keepers: who keeps messages.
+    @ivar memory: one of them, if messages are kept in memory.
+    @ivar transcripts: the dialogues of sessions, if they are kept.
+    @ivar publish: tells whoever wants to know what happens: a kind, and fields.
+    @ivar number: of the message that was kept last.
+    @ivar deceits: how often each L{Deceit<smtpsource.sink.rules.facts.Deceit>} was done.
+    @ivar marks: what users have marked: seconds of the epoch, and a text.
+    @ivar paused: nobody is listened to.
+    """
+
+    def __init__(
+        self,
+        plan: SinkPlan,
+        counts: SinkCounts,
+        seconds: Callable[[], float],
+        callLater: Callable[..., Any],
+    ) -> None:
+        """
+        @param seconds: the reactor's clock.
+        @param callLater: the reactor's.
+        @raise ValueError: a file of rules can't be used.
+        """
+        self.plan = plan
+        self.counts = counts
+        self.seconds = seconds
+        self.callLater = callLater
+        self.letters = lettersOf(plan)
+        self.log = logger(self.letters)
+        self.rules = rulesOf(plan)
+        self.rulesByAddress: dict[str, tuple[str, RuleSet]] = {}
+        self.ruleCounts: Counter[str] = Counter()
+        self.keepers: list[Any] = []
+        self.number = 0
+        self.deceits: Counter[str] = Counter()
+        self.memory: Memory | None = None
+        self.transcripts: Transcripts | None = None
+        self.publish: Callable[..., None] = _nothing
+        self.marks: deque[tuple[float, str]] = deque(maxlen=_MOST_MARKS)
+        self.paused = False
+        self.whenPaused: Callable[[bool], None] = _nothing
+        self._open(plan)
+
+    def _open(self, plan: SinkPlan) -> None:
+        if plan.maildir is not None:
+            from smtpsource.sink.keeping.maildir import Maildir
+
+            self.keepers.append(Maildir(plan.maildir))
+        if plan.mbox is not None:
+            from smtpsource.sink.keeping.mbox import Mbox
+
+            self.keepers.append(Mbox(plan.mbox))
+        template = plan.dump or plan.dumpAppend
+        if template is not None:
+            from smtpsource.sink.keeping.dump import Dump, unescaped
+
+            start = unescaped(plan.dumpStart or "")
+            self.keepers.append(Dump(template, start, plan.hostname, append=plan.dump is None))
+        keep = plan.keep or (_KEPT if plan.control is not None else None)
+        if keep is not None:
+            from smtpsource.sink.keeping.memory import Memory
+            from smtpsource.sink.keeping.transcripts import Transcripts
+
+            self.memory = Memory(keep, plan.keepBytes)
+            self.keepers.append(self.memory)
+            self.transcripts = Transcripts(keep, _LINES)
+
+    def decide(self, step: Step, facts: Facts) -> Fate | None:
+        """
+        Ask the rules.
+
+        @return: what is to be done; C{None} is the usual.
+        """
+        domain, rules = self.rulesByAddress.get(facts.server) or ("", self.rules)
+        if not rules.wants(step):
+            return None
+        fate = rules.decide(step, facts, self.seconds())
+        if fate is not None:
+            names = [f"{domain}: {name}" for name in fate.rules] if domain else list(fate.rules)
+            self.ruleCounts.update(names)
+            self.publish("rule", rules=names, step=step, client=facts.client)
+        return fate
+
+    def rulesFor(self, facts: Facts) -> RuleSet:
+        """
+        What is decided by for one session.
+        """
+        return self.rulesByAddress[facts.server][1] if facts.server in self.rulesByAddress else self.rules
+
+    def replaceRules(self, rules: RuleSet) -> None:
+        """
+        Decide by others from the next reply on. Those that stay the same go on where they are.
+        """
+        self.rules = rules.inheriting(self.rules)
+        self.publish("rules")
+
+    def keep(self, message: KeptMessage) -> None:
+        """
+        Give a message to all who keep some.
+
+        @raise OSError: one of them could not: it is with none of them.
+        """
+        undo: list[Callable[[], object]] = []
+        try:
+            for keeper in self.keepers:
+                # Those before one that fails are wanted.
+                undo.append(keeper.keep(message))  # noqa: PERF401
+        except OSError:
+            for takeBack in undo:
+                takeBack()
+            raise
+
+    def mark(self, text: str) -> None:
+        """
+        Note something in the report.
+        """
+        self.marks.append((time.time(), text))
+        self.publish("mark", text=text)
+
+    def pause(self) -> None:
+        """
+        Listen to nobody, until L{resume}.
+        """
+        self._setPaused(True)
+
+    def resume(self) -> None:
+        """
+        Go on.
+        """
+        self._setPaused(False)
+
+    def _setPaused(self, paused: bool) -> None:
+        if paused is not self.paused:
+            self.paused = paused
+            self.whenPaused(paused)
+            self.publish("paused" if paused else "resumed")
+
+    def rulesCounted(self) -> dict[str, int]:
+        """
+        How often each rule has had a part in what was done; those that are no more included.
+        """
+        return {rule.name: 0 for rule in self.rules.rules} | dict(self.ruleCounts)
+
+    def result(self) -> dict[str, Any]:
+        """
+        What a summary has of this, by the names of its fields.
+        """
+        return {
+            "rules": self.rulesCounted(),
+            "deliberate": dict(self.deceits),
+            "kept": self.number,
+            "marks": [
+                (datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds"), printable(text))
+                for at, text in self.marks
+            ],
+        }
+
+    def close(self) -> None:
+        """
+        The sink has ended.
+        """
+        for keeper in self.keepers:
+            keeper.close()
+
+
+#: Messages that are kept for those who ask by HTTP, where nobody says how many.
+_KEPT = 1000
+
+#: Lines of a dialogue.
+_LINES = 1000
+
+
+def _nothing(*arguments: Any, **fields: Any) -> None:
+    pass
+
+
+def rulesOf(plan: SinkPlan) -> RuleSet:
+    """
+    All the rules that a plan names: its texts, then its files, then its profiles.
+
+    @raise ValueError: one of them can't be used; the text is one line.
+    """
+    from smtpsource.sink.rules.ruleset import combined
+    from smtpsource.sink.rules.written import fromExpressions, fromFile, profile
+
+    return combined([fromExpressions(plan.ruleTexts), *map(fromFile, plan.ruleFiles), *map(profile, plan.profiles)])

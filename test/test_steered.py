@@ -1,0 +1,388 @@
+"""
+Tests for sessions that are steered by rules and limits, and for what becomes of their messages, in memory.
+"""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+from properties import given
+from sinks import TRANSACTION, Pair, outcome
+from twisted.internet.error import ConnectionDone
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+MESSAGE = b"Subject: x\r\nMessage-Id: <1@x>\r\n\r\nOne line.\r\n..stuffed\r\n.\r\n"
+
+
+def ruled(*rules, **plan):
+    """
+    @return: a session of a sink with these rules.
+    """
+    return Pair(ruleTexts=rules, **plan)
+
+
+class UsualTests(SynchronousTestCase):
+    """
+    A steered session without anything to steer by is like any other.
+    """
+
+    @given(
+        st.lists(
+            st.sampled_from(
+                [
+                    b"EHLO c\r\n",
+                    b"MAIL FROM:<a@b>\r\n",
+                    b"RCPT TO:<c@d>\r\n",
+                    b"DATA\r\n",
+                    b"BDAT 4\r\nabcd",
+                    b"BDAT 0 LAST\r\n",
+                    b"BDAT 6 LAST\r\nRSET\r\n",
+                    b"x\r\n.\r\n",
+                    b".\r\n",
+                    b"..\r\n",
+                    b"RSET\r\n",
+                    b"AUTH LOGIN\r\n",
+                    b"AUTH PLAIN AGEAYg==\r\n",
+                    b"XCLIENT NAME=x\r\n",
+                    b"*\r\n",
+                    b"nonsense\r\n",
+                    b"QUIT\r\n",
+                ]
+            ),
+            max_size=15,
+        ),
+        st.integers(1, 40),
+    )
+    def test_same(self, lines, size):
+        """
+        It says the same and counts the same, however the bytes come.
+        """
+        text = b"".join(lines)
+        chunks = [text[at : at + size] for at in range(0, len(text), size)]
+        self.assertEqual(outcome({"keep": 3}, chunks), outcome({}, [text]))
+
+
+class FateTests(SynchronousTestCase):
+    """
+    What rules decide is done.
+    """
+
+    def test_refused(self):
+        """
+        A command that a rule refuses has no effect, and others are as they were.
+        """
+        pair = ruled('on = "rcpt", when = { recipient = "*@slow.test" }, do = { reply = "451 4.7.1 come back" }')
+        replies = pair.say(b"MAIL FROM:<a@b>\r\nRCPT TO:<x@slow.test>\r\nDATA\r\nRCPT TO:<y@fast.test>\r\nDATA\r\n")
+        self.assertEqual([line[:3] for line in replies.splitlines()], [b"250", b"451", b"503", b"250", b"354"])
+        self.assertIn(b"451 4.7.1 come back\r\n", replies)
+        self.assertEqual(pair.codes(MESSAGE), [250])
+        self.assertEqual((pair.counts.messages, pair.counts.recipients), (1, 1))
+        self.assertEqual(pair.factory.steering.ruleCounts, {"rule 1 (rcpt)": 1})
+
+    def test_wrongCommands(self):
+        """
+        A command that is wrong by itself is refused for that, and no rule is asked.
+        """
+        pair = ruled('on = "rcpt", do = { reply = "451 4.7.1 come back" }')
+        self.assertEqual(pair.codes(b"RCPT TO:<a@b>\r\nMAIL FROM:<a@b>\r\nRCPT TO:a@b\r\n"), [503, 250, 501])
+        self.assertEqual(pair.factory.steering.ruleCounts, {})
+
+    def test_eachStep(self):
+        """
+        Each command can be refused, and has no effect then.
+        """
+        for step, said, codes in (
+            ("helo", b"EHLO c\r\nMAIL FROM:<a@b>\r\n", [450, 250]),
+            ("mail", b"MAIL FROM:<a@b>\r\nRCPT TO:<a@b>\r\n", [450, 503]),
+            ("data", b"MAIL FROM:<a@b>\r\nRCPT TO:<a@b>\r\nDATA\r\nNOOP\r\n", [250, 250, 450, 250]),
+            ("data", b"MAIL FROM:<a@b>\r\nRCPT TO:<a@b>\r\nBDAT 6 LAST\r\nNOOP\r\nNOOP\r\n", [250, 250, 450, 250]),
+            ("rset", b"RSET\r\nNOOP\r\n", [450, 250]),
+            ("noop", b"NOOP\r\nVRFY x\r\n", [450, 450]),
+            ("quit", b"QUIT\r\nNOOP\r\n", [450, 250]),
+            ("auth", b"AUTH PLAIN AGEAYg==\r\nAUTH PLAIN AGEAYg==\r\n", [450, 450]),
+            ("starttls", b"STARTTLS\r\n", [454]),
+            ("message", TRANSACTION + MESSAGE + b"NOOP\r\n", [250, 250, 354, 450, 250]),
+        ):
+            pair = ruled(f'on = "{step}", do = {{ reply = "450 4.0.0 later" }}')
+            self.assertEqual(pair.codes(said), codes, step)
+            self.assertEqual(pair.counts.messages, 0)
+
+    def test_connect(self):
+        """
+        A rule on connect has the banner.
+        """
+        pair = ruled('on = "connect", do = { reply = "421 4.3.2 closing", close = true }')
+        self.assertEqual(pair.transport.value(), b"421 4.3.2 closing\r\n")
+        self.assertTrue(pair.transport.disconnecting)
+
+    def test_ends(self):
+        """
+        A connection is closed or reset, with a reply or without; or nothing more is said on it.
+        """
+        pair = ruled('on = "mail", do = { close = true }')
+        self.assertEqual(pair.say(b"NOOP\r\nMAIL FROM:<a@b>\r\nNOOP\r\n"), b"250 2.0.0 Ok\r\n")
+        self.assertTrue(pair.transport.disconnecting)
+        pair = ruled('on = "mail", do = { reset = true, reply = "421 4.0.0 bye" }')
+        self.assertEqual(pair.say(b"MAIL FROM:<a@b>\r\nNOOP\r\n"), b"421 4.0.0 bye\r\n")
+        self.assertTrue(pair.transport.aborted)
+        pair = ruled('on = "mail", do = { stall = true }')
+        self.assertEqual(pair.say(b"MAIL FROM:<a@b>\r\nNOOP\r\n"), b"")
+        self.assertEqual(pair.say(b"NOOP\r\n"), b"")
+        for _ in range(3):
+            pair.clock.advance(1000)
+            pair.factory.sweep()
+        self.assertFalse(pair.transport.disconnecting)
+
+    def test_timing(self):
+        """
+        Replies are late, slow, or come in bytes; timing of several rules adds up.
+        """
+        pair = ruled('on = "noop", do = { delay = "2s" }', 'on = "noop", do = { reply = "250 abcdef", stutter = 2 }')
+        self.assertEqual(pair.say(b"NOOP\r\n"), b"")
+        pair.clock.advance(2)
+        self.assertEqual(pair.transport.value(), b"2")
+        for _ in range(11):
+            pair.clock.advance(0.5)
+        self.assertEqual(pair.transport.value(), b"250 abcdef\r\n")
+        pair = ruled('on = "noop", do = { split = true }')
+        pair.say(b"NOOP\r\nRSET\r\n")
+        pair.clock.pump([0] * 20)
+        self.assertEqual(pair.transport.value(), b"250 2.0.0 Ok\r\n250 2.0.0 Ok\r\n")
+        self.assertEqual(pair.transport.writes, 1 + 14 + 1)
+
+    def test_garbled(self):
+        """
+        What is said is no reply.
+        """
+        pair = ruled('on = "mail", do = { garble = true }')
+        said = pair.say(b"MAIL FROM:<a@b>\r\n")
+        self.assertFalse(said[:3].isdigit())
+        self.assertEqual(pair.codes(b"RCPT TO:<a@b>\r\n"), [503])
+
+    def test_throttled(self):
+        """
+        So many bytes a second are read.
+        """
+        pair = ruled('on = "connect", do = { throttle = 100 }')
+        pair.say(TRANSACTION + b"x" * 44)
+        self.assertEqual(pair.transport.producerState, "paused")
+        pair.clock.advance(0.9)
+        self.assertEqual(pair.transport.producerState, "paused")
+        pair.clock.advance(0.2)
+        self.assertEqual(pair.transport.producerState, "producing")
+
+    def test_content(self):
+        """
+        Content can be waited for, and cut off.
+        """
+        pair = ruled('on = "content", when = { size-above = 10 }, do = { close = true }')
+        pair.say(TRANSACTION + b"12345\r\n")
+        self.assertFalse(pair.transport.disconnecting)
+        pair.say(b"1234567890\r\n")
+        self.assertTrue(pair.transport.disconnecting)
+
+    def test_tarpit(self):
+        """
+        Who makes errors is answered later and later, and told to go in the end.
+        """
+        import os
+
+        os.makedirs(directory := self.mktemp())
+        path = os.path.join(directory, "rules.toml")
+        with open(path, "w") as f:
+            f.write("[tarpit]\nafter = 2\ndelay = '1s'\nstep = '1s'\nclose-after = 4\n")
+        pair = Pair(ruleFiles=(path,))
+        self.assertEqual(pair.codes(b"BAD\r\n"), [500])
+        self.assertEqual(pair.codes(b"BAD\r\n"), [])
+        pair.clock.advance(1)
+        self.assertEqual(pair.codes(b"BAD\r\n"), [])
+        pair.clock.advance(2)
+        pair.say(b"BAD\r\n")
+        pair.clock.advance(3)
+        self.assertEqual(pair.transport.value()[:3], b"421")
+        self.assertTrue(pair.transport.disconnecting)
+
+    def test_connections(self):
+        """
+        Of one client only so many may be connected at once.
+        """
+        rule = 'on = "connect", connections = 2, per = "all", do = { reply = "421 4.7.0 too many", close = true }'
+        pair = ruled(rule)
+        first = pair.protocol
+        for expected in (b"220", b"421"):
+            pair.connect()
+            self.assertEqual(pair.transport.value()[:3], expected)
+        pair.protocol.connectionLost(Failure(ConnectionDone()))
+        first.connectionLost(Failure(ConnectionDone()))
+        pair.connect()
+        self.assertEqual(pair.transport.value()[:3], b"220")
+
+
+class KeptTests(SynchronousTestCase):
+    """
+    What is kept of messages.
+    """
+
+    def kept(self, pair):
+        """
+        @return: the raw messages in memory.
+        """
+        return [one.raw for one in pair.factory.steering.memory.find()]
+
+    def test_content(self):
+        """
+        It is what the client meant, by DATA and by BDAT.
+        """
+        pair = Pair(keep=10)
+        pair.say(b"EHLO c\r\n" + TRANSACTION + MESSAGE)
+        pair.say(b"MAIL FROM:<a@b> SIZE=4\r\nRCPT TO:<c@d>\r\nBDAT 2\r\n..BDAT 2 LAST\r\n..")
+        pair.say(TRANSACTION + b".\r\n")
+        self.assertEqual(
+            self.kept(pair), [b"Subject: x\r\nMessage-Id: <1@x>\r\n\r\nOne line.\r\n.stuffed\r\n", b"....", b""]
+        )
+        first, second, _ = pair.factory.steering.memory.find()
+        self.assertEqual((first.sender, first.recipients, first.number), ("a@example.com", ["b@example.com"], 1))
+        self.assertEqual((second.mail, second.rcpts), (b"<a@b> SIZE=4", [b"<c@d>"]))
+
+    @given(st.lists(st.sampled_from([b"\r\n", b".", b"\r", b"\n", b"x", b"..", b"\r\n.x"]), max_size=30), st.data())
+    def test_anyContent(self, parts, data):
+        """
+        Whatever the content, and however it comes in pieces, it is kept as it was meant.
+        """
+        meant = b"".join(parts) + b"\r\n"
+        sent = (b"\r\n" + meant).replace(b"\r\n.", b"\r\n..")[2:] + b".\r\n"
+        pair = Pair(keep=1)
+        pair.say(TRANSACTION)
+        while sent:
+            size = data.draw(st.integers(1, len(sent)))
+            pair.protocol.dataReceived(sent[:size])
+            sent = sent[size:]
+        self.assertEqual(self.kept(pair), [meant])
+
+    def test_deceits(self):
+        """
+        Messages are lost, kept although refused, kept twice, and changed, and that is written down.
+        """
+        for deceit, code, kept, messages in (
+            ("accept-but-lose", 250, 0, 1),
+            ("reject-but-keep", 554, 1, 0),
+            ("duplicate", 250, 2, 1),
+            ("corrupt", 250, 1, 1),
+        ):
+            pair = ruled(f'on = "message", do = {{ {deceit} = true }}', keep=10)
+            self.assertEqual(pair.codes(TRANSACTION + MESSAGE)[-1], code)
+            self.assertEqual((len(self.kept(pair)), pair.counts.messages), (kept, messages), deceit)
+            self.assertEqual(pair.factory.steering.deceits, {deceit: 1})
+            for one in pair.factory.steering.memory.find():
+                self.assertEqual((one.fate, one.rule), (deceit, "rule 1 (message)"))
+                changed = sum(a != b for a, b in zip(one.raw, MESSAGE.replace(b"..", b"."), strict=False))
+                self.assertEqual(changed, int(deceit == "corrupt"))
+
+    def test_lmtp(self):
+        """
+        In LMTP each recipient has a fate of its own, and what is kept has those that were accepted.
+        """
+        rule = 'on = "message", when = { recipient = "x@*" }, do = { reply = "550 5.1.1 no x" }'
+        pair = ruled(rule, keep=10, lmtp=True)
+        pair.say(b"LHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<x@d>\r\nRCPT TO:<y@d>\r\nRCPT TO:<x@e>\r\nDATA\r\n")
+        self.assertEqual(pair.codes(MESSAGE), [550, 250, 550])
+        (one,) = pair.factory.steering.memory.find()
+        self.assertEqual((one.recipients, pair.counts.recipients), (["y@d"], 1))
+
+    def test_full(self):
+        """
+        What can't be kept is refused for now, and nobody has it.
+        """
+
+        class Full:
+            def keep(self, message):
+                raise OSError(28, "No space left on device")
+
+        pair = Pair(keep=10)
+        pair.factory.steering.keepers.append(Full())
+        self.assertEqual(pair.codes(TRANSACTION + MESSAGE), [250, 250, 354, 452])
+        self.assertEqual((self.kept(pair), pair.counts.messages), ([], 0))
+        self.assertEqual(pair.counts.errors, {"storage": (1, "No space left on device")})
+
+    def test_transcript(self):
+        """
+        What both sides have said is kept, but for content and passwords.
+        """
+        pair = Pair(keep=10)
+        pair.say(b"AUTH PLAIN AGEAYg==\r\n" + TRANSACTION + MESSAGE)
+        text = pair.factory.steering.transcripts.get(1).asText()
+        self.assertIn("AUTH PLAIN (hidden)", text)
+        self.assertIn("octets of content]", text)
+        self.assertNotIn("One line", text)
+        self.assertIn("354 ", text)
+
+
+class LimitTests(SynchronousTestCase):
+    """
+    Limits of what a client may do.
+    """
+
+    def test_recipients(self):
+        """
+        --max-recipients
+        """
+        pair = Pair(maxRecipients=2)
+        self.assertEqual(pair.codes(b"MAIL FROM:<a@b>\r\n" + b"RCPT TO:<c@d>\r\n" * 3), [250, 250, 250, 452])
+
+    def test_size(self):
+        """
+        --max-message-size is told, and a larger message refused: by what it says of itself, or when it is there.
+        """
+        pair = Pair(maxMessageSize=10)
+        self.assertIn(b"250-SIZE 10\r\n", pair.say(b"EHLO c\r\n"))
+        self.assertEqual(pair.codes(b"MAIL FROM:<a@b> SIZE=11\r\n"), [552])
+        self.assertEqual(pair.codes(TRANSACTION + b"12345678\r\n.\r\n"), [250, 250, 354, 250])
+        self.assertEqual(pair.codes(TRANSACTION + b"123456789\r\n.\r\nNOOP\r\n"), [250, 250, 354, 552, 250])
+
+    def test_chunk(self):
+        """
+        --max-chunk-size: one that is larger ends the session, as it can't be skipped.
+        """
+        pair = Pair(maxChunkSize=10)
+        pair.say(b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n")
+        self.assertEqual(pair.codes(b"BDAT 11\r\n"), [552])
+        self.assertTrue(pair.transport.disconnecting)
+
+    def test_commands(self):
+        """
+        --max-commands and --max-logins end a session with 421.
+        """
+        pair = Pair(maxCommands=2)
+        self.assertEqual(pair.codes(b"NOOP\r\n" * 4), [250, 250, 421])
+        self.assertTrue(pair.transport.disconnecting)
+        pair = Pair(maxLogins=1, authUsers=None)
+        self.assertEqual(pair.codes(b"AUTH FOO\r\nAUTH PLAIN AGEAYg==\r\n"), [504, 421])
+
+    def test_line(self):
+        """
+        --max-line-length
+        """
+        pair = Pair(maxLineLength=600)
+        self.assertEqual(pair.codes(b"NOOP " + b"x" * 595 + b"\r\nNOOP " + b"x" * 596 + b"\r\n"), [250, 500])
+
+
+class PausedTests(SynchronousTestCase):
+    """
+    A sink that listens to nobody for a while.
+    """
+
+    def test_paused(self):
+        """
+        Nothing is read and nobody is idle; after that all goes on.
+        """
+        pair = Pair(keep=1)
+        pair.factory.steering.pause()
+        self.assertEqual(pair.transport.producerState, "paused")
+        self.assertEqual(pair.say(b"NOOP\r\n"), b"")
+        for _ in range(3):
+            pair.clock.advance(200)
+            pair.factory.sweep()
+        self.assertEqual(pair.transport.value(), b"")
+        pair.factory.steering.resume()
+        self.assertEqual(pair.transport.value(), b"250 2.0.0 Ok\r\n")
+        self.assertEqual(pair.transport.producerState, "producing")
