@@ -27,6 +27,22 @@ def _path(text: str) -> str:
 _newPath = Kind(_path, checks.text(_path))
 
 
+def _control(text: str) -> str:
+    """
+    Where there is control; a path is absolute, for a daemon changes its directory.
+    """
+    from smtpsource.sink.control.where import parseControl  # for those who want it
+
+    return str(parseControl(text))
+
+
+def _start(text: str) -> str:
+    from smtpsource.sink.keeping.dump import unescaped  # for those who dump
+
+    unescaped(text)
+    return text
+
+
 class Keeping(Settings):
     """
     @ivar keep: so many messages are kept in memory, the latest ones, with the dialogues of as many sessions; C{None}
@@ -63,7 +79,7 @@ class Keeping(Settings):
         "TEMPLATE", _newPath, "append messages to files of such names", letter="D", default=None
     )
     dumpStart: str | None = option(
-        "TEXT", kinds.text(str), "what comes before each; with \\n, \\t, \\040", letter="S", default=None
+        "TEXT", kinds.text(_start), "what comes before each; with \\n, \\t, \\040", letter="S", default=None
     )
 
 
@@ -77,9 +93,9 @@ class Control(Settings):
     rules = allOf(needs("{control}", "controlTokenFile", unless=lambda plan: plan.control is not None))
 
     control: str | None = option(
-        "[HOST:]PORT",
-        kinds.text(str),
-        "rules, messages, counters over HTTP: here, or at unix:PATH; the host is 127.0.0.1",
+        "WHERE",
+        Kind(_control, checks.text(_control)),
+        "answer HTTP at [HOST:]PORT or unix:PATH: rules, messages, counters; the host is 127.0.0.1",
         default=None,
     )
     controlTokenFile: str | None = option(

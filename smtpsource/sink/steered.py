@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import socket
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.protocol import connectionDone
@@ -162,9 +163,7 @@ class SteeredProtocol(Reception):
             elif not self.line_mode:
                 self._takeContent()
                 if self._isComplete:
-                    letter = self.steering.letters.get(b".")
-                    if letter is None or not self._letterDecides(letter, b"."):
-                        self._messageReceived(letter.delay() if letter is not None else 0.0)
+                    self._complete()
             elif not self._takeLine():
                 break
         if not self._isHeld:
@@ -219,8 +218,7 @@ class SteeredProtocol(Reception):
             self._learn(verb, line, reply)
             fate = self._fateOfCommand(verb, reply, commands)
         if steering.plan.verbose:
-            told = reply if fate is None or fate.reply is None else fate.reply
-            log.info("{line} -> {reply}", line=ascii(shown.decode("latin-1")), reply=told[:3].decode())
+            _log(shown, reply if fate is None or fate.reply is None else fate.reply)
         delay = letter.delay() if letter is not None else 0.0
         if fate is not None and fate.tlsFail:
             self._wantsTLS = False
@@ -228,7 +226,7 @@ class SteeredProtocol(Reception):
             self._failTLS()
         elif self._isComplete:
             # An empty chunk that is the last one.
-            self._messageReceived(delay)
+            self._complete()
         elif reply or (fate is not None and (fate.stall or fate.close or fate.reset or fate.delay)):
             self._say(reply, fate, delay)
             self._awaitsContent = verb == b"DATA" and not self.line_mode
@@ -248,6 +246,9 @@ class SteeredProtocol(Reception):
         if not isAccepting(fate):
             assert fate is not None
             self._undo(verb, commands, fate)
+        elif verb == b"BDAT" and fate is not None:
+            # What accepts DATA, 354, is no reply to a chunk.
+            fate = replace(fate, reply=None)
         return fate
 
     def _letterDecides(self, letter: Letter, shown: bytes) -> bool:
@@ -265,11 +266,21 @@ class SteeredProtocol(Reception):
             times = self.recipients if self.dialogue.lmtp else 1
             self._isComplete = False
             self._forgetTransaction()
+        reply = b"" if letter.drops else HANG_UP if letter.hangsUp else (letter.reply or b"") * times
         if letter.drops or letter.hangsUp:
             self._ended = True
-        if not letter.drops:
-            self._say(HANG_UP if letter.hangsUp else (letter.reply or b"") * times)
+        if self.steering.plan.verbose:
+            _log(shown, reply)
+        self._say(reply)
         return True
+
+    def _complete(self) -> None:
+        """
+        A message has come whole.
+        """
+        letter = self.steering.letters.get(b".")
+        if letter is None or not self._letterDecides(letter, b"."):
+            self._messageReceived(letter.delay() if letter is not None else 0.0)
 
     def _tooMuch(self, verb: bytes, line: bytes) -> bytes | None:
         """
@@ -366,6 +377,10 @@ class SteeredProtocol(Reception):
         super()._forgetTransaction()
         self._dropContent()
         self.forgetEnvelope()
+
+
+def _log(shown: bytes, reply: bytes) -> None:
+    log.info("{line} -> {reply}", line=ascii(shown.decode("latin-1")), reply=reply[:3].decode() or "nothing")
 
 
 def _path(line: bytes) -> tuple[bytes, str]:
