@@ -5,11 +5,13 @@ What of a sink's plan says which messages it keeps, and who may ask for them.
 from __future__ import annotations
 
 import os
+from typing import Any
 
-from smtpsource.values import checks, kinds
+from smtpsource.sink.control.where import TOKEN_VARIABLE, parseControl, readToken, tokenFor
+from smtpsource.values import checks, files, kinds
 from smtpsource.values.kinds import Kind
 from smtpsource.values.option import Settings, option
-from smtpsource.values.rules import OneOf, allOf, needs
+from smtpsource.values.rules import Contradiction, OneOf, Rules, allOf, needs
 
 #: Octets of messages in memory.
 _MEMORY = 64 * 1024 * 1024
@@ -67,6 +69,32 @@ class Keeping(Settings):
     )
 
 
+def _token(text: str) -> str:
+    """
+    A file with a token that can be used.
+    """
+    path = files.readableFile(text)
+    readToken(path)
+    return path
+
+
+_tokenFile = Kind(_token, checks.readableFile)
+
+
+def _where(text: str) -> str:
+    return str(parseControl(text))
+
+
+def _hasToken(plan: Any) -> Rules:
+    if plan.control is not None and not parseControl(plan.control).isLocal and tokenFor(plan.controlTokenFile) is None:
+        yield Contradiction(
+            plan,
+            "{control}: {plan.control!r} is not usable without a token: expected {controlTokenFile} or "
+            f"{TOKEN_VARIABLE} in the environment, or an address such as 127.0.0.1",
+            exclusive=False,
+        )
+
+
 class Control(Settings):
     """
     @ivar control: where the sink may be asked and told things over HTTP, as a text C{[HOST:]PORT} or C{unix:PATH}.
@@ -74,14 +102,14 @@ class Control(Settings):
     """
 
     heading = "Control"
-    rules = allOf(needs("{control}", "controlTokenFile", unless=lambda plan: plan.control is not None))
+    rules = allOf(needs("{control}", "controlTokenFile", unless=lambda plan: plan.control is not None), _hasToken)
 
     control: str | None = option(
         "WHERE",
-        kinds.text(str),
+        kinds.text(_where),
         "answer HTTP at [HOST:]PORT or unix:PATH: rules, messages, counters; the host is 127.0.0.1",
         default=None,
     )
     controlTokenFile: str | None = option(
-        "FILE", kinds.readable, "its first line is the token that a client has to have", secret=True, default=None
+        "FILE", _tokenFile, "its first line is the token that a client has to have", secret=True, default=None
     )

@@ -31,6 +31,7 @@ from smtpsource.sink.summary import SinkSummary
 
 if TYPE_CHECKING:
     from smtpsource.interfaces import AnyReactor
+    from smtpsource.sink.control.server import ControlServer
     from smtpsource.sink.dns.server import NameServer
     from smtpsource.sink.dns.world import World
 
@@ -47,6 +48,7 @@ class SinkService(Breakable, Service):
 
     @ivar factory: has the counters of the run.
     @ivar nameServer: answers for the world, if there is one; it has counts of its own.
+    @ivar control: answers HTTP, if that was asked for.
     """
 
     def __init__(self, reactor: AnyReactor, plan: SinkPlan) -> None:
@@ -67,6 +69,7 @@ class SinkService(Breakable, Service):
         self._sweep = LoopingCall(self.guarded, self._sweepSoon)
         self._sweep.clock = self._reactor
         self.nameServer: NameServer | None = None
+        self.control: ControlServer | None = None
         self._addresses: list[Any] = []
         self._timers: list[Any] = []
         self._closed: list[Deferred[Any]] = []
@@ -97,8 +100,18 @@ class SinkService(Breakable, Service):
             keepSteady(self._reactor)
             self.factory.seconds = self._reactor.seconds
             self.factory.ports = listen(self._reactor, self._plan, self.factory)
-            if self.factory.world is not None:
-                self._answerFor(self.factory.world)
+            try:
+                if self.factory.world is not None:
+                    self._answerFor(self.factory.world)
+                if self._plan.control is not None:
+                    self._beControlled(self._plan.control)
+            except ListenError:
+                for port in self.factory.ports:
+                    port.stopListening()
+                self.factory.ports = []
+                if self.nameServer is not None:
+                    self.nameServer.close()
+                raise
             self._addresses = [port.getHost() for port in self.factory.ports]
             self._begin()
 
@@ -106,13 +119,18 @@ class SinkService(Breakable, Service):
         from smtpsource.sink.dns.server import listenDNS  # for those who have a world
 
         host, port = cast("tuple[str, int]", self._plan.dns)
-        try:
-            self.nameServer = listenDNS(self._reactor, host, port, world)
-        except ListenError:
-            for listening in self.factory.ports:
-                listening.stopListening()
-            self.factory.ports = []
-            raise
+        self.nameServer = listenDNS(self._reactor, host, port, world)
+
+    def _beControlled(self, where: str) -> None:
+        # For those who want it.
+        from smtpsource.sink.control.server import ControlServer
+        from smtpsource.sink.control.where import parseControl, tokenFor
+
+        steering = self.factory.steering
+        assert steering is not None
+        control = ControlServer(self._reactor, steering, parseControl(where), tokenFor(self._plan.controlTokenFile))
+        control.listen()
+        self.control = control
 
     def startService(self) -> None:
         """
@@ -225,6 +243,8 @@ class SinkService(Breakable, Service):
         self._ended = ended
         if self.nameServer is not None:
             self._closed.append(self.nameServer.close())
+        if self.control is not None:
+            self._closed.append(self.control.close())
         for port in self.factory.ports:
             closed = port.stopListening()
             if closed is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import socket
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.protocol import connectionDone
@@ -245,6 +246,9 @@ class SteeredProtocol(Reception):
         if not isAccepting(fate):
             assert fate is not None
             self._undo(verb, commands, fate)
+        elif verb == b"BDAT" and fate is not None:
+            # What accepts DATA, 354, is no reply to a chunk.
+            fate = replace(fate, reply=None)
         return fate
 
     def _letterDecides(self, letter: Letter, shown: bytes) -> bool:

@@ -8,15 +8,13 @@ import re
 from collections.abc import Sequence
 from importlib import resources
 
+from smtpsource.sink.rules import PROFILES
 from smtpsource.sink.rules.facts import Step
 from smtpsource.sink.rules.lines import lineOf
 from smtpsource.sink.rules.problems import Wrong, alternatives, inWords, suggestion
 from smtpsource.sink.rules.rule import Rule
 from smtpsource.sink.rules.ruleset import RuleSet
 from smtpsource.values import inputs, textfiles, tomltext
-
-#: The rule files of the package.
-PROFILES = ("big-provider", "flaky", "greylisting", "overloaded", "strict")
 
 _EXAMPLE = 'on = "rcpt", chance = "5%", do = { reply = "451 4.7.1 come back" }'
 
@@ -113,7 +111,9 @@ def profile(name: str) -> RuleSet:
     @raise ValueError: there is none of that name; the text is one line.
     """
     if name not in PROFILES:
-        raise ValueError(f"{name!r} is not usable: expected {alternatives(PROFILES)}{suggestion(name, PROFILES)}")
+        raise ValueError(
+            f"--profile: {name!r} is not usable: expected {alternatives(PROFILES)}{suggestion(name, PROFILES)}"
+        )
     return fromTOML(profileText(name), f"{name}.toml")
 
 

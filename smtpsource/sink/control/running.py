@@ -1,0 +1,83 @@
+"""
+The sink as a whole: what it counts, whether it pauses, what is noted about it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from smtpsource.sink.control.answers import Answer, Problem, asJSON
+from smtpsource.sink.control.asked import Asked
+
+if TYPE_CHECKING:
+    from smtpsource.sink.steering import Steering
+
+#: The most characters of a mark.
+LONGEST_MARK = 1000
+
+
+class Running:
+    """
+    What can be done with it.
+    """
+
+    def __init__(self, steering: Steering) -> None:
+        self._steering = steering
+
+    def pause(self, asked: Asked) -> Answer:
+        """
+        Take nothing more for now.
+        """
+        self._steering.pause()
+        return self._state()
+
+    def resume(self, asked: Asked) -> Answer:
+        """
+        Go on.
+        """
+        self._steering.resume()
+        return self._state()
+
+    def _state(self) -> Answer:
+        return asJSON({"paused": self._steering.paused})
+
+    def counters(self, asked: Asked) -> Answer:
+        """
+        What was counted so far.
+        """
+        return asJSON(countersOf(self._steering))
+
+    def mark(self, asked: Asked) -> Answer:
+        """
+        Note something: for those who watch, and in the report.
+        """
+        document = asked.document()
+        text = document.get("text") if isinstance(document, dict) else None
+        if not isinstance(text, str) or not 1 <= len(text) <= LONGEST_MARK or len(document) > 1:
+            expected = f'{{"text": "..."}} with a text of 1 to {LONGEST_MARK} characters'
+            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"the mark is not usable: expected {expected}")
+        self._steering.mark(text)
+        at, text = self._steering.marks[-1]
+        moment = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+        return asJSON({"at": moment, "text": text}, HTTPStatus.CREATED)
+
+
+def countersOf(steering: Steering) -> dict[str, Any]:
+    """
+    What a sink has counted so far.
+    """
+    counts = steering.counts
+    return {
+        "paused": steering.paused,
+        "sessions": {"total": counts.sessions, "open": counts.open, "max": counts.mostOpen, "quit": counts.quits},
+        "messages": counts.messages,
+        "recipients": counts.recipients,
+        "bytes": {"received": counts.bytesReceived, "sent": counts.bytesSent},
+        "chunks": counts.chunks,
+        "kept": steering.number,
+        "rules": steering.rulesCounted(),
+        "deliberate": dict(steering.deceits),
+        "errors": {kind: {"count": number, "sample": sample} for kind, (number, sample) in counts.errors.items()},
+    }
