@@ -19,7 +19,6 @@ from twisted.web.http_headers import Headers
 
 from smtpsource.sink.control.paths import description
 from smtpsource.sink.control.server import ControlServer
-from smtpsource.sink.control.where import parseControl
 from smtpsource.sink.keeping.message import KeptMessage
 from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.steering import Steering
@@ -171,7 +170,10 @@ class ControlMixin:
         from twisted.internet import reactor
 
         self.steering = Steered(keeps)
-        self.server = ControlServer(reactor, self.steering, parseControl(where), token)
+        path = self.mktemp()
+        with open(path, "w") as file:
+            file.write(token or "")
+        self.server = ControlServer(reactor, self.steering, where, path if token else None)
         self.server.listen()
         self.addCleanup(self.server.close)
 
@@ -203,7 +205,7 @@ class ControlMixin:
         from twisted.internet import reactor
 
         address = self.server.address
-        agent, url = Agent(reactor), f"{address}{path}"
+        agent, url = Agent(reactor), f"http://{address}{path}"
         if address.startswith("unix:"):
             agent = Agent.usingEndpointFactory(reactor, _Unix(reactor, address.removeprefix("unix:")))
             url = f"http://localhost{path}"

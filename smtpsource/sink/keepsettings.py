@@ -5,13 +5,11 @@ What of a sink's plan says which messages it keeps, and who may ask for them.
 from __future__ import annotations
 
 import os
-from typing import Any
 
-from smtpsource.sink.control.where import TOKEN_VARIABLE, parseControl, readToken, tokenFor
-from smtpsource.values import checks, files, kinds
+from smtpsource.values import checks, kinds
 from smtpsource.values.kinds import Kind
 from smtpsource.values.option import Settings, option
-from smtpsource.values.rules import Contradiction, OneOf, Rules, allOf, needs
+from smtpsource.values.rules import OneOf, allOf, needs
 
 #: Octets of messages in memory.
 _MEMORY = 64 * 1024 * 1024
@@ -27,6 +25,22 @@ def _path(text: str) -> str:
 
 
 _newPath = Kind(_path, checks.text(_path))
+
+
+def _control(text: str) -> str:
+    """
+    Where there is control; a path is absolute, for a daemon changes its directory.
+    """
+    from smtpsource.sink.control.where import parseControl  # for those who want it
+
+    return str(parseControl(text))
+
+
+def _start(text: str) -> str:
+    from smtpsource.sink.keeping.dump import unescaped  # for those who dump
+
+    unescaped(text)
+    return text
 
 
 class Keeping(Settings):
@@ -65,34 +79,8 @@ class Keeping(Settings):
         "TEMPLATE", _newPath, "append messages to files of such names", letter="D", default=None
     )
     dumpStart: str | None = option(
-        "TEXT", kinds.text(str), "what comes before each; with \\n, \\t, \\040", letter="S", default=None
+        "TEXT", kinds.text(_start), "what comes before each; with \\n, \\t, \\040", letter="S", default=None
     )
-
-
-def _token(text: str) -> str:
-    """
-    A file with a token that can be used.
-    """
-    path = files.readableFile(text)
-    readToken(path)
-    return path
-
-
-_tokenFile = Kind(_token, checks.readableFile)
-
-
-def _where(text: str) -> str:
-    return str(parseControl(text))
-
-
-def _hasToken(plan: Any) -> Rules:
-    if plan.control is not None and not parseControl(plan.control).isLocal and tokenFor(plan.controlTokenFile) is None:
-        yield Contradiction(
-            plan,
-            "{control}: {plan.control!r} is not usable without a token: expected {controlTokenFile} or "
-            f"{TOKEN_VARIABLE} in the environment, or an address such as 127.0.0.1",
-            exclusive=False,
-        )
 
 
 class Control(Settings):
@@ -102,14 +90,14 @@ class Control(Settings):
     """
 
     heading = "Control"
-    rules = allOf(needs("{control}", "controlTokenFile", unless=lambda plan: plan.control is not None), _hasToken)
+    rules = allOf(needs("{control}", "controlTokenFile", unless=lambda plan: plan.control is not None))
 
     control: str | None = option(
         "WHERE",
-        kinds.text(_where),
+        Kind(_control, checks.text(_control)),
         "answer HTTP at [HOST:]PORT or unix:PATH: rules, messages, counters; the host is 127.0.0.1",
         default=None,
     )
     controlTokenFile: str | None = option(
-        "FILE", _tokenFile, "its first line is the token that a client has to have", secret=True, default=None
+        "FILE", kinds.readable, "its first line is the token that a client has to have", secret=True, default=None
     )

@@ -17,7 +17,7 @@ from smtpsource.net.tls.settings import UnusableSetting
 from smtpsource.report.presentation import Presentation
 from smtpsource.sink.plan import SinkPlan, isSteered
 from smtpsource.sink.tls import ServerTLS, requireTLS
-from smtpsource.values import names, numbers
+from smtpsource.values import files, names, numbers
 
 _EXPECTED_ADDRESS = "expected [inet:][host]:port or unix:path, such as :2525 or 127.0.0.1:2525"
 
@@ -168,6 +168,10 @@ class SinkOptions(PlanOptions):
         """
         if not isSteered(self.plan):
             return
+        if self.plan.control is not None:
+            self._checkControl(self.plan.control)
+        if self.chroot is None:
+            self._checkPlaces()
         from smtpsource.sink.steering import rulesOf
 
         try:
@@ -178,6 +182,30 @@ class SinkOptions(PlanOptions):
                 readWorld(self.plan.world)
         except ValueError as e:
             raise usage.UsageError(str(e))
+
+    def _checkPlaces(self) -> None:
+        """
+        See that messages can be kept where they are to be.
+        """
+        for name, check in (("maildir", files.directoryToBe), ("mbox", files.writableFile)):
+            if self[name] is not None:
+                try:
+                    check(self[name])
+                except ValueError as e:
+                    raise usage.UsageError(f"--{name}: {self.texts[name]!r} is not usable: {e}")
+
+    def _checkControl(self, where: str) -> None:
+        """
+        See that nobody can come from elsewhere without a token.
+        """
+        from smtpsource.sink.control.where import parseControl, tokenOf
+
+        path = self["control-token-file"]
+        try:
+            tokenOf(parseControl(where), path)
+        except ValueError as e:
+            name = "--control" if path is None else f"--control-token-file: {path!r} is not usable"
+            raise usage.UsageError(f"{name}: {e}")
 
     def _takeScheme(self) -> None:
         """

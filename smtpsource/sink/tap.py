@@ -91,8 +91,6 @@ class SinkProcess(Service):
     def _tellWhere(self) -> None:
         for address in self.sink.listening():
             self._presentation.tell(f"listening on {address}\n")
-        if self.sink.control is not None:
-            self._presentation.tell(f"control at {self.sink.control.address}\n")
 
     def _counts(self) -> str:
         counts, steering = self.sink.factory.counts, self.sink.factory.steering
