@@ -4,12 +4,16 @@ Tests for sessions that are steered by rules and limits, and for what becomes of
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
 from hypothesis import strategies as st
 from properties import given
 from sinks import TRANSACTION, Pair, outcome
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
+
+from smtpsource.sink.content import IncomingContent
 
 MESSAGE = b"Subject: x\r\nMessage-Id: <1@x>\r\n\r\nOne line.\r\n..stuffed\r\n.\r\n"
 
@@ -258,6 +262,23 @@ class KeptTests(SynchronousTestCase):
             pair.protocol.dataReceived(sent[:size])
             sent = sent[size:]
         self.assertEqual(self.kept(pair), [meant])
+
+    def test_identity(self):
+        """
+        A message is known by its Message-Id, or by what is in it; a Message-Id in its body is none.
+        """
+        for content, identity in (
+            (b"MESSAGE-ID:\r\n <a@b>\r\n\r\nx", "<a@b>"),
+            (b"X: y\r\nmessage-id: unquoted\r\n\r\nx", "unquoted"),
+            (b"X: y\r\n\r\nMessage-Id: <a@b>\r\n", None),
+            (b"", None),
+        ):
+            for size in (1, 100):
+                incoming = IncomingContent(False, stuffed=False)
+                for at in range(0, len(content), size):
+                    incoming.addChunk(content[at : at + size])
+                incoming.end()
+                self.assertEqual(incoming.identity(), identity or blake2b(content, digest_size=16).hexdigest())
 
     def test_deceits(self):
         """

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 import tempfile
 from hashlib import blake2b
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 #: Octets of a message that are kept in memory while it comes; a longer one goes to a file without a name.
 _IN_MEMORY = 1024 * 1024
@@ -39,7 +39,9 @@ class IncomingContent:
         self.size = 0
         self._file = _newFile() if file else None
         self._head = b""
-        self._digest = blake2b(digest_size=16)
+        # Of what was looked at so far; as long as nobody knows whether there is a Message-Id.
+        self._digest: Any = None
+        self._messageId: bytes | None = None
         # The line end before the first line; and what may be the beginning of a stuffed dot, or of the end.
         self._rest = b"\r\n" if stuffed else b""
         self._begun = not stuffed
@@ -67,9 +69,12 @@ class IncomingContent:
         @raise OSError: there is no more room for it.
         """
         self.size += len(piece)
-        if len(self._head) < _HEAD:
-            self._head += piece[: _HEAD - len(self._head)]
-        self._digest.update(piece)
+        if self._digest is not None:
+            self._digest.update(piece)
+        elif self._messageId is None:
+            self._head += piece
+            if len(self._head) >= _HEAD or b"\r\n\r\n" in self._head:
+                self._identify()
         if self._file is not None:
             self._file.write(piece)
 
@@ -99,13 +104,25 @@ class IncomingContent:
         assert self._file is not None
         return self._file
 
+    def _identify(self) -> None:
+        """
+        The header is there, or will not be looked at any further.
+        """
+        header, _, _ = self._head.partition(b"\r\n\r\n")
+        match = _messageId.search(header[:_HEAD])
+        if match is not None:
+            self._messageId = match[1]
+        else:
+            self._digest = blake2b(self._head, digest_size=16)
+        self._head = b""
+
     def identity(self) -> str:
         """
         What tells this message from another: the Message-Id of its header or, without one, a digest.
         """
-        header, _, _ = self._head.partition(b"\r\n\r\n")
-        match = _messageId.search(header)
-        return match[1].decode("latin-1") if match else self._digest.hexdigest()
+        if self._messageId is None and self._digest is None:
+            self._identify()
+        return str(self._digest.hexdigest()) if self._messageId is None else self._messageId.decode("latin-1")
 
     def close(self) -> None:
         """

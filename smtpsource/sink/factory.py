@@ -22,6 +22,7 @@ from smtpsource.sink.summary import SinkCounts
 from smtpsource.sink.tls import ServerTLS
 
 if TYPE_CHECKING:
+    from smtpsource.sink.dns.world import World
     from smtpsource.sink.interfaces import SessionFactory
     from smtpsource.sink.steering import Steering
 
@@ -48,6 +49,7 @@ class SinkFactory(ServerFactory):
     @ivar whenEmpty: called each time the last connection is gone.
     @ivar whenBroken: called with what was raised in the code of a session, which has ended then.
     @ivar steering: what this sink is steered by, if it is.
+    @ivar world: the domains that it answers for, if it does.
     @ivar firstSession: when the first session began, in the reactor's seconds; C{None} before.
     @ivar lastEnd: when the latest session ended.
     """
@@ -90,6 +92,11 @@ class SinkFactory(ServerFactory):
         self.firstSession: float | None = None
         self.lastEnd = 0.0
         self._ending = False
+        self.world: World | None = None
+        if plan.dns is not None:
+            from smtpsource.sink.dns.worldfile import worldOf
+
+            self.world = worldOf(plan.world)
         self.steering: Steering | None = None
         if isSteered(plan):
             assert callLater is not None
@@ -103,6 +110,10 @@ class SinkFactory(ServerFactory):
         self.protocol = SteeredProtocol
         self.steering = Steering(plan, self.counts, lambda: self.seconds(), callLater)
         self.steering.whenPaused = self._pause
+        if self.world is not None:
+            from smtpsource.sink.dns.behaviors import rulesByAddress
+
+            self.steering.rulesByAddress = rulesByAddress(self.world)
 
     def _pause(self, paused: bool) -> None:
         """

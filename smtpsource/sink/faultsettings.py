@@ -63,9 +63,9 @@ class Faults(Settings):
         "COMMANDS", _commands, "close the connection at these, with a 421", letter="Q", default=()
     )
     delayReply: tuple[letters.Wait, ...] | tuple[str, ...] = option(
-        "CMD:TIME[:ODDS]",
+        "DELAY",
         Kind(letters.wait, checks.tupleOf(_wait, "texts, such as ('data:2s',)")),
-        "delay replies to this command: so long, times how often a draw in a row is below ODDS in a hundred",
+        "COMMAND:TIME: delay replies to this command; with :ODDS (0-99), so long times the draws below it in a row",
         letter="W",
         repeated=True,
         default=(),

@@ -77,9 +77,9 @@ class Control(Settings):
     rules = allOf(needs("{control}", "controlTokenFile", unless=lambda plan: plan.control is not None))
 
     control: str | None = option(
-        "[HOST:]PORT",
+        "WHERE",
         kinds.text(str),
-        "rules, messages, counters over HTTP: here, or at unix:PATH; the host is 127.0.0.1",
+        "answer HTTP at [HOST:]PORT or unix:PATH: rules, messages, counters; the host is 127.0.0.1",
         default=None,
     )
     controlTokenFile: str | None = option(

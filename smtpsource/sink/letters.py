@@ -163,5 +163,6 @@ def logger(found: Mapping[bytes, Letter]) -> Callable[[bytes], None]:
         return lambda line: None
     import syslog
 
-    syslog.openlog("smtp-sink", syslog.LOG_PID, syslog.LOG_MAIL)
+    # Now: later there may be another root directory.
+    syslog.openlog("smtp-sink", syslog.LOG_PID | syslog.LOG_NDELAY, syslog.LOG_MAIL)
     return lambda line: syslog.syslog(syslog.LOG_INFO, line[:107].decode("ascii", "backslashreplace"))

@@ -37,9 +37,13 @@ def listen(reactor: Any, plan: SinkPlan, factory: SinkFactory) -> list[Any]:
             ports.append(reactor.listenUNIX(plan.path, factory, backlog=plan.backlog, mode=0o666))
         else:
             _listenTCP(reactor, plan, factory, ports)
-    except (CannotListenError, OSError) as e:
+            if factory.world is not None:
+                _listenInWorld(reactor, plan, factory, ports)
+    except (CannotListenError, ListenError, OSError) as e:
         for port in ports:
             port.stopListening()
+        if isinstance(e, ListenError):
+            raise
         where = f"unix:{plan.path}" if plan.path is not None else f"inet:{joined(plan.host, plan.port)}"
         raise ListenError(f"can't listen on {where}", e) from e
     for port in ports:
@@ -93,6 +97,24 @@ def _listenTCP(reactor: Any, plan: SinkPlan, factory: SinkFactory, ports: list[A
             number = port.getHost().port
     if missing is not None and not ports:
         raise missing
+
+
+def _listenInWorld(reactor: Any, plan: SinkPlan, factory: SinkFactory, ports: list[Any]) -> None:
+    """
+    Listen on all addresses of a world where nobody does yet, by the number of the first port.
+    """
+    assert factory.world is not None
+    number = ports[0].getHost().port
+    taken = {port.getHost().host for port in ports}
+    for address in factory.world.addresses():
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        everywhere = "::" if family == socket.AF_INET6 else "0.0.0.0"
+        if address in taken or everywhere in taken or plan.family not in (socket.AF_UNSPEC, family):
+            continue
+        try:
+            ports.append(reactor.listenTCP(number, factory, plan.backlog, address))
+        except CannotListenError as e:
+            raise ListenError(f"can't listen on inet:{joined(address, number)}", e) from e
 
 
 def _listenIPv6Only(reactor: Any, number: int, backlog: int, factory: SinkFactory) -> Any:

@@ -72,6 +72,7 @@ class SinkOptions(PlanOptions):
     @ivar plan: what to do, once the options are parsed.
     @ivar presentation: what to show of it.
     @ivar user: who to become once the sink listens, or C{None}.
+    @ivar chroot: the directory that is all it sees then, or C{None}.
     """
 
     name = "smtpsink"
@@ -97,6 +98,7 @@ class SinkOptions(PlanOptions):
     plan: SinkPlan
     presentation: Presentation
     user: str | None
+    chroot: str | None
 
     def parseArgs(self, *words: str) -> None:
         """
@@ -139,13 +141,26 @@ class SinkOptions(PlanOptions):
         self._takeScheme()
         self.checkOutputs("report", inputs=[] if path is None else [("the socket", path)])
         self._checkTLS()
-        self.user = self["user"]
+        self.user, self.chroot = self["user"], self["chroot"]
+        if self.chroot is not None:
+            self._changeRoot()
         self.plan = self.newPlan(host=host, port=port, path=path, backlog=self["backlog"], command=self.command)
         self._checkRules()
         self.presentation = Presentation(
             self.tool, bool(self["counter"]), bool(self["quiet"]), self["report"], self.daemonized
         )
         self.chooseReactor()
+
+    def _changeRoot(self) -> None:
+        """
+        What is written later on is within the new root directory.
+        """
+        if self.user is None:
+            raise usage.UsageError("-R (--chroot) needs -u (--user)")
+        for name in ("dump", "dump-append", "maildir", "mbox", "report"):
+            text = self.texts.get(name)
+            if self[name] not in (None, "-") and text is not None:
+                self[name] = os.path.join("/", text)
 
     def _checkRules(self) -> None:
         """
@@ -157,6 +172,10 @@ class SinkOptions(PlanOptions):
 
         try:
             rulesOf(self.plan)
+            if self.plan.world is not None:
+                from smtpsource.sink.dns.worldfile import readWorld
+
+                readWorld(self.plan.world)
         except ValueError as e:
             raise usage.UsageError(str(e))
 

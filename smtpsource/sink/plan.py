@@ -14,6 +14,7 @@ from smtpsource.net.destination import LONGEST_PATH
 from smtpsource.sink.faultsettings import Faults
 from smtpsource.sink.keepsettings import Control, Keeping
 from smtpsource.sink.tls import requireTLS
+from smtpsource.sink.worldsettings import WorldDNS
 from smtpsource.values import checks, files, kinds, names, numbers
 from smtpsource.values.kinds import Kind
 from smtpsource.values.option import Flag, Only, Settings, ValueOption, option, setting, switch
@@ -266,7 +267,7 @@ class Showing(Settings):
     command: tuple[str, ...] = setting(checks.command, default=())
 
 
-class SinkPlan(Listening, Saying, Security, Limits, Clients, Faults, Keeping, Control, Showing):
+class SinkPlan(Listening, Saying, Security, Limits, Clients, Faults, Keeping, Control, WorldDNS, Showing):
     """
     A sink to be: where it listens, what it says, when it ends. The defaults suit a test on the same host. Each of the
     classes that this is made of tells about its values.
@@ -283,6 +284,7 @@ _STEERED = (
     "fail", "defer", "drop", "hangUp", "delayReply", "delayData", "delayContent", "abort", "syslog",
     "ruleFiles", "ruleTexts", "profiles", "keep", "maildir", "mbox", "dump", "dumpAppend", "control",
     "maxLineLength", "maxRecipients", "maxMessageSize", "maxChunkSize", "maxCommands", "maxLogins",
+    "world",
 )  # fmt: skip
 
 

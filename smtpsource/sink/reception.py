@@ -15,7 +15,7 @@ from smtpsource.sink.content import IncomingContent
 from smtpsource.sink.keeping.message import KeptMessage
 from smtpsource.sink.letters import ABORTED
 from smtpsource.sink.protocol import DELIVERED, OK
-from smtpsource.sink.rules.facts import Facts, Fate
+from smtpsource.sink.rules.facts import Fate
 from smtpsource.sink.speech import Speech
 
 TOO_LARGE = b"552 5.3.4 Message is larger than this server takes\r\n"
@@ -40,11 +40,9 @@ class Reception(Speech):
     """
     Takes content, and keeps messages.
 
-    @ivar facts: what is known of the session by now.
     @ivar number: of this session, from 1 on; 0 before it has begun.
     """
 
-    facts: Facts
     number = 0
 
     _input = b""

@@ -4,19 +4,25 @@ The sink as a service: it listens, and it ends in order. It never stops the reac
 
 from __future__ import annotations
 
+import pkgutil
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import LoopingCall
 
+import smtpsource.net
+import smtpsource.report
+import smtpsource.sink
 from smtpsource.net.patience import Deadline, Standstills
 from smtpsource.net.reactorchoice import nameOf
 from smtpsource.net.steady import keepSteady
 from smtpsource.process.cpu import processTime
-from smtpsource.process.listening import ListenError
+from smtpsource.process.listening import ListenError, joined
 from smtpsource.process.unexpected import OUT_OF_MEMORY, SPARE, Breakable, Reserve
 from smtpsource.sink.factory import SinkFactory
 from smtpsource.sink.listen import described, listen
@@ -25,6 +31,8 @@ from smtpsource.sink.summary import SinkSummary
 
 if TYPE_CHECKING:
     from smtpsource.interfaces import AnyReactor
+    from smtpsource.sink.dns.server import NameServer
+    from smtpsource.sink.dns.world import World
 
 __all__ = ["TIME_TO_QUIT", "ListenError", "SinkFactory", "SinkPlan", "SinkService", "SinkSummary"]
 
@@ -38,6 +46,7 @@ class SinkService(Breakable, Service):
     one life: it can't be started again.
 
     @ivar factory: has the counters of the run.
+    @ivar nameServer: answers for the world, if there is one; it has counts of its own.
     """
 
     def __init__(self, reactor: AnyReactor, plan: SinkPlan) -> None:
@@ -57,6 +66,7 @@ class SinkService(Breakable, Service):
         self.factory.whenBroken = self.broken
         self._sweep = LoopingCall(self.guarded, self._sweepSoon)
         self._sweep.clock = self._reactor
+        self.nameServer: NameServer | None = None
         self._addresses: list[Any] = []
         self._timers: list[Any] = []
         self._closed: list[Deferred[Any]] = []
@@ -87,8 +97,22 @@ class SinkService(Breakable, Service):
             keepSteady(self._reactor)
             self.factory.seconds = self._reactor.seconds
             self.factory.ports = listen(self._reactor, self._plan, self.factory)
+            if self.factory.world is not None:
+                self._answerFor(self.factory.world)
             self._addresses = [port.getHost() for port in self.factory.ports]
             self._begin()
+
+    def _answerFor(self, world: World) -> None:
+        from smtpsource.sink.dns.server import listenDNS  # for those who have a world
+
+        host, port = cast("tuple[str, int]", self._plan.dns)
+        try:
+            self.nameServer = listenDNS(self._reactor, host, port, world)
+        except ListenError:
+            for listening in self.factory.ports:
+                listening.stopListening()
+            self.factory.ports = []
+            raise
 
     def startService(self) -> None:
         """
@@ -104,6 +128,20 @@ class SinkService(Breakable, Service):
             self._standstills.look(self._reactor.seconds())
             self._sweep.start(interval, now=False)
 
+    def prepare(self) -> None:
+        """
+        Have ready what will not be found any more in another root directory: modules, the certificate, the time zone.
+        """
+        from smtpsource.process.later import importTwisted
+
+        for package in (smtpsource.net, smtpsource.report, smtpsource.sink):
+            for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+                if not module.name.endswith("__main__"):
+                    import_module(module.name)
+        importTwisted(withTLS=True)
+        self.factory.tls.prepare()
+        time.tzset()
+
     def address(self) -> Any:
         """
         Where the sink listens, an C{IAddress}: the first one if there are several.
@@ -116,9 +154,15 @@ class SinkService(Breakable, Service):
 
     def listening(self) -> list[str]:
         """
-        All addresses, as a client would be told: C{inet:127.0.0.1:2525}, C{unix:/path}.
+        All addresses, as a client would be told: C{inet:127.0.0.1:2525}, C{unix:/path}; of those of a world, where they
+        can be asked for: C{dns:127.0.0.1:5353}.
         """
-        return [described(address) for address in self._addresses]
+        if self.nameServer is None:
+            return [described(address) for address in self._addresses]
+        named = cast("World", self.factory.world).addresses()
+        others = [address for address in self._addresses if address.host not in named]
+        asked = self.nameServer.address
+        return [*map(described, others or self._addresses[:1]), f"dns:{joined(asked.host, asked.port)}"]
 
     def whenDone(self) -> Deferred[SinkSummary]:
         """
@@ -179,6 +223,8 @@ class SinkService(Breakable, Service):
         if self._ended:
             return
         self._ended = ended
+        if self.nameServer is not None:
+            self._closed.append(self.nameServer.close())
         for port in self.factory.ports:
             closed = port.stopListening()
             if closed is not None:
@@ -219,6 +265,8 @@ class SinkService(Breakable, Service):
         if self._sweep.running:
             self._sweep.stop()
         self._reserve.release()
+        if self.factory.steering is not None:
+            self.factory.steering.close()
         self._summary = self._summarize()
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
@@ -258,4 +306,5 @@ class SinkService(Breakable, Service):
             cpuSystem=system - self._cpu[1],
             errors=dict(counts.errors),
             extensions=used,
+            **(factory.steering.result() if factory.steering is not None else {}),
         )

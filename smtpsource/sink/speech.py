@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from smtpsource.sink.protocol import SMTPSinkProtocol
 
 if TYPE_CHECKING:
-    from smtpsource.sink.rules.facts import Fate
+    from smtpsource.sink.rules.facts import Facts, Fate
     from smtpsource.sink.steering import Steering
 
 #: What is said instead of a reply by a fate that garbles it.
@@ -24,7 +24,10 @@ class Speech(SMTPSinkProtocol):
     What is said, and when. While a reply waits for its time nothing is read; what was read before waits as well.
 
     @ivar steering: what the sink is steered by.
+    @ivar facts: what is known of the session by now.
     """
+
+    facts: Facts
 
     _errors = 0
     _throttle: float | None = None
@@ -124,7 +127,7 @@ class Speech(SMTPSinkProtocol):
             reply = fate.reply
         if reply[:1] in (b"4", b"5"):
             self._errors += 1
-        tarpit = self.steering.rules.tarpit
+        tarpit = self.steering.rulesFor(self.facts).tarpit
         if tarpit is not None and self._errors:
             delay += tarpit.delay(self._errors)
             if self._errors >= (tarpit.closeAfter or self._errors + 1):

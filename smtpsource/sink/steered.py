@@ -91,8 +91,10 @@ class SteeredProtocol(Reception):
         if steering.transcripts is not None:
             self._transcript = steering.transcripts.begin(self.number, facts.client)
         steering.publish("connect", session=self.number, client=facts.client)
-        self._countedAs = Facts(client=facts.client)
-        steering.rules.opened(self._countedAs)
+        if steering.rulesByAddress:
+            facts.server = self.transport.getHost().host
+        self._countedAs = Facts(client=facts.client, server=facts.server)
+        steering.rulesFor(facts).opened(self._countedAs)
         fate = steering.decide("connect", facts)
         if fate is not None and self.factory.implicitTLS:
             if fate.tlsFail:
@@ -128,7 +130,7 @@ class SteeredProtocol(Reception):
         self._loseTimer()
         self._dropContent()
         if self._countedAs is not None:
-            self.steering.rules.closed(self._countedAs)
+            self.steering.rulesFor(self._countedAs).closed(self._countedAs)
         if self.begun:
             self.steering.publish("disconnect", session=self.number, client=self.facts.client)
         super().connectionLost(reason)
@@ -160,9 +162,7 @@ class SteeredProtocol(Reception):
             elif not self.line_mode:
                 self._takeContent()
                 if self._isComplete:
-                    letter = self.steering.letters.get(b".")
-                    if letter is None or not self._letterDecides(letter, b"."):
-                        self._messageReceived(letter.delay() if letter is not None else 0.0)
+                    self._complete()
             elif not self._takeLine():
                 break
         if not self._isHeld:
@@ -217,8 +217,7 @@ class SteeredProtocol(Reception):
             self._learn(verb, line, reply)
             fate = self._fateOfCommand(verb, reply, commands)
         if steering.plan.verbose:
-            told = reply if fate is None or fate.reply is None else fate.reply
-            log.info("{line} -> {reply}", line=ascii(shown.decode("latin-1")), reply=told[:3].decode())
+            _log(shown, reply if fate is None or fate.reply is None else fate.reply)
         delay = letter.delay() if letter is not None else 0.0
         if fate is not None and fate.tlsFail:
             self._wantsTLS = False
@@ -226,7 +225,7 @@ class SteeredProtocol(Reception):
             self._failTLS()
         elif self._isComplete:
             # An empty chunk that is the last one.
-            self._messageReceived(delay)
+            self._complete()
         elif reply or (fate is not None and (fate.stall or fate.close or fate.reset or fate.delay)):
             self._say(reply, fate, delay)
             self._awaitsContent = verb == b"DATA" and not self.line_mode
@@ -263,11 +262,21 @@ class SteeredProtocol(Reception):
             times = self.recipients if self.dialogue.lmtp else 1
             self._isComplete = False
             self._forgetTransaction()
+        reply = b"" if letter.drops else HANG_UP if letter.hangsUp else (letter.reply or b"") * times
         if letter.drops or letter.hangsUp:
             self._ended = True
-        if not letter.drops:
-            self._say(HANG_UP if letter.hangsUp else (letter.reply or b"") * times)
+        if self.steering.plan.verbose:
+            _log(shown, reply)
+        self._say(reply)
         return True
+
+    def _complete(self) -> None:
+        """
+        A message has come whole.
+        """
+        letter = self.steering.letters.get(b".")
+        if letter is None or not self._letterDecides(letter, b"."):
+            self._messageReceived(letter.delay() if letter is not None else 0.0)
 
     def _tooMuch(self, verb: bytes, line: bytes) -> bytes | None:
         """
@@ -366,6 +375,10 @@ class SteeredProtocol(Reception):
         super()._forgetTransaction()
         self._dropContent()
         self.forgetEnvelope()
+
+
+def _log(shown: bytes, reply: bytes) -> None:
+    log.info("{line} -> {reply}", line=ascii(shown.decode("latin-1")), reply=reply[:3].decode() or "nothing")
 
 
 def _path(line: bytes) -> tuple[bytes, str]:

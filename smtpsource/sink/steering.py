@@ -4,10 +4,13 @@ What can be changed of a sink while it runs, and what it tells about itself mean
 
 from __future__ import annotations
 
+import time
 from collections import Counter, deque
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from smtpsource.printable import printable
 from smtpsource.sink.letters import lettersOf, logger
 from smtpsource.sink.summary import SinkCounts
 
@@ -32,6 +35,8 @@ class Steering:
     @ivar letters: the faults of Postfix's letters, by their commands.
     @ivar log: writes a command to the system's log.
     @ivar rules: what is decided by; put another in its place between two replies.
+    @ivar rulesByAddress: what is decided by, where clients have connected to an address of a domain with rules of its
+        own: by these addresses, the domain and its rules.
     @ivar ruleCounts: how often each rule has had a part in a fate, by its name.
     @ivar keepers: who keeps messages.
     @ivar memory: one of them, if messages are kept in memory.
@@ -62,6 +67,7 @@ class Steering:
         self.letters = lettersOf(plan)
         self.log = logger(self.letters)
         self.rules = rulesOf(plan)
+        self.rulesByAddress: dict[str, tuple[str, RuleSet]] = {}
         self.ruleCounts: Counter[str] = Counter()
         self.keepers: list[Any] = []
         self.number = 0
@@ -104,13 +110,21 @@ class Steering:
 
         @return: what is to be done; C{None} is the usual.
         """
-        if not self.rules.wants(step):
+        domain, rules = self.rulesByAddress.get(facts.server) or ("", self.rules)
+        if not rules.wants(step):
             return None
-        fate = self.rules.decide(step, facts, self.seconds())
+        fate = rules.decide(step, facts, self.seconds())
         if fate is not None:
-            self.ruleCounts.update(fate.rules)
-            self.publish("rule", rules=list(fate.rules), step=step, client=facts.client)
+            names = [f"{domain}: {name}" for name in fate.rules] if domain else list(fate.rules)
+            self.ruleCounts.update(names)
+            self.publish("rule", rules=names, step=step, client=facts.client)
         return fate
+
+    def rulesFor(self, facts: Facts) -> RuleSet:
+        """
+        What is decided by for one session.
+        """
+        return self.rulesByAddress[facts.server][1] if facts.server in self.rulesByAddress else self.rules
 
     def replaceRules(self, rules: RuleSet) -> None:
         """
@@ -139,8 +153,6 @@ class Steering:
         """
         Note something in the report.
         """
-        import time
-
         self.marks.append((time.time(), text))
         self.publish("mark", text=text)
 
@@ -161,6 +173,26 @@ class Steering:
             self.paused = paused
             self.whenPaused(paused)
             self.publish("paused" if paused else "resumed")
+
+    def rulesCounted(self) -> dict[str, int]:
+        """
+        How often each rule has had a part in what was done; those that are no more included.
+        """
+        return {rule.name: 0 for rule in self.rules.rules} | dict(self.ruleCounts)
+
+    def result(self) -> dict[str, Any]:
+        """
+        What a summary has of this, by the names of its fields.
+        """
+        return {
+            "rules": self.rulesCounted(),
+            "deliberate": dict(self.deceits),
+            "kept": self.number,
+            "marks": [
+                (datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds"), printable(text))
+                for at, text in self.marks
+            ],
+        }
 
     def close(self) -> None:
         """

@@ -152,6 +152,10 @@ class SinkSummary:
         (C{accepted} and C{refused}), C{bdat} (chunks), C{xclient} (commands) and C{xclientAttributes} (of the last
         one), C{proxy} (headers) and C{proxySources} (different addresses in them, up to L{MOST_SOURCES}),
         C{parameters} (by name, how often one of MAIL or RCPT was accepted). What was not used is left out.
+    @ivar rules: by the name of each rule, how often it has had a part in what was done.
+    @ivar deliberate: by L{Deceit<smtpsource.sink.rules.facts.Deceit>}, how often a rule has done that to a message.
+    @ivar kept: messages that were kept, each as often as it was.
+    @ivar marks: what users have marked while it ran: when, as C{started}, and a text.
     """
 
     command: tuple[str, ...]
@@ -174,6 +178,10 @@ class SinkSummary:
     exit: int = 0
     reason: str | None = None
     extensions: dict[str, Any] = field(default_factory=dict)
+    rules: dict[str, int] = field(default_factory=dict)
+    deliberate: dict[str, int] = field(default_factory=dict)
+    kept: int = 0
+    marks: list[tuple[str, str]] = field(default_factory=list)
 
     def plain(self, problem: str) -> SinkSummary:
         """
@@ -217,6 +225,10 @@ class SinkSummary:
             "rate": round(self.rate, 3),
             "cpu": {"user": round(self.cpuUser, 6), "system": round(self.cpuSystem, 6)},
             "extensions": self.extensions,
+            "rules": self.rules,
+            "deliberate": self.deliberate,
+            "kept": self.kept,
+            "marks": [{"time": time, "text": text} for time, text in self.marks],
             "errors": {kind: {"count": number, "sample": sample} for kind, (number, sample) in self.errors.items()},
         }
 
@@ -238,6 +250,10 @@ class SinkSummary:
             ("cpu", f"{self.cpuUser:.3f} s user, {self.cpuSystem:.3f} s system{each}"),
         ]
         rows += self._extensionRows()
+        rows += [("kept", f"{self.kept}")] if self.kept else []
+        rows += [("rule", f"{number:<9} {name}") for name, number in self.rules.items()]
+        rows += [("deliberate", f"{number:<9} {deceit}") for deceit, number in self.deliberate.items()]
+        rows += [("mark", f"{time} {text}") for time, text in self.marks]
         for kind, (number, sample) in sorted(self.errors.items()):
             rows.append(("errors", f"{kind} {number}" + (f", such as {sample!a}" if sample else "")))
         return "".join(f"{name:<12}{value}\n" for name, value in rows)

@@ -93,8 +93,10 @@ class SinkProcess(Service):
             self._presentation.tell(f"listening on {address}\n")
 
     def _counts(self) -> str:
-        counts = self.sink.factory.counts
-        return f"sess={counts.sessions} quit={counts.quits} mesg={counts.messages}"
+        counts, steering = self.sink.factory.counts, self.sink.factory.steering
+        rules = steering.rulesCounted() if steering is not None else {}
+        byRule = "".join(f" [{name}]={number}" for name, number in rules.items())
+        return f"sess={counts.sessions} quit={counts.quits} mesg={counts.messages}{byRule}"
 
     def _becomeUser(self) -> str | None:
         """
@@ -104,10 +106,21 @@ class SinkProcess(Service):
         if name is None or os.geteuid() != 0:
             return None
         user = pwd.getpwnam(name)
+        root = self._options.chroot
         try:
-            switchUID(user.pw_uid, user.pw_gid)
+            if root is None:
+                switchUID(user.pw_uid, user.pw_gid)
+            else:
+                self.sink.prepare()
+                # There is no list of users and groups in the new one.
+                os.initgroups(user.pw_name, user.pw_gid)
+                os.chroot(root)
+                os.chdir("/")
+                os.setgid(user.pw_gid)
+                os.setuid(user.pw_uid)
         except OSError as e:
-            return f"can't become user {name}: {e.strerror}"
+            doing = "become" if root is None else f"go to the root directory {root} as"
+            return f"can't {doing} user {name}: {e.strerror}"
         report = self._presentation.report
         try:
             checked(report or "-")

@@ -135,7 +135,8 @@ def _checkTogether(table: Table) -> None:
     """
     table.atMostOne((*_REPLIES, "garble", "stall", "tls-fail"))
     table.atMostOne((*_ENDS, "tls-fail"))
-    table.atMostOne((*DECEITS, "garble", *_ENDS, "tls-fail"))
+    for other in ("garble", *_ENDS, "tls-fail"):
+        table.atMostOne((*DECEITS, other))
     if table.given((*_ENDS, "tls-fail")) and not table.given((*_REPLIES, "garble")):
         for key in table.given(("stutter", "split")):
             raise Wrong(table.at(key), "nothing is sent here: expected a reply or garble with it")

@@ -47,7 +47,14 @@ rate: Check = _either(numbers.rate, checks.rate)
 #: How many there are; more than 0.
 count: Check = checks.count
 
-flag: Check = checks.flag
+
+def flag(value: Any) -> bool:
+    """
+    Yes or no.
+    """
+    if not isinstance(value, bool):
+        raise ValueError("expected true or false")
+    return value
 
 
 def wholeNumber(value: Any) -> int:

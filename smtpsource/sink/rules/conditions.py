@@ -41,6 +41,10 @@ def conditions(value: object, path: Path, steps: Collection[Step]) -> tuple[Cond
     table = Table(value, path, KEYS, 'when = { recipient = "*@slow.test" }')
     for key in table.given(KEYS):
         needKnown(key, table.at(key), steps)
+    if {"size-above", "size-below"} <= set(table.given(KEYS)):
+        above, below = (table.get(key, amounts.size, 0) for key in ("size-above", "size-below"))
+        if above + 1 >= below:
+            raise Wrong(table.at("size-below"), f"no size is between: expected one of at least {above + 2} bytes")
     found: list[Condition] = []
     for key in table.given(KEYS):
         at, written = table.at(key), table.raw(key)

@@ -24,6 +24,7 @@ class Facts:
 
     @ivar client: the address of the client, without its port, as the connection, a PROXY header or XCLIENT has it;
         C{"local"} for a UNIX socket.
+    @ivar server: the address that the client has connected to, where domains have rules of their own; else empty.
     @ivar helo: the name that the client has introduced itself by; empty before.
     @ivar tls: whether TLS has begun.
     @ivar user: who has logged in; empty if nobody has.
@@ -44,6 +45,7 @@ class Facts:
     recipients: list[str] = field(default_factory=list)
     size: int = 0
     message: str = ""
+    server: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,8 +31,8 @@ def shown(value: object) -> str:
     """
     A value, in one line that is not long.
     """
-    if isinstance(value, bool):
-        return str(value).lower()
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
     if isinstance(value, list | tuple | Mapping):
         return "a table" if isinstance(value, Mapping) else "a list"
     if isinstance(value, int) and value.bit_length() > 64:

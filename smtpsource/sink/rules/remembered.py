@@ -24,8 +24,8 @@ class Remembered(Generic[_Value]):
     37 million.
     """
 
-    def __init__(self, most: int = MOST_KEYS) -> None:
-        self._half = max(1, most // 2)
+    def __init__(self) -> None:
+        self._half = max(1, MOST_KEYS // 2)
         self._young: dict[int, _Value] = {}
         self._old: dict[int, _Value] = {}
 

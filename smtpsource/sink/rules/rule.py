@@ -63,6 +63,13 @@ class Rule:
         if self._chance is not None or self._actions.drawn:
             self._draws = Draws(self.canonical())
 
+    @property
+    def always(self) -> bool:
+        """
+        Does it apply to whatever comes at its steps?
+        """
+        return not self._conditions and self._gate is None and self._chance is None
+
     def canonical(self) -> str:
         """
         All of it but its name, in one text.

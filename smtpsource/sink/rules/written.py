@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from importlib import resources
 
+from smtpsource.sink.rules.facts import Step
 from smtpsource.sink.rules.lines import lineOf
 from smtpsource.sink.rules.problems import Wrong, alternatives, inWords, suggestion
 from smtpsource.sink.rules.rule import Rule
@@ -45,9 +46,29 @@ def _fromBytes(content: bytes, name: str) -> RuleSet:
     except tomltext.Unparsable as e:
         raise ValueError(f"{name}, {e.place}: {e}" if e.place else f"{name}: {e}") from None
     try:
-        return RuleSet.made(document)
+        rules = RuleSet.made(document)
+        _needReached(rules.rules)
+        return rules
     except Wrong as e:
         raise ValueError(inWords(e, name, lineOf(content.decode("utf-8")))) from None
+
+
+def _needReached(rules: Sequence[Rule]) -> None:
+    """
+    See that no rule stands behind one that lets nothing through to it. Only a file can't be meant so: on a command line
+    or while a sink runs, somebody may put one before all others.
+
+    @raise Wrong: it does.
+    """
+    last: dict[Step, Rule] = {}
+    for rule in rules:
+        if all(step in last for step in rule.steps):
+            first = last[rule.steps[0]].name
+            why = f"expected it before {first!r}, which applies to all that comes at {rule.steps[0]}"
+            raise Wrong(rule.path, f"it could never apply: {why}")
+        if rule.final and rule.always:
+            for step in rule.steps:
+                last.setdefault(step, rule)
 
 
 def fromExpressions(expressions: Sequence[str]) -> RuleSet:

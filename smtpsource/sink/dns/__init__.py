@@ -1,0 +1,3 @@
+"""
+The DNS of a world whose hosts all are this machine.
+"""
