@@ -4,6 +4,10 @@ Where a process listens, and why it can't.
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
+
 
 class ListenError(Exception):
     """
@@ -27,3 +31,23 @@ def joined(host: str, port: int) -> str:
     Host and port, with an IPv6 address in brackets.
     """
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def removeStale(path: str) -> None:
+    """
+    Remove the socket of a server that is no more; anything else of that name stays and is an error.
+
+    @raise OSError: there is such a thing, or somebody still listens.
+    """
+    import socket  # for those who have such a path
+
+    if not os.path.lexists(path):
+        return
+    if not stat.S_ISSOCK(os.lstat(path).st_mode):
+        raise OSError(errno.EEXIST, "there is something else of that name")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        # Only a socket that nobody listens on refuses.
+        if probe.connect_ex(path) != errno.ECONNREFUSED:
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+    os.unlink(path)

@@ -12,25 +12,20 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
-from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
-from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel, Request
+from twisted.web.http import Request
 from twisted.web.resource import Resource
-from twisted.web.server import Site
 
 from smtpsource.measure.progress import Running
 from smtpsource.process.listening import ListenError, joined
 from smtpsource.report.prometheus import RunCollector
+from smtpsource.report.visitors import QuietSite, Visitors
 
-__all__ = ["LONGEST", "MOST", "ListenError", "MetricsService", "Source"]
+__all__ = ["MOST", "ListenError", "MetricsService", "Source"]
 
 _log = Logger()
 
 #: The most connections at once: a run has few descriptors to spare for them (see L{smtpsource.process.openfiles}).
 MOST = 16
-
-#: Seconds that a connection may take, from its beginning to the end of the answer.
-LONGEST = 10.0
 
 #: The most bytes that a request may have.
 _LARGEST = 32_768
@@ -90,100 +85,6 @@ class _Start(Resource):
         )
 
 
-class _Channel(HTTPChannel):
-    """
-    A connection for one request.
-    """
-
-    def checkPersistence(self, request: Request, version: bytes) -> bool:
-        """
-        It ends with the answer.
-        """
-        request.responseHeaders.setRawHeaders(b"connection", [b"close"])
-        return False
-
-
-class _QuietSite(Site):
-    """
-    One that writes nothing into the log.
-    """
-
-    noisy = False
-    protocol: Any = _Channel
-
-    def log(self, request: Request) -> None:
-        """
-        A request is no news.
-        """
-
-
-class _Visitor(ProtocolWrapper):
-    """
-    A connection that takes neither too long nor too much, whoever it is: silent, slow, or one who never ends.
-    """
-
-    factory: _Visitors
-    _received = 0
-
-    def connectionMade(self) -> None:
-        """
-        The time begins.
-        """
-        super().connectionMade()
-        self._end = self.factory.reactor.callLater(LONGEST, self.abortConnection)
-
-    def dataReceived(self, data: bytes) -> None:
-        """
-        A part of the request.
-        """
-        self._received += len(data)
-        if self._received > _LARGEST:
-            self.abortConnection()
-        else:
-            super().dataReceived(data)
-
-    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
-        """
-        It is over.
-        """
-        if self._end.active():
-            self._end.cancel()
-        super().connectionLost(reason)
-
-
-class _Visitors(WrappingFactory):
-    """
-    All connections, and no more than so many: whoever has been there for longest goes for one who has just come.
-    """
-
-    noisy = False
-    protocol = _Visitor
-
-    def __init__(self, site: Site, reactor: Any) -> None:
-        super().__init__(site)
-        self.reactor = reactor
-
-    def serveAt(self, port: Any) -> None:
-        """
-        Take no more connections in one turn of the reactor than can go in it.
-        """
-        self.port = port
-        port.numberAccepts = MOST // 2
-
-    def buildProtocol(self, addr: Any) -> Any:
-        """
-        Take another connection.
-
-        @return: C{None} if too many come at once: those that have to go are there until the next turn of the reactor.
-        """
-        here = list(self.protocols)
-        if len(here) >= MOST // 2:
-            here[len(here) - MOST // 2].abortConnection()
-        # Twisted's ports, and ours, take more in a turn the more came in the last.
-        self.reactor.callLater(0, setattr, self.port, "numberAccepts", MOST // 2)
-        return super().buildProtocol(addr) if len(here) < MOST else None
-
-
 class MetricsService(Service):
     """
     Serves the metrics of one run at C{/metrics}, from C{startService} to C{stopService}, or until the run is over.
@@ -222,9 +123,9 @@ class MetricsService(Service):
         ProcessCollector(registry=registry)
         root = _Start()
         root.putChild(b"metrics", _Metrics(registry))
-        site = _QuietSite(root, timeout=None, reactor=self._reactor)
+        site = QuietSite(root, timeout=None, reactor=self._reactor)
         site.displayTracebacks = False
-        self._factory = _Visitors(site, self._reactor)
+        self._factory = Visitors(site, self._reactor, MOST, _LARGEST)
         try:
             self._port = self._reactor.listenTCP(port, self._factory, interface=interface)
         except CannotListenError as e:
@@ -242,7 +143,6 @@ class MetricsService(Service):
         port, self._port = self._port, None
         if port is None:
             return succeed(None)
-        for connection in list(self._factory.protocols):
-            connection.abortConnection()
+        self._factory.abort()
         stopped: Deferred[Any] = maybeDeferred(port.stopListening)
         return stopped

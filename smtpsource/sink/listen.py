@@ -7,13 +7,12 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import stat
 from typing import Any
 
 from twisted.internet.address import UNIXAddress
 from twisted.internet.error import CannotListenError
 
-from smtpsource.process.listening import ListenError, causeOf, joined
+from smtpsource.process.listening import ListenError, causeOf, joined, removeStale
 from smtpsource.sink.factory import SinkFactory
 from smtpsource.sink.plan import SinkPlan
 
@@ -33,7 +32,7 @@ def listen(reactor: Any, plan: SinkPlan, factory: SinkFactory) -> list[Any]:
     ports: list[Any] = []
     try:
         if plan.path is not None:
-            _removeStale(plan.path)
+            removeStale(plan.path)
             ports.append(reactor.listenUNIX(plan.path, factory, backlog=plan.backlog, mode=0o666))
         else:
             _listenTCP(reactor, plan, factory, ports)
@@ -58,22 +57,6 @@ def described(address: Any) -> str:
     if isinstance(address, UNIXAddress):
         return f"unix:{os.fsdecode(address.name or b'')}"
     return f"inet:{joined(address.host, address.port)}"
-
-
-def _removeStale(path: str) -> None:
-    """
-    Remove the socket of a sink that is no more; anything else of that name stays and is an error.
-    """
-    if not os.path.lexists(path):
-        return
-    if not stat.S_ISSOCK(os.lstat(path).st_mode):
-        raise OSError(errno.EEXIST, "there is something else of that name")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)
-        # Only a socket that nobody listens on refuses.
-        if probe.connect_ex(path) != errno.ECONNREFUSED:
-            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
-    os.unlink(path)
 
 
 def _listenTCP(reactor: Any, plan: SinkPlan, factory: SinkFactory, ports: list[Any]) -> None:

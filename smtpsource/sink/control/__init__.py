@@ -1,0 +1,3 @@
+"""
+A sink that is watched and steered over HTTP while it runs, and the command that does so.
+"""

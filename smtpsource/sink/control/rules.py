@@ -1,0 +1,156 @@
+"""
+C{/rules}: the rules of a sink, while it runs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from hashlib import blake2b
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from smtpsource.sink.control.answers import JSON, Answer, Problem, asJSON
+from smtpsource.sink.control.asked import Asked
+from smtpsource.sink.rules.ruleset import RuleSet
+from smtpsource.sink.rules.written import fromTOML
+
+if TYPE_CHECKING:
+    from smtpsource.sink.control.interfaces import Steered
+
+#: The types of a document of rules.
+TOML = "application/toml"
+
+#: RFC 7396.
+MERGE_PATCH = "application/merge-patch+json"
+
+
+class Rules:
+    """
+    What can be done with the rules as a whole, and with one of them.
+    """
+
+    def __init__(self, steered: Steered) -> None:
+        self._steered = steered
+        self._added = 0
+
+    def get(self, asked: Asked) -> Answer:
+        """
+        All rules.
+        """
+        tag = self._tag()
+        if asked.header("if-none-match") is not None and _names(asked.header("if-none-match"), tag):
+            return Answer(status=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag})
+        return self._all()
+
+    def put(self, asked: Asked) -> Answer:
+        """
+        Other rules instead.
+        """
+        asked.requireType(JSON, TOML)
+        if asked.contentType == TOML:
+            text = asked.text()
+            return self._swap(asked, lambda: fromTOML(text, "rules"))
+        document = asked.document()
+        return self._swap(asked, lambda: RuleSet.fromDict(document))
+
+    def patch(self, asked: Asked) -> Answer:
+        """
+        Some keys of the document anew, others gone: a merge patch.
+        """
+        patch = asked.document(MERGE_PATCH, JSON)
+        document = merged(self._named(), patch)
+        return self._swap(asked, lambda: RuleSet.fromDict(document))
+
+    def add(self, asked: Asked) -> Answer:
+        """
+        One rule more, behind the others. It has a name from then on, and keeps that when others go.
+        """
+        rule = asked.document()
+        if isinstance(rule, dict) and "name" not in rule:
+            self._added += 1
+            rule = {"name": f"added rule {self._added}", **rule}
+        document = self._named()
+        self._swap(asked, lambda: RuleSet.fromDict({**document, "rule": [*document["rule"], rule]}))
+        where = f"/rules/{quote(rule['name'], safe='')}"
+        return asJSON(self._named()["rule"][-1], HTTPStatus.CREATED, {"ETag": self._tag(), "Location": where})
+
+    def getOne(self, asked: Asked) -> Answer:
+        """
+        One rule.
+        """
+        return asJSON(self._named()["rule"][self._placeOf(asked)], headers={"ETag": self._tag()})
+
+    def removeOne(self, asked: Asked) -> Answer:
+        """
+        One rule less.
+        """
+        place, document = self._placeOf(asked), self._named()
+        del document["rule"][place]
+        self._swap(asked, lambda: RuleSet.fromDict(document))
+        return Answer(status=HTTPStatus.NO_CONTENT, headers={"ETag": self._tag()})
+
+    def _placeOf(self, asked: Asked) -> int:
+        name = asked.names["name"]
+        for place, rule in enumerate(self._steered.rules.rules):
+            if rule.name == name:
+                return place
+        raise Problem(HTTPStatus.NOT_FOUND, f"there is no rule {name!r}")
+
+    def _named(self) -> dict[str, Any]:
+        """
+        The document, in which every rule has its name: it is the same rule when others before it have gone.
+        """
+        document = self._steered.rules.asDict()
+        names = [rule.name for rule in self._steered.rules.rules]
+        document["rule"] = [{"name": name, **rule} for name, rule in zip(names, document["rule"], strict=True)]
+        return document
+
+    def _all(self) -> Answer:
+        return asJSON(self._named(), headers={"ETag": self._tag()})
+
+    def _tag(self) -> str:
+        """
+        The entity tag of the document (RFC 9110 section 8.8.3).
+        """
+        text = json.dumps(self._named(), sort_keys=True)
+        return f'"{blake2b(text.encode("ascii"), digest_size=8).hexdigest()}"'
+
+    def _swap(self, asked: Asked, make: Callable[[], RuleSet]) -> Answer:
+        """
+        Have other rules from the next reply on. Those that stay as they are go on counting where they were.
+        """
+        expected = asked.header("if-match")
+        if expected is not None and not _names(expected, self._tag()):
+            raise Problem(HTTPStatus.PRECONDITION_FAILED, "the rules have changed: expected their ETag in If-Match")
+        try:
+            rules = make()
+        except ValueError as e:
+            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(e))
+        self._steered.rules = rules.inheriting(self._steered.rules)
+        self._steered.events.publish("rules", etag=self._tag(), count=len(self._steered.rules.rules))
+        return self._all()
+
+
+def _names(condition: str | None, tag: str) -> bool:
+    """
+    Is this tag among those of If-Match or If-None-Match?
+    """
+    named = [each.strip().removeprefix("W/") for each in (condition or "").split(",")]
+    return "*" in named or tag in named
+
+
+def merged(target: Any, patch: Any) -> Any:
+    """
+    A document with a merge patch (RFC 7396 section 2).
+    """
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merged(result.get(key), value)
+    return result

@@ -1,0 +1,96 @@
+"""
+The control of a sink, as a server.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.error import CannotListenError
+
+from smtpsource.process.listening import ListenError, joined, removeStale
+from smtpsource.report.visitors import Visitors
+from smtpsource.sink.control.asked import LARGEST_BODY
+from smtpsource.sink.control.guard import Guard
+from smtpsource.sink.control.paths import paths
+from smtpsource.sink.control.site import site
+from smtpsource.sink.control.where import Where
+
+if TYPE_CHECKING:
+    from smtpsource.sink.control.interfaces import Steered
+
+#: The most connections at once, of those who wait and those who have just come.
+MOST = 64
+
+#: The most octets of a request: a body that is too large is read to its end, so that the client can be told, unless it
+#: is larger than this.
+LARGEST = 16 * LARGEST_BODY
+
+
+class ControlServer:
+    """
+    Serves the control of one sink.
+    """
+
+    def __init__(self, reactor: Any, steering: Steered, where: Where, token: str | None = None) -> None:
+        """
+        @param reactor: provides C{IReactorTCP}, C{IReactorUNIX} and C{IReactorTime}.
+        @param steering: the sink.
+        @param token: what a client needs (RFC 6750).
+        @raise ValueError: others than this machine's could come, and there is no token; the text is one line.
+        """
+        if token is None and not where.isLocal:
+            raise ValueError(f"{where} is not usable without a token: expected one, or an address such as 127.0.0.1")
+        self._reactor = reactor
+        self._where = where
+        self._port: Any = None
+        self._visitors = Visitors(site(reactor, paths(reactor, steering), Guard(where, token)), reactor, MOST, LARGEST)
+
+    @property
+    def address(self) -> str:
+        """
+        Where it is served, while it is: a URL, or C{unix:} and a path.
+        """
+        assert self._port is not None, "not before listen"
+        if self._where.path:
+            return str(self._where)
+        return f"http://{joined(self._where.host, self._port.getHost().port)}"
+
+    def listen(self) -> None:
+        """
+        Begin to serve.
+
+        @raise ListenError: it is not possible there.
+        """
+        where = self._where
+        try:
+            if where.path:
+                removeStale(where.path)
+                self._port = self._reactor.listenUNIX(where.path, self._visitors, mode=0o600)
+            else:
+                self._port = self._reactor.listenTCP(where.port, self._visitors, interface=_addressOf(where.host))
+        except (CannotListenError, OSError) as e:
+            raise ListenError(f"can't be controlled at {where}", e) from e
+        self._visitors.serveAt(self._port)
+
+    def close(self) -> Deferred[Any]:
+        """
+        Serve no longer; connections are closed.
+
+        @return: fires when nobody listens any more.
+        """
+        port, self._port = self._port, None
+        if port is None:
+            return succeed(None)
+        self._visitors.abort()
+        return maybeDeferred(port.stopListening)
+
+
+def _addressOf(host: str) -> str:
+    """
+    The address of a host, one of IPv4 if there is such a one. Blocks while that is asked for.
+    """
+    found = socket.getaddrinfo(host, None, 0, socket.SOCK_STREAM)
+    return str(sorted((family != socket.AF_INET, sockaddr[0]) for family, _, _, _, sockaddr in found)[0][1])

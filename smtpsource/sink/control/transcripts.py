@@ -1,0 +1,66 @@
+"""
+C{/transcripts}: what the last sessions have said.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from smtpsource.sink.control.answers import Answer, Problem, asJSON
+from smtpsource.sink.control.asked import Asked
+
+if TYPE_CHECKING:
+    from smtpsource.sink.control.interfaces import Steered
+    from smtpsource.sink.keeping.transcripts import Transcripts as Kept
+
+TEXT = "text/plain; charset=utf-8"
+
+
+class Transcripts:
+    """
+    What can be done with them.
+    """
+
+    def __init__(self, steered: Steered) -> None:
+        self._steered = steered
+
+    def list(self, asked: Asked) -> Answer:
+        """
+        Which there are.
+        """
+        return asJSON(
+            {
+                "transcripts": [
+                    {"session": each.session, "client": each.address, "lines": len(each.lines)}
+                    for each in self._kept().all()
+                ]
+            }
+        )
+
+    def get(self, asked: Asked) -> Answer:
+        """
+        The dialogue of one session; as text if that is asked for.
+        """
+        number = asked.number("session")
+        transcript = self._kept().get(number)
+        if transcript is None:
+            raise Problem(HTTPStatus.NOT_FOUND, f"the transcript of session {number} is not there, or not any more")
+        if prefersText(asked.header("accept") or ""):
+            return Answer(transcript.asText().encode("utf-8", "replace"), TEXT, headers={"Vary": "Accept"})
+        return asJSON(transcript.asDict(), headers={"Vary": "Accept"})
+
+    def _kept(self) -> Kept:
+        if self._steered.transcripts is None:
+            raise Problem(HTTPStatus.CONFLICT, "this sink keeps no transcripts: expected it to have --transcripts N")
+        return self._steered.transcripts
+
+
+def prefersText(accept: str) -> bool:
+    """
+    Does somebody name C{text/plain} (RFC 9110 section 12.5.1), and JSON not before it?
+    """
+    types = [each.partition(";")[0].strip().lower() for each in accept.split(",")]
+    if "text/plain" not in types:
+        return False
+    return "application/json" not in types or types.index("text/plain") < types.index("application/json")

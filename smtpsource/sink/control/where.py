@@ -1,0 +1,147 @@
+"""
+Where a sink is controlled, and by whom: what a user may write for it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from dataclasses import dataclass
+
+from smtpsource.net.destination import LONGEST_PATH
+from smtpsource.process.listening import joined
+from smtpsource.values import inputs, names
+
+#: The environment variable that may have the token.
+TOKEN_VARIABLE = "SMTPSINK_CONTROL_TOKEN"
+
+#: The fewest characters of a token: nobody guesses so many.
+SHORTEST_TOKEN = 16
+
+_EXPECTED = "expected [HOST:]PORT or unix:PATH, such as 8025, [::1]:8025 or unix:/run/sink.control"
+
+
+@dataclass(frozen=True)
+class Where:
+    """
+    A host and a port, or a UNIX socket.
+
+    @ivar host: a name or an address; empty if there is a path.
+    @ivar port: 0 is any that is free.
+    @ivar path: of a UNIX socket, absolute; empty if there is a host.
+    """
+
+    host: str = ""
+    port: int = 0
+    path: str = ""
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}" if self.path else joined(self.host, self.port)
+
+    @property
+    def isLocal(self) -> bool:
+        """
+        Can nobody come from another machine? Where they can, a token is needed.
+        """
+        return bool(self.path) or isLoopback(self.host)
+
+
+def isLoopback(host: str) -> bool:
+    """
+    Is this a name or an address of this machine alone?
+    """
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def parseControl(text: str) -> Where:
+    """
+    A place as a user writes it: C{[HOST:]PORT}, where the host is 127.0.0.1 if there is none, or C{unix:PATH}.
+
+    @raise ValueError: it is neither; the text says what would be right.
+    """
+    if text.startswith("unix:"):
+        return _socket(text.removeprefix("unix:"))
+    host, colon, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = _ipv6(host[1:-1])
+    elif ":" in host or text.endswith("]"):
+        raise ValueError(f"{_EXPECTED}; an address of IPv6 stands in brackets")
+    elif host:
+        host = host if _isIPv4(host) else names.hostname(names.inASCII(host))
+    elif colon:
+        raise ValueError(f"{_EXPECTED}; for all addresses say 0.0.0.0:{port or 'PORT'} or [::]:{port or 'PORT'}")
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535):
+        raise ValueError(f"{_EXPECTED}; a port is a number of at most 65535")
+    return Where(host or "127.0.0.1", int(port))
+
+
+def _socket(path: str) -> Where:
+    if not path or "\0" in path:
+        raise ValueError(_EXPECTED)
+    path = os.path.abspath(path)
+    if len(os.fsencode(path)) > LONGEST_PATH:
+        raise ValueError(f"expected the path of a socket to be at most {LONGEST_PATH} bytes, as the system wants")
+    return Where(path=path)
+
+
+def _isIPv4(host: str) -> bool:
+    """
+    Is this an address of IPv4?
+    """
+    try:
+        ipaddress.IPv4Address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _ipv6(text: str) -> str:
+    try:
+        return str(ipaddress.IPv6Address(text))
+    except ValueError:
+        raise ValueError(f"{_EXPECTED}; in brackets stands an address of IPv6")
+
+
+def checkedToken(text: str) -> str:
+    """
+    A token that can be used.
+
+    @raise ValueError: it is too short to be a secret, or can't stand in a header; the text does not repeat it.
+    """
+    if len(text) < SHORTEST_TOKEN or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError(f"expected a token of {SHORTEST_TOKEN} or more letters, digits and signs of ASCII")
+    return text
+
+
+def readToken(path: str) -> str:
+    """
+    The token in the first line of a file.
+
+    @raise ValueError: there is none.
+    """
+    line = inputs.read(path, inputs.SECRET).partition(b"\n")[0].strip()
+    return checkedToken(line.decode("utf-8", "replace"))
+
+
+def tokenFor(path: str | None) -> str | None:
+    """
+    The token that a command line and its environment give.
+
+    @param path: a file that has it; C{None} is none, and the environment is asked.
+    @return: C{None} if there is none.
+    @raise ValueError: there is one that can't be used; the text is one line that says where.
+    """
+    if path is not None:
+        return readToken(path)
+    text = os.environ.get(TOKEN_VARIABLE)
+    if not text:
+        return None
+    try:
+        return checkedToken(text)
+    except ValueError as e:
+        raise ValueError(f"{TOKEN_VARIABLE} in the environment is not usable: {e}")
