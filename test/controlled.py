@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections import Counter, deque
 from dataclasses import dataclass
 
 from jsonschema import Draft202012Validator
@@ -14,43 +13,32 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 from twisted.internet import defer
 from twisted.internet.endpoints import UNIXClientEndpoint
+from twisted.internet.task import Clock
 from twisted.web.client import Agent, FileBodyProducer, readBody
 from twisted.web.http_headers import Headers
 
-from smtpsource.sink.control.events import Events
 from smtpsource.sink.control.paths import description
 from smtpsource.sink.control.server import ControlServer
-from smtpsource.sink.control.where import parseControl
-from smtpsource.sink.keeping.memory import Memory
 from smtpsource.sink.keeping.message import KeptMessage
-from smtpsource.sink.keeping.transcripts import Transcripts
-from smtpsource.sink.rules.ruleset import RuleSet
+from smtpsource.sink.plan import SinkPlan
+from smtpsource.sink.steering import Steering
 from smtpsource.sink.summary import SinkCounts
 
 DESCRIPTION = json.loads(description())
 _REGISTRY = Registry().with_resource("urn:control", Resource(DESCRIPTION, DRAFT202012))
 
 
-class Steering:
+class Steered(Steering):
     """
-    A sink as its control sees it, that does nothing.
+    What a sink is steered by, without a sink.
     """
 
     def __init__(self, keeps=10):
-        self.rules = RuleSet.fromDict({}, "rules")
-        self.memory = Memory(keeps) if keeps else None
-        self.transcripts = Transcripts(10, 100) if keeps else None
-        self.events = Events()
-        self.ruleCounts = Counter()
-        self.counts = SinkCounts()
-        self.marks = deque(maxlen=1000)
-        self.paused = False
-
-    def pause(self):
-        self.paused = True
-
-    def resume(self):
-        self.paused = False
+        """
+        @param keeps: how many messages.
+        """
+        clock = Clock()
+        super().__init__(SinkPlan(keep=keeps or None), SinkCounts(), clock.seconds, clock.callLater)
 
     def receive(self, number, recipient="b@example.com", subject="hello", sender="a@example.com"):
         """
@@ -181,8 +169,11 @@ class ControlMixin:
         """
         from twisted.internet import reactor
 
-        self.steering = Steering(keeps)
-        self.server = ControlServer(reactor, self.steering, parseControl(where), token)
+        self.steering = Steered(keeps)
+        path = self.mktemp()
+        with open(path, "w") as file:
+            file.write(token or "")
+        self.server = ControlServer(reactor, self.steering, where, path if token else None)
         self.server.listen()
         self.addCleanup(self.server.close)
 
@@ -214,7 +205,7 @@ class ControlMixin:
         from twisted.internet import reactor
 
         address = self.server.address
-        agent, url = Agent(reactor), f"{address}{path}"
+        agent, url = Agent(reactor), f"http://{address}{path}"
         if address.startswith("unix:"):
             agent = Agent.usingEndpointFactory(reactor, _Unix(reactor, address.removeprefix("unix:")))
             url = f"http://localhost{path}"

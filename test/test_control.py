@@ -9,7 +9,7 @@ import os
 import socket
 import stat
 
-from controlled import DESCRIPTION, ControlMixin, Steering
+from controlled import DESCRIPTION, ControlMixin, Steered
 from hypothesis import strategies as st
 from patience import TEST_LIMIT
 from prometheus_client.parser import text_string_to_metric_families as parseText
@@ -20,6 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from smtpsource.process.listening import ListenError
 from smtpsource.sink.control.asked import LARGEST_BODY
+from smtpsource.sink.control.events import Events
 from smtpsource.sink.control.paths import paths
 from smtpsource.sink.control.rules import merged
 from smtpsource.sink.control.server import ControlServer
@@ -119,7 +120,7 @@ class DescriptionTests(SynchronousTestCase):
         """
         served = {
             path: {method: set(does.query) for method, does in methods.items()}
-            for path, methods in paths(MemoryReactorClock(), Steering()).items()
+            for path, methods in paths(MemoryReactorClock(), Steered(), Events()).items()
         }
         described = {
             path: {
@@ -176,7 +177,7 @@ class RulesTests(ControlMixin, TestCase):
         Rules that are put are those that there are from then on; who watches is told.
         """
         told = []
-        self.steering.events.subscribe(told.append)
+        self.patch(self.steering, "publish", lambda kind, **fields: told.append((kind, fields)))
         before = yield self.ask("GET", "/rules")
         reply = yield self.ask("PUT", "/rules", {"seed": 7, "rule": [RULE]})
         self.assertEqual(reply.status, 200)
@@ -185,7 +186,7 @@ class RulesTests(ControlMixin, TestCase):
         after = yield self.ask("GET", "/rules")
         self.assertEqual((after.body, after.header("etag")), (reply.body, reply.header("etag")))
         self.assertNotEqual(before.header("etag"), after.header("etag"))
-        self.assertEqual([event.kind for event in told], ["rules"])
+        self.assertEqual([kind for kind, _ in told], ["rules"])
 
     @defer.inlineCallbacks
     def test_toml(self):
@@ -384,7 +385,7 @@ class MessagesTests(ControlMixin, TestCase):
         """
         @return: a connection over which this has been sent.
         """
-        host, _, port = self.server.address.removeprefix("http://").rpartition(":")
+        host, _, port = self.server.address.rpartition(":")
         connection = socket.create_connection((host, int(port)))
         self.addCleanup(connection.close)
         connection.sendall(data)
@@ -494,11 +495,11 @@ class SinkTests(ControlMixin, TestCase):
         A mark is noted, and told to those who watch.
         """
         told = []
-        self.steering.events.subscribe(told.append)
+        self.patch(self.steering, "publish", lambda kind, **fields: told.append((kind, fields)))
         reply = yield self.ask("POST", "/mark", {"text": "now"})
         self.assertEqual((reply.status, reply.json["text"]), (201, "now"))
-        self.assertEqual(list(self.steering.marks), [reply.json])
-        self.assertEqual([(event.kind, event.fields["text"]) for event in told], [("mark", "now")])
+        self.assertEqual([text for _, text in self.steering.marks], ["now"])
+        self.assertEqual(told, [("mark", {"text": "now"})])
         for document in ({}, {"text": ""}, {"text": 5}, {"text": "x" * 1001}, {"text": "x", "more": 1}, [], "x"):
             reply = yield self.ask("POST", "/mark", document)
             self.assertEqual(reply.status, 422)
@@ -514,11 +515,12 @@ class SinkTests(ControlMixin, TestCase):
         counts.bytesReceived, counts.bytesSent = 100, 200
         counts.error("unknown", b"XYZZY")
         self.steering.ruleCounts['so "slow"'] += 3
-        self.steering.receive(1)
+        self.steering.number = 6
+        self.steering.deceits["duplicate"] += 2
         reply = yield self.ask("GET", "/counters")
         document = reply.json
         self.assertEqual(document["sessions"], {"total": 5, "open": 2, "max": 0, "quit": 0})
-        self.assertEqual((document["messages"], document["kept"], document["rules"]), (7, 1, {'so "slow"': 3}))
+        self.assertEqual((document["messages"], document["kept"], document["rules"]), (7, 6, {'so "slow"': 3}))
         self.assertEqual(document["errors"], {"unknown": {"count": 1, "sample": "XYZZY"}})
         reply = yield self.ask("GET", "/metrics")
         values = {
@@ -530,7 +532,8 @@ class SinkTests(ControlMixin, TestCase):
             (("smtpsink_sessions_total",), 5),
             (("smtpsink_sessions_open",), 2),
             (("smtpsink_messages_total",), 7),
-            (("smtpsink_messages_kept_total",), 1),
+            (("smtpsink_messages_kept_total",), 6),
+            (("smtpsink_deliberate_total", "duplicate"), 2),
             (("smtpsink_bytes_total", "sent"), 200),
             (("smtpsink_errors_total", "unknown"), 1),
             (("smtpsink_rule_decisions_total", 'so "slow"'), 3),
@@ -605,8 +608,8 @@ class GuardTests(ControlMixin, TestCase):
         Where others than this machine's may come there is a token, or nothing.
         """
         for text in ("0.0.0.0:0", "[::]:0", "192.0.2.1:8025", "sink.example.com:8025"):
-            error = self.assertRaises(ValueError, ControlServer, None, Steering(), parseControl(text))
-            self.assertIn("not usable without a token", str(error))
+            error = self.assertRaises(ValueError, ControlServer, None, Steered(), text)
+            self.assertIn("can be reached from elsewhere, and there is no token", str(error))
 
     @defer.inlineCallbacks
     def test_rebinding(self):
@@ -633,7 +636,7 @@ class GuardTests(ControlMixin, TestCase):
         A page of another site can't have anything done.
         """
         self.serve()
-        own = self.server.address
+        own = f"http://{self.server.address}"
         for origin, status in (("https://evil.example", 403), ("null", 403), ("http://127.0.0.1:1", 403), (own, 200)):
             reply = yield self.ask("POST", "/pause", headers={"Origin": origin})
             self.assertEqual(reply.status, status, origin)
@@ -651,7 +654,7 @@ class GuardTests(ControlMixin, TestCase):
         self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o600)
         reply = yield self.ask("GET", "/rules")
         self.assertEqual(reply.status, 200)
-        error = self.assertRaises(ListenError, ControlServer(None, Steering(), parseControl(f"unix:{path}")).listen)
+        error = self.assertRaises(ListenError, ControlServer(None, Steered(), f"unix:{path}").listen)
         self.assertEqual(str(error), f"can't be controlled at unix:{path}: Address already in use")
         yield self.server.close()
         self.assertFalse(os.path.lexists(path))
@@ -690,7 +693,7 @@ class StreamTests(ControlMixin, TestCase):
         """
         What happens is told as it happens, in the form that browsers know.
         """
-        self.steering.events.publish("paused")
+        self.steering.publish("paused")
         watching = yield self.watch()
         self.assertEqual(watching.response.headers.getRawHeaders("content-type"), ["text/event-stream"])
         yield self.ask("POST", "/mark", {"text": "a\nb"})
@@ -707,13 +710,13 @@ class StreamTests(ControlMixin, TestCase):
         Who comes back is told what has been meanwhile; and what is not known any more, if there was so much.
         """
         for number in range(5):
-            self.steering.events.publish("mark", text=str(number))
+            self.steering.publish("mark", text=str(number))
         watching = yield self.watch(Last_Event_ID="3")
         yield watching.when(b'"4"')
         self.assertEqual([each["id"] for each in watching.events()], ["4", "5"])
         watching.close()
         for number in range(2000):
-            self.steering.events.publish("mark", text=str(number))
+            self.steering.publish("mark", text=str(number))
         watching = yield self.watch(Last_Event_ID="3")
         yield watching.when(b'"1999"')
         first, *rest = watching.events()
@@ -736,8 +739,8 @@ class StreamTests(ControlMixin, TestCase):
         text = "x" * 1000
         for number in range(40):
             for _ in range(1000):
-                self.steering.events.publish("mark", text=text)
-            self.steering.events.publish("mark", text=f"turn {number}")
+                self.steering.publish("mark", text=text)
+            self.steering.publish("mark", text=f"turn {number}")
             yield quick.when(b'"turn %d"' % number)
         slow.transport.resumeProducing()
         yield slow.whenGone

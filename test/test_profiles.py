@@ -52,7 +52,7 @@ class ProfilesTests(SynchronousTestCase):
         all_ = "big-provider, flaky, greylisting, overloaded or strict"
         for name, more in {"greylist": "; did you mean greylisting?", "gmail": "", "../x": ""}.items():
             error = self.assertRaises(ValueError, profile, name)
-            self.assertEqual(str(error), f"{name!r} is not usable: expected {all_}{more}")
+            self.assertEqual(str(error), f"--profile: {name!r} is not usable: expected {all_}{more}")
 
     def test_together(self):
         """

@@ -4,16 +4,22 @@ Tests for L{smtpsource.sink.rules.written}: what people write, and what they are
 
 from __future__ import annotations
 
+import re
+import shlex
+from itertools import pairwise
 from pathlib import Path
+from textwrap import dedent
 
 from hypothesis import strategies as st
 from properties import given
 from rulesets import facts, named, oneRule, ruleSet
+from subprocesses import ROOT
 from textfiles import writeFile
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource.sink.rules import actions, conditions, greylist, rule, ruleset, tarpit
 from smtpsource.sink.rules.ruleset import RuleSet
-from smtpsource.sink.rules.written import fromExpressions, fromFile, fromTOML
+from smtpsource.sink.rules.written import PROFILES, fromExpressions, fromFile, fromTOML
 
 #: As the documentation has it.
 EXAMPLE = """\
@@ -98,7 +104,7 @@ WRONG_RULES = {
         "when.sender: 3 is not usable: expected a text, or a list of texts"
     ),
     "on = 'rcpt', when = { sender = [] }, do = { close = true }": (
-        "when.sender: it is not usable: expected more than an empty list"
+        "when.sender: a list is not usable: expected more than an empty list"
     ),
     "on = 'rcpt', when = { sender = ['a', '[b'] }, do = { close = true }": (
         f"when.sender[2]: '[b' is not usable: {GLOBS}"
@@ -326,13 +332,13 @@ class WrongTests(SynchronousTestCase):
 
     def test_rules(self):
         """
-        Each thing that can be wrong with a rule, told of a command line, of a file and of a document.
+        Each thing that can be wrong with a rule, told of a command line and of a file.
         """
-        for rule, expected in WRONG_RULES.items():
-            error = self.assertRaises(ValueError, oneRule, rule)
-            self.assertEqual(str(error), f"--rule 1: {expected}", rule)
-            error = self.assertRaises(ValueError, fromTOML, f"rule = [{{ {rule} }}]", "rules.toml")
-            self.assertEqual(str(error), f"rules.toml, line 1: rule 1: {expected}", rule)
+        for text, expected in WRONG_RULES.items():
+            error = self.assertRaises(ValueError, oneRule, text)
+            self.assertEqual(str(error), f"--rule 1: {expected}", text)
+            error = self.assertRaises(ValueError, fromTOML, f"rule = [{{ {text} }}]", "rules.toml")
+            self.assertEqual(str(error), f"rules.toml, line 1: rule 1: {expected}", text)
 
     def test_files(self):
         """
@@ -428,6 +434,46 @@ class WrongTests(SynchronousTestCase):
                 self.assertEqual(len(str(e).splitlines()), 1, str(e))
 
 
+class DocumentationTests(SynchronousTestCase):
+    """
+    What docs/rules.rst has.
+    """
+
+    def setUp(self):
+        self.text = (ROOT / "docs" / "rules.rst").read_text("utf-8")
+
+    def test_examples(self):
+        """
+        All of its examples can be used.
+        """
+        blocks = [dedent(block) for block in re.findall(r"::\n\n((?:(?: {4}.*)?\n)+)", self.text)]
+        files = [block for block in blocks if not block.startswith("smtpsink")]
+        for text in files:
+            fromTOML(text, "docs/rules.rst")
+        self.assertEqual(EXAMPLE, "\n".join(filter(None, files[0].splitlines()[1:])) + "\n")
+        for command in set(blocks) - set(files):
+            words = shlex.split(command)
+            fromExpressions([text for option, text in pairwise(words) if option == "--rule"])
+        self.assertTrue(len(files) > 15, len(files))
+
+    def test_keys(self):
+        """
+        Each key of a rule, each thing that can be done and each table has a section; each condition is told of.
+        """
+        sections = set(re.findall(r"^(.+)\n-+$", self.text, re.MULTILINE))
+        self.assertEqual({*rule.KEYS, *actions.KEYS, *ruleset.KEYS} - {"rule"}, sections)
+        for key in (*conditions.KEYS, *greylist.KEYS, *tarpit.KEYS):
+            self.assertTrue(re.search(rf"^``(.*, ``)?{key}``", self.text, re.MULTILINE), key)
+
+    def test_profiles(self):
+        """
+        Each profile is told of.
+        """
+        self.assertEqual(
+            sorted(re.findall(r"^``(.*)``$", self.text.partition("\nProfiles\n")[2], re.MULTILINE)), [*PROFILES]
+        )
+
+
 class RightTests(SynchronousTestCase):
     """
     What is usable.
@@ -453,8 +499,8 @@ class RightTests(SynchronousTestCase):
         """
         With braces or without.
         """
-        rule = "on = 'rcpt', do = { close = true }"
-        for text in (rule, f"{{ {rule} }}", f"  {{{rule}}} "):
+        one = "on = 'rcpt', do = { close = true }"
+        for text in (one, f"{{ {one} }}", f"  {{{one}}} "):
             self.assertEqual(named(fromExpressions([text]), "rcpt"), ("rule 1 (rcpt)",))
 
     def test_empty(self):

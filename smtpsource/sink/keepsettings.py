@@ -27,6 +27,15 @@ def _path(text: str) -> str:
 _newPath = Kind(_path, checks.text(_path))
 
 
+def _control(text: str) -> str:
+    """
+    Where there is control; a path is absolute, for a daemon changes its directory.
+    """
+    from smtpsource.sink.control.where import parseControl  # for those who want it
+
+    return str(parseControl(text))
+
+
 class Keeping(Settings):
     """
     @ivar keep: so many messages are kept in memory, the latest ones, with the dialogues of as many sessions; C{None}
@@ -78,7 +87,7 @@ class Control(Settings):
 
     control: str | None = option(
         "WHERE",
-        kinds.text(str),
+        Kind(_control, checks.text(_control)),
         "answer HTTP at [HOST:]PORT or unix:PATH: rules, messages, counters; the host is 127.0.0.1",
         default=None,
     )

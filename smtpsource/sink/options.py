@@ -168,6 +168,8 @@ class SinkOptions(PlanOptions):
         """
         if not isSteered(self.plan):
             return
+        if self.plan.control is not None:
+            self._checkControl(self.plan.control)
         from smtpsource.sink.steering import rulesOf
 
         try:
@@ -178,6 +180,19 @@ class SinkOptions(PlanOptions):
                 readWorld(self.plan.world)
         except ValueError as e:
             raise usage.UsageError(str(e))
+
+    def _checkControl(self, where: str) -> None:
+        """
+        See that nobody can come from elsewhere without a token.
+        """
+        from smtpsource.sink.control.where import parseControl, tokenOf
+
+        path = self["control-token-file"]
+        try:
+            tokenOf(parseControl(where), path)
+        except ValueError as e:
+            name = "--control" if path is None else f"--control-token-file: {path!r} is not usable"
+            raise usage.UsageError(f"{name}: {e}")
 
     def _takeScheme(self) -> None:
         """

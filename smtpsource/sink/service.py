@@ -31,8 +31,10 @@ from smtpsource.sink.summary import SinkSummary
 
 if TYPE_CHECKING:
     from smtpsource.interfaces import AnyReactor
+    from smtpsource.sink.control.server import ControlServer
     from smtpsource.sink.dns.server import NameServer
     from smtpsource.sink.dns.world import World
+    from smtpsource.sink.steering import Steering
 
 __all__ = ["TIME_TO_QUIT", "ListenError", "SinkFactory", "SinkPlan", "SinkService", "SinkSummary"]
 
@@ -46,6 +48,7 @@ class SinkService(Breakable, Service):
     one life: it can't be started again.
 
     @ivar factory: has the counters of the run.
+    @ivar control: lets others steer it, if anybody may.
     @ivar nameServer: answers for the world, if there is one; it has counts of its own.
     """
 
@@ -67,6 +70,7 @@ class SinkService(Breakable, Service):
         self._sweep = LoopingCall(self.guarded, self._sweepSoon)
         self._sweep.clock = self._reactor
         self.nameServer: NameServer | None = None
+        self.control: ControlServer | None = None
         self._addresses: list[Any] = []
         self._timers: list[Any] = []
         self._closed: list[Deferred[Any]] = []
@@ -99,6 +103,8 @@ class SinkService(Breakable, Service):
             self.factory.ports = listen(self._reactor, self._plan, self.factory)
             if self.factory.world is not None:
                 self._answerFor(self.factory.world)
+            if self._plan.control is not None:
+                self._beControlled(self._plan.control)
             self._addresses = [port.getHost() for port in self.factory.ports]
             self._begin()
 
@@ -109,10 +115,27 @@ class SinkService(Breakable, Service):
         try:
             self.nameServer = listenDNS(self._reactor, host, port, world)
         except ListenError:
-            for listening in self.factory.ports:
-                listening.stopListening()
-            self.factory.ports = []
+            self._listenNoMore()
             raise
+
+    def _beControlled(self, where: str) -> None:
+        from smtpsource.sink.control.server import ControlServer  # twisted.web takes a while
+
+        steering = cast("Steering", self.factory.steering)
+        try:
+            control = ControlServer(self._reactor, steering, where, self._plan.controlTokenFile)
+            control.listen()
+        except (ListenError, ValueError):
+            self._listenNoMore()
+            raise
+        self.control = control
+
+    def _listenNoMore(self) -> None:
+        for listening in self.factory.ports:
+            listening.stopListening()
+        self.factory.ports = []
+        if self.nameServer is not None:
+            self.nameServer.close()
 
     def startService(self) -> None:
         """
@@ -155,8 +178,11 @@ class SinkService(Breakable, Service):
     def listening(self) -> list[str]:
         """
         All addresses, as a client would be told: C{inet:127.0.0.1:2525}, C{unix:/path}; of those of a world, where they
-        can be asked for: C{dns:127.0.0.1:5353}.
+        can be asked for: C{dns:127.0.0.1:5353}; and where there is control: C{control:127.0.0.1:8025}.
         """
+        return [*self._listening(), *([] if self.control is None else [f"control:{self.control.address}"])]
+
+    def _listening(self) -> list[str]:
         if self.nameServer is None:
             return [described(address) for address in self._addresses]
         named = cast("World", self.factory.world).addresses()
@@ -264,6 +290,8 @@ class SinkService(Breakable, Service):
                 timer.cancel()
         if self._sweep.running:
             self._sweep.stop()
+        if self.control is not None:
+            self.control.close()
         self._reserve.release()
         if self.factory.steering is not None:
             self.factory.steering.close()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 #: What can happen: see docs/control.rst.
-KINDS = ("connect", "disconnect", "message", "rule", "mark", "paused", "resumed", "rules", "deleted")
+KINDS = ("connect", "disconnect", "auth", "message", "rule", "mark", "paused", "resumed", "rules", "deleted")
 
 #: So many events are remembered for those who come back.
 REMEMBERED = 1000

@@ -16,9 +16,9 @@ from smtpsource.sink.control.staying import Stays
 from smtpsource.values import numbers
 
 if TYPE_CHECKING:
-    from smtpsource.sink.control.interfaces import Steered
     from smtpsource.sink.keeping.entry import Entry
     from smtpsource.sink.keeping.memory import Memory
+    from smtpsource.sink.steering import Steering
 
 #: By what messages are found.
 FINDING = ("recipient", "sender", "subject", "id", "after")
@@ -38,13 +38,13 @@ class Messages:
     What can be done with them.
     """
 
-    def __init__(self, reactor: Any, steered: Steered, stays: Stays) -> None:
+    def __init__(self, reactor: Any, steering: Steering, stays: Stays) -> None:
         """
         @param reactor: provides C{IReactorTime}.
         @param stays: those who wait for messages.
         """
         self._reactor = reactor
-        self._steered = steered
+        self._steering = steering
         self._stays = stays
 
     def find(self, asked: Asked) -> Answer | Deferred[Answer]:
@@ -98,7 +98,7 @@ class Messages:
         Forget all messages.
         """
         count = self._memory().delete()
-        self._steered.events.publish("deleted", count=count)
+        self._steering.publish("deleted", count=count)
         return asJSON({"deleted": count})
 
     def deleteOne(self, asked: Asked) -> Answer:
@@ -107,13 +107,13 @@ class Messages:
         """
         number = self._entry(asked).number
         self._memory().delete(number)
-        self._steered.events.publish("deleted", count=1, number=number)
+        self._steering.publish("deleted", count=1, number=number)
         return Answer(status=HTTPStatus.NO_CONTENT)
 
     def _memory(self) -> Memory:
-        if self._steered.memory is None:
+        if self._steering.memory is None:
             raise Problem(HTTPStatus.CONFLICT, "this sink keeps no messages in memory: expected it to have --keep N")
-        return self._steered.memory
+        return self._steering.memory
 
     def _entry(self, asked: Asked) -> Entry:
         number = asked.number("number")

@@ -16,7 +16,7 @@ from smtpsource.sink.control.answers import Answer
 from smtpsource.sink.control.asked import Asked
 
 if TYPE_CHECKING:
-    from smtpsource.sink.control.interfaces import Steered
+    from smtpsource.sink.steering import Steering
 
 
 class Metrics:
@@ -24,9 +24,9 @@ class Metrics:
     All of them.
     """
 
-    def __init__(self, steered: Steered) -> None:
+    def __init__(self, steering: Steering) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(SinkCollector(steered))
+        self._registry.register(SinkCollector(steering))
         ProcessCollector(registry=self._registry)
 
     def get(self, asked: Asked) -> Answer:
@@ -42,8 +42,8 @@ class SinkCollector:
     Says what a sink has counted: see docs/control.rst. Nothing is counted twice for it.
     """
 
-    def __init__(self, steered: Steered) -> None:
-        self._steered = steered
+    def __init__(self, steering: Steering) -> None:
+        self._steering = steering
 
     def describe(self) -> Iterable[Metric]:
         """
@@ -55,28 +55,29 @@ class SinkCollector:
         """
         All of the metrics, as they are now.
         """
-        steered, counts = self._steered, self._steered.counts
+        steering, counts = self._steering, self._steering.counts
         build = GaugeMetricFamily("smtpsink_build_info", "The version that runs.", labels=["version"])
         build.add_metric([__version__], 1)
         yield build
-        yield GaugeMetricFamily("smtpsink_paused", "1 while the sink pauses.", value=int(steered.paused))
+        yield GaugeMetricFamily("smtpsink_paused", "1 while the sink pauses.", value=int(steering.paused))
         yield GaugeMetricFamily("smtpsink_sessions_open", "Sessions that are open.", value=counts.open)
         for name, text, value in (
             ("sessions", "Sessions that were begun.", counts.sessions),
             ("quits", "Sessions that have said QUIT.", counts.quits),
             ("messages", "Messages that were received whole and accepted.", counts.messages),
+            ("messages_kept", "Messages that were kept, wherever.", steering.number),
             ("recipients", "Recipients of these messages.", counts.recipients),
             ("chunks", "Chunks of BDAT that were received whole and accepted.", counts.chunks),
         ):
             yield CounterMetricFamily(f"smtpsink_{name}", text, value=value)
-        if steered.memory is not None:
-            kept = steered.memory.total
-            yield CounterMetricFamily("smtpsink_messages_kept", "Messages that were kept in memory.", value=kept)
         directions = {"received": counts.bytesReceived, "sent": counts.bytesSent}
         yield _labelled("bytes", "Bytes that were received and sent.", "direction", directions)
         errors = {kind: number for kind, (number, _) in counts.errors.items()}
         yield _labelled("errors", "What went wrong.", "kind", errors)
-        yield _labelled("rule_decisions", "What rules have done, by their name.", "rule", steered.ruleCounts)
+        yield _labelled("rule_decisions", "What rules have done, by their name.", "rule", steering.rulesCounted())
+        yield _labelled(
+            "deliberate", "What rules have done to messages behind the client's back.", "fate", steering.deceits
+        )
 
 
 def _labelled(name: str, text: str, label: str, values: Mapping[str, int]) -> Metric:

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 from smtpsource._version import __version__
 from smtpsource.sink.control.answers import Answer, Problem, asJSON
 from smtpsource.sink.control.asked import Does
+from smtpsource.sink.control.events import Events
 from smtpsource.sink.control.messages import LISTING, Messages
 from smtpsource.sink.control.metrics import Metrics
 from smtpsource.sink.control.rules import Rules
@@ -23,22 +24,24 @@ from smtpsource.sink.control.stream import Stream
 from smtpsource.sink.control.transcripts import Transcripts
 
 if TYPE_CHECKING:
-    from smtpsource.sink.control.interfaces import Steered
+    from smtpsource.sink.steering import Steering
 
 #: By the path, whose variable parts stand in braces as in OpenAPI, and the method.
 Paths = Mapping[str, Mapping[str, Does]]
 
 
-def paths(reactor: Any, steered: Steered) -> Paths:
+def paths(reactor: Any, steering: Steering, events: Events) -> Paths:
     """
     All that can be asked of a sink.
 
     @param reactor: provides C{IReactorTime}.
+    @param events: what is told to those who watch.
     """
-    stays = Stays()
-    rules, running, metrics = Rules(steered), Running(steered), Metrics(steered)
-    messages, transcripts = Messages(reactor, steered, stays), Transcripts(steered)
-    stream = Stream(reactor, steered, stays)
+    # Read now: there may be another root directory soon.
+    stays, document = Stays(), description()
+    rules, running, metrics = Rules(steering), Running(steering), Metrics(steering)
+    messages, transcripts = Messages(reactor, steering, stays), Transcripts(steering)
+    stream = Stream(reactor, events, stays)
     found: dict[str, dict[str, Does]] = {
         "/": {},
         "/rules": {
@@ -59,7 +62,7 @@ def paths(reactor: Any, steered: Steered) -> Paths:
         "/transcripts": {"GET": Does(transcripts.list)},
         "/transcripts/{session}": {"GET": Does(transcripts.get)},
         "/events": {"GET": Does(stream.get)},
-        "/openapi.json": {"GET": Does(lambda asked: Answer(description()))},
+        "/openapi.json": {"GET": Does(lambda asked: Answer(document))},
     }
     found["/"]["GET"] = Does(lambda asked: _links(found))
     return found

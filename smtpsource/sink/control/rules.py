@@ -17,7 +17,7 @@ from smtpsource.sink.rules.ruleset import RuleSet
 from smtpsource.sink.rules.written import fromTOML
 
 if TYPE_CHECKING:
-    from smtpsource.sink.control.interfaces import Steered
+    from smtpsource.sink.steering import Steering
 
 #: The types of a document of rules.
 TOML = "application/toml"
@@ -31,8 +31,8 @@ class Rules:
     What can be done with the rules as a whole, and with one of them.
     """
 
-    def __init__(self, steered: Steered) -> None:
-        self._steered = steered
+    def __init__(self, steering: Steering) -> None:
+        self._steering = steering
         self._added = 0
 
     def get(self, asked: Asked) -> Answer:
@@ -93,7 +93,7 @@ class Rules:
 
     def _placeOf(self, asked: Asked) -> int:
         name = asked.names["name"]
-        for place, rule in enumerate(self._steered.rules.rules):
+        for place, rule in enumerate(self._steering.rules.rules):
             if rule.name == name:
                 return place
         raise Problem(HTTPStatus.NOT_FOUND, f"there is no rule {name!r}")
@@ -102,8 +102,8 @@ class Rules:
         """
         The document, in which every rule has its name: it is the same rule when others before it have gone.
         """
-        document = self._steered.rules.asDict()
-        names = [rule.name for rule in self._steered.rules.rules]
+        document = self._steering.rules.asDict()
+        names = [rule.name for rule in self._steering.rules.rules]
         document["rule"] = [{"name": name, **rule} for name, rule in zip(names, document["rule"], strict=True)]
         return document
 
@@ -128,8 +128,7 @@ class Rules:
             rules = make()
         except ValueError as e:
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(e))
-        self._steered.rules = rules.inheriting(self._steered.rules)
-        self._steered.events.publish("rules", etag=self._tag(), count=len(self._steered.rules.rules))
+        self._steering.replaceRules(rules)
         return self._all()
 
 

@@ -12,7 +12,7 @@ from smtpsource.sink.control.answers import Answer, Problem, asJSON
 from smtpsource.sink.control.asked import Asked
 
 if TYPE_CHECKING:
-    from smtpsource.sink.control.interfaces import Steered
+    from smtpsource.sink.steering import Steering
 
 #: The most characters of a mark.
 LONGEST_MARK = 1000
@@ -23,33 +23,31 @@ class Running:
     What can be done with it.
     """
 
-    def __init__(self, steered: Steered) -> None:
-        self._steered = steered
+    def __init__(self, steering: Steering) -> None:
+        self._steering = steering
 
     def pause(self, asked: Asked) -> Answer:
         """
         Take nothing more for now.
         """
-        if not self._steered.paused:
-            self._steered.pause()
+        self._steering.pause()
         return self._state()
 
     def resume(self, asked: Asked) -> Answer:
         """
         Go on.
         """
-        if self._steered.paused:
-            self._steered.resume()
+        self._steering.resume()
         return self._state()
 
     def _state(self) -> Answer:
-        return asJSON({"paused": self._steered.paused})
+        return asJSON({"paused": self._steering.paused})
 
     def counters(self, asked: Asked) -> Answer:
         """
         What was counted so far.
         """
-        return asJSON(countersOf(self._steered))
+        return asJSON(countersOf(self._steering))
 
     def mark(self, asked: Asked) -> Answer:
         """
@@ -60,25 +58,26 @@ class Running:
         if not isinstance(text, str) or not 1 <= len(text) <= LONGEST_MARK or len(document) > 1:
             expected = f'{{"text": "..."}} with a text of 1 to {LONGEST_MARK} characters'
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"the mark is not usable: expected {expected}")
-        mark = {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), "text": text}
-        self._steered.marks.append(mark)
-        self._steered.events.publish("mark", text=text)
-        return asJSON(mark, HTTPStatus.CREATED)
+        self._steering.mark(text)
+        at, text = self._steering.marks[-1]
+        moment = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+        return asJSON({"at": moment, "text": text}, HTTPStatus.CREATED)
 
 
-def countersOf(steered: Steered) -> dict[str, Any]:
+def countersOf(steering: Steering) -> dict[str, Any]:
     """
     What a sink has counted so far.
     """
-    counts, memory = steered.counts, steered.memory
+    counts = steering.counts
     return {
-        "paused": steered.paused,
+        "paused": steering.paused,
         "sessions": {"total": counts.sessions, "open": counts.open, "max": counts.mostOpen, "quit": counts.quits},
         "messages": counts.messages,
         "recipients": counts.recipients,
         "bytes": {"received": counts.bytesReceived, "sent": counts.bytesSent},
         "chunks": counts.chunks,
-        "kept": None if memory is None else memory.total,
-        "rules": dict(steered.ruleCounts),
+        "kept": steering.number,
+        "rules": steering.rulesCounted(),
+        "deliberate": dict(steering.deceits),
         "errors": {kind: {"count": number, "sample": sample} for kind, (number, sample) in counts.errors.items()},
     }

@@ -5,21 +5,23 @@ The control of a sink, as a server.
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.error import CannotListenError
 
-from smtpsource.process.listening import ListenError, joined, removeStale
+from smtpsource.process.listening import ListenError, removeStale
 from smtpsource.report.visitors import Visitors
 from smtpsource.sink.control.asked import LARGEST_BODY
+from smtpsource.sink.control.events import Events
 from smtpsource.sink.control.guard import Guard
 from smtpsource.sink.control.paths import paths
 from smtpsource.sink.control.site import site
-from smtpsource.sink.control.where import Where
+from smtpsource.sink.control.where import parseControl, tokenOf
 
 if TYPE_CHECKING:
-    from smtpsource.sink.control.interfaces import Steered
+    from smtpsource.sink.steering import Steering
 
 #: The most connections at once, of those who wait and those who have just come.
 MOST = 64
@@ -34,29 +36,31 @@ class ControlServer:
     Serves the control of one sink.
     """
 
-    def __init__(self, reactor: Any, steering: Steered, where: Where, token: str | None = None) -> None:
+    def __init__(self, reactor: Any, steering: Steering, text: str, tokenFile: str | None = None) -> None:
         """
         @param reactor: provides C{IReactorTCP}, C{IReactorUNIX} and C{IReactorTime}.
-        @param steering: the sink.
-        @param token: what a client needs (RFC 6750).
-        @raise ValueError: others than this machine's could come, and there is no token; the text is one line.
+        @param steering: the sink. What it publishes goes to those who watch.
+        @param text: where, see L{parseControl}.
+        @param tokenFile: has what a client needs; without one the environment may have it.
+        @raise ValueError: it can't be there, or not without a token; the text is one line.
         """
-        if token is None and not where.isLocal:
-            raise ValueError(f"{where} is not usable without a token: expected one, or an address such as 127.0.0.1")
+        where = parseControl(text)
+        token = tokenOf(where, tokenFile)
         self._reactor = reactor
         self._where = where
         self._port: Any = None
-        self._visitors = Visitors(site(reactor, paths(reactor, steering), Guard(where, token)), reactor, MOST, LARGEST)
+        events = Events()
+        steering.publish = events.publish
+        served = site(reactor, paths(reactor, steering, events), Guard(where, token))
+        self._visitors = Visitors(served, reactor, MOST, LARGEST)
 
     @property
     def address(self) -> str:
         """
-        Where it is served, while it is: a URL, or C{unix:} and a path.
+        Where it is served, while it is, as L{parseControl} takes it.
         """
         assert self._port is not None, "not before listen"
-        if self._where.path:
-            return str(self._where)
-        return f"http://{joined(self._where.host, self._port.getHost().port)}"
+        return str(self._where if self._where.path else replace(self._where, port=self._port.getHost().port))
 
     def listen(self) -> None:
         """

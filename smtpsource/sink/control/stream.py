@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.task import LoopingCall
@@ -19,9 +19,6 @@ from smtpsource.sink.control.asked import Asked
 from smtpsource.sink.control.events import Event, Events
 from smtpsource.sink.control.staying import Stay, Stays
 from smtpsource.values import numbers
-
-if TYPE_CHECKING:
-    from smtpsource.sink.control.interfaces import Steered
 
 TYPE = "text/event-stream"
 
@@ -37,20 +34,20 @@ class Stream:
     The events for all who watch.
     """
 
-    def __init__(self, reactor: Any, steered: Steered, stays: Stays) -> None:
+    def __init__(self, reactor: Any, events: Events, stays: Stays) -> None:
         """
         @param reactor: provides C{IReactorTime}.
         @param stays: those who watch.
         """
         self._reactor = reactor
-        self._steered = steered
+        self._events = events
         self._stays = stays
 
     def get(self, asked: Asked) -> Answer | None:
         """
         Watch from now on or, with C{Last-Event-ID}, from there on.
         """
-        events, request = self._steered.events, asked.request
+        events, request = self._events, asked.request
         after = events.last
         text = asked.header("last-event-id")
         if text is not None:

@@ -11,8 +11,8 @@ from smtpsource.sink.control.answers import Answer, Problem, asJSON
 from smtpsource.sink.control.asked import Asked
 
 if TYPE_CHECKING:
-    from smtpsource.sink.control.interfaces import Steered
     from smtpsource.sink.keeping.transcripts import Transcripts as Kept
+    from smtpsource.sink.steering import Steering
 
 TEXT = "text/plain; charset=utf-8"
 
@@ -22,8 +22,8 @@ class Transcripts:
     What can be done with them.
     """
 
-    def __init__(self, steered: Steered) -> None:
-        self._steered = steered
+    def __init__(self, steering: Steering) -> None:
+        self._steering = steering
 
     def list(self, asked: Asked) -> Answer:
         """
@@ -51,9 +51,9 @@ class Transcripts:
         return asJSON(transcript.asDict(), headers={"Vary": "Accept"})
 
     def _kept(self) -> Kept:
-        if self._steered.transcripts is None:
+        if self._steering.transcripts is None:
             raise Problem(HTTPStatus.CONFLICT, "this sink keeps no transcripts: expected it to have --transcripts N")
-        return self._steered.transcripts
+        return self._steering.transcripts
 
 
 def prefersText(accept: str) -> bool:

@@ -128,6 +128,23 @@ def readToken(path: str) -> str:
     return checkedToken(line.decode("utf-8", "replace"))
 
 
+def tokenOf(where: Where, path: str | None) -> str | None:
+    """
+    The token that a server has there.
+
+    @param path: of a file that has it; C{None} is none, and the environment is asked.
+    @return: C{None} if it has none.
+    @raise ValueError: there is one that can't be used, or there has to be one; the text is one line.
+    """
+    token = tokenFor(path)
+    if token is None and not where.isLocal:
+        raise ValueError(
+            f"{where} can be reached from elsewhere, and there is no token: expected one, in a file or in "
+            f"{TOKEN_VARIABLE} of the environment"
+        )
+    return token
+
+
 def tokenFor(path: str | None) -> str | None:
     """
     The token that a command line and its environment give.

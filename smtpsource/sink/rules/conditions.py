@@ -13,7 +13,7 @@ from typing import Any
 
 from smtpsource.sink.rules import amounts
 from smtpsource.sink.rules.facts import Facts, Step
-from smtpsource.sink.rules.problems import Path, Table, Wrong, alternatives, usable
+from smtpsource.sink.rules.problems import Path, Table, Wrong, alternatives, shown, usable
 from smtpsource.sink.rules.subjects import STEPS, UNKNOWN, domainOf
 
 #: Whether something is so, at a step.
@@ -82,7 +82,7 @@ def _texts(value: Any, path: Path) -> list[tuple[Path, str]]:
     if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
         return [((*path, index), one) for index, one in enumerate(value)]
     expected = "more than an empty list" if value == [] else "a text, or a list of texts"
-    raise Wrong(path, f"{'it' if isinstance(value, list) else repr(value)} is not usable: expected {expected}")
+    raise Wrong(path, f"{shown(value)} is not usable: expected {expected}")
 
 
 def _globs(texts: list[tuple[Path, str]]) -> _Matches:

@@ -8,10 +8,13 @@ import struct
 from hashlib import blake2b
 
 from smtpsource.sink.rules.facts import Facts, Step
-from smtpsource.sink.rules.remembered import Remembered, nextOf
+from smtpsource.sink.rules.remembered import Remembered
 from smtpsource.sink.rules.subjects import identity
 
 _THREE = struct.Struct(">QQQ")
+
+#: Of each number of 64 bits, 52 make a fraction that is exact.
+_UNIT = 2.0**-52
 
 #: Three numbers between 0 and 1, neither included: for the chance, the delay and the text.
 Draw = tuple[float, float, float]
@@ -51,13 +54,6 @@ class Draws:
         """
         about = identity(step, facts)
         digest = self._base.copy()
-        digest.update(f"{about}\0{nextOf(self._attempts, about)}".encode("utf-8", "surrogatepass"))
+        digest.update(f"{about}\0{self._attempts.next(about)}".encode("utf-8", "surrogatepass"))
         first, second, third = _THREE.unpack(digest.digest())
-        return _fraction(first), _fraction(second), _fraction(third)
-
-
-def _fraction(number: int) -> float:
-    """
-    @param number: of 64 bits.
-    """
-    return ((number >> 12) + 0.5) * 2.0**-52
+        return ((first >> 12) + 0.5) * _UNIT, ((second >> 12) + 0.5) * _UNIT, ((third >> 12) + 0.5) * _UNIT

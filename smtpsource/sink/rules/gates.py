@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from smtpsource.sink.rules.facts import Facts, Step
-from smtpsource.sink.rules.remembered import Remembered, nextOf
+from smtpsource.sink.rules.remembered import Remembered
 
 #: What shares a count.
 Key = Callable[[Step, Facts], str]
@@ -41,7 +41,7 @@ class Times:
         """
         See L{Gate.opens}.
         """
-        return nextOf(self._seen, self._key(step, facts)) <= self._times
+        return self._seen.next(self._key(step, facts)) <= self._times
 
 
 class Every:
@@ -58,7 +58,7 @@ class Every:
         """
         See L{Gate.opens}.
         """
-        return nextOf(self._seen, self._key(step, facts)) % self._every == 0
+        return self._seen.next(self._key(step, facts)) % self._every == 0
 
 
 class Limit:

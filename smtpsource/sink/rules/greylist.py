@@ -12,7 +12,7 @@ from typing import Any
 from smtpsource.sink.rules import amounts
 from smtpsource.sink.rules.facts import Facts, Fate, Step
 from smtpsource.sink.rules.problems import Path, Table, Wrong, oneOf, usable
-from smtpsource.sink.rules.remembered import Remembered, nextOf
+from smtpsource.sink.rules.remembered import Remembered
 from smtpsource.sink.rules.replies import reply
 
 KEYS = ("key", "delay", "window", "auto-whitelist", "reply")
@@ -82,7 +82,7 @@ class Greylist:
         waited = now - first
         if self._delay <= waited <= self._window:
             self._seen.set(key, _PASSED)
-            nextOf(self._returned, client)
+            self._returned.next(client)
             return None
         self._seen.set(key, now if waited > self._window else first)
         return self._fate

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 _Value = TypeVar("_Value")
 
-#: Of how many keys something is remembered, for each rule. It takes some 100 MB to fill that.
+#: Of how many keys something is remembered, for each rule. It takes some 200 MB to fill that.
 MOST_KEYS = 1_000_000
 
 
@@ -52,20 +52,20 @@ class Remembered(Generic[_Value]):
         """
         self._keep(hash(key), value)
 
+    def next(self: Remembered[int], key: Hashable) -> int:
+        """
+        Count one more.
+
+        @return: the count, from 1 on.
+        """
+        number = hash(key)
+        count = (self._young.get(number) or self._old.get(number) or 0) + 1
+        self._keep(number, count)
+        return count
+
     def _keep(self, number: int, value: _Value) -> None:
         young = self._young
         if len(young) >= self._half and number not in young:
             self._old = young
             self._young = young = {}
         young[number] = value
-
-
-def nextOf(counts: Remembered[int], key: Hashable) -> int:
-    """
-    Count one more.
-
-    @return: the count, from 1 on.
-    """
-    count = counts.get(key, 0) + 1
-    counts.set(key, count)
-    return count

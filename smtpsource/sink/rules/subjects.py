@@ -39,14 +39,15 @@ def identity(step: Step, facts: Facts) -> str:
     What a step is about, as one text. Whatever is drawn is drawn for this, so two of the same have the same fate.
 
     At C{connect}, C{helo} and C{starttls} that is the client's address; at C{auth} with the user; at C{mail} the
-    sender; at C{rcpt} sender and recipient; at C{message} what tells the message from others (its Message-Id); at all
-    other steps sender, first recipient and client. The ENVID of MAIL (RFC 3461) is a part of it wherever there is one,
-    so a client that wants fates for each message has one in each MAIL.
+    sender; at C{rcpt} sender and recipient; at C{message} what tells the message from others (its Message-Id) and the
+    first recipient, or in LMTP the one that is answered for; at all other steps sender, first recipient and client. The
+    ENVID of MAIL (RFC 3461) is a part of it wherever there is one, so a client that wants fates for each message has
+    one in each MAIL.
     """
     if step == "rcpt":
         return f"rcpt\0{facts.sender}\0{facts.recipient}\0{facts.message}"
     if step == "message":
-        return f"message\0{facts.message}"
+        return f"message\0{facts.message}\0{facts.recipient}"
     if step == "mail":
         return f"mail\0{facts.sender}\0{facts.message}"
     if step == "auth":

@@ -113,7 +113,9 @@ def profile(name: str) -> RuleSet:
     @raise ValueError: there is none of that name; the text is one line.
     """
     if name not in PROFILES:
-        raise ValueError(f"{name!r} is not usable: expected {alternatives(PROFILES)}{suggestion(name, PROFILES)}")
+        raise ValueError(
+            f"--profile: {name!r} is not usable: expected {alternatives(PROFILES)}{suggestion(name, PROFILES)}"
+        )
     return fromTOML(profileText(name), f"{name}.toml")
 
 
