@@ -1,6 +1,6 @@
 """
-For those who test with us: connections and whole runs in memory, without sockets, threads or waiting; and sinks for tests
-of whatever sends mail.
+For those who test with us: connections and whole runs in memory, without sockets, threads or waiting; and sinks for
+tests of whatever sends mail.
 
 C{runInMemory(plan, serverFactory)} runs a plan against a server's factory in no time; L{FakeReactor} lets a test decide
 what becomes of each attempt to connect, and be the server itself; L{RecordingSession} notes what a protocol tells.

@@ -1,8 +1,8 @@
 """
 A sink as a child process of a test: the child's end of L{smtpsource.testing.spawned}.
 
-It reads one line of JSON from its standard input: the options, who may log in, the token for its control. It listens, and
-writes one line of JSON that says where; or what the problem is. It ends when its standard input is closed.
+It reads one line of JSON from its standard input: the options, who may log in, the token for its control. It listens,
+and writes one line of JSON that says where; or what the problem is. It ends when its standard input is closed.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def _run(reactor: Any, plan: SinkPlan, users: Mapping[str, str] | None, token: s
 
     from smtpsource.process.failurelog import FailureObserver, beginLogging
     from smtpsource.sink.control.server import ControlServer
-    from smtpsource.sink.control.where import Where
+    from smtpsource.sink.control.where import TOKEN_VARIABLE
     from smtpsource.sink.service import SinkService
 
     try:
@@ -115,7 +115,9 @@ def _run(reactor: Any, plan: SinkPlan, users: Mapping[str, str] | None, token: s
         sink.startService()
         steering = sink.factory.steering
         assert steering is not None
-        control = ControlServer(reactor, steering, Where("127.0.0.1", 0), token)
+        os.environ[TOKEN_VARIABLE] = token
+        # Not the sink's own, which ends with that.
+        control = ControlServer(reactor, steering, "127.0.0.1:0")
         control.listen()
     except (ListenError, ValueError) as e:
         _write({"problem": str(e), "isUsage": isinstance(e, ValueError)})
@@ -138,7 +140,7 @@ def _run(reactor: Any, plan: SinkPlan, users: Mapping[str, str] | None, token: s
         "lmtp": plan.lmtp,
         "tls": plan.tls,
         "rules": steering.rules.asDict(),
-        "control": control.address,
+        "control": f"http://{control.address}",
         "certificates": plan.tlsCert or "",
         "certificate": sink.factory.tls.certificate if hasTLS else "",
     }

@@ -5,7 +5,6 @@ A sink in the process of a test, for trial.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -14,6 +13,7 @@ from twisted.python.failure import Failure
 from smtpsource.sink.rules.ruleset import RuleSet
 from smtpsource.sink.service import SinkPlan, SinkService
 from smtpsource.sink.steering import rulesOf
+from smtpsource.testing.addedrules import AddedRule, written
 from smtpsource.testing.plaintext import plaintextLogins
 from smtpsource.testing.received import ReceivedMessage, received, shortfall
 from smtpsource.testing.userfiles import userFile
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
 #: Messages that are kept, and sessions whose dialogues are, where nothing else is said.
 KEPT = 1000
-
-#: Rules without a name are given one, by which they are removed.
-_numbers = count(1)
 
 
 class SinkFixture:
@@ -103,8 +100,8 @@ class SinkFixture:
     @property
     def certificate(self) -> str:
         """
-        The certificate that the sink has made, in PEM: a client can verify it by that, as C{localhost} or 127.0.0.1. Empty if
-        it was given another one, or there is no TLS here.
+        The certificate that the sink has made, in PEM: a client can verify it by that, as C{localhost} or 127.0.0.1.
+        Empty if it was given another one, or there is no TLS here.
         """
         tls = self.service.factory.tls
         tls.prepare()
@@ -137,7 +134,7 @@ class SinkFixture:
         """
         criteria = {"recipient": recipient, "sender": sender, "subject": subject, "id": messageId}
         given = {name: value for name, value in criteria.items() if value is not None}
-        waiting = self._memory.wait(count, **given)
+        waiting = self._memory.wait(count, recipient, sender, subject, messageId)
         waiting.addTimeout(timeout, self._reactor, lambda result, seconds: result)
 
         def late(failure: Failure) -> list[Entry]:
@@ -172,20 +169,21 @@ class SinkFixture:
 
     # What is done
 
-    def rule(self, *, on: str | Iterable[str], do: Mapping[str, Any], **more: Any) -> FixtureRule:
+    def rule(self, *, on: str | Iterable[str], do: Mapping[str, Any], **more: Any) -> AddedRule:
         """
         Do something else than take everything, from the next reply on.
 
-        @param on: the step, or several: see docs/sink.rst.
+        @param on: the step, or several: see docs/rules.rst.
         @param do: such as C{{"reply": "451 4.7.1 come back"}}.
         @param more: all else that a rule may have, such as C{when={"recipient": "*@slow.test"}} or C{times=3}.
         @return: the rule, which can be removed; in a C{with} statement that is done at its end.
         @raise ValueError: it can't be used; the text is one line.
         """
-        rule = {"name": f"added {next(_numbers)}", "on": on if isinstance(on, str) else list(on), "do": do, **more}
+        rule = written(on, do, more)
+        added = AddedRule(rule["name"], self._steering.rulesCounted, self._remove)
         document = self._steering.rules.asDict()
         self.rules({**document, "rule": [*document["rule"], rule]})
-        return FixtureRule(self, rule["name"])
+        return added
 
     def rules(self, document: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """
@@ -199,10 +197,14 @@ class SinkFixture:
             self._steering.replaceRules(RuleSet.fromDict(document, "rules"))
         return self._steering.rules.asDict()
 
+    def _remove(self, name: str) -> None:
+        document = self.rules()
+        self.rules({**document, "rule": [each for each in document["rule"] if each.get("name") != name]})
+
     def reset(self) -> None:
         """
-        Be as in the beginning: without messages and transcripts, and with the rules that it was started with, which have
-        seen nobody yet.
+        Be as in the beginning: without messages and transcripts, and with the rules that it was started with, which
+        have seen nobody yet.
         """
         # The others would go on with what they have seen.
         self._steering.replaceRules(RuleSet())
@@ -233,44 +235,6 @@ class SinkFixture:
     def _transcripts(self) -> Transcripts:
         assert self._steering.transcripts is not None
         return self._steering.transcripts
-
-
-class FixtureRule:
-    """
-    A rule that a test has added.
-
-    @ivar name: its name.
-    """
-
-    def __init__(self, sink: SinkFixture, name: str) -> None:
-        self._sink = sink
-        self.name = name
-
-    @property
-    def count(self) -> int:
-        """
-        How often it has had a part in what was done.
-        """
-        return self._sink._steering.ruleCounts[self.name]
-
-    def remove(self) -> None:
-        """
-        Remove it, if it is still there.
-        """
-        document = self._sink.rules()
-        self._sink.rules({**document, "rule": [each for each in document["rule"] if each.get("name") != self.name]})
-
-    def __enter__(self) -> FixtureRule:
-        """
-        Here it is.
-        """
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        """
-        Here it is not any more.
-        """
-        self.remove()
 
 
 def _messages(entries: Iterable[Entry]) -> list[ReceivedMessage]:

@@ -6,7 +6,7 @@ pytest imports this in every run: what the fixtures need is imported when one of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -93,8 +93,8 @@ def lmtp_sink(request: pytest.FixtureRequest, _smtp_sinks: _Shared) -> RemoteSin
 @pytest.fixture
 def smtp_sink_factory(request: pytest.FixtureRequest, _smtp_sinks: _Shared) -> Iterator[Callable[..., RemoteSink]]:
     """
-    Makes sinks for this test alone: C{smtp_sink_factory(max_recipients=3, users={"jane": "secret"})}. The keywords are the
-    options of C{smtpsink}, with underscores for dashes.
+    Makes sinks for this test alone: C{smtp_sink_factory(max_recipients=3, users={"jane": "secret"})}. The keywords are
+    the options of C{smtpsink}, with underscores for dashes.
     """
     from smtpsource.testing.spawned import SpawnedSink
 
@@ -124,7 +124,7 @@ def _forTest(request: pytest.FixtureRequest, shared: _Shared, name: str, spawned
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
-) -> Iterator[None]:
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """
     A test that fails shows what its sinks have heard and said.
     """

@@ -10,7 +10,7 @@ from datetime import datetime
 from email import policy
 from email.message import EmailMessage
 from email.parser import Parser
-from typing import Any
+from typing import Any, cast
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class SessionFacts:
 
 class ReceivedMessage(EmailMessage):
     """
-    A message, with its envelope and session beside it. Its lines end as those of other messages in Python do; C{raw} has
-    them as they came.
+    A message, with its envelope and session beside it. Its lines end as those of other messages in Python do; C{raw}
+    has them as they came.
 
     @ivar number: of this sink, from 1 on.
     @ivar envelope: what MAIL and RCPT have said.
@@ -86,8 +86,7 @@ def received(document: Mapping[str, Any], raw: bytes) -> ReceivedMessage:
     head, separator, body = raw.replace(b"\r\n", b"\n").partition(b"\n\n")
     # Python takes headers for ASCII; with SMTPUTF8 they are more than that (RFC 6532).
     text = head.decode("utf-8", "surrogateescape") + (separator + body).decode("ascii", "surrogateescape")
-    parser: Parser[ReceivedMessage] = Parser(ReceivedMessage, policy=policy.default)
-    message = parser.parsestr(text)
+    message: ReceivedMessage = Parser(ReceivedMessage, policy=cast("Any", policy.default)).parsestr(text)
     message.number = document["number"]
     message.envelope = Envelope(
         document["from"], document["to"], document["mailParameters"], document["recipientParameters"]

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from smtpsource.testing.addedrules import AddedRule, written
 from smtpsource.testing.plaintext import plaintextLogins
 from smtpsource.testing.received import ReceivedMessage, received, shortfall
 from smtpsource.testing.remote import Remote
@@ -25,9 +25,6 @@ _MOST = 10_000
 _LONGEST_WAIT = 60.0
 
 _TEXT = "text/plain"
-
-#: Rules without a name are given one, by which they are removed.
-_numbers = count(1)
 
 
 class RemoteSink:
@@ -73,7 +70,8 @@ class RemoteSink:
     @property
     def ca_file(self) -> str:
         """
-        The name of a PEM file that a client can verify the sink's certificate by; that is for C{localhost} and 127.0.0.1.
+        The name of a PEM file that a client can verify the sink by, which has a certificate for C{localhost} and
+        127.0.0.1.
 
         @raise RuntimeError: there is no TLS here.
         """
@@ -116,16 +114,15 @@ class RemoteSink:
         given = {name: value for name, value in criteria.items() if value is not None}
         end = time.monotonic() + timeout
         while True:
-            wait = min(_LONGEST_WAIT, end - time.monotonic())
-            # Without a wait there is an answer at once.
-            found = self._messages({**given, "count": str(n), **({"wait": f"{wait:.3f}"} if wait >= 0.001 else {})}, wait)
+            wait = max(0.0, min(_LONGEST_WAIT, end - time.monotonic()))
+            found = self._messages({**given, "count": str(n), "wait": f"{wait:.3f}"}, wait)
             if len(found) >= n:
                 return found
-            if wait < 0.001:
+            if not wait:
                 raise AssertionError(shortfall(n, timeout, given, self.messages))
 
     def _messages(self, query: Mapping[str, str], wait: float = 0.0) -> list[ReceivedMessage]:
-        answer = self._remote.ask("GET", "/messages", query={**query, "limit": str(_MOST)}, wait=max(0.0, wait))
+        answer = self._remote.ask("GET", "/messages", query={**query, "limit": str(_MOST)}, wait=wait)
         return [message for each in answer["messages"] for message in self._message(each)]
 
     def _message(self, document: Mapping[str, Any]) -> list[ReceivedMessage]:
@@ -179,16 +176,16 @@ class RemoteSink:
         """
         Do something else than take everything, from the next reply on.
 
-        @param on: the step, or several: see docs/sink.rst.
+        @param on: the step, or several: see docs/rules.rst.
         @param do: such as C{{"reply": "451 4.7.1 come back"}}.
         @param more: all else that a rule may have, such as C{when={"recipient": "*@slow.test"}} or C{times=3}.
         @return: the rule, which can be removed; in a C{with} statement that is done at its end.
         @raise ValueError: it can't be used; the text is one line.
         """
-        rule = {"name": f"added {next(_numbers)}", "on": on if isinstance(on, str) else list(on), "do": do, **more}
-        before = self._counts().get(rule["name"], 0)
+        rule = written(on, do, more)
+        added = AddedRule(rule["name"], self._counts, self._remove)
         self._remote.ask("POST", "/rules", rule)
-        return AddedRule(self, rule["name"], before)
+        return added
 
     def rules(self, document: Mapping[str, Any] | str | Path | None = None) -> dict[str, Any]:
         """
@@ -202,15 +199,23 @@ class RemoteSink:
             return dict(self._remote.ask("GET", "/rules"))
         if isinstance(document, Path):
             document = document.read_text("utf-8")
-        return dict(self._remote.ask("PUT", "/rules", document.encode("utf-8") if isinstance(document, str) else document))
+        sent = document.encode("utf-8") if isinstance(document, str) else document
+        return dict(self._remote.ask("PUT", "/rules", sent))
+
+    def _remove(self, name: str) -> None:
+        try:
+            self._remote.ask("DELETE", f"/rules/{quote(name, safe='')}")
+        except LookupError:
+            # It has gone with others.
+            pass
 
     def _counts(self) -> dict[str, int]:
         return dict(self._remote.ask("GET", "/counters")["rules"])
 
     def reset(self) -> None:
         """
-        Be as in the beginning: without messages and transcripts, and with the rules that it was started with, which have
-        seen nobody yet.
+        Be as in the beginning: without messages and transcripts, and with the rules that it was started with, which
+        have seen nobody yet.
         """
         # The others would go on with what they have seen.
         self._remote.ask("PUT", "/rules", {})
@@ -241,47 +246,3 @@ class RemoteSink:
             return "\n".join(self.transcripts) or "nobody has connected\n"
         except (RuntimeError, LookupError, ValueError) as e:
             return f"{e}\n"
-
-
-class AddedRule:
-    """
-    A rule that a test has added.
-
-    @ivar name: its name.
-    """
-
-    def __init__(self, sink: RemoteSink, name: str, before: int) -> None:
-        """
-        @param before: how often another rule of this name has had a part in what was done.
-        """
-        self._sink = sink
-        self._before = before
-        self.name = name
-
-    @property
-    def count(self) -> int:
-        """
-        How often it has had a part in what was done.
-        """
-        return self._sink._counts().get(self.name, 0) - self._before
-
-    def remove(self) -> None:
-        """
-        Remove it, if it is still there.
-        """
-        try:
-            self._sink._remote.ask("DELETE", f"/rules/{quote(self.name, safe='')}")
-        except LookupError:
-            pass
-
-    def __enter__(self) -> AddedRule:
-        """
-        Here it is.
-        """
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        """
-        Here it is not any more.
-        """
-        self.remove()
