@@ -263,6 +263,8 @@ class SinkService(Breakable, Service):
         There is no connection now; and if the end has begun, that is it.
         """
         if self._ended and not self.factory.connections:
+            if self.control is not None:
+                self._closed.append(self.control.close())
             DeferredList(self._closed).addCallback(lambda results: self._over())
 
     def _abort(self) -> None:
