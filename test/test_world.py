@@ -23,6 +23,7 @@ from smtpsource.sink.dns.behaviors import rulesByAddress
 from smtpsource.sink.dns.world import DomainBehavior, Trouble
 from smtpsource.sink.dns.worldfile import parseWorld, readWorld
 from smtpsource.sink.options import SinkOptions
+from smtpsource.sink.plan import SinkPlan
 
 
 def world(text, directory="."):
@@ -598,6 +599,41 @@ class AnswersTests(WorldTestCase):
         answer = self.answers.answer(name, type, overTCP)
         for record in [*answer.answers, *answer.authority]:
             self.assertIn(type, (record.type, dns.ALL_RECORDS) if record in answer.answers else (type,))
+
+
+class PlanTests(SynchronousTestCase):
+    """
+    What a program gives to a L{SinkPlan}.
+    """
+
+    def test_where(self):
+        """
+        Where questions are answered, as a text or as address and port.
+        """
+        for where, expected in {
+            "0": ("127.0.0.1", 0),
+            "127.0.0.53:53": ("127.0.0.53", 53),
+            "[::1]:5353": ("::1", 5353),
+            ("::1", 0): ("::1", 0),
+            ("127.0.0.1", 65535): ("127.0.0.1", 65535),
+        }.items():
+            self.assertEqual(SinkPlan(dns=where).dns, expected)
+        self.assertIs(SinkPlan().dns, None)
+
+    def test_wrong(self):
+        """
+        What is none, or has no sense.
+        """
+        expected = "expected a port, or an address and a port, such as 5353, 127.0.0.53:53 or [::1]:5353, or None"
+        for where in ("", "53x", "x:53", "::1", "[::1]", "65536", ("x", 1), ("127.0.0.1", 65536)):
+            e = self.assertRaises(ValueError, SinkPlan, dns=where)
+            self.assertEqual(str(e), f"dns: {where!r} is not usable: {expected}")
+        e = self.assertRaises(ValueError, SinkPlan, dns=53)
+        self.assertIn("expected the address and port of a name server, such as '127.0.0.1:5353', or None", str(e))
+        e = self.assertRaises(ValueError, SinkPlan, world=os.devnull)
+        self.assertEqual(str(e), "world needs dns")
+        e = self.assertRaises(ValueError, SinkPlan, dns="0", path="socket")
+        self.assertTrue(str(e).startswith("dns is not usable with a UNIX socket: expected a host and a port"), e)
 
 
 class DocumentationTests(WorldTestCase):
