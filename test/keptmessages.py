@@ -83,7 +83,7 @@ def filesBelow(path):
     for directory, _, names in os.walk(path):
         for name in names:
             whole = os.path.join(directory, name)
-            if name != "filler":
+            if name != "filler" and os.path.isfile(whole):
                 with open(whole, "rb") as file:
                     found[os.path.relpath(whole, path)] = file.read()
     return found

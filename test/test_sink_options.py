@@ -343,6 +343,21 @@ class ErrorTests(SynchronousTestCase):
         )
         self.assertIn("whole number from 0 to 99", self.refused("-W", "data:1:100", ":1"))
 
+    def test_places(self):
+        """
+        Where nothing can be kept is said before anything listens.
+        """
+        os.makedirs(directory := self.mktemp())
+        path = os.path.join(directory, "file")
+        with open(path, "w"):
+            pass
+        for option in ("--maildir", "--mbox"):
+            self.assertIn(f"{option}: '{path}/x' is not usable: expected", self.refused(option, f"{path}/x", ":1"))
+        self.assertEqual(
+            self.refused("-d", "x", "-S", r"\400", ":1"),
+            r"-S (--dump-start): '\\400' is not usable: expected a text without a NUL character",
+        )
+
     def test_unknown(self):
         """
         An unknown option is named.

@@ -5,6 +5,7 @@ What of a sink's plan makes it do other than take everything: the letters of Pos
 from __future__ import annotations
 
 from smtpsource.sink import letters
+from smtpsource.sink.rules import PROFILES
 from smtpsource.values import checks, files, kinds, names
 from smtpsource.values.kinds import Kind
 from smtpsource.values.option import Settings, option, switch
@@ -20,15 +21,9 @@ def _wait(value: object) -> letters.Wait:
     return letters.wait(value)
 
 
-def _rule(text: str) -> str:
-    """
-    A text that is a rule. What is wrong with one is told when all rules are read.
-    """
-    return text
-
-
-def _profile(text: str) -> str:
-    return text
+# What is wrong with a rule or a name is told when all rules are read.
+_texts = Kind(str, checks.tupleOf(checks.text(str), "texts"))
+_profiles = Kind(names.Worded(PROFILES, str), _texts.check)
 
 
 class Faults(Settings):
@@ -95,7 +90,7 @@ class Faults(Settings):
     )
     ruleTexts: tuple[str, ...] = option(
         "RULE",
-        Kind(_rule, checks.tupleOf(checks.text(_rule), "rules as texts")),
+        _texts,
         """such as 'on = "rcpt", chance = "10%", do = { reply = "450 4.2.0 try again" }'""",
         long="rule",
         repeated=True,
@@ -103,7 +98,7 @@ class Faults(Settings):
     )
     profiles: tuple[str, ...] = option(
         "NAME",
-        Kind(_profile, checks.tupleOf(checks.text(_profile), "names of profiles")),
+        _profiles,
         "strict, greylisting, overloaded, flaky or big-provider: rules that are in the package",
         long="profile",
         repeated=True,

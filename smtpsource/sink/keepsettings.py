@@ -36,6 +36,13 @@ def _control(text: str) -> str:
     return str(parseControl(text))
 
 
+def _start(text: str) -> str:
+    from smtpsource.sink.keeping.dump import unescaped  # for those who dump
+
+    unescaped(text)
+    return text
+
+
 class Keeping(Settings):
     """
     @ivar keep: so many messages are kept in memory, the latest ones, with the dialogues of as many sessions; C{None}
@@ -72,7 +79,7 @@ class Keeping(Settings):
         "TEMPLATE", _newPath, "append messages to files of such names", letter="D", default=None
     )
     dumpStart: str | None = option(
-        "TEXT", kinds.text(str), "what comes before each; with \\n, \\t, \\040", letter="S", default=None
+        "TEXT", kinds.text(_start), "what comes before each; with \\n, \\t, \\040", letter="S", default=None
     )
 
 

@@ -17,7 +17,7 @@ from smtpsource.net.tls.settings import UnusableSetting
 from smtpsource.report.presentation import Presentation
 from smtpsource.sink.plan import SinkPlan, isSteered
 from smtpsource.sink.tls import ServerTLS, requireTLS
-from smtpsource.values import names, numbers
+from smtpsource.values import files, names, numbers
 
 _EXPECTED_ADDRESS = "expected [inet:][host]:port or unix:path, such as :2525 or 127.0.0.1:2525"
 
@@ -90,7 +90,7 @@ class SinkOptions(PlanOptions):
         "Exit status: 0 the sink ended as it was asked to, by a limit or a signal; 1 it could not listen, or not\n"
         "write its report; 2 the command line can't be used.\n"
         "Example: smtpsink -c -M 10k 127.0.0.1:2525\n"
-        "See also: smtpsink completion bash|zsh|fish"
+        "See also: smtpsink ctl --help, smtpsink completion bash|zsh|fish"
     )
 
     planClass = SinkPlan
@@ -170,6 +170,8 @@ class SinkOptions(PlanOptions):
             return
         if self.plan.control is not None:
             self._checkControl(self.plan.control)
+        if self.chroot is None:
+            self._checkPlaces()
         from smtpsource.sink.steering import rulesOf
 
         try:
@@ -180,6 +182,17 @@ class SinkOptions(PlanOptions):
                 readWorld(self.plan.world)
         except ValueError as e:
             raise usage.UsageError(str(e))
+
+    def _checkPlaces(self) -> None:
+        """
+        See that messages can be kept where they are to be.
+        """
+        for name, check in (("maildir", files.directoryToBe), ("mbox", files.writableFile)):
+            if self[name] is not None:
+                try:
+                    check(self[name])
+                except ValueError as e:
+                    raise usage.UsageError(f"--{name}: {self.texts[name]!r} is not usable: {e}")
 
     def _checkControl(self, where: str) -> None:
         """

@@ -55,9 +55,9 @@ class WorldDNS(Settings):
     rules = allOf(_hasPort, needs("{dns}", "world", unless=lambda plan: plan.dns is not None))
 
     dns: tuple[str, int] | str | None = option(
-        "[HOST:]PORT",
+        "WHERE",
         Kind(_where, checks.optional(_given)),
-        "answer for any domain: here, over UDP and TCP; the host is 127.0.0.1",
+        "answer questions of the DNS at [HOST:]PORT, for any domain; the host is 127.0.0.1",
         default=None,
     )
     world: str | None = option(

@@ -57,3 +57,18 @@ def writableFile(text: str) -> str:
     A file to write, made absolute now; C{"-"} stays what it is and means standard output: see L{places.checked}.
     """
     return places.checked(text)
+
+
+def directoryToBe(text: str) -> str:
+    """
+    A directory that files can be made in, or the name of one that can be made; absolute as in L{readableFile}.
+    """
+    path = os.path.abspath(text)
+    there = path
+    while not os.path.lexists(there):
+        there = os.path.dirname(there)
+    if not os.path.isdir(there):
+        raise ValueError(f"expected a directory: {there} is none")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ValueError(f"expected a directory that can be written to: {there} can't")
+    return path

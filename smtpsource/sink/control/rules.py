@@ -40,7 +40,8 @@ class Rules:
         All rules.
         """
         tag = self._tag()
-        if asked.header("if-none-match") is not None and _names(asked.header("if-none-match"), tag):
+        known = asked.header("if-none-match")
+        if known is not None and _names(known.replace("W/", ""), tag):
             return Answer(status=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag})
         return self._all()
 
@@ -121,22 +122,23 @@ class Rules:
         """
         Have other rules from the next reply on. Those that stay as they are go on counting where they were.
         """
-        expected = asked.header("if-match")
-        if expected is not None and not _names(expected, self._tag()):
-            raise Problem(HTTPStatus.PRECONDITION_FAILED, "the rules have changed: expected their ETag in If-Match")
         try:
             rules = make()
         except ValueError as e:
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(e))
+        # After all other problems: RFC 9110 section 13.2.1.
+        expected = asked.header("if-match")
+        if expected is not None and not _names(expected, self._tag()):
+            raise Problem(HTTPStatus.PRECONDITION_FAILED, "the rules have changed: expected their ETag in If-Match")
         self._steering.replaceRules(rules)
         return self._all()
 
 
-def _names(condition: str | None, tag: str) -> bool:
+def _names(condition: str, tag: str) -> bool:
     """
     Is this tag among those of If-Match or If-None-Match?
     """
-    named = [each.strip().removeprefix("W/") for each in (condition or "").split(",")]
+    named = [each.strip() for each in condition.split(",")]
     return "*" in named or tag in named
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from smtpsource.net.destination import LONGEST_PATH
 from smtpsource.process.listening import joined
-from smtpsource.values import inputs, names
+from smtpsource.values import inputs, names, textfiles
 
 #: The environment variable that may have the token.
 TOKEN_VARIABLE = "SMTPSINK_CONTROL_TOKEN"
@@ -124,7 +124,7 @@ def readToken(path: str) -> str:
 
     @raise ValueError: there is none.
     """
-    line = inputs.read(path, inputs.SECRET).partition(b"\n")[0].strip()
+    line = textfiles.read(path, inputs.SECRET).partition(b"\n")[0].strip()
     return checkedToken(line.decode("utf-8", "replace"))
 
 

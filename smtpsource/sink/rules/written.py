@@ -8,15 +8,13 @@ import re
 from collections.abc import Sequence
 from importlib import resources
 
+from smtpsource.sink.rules import PROFILES
 from smtpsource.sink.rules.facts import Step
 from smtpsource.sink.rules.lines import lineOf
 from smtpsource.sink.rules.problems import Wrong, alternatives, inWords, suggestion
 from smtpsource.sink.rules.rule import Rule
 from smtpsource.sink.rules.ruleset import RuleSet
 from smtpsource.values import inputs, textfiles, tomltext
-
-#: The rule files of the package.
-PROFILES = ("big-provider", "flaky", "greylisting", "overloaded", "strict")
 
 _EXAMPLE = 'on = "rcpt", chance = "5%", do = { reply = "451 4.7.1 come back" }'
 
