@@ -4,10 +4,10 @@ Tests for L{smtpsource.testing.SinkFixture}, and for what it shares with the fix
 
 from __future__ import annotations
 
+import contextlib
 import smtplib
 import socket
 import ssl
-from contextlib import suppress
 from email.message import EmailMessage
 from unittest import skipIf
 
@@ -193,7 +193,7 @@ class FixtureTests(TestCase):
             yield sink.stop()
             yield sink.stop()
             client.settimeout(PATIENCE)
-            with suppress(ConnectionResetError):
+            with contextlib.suppress(ConnectionResetError):
                 while client.recv(1000):
                     pass
         self.assertRaises(ConnectionRefusedError, socket.create_connection, ("127.0.0.1", port))
