@@ -488,8 +488,8 @@ class PostfixServer(Peer):
             L{proxyDestination}, and at L{proxyImplicitDestination} with TLS from the start after it.
         @param watched: whether the whole dialogue with clients on this machine is logged, for L{commands} and
             L{groups}: many lines for each command.
-        @param nameServer: the address of the one name server that it asks, at port 53. Then it sees a resolv.conf of
-            its own, for which Linux's mount namespaces are needed; and hands mail to the servers of its domains.
+        @param nameServer: the address of the one name server that it asks, at port 53. It hands mail to the servers
+            of that one's domains.
         """
         if family == "unix":
             raise ValueError("Postfix's smtpd on a UNIX socket is not supported")
@@ -597,24 +597,17 @@ class PostfixServer(Peer):
         listeners = [f"{self.destination} inet n - n - - smtpd"]
         for name, port in self._ports.items():
             listeners.append(f"{self._written(port)} inet n - n - - smtpd {options[name]}")
-        client = [] if self._nameServer is None else ["smtp unix - - n - - smtp"]
+        # In its root directory the client has a resolv.conf of its own.
+        client = [] if self._nameServer is None else ["smtp unix - - y - - smtp"]
         self._write("config/master.cf", [*listeners, *_SERVICES, *client, *self._services])
         for name, lines in self._maps.items():
             self._write(name, lines)
         daemons = _printed([postconf, "-dh", "daemon_directory"])
-        command = [os.path.join(daemons, "master"), "-c", directory / "config", "-s"]
-        return command if self._nameServer is None else self._asking(self._nameServer, command)
-
-    def _asking(self, nameServer, command):
-        """
-        @return: the command line, for a process that asks this name server.
-        """
-        unshare = program("unshare")
-        if subprocess.run([unshare, "--mount", "true"], capture_output=True).returncode != 0:
-            missing("there may be no mount namespace here")
-        path = self._write("resolv.conf", [f"nameserver {nameServer}"])
-        script = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
-        return [unshare, "--mount", "sh", "-c", script, path, *command]
+        if self._nameServer is not None:
+            (directory / "queue" / "etc").mkdir()
+            self._write("queue/etc/resolv.conf", [f"nameserver {self._nameServer}"])
+            self._write("queue/etc/services", ["smtp 25/tcp"])
+        return [os.path.join(daemons, "master"), "-c", directory / "config", "-s"]
 
     def log(self):
         try:
