@@ -371,7 +371,7 @@ class FailureTests(SynchronousTestCase):
                 assert len(smtp_sink.messages) == 1
         """
         done = Suite(self, text).run()
-        self.assertIn("SinkGone: the sink does not answer: ", done.stdout)
+        self.assertIn("SinkGone: can't ask the sink at 127.0.0.1:", done.stdout)
         self.assertIn("1 failed, 1 passed", done.stdout)
 
 

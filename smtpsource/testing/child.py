@@ -140,7 +140,7 @@ def _run(reactor: Any, plan: SinkPlan, users: Mapping[str, str] | None, token: s
         "lmtp": plan.lmtp,
         "tls": plan.tls,
         "rules": steering.rules.asDict(),
-        "control": f"http://{control.address}",
+        "control": control.address,
         "certificates": plan.tlsCert or "",
         "certificate": sink.factory.tls.certificate if hasTLS else "",
     }

@@ -24,8 +24,6 @@ _MOST = 10_000
 #: Seconds that are waited in one request.
 _LONGEST_WAIT = 60.0
 
-_TEXT = "text/plain"
-
 
 class RemoteSink:
     """
@@ -46,11 +44,12 @@ class RemoteSink:
         """
         self._spawned = spawned
         self._directory = directory
-        self._remote = Remote(spawned.control, spawned.token)
+        self._remote = Remote(spawned.controlHost, spawned.controlPort, spawned.token)
         self._seen: dict[int, int] = {}
         self.host, self.port, self.path = spawned.host, spawned.port, spawned.path
         self.users = spawned.users
-        self.control, self.token = spawned.control, spawned.token
+        self.control = f"http://{spawned.controlHost}:{spawned.controlPort}"
+        self.token = spawned.token
         self.pid = spawned.pid
 
     def __repr__(self) -> str:
@@ -110,6 +109,7 @@ class RemoteSink:
         @return: all of them.
         @raise AssertionError: they did not come in time; the text says what did.
         """
+        __tracebackhide__ = True  # pytest shows the test instead
         criteria = {"recipient": recipient, "sender": sender, "subject": subject, "id": message_id}
         given = {name: value for name, value in criteria.items() if value is not None}
         end = time.monotonic() + timeout
@@ -127,7 +127,7 @@ class RemoteSink:
 
     def _message(self, document: Mapping[str, Any]) -> list[ReceivedMessage]:
         try:
-            return [received(document, self._remote.ask("GET", f"/messages/{document['number']}/raw"))]
+            return [received(document, self._remote.asBytes("GET", f"/messages/{document['number']}/raw"))]
         except LookupError:
             # Another one has taken its place meanwhile.
             return []
@@ -137,17 +137,17 @@ class RemoteSink:
         """
         The dialogues of the test's sessions, the oldest first; secrets are masked.
         """
-        return [self._transcript(session, _TEXT) for session in self._sessions()]
+        return [self._transcript(session) for session in self._sessions()]
 
     @property
     def transcript(self) -> str:
         """
         The dialogue of the last session; empty if there was none.
         """
-        return "".join(self._transcript(session, _TEXT) for session in self._sessions()[-1:])
+        return "".join(self._transcript(session) for session in self._sessions()[-1:])
 
-    def _transcript(self, session: int, accept: str) -> Any:
-        return self._remote.ask("GET", f"/transcripts/{session}", accept=accept)
+    def _transcript(self, session: int) -> str:
+        return self._remote.asBytes("GET", f"/transcripts/{session}", accept="text/plain").decode("utf-8")
 
     def _sessions(self) -> list[int]:
         """
@@ -165,7 +165,8 @@ class RemoteSink:
 
         @raise AssertionError: somebody has; the text says who.
         """
-        transcripts = (self._transcript(session, "application/json") for session in self._sessions())
+        __tracebackhide__ = True
+        transcripts = (self._remote.ask("GET", f"/transcripts/{session}") for session in self._sessions())
         found = plaintextLogins(transcripts, self._spawned.tls)
         if found:
             raise AssertionError("passwords in plain text:\n  " + "\n  ".join(found))

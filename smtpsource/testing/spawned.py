@@ -47,7 +47,8 @@ class SpawnedSink:
     @ivar tls: connections begin with TLS.
     @ivar users: who may log in; C{None} is everybody.
     @ivar rules: those that it has from the beginning.
-    @ivar control: the URL of its control.
+    @ivar controlHost: where it is controlled.
+    @ivar controlPort: likewise.
     @ivar token: for that.
     @ivar certificates: a file in PEM that a client can verify it by; empty if it has made a certificate of its own.
     @ivar certificate: that one, in PEM; empty if it has none.
@@ -100,7 +101,9 @@ class SpawnedSink:
             raise (ValueError if said["isUsage"] else RuntimeError)(said["problem"])
         self.host, self.port, self.path = str(said["host"]), int(said["port"]), str(said["path"])
         self.lmtp, self.tls = bool(said["lmtp"]), bool(said["tls"])
-        self.rules, self.control = dict(said["rules"]), str(said["control"])
+        self.rules = dict(said["rules"])
+        host, _, port = str(said["control"]).rpartition(":")
+        self.controlHost, self.controlPort = host, int(port)
         self.certificates, self.certificate = str(said["certificates"]), str(said["certificate"])
 
     def _line(self, timeout: float) -> bytes:
