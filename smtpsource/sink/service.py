@@ -336,5 +336,6 @@ class SinkService(Breakable, Service):
             cpuSystem=system - self._cpu[1],
             errors=dict(counts.errors),
             extensions=used,
+            questions=self.nameServer.asked() if self.nameServer is not None else [],
             **(factory.steering.result() if factory.steering is not None else {}),
         )

@@ -12,7 +12,7 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import Any
 
 from smtpsource.printable import printable
-from smtpsource.sink.control.where import Where
+from smtpsource.sink.control.address import Where
 
 #: Seconds after which a sink that says nothing is taken for dead; more than there are between two signs of life in
 #: events.
@@ -22,7 +22,13 @@ PATIENCE = 60.0
 class ControlError(Exception):
     """
     The sink can't be asked, or refuses; the text is one line.
+
+    @ivar status: of the answer (RFC 9110 section 15); 0 if there is none.
     """
+
+    def __init__(self, text: str, status: int = 0) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 class Client:
@@ -99,7 +105,7 @@ class Client:
             connection.request(method, path, body, headers)
             response = connection.getresponse()
             if response.status >= 400:
-                raise ControlError(_detail(response))
+                raise ControlError(_detail(response), response.status)
             yield response
         except TimeoutError:
             raise ControlError(f"the sink at {self._where} does not answer")

@@ -16,9 +16,10 @@ from smtpsource.cli import words as cliwords
 from smtpsource.cli.commandline import CommandLine
 from smtpsource.printable import printable
 from smtpsource.process.streams import sayOnce
+from smtpsource.sink.control.address import Where
 from smtpsource.sink.control.client import Client, ControlError
 from smtpsource.sink.control.commands import COMMANDS, Command, Unusable
-from smtpsource.sink.control.where import Where, parseControl, tokenFor
+from smtpsource.sink.control.where import parseControl, tokenFor
 from smtpsource.values import kinds, numbers
 from smtpsource.values.option import Flag, Group, ValueOption
 
