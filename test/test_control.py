@@ -709,6 +709,18 @@ class StreamTests(ControlMixin, TestCase):
         watching.close()
 
     @defer.inlineCallbacks
+    def test_strange(self):
+        """
+        Whatever is published, it is told in some way.
+        """
+        watching = yield self.watch()
+        self.steering.publish("message", helo=b"\xff", sender="\udcff\u20ac\r\n")
+        yield watching.when(b"event: message")
+        (event,) = watching.events()
+        self.assertEqual((event["data"]["helo"], event["data"]["sender"]), ("b'\\xff'", "\udcff\u20ac\r\n"))
+        watching.close()
+
+    @defer.inlineCallbacks
     def test_resume(self):
         """
         Who comes back is told what has been meanwhile; and what is not known any more, if there was so much.
