@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import os
 import re
-import select
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from differential import AGAINST_ITSELF, program
@@ -35,9 +35,6 @@ WITHOUT_MORE = (
     "--no-deliverby",
 )
 
-#: How long nothing has to come before it is taken that nothing will.
-SILENCE = 0.3
-
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(smtpsource.__file__)))
 
 
@@ -48,12 +45,12 @@ class Step:
 
     @ivar said: the bytes.
     @ivar replies: for how many replies it waits. It goes on sooner if the connection is closed.
-    @ivar silence: see that there is nothing for a moment.
+    @ivar after: it is said only if what was answered before has this code.
     """
 
     said: bytes
     replies: int = 1
-    silence: bool = False
+    after: bytes = b""
 
 
 @dataclass
@@ -84,14 +81,16 @@ class Client:
         self._connection = connection
         self.outcome = Outcome()
 
-    def play(self, steps, banner):
+    def play(self, steps):
         """
-        @param banner: for how many replies to wait before anything is said.
+        Hear the banner, and then take these steps.
         """
-        for step in [Step(b"", banner), *steps]:
+        for step in [Step(b""), *steps]:
             began = time.monotonic()
-            self._say(step.said)
-            reply = self._hear(step)
+            reply = b""
+            if not step.after or b"\n" + step.after in b"\n" + self.outcome.replies[-1]:
+                self._say(step.said)
+                reply = self._hear(step)
             self.outcome.times.append(time.monotonic() - began)
             self.outcome.replies.append(reply)
         return self.outcome
@@ -108,10 +107,6 @@ class Client:
         deadline = time.monotonic() + PATIENCE
         while self.outcome.end == "open" and _complete(reply) < step.replies:
             reply += self._read(deadline)
-        if step.silence and self.outcome.end == "open":
-            ready, _, _ = select.select([self._connection], [], [], SILENCE)
-            if ready:
-                reply += self._read(deadline)
         return reply
 
     def _read(self, deadline):
@@ -159,24 +154,27 @@ def ours():
     """
     if AGAINST_ITSELF:
         return postfix()
-    return Kind("ours", (sys.executable, "-P", "-m", "smtpsource.sink", "-q", *WITHOUT_MORE))
+    return Kind("ours", (sys.executable, "-P", "-m", "smtpsource.sink", "--quiet", *WITHOUT_MORE))
 
 
-def run(kind, options, steps, family="inet", banner=1):
+def run(kind, options, steps, family="inet", directories=()):
     """
     Let a client speak to a new sink.
 
     @param options: of the sink; its directory is its own.
     @param family: C{"inet"}, C{"inet6"} or C{"unix"}.
+    @param directories: names of some that are there.
     @return: the L{Outcome}.
     """
     directory = tempfile.mkdtemp(prefix="sinks-")
-    os.chmod(directory, 0o777)
     try:
+        for name in ("", *directories):
+            os.makedirs(os.path.join(directory, name), exist_ok=True)
+            os.chmod(os.path.join(directory, name), 0o777)
         with _Sink(kind, options, family, directory) as sink:
             connection = sink.connect()
             with connection:
-                outcome = Client(connection).play(steps, banner)
+                outcome = Client(connection).play(steps)
             sink.settle(outcome)
             outcome.files = {name: text for name, text in filesBelow(directory).items() if name != "sink.err"}
             with open(os.path.join(directory, "sink.err"), "rb") as file:
@@ -184,6 +182,18 @@ def run(kind, options, steps, family="inet", banner=1):
         return outcome
     finally:
         shutil.rmtree(directory)
+
+
+def runBoth(options, steps, **others):
+    """
+    Let the same client speak to both at the same time.
+
+    @param options: of both; others as in L{run}.
+    @return: the L{Outcome}s of Postfix's and of ours.
+    """
+    with ThreadPoolExecutor(2) as threads:
+        runs = [threads.submit(run, kind, options, steps, **others) for kind in (postfix(), ours())]
+        return tuple(each.result() for each in runs)
 
 
 class _Sink:
@@ -248,7 +258,7 @@ class _Sink:
         """
         if self._process.poll() is None:
             with self.connect() as connection:
-                connection.settimeout(SILENCE * 10)
+                connection.settimeout(PATIENCE)
                 try:
                     connection.recv(1000)
                 except OSError:
@@ -266,6 +276,44 @@ def _free(family, host):
 
 _ID = re.compile(rb"(?<= id )[0-9a-f]{8}(?=;\n)")
 _DATE = re.compile(rb"(?<=\n\t)\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4} \(\w+\)(?=\n)")
+
+#: The codes of a refusal, without its text.
+_CODES = re.compile(rb"[45][0-9]{2}(?: [45]\.[0-9]\.[0-9])?")
+
+
+def normalizedReplies(steps, outcome, texts=()):
+    """
+    What was answered to each step, without what our sink says in its own words or for good reasons; see
+    docs/compatibility.rst.
+
+    @param texts: replies that are compared as they are.
+    """
+    said = [b"", *(step.said for step in steps)]
+    return [
+        (command[:40], _normalized(command, reply, texts)) for command, reply in zip(said, outcome.replies, strict=True)
+    ]
+
+
+def _normalized(command, reply, texts):
+    verb = command[:4].upper()
+    lines = reply.splitlines()
+    if verb in (b"EHLO", b"LHLO") and reply[:3] == b"250":
+        keywords = {line[4:].partition(b" ")[0] for line in lines[1:]} - {b"", b"SIZE"}
+        return [lines[0], *sorted(keywords)]
+    if verb in (b"AUTH", b"XCLI") and reply[:1] == b"2":
+        return [b"2.."]
+    return [line if line in texts else _withoutText(verb, line) for line in lines]
+
+
+def _withoutText(verb, line):
+    if line[:3] in (b"221", b"354", b"550"):
+        return line[:3]
+    if verb == b"RSET" and line[:1] == b"2":
+        return b"250 Ok"
+    if verb == b"" and line[:3] == b"220":
+        return line.replace(b"LMTP", b"ESMTP")
+    codes = _CODES.match(line)
+    return codes[0] if codes else line
 
 
 def normalizedDump(text):

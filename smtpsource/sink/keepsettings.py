@@ -24,6 +24,13 @@ def _path(text: str) -> str:
     return os.path.abspath(text)
 
 
+def _template(text: str) -> str:
+    """
+    The same for names of files that digits are added to: a slash at the end is part of them.
+    """
+    return os.path.join(_path(text), "") if text.endswith("/") else _path(text)
+
+
 _newPath = Kind(_path, checks.text(_path))
 
 
@@ -70,7 +77,7 @@ class Keeping(Settings):
     mbox: str | None = option("FILE", _newPath, "append messages to this mbox file", default=None)
     dump: str | None = option(
         "TEMPLATE",
-        _newPath,
+        Kind(_template, checks.text(_template)),
         "each message in a file of its own; strftime(3)'s % are filled in",
         letter="d",
         default=None,

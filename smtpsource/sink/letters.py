@@ -63,7 +63,8 @@ def wait(text: str) -> Wait:
     return Wait(
         names.oneOf(*WORDS)(word.lower()),
         numbers.time(time),
-        numbers.wholeNumber(0, 99)(odds) if colon else None,
+        # Odds of 0 are none: as in Postfix's tool, it is always delayed.
+        (numbers.wholeNumber(0, 99)(odds) or None) if colon else None,
     )
 
 
@@ -144,10 +145,10 @@ def lettersOf(plan: Any) -> dict[bytes, Letter]:
     each(plan.hangUp, hangsUp=True)
     each(plan.defer, reply=_line(plan.softReply))
     each(plan.fail, reply=_line(plan.hardReply))
-    for one in plan.delayReply:
-        each((one.word,), waits=(one.seconds, one.odds))
     if plan.delayData is not None:
         each(("data",), waits=(plan.delayData, None))
+    for one in plan.delayReply:
+        each((one.word,), waits=(one.seconds, one.odds))
     return found
 
 

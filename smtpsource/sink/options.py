@@ -157,6 +157,8 @@ class SinkOptions(PlanOptions):
         """
         if self.user is None:
             raise usage.UsageError("-R (--chroot) needs -u (--user)")
+        if os.geteuid() != 0:
+            return
         for name in ("dump", "dump-append", "maildir", "mbox", "report"):
             text = self.texts.get(name)
             if self[name] not in (None, "-") and text is not None:
