@@ -51,7 +51,7 @@ class WorldDNS(Settings):
     @ivar world: a file that says which domains there are; C{None}: any domain there is, and all have one mail server.
     """
 
-    heading = "The world's DNS"
+    heading = "World and DNS"
     rules = allOf(_hasPort, needs("{dns}", "world", unless=lambda plan: plan.dns is not None))
 
     dns: tuple[str, int] | str | None = option(
