@@ -233,12 +233,16 @@ class RulesTests(ControlMixin, TestCase):
         reply = yield self.ask("PUT", "/rules", {"rule": [anonymous, {"on": ["mail", "rset"], "do": {"delay": "1s"}}]})
         self.assertEqual([rule["name"] for rule in reply.json["rule"]], ["rule 1 (rcpt)", "rule 2 (mail, rset)"])
         for number in (1, 2):
+            yield self.ask("POST", "/rules", {"on": "rctp"})
             reply = yield self.ask("POST", "/rules", anonymous)
             self.assertEqual(reply.json["name"], f"added rule {number}")
         yield self.ask("DELETE", "/rules/rule%201%20%28rcpt%29")
         reply = yield self.ask("GET", "/rules")
         names = ["rule 2 (mail, rset)", "added rule 1", "added rule 2"]
         self.assertEqual([rule["name"] for rule in reply.json["rule"]], names)
+        yield self.ask("PUT", "/rules", {"rule": [{**anonymous, "name": "added rule 3"}]})
+        reply = yield self.ask("POST", "/rules", anonymous)
+        self.assertEqual(reply.json["name"], "added rule 4")
 
     @defer.inlineCallbacks
     def test_conditions(self):

@@ -11,9 +11,11 @@ import smtplib
 import socket
 import stat
 from email.message import EmailMessage
+from types import SimpleNamespace
 
+from controlled import ControlMixin
 from patience import PATIENCE, TEST_LIMIT
-from subprocesses import smtpsink
+from subprocesses import smtpsink, smtpsource
 from twisted.internet import defer
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
@@ -30,7 +32,7 @@ do = { reply = "451 4.7.1 come back" }
 """
 
 
-class ControlledTestCase(TestCase):
+class ControlledTestCase(ControlMixin, TestCase):
     """
     A sink in a process of its own, that is controlled.
     """
@@ -47,6 +49,7 @@ class ControlledTestCase(TestCase):
         self.port = int(match[1])
         match = yield self.sink.whenPrinted(rb"^listening on control:(\S+)\n")
         self.where = match[1].decode()
+        self.server = SimpleNamespace(address=self.where)
 
     @defer.inlineCallbacks
     def ctl(self, *arguments, status=0, env=None):
@@ -118,6 +121,40 @@ class CommandTests(ControlledTestCase):
         self.assertEqual(again, document)
         counters = yield self.ctl("counters")
         self.assertEqual(json.loads(counters)["rules"], {"slow": 1, "added rule 1": 1})
+
+    @defer.inlineCallbacks
+    def test_swapped(self):
+        """
+        Rules are swapped a hundred times while messages come as fast as they can: each command has its reply, and all
+        but those before the first rules are decided by some.
+        """
+        yield self.start()
+        load = smtpsource(self, "-A", "-d", "-s", "20", "--duration", "1h", "--report", "-", f"127.0.0.1:{self.port}")
+        ended = load.whenEnded()
+        swaps = number = begun = 0
+        while swaps < 100 or number < begun + 2000:
+            text = "250 2.1.5 as told" if swaps % 2 else "451 4.7.1 as told"
+            rule = {"name": f"number {swaps}", "on": "rcpt", "do": {"reply": text}}
+            reply = yield self.ask("PUT", "/rules", {"rule": [rule]})
+            self.assertEqual(reply.status, 200)
+            self.assertFalse(ended.called)
+            reply = yield self.ask("GET", "/counters")
+            number = sum(reply.json["rules"].values())
+            if not number:
+                continue  # the load has not begun
+            begun = begun or number
+            swaps += 1
+        load.signal(signal.SIGINT)
+        result = yield ended
+        report = json.loads(result.out)
+        messages = report["messages"]
+        self.assertGreater(messages["accepted"], 0)
+        self.assertGreater(messages["rejected"], 0)
+        self.assertEqual(messages["failed"], 0, report["errors"])
+        counters = yield self.ctl("counters")
+        counted = json.loads(counters)["rules"]
+        self.assertGreaterEqual(len([name for name, number in counted.items() if number]), 2)
+        self.assertLessEqual(sum(counted.values()), messages["started"])
 
     @defer.inlineCallbacks
     def test_messages(self):
