@@ -331,6 +331,8 @@ class SteeredProtocol(Reception):
             self._envelope += len(line)
         elif reply[:3] == b"235":
             facts.user = self.user
+            if self._transcript is not None:
+                self._transcript.note(f"[logged in: {self.user}]")
             self.steering.publish("auth", session=self.number, user=self.user, mechanism=self.mechanism, tls=self.inTLS)
         elif verb == b"XCLIENT":
             for name, value in (attributes(line) or {}).items():
