@@ -64,7 +64,7 @@ class Crowd:
         """
         Wait until each has had so many replies more.
         """
-        waiting = {number: replies for number in self._byNumber}
+        waiting = dict.fromkeys(self._byNumber, replies)
         deadline = time.monotonic() + PATIENCE
         while waiting:
             ready = self._poll.poll(1000 * (deadline - time.monotonic()))
