@@ -4,37 +4,27 @@ The sink as a service: it listens, and it ends in order. It never stops the reac
 
 from __future__ import annotations
 
-import pkgutil
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import LoopingCall
 
-import smtpsource.net
-import smtpsource.report
-import smtpsource.sink
 from smtpsource.net.patience import Deadline, Standstills
 from smtpsource.net.reactorchoice import nameOf
 from smtpsource.net.steady import keepSteady
 from smtpsource.process.cpu import processTime
-from smtpsource.process.listening import ListenError, joined
+from smtpsource.process.listening import ListenError
 from smtpsource.process.unexpected import OUT_OF_MEMORY, SPARE, Breakable, Reserve
+from smtpsource.sink.doors import Doors
 from smtpsource.sink.factory import SinkFactory
-from smtpsource.sink.listen import described, listen
 from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.summary import SinkSummary
 
 if TYPE_CHECKING:
     from smtpsource.interfaces import AnyReactor
-    from smtpsource.sink.control.server import ControlServer
-    from smtpsource.sink.dns.server import NameServer
-    from smtpsource.sink.dns.world import World
-    from smtpsource.sink.steering import Steering
 
 __all__ = ["TIME_TO_QUIT", "ListenError", "SinkFactory", "SinkPlan", "SinkService", "SinkSummary"]
 
@@ -48,8 +38,7 @@ class SinkService(Breakable, Service):
     one life: it can't be started again.
 
     @ivar factory: has the counters of the run.
-    @ivar control: lets others steer it, if anybody may.
-    @ivar nameServer: answers for the world, if there is one; it has counts of its own.
+    @ivar doors: all that it is reached by.
     """
 
     def __init__(self, reactor: AnyReactor, plan: SinkPlan) -> None:
@@ -69,9 +58,7 @@ class SinkService(Breakable, Service):
         self.factory.whenBroken = self.broken
         self._sweep = LoopingCall(self.guarded, self._sweepSoon)
         self._sweep.clock = self._reactor
-        self.nameServer: NameServer | None = None
-        self.control: ControlServer | None = None
-        self._addresses: list[Any] = []
+        self.doors = Doors(self._reactor, plan, self.factory)
         self._timers: list[Any] = []
         self._closed: list[Deferred[Any]] = []
         self._waiters: list[Deferred[SinkSummary]] = []
@@ -97,45 +84,11 @@ class SinkService(Breakable, Service):
 
         @raise ListenError: it is not possible.
         """
-        if not self._addresses and not self._ended:
+        if not self.doors.addresses and not self._ended:
             keepSteady(self._reactor)
             self.factory.seconds = self._reactor.seconds
-            self.factory.ports = listen(self._reactor, self._plan, self.factory)
-            if self.factory.world is not None:
-                self._answerFor(self.factory.world)
-            if self._plan.control is not None:
-                self._beControlled(self._plan.control)
-            self._addresses = [port.getHost() for port in self.factory.ports]
+            self.doors.open()
             self._begin()
-
-    def _answerFor(self, world: World) -> None:
-        from smtpsource.sink.dns.server import listenDNS  # for those who have a world
-
-        host, port = cast("tuple[str, int]", self._plan.dns)
-        try:
-            self.nameServer = listenDNS(self._reactor, host, port, world)
-        except ListenError:
-            self._listenNoMore()
-            raise
-
-    def _beControlled(self, where: str) -> None:
-        from smtpsource.sink.control.server import ControlServer  # twisted.web takes a while
-
-        steering = cast("Steering", self.factory.steering)
-        try:
-            control = ControlServer(self._reactor, steering, where, self._plan.controlTokenFile)
-            control.listen()
-        except (ListenError, ValueError):
-            self._listenNoMore()
-            raise
-        self.control = control
-
-    def _listenNoMore(self) -> None:
-        for listening in self.factory.ports:
-            listening.stopListening()
-        self.factory.ports = []
-        if self.nameServer is not None:
-            self.nameServer.close()
 
     def startService(self) -> None:
         """
@@ -151,44 +104,21 @@ class SinkService(Breakable, Service):
             self._standstills.look(self._reactor.seconds())
             self._sweep.start(interval, now=False)
 
-    def prepare(self) -> None:
-        """
-        Have ready what will not be found any more in another root directory: modules, the certificate, the time zone.
-        """
-        from smtpsource.process.later import importTwisted
-
-        for package in (smtpsource.net, smtpsource.report, smtpsource.sink):
-            for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-                if not module.name.endswith("__main__"):
-                    import_module(module.name)
-        importTwisted(withTLS=True)
-        self.factory.tls.prepare()
-        time.tzset()
-
     def address(self) -> Any:
         """
         Where the sink listens, an C{IAddress}: the first one if there are several.
 
         @raise RuntimeError: it has not been started.
         """
-        if not self._addresses:
+        if not self.doors.addresses:
             raise RuntimeError("the sink has not been started")
-        return self._addresses[0]
+        return self.doors.addresses[0]
 
     def listening(self) -> list[str]:
         """
-        All addresses, as a client would be told: C{inet:127.0.0.1:2525}, C{unix:/path}; of those of a world, where they
-        can be asked for: C{dns:127.0.0.1:5353}; and where there is control: C{control:127.0.0.1:8025}.
+        All addresses, as a client would be told: see L{Doors.told}.
         """
-        return [*self._listening(), *([] if self.control is None else [f"control:{self.control.address}"])]
-
-    def _listening(self) -> list[str]:
-        if self.nameServer is None:
-            return [described(address) for address in self._addresses]
-        named = cast("World", self.factory.world).addresses()
-        others = [address for address in self._addresses if address.host not in named]
-        asked = self.nameServer.address
-        return [*map(described, others or self._addresses[:1]), f"dns:{joined(asked.host, asked.port)}"]
+        return self.doors.told()
 
     def whenDone(self) -> Deferred[SinkSummary]:
         """
@@ -249,22 +179,14 @@ class SinkService(Breakable, Service):
         if self._ended:
             return
         self._ended = ended
-        if self.nameServer is not None:
-            self._closed.append(self.nameServer.close())
-        for port in self.factory.ports:
-            closed = port.stopListening()
-            if closed is not None:
-                # Such as a UNIX socket's file that is no longer there: it is closed all the same.
-                closed.addErrback(lambda failure: None)
-                self._closed.append(closed)
+        self._closed += self.doors.close()
 
     def _empty(self) -> None:
         """
         There is no connection now; and if the end has begun, that is it.
         """
         if self._ended and not self.factory.connections:
-            if self.control is not None:
-                self._closed.append(self.control.close())
+            self._closed += self.doors.closeControl()
             DeferredList(self._closed).addCallback(lambda results: self._over())
 
     def _abort(self) -> None:
@@ -292,8 +214,7 @@ class SinkService(Breakable, Service):
                 timer.cancel()
         if self._sweep.running:
             self._sweep.stop()
-        if self.control is not None:
-            self.control.close()
+        self.doors.closeControl()
         self._reserve.release()
         if self.factory.steering is not None:
             self.factory.steering.close()
@@ -310,6 +231,7 @@ class SinkService(Breakable, Service):
         if factory.firstSession is not None:
             busy = (now if factory.connections else factory.lastEnd) - factory.firstSession
         user, system = processTime()
+        nameServer = self.doors.nameServer
         used: dict[str, Any] = {}
         try:
             used = counts.extensions(factory.parameters.counted())
@@ -336,6 +258,6 @@ class SinkService(Breakable, Service):
             cpuSystem=system - self._cpu[1],
             errors=dict(counts.errors),
             extensions=used,
-            questions=self.nameServer.asked() if self.nameServer is not None else [],
+            questions=nameServer.asked() if nameServer is not None else [],
             **(factory.steering.result() if factory.steering is not None else {}),
         )

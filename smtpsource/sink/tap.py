@@ -111,7 +111,7 @@ class SinkProcess(Service):
             if root is None:
                 switchUID(user.pw_uid, user.pw_gid)
             else:
-                self.sink.prepare()
+                self.sink.doors.prepare()
                 # There is no list of users and groups in the new one.
                 os.initgroups(user.pw_name, user.pw_gid)
                 os.chroot(root)
