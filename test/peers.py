@@ -471,6 +471,7 @@ class PostfixServer(Peer):
         xclient=False,
         proxy=False,
         watched=False,
+        nameServer=None,
     ):
         """
         @param family: what to listen on: C{"inet"} or C{"inet6"}.
@@ -487,12 +488,15 @@ class PostfixServer(Peer):
             L{proxyDestination}, and at L{proxyImplicitDestination} with TLS from the start after it.
         @param watched: whether the whole dialogue with clients on this machine is logged, for L{commands} and
             L{groups}: many lines for each command.
+        @param nameServer: the address of the one name server that it asks, at port 53. It hands mail to the servers
+            of that one's domains.
         """
         if family == "unix":
             raise ValueError("Postfix's smtpd on a UNIX socket is not supported")
         super().__init__(family, reactor, tls, xclient, proxy)
         self._auth = auth
         self._watched = watched
+        self._nameServer = nameServer
         self._settings = dict(settings or {})
         self._services = list(services)
         self._maps = {}
@@ -531,6 +535,8 @@ class PostfixServer(Peer):
             }
         if self._xclient:
             settings["smtpd_authorized_xclient_hosts"] = "127.0.0.1 [::1]"
+        if self._nameServer is not None:
+            settings |= {"default_transport": "smtp:", "inet_protocols": "ipv4"}
         if self._watched:
             # From level 3 on, reads are logged as well.
             settings |= {"debug_peer_list": "127.0.0.1, [::1]", "debug_peer_level": "3"}
@@ -591,10 +597,16 @@ class PostfixServer(Peer):
         listeners = [f"{self.destination} inet n - n - - smtpd"]
         for name, port in self._ports.items():
             listeners.append(f"{self._written(port)} inet n - n - - smtpd {options[name]}")
-        self._write("config/master.cf", [*listeners, *_SERVICES, *self._services])
+        # In its root directory the client has a resolv.conf of its own.
+        client = [] if self._nameServer is None else ["smtp unix - - y - - smtp"]
+        self._write("config/master.cf", [*listeners, *_SERVICES, *client, *self._services])
         for name, lines in self._maps.items():
             self._write(name, lines)
         daemons = _printed([postconf, "-dh", "daemon_directory"])
+        if self._nameServer is not None:
+            (directory / "queue" / "etc").mkdir()
+            self._write("queue/etc/resolv.conf", [f"nameserver {self._nameServer}"])
+            self._write("queue/etc/services", ["smtp 25/tcp"])
         return [os.path.join(daemons, "master"), "-c", directory / "config", "-s"]
 
     def log(self):
@@ -682,6 +694,12 @@ class PostfixServer(Peer):
             else:
                 began[process] = at
         return found
+
+    def fates(self, recipient):
+        """
+        @return: what became of each attempt to deliver to a recipient: C{"sent"}, C{"deferred"} or C{"bounced"}.
+        """
+        return re.findall(rf" to=<{re.escape(recipient)}>,.* status=(\w+) ", self.log())
 
     def delivered(self):
         """

@@ -233,12 +233,16 @@ class RulesTests(ControlMixin, TestCase):
         reply = yield self.ask("PUT", "/rules", {"rule": [anonymous, {"on": ["mail", "rset"], "do": {"delay": "1s"}}]})
         self.assertEqual([rule["name"] for rule in reply.json["rule"]], ["rule 1 (rcpt)", "rule 2 (mail, rset)"])
         for number in (1, 2):
+            yield self.ask("POST", "/rules", {"on": "rctp"})
             reply = yield self.ask("POST", "/rules", anonymous)
             self.assertEqual(reply.json["name"], f"added rule {number}")
         yield self.ask("DELETE", "/rules/rule%201%20%28rcpt%29")
         reply = yield self.ask("GET", "/rules")
         names = ["rule 2 (mail, rset)", "added rule 1", "added rule 2"]
         self.assertEqual([rule["name"] for rule in reply.json["rule"]], names)
+        yield self.ask("PUT", "/rules", {"rule": [{**anonymous, "name": "added rule 3"}]})
+        reply = yield self.ask("POST", "/rules", anonymous)
+        self.assertEqual(reply.json["name"], "added rule 4")
 
     @defer.inlineCallbacks
     def test_conditions(self):
@@ -702,6 +706,18 @@ class StreamTests(ControlMixin, TestCase):
         self.assertEqual(
             [(each["id"], each["event"], each["data"]["text"]) for each in events], [("2", "mark", "a\nb")]
         )
+        watching.close()
+
+    @defer.inlineCallbacks
+    def test_strange(self):
+        """
+        Whatever is published, it is told in some way.
+        """
+        watching = yield self.watch()
+        self.steering.publish("message", helo=b"\xff", sender="\udcff\u20ac\r\n")
+        yield watching.when(b"event: message")
+        (event,) = watching.events()
+        self.assertEqual((event["data"]["helo"], event["data"]["sender"]), ("b'\\xff'", "\udcff\u20ac\r\n"))
         watching.close()
 
     @defer.inlineCallbacks

@@ -85,6 +85,9 @@ class MemoryTests(SynchronousTestCase):
         """
         messages = [kept(b"x" * 400, number=number) for number in range(1, 4)]
         self.assertEqual([2, 3], numbers(self.memory(*messages, octets=1000).find()))
+        # Many recipients are more than what is written of them.
+        crowd = [kept(b"", number=number, recipients=["a"] * 100) for number in range(1, 5)]
+        self.assertEqual([3, 4], numbers(self.memory(*crowd, octets=25_000).find()))
 
     def test_larger(self):
         """

@@ -29,6 +29,8 @@ from smtpsource.net.tls import client
 from smtpsource.phases import NAMES
 from smtpsource.plan import SourcePlan
 from smtpsource.report.document import documentOf
+from smtpsource.sink.control.commands import COMMANDS
+from smtpsource.sink.control.ctl import CtlOptions
 from smtpsource.sink.options import SinkOptions
 from smtpsource.sink.summary import SinkSummary
 from smtpsource.values.option import ValueOption
@@ -82,6 +84,14 @@ class ManualPageTests(TestCase):
         The same for smtp-sink.
         """
         self.check("smtpsink", SinkOptions)
+
+    def test_ctl(self):
+        """
+        The same for what steers a sink, and its commands.
+        """
+        self.check("smtpsink-ctl", CtlOptions)
+        text = (MANUAL / "smtpsink-ctl.rst").read_text("utf-8")
+        self.assertEqual([name for name in COMMANDS if f"**{name}**" not in text], [])
 
     def test_convert(self):
         """

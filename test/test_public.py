@@ -84,10 +84,15 @@ class PublicTests(SynchronousTestCase):
         """
         The names of the testing module.
         """
-        expected = ["Attempt", "FakeConnector", "FakeReactor", "FakeTransport", "RecordingSession", "runInMemory"]
+        expected = [
+            *("Attempt", "Envelope", "FakeConnector", "FakeReactor", "FakeTransport", "ReceivedMessage"),
+            *("RecordingSession", "RemoteSink", "SessionFacts", "SinkFixture", "runInMemory"),
+        ]
         self.assertEqual(testing.__all__, expected)
         for name in expected:
             self.assertTrue(getattr(testing, name).__doc__, name)
+            self.assertIn(name, dir(testing))
+        self.assertRaises(AttributeError, getattr, testing, "NoSuchName")
 
     def test_others(self):
         """

@@ -209,7 +209,7 @@ class QuestionTests(SynchronousTestCase):
         @return: the answer, or C{None} if there is none by now.
         """
         self.sent = []
-        self.server.asked(data, self.sent.append, overTCP)
+        self.server.take(data, self.sent.append, overTCP)
         return self.answer()
 
     def answer(self):
@@ -270,9 +270,9 @@ class QuestionTests(SynchronousTestCase):
         """
         Whatever comes, nothing is raised.
         """
-        self.server.asked(data, lambda answer: None, overTCP)
-        self.server.asked(query()[:5] + data, lambda answer: None, overTCP)
-        self.server.asked(query()[:12] + data, lambda answer: None, overTCP)
+        self.server.take(data, lambda answer: None, overTCP)
+        self.server.take(query()[:5] + data, lambda answer: None, overTCP)
+        self.server.take(query()[:12] + data, lambda answer: None, overTCP)
 
     def test_late(self):
         """

@@ -13,6 +13,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource.sink import content as incoming
 from smtpsource.sink.content import IncomingContent
 
 MESSAGE = b"Subject: x\r\nMessage-Id: <1@x>\r\n\r\nOne line.\r\n..stuffed\r\n.\r\n"
@@ -324,6 +325,40 @@ class KeptTests(SynchronousTestCase):
         self.assertEqual(pair.codes(TRANSACTION + MESSAGE), [250, 250, 354, 452])
         self.assertEqual((self.kept(pair), pair.counts.messages), ([], 0))
         self.assertEqual(pair.counts.errors, {"storage": (1, "No space left on device")})
+
+    def test_fullMeanwhile(self):
+        """
+        Where the disk is full while content comes, what has come of it is given up at once.
+        """
+
+        class Full:
+            closed = False
+
+            def write(self, piece):
+                raise OSError(28, "No space left on device")
+
+            def close(self):
+                self.closed = True
+
+        file = Full()
+        self.patch(incoming, "_newFile", lambda: file)
+        pair = Pair(keep=10)
+        pair.say(TRANSACTION + b"x" * 100)
+        self.assertTrue(file.closed)
+        self.assertEqual(pair.codes(b"x" * 100 + b"\r\n.\r\nNOOP\r\n"), [452, 250])
+        self.assertEqual(pair.counts.errors, {"storage": (1, "No space left on device")})
+
+    @given(st.lists(st.sampled_from([b"\r\n\r\n", b"x", b"-" * 70_000, b" "]), max_size=6))
+    def test_corrupt(self, parts):
+        """
+        Whatever its size and wherever it has a letter, one octet of a message is changed, if it has one.
+        """
+        meant = b"".join(parts) + b"\r\n"
+        pair = ruled('on = "message", do = { corrupt = true }', keep=10)
+        pair.say(b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT %d LAST\r\n" % len(meant) + meant)
+        (kept,) = self.kept(pair)
+        self.assertEqual(len(kept), len(meant))
+        self.assertEqual(sum(a != b for a, b in zip(kept, meant, strict=True)), int(b"x" in parts))
 
     def test_transcript(self):
         """

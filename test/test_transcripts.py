@@ -114,3 +114,26 @@ class TranscriptsTests(SynchronousTestCase):
         self.assertEqual([2, 3], [each.session for each in transcripts.all()])
         transcripts.delete()
         self.assertEqual([], transcripts.all())
+
+    def test_octets(self):
+        """
+        All of them together have so many octets; for more, the oldest go, and what else they say is not kept.
+        """
+        transcripts = Transcripts(10, 100, self.clock.seconds, octets=10_000)
+        first, second = transcripts.begin(1, "::1"), transcripts.begin(2, "::1")
+        for _ in range(20):
+            first.client(b"x" * 100)
+        for _ in range(30):
+            second.client(b"x" * 100)
+        self.assertEqual(([], 30), (self.texts(first), len(self.texts(second))))
+        self.assertEqual([second], transcripts.all())
+        first.client(b"NOOP")
+        self.assertEqual([], self.texts(first))
+        for _ in range(20):
+            second.client(b"x" * 100)
+        self.assertEqual([], transcripts.all())
+        # A line that takes the place of another one, as there are enough of them, is no more than that.
+        third = Transcripts(10, 3, self.clock.seconds, octets=1000).begin(3, "::1")
+        for _ in range(100):
+            third.client(b"x" * 100)
+        self.assertEqual((3, 97), (len(third.lines), third.dropped))

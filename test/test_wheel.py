@@ -280,6 +280,7 @@ class WheelTests(InstalledTestCase):
         self.assertIn(f"{information}/licenses/LICENSE", names)
         self.assertIn("\nRequires-Dist: hdrhistogram", about)
         self.assertIn("smtpsource = smtpsource.__main__:main\n", scripts)
+        self.assertIn("[pytest11]\nsmtpsource = smtpsource.testing.pytestplugin\n", scripts)
         self.assertIn("smtpsink = smtpsource.sink.__main__:main\n", scripts)
 
     @defer.inlineCallbacks

@@ -5,16 +5,25 @@ Tests for the files that describe a world, for what there is at its names, and f
 from __future__ import annotations
 
 import os
+import re
+import shlex
+from textwrap import dedent
+from typing import get_args
 
 from hypothesis import strategies as st
 from properties import given
+from subprocesses import ROOT
 from twisted.names import dns
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource.cli.source import SourceOptions
+from smtpsource.sink.dns import worldfile
 from smtpsource.sink.dns.answers import Answers
 from smtpsource.sink.dns.behaviors import rulesByAddress
-from smtpsource.sink.dns.world import DomainBehavior
+from smtpsource.sink.dns.world import DomainBehavior, Trouble
 from smtpsource.sink.dns.worldfile import parseWorld, readWorld
+from smtpsource.sink.options import SinkOptions
+from smtpsource.sink.plan import SinkPlan
 
 
 def world(text, directory="."):
@@ -590,3 +599,84 @@ class AnswersTests(WorldTestCase):
         answer = self.answers.answer(name, type, overTCP)
         for record in [*answer.answers, *answer.authority]:
             self.assertIn(type, (record.type, dns.ALL_RECORDS) if record in answer.answers else (type,))
+
+
+class PlanTests(SynchronousTestCase):
+    """
+    What a program gives to a L{SinkPlan}.
+    """
+
+    def test_where(self):
+        """
+        Where questions are answered, as a text or as address and port.
+        """
+        for where, expected in {
+            "0": ("127.0.0.1", 0),
+            "127.0.0.53:53": ("127.0.0.53", 53),
+            "[::1]:5353": ("::1", 5353),
+            ("::1", 0): ("::1", 0),
+            ("127.0.0.1", 65535): ("127.0.0.1", 65535),
+        }.items():
+            self.assertEqual(SinkPlan(dns=where).dns, expected)
+        self.assertIs(SinkPlan().dns, None)
+
+    def test_wrong(self):
+        """
+        What is none, or has no sense.
+        """
+        expected = "expected a port, or an address and a port, such as 5353, 127.0.0.53:53 or [::1]:5353, or None"
+        for where in ("", "53x", "x:53", "::1", "[::1]", "65536", ("x", 1), ("127.0.0.1", 65536)):
+            e = self.assertRaises(ValueError, SinkPlan, dns=where)
+            self.assertEqual(str(e), f"dns: {where!r} is not usable: {expected}")
+        e = self.assertRaises(ValueError, SinkPlan, dns=53)
+        self.assertIn("expected the address and port of a name server, such as '127.0.0.1:5353', or None", str(e))
+        e = self.assertRaises(ValueError, SinkPlan, world=os.devnull)
+        self.assertEqual(str(e), "world needs dns")
+        e = self.assertRaises(ValueError, SinkPlan, dns="0", path="socket")
+        self.assertTrue(str(e).startswith("dns is not usable with a UNIX socket: expected a host and a port"), e)
+
+
+class DocumentationTests(WorldTestCase):
+    """
+    What docs/world.rst has.
+    """
+
+    def setUp(self):
+        self.text = (ROOT / "docs" / "world.rst").read_text("utf-8")
+        self.blocks = [dedent(block) for block in re.findall(r"::\n\n((?:(?: {4}.*)?\n)+)", self.text)]
+
+    def test_examples(self):
+        """
+        All of its files can be used; the first does what is said.
+        """
+        found = [world(block) for block in self.blocks if "[[domain]]" in block]
+        self.assertGreater(len(found), 6)
+        answers = Answers(found[0])
+        self.assertEqual(answers.answer(b"gone.test", dns.MX).result, "nxdomain")
+        self.assertEqual(answers.answer(b"x.slow.test", dns.MX).delay, 0.2)
+        self.assertEqual({name for name, _ in rulesByAddress(found[0]).values()}, {"gmail.test", "*.slow.test"})
+
+    def test_commands(self):
+        """
+        So can its command lines.
+        """
+        os.makedirs(directory := self.mktemp())
+        self.addCleanup(os.chdir, os.getcwd())
+        os.chdir(directory)
+        with open("world.toml", "w") as file:
+            file.write(self.blocks[1])
+        kinds = {"smtpsink": SinkOptions, "smtpsource": SourceOptions}
+        lines = [shlex.split(line.rstrip("&")) for block in self.blocks for line in block.splitlines()[:2]]
+        commands = [line for line in lines if line and line[0] in kinds]
+        self.assertEqual(len(commands), 4)
+        for name, *arguments in commands:
+            kinds[name]().parseOptions(arguments)
+
+    def test_keys(self):
+        """
+        Each key has a section, and everything that goes wrong a place.
+        """
+        sections = {name for line in re.findall(r"^(.+)\n-+$", self.text, re.MULTILINE) for name in line.split(", ")}
+        self.assertEqual(sections | {"greylist", "tarpit", "domain"}, {*worldfile.KEYS, *worldfile.KEYS_OF_DOMAIN})
+        for trouble in get_args(Trouble):
+            self.assertTrue(re.search(rf"^``(.*, ``)?{trouble}``", self.text, re.MULTILINE), trouble)

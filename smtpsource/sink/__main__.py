@@ -39,11 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from smtpsource.process.later import importTwisted
 
         pause()
-        _complete(arguments)
+        _runCommand(arguments)
         # A client may want it at any moment, also when no more files can be opened.
         importTwisted(withTLS=True)
     else:
-        _complete(arguments)
+        _runCommand(arguments)
     from twisted.internet.task import react
 
     from smtpsource.process.garbage import relax
@@ -55,15 +55,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
     react(_run, (options,))
 
 
-def _complete(arguments: Sequence[str]) -> None:
+def _runCommand(arguments: Sequence[str]) -> None:
     """
-    A shell asks what there is.
+    What is no sink: a shell asks what there is, or somebody controls a sink that runs.
     """
-    if arguments and arguments[0] == "completion":
-        from smtpsource.cli.completion import main
-        from smtpsource.sink.options import SinkOptions
+    from smtpsource.process.exitstatus import leave
 
-        main(arguments[1:], "smtpsink", SinkOptions, {})
+    try:
+        if arguments and arguments[0] == "completion":
+            _complete(arguments[1:])
+        elif arguments and arguments[0] == "ctl":
+            from smtpsource.sink.control.ctl import main
+
+            main(arguments[1:])
+    except SystemExit as e:
+        if interrupts.areOurs():
+            leave(e.code)
+        raise
+
+
+def _complete(arguments: Sequence[str]) -> None:
+    from smtpsource.cli.completion import main
+    from smtpsource.sink.control.ctl import CtlOptions
+    from smtpsource.sink.options import SinkOptions
+
+    main(arguments, "smtpsink", SinkOptions, {"ctl": ("watch and steer a sink that runs", CtlOptions)})
 
 
 def _run(reactor: Any, options: SinkOptions) -> Deferred[None]:

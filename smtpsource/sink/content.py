@@ -9,11 +9,12 @@ import tempfile
 from hashlib import blake2b
 from typing import Any, BinaryIO, cast
 
-#: Octets of a message that are kept in memory while it comes; a longer one goes to a file without a name.
-_IN_MEMORY = 1024 * 1024
-
 #: Octets of the beginning in which a header is looked for.
 _HEAD = 64 * 1024
+
+#: Octets of a message that are kept in memory while it comes; a longer one goes to a file without a name. Thousands of
+#: clients may have begun one each.
+_IN_MEMORY = 64 * 1024
 
 _messageId = re.compile(
     rb"^message-id:[ \t]*(?:\r?\n[ \t]+)?(<[^>\r\n]{1,500}>|[^\s]{1,500})", re.IGNORECASE | re.MULTILINE

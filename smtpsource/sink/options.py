@@ -90,7 +90,7 @@ class SinkOptions(PlanOptions):
         "Exit status: 0 the sink ended as it was asked to, by a limit or a signal; 1 it could not listen, or not\n"
         "write its report; 2 the command line can't be used.\n"
         "Example: smtpsink -c -M 10k 127.0.0.1:2525\n"
-        "See also: smtpsink completion bash|zsh|fish"
+        "See also: smtpsink ctl --help, smtpsink completion bash|zsh|fish"
     )
 
     planClass = SinkPlan

@@ -4,10 +4,9 @@ The content of messages in a steered session, and what becomes of a message that
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Iterator
 from dataclasses import replace
-from io import BytesIO
 from typing import BinaryIO
 
 from smtpsource.sink.connection import UNAVAILABLE
@@ -21,6 +20,11 @@ from smtpsource.sink.speech import Speech
 TOO_LARGE = b"552 5.3.4 Message is larger than this server takes\r\n"
 FULL = b"452 4.3.1 No room to keep the message\r\n"
 REFUSED = b"554 5.6.0 Message refused\r\n"
+
+#: Octets of a message that are looked at together.
+_WINDOW = 64 * 1024
+
+_LETTER = re.compile(rb"[0-9A-Za-z]")
 
 
 def isAccepting(fate: Fate | None) -> bool:
@@ -57,6 +61,8 @@ class Reception(Speech):
     _proto = "SMTP"
     _mail = b""
     _rcpts: list[bytes]
+    # Bytes of the RCPT commands of this transaction.
+    _envelope = 0
     _started = 0.0
 
     def _beginContent(self, stuffed: bool) -> None:
@@ -146,6 +152,8 @@ class Reception(Speech):
             (content.addChunk if isChunk else content.add)(piece)
         except OSError as e:
             self._noRoom(e)
+            # Others may need what it took.
+            content.close()
         self.facts.size = content.size
         if most is not None and content.size > most:
             self._isTooLarge = True
@@ -191,6 +199,7 @@ class Reception(Speech):
         facts = self.facts
         facts.sender = facts.recipient = facts.message = ""
         facts.recipients, self._rcpts, facts.size = [], [], 0
+        self._envelope = 0
 
     def _verdict(self, content: IncomingContent, times: int) -> tuple[bytes, Fate | None]:
         """
@@ -266,7 +275,8 @@ class Reception(Speech):
         if not steering.keepers:
             return
         deceit = fate.deceit if fate is not None else None
-        file: BinaryIO = _corrupted(content.file) if deceit == "corrupt" else content.file
+        if deceit == "corrupt":
+            _corrupt(content.file, content.size)
         for _ in range(2 if deceit == "duplicate" else 1):
             steering.number += 1
             steering.keep(
@@ -284,7 +294,7 @@ class Reception(Speech):
                     recipients=[self.facts.recipients[index] for index in recipients],
                     tls=self.inTLS,
                     user=self.facts.user,
-                    content=file,
+                    content=content.file,
                     size=content.size,
                     fate=deceit or "",
                     rule=fate.rules[-1] if fate is not None and deceit else "",
@@ -322,22 +332,18 @@ def _replyOf(fate: Fate | None, usual: bytes) -> bytes:
     return REFUSED if fate.deceit == "reject-but-keep" else usual
 
 
-def _corrupted(file: BinaryIO) -> BinaryIO:
+def _corrupt(file: BinaryIO, size: int) -> None:
     """
-    A copy of which one octet of the body is another.
+    Change one octet of a message: of its body, if that has letters or digits.
     """
     file.seek(0)
-    text = bytearray(file.read())
-    at = next(_letters(text), None)
-    if at is not None:
-        text[at] ^= 1
-    return BytesIO(bytes(text))
-
-
-def _letters(text: bytearray) -> Iterator[int]:
-    """
-    Where letters and digits are: the second half of the body first.
-    """
-    body = max(0, text.find(b"\r\n\r\n"))
-    middle = (body + len(text)) // 2
-    return (at for at in [*range(middle, len(text)), *range(body, middle), *range(body)] if chr(text[at]).isalnum())
+    body = max(0, file.read(_WINDOW).find(b"\r\n\r\n"))
+    middle = (body + size) // 2
+    for start, end in ((middle, size), (body, middle), (0, body)):
+        for at in range(start, end, _WINDOW):
+            file.seek(at)
+            match = _LETTER.search(file.read(min(_WINDOW, end - at)))
+            if match is not None:
+                file.seek(at + match.start())
+                file.write(bytes([match[0][0] ^ 1]))
+                return

@@ -263,6 +263,8 @@ class SinkService(Breakable, Service):
         There is no connection now; and if the end has begun, that is it.
         """
         if self._ended and not self.factory.connections:
+            if self.control is not None:
+                self._closed.append(self.control.close())
             DeferredList(self._closed).addCallback(lambda results: self._over())
 
     def _abort(self) -> None:
@@ -334,5 +336,6 @@ class SinkService(Breakable, Service):
             cpuSystem=system - self._cpu[1],
             errors=dict(counts.errors),
             extensions=used,
+            questions=self.nameServer.asked() if self.nameServer is not None else [],
             **(factory.steering.result() if factory.steering is not None else {}),
         )

@@ -18,6 +18,9 @@ GARBAGE = b"\x16\x03\xff 2?0 \xe2\x28\xa1 ok-ish\xff\r\n"
 #: Pieces a second of a reply that stutters, unless it has fewer bytes a second.
 _PIECES = 50
 
+#: So many replies are kept back for one write, and no more: a client that says much at once may not read any.
+_MOST_REPLIES = 100
+
 
 class Speech(SMTPSinkProtocol):
     """
@@ -35,6 +38,8 @@ class Speech(SMTPSinkProtocol):
     _isHeld = False
     _isStalled = False
     _timer: Any = None
+    # When it fires, more is read from a client that sends too fast.
+    _throttleTimer: Any = None
     _transcript: Any = None
 
     def connectionMade(self) -> None:
@@ -81,13 +86,28 @@ class Speech(SMTPSinkProtocol):
 
     def resumeProducing(self) -> None:
         """
-        It does.
+        It does: what it has said meanwhile is answered.
         """
         self.go("transport")
+        if not self._stops:
+            self._proceed()
 
     def _throttleBy(self, fate: Fate) -> None:
         if fate.throttle is not None:
             self._throttle = fate.throttle
+
+    def _slowDown(self, size: int, throttle: float) -> None:
+        """
+        Read nothing for as long as what was read takes.
+
+        @param size: of that, in bytes.
+        @param throttle: bytes a second.
+        """
+        if self._throttleTimer is not None and self._throttleTimer.active():
+            self._throttleTimer.delay(size / throttle)
+        else:
+            self.stop("throttle")
+            self._throttleTimer = self.steering.callLater(size / throttle, self.go, "throttle")
 
     def idledOut(self) -> None:
         """
@@ -134,6 +154,8 @@ class Speech(SMTPSinkProtocol):
                 reply, self._ended = tarpit.reply, True
         if fate is None and not delay:
             self._replies.append(reply)
+            if len(self._replies) >= _MOST_REPLIES:
+                self._flush()
             return
         self._flush()
         if fate is not None:
@@ -202,5 +224,6 @@ class Speech(SMTPSinkProtocol):
         """
         The connection is gone: nothing waits any more.
         """
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
+        for timer in (self._timer, self._throttleTimer):
+            if timer is not None and timer.active():
+                timer.cancel()

@@ -39,6 +39,12 @@ NO_HANDSHAKE = b"500 This is no handshake\r\n"
 #: Recipients of a transaction, where no other number is given.
 MOST_RECIPIENTS = 100_000
 
+#: Bytes of all RCPT commands of a transaction.
+MOST_ENVELOPE = 8 * 1024 * 1024
+
+# Who does not read has no more answered than what is on its way, and nobody has while the sink is paused.
+_SILENCING = {"pause", "transport"}
+
 _STEPS: dict[bytes, Step] = {
     b"HELO": "helo", b"EHLO": "helo", b"LHLO": "helo", b"STARTTLS": "starttls", b"MAIL": "mail", b"RCPT": "rcpt",
     b"DATA": "data", b"BDAT": "data", b"RSET": "rset", b"NOOP": "noop", b"VRFY": "noop", b"QUIT": "quit",
@@ -147,14 +153,13 @@ class SteeredProtocol(Reception):
         if self._isStalled or self._ended:
             return
         if data and self._throttle is not None:
-            self.stop("throttle")
-            self.steering.callLater(len(data) / self._throttle, self.go, "throttle")
+            self._slowDown(len(data), self._throttle)
         self._input = self._input[self._at :] + data if self._at < len(self._input) else data
         self._at = 0
         self._proceed()
 
     def _proceed(self) -> None:
-        while not (self._isHeld or self._isStalled or self._ended or "pause" in self._stops):
+        while not (self._isHeld or self._isStalled or self._ended or self._stops & _SILENCING):
             if self._awaitsContent:
                 self._awaitsContent = False
                 self._beginContent(stuffed=True)
@@ -294,7 +299,9 @@ class SteeredProtocol(Reception):
             if self._logins > plan.maxLogins:
                 self._ended = True
                 return self.refuse("too-many-logins", TOO_MANY_LOGINS, line)
-        elif verb == b"RCPT" and self.recipients >= (plan.maxRecipients or MOST_RECIPIENTS):
+        elif verb == b"RCPT" and (
+            self.recipients >= (plan.maxRecipients or MOST_RECIPIENTS) or self._envelope + len(line) > MOST_ENVELOPE
+        ):
             return self.refuse("too-many-recipients", TOO_MANY_RECIPIENTS, line)
         elif verb == b"MAIL" and plan.maxMessageSize is not None and not self.inTransaction:
             size = _SIZE.search(line)
@@ -321,8 +328,11 @@ class SteeredProtocol(Reception):
             text, facts.recipient = _path(line)
             facts.recipients.append(facts.recipient)
             self._rcpts.append(text)
+            self._envelope += len(line)
         elif reply[:3] == b"235":
             facts.user = self.user
+            if self._transcript is not None:
+                self._transcript.note(f"[logged in: {self.user}]")
             self.steering.publish("auth", session=self.number, user=self.user, mechanism=self.mechanism, tls=self.inTLS)
         elif verb == b"XCLIENT":
             for name, value in (attributes(line) or {}).items():

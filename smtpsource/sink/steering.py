@@ -115,7 +115,7 @@ class Steering:
             return None
         fate = rules.decide(step, facts, self.seconds())
         if fate is not None:
-            names = [f"{domain}: {name}" for name in fate.rules] if domain else list(fate.rules)
+            names = [named(domain, name) for name in fate.rules]
             self.ruleCounts.update(names)
             self.publish("rule", rules=names, step=step, client=facts.client)
         return fate
@@ -178,7 +178,9 @@ class Steering:
         """
         How often each rule has had a part in what was done; those that are no more included.
         """
-        return {rule.name: 0 for rule in self.rules.rules} | dict(self.ruleCounts)
+        sets = dict([("", self.rules), *self.rulesByAddress.values()])
+        names = [named(domain, rule.name) for domain, rules in sets.items() for rule in rules.rules]
+        return dict.fromkeys(names, 0) | dict(self.ruleCounts)
 
     def result(self) -> dict[str, Any]:
         """
@@ -211,6 +213,13 @@ _LINES = 1000
 
 def _nothing(*arguments: Any, **fields: Any) -> None:
     pass
+
+
+def named(domain: str, rule: str) -> str:
+    """
+    What a rule is called of a domain of the world; or of the sink, if that is empty.
+    """
+    return f"{domain}: {rule}" if domain else rule
 
 
 def rulesOf(plan: SinkPlan) -> RuleSet:

@@ -14,6 +14,9 @@ from smtpsource.speedups import compiled
 #: A sample in a report is at most this many characters long.
 SAMPLE_LENGTH = 100
 
+#: What a report says of a question of the DNS.
+_QUESTION = ("name", "type", "result", "count")
+
 #: So many different addresses of PROXY headers are told apart: clients may say what they like.
 MOST_SOURCES = 100_000
 
@@ -155,6 +158,8 @@ class SinkSummary:
     @ivar rules: by the name of each rule, how often it has had a part in what was done.
     @ivar deliberate: by L{Deceit<smtpsource.sink.rules.facts.Deceit>}, how often a rule has done that to a message.
     @ivar kept: messages that were kept, each as often as it was.
+    @ivar questions: of the DNS: name, type, what came of it (see L{NameServer<smtpsource.sink.dns.server.NameServer>})
+        and how often, in their order.
     @ivar marks: what users have marked while it ran: when, as C{started}, and a text.
     """
 
@@ -181,6 +186,7 @@ class SinkSummary:
     rules: dict[str, int] = field(default_factory=dict)
     deliberate: dict[str, int] = field(default_factory=dict)
     kept: int = 0
+    questions: list[tuple[str, str, str, int]] = field(default_factory=list)
     marks: list[tuple[str, str]] = field(default_factory=list)
 
     def plain(self, problem: str) -> SinkSummary:
@@ -228,6 +234,7 @@ class SinkSummary:
             "rules": self.rules,
             "deliberate": self.deliberate,
             "kept": self.kept,
+            "questions": [dict(zip(_QUESTION, each, strict=True)) for each in self.questions],
             "marks": [{"time": time, "text": text} for time, text in self.marks],
             "errors": {kind: {"count": number, "sample": sample} for kind, (number, sample) in self.errors.items()},
         }
@@ -253,10 +260,18 @@ class SinkSummary:
         rows += [("kept", f"{self.kept}")] if self.kept else []
         rows += [("rule", f"{number:<9} {name}") for name, number in self.rules.items()]
         rows += [("deliberate", f"{number:<9} {deceit}") for deceit, number in self.deliberate.items()]
+        rows += self._questionRows()
         rows += [("mark", f"{time} {text}") for time, text in self.marks]
         for kind, (number, sample) in sorted(self.errors.items()):
             rows.append(("errors", f"{kind} {number}" + (f", such as {sample!a}" if sample else "")))
         return "".join(f"{name:<12}{value}\n" for name, value in rows)
+
+    def _questionRows(self) -> list[tuple[str, str]]:
+        results: dict[str, int] = {}
+        for _, _, result, number in self.questions:
+            results[result] = results.get(result, 0) + number
+        text = ", ".join(f"{number} {result or 'others'}" for result, number in results.items())
+        return [("questions", text)] if text else []
 
     def _extensionRows(self) -> list[tuple[str, str]]:
         used = self.extensions

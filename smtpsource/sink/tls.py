@@ -44,7 +44,11 @@ def requireTLS() -> None:
 class ServerTLS:
     """
     Makes the TLS side of each connection, all from one context, so that a session can be resumed on any of them.
+
+    @ivar certificate: one of our own making in PEM, from L{prepare} on; empty if there is another, or none.
     """
+
+    certificate = ""
 
     def __init__(
         self,
@@ -75,7 +79,7 @@ class ServerTLS:
         """
         if self._context is None:
             try:
-                self._context = _selfSigned(self._hostname)
+                self._context, self.certificate = _selfSigned(self._hostname)
             except ImportError:
                 return False
         return True
@@ -169,12 +173,15 @@ def _fromFiles(certificate: str, key: str | None, passwordFile: str | None) -> A
     return context
 
 
-def _selfSigned(hostname: str) -> Any:
+def _selfSigned(hostname: str) -> tuple[Any, str]:
+    """
+    @return: a context, and its certificate in PEM.
+    """
     import datetime
     import ipaddress
 
     from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
     from OpenSSL import crypto
 
@@ -211,4 +218,4 @@ def _selfSigned(hostname: str) -> Any:
         # pyOpenSSL before 24.3 wants its own; later ones warn of them.
         context.use_certificate(crypto.X509.from_cryptography(certificate))
         context.use_privatekey(crypto.PKey.from_cryptography_key(key))
-    return context
+    return context, certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")

@@ -8,7 +8,7 @@ import ipaddress
 import re
 from typing import Any
 
-from smtpsource.values import checks, files
+from smtpsource.values import kinds
 from smtpsource.values.kinds import Kind
 from smtpsource.values.option import Settings, option
 from smtpsource.values.rules import Contradiction, Rules, allOf, needs
@@ -51,18 +51,18 @@ class WorldDNS(Settings):
     @ivar world: a file that says which domains there are; C{None}: any domain there is, and all have one mail server.
     """
 
-    heading = "The world's DNS"
+    heading = "World and DNS"
     rules = allOf(_hasPort, needs("{dns}", "world", unless=lambda plan: plan.dns is not None))
 
     dns: tuple[str, int] | str | None = option(
         "WHERE",
-        Kind(_where, checks.optional(_given)),
+        Kind(_where, _given),
         "answer questions of the DNS at [HOST:]PORT, for any domain; the host is 127.0.0.1",
         default=None,
     )
     world: str | None = option(
         "FILE",
-        Kind(files.readableFile, checks.optional(checks.readableFile)),
+        kinds.readable,
         "its domains, their hosts, and what goes wrong",
         default=None,
     )

@@ -1,125 +1,70 @@
 """
-For those who test with us: connections and whole runs in memory, without sockets, threads or waiting.
+For those who test with us: connections and whole runs in memory, without sockets, threads or waiting; and sinks for
+tests of whatever sends mail.
 
 C{runInMemory(plan, serverFactory)} runs a plan against a server's factory in no time; L{FakeReactor} lets a test decide
 what becomes of each attempt to connect, and be the server itself; L{RecordingSession} notes what a protocol tells.
+L{SinkFixture} is a sink for a test of trial; pytest has fixtures of its own (see docs/testsuites.rst).
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
-from typing import Any
+# pytest imports this in every run, also where nobody uses what is here.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from smtpsource.testing.fixture import SinkFixture
+    from smtpsource.testing.memory import Attempt, FakeConnector, FakeReactor, FakeTransport
+    from smtpsource.testing.received import Envelope, ReceivedMessage, SessionFacts
+    from smtpsource.testing.remotesink import RemoteSink
+    from smtpsource.testing.runs import RecordingSession, runInMemory
 
-from attrs import evolve
-from zope.interface import implementer
+__all__ = [
+    "Attempt",
+    "Envelope",
+    "FakeConnector",
+    "FakeReactor",
+    "FakeTransport",
+    "ReceivedMessage",
+    "RecordingSession",
+    "RemoteSink",
+    "SessionFacts",
+    "SinkFixture",
+    "runInMemory",
+]
 
-from smtpsource.interfaces import IMessage, ISession
-from smtpsource.load.service import SourceService
-from smtpsource.measure.summary import Summary
-from smtpsource.net.destination import HostDestination
-from smtpsource.plan import SourcePlan
-from smtpsource.testing.memory import Attempt, FakeConnector, FakeReactor, FakeTransport
+_HOMES = {
+    "Attempt": "memory",
+    "Envelope": "received",
+    "FakeConnector": "memory",
+    "FakeReactor": "memory",
+    "FakeTransport": "memory",
+    "ReceivedMessage": "received",
+    "RecordingSession": "runs",
+    "RemoteSink": "remotesink",
+    "SessionFacts": "received",
+    "SinkFixture": "fixture",
+    "runInMemory": "runs",
+}
 
-__all__ = ["Attempt", "FakeConnector", "FakeReactor", "FakeTransport", "RecordingSession", "runInMemory"]
+# Type checkers would take any name for one that is there.
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        """
+        Import what is asked for, and no more.
+        """
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
-@implementer(ISession)
-class RecordingSession:
+def __dir__() -> list[str]:
     """
-    A session that sends what it has, then quits, and notes what it is told.
-
-    @ivar messages: what is left to send.
-    @ivar quits: does it quit when there is none left? Otherwise it leaves the connection open.
-    @ivar events: what came, in order, each as a tuple of the method's name and its arguments, without times.
-    @ivar seconds: for each accepted message, how long it took.
+    What there is, whether it was imported or not.
     """
-
-    def __init__(self, messages: Iterable[IMessage] = (), quits: bool = True) -> None:
-        self.messages = deque(messages)
-        self.quits = quits
-        self.events: list[tuple[Any, ...]] = []
-        self.seconds: list[float] = []
-
-    def ready(self, protocol: Any) -> None:
-        """See L{ISession.ready}."""
-        self.events.append(("ready",))
-        if self.messages:
-            protocol.send(self.messages.popleft())
-        elif self.quits:
-            protocol.quit()
-
-    def accepted(self, seconds: float, recipientsAccepted: int, recipientsRejected: int) -> None:
-        """See L{ISession.accepted}."""
-        self.seconds.append(seconds)
-        self.events.append(("accepted", recipientsAccepted, recipientsRejected))
-
-    def acceptedNext(self, protocol: Any, seconds: float, recipientsAccepted: int) -> IMessage | None:
-        """See L{ISession.acceptedNext}."""
-        self.accepted(seconds, recipientsAccepted, 0)
-        self.ready(protocol)
-        return None
-
-    def rejected(self, recipientsRejected: int) -> None:
-        """See L{ISession.rejected}."""
-        self.events.append(("rejected", recipientsRejected))
-
-    def exercised(self) -> None:
-        """See L{ISession.exercised}."""
-        self.events.append(("exercised",))
-
-    def refused(self, phase: int, text: bytes, what: str = "") -> None:
-        """See L{ISession.refused}."""
-        self.events.append(("refused", phase, text, what) if what else ("refused", phase, text))
-
-    def following(self) -> IMessage | None:
-        """See L{ISession.following}."""
-        return self.messages.popleft() if self.messages else None
-
-    def unanswered(self, recipientsAccepted: int, recipientsRejected: int) -> None:
-        """See L{ISession.unanswered}."""
-        self.events.append(("unanswered", recipientsAccepted, recipientsRejected))
-
-    def fault(self, kind: str, text: str, quitting: bool = False, doubtful: int = 0) -> None:
-        """See L{ISession.fault}."""
-        self.events.append(("fault", kind, text))
-
-    def disconnected(self, lost: bool) -> None:
-        """See L{ISession.disconnected}."""
-        self.events.append(("disconnected", lost))
-
-
-def runInMemory(
-    plan: SourcePlan, serverFactory: Any, *, reactor: FakeReactor | None = None, limit: float = 86400.0
-) -> Summary:
-    """
-    Run a plan to its end against a server in memory, at once: pauses and timeouts pass on a fake clock::
-
-        summary = runInMemory(SourcePlan(messageCount=10), myFactory)
-        self.assertEqual(summary.messages.accepted, 10)
-
-    @param plan: what to do; its destination does not matter.
-    @param serverFactory: makes the server's protocols; each connection gets one.
-    @param reactor: its clock is the run's; a new one unless given.
-    @param limit: how many seconds the run may take on that clock.
-    @raise TimeoutError: it takes longer.
-    """
-    if reactor is None:
-        reactor = FakeReactor()
-    reactor.server = serverFactory
-    plan = evolve(plan, destination=HostDestination("127.0.0.1"))  # type: ignore[misc]
-    service = SourceService(reactor, plan, clock=reactor.seconds)
-    done: list[Summary] = []
-    service.whenDone().addCallback(done.append)
-    end = reactor.seconds() + limit
-    serverFactory.doStart()
-    service.startService()
-    while not done:
-        if reactor.seconds() > end:
-            raise TimeoutError(f"the run did not end within {limit:g} seconds")
-        calls = reactor.getDelayedCalls()
-        reactor.advance(max(0.0, min(call.getTime() for call in calls) - reactor.seconds()) if calls else limit + 1)
-    reactor.advance(0)  # let connections that are just being closed be gone for the server as well
-    service.stopService()
-    serverFactory.doStop()
-    return done[0]
+    others = {"TYPE_CHECKING", "annotations"}
+    return sorted(
+        {*__all__, *(name for name in globals() if name not in others and (name[0] != "_" or name[:2] == "__"))}
+    )

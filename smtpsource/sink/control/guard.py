@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from smtpsource.printable import printable
+from smtpsource.sink.control.address import Where
 from smtpsource.sink.control.answers import Problem
-from smtpsource.sink.control.where import Where
 
 if TYPE_CHECKING:
     from twisted.web.http import Request

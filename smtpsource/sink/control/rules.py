@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from hashlib import blake2b
 from http import HTTPStatus
+from itertools import count
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -68,12 +69,14 @@ class Rules:
         """
         One rule more, behind the others. It has a name from then on, and keeps that when others go.
         """
-        rule = asked.document()
+        rule, document = asked.document(), self._named()
+        number = self._added
         if isinstance(rule, dict) and "name" not in rule:
-            self._added += 1
-            rule = {"name": f"added rule {self._added}", **rule}
-        document = self._named()
+            names = {each["name"] for each in document["rule"]}
+            number = next(each for each in count(number + 1) if f"added rule {each}" not in names)
+            rule = {"name": f"added rule {number}", **rule}
         self._swap(asked, lambda: RuleSet.fromDict({**document, "rule": [*document["rule"], rule]}))
+        self._added = number
         where = f"/rules/{quote(rule['name'], safe='')}"
         return asJSON(self._named()["rule"][-1], HTTPStatus.CREATED, {"ETag": self._tag(), "Location": where})
 

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from smtpsource.sink.control.answers import Answer, Problem, asJSON
 from smtpsource.sink.control.asked import Asked
+from smtpsource.sink.control.commands import LONGEST_MARK
 
 if TYPE_CHECKING:
     from smtpsource.sink.steering import Steering
-
-#: The most characters of a mark.
-LONGEST_MARK = 1000
 
 
 class Running:

@@ -139,5 +139,6 @@ def written(event: Event) -> bytes:
     An event as it goes over the wire.
     """
     at = datetime.fromtimestamp(event.at, UTC).isoformat(timespec="milliseconds")
-    data = json.dumps({"at": at, **event.fields})
+    # A session that publishes something must not fail by it.
+    data = json.dumps({"at": at, **event.fields}, default=str)
     return f"id: {event.number}\nevent: {event.kind}\ndata: {data}\n\n".encode("ascii")

@@ -6,11 +6,10 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from dataclasses import dataclass
 
 from smtpsource.net.destination import LONGEST_PATH
-from smtpsource.process.listening import joined
-from smtpsource.values import inputs, names
+from smtpsource.sink.control.address import Where
+from smtpsource.values import inputs, names, textfiles
 
 #: The environment variable that may have the token.
 TOKEN_VARIABLE = "SMTPSINK_CONTROL_TOKEN"
@@ -19,43 +18,6 @@ TOKEN_VARIABLE = "SMTPSINK_CONTROL_TOKEN"
 SHORTEST_TOKEN = 16
 
 _EXPECTED = "expected [HOST:]PORT or unix:PATH, such as 8025, [::1]:8025 or unix:/run/sink.control"
-
-
-@dataclass(frozen=True)
-class Where:
-    """
-    A host and a port, or a UNIX socket.
-
-    @ivar host: a name or an address; empty if there is a path.
-    @ivar port: 0 is any that is free.
-    @ivar path: of a UNIX socket, absolute; empty if there is a host.
-    """
-
-    host: str = ""
-    port: int = 0
-    path: str = ""
-
-    def __str__(self) -> str:
-        return f"unix:{self.path}" if self.path else joined(self.host, self.port)
-
-    @property
-    def isLocal(self) -> bool:
-        """
-        Can nobody come from another machine? Where they can, a token is needed.
-        """
-        return bool(self.path) or isLoopback(self.host)
-
-
-def isLoopback(host: str) -> bool:
-    """
-    Is this a name or an address of this machine alone?
-    """
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def parseControl(text: str) -> Where:
@@ -124,7 +86,7 @@ def readToken(path: str) -> str:
 
     @raise ValueError: there is none.
     """
-    line = inputs.read(path, inputs.SECRET).partition(b"\n")[0].strip()
+    line = textfiles.read(path, inputs.SECRET).partition(b"\n")[0].strip()
     return checkedToken(line.decode("utf-8", "replace"))
 
 

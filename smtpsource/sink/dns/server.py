@@ -15,6 +15,7 @@ from twisted.names import dns
 from twisted.protocols.basic import Int16StringReceiver
 from twisted.protocols.policies import TimeoutMixin
 
+from smtpsource.printable import printable
 from smtpsource.process.listening import ListenError, joined
 from smtpsource.sink.dns.answers import Answer, Answers
 from smtpsource.sink.dns.world import World
@@ -88,6 +89,12 @@ class NameServer:
         except (CannotListenError, OSError) as e:
             raise ListenError(f"can't listen on dns:{joined(host, port)}", e) from e
 
+    def asked(self) -> list[tuple[str, str, str, int]]:
+        """
+        L{counts} for people: name, type, result and number, in the order of names.
+        """
+        return sorted((printable(name), type, result, number) for (name, type, result), number in self.counts.items())
+
     def close(self) -> Deferred[Any]:
         """
         Listen no more, and drop all connections and answers that are waiting.
@@ -102,7 +109,7 @@ class NameServer:
         ports, self._ports = self._ports, []
         return gatherResults([*self._closed, *(maybeDeferred(port.stopListening) for port in ports)])
 
-    def asked(self, data: bytes, send: Callable[[bytes], object], overTCP: bool) -> None:
+    def take(self, data: bytes, send: Callable[[bytes], object], overTCP: bool) -> None:
         """
         Something came. What is no question is ignored.
 
@@ -214,7 +221,7 @@ class _Datagrams(DatagramProtocol):
         self._server = server
 
     def datagramReceived(self, datagram: bytes, addr: Any) -> None:
-        self._server.asked(datagram, lambda answer: self._send(answer, addr), False)
+        self._server.take(datagram, lambda answer: self._send(answer, addr), False)
 
     def _send(self, answer: bytes, address: Any) -> None:
         try:
@@ -247,7 +254,7 @@ class _Connection(Int16StringReceiver, TimeoutMixin):
 
     def stringReceived(self, string: bytes) -> None:
         self.resetTimeout()
-        self._server.asked(string, self._send, True)
+        self._server.take(string, self._send, True)
 
     def _send(self, answer: bytes) -> None:
         if self in self._server.connections:

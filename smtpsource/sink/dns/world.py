@@ -12,7 +12,7 @@ from functools import cache, cached_property
 from ipaddress import ip_address
 from typing import Any, Literal
 
-#: What goes wrong with the DNS of a domain. The first five answer for the domain and all below it; null-mx (RFC 7505)
+#: What goes wrong with the DNS of a domain. The first six answer for the domain and all below it; null-mx (RFC 7505)
 #: for its MX records, mx-without-address for the addresses of its mail servers. truncate is an answer that must be
 #: asked for again over TCP.
 Trouble = Literal["nxdomain", "servfail", "refused", "timeout", "empty", "truncate", "null-mx", "mx-without-address"]

@@ -11,11 +11,11 @@ from typing import Any, cast, get_args
 from smtpsource.sink.dns import values
 from smtpsource.sink.dns.hosting import hosted, meeting
 from smtpsource.sink.dns.world import ANY, Domain, DomainBehavior, Failing, Trouble, World, patternOf
-from smtpsource.sink.rules import amounts
+from smtpsource.sink.rules import PROFILES, amounts
 from smtpsource.sink.rules.lines import lineOf
 from smtpsource.sink.rules.problems import Path, Table, Wrong, inWords, oneOf, shown, usable
 from smtpsource.sink.rules.ruleset import RuleSet
-from smtpsource.sink.rules.written import fromFile, profile
+from smtpsource.sink.rules.written import fromFile
 from smtpsource.values import checks, inputs, textfiles, tomltext
 
 #: The types of records that something may go wrong with alone.
@@ -27,8 +27,9 @@ MOST_SPREAD = 64
 #: What tables of rules a domain may have within its own.
 _RULES = ("rule", "greylist", "tarpit")
 
-_TOP = ("seed", "ttl", "first-address", "hosts", "domain")
-_OF_DOMAIN = (
+#: The keys at the top, and those of a domain.
+KEYS = ("seed", "ttl", "first-address", "hosts", "domain")
+KEYS_OF_DOMAIN = (
     *("name", "mx", "txt", "answer", "chance", "times", "types", "delay", "spread"),
     *("rules", "profile", *_RULES),
 )
@@ -82,7 +83,7 @@ def parseWorld(content: bytes, name: str, directory: str = ".") -> World:
 
 
 def _world(document: object, directory: str) -> World:
-    top = Table(document, (), _TOP, _EXAMPLE)
+    top = Table(document, (), KEYS, _EXAMPLE)
     seed = top.get("seed", amounts.wholeNumber, 0)
     ttl = top.get("ttl", values.wholeSeconds, 0)
     first = top.get("first-address", values.text(values.firstAddress, "'127.0.1.1'"), "127.0.1.1")
@@ -126,7 +127,7 @@ def _domains(top: Table, directory: str) -> list[Domain]:
         raise Wrong(top.at("domain"), f"{shown(tables)} is not usable: expected tables with the header [[domain]]")
     domains: list[Domain] = []
     for number, one in enumerate(tables):
-        table = Table(one, ("domain", number), _OF_DOMAIN, _EXAMPLE)
+        table = Table(one, ("domain", number), KEYS_OF_DOMAIN, _EXAMPLE)
         domain = _domain(table, directory)
         for earlier in domains:
             if earlier.name == domain.name:
@@ -172,14 +173,12 @@ def _behavior(table: Table, name: str, directory: str) -> DomainBehavior:
         raise Wrong((*table.path, *e.path), str(e)) from None
 
     rules = table.get("rules", values.text(lambda path: os.path.join(directory, path), "'gmail.toml'"), None)
-    known = table.get("profile", values.text(str, "'greylisting'"), None)
-    for key, value, read in (("rules", rules, fromFile), ("profile", known, profile)):
-        if value is not None:
-            try:
-                read(value)
-            except ValueError as e:
-                raise Wrong(table.at(key), str(e)) from None
-    return DomainBehavior(name, rules, known, inline)
+    if rules is not None:
+        try:
+            fromFile(rules)
+        except ValueError as e:
+            raise Wrong(table.at("rules"), str(e)) from None
+    return DomainBehavior(name, rules, table.get("profile", oneOf(PROFILES), None), inline)
 
 
 def _failing(table: Table) -> Failing | None:

@@ -16,6 +16,9 @@ from smtpsource.sink.keeping.message import KeptMessage
 #: What stands after a path (RFC 5321 section 4.1.2), which may have a bracket between quotes.
 _afterPath = re.compile(rb'\s*<(?:[^">]|"(?:[^"\\]|\\.)*+")*+>(.*)', re.DOTALL).match
 
+#: What a recipient is taken to need besides its two texts.
+_RECIPIENT = 100
+
 #: The empty line after a header, with the end of the line before it.
 _endOfHeader = re.compile(rb"\n\r?\n|\A\r?\n").search
 
@@ -87,7 +90,8 @@ class Entry:
         """
         The octets that it is taken to need.
         """
-        return len(self.raw) + len(self.helo) + len(self.mail) + 2 * sum(map(len, self.rcpts))
+        recipients = _RECIPIENT * len(self.rcpts) + 2 * sum(map(len, self.rcpts))
+        return len(self.raw) + len(self.helo) + len(self.mail) + recipients
 
     def asDict(self) -> dict[str, Any]:
         """

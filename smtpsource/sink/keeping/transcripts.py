@@ -20,6 +20,12 @@ _SIGNS: dict[_Who, str] = {"client": "C:", "server": "S:", "note": "--"}
 #: How many characters of a line are kept.
 _LONGEST = 2048
 
+#: Octets that all dialogues together may need.
+OCTETS = 64 * 1024 * 1024
+
+#: What a line is taken to need besides its text.
+_LINE = 150
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -43,17 +49,23 @@ class Transcript:
     @ivar started: when it began, in seconds of the epoch.
     @ivar lines: the last lines.
     @ivar dropped: how many were before those.
+    @ivar cost: the octets that they are taken to need.
     """
 
-    def __init__(self, session: int, client: str, lines: int, seconds: Callable[[], float]) -> None:
+    def __init__(
+        self, session: int, client: str, lines: int, seconds: Callable[[], float], grown: Callable[[int], None]
+    ) -> None:
         """
         @param lines: how many are kept at the most.
         @param seconds: what time it is.
+        @param grown: told by how many octets it has grown.
         """
         self.session, self.address, self.started = session, client, seconds()
         self.lines: deque[Line] = deque(maxlen=lines)
         self.dropped = 0
-        self._seconds = seconds
+        self.cost = 0
+        self._isForgotten = False
+        self._seconds, self._grown = seconds, grown
         self._content, self._when = 0, 0.0
 
     def client(self, line: bytes) -> None:
@@ -119,21 +131,40 @@ class Transcript:
             self._content = 0
 
     def _append(self, line: Line) -> None:
-        self.dropped += len(self.lines) == self.lines.maxlen
+        if self._isForgotten:
+            return
+        cost = len(line.text) + _LINE
+        if len(self.lines) == self.lines.maxlen:
+            self.dropped += 1
+            cost -= len(self.lines[0].text) + _LINE
         self.lines.append(line)
+        self.cost += cost
+        self._grown(cost)
+
+    def forget(self) -> None:
+        """
+        Nobody will ask for it any more, though the session may go on.
+        """
+        self._isForgotten = True
+        self.lines.clear()
+        self.cost = 0
 
 
 class Transcripts:
     """
-    The dialogues of the last sessions.
+    The dialogues of the last sessions. Where they need too much, the oldest go.
     """
 
-    def __init__(self, sessions: int, lines: int, seconds: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, sessions: int, lines: int, seconds: Callable[[], float] = time.time, octets: int = OCTETS
+    ) -> None:
         """
         @param sessions: of how many they are kept at the most.
         @param lines: how many lines are kept of each, the last ones.
         @param seconds: what time it is.
+        @param octets: what all of them together may need.
         """
+        self._most, self._cost = octets, 0
         self._sessions, self._lines, self._seconds = sessions, lines, seconds
         self._transcripts: OrderedDict[int, Transcript] = OrderedDict()
 
@@ -144,10 +175,20 @@ class Transcripts:
         @param session: its number.
         @param client: the address of the client.
         """
-        transcript = self._transcripts[session] = Transcript(session, client, self._lines, self._seconds)
+        transcript = self._transcripts[session] = Transcript(session, client, self._lines, self._seconds, self._grown)
         while len(self._transcripts) > self._sessions:
-            self._transcripts.popitem(last=False)
+            self._forgetOldest()
         return transcript
+
+    def _grown(self, octets: int) -> None:
+        self._cost += octets
+        while self._cost > self._most and self._transcripts:
+            self._forgetOldest()
+
+    def _forgetOldest(self) -> None:
+        _, transcript = self._transcripts.popitem(last=False)
+        self._cost -= transcript.cost
+        transcript.forget()
 
     def get(self, session: int) -> Transcript | None:
         """
@@ -165,4 +206,5 @@ class Transcripts:
         """
         Forget all of them. Sessions that go on are not kept any more.
         """
-        self._transcripts.clear()
+        while self._transcripts:
+            self._forgetOldest()
