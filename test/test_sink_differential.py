@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from patience import TEST_LIMIT
 from sinkdifferential import Step, normalizedFiles, normalizedReplies, ours, postfix, run, runBoth
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -284,7 +283,6 @@ class Comparison(SynchronousTestCase):
     Runs the client against both sinks.
     """
 
-    timeout = TEST_LIMIT
     maxDiff = None
 
     def compare(self, case):
