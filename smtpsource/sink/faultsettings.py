@@ -10,7 +10,21 @@ from smtpsource.values import checks, files, kinds, names
 from smtpsource.values.kinds import Kind
 from smtpsource.values.option import Settings, option, switch
 
-_commands = Kind(letters.commands, checks.tupleOf(checks.text(names.oneOf(*letters.WORDS)), "texts, such as ('rcpt',)"))
+_word = names.oneOf(*letters.WORDS)
+
+
+def _commandsGiven(value: object) -> tuple[str, ...]:
+    """
+    Those of one option, or of several.
+    """
+    if isinstance(value, str):
+        return (_word(value.lower()),)
+    if not isinstance(value, list | tuple):
+        raise ValueError("expected a sequence of texts, such as ('rcpt',)")
+    return tuple(word for each in value for word in _commandsGiven(each))
+
+
+_commands = Kind(letters.commands, _commandsGiven)
 
 
 def _wait(value: object) -> letters.Wait:
@@ -47,20 +61,24 @@ class Faults(Settings):
 
     heading = "Faults"
 
-    fail: tuple[str, ...] = option("COMMANDS", _commands, "refuse these commands for good", letter="f", default=())
-    defer: tuple[str, ...] = option("COMMANDS", _commands, "refuse these commands for now", letter="r", default=())
+    fail: tuple[str, ...] = option(
+        "COMMANDS", _commands, "refuse these commands for good", letter="f", repeated=True, default=()
+    )
+    defer: tuple[str, ...] = option(
+        "COMMANDS", _commands, "refuse these commands for now", letter="r", repeated=True, default=()
+    )
     hardReply: str = option("REPLY", kinds.text(letters.hardReply), "what -f answers", letter="B", default=letters.HARD)
     softReply: str = option("REPLY", kinds.text(letters.softReply), "what -r answers", letter="b", default=letters.SOFT)
     drop: tuple[str, ...] = option(
-        "COMMANDS", _commands, "close the connection at these, without a reply", letter="q", default=()
+        "COMMANDS", _commands, "close the connection at these, without a reply", letter="q", repeated=True, default=()
     )
     hangUp: tuple[str, ...] = option(
-        "COMMANDS", _commands, "close the connection at these, with a 421", letter="Q", default=()
+        "COMMANDS", _commands, "close the connection at these, with a 421", letter="Q", repeated=True, default=()
     )
     delayReply: tuple[letters.Wait, ...] | tuple[str, ...] = option(
         "DELAY",
         Kind(letters.wait, checks.tupleOf(_wait, "texts, such as ('data:2s',)")),
-        "COMMAND:TIME: delay replies to this command; with :ODDS (0-99), so long times the draws below it in a row",
+        "COMMAND:TIME: delay replies to this command; with :ODDS (1-99), so long times the draws below it in a row",
         letter="W",
         repeated=True,
         default=(),
@@ -78,7 +96,7 @@ class Faults(Settings):
     )
     pix: bool = switch("a banner that a firewall has made unreadable; EHLO is not known", letter="P", default=False)
     syslog: tuple[str, ...] = option(
-        "COMMANDS", _commands, "write these commands to the system's log", letter="s", default=()
+        "COMMANDS", _commands, "write these commands to the system's log", letter="s", repeated=True, default=()
     )
     ruleFiles: tuple[str, ...] = option(
         "FILE",

@@ -278,28 +278,45 @@ class Reception(Speech):
         if deceit == "corrupt":
             _corrupt(content.file, content.size)
         for _ in range(2 if deceit == "duplicate" else 1):
-            steering.number += 1
-            steering.keep(
-                KeptMessage(
-                    number=steering.number,
-                    session=self.number,
-                    started=self._started,
-                    received=time.time(),
-                    client=self.facts.client,
-                    protocol=self._proto,
-                    helo=self._greeting,
-                    mail=self._mail,
-                    rcpts=[self._rcpts[index] for index in recipients],
-                    sender=self.facts.sender,
-                    recipients=[self.facts.recipients[index] for index in recipients],
-                    tls=self.inTLS,
-                    user=self.facts.user,
-                    content=content.file,
-                    size=content.size,
-                    fate=deceit or "",
-                    rule=fate.rules[-1] if fate is not None and deceit else "",
-                )
-            )
+            steering.keep(self._keptMessage(content, recipients, fate))
+
+    def dumpRefused(self) -> None:
+        """
+        Dump a message whose end is refused: Postfix's tool does that.
+        """
+        content, dumps = self._content, self.steering.dumps
+        if content is None or not dumps or self._isFull or self._isTooLarge:
+            return
+        try:
+            content.end()
+            for dump in dumps:
+                dump.keep(self._keptMessage(content, list(range(len(self._rcpts))), None))
+        except OSError as e:
+            self._noRoom(e)
+
+    def _keptMessage(self, content: IncomingContent, recipients: list[int], fate: Fate | None) -> KeptMessage:
+        deceit = fate.deceit if fate is not None else None
+        steering = self.steering
+        steering.number += 1
+        return KeptMessage(
+            number=steering.number,
+            session=self.number,
+            started=self._started,
+            received=time.time(),
+            client=self.facts.client,
+            protocol=self._proto,
+            helo=self._greeting,
+            mail=self._mail,
+            rcpts=[self._rcpts[index] for index in recipients],
+            sender=self.facts.sender,
+            recipients=[self.facts.recipients[index] for index in recipients],
+            tls=self.inTLS,
+            user=self.facts.user,
+            content=content.file,
+            size=content.size,
+            fate=deceit or "",
+            rule=fate.rules[-1] if fate is not None and deceit else "",
+        )
 
     def _tell(self, content: IncomingContent, reply: bytes, deceit: str | None, accepted: int) -> None:
         """

@@ -270,6 +270,7 @@ class SteeredProtocol(Reception):
         if self._isComplete:
             times = self.recipients if self.dialogue.lmtp else 1
             self._isComplete = False
+            self.dumpRefused()
             self._forgetTransaction()
         reply = b"" if letter.drops else HANG_UP if letter.hangsUp else (letter.reply or b"") * times
         if letter.drops or letter.hangsUp:

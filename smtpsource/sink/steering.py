@@ -39,6 +39,7 @@ class Steering:
         own: by these addresses, the domain and its rules.
     @ivar ruleCounts: how often each rule has had a part in a fate, by its name.
     @ivar keepers: who keeps messages.
+    @ivar dumps: those of them that do as Postfix's tool does.
     @ivar memory: one of them, if messages are kept in memory.
     @ivar transcripts: the dialogues of sessions, if they are kept.
     @ivar publish: tells whoever wants to know what happens: a kind, and fields.
@@ -70,6 +71,7 @@ class Steering:
         self.rulesByAddress: dict[str, tuple[str, RuleSet]] = {}
         self.ruleCounts: Counter[str] = Counter()
         self.keepers: list[Any] = []
+        self.dumps: list[Any] = []
         self.number = 0
         self.deceits: Counter[str] = Counter()
         self.memory: Memory | None = None
@@ -94,7 +96,8 @@ class Steering:
             from smtpsource.sink.keeping.dump import Dump, unescaped
 
             start = unescaped(plan.dumpStart or "")
-            self.keepers.append(Dump(template, start, plan.hostname, append=plan.dump is None))
+            self.dumps.append(Dump(template, start, plan.hostname, append=plan.dump is None))
+            self.keepers += self.dumps
         keep = plan.keep or (_KEPT if plan.control is not None else None)
         if keep is not None:
             from smtpsource.sink.keeping.memory import Memory
