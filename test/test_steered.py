@@ -323,7 +323,7 @@ class KeptTests(SynchronousTestCase):
         pair = Pair(keep=10)
         pair.factory.steering.keepers.append(Full())
         self.assertEqual(pair.codes(TRANSACTION + MESSAGE), [250, 250, 354, 452])
-        self.assertEqual((self.kept(pair), pair.counts.messages), ([], 0))
+        self.assertEqual((self.kept(pair), pair.counts.messages, pair.factory.steering.number), ([], 0, 0))
         self.assertEqual(pair.counts.errors, {"storage": (1, "No space left on device")})
 
     def test_fullMeanwhile(self):
