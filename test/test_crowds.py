@@ -4,10 +4,11 @@ What a sink needs for many clients at once.
 
 from __future__ import annotations
 
-from crowds import Crowd, allowFiles, rss
 from patience import TEST_LIMIT
 from sinks import Process
 from twisted.trial.unittest import SynchronousTestCase
+
+from benchmarks.crowds import Crowd, allowFiles, rss
 
 #: How many there are.
 CLIENTS = 2000

@@ -166,15 +166,15 @@ class FateTests(SynchronousTestCase):
 
     def test_throttled(self):
         """
-        So many bytes a second are read.
+        So many bytes a second are read, and answered when they are.
         """
         pair = ruled('on = "connect", do = { throttle = 100 }')
-        pair.say(TRANSACTION + b"x" * 44)
-        self.assertEqual(pair.transport.producerState, "paused")
+        self.assertEqual(pair.say(b"NOOP " + b"x" * 93 + b"\r\n"), b"")
         pair.clock.advance(0.9)
-        self.assertEqual(pair.transport.producerState, "paused")
+        self.assertEqual((pair.transport.producerState, pair.transport.value()), ("paused", b""))
         pair.clock.advance(0.2)
         self.assertEqual(pair.transport.producerState, "producing")
+        self.assertEqual(pair.transport.value(), b"250 2.0.0 Ok\r\n")
 
     def test_content(self):
         """
@@ -323,7 +323,7 @@ class KeptTests(SynchronousTestCase):
         pair = Pair(keep=10)
         pair.factory.steering.keepers.append(Full())
         self.assertEqual(pair.codes(TRANSACTION + MESSAGE), [250, 250, 354, 452])
-        self.assertEqual((self.kept(pair), pair.counts.messages), ([], 0))
+        self.assertEqual((self.kept(pair), pair.counts.messages, pair.factory.steering.number), ([], 0, 0))
         self.assertEqual(pair.counts.errors, {"storage": (1, "No space left on device")})
 
     def test_fullMeanwhile(self):

@@ -71,11 +71,12 @@ class Speech(SMTPSinkProtocol):
 
     def go(self, why: str) -> None:
         """
-        As far as this goes, read again.
+        As far as this goes, read again, and answer what was read meanwhile.
         """
         if why in self._stops:
             self._stops.discard(why)
             if not self._stops and self.transport is not None and not self._ended:
+                # Which has an empty piece of data received.
                 super().resumeProducing()
 
     def pauseProducing(self) -> None:
@@ -86,11 +87,9 @@ class Speech(SMTPSinkProtocol):
 
     def resumeProducing(self) -> None:
         """
-        It does: what it has said meanwhile is answered.
+        It does.
         """
         self.go("transport")
-        if not self._stops:
-            self._proceed()
 
     def _throttleBy(self, fate: Fate) -> None:
         if fate.throttle is not None:
@@ -98,7 +97,7 @@ class Speech(SMTPSinkProtocol):
 
     def _slowDown(self, size: int, throttle: float) -> None:
         """
-        Read nothing for as long as what was read takes.
+        Read nothing, and look at nothing, for as long as what was read takes.
 
         @param size: of that, in bytes.
         @param throttle: bytes a second.

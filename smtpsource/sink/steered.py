@@ -42,8 +42,9 @@ MOST_RECIPIENTS = 100_000
 #: Bytes of all RCPT commands of a transaction.
 MOST_ENVELOPE = 8 * 1024 * 1024
 
-# Who does not read has no more answered than what is on its way, and nobody has while the sink is paused.
-_SILENCING = {"pause", "transport"}
+# Who does not read has no more answered than what is on its way, what is read slowly is not there yet, and nobody has
+# anything answered while the sink is paused.
+_SILENCING = {"pause", "throttle", "transport"}
 
 _STEPS: dict[bytes, Step] = {
     b"HELO": "helo", b"EHLO": "helo", b"LHLO": "helo", b"STARTTLS": "starttls", b"MAIL": "mail", b"RCPT": "rcpt",

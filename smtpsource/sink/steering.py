@@ -140,7 +140,7 @@ class Steering:
         """
         Give a message to all who keep some.
 
-        @raise OSError: one of them could not: it is with none of them.
+        @raise OSError: one of them could not: it is with none of them, and the next one has its number.
         """
         undo: list[Callable[[], object]] = []
         try:
@@ -150,6 +150,7 @@ class Steering:
         except OSError:
             for takeBack in undo:
                 takeBack()
+            self.number = message.number - 1
             raise
 
     def mark(self, text: str) -> None:
