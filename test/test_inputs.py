@@ -167,6 +167,8 @@ class OptionTests(FileCase):
     ALONG = {
         "auth-password-file": ["--auth", "PLAIN", "--auth-user", "me"],
         "auth-users": ["--auth", "PLAIN"],
+        "control-token-file": ["--control", "0"],
+        "world": ["--dns", "0"],
         "tls-ca": ["--tls", "starttls", "--tls-verify", "--tls-server-name", "a.test"],
         "tls-cert": ["--tls", "starttls"],
         "tls-key": ["--tls", "starttls", "--tls-cert", "certificate"],
@@ -176,7 +178,7 @@ class OptionTests(FileCase):
     }
 
     #: These are written, or are no files.
-    OTHERS = {"report", "csv", "hlog", "junit"}
+    OTHERS = {"report", "csv", "hlog", "junit", "mbox"}
 
     def problems(self, path):
         """
@@ -193,7 +195,7 @@ class OptionTests(FileCase):
                     along = [
                         str(self.directory / one) if one == "certificate" else one
                         for one in self.ALONG.get(option.long, [])
-                        if options is SourceOptions or option.long.startswith("tls-key")
+                        if options is SourceOptions or option.long.startswith(("tls-key", "control", "world"))
                     ]
                     if options is SinkOptions:
                         along = [one for one in along if one not in ("--tls", "starttls")]

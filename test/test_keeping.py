@@ -83,8 +83,8 @@ class MemoryTests(SynchronousTestCase):
         """
         All messages together have their bound.
         """
-        messages = [kept(b"x" * 400, number=number) for number in range(1, 4)]
-        self.assertEqual([2, 3], numbers(self.memory(*messages, octets=1000).find()))
+        messages = [kept(b"x" * 4000, number=number) for number in range(1, 4)]
+        self.assertEqual([2, 3], numbers(self.memory(*messages, octets=10_000).find()))
         # Many recipients are more than what is written of them.
         crowd = [kept(b"", number=number, recipients=["a"] * 100) for number in range(1, 5)]
         self.assertEqual([3, 4], numbers(self.memory(*crowd, octets=25_000).find()))
@@ -154,10 +154,10 @@ class MemoryTests(SynchronousTestCase):
         """
         A deleted message takes no room.
         """
-        memory = self.memory(kept(b"x" * 800), octets=1000)
+        memory = self.memory(kept(b"x" * 8000), octets=10_000)
         memory.delete()
-        memory.keep(kept(b"x" * 400, number=2))
-        memory.keep(kept(b"x" * 300, number=3))
+        memory.keep(kept(b"x" * 4000, number=2))
+        memory.keep(kept(b"x" * 3000, number=3))
         self.assertEqual([2, 3], numbers(memory.find()))
 
     def test_waitThere(self):

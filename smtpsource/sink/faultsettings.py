@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from smtpsource.sink import letters
 from smtpsource.sink.rules import PROFILES
-from smtpsource.values import checks, files, kinds, names
+from smtpsource.values import checks, kinds, names, textfiles
 from smtpsource.values.kinds import Kind
 from smtpsource.values.option import Settings, option, switch
 
@@ -100,7 +100,7 @@ class Faults(Settings):
     )
     ruleFiles: tuple[str, ...] = option(
         "FILE",
-        Kind(files.readableFile, checks.tupleOf(checks.readableFile, "names of files")),
+        Kind(textfiles.settingsFile, checks.tupleOf(checks.readableFile, "names of files")),
         "rules of what goes wrong, and for whom, in TOML",
         long="rules",
         repeated=True,

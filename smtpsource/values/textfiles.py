@@ -4,7 +4,7 @@ Files of text that users give. Some editors put a byte order mark at the beginni
 
 from __future__ import annotations
 
-from smtpsource.values import inputs
+from smtpsource.values import files, inputs
 
 #: U+FEFF in UTF-8.
 MARK = b"\xef\xbb\xbf"
@@ -53,3 +53,15 @@ def read(path: str, most: int, *, again: bool = False) -> bytes:
         return withoutMark(inputs.read(path, most, again=again))
     except OSError as e:
         raise ValueError(f"expected a readable file: {e.strerror}") from None
+
+
+def settingsFile(text: str) -> str:
+    """
+    A file of settings, as a user names one: it can be read, and is no larger than such files are.
+
+    @return: its path, absolute as of L{files.readableFile}.
+    @raise ValueError: it is none.
+    """
+    path = files.readableFile(text)
+    read(path, inputs.SETTINGS)
+    return path
