@@ -59,7 +59,7 @@ def locked():
     found = {}
     for entry in re.split(r"(?m)^(?=[a-z])", re.sub(r"(?m)^ *#.*\n", "", LOCK)):
         if entry:
-            match = re.match(r"([a-z0-9._-]+)==([0-9.]+)(?: ; [^\n\\]+)? \\\n", entry)
+            match = re.match(r"([a-z0-9._-]+)==([0-9.]+?)(?:\.post[0-9]+)?(?: ; [^\n\\]+)? \\\n", entry)
             hashes = re.findall(r"--hash=sha256:([0-9a-f]{64})\b", entry)
             found.setdefault(canonical(match[1]), []).append((match[2], hashes))
     return found

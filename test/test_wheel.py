@@ -269,7 +269,8 @@ class WheelTests(InstalledTestCase):
             about = file.read(f"{information}/METADATA").decode()
             scripts = file.read(f"{information}/entry_points.txt").decode()
         modules = {str(path.relative_to(ROOT)) for path in ROOT.glob("smtpsource/**/*.py")}
-        data = {"smtpsource/py.typed", "smtpsource/report/report.schema.json"}
+        data = {"smtpsource/py.typed", "smtpsource/report/report.schema.json", "smtpsource/sink/control/openapi.json"}
+        data |= {str(path.relative_to(ROOT)) for path in ROOT.glob("smtpsource/sink/rules/profiles/*.toml")}
         expected = modules | data | {"twisted/plugins/smtpsource_plugins.py"}
         expected |= {f"smtpsource-{__version__}.data/data/{name}" for name in SHARED}
         if speedups.NAME == "compiled":
