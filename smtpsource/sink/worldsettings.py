@@ -8,7 +8,7 @@ import ipaddress
 import re
 from typing import Any
 
-from smtpsource.values import kinds
+from smtpsource.values import checks, textfiles
 from smtpsource.values.kinds import Kind
 from smtpsource.values.option import Settings, option
 from smtpsource.values.rules import Contradiction, Rules, allOf, needs
@@ -62,7 +62,7 @@ class WorldDNS(Settings):
     )
     world: str | None = option(
         "FILE",
-        kinds.readable,
+        Kind(textfiles.settingsFile, checks.readableFile),
         "its domains, their hosts, and what goes wrong",
         default=None,
     )
