@@ -31,6 +31,7 @@ from smtpsource.plan import SourcePlan
 from smtpsource.report.document import documentOf
 from smtpsource.sink.control.commands import COMMANDS
 from smtpsource.sink.control.ctl import CtlOptions
+from smtpsource.sink.control.ctl import CtlOptions
 from smtpsource.sink.options import SinkOptions
 from smtpsource.sink.summary import SinkSummary
 from smtpsource.values.option import ValueOption
@@ -310,7 +311,9 @@ class TextTests(TestCase):
                 start = next((n for n, word in enumerate(words) if word in commands), None)
                 if "--tls" in words and client._missing is not None:
                     continue
-                if start is not None and words[start + 1] not in (*_TOOLS, *_ANSWERS):
+                if words[:2] == ["smtpsink", "ctl"]:
+                    CtlOptions().parseOptions(words[2:])
+                elif start is not None and words[start + 1] not in (*_TOOLS, *_ANSWERS):
                     commands[words[start]]().parseOptions(words[start + 1 :])
                     tried += 1
         self.assertGreater(tried, 10)

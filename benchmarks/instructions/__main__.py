@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -67,9 +68,12 @@ class Case:
     tolerance: float = _TOLERANCE
 
 
-def _sink(keep: int, tolerance: float = _TOLERANCE) -> Case:
+def _sink(keep: int, tolerance: float = _TOLERANCE, options: str = "") -> Case:
     other = {"OTHER": "client", "SESSIONS": "20", "KEEP": str(keep)}
-    return Case("", "smtpsource.sink", other, tolerance=tolerance)
+    return Case(options, "smtpsource.sink", other, tolerance=tolerance)
+
+
+_RULE = """--rule 'on = "rcpt", when = { recipient = "*@slow.test" }, do = { reply = "451 4.7.1 come back" }'"""
 
 
 CASES = {
@@ -84,6 +88,8 @@ CASES = {
     "new-20": Case("-s 20", tolerance=_BY_CHANCE),
     "sink-keep": _sink(1),
     "sink-new": _sink(0, _BY_CHANCE),
+    "sink-rule": _sink(1, options=_RULE),
+    "sink-kept": _sink(1, options="--keep 1000"),
 }
 
 
@@ -134,7 +140,7 @@ def count(case: Case, library: Path, directory: Path, layout: int = 0) -> int:
     else:
         settings["PORT"] = str(_freePort())
         destination = f"127.0.0.1:{settings['PORT']}"
-    words = [sys.executable, "-m", case.module, *case.options.split()]
+    words = [sys.executable, "-m", case.module, *shlex.split(case.options)]
     if case.module == "smtpsource":
         words += ["--quiet", "--live", "off", "-m", str(_LAST + 100)]
     # The dynamic loader of the program that is looked at, not ours, is to find it.
