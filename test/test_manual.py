@@ -31,7 +31,6 @@ from smtpsource.plan import SourcePlan
 from smtpsource.report.document import documentOf
 from smtpsource.sink.control.commands import COMMANDS
 from smtpsource.sink.control.ctl import CtlOptions
-from smtpsource.sink.control.ctl import CtlOptions
 from smtpsource.sink.options import SinkOptions
 from smtpsource.sink.summary import SinkSummary
 from smtpsource.values.option import ValueOption
