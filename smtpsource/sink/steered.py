@@ -7,9 +7,6 @@ asks whether that is to be the answer. What has to wait holds up all that the cl
 
 from __future__ import annotations
 
-import re
-import socket
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +15,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from smtpsource.sink import secrets
+from smtpsource.sink.delivery import isAccepting
+from smtpsource.sink.effects import SIZE, Effects, addressOf
 from smtpsource.sink.letters import HANG_UP, Letter
 from smtpsource.sink.protocol import LINE_TOO_LONG, PLAIN_TEXT
-from smtpsource.sink.reception import REFUSED, TOO_LARGE, Reception, isAccepting
+from smtpsource.sink.reception import TOO_LARGE
 from smtpsource.sink.rules.facts import Facts, Fate
-from smtpsource.sink.xclient import attributes
 
 if TYPE_CHECKING:
     from smtpsource.sink.rules.facts import Step
@@ -51,15 +49,8 @@ _STEPS: dict[bytes, Step] = {
     b"DATA": "data", b"BDAT": "data", b"RSET": "rset", b"NOOP": "noop", b"VRFY": "noop", b"QUIT": "quit",
 }  # fmt: skip
 
-_GREETINGS = {b"HELO": "SMTP", b"EHLO": "ESMTP", b"LHLO": "LMTP"}
 
-_PATH = re.compile(rb'[^:]*:( ?<((?:[^">]|"(?:[^"\\]|\\.)*+")*+)>.*)', re.DOTALL)
-_SIZE = re.compile(rb" SIZE=([0-9]{1,20})(?= |$)", re.IGNORECASE)
-_ENVID = re.compile(rb" ENVID=([^ ]+)", re.IGNORECASE)
-_NOT_SAID = (b"[UNAVAILABLE]", b"[TEMPUNAVAIL]")
-
-
-class SteeredProtocol(Reception):
+class SteeredProtocol(Effects):
     """
     One session of a sink that is steered.
     """
@@ -95,7 +86,7 @@ class SteeredProtocol(Reception):
     def _open(self) -> None:
         steering, facts = self.steering, self.facts
         if self.source:
-            facts.client = _address(self.source)
+            facts.client = addressOf(self.source)
         if steering.transcripts is not None:
             self._transcript = steering.transcripts.begin(self.number, facts.client)
         steering.publish("connect", session=self.number, client=facts.client)
@@ -306,77 +297,10 @@ class SteeredProtocol(Reception):
         ):
             return self.refuse("too-many-recipients", TOO_MANY_RECIPIENTS, line)
         elif verb == b"MAIL" and plan.maxMessageSize is not None and not self.inTransaction:
-            size = _SIZE.search(line)
+            size = SIZE.search(line)
             if size is not None and int(size[1]) > plan.maxMessageSize:
                 return self.refuse("too-large", TOO_LARGE, line)
         return None
-
-    def _learn(self, verb: bytes, line: bytes, reply: bytes) -> None:
-        """
-        Note what an accepted command says.
-        """
-        facts = self.facts
-        if verb in _GREETINGS:
-            self._greeting = line[5:]
-            self._proto = _GREETINGS[verb]
-            facts.helo = _text(self._greeting.strip())
-        elif verb == b"MAIL":
-            self._mail, facts.sender = _path(line)
-            self._started = time.time()
-            size, envid = _SIZE.search(line), _ENVID.search(line)
-            facts.size = int(size[1]) if size else 0
-            facts.message = _text(envid[1]) if envid else ""
-        elif verb == b"RCPT":
-            text, facts.recipient = _path(line)
-            facts.recipients.append(facts.recipient)
-            self._rcpts.append(text)
-            self._envelope += len(line)
-        elif reply[:3] == b"235":
-            facts.user = self.user
-            if self._transcript is not None:
-                self._transcript.note(f"[logged in: {self.user}]")
-            self.steering.publish("auth", session=self.number, user=self.user, mechanism=self.mechanism, tls=self.inTLS)
-        elif verb == b"XCLIENT":
-            for name, value in (attributes(line) or {}).items():
-                self._introduce(name, "" if value.upper() in _NOT_SAID else _text(value))
-
-    def _introduce(self, name: str, value: str) -> None:
-        """
-        A client speaks for another one.
-        """
-        if name == "ADDR" and value:
-            self.facts.client = value[5:] if value[:5].upper() == "IPV6:" else value
-        elif name == "HELO":
-            self.facts.helo = value
-        elif name == "LOGIN":
-            self.facts.user = value
-
-    def _undo(self, verb: bytes, commands: Any, fate: Fate) -> None:
-        """
-        A command that was accepted is refused: nothing has come of it.
-        """
-        if verb in _GREETINGS:
-            self.commands = commands
-        elif verb in (b"MAIL", b"RSET"):
-            self._forgetTransaction()
-        elif verb == b"RCPT":
-            self.recipients -= 1
-            self._rcpts.pop()
-            self.facts.recipients.pop()
-        elif verb == b"DATA":
-            self.line_mode = 1
-        elif verb == b"BDAT":
-            # Its octets come in any case; nothing more comes of the transaction.
-            self._refusal = fate.reply or REFUSED
-            self._isComplete = False
-            self._forgetTransaction()
-        elif verb == b"QUIT":
-            self._ended = False
-        elif verb == b"STARTTLS":
-            self._ended = self._wantsTLS = False
-        elif verb not in (b"NOOP", b"VRFY"):
-            self.authenticated = False
-            self.facts.user = ""
 
     def _failTLS(self) -> None:
         """
@@ -393,25 +317,3 @@ class SteeredProtocol(Reception):
 
 def _log(shown: bytes, reply: bytes) -> None:
     log.info("{line} -> {reply}", line=ascii(shown.decode("latin-1")), reply=reply[:3].decode() or "nothing")
-
-
-def _path(line: bytes) -> tuple[bytes, str]:
-    """
-    @param line: a command with a path, which is well written.
-    @return: all that follows the colon, and the path without its brackets.
-    """
-    match = _PATH.fullmatch(line)
-    assert match is not None
-    return match[1], _text(match[2])
-
-
-def _text(value: bytes) -> str:
-    return value.decode("utf-8", "backslashreplace")
-
-
-def _address(packed: bytes) -> str:
-    """
-    An address as a PROXY header has it.
-    """
-    families = {4: socket.AF_INET, 16: socket.AF_INET6}
-    return socket.inet_ntop(families[len(packed)], packed) if len(packed) in families else "local"
