@@ -8,13 +8,14 @@ from hashlib import blake2b
 
 from hypothesis import strategies as st
 from properties import given
-from sinks import TRANSACTION, Pair, outcome
+from sinks import TRANSACTION, Pair, Transport, extensions, outcome
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.sink import content as incoming
 from smtpsource.sink.content import IncomingContent
+from smtpsource.sink.tls import available
 
 MESSAGE = b"Subject: x\r\nMessage-Id: <1@x>\r\n\r\nOne line.\r\n..stuffed\r\n.\r\n"
 
@@ -105,12 +106,91 @@ class FateTests(SynchronousTestCase):
             ("noop", b"NOOP\r\nVRFY x\r\n", [450, 450]),
             ("quit", b"QUIT\r\nNOOP\r\n", [450, 250]),
             ("auth", b"AUTH PLAIN AGEAYg==\r\nAUTH PLAIN AGEAYg==\r\n", [450, 450]),
-            ("starttls", b"STARTTLS\r\n", [454]),
+            ("data", b"MAIL FROM:<a@b>\r\nRCPT TO:<a@b>\r\nBDAT 0 LAST\r\nNOOP\r\n", [250, 250, 450, 250]),
             ("message", TRANSACTION + MESSAGE + b"NOOP\r\n", [250, 250, 354, 450, 250]),
         ):
             pair = ruled(f'on = "{step}", do = {{ reply = "450 4.0.0 later" }}')
             self.assertEqual(pair.codes(said), codes, step)
             self.assertEqual(pair.counts.messages, 0)
+
+    def test_nothingDone(self):
+        """
+        A command that a rule refuses is as if it had not been said.
+        """
+        pair = ruled('on = ["helo", "rset", "quit"], do = { reply = "450 4.0.0 later" }', keep=1)
+        said = b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nEHLO other\r\nRSET\r\nQUIT\r\nDATA\r\n"
+        self.assertEqual(pair.codes(said), [250, 250, 450, 450, 450, 354])
+        self.assertEqual(pair.codes(MESSAGE), [250])
+        self.assertEqual(pair.counts.quits, 0)
+        (one,) = pair.factory.steering.memory.find()
+        self.assertEqual(one.helo, b"")
+
+    def test_authRefused(self):
+        """
+        Who may log in, and is refused by a rule, is not logged in.
+        """
+        pair = ruled('on = "auth", when = { user = "a" }, do = { reply = "535 5.7.8 not you" }', keep=1)
+        published = []
+        pair.factory.steering.publish = lambda kind, **fields: published.append((kind, fields.get("user")))
+        self.assertEqual(pair.codes(b"AUTH PLAIN AGEAYg==\r\nAUTH PLAIN AGIAYg==\r\n"), [535, 235])
+        self.assertEqual([user for kind, user in published if kind == "auth"], ["b"])
+        self.assertEqual(extensions(pair)["auth"], {"accepted": 1, "refused": 1})
+
+    def test_transactionKnown(self):
+        """
+        RSET is asked about while there is still a transaction, and DATA knows the first recipient.
+        """
+        pair = ruled(
+            'on = "rset", when = { sender = "a@*" }, do = { reply = "450 4.0.0 later" }',
+            'on = "data", per = "recipient", limit = "1/h", do = { reply = "450 4.0.0 later" }',
+        )
+        envelope = b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nRCPT TO:<%b@d>\r\nDATA\r\n"
+        self.assertEqual(pair.codes(envelope % b"x")[-1], 354)
+        pair.say(MESSAGE)
+        self.assertEqual(pair.codes(envelope % b"y" + b"RSET\r\n")[-2:], [450, 450])
+
+    def test_quotes(self):
+        """
+        A single quote in an address is nothing special, and what is between quotes is no parameter.
+        """
+        pair = Pair(keep=1, maxMessageSize=10)
+        said = b'MAIL FROM:<"a>\r\nRCPT TO:<o"brien@x>\r\nRSET\r\nMAIL FROM:<"a SIZE=99 "@x>\r\n'
+        self.assertEqual(pair.codes(said), [250, 250, 250, 250])
+
+    def test_contentThenMessage(self):
+        """
+        Delays of the content and of its reply come one after the other, and what follows waits for both.
+        """
+        pair = ruled('on = "content", do = { delay = "1s" }', 'on = "message", do = { delay = "2s" }')
+        self.assertEqual(pair.codes(TRANSACTION + MESSAGE + b"QUIT\r\n"), [250, 250, 354])
+        pair.clock.advance(1)
+        pair.transport.clear()
+        pair.clock.advance(1.9)
+        self.assertEqual(pair.transport.value(), b"")
+        pair.clock.advance(0.1)
+        self.assertEqual([line[:3] for line in pair.transport.value().splitlines()], [b"250", b"221"])
+        self.assertEqual(pair.clock.getDelayedCalls(), [])
+
+    def test_chunkDelayed(self):
+        """
+        A chunk that a rule refuses has one reply, when its octets are there.
+        """
+        pair = ruled('on = "data", do = { reply = "450 4.0.0 later", delay = "1s" }')
+        self.assertEqual(pair.codes(b"MAIL FROM:<a@b>\r\nRCPT TO:<a@b>\r\nBDAT 6 LAST\r\n"), [250, 250])
+        self.assertEqual(pair.say(b"NOOP\r\nNOOP\r\n"), b"")
+        pair.clock.advance(1)
+        self.assertEqual([line[:3] for line in pair.transport.value().splitlines()], [b"450", b"250"])
+
+    def test_xclient(self):
+        """
+        Connections are counted by the client that XCLIENT names.
+        """
+        pair = ruled('on = "mail", connections = 1, do = { reply = "450 4.0.0 later" }')
+        first = pair.protocol
+        for code in (250, 450):
+            self.assertEqual(pair.codes(b"XCLIENT ADDR=192.0.2.1\r\nEHLO c\r\nMAIL FROM:<a@b>\r\n")[-1], code)
+            pair.connect()
+        first.connectionLost(Failure(ConnectionDone()))
 
     def test_connect(self):
         """
@@ -129,6 +209,9 @@ class FateTests(SynchronousTestCase):
         self.assertTrue(pair.transport.disconnecting)
         pair = ruled('on = "mail", do = { reset = true, reply = "421 4.0.0 bye" }')
         self.assertEqual(pair.say(b"MAIL FROM:<a@b>\r\nNOOP\r\n"), b"421 4.0.0 bye\r\n")
+        # Not before a reactor could write that.
+        self.assertFalse(pair.transport.aborted)
+        pair.clock.advance(0)
         self.assertTrue(pair.transport.aborted)
         pair = ruled('on = "mail", do = { stall = true }')
         self.assertEqual(pair.say(b"MAIL FROM:<a@b>\r\nNOOP\r\n"), b"")
@@ -311,6 +394,54 @@ class KeptTests(SynchronousTestCase):
         (one,) = pair.factory.steering.memory.find()
         self.assertEqual((one.recipients, pair.counts.recipients), (["y@d"], 1))
 
+    def test_lmtpDeceits(self):
+        """
+        What is done to one recipient's message is done to no other's.
+        """
+        pair = ruled(
+            'on = "message", when = { recipient = "lost@*" }, do = { accept-but-lose = true }',
+            'on = "message", when = { recipient = "kept@*" }, do = { reject-but-keep = true }',
+            'on = "message", when = { recipient = "slow@*" }, do = { delay = "1s" }',
+            keep=10,
+            lmtp=True,
+        )
+        names = (b"lost", b"kept", b"slow", b"usual")
+        pair.say(b"LHLO c\r\nMAIL FROM:<a@b>\r\n" + b"".join(b"RCPT TO:<%b@d>\r\n" % n for n in names) + b"DATA\r\n")
+        pair.say(MESSAGE)
+        pair.clock.advance(1)
+        self.assertEqual([line[:3] for line in pair.transport.value().splitlines()], [b"250", b"554", b"250", b"250"])
+        kept = {(one.fate, tuple(one.recipients)) for one in pair.factory.steering.memory.find()}
+        self.assertEqual(kept, {("reject-but-keep", ("kept@d",)), ("", ("slow@d", "usual@d"))})
+        self.assertEqual(pair.factory.steering.deceits, {"accept-but-lose": 1, "reject-but-keep": 1})
+        self.assertEqual((pair.counts.messages, pair.counts.recipients), (1, 3))
+
+    def test_lmtpClosed(self):
+        """
+        Who is hung up on gets no reply, nor does anybody after; and nothing is kept for them.
+        """
+        pair = ruled('on = "message", when = { recipient = "x@*" }, do = { close = true }', keep=10, lmtp=True)
+        pair.say(b"LHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<v@d>\r\nRCPT TO:<x@d>\r\nRCPT TO:<y@d>\r\nDATA\r\n")
+        self.assertEqual(pair.codes(MESSAGE), [250])
+        self.assertTrue(pair.transport.disconnecting)
+        self.assertEqual([one.recipients for one in pair.factory.steering.memory.find()], [["v@d"]])
+
+    def test_duplicateFull(self):
+        """
+        A message that is to be kept twice is kept twice or not at all.
+        """
+
+        class Once:
+            def keep(self, message):
+                if message.number > 1:
+                    raise OSError(28, "No space left on device")
+                return lambda: None
+
+        pair = ruled('on = "message", do = { duplicate = true }', keep=10)
+        pair.factory.steering.keepers.append(Once())
+        self.assertEqual(pair.codes(TRANSACTION + MESSAGE)[-1], 452)
+        self.assertEqual(self.kept(pair), [])
+        self.assertEqual((pair.factory.steering.result()["kept"], pair.factory.steering.deceits), (0, {}))
+
     def test_full(self):
         """
         What can't be kept is refused for now, and nobody has it.
@@ -422,6 +553,129 @@ class LimitTests(SynchronousTestCase):
         self.assertEqual(pair.codes(b"NOOP " + b"x" * 595 + b"\r\nNOOP " + b"x" * 596 + b"\r\n"), [250, 500])
 
 
+class TLSTransport(Transport):
+    """
+    Notes when TLS is started.
+    """
+
+    tls = None
+
+    def startTLS(self, factory):
+        self.tls = self.value()
+
+
+class TLSTests(SynchronousTestCase):
+    """
+    STARTTLS, with rules.
+    """
+
+    def pair(self, *rules, **plan):
+        """
+        @return: a session that can have TLS.
+        """
+        if not available():
+            self.skipTest("needs TLS")
+        pair = ruled(*rules, **plan)
+        pair.protocol = pair.factory.buildProtocol(None)
+        pair.transport = TLSTransport()
+        pair.protocol.makeConnection(pair.transport)
+        return pair
+
+    def test_delayed(self):
+        """
+        TLS begins when its reply is out, and what the client says then is read.
+        """
+        pair = self.pair('on = "starttls", do = { delay = "1s" }')
+        self.assertEqual(pair.say(b"STARTTLS\r\n"), b"")
+        self.assertIsNone(pair.transport.tls)
+        pair.clock.advance(1)
+        self.assertEqual(pair.transport.tls[:3], b"220")
+        self.assertEqual(pair.transport.producerState, "producing")
+
+    def test_refused(self):
+        """
+        After a refusal everything goes on in clear.
+        """
+        pair = self.pair('on = "starttls", do = { reply = "454 4.7.0 later" }')
+        self.assertEqual(pair.codes(b"STARTTLS\r\nNOOP\r\n"), [503])
+        pair = self.pair('on = "starttls", do = { reply = "454 4.7.0 later" }')
+        self.assertEqual(pair.codes(b"STARTTLS\r\n"), [454])
+        self.assertEqual(pair.codes(b"NOOP\r\n"), [250])
+        self.assertIsNone(pair.transport.tls)
+
+    def test_fails(self):
+        """
+        What comes after the reply is no handshake, when its delay is over.
+        """
+        pair = self.pair('on = "starttls", do = { tls-fail = true, delay = "1s" }')
+        self.assertEqual(pair.say(b"STARTTLS\r\n"), b"")
+        pair.clock.advance(1)
+        self.assertRegex(pair.transport.value(), rb"\A220 [^\n]*\n500 ")
+        self.assertTrue(pair.transport.disconnecting)
+        self.assertIsNone(pair.transport.tls)
+
+    def test_fromTheStart(self):
+        """
+        Where connections begin with TLS it is what comes first.
+        """
+        pair = self.pair('on = "connect", do = { tls-fail = true }', tls=True)
+        self.assertEqual(pair.transport.value()[:3], b"500")
+        self.assertTrue(pair.transport.disconnecting)
+
+    def test_forgotten(self):
+        """
+        Who had logged in is not logged in any more (RFC 3207 section 4.2).
+        """
+        pair = self.pair('on = "mail", when = { user = "a" }, do = { reply = "450 4.0.0 later" }')
+        pair.say(b"AUTH PLAIN AGEAYg==\r\n")
+        self.assertEqual(pair.codes(b"MAIL FROM:<a@b>\r\n"), [450])
+        pair.say(b"STARTTLS\r\n")
+        pair.protocol.handshakeCompleted = lambda: None
+        pair.protocol._mute = False
+        self.assertEqual(pair.codes(b"EHLO c\r\nMAIL FROM:<a@b>\r\n")[-1], 250)
+
+
+class EndTests(SynchronousTestCase):
+    """
+    A sink that is told to end while replies wait.
+    """
+
+    def test_held(self):
+        """
+        A reply that waits is said before the session is told to go.
+        """
+        pair = ruled('on = "message", do = { delay = "2s" }')
+        pair.say(TRANSACTION)
+        self.assertEqual(pair.say(MESSAGE), b"")
+        pair.factory.endSoon()
+        self.assertEqual(pair.transport.value(), b"")
+        pair.clock.advance(2)
+        self.assertEqual([line[:3] for line in pair.transport.value().splitlines()], [b"250", b"421"])
+        self.assertTrue(pair.transport.disconnecting)
+
+    def test_stuttered(self):
+        """
+        One that is being said is said to its end.
+        """
+        pair = ruled('on = "noop", do = { reply = "250 abcdef", stutter = 2 }')
+        pair.say(b"NOOP\r\n")
+        pair.factory.endSoon()
+        pair.clock.pump([0.5] * 12)
+        self.assertEqual(pair.transport.value()[:15], b"250 abcdef\r\n421")
+
+    def test_limit(self):
+        """
+        The last message has its reply, however late.
+        """
+        pair = ruled('on = "message", do = { delay = "2s" }', messageLimit=1)
+        pair.say(TRANSACTION + MESSAGE)
+        pair.clock.advance(1)
+        pair.factory.endSoon()
+        pair.transport.clear()
+        pair.clock.advance(1)
+        self.assertEqual([line[:3] for line in pair.transport.value().splitlines()], [b"250", b"421"])
+
+
 class PausedTests(SynchronousTestCase):
     """
     A sink that listens to nobody for a while.
@@ -442,3 +696,16 @@ class PausedTests(SynchronousTestCase):
         pair.factory.steering.resume()
         self.assertEqual(pair.transport.value(), b"250 2.0.0 Ok\r\n")
         self.assertEqual(pair.transport.producerState, "producing")
+
+    def test_held(self):
+        """
+        A reply whose time comes meanwhile waits on.
+        """
+        pair = ruled('on = "noop", do = { delay = "1s" }')
+        pair.say(b"NOOP\r\n")
+        pair.factory.steering.pause()
+        pair.clock.pump([1] * 5)
+        self.assertEqual(pair.transport.value(), b"")
+        pair.factory.steering.resume()
+        pair.clock.advance(1)
+        self.assertEqual(pair.transport.value(), b"250 2.0.0 Ok\r\n")

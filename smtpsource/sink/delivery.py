@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import BinaryIO
 
@@ -80,40 +81,41 @@ class Delivery(Reception):
         if self._isFull:
             return FULL * times, None
         self.facts.size, self.facts.message = content.size, content.identity()
-        fate, accepted, reply = self._fateOf(times)
-        deceit = fate.deceit if fate is not None else None
+        fates = self._fates()
+        accepted = [index for indices, fate in fates if isAccepting(fate) for index in indices]
         try:
-            if deceit != "accept-but-lose" and (accepted or deceit is not None):
-                self._keep(content, accepted or list(range(len(self._rcpts))), fate)
+            self.steering.keep(self._toKeep(content, fates))
         except OSError as e:
             self._noRoom(e)
             return FULL * times, None
-        self._tell(content, reply, deceit, len(accepted))
+        reply, fate = _answered(fates, DELIVERED if self.dialogue.lmtp else OK)
+        deceits = [deceit for deceit in dict.fromkeys(fate.deceit for _, fate in fates if fate is not None) if deceit]
+        self._tell(content, reply, deceits[0] if deceits else None, len(accepted))
+        self.steering.deceits.update(deceits[1:])
         if accepted:
             reply += self._accepted(len(accepted))
-        return reply, fate if fate is None or fate.reply is None else replace(fate, reply=reply)
+        return reply, fate if fate is None else replace(fate, reply=reply or None)
 
-    def _fateOf(self, times: int) -> tuple[Fate | None, list[int], bytes]:
+    def _fates(self) -> list[tuple[list[int], Fate | None]]:
         """
-        Ask the rules about the message: once or, in LMTP, for each recipient (RFC 2033 section 4.2).
+        Ask the rules about the message: once or, in LMTP, for each recipient (RFC 2033 section 4.2), until there is
+        nobody to answer any more.
 
-        @return: what is to be done; the indices of the recipients that it is accepted for; the reply.
+        @return: the indices of recipients, and what is done for them.
         """
         facts, decide = self.facts, self.steering.decide
         if not self.dialogue.lmtp:
-            fate = decide("message", facts)
-            accepted = list(range(len(self._rcpts))) if isAccepting(fate) else []
-            return fate, accepted, _replyOf(fate, OK)
-        fates = []
+            return [(list(range(len(self._rcpts))), decide("message", facts))]
+        fates: list[tuple[list[int], Fate | None]] = []
         recipients = facts.recipients
-        for recipient in recipients:
+        for index, recipient in enumerate(recipients):
             facts.recipient, facts.recipients = recipient, [recipient]
-            fates.append(decide("message", facts))
+            fate = decide("message", facts)
+            fates.append(([index], fate))
+            if fate is not None and (fate.stall or fate.close or fate.reset):
+                break
         facts.recipients = recipients
-        reply = b"".join(_replyOf(one, DELIVERED) for one in fates)
-        accepted = [index for index, one in enumerate(fates) if isAccepting(one)]
-        first = next((one for one in fates if one is not None), None)
-        return None if first is None else replace(first, reply=reply), accepted, reply
+        return fates
 
     def _accepted(self, recipients: int) -> bytes:
         """
@@ -131,15 +133,24 @@ class Delivery(Reception):
             return UNAVAILABLE
         return b""
 
-    def _keep(self, content: IncomingContent, recipients: list[int], fate: Fate | None) -> None:
-        steering = self.steering
-        if not steering.keepers:
+    def _toKeep(self, content: IncomingContent, fates: list[tuple[list[int], Fate | None]]) -> Iterator[KeptMessage]:
+        """
+        What is kept: one message for all recipients of whom the same is done.
+        """
+        if not self.steering.keepers:
             return
-        deceit = fate.deceit if fate is not None else None
-        if deceit == "corrupt":
-            _corrupt(content.file, content.size)
-        for _ in range(2 if deceit == "duplicate" else 1):
-            steering.keep(self._keptMessage(content, recipients, fate))
+        groups: dict[str, tuple[list[int], Fate | None]] = {}
+        for indices, fate in fates:
+            deceit = fate.deceit if fate is not None else None
+            if deceit != "accept-but-lose" and (deceit is not None or isAccepting(fate)):
+                groups.setdefault(deceit or "", ([], fate))[0].extend(indices)
+        # What is changed is changed for all who come later.
+        for what in sorted(groups, key="corrupt".__eq__):
+            indices, fate = groups[what]
+            if what == "corrupt":
+                _corrupt(content.file, content.size)
+            for _ in range(2 if what == "duplicate" else 1):
+                yield self._keptMessage(content, indices, fate)
 
     def dumpRefused(self) -> None:
         """
@@ -150,8 +161,7 @@ class Delivery(Reception):
             return
         try:
             content.end()
-            for dump in dumps:
-                dump.keep(self._keptMessage(content, list(range(len(self._rcpts))), None))
+            self.steering.keep([self._keptMessage(content, list(range(len(self._rcpts))), None)], dumps)
         except OSError as e:
             self._noRoom(e)
 
@@ -207,7 +217,28 @@ def _replyOf(fate: Fate | None, usual: bytes) -> bytes:
         return usual
     if fate.reply is not None:
         return fate.reply
+    if fate.stall or fate.close or fate.reset:
+        return b""
     return REFUSED if fate.deceit == "reject-but-keep" else usual
+
+
+def _answered(fates: list[tuple[list[int], Fate | None]], usual: bytes) -> tuple[bytes, Fate | None]:
+    """
+    @return: the replies to all, and how they are said.
+    """
+    reply = b"".join(_replyOf(fate, usual) for _, fate in fates)
+    decided = [fate for _, fate in fates if fate is not None]
+    if len(decided) < 2:
+        return reply, decided[0] if decided else None
+    last = decided[-1]
+    return reply, replace(
+        last,
+        delay=max(fate.delay for fate in decided),
+        stutter=next((fate.stutter for fate in decided if fate.stutter is not None), None),
+        throttle=next((fate.throttle for fate in decided if fate.throttle is not None), None),
+        split=any(fate.split for fate in decided),
+        garble=any(fate.garble for fate in decided),
+    )
 
 
 def _corrupt(file: BinaryIO, size: int) -> None:

@@ -7,17 +7,18 @@ from __future__ import annotations
 import re
 import socket
 import time
-from typing import Any
 
 from smtpsource.sink.delivery import REFUSED, Delivery
-from smtpsource.sink.rules.facts import Fate
+from smtpsource.sink.rules.facts import Facts, Fate
 from smtpsource.sink.xclient import attributes
 
-_GREETINGS = {b"HELO": "SMTP", b"EHLO": "ESMTP", b"LHLO": "LMTP"}
+#: The protocols that greetings are of.
+GREETINGS = {b"HELO": "SMTP", b"EHLO": "ESMTP", b"LHLO": "LMTP"}
 
-_PATH = re.compile(rb'[^:]*:( ?<((?:[^">]|"(?:[^"\\]|\\.)*+")*+)>.*)', re.DOTALL)
-#: The size that MAIL tells.
-SIZE = re.compile(rb" SIZE=([0-9]{1,20})(?= |$)", re.IGNORECASE)
+# As the commands of a session have it: brackets between quotes are none; but a single quote is a quote of nothing.
+_PATH = re.compile(rb'[^:]*:( ?<((?:[^">]|"(?:[^"\\]|\\.)*+")*+)>(.*))', re.DOTALL)
+_SIMPLE_PATH = re.compile(rb"[^:]*:( ?<([^>]*)>(.*))", re.DOTALL)
+_SIZE = re.compile(rb" SIZE=([0-9]{1,20})(?= |$)", re.IGNORECASE)
 _ENVID = re.compile(rb" ENVID=([^ ]+)", re.IGNORECASE)
 _NOT_SAID = (b"[UNAVAILABLE]", b"[TEMPUNAVAIL]")
 
@@ -27,34 +28,44 @@ class Effects(Delivery):
     Keeps what is known of a session in step with what was said.
     """
 
+    # As whose this connection is counted by the rules.
+    _countedAs: Facts | None = None
+
     def _learn(self, verb: bytes, line: bytes, reply: bytes) -> None:
         """
         Note what an accepted command says.
         """
         facts = self.facts
-        if verb in _GREETINGS:
+        if verb in GREETINGS:
             self._greeting = line[5:]
-            self._proto = _GREETINGS[verb]
-            facts.helo = _text(self._greeting.strip())
+            self._proto = GREETINGS[verb]
+            facts.helo = textOf(self._greeting.strip())
         elif verb == b"MAIL":
-            self._mail, facts.sender = _path(line)
+            self._mail, facts.sender, parameters = _path(line)
             self._started = time.time()
-            size, envid = SIZE.search(line), _ENVID.search(line)
-            facts.size = int(size[1]) if size else 0
-            facts.message = _text(envid[1]) if envid else ""
+            envid = _ENVID.search(parameters)
+            facts.size = sizeOf(line)
+            facts.message = textOf(envid[1]) if envid else ""
         elif verb == b"RCPT":
-            text, facts.recipient = _path(line)
+            text, facts.recipient, _ = _path(line)
             facts.recipients.append(facts.recipient)
             self._rcpts.append(text)
             self._envelope += len(line)
+        elif verb in (b"DATA", b"BDAT"):
+            facts.recipient = facts.recipients[0] if facts.recipients else ""
         elif reply[:3] == b"235":
             facts.user = self.user
-            if self._transcript is not None:
-                self._transcript.note(f"[logged in: {self.user}]")
-            self.steering.publish("auth", session=self.number, user=self.user, mechanism=self.mechanism, tls=self.inTLS)
         elif verb == b"XCLIENT":
             for name, value in (attributes(line) or {}).items():
-                self._introduce(name, "" if value.upper() in _NOT_SAID else _text(value))
+                self._introduce(name, "" if value.upper() in _NOT_SAID else textOf(value))
+
+    def _loggedIn(self) -> None:
+        """
+        AUTH was accepted, and no rule refuses it.
+        """
+        if self._transcript is not None:
+            self._transcript.note(f"[logged in: {self.user}]")
+        self.steering.publish("auth", session=self.number, user=self.user, mechanism=self.mechanism, tls=self.inTLS)
 
     def _introduce(self, name: str, value: str) -> None:
         """
@@ -62,50 +73,78 @@ class Effects(Delivery):
         """
         if name == "ADDR" and value:
             self.facts.client = value[5:] if value[:5].upper() == "IPV6:" else value
+            self._countAs(self.facts.client)
         elif name == "HELO":
             self.facts.helo = value
         elif name == "LOGIN":
             self.facts.user = value
 
-    def _undo(self, verb: bytes, commands: Any, fate: Fate) -> None:
+    def _undo(self, verb: bytes, size: int, fate: Fate) -> None:
         """
         A command that was accepted is refused: nothing has come of it.
+
+        @param size: of its line.
         """
-        if verb in _GREETINGS:
-            self.commands = commands
-        elif verb in (b"MAIL", b"RSET"):
+        if verb == b"MAIL":
             self._forgetTransaction()
         elif verb == b"RCPT":
             self.recipients -= 1
             self._rcpts.pop()
+            self._envelope -= size
             self.facts.recipients.pop()
         elif verb == b"DATA":
             self.line_mode = 1
         elif verb == b"BDAT":
             # Its octets come in any case; nothing more comes of the transaction.
-            self._refusal = fate.reply or REFUSED
+            self._refusal, self._refusedBy = REFUSED, fate
             self._isComplete = False
             self._forgetTransaction()
-        elif verb == b"QUIT":
-            self._ended = False
         elif verb == b"STARTTLS":
             self._ended = self._wantsTLS = False
-        elif verb not in (b"NOOP", b"VRFY"):
+        else:
             self.authenticated = False
-            self.facts.user = ""
+            self.user = self.facts.user = ""
+            self.counts.refuseLogin()
+
+    def _countAs(self, client: str) -> None:
+        """
+        Have the rules count this connection as one of this client's.
+        """
+        rules = self.steering.rulesFor(self.facts)
+        if self._countedAs is not None:
+            rules.closed(self._countedAs)
+        self._countedAs = Facts(client=client, server=self.facts.server)
+        rules.opened(self._countedAs)
+
+    def beginAnew(self) -> None:
+        """
+        See L{SMTPSinkProtocol<smtpsource.sink.protocol.SMTPSinkProtocol>}.
+        """
+        super().beginAnew()
+        self.facts.user = self.facts.helo = ""
+        self._greeting, self._proto = b"", "SMTP"
 
 
-def _path(line: bytes) -> tuple[bytes, str]:
+def _path(line: bytes) -> tuple[bytes, str, bytes]:
     """
     @param line: a command with a path, which is well written.
-    @return: all that follows the colon, and the path without its brackets.
+    @return: all that follows the colon, the path without its brackets, and what follows them.
     """
-    match = _PATH.fullmatch(line)
+    match = _PATH.fullmatch(line) or _SIMPLE_PATH.fullmatch(line)
     assert match is not None
-    return match[1], _text(match[2])
+    return match[1], textOf(match[2]), match[3]
 
 
-def _text(value: bytes) -> str:
+def sizeOf(line: bytes) -> int:
+    """
+    The size that a MAIL command tells (RFC 1870); 0 if it tells none, or is not well written.
+    """
+    match = _PATH.fullmatch(line) or _SIMPLE_PATH.fullmatch(line)
+    size = _SIZE.search(match[3]) if match is not None else None
+    return int(size[1]) if size is not None else 0
+
+
+def textOf(value: bytes) -> str:
     return value.decode("utf-8", "backslashreplace")
 
 

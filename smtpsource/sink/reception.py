@@ -26,6 +26,8 @@ class Reception(Speech):
     _content: IncomingContent | None = None
     # There is no room for it, or it is too large.
     _isFull = _isTooLarge = False
+    # By what a chunk is refused whose octets are still to come.
+    _refusedBy: Fate | None = None
     # What has come is the end of a message.
     _isComplete = False
     # What the client has said of itself and of the message.
@@ -100,7 +102,7 @@ class Reception(Speech):
                 return
         if self.line_mode:
             if isChunk:
-                self._replies.extend(filter(None, [self._chunkReceived()]))
+                self._chunkOver()
             else:
                 self._isComplete = True
 
@@ -113,8 +115,18 @@ class Reception(Speech):
             return False
         self._throttleBy(fate)
         if fate.delay:
+            self._flush()
             self._hold(fate.delay, self._release)
         return True
+
+    def _chunkOver(self) -> None:
+        """
+        Answer a chunk, unless it was the last one.
+        """
+        fate, self._refusedBy = self._refusedBy, None
+        reply = self._chunkReceived()
+        if reply:
+            self._say(reply, fate)
 
     def _add(self, content: IncomingContent, piece: bytes, isChunk: bool) -> None:
         if self._isFull or self._isTooLarge:

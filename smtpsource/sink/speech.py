@@ -4,6 +4,7 @@ How a steered session says things: at once, later, slowly, in bits, or no more; 
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, cast
 
 from smtpsource.sink.protocol import SMTPSinkProtocol
@@ -11,6 +12,12 @@ from smtpsource.sink.protocol import SMTPSinkProtocol
 if TYPE_CHECKING:
     from smtpsource.sink.rules.facts import Facts, Fate
     from smtpsource.sink.steering import Steering
+
+#: Seconds until a reply that is due while the sink is paused looks again.
+_PAUSE = 0.05
+
+# The last lines of replies that refuse.
+_REFUSALS = re.compile(rb"^[45][0-9][0-9](?: |\r)", re.MULTILINE)
 
 #: What is said instead of a reply by a fate that garbles it.
 GARBAGE = b"\x16\x03\xff 2?0 \xe2\x28\xa1 ok-ish\xff\r\n"
@@ -37,6 +44,8 @@ class Speech(SMTPSinkProtocol):
     # A reply waits for its time; nothing is said any more.
     _isHeld = False
     _isStalled = False
+    # The sink is stopping, and this session ends when that reply is out.
+    _endsAfter = False
     _timer: Any = None
     # When it fires, more is read from a client that sends too fast.
     _throttleTimer: Any = None
@@ -75,7 +84,7 @@ class Speech(SMTPSinkProtocol):
         """
         if why in self._stops:
             self._stops.discard(why)
-            if not self._stops and self.transport is not None and not self._ended:
+            if not self._stops and self.transport is not None and (self._wantsTLS or not self._ended):
                 # Which has an empty piece of data received.
                 super().resumeProducing()
 
@@ -123,15 +132,38 @@ class Speech(SMTPSinkProtocol):
         """
         self._isHeld = True
         self.stop("hold")
-        self._timer = self.steering.callLater(delay, call, *arguments)
+        self._timer = self.steering.callLater(delay, self._held, call, *arguments)
+
+    def _held(self, call: Any, *arguments: Any) -> None:
+        """
+        The delay is over; but nobody is answered while the sink is paused.
+        """
+        if "pause" in self._stops:
+            self._hold(_PAUSE, call, *arguments)
+        else:
+            call(*arguments)
 
     def _release(self) -> None:
         """
         Go on.
         """
         self._isHeld = False
+        if self._endsAfter:
+            self._endsAfter = False
+            self._flush()
+            super().endSoon()
         self.go("hold")
         self._proceed()
+
+    def endSoon(self) -> None:
+        """
+        The sink is stopping: whoever waits for a reply gets it first.
+        """
+        if self._isHeld:
+            self._ending = self._endsAfter = True
+            self.commands = self.dialogue.toQuit
+        else:
+            super().endSoon()
 
     # -- Speaking
 
@@ -144,14 +176,13 @@ class Speech(SMTPSinkProtocol):
         """
         if fate is not None and fate.reply is not None:
             reply = fate.reply
-        if reply[:1] in (b"4", b"5"):
-            self._errors += 1
-        tarpit = self.steering.rulesFor(self.facts).tarpit
-        if tarpit is not None and self._errors:
-            delay += tarpit.delay(self._errors)
-            if self._errors >= (tarpit.closeAfter or self._errors + 1):
-                reply, self._ended = tarpit.reply, True
+        if reply[:1] in (b"4", b"5") or b"\n" in reply[:-1]:
+            self._errors += len(_REFUSALS.findall(reply))
+        if self._errors:
+            reply, delay = self._tarpitted(reply, delay)
         if fate is None and not delay:
+            if not reply:
+                return
             self._replies.append(reply)
             if len(self._replies) >= _MOST_REPLIES:
                 self._flush()
@@ -168,6 +199,21 @@ class Speech(SMTPSinkProtocol):
             self._hold(delay, self._sayNow, reply, fate)
         else:
             self._sayNow(reply, fate)
+
+    def _tarpitted(self, reply: bytes, delay: float) -> tuple[bytes, float]:
+        """
+        What is said to one who has been refused, and after what delay.
+        """
+        tarpit = self.steering.rulesFor(self.facts).tarpit
+        if tarpit is None:
+            return reply, delay
+        more = tarpit.delay(self._errors)
+        if self._errors >= (tarpit.closeAfter or self._errors + 1):
+            reply, self._ended = tarpit.reply, True
+        elif not more:
+            return reply, delay
+        self.steering.count("tarpit", self.facts)
+        return reply, delay + more
 
     def _sayNow(self, reply: bytes, fate: Fate | None) -> None:
         if reply and fate is not None and fate.stutter is not None:
@@ -197,8 +243,10 @@ class Speech(SMTPSinkProtocol):
         if fate is not None:
             if fate.reset:
                 self._flush()
-                self.abort()
-            elif fate.close:
+                # Some reactors write at the end of a turn.
+                self._hold(0.0, self.abort)
+                return
+            if fate.close:
                 self._ended = True
             elif fate.stall:
                 self._flush()

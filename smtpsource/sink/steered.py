@@ -8,7 +8,7 @@ asks whether that is to be the answer. What has to wait holds up all that the cl
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 
 from smtpsource.sink import secrets
 from smtpsource.sink.delivery import isAccepting
-from smtpsource.sink.effects import SIZE, Effects, addressOf
+from smtpsource.sink.effects import GREETINGS, Effects, addressOf, sizeOf, textOf
 from smtpsource.sink.letters import HANG_UP, Letter
 from smtpsource.sink.protocol import LINE_TOO_LONG, PLAIN_TEXT
 from smtpsource.sink.reception import TOO_LARGE
@@ -50,6 +50,10 @@ _STEPS: dict[bytes, Step] = {
 }  # fmt: skip
 
 
+#: Commands that are always accepted where they are known.
+_SURE = {*GREETINGS, b"RSET", b"NOOP", b"VRFY", b"QUIT"}
+
+
 class SteeredProtocol(Effects):
     """
     One session of a sink that is steered.
@@ -60,8 +64,6 @@ class SteeredProtocol(Effects):
     # DATA was accepted: content comes next.
     _awaitsContent = False
     _fateOfBanner: Fate | None = None
-    # As whose this connection is counted by the rules.
-    _countedAs: Facts | None = None
 
     # -- The beginning and the end
 
@@ -92,12 +94,11 @@ class SteeredProtocol(Effects):
         steering.publish("connect", session=self.number, client=facts.client)
         if steering.rulesByAddress:
             facts.server = self.transport.getHost().host
-        self._countedAs = Facts(client=facts.client, server=facts.server)
-        steering.rulesFor(facts).opened(self._countedAs)
+        self._countAs(facts.client)
         fate = steering.decide("connect", facts)
         if fate is not None and self.factory.implicitTLS:
             if fate.tlsFail:
-                self._failTLS()
+                self._failTLS(b"", fate)
                 self._proceed()
                 return
             if fate.reply is None and (fate.stall or fate.close or fate.reset):
@@ -155,12 +156,12 @@ class SteeredProtocol(Effects):
             if self._awaitsContent:
                 self._awaitsContent = False
                 self._beginContent(stuffed=True)
+            elif self._isComplete:
+                self._complete()
             elif self._at >= len(self._input):
                 break
             elif not self.line_mode:
                 self._takeContent()
-                if self._isComplete:
-                    self._complete()
             elif not self._takeLine():
                 break
         if not self._isHeld:
@@ -204,35 +205,53 @@ class SteeredProtocol(Effects):
         letter = steering.letters.get(verb) if isKnown else None
         if letter is not None and self._letterDecides(letter, shown):
             return
-        commands = self.commands
-        reply = self._tooMuch(verb, line) or (commands.get(line[:5]) or self._commandFor(line))(self, line)
-        if self._wantsTLS and self._at < len(self._input):
-            # RFC 3207 section 6: it was not sent in TLS and must not be taken for it, whoever has put it there.
-            self._wantsTLS = False
-            reply = self.refuse("plain-text-after-starttls", PLAIN_TEXT, self._input[self._at :])
+        reply = self._tooMuch(verb, line)
         fate = None
-        if reply[:1] in (b"2", b"3", b""):
-            self._learn(verb, line, reply)
-            fate = self._fateOfCommand(verb, reply, commands)
+        if reply is None and isKnown and verb in _SURE:
+            reply, fate = self._performSure(verb, line)
+        elif reply is None:
+            reply = (self.commands.get(line[:5]) or self._commandFor(line))(self, line)
+            if self._wantsTLS and self._at < len(self._input):
+                # RFC 3207 section 6: it was not sent in TLS and must not be taken for it, whoever has put it there.
+                self._wantsTLS = False
+                reply = self.refuse("plain-text-after-starttls", PLAIN_TEXT, self._input[self._at :])
+            if reply[:1] in (b"2", b"3", b""):
+                self._learn(verb, line, reply)
+                fate = self._fateOfCommand(verb, line, reply)
         if steering.plan.verbose:
             _log(shown, reply if fate is None or fate.reply is None else fate.reply)
         delay = letter.delay() if letter is not None else 0.0
         if fate is not None and fate.tlsFail:
-            self._wantsTLS = False
-            self._say(reply)
-            self._failTLS()
+            self._failTLS(reply, fate)
         elif self._isComplete:
-            # An empty chunk that is the last one.
-            self._complete()
-        elif reply or (fate is not None and (fate.stall or fate.close or fate.reset or fate.delay)):
+            # An empty chunk that is the last one: its message has the reply.
+            if fate is not None and fate.delay:
+                self._hold(fate.delay, self._release)
+        elif reply or fate is not None:
             self._say(reply, fate, delay)
             self._awaitsContent = verb == b"DATA" and not self.line_mode
 
-    def _fateOfCommand(self, verb: bytes, reply: bytes, commands: Any) -> Fate | None:
+    def _performSure(self, verb: bytes, line: bytes) -> tuple[bytes, Fate | None]:
         """
-        Ask the rules about a command that is accepted.
+        Answer a command that is always accepted, if the rules have nothing against it: these are asked before.
 
-        @param commands: what there was before it.
+        @return: its reply, and what is to be done.
+        """
+        facts = self.facts
+        helo = facts.helo
+        if verb in GREETINGS:
+            facts.helo = textOf(line[5:].strip())
+        fate = self.steering.decide(_STEPS[verb], facts)
+        if not isAccepting(fate):
+            facts.helo = helo
+            return b"", fate
+        reply = (self.commands.get(line[:5]) or self._commandFor(line))(self, line)
+        self._learn(verb, line, reply)
+        return reply, fate
+
+    def _fateOfCommand(self, verb: bytes, line: bytes, reply: bytes) -> Fate | None:
+        """
+        Ask the rules about a command that is accepted, and undo it if they refuse it.
         """
         step: Step | None = "auth" if reply[:3] == b"235" else _STEPS.get(verb)
         if step is None:
@@ -242,7 +261,12 @@ class SteeredProtocol(Effects):
             fate = None
         if not isAccepting(fate):
             assert fate is not None
-            self._undo(verb, commands, fate)
+            self._undo(verb, len(line), fate)
+            if verb == b"BDAT" and fate.reply is not None and not self.line_mode:
+                # When its octets are there.
+                return None
+        elif step == "auth":
+            self._loggedIn()
         elif verb == b"BDAT" and fate is not None:
             # What accepts DATA, 354, is no reply to a chunk.
             fate = replace(fate, reply=None)
@@ -296,18 +320,19 @@ class SteeredProtocol(Effects):
             self.recipients >= (plan.maxRecipients or MOST_RECIPIENTS) or self._envelope + len(line) > MOST_ENVELOPE
         ):
             return self.refuse("too-many-recipients", TOO_MANY_RECIPIENTS, line)
-        elif verb == b"MAIL" and plan.maxMessageSize is not None and not self.inTransaction:
-            size = SIZE.search(line)
-            if size is not None and int(size[1]) > plan.maxMessageSize:
-                return self.refuse("too-large", TOO_LARGE, line)
+        elif verb == b"MAIL" and plan.maxMessageSize is not None and sizeOf(line) > plan.maxMessageSize:
+            return None if self.inTransaction else self.refuse("too-large", TOO_LARGE, line)
         return None
 
-    def _failTLS(self) -> None:
+    def _failTLS(self, reply: bytes, fate: Fate) -> None:
         """
         Send something that is no handshake, and close.
+
+        @param reply: what comes before.
         """
-        self._replies.append(NO_HANDSHAKE)
+        self._wantsTLS = False
         self._ended = True
+        self._say(reply + NO_HANDSHAKE, replace(fate, reply=None))
 
     def _forgetTransaction(self) -> None:
         super()._forgetTransaction()

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -123,6 +123,13 @@ class Steering:
             self.publish("rule", rules=names, step=step, client=facts.client)
         return fate
 
+    def count(self, name: str, facts: Facts) -> None:
+        """
+        Count something that was done to a session by what is no rule.
+        """
+        domain, _ = self.rulesByAddress.get(facts.server) or ("", self.rules)
+        self.ruleCounts[named(domain, name)] += 1
+
     def rulesFor(self, facts: Facts) -> RuleSet:
         """
         What is decided by for one session.
@@ -136,21 +143,26 @@ class Steering:
         self.rules = rules.inheriting(self.rules)
         self.publish("rules")
 
-    def keep(self, message: KeptMessage) -> None:
+    def keep(self, messages: Iterable[KeptMessage], keepers: Sequence[Any] | None = None) -> None:
         """
-        Give a message to all who keep some.
+        Give messages to those who keep some.
 
-        @raise OSError: one of them could not: it is with none of them, and the next one has its number.
+        @param messages: each is made when those before it are kept.
+        @param keepers: C{None} is all.
+        @raise OSError: one of them could not: none of the messages is with anybody, and the next one has the first's
+            number.
         """
+        number = self.number
         undo: list[Callable[[], object]] = []
         try:
-            for keeper in self.keepers:
-                # Those before one that fails are wanted.
-                undo.append(keeper.keep(message))  # noqa: PERF401
+            for message in messages:
+                for keeper in self.keepers if keepers is None else keepers:
+                    # Those before one that fails are wanted.
+                    undo.append(keeper.keep(message))  # noqa: PERF401
         except OSError:
             for takeBack in undo:
                 takeBack()
-            self.number = message.number - 1
+            self.number = number
             raise
 
     def mark(self, text: str) -> None:

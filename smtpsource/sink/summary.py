@@ -91,6 +91,13 @@ class SinkCounts:
         else:
             self._refused += 1
 
+    def refuseLogin(self) -> None:
+        """
+        The attempt that was counted last is refused, although its credentials were accepted.
+        """
+        self._accepted -= 1
+        self._refused += 1
+
     def introduced(self, attributes: dict[str, bytes]) -> None:
         """
         Count an XCLIENT command, and keep the attributes of the last one.
