@@ -1120,7 +1120,7 @@ class LiveTests(LiveTestCase):
         """
         A search for a rate has a line for each step, where there is no terminal; and none with C{--quiet}.
         """
-        options = ["--find-rate", "rate >= 0.9 * asked", "--hold-step", "0.1", "--rate", "100k", "-d", "-s", "1"]
+        options = ["--find-rate", "rate >= 0.3 * asked", "--hold-step", "0.1", "--rate", "100k", "-d", "-s", "1"]
         server = self.serve()
         result = yield smtpsource(self, *options, server.destination).whenEnded()
         self.assertEqual(0, result.status, result)
