@@ -203,8 +203,8 @@ class PostfixTests(WorldTestCase, PeerTestCase):
         sink, port, _ = self.sink("--world", self.written(), dns=f"{nameServer}:53")
         settings = {
             "smtp_tcp_port": str(port),
-            "minimal_backoff_time": "1s",
-            "maximal_backoff_time": "1s",
+            "minimal_backoff_time": "2s",
+            "maximal_backoff_time": "2s",
             "queue_run_delay": "1s",
             "transport_retry_time": "1s",
         }

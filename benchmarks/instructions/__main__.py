@@ -88,8 +88,8 @@ CASES = {
     "new-20": Case("-s 20", tolerance=_BY_CHANCE),
     "sink-keep": _sink(1),
     "sink-new": _sink(0, _BY_CHANCE),
-    "sink-rule": _sink(1, options=_RULE),
-    "sink-kept": _sink(1, options="--keep 1000"),
+    "sink-rule": _sink(1, _BY_CHANCE, _RULE),
+    "sink-kept": _sink(1, _BY_CHANCE, "--keep 1000"),
 }
 
 

@@ -60,7 +60,7 @@ class Fate:
     @ivar throttle: bytes a second that are read from this client from now on; C{None} is no change.
     @ivar split: every byte of the reply is sent by itself.
     @ivar garble: something is sent that is no reply.
-    @ivar stall: nothing is said any more and nothing read, and the connection stays open.
+    @ivar stall: nothing is said any more and what comes is thrown away, and the connection stays open.
     @ivar close: the connection is closed, after the reply if there is a C{reply}, else without one.
     @ivar reset: the connection is reset, likewise.
     @ivar tlsFail: at C{starttls} and C{connect}: what should be a handshake is none.
