@@ -28,6 +28,7 @@ DOCUMENTS = {
     "docs/programs.rst": 2,
     "docs/monitoring.rst": 1,
     "docs/plan.rst": 1,
+    "docs/sink.rst": 1,
     "docs/testsuites.rst": 1,
 }
 
