@@ -574,6 +574,17 @@ class SinkTests(ControlMixin, TestCase):
             self.assertEqual(reply.status, 404, path)
 
     @defer.inlineCallbacks
+    def test_crowd(self):
+        """
+        A hundred who ask at the same time all have their answer.
+        """
+        for where in ("0", f"unix:{self.mktemp()}"):
+            yield self.server.close()
+            self.serve(where)
+            replies = yield defer.gatherResults([self.ask("GET", "/counters") for _ in range(100)])
+            self.assertEqual({reply.status for reply in replies}, {200})
+
+    @defer.inlineCallbacks
     def test_fault(self):
         """
         A fault of the sink's own is told without its traceback.
