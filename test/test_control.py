@@ -189,6 +189,33 @@ class RulesTests(ControlMixin, TestCase):
         self.assertEqual([kind for kind, _ in told], ["rules"])
 
     @defer.inlineCallbacks
+    def test_deep(self):
+        """
+        What is nested very deeply is no document of rules, wherever that is and however it comes.
+        """
+        before = self.steering.rules
+        for depth in (300, 600, 900):
+            deep = "[" * depth + "]" * depth
+            objects = '{"a":' * depth + "1" + "}" * depth
+            for method, document in (
+                ("PUT", deep),
+                ("PUT", objects),
+                ("PUT", f'{{"rule": {deep}}}'),
+                ("PUT", f'{{"rule": [{{"on": {deep}, "do": {objects}}}]}}'),
+                ("PUT", f'{{"rule": [{{"on": "rcpt", "do": {{"texts": {deep}}}}}]}}'),
+                ("PATCH", f'{{"greylist": {objects}}}'),
+                ("POST", f'{{"when": {deep}}}'),
+                ("POST", f'{{"name": {deep}}}'),
+            ):
+                reply = yield self.ask(method, "/rules", document.encode())
+                self.assertIn(reply.status, (400, 422), f"{method} {document[:80]} {depth}")
+                self.assertLess(len(reply.body), 2000, f"{method} {document[:80]} {depth}")
+            for text in (f"seed = {deep}", f"{'a.' * depth}a = 1"):
+                reply = yield self.ask("PUT", "/rules", text.encode(), kind="application/toml")
+                self.assertIn(reply.status, (400, 422), f"{text[:80]} {depth}")
+        self.assertIs(self.steering.rules, before)
+
+    @defer.inlineCallbacks
     def test_toml(self):
         """
         A file of rules can be put as it is.
@@ -451,9 +478,10 @@ class MessagesTests(ControlMixin, TestCase):
             reply = yield self.ask("GET", path)
             self.assertEqual(reply.status, 409)
             self.assertIn("expected it to have --keep N", reply.detail)
-        for path in ("/transcripts", "/transcripts/1"):
-            reply = yield self.ask("GET", path)
+        for method, path in (("GET", "/transcripts"), ("GET", "/transcripts/1"), ("DELETE", "/transcripts")):
+            reply = yield self.ask(method, path)
             self.assertEqual(reply.status, 409)
+            self.assertIn("expected it to have --keep N", reply.detail)
 
     @defer.inlineCallbacks
     def test_transcripts(self):
@@ -472,6 +500,21 @@ class MessagesTests(ControlMixin, TestCase):
             self.assertIn(b"C: QUIT\n", reply.body)
         reply = yield self.ask("GET", "/transcripts/8")
         self.assertEqual(reply.status, 404)
+
+    @defer.inlineCallbacks
+    def test_forgetTranscripts(self):
+        """
+        All dialogues are forgotten at once, and who watches is told.
+        """
+        told = []
+        self.patch(self.steering, "publish", lambda kind, **fields: told.append((kind, fields)))
+        for session in (1, 2):
+            self.steering.transcripts.begin(session, "127.0.0.1")
+        for count in (2, 0):
+            reply = yield self.ask("DELETE", "/transcripts")
+            self.assertEqual(reply.json, {"deleted": count})
+        self.assertEqual(self.steering.transcripts.all(), [])
+        self.assertEqual(told[0], ("deleted", {"transcripts": 2}))
 
 
 class SinkTests(ControlMixin, TestCase):

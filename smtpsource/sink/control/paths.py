@@ -59,7 +59,7 @@ def paths(reactor: Any, steering: Steering, events: Events) -> Paths:
         "/messages": {"GET": Does(messages.find, LISTING), "DELETE": Does(messages.delete)},
         "/messages/{number}": {"GET": Does(messages.get), "DELETE": Does(messages.deleteOne)},
         "/messages/{number}/raw": {"GET": Does(messages.getRaw)},
-        "/transcripts": {"GET": Does(transcripts.list)},
+        "/transcripts": {"GET": Does(transcripts.list), "DELETE": Does(transcripts.delete)},
         "/transcripts/{session}": {"GET": Does(transcripts.get)},
         "/events": {"GET": Does(stream.get)},
         "/openapi.json": {"GET": Does(lambda asked: Answer(document))},

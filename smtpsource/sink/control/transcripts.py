@@ -50,9 +50,18 @@ class Transcripts:
             return Answer(transcript.asText().encode("utf-8", "replace"), TEXT, headers={"Vary": "Accept"})
         return asJSON(transcript.asDict(), headers={"Vary": "Accept"})
 
+    def delete(self, asked: Asked) -> Answer:
+        """
+        Forget all of them.
+        """
+        count = len(self._kept().all())
+        self._kept().delete()
+        self._steering.publish("deleted", transcripts=count)
+        return asJSON({"deleted": count})
+
     def _kept(self) -> Kept:
         if self._steering.transcripts is None:
-            raise Problem(HTTPStatus.CONFLICT, "this sink keeps no transcripts: expected it to have --transcripts N")
+            raise Problem(HTTPStatus.CONFLICT, "this sink keeps no transcripts: expected it to have --keep N")
         return self._steering.transcripts
 
 
