@@ -468,22 +468,6 @@ class MessagesTests(ControlMixin, TestCase):
         self.assertEqual(reply.json, {"deleted": 2})
 
     @defer.inlineCallbacks
-    def test_noneKept(self):
-        """
-        A sink that keeps nothing says so.
-        """
-        yield self.server.close()
-        self.serve(keeps=0)
-        for path in ("/messages", "/messages/1", "/messages/1/raw"):
-            reply = yield self.ask("GET", path)
-            self.assertEqual(reply.status, 409)
-            self.assertIn("expected it to have --keep N", reply.detail)
-        for method, path in (("GET", "/transcripts"), ("GET", "/transcripts/1"), ("DELETE", "/transcripts")):
-            reply = yield self.ask(method, path)
-            self.assertEqual(reply.status, 409)
-            self.assertIn("expected it to have --keep N", reply.detail)
-
-    @defer.inlineCallbacks
     def test_transcripts(self):
         """
         A session's dialogue is there for programs and for people.

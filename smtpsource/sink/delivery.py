@@ -190,7 +190,7 @@ class Delivery(Reception):
         if deceit is not None:
             steering.deceits[deceit] += 1
         if self._transcript is not None:
-            self._transcript.note(f"[{content.size} octets of content]")
+            self._transcript.content(content.size)
         steering.publish(
             "message",
             session=self.number,

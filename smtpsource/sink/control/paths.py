@@ -40,7 +40,12 @@ def paths(reactor: Any, steering: Steering, events: Events) -> Paths:
     # Read now: there may be another root directory soon.
     stays, document = Stays(), description()
     rules, running, metrics = Rules(steering), Running(steering), Metrics(steering)
-    messages, transcripts = Messages(reactor, steering, stays), Transcripts(steering)
+    # A sink that is controlled keeps some.
+    memory, dialogues = steering.memory, steering.transcripts
+    assert memory is not None
+    assert dialogues is not None
+    messages = Messages(reactor, memory, steering, stays)
+    transcripts = Transcripts(dialogues, steering)
     stream = Stream(reactor, events, stays)
     found: dict[str, dict[str, Does]] = {
         "/": {},
