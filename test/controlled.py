@@ -38,7 +38,7 @@ class Steered(Steering):
         @param keeps: how many messages.
         """
         clock = Clock()
-        super().__init__(SinkPlan(keep=keeps or None), SinkCounts(), clock.seconds, clock.callLater)
+        super().__init__(SinkPlan(keep=keeps), SinkCounts(), clock.seconds, clock.callLater)
 
     def receive(self, number, recipient="b@example.com", subject="hello", sender="a@example.com"):
         """

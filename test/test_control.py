@@ -189,6 +189,33 @@ class RulesTests(ControlMixin, TestCase):
         self.assertEqual([kind for kind, _ in told], ["rules"])
 
     @defer.inlineCallbacks
+    def test_deep(self):
+        """
+        What is nested very deeply is no document of rules, wherever that is and however it comes.
+        """
+        before = self.steering.rules
+        for depth in (300, 600, 900):
+            deep = "[" * depth + "]" * depth
+            objects = '{"a":' * depth + "1" + "}" * depth
+            for method, document in (
+                ("PUT", deep),
+                ("PUT", objects),
+                ("PUT", f'{{"rule": {deep}}}'),
+                ("PUT", f'{{"rule": [{{"on": {deep}, "do": {objects}}}]}}'),
+                ("PUT", f'{{"rule": [{{"on": "rcpt", "do": {{"texts": {deep}}}}}]}}'),
+                ("PATCH", f'{{"greylist": {objects}}}'),
+                ("POST", f'{{"when": {deep}}}'),
+                ("POST", f'{{"name": {deep}}}'),
+            ):
+                reply = yield self.ask(method, "/rules", document.encode())
+                self.assertIn(reply.status, (400, 422), f"{method} {document[:80]} {depth}")
+                self.assertLess(len(reply.body), 2000, f"{method} {document[:80]} {depth}")
+            for text in (f"seed = {deep}", f"{'a.' * depth}a = 1"):
+                reply = yield self.ask("PUT", "/rules", text.encode(), kind="application/toml")
+                self.assertIn(reply.status, (400, 422), f"{text[:80]} {depth}")
+        self.assertIs(self.steering.rules, before)
+
+    @defer.inlineCallbacks
     def test_toml(self):
         """
         A file of rules can be put as it is.
@@ -441,21 +468,6 @@ class MessagesTests(ControlMixin, TestCase):
         self.assertEqual(reply.json, {"deleted": 2})
 
     @defer.inlineCallbacks
-    def test_noneKept(self):
-        """
-        A sink that keeps nothing says so.
-        """
-        yield self.server.close()
-        self.serve(keeps=0)
-        for path in ("/messages", "/messages/1", "/messages/1/raw"):
-            reply = yield self.ask("GET", path)
-            self.assertEqual(reply.status, 409)
-            self.assertIn("expected it to have --keep N", reply.detail)
-        for path in ("/transcripts", "/transcripts/1"):
-            reply = yield self.ask("GET", path)
-            self.assertEqual(reply.status, 409)
-
-    @defer.inlineCallbacks
     def test_transcripts(self):
         """
         A session's dialogue is there for programs and for people.
@@ -472,6 +484,21 @@ class MessagesTests(ControlMixin, TestCase):
             self.assertIn(b"C: QUIT\n", reply.body)
         reply = yield self.ask("GET", "/transcripts/8")
         self.assertEqual(reply.status, 404)
+
+    @defer.inlineCallbacks
+    def test_forgetTranscripts(self):
+        """
+        All dialogues are forgotten at once, and who watches is told.
+        """
+        told = []
+        self.patch(self.steering, "publish", lambda kind, **fields: told.append((kind, fields)))
+        for session in (1, 2):
+            self.steering.transcripts.begin(session, "127.0.0.1")
+        for count in (2, 0):
+            reply = yield self.ask("DELETE", "/transcripts")
+            self.assertEqual(reply.json, {"deleted": count})
+        self.assertEqual(self.steering.transcripts.all(), [])
+        self.assertEqual(told[0], ("deleted", {"transcripts": 2}))
 
 
 class SinkTests(ControlMixin, TestCase):
@@ -572,6 +599,17 @@ class SinkTests(ControlMixin, TestCase):
         for path in ("/rule", "/rules/", "//", "/messages/1/raw/", "/%72ules/x/y"):
             reply = yield self.ask("GET", path)
             self.assertEqual(reply.status, 404, path)
+
+    @defer.inlineCallbacks
+    def test_crowd(self):
+        """
+        A hundred who ask at the same time all have their answer.
+        """
+        for where in ("0", f"unix:{self.mktemp()}"):
+            yield self.server.close()
+            self.serve(where)
+            replies = yield defer.gatherResults([self.ask("GET", "/counters") for _ in range(100)])
+            self.assertEqual({reply.status for reply in replies}, {200})
 
     @defer.inlineCallbacks
     def test_fault(self):

@@ -10,6 +10,7 @@ import signal
 import smtplib
 import socket
 import stat
+from email.header import Header
 from email.message import EmailMessage
 from types import SimpleNamespace
 
@@ -180,11 +181,60 @@ class CommandTests(ControlledTestCase):
         self.assertTrue(raw.startswith("Subject: for 2@c.test\r\n"), raw)
         text = yield self.ctl("transcript", "1")
         self.assertIn(" C: ", text)
+        cleared = yield self.ctl("transcripts", "clear")
+        self.assertGreaterEqual(json.loads(cleared)["deleted"], 1)
+        listed = yield self.ctl("transcripts")
+        self.assertEqual(json.loads(listed), {"transcripts": []})
         yield self.ctl("delete", "2")
         left = yield self.ctl("delete")
         self.assertEqual(json.loads(left), {"deleted": 2})
         problem = yield self.ctl("messages", "--count", "1", "--wait", "1ms", status=1)
         self.assertEqual(problem, "smtpsink ctl: 0 messages: expected 1\n")
+
+    @defer.inlineCallbacks
+    def test_changedRoot(self):
+        """
+        A sink that sees nothing but one directory any more, and is nobody, can be asked and told everything all the
+        same. (Without root's rights it stays who and where it is.)
+        """
+        os.makedirs(root := os.path.abspath(self.mktemp()))
+        changed = ("-u", "nobody", "-R", root) if os.geteuid() == 0 else ()
+        rules = '[[rule]]\non = "{}"\ndo = {{ delay = {{ lognormal = {{ median = "1ms", sigma = 1, max = "1s" }} }} }}'
+        for control in ("0", f"unix:{self.socketPath()}"):
+            yield self.start(*changed, control=control)
+            for step, status in (("message", 200), ("massage", 422)):
+                reply = yield self.ask("PUT", "/rules", rules.format(step).encode(), kind="application/toml")
+                self.assertEqual(reply.status, status, reply.body)
+            self.assertIn("did you mean message?", reply.detail)
+            yield self.send("b@example.com")
+            subject = Header("\u00dcber uns", "iso-8859-15").encode()
+            yield deferToThread(self.sendRaw, f"Subject: {subject}\r\nMessage-Id: <1@x>\r\n\r\ntext\r\n".encode())
+            reply = yield self.ask("GET", "/messages?subject=%C3%9Cber*&id=1@x&wait=10")
+            self.assertEqual(reply.json["found"], 1)
+            number = reply.json["messages"][0]["number"]
+            for path in (f"messages/{number}", f"messages/{number}/raw", "transcripts/1", "metrics", "openapi.json"):
+                reply = yield self.ask("GET", f"/{path}")
+                self.assertEqual(reply.status, 200, path)
+            reply = yield self.ask("GET", "/messages?recipent=b")
+            self.assertIn("did you mean recipient?", reply.detail)
+            self.sink.signal(signal.SIGTERM)
+            result = yield self.sink.whenEnded()
+            self.assertEqual((result.status, result.err), (0, b""))
+
+    def socketPath(self):
+        """
+        @return: where a socket may be: the path of one is no longer than 107 bytes.
+        """
+        path = os.path.relpath(self.mktemp())
+        absolute = os.path.abspath(path)
+        return absolute if len(absolute) < 100 else f"/proc/{os.getpid()}/cwd/{path}"
+
+    def sendRaw(self, content):
+        """
+        Send a message as it is.
+        """
+        with smtplib.SMTP("127.0.0.1", self.port, timeout=PATIENCE) as client:
+            client.sendmail("a@example.com", ["b@example.com"], content)
 
     @defer.inlineCallbacks
     def test_pause(self):
@@ -244,14 +294,8 @@ class CommandTests(ControlledTestCase):
         """
         A UNIX socket is for whoever runs the sink, and gone with it.
         """
-        # In a short directory: the path of a socket is no longer than 107 bytes.
-        directory = yield defer.maybeDeferred(os.path.relpath, self.mktemp())
-        os.makedirs(directory)
-        path = os.path.join(directory, "ctl")
-        absolute = os.path.abspath(path)
-        if len(absolute) > 100:
-            absolute = f"/proc/{os.getpid()}/cwd/{path}"
-        yield self.start(control=f"unix:{absolute}")
+        path = self.socketPath()
+        yield self.start(control=f"unix:{path}")
         self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o600)
         state = yield self.ctl("pause")
         self.assertIn("true", state)

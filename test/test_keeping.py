@@ -273,6 +273,26 @@ class EntryTests(SynchronousTestCase):
             entry = self.entry(content)
             self.assertEqual(("", ""), (entry.subject, entry.messageId), content)
 
+    def test_hugeHeader(self):
+        """
+        A header of megabytes costs no more than its beginning does, and what is in that is found.
+        """
+        many = b"X-Filler: abcdefgh\r\n" * 400_000
+        entry = self.entry(header(Subject="Found", Message_Id="<1@x>")[:-9] + many + b"\r\nText.\r\n")
+        self.assertEqual(("Found", "1@x"), (entry.subject, entry.messageId))
+        self.assertLess(len(entry.headers.as_bytes()), 70_000)
+        late = self.entry(many + header(Subject="Late"))
+        self.assertEqual("", late.subject)
+        endless = self.entry(b"Subject: " + b"=?utf-8?q?a?=\r\n " * 100_000 + b"\r\n\r\n")
+        self.assertEqual("a" * 100, endless.subject[:100])
+        self.assertLess(len(endless.subject), 5000)
+
+    def test_twoSubjects(self):
+        """
+        Of several subjects the first counts.
+        """
+        self.assertEqual("one", self.entry(b"subject: one\r\nSUBJECT: two\r\n\r\n").subject)
+
     def test_dict(self):
         """
         All of it as JSON has it.

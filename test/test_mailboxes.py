@@ -262,7 +262,6 @@ class MboxTests(SynchronousTestCase):
         """
         self.path = self.mktemp()
         mbox = Mbox(self.path)
-        mbox.make()
         for content in contents:
             mbox.keep(kept(content))
         self.assertEqual([asText(content) for content in contents], self.bodies())
@@ -342,33 +341,63 @@ class MboxTests(SynchronousTestCase):
         error = self.assertRaises(OSError, Mbox("/dev/full").keep, kept())
         self.assertEqual(errno.ENOSPC, error.errno)
 
+    def test_notWaitedFor(self):
+        """
+        A FIFO is no mailbox, whether anybody reads from it or not: nobody waits for that.
+        """
+        os.mkfifo(self.path)
+        self.assertRaises(OSError, self.mbox.keep, kept())
+        reader = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        self.assertRaises(OSError, self.mbox.keep, kept())
+        self.assertEqual(b"", os.read(reader, 1))
+
     def test_locked(self):
         """
-        Who has locked the file, in either way, is waited for; and there may be many who write.
+        Who has locked the file, in either way, is not waited for: the message is refused, and the file as it was.
+        """
+        self.mbox.keep(kept(b"one\r\n"))
+        for lock in (fcntl.flock, fcntl.lockf):
+            size = os.stat(self.path).st_size
+            with open(self.path, "r+b") as file:
+                lock(file, fcntl.LOCK_EX)
+                (writer,) = self.writers(1)
+                self.assertEqual(b"refused: another program has locked it\n", writer.stdout.readline())
+                # (Whoever opens and closes the file here would give up the lock of the second kind.)
+                self.assertEqual(size, os.stat(self.path).st_size)
+            out, _ = writer.communicate(timeout=PATIENCE)
+            self.assertEqual((0, b"done\n"), (writer.returncode, out.splitlines(True)[-1]))
+        self.assertEqual(101, len(self.bodies()))
+
+    def test_many(self):
+        """
+        There may be many who write.
+        """
+        for writer in self.writers(3):
+            writer.communicate(timeout=PATIENCE)
+            self.assertEqual(0, writer.returncode)
+        bodies = self.bodies()
+        self.assertEqual((150, {b"x" * 3000 + b"\n"}), (len(bodies), set(bodies)))
+
+    def writers(self, number):
+        """
+        @return: processes that write 50 messages each; whoever is refused tries again.
         """
         script = (
             "import sys; sys.path[:0] = sys.argv[2:]\n"
             "from keptmessages import kept\n"
             "from smtpsource.sink.keeping.mbox import Mbox\n"
-            "print('there', flush=True)\n"
-            "for _ in range(50): Mbox(sys.argv[1]).keep(kept(b'x' * 3000))\n"
+            "left = 50\n"
+            "while left:\n"
+            "    try:\n"
+            "        Mbox(sys.argv[1]).keep(kept(b'x' * 3000))\n"
+            "        left -= 1\n"
+            "    except OSError as e:\n"
+            "        print('refused:', e.strerror, flush=True)\n"
             "print('done', flush=True)\n"
         )
-        self.mbox.make()
         command = [sys.executable, "-c", script, self.path, str(ROOT), str(ROOT / "test")]
-        written = 0
-        for lock in (fcntl.flock, fcntl.lockf):
-            with open(self.path, "r+b") as file:
-                lock(file, fcntl.LOCK_EX)
-                writers = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
-                for writer in writers:
-                    self.addCleanup(writer.kill)
-                    self.assertEqual(b"there\n", writer.stdout.readline())
-                # (Whoever opens and closes the file here would give up the lock of the second kind.)
-                self.assertEqual(written, os.stat(self.path).st_size)
-            for writer in writers:
-                out, _ = writer.communicate(timeout=PATIENCE)
-                self.assertEqual((0, b"done\n"), (writer.returncode, out))
-            written = os.stat(self.path).st_size
-        bodies = self.bodies()
-        self.assertEqual((200, {b"x" * 3000 + b"\n"}), (len(bodies), set(bodies)))
+        writers = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(number)]
+        for writer in writers:
+            self.addCleanup(writer.kill)
+        return writers

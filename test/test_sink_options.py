@@ -351,8 +351,23 @@ class ErrorTests(SynchronousTestCase):
         path = os.path.join(directory, "file")
         with open(path, "w"):
             pass
-        for option in ("--maildir", "--mbox"):
-            self.assertIn(f"{option}: '{path}/x' is not usable: expected", self.refused(option, f"{path}/x", ":1"))
+        os.mkfifo(fifo := os.path.join(directory, "fifo"))
+        os.makedirs(os.path.join(directory, "mail"))
+        os.symlink("../file", os.path.join(directory, "mail", "new"))
+        for shown, *places in (
+            ("--maildir", f"{path}/x", path, fifo, "/proc/x", "/proc/x/y", f"{directory}/mail"),
+            ("--mbox", f"{path}/x", directory, fifo, "/proc/x"),
+            ("-d (--dump)", f"{path}/x", f"{path}/%H/x", "/proc/x%H", "/proc/x/"),
+            ("-D (--dump-append)", f"{path}/x", f"{path}/%H/x", "/proc/x", directory, fifo),
+        ):
+            for place in places:
+                said = self.refused(shown.partition(" ")[0], place, ":1")
+                self.assertIn(f"{shown}: {place!r} is not usable: expected", said)
+        before = os.listdir(directory)
+        sinkParsed("--maildir", f"{directory}/new", "--mbox", f"{directory}/mbox", "-d", f"{directory}/d/%H/x", ":1")
+        sinkParsed("--maildir", directory, "--mbox", path, "-D", f"{directory}/d/e/x", ":1")
+        sinkParsed("-D", "/dev/null", ":1")
+        self.assertEqual(os.listdir(directory), before)
         self.assertEqual(
             self.refused("-d", "x", "-S", r"\400", ":1"),
             r"-S (--dump-start): '\\400' is not usable: expected a text without a NUL character",

@@ -12,6 +12,7 @@ from sinks import TRANSACTION, Pair, Transport, extensions, outcome
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
+from visiting import Door
 
 from smtpsource.sink import content as incoming
 from smtpsource.sink.content import IncomingContent
@@ -709,3 +710,43 @@ class PausedTests(SynchronousTestCase):
         pair.factory.steering.resume()
         pair.clock.advance(1)
         self.assertEqual(pair.transport.value(), b"250 2.0.0 Ok\r\n")
+
+    def test_nobodyIsLetIn(self):
+        """
+        Whoever comes meanwhile, also in the place of one who goes, has to wait for the banner; after that all are let
+        in who have room, and others as before.
+        """
+        pair = Pair(keep=1, maxSessions=2)
+        pair.factory.ports = [door := Door()]
+        pair.factory.steering.pause()
+        self.assertFalse(door.isOpen)
+        sessions = [(pair.protocol, pair.transport)]
+        for _ in range(3):
+            pair.connect()
+            sessions.append((pair.protocol, pair.transport))
+        sessions[0][0].connectionLost(Failure(ConnectionDone()))
+        self.assertEqual([transport.value() for _, transport in sessions[1:]], [b""] * 3)
+        self.assertFalse(door.isOpen)
+        pair.factory.steering.resume()
+        self.assertEqual([transport.value()[:4] for _, transport in sessions[1:]], [b"220 ", b"220 ", b""])
+        self.assertFalse(door.isOpen)
+        pair.factory.steering.pause()
+        for protocol, _ in sessions[1:3]:
+            protocol.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(pair.transport.value(), b"")
+        pair.factory.steering.resume()
+        self.assertEqual(pair.transport.value()[:4], b"220 ")
+        self.assertTrue(door.isOpen)
+
+    def test_endsPaused(self):
+        """
+        A sink that ends meanwhile lets nobody in any more.
+        """
+        pair = Pair(keep=1)
+        pair.factory.ports = [door := Door()]
+        pair.factory.steering.pause()
+        pair.connect()
+        pair.factory.endSoon()
+        pair.factory.steering.resume()
+        self.assertNotIn(b"220", pair.transport.value())
+        self.assertFalse(door.isOpen)

@@ -40,8 +40,7 @@ class TranscriptsTests(SynchronousTestCase):
         transcript.client(b"DATA")
         transcript.server(b"354 Go on\r\n")
         self.clock.advance(1)
-        transcript.content(1000)
-        transcript.content(234)
+        transcript.content(1234)
         transcript.note("rule slow: waits 0.3 s")
         self.clock.advance(0.3)
         transcript.server(b"250-2.0.0 Ok\r\n250 2.0.0 really\r\n")
@@ -59,7 +58,7 @@ class TranscriptsTests(SynchronousTestCase):
 
     def test_dict(self):
         """
-        The same for JSON; content that is not complete is there, too.
+        The same for JSON.
         """
         self.clock.advance(100)
         transcript = self.transcripts().begin(1, "::1")

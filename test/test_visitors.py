@@ -8,20 +8,20 @@ from __future__ import annotations
 from controlled import Steered
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
+from visiting import VisitingMixin
 
-from smtpsource.report.visitors import LONGEST
+from smtpsource.report.visitors import LONGEST, SILENCE
 from smtpsource.sink.control.asked import LARGEST_BODY
 from smtpsource.sink.control.server import MOST, ControlServer
 from smtpsource.sink.control.site import READING_TIME
 from smtpsource.sink.control.stream import QUIET
-from smtpsource.testing import FakeTransport
 
 WAIT = b"GET /messages?wait=600 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 WATCH = b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n"
 COUNTERS = b"GET /counters HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
-class StayingTests(SynchronousTestCase):
+class StayingTests(VisitingMixin, SynchronousTestCase):
     """
     Who waits or watches, and who only takes room.
     """
@@ -31,27 +31,7 @@ class StayingTests(SynchronousTestCase):
         self.steering = Steered()
         self.server = ControlServer(self.reactor, self.steering, "8025")
         self.server.listen()
-        _, self.factory, _, _ = self.reactor.tcpServers[0]
-
-    def visit(self, request=b""):
-        """
-        @return: the transport of a connection that says this; C{None} if it was not taken.
-        """
-        protocol = self.factory.buildProtocol(None)
-        if protocol is None:
-            return None
-        transport = FakeTransport(self.reactor)
-        transport.protocol = protocol
-        protocol.makeConnection(transport)
-        transport.deliver(request)
-        return transport
-
-    def pass_(self, seconds):
-        """
-        Let time pass.
-        """
-        for _ in range(10):
-            self.reactor.advance(seconds / 10)
+        self.open()
 
     def test_stay(self):
         """
@@ -104,18 +84,47 @@ class StayingTests(SynchronousTestCase):
 
     def test_crowd(self):
         """
-        Strangers take no room from those who wait, and none for long from who has just come.
+        Very many who come at once and ask are all answered, one after the other, beside those who wait for something.
         """
         waiting = [self.visit(WAIT) for _ in range(20)]
-        for _ in range(10):
-            for _ in range(30):
-                self.visit()
-            self.reactor.advance(0)
-            self.assertLessEqual(len(self.factory.protocols), MOST)
-            transport = self.visit(COUNTERS)
+        asking = [self.visit(COUNTERS) for _ in range(300)]
+        while self.outside:
+            self.assertEqual(len(self.factory.protocols), MOST)
+            self.assertEqual(self.door.numberAccepts, 1)
+            self.pass_(0)
+        for transport in asking:
             self.assertIn(b"200 OK", transport.take())
-            self.reactor.advance(0)
+            self.assertFalse(transport.aborted)
         self.assertTrue(all(transport.connected for transport in waiting))
+
+    def test_silentCrowd(self):
+        """
+        Those who say nothing keep nobody out for long, and only as many of them go as others come.
+        """
+        waiting = [self.visit(WAIT) for _ in range(20)]
+        silent = [self.visit() for _ in range(MOST - 20)]
+        asking = [self.visit(COUNTERS) for _ in range(3)]
+        self.pass_(SILENCE * 0.9)
+        self.assertEqual(len(self.outside), 3)
+        silent[0].deliver(COUNTERS[:10])
+        self.pass_(SILENCE * 0.3)
+        for transport in asking:
+            self.assertIn(b"200 OK", transport.take())
+        self.assertTrue(silent[0].connected)
+        self.assertTrue(all(transport.connected for transport in waiting))
+        self.assertLessEqual(sum(transport.aborted for transport in silent), len(asking))
+
+    def test_slowCrowd(self):
+        """
+        So do those who do not take their answers.
+        """
+        slow = [self.visit() for _ in range(MOST)]
+        for transport in slow:
+            self.patch(transport, "loseConnection", lambda: None)  # there is more to be sent
+            transport.deliver(COUNTERS)
+        last = self.visit(COUNTERS)
+        self.pass_(LONGEST + 2)
+        self.assertIn(b"200 OK", last.take())
 
     def test_large(self):
         """

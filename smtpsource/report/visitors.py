@@ -4,6 +4,7 @@ Strangers who come to an HTTP server of ours: whoever they are, they take little
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
@@ -13,6 +14,9 @@ from twisted.web.server import Site
 
 #: Seconds that a connection may take, from its beginning to the end of the answer.
 LONGEST = 10.0
+
+#: Seconds of silence after which one who has not asked yet gives way, where others wait to come in.
+SILENCE = 1.0
 
 
 class OneRequestChannel(HTTPChannel):
@@ -46,11 +50,11 @@ class Visitor(ProtocolWrapper):
     """
     A connection that takes neither too long nor too much, whoever it is: silent, slow, or one who never ends.
 
-    @ivar isGuest: its request is known and wanted: it waits for something, and does not give way to others.
+    @ivar staysUntil: the time, in the reactor's seconds, before which it does not give way to others.
     """
 
     factory: Visitors
-    isGuest = False
+    staysUntil = inf
     _received = 0
 
     def connectionMade(self) -> None:
@@ -59,6 +63,10 @@ class Visitor(ProtocolWrapper):
         """
         super().connectionMade()
         self._begin(LONGEST)
+        self._stayFor(SILENCE)
+
+    def _stayFor(self, seconds: float) -> None:
+        self.staysUntil = self.factory.reactor.seconds() + seconds
 
     def _begin(self, seconds: float) -> None:
         self._end = self.factory.reactor.callLater(seconds, self.abortConnection)
@@ -71,13 +79,15 @@ class Visitor(ProtocolWrapper):
         if self._received > self.factory.largest:
             self.abortConnection()
         else:
+            if self.staysUntil != inf:
+                self._stayFor(SILENCE)
             super().dataReceived(data)
 
     def welcome(self) -> None:
         """
-        It may stay until it is dismissed.
+        It may stay until it is dismissed: its request is known and wanted, and it waits for something.
         """
-        self.isGuest = True
+        self.staysUntil = inf
         self._stop()
 
     def dismiss(self, seconds: float) -> None:
@@ -88,6 +98,7 @@ class Visitor(ProtocolWrapper):
         """
         self._stop()
         self._begin(seconds)
+        self._stayFor(min(seconds, LONGEST))
 
     def _stop(self) -> None:
         if self._end.active():
@@ -103,7 +114,8 @@ class Visitor(ProtocolWrapper):
 
 class Visitors(WrappingFactory):
     """
-    All connections, and no more than so many: whoever has been there for longest goes for one who has just come.
+    All connections. When there are as many as may be, others wait until one of these is over. If one of them has been
+    silent for too long then, it gives way: so nobody is sent away who has just come.
     """
 
     noisy = False
@@ -119,27 +131,63 @@ class Visitors(WrappingFactory):
         self.reactor = reactor
         self.largest = largest
         self._most = most
+        self._look: Any = None
 
     def serveAt(self, port: Any) -> None:
         """
-        Take no more connections in one turn of the reactor than can go in it.
+        Take connections from a port.
         """
         self.port = port
-        port.numberAccepts = self._most // 2
+        port.numberAccepts = self._most
 
-    def buildProtocol(self, addr: Any) -> Any:
+    def registerProtocol(self, p: Any) -> None:
         """
-        Take another connection.
-
-        @return: C{None} if too many come at once: those that have to go are there until the next turn of the reactor.
+        There is another connection.
         """
-        half = self._most // 2
-        strangers = [each for each in self.protocols if not each.isGuest]
-        if len(strangers) >= half:
-            strangers[len(strangers) - half].abortConnection()
+        super().registerProtocol(p)
+        if len(self.protocols) == self._most:
+            self.port.pauseProducing()
+            self._lookAt(self._first())
         # Twisted's ports, and ours, take more in a turn the more came in the last.
-        self.reactor.callLater(0, setattr, self.port, "numberAccepts", half)
-        return super().buildProtocol(addr) if len(self.protocols) < self._most else None
+        self.reactor.callLater(0, self._takeNoMore)
+
+    def unregisterProtocol(self, p: Any) -> None:
+        """
+        One of them is gone.
+        """
+        super().unregisterProtocol(p)
+        if len(self.protocols) == self._most - 1:
+            self._look.cancel()
+            self._takeNoMore()
+            self.port.resumeProducing()
+
+    def _takeNoMore(self) -> None:
+        """
+        In one turn of the reactor no more come than there is room for.
+        """
+        self.port.numberAccepts = max(1, self._most - len(self.protocols))
+
+    def _lookAt(self, first: Visitor) -> None:
+        """
+        Look when somebody may have been silent for too long.
+        """
+        left = first.staysUntil - self.reactor.seconds()
+        self._look = self.reactor.callLater(min(SILENCE, max(0.0, left)), self._makeRoom)
+
+    def _makeRoom(self) -> None:
+        """
+        If somebody has been silent for too long, it goes.
+        """
+        first = self._first()
+        if first.staysUntil <= self.reactor.seconds():
+            self._look = self.reactor.callLater(SILENCE, self._makeRoom)
+            first.abortConnection()
+        else:
+            self._lookAt(first)
+
+    def _first(self) -> Visitor:
+        visitors: list[Visitor] = list(self.protocols)
+        return min(visitors, key=lambda each: each.staysUntil)
 
     def abort(self) -> None:
         """

@@ -23,6 +23,9 @@ REFUSED = b"554 5.6.0 Message refused\r\n"
 #: Octets of a message that are looked at together.
 _WINDOW = 64 * 1024
 
+#: Recipients that an event names, and characters of each: a thousand events are remembered.
+_TOLD, _LONGEST = 10, 320
+
 _LETTER = re.compile(rb"[0-9A-Za-z]")
 
 
@@ -197,19 +200,27 @@ class Delivery(Reception):
         if deceit is not None:
             steering.deceits[deceit] += 1
         if self._transcript is not None:
-            self._transcript.note(f"[{content.size} octets of content]")
+            self._transcript.content(content.size)
         steering.publish(
             "message",
             session=self.number,
             number=steering.number if steering.keepers else None,
-            sender=self.facts.sender,
-            recipients=list(self.facts.recipients),
-            message=self.facts.message,
+            sender=_cut(self.facts.sender),
+            recipients=len(self.facts.recipients),
+            to=[_cut(recipient) for recipient in self.facts.recipients[:_TOLD]],
+            message=_cut(self.facts.message),
             size=content.size,
             code=int(reply[:3]) if reply[:3].isdigit() else None,
             accepted=accepted,
             fate=deceit,
         )
+
+
+def _cut(text: str) -> str:
+    """
+    What an event has of a text that a client may have made long.
+    """
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
 
 
 def _replyOf(fate: Fate | None, usual: bytes) -> bytes:

@@ -4,8 +4,10 @@ All that a sink is reached by: its ports, the name server of its world, its cont
 
 from __future__ import annotations
 
+import encodings
 import pkgutil
 import time
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
@@ -24,6 +26,11 @@ if TYPE_CHECKING:
     from smtpsource.sink.dns.server import NameServer
     from smtpsource.sink.dns.world import World
     from smtpsource.sink.steering import Steering
+
+
+#: What modules of ours import when there is something to do: rules are read and carried out with them, and told of if
+#: they are wrong; headers of messages are read.
+_LATER = ("difflib", "email.parser", "email.policy", "statistics", "tomllib")
 
 
 class Doors:
@@ -89,6 +96,9 @@ class Doors:
             for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
                 if not module.name.endswith("__main__"):
                     import_module(module.name)
+        for name in _LATER:
+            import_module(name)
+        _importCodecs()
         importTwisted(withTLS=True)
         self._factory.tls.prepare()
         time.tzset()
@@ -128,3 +138,13 @@ class Doors:
         @return: which fire when that is done.
         """
         return [] if self.control is None else [self.control.close()]
+
+
+def _importCodecs() -> None:
+    """
+    Have all character sets that a header may be in.
+    """
+    for module in pkgutil.iter_modules(encodings.__path__, "encodings."):
+        # Those of other systems are there as well.
+        with suppress(ImportError):
+            import_module(module.name)

@@ -92,6 +92,7 @@ class SinkFactory(ServerFactory):
         self.firstSession: float | None = None
         self.lastEnd = 0.0
         self._ending = False
+        self._isPaused = False
         self.world: World | None = None
         if plan.dns is not None:
             from smtpsource.sink.dns.worldfile import worldOf
@@ -119,11 +120,10 @@ class SinkFactory(ServerFactory):
         """
         Listen to nobody; or to all again.
         """
-        for port in self.ports:
-            if paused:
+        self._isPaused = paused
+        if paused:
+            for port in self.ports:
                 port.pauseProducing()
-            elif self.counts.open < self.maxSessions:
-                port.resumeProducing()
         for protocol in list(self.connections):
             if protocol.begun:
                 steered = cast("Any", protocol)
@@ -131,6 +131,7 @@ class SinkFactory(ServerFactory):
                     steered.stop("pause")
                 else:
                     steered.go("pause")
+        self._admit()
 
     def connected(self, protocol: SinkConnection) -> None:
         """
@@ -139,7 +140,7 @@ class SinkFactory(ServerFactory):
         self.connections.add(protocol)
         if self._ending:
             protocol.endSoon()
-        elif self.counts.open >= self.maxSessions:
+        elif self._isPaused or self.counts.open >= self.maxSessions:
             # A port may accept several connections before it can be told to stop. For a client there is no
             # difference between waiting here and waiting in the kernel.
             self.waiting[protocol] = None
@@ -169,20 +170,24 @@ class SinkFactory(ServerFactory):
             if self.counts.ended >= self.sessionLimit:
                 self.limitReached()
             if self.maxSessions != maxsize and not self._ending:
-                self._admitNext()
+                self._admit()
         else:
             self.waiting.pop(protocol, None)
         if not self.connections:
             self.whenEmpty()
 
-    def _admitNext(self) -> None:
-        if self.waiting:
+    def _admit(self) -> None:
+        """
+        Let in who waits, as far as there is room.
+        """
+        while not (self._isPaused or self._ending) and self.counts.open < self.maxSessions:
+            if not self.waiting:
+                for port in self.ports:
+                    port.resumeProducing()
+                return
             protocol, _ = self.waiting.popitem(last=False)
             self._begin(protocol)
             protocol.resumeProducing()
-        else:
-            for port in self.ports:
-                port.resumeProducing()
 
     def limitReached(self) -> None:
         """

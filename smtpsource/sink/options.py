@@ -65,6 +65,30 @@ def _port(text: str) -> int:
         raise ValueError(f"{_EXPECTED_ADDRESS}; {text!r} is neither a port nor a service")
 
 
+def _maildirToBe(path: str) -> None:
+    for name in ("tmp", "new", "cur"):
+        files.directoryToBe(os.path.join(path, name))
+
+
+def _mboxToBe(path: str) -> None:
+    files.writableFile(path)
+    files.fileToAppendTo(path)
+
+
+def _dumpsToBe(template: str) -> None:
+    """
+    Directories are made as they are needed; what a time is part of can't be known yet.
+    """
+    files.directoryToBe(os.path.dirname(template.partition("%")[0]))
+
+
+def _sharedDumpToBe(template: str) -> None:
+    if "%" in template:
+        _dumpsToBe(template)
+    else:
+        files.fileToAppendTo(template)
+
+
 class SinkOptions(PlanOptions):
     """
     The options of Postfix's smtp-sink(1), by their letters, and our own, by long names only.
@@ -189,12 +213,17 @@ class SinkOptions(PlanOptions):
         """
         See that messages can be kept where they are to be.
         """
-        for name, check in (("maildir", files.directoryToBe), ("mbox", files.writableFile)):
+        for name, shown, check in (
+            ("maildir", "--maildir", _maildirToBe),
+            ("mbox", "--mbox", _mboxToBe),
+            ("dump", "-d (--dump)", _dumpsToBe),
+            ("dump-append", "-D (--dump-append)", _sharedDumpToBe),
+        ):
             if self[name] is not None:
                 try:
                     check(self[name])
                 except ValueError as e:
-                    raise usage.UsageError(f"--{name}: {self.texts[name]!r} is not usable: {e}")
+                    raise usage.UsageError(f"{shown}: {self.texts[name]!r} is not usable: {e}")
 
     def _checkControl(self, where: str) -> None:
         """

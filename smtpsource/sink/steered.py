@@ -80,7 +80,7 @@ class SteeredProtocol(Effects):
         """
         See L{SMTPSinkProtocol<smtpsource.sink.protocol.SMTPSinkProtocol>}.
         """
-        self.number = self.counts.sessions
+        self.number = self.facts.session = self.counts.sessions
         if self.steering.paused:
             self.stop("pause")
         super().begin()

@@ -120,7 +120,7 @@ class Steering:
         if fate is not None:
             names = [named(domain, name) for name in fate.rules]
             self.ruleCounts.update(names)
-            self.publish("rule", rules=names, step=step, client=facts.client)
+            self.publish("rule", rules=names, step=step, session=facts.session, client=facts.client)
         return fate
 
     def count(self, name: str, facts: Facts) -> None:

@@ -59,6 +59,25 @@ def writableFile(text: str) -> str:
     return places.checked(text)
 
 
+def fileToAppendTo(text: str) -> str:
+    """
+    A file that is added to over and over, or the name of one that can be made, with the directories above it; absolute
+    as in L{readableFile}.
+    """
+    path = os.path.abspath(text)
+    if not os.path.exists(path):
+        directoryToBe(os.path.dirname(path))
+        return path
+    mode = os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
+        raise ValueError("expected the name of a file to write")
+    if not (stat.S_ISREG(mode) or stat.S_ISCHR(mode)):
+        raise ValueError("expected a file: whoever reads from this may have us wait")
+    if not os.access(path, os.W_OK):
+        raise ValueError("expected a file that can be written")
+    return path
+
+
 def directoryToBe(text: str) -> str:
     """
     A directory that files can be made in, or the name of one that can be made; absolute as in L{readableFile}.
@@ -69,6 +88,18 @@ def directoryToBe(text: str) -> str:
         there = os.path.dirname(there)
     if not os.path.isdir(there):
         raise ValueError(f"expected a directory: {there} is none")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise ValueError(f"expected a directory that can be written to: {there} can't")
+    _seeMaking(there)
     return path
+
+
+def _seeMaking(directory: str) -> None:
+    """
+    See that something can be made in a directory, by doing so: in some, such as /proc, nobody can, whatever is said of
+    them.
+    """
+    import tempfile  # for those who need it
+
+    try:
+        os.rmdir(tempfile.mkdtemp(dir=directory))
+    except OSError:
+        raise ValueError(f"expected a directory that can be written to: {directory} can't")

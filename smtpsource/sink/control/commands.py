@@ -203,6 +203,7 @@ COMMANDS: Mapping[str, Command] = {
     "message": Command(_message, "N", (1, 1), frozenset({"raw"})),
     "delete": Command(_delete, "[N]", (0, 1)),
     "transcripts": Command(_shows("/transcripts")),
+    "transcripts clear": Command(_shows("/transcripts", "DELETE")),
     "transcript": Command(_transcript, "N", (1, 1)),
     "counters": Command(_shows("/counters")),
     "pause": Command(_shows("/pause", "POST")),

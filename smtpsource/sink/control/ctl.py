@@ -52,7 +52,7 @@ class CtlOptions(CommandLine):
         "Rules: rules get; rules set FILE (TOML or JSON; - is standard input); rules add EXPR (one rule, as for\n"
         "--rule); rules remove NAME; rules clear\n"
         "Messages: messages (a line of JSON for each); message N; delete [N]\n"
-        "Sessions: transcripts; transcript N\n"
+        "Sessions: transcripts; transcript N; transcripts clear\n"
         "The sink: counters; pause; resume; mark TEXT; events (a line of JSON for each, until it ends)\n"
         "Exit status: 0 it was done; 1 the sink can't be asked, or refuses, or there are fewer messages than --count;\n"
         "2 the command line can't be used.\n"

@@ -38,12 +38,14 @@ class Messages:
     What can be done with them.
     """
 
-    def __init__(self, reactor: Any, steering: Steering, stays: Stays) -> None:
+    def __init__(self, reactor: Any, memory: Memory, steering: Steering, stays: Stays) -> None:
         """
         @param reactor: provides C{IReactorTime}.
+        @param steering: tells what is done.
         @param stays: those who wait for messages.
         """
         self._reactor = reactor
+        self._memory = memory
         self._steering = steering
         self._stays = stays
 
@@ -51,7 +53,7 @@ class Messages:
         """
         Messages that are there or, with C{wait}, that come within so many seconds: at once when C{count} are there.
         """
-        memory = self._memory()
+        memory = self._memory
         what: dict[str, Any] = {name: asked.query[name] for name in FINDING if name in asked.query}
         if "after" in what:
             what["after"] = asked.wanted("after", 0, numbers.LARGEST, 0)
@@ -97,7 +99,7 @@ class Messages:
         """
         Forget all messages.
         """
-        count = self._memory().delete()
+        count = self._memory.delete()
         self._steering.publish("deleted", count=count)
         return asJSON({"deleted": count})
 
@@ -106,18 +108,13 @@ class Messages:
         Forget one.
         """
         number = self._entry(asked).number
-        self._memory().delete(number)
+        self._memory.delete(number)
         self._steering.publish("deleted", count=1, number=number)
         return Answer(status=HTTPStatus.NO_CONTENT)
 
-    def _memory(self) -> Memory:
-        if self._steering.memory is None:
-            raise Problem(HTTPStatus.CONFLICT, "this sink keeps no messages in memory: expected it to have --keep N")
-        return self._steering.memory
-
     def _entry(self, asked: Asked) -> Entry:
         number = asked.number("number")
-        entry = self._memory().get(number)
+        entry = self._memory.get(number)
         if entry is None:
             raise Problem(HTTPStatus.NOT_FOUND, f"message {number} is not there, or not any more")
         return entry

@@ -40,7 +40,12 @@ def paths(reactor: Any, steering: Steering, events: Events) -> Paths:
     # Read now: there may be another root directory soon.
     stays, document = Stays(), description()
     rules, running, metrics = Rules(steering), Running(steering), Metrics(steering)
-    messages, transcripts = Messages(reactor, steering, stays), Transcripts(steering)
+    # A sink that is controlled keeps some.
+    memory, dialogues = steering.memory, steering.transcripts
+    assert memory is not None
+    assert dialogues is not None
+    messages = Messages(reactor, memory, steering, stays)
+    transcripts = Transcripts(dialogues, steering)
     stream = Stream(reactor, events, stays)
     found: dict[str, dict[str, Does]] = {
         "/": {},
@@ -59,7 +64,7 @@ def paths(reactor: Any, steering: Steering, events: Events) -> Paths:
         "/messages": {"GET": Does(messages.find, LISTING), "DELETE": Does(messages.delete)},
         "/messages/{number}": {"GET": Does(messages.get), "DELETE": Does(messages.deleteOne)},
         "/messages/{number}/raw": {"GET": Does(messages.getRaw)},
-        "/transcripts": {"GET": Does(transcripts.list)},
+        "/transcripts": {"GET": Does(transcripts.list), "DELETE": Does(transcripts.delete)},
         "/transcripts/{session}": {"GET": Does(transcripts.get)},
         "/events": {"GET": Does(stream.get)},
         "/openapi.json": {"GET": Does(lambda asked: Answer(document))},

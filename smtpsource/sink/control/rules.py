@@ -62,8 +62,7 @@ class Rules:
         Some keys of the document anew, others gone: a merge patch.
         """
         patch = asked.document(MERGE_PATCH, JSON)
-        document = merged(self._named(), patch)
-        return self._swap(asked, lambda: RuleSet.fromDict(document))
+        return self._swap(asked, lambda: RuleSet.fromDict(merged(self._named(), patch)))
 
     def add(self, asked: Asked) -> Answer:
         """
@@ -129,6 +128,10 @@ class Rules:
             rules = make()
         except ValueError as e:
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(e))
+        except RecursionError:
+            raise Problem(
+                HTTPStatus.UNPROCESSABLE_ENTITY, "what is nested so deeply is not usable: expected a document of rules"
+            )
         # After all other problems: RFC 9110 section 13.2.1.
         expected = asked.header("if-match")
         if expected is not None and not _names(expected, self._tag()):

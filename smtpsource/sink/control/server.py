@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 #: The most connections at once, of those who wait and those who have just come.
 MOST = 64
 
+#: So many more may wait outside.
+BACKLOG = 512
+
 #: The most octets of a request: a body that is too large is read to its end, so that the client can be told, unless it
 #: is larger than this.
 LARGEST = 16 * LARGEST_BODY
@@ -72,9 +75,10 @@ class ControlServer:
         try:
             if where.path:
                 removeStale(where.path)
-                self._port = self._reactor.listenUNIX(where.path, self._visitors, mode=0o600)
+                self._port = self._reactor.listenUNIX(where.path, self._visitors, BACKLOG, mode=0o600)
             else:
-                self._port = self._reactor.listenTCP(where.port, self._visitors, interface=_addressOf(where.host))
+                address = _addressOf(where.host)
+                self._port = self._reactor.listenTCP(where.port, self._visitors, BACKLOG, interface=address)
         except (CannotListenError, OSError) as e:
             raise ListenError(f"can't be controlled at {where}", e) from e
         self._visitors.serveAt(self._port)

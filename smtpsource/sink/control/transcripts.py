@@ -22,7 +22,11 @@ class Transcripts:
     What can be done with them.
     """
 
-    def __init__(self, steering: Steering) -> None:
+    def __init__(self, kept: Kept, steering: Steering) -> None:
+        """
+        @param steering: tells what is done.
+        """
+        self._kept = kept
         self._steering = steering
 
     def list(self, asked: Asked) -> Answer:
@@ -33,7 +37,7 @@ class Transcripts:
             {
                 "transcripts": [
                     {"session": each.session, "client": each.address, "lines": len(each.lines)}
-                    for each in self._kept().all()
+                    for each in self._kept.all()
                 ]
             }
         )
@@ -43,17 +47,21 @@ class Transcripts:
         The dialogue of one session; as text if that is asked for.
         """
         number = asked.number("session")
-        transcript = self._kept().get(number)
+        transcript = self._kept.get(number)
         if transcript is None:
             raise Problem(HTTPStatus.NOT_FOUND, f"the transcript of session {number} is not there, or not any more")
         if prefersText(asked.header("accept") or ""):
             return Answer(transcript.asText().encode("utf-8", "replace"), TEXT, headers={"Vary": "Accept"})
         return asJSON(transcript.asDict(), headers={"Vary": "Accept"})
 
-    def _kept(self) -> Kept:
-        if self._steering.transcripts is None:
-            raise Problem(HTTPStatus.CONFLICT, "this sink keeps no transcripts: expected it to have --transcripts N")
-        return self._steering.transcripts
+    def delete(self, asked: Asked) -> Answer:
+        """
+        Forget all of them.
+        """
+        count = len(self._kept.all())
+        self._kept.delete()
+        self._steering.publish("deleted", transcripts=count)
+        return asJSON({"deleted": count})
 
 
 def prefersText(accept: str) -> bool:

@@ -19,6 +19,12 @@ _afterPath = re.compile(rb'\s*<(?:[^">]|"(?:[^"\\]|\\.)*+")*+>(.*)', re.DOTALL).
 #: What a recipient is taken to need besides its two texts.
 _RECIPIENT = 100
 
+#: Octets of a message in which its header is looked for.
+_HEADER = 64 * 1024
+
+#: Characters of a subject and of a Message-Id.
+_VALUE = 4096
+
 #: The empty line after a header, with the end of the line before it.
 _endOfHeader = re.compile(rb"\n\r?\n|\A\r?\n").search
 
@@ -51,39 +57,43 @@ class Entry:
     raw: bytes
     truncated: bool
 
-    @cached_property
+    @property
     def headers(self) -> EmailMessage:
         """
-        The header, with nothing after it; whatever it has.
+        The header, with nothing after it; whatever it has. Of a very large one only the first 64 KiB are looked at.
         """
         from email import policy
         from email.parser import BytesHeaderParser
 
-        end = _endOfHeader(self.raw)
-        header = self.raw[: end.end()] if end else self.raw
+        beginning = self.raw[:_HEADER]
+        end = _endOfHeader(beginning)
+        header = beginning[: end.end()] if end else beginning
         return BytesHeaderParser(policy=policy.default).parsebytes(header)
 
-    @cached_property
+    @property
     def subject(self) -> str:
         """
-        What it is about, decoded (RFC 2047); empty without a subject.
+        What it is about, decoded (RFC 2047); empty without a subject. A very long one is cut.
         """
-        return self._value("subject")
+        return self._named["subject"]
 
-    @cached_property
+    @property
     def messageId(self) -> str:
         """
-        Its Message-Id without brackets; empty without one.
+        Its Message-Id without brackets; empty without one. A very long one is cut.
         """
-        return self._value("message-id").strip().removeprefix("<").removesuffix(">")
+        return self._named["message-id"].strip().removeprefix("<").removesuffix(">")
 
-    def _value(self, name: str) -> str:
-        try:
-            return str(self.headers[name] or "")
-        except Exception:
-            # The parser has errors of many kinds for what is no Message-Id.
-            values = [value for key, value in self.headers.raw_items() if key.lower() == name]
-            return " ".join(str(values[0]).split())
+    @cached_property
+    def _named(self) -> dict[str, str]:
+        """
+        By what messages are found. The header itself is not kept: it may need many times its size.
+        """
+        found = {"message-id": "", "subject": ""}
+        for name, value in reversed(list(self.headers.raw_items())):
+            if name.lower() in found:
+                found[name.lower()] = _decodedValue(name, value[:_VALUE])
+        return found
 
     @property
     def cost(self) -> int:
@@ -144,6 +154,16 @@ def parameters(said: bytes) -> dict[str, str]:
     match = _afterPath(said)
     words = (word.partition(b"=") for word in match[1].split()) if match else ()
     return {_decoded(keyword).upper(): _decoded(value) for keyword, _, value in words}
+
+
+def _decodedValue(name: str, value: str) -> str:
+    from email import policy
+
+    try:
+        return str(policy.default.header_fetch_parse(name, value))
+    except Exception:
+        # The parser has errors of many kinds for what is no Message-Id.
+        return " ".join(value.split())
 
 
 def _decoded(text: bytes) -> str:

@@ -4,10 +4,16 @@ Text that goes to a file whole, or not at all.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import stat
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+
+#: Seconds between two tries to lock a file. All clients wait as long as these are together.
+_TRIES = (0.001, 0.002, 0.004, 0.008)
 
 
 def create(path: str, text: Iterable[bytes], mode: int) -> int:
@@ -36,9 +42,9 @@ def append(path: str, text: Iterable[bytes], mode: int) -> Callable[[], None]:
     Add to a file, which is made if it is missing. Meanwhile nobody else does who locks it as well.
 
     @return: takes that away again, unless something has been added since.
-    @raise OSError: it can't be written: then it is as it was.
+    @raise OSError: it can't be written, or somebody else has locked it: then it is as it was.
     """
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOCTTY | os.O_CLOEXEC, mode)
+    descriptor = _opened(path, os.O_CREAT | os.O_APPEND, mode)
     try:
         _lock(descriptor)
         before = os.fstat(descriptor)
@@ -54,7 +60,7 @@ def append(path: str, text: Iterable[bytes], mode: int) -> Callable[[], None]:
 
     def takeBack() -> None:
         with suppress(OSError):
-            again = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+            again = _opened(path)
             try:
                 _lock(again)
                 if _which(os.fstat(again)) == _which(after):
@@ -73,6 +79,18 @@ def remove(path: str) -> None:
         os.unlink(path)
 
 
+def _opened(path: str, flags: int = 0, mode: int = 0) -> int:
+    """
+    Open a file, or a device: a FIFO would have all clients wait for whoever reads from it, and takes nothing back.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | flags, mode)
+    kind = os.fstat(descriptor).st_mode
+    if not (stat.S_ISREG(kind) or stat.S_ISCHR(kind)):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no file", path)
+    return descriptor
+
+
 def _write(descriptor: int, text: Iterable[bytes]) -> None:
     for piece in text:
         rest = memoryview(piece)
@@ -82,12 +100,27 @@ def _write(descriptor: int, text: Iterable[bytes]) -> None:
 
 def _lock(descriptor: int) -> None:
     """
-    Wait for a lock of either kind: programs that read mail have one of them. What is no file can't be locked.
+    Have a lock of either kind: programs that read mail have one of them. What is no file can't be locked.
+
+    @raise OSError: somebody else has one, and does not give it up soon.
     """
-    with suppress(OSError):
-        fcntl.lockf(descriptor, fcntl.LOCK_EX)
-    with suppress(OSError):
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    for lock in (fcntl.lockf, fcntl.flock):
+        for pause in _TRIES:
+            if _isLocked(lock, descriptor):
+                break
+            time.sleep(pause)
+        else:
+            if not _isLocked(lock, descriptor):
+                raise OSError(errno.EAGAIN, "another program has locked it")
+
+
+def _isLocked(lock: Callable[[int, int], object], descriptor: int) -> bool:
+    try:
+        lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as e:
+        # Where there are no such locks, nobody has one.
+        return e.errno not in (errno.EAGAIN, errno.EACCES)
+    return True
 
 
 def _which(status: os.stat_result) -> tuple[int, int, int]:

@@ -33,14 +33,6 @@ class Mbox:
         """
         self._path, self._hostname = path, hostname or socket.gethostname()
 
-    def make(self) -> None:
-        """
-        Make the file if it is missing.
-
-        @raise OSError: it can't be written.
-        """
-        files.append(self._path, [], 0o600)
-
     def keep(self, message: KeptMessage) -> Callable[[], None]:
         """
         Write a message.

@@ -66,7 +66,6 @@ class Transcript:
         self.cost = 0
         self._isForgotten = False
         self._seconds, self._grown = seconds, grown
-        self._content, self._when = 0, 0.0
 
     def client(self, line: bytes) -> None:
         """
@@ -89,17 +88,14 @@ class Transcript:
 
     def content(self, octets: int) -> None:
         """
-        The client has sent content, or another piece of it.
+        The client has sent a message.
         """
-        if octets:
-            self._content += octets
-            self._when = self._seconds() - self.started
+        self._add("client", f"[{octets} octets of content]")
 
     def asDict(self) -> dict[str, Any]:
         """
         All of it, for JSON.
         """
-        self._tellContent()
         return {
             "session": self.session,
             "client": self.address,
@@ -112,27 +108,15 @@ class Transcript:
         """
         All of it, for people: a line for each line, with its time in seconds.
         """
-        self._tellContent()
         head = f"session {self.session}, client {self.address}\n"
         if self.dropped:
             head += f"[{self.dropped} lines before]\n"
         return head + "".join(f"{line.time:9.3f} {_SIGNS[line.who]} {line.text}\n" for line in self.lines)
 
     def _add(self, who: _Who, text: bytes | str) -> None:
-        self._tellContent()
-        self._append(Line(self._seconds() - self.started, who, printable(text[:_LONGEST])))
-
-    def _tellContent(self) -> None:
-        """
-        Pieces of content become one line when something comes after them, or somebody looks.
-        """
-        if self._content:
-            self._append(Line(self._when, "client", f"[{self._content} octets of content]"))
-            self._content = 0
-
-    def _append(self, line: Line) -> None:
         if self._isForgotten:
             return
+        line = Line(self._seconds() - self.started, who, printable(text[:_LONGEST]))
         cost = len(line.text) + _LINE
         if len(self.lines) == self.lines.maxlen:
             self.dropped += 1

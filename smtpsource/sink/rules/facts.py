@@ -34,6 +34,7 @@ class Facts:
     @ivar size: octets: of a SIZE parameter, until there is content; then of the content so far.
     @ivar message: what tells one message from another: at C{message} the Message-Id of its header or, without one, a
         digest of its content; before that the ENVID of MAIL (RFC 3461), or empty.
+    @ivar session: the number of the session; 0 before it has one.
     """
 
     client: str
@@ -46,6 +47,7 @@ class Facts:
     size: int = 0
     message: str = ""
     server: str = ""
+    session: int = 0
 
 
 @dataclass(frozen=True, slots=True)
