@@ -679,7 +679,13 @@ class GuardTests(ControlMixin, TestCase):
         """
         self.serve()
         own = f"http://{self.server.address}"
-        for origin, status in (("https://evil.example", 403), ("null", 403), ("http://127.0.0.1:1", 403), (own, 200)):
+        for origin, status in (
+            ("https://evil.example", 403),
+            ("null", 403),
+            ("http://127.0.0.1:1", 403),
+            ("http://[::1", 403),
+            (own, 200),
+        ):
             reply = yield self.ask("POST", "/pause", headers={"Origin": origin})
             self.assertEqual(reply.status, status, origin)
             self.assertEqual(self.steering.paused, status == 200)

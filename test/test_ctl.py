@@ -374,6 +374,24 @@ class WrongTests(ControlledTestCase):
         self.assertIn(f"smtpsink ctl: can't ask the sink at {self.where}: ", said)
 
     @defer.inlineCallbacks
+    def test_stranger(self):
+        """
+        What answers is some other server.
+        """
+        from twisted.internet import reactor
+        from twisted.web.server import Site
+        from twisted.web.static import Data
+
+        for text, expected in ((b"[]", "an object"), (b"null", "an object"), (b"{}", "'messages'"), (b"x", "JSON")):
+            resource = Data(text, "application/json")
+            resource.isLeaf = True
+            port = reactor.listenTCP(0, Site(resource), interface="127.0.0.1")
+            self.where = "127.0.0.1:%d" % port.getHost().port
+            said = yield self.ctl("messages", "--subject", "\udcff", status=1)
+            self.assertEqual(said, f"smtpsink ctl: what answers at {self.where} is no smtpsink: expected {expected}\n")
+            yield port.stopListening()
+
+    @defer.inlineCallbacks
     def test_sink(self):
         """
         A sink does not begin where it can't be controlled as it should.

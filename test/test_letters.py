@@ -204,6 +204,21 @@ class DelayedTests(SynchronousTestCase):
         self.assertEqual(pair.clock.getDelayedCalls(), [])
 
 
+class SecretTests(SynchronousTestCase):
+    """
+    Passwords that clients send without waiting for a reply.
+    """
+
+    def test_refusedAuth(self):
+        """
+        What follows an AUTH that a letter refuses is shown nowhere.
+        """
+        pair = Pair(fail=("auth",), keep=1)
+        self.assertEqual(pair.codes(b"AUTH PLAIN\r\nAGJvYgBzZWNyZXQ=\r\n"), [500, 500])
+        self.assertEqual(pair.counts.errors, {"unknown": (1, "(hidden)")})
+        self.assertNotIn("AGJv", pair.factory.steering.transcripts.get(1).asText())
+
+
 class SyslogTests(SynchronousTestCase):
     """
     -s.

@@ -109,6 +109,9 @@ WRONG_RULES = {
     "on = 'rcpt', when = { sender = ['a', '[b'] }, do = { close = true }": (
         f"when.sender[2]: '[b' is not usable: {GLOBS}"
     ),
+    "on = 'rcpt', when = { sender = '[z-a]*' }, do = { close = true }": (
+        "when.sender: '[z-a]*' is not usable: expected a range from low to high in '[z-a]', such as '[a-z]'"
+    ),
     "on = 'rcpt', when = { sender = 'a@[192.0.2.1]' }, do = { close = true }": (
         "when.sender: 'a@[192.0.2.1]' is not usable: expected '@[[]192.0.2.1]' for an address literal: '[' begins a "
         "choice of characters"

@@ -258,6 +258,15 @@ class QuestionTests(SynchronousTestCase):
         self.assertEqual(self.ask(dns.Message(7).toStr()).rCode, dns.EFORMAT)
         self.assertEqual(self.ask(query()[:-3]).rCode, dns.EFORMAT)
 
+    def test_longName(self):
+        """
+        A name that is longer than names may be is refused, and not remembered (RFC 1035 section 2.3.4).
+        """
+        for labels, code in ((30, dns.OK), (32, dns.EFORMAT), (8000, dns.EFORMAT)):
+            data = query()[:12] + b"\7" + b"\7".join([b"abcdefg"] * labels) + b"\0" + b"\0\x0f\0\1"
+            self.assertIn(self.ask(data, overTCP=True).rCode, (code, dns.ENAME), labels)
+        self.assertLess(max(len(name) for name, *_ in self.server.asked()), 260)
+
     def test_ignored(self):
         """
         An answer to a question that nobody has asked, and what is none of either.

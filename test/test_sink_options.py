@@ -343,6 +343,18 @@ class ErrorTests(SynchronousTestCase):
         )
         self.assertIn("whole number from 0 to 99", self.refused("-W", "data:1:100", ":1"))
 
+    def test_neverAsked(self):
+        """
+        A rule that is only for what the sink does not offer is refused.
+        """
+        rule = 'on = "auth", do = { reply = "450 4.0.0 later" }'
+        self.assertEqual(
+            self.refused("-a", "--rule", rule, ":1"),
+            "rule 1 (auth): on: 'auth' is not usable with -a (--no-auth): it never comes",
+        )
+        rule = 'on = ["starttls", "mail"], do = { reply = "450 4.0.0 later" }'
+        SinkOptions().parseOptions(["--no-starttls", "--rule", rule, "--profile", "strict", ":1"])
+
     def test_places(self):
         """
         Where nothing can be kept is said before anything listens.

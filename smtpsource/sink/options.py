@@ -7,6 +7,8 @@ from __future__ import annotations
 import os
 import re
 import socket
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from twisted.python import usage
 
@@ -18,6 +20,9 @@ from smtpsource.report.presentation import Presentation
 from smtpsource.sink.plan import SinkPlan, isSteered
 from smtpsource.sink.tls import ServerTLS, requireTLS
 from smtpsource.values import files, names, numbers
+
+if TYPE_CHECKING:
+    from smtpsource.sink.rules.rule import Rule
 
 _EXPECTED_ADDRESS = "expected [inet:][host]:port or unix:path, such as :2525 or 127.0.0.1:2525"
 
@@ -201,6 +206,7 @@ class SinkOptions(PlanOptions):
         from smtpsource.sink.steering import rulesOf
 
         try:
+            self._checkSteps(rulesOf(self.plan.evolve(profiles=())).rules)
             rulesOf(self.plan)
             if self.plan.world is not None:
                 from smtpsource.sink.dns.worldfile import readWorld
@@ -208,6 +214,20 @@ class SinkOptions(PlanOptions):
                 readWorld(self.plan.world)
         except ValueError as e:
             raise usage.UsageError(str(e))
+
+    def _checkSteps(self, rules: Iterable[Rule]) -> None:
+        """
+        See that no rule is only for what this sink does not offer.
+
+        @param rules: those that the user has written.
+        """
+        missing = {"auth": "-a (--no-auth)"} if self["no-auth"] else {}
+        if self["no-starttls"] or self["tls"]:
+            missing["starttls"] = "--no-starttls" if self["no-starttls"] else "--tls"
+        for rule in rules:
+            if all(step in missing for step in rule.steps):
+                step = rule.steps[0]
+                raise usage.UsageError(f"{rule.name}: on: {step!r} is not usable with {missing[step]}: it never comes")
 
     def _checkPlaces(self) -> None:
         """

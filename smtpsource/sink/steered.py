@@ -202,6 +202,9 @@ class SteeredProtocol(Effects):
             self._ended = True
             self._say(self.refuse("too-many-commands", TOO_MANY_COMMANDS, line))
             return
+        if verb == b"AUTH":
+            # Whatever becomes of it: a client that does not wait sends a password next.
+            self.hasSecrets = True
         letter = steering.letters.get(verb) if isKnown else None
         if letter is not None and self._letterDecides(letter, shown):
             return

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import Any
@@ -72,10 +72,22 @@ class Client:
         """
         body = None if document is None else json.dumps(document).encode("ascii")
         answer = self.ask(method, path, body, wait=wait)
+        return self._understood(answer)
+
+    def _understood(self, text: bytes | str) -> Any:
+        """
+        @raise ControlError: it is none of our documents.
+        """
         try:
-            return json.loads(answer)
+            document = json.loads(text)
         except ValueError:
-            raise ControlError(f"what answers at {self._where} is no smtpsink: expected JSON")
+            raise self._stranger("JSON")
+        if not isinstance(document, dict):
+            raise self._stranger("an object")
+        return _Document(document, self._stranger)
+
+    def _stranger(self, expected: str) -> ControlError:
+        return ControlError(f"what answers at {self._where} is no smtpsink: expected {expected}")
 
     def events(self) -> Iterator[dict[str, Any]]:
         """
@@ -90,7 +102,7 @@ class Client:
                 if name:
                     fields[name] = value
                 elif "data" in fields:
-                    data = json.loads(fields.pop("data"))
+                    data = self._understood(fields.pop("data"))
                     yield {**fields, **data}
                     fields = {}
 
@@ -114,6 +126,19 @@ class Client:
             raise ControlError(f"can't ask the sink at {self._where}: {printable(problem)}")
         finally:
             connection.close()
+
+
+class _Document(dict[str, Any]):
+    """
+    An answer in JSON, of which something is expected.
+    """
+
+    def __init__(self, document: dict[str, Any], stranger: Callable[[str], ControlError]) -> None:
+        super().__init__(document)
+        self._stranger = stranger
+
+    def __missing__(self, key: str) -> Any:
+        raise self._stranger(f"{key!r}")
 
 
 class _Connection(HTTPConnection):

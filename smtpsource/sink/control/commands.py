@@ -4,7 +4,9 @@ What C{smtpsink ctl} can do.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -56,6 +58,8 @@ def say(data: bytes) -> None:
     """
     Write to standard output.
     """
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()
 
@@ -102,7 +106,7 @@ def _addRule(client: Client, options: Options, words: Sequence[str]) -> int:
 
 
 def _removeRule(client: Client, options: Options, words: Sequence[str]) -> int:
-    client.ask("DELETE", f"/rules/{quote(words[0], safe='')}")
+    client.ask("DELETE", f"/rules/{quote(os.fsencode(words[0]), safe='')}")
     return 0
 
 
@@ -133,10 +137,14 @@ def _waitFor(client: Client, query: dict[str, str], count: int, seconds: float) 
     while True:
         left = max(0.0, end - time.monotonic())
         wait = min(left, _LONGEST_WAIT)
-        asked = urlencode({**query, "limit": "1", "wait": f"{wait:.6f}", "count": str(count)})
+        asked = _encoded({**query, "limit": "1", "wait": f"{wait:.6f}", "count": str(count)})
         found = int(client.askJSON("GET", f"/messages?{asked}", wait=wait)["found"])
         if found >= count or wait == left:
             return found
+
+
+def _encoded(query: dict[str, str]) -> str:
+    return urlencode(query, errors="surrogateescape")
 
 
 def _found(client: Client, query: dict[str, str]) -> Iterator[Any]:
@@ -144,7 +152,7 @@ def _found(client: Client, query: dict[str, str]) -> Iterator[Any]:
     All messages, however many answers they take.
     """
     while True:
-        page = client.askJSON("GET", f"/messages?{urlencode(query)}")
+        page = client.askJSON("GET", f"/messages?{_encoded(query)}")
         yield from page["messages"]
         if page["found"] <= len(page["messages"]):
             return

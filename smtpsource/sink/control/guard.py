@@ -38,7 +38,7 @@ class Guard:
         host = self._checkedHost(request)
         origin = request.getHeader(b"origin")
         # No page of ours asks for anything: it is one of somebody else's.
-        if origin is not None and urlsplit(origin.decode("latin-1")).netloc.lower() != host:
+        if origin is not None and _hostOf(origin) != host:
             raise Problem(HTTPStatus.FORBIDDEN, "requests from pages of other sites are not taken")
         if self._token is not None:
             self._checkToken(request, self._token)
@@ -74,3 +74,13 @@ class Guard:
         if scheme.lower() != b"bearer" or not hmac.compare_digest(given.strip(), token):
             problem = "a token is needed here: expected Authorization: Bearer TOKEN"
             raise Problem(HTTPStatus.UNAUTHORIZED, problem, {"WWW-Authenticate": 'Bearer realm="smtpsink"'})
+
+
+def _hostOf(origin: bytes) -> str | None:
+    """
+    The host and the port of a page.
+    """
+    try:
+        return urlsplit(origin.decode("latin-1")).netloc.lower()
+    except ValueError:
+        return None

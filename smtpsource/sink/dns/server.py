@@ -20,6 +20,9 @@ from smtpsource.process.listening import ListenError, joined
 from smtpsource.sink.dns.answers import Answer, Answers
 from smtpsource.sink.dns.world import World
 
+#: Octets of a name (RFC 1035 section 2.3.4), as text: without the one that ends it.
+_LONGEST_NAME = 253
+
 #: Octets of an answer over UDP that any client takes (RFC 1035 section 4.2.1), and the most for one that takes more
 #: (RFC 6891 section 6.2.5).
 _LEAST_DATAGRAM, _MOST_DATAGRAM = 512, 4096
@@ -124,7 +127,7 @@ class NameServer:
             return
         if question.opCode != dns.OP_QUERY:
             self._refuse(question, dns.ENOTIMP, "not-implemented", send)
-        elif len(question.queries) != 1:
+        elif len(question.queries) != 1 or len(question.queries[0].name.name) > _LONGEST_NAME:
             self._refuse(question, dns.EFORMAT, "format-error", send)
         elif question.queries[0].cls not in (dns.IN, dns.ANY) or question.queries[0].type in (dns.AXFR, dns.IXFR):
             self._refuse(question, dns.EREFUSED, "refused", send)
@@ -132,6 +135,9 @@ class NameServer:
             self._answer(question, send, overTCP)
 
     def _refuse(self, question: Any, code: int, result: str, send: Callable[[bytes], object]) -> None:
+        if result == "format-error":
+            # What is no question of the DNS may not be encoded again, nor remembered.
+            question.queries = []
         self._count(question, result)
         send(self._encoded(question, Answer("refused"), code, 0))
 

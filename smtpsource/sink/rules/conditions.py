@@ -110,6 +110,8 @@ def _pattern(glob: str) -> str:
         inside = glob[first:end]
         if glob[start - 1 : start] == "@" and re.fullmatch(r"(?i)(?:ipv6:)?[0-9a-f]*[.:][0-9a-f.:]+", inside):
             raise ValueError(f"expected '@[[]{inside}]' for an address literal: '[' begins a choice of characters")
+        if any(first > last for first, last in re.findall(r"(.)-(.)", inside, re.DOTALL)):
+            raise ValueError(f"expected a range from low to high in '[{inside}]', such as '[a-z]'")
         index = end + 1
     return translate(glob)
 
