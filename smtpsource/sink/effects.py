@@ -50,7 +50,7 @@ class Effects(Delivery):
         elif reply[:3] == b"235":
             facts.user = self.user
             if self._transcript is not None:
-                self._transcript.note(f"[logged in: {self.user}]")
+                self._transcript.loggedIn(self.user)
             self.steering.publish("auth", session=self.number, user=self.user, mechanism=self.mechanism, tls=self.inTLS)
         elif verb == b"XCLIENT":
             for name, value in (attributes(line) or {}).items():
