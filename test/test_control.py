@@ -272,6 +272,20 @@ class RulesTests(ControlMixin, TestCase):
         self.assertEqual(reply.json["name"], "added rule 4")
 
     @defer.inlineCallbacks
+    def test_first(self):
+        """
+        A rule can be put before the others, the latest of several before the first.
+        """
+        for name, path in (("a", "/rules"), ("b", "/rules?first=true"), ("c", "/rules?first=true")):
+            reply = yield self.ask("POST", path, {**RULE, "name": name})
+            self.assertEqual((reply.status, reply.json["name"]), (201, name))
+        yield self.ask("POST", "/rules?first=false", {**RULE, "name": "d"})
+        reply = yield self.ask("GET", "/rules")
+        self.assertEqual([rule["name"] for rule in reply.json["rule"]], ["c", "b", "a", "d"])
+        reply = yield self.ask("POST", "/rules?first=yes", RULE)
+        self.assertEqual((reply.status, reply.detail), (400, "first: 'yes' is not usable: expected true or false"))
+
+    @defer.inlineCallbacks
     def test_conditions(self):
         """
         Who has read the rules changes them only if nobody else has; who has them is not told again.
@@ -467,6 +481,8 @@ class MessagesTests(ControlMixin, TestCase):
         reply = yield self.ask("DELETE", "/messages")
         self.assertEqual(reply.json, {"deleted": 2})
 
+    LISTED = {"transcripts": [{"session": 7, "client": "127.0.0.1", "lines": 2, "dropped": 0, "logins": []}]}
+
     @defer.inlineCallbacks
     def test_transcripts(self):
         """
@@ -476,7 +492,7 @@ class MessagesTests(ControlMixin, TestCase):
         transcript.server(b"220 sink.test\r\n")
         transcript.client(b"QUIT")
         reply = yield self.ask("GET", "/transcripts")
-        self.assertEqual(reply.json, {"transcripts": [{"session": 7, "client": "127.0.0.1", "lines": 2}]})
+        self.assertEqual(reply.json, self.LISTED)
         reply = yield self.ask("GET", "/transcripts/7")
         self.assertEqual([line["text"] for line in reply.json["lines"]], ["220 sink.test", "QUIT"])
         for accept in ("text/plain", "text/plain;q=0.9, application/json"):

@@ -108,6 +108,11 @@ class CommandTests(ControlledTestCase):
         rule = 'on = "rcpt", when = { recipient = "*@full.test" }, do = { reply = "452 4.2.2 full" }'
         name = yield self.ctl("rules", "add", rule)
         self.assertEqual(name, "added rule 1\n")
+        name = yield self.ctl("rules", "add", "--first", rule)
+        self.assertEqual(name, "added rule 2\n")
+        document = yield self.ctl("rules", "get")
+        self.assertEqual([each["name"] for each in json.loads(document)["rule"]][::2], ["added rule 2", "added rule 1"])
+        yield self.ctl("rules", "remove", "added rule 2")
         yield self.ctl("rules", "remove", "slow")
         refused = yield self.send("b@slow.test", "b@full.test")
         self.assertEqual(refused, [452])

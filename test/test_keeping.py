@@ -73,11 +73,15 @@ class MemoryTests(SynchronousTestCase):
 
     def test_ring(self):
         """
-        The oldest messages go; they are still in the total.
+        The oldest messages go; they are still in the total, and it is known how many that were since all were deleted.
         """
         memory = self.memory(*(kept(number=number) for number in range(1, 6)), most=3)
         self.assertEqual([3, 4, 5], numbers(memory.find()))
-        self.assertEqual(5, memory.total)
+        self.assertEqual((5, 2), (memory.total, memory.displaced))
+        memory.delete(3)
+        self.assertEqual(2, memory.displaced)
+        memory.delete()
+        self.assertEqual(0, memory.displaced)
 
     def test_octets(self):
         """

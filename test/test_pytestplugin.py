@@ -117,8 +117,63 @@ class SinkTests(SynchronousTestCase):
                 smtp_sink.reset()
                 with pytest.raises(AssertionError, match="expected 1 message within 0 s; no message has come"):
                     smtp_sink.wait_for(timeout=0)
-                with pytest.raises(ValueError, match="count"):
-                    smtp_sink.wait_for(0)
+                for n, timeout, said in (0, 1, "n: 0 is"), (1, "1s", "timeout: '1s' is"), (10**6, 1, "count"):
+                    with pytest.raises(ValueError, match=said):
+                        smtp_sink.wait_for(n, timeout)
+        """
+        Suite(self, text).passed()
+
+    def test_crowd(self):
+        """
+        Many can wait at once, more than the sink lets wait.
+        """
+        text = """
+            from concurrent.futures import ThreadPoolExecutor
+
+            def test_it(smtp_sink):
+                with ThreadPoolExecutor(40) as pool:
+                    found = [pool.submit(smtp_sink.wait_for, 1, timeout=100) for _ in range(40)]
+                    send(smtp_sink)
+                    assert {len(each.result()) for each in found} == {1}
+        """
+        Suite(self, text).passed()
+
+    def test_stopped(self):
+        """
+        Who waits for a process that does not answer is told in time.
+        """
+        text = """
+            import os, signal
+            from smtpsource.testing import remotesink
+
+            def test_it(smtp_sink, monkeypatch):
+                monkeypatch.setattr(remotesink, "_PATIENCE", 0.1)
+                os.kill(smtp_sink.pid, signal.SIGSTOP)
+                try:
+                    with pytest.raises(RuntimeError, match="the sink at 127.0.0.1:.* does not answer"):
+                        smtp_sink.wait_for(timeout=0.1)
+                finally:
+                    os.kill(smtp_sink.pid, signal.SIGCONT)
+        """
+        Suite(self, text).passed()
+
+    def test_bounds(self):
+        """
+        What did not fit is told: messages that had to give way, and those of which only the beginning is there.
+        """
+        text = """
+            def test_it(smtp_sink_factory):
+                sink = smtp_sink_factory(keep=2)
+                for _ in range(3):
+                    send(sink)
+                with pytest.raises(AssertionError) as e:
+                    sink.wait_for(2, timeout=0, recipient="c@example.com")
+                assert "  1 more had come before and had to give way (keep=2, keep_bytes=64m)" in str(e.value)
+                sink = smtp_sink_factory(keep_bytes=1000)
+                send(sink, text="Text.\\n" * 1000)
+                [found] = sink.messages
+                assert found.truncated and len(found.raw) == 1000 and found.size > 6000
+                assert f"the first 1000 of {found.size} octets" in repr(found)
         """
         Suite(self, text).passed()
 
@@ -145,6 +200,69 @@ class SinkTests(SynchronousTestCase):
         """
         Suite(self, text).passed()
 
+    def test_oldSessions(self):
+        """
+        Who is still connected when a test begins is no more: what they have said and sent is not the next test's.
+        """
+        text = """
+            clients = []
+
+            def test_first(smtp_sink):
+                smtp_sink.rule(on="mail", do={"delay": "1h"})
+                client = smtplib.SMTP(smtp_sink.host, smtp_sink.port)
+                client.send(b"EHLO x\\r\\nAUTH PLAIN AHVzZXIAc2VjcmV0\\r\\nMAIL FROM:<a@b.test>\\r\\n")
+                assert client.getreply()[0] == 250
+                clients.append(client)
+
+            def test_second(smtp_sink):
+                smtp_sink.assert_no_plaintext_auth()
+                assert clients[0].getreply()[0] == 235
+                with pytest.raises((smtplib.SMTPServerDisconnected, ConnectionError)):
+                    clients[0].getreply()
+                clients[0].close()
+                assert (smtp_sink.transcripts, smtp_sink.messages) == ([], [])
+
+            def test_reset(smtp_sink):
+                with smtplib.SMTP(smtp_sink.host, smtp_sink.port) as client:
+                    client.ehlo()
+                    client.user, client.password = "user", "secret"
+                    client.auth("PLAIN", client.auth_plain)
+                    smtp_sink.reset()
+                    smtp_sink.assert_no_plaintext_auth()
+                    assert smtp_sink.transcripts == []
+                    client.noop()
+                    assert "NOOP" in smtp_sink.transcript.upper()
+        """
+        Suite(self, text).passed()
+
+    def test_wider(self):
+        """
+        Fixtures of a wider scope can have the sink of the tests before they begin, or one of their own.
+        """
+        text = """
+            @pytest.fixture(scope="session")
+            def address(smtp_sink_session):
+                return smtp_sink_session.host, smtp_sink_session.port, smtp_sink_session.users["user"]
+
+            @pytest.fixture(scope="module")
+            def relay(smtp_sink_session_factory):
+                return smtp_sink_session_factory(users={"jane": "secret"})
+
+            @pytest.mark.parametrize("n", range(2))
+            def test_it(address, relay, smtp_sink, smtp_sink_session, n):
+                assert address == (smtp_sink.host, smtp_sink.port, "secret")
+                send(smtp_sink)
+                assert len(smtp_sink.messages) == len(smtp_sink_session.messages) == 1
+                send(relay)
+                assert (len(relay.messages), len(relay.transcripts), relay.users) == (n + 1, n + 1, {"jane": "secret"})
+                with open("notes", "a") as file:
+                    file.write(f"{relay.pid}\\n")
+        """
+        suite = Suite(self, text)
+        suite.passed()
+        self.assertEqual(len(set(suite.noted())), 1)
+        self.assertEqual([pid for pid in suite.noted() if alive(pid)], [])
+
     def test_rules(self):
         """
         Rules can be added, removed and replaced; what is wrong with one is told in a line.
@@ -162,6 +280,12 @@ class SinkTests(SynchronousTestCase):
                 rule.remove()
                 send(smtp_sink)
                 Path(tmp_path, "rules.toml").write_text(TOML)
+                with smtp_sink.rule(on="mail", do={"reply": "451 4.7.1 all"}):
+                    for code in 452, 550:
+                        smtp_sink.rule(on="mail", times=1, do={"reply": f"{code} as told"})
+                        with pytest.raises(smtplib.SMTPSenderRefused) as e:
+                            send(smtp_sink)
+                        assert e.value.smtp_code == code
                 smtp_sink.rules(TOML)
                 for document in TOML, Path(tmp_path, "rules.toml"), smtp_sink.rules():
                     smtp_sink.rules("")
@@ -174,6 +298,13 @@ class SinkTests(SynchronousTestCase):
                     assert "expected" in str(e.value) and "\\n" not in str(e.value)
                 with pytest.raises(ValueError, match="expected"):
                     smtp_sink.rules("[[rule")
+                Path(tmp_path, "rules.toml").write_text("[[rule")
+                for content in b"[[rule", b"\\xff", b"[[rule]]":
+                    Path(tmp_path, "rules.toml").write_bytes(content)
+                    with pytest.raises(ValueError, match=f"^{tmp_path}/rules.toml: .*expected"):
+                        smtp_sink.rules(Path(tmp_path, "rules.toml"))
+                with pytest.raises(ValueError, match="^do.reply: b'550 no' is not usable: expected"):
+                    smtp_sink.rule(on="rcpt", do={"reply": b"550 no"})
         """
         Suite(self, text).passed()
 
@@ -215,11 +346,15 @@ class SinkTests(SynchronousTestCase):
                     client.ehlo()
                     client.user, client.password = "user", "secret"
                     client.auth("PLAIN", client.auth_plain)
+                    for _ in range(600):
+                        client.noop()
+                assert "careless.test" not in smtp_sink.transcript
                 with pytest.raises(AssertionError) as e:
                     smtp_sink.assert_no_plaintext_auth()
-                session = "of 127.0.0.1 (ehlo careless.test): AUTH PLAIN without TLS, as user"
+                session = "of 127.0.0.1 (careless.test): AUTH PLAIN without TLS, as user"
                 assert session in str(e.value)
-                assert "secret" not in smtp_sink.transcript and "AHVzZXIAc2VjcmV0" not in smtp_sink.transcript
+                said = "".join(smtp_sink.transcripts)
+                assert "secret" not in said and "AHVzZXIAc2VjcmV0" not in said
         """
         Suite(self, text).passed()
 
@@ -240,6 +375,8 @@ class SinkTests(SynchronousTestCase):
                 for host in "localhost", "127.0.0.1":
                     with smtplib.SMTP(host, smtp_sink.port) as client:
                         client.starttls(context=context)
+                        for _ in range(600):
+                            client.noop()
                         login(client)
                 smtp_sink.assert_no_plaintext_auth()
                 assert [m.session.tls for m in smtp_sink.messages] == [True, True]
@@ -288,6 +425,8 @@ class SinkTests(SynchronousTestCase):
                     chunking=False, dsn=True, profile=None, hostname="mx.test",
                 )
                 assert sink.users == {"jane": "s:e"}
+                with pytest.raises(TypeError):
+                    sink.users["joe"] = "x"
                 with smtplib.SMTP(sink.host, sink.port) as client:
                     client.login("jane", "s:e")
                     assert client.has_extn("dsn") and not client.has_extn("chunking")
@@ -305,6 +444,8 @@ class SinkTests(SynchronousTestCase):
                 ({"max_recipients": "x"}, "--max-recipients: 'x' is not usable: expected a whole number"),
                 ({"max_recipient": 1}, "max_recipient: expected an option of smtpsink"),
                 ({"report": "x"}, "report: expected an option of smtpsink that makes sense for a test"),
+                ({"help": True}, "help: expected an option of smtpsink that makes sense for a test"),
+                ({"users": {}}, "users: {} is not usable: expected passwords by the names of users, or None"),
                 ({"auth_users": "x"}, "auth_users: expected an option of smtpsink, or users="),
                 ({"users": {"a:b": "c"}}, "users: expected users and passwords that a file of users can have"),
                 ({"address": "x:y"}, "address 'x:y' is not usable"),
@@ -315,6 +456,10 @@ class SinkTests(SynchronousTestCase):
                 with pytest.raises(ValueError) as e:
                     smtp_sink_factory(**options)
                 assert said in str(e.value) and "\n" not in str(e.value)
+
+            def test_dns(smtp_sink, smtp_sink_factory):
+                host, port = smtp_sink_factory(dns="0").dns
+                assert host == "127.0.0.1" and port > 0 and smtp_sink.dns is None
 
             def test_taken(smtp_sink, smtp_sink_factory):
                 with pytest.raises(RuntimeError, match="can't listen on inet:127.0.0.1:.*Address already in use"):
@@ -353,6 +498,47 @@ class FailureTests(SynchronousTestCase):
         self.assertIn("S: 220 mx.test", sections["smtp_sink_factory 1"])
         self.assertIn("nobody has connected", sections["smtp_sink_factory 2"])
         self.assertNotIn("nobody@example.com", done.stdout)
+
+    def test_bounded(self):
+        """
+        The report has the last sessions only, and of a long one its beginning and its end.
+        """
+        text = """
+            def test_it(smtp_sink):
+                for n in range(12):
+                    with smtplib.SMTP(smtp_sink.host, smtp_sink.port, f"{n}.test") as client:
+                        client.ehlo()
+                        for m in range(200 * (n == 11)):
+                            client.docmd("NOOP", str(m))
+                assert False
+        """
+        said = Suite(self, text).run().stdout
+        self.assertIn("the last 10 of 12 sessions:", said)
+        self.assertNotIn(" C: ehlo 1.test", said)
+        for text in (" C: ehlo 2.test", " C: ehlo 11.test", " C: NOOP 10\n", " C: NOOP 199\n", " more lines]\n"):
+            self.assertIn(text, said)
+        self.assertNotIn(" C: NOOP 100\n", said)
+
+    def test_end(self):
+        """
+        The report is there also if it is the end of the last test that fails.
+        """
+        text = """
+            @pytest.fixture
+            def mail(smtp_sink, smtp_sink_factory):
+                other = smtp_sink_factory()
+                yield
+                send(smtp_sink, "first@example.com")
+                send(other, "second@example.com")
+                assert False
+
+            def test_it(mail):
+                pass
+        """
+        said = Suite(self, text).run().stdout
+        self.assertIn("1 passed, 1 error", said)
+        self.assertIn("C: rcpt TO:<first@example.com>", said)
+        self.assertIn("C: rcpt TO:<second@example.com>", said)
 
     def test_gone(self):
         """
@@ -434,21 +620,24 @@ class ProcessTests(TestCase):
         Kill pytest while a test of its runs: its sinks end.
         """
         text = """
-            import os, signal
+            import os, signal, subprocess, sys
 
             def test_it(smtp_sink, smtp_sink_factory):
-                for sink in smtp_sink, smtp_sink_factory():
-                    with open("notes", "a") as file:
+                with open("notes", "a") as file:
+                    for sink in smtp_sink, smtp_sink_factory():
                         file.write(f"{sink.pid}\\n")
+                    pipe = sink._spawned._process.stdin.fileno()
+                    command = [sys.executable, "-c", "import signal; signal.pause()"]
+                    file.write(f"{subprocess.Popen(command, pass_fds=[pipe]).pid}\\n")
                 with smtplib.SMTP(smtp_sink.host, smtp_sink.port) as client:
                     client.ehlo()
                     signal.pause()
         """
         suite = Suite(self, text)
         command = python(self, *PYTEST, *options, env=ENVIRONMENT, cwd=suite.directory)
-        yield eventually(lambda: len(suite.noted()) == 2, "two sinks")
-        pids = suite.noted()
-        for pid in pids:
+        yield eventually(lambda: len(suite.noted()) == 3, "two sinks, and another process")
+        *pids, other = suite.noted()
+        for pid in (*pids, other):
             self.addCleanup(killIfAlive, pid)
             self.assertTrue(alive(pid))
         command.signal(signal.SIGKILL)
@@ -458,7 +647,8 @@ class ProcessTests(TestCase):
 
     def test_killed(self):
         """
-        C{kill -9} of pytest leaves no sink, also in the middle of a session.
+        C{kill -9} of pytest leaves no sink, also in the middle of a session, or where another process lives on and has
+        what pytest had open.
         """
         return self.killed()
 

@@ -504,6 +504,38 @@ class KeptTests(SynchronousTestCase):
         self.assertNotIn("One line", text)
         self.assertIn("354 ", text)
 
+    def test_logins(self):
+        """
+        Each AUTH command is noted, with TLS or without, accepted or not, however much is said after it.
+        """
+        pair = Pair(keep=10)
+        pair.say(
+            b"EHLO client.test\r\nAUTH LOGIN\r\n*\r\nauth plain AGEAYg==\r\nAUTH CRAM-MD5 x\r\n" + b"NOOP\r\n" * 1000
+        )
+        transcript = pair.factory.steering.transcripts.get(1)
+        self.assertNotIn("AUTH", transcript.asText())
+        login = {"mechanism": "LOGIN", "tls": False, "helo": "client.test", "user": ""}
+        plain = {**login, "mechanism": "PLAIN", "user": "a"}
+        self.assertEqual(transcript.asDict()["logins"], [login, plain, {**login, "mechanism": "CRAM-MD5"}])
+
+    def test_manyLogins(self):
+        """
+        Of many that are alike the first ones are kept: others are not lost for them.
+        """
+        pair = Pair(keep=10)
+        pair.say(b"AUTH CRAM-MD5 x\r\n" * 1000 + b"AUTH LOGIN\r\n")
+        mechanisms = [each.mechanism for each in pair.factory.steering.transcripts.get(1).logins]
+        self.assertEqual(mechanisms, ["CRAM-MD5"] * 20 + ["LOGIN"])
+
+    def test_dropped(self):
+        """
+        All connections can be dropped.
+        """
+        pair = Pair(keep=10)
+        steering = pair.factory.steering
+        self.assertEqual(steering.drop(), 1)
+        self.assertTrue(pair.transport.aborted)
+
 
 class LimitTests(SynchronousTestCase):
     """

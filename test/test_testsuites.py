@@ -50,18 +50,19 @@ class ExampleTests(SynchronousTestCase):
         Those for pytest, with smtplib, aiosmtplib and Django: all of their tests pass.
         """
         texts = examples("smtp_sink")
-        self.assertEqual([text.count("\ndef test_") for text in texts], [1, 3, 1, 1])
+        self.assertEqual([text.count("\ndef test_") for text in texts], [1, 2, 3, 1, 1])
         suite = Suite(self, conftest=DJANGO, **{f"test_{number}": text for number, text in enumerate(texts)})
-        self.assertIn("6 passed", suite.passed())
+        self.assertIn("8 passed", suite.passed())
 
     def test_trial(self):
         """
         Those for trial.
         """
-        [text] = examples("SinkFixture")
-        done = Suite(self, test_example=text).run(program=("-m", "twisted.trial", "test_example"))
+        first, second = examples("SinkFixture")
+        suite = Suite(self, test_first=first, test_second=second)
+        done = suite.run(program=("-m", "twisted.trial", "test_first", "test_second"))
         self.assertEqual(done.returncode, 0, done.stdout)
-        self.assertIn("PASSED (successes=2)", done.stdout)
+        self.assertIn("PASSED (successes=4)", done.stdout)
 
     def test_nodemailer(self):
         """
@@ -111,9 +112,9 @@ class NameTests(SynchronousTestCase):
         """
         text = DOCUMENT.read_text("utf-8")
         sink = smtpsource.testing.RemoteSink
-        names = {name for name in vars(sink) if not name.startswith("_")} - {"told"}
+        names = {name for name in vars(sink) if not name.startswith("_")} - {"begin", "remember", "told"}
         names |= set(re.findall(r"@ivar (\w+):", sink.__doc__))
-        names |= {"envelope", "session", "number", "received", "raw", "fate"}
+        names |= {"envelope", "session", "number", "received", "raw", "size", "truncated", "fate"}
         self.assertEqual({name for name in names if not re.search(rf"``\.{name}\b", text)}, set())
         for facts in (smtpsource.testing.Envelope, smtpsource.testing.SessionFacts):
             for name in facts.__dataclass_fields__:
@@ -126,6 +127,7 @@ class NameTests(SynchronousTestCase):
         text = DOCUMENT.read_text("utf-8")
         done = Suite(self).run("--fixtures")
         found = re.findall(r"(?m)^(\w+) .*-- .*pytestplugin.py:\d+$", done.stdout)
-        self.assertEqual(sorted(found), ["lmtp_sink", "smtp_sink", "smtp_sink_factory"], done.stdout)
+        sinks = ["smtp_sink", "smtp_sink_factory", "smtp_sink_session", "smtp_sink_session_factory"]
+        self.assertEqual(sorted(found), ["lmtp_sink", *sinks], done.stdout)
         for name in found:
             self.assertIn(f"\n``{name}``\n", text)

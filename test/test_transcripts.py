@@ -71,6 +71,7 @@ class TranscriptsTests(SynchronousTestCase):
                 "client": "::1",
                 "started": 100.0,
                 "dropped": 0,
+                "logins": [],
                 "lines": [
                     {"time": 0.0, "who": "client", "text": "DATA"},
                     {"time": 0.25, "who": "client", "text": "[5 octets of content]"},

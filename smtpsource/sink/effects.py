@@ -64,7 +64,7 @@ class Effects(Delivery):
         AUTH was accepted, and no rule refuses it.
         """
         if self._transcript is not None:
-            self._transcript.note(f"[logged in: {self.user}]")
+            self._transcript.loggedIn(self.user)
         self.steering.publish("auth", session=self.number, user=self.user, mechanism=self.mechanism, tls=self.inTLS)
 
     def _introduce(self, name: str, value: str) -> None:

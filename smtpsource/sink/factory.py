@@ -111,6 +111,7 @@ class SinkFactory(ServerFactory):
         self.protocol = SteeredProtocol
         self.steering = Steering(plan, self.counts, lambda: self.seconds(), callLater)
         self.steering.whenPaused = self._pause
+        self.steering.drop = self.abort
         if self.world is not None:
             from smtpsource.sink.dns.behaviors import rulesByAddress
 
@@ -220,11 +221,15 @@ class SinkFactory(ServerFactory):
         connections = list(self.connections)
         inTurns((one for one in connections if one in self.connections), tell, self.later)
 
-    def abort(self) -> None:
+    def abort(self) -> int:
         """
         Drop all connections.
+
+        @return: how many.
         """
+        count = len(self.connections)
         self._each(lambda protocol: protocol.abort())
+        return count
 
     def sweep(self, now: float | None = None, lost: Callable[[float], float] = lambda time: 0.0) -> None:
         """

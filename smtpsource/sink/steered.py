@@ -197,6 +197,8 @@ class SteeredProtocol(Effects):
         shown = self.withoutSecrets(line, not isKnown)
         if self._transcript is not None:
             self._transcript.client(shown)
+            if verb == b"AUTH":
+                self._transcript.auth(shown, self.inTLS, self.facts.helo)
         self._commandCount += 1
         if steering.plan.maxCommands is not None and self._commandCount > steering.plan.maxCommands:
             self._ended = True

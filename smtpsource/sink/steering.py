@@ -47,6 +47,7 @@ class Steering:
     @ivar deceits: how often each L{Deceit<smtpsource.sink.rules.facts.Deceit>} was done.
     @ivar marks: what users have marked: seconds of the epoch, and a text.
     @ivar paused: nobody is listened to.
+    @ivar drop: drops all connections, and returns how many there were.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Steering:
         self.marks: deque[tuple[float, str]] = deque(maxlen=_MOST_MARKS)
         self.paused = False
         self.whenPaused: Callable[[bool], None] = _nothing
+        self.drop: Callable[[], int] = lambda: 0
         self._open(plan)
 
     def _open(self, plan: SinkPlan) -> None:

@@ -15,8 +15,28 @@ _numbers = count(1)
 def written(on: str | Iterable[str], do: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
     """
     A rule as a document of rules has it, with a name.
+
+    @raise ValueError: it has something that no document can have; the text is one line.
     """
+    needPlain({"do": do, **more})
     return {"name": f"added {next(_numbers)}", "on": on if isinstance(on, str) else list(on), "do": do, **more}
+
+
+def needPlain(value: object, where: str = "") -> None:
+    """
+    See that a value is one that a document of rules can have: texts, numbers, lists, tables.
+
+    @param where: the keys that lead to it.
+    @raise ValueError: it is not; the text is one line.
+    """
+    if isinstance(value, Mapping):
+        for key, each in value.items():
+            needPlain(each, f"{where}.{key}" if where else str(key))
+    elif isinstance(value, list | tuple):
+        for each in value:
+            needPlain(each, where)
+    elif value is not None and not isinstance(value, str | int | float):
+        raise ValueError(f"{where}: {value!r} is not usable: expected a text, a number, a list or a table")
 
 
 class AddedRule:
@@ -42,7 +62,7 @@ class AddedRule:
         """
         How often it has had a part in what was done.
         """
-        return self._counts().get(self.name, 0) - self._before
+        return max(0, self._counts().get(self.name, 0) - self._before)
 
     def remove(self) -> None:
         """

@@ -2,7 +2,8 @@
 A sink as a child process of a test: the child's end of L{smtpsource.testing.spawned}.
 
 It reads one line of JSON from its standard input: the options, who may log in, the token for its control. It listens,
-and writes one line of JSON that says where; or what the problem is. It ends when its standard input is closed.
+and writes one line of JSON that says where; or what the problem is. It ends when it is told anything more, when its
+standard input is closed, or its parent is gone.
 """
 
 from __future__ import annotations
@@ -32,7 +33,13 @@ if TYPE_CHECKING:
 KEPT = 10_000
 
 #: Options of the command that are nothing for a sink that somebody else steers and ends.
-_NOT_HERE = ("control", "control-token-file", "auth-users", "counter", "quiet", "report", "user", "chroot")
+_NOT_HERE = (
+    *("control", "control-token-file", "auth-users", "counter", "quiet", "report", "user", "chroot"),
+    *("help", "version"),
+)
+
+#: Seconds between two looks at whether the parent is still there: somebody else may hold the other end of our input.
+_INTERVAL = 0.5
 
 
 def wordsOf(options: Mapping[str, Any]) -> list[str]:
@@ -69,23 +76,25 @@ def _planned(options: Mapping[str, Any]) -> SinkPlan:
     """
     @raise usage.UsageError: it can't be.
     """
-    others = dict(options)
+    others = {"keep": KEPT} | {name: value for name, value in options.items() if value is not None}
     address = others.pop("address", "127.0.0.1:0")
     parsed = SinkOptions()
     parsed.parseOptions([*wordsOf(others), str(address)])
-    plan = parsed.plan
     # Nobody waits for a client that has not finished when the tests have.
-    return plan.evolve(grace=0.0, keep=plan.keep or KEPT)
+    return parsed.plan.evolve(grace=0.0)
 
 
 @implementer(IHalfCloseableProtocol)
 class _Input(Protocol):
     """
-    The child's standard input, which only ends.
+    The child's standard input: whatever comes, or its end, is the end.
     """
 
     def __init__(self, ended: Deferred[None]) -> None:
         self._deferred: Deferred[None] | None = ended
+
+    def dataReceived(self, data: bytes) -> None:
+        self.readConnectionLost()
 
     def readConnectionLost(self) -> None:
         if self._deferred is not None:
@@ -100,8 +109,9 @@ class _Input(Protocol):
         self.readConnectionLost()
 
 
-def _run(reactor: Any, plan: SinkPlan, users: Mapping[str, str] | None, token: str) -> Deferred[None]:
+def _run(reactor: Any, plan: SinkPlan, users: Mapping[str, str] | None, token: str, parent: int) -> Deferred[None]:
     from twisted.internet.stdio import StandardIO
+    from twisted.internet.task import LoopingCall
 
     from smtpsource.process.failurelog import FailureObserver, beginLogging
     from smtpsource.sink.control.server import ControlServer
@@ -128,10 +138,14 @@ def _run(reactor: Any, plan: SinkPlan, users: Mapping[str, str] | None, token: s
     ended.addCallback(lambda result: sink.finish())
     ended.addCallback(lambda summary: None)
     reactor.addSystemEventTrigger("before", "shutdown", sink.stopService)
-    StandardIO(_Input(ended), reactor=reactor)
+    orders = _Input(ended)
+    StandardIO(orders, reactor=reactor)
+    watch = LoopingCall(lambda: None if os.getppid() == parent else orders.readConnectionLost())
+    watch.clock = reactor
+    watch.start(_INTERVAL)
     # The reactor has taken this one for itself.
     reactor.callWhenRunning(signal.signal, signal.SIGTERM, signal.SIG_IGN)
-    address = sink.address()
+    address, nameServer = sink.address(), sink.doors.nameServer
     hasTLS = (plan.startTLS or plan.tls) and sink.factory.tls.prepare()
     said = {
         "host": getattr(address, "host", ""),
@@ -139,6 +153,9 @@ def _run(reactor: Any, plan: SinkPlan, users: Mapping[str, str] | None, token: s
         "path": plan.path or "",
         "lmtp": plan.lmtp,
         "tls": plan.tls,
+        "dns": None if nameServer is None else [nameServer.address.host, nameServer.address.port],
+        "keep": plan.keep,
+        "keepBytes": plan.keepBytes,
         "rules": steering.rules.asDict(),
         "control": control.address,
         "certificates": plan.tlsCert or "",
@@ -176,7 +193,7 @@ def main() -> NoReturn:
         _write({"problem": str(e), "isUsage": True})
         raise SystemExit(2) from None
     relax()
-    react(_run, (plan, asked["users"], asked["token"]))
+    react(_run, (plan, asked["users"], asked["token"], asked["parent"]))
 
 
 def _firstLine() -> bytes:

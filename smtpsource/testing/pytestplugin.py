@@ -31,6 +31,8 @@ class _Shared:
 
     def __init__(self, directories: pytest.TempPathFactory) -> None:
         self._running: dict[str, SpawnedSink] = {}
+        self._made: list[SpawnedSink] = []
+        self._latest: dict[int, RemoteSink] = {}
         self._directories = directories
         self._directory: Path | None = None
 
@@ -42,11 +44,37 @@ class _Shared:
 
         found = self._running.get(name)
         if found is not None and not found.isRunning():
-            found.stop()
+            self.end(found)
             found = None
         if found is None:
             found = self._running[name] = SpawnedSink(options, USERS)
         return found
+
+    def make(self, users: dict[str, str] | None = None, **options: Any) -> SpawnedSink:
+        """
+        A sink that nobody else has, until the end.
+        """
+        from smtpsource.testing.spawned import SpawnedSink
+
+        self._made.append(SpawnedSink(options, users))
+        return self._made[-1]
+
+    def remote(self, spawned: SpawnedSink) -> RemoteSink:
+        """
+        A sink as it is.
+        """
+        from smtpsource.testing.remotesink import RemoteSink
+
+        return RemoteSink(spawned, self.directory)
+
+    def forTest(self, request: pytest.FixtureRequest, name: str, spawned: SpawnedSink) -> RemoteSink:
+        """
+        A sink as a test has it.
+        """
+        sink = self._latest[spawned.pid] = self.remote(spawned)
+        sink.begin()
+        request.node.stash.setdefault(_SINKS, []).append((name, sink))
+        return sink
 
     def directory(self) -> Path:
         """
@@ -60,7 +88,16 @@ class _Shared:
         """
         End all of them.
         """
-        for sink in self._running.values():
+        self.end(*self._running.values(), *self._made)
+
+    def end(self, *sinks: SpawnedSink) -> None:
+        """
+        End some. The report of a test comes after that, if it fails in its end.
+        """
+        for sink in sinks:
+            latest = self._latest.pop(sink.pid, None)
+            if latest is not None:
+                latest.remember()
             sink.stop()
 
 
@@ -79,7 +116,7 @@ def smtp_sink(request: pytest.FixtureRequest, _smtp_sinks: _Shared) -> RemoteSin
     """
     An SMTP server that keeps what it is sent; empty when the test begins.
     """
-    return _forTest(request, _smtp_sinks, "smtp_sink", _smtp_sinks.get("smtp_sink"))
+    return _smtp_sinks.forTest(request, "smtp_sink", _smtp_sinks.get("smtp_sink"))
 
 
 @pytest.fixture
@@ -87,7 +124,7 @@ def lmtp_sink(request: pytest.FixtureRequest, _smtp_sinks: _Shared) -> RemoteSin
     """
     The same for LMTP.
     """
-    return _forTest(request, _smtp_sinks, "lmtp_sink", _smtp_sinks.get("lmtp_sink", lmtp=True))
+    return _smtp_sinks.forTest(request, "lmtp_sink", _smtp_sinks.get("lmtp_sink", lmtp=True))
 
 
 @pytest.fixture
@@ -102,23 +139,31 @@ def smtp_sink_factory(request: pytest.FixtureRequest, _smtp_sinks: _Shared) -> I
 
     def make(users: dict[str, str] | None = None, **options: Any) -> RemoteSink:
         started.append(SpawnedSink(options, users))
-        return _forTest(request, _smtp_sinks, f"smtp_sink_factory {len(started)}", started[-1])
+        return _smtp_sinks.forTest(request, f"smtp_sink_factory {len(started)}", started[-1])
 
     yield make
-    for sink in started:
-        sink.stop()
+    _smtp_sinks.end(*started)
 
 
-def _forTest(request: pytest.FixtureRequest, shared: _Shared, name: str, spawned: SpawnedSink) -> RemoteSink:
+@pytest.fixture(scope="session")
+def smtp_sink_session(_smtp_sinks: _Shared) -> RemoteSink:
     """
-    A sink as this test has it.
+    The server that C{smtp_sink} is in each test, for fixtures that need its address before: nothing in it is emptied.
     """
-    from smtpsource.testing.remotesink import RemoteSink
+    return _smtp_sinks.remote(_smtp_sinks.get("smtp_sink"))
 
-    sink = RemoteSink(spawned, shared.directory)
-    sink.reset()
-    request.node.stash.setdefault(_SINKS, []).append((name, sink))
-    return sink
+
+@pytest.fixture(scope="session")
+def smtp_sink_session_factory(_smtp_sinks: _Shared) -> Callable[..., RemoteSink]:
+    """
+    Makes sinks as C{smtp_sink_factory} does, for fixtures of a wider scope. They end with the session, and nobody
+    empties them but C{reset()}.
+    """
+
+    def make(users: dict[str, str] | None = None, **options: Any) -> RemoteSink:
+        return _smtp_sinks.remote(_smtp_sinks.make(users, **options))
+
+    return make
 
 
 @pytest.hookimpl(wrapper=True)

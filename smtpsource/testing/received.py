@@ -4,13 +4,17 @@ Messages that a sink has kept, as tests look at them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email import policy
 from email.message import EmailMessage
 from email.parser import Parser
 from typing import Any, cast
+
+#: The lines that the parser takes for a header.
+_header = re.compile(rb"(?:(?:From |[!-9;-~]*:|[\t ])[^\r\n]*(?:\r\n?|\n|\Z))*").match
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,8 @@ class ReceivedMessage(EmailMessage):
     @ivar session: whom it came from.
     @ivar received: when.
     @ivar raw: its octets.
+    @ivar size: how many it had.
+    @ivar truncated: whether C{raw} is only the beginning, as it was larger than all that may be kept.
     @ivar fate: what a rule did to it on purpose, such as C{"duplicate"}; empty if nothing.
     """
 
@@ -69,6 +75,8 @@ class ReceivedMessage(EmailMessage):
     session: SessionFacts
     received: datetime
     raw: bytes
+    size: int
+    truncated: bool
     fate: str
 
     def __repr__(self) -> str:
@@ -83,9 +91,12 @@ def received(document: Mapping[str, Any], raw: bytes) -> ReceivedMessage:
     @param document: what is known of the message, as the control of a sink tells it.
     @param raw: its octets.
     """
-    head, separator, body = raw.replace(b"\r\n", b"\n").partition(b"\n\n")
+    content = raw.replace(b"\r\n", b"\n")
+    header = _header(content)
+    assert header is not None  # it may be empty
+    end = header.end()
     # Python takes headers for ASCII; with SMTPUTF8 they are more than that (RFC 6532).
-    text = head.decode("utf-8", "surrogateescape") + (separator + body).decode("ascii", "surrogateescape")
+    text = content[:end].decode("utf-8", "surrogateescape") + content[end:].decode("ascii", "surrogateescape")
     message: ReceivedMessage = Parser(ReceivedMessage, policy=cast("Any", policy.default)).parsestr(text)
     message.number = document["number"]
     message.envelope = Envelope(
@@ -100,7 +111,7 @@ def received(document: Mapping[str, Any], raw: bytes) -> ReceivedMessage:
         document["user"],
     )
     message.received = datetime.fromisoformat(document["received"])
-    message.raw = raw
+    message.raw, message.size, message.truncated = raw, document["size"], document["truncated"]
     message.fate = document["fate"]
     return message
 
@@ -115,18 +126,6 @@ def described(message: ReceivedMessage) -> str:
         # The parser has errors of many kinds for what is no subject.
         subject = "?"
     envelope = message.envelope
-    return f"{message.number} from {envelope.mail_from!r} to {', '.join(envelope.rcpt_tos)}: {str(subject or '')!r}"
-
-
-def shortfall(count: int, timeout: float, criteria: Mapping[str, str], there: Iterable[ReceivedMessage]) -> str:
-    """
-    What to say when fewer messages came than were waited for.
-
-    @param criteria: what was asked for.
-    @param there: all messages that did come.
-    """
-    asked = "".join(f", {name} {value!r}" for name, value in criteria.items())
-    lines = [f"message {described(each)}" for each in there]
-    came = "these have come:\n  " + "\n  ".join(lines) if lines else "no message has come"
-    closing = "," if asked else ""
-    return f"expected {count} message{'s'[: count != 1]}{asked}{closing} within {timeout:g} s; {came}"
+    part = f", the first {len(message.raw)} of {message.size} octets" if message.truncated else ""
+    sent = f"from {envelope.mail_from!r} to {', '.join(envelope.rcpt_tos)}"
+    return f"{message.number} {sent}: {str(subject or '')!r}{part}"

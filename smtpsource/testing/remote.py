@@ -10,12 +10,18 @@ from typing import Any
 from urllib.parse import urlencode
 
 from smtpsource.sink.control.address import Where
-from smtpsource.sink.control.client import Client, ControlError
+from smtpsource.sink.control.client import PATIENCE, Client, ControlError
 
 
 class SinkGone(RuntimeError):
     """
     The sink does not answer any more; the text says why, in one line.
+    """
+
+
+class SinkBusy(RuntimeError):
+    """
+    The sink has too many already who wait for something.
     """
 
 
@@ -40,6 +46,7 @@ class Remote:
         @raise LookupError: there is no such thing.
         @raise ValueError: it is not usable; the text is one line, the sink's.
         @raise SinkGone: there is no answer.
+        @raise SinkBusy: it may have one later.
         """
         if isinstance(document, bytes):
             return json.loads(self.asBytes(method, path, document, "application/toml", **more))
@@ -56,6 +63,7 @@ class Remote:
         query: Mapping[str, str] | None = None,
         accept: str = "application/json",
         wait: float = 0.0,
+        patience: float = PATIENCE,
     ) -> bytes:
         """
         The same for an answer that is not JSON.
@@ -63,14 +71,17 @@ class Remote:
         @param query: parameters.
         @param accept: the type of the answer.
         @param wait: seconds that the sink was asked to wait.
+        @param patience: seconds that it may take besides.
         @return: the body of the answer.
         """
         try:
             whole = f"{path}?{urlencode(query)}" if query else path
-            return self._client.ask(method, whole, body, contentType, accept, wait)
+            return self._client.ask(method, whole, body, contentType, accept, wait, patience)
         except ControlError as e:
             if e.status == 404:
                 raise LookupError(str(e)) from None
+            if e.status == 503:
+                raise SinkBusy(str(e)) from None
             if 400 <= e.status < 500:
                 raise ValueError(str(e)) from None
             raise SinkGone(str(e)) from None

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from smtpsource.testing.addedrules import AddedRule, written
-from smtpsource.testing.plaintext import plaintextLogins
-from smtpsource.testing.received import ReceivedMessage, received, shortfall
-from smtpsource.testing.remote import Remote
+from smtpsource.testing.addedrules import AddedRule, needPlain, written
+from smtpsource.testing.dialogues import Dialogues
+from smtpsource.testing.plaintext import needNone, plaintextLogins
+from smtpsource.testing.received import ReceivedMessage, received
+from smtpsource.testing.remote import Remote, SinkBusy
+from smtpsource.testing.waiting import gaveWay, needUsable, shortfall, sizeText
 
 if TYPE_CHECKING:
     from smtpsource.testing.spawned import SpawnedSink
@@ -24,6 +26,12 @@ _MOST = 10_000
 #: Seconds that are waited in one request.
 _LONGEST_WAIT = 60.0
 
+#: Seconds that a sink may take to answer beyond what was to be waited.
+_PATIENCE = 10.0
+
+#: Seconds between two requests of somebody who waits, where too many others do.
+_INTERVAL = 0.2
+
 
 class RemoteSink:
     """
@@ -32,7 +40,7 @@ class RemoteSink:
     @ivar host: where it listens; empty for a UNIX socket.
     @ivar port: likewise; 0 for a UNIX socket.
     @ivar path: of a UNIX socket; empty for a host and port.
-    @ivar users: the passwords of those who may log in, by their names; C{None} is everybody.
+    @ivar dns: the address and port of its name server; C{None} if it has none.
     @ivar control: the URL of its control (see docs/control.rst), for those who speak HTTP to it.
     @ivar token: which that needs.
     @ivar pid: its process.
@@ -45,15 +53,22 @@ class RemoteSink:
         self._spawned = spawned
         self._directory = directory
         self._remote = Remote(spawned.controlHost, spawned.controlPort, spawned.token)
-        self._seen: dict[int, int] = {}
-        self.host, self.port, self.path = spawned.host, spawned.port, spawned.path
-        self.users = spawned.users
+        self._dialogues = Dialogues(self._remote)
+        self._report: str | None = None
+        self.host, self.port, self.path, self.dns = spawned.host, spawned.port, spawned.path, spawned.dns
         self.control = f"http://{spawned.controlHost}:{spawned.controlPort}"
         self.token = spawned.token
         self.pid = spawned.pid
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.url}>"
+
+    @property
+    def users(self) -> Mapping[str, str] | None:
+        """
+        The passwords of those who may log in, by their names; C{None} is everybody. They stay as they are.
+        """
+        return self._spawned.users
 
     @property
     def url(self) -> str:
@@ -105,29 +120,46 @@ class RemoteSink:
         """
         Wait until so many messages are there that have what is asked for: globs, for which case does not matter.
 
+        @param n: at least 1.
         @param timeout: seconds.
         @return: all of them.
         @raise AssertionError: they did not come in time; the text says what did.
+        @raise ValueError: nobody can wait for that; the text is one line.
         """
         __tracebackhide__ = True  # pytest shows the test instead
+        needUsable("n", n, timeout)
         criteria = {"recipient": recipient, "sender": sender, "subject": subject, "id": message_id}
         given = {name: value for name, value in criteria.items() if value is not None}
         end = time.monotonic() + timeout
         while True:
             wait = max(0.0, min(_LONGEST_WAIT, end - time.monotonic()))
-            found = self._messages({**given, "count": str(n), "wait": f"{wait:.3f}"}, wait)
+            try:
+                found = self._messages({**given, "count": str(n), "wait": f"{wait:.3f}"}, wait)
+            except SinkBusy:
+                if not wait:
+                    raise
+                time.sleep(min(_INTERVAL, wait))
+                continue
             if len(found) >= n:
                 return found
             if not wait:
-                raise AssertionError(shortfall(n, timeout, given, self.messages))
+                raise AssertionError(shortfall(n, timeout, given, self.messages, self._displaced()))
+
+    def _displaced(self) -> str:
+        answer = self._remote.ask("GET", "/messages", query={"limit": "1"}, patience=_PATIENCE)
+        return gaveWay(
+            answer["displaced"], f"keep={self._spawned.keep}", f"keep_bytes={sizeText(self._spawned.keepBytes)}"
+        )
 
     def _messages(self, query: Mapping[str, str], wait: float = 0.0) -> list[ReceivedMessage]:
-        answer = self._remote.ask("GET", "/messages", query={**query, "limit": str(_MOST)}, wait=wait)
+        query = {**query, "limit": str(_MOST)}
+        answer = self._remote.ask("GET", "/messages", query=query, wait=wait, patience=_PATIENCE)
         return [message for each in answer["messages"] for message in self._message(each)]
 
     def _message(self, document: Mapping[str, Any]) -> list[ReceivedMessage]:
+        path = f"/messages/{document['number']}/raw"
         try:
-            return [received(document, self._remote.asBytes("GET", f"/messages/{document['number']}/raw"))]
+            return [received(document, self._remote.asBytes("GET", path, patience=_PATIENCE))]
         except LookupError:
             # Another one has taken its place meanwhile.
             return []
@@ -137,27 +169,14 @@ class RemoteSink:
         """
         The dialogues of the test's sessions, the oldest first; secrets are masked.
         """
-        return [self._transcript(session) for session in self._sessions()]
+        return self._dialogues.texts()
 
     @property
     def transcript(self) -> str:
         """
         The dialogue of the last session; empty if there was none.
         """
-        return "".join(self._transcript(session) for session in self._sessions()[-1:])
-
-    def _transcript(self, session: int) -> str:
-        return self._remote.asBytes("GET", f"/transcripts/{session}", accept="text/plain").decode("utf-8")
-
-    def _sessions(self) -> list[int]:
-        """
-        Those in which something was said in this test.
-        """
-        return [session for session, lines in self._lines().items() if self._seen.get(session) != lines]
-
-    def _lines(self) -> dict[int, int]:
-        answer = self._remote.ask("GET", "/transcripts")
-        return {each["session"]: each["lines"] for each in answer["transcripts"]}
+        return self._dialogues.last()
 
     def assert_no_plaintext_auth(self) -> None:
         """
@@ -166,16 +185,13 @@ class RemoteSink:
         @raise AssertionError: somebody has; the text says who.
         """
         __tracebackhide__ = True
-        transcripts = (self._remote.ask("GET", f"/transcripts/{session}") for session in self._sessions())
-        found = plaintextLogins(transcripts, self._spawned.tls)
-        if found:
-            raise AssertionError("passwords in plain text:\n  " + "\n  ".join(found))
+        needNone(plaintextLogins(self._dialogues.logins()))
 
     # What is done
 
     def rule(self, *, on: str | Iterable[str], do: Mapping[str, Any], **more: Any) -> AddedRule:
         """
-        Do something else than take everything, from the next reply on.
+        Do something else than take everything, from the next reply on. It comes before the rules that there are.
 
         @param on: the step, or several: see docs/rules.rst.
         @param do: such as C{{"reply": "451 4.7.1 come back"}}.
@@ -185,7 +201,7 @@ class RemoteSink:
         """
         rule = written(on, do, more)
         added = AddedRule(rule["name"], self._counts, self._remove)
-        self._remote.ask("POST", "/rules", rule)
+        self._remote.ask("POST", "/rules", rule, query={"first": "true"})
         return added
 
     def rules(self, document: Mapping[str, Any] | str | Path | None = None) -> dict[str, Any]:
@@ -199,8 +215,12 @@ class RemoteSink:
         if document is None:
             return dict(self._remote.ask("GET", "/rules"))
         if isinstance(document, Path):
-            document = document.read_text("utf-8")
-        sent = document.encode("utf-8") if isinstance(document, str) else document
+            try:
+                return dict(self._remote.ask("PUT", "/rules", document.read_bytes()))
+            except ValueError as e:
+                raise ValueError(f"{document}: {str(e).removeprefix('rules: ').removeprefix('rules, ')}") from None
+        needPlain(document)
+        sent = document.encode("utf-8", "surrogatepass") if isinstance(document, str) else document
         return dict(self._remote.ask("PUT", "/rules", sent))
 
     def _remove(self, name: str) -> None:
@@ -213,17 +233,24 @@ class RemoteSink:
     def _counts(self) -> dict[str, int]:
         return dict(self._remote.ask("GET", "/counters")["rules"])
 
+    def begin(self) -> None:
+        """
+        A test begins: L{reset}, and nobody is connected any more.
+        """
+        self._remote.ask("DELETE", "/sessions")
+        self.reset()
+
     def reset(self) -> None:
         """
         Be as in the beginning: without messages and transcripts, and with the rules that it was started with, which
-        have seen nobody yet.
+        have seen nobody yet. Who is connected stays so.
         """
         # The others would go on with what they have seen.
         self._remote.ask("PUT", "/rules", {})
         self._remote.ask("PUT", "/rules", self._spawned.rules)
         self._remote.ask("POST", "/resume")
         self._remote.ask("DELETE", "/messages")
-        self._seen = self._lines()
+        self._dialogues.begin()
 
     def pause(self) -> None:
         """
@@ -243,7 +270,10 @@ class RemoteSink:
         """
         What has happened in this test, for people.
         """
-        try:
-            return "\n".join(self.transcripts) or "nobody has connected\n"
-        except (RuntimeError, LookupError, ValueError) as e:
-            return f"{e}\n"
+        return self._dialogues.told() if self._report is None else self._report
+
+    def remember(self) -> None:
+        """
+        The process is about to be ended: L{told} stays what it is now.
+        """
+        self._report = self.told()

@@ -1,7 +1,7 @@
 """
 A sink as a child process of a program that knows nothing of Twisted. See L{smtpsource.testing.child} for the other end.
 
-The child ends when its standard input does: so it ends with its parent, whatever becomes of that.
+The child ends when its standard input does, or its parent is gone: so it ends with that, whatever becomes of it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import selectors
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from smtpsource.process.children import environment
@@ -46,6 +48,9 @@ class SpawnedSink:
     @ivar lmtp: it speaks LMTP and not SMTP.
     @ivar tls: connections begin with TLS.
     @ivar users: who may log in; C{None} is everybody.
+    @ivar dns: the address and port of its name server; C{None} if it has none.
+    @ivar keep: how many messages it keeps.
+    @ivar keepBytes: of how many octets in all.
     @ivar rules: those that it has from the beginning.
     @ivar controlHost: where it is controlled.
     @ivar controlPort: likewise.
@@ -71,7 +76,7 @@ class SpawnedSink:
         @raise ValueError: an option can't be used; the text is one line.
         @raise RuntimeError: it could not be started; the text is one line.
         """
-        self.users = None if users is None else dict(users)
+        self.users = None if users is None else MappingProxyType(dict(users))
         self.token = secrets.token_urlsafe(24)
         self._process = subprocess.Popen(
             # -P: the current directory is whatever it is; nothing may be imported from there.
@@ -79,8 +84,12 @@ class SpawnedSink:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment(),
+            # Nothing of it is left to be written by a process that this one forks.
+            bufsize=0,
         )
         self.pid = self._process.pid
+        self._parent = os.getpid()
+        _running.add(self)
         try:
             self._begin(options, timeout)
         except BaseException:
@@ -88,11 +97,10 @@ class SpawnedSink:
             raise
 
     def _begin(self, options: Mapping[str, Any], timeout: float) -> None:
-        asked = {"options": _plain(options), "users": self.users, "token": self.token}
+        asked = {"options": _plain(options), "users": _plain(self.users), "token": self.token, "parent": os.getpid()}
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(json.dumps(asked).encode("ascii") + b"\n")
-            self._process.stdin.flush()
+            _writeAll(self._process.stdin.fileno(), json.dumps(asked).encode("ascii") + b"\n")
         except BrokenPipeError:
             # Why it has ended is on standard error.
             pass
@@ -102,6 +110,8 @@ class SpawnedSink:
         self.host, self.port, self.path = str(said["host"]), int(said["port"]), str(said["path"])
         self.lmtp, self.tls = bool(said["lmtp"]), bool(said["tls"])
         self.rules = dict(said["rules"])
+        self.dns = None if said["dns"] is None else (str(said["dns"][0]), int(said["dns"][1]))
+        self.keep, self.keepBytes = int(said["keep"]), int(said["keepBytes"])
         host, _, port = str(said["control"]).rpartition(":")
         self.controlHost, self.controlPort = host, int(port)
         self.certificates, self.certificate = str(said["certificates"]), str(said["certificate"])
@@ -124,6 +134,14 @@ class SpawnedSink:
                 line += data
         return line
 
+    def letGo(self) -> None:
+        """
+        Close this end, in a process that was forked from the parent.
+        """
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+
     def isRunning(self) -> bool:
         """
         Has it not ended?
@@ -132,22 +150,45 @@ class SpawnedSink:
 
     def stop(self, timeout: float = STOP_TIMEOUT) -> None:
         """
-        End it; it is killed if it does not end by itself. May be called any number of times.
+        End it; it is killed if it does not end by itself. May be called any number of times. In a process that was
+        forked from the parent this does nothing.
 
         @param timeout: seconds it may take.
         """
+        if os.getpid() != self._parent:
+            return
         assert self._process.stdin is not None and self._process.stdout is not None
-        try:
+        if not self._process.stdin.closed:
+            try:
+                # Somebody else may have this end of the pipe too.
+                os.write(self._process.stdin.fileno(), b"end\n")
+            except BrokenPipeError:
+                # It has ended without reading all that it was told.
+                pass
             self._process.stdin.close()
-        except BrokenPipeError:
-            # It has ended without reading all that it was told.
-            pass
         try:
             self._process.wait(timeout)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
         self._process.stdout.close()
+
+
+#: All of them, as far as somebody has them.
+_running: weakref.WeakSet[SpawnedSink] = weakref.WeakSet()
+
+
+def _letGo() -> None:
+    for sink in list(_running):
+        sink.letGo()
+
+
+os.register_at_fork(after_in_child=_letGo)
+
+
+def _writeAll(fd: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(fd, data) :]
 
 
 def _plain(value: Any) -> Any:

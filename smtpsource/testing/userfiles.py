@@ -23,6 +23,8 @@ def userFile(users: Mapping[str, str] | None) -> Iterator[str | None]:
     if users is None:
         yield None
         return
+    if not users:
+        raise ValueError("users: {} is not usable: expected passwords by the names of users, or None for everybody")
     with tempfile.TemporaryFile() as file:
         try:
             file.write(writtenUsers(Credentials(user, password) for user, password in users.items()))

@@ -48,19 +48,21 @@ class Client:
         contentType: str = "application/json",
         accept: str = "application/json",
         wait: float = 0.0,
+        patience: float = PATIENCE,
     ) -> bytes:
         """
         Ask for something.
 
         @param body: what is sent along.
-        @param wait: seconds that the sink may take beyond the usual.
+        @param wait: seconds that the sink was asked to wait.
+        @param patience: seconds that it may take besides.
         @return: the body of the answer.
         @raise ControlError: there is none, or it is a problem.
         """
         headers = {"Accept": accept}
         if body is not None:
             headers["Content-Type"] = contentType
-        with self._answered(method, path, body, headers, wait) as response:
+        with self._answered(method, path, body, headers, wait + patience) as response:
             return response.read()
 
     def askJSON(self, method: str, path: str, document: Any = None, wait: float = 0.0) -> Any:
@@ -95,7 +97,7 @@ class Client:
 
         @raise ControlError: see L{ask}.
         """
-        with self._answered("GET", "/events", None, {"Accept": "text/event-stream"}, 0.0) as response:
+        with self._answered("GET", "/events", None, {"Accept": "text/event-stream"}, PATIENCE) as response:
             fields: dict[str, str] = {}
             for line in response:
                 name, _, value = line.decode("utf-8", "replace").rstrip("\n").partition(": ")
@@ -108,11 +110,11 @@ class Client:
 
     @contextmanager
     def _answered(
-        self, method: str, path: str, body: bytes | None, headers: dict[str, str], wait: float
+        self, method: str, path: str, body: bytes | None, headers: dict[str, str], timeout: float
     ) -> Iterator[HTTPResponse]:
         if self._token is not None:
             headers["Authorization"] = f"Bearer {self._token}"
-        connection = _Connection(self._where, PATIENCE + wait)
+        connection = _Connection(self._where, timeout)
         try:
             connection.request(method, path, body, headers)
             response = connection.getresponse()

@@ -101,7 +101,8 @@ def _addRule(client: Client, options: Options, words: Sequence[str]) -> int:
         (rule,) = fromExpressions(words).asDict()["rule"]
     except ValueError as e:
         raise Unusable(f"rules add: {str(e).removeprefix('--rule 1: ')}")
-    say(client.askJSON("POST", "/rules", rule)["name"].encode("utf-8") + b"\n")
+    path = "/rules?first=true" if options["first"] else "/rules"
+    say(client.askJSON("POST", path, rule)["name"].encode("utf-8") + b"\n")
     return 0
 
 
@@ -204,7 +205,7 @@ def _number(command: str, text: str) -> int:
 COMMANDS: Mapping[str, Command] = {
     "rules get": Command(_shows("/rules")),
     "rules set": Command(_setRules, "FILE", (1, 1)),
-    "rules add": Command(_addRule, "EXPR", (1, 1)),
+    "rules add": Command(_addRule, "EXPR", (1, 1), frozenset({"first"})),
     "rules remove": Command(_removeRule, "NAME", (1, 1)),
     "rules clear": Command(_clearRules),
     "messages": Command(_messages, options=frozenset({*_FINDING, "wait", "count"})),
@@ -216,6 +217,7 @@ COMMANDS: Mapping[str, Command] = {
     "counters": Command(_shows("/counters")),
     "pause": Command(_shows("/pause", "POST")),
     "resume": Command(_shows("/resume", "POST")),
+    "drop": Command(_shows("/sessions", "DELETE")),
     "mark": Command(_mark, "TEXT", (1, 1)),
     "events": Command(_events),
 }

@@ -53,7 +53,8 @@ class CtlOptions(CommandLine):
         "--rule); rules remove NAME; rules clear\n"
         "Messages: messages (a line of JSON for each); message N; delete [N]\n"
         "Sessions: transcripts; transcript N; transcripts clear\n"
-        "The sink: counters; pause; resume; mark TEXT; events (a line of JSON for each, until it ends)\n"
+        "The sink: counters; pause; resume; drop (all connections); mark TEXT;\n"
+        "events (a line of JSON for each, until it ends)\n"
         "Exit status: 0 it was done; 1 the sink can't be asked, or refuses, or there are fewer messages than --count;\n"
         "2 the command line can't be used.\n"
         "Example: smtpsink ctl --control 8025 messages --recipient '*@example.com' --wait 10s --count 3"
@@ -96,6 +97,7 @@ class CtlOptions(CommandLine):
                 Flag("raw", None, "message: its content, as it came"),
             ),
         ),
+        ("Where a rule goes", (Flag("first", None, "rules add: before the others, not behind them"),)),
     )
 
     chosen: Command

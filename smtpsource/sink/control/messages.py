@@ -126,6 +126,7 @@ def _listed(memory: Memory, found: Sequence[Entry], limit: int) -> Answer:
             "messages": [entry.asDict() for entry in found[:limit]],
             "found": len(found),
             "total": memory.total,
+            "displaced": memory.displaced,
         }
     )
 

@@ -12,7 +12,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from smtpsource.sink.control.answers import JSON, Answer, Problem, asJSON
+from smtpsource.sink.control.answers import JSON, Answer, Problem, asJSON, unusable
 from smtpsource.sink.control.asked import Asked
 from smtpsource.sink.rules.ruleset import RuleSet
 from smtpsource.sink.rules.written import fromTOML
@@ -66,18 +66,23 @@ class Rules:
 
     def add(self, asked: Asked) -> Answer:
         """
-        One rule more, behind the others. It has a name from then on, and keeps that when others go.
+        One rule more, behind the others or, with C{first}, before them. It has a name from then on, and keeps that when
+        others go.
         """
+        isFirst = _isTrue("first", asked.query.get("first", "false"))
         rule, document = asked.document(), self._named()
         number = self._added
         if isinstance(rule, dict) and "name" not in rule:
             names = {each["name"] for each in document["rule"]}
             number = next(each for each in count(number + 1) if f"added rule {each}" not in names)
             rule = {"name": f"added rule {number}", **rule}
-        self._swap(asked, lambda: RuleSet.fromDict({**document, "rule": [*document["rule"], rule]}))
+        rules = [rule, *document["rule"]] if isFirst else [*document["rule"], rule]
+        self._swap(asked, lambda: RuleSet.fromDict({**document, "rule": rules}))
         self._added = number
         where = f"/rules/{quote(rule['name'], safe='')}"
-        return asJSON(self._named()["rule"][-1], HTTPStatus.CREATED, {"ETag": self._tag(), "Location": where})
+        return asJSON(
+            self._named()["rule"][0 if isFirst else -1], HTTPStatus.CREATED, {"ETag": self._tag(), "Location": where}
+        )
 
     def getOne(self, asked: Asked) -> Answer:
         """
@@ -138,6 +143,13 @@ class Rules:
             raise Problem(HTTPStatus.PRECONDITION_FAILED, "the rules have changed: expected their ETag in If-Match")
         self._steering.replaceRules(rules)
         return self._all()
+
+
+def _isTrue(name: str, text: str) -> bool:
+    try:
+        return {"true": True, "false": False}[text]
+    except KeyError:
+        raise unusable(name, text, ValueError("expected true or false"))
 
 
 def _names(condition: str, tag: str) -> bool:

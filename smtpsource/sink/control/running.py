@@ -38,6 +38,12 @@ class Running:
         self._steering.resume()
         return self._state()
 
+    def drop(self, asked: Asked) -> Answer:
+        """
+        Drop all connections.
+        """
+        return asJSON({"dropped": self._steering.drop()})
+
     def _state(self) -> Answer:
         return asJSON({"paused": self._steering.paused})
 

@@ -36,7 +36,13 @@ class Transcripts:
         return asJSON(
             {
                 "transcripts": [
-                    {"session": each.session, "client": each.address, "lines": len(each.lines)}
+                    {
+                        "session": each.session,
+                        "client": each.address,
+                        "lines": len(each.lines),
+                        "dropped": each.dropped,
+                        "logins": each.loginsAsDicts(),
+                    }
                     for each in self._kept.all()
                 ]
             }

@@ -48,6 +48,7 @@ class Memory:
     Among several who keep messages it should be the last: whoever waits for a message is told at once.
 
     @ivar total: how many there ever were, deleted ones included.
+    @ivar displaced: how many have given way to others since all were deleted.
     """
 
     def __init__(self, messages: int, octets: int = OCTETS) -> None:
@@ -56,7 +57,7 @@ class Memory:
         @param octets: how many octets all of them have at the most, envelopes included. Of a message that has more by
             itself only the beginning is kept.
         """
-        self.total = 0
+        self.total = self.displaced = 0
         self._messages, self._most = messages, octets
         self._entries: OrderedDict[int, Entry] = OrderedDict()
         self._octets = 0
@@ -75,6 +76,7 @@ class Memory:
         self.total += 1
         while len(self._entries) > self._messages or (self._octets > self._most and len(self._entries) > 1):
             self._forget(next(iter(self._entries)))
+            self.displaced += 1
         self._tell(new)
 
         def takeBack() -> None:
@@ -155,6 +157,8 @@ class Memory:
         numbers = list(self._entries) if number is None else [number] if number in self._entries else []
         for each in numbers:
             self._forget(each)
+        if number is None:
+            self.displaced = 0
         return len(numbers)
 
     def _forget(self, number: int) -> None:

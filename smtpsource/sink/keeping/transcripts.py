@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from smtpsource.printable import printable
@@ -23,8 +23,11 @@ _LONGEST = 2048
 #: Octets that all dialogues together may need.
 OCTETS = 64 * 1024 * 1024
 
-#: What a line is taken to need besides its text.
+#: What a line is taken to need besides its text; and what a login.
 _LINE = 150
+
+#: How many logins of one kind are kept of a session, the first ones.
+_MOST_LOGINS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,23 @@ class Line:
     text: str
 
 
+@dataclass(slots=True)
+class Login:
+    """
+    One AUTH command, whatever was answered.
+
+    @ivar mechanism: in capitals; empty if the command has none.
+    @ivar tls: whether it came in TLS.
+    @ivar helo: the name that the client has introduced itself by.
+    @ivar user: as whom it has logged in; empty if it has not.
+    """
+
+    mechanism: str
+    tls: bool
+    helo: str
+    user: str = ""
+
+
 class Transcript:
     """
     The dialogue of one session. Content is told by its size only. Whoever adds a line has masked what is secret in it.
@@ -49,6 +69,7 @@ class Transcript:
     @ivar started: when it began, in seconds of the epoch.
     @ivar lines: the last lines.
     @ivar dropped: how many were before those.
+    @ivar logins: its AUTH commands, the first ones of each kind: they stay when their lines are dropped.
     @ivar cost: the octets that they are taken to need.
     """
 
@@ -63,6 +84,8 @@ class Transcript:
         self.session, self.address, self.started = session, client, seconds()
         self.lines: deque[Line] = deque(maxlen=lines)
         self.dropped = 0
+        self.logins: list[Login] = []
+        self._login: Login | None = None
         self.cost = 0
         self._isForgotten = False
         self._seconds, self._grown = seconds, grown
@@ -86,6 +109,27 @@ class Transcript:
         """
         self._add("note", text)
 
+    def auth(self, line: bytes, tls: bool, helo: str) -> None:
+        """
+        A line of the client's was an AUTH command (RFC 4954 section 4).
+
+        @param line: without its secrets.
+        """
+        mechanism = printable(line[:_LONGEST].decode("latin-1").upper().partition(" ")[2].partition(" ")[0])
+        self._login = login = Login(mechanism, tls, printable(helo[:_LONGEST]))
+        alike = sum(each.mechanism == mechanism and each.tls is tls for each in self.logins)
+        if alike < _MOST_LOGINS and not self._isForgotten:
+            self.logins.append(login)
+            self._grow(len(login.helo) + _LINE)
+
+    def loggedIn(self, user: str) -> None:
+        """
+        The latest AUTH command was accepted.
+        """
+        self.note(f"[logged in: {user}]")
+        if self._login is not None:
+            self._login.user = printable(user)
+
     def content(self, octets: int) -> None:
         """
         The client has sent a message.
@@ -101,8 +145,15 @@ class Transcript:
             "client": self.address,
             "started": self.started,
             "dropped": self.dropped,
+            "logins": self.loginsAsDicts(),
             "lines": [{"time": round(line.time, 6), "who": line.who, "text": line.text} for line in self.lines],
         }
+
+    def loginsAsDicts(self) -> list[dict[str, Any]]:
+        """
+        The logins alone, for JSON.
+        """
+        return [asdict(each) for each in self.logins]
 
     def asText(self) -> str:
         """
@@ -122,6 +173,9 @@ class Transcript:
             self.dropped += 1
             cost -= len(self.lines[0].text) + _LINE
         self.lines.append(line)
+        self._grow(cost)
+
+    def _grow(self, cost: int) -> None:
         self.cost += cost
         self._grown(cost)
 
@@ -131,6 +185,7 @@ class Transcript:
         """
         self._isForgotten = True
         self.lines.clear()
+        self.logins.clear()
         self.cost = 0
 
 
