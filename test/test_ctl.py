@@ -4,6 +4,7 @@ Tests for C{smtpsink ctl}, and for C{smtpsink --control} as users meet it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -255,6 +256,22 @@ class CommandTests(ControlledTestCase):
         self.assertNoResult(sending)
         yield self.ctl("resume")
         yield sending
+
+    @defer.inlineCallbacks
+    def test_drop(self):
+        """
+        Who is connected can be dropped; who comes after that is served.
+        """
+        yield self.start()
+        with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as client:
+            yield deferToThread(client.recv, 1000)
+            dropped = yield self.ctl("drop")
+            self.assertEqual(json.loads(dropped), {"dropped": 1})
+            with contextlib.suppress(ConnectionResetError):
+                rest = yield deferToThread(client.recv, 1000)
+                self.assertEqual(rest, b"")
+        refused = yield self.send("b@example.com")
+        self.assertEqual(refused, [])
 
     @defer.inlineCallbacks
     def test_events(self):

@@ -305,6 +305,9 @@ class SinkTests(SynchronousTestCase):
                         smtp_sink.rules(Path(tmp_path, "rules.toml"))
                 with pytest.raises(ValueError, match="^do.reply: b'550 no' is not usable: expected"):
                     smtp_sink.rule(on="rcpt", do={"reply": b"550 no"})
+                for wrong in b"rcpt", 5:
+                    with pytest.raises(ValueError, match=f"on: {wrong} is not usable: expected"):
+                        smtp_sink.rule(on=wrong, do={"close": True})
         """
         Suite(self, text).passed()
 

@@ -18,8 +18,10 @@ def written(on: str | Iterable[str], do: Mapping[str, Any], more: Mapping[str, A
 
     @raise ValueError: it has something that no document can have; the text is one line.
     """
-    needPlain({"do": do, **more})
-    return {"name": f"added {next(_numbers)}", "on": on if isinstance(on, str) else list(on), "do": do, **more}
+    steps = list(on) if isinstance(on, Iterable) and not isinstance(on, str | bytes) else on
+    rule = {"name": f"added {next(_numbers)}", "on": steps, "do": do, **more}
+    needPlain(rule)
+    return rule
 
 
 def needPlain(value: object, where: str = "") -> None:
