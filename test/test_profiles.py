@@ -115,7 +115,7 @@ class OtherTests(SynchronousTestCase):
 
     def test_overloaded(self):
         """
-        20 connections of one client, 100 messages a second, and everything takes its time.
+        20 connections of one client, 100 messages a second after the first 20, and everything takes its time.
         """
         rules = profile("overloaded")
         for _ in range(21):
@@ -124,7 +124,7 @@ class OtherTests(SynchronousTestCase):
         rules.closed(facts())
         self.assertEqual(code(rules, "connect"), "")
         codes = [code(rules, "mail", number / 1000, sender=f"{number}@a.test") for number in range(1000)]
-        self.assertTrue(90 < codes.count("") <= 101, codes.count(""))
+        self.assertTrue(110 < codes.count("") <= 120, codes.count(""))
         self.assertTrue(0 < rules.decide("message", facts(message="1"), 0.0).delay <= 60)
 
     def test_flaky(self):

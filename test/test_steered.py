@@ -94,6 +94,17 @@ class FateTests(SynchronousTestCase):
         self.assertEqual(pair.codes(b"RCPT TO:<a@b>\r\nMAIL FROM:<a@b>\r\nRCPT TO:a@b\r\n"), [503, 250, 501])
         self.assertEqual(pair.factory.steering.ruleCounts, {})
 
+    def test_pipelined(self):
+        """
+        DATA that was sent before the client knew that all recipients were refused is no error (RFC 2920); one without
+        any RCPT is.
+        """
+        pair = ruled('on = "rcpt", do = { reply = "451 4.7.1 come back" }')
+        self.assertEqual(pair.codes(TRANSACTION), [250, 451, 503])
+        self.assertEqual(pair.counts.errors, {})
+        pair.codes(b"RSET\r\nDATA\r\n")
+        self.assertEqual(pair.counts.errors, {"sequence": (1, "DATA")})
+
     def test_eachStep(self):
         """
         Each command can be refused, and has no effect then.
@@ -379,6 +390,9 @@ class KeptTests(SynchronousTestCase):
             self.assertEqual(pair.codes(TRANSACTION + MESSAGE)[-1], code)
             self.assertEqual((len(self.kept(pair)), pair.counts.messages), (kept, messages), deceit)
             self.assertEqual(pair.factory.steering.deceits, {deceit: 1})
+            (admitted,) = pair.factory.steering.result()["deliberateMessages"]
+            self.assertEqual((admitted["fate"], admitted["message"]), (deceit, "<1@x>"))
+            self.assertEqual((admitted["rule"], admitted["recipients"]), ("rule 1 (message)", ["b@example.com"]))
             for one in pair.factory.steering.memory.find():
                 self.assertEqual((one.fate, one.rule), (deceit, "rule 1 (message)"))
                 changed = sum(a != b for a, b in zip(one.raw, MESSAGE.replace(b"..", b"."), strict=False))

@@ -8,7 +8,10 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import BinaryIO
+
+from twisted.logger import Logger
 
 from smtpsource.sink.connection import UNAVAILABLE
 from smtpsource.sink.content import IncomingContent
@@ -16,6 +19,8 @@ from smtpsource.sink.keeping.message import KeptMessage
 from smtpsource.sink.protocol import DELIVERED, OK
 from smtpsource.sink.reception import TOO_LARGE, Reception
 from smtpsource.sink.rules.facts import Fate
+
+log = Logger()
 
 FULL = b"452 4.3.1 No room to keep the message\r\n"
 REFUSED = b"554 5.6.0 Message refused\r\n"
@@ -92,9 +97,11 @@ class Delivery(Reception):
             self._noRoom(e)
             return FULL * times, None
         reply, fate = _answered(fates, DELIVERED if self.dialogue.lmtp else OK)
-        deceits = [deceit for deceit in dict.fromkeys(fate.deceit for _, fate in fates if fate is not None) if deceit]
-        self._tell(content, reply, deceits[0] if deceits else None, len(accepted))
-        self.steering.deceits.update(deceits[1:])
+        self._admit(fates)
+        deceit = next((fate.deceit for _, fate in fates if fate is not None and fate.deceit), None)
+        self._tell(content, reply, deceit, len(accepted))
+        if self.steering.plan.verbose:
+            log.info("content -> {reply}", reply=reply[:3].decode("latin-1") or "nothing")
         if accepted:
             reply += self._accepted(len(accepted))
         return reply, fate if fate is None else replace(fate, reply=reply or None)
@@ -192,13 +199,35 @@ class Delivery(Reception):
             rule=fate.rules[-1] if fate is not None and deceit else "",
         )
 
+    def _admit(self, fates: list[tuple[list[int], Fate | None]]) -> None:
+        """
+        Write down what is done to this message on purpose.
+        """
+        facts, steering = self.facts, self.steering
+        admitted: dict[str, tuple[list[str], str]] = {}
+        for indices, fate in fates:
+            if fate is not None and fate.deceit is not None:
+                recipients = [_cut(facts.recipients[index]) for index in indices]
+                admitted.setdefault(fate.deceit, ([], fate.rules[-1]))[0].extend(recipients)
+        for deceit, (recipients, rule) in admitted.items():
+            steering.deceits[deceit] += 1
+            steering.deliberate.append(
+                {
+                    "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                    "fate": deceit,
+                    "rule": rule,
+                    "session": self.number,
+                    "message": _cut(facts.message),
+                    "sender": _cut(facts.sender),
+                    "recipients": recipients[:_TOLD],
+                }
+            )
+
     def _tell(self, content: IncomingContent, reply: bytes, deceit: str | None, accepted: int) -> None:
         """
         Note what was decided of a message.
         """
         steering = self.steering
-        if deceit is not None:
-            steering.deceits[deceit] += 1
         if self._transcript is not None:
             self._transcript.content(content.size)
         steering.publish(

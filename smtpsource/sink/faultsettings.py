@@ -78,7 +78,7 @@ class Faults(Settings):
     delayReply: tuple[letters.Wait, ...] | tuple[str, ...] = option(
         "DELAY",
         Kind(letters.wait, checks.tupleOf(_wait, "texts, such as ('data:2s',)")),
-        "COMMAND:TIME: delay replies to this command; with :ODDS (1-99), so long times the draws below it in a row",
+        "COMMAND:TIME: delay replies to this command; with :ODDS (1-99), TIME for each draw of 0-99 below it in a row",
         letter="W",
         repeated=True,
         default=(),

@@ -4,6 +4,8 @@ The content of messages in a steered session.
 
 from __future__ import annotations
 
+import os
+
 from smtpsource.sink.content import IncomingContent
 from smtpsource.sink.letters import ABORTED
 from smtpsource.sink.rules.facts import Fate
@@ -145,7 +147,8 @@ class Reception(Speech):
 
     def _noRoom(self, e: OSError) -> None:
         self._isFull = True
-        self.counts.error("storage", (e.strerror or str(e)).encode())
+        where = "" if e.filename is None else f": {os.fsdecode(e.filename)}"
+        self.counts.error("storage", f"{e.strerror or e}{where}".encode("utf-8", "surrogateescape"))
 
     def _chunkReceived(self) -> bytes:
         if self._refusal is None and self._isLast:

@@ -61,6 +61,8 @@ class SteeredProtocol(Effects):
 
     _commandCount = 0
     _logins = 0
+    # A RCPT was refused that the client could not know to be: since then there were only others, and DATA.
+    _rcptRefused = False
     # DATA was accepted: content comes next.
     _awaitsContent = False
     _fateOfBanner: Fate | None = None
@@ -208,7 +210,9 @@ class SteeredProtocol(Effects):
             # Whatever becomes of it: a client that does not wait sends a password next.
             self.hasSecrets = True
         letter = steering.letters.get(verb) if isKnown else None
+        self._rcptRefused = self._rcptRefused and verb in (b"RCPT", b"DATA", b"BDAT")
         if letter is not None and self._letterDecides(letter, shown):
+            self._rcptRefused = self._rcptRefused or verb == b"RCPT"
             return
         reply = self._tooMuch(verb, line)
         fate = None
@@ -267,6 +271,7 @@ class SteeredProtocol(Effects):
         if not isAccepting(fate):
             assert fate is not None
             self._undo(verb, len(line), fate)
+            self._rcptRefused = self._rcptRefused or verb == b"RCPT"
             if verb == b"BDAT" and fate.reply is not None and not self.line_mode:
                 # When its octets are there.
                 return None
@@ -328,6 +333,15 @@ class SteeredProtocol(Effects):
         elif verb == b"MAIL" and plan.maxMessageSize is not None and sizeOf(line) > plan.maxMessageSize:
             return None if self.inTransaction else self.refuse("too-large", TOO_LARGE, line)
         return None
+
+    def refuse(self, kind: str, reply: bytes, line: bytes) -> bytes:
+        """
+        See L{SMTPSinkProtocol<smtpsource.sink.protocol.SMTPSinkProtocol>}. A client that sends its commands in groups
+        has sent DATA before it knew that all recipients were refused (RFC 2920 section 3.1): that is no error.
+        """
+        if kind == "sequence" and self._rcptRefused and line[:4].upper() in (b"DATA", b"BDAT"):
+            return reply
+        return super().refuse(kind, reply, line)
 
     def _failTLS(self, reply: bytes, fate: Fate) -> None:
         """

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 _MOST_MARKS = 1000
 
 
+#: Messages treated in another way than their reply says that a report has; of more, the first ones are forgotten.
+_MOST_DELIBERATE = 10_000
+
+
 class Steering:
     """
     The rules, the kept messages and the news of one sink.
@@ -45,6 +49,7 @@ class Steering:
     @ivar publish: tells whoever wants to know what happens: a kind, and fields.
     @ivar number: of the message that was kept last.
     @ivar deceits: how often each L{Deceit<smtpsource.sink.rules.facts.Deceit>} was done.
+    @ivar deliberate: the latest messages to which one was done, as a report has them.
     @ivar marks: what users have marked: seconds of the epoch, and a text.
     @ivar paused: nobody is listened to.
     @ivar drop: drops all connections, and returns how many there were.
@@ -75,6 +80,7 @@ class Steering:
         self.dumps: list[Any] = []
         self.number = 0
         self.deceits: Counter[str] = Counter()
+        self.deliberate: deque[dict[str, Any]] = deque(maxlen=_MOST_DELIBERATE)
         self.memory: Memory | None = None
         self.transcripts: Transcripts | None = None
         self.publish: Callable[..., None] = _nothing
@@ -207,6 +213,7 @@ class Steering:
         return {
             "rules": self.rulesCounted(),
             "deliberate": dict(self.deceits),
+            "deliberateMessages": list(self.deliberate),
             "kept": self.number,
             "marks": [
                 (datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds"), printable(text))

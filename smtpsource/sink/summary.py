@@ -164,6 +164,7 @@ class SinkSummary:
         C{parameters} (by name, how often one of MAIL or RCPT was accepted). What was not used is left out.
     @ivar rules: by the name of each rule, how often it has had a part in what was done.
     @ivar deliberate: by L{Deceit<smtpsource.sink.rules.facts.Deceit>}, how often a rule has done that to a message.
+    @ivar deliberateMessages: the latest of these messages: when, what, by which rule, and which ones they are.
     @ivar kept: messages that were kept, each as often as it was.
     @ivar questions: of the DNS: name, type, what came of it (see L{NameServer<smtpsource.sink.dns.server.NameServer>})
         and how often, in their order.
@@ -192,6 +193,7 @@ class SinkSummary:
     extensions: dict[str, Any] = field(default_factory=dict)
     rules: dict[str, int] = field(default_factory=dict)
     deliberate: dict[str, int] = field(default_factory=dict)
+    deliberateMessages: list[dict[str, Any]] = field(default_factory=list)
     kept: int = 0
     questions: list[tuple[str, str, str, int]] = field(default_factory=list)
     marks: list[tuple[str, str]] = field(default_factory=list)
@@ -240,6 +242,7 @@ class SinkSummary:
             "extensions": self.extensions,
             "rules": self.rules,
             "deliberate": self.deliberate,
+            "deliberateMessages": self.deliberateMessages,
             "kept": self.kept,
             "questions": [dict(zip(_QUESTION, each, strict=True)) for each in self.questions],
             "marks": [{"time": time, "text": text} for time, text in self.marks],
