@@ -514,8 +514,9 @@ class CommandTests(ServingMixin, TestCase):
         yield server.when(lambda: len(server.messages) >= 50)
         yield deferToThread(visit)
         self.assertLess(len(server.messages), 600, "they came too late")
-        visited = True
         status, _, body = yield deferToThread(get, url)
+        self.assertLess(len(server.messages), 600, "it came too late")
+        visited = True
         self.assertEqual(status, 200)
         self.assertLess(scraped(body)["process_open_fds",], 100)
         result = yield command.whenEnded()

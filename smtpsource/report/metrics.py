@@ -27,6 +27,9 @@ _log = Logger()
 #: The most connections at once: a run has few descriptors to spare for them (see L{smtpsource.process.openfiles}).
 MOST = 16
 
+#: So many more may wait outside.
+_BACKLOG = 512
+
 #: The most bytes that a request may have.
 _LARGEST = 32_768
 
@@ -127,7 +130,7 @@ class MetricsService(Service):
         site.displayTracebacks = False
         self._factory = Visitors(site, self._reactor, MOST, _LARGEST)
         try:
-            self._port = self._reactor.listenTCP(port, self._factory, interface=interface)
+            self._port = self._reactor.listenTCP(port, self._factory, _BACKLOG, interface)
         except CannotListenError as e:
             raise ListenError(f"can't serve metrics at {joined(interface, port)}", e) from e
         self._factory.serveAt(self._port)

@@ -16,7 +16,7 @@ from twisted.web.server import Site
 LONGEST = 10.0
 
 #: Seconds of silence after which one who has not asked yet gives way, where others wait to come in.
-SILENCE = 1.0
+SILENCE = 0.25
 
 
 class OneRequestChannel(HTTPChannel):
@@ -132,6 +132,7 @@ class Visitors(WrappingFactory):
         self.largest = largest
         self._most = most
         self._look: Any = None
+        self._suspect: Visitor | None = None
 
     def serveAt(self, port: Any) -> None:
         """
@@ -171,19 +172,24 @@ class Visitors(WrappingFactory):
         """
         Look when somebody may have been silent for too long.
         """
+        self._suspect = None
         left = first.staysUntil - self.reactor.seconds()
         self._look = self.reactor.callLater(min(SILENCE, max(0.0, left)), self._makeRoom)
 
     def _makeRoom(self) -> None:
         """
-        If somebody has been silent for too long, it goes.
+        If somebody has been silent for too long, it goes. What it has said may not be read yet, so it has another turn
+        of the reactor.
         """
         first = self._first()
-        if first.staysUntil <= self.reactor.seconds():
+        if first.staysUntil > self.reactor.seconds():
+            self._lookAt(first)
+        elif first is self._suspect:
             self._look = self.reactor.callLater(SILENCE, self._makeRoom)
             first.abortConnection()
         else:
-            self._lookAt(first)
+            self._suspect = first
+            self._look = self.reactor.callLater(0, self._makeRoom)
 
     def _first(self) -> Visitor:
         visitors: list[Visitor] = list(self.protocols)
