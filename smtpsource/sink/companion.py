@@ -235,7 +235,7 @@ class _Child(ProcessProtocol):
 
 
 @implementer(IHalfCloseableProtocol)
-class _Input(Protocol):
+class Input(Protocol):
     """
     The child's standard input, which only ends.
     """
@@ -269,7 +269,7 @@ def _run(reactor: Any, options: list[str]) -> Deferred[None]:
     ended: Deferred[None] = Deferred()
     ended.addCallback(lambda result: sink.finish())
     reactor.addSystemEventTrigger("before", "shutdown", sink.stopService)
-    StandardIO(_Input(ended), reactor=reactor)
+    StandardIO(Input(ended), reactor=reactor)
     # The reactor has taken this one for itself.
     reactor.callWhenRunning(signal.signal, signal.SIGTERM, signal.SIG_IGN)
     reactor.callWhenRunning(_write, f"{sink.address().port}\n")

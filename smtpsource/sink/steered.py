@@ -83,8 +83,6 @@ class SteeredProtocol(Effects):
         See L{SMTPSinkProtocol<smtpsource.sink.protocol.SMTPSinkProtocol>}.
         """
         self.number = self.facts.session = self.counts.sessions
-        if self.steering.paused:
-            self.stop("pause")
         super().begin()
 
     def _open(self) -> None:

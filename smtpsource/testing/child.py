@@ -16,13 +16,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IHalfCloseableProtocol
-from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python import usage
-from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from smtpsource.process.listening import ListenError
+from smtpsource.sink.companion import Input
 from smtpsource.sink.options import SinkOptions
 from smtpsource.testing.userfiles import userFile
 
@@ -84,28 +81,12 @@ def _planned(options: Mapping[str, Any]) -> SinkPlan:
     return parsed.plan.evolve(grace=0.0)
 
 
-@implementer(IHalfCloseableProtocol)
-class _Input(Protocol):
+class _Input(Input):
     """
     The child's standard input: whatever comes, or its end, is the end.
     """
 
-    def __init__(self, ended: Deferred[None]) -> None:
-        self._deferred: Deferred[None] | None = ended
-
     def dataReceived(self, data: bytes) -> None:
-        self.readConnectionLost()
-
-    def readConnectionLost(self) -> None:
-        if self._deferred is not None:
-            ended, self._deferred = self._deferred, None
-            ended.callback(None)
-
-    def writeConnectionLost(self) -> None:
-        # Nobody reads what we say: the parent is gone.
-        self.readConnectionLost()
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.readConnectionLost()
 
 

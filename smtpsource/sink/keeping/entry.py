@@ -11,7 +11,7 @@ from email.message import EmailMessage
 from functools import cached_property
 from typing import Any
 
-from smtpsource.sink.keeping.message import KeptMessage
+from smtpsource.sink.keeping.message import Arrival, KeptMessage
 
 #: What stands after a path (RFC 5321 section 4.1.2), which may have a bracket between quotes.
 _afterPath = re.compile(rb'\s*<(?:[^">]|"(?:[^"\\]|\\.)*+")*+>(.*)', re.DOTALL).match
@@ -29,31 +29,15 @@ _VALUE = 4096
 _endOfHeader = re.compile(rb"\n\r?\n|\A\r?\n").search
 
 
-@dataclass
-class Entry:
+@dataclass(kw_only=True)
+class Entry(Arrival):
     """
-    A message in memory. All but the last two is as in L{KeptMessage}.
+    A message in memory.
 
     @ivar raw: the content, or its first part.
     @ivar truncated: there was more.
     """
 
-    number: int
-    session: int
-    started: float
-    received: float
-    client: str
-    protocol: str
-    helo: bytes
-    mail: bytes
-    rcpts: list[bytes]
-    sender: str
-    recipients: list[str]
-    tls: bool
-    user: str
-    size: int
-    fate: str
-    rule: str
     raw: bytes
     truncated: bool
 

@@ -10,10 +10,10 @@ from typing import BinaryIO
 from zope.interface import Interface
 
 
-@dataclass(slots=True)
-class KeptMessage:
+@dataclass(slots=True, kw_only=True)
+class Arrival:
     """
-    One message that has come whole, with its envelope.
+    All that is known of one message that has come whole, but its content.
 
     @ivar number: of this sink, from 1 on.
     @ivar session: the number of its session, from 1 on.
@@ -28,9 +28,7 @@ class KeptMessage:
     @ivar recipients: those of RCPT.
     @ivar tls: whether it came in TLS.
     @ivar user: who had logged in; empty if nobody had.
-    @ivar content: as it was meant: dots unstuffed, line ends as they came; a file that can be read again from its
-        beginning (whoever reads it seeks first). It is closed when all who keep messages have been asked.
-    @ivar size: its octets.
+    @ivar size: the octets of its content.
     @ivar fate: what a rule did to it on purpose, a L{smtpsource.sink.rules.facts.Deceit}; empty if nothing.
     @ivar rule: the name of that rule, or empty.
     """
@@ -48,10 +46,21 @@ class KeptMessage:
     recipients: list[str]
     tls: bool
     user: str
-    content: BinaryIO
     size: int
     fate: str = ""
     rule: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class KeptMessage(Arrival):
+    """
+    The same with its content.
+
+    @ivar content: as it was meant: dots unstuffed, line ends as they came; a file that can be read again from its
+        beginning (whoever reads it seeks first). It is closed when all who keep messages have been asked.
+    """
+
+    content: BinaryIO
 
 
 class IKeeper(Interface):
