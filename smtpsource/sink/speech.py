@@ -174,6 +174,11 @@ class Speech(SMTPSinkProtocol):
         @param reply: the usual one.
         @param delay: seconds that it waits in any case.
         """
+        if fate is None and not delay and not self._errors and reply[:1] in (b"2", b"3"):
+            self._replies.append(reply)
+            if len(self._replies) >= _MOST_REPLIES:
+                self._flush()
+            return
         if fate is not None and fate.reply is not None:
             reply = fate.reply
         if reply[:1] in (b"4", b"5") or b"\n" in reply[:-1]:

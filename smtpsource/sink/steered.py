@@ -194,7 +194,8 @@ class SteeredProtocol(Effects):
         steering = self.steering
         verb = b"" if self.exchange is not None else line.partition(b" ")[0].upper()
         isKnown = verb in self.commands
-        shown = self.withoutSecrets(line, not isKnown)
+        isShown = self._transcript is not None or steering.letters or steering.plan.verbose
+        shown = self.withoutSecrets(line, not isKnown) if isShown else b""
         if self._transcript is not None:
             self._transcript.client(shown)
             if verb == b"AUTH":
