@@ -4,6 +4,7 @@ Tests for sessions that are steered by rules and limits, and for what becomes of
 
 from __future__ import annotations
 
+import os
 from hashlib import blake2b
 
 from hypothesis import strategies as st
@@ -104,6 +105,9 @@ class FateTests(SynchronousTestCase):
         self.assertEqual(pair.counts.errors, {})
         pair.codes(b"RSET\r\nDATA\r\n")
         self.assertEqual(pair.counts.errors, {"sequence": (1, "DATA")})
+        pair = ruled('on = "mail", do = { reply = "451 4.7.1 come back" }')
+        self.assertEqual(pair.codes(TRANSACTION), [451, 503, 503])
+        self.assertEqual(pair.counts.errors, {})
 
     def test_eachStep(self):
         """
@@ -192,6 +196,59 @@ class FateTests(SynchronousTestCase):
         self.assertEqual(pair.say(b"NOOP\r\nNOOP\r\n"), b"")
         pair.clock.advance(1)
         self.assertEqual([line[:3] for line in pair.transport.value().splitlines()], [b"450", b"250"])
+
+    def test_chunkInTarpit(self):
+        """
+        The reply to a chunk waits for the delay of its content, and then for its own.
+        """
+        os.makedirs(directory := self.mktemp())
+        path = os.path.join(directory, "rules.toml")
+        with open(path, "w") as f:
+            f.write("[tarpit]\nafter = 1\ndelay = '1s'\n[[rule]]\non = 'content'\ndo = { delay = '2s' }\n")
+        pair = Pair(ruleFiles=(path,))
+        pair.say(b"BAD\r\n")
+        pair.clock.advance(1)
+        pair.say(b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 5\r\nhelloNOOP\r\nBAD\r\n")
+        pair.clock.pump([1] * 8)
+        self.assertEqual([line[:3] for line in pair.transport.value().splitlines()], [b"250"] * 4 + [b"500"])
+        self.assertEqual(pair.clock.getDelayedCalls(), [])
+
+    def test_chunksAfterRefusal(self):
+        """
+        A chunk that was refused is over, also one without octets; and one out of sequence is no matter of rules.
+        """
+        pair = ruled('on = "data", times = 1, per = "all", do = { reply = "451 4.0.0 later" }')
+        self.assertEqual(pair.codes(b"BDAT 5\r\nhello"), [503])
+        envelope = b"RSET\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n"
+        self.assertEqual(pair.codes(envelope + b"BDAT 0\r\n"), [250, 250, 250, 451])
+        self.assertEqual(pair.codes(envelope + b"BDAT 5\r\nhelloBDAT 0 LAST\r\n"), [250, 250, 250, 250, 250])
+
+    def test_garbledChunk(self):
+        """
+        One answer to a chunk, even if it is garbage.
+        """
+        pair = ruled('on = "data", do = { garble = true }')
+        said = pair.say(b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 5 LAST\r\nhello")
+        self.assertEqual(said.count(b"\n"), 3)
+
+    def test_garbledRecipient(self):
+        """
+        In LMTP garbage for one recipient is no garbage for the others.
+        """
+        pair = ruled('on = "message", when = { recipient = "x@*" }, do = { garble = true }', lmtp=True)
+        pair.say(b"LHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<v@d>\r\nRCPT TO:<x@d>\r\nRCPT TO:<y@d>\r\nDATA\r\n")
+        lines = pair.say(MESSAGE).splitlines()
+        self.assertEqual([line[:3].isdigit() for line in lines], [True, False, True])
+        self.assertEqual(pair.counts.recipients, 2)
+
+    def test_xclientUser(self):
+        """
+        Whom XCLIENT names stays the user if a login is refused.
+        """
+        pair = ruled('on = "auth", do = { reply = "535 5.7.8 not you" }', keep=1)
+        pair.say(b"XCLIENT LOGIN=boss\r\nEHLO c\r\nAUTH PLAIN AGEAYg==\r\n" + TRANSACTION + MESSAGE)
+        (one,) = pair.factory.steering.memory.find()
+        self.assertEqual(one.user, "boss")
 
     def test_xclient(self):
         """
@@ -285,8 +342,6 @@ class FateTests(SynchronousTestCase):
         """
         Who makes errors is answered later and later, and told to go in the end.
         """
-        import os
-
         os.makedirs(directory := self.mktemp())
         path = os.path.join(directory, "rules.toml")
         with open(path, "w") as f:
@@ -699,6 +754,15 @@ class EndTests(SynchronousTestCase):
         pair.clock.advance(2)
         self.assertEqual([line[:3] for line in pair.transport.value().splitlines()], [b"250", b"421"])
         self.assertTrue(pair.transport.disconnecting)
+
+    def test_refused(self):
+        """
+        Who gets a refusal is told to go as well.
+        """
+        pair = ruled('on = "message", do = { reply = "451 4.0.0 later" }')
+        pair.say(TRANSACTION)
+        pair.factory.endSoon()
+        self.assertEqual(pair.codes(MESSAGE), [451, 421])
 
     def test_stuttered(self):
         """

@@ -125,9 +125,12 @@ class OutletTests(StreamTestCase):
             self.assertIsNone(outlet.problem)
             lines = found.decode().splitlines(keepends=True)
             self.assertEqual((lines[0], lines[-1]), ("first\n", "last\n"))
-            self.assertRegex(lines[-2], r"^\[[0-9]+ lines are left out here: they were not read in time\]\n$")
-            self.assertEqual(set(lines[1:-2]), {MUCH}, kind)
-            self.assertEqual(len(lines) - 3 + int(lines[-2][1:].split()[0]), TIMES, kind)
+            # A terminal may have had room for some more in between.
+            gaps = [line for line in lines[1:-1] if line != MUCH]
+            for gap in gaps:
+                self.assertRegex(gap, r"^\[[0-9]+ lines are left out here: they were not read in time\]\n$", kind)
+            self.assertEqual(lines[-2], gaps[-1], kind)
+            self.assertEqual(lines.count(MUCH) + sum(int(gap[1:].split()[0]) for gap in gaps), TIMES, kind)
             os.close(reader)
 
     def test_gap(self):

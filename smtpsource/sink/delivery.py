@@ -19,6 +19,7 @@ from smtpsource.sink.keeping.message import KeptMessage
 from smtpsource.sink.protocol import DELIVERED, OK
 from smtpsource.sink.reception import TOO_LARGE, Reception
 from smtpsource.sink.rules.facts import Fate
+from smtpsource.sink.speech import GARBAGE
 
 log = Logger()
 
@@ -104,6 +105,9 @@ class Delivery(Reception):
             log.info("content -> {reply}", reply=reply[:3].decode("latin-1") or "nothing")
         if accepted:
             reply += self._accepted(len(accepted))
+        elif self._ending and reply:
+            self._ended = True
+            reply += UNAVAILABLE
         return reply, fate if fate is None else replace(fate, reply=reply or None)
 
     def _fates(self) -> list[tuple[list[int], Fate | None]]:
@@ -255,6 +259,8 @@ def _cut(text: str) -> str:
 def _replyOf(fate: Fate | None, usual: bytes) -> bytes:
     if fate is None:
         return usual
+    if fate.garble:
+        return GARBAGE
     if fate.reply is not None:
         return fate.reply
     if fate.stall or fate.close or fate.reset:
@@ -269,7 +275,7 @@ def _answered(fates: list[tuple[list[int], Fate | None]], usual: bytes) -> tuple
     reply = b"".join(_replyOf(fate, usual) for _, fate in fates)
     decided = [fate for _, fate in fates if fate is not None]
     if len(decided) < 2:
-        return reply, decided[0] if decided else None
+        return reply, replace(decided[0], garble=False) if decided else None
     last = decided[-1]
     return reply, replace(
         last,
@@ -277,7 +283,7 @@ def _answered(fates: list[tuple[list[int], Fate | None]], usual: bytes) -> tuple
         stutter=next((fate.stutter for fate in decided if fate.stutter is not None), None),
         throttle=next((fate.throttle for fate in decided if fate.throttle is not None), None),
         split=any(fate.split for fate in decided),
-        garble=any(fate.garble for fate in decided),
+        garble=False,
     )
 
 

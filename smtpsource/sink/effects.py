@@ -30,6 +30,8 @@ class Effects(Delivery):
 
     # As whose this connection is counted by the rules.
     _countedAs: Facts | None = None
+    # Who XCLIENT has said had logged in, before somebody did.
+    _formerUser = ""
 
     def _learn(self, verb: bytes, line: bytes, reply: bytes) -> None:
         """
@@ -54,7 +56,7 @@ class Effects(Delivery):
         elif verb in (b"DATA", b"BDAT"):
             facts.recipient = facts.recipients[0] if facts.recipients else ""
         elif reply[:3] == b"235":
-            facts.user = self.user
+            self._formerUser, facts.user = facts.user, self.user
         elif verb == b"XCLIENT":
             for name, value in (attributes(line) or {}).items():
                 self._introduce(name, "" if value.upper() in _NOT_SAID else textOf(value))
@@ -103,7 +105,7 @@ class Effects(Delivery):
             self._ended = self._wantsTLS = False
         else:
             self.authenticated = False
-            self.user = self.facts.user = ""
+            self.user, self.facts.user = "", self._formerUser
             self.counts.refuseLogin()
 
     def _countAs(self, client: str) -> None:

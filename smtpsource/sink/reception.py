@@ -30,6 +30,8 @@ class Reception(Speech):
     _isFull = _isTooLarge = False
     # By what a chunk is refused whose octets are still to come.
     _refusedBy: Fate | None = None
+    # A chunk has come whole, and its reply waits for a delay of the content.
+    _chunkWaits = False
     # What has come is the end of a message.
     _isComplete = False
     # What the client has said of itself and of the message.
@@ -77,6 +79,7 @@ class Reception(Speech):
         """
         See L{SMTPSinkProtocol<smtpsource.sink.protocol.SMTPSinkProtocol>}.
         """
+        self._refusedBy = None
         most = self.steering.plan.maxChunkSize
         if most is not None and size > most:
             self._ended = True
@@ -103,7 +106,9 @@ class Reception(Speech):
             if fate is not None and not self._goesOn(fate):
                 return
         if self.line_mode:
-            if isChunk:
+            if isChunk and self._isHeld:
+                self._chunkWaits = True
+            elif isChunk:
                 self._chunkOver()
             else:
                 self._isComplete = True
@@ -118,8 +123,19 @@ class Reception(Speech):
         self._throttleBy(fate)
         if fate.delay:
             self._flush()
-            self._hold(fate.delay, self._release)
+            self._hold(fate.delay, self._resume)
         return True
+
+    def _resume(self) -> None:
+        """
+        Go on with the content, or with the reply to a chunk that had come whole.
+        """
+        if self._chunkWaits:
+            self._chunkWaits = self._isHeld = False
+            self._chunkOver()
+            if self._isHeld:
+                return
+        self._release()
 
     def _chunkOver(self) -> None:
         """

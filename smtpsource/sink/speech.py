@@ -151,7 +151,10 @@ class Speech(SMTPSinkProtocol):
         if self._endsAfter:
             self._endsAfter = False
             self._flush()
-            super().endSoon()
+            if self._wantsTLS:
+                self.abort()
+            else:
+                super().endSoon()
         self.go("hold")
         self._proceed()
 
@@ -248,8 +251,8 @@ class Speech(SMTPSinkProtocol):
         if fate is not None:
             if fate.reset:
                 self._flush()
-                # Some reactors write at the end of a turn.
-                self._hold(0.0, self.abort)
+                # Some reactors write at the end of a turn, or in the next one.
+                self._hold(0.0, self._hold, 0.0, self.abort)
                 return
             if fate.close:
                 self._ended = True

@@ -61,8 +61,8 @@ class SteeredProtocol(Effects):
 
     _commandCount = 0
     _logins = 0
-    # A RCPT was refused that the client could not know to be: since then there were only others, and DATA.
-    _rcptRefused = False
+    # A command was refused by what the client could not know: since then there were only those that need it.
+    _isBehind = False
     # DATA was accepted: content comes next.
     _awaitsContent = False
     _fateOfBanner: Fate | None = None
@@ -209,9 +209,9 @@ class SteeredProtocol(Effects):
             # Whatever becomes of it: a client that does not wait sends a password next.
             self.hasSecrets = True
         letter = steering.letters.get(verb) if isKnown else None
-        self._rcptRefused = self._rcptRefused and verb in (b"RCPT", b"DATA", b"BDAT")
+        self._isBehind = self._isBehind and verb in (b"RCPT", b"DATA", b"BDAT")
         if letter is not None and self._letterDecides(letter, shown):
-            self._rcptRefused = self._rcptRefused or verb == b"RCPT"
+            self._isBehind = self._isBehind or verb in (b"MAIL", b"RCPT")
             return
         reply = self._tooMuch(verb, line)
         fate = None
@@ -223,7 +223,7 @@ class SteeredProtocol(Effects):
                 # RFC 3207 section 6: it was not sent in TLS and must not be taken for it, whoever has put it there.
                 self._wantsTLS = False
                 reply = self.refuse("plain-text-after-starttls", PLAIN_TEXT, self._input[self._at :])
-            if reply[:1] in (b"2", b"3", b""):
+            if reply[:1] in (b"2", b"3", b"") and not (verb == b"BDAT" and self._refusal is not None):
                 self._learn(verb, line, reply)
                 fate = self._fateOfCommand(verb, line, reply)
         if steering.plan.verbose:
@@ -270,8 +270,8 @@ class SteeredProtocol(Effects):
         if not isAccepting(fate):
             assert fate is not None
             self._undo(verb, len(line), fate)
-            self._rcptRefused = self._rcptRefused or verb == b"RCPT"
-            if verb == b"BDAT" and fate.reply is not None and not self.line_mode:
+            self._isBehind = self._isBehind or verb in (b"MAIL", b"RCPT", b"BDAT")
+            if verb == b"BDAT" and (fate.reply is not None or fate.garble) and not self.line_mode:
                 # When its octets are there.
                 return None
         elif step == "auth":
@@ -336,9 +336,9 @@ class SteeredProtocol(Effects):
     def refuse(self, kind: str, reply: bytes, line: bytes) -> bytes:
         """
         See L{SMTPSinkProtocol<smtpsource.sink.protocol.SMTPSinkProtocol>}. A client that sends its commands in groups
-        has sent DATA before it knew that all recipients were refused (RFC 2920 section 3.1): that is no error.
+        has sent RCPT or DATA before it knew what was refused (RFC 2920 section 3.1): that is no error.
         """
-        if kind == "sequence" and self._rcptRefused and line[:4].upper() in (b"DATA", b"BDAT"):
+        if kind == "sequence" and self._isBehind and line[:4].upper() in (b"RCPT", b"DATA", b"BDAT"):
             return reply
         return super().refuse(kind, reply, line)
 
