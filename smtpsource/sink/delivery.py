@@ -8,7 +8,6 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import BinaryIO
 
 from twisted.logger import Logger
@@ -20,6 +19,7 @@ from smtpsource.sink.protocol import DELIVERED, OK
 from smtpsource.sink.reception import TOO_LARGE, Reception
 from smtpsource.sink.rules.facts import Fate
 from smtpsource.sink.speech import GARBAGE
+from smtpsource.sink.summary import moment
 
 log = Logger()
 
@@ -45,7 +45,7 @@ def isAccepting(fate: Fate | None) -> bool:
         return False
     if fate.reply is not None:
         return fate.reply[:1] in (b"2", b"3")
-    return not (fate.stall or fate.close or fate.reset)
+    return not fate.isSilent
 
 
 class Delivery(Reception):
@@ -126,7 +126,7 @@ class Delivery(Reception):
             facts.recipient, facts.recipients = recipient, [recipient]
             fate = decide("message", facts)
             fates.append(([index], fate))
-            if fate is not None and (fate.stall or fate.close or fate.reset):
+            if fate is not None and fate.isLast:
                 break
         facts.recipients = recipients
         return fates
@@ -217,7 +217,7 @@ class Delivery(Reception):
             steering.deceits[deceit] += 1
             steering.deliberate.append(
                 {
-                    "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                    "time": moment(time.time()),
                     "fate": deceit,
                     "rule": rule,
                     "session": self.number,
@@ -263,7 +263,7 @@ def _replyOf(fate: Fate | None, usual: bytes) -> bytes:
         return GARBAGE
     if fate.reply is not None:
         return fate.reply
-    if fate.stall or fate.close or fate.reset:
+    if fate.isSilent:
         return b""
     return REFUSED if fate.deceit == "reject-but-keep" else usual
 

@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from smtpsource.sink.auth import command_AUTH, respond
 from smtpsource.sink.chunking import command_BDAT
 from smtpsource.sink.interfaces import Dialogue
-from smtpsource.sink.plan import SinkPlan
+from smtpsource.sink.plan import SinkPlan, isSteered
 from smtpsource.sink.protocol import SMTPSinkProtocol
 from smtpsource.sink.starttls import command_STARTTLS
 from smtpsource.sink.tls import available
@@ -127,7 +127,9 @@ def dialogue(plan: SinkPlan, mechanisms: Iterable[bytes] = ()) -> Dialogue:
         _byVerb(toComplete, SMTPSinkProtocol.command_unavailable),
         _byVerb(_only(commands, [b"QUIT"]), SMTPSinkProtocol.command_unavailable),
     ]
-    if plan.verbose:
+    # A steered session logs what it says itself: rules may change that.
+    isLogged = plan.verbose and not isSteered(plan)
+    if isLogged:
         tables = [{verb: _logged(command, not verb) for verb, command in table.items()} for table in tables]
     return Dialogue(
         lmtp=plan.lmtp,
@@ -139,7 +141,7 @@ def dialogue(plan: SinkPlan, mechanisms: Iterable[bytes] = ()) -> Dialogue:
         extensions=frozenset(inClear),
         extensionsInTLS=frozenset(inTLS),
         commands=tables[0],
-        grouped=None if plan.verbose else tables[0],
+        grouped=None if isLogged else tables[0],
         toGreet=tables[1],
         toRespond=tables[2],
         toComplete=tables[3],

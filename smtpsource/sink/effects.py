@@ -46,7 +46,7 @@ class Effects(Delivery):
             self._mail, facts.sender, parameters = _path(line)
             self._started = time.time()
             envid = _ENVID.search(parameters)
-            facts.size = sizeOf(line)
+            facts.size = _sizeIn(parameters)
             facts.message = textOf(envid[1]) if envid else ""
         elif verb == b"RCPT":
             text, facts.recipient, _ = _path(line)
@@ -132,7 +132,7 @@ def _path(line: bytes) -> tuple[bytes, str, bytes]:
     @param line: a command with a path, which is well written.
     @return: all that follows the colon, the path without its brackets, and what follows them.
     """
-    match = _PATH.fullmatch(line) or _SIMPLE_PATH.fullmatch(line)
+    match = _matched(line)
     assert match is not None
     return match[1], textOf(match[2]), match[3]
 
@@ -141,8 +141,16 @@ def sizeOf(line: bytes) -> int:
     """
     The size that a MAIL command tells (RFC 1870); 0 if it tells none, or is not well written.
     """
-    match = _PATH.fullmatch(line) or _SIMPLE_PATH.fullmatch(line)
-    size = _SIZE.search(match[3]) if match is not None else None
+    match = _matched(line)
+    return 0 if match is None else _sizeIn(match[3])
+
+
+def _matched(line: bytes) -> re.Match[bytes] | None:
+    return _PATH.fullmatch(line) or _SIMPLE_PATH.fullmatch(line)
+
+
+def _sizeIn(parameters: bytes) -> int:
+    size = _SIZE.search(parameters)
     return int(size[1]) if size is not None else 0
 
 

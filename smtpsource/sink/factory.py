@@ -71,10 +71,7 @@ class SinkFactory(ServerFactory):
         self.proxyProtocol = plan.proxyProtocol
         users = None if plan.authUsers is None else loadUsers(plan.authUsers)
         self.authenticator = Authenticator(plan.hostname, users)
-        # A steered session logs what it says itself: rules may change that.
-        self.dialogue = dialogue(
-            plan.evolve(verbose=plan.verbose and not isSteered(plan)), self.authenticator.mechanisms
-        )
+        self.dialogue = dialogue(plan, self.authenticator.mechanisms)
         self.parameters = OfferedParameters(self.dialogue.extensions, self.dialogue.extensionsInTLS)
         self.messageLimit = plan.messageLimit or maxsize
         self.sessionLimit = plan.sessionLimit or maxsize

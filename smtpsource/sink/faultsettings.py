@@ -10,15 +10,13 @@ from smtpsource.values import checks, kinds, names, textfiles
 from smtpsource.values.kinds import Kind
 from smtpsource.values.option import Settings, option, switch
 
-_word = names.oneOf(*letters.WORDS)
-
 
 def _commandsGiven(value: object) -> tuple[str, ...]:
     """
     Those of one option, or of several.
     """
     if isinstance(value, str):
-        return (_word(value.lower()),)
+        return (letters.command(value.lower()),)
     if not isinstance(value, list | tuple):
         raise ValueError("expected a sequence of texts, such as ('rcpt',)")
     return tuple(word for each in value for word in _commandsGiven(each))

@@ -18,6 +18,9 @@ WORDS = (
     "vrfy", "quit",
 )  # fmt: skip
 
+#: One of them, of a text.
+command = names.oneOf(*WORDS)
+
 HARD = "500 5.3.0 Command failed"
 SOFT = "450 4.3.0 Command failed"
 HANG_UP = b"421 4.0.0 Closing connection\r\n"
@@ -45,9 +48,7 @@ def commands(text: str) -> tuple[str, ...]:
 
     @raise ValueError: one of them is none.
     """
-    words = tuple(re.split(r"[\s,]+", text.strip(" \t,")))
-    one = names.oneOf(*WORDS)
-    return tuple(one(word.lower()) for word in words)
+    return tuple(command(each.lower()) for each in re.split(r"[\s,]+", text.strip(" \t,")))
 
 
 def wait(text: str) -> Wait:
@@ -56,12 +57,12 @@ def wait(text: str) -> Wait:
 
     @raise ValueError: it is neither.
     """
-    word, _, rest = text.partition(":")
+    name, _, rest = text.partition(":")
     time, colon, odds = rest.partition(":")
     if not rest:
         raise ValueError("expected COMMAND:TIME or COMMAND:TIME:ODDS, such as data:2s or rcpt:1:30")
     return Wait(
-        names.oneOf(*WORDS)(word.lower()),
+        command(name.lower()),
         numbers.time(time),
         # Odds of 0 are none: as in Postfix's tool, it is always delayed.
         (numbers.wholeNumber(0, 99)(odds) or None) if colon else None,

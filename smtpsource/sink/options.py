@@ -203,11 +203,13 @@ class SinkOptions(PlanOptions):
             self._checkControl(self.plan.control)
         if self.chroot is None:
             self._checkPlaces()
-        from smtpsource.sink.steering import rulesOf
+        from smtpsource.sink.rules.ruleset import combined
+        from smtpsource.sink.steering import ruleSetsOf
 
         try:
-            self._checkSteps(rulesOf(self.plan.evolve(profiles=())).rules)
-            rulesOf(self.plan)
+            written, profiles = ruleSetsOf(self.plan)
+            count = sum(len(each.rules) for each in written)
+            self._checkSteps(combined([*written, *profiles]).rules[:count])
             if self.plan.world is not None:
                 from smtpsource.sink.dns.worldfile import readWorld
 

@@ -48,8 +48,6 @@ class Reception(Speech):
         @param stuffed: it comes by DATA, and not in chunks.
         """
         steering = self.steering
-        facts = self.facts
-        facts.recipient = facts.recipients[0] if facts.recipients else ""
         self._content = IncomingContent(bool(steering.keepers), stuffed)
         self._isFull = self._isTooLarge = False
         plan = steering.plan
@@ -117,7 +115,7 @@ class Reception(Speech):
         """
         Is more of the content taken?
         """
-        if fate.stall or fate.close or fate.reset:
+        if fate.isLast:
             self._say(b"", fate)
             return False
         self._throttleBy(fate)

@@ -178,9 +178,7 @@ class Speech(SMTPSinkProtocol):
         @param delay: seconds that it waits in any case.
         """
         if fate is None and not delay and not self._errors and reply[:1] in (b"2", b"3"):
-            self._replies.append(reply)
-            if len(self._replies) >= _MOST_REPLIES:
-                self._flush()
+            self._keepBack(reply)
             return
         if fate is not None and fate.reply is not None:
             reply = fate.reply
@@ -189,11 +187,8 @@ class Speech(SMTPSinkProtocol):
         if self._errors:
             reply, delay = self._tarpitted(reply, delay)
         if fate is None and not delay:
-            if not reply:
-                return
-            self._replies.append(reply)
-            if len(self._replies) >= _MOST_REPLIES:
-                self._flush()
+            if reply:
+                self._keepBack(reply)
             return
         self._flush()
         if fate is not None:
@@ -201,12 +196,20 @@ class Speech(SMTPSinkProtocol):
             delay += fate.delay
             if fate.garble:
                 reply = GARBAGE
-            elif fate.reply is None and (fate.stall or fate.close or fate.reset):
+            elif fate.isSilent:
                 reply = b""
         if delay:
             self._hold(delay, self._sayNow, reply, fate)
         else:
             self._sayNow(reply, fate)
+
+    def _keepBack(self, reply: bytes) -> None:
+        """
+        Have a reply go out with those that come next.
+        """
+        self._replies.append(reply)
+        if len(self._replies) >= _MOST_REPLIES:
+            self._flush()
 
     def _tarpitted(self, reply: bytes, delay: float) -> tuple[bytes, float]:
         """

@@ -101,7 +101,7 @@ class SteeredProtocol(Effects):
                 self._failTLS(b"", fate)
                 self._proceed()
                 return
-            if fate.reply is None and (fate.stall or fate.close or fate.reset):
+            if fate.isSilent:
                 self._say(b"", fate)
                 self._proceed()
                 return

@@ -7,12 +7,11 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from smtpsource.printable import printable
 from smtpsource.sink.letters import lettersOf, logger
-from smtpsource.sink.summary import SinkCounts
+from smtpsource.sink.summary import SinkCounts, moment
 
 if TYPE_CHECKING:
     from smtpsource.sink.keeping.memory import Memory
@@ -25,9 +24,14 @@ if TYPE_CHECKING:
 #: Marks that a report has; of more, the first ones are forgotten.
 _MOST_MARKS = 1000
 
-
 #: Messages treated in another way than their reply says that a report has; of more, the first ones are forgotten.
 _MOST_DELIBERATE = 10_000
+
+#: Messages that are kept for those who ask by HTTP, where nobody says how many.
+_KEPT = 1000
+
+#: Lines of a dialogue.
+_LINES = 1000
 
 
 class Steering:
@@ -121,7 +125,7 @@ class Steering:
 
         @return: what is to be done; C{None} is the usual.
         """
-        domain, rules = self.rulesByAddress.get(facts.server) or ("", self.rules)
+        domain, rules = self._ruling(facts)
         if not rules.wants(step):
             return None
         fate = rules.decide(step, facts, self.seconds())
@@ -135,14 +139,20 @@ class Steering:
         """
         Count something that was done to a session by what is no rule.
         """
-        domain, _ = self.rulesByAddress.get(facts.server) or ("", self.rules)
+        domain, _ = self._ruling(facts)
         self.ruleCounts[named(domain, name)] += 1
 
     def rulesFor(self, facts: Facts) -> RuleSet:
         """
         What is decided by for one session.
         """
-        return self.rulesByAddress[facts.server][1] if facts.server in self.rulesByAddress else self.rules
+        return self._ruling(facts)[1]
+
+    def _ruling(self, facts: Facts) -> tuple[str, RuleSet]:
+        """
+        @return: the domain of the world that a client has connected to, or an empty text, and its rules.
+        """
+        return self.rulesByAddress.get(facts.server) or ("", self.rules)
 
     def replaceRules(self, rules: RuleSet) -> None:
         """
@@ -173,12 +183,16 @@ class Steering:
             self.number = number
             raise
 
-    def mark(self, text: str) -> None:
+    def mark(self, text: str) -> float:
         """
         Note something in the report.
+
+        @return: when, in seconds of the epoch.
         """
-        self.marks.append((time.time(), text))
+        now = time.time()
+        self.marks.append((now, text))
         self.publish("mark", text=text)
+        return now
 
     def pause(self) -> None:
         """
@@ -215,10 +229,7 @@ class Steering:
             "deliberate": dict(self.deceits),
             "deliberateMessages": list(self.deliberate),
             "kept": self.number,
-            "marks": [
-                (datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds"), printable(text))
-                for at, text in self.marks
-            ],
+            "marks": [(moment(at), printable(text)) for at, text in self.marks],
         }
 
     def close(self) -> None:
@@ -227,13 +238,6 @@ class Steering:
         """
         for keeper in self.keepers:
             keeper.close()
-
-
-#: Messages that are kept for those who ask by HTTP, where nobody says how many.
-_KEPT = 1000
-
-#: Lines of a dialogue.
-_LINES = 1000
 
 
 def _nothing(*arguments: Any, **fields: Any) -> None:
@@ -247,13 +251,24 @@ def named(domain: str, rule: str) -> str:
     return f"{domain}: {rule}" if domain else rule
 
 
-def rulesOf(plan: SinkPlan) -> RuleSet:
+def ruleSetsOf(plan: SinkPlan) -> tuple[list[RuleSet], list[RuleSet]]:
     """
-    All the rules that a plan names: its texts, then its files, then its profiles.
+    The rules that a plan names, in their order: those of its texts and files, and those of profiles.
 
     @raise ValueError: one of them can't be used; the text is one line.
     """
-    from smtpsource.sink.rules.ruleset import combined
     from smtpsource.sink.rules.written import fromExpressions, fromFile, profile
 
-    return combined([fromExpressions(plan.ruleTexts), *map(fromFile, plan.ruleFiles), *map(profile, plan.profiles)])
+    return [fromExpressions(plan.ruleTexts), *map(fromFile, plan.ruleFiles)], list(map(profile, plan.profiles))
+
+
+def rulesOf(plan: SinkPlan) -> RuleSet:
+    """
+    All of them, as one.
+
+    @raise ValueError: as L{ruleSetsOf}; or two have the same name.
+    """
+    from smtpsource.sink.rules.ruleset import combined
+
+    written, profiles = ruleSetsOf(plan)
+    return combined([*written, *profiles])

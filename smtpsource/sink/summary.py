@@ -5,6 +5,7 @@ What a sink has seen: counters while it runs, and the immutable result afterward
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from smtpsource._version import __version__
@@ -19,6 +20,15 @@ _QUESTION = ("name", "type", "result", "count")
 
 #: So many different addresses of PROXY headers are told apart: clients may say what they like.
 MOST_SOURCES = 100_000
+
+
+def moment(seconds: float) -> str:
+    """
+    A moment as reports have it: ISO 8601 in UTC.
+
+    @param seconds: of the epoch.
+    """
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
 @compiled

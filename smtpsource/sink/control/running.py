@@ -4,13 +4,13 @@ The sink as a whole: what it counts, whether it pauses, what is noted about it.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from smtpsource.sink.control.answers import Answer, Problem, asJSON
 from smtpsource.sink.control.asked import Asked
 from smtpsource.sink.control.commands import LONGEST_MARK
+from smtpsource.sink.summary import moment
 
 if TYPE_CHECKING:
     from smtpsource.sink.steering import Steering
@@ -62,10 +62,8 @@ class Running:
         if not isinstance(text, str) or not 1 <= len(text) <= LONGEST_MARK or len(document) > 1:
             expected = f'{{"text": "..."}} with a text of 1 to {LONGEST_MARK} characters'
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"the mark is not usable: expected {expected}")
-        self._steering.mark(text)
-        at, text = self._steering.marks[-1]
-        moment = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
-        return asJSON({"at": moment, "text": text}, HTTPStatus.CREATED)
+        at = self._steering.mark(text)
+        return asJSON({"at": moment(at), "text": text}, HTTPStatus.CREATED)
 
 
 def countersOf(steering: Steering) -> dict[str, Any]:

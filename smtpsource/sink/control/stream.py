@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from datetime import UTC, datetime
 from typing import Any
 
 from twisted.internet.interfaces import IPushProducer
@@ -18,6 +17,7 @@ from smtpsource.sink.control.answers import Answer, unusable
 from smtpsource.sink.control.asked import Asked
 from smtpsource.sink.control.events import Event, Events
 from smtpsource.sink.control.staying import Stay, Stays
+from smtpsource.sink.summary import moment
 from smtpsource.values import numbers
 
 TYPE = "text/event-stream"
@@ -138,7 +138,7 @@ def written(event: Event) -> bytes:
     """
     An event as it goes over the wire.
     """
-    at = datetime.fromtimestamp(event.at, UTC).isoformat(timespec="milliseconds")
+    at = moment(event.at)
     # A session that publishes something must not fail by it.
     data = json.dumps({"at": at, **event.fields}, default=str)
     return f"id: {event.number}\nevent: {event.kind}\ndata: {data}\n\n".encode("ascii")

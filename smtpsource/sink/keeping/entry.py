@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
 from email.message import EmailMessage
 from functools import cached_property
 from typing import Any
 
 from smtpsource.sink.keeping.message import Arrival, KeptMessage
+from smtpsource.sink.summary import moment
 
 #: What stands after a path (RFC 5321 section 4.1.2), which may have a bracket between quotes.
 _afterPath = re.compile(rb'\s*<(?:[^">]|"(?:[^"\\]|\\.)*+")*+>(.*)', re.DOTALL).match
@@ -98,8 +98,8 @@ class Entry(Arrival):
             "to": [_legible(recipient) for recipient in self.recipients],
             "subject": _legible(self.subject),
             "messageId": _legible(self.messageId),
-            "started": _moment(self.started),
-            "received": _moment(self.received),
+            "started": moment(self.started),
+            "received": moment(self.received),
             "client": self.client,
             "protocol": self.protocol,
             "helo": _decoded(self.helo),
@@ -159,7 +159,3 @@ def _legible(text: str) -> str:
     A text without surrogates, which UTF-8 and so JSON has no code for.
     """
     return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
-
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

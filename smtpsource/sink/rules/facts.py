@@ -81,3 +81,17 @@ class Fate:
     reset: bool = False
     tlsFail: bool = False
     deceit: Deceit | None = None
+
+    @property
+    def isLast(self) -> bool:
+        """
+        Is nothing said any more after this?
+        """
+        return self.stall or self.close or self.reset
+
+    @property
+    def isSilent(self) -> bool:
+        """
+        Is there not even a reply?
+        """
+        return self.isLast and self.reply is None
