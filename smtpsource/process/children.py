@@ -8,6 +8,21 @@ import os
 import sys
 
 
+def program(module: str) -> str:
+    """
+    What a child runs with C{-c}: the C{main} of a module. Signals go to the whole process group, and the parent ends
+    its child in order: so it ignores them, from before its imports on.
+    """
+    return f"""
+import signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+from {module} import main
+main()
+"""
+
+
 def environment() -> dict[str, str]:
     """
     The environment of a child that is started with C{-P}: it imports what this process would, and nothing from the

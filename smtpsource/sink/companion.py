@@ -24,7 +24,7 @@ from zope.interface import implementer
 
 from smtpsource.credentials import Credentials, writtenUsers
 from smtpsource.net.patience import Deadline
-from smtpsource.process.children import environment
+from smtpsource.process.children import environment, program
 
 #: Seconds a child may take to listen.
 START_TIMEOUT = 120.0
@@ -44,16 +44,8 @@ class CompanionFailed(Exception):
     """
 
 
-#: The child. Signals go to the whole process group, and the parent ends its child in order, by closing its standard
-#: input: so it ignores them, from before its imports on.
-_PROGRAM = """
-import signal
-signal.signal(signal.SIGINT, signal.SIG_IGN)
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
-signal.signal(signal.SIGHUP, signal.SIG_IGN)
-from smtpsource.sink.companion import main
-main()
-"""
+#: The child.
+_PROGRAM = program("smtpsource.sink.companion")
 
 
 def _options(lmtp: bool, tls: bool, proxyProtocol: bool, users: bool) -> list[str]:

@@ -185,7 +185,7 @@ class Delivery(Reception):
         steering.number += 1
         return KeptMessage(
             number=steering.number,
-            session=self.number,
+            session=self.facts.session,
             started=self._started,
             received=time.time(),
             client=self.facts.client,
@@ -220,7 +220,7 @@ class Delivery(Reception):
                     "time": moment(time.time()),
                     "fate": deceit,
                     "rule": rule,
-                    "session": self.number,
+                    "session": self.facts.session,
                     "message": _cut(facts.message),
                     "sender": _cut(facts.sender),
                     "recipients": recipients[:_TOLD],
@@ -236,7 +236,7 @@ class Delivery(Reception):
             self._transcript.content(content.size)
         steering.publish(
             "message",
-            session=self.number,
+            session=self.facts.session,
             number=steering.number if steering.keepers else None,
             sender=_cut(self.facts.sender),
             recipients=len(self.facts.recipients),

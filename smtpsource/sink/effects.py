@@ -67,7 +67,9 @@ class Effects(Delivery):
         """
         if self._transcript is not None:
             self._transcript.loggedIn(self.user)
-        self.steering.publish("auth", session=self.number, user=self.user, mechanism=self.mechanism, tls=self.inTLS)
+        self.steering.publish(
+            "auth", session=self.facts.session, user=self.user, mechanism=self.mechanism, tls=self.inTLS
+        )
 
     def _introduce(self, name: str, value: str) -> None:
         """

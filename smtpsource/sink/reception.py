@@ -17,11 +17,7 @@ TOO_LARGE = b"552 5.3.4 Message is larger than this server takes\r\n"
 class Reception(Speech):
     """
     Takes content.
-
-    @ivar number: of this session, from 1 on; 0 before it has begun.
     """
-
-    number = 0
 
     _input = b""
     _at = 0

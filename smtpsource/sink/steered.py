@@ -82,7 +82,7 @@ class SteeredProtocol(Effects):
         """
         See L{SMTPSinkProtocol<smtpsource.sink.protocol.SMTPSinkProtocol>}.
         """
-        self.number = self.facts.session = self.counts.sessions
+        self.facts.session = self.counts.sessions
         super().begin()
 
     def _open(self) -> None:
@@ -90,8 +90,8 @@ class SteeredProtocol(Effects):
         if self.source:
             facts.client = addressOf(self.source)
         if steering.transcripts is not None:
-            self._transcript = steering.transcripts.begin(self.number, facts.client)
-        steering.publish("connect", session=self.number, client=facts.client)
+            self._transcript = steering.transcripts.begin(self.facts.session, facts.client)
+        steering.publish("connect", session=self.facts.session, client=facts.client)
         if steering.rulesByAddress:
             facts.server = self.transport.getHost().host
         self._countAs(facts.client)
@@ -132,7 +132,7 @@ class SteeredProtocol(Effects):
         if self._countedAs is not None:
             self.steering.rulesFor(self._countedAs).closed(self._countedAs)
         if self.begun:
-            self.steering.publish("disconnect", session=self.number, client=self.facts.client)
+            self.steering.publish("disconnect", session=self.facts.session, client=self.facts.client)
         super().connectionLost(reason)
 
     # -- What comes

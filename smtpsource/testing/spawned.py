@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from smtpsource.process.children import environment
+from smtpsource.process.children import environment, program
 
 #: Seconds a child may take to listen.
 START_TIMEOUT = 120.0
@@ -26,16 +26,8 @@ START_TIMEOUT = 120.0
 #: Seconds it may take to end.
 STOP_TIMEOUT = 30.0
 
-#: Signals go to the whole process group, and the parent ends its child in order: so it ignores them, from before its
-#: imports on.
-_PROGRAM = """
-import signal
-signal.signal(signal.SIGINT, signal.SIG_IGN)
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
-signal.signal(signal.SIGHUP, signal.SIG_IGN)
-from smtpsource.testing.child import main
-main()
-"""
+#: The child.
+_PROGRAM = program("smtpsource.testing.child")
 
 
 class SpawnedSink:
