@@ -13,8 +13,10 @@ from __future__ import annotations
 #: challenge, to the reply. C{bdat}: from a chunk's first byte to its reply, for chunks other than the last.
 #: C{message}: from the content's first byte, or that of its last chunk, to the reply (LMTP: each recipient's).
 #: C{transaction}: from MAIL written to the final reply. C{response}: from the time at which the schedule wanted the
-#: message to start to the final reply. C{late}: from that time to the start, for those that started late. All others:
-#: from the command written to its reply.
+#: message to start to the final reply. C{late}: from that time to the start, for those that started late. C{delivery}:
+#: from the final reply to the arrival where the server delivers to, by the ledgers of both ends. C{arrival}: to the
+#: same from the time at which the schedule wanted the message to start. All others: from the command written to its
+#: reply.
 NAMES = (
     "connect",
     "tls",
@@ -35,6 +37,8 @@ NAMES = (
     "transaction",
     "response",
     "late",
+    "delivery",
+    "arrival",
 )
 #: What those are that are not the reply to the command of their name.
 MEANINGS = {
@@ -47,6 +51,8 @@ MEANINGS = {
     "transaction": "from MAIL to that reply",
     "response": "from when it was due to that reply",
     "late": "from when it was due to its start",
+    "delivery": "from the reply to the content to its arrival",
+    "arrival": "from when it was due to its arrival",
 }
 
 (
@@ -69,4 +75,6 @@ MEANINGS = {
     TRANSACTION,
     RESPONSE,
     LATE,
+    DELIVERY,
+    ARRIVAL,
 ) = range(len(NAMES))

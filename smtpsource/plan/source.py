@@ -11,6 +11,7 @@ from smtpsource.net.destination import SCHEMES, parse, said, shown
 from smtpsource.plan.connections import Connections
 from smtpsource.plan.dialogue import DialogueSettings
 from smtpsource.plan.extensions import Extensions
+from smtpsource.plan.ledger import LedgerSettings
 from smtpsource.plan.load import Load
 from smtpsource.plan.login import Login
 from smtpsource.plan.message import Message
@@ -32,6 +33,7 @@ class SourcePlan(
     Login,
     ParameterSettings,
     Connections,
+    LedgerSettings,
     Results,
 ):
     """

@@ -7,8 +7,9 @@ from __future__ import annotations
 import os
 
 from smtpsource.values import checks, kinds
+from smtpsource.values.files import directoryToBe
 from smtpsource.values.kinds import Kind
-from smtpsource.values.option import Settings, option
+from smtpsource.values.option import Settings, option, switch
 from smtpsource.values.rules import OneOf, allOf, needs
 
 #: Octets of messages in memory.
@@ -88,6 +89,24 @@ class Keeping(Settings):
     dumpStart: str | None = option(
         "TEXT", kinds.text(_start), "what comes before each; with \\n, \\t, \\040", letter="S", default=None
     )
+
+
+class Ledger(Settings):
+    """
+    @ivar ledger: a directory where each message is written down before its reply leaves.
+    @ivar ledgerSync: have that on the disk first: fdatasync(2), for all that have come meanwhile at once.
+    """
+
+    heading = "Ledger"
+    rules = allOf(needs("{ledger}", "ledgerSync", unless=lambda plan: plan.ledger is not None))
+
+    ledger: str | None = option(
+        "DIR",
+        Kind(directoryToBe, checks.text(directoryToBe)),
+        "write down there what arrives, before it is answered; smtpsource reconcile judges it",
+        default=None,
+    )
+    ledgerSync: bool = switch("have all of it on the disk before it is answered, with fdatasync", default=False)
 
 
 class Control(Settings):

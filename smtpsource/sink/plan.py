@@ -12,7 +12,7 @@ from typing import Any
 from smtpsource.credentials import readUsers
 from smtpsource.net.destination import LONGEST_PATH
 from smtpsource.sink.faultsettings import Faults
-from smtpsource.sink.keepsettings import Control, Keeping
+from smtpsource.sink.keepsettings import Control, Keeping, Ledger
 from smtpsource.sink.tls import requireTLS
 from smtpsource.sink.worldsettings import WorldDNS
 from smtpsource.values import checks, files, kinds, names, numbers
@@ -267,7 +267,7 @@ class Showing(Settings):
     command: tuple[str, ...] = setting(checks.command, default=())
 
 
-class SinkPlan(Listening, Saying, Security, Limits, Clients, Faults, Keeping, Control, WorldDNS, Showing):
+class SinkPlan(Listening, Saying, Security, Limits, Clients, Faults, Keeping, Ledger, Control, WorldDNS, Showing):
     """
     A sink to be: where it listens, what it says, when it ends. The defaults suit a test on the same host. Each of the
     classes that this is made of tells about its values.
@@ -282,7 +282,7 @@ class SinkPlan(Listening, Saying, Security, Limits, Clients, Faults, Keeping, Co
 #: The settings that a sink without steering can't keep.
 _STEERED = (
     "fail", "defer", "drop", "hangUp", "delayReply", "delayData", "delayContent", "abort", "syslog",
-    "ruleFiles", "ruleTexts", "profiles", "keep", "maildir", "mbox", "dump", "dumpAppend", "control",
+    "ruleFiles", "ruleTexts", "profiles", "keep", "maildir", "mbox", "dump", "dumpAppend", "ledger", "control",
     "maxLineLength", "maxRecipients", "maxMessageSize", "maxChunkSize", "maxCommands", "maxLogins",
     "world",
 )  # fmt: skip

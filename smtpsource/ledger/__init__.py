@@ -1,0 +1,3 @@
+"""
+What each end has written down about each message before it told anybody, and what became of them by that.
+"""

@@ -1,0 +1,121 @@
+"""
+Digests: of addresses, and of the bodies of messages, as they are and in canonical form.
+
+The canonical form is what a mail server has to leave alone: the octets of each part of the body, without its transfer
+encoding (RFC 2045 section 6), each line ended by LF, and without the line ends at its end. So a server that ends lines
+in another way, or makes quoted-printable of 8-bit text for one that can't have it (RFC 6152 section 3), leaves it as it
+is. The head is no part of it: servers add to it and fold it.
+"""
+
+from __future__ import annotations
+
+import re
+from email import message_from_bytes
+from email.message import Message
+from functools import lru_cache
+from hashlib import blake2b
+
+#: Octets of a body that is taken apart; of a longer one, the encoding is part of what is compared.
+_MOST = 32 * 1024 * 1024
+
+_isEncoded = re.compile(
+    rb"^content-(?:transfer-encoding:\s*(?:quoted-printable|base64)|type:\s*(?:multipart|message)/)",
+    re.IGNORECASE | re.MULTILINE,
+).search
+
+
+def digest(octets: bytes) -> int:
+    """
+    The digest of some octets: 64 bits of BLAKE2b.
+    """
+    return int.from_bytes(blake2b(octets, digest_size=8).digest(), "little")
+
+
+@lru_cache(65536)
+def ofAddress(address: bytes) -> int:
+    """
+    The digest of a mailbox. Case has no meaning in its domain (RFC 5321 section 2.4).
+
+    @param address: as in a path, without brackets.
+    """
+    local, at, domain = address.rpartition(b"@")
+    return digest(local + at + domain.lower())
+
+
+class BodyDigest:
+    """
+    Both digests of a body that comes in pieces.
+    """
+
+    def __init__(self, head: bytes) -> None:
+        """
+        @param head: the message's, with its line ends: how the body is encoded.
+        """
+        self._head = head
+        self._raw = blake2b(digest_size=8)
+        self._plain = blake2b(digest_size=8)
+        self._kept: list[bytes] | None = [] if _isEncoded(head) else None
+        self._size = 0
+        # Line ends that may be its last ones, and what may be the first half of one.
+        self._ends = 0
+        self._half = b""
+
+    def add(self, piece: bytes) -> None:
+        """
+        More of it, with line ends as they came and without stuffed dots.
+        """
+        self._raw.update(piece)
+        self._size += len(piece)
+        if self._kept is not None and self._size <= _MOST:
+            self._kept.append(piece)
+        text = self._half + piece
+        self._half = b"\r" if text.endswith(b"\r") else b""
+        text = text.removesuffix(b"\r").replace(b"\r\n", b"\n")
+        self._addLines(text.rstrip(b"\n"), len(text))
+
+    def _addLines(self, text: bytes, size: int) -> None:
+        """
+        @param size: how much of it there is, with the line ends after it.
+        """
+        if text:
+            while self._ends:
+                some = min(self._ends, 65536)
+                self._plain.update(b"\n" * some)
+                self._ends -= some
+            self._plain.update(text)
+        self._ends += size - len(text)
+
+    def result(self) -> tuple[int, int]:
+        """
+        @return: of the body as it came, and in canonical form. It is of no more use.
+        """
+        self._addLines(self._half, len(self._half))
+        canonical = self._plain.digest()
+        if self._kept is not None and self._size <= _MOST:
+            parts = list(_parts(message_from_bytes(self._head.rstrip(b"\r\n") + b"\r\n\r\n" + b"".join(self._kept))))
+            joined = parts[0] if len(parts) == 1 else b"".join(_ofPart(part) for part in parts)
+            canonical = _ofPart(joined)
+        return int.from_bytes(self._raw.digest(), "little"), int.from_bytes(canonical, "little")
+
+
+def ofBody(head: bytes, body: bytes) -> tuple[int, int]:
+    """
+    Both digests of a whole body: see L{BodyDigest}.
+    """
+    both = BodyDigest(head)
+    both.add(body)
+    return both.result()
+
+
+def _ofPart(octets: bytes) -> bytes:
+    text = octets.replace(b"\r\n", b"\n").rstrip(b"\n")
+    return blake2b(text, digest_size=8).digest()
+
+
+def _parts(message: Message) -> list[bytes]:
+    found = []
+    for part in message.walk():
+        if not part.is_multipart():
+            payload = part.get_payload(decode=True)
+            found.append(payload if isinstance(payload, bytes) else b"")
+    return found or [b""]

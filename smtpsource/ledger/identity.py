@@ -1,0 +1,69 @@
+"""
+The id of a message, which it carries with it: C{run-number-check}.
+
+The run's id is 16 hexadecimal digits, the number a decimal one, and the check is 8 hexadecimal digits that follow from
+both: so an id that was damaged or made up is told from one of a run.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+from zlib import crc32
+
+#: The header that carries it.
+HEADER = b"X-Smtpsource-Id"
+
+#: One anywhere in a text.
+_ID = re.compile(rb"(?<![0-9A-Za-z])([0-9a-f]{16})-([0-9]{1,19})-([0-9a-f]{8})(?![0-9A-Za-z])")
+
+#: That header in the lines of a head; its value.
+inHead = re.compile(rb"(?:^|\n)" + HEADER + rb":[ \t]*(?:\r?\n[ \t]+)?([^\r\n]*)", re.IGNORECASE).search
+
+
+class Identity(NamedTuple):
+    """
+    Which message.
+
+    @ivar run: the number of the run's id.
+    @ivar number: of the message in the run, from 1.
+    """
+
+    run: int
+    number: int
+
+
+def idOf(run: bytes, number: int) -> bytes:
+    """
+    The id of one message.
+
+    @param run: the run's, 16 hexadecimal digits.
+    """
+    text = b"%b-%d" % (run, number)
+    return b"%b-%08x" % (text, crc32(text))
+
+
+def textOf(identity: Identity) -> str:
+    """
+    The same of what L{parse} has found.
+    """
+    return idOf(b"%016x" % identity.run, identity.number).decode("ascii")
+
+
+def parse(text: bytes) -> Identity | None:
+    """
+    Find an id in a text, such as the value of the header, a Message-Id or an ENVID.
+
+    @return: C{None} if there is none.
+    @raise ValueError: there is one that was damaged or made up.
+    """
+    match = _ID.search(text)
+    if match is None:
+        return None
+    run, number, check = match.groups()
+    if crc32(b"%b-%b" % (run, number)) != int(check, 16):
+        raise ValueError("expected an id whose check belongs to it")
+    found = Identity(int(run, 16), int(number))
+    if found.number > 0x7FFF_FFFF_FFFF_FFFF:
+        raise ValueError("expected an id with a number that a run may have")
+    return found

@@ -1,0 +1,141 @@
+"""
+Ledgers as they are read: many records at once, also while they are still written. This is numpy's work.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smtpsource.ledger import records
+
+#: One record.
+RECORD = np.dtype([(name, kind) for name, _, kind in records.FIELDS])
+assert RECORD.itemsize == records.SIZE
+
+Records = NDArray[np.void]
+
+#: Records that are read at once: a megabyte.
+_AT_ONCE = 16384
+
+
+class LedgerError(Exception):
+    """
+    A ledger can't be used; the text is one line that says which, and why.
+    """
+
+
+class LedgerFile:
+    """
+    One file, read from its beginning on.
+
+    @ivar path: its name.
+    @ivar header: what it says of itself.
+    """
+
+    def __init__(self, path: str) -> None:
+        """
+        @raise LedgerError: it is no ledger, or can't be read.
+        """
+        self.path = path
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as e:
+            raise LedgerError(f"{path}: {e.strerror}")
+        try:
+            self.header, self._at = records.parseHeader(os.pread(self._descriptor, records.LONGEST_HEADER, 0))
+        except OSError as e:
+            self.close()
+            raise LedgerError(f"{path}: {e.strerror}")
+        except ValueError as e:
+            self.close()
+            raise LedgerError(f"{path}: {e}")
+        self._start = self._at
+
+    @property
+    def role(self) -> str:
+        """
+        C{"source"} or C{"sink"}.
+        """
+        return str(self.header.get("role"))
+
+    @property
+    def run(self) -> int:
+        """
+        The number of the run's id; 0 if it is of no run.
+        """
+        try:
+            return int(str(self.header.get("run") or "0"), 16)
+        except ValueError:
+            return 0
+
+    def wall(self, time: int) -> int:
+        """
+        Nanoseconds of the epoch for those of a record.
+        """
+        return int(time) + int(self.header["offset"])
+
+    def next(self) -> Records:
+        """
+        The next records that are there, a megabyte of them at most; none if there are none yet. A record that is there
+        in part is not there.
+
+        @raise LedgerError: it can't be read.
+        """
+        try:
+            found = os.pread(self._descriptor, _AT_ONCE * records.SIZE, self._at)
+        except OSError as e:
+            raise LedgerError(f"{self.path}: {e.strerror}")
+        whole = len(found) - len(found) % records.SIZE
+        self._at += whole
+        return np.frombuffer(found, RECORD, whole // records.SIZE)
+
+    def rest(self) -> Iterator[Records]:
+        """
+        All that is there from here on.
+        """
+        while len(found := self.next()):
+            yield found
+
+    def rewind(self) -> None:
+        """
+        Read from the first record on again.
+        """
+        self._at = self._start
+
+    def close(self) -> None:
+        """
+        It is of no more use.
+        """
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def ledgersIn(directory: str) -> list[LedgerFile]:
+    """
+    All ledgers of a directory, those of generators first.
+
+    @raise LedgerError: there is none, or one of them can't be used.
+    """
+    try:
+        names = sorted(name for name in os.listdir(directory) if name.endswith(".ledger"))
+    except OSError as e:
+        raise LedgerError(f"{directory}: {e.strerror}")
+    if not names:
+        raise LedgerError(f"{directory}: expected a directory with ledgers in it, files whose names end with .ledger")
+    found = [LedgerFile(os.path.join(directory, name)) for name in names]
+    return sorted(found, key=lambda file: file.role != "source")
+
+
+def textsOf(found: Records) -> list[tuple[int, int, bytes]]:
+    """
+    The texts among some records: what each is, its number and itself.
+    """
+    kinds: Any = found["kind"]
+    wanted = (kinds == records.NAME) | (kinds == records.TEXT)
+    return list(records.textsOf(found[wanted].tobytes())) if wanted.any() else []

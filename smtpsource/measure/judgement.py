@@ -1,0 +1,94 @@
+"""
+What became of every message of a run, by the ledgers of both ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+Verdict = Literal["pass", "fail", "inconclusive"]
+
+#: What becomes of a message for a recipient. Each that was about to be sent is exactly one of these.
+CLASSES = (
+    "delivered",
+    "lost",
+    "misdelivered",
+    "bounced",
+    "queued",
+    "recovered",
+    "refused",
+    "unknown",
+)
+
+#: Why one has come more than once.
+REASONS = ("unknown-outcome", "unseen-reply", "rule", "none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """
+    The counts are of messages and recipients: a message for three recipients is three of them.
+
+    @ivar verdict: C{"pass"}: the queue has drained, and nothing was lost, corrupted, misdelivered or duplicated.
+        C{"inconclusive"}: nothing of that was found, but it had not drained, or something else keeps us from knowing.
+    @ivar reasons: why it is none that passes, a line for each.
+    @ivar drained: had the server nothing left, as far as can be known?
+    @ivar sent: all that were about to be sent: the sum of the eight that follow.
+    @ivar delivered: acknowledged, and arrived for whom they were meant.
+    @ivar lost: acknowledged, and never arrived though the queue has drained.
+    @ivar misdelivered: arrived for others only.
+    @ivar bounced: did not arrive, and a report says so.
+    @ivar queued: acknowledged, and still with the server as far as is known.
+    @ivar recovered: nobody knew what had become of them, and they arrived.
+    @ivar refused: refused by a reply.
+    @ivar unknown: nobody knows what the server has made of them, and they did not arrive.
+    @ivar duplicated: those of them that arrived more than once for whom they were meant.
+    @ivar duplicatedBy: the same by the reason, one of L{REASONS}.
+    @ivar corrupted: those whose body was another when it arrived.
+    @ivar transformed: those whose body was the same, but written in another way.
+    @ivar contradicted: refused, and yet arrived.
+    @ivar arrivals: how many messages have come with an id of this run.
+    @ivar ghosts: those of them that this run has never sent.
+    @ivar foreign: messages of other runs.
+    @ivar unidentified: messages without an id.
+    @ivar damaged: messages whose id was damaged or made up.
+    @ivar early: arrived before their acknowledgement was read.
+    @ivar backlogPeak: the most that were acknowledged and had not arrived, at any second.
+    @ivar drain: seconds from the last acknowledgement to the last arrival; C{None} if nothing has arrived.
+    @ivar duration: seconds from the first intent to the last arrival.
+    @ivar anomalies: the first of what is not as it should be: C{"id"}, C{"recipient"}, C{"class"} and more, as
+        C{smtpsource reconcile --anomalies} writes all of them.
+    @ivar buckets: latencies by phase, C{"delivery"} and C{"arrival"}, in the buckets of
+        L{smtpsource.measure.histogram}.
+    """
+
+    verdict: Verdict
+    reasons: Sequence[str] = ()
+    drained: bool = False
+    sent: int = 0
+    delivered: int = 0
+    lost: int = 0
+    misdelivered: int = 0
+    bounced: int = 0
+    queued: int = 0
+    recovered: int = 0
+    refused: int = 0
+    unknown: int = 0
+    duplicated: int = 0
+    duplicatedBy: Mapping[str, int] = field(default_factory=dict)
+    corrupted: int = 0
+    transformed: int = 0
+    contradicted: int = 0
+    arrivals: int = 0
+    ghosts: int = 0
+    foreign: int = 0
+    unidentified: int = 0
+    damaged: int = 0
+    early: int = 0
+    backlogPeak: int = 0
+    drain: float | None = None
+    duration: float = 0.0
+    anomalies: Sequence[Mapping[str, object]] = ()
+    buckets: Mapping[str, Sequence[int]] = field(default_factory=dict)

@@ -1,0 +1,70 @@
+"""
+The ledger: what became of every message.
+"""
+
+from __future__ import annotations
+
+import re
+
+from smtpsource.plan.message import ofMail
+from smtpsource.values import checks, kinds, names
+from smtpsource.values.files import directoryToBe
+from smtpsource.values.kinds import Kind
+from smtpsource.values.option import Settings, option, switch
+from smtpsource.values.rules import allOf, needs
+
+_EXPECTED = "expected [HOST:]PORT, an address of this machine, such as 2525 or [::1]:2525"
+
+
+def _place(text: str) -> tuple[str, int]:
+    match = re.fullmatch(r"(?:(?:\[([^\]]+)\]|([^:\[\]]+)):)?([0-9]{1,5})", text)
+    if match is None or int(match[3]) > 65535:
+        raise ValueError(_EXPECTED)
+    host = match[1] or match[2] or "127.0.0.1"
+    try:
+        return names.ipAddress(host), int(match[3])
+    except ValueError:
+        raise ValueError(_EXPECTED)
+
+
+def _given(value: object) -> tuple[str, int]:
+    if isinstance(value, str):
+        return _place(value)
+    match value:
+        case (str() as host, int() as port):
+            return _place(f"[{host}]:{port}")
+    raise ValueError("expected a text, or a pair of an address and a port")
+
+
+class LedgerSettings(Settings):
+    """
+    @ivar ledger: a directory where each message is written down before it leaves, and what came of it.
+    @ivar ledgerSync: have that on the disk first: fdatasync(2).
+    @ivar deliverTo: where the server relays to: a sink that listens there while the run goes on keeps a ledger as well,
+        and the run judges both. C{(address, port)}, or a text C{[HOST:]PORT}.
+    @ivar drainTimeout: seconds after the load that arrivals are waited for.
+    @ivar drainQuiet: seconds without one after which no more are thought to come.
+    """
+
+    heading = "Ledger"
+    rules = allOf(
+        ofMail("ledger"),
+        needs("{ledger}", "ledgerSync", "deliverTo", unless=lambda plan: plan.ledger is not None),
+        needs("{deliverTo}", "drainTimeout", "drainQuiet", unless=lambda plan: plan.deliverTo is not None),
+    )
+
+    ledger: str | None = option(
+        "DIR",
+        Kind(directoryToBe, checks.text(directoryToBe)),
+        "write down there what is sent and what came of it; smtpsource reconcile judges it",
+        default=None,
+    )
+    ledgerSync: bool = switch("have all of it on the disk before it matters, with fdatasync", default=False)
+    deliverTo: tuple[str, int] | None = option(
+        "WHERE",
+        Kind(_place, checks.optional(_given)),
+        "listen at [HOST:]PORT, where the server delivers to, and judge what arrives",
+        default=None,
+    )
+    drainTimeout: float = option("TIME", kinds.time, "wait so long for the rest to arrive", shown="10m", default=600.0)
+    drainQuiet: float = option("TIME", kinds.time, "no more will come after such a silence", shown="30s", default=30.0)
