@@ -205,6 +205,7 @@ class Peer:
         self.directory = None
         self.port = None
         self._ports = {}
+        self._command = None
         self._process = None
         self._pid = None
 
@@ -293,10 +294,17 @@ class Peer:
             self._ports = dict(zip(names, others, strict=True))
         else:
             Path(self.socket).parent.mkdir()
-        return self._started(list(map(str, self._prepare())))
+        self._command = list(map(str, self._prepare()))
+        return self.again()
 
     @defer.inlineCallbacks
-    def _started(self, command):
+    def again(self):
+        """
+        Start the peer as it was before L{kill}.
+
+        @return: what L{start} does.
+        """
+        command = self._command
         self._process = _Process()
         # A session of its own, so that its end is the end of all it started, and of nothing else.
         transport = self._reactor.spawnProcess(
@@ -320,6 +328,22 @@ class Peer:
             return _connects(socket.AF_UNIX, self.socket)
         family = socket.AF_INET6 if self.family == "inet6" else socket.AF_INET
         return all(_connects(family, (self._interface, port)) for port in (self.port, *self._ports.values()))
+
+    def kill(self):
+        """
+        End all that it has started, at once and without a warning: C{SIGKILL}. What it has written stays.
+
+        @return: a L{defer.Deferred} that fires when they are gone.
+        """
+        self._signal(signal.SIGKILL)
+
+        def gone():
+            for pid in _group(self._pid):
+                # Some may have been started meanwhile.
+                _kill(pid, signal.SIGKILL)
+            return self._gone()
+
+        return eventually(gone, "the end of what it started", reactor=self._reactor)
 
     @defer.inlineCallbacks
     def stop(self):
