@@ -60,17 +60,31 @@ class Relay(Peer):
         """
         return [path for pattern in self._queue for path in self.directory.glob(pattern) if path.is_file()]
 
-    def whenEmpty(self, deadline=PATIENCE):
+    def whenEmpty(self):
         """
-        @return: a L{defer.Deferred} that fires when there is none, and what there was is in the log.
+        Have it try again each second until there is none.
+
+        @return: a L{defer.Deferred} that fires when what there was is in the log.
         """
-        return eventually(lambda: not self.queued(), f"an empty queue:\n{self.log()[-2000:]}", deadline, self._reactor)
+        last = 0.0
+
+        def empty():
+            nonlocal last
+            if not self.queued():
+                return True
+            if self._reactor.seconds() - last > 1:
+                last = self._reactor.seconds()
+                self.flush()
+            return False
+
+        return eventually(empty, "an empty queue", reactor=self._reactor)
 
     def flush(self):
         """
         Have it try again what it has deferred.
         """
-        subprocess.run(self._flushing(), check=True, capture_output=True, timeout=PATIENCE, cwd=self.directory)
+        # It may not be there yet.
+        subprocess.run(self._flushing(), check=False, capture_output=True, timeout=PATIENCE, cwd=self.directory)
 
 
 class PostfixRelay(Relay, PostfixServer):
@@ -266,7 +280,8 @@ class OpenSMTPDRelay(_Unpacked):
         "var/spool/smtpd": ("root", 0o711),
     }
     _delivered = r" mta delivery .* to=<([^>]+)>.* result=\"Ok\""
-    _queue = ("var/spool/smtpd/queue/*/*/*", "var/spool/smtpd/incoming/*/*")
+    #: Envelopes.
+    _queue = ("var/spool/smtpd/queue/*/*/[0-9a-f]*",)
 
     def _arguments(self):
         return ["-d"]
