@@ -114,6 +114,10 @@ class PostfixRelay(Relay, PostfixServer):
         clients = ["qmgr unix n - n 1 1 qmgr", "smtp unix - - n - 10 smtp"]
         super().__init__(settings=hasty | (settings or {}), services=[*clients, *services], **options)
 
+    def queued(self):
+        # A file that can't be executed is that of a message that was about to come in when it was killed.
+        return [path for path in super().queued() if os.access(path, os.X_OK)]
+
     def _flushing(self):
         return [program("postqueue"), "-c", str(self.directory / "config"), "-f"]
 
@@ -293,6 +297,13 @@ class OpenSMTPDRelay(_Unpacked):
             f'action "relay" relay host smtp+notls://127.0.0.1:{self._relayPort}',
             'match from any for any action "relay"',
         ]
+
+    def _furnish(self):
+        super()._furnish()
+        # It asks for that.
+        tool = self.directory / "usr/sbin/smtpctl"
+        os.chown(tool, -1, _ACCOUNTS["opensmtpq"])
+        tool.chmod(0o2755)
 
     def _flushing(self):
         return self._inside("/usr/sbin/smtpctl", "schedule", "all")
