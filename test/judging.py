@@ -32,6 +32,7 @@ def reconciled(test, *arguments, statuses=(0, 1, 3)):
     result = yield command.whenEnded()
     test.assertIn(result.status, statuses, result)
     test.assertNotIn(b"Traceback", result.err)
+    test.assertTrue(report.exists(), result)
     ledger = json.loads(report.read_text())["ledger"]
     found = [json.loads(line) for line in anomalies.read_text().splitlines()]
     return result, ledger, found

@@ -15,6 +15,9 @@ from twisted.protocols.basic import LineReceiver
 
 from smtpsource.ledger import identity
 
+#: The number of a message that was never sent.
+GHOST = 1_000_000
+
 _ID = re.compile(rb"^X-Smtpsource-Id: (.*?)\r$", re.M)
 
 
@@ -273,7 +276,7 @@ def ghost(relay, mail):
     """
     Hand it on, and another one that was never sent.
     """
-    relay.deliver(mail.withId(identity.idOf(b"%016x" % mail.identity.run, 1_000_000)))
+    relay.deliver(mail.withId(identity.idOf(b"%016x" % mail.identity.run, GHOST)))
     return relay.deliver(mail)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import smallrelay
 from judging import reconciled
 from patience import TEST_LIMIT
-from smallrelay import SmallRelay
+from smallrelay import GHOST, SmallRelay
 from subprocesses import loadAndReport, smtpsink
 from twisted.internet import defer, reactor
 from twisted.trial.unittest import TestCase
@@ -79,7 +79,13 @@ DUPLICATED = {60: "rule", 61: "none", 62: "unseen-reply", 63: "unknown-outcome"}
 CORRUPTED = {70, 71}
 
 MESSAGES = 100
-EVERYONE = set(range(1, MESSAGES + 1))
+
+
+def number(anomaly):
+    """
+    @return: that of the message.
+    """
+    return int(anomaly["id"].split("-")[1])
 
 
 class FaultTests(TestCase):
@@ -106,7 +112,6 @@ class FaultTests(TestCase):
         arguments = ("-A", "-d", "-m", MESSAGES, *numbered, "--ledger", self.sent, f"127.0.0.1:{port.getHost().port}")
         yield loadAndReport(self, *arguments)
         yield relay.done
-        # The silence that shows that the queue is empty.
         sink.signal(signal.SIGTERM)
         yield sink.whenEnded()
         found = yield reconciled(self, self.sent, self.arrived, "--drain-quiet", "0")
@@ -124,11 +129,18 @@ class FaultTests(TestCase):
         self.assertEqual({name: ledger[name] for name in CLASSES}, counts, result)
         self.assertEqual((ledger["duplicated"], ledger["corrupted"], ledger["transformed"]), (4, 2, 1))
         self.assertEqual(ledger["duplicatedBy"], dict.fromkeys(DUPLICATED.values(), 1))
-        strays = ("contradicted", "ghost", "foreign", "damaged")
-        self.assertEqual([ledger[name] for name in strays], [1, 1, 1, 1])
-        # A bounce has no id of its own.
-        self.assertEqual(ledger["unidentified"], 2)
-        print(anomalies)
+        strays = ("contradicted", "ghost", "foreign", "unidentified", "damaged")
+        self.assertEqual([ledger[name] for name in strays], [1] * len(strays))
+        found = {}
+        for one in anomalies:
+            found.setdefault(one["class"], {})[number(one)] = one
+        told = FATES | {"duplicated": set(DUPLICATED), "corrupted": CORRUPTED, "contradicted": {51}, "ghost": {GHOST}}
+        del told["refused"]  # It is nobody's fault.
+        self.assertEqual({name: set(ones) for name, ones in found.items()}, told)
+        reasons = {which: one["reason"] for which, one in found["duplicated"].items()}
+        self.assertEqual(reasons, DUPLICATED)
+        rules = {(number(one), event["rule"]) for one in anomalies for event in one["history"] if "rule" in event}
+        self.assertEqual(rules, {(10, "loses"), (51, "refuses"), (60, "doubles"), (70, "changes")})
 
     @defer.inlineCallbacks
     def test_none(self):

@@ -1,6 +1,6 @@
 """
-Real servers relay while they are killed, and so are generator and sink: what the ledger says of that is what the server's
-own log says.
+Real servers relay while they are killed, and so are generator and sink: what the ledger says of that is what the
+server's own log says.
 
 The log of a delivery that was the last thing before a kill may be lost, for it is written after the sink's 250. So for
 each recipient there are as many arrivals as the log has deliveries, or one more for each time that somebody was killed;
