@@ -92,8 +92,9 @@ class Judge:
         units = self._units
         isWhole = found["index"][outcomes] == records.WHOLE
         named, whole = outcomes[~isWhole], outcomes[isWhole]
-        begun = units.make(found["number"][intents], found["index"][intents])
-        told = units.make(found["number"][named], found["index"][named])
+        # All at once: places may move to make room for others.
+        single = np.concatenate((intents, named))
+        begun, told = np.split(units.make(found["number"][single], found["index"][single]), [len(intents)])
         ended, which = units.all(found["number"][whole])
         places, where = np.unique(np.concatenate((begun, told, ended)), return_inverse=True)
         # For each place, the record that was the last to say something of its kind: later ones replace earlier ones.
@@ -108,7 +109,9 @@ class Judge:
         another = isNew & (existed | (again != start))
         one[another & (one < start)] = -1
         isNamed = (one >= 0) | ((before & NAMED != 0) & ~another)
-        decisive = np.where(one >= 0, one, np.where(~isNamed & (all_ > start), all_, -1))
+        # Of those who have had no intent yet, a message's outcome says nothing.
+        isTold = (all_ > start) & (isNew | existed) & ~isNamed
+        decisive = np.where(one >= 0, one, np.where(isTold, all_, -1))
         outcome = np.where(decisive >= 0, found["flag"][decisive] & OUTCOME, before & OUTCOME)
         outcome[another & (decisive < 0)] = 0
         after = before & ~np.uint16(OUTCOME | NAMED) | outcome.astype(np.uint16)
@@ -119,6 +122,8 @@ class Judge:
         units.address[begun] = found["address"][intents].astype(np.uint32)
         units.raw[begun] = found["raw"][intents].astype(np.uint32)
         units.canonical[begun] = found["canonical"][intents].astype(np.uint32)
+        if units.dropTwins(found["number"][intents], found["address"][intents], begun):
+            after = units.state[places]
         self._acknowledge(places, before, after, found["time"][decisive] + shift, found["raw"][decisive], shift)
 
     def _acknowledge(self, places: Integers, before: Any, after: Any, times: Integers, dues: Any, shift: int) -> None:
@@ -283,7 +288,7 @@ class Judge:
             early=self._timing.early,
             backlogPeak=self._timing.peak(self._units.moment[: self._units.size][waiting]),
             drain=max(0, end - last) / 1e9 if end and last else None,
-            duration=max(0, max(end, last) - first) / 1e9 if first else 0.0,
+            duration=max(0, (end or last) - first) / 1e9 if first else 0.0,
             anomalies=list(anomalies.first(_SHOWN)),
             buckets=self._timing.buckets(),
         )
@@ -299,6 +304,12 @@ class Judge:
         All that is not as it should be, by what L{judge} was told last.
         """
         return Anomalies(self.known, self._strays.settle(), self.drained).all()
+
+    def count(self, drained: bool = False) -> dict[str, int]:
+        """
+        What L{judge} counts of messages and recipients, in less time: no ledger is read again.
+        """
+        return countsOf(self._strays.settle().state, drained)
 
     def fates(self, number: int) -> dict[int, str]:
         """
