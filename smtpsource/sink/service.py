@@ -90,8 +90,13 @@ class SinkService(Breakable, Service):
         if not self.doors.addresses and not self._ended:
             keepSteady(self._reactor)
             self.factory.seconds = self._reactor.seconds
-            self._openLedger()
             self.doors.open()
+            try:
+                self._openLedger()
+            except ListenError:
+                self.doors.close()
+                self.doors.addresses = []
+                raise
             self._begin()
 
     def _openLedger(self) -> None:
@@ -101,6 +106,7 @@ class SinkService(Breakable, Service):
                 ledger.open()
             except OSError as e:
                 raise ListenError(f"can't write a ledger in {self._plan.ledger}", e) from None
+            ledger.later = lambda call: self._reactor.callLater(0, self.guarded, call)
             ledger.inThread = lambda call: inThread(self._reactor, call)
             self._alive.start(1.0, now=False)
 

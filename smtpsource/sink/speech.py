@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from smtpsource.sink.steering import Steering
 
 #: Seconds until a reply that is due while the sink is paused looks again.
-_PAUSE = 0.05
+PAUSE = 0.05
 
 # The last lines of replies that refuse.
 _REFUSALS = re.compile(rb"^[45][0-9][0-9](?: |\r)", re.MULTILINE)
@@ -145,7 +145,7 @@ class Speech(SMTPSinkProtocol):
         The delay is over; but nobody is answered while the sink is paused.
         """
         if "pause" in self._stops:
-            self._hold(_PAUSE, call, *arguments)
+            self._hold(PAUSE, call, *arguments)
         else:
             call(*arguments)
 
@@ -278,15 +278,6 @@ class Speech(SMTPSinkProtocol):
         if self._replies:
             replies, self._replies = self._replies, []
             self._send(b"".join(replies))
-
-    def _sayHeld(self, reply: bytes, fate: Fate | None, delay: float) -> None:
-        """
-        Give a reply that nothing was said before for, and go on.
-        """
-        self._isHeld = False
-        self._say(reply, fate, delay)
-        if not self._isHeld:
-            self._release()
 
     def _send(self, reply: bytes) -> None:
         self._unseen += self._unsaid

@@ -15,12 +15,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from smtpsource.sink import secrets
-from smtpsource.sink.delivery import isAccepting
-from smtpsource.sink.effects import GREETINGS, Effects, addressOf, sizeOf, textOf
+from smtpsource.sink.effects import GREETINGS, Effects, sizeOf, textOf
 from smtpsource.sink.letters import HANG_UP, Letter
 from smtpsource.sink.protocol import LINE_TOO_LONG, PLAIN_TEXT
+from smtpsource.sink.proxy import addressOf
 from smtpsource.sink.reception import TOO_LARGE
 from smtpsource.sink.rules.facts import Facts, Fate
+from smtpsource.sink.verdicts import isAccepting
 
 if TYPE_CHECKING:
     from smtpsource.sink.rules.facts import Step
@@ -129,8 +130,7 @@ class SteeredProtocol(Effects):
         """
         self._loseTimer()
         self._dropContent()
-        if self._unsaid or self._unseen:
-            self.factory.writeUnseen(self.facts.session, self._unsaid + self._unseen)
+        self._writeUnseen()
         if self._countedAs is not None:
             self.steering.rulesFor(self._countedAs).closed(self._countedAs)
         if self.begun:

@@ -7,18 +7,20 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
+from errno import EBADF
 from time import monotonic_ns
 from typing import Any, BinaryIO
 
 from twisted.internet.defer import Deferred, execute
+from twisted.logger import Logger
 
-from smtpsource.ledger import digests, identity, records, reports
+from smtpsource.ledger import digests, records
 from smtpsource.ledger.book import Book
-from smtpsource.ledger.identity import Identity
+from smtpsource.sink.keeping.arrivals import Arrivals
 from smtpsource.sink.keeping.digested import Digested
 from smtpsource.speedups import compiled
 
-_NOBODY = Identity(0, 0)
+log = Logger()
 
 # What follows RCPT TO: the path, which may have a bracket between quotes, and parameters.
 _path = re.compile(rb' ?<((?:[^">]|"(?:[^"\\]|\\.)*+")*+)>(.*)', re.DOTALL).fullmatch
@@ -35,6 +37,7 @@ class SinkLedger:
     @ivar isSynced: nobody is told of an arrival before it is on the disk.
     @ivar path: the name of the file; empty before L{open}.
     @ivar inThread: does something in a thread.
+    @ivar later: calls something in a later turn of the reactor.
     @ivar lastBody: the body that came last, C{lastRaw} and C{lastCanonical} its digests: most messages of a load have
         the same. C{lastCoding}: how the head says that it is encoded.
     @ivar isQuiet: nothing was written since L{beAlive}.
@@ -50,6 +53,7 @@ class SinkLedger:
         self.path = ""
         self._book: Book | None = None
         self.inThread: Callable[[Callable[[], Any]], Deferred[Any]] = execute
+        self.later: Callable[[Callable[[], None]], object] = lambda call: call()
         self._waiting: list[Callable[[OSError | None], None]] = []
         self._isSyncing = False
         self.lastBody = b""
@@ -135,9 +139,10 @@ class SinkLedger:
 
         @raise OSError: they can't be written.
         """
-        if self._book is not None:
-            self.isQuiet = False
-            self._book.put(octets)
+        if self._book is None:
+            raise OSError(EBADF, "The ledger is closed")
+        self.isQuiet = False
+        self._book.put(octets)
 
     def unseen(self, session: int, arrivals: int) -> None:
         """
@@ -165,19 +170,24 @@ class SinkLedger:
         """
         self._waiting.append(call)
         if not self._isSyncing:
-            self._sync()
+            self._isSyncing = True
+            # Much may come in one turn.
+            self.later(self._sync)
 
     def _sync(self) -> None:
         calls, self._waiting = self._waiting, []
-        self._isSyncing = True
         descriptor = self.descriptor
 
         def synced(problem: OSError | None) -> None:
-            self._isSyncing = False
+            # Of those who wait meanwhile, none is called by what these do.
             for call in calls:
-                call(problem)
-            if self._waiting and not self._isSyncing:
-                self._sync()
+                try:
+                    call(problem)
+                except Exception:
+                    log.failure("a reply that has waited for the disk")
+            self._isSyncing = bool(self._waiting)
+            if self._isSyncing:
+                self.later(self._sync)
 
         def attempt() -> OSError | None:
             try:
@@ -195,6 +205,7 @@ class SinkLedger:
         @raise OSError: that can't be written.
         """
         book, self._book = self._book, None
+        self.descriptor = -1
         if book is None:
             return
         try:
@@ -210,87 +221,3 @@ def _asError(failure: Any) -> OSError:
     There can't be a thread.
     """
     return OSError(0, str(failure.value))
-
-
-class Arrivals:
-    """
-    What is written about one message: one record for each recipient, all of them in one write(2).
-    """
-
-    def __init__(self, ledger: SinkLedger, content: Digested, session: int, isReport: bool) -> None:
-        """
-        @param content: all of it.
-        @param isReport: it may be one, for it has no sender.
-        """
-        self._ledger = ledger
-        self._session = session
-        self._octets = bytearray()
-        self.number = 0
-        self._now = monotonic_ns()
-        self._identity = self._identify(content.head)
-        self.look(content)
-        text = content.report() if isReport else None
-        for report in reports.reportsIn(text) if text is not None else ():
-            self._report(report)
-
-    def _identify(self, head: bytes) -> Identity:
-        match = identity.inHead(head)
-        if match is None:
-            return _NOBODY
-        try:
-            found = identity.parse(match[1])
-        except ValueError:
-            found = None
-        if found is None:
-            self._octets += records.pack(records.DAMAGED, 0, 0, 0, 0, 0, self._now, 0, 0, 0, 0, self._session)
-        return found or _NOBODY
-
-    def look(self, content: Digested) -> None:
-        """
-        From here on, the content is this.
-        """
-        if content.body is None:
-            self._raw, self._canonical = content.result()
-        else:
-            self._raw, self._canonical = self._ledger.digestsOf(content.head, content.body)
-        self._size = min(content.size, records.LARGEST_SIZE)
-
-    def add(self, recipient: tuple[int, int], code: int, deed: str = "", rule: str = "") -> None:
-        """
-        It has come for a recipient.
-
-        @param recipient: see L{SinkLedger.recipient}.
-        @param code: of the reply.
-        @param deed: what a rule did to it on purpose.
-        @param rule: the name of that rule.
-        """
-        address, original = recipient
-        now, session = self._now, self._session
-        if original:
-            self._octets += records.pack(records.ORIGINAL, 0, 0, 0, 0, 0, now, original, 0, 0, 0, session)
-        if deed:
-            name = rule.encode()
-            self._octets += records.named(records.RULE, digests.digest(name), name, now)
-        flag = records.DEEDS.index(deed)
-        self._octets += records.pack(
-            records.ARRIVAL, flag, 0, code, *self._identity, now, address,
-            self._raw, self._canonical, self._size, session,
-        )  # fmt: skip
-        self.number += 1
-
-    def _report(self, report: reports.Report) -> None:
-        action = records.ACTIONS.index(report.action) if report.action in records.ACTIONS else 0
-        address = 0 if report.address is None else self._ledger.address(report.address)
-        self._octets += records.pack(
-            records.REPORT, action, 0, report.status, *(report.identity or _NOBODY), self._now, address,
-            0, 0, 0, self._session,
-        )  # fmt: skip
-
-    def write(self) -> None:
-        """
-        Write it, if it has arrived for anybody.
-
-        @raise OSError: that is not possible, and nothing of it is there.
-        """
-        if self.number:
-            self._ledger.put(bytes(self._octets))
