@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from smtpsource.measure.histogram import percentilesSince
-from smtpsource.measure.progress import CATCHING_UP, DRAINING, Running
-from smtpsource.phases import BANNER, CONNECT, LATE, MAIL, NAMES, NOOP, RCPT, RESPONSE, TRANSACTION
+from smtpsource.measure.progress import CATCHING_UP, DELIVERING, DRAINING, Running
+from smtpsource.phases import BANNER, CONNECT, DELIVERY, LATE, MAIL, NAMES, NOOP, RCPT, RESPONSE, TRANSACTION
 from smtpsource.printable import printable
 
 #: How many seconds the last ones are, where latencies are of the last seconds.
@@ -99,6 +99,8 @@ class Course:
         self._first: tuple[float, int] | None = None
         self._second: tuple[float, int] | None = None
         self._latencies: dict[int, Latencies] = {}
+        # For the last seconds: when, and how many had arrived where the server delivers to.
+        self._arrivals: deque[tuple[float, int]] = deque()
         # While it catches up: when, and how many were overdue, for the last seconds.
         self._behind: deque[tuple[float, int]] = deque()
 
@@ -122,6 +124,10 @@ class Course:
             self._behind.append((now.at, now.overdue or 0))
             while len(self._behind) > 2 and self._behind[1][0] <= now.at - RECENT:
                 self._behind.popleft()
+        if now.delivered is not None:
+            self._arrivals.append((now.at, now.delivered.here))
+            while len(self._arrivals) > 2 and self._arrivals[1][0] <= now.at - RECENT:
+                self._arrivals.popleft()
         self._first = self._first or (now.at, accepted)
         self._countSecond(now.at, accepted)
         self._lookAtLatencies(now.at)
@@ -151,6 +157,15 @@ class Course:
             since, before, _ = self._looks[0]
         return (accepted - before) / (at - since) if at > since else 0.0
 
+    def arrivalRate(self) -> float:
+        """
+        Messages that arrive per second where the server delivers to, in the last ten.
+        """
+        if not self._arrivals:
+            return 0.0
+        (since, before), (at, arrived) = self._arrivals[0], self._arrivals[-1]
+        return (arrived - before) / (at - since) if at > since else 0.0
+
     def meanRate(self) -> float:
         """
         Messages accepted per second so far.
@@ -164,6 +179,9 @@ class Course:
         The part of the run that is done, from 0 to 1; C{None} if nobody knows its end.
         """
         progress = self.progress
+        if progress.state == DELIVERING and progress.delivered is not None:
+            known = progress.delivered.acknowledged
+            return progress.delivered.here / known if known else None
         if progress.state in (CATCHING_UP, DRAINING):
             # The time is over, or nobody waits for it any more: there is as much to do as there are messages.
             known = self.ended + self.onTheirWay + (progress.overdue or 0 if progress.state == CATCHING_UP else 0)
@@ -184,6 +202,9 @@ class Course:
             return self._untilCaughtUp()
         if progress.state == DRAINING:
             return self._untilEnded(self.onTheirWay)
+        if progress.state == DELIVERING and progress.delivered is not None:
+            rate = self.arrivalRate()
+            return progress.delivered.backlog / rate if rate else None
         times = []
         if progress.duration:
             times.append(max(0.0, progress.duration - progress.at))
@@ -257,7 +278,7 @@ class Course:
             wanted = RESPONSE, TRANSACTION, LATE
         elif buckets[NOOP]:
             wanted = NOOP, LATE
-        return [phase for phase in wanted if buckets[phase]]
+        return [phase for phase in (*wanted, DELIVERY) if buckets[phase]]
 
     def _lookAtLatencies(self, at: float) -> None:
         """
