@@ -101,11 +101,23 @@ class LedgerFile:
         while len(found := self.next()):
             yield found
 
-    def rewind(self) -> None:
+    def again(self) -> Iterator[Records]:
         """
-        Read from the first record on again.
+        All that was read until now, once more; L{next} goes on where it was.
+
+        @raise LedgerError: it can't be read.
         """
-        self._at = self._start
+        at = self._start
+        while at < self._at:
+            try:
+                found = os.pread(self._descriptor, min(_AT_ONCE * records.SIZE, self._at - at), at)
+            except OSError as e:
+                raise LedgerError(f"{self.path}: {e.strerror}")
+            if not found:
+                return
+            whole = len(found) - len(found) % records.SIZE
+            at += whole
+            yield np.frombuffer(found, RECORD, whole // records.SIZE)
 
     def close(self) -> None:
         """

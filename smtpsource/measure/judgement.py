@@ -75,6 +75,8 @@ class Judgement:
     @ivar corrupted: those whose body was another when it arrived.
     @ivar transformed: those whose body was the same, but written in another way.
     @ivar contradicted: refused, and yet arrived.
+    @ivar astray: how many have come for others as well, although their messages arrived for all for whom they were
+        meant.
     @ivar arrivals: how many messages have come with an id of this run.
     @ivar ghosts: those of them that this run has never sent.
     @ivar foreign: messages of other runs.
@@ -107,6 +109,7 @@ class Judgement:
     corrupted: int = 0
     transformed: int = 0
     contradicted: int = 0
+    astray: int = 0
     arrivals: int = 0
     ghosts: int = 0
     foreign: int = 0

@@ -1,0 +1,312 @@
+"""
+What became of every message of a run: worked out from the records of both ends, in the order in which they are read,
+whether all of them are there or they are still being written.
+
+Nothing depends on how the records of several files come between each other: what arrives before it is known to have
+been sent is put aside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smtpsource.ledger import records
+from smtpsource.ledger.clocks import Clocks, Timing
+from smtpsource.ledger.reading import LedgerError, LedgerFile, Records
+from smtpsource.ledger.strays import GHOST, MISDELIVERED, Strays
+from smtpsource.ledger.units import (
+    AGAIN,
+    CORRUPTED,
+    EXISTS,
+    HERE,
+    HIGHEST,
+    MEASURED,
+    NAMED,
+    OUTCOME,
+    TRANSFORMED,
+    TWICE,
+    Integers,
+    Units,
+    landed,
+)
+from smtpsource.ledger.verdict import classesOf, verdictOf
+from smtpsource.measure.judgement import CLASSES, Judgement
+
+_LOSE = records.DEEDS.index("accept-but-lose")
+
+
+class Judge:
+    """
+    All that is known of one run.
+
+    @ivar acknowledged: how many messages and recipients are acknowledged.
+    @ivar here: how many of those have arrived.
+    @ivar sources: the ledgers of its generators that were read.
+    @ivar sinks: what was read of where it was to arrive.
+    """
+
+    def __init__(self, run: int) -> None:
+        """
+        @param run: the number of its id.
+        """
+        self.run = run
+        self.acknowledged = 0
+        self.units = Units()
+        self.strays = Strays(self.units)
+        self.sources: list[LedgerFile] = []
+        self.sinks: list[LedgerFile] = []
+        self._here = 0
+        self._clocks = Clocks()
+        self._timing = Timing()
+        self._originals: dict[LedgerFile, int] = {}
+        self._arrivals = self._foreign = self._unidentified = self._damaged = 0
+        self._firstIntent = self._lastOutcome = self._lastArrival = 0
+
+    def sent(self, found: Records, file: LedgerFile) -> None:
+        """
+        Records of a generator's ledger.
+
+        @raise LedgerError: they can't be what was written.
+        """
+        if file not in self.sources:
+            self.sources.append(file)
+        kinds: Any = found["kind"]
+        intents = np.flatnonzero(kinds == records.INTENT)
+        outcomes = np.flatnonzero(kinds == records.OUTCOME)
+        if not len(intents) and not len(outcomes):
+            return
+        if found["number"][intents].max(initial=0) >= HIGHEST or found["number"][outcomes].max(initial=0) >= HIGHEST:
+            raise LedgerError(f"{file.path}: expected numbers of messages below {HIGHEST}; it was damaged")
+        shift = self._clocks.shift(file)
+        self._outcomes(found, intents, outcomes, shift)
+        if len(intents):
+            time = int(found["time"][intents].min()) + shift
+            self._firstIntent = min(self._firstIntent or time, time)
+            self.strays.know(found["address"][intents])
+            self._land(*self.strays.retry())
+
+    def _outcomes(self, found: Records, intents: Integers, outcomes: Integers, shift: int) -> None:
+        units = self.units
+        isWhole = found["index"][outcomes] == records.WHOLE
+        named, whole = outcomes[~isWhole], outcomes[isWhole]
+        begun = units.make(found["number"][intents], found["index"][intents])
+        told = units.make(found["number"][named], found["index"][named])
+        ended, which = units.all(found["number"][whole])
+        places, where = np.unique(np.concatenate((begun, told, ended)), return_inverse=True)
+        # For each place, the record that was the last to say something of its kind: later ones replace earlier ones.
+        mine = where[: len(begun)]
+        start, again = _last(len(places), mine, intents), _last(len(places), mine[::-1], intents[::-1])
+        one = _last(len(places), where[len(begun) : len(begun) + len(told)], named)
+        all_ = _last(len(places), where[len(begun) + len(told) :], whole[which])
+        before = units.state[places]
+        isNew, existed = start >= 0, before & EXISTS != 0
+        # Another intent is another attempt: what was said before it counts no more. Before the first one, a recipient
+        # may have been refused.
+        another = isNew & (existed | (again != start))
+        one[another & (one < start)] = -1
+        isNamed = (one >= 0) | ((before & NAMED != 0) & ~another)
+        decisive = np.where(one >= 0, one, np.where(~isNamed & (all_ > start), all_, -1))
+        outcome = np.where(decisive >= 0, found["flag"][decisive] & OUTCOME, before & OUTCOME)
+        outcome[another & (decisive < 0)] = 0
+        after = before & ~np.uint16(OUTCOME | NAMED) | outcome.astype(np.uint16)
+        after[isNew] |= EXISTS
+        after[isNamed] |= NAMED
+        after[another | (isNew & (found["flag"][start] > 1))] |= AGAIN
+        units.state[places] = after
+        units.address[begun] = found["address"][intents].astype(np.uint32)
+        units.raw[begun] = found["raw"][intents].astype(np.uint32)
+        units.canonical[begun] = found["canonical"][intents].astype(np.uint32)
+        self._acknowledge(places, before, after, found["time"][decisive] + shift, found["raw"][decisive], shift)
+
+    def _acknowledge(self, places: Integers, before: Any, after: Any, times: Integers, dues: Any, shift: int) -> None:
+        was, now = _isAcknowledged(before), _isAcknowledged(after)
+        here = after & HERE != 0
+        self.acknowledged += int(now.sum()) - int(was.sum())
+        self._here += int((now & here).sum()) - int((was & here).sum())
+        new = now & ~was
+        if not new.any():
+            return
+        self._lastOutcome = max(self._lastOutcome, int(times[new].max()))
+        scheduled = new & (dues > 0)
+        waits = np.zeros(len(places), np.int64)
+        if scheduled.any():
+            waits[scheduled] = times[scheduled] - shift - dues[scheduled].astype(np.int64)
+        waiting, over = new & ~here, new & here & (after & MEASURED == 0)
+        self.units.moment[places[waiting]] = times[waiting]
+        if scheduled.any():
+            self.units.schedule()
+        if len(self.units.due):
+            self.units.due[places[waiting]] = np.clip(waits[waiting] // 1000, 0, 0xFFFFFFFF)
+        self._measure(places[over], times[over], self.units.moment[places[over]], waits[over])
+
+    def arrived(self, found: Records, file: LedgerFile) -> None:
+        """
+        Records of a sink's ledger, or what was made of a mailbox.
+        """
+        if file not in self.sinks:
+            self.sinks.append(file)
+        kinds: Any = found["kind"]
+        self._damaged += int((kinds == records.DAMAGED).sum())
+        reports = kinds == records.REPORT
+        if reports.any():
+            self.strays.report(found[reports & (found["run"] == self.run)])
+        arrivals, originals = self._arrivalsOf(found, kinds, file)
+        runs = arrivals["run"]
+        mine = (runs == self.run) & (arrivals["number"] > 0)
+        without = runs == 0
+        self._unidentified += int(without.sum())
+        self._foreign += len(mine) - int(mine.sum()) - int(without.sum())
+        mine &= arrivals["flag"] != _LOSE
+        arrivals, originals = arrivals[mine], originals[mine]
+        if not len(arrivals):
+            return
+        self._arrivals += len(arrivals)
+        times = arrivals["time"] + self._clocks.shift(file)
+        self._lastArrival = max(self._lastArrival, int(times.max()))
+        places = self.units.match(arrivals["number"], arrivals["address"])
+        direct = places >= 0
+        self._land(places[direct], times[direct], arrivals["raw"][direct], arrivals["canonical"][direct])
+        if not direct.all():
+            self.strays.add(arrivals[~direct], originals[~direct], times[~direct])
+
+    def _arrivalsOf(self, found: Records, kinds: Any, file: LedgerFile) -> tuple[Records, Any]:
+        """
+        @return: the arrivals, and for each the address that it was for when it was sent; 0 is the same.
+        """
+        at = np.flatnonzero(kinds == records.ARRIVAL)
+        originals = np.zeros(len(at) + 1, np.uint64)
+        originals[0] = self._originals.get(file, 0)
+        said = np.flatnonzero(kinds == records.ORIGINAL)
+        if len(said):
+            originals[np.searchsorted(at, said)] = found["address"][said]
+        # The last may be about one that comes with the next records.
+        self._originals[file] = int(originals[-1])
+        return found[at], originals[:-1]
+
+    def _land(self, places: Integers, times: Integers, raw: Any, canonical: Any) -> None:
+        """
+        Some have arrived for whom they were meant.
+        """
+        if not len(places):
+            return
+        units = self.units
+        some, which = np.unique(places, return_index=True)
+        before, first = units.state[some], times[which]
+        landed(units.state, units, places, raw, canonical)
+        new, acknowledged = before & (HERE | MEASURED) == 0, _isAcknowledged(before)
+        self._here += int((acknowledged & (before & HERE == 0)).sum())
+        units.moment[some[new & ~acknowledged]] = first[new & ~acknowledged]
+        over = some[new & acknowledged]
+        self._measure(over, units.moment[over], first[new & acknowledged], self._waits(over))
+
+    def _waits(self, places: Integers) -> Integers:
+        """
+        Nanoseconds from when each was due to its acknowledgement; 0 if there was no schedule.
+        """
+        due = self.units.due
+        return due[places].astype(np.int64) * 1000 if len(due) else np.zeros(len(places), np.int64)
+
+    def _measure(self, places: Integers, acknowledged: Integers, arrived: Integers, waits: Integers) -> None:
+        """
+        What was acknowledged has arrived, in whatever order.
+        """
+        if len(places):
+            self._timing.add(acknowledged, arrived, waits)
+            self.units.state[places] |= MEASURED
+            self.units.moment[places] = arrived
+
+    def _measureForwarded(self) -> None:
+        places, arrived = self.strays.unmeasured()
+        self._measure(places, self.units.moment[places], arrived, self._waits(places))
+
+    @property
+    def here(self) -> int:
+        """
+        How many of the acknowledged have arrived for whom they were meant.
+        """
+        return self._here + self.strays.acknowledgedHere()
+
+    @property
+    def backlog(self) -> int:
+        """
+        How many are acknowledged and have not arrived.
+        """
+        return self.acknowledged - self.here
+
+    def latencies(self) -> dict[str, NDArray[np.float64]]:
+        """
+        Those that are known since this was last asked, in seconds: C{delivery} from the acknowledgement to the first
+        arrival, negative if that was earlier, and C{arrival} from when it was due to that.
+        """
+        self._measureForwarded()
+        return self._timing.told()
+
+    def judge(self, drained: bool, reasons: Sequence[str] = ()) -> Judgement:
+        """
+        What became of all that was sent, as far as was read.
+
+        @param drained: has the server nothing left, as far as can be known?
+        @param reasons: why the result can't be trusted, a line for each, if there are such reasons.
+        """
+        self._measureForwarded()
+        drained = drained and bool(self.sinks)
+        settled = self.strays.settle()
+        classes = classesOf(settled, drained)
+        counts = np.bincount(classes, minlength=len(CLASSES) + 1).tolist()
+        found: dict[str, Any] = dict(zip(CLASSES, counts, strict=False))
+        found["sent"] = sum(found.values())
+        state = settled.state
+        isSent = classes < len(CLASSES)
+        for name, bit in (("duplicated", TWICE), ("corrupted", CORRUPTED), ("transformed", TRANSFORMED)):
+            found[name] = int((isSent & (state & bit != 0)).sum())
+        refused = classes == CLASSES.index("refused")
+        found["contradicted"] = int((refused & (state & HERE != 0)).sum())
+        found["ghosts"] = int((settled.kinds == GHOST).sum())
+        found["astray"] = int(((settled.kinds == MISDELIVERED) & (settled.places < 0)).sum())
+        verdict, why = verdictOf(found, drained, [*self._missing(), *reasons])
+        waiting = _isAcknowledged(state) & (state & (HERE | MEASURED) == 0)
+        first, last, end = self._firstIntent, self._lastOutcome, self._lastArrival
+        return Judgement(
+            verdict=verdict,
+            reasons=why,
+            drained=drained,
+            **found,
+            arrivals=self._arrivals,
+            foreign=self._foreign,
+            unidentified=self._unidentified,
+            damaged=self._damaged,
+            early=self._timing.early,
+            backlogPeak=self._timing.peak(self.units.moment[: self.units.size][waiting]),
+            drain=max(0, end - last) / 1e9 if end and last else None,
+            duration=max(0, max(end, last) - first) / 1e9 if first else 0.0,
+            buckets=self._timing.buckets(),
+        )
+
+    def _missing(self) -> Iterator[str]:
+        if not self.sources:
+            yield "there is no ledger of a generator"
+        if not self.sinks:
+            yield "there is nothing that says what has arrived"
+
+    def anomalies(self) -> Iterator[dict[str, object]]:
+        """
+        All that is not as it should be.
+        """
+        return iter(())
+
+
+def _isAcknowledged(state: Any) -> Any:
+    return (state & (OUTCOME | EXISTS)) == records.ACKNOWLEDGED | EXISTS
+
+
+def _last(size: int, where: Any, values: Any) -> Integers:
+    """
+    @return: the last of the values for each of so many places, or -1.
+    """
+    found = np.full(size, -1, np.int64)
+    found[where] = values
+    return found
