@@ -1,5 +1,5 @@
 """
-A relay for tests, in this process: it takes responsibility for each message, and delivers it elsewhere as it is told to.
+A relay for tests, in this process: it takes responsibility for each message, and delivers it elsewhere as it is told.
 """
 
 from __future__ import annotations

@@ -14,7 +14,9 @@ from commandlines import CommandTestCase, parsed
 from peers import eventually, freePort
 from smallrelay import SmallRelay
 from subprocesses import killIfAlive, reported, smtpsource, twistd
+from test_metrics import get
 from twisted.internet import defer
+from twisted.internet.threads import deferToThread
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -272,13 +274,11 @@ class OtherTests(DeliveringTestCase):
         """
         Prometheus sees what has arrived and what has not.
         """
-        from visiting import get  # here, as it needs a reactor
-
         relay = self.relay(lambda number: int(number < 5))
         command = self.begin(relay.destination, "--metrics-port", "0", "--live", "on")
         match = yield command.whenPrinted(rb"metrics at (\S+)", "err")
         yield command.whenPrinted(rb"delivering; .*\b5 arrived", "err")
-        text = yield get(match[1].decode())
+        _, _, text = yield deferToThread(get, match[1].decode())
         command.signal(signal.SIGINT)
         for line in ("smtpsource_arrived_total 5.0", "smtpsource_backlog 15.0", 'state="delivering"} 1.0'):
             self.assertIn(line, text)

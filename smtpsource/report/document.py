@@ -15,6 +15,7 @@ from smtpsource._version import __version__
 from smtpsource.measure.counters import AddressCounts, Counters
 from smtpsource.measure.encoding import decode, encode
 from smtpsource.measure.histogram import PERCENTILES, Latency, nameOf, percentiles
+from smtpsource.measure.judgement import Judgement
 from smtpsource.measure.search import Found, Step
 from smtpsource.measure.series import Sample
 from smtpsource.measure.summary import Summary, Tally, countsOf
@@ -120,6 +121,30 @@ SEARCH = Form(
 )
 
 
+def _ledgerOf(judgement: Judgement) -> dict[str, Any]:
+    """
+    Its histograms are told with all others.
+    """
+    named = _JUDGEMENT.write(judgement)
+    del named["buckets"]
+    lists = {name: list(named[name]) for name in ("reasons", "anomalies")}
+    return {_IN_JSON.get(name, name): value for name, value in {**named, **lists}.items()}
+
+
+def _judgementFrom(found: Mapping[str, Any]) -> Judgement:
+    names = {name: here for here, name in _IN_JSON.items()}
+    return _JUDGEMENT.read({names.get(name, name): value for name, value in found.items()})
+
+
+_JUDGEMENT = _record(Judgement)
+
+#: What has another name there.
+_IN_JSON = {"ghosts": "ghost"}
+
+#: What became of every message where the server delivers to.
+LEDGER = Form(_ledgerOf, _judgementFrom)
+
+
 class Field(NamedTuple):
     """
     One field of a report.
@@ -144,6 +169,7 @@ FIELDS = (
     Field("disturbances", _TUPLE),
     Field("hints", _TUPLE),
     Field("search", SEARCH, optional=True),
+    Field("ledger", LEDGER, "judgement", optional=True),
     Field("warmup", _OBJECT, "warmUp"),
     Field("asked"),
     Field("late", COUNT),

@@ -16,6 +16,7 @@ from smtpsource.report.page import INDENT, Line, Page
 if TYPE_CHECKING:
     from smtpsource.measure.counters import AddressCounts
     from smtpsource.measure.histogram import Latency
+    from smtpsource.measure.judgement import Judgement
     from smtpsource.measure.search import Found, Tried
 
 #: Where the text of a reply, or of an error, goes on if it takes several lines.
@@ -49,6 +50,8 @@ def _lines(summary: Summary, width: int) -> Iterator[Line | str]:
     for outcome in summary.thresholds:
         label, style = ("pass", "good") if outcome.passed else ("FAIL", "bad")
         yield _labelled(label, f"{outcome.text}: {outcome.actual}", style)
+    if summary.judgement is not None:
+        yield from _ledger(summary.judgement)
     yield ""
     yield from _counts(summary)
     yield from _surroundings(summary)
@@ -142,6 +145,14 @@ def _didNot(tried: Tried) -> str:
     if tried.kept:
         return f"only {tried.kept} of {tried.times} times"
     return "did not" if tried.times == 1 else f"did not, {_times(tried._replace(kept=tried.times))}"
+
+
+def _ledger(judgement: Judgement) -> Iterator[Line | str]:
+    style = {"pass": "good", "fail": "bad", "inconclusive": "doubtful"}[judgement.verdict]
+    counts = (
+        f"of {judgement.sent} sent {judgement.delivered} delivered, {judgement.lost} lost, {judgement.queued} queued"
+    )
+    yield _labelled("ledger", f"{judgement.verdict}: {'; '.join(judgement.reasons) or counts}", style)
 
 
 def _labelled(label: str, text: str, style: str = "") -> Line:
