@@ -532,7 +532,7 @@ class TableTests(SynchronousTestCase):
         """
         Without samples there are the headings.
         """
-        self.assertEqual([line.count(",") for line in csvfile.lines(example())], [18])
+        self.assertEqual([line.count(",") for line in csvfile.lines(example())], [20])
 
 
 class HistogramLogTests(SynchronousTestCase):

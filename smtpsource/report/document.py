@@ -133,7 +133,8 @@ def _ledgerOf(judgement: Judgement) -> dict[str, Any]:
 
 def _judgementFrom(found: Mapping[str, Any]) -> Judgement:
     names = {name: here for here, name in _IN_JSON.items()}
-    return _JUDGEMENT.read({names.get(name, name): value for name, value in found.items()})
+    judgement: Judgement = _JUDGEMENT.read({names.get(name, name): value for name, value in found.items()})
+    return judgement
 
 
 _JUDGEMENT = _record(Judgement)

@@ -106,6 +106,8 @@ def _fate(summary: Summary) -> str:
     others = sum(tally.count for tally in summary.errors.values())
     if others and not messages.failed and not summary.connectionsFailed:
         text += f"; {several(others, 'error', 'errors')} besides"
+    if summary.judgement is not None and summary.judgement.verdict != "pass":
+        text += f"; their delivery: {summary.judgement.verdict}"
     return text
 
 
@@ -149,9 +151,7 @@ def _didNot(tried: Tried) -> str:
 
 def _ledger(judgement: Judgement) -> Iterator[Line | str]:
     style = {"pass": "good", "fail": "bad", "inconclusive": "doubtful"}[judgement.verdict]
-    counts = (
-        f"of {judgement.sent} sent {judgement.delivered} delivered, {judgement.lost} lost, {judgement.queued} queued"
-    )
+    counts = f"{judgement.delivered} of {judgement.sent} delivered"
     yield _labelled("ledger", f"{judgement.verdict}: {'; '.join(judgement.reasons) or counts}", style)
 
 
