@@ -1093,6 +1093,7 @@ cdef tuple _OF_SINK = (
     "_beginMessage",
     "_commandFor",
     "_findEndOfContent",
+    "_contentCame",
     "_contentReceived",
     "beginChunk",
     "_chunkReceived",

@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from twisted.logger import Logger
 
@@ -20,6 +20,9 @@ from smtpsource.sink.reception import TOO_LARGE, Reception
 from smtpsource.sink.rules.facts import Fate
 from smtpsource.sink.speech import GARBAGE
 from smtpsource.sink.summary import moment
+
+if TYPE_CHECKING:
+    from smtpsource.sink.keeping.ledger import SinkLedger
 
 log = Logger()
 
@@ -53,6 +56,9 @@ class Delivery(Reception):
     Accepts messages or refuses them, and has them kept.
     """
 
+    # Arrivals that the ledger has of the message that has come last.
+    _arrived = 0
+
     def _messageReceived(self, delay: float) -> None:
         """
         Decide about a message that has come whole.
@@ -65,12 +71,56 @@ class Delivery(Reception):
         times = self.recipients if self.dialogue.lmtp else 1
         self.inTransaction = False
         self.recipients = 0
+        self._arrived = 0
+        before = self.counts.messages, self.counts.recipients
         try:
             reply, fate = self._verdict(content, times)
         finally:
             content.close()
             self.forgetEnvelope()
-        self._say(reply, fate, delay)
+        ledger = self.steering.ledger
+        isSynced = ledger is not None and ledger.isSynced and self._arrived > 0
+        if self._arrived and (isSynced or fate is not None or delay or self._errors):
+            # What was said before is not its reply, which may wait.
+            self._flush()
+        self._unsaid += self._arrived
+        if ledger is not None and isSynced:
+            accepted = self.counts.messages - before[0], self.counts.recipients - before[1]
+            self._waitForDisk(ledger, reply, fate, delay, FULL * times, accepted)
+        else:
+            self._say(reply, fate, delay)
+
+    def _waitForDisk(
+        self,
+        ledger: SinkLedger,
+        reply: bytes,
+        fate: Fate | None,
+        delay: float,
+        full: bytes,
+        accepted: tuple[int, int],
+    ) -> None:
+        """
+        Give a reply when what was written is on the disk.
+
+        @param full: what is said if it can't be.
+        @param accepted: how many messages and recipients were counted, and are not accepted then.
+        """
+
+        def synced(problem: OSError | None) -> None:
+            if problem is not None:
+                self._noRoom(problem)
+                self.counts.messages -= accepted[0]
+                self.counts.recipients -= accepted[1]
+            if self._isGone:
+                return
+            if problem is not None:
+                self._held(self._sayHeld, full, None, 0.0)
+            else:
+                self._held(self._sayHeld, reply, fate, delay)
+
+        self._isHeld = True
+        self.stop("hold")
+        ledger.whenSynced(synced)
 
     def _verdict(self, content: IncomingContent, times: int) -> tuple[bytes, Fate | None]:
         """
@@ -93,7 +143,7 @@ class Delivery(Reception):
         fates = self._fates()
         accepted = [index for indices, fate in fates if isAccepting(fate) for index in indices]
         try:
-            self.steering.keep(self._toKeep(content, fates))
+            self.steering.keep(self._toKeep(content, fates), last=lambda: self._writeDown(content, fates))
         except OSError as e:
             self._noRoom(e)
             return FULL * times, None
@@ -151,7 +201,7 @@ class Delivery(Reception):
         """
         What is kept: one message for all recipients of whom the same is done.
         """
-        if not self.steering.keepers:
+        if not self.steering.keepers and self.steering.ledger is None:
             return
         groups: dict[str, tuple[list[int], Fate | None]] = {}
         for indices, fate in fates:
@@ -163,8 +213,32 @@ class Delivery(Reception):
             indices, fate = groups[what]
             if what == "corrupt":
                 _corrupt(content.file, content.size)
-            for _ in range(2 if what == "duplicate" else 1):
+            for _ in range(2 if what == "duplicate" else 1) if self.steering.keepers else ():
                 yield self._keptMessage(content, indices, fate)
+
+    def _writeDown(self, content: IncomingContent, fates: list[tuple[list[int], Fate | None]]) -> None:
+        """
+        Write into the ledger for whom it has arrived: also what no keeper is given, because it is lost on purpose. If
+        it is corrupted, that was done by now.
+        """
+        ledger = self.steering.ledger
+        if ledger is None:
+            return
+        if not self._isNamed:
+            self._isNamed = True
+            ledger.named(self.facts.session, self.facts.client)
+        assert content.digested is not None
+        arrivals = ledger.arrivals(content.digested, self.facts.session, not self.facts.sender)
+        for indices, fate in sorted(fates, key=_isCorrupted):
+            if isAccepting(fate) or (fate is not None and fate.deceit is not None):
+                if _isCorrupted((indices, fate)):
+                    arrivals.look(ledger.contentOf(content.file))
+                code = int(_replyOf(fate, OK)[:3])
+                deed, rule = ("", "") if fate is None or fate.deceit is None else (fate.deceit, fate.rules[-1])
+                for index in indices * (2 if deed == "duplicate" else 1):
+                    arrivals.add(ledger.recipient(self._rcpts[index]), code, deed, rule)
+        arrivals.write()
+        self._arrived = arrivals.number
 
     def dumpRefused(self) -> None:
         """
@@ -254,6 +328,11 @@ def _cut(text: str) -> str:
     What an event has of a text that a client may have made long.
     """
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
+
+
+def _isCorrupted(decided: tuple[list[int], Fate | None]) -> bool:
+    fate = decided[1]
+    return fate is not None and fate.deceit == "corrupt"
 
 
 def _replyOf(fate: Fate | None, usual: bytes) -> bytes:

@@ -144,15 +144,19 @@ class SMTPSinkProtocol(SinkConnection):
         between = True
         while start < length and not self._ended:
             if not self.line_mode:
+                begun = start
                 if not self._octets:
                     start = self._findEndOfContent(data, start)
+                    self._contentCame(data, begun, start)
                     if self.line_mode:
                         replies.append(self._contentReceived())
                 elif self._octets > length - start:
+                    self._contentCame(data, start, length)
                     self._octets -= length - start
                     break
                 else:
                     start += self._octets
+                    self._contentCame(data, begun, start)
                     self._octets = 0
                     self.line_mode = 1
                     replies.append(self._chunkReceived())
@@ -243,6 +247,12 @@ class SMTPSinkProtocol(SinkConnection):
             return found + 5
         self._tail = data[-4:] if len(data) - start >= 4 else tail[-4:]
         return len(data)
+
+    def _contentCame(self, data: bytes, start: int, end: int) -> None:
+        """
+        A part of a content has come, with its stuffed dots; or of a chunk, if C{_octets} are still to come. It is
+        passed over.
+        """
 
     def _contentReceived(self) -> bytes:
         """

@@ -50,6 +50,12 @@ class Speech(SMTPSinkProtocol):
     # When it fires, more is read from a client that sends too fast.
     _throttleTimer: Any = None
     _transcript: Any = None
+    # Messages and recipients that were written into the ledger: whose replies are still to be said; whose replies were
+    # said, and since then nothing has come from the client. And whether the ledger knows where the session comes from.
+    _unsaid = _unseen = 0
+    _isNamed = False
+    # The connection is lost.
+    _isGone = False
 
     def connectionMade(self) -> None:
         """
@@ -273,7 +279,18 @@ class Speech(SMTPSinkProtocol):
             replies, self._replies = self._replies, []
             self._send(b"".join(replies))
 
+    def _sayHeld(self, reply: bytes, fate: Fate | None, delay: float) -> None:
+        """
+        Give a reply that nothing was said before for, and go on.
+        """
+        self._isHeld = False
+        self._say(reply, fate, delay)
+        if not self._isHeld:
+            self._release()
+
     def _send(self, reply: bytes) -> None:
+        self._unseen += self._unsaid
+        self._unsaid = 0
         if self._transcript is not None:
             self._transcript.server(reply)
         super()._send(reply)
@@ -282,6 +299,7 @@ class Speech(SMTPSinkProtocol):
         """
         The connection is gone: nothing waits any more.
         """
+        self._isGone = True
         for timer in (self._timer, self._throttleTimer):
             if timer is not None and timer.active():
                 timer.cancel()

@@ -129,6 +129,8 @@ class SteeredProtocol(Effects):
         """
         self._loseTimer()
         self._dropContent()
+        if self._unsaid or self._unseen:
+            self.factory.writeUnseen(self.facts.session, self._unsaid + self._unseen)
         if self._countedAs is not None:
             self.steering.rulesFor(self._countedAs).closed(self._countedAs)
         if self.begun:
@@ -143,6 +145,9 @@ class SteeredProtocol(Effects):
         """
         self.counts.bytesReceived += len(data)
         self.active = True
+        if data:
+            # Who says more has read what was said before.
+            self._unseen = 0
         if self._isStalled or self._ended:
             return
         if data and self._throttle is not None:
