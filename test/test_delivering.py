@@ -11,17 +11,276 @@ import re
 import signal
 
 from commandlines import CommandTestCase, parsed
+from ledgerfiles import RUN, RUN_TEXT, Pages
 from peers import eventually, freePort
 from smallrelay import SmallRelay
 from subprocesses import killIfAlive, reported, smtpsource, twistd
 from test_metrics import get
 from twisted.internet import defer
+from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource.ledger.book import Book
+from smtpsource.load.delivery import Delivery
+from smtpsource.measure.histogram import LatencyRecorder
+from smtpsource.measure.judgement import Delivered
+from smtpsource.measure.recorder import Recorder
+from smtpsource.phases import DELIVERY
+
 #: How many messages a test sends.
 MESSAGES = 20
+
+
+class WaitingTests(SynchronousTestCase):
+    """
+    L{Delivery}, with ledgers that somebody else writes.
+    """
+
+    def setUp(self):
+        self.clock = Clock()
+        self.directory = self.mktemp()
+        Book(self.directory, "source", {"run": RUN_TEXT}).close()  # of another run, in the same process
+        self.recorder = Recorder()
+        self.broken = []
+        self.delivery = Delivery(self.clock, self.directory, RUN, self.recorder, self.broken.append)
+        self.source = Book(self.directory, "source", {"run": RUN_TEXT})
+        self.sink = Book(self.directory, "sink", {})
+        self.delivery.begin(os.getpid())
+        self.over = []
+
+    def put(self, book, add, *arguments, **fields):
+        """
+        Write what L{Pages} would.
+        """
+        pages = Pages()
+        add(pages, *arguments, at=self.clock.seconds(), **fields)
+        book.put(b"".join(pages.records))
+
+    def send(self, *numbers):
+        """
+        These messages are acknowledged.
+        """
+        for number in numbers:
+            self.put(self.source, Pages.intent, number)
+            self.put(self.source, Pages.outcome, number)
+
+    def arrive(self, *numbers):
+        """
+        These have come.
+        """
+        for number in numbers:
+            self.put(self.sink, Pages.arrival, number)
+
+    def drain(self, quiet=30.0, timeout=600.0):
+        """
+        The load is over.
+        """
+        self.began = self.clock.seconds()
+        waiting = self.delivery.drain(quiet, timeout)
+        waiting.addCallback(lambda _: self.over.append(self.clock.seconds() - self.began))
+        self.assertEqual(self.delivery.waiting, not self.over)
+
+    def wait(self, seconds):
+        """
+        Let time pass.
+        """
+        self.clock.pump([0.125] * round(seconds * 8))
+
+    def judge(self, over=None):
+        """
+        @return: the judgement.
+
+        @param over: how many seconds after the load the waiting was over, or half a second later; C{None} if it is not.
+        """
+        if over is None:
+            self.assertEqual(self.over, [])
+        else:
+            self.assertEqual(len(self.over), 1)
+            self.assertTrue(over <= self.over[0] <= over + 0.5, self.over)
+        self.assertFalse(self.delivery.waiting)
+        self.source.close()
+        self.sink.close()
+        return self.delivery.finish()
+
+    def assertDelivered(self, acknowledged, here, arrived, peak):
+        """
+        So far it has come.
+        """
+        self.assertEqual(self.delivery.delivered(), Delivered(acknowledged, here, arrived, peak))
+
+    def test_all(self):
+        """
+        When everything has come there is one more second for what comes twice.
+        """
+        self.send(1, 2, 3)
+        self.wait(0.5)
+        self.arrive(1)
+        self.wait(0.5)
+        self.assertDelivered(3, 1, 1, 3)
+        self.drain()
+        self.wait(20)
+        self.arrive(2, 3)
+        self.wait(3)
+        judgement = self.judge(over=21)
+        self.assertEqual((judgement.verdict, judgement.delivered, judgement.drained), ("pass", 3, True))
+        self.assertEqual(sum(self.recorder.buckets[DELIVERY]), 3)
+
+    def test_twice(self):
+        """
+        In that second it does.
+        """
+        self.send(1)
+        self.arrive(1)
+        self.drain()
+        self.wait(0.75)
+        self.arrive(1)
+        self.wait(3)
+        self.assertEqual(self.judge(over=1.75).duplicated, 1)
+
+    def test_quiet(self):
+        """
+        What has not come when it was quiet for so long is lost.
+        """
+        self.send(1, 2, 3)
+        self.drain(quiet=5.0)
+        self.wait(4)
+        self.arrive(1)
+        self.wait(10)
+        judgement = self.judge(over=9)
+        self.assertEqual((judgement.verdict, judgement.lost, judgement.drained), ("fail", 2, True))
+
+    def test_before(self):
+        """
+        How quiet it was while the load went on says nothing: a server may be slow to begin.
+        """
+        self.send(1)
+        self.wait(60)
+        self.drain(quiet=5.0)
+        self.wait(4)
+        self.arrive(1)
+        self.wait(4)
+        self.assertEqual(self.judge(over=5).verdict, "pass")
+
+    def test_timeout(self):
+        """
+        As long as something comes, it is waited for no longer than that.
+        """
+        self.send(*range(1, 50))
+        self.drain(quiet=5.0, timeout=20.0)
+        for number in range(1, 30):
+            self.wait(1)
+            self.arrive(number)
+        judgement = self.judge(over=20)
+        self.assertEqual((judgement.verdict, judgement.lost, judgement.queued), ("inconclusive", 0, 20))
+
+    def test_unknown(self):
+        """
+        Of what nobody knows whether the server has it, it may still come: the silence has to be long.
+        """
+        self.send(1)
+        self.put(self.source, Pages.intent, 2)
+        self.arrive(1)
+        self.drain(quiet=5.0)
+        self.wait(4)
+        self.arrive(2)
+        self.wait(3)
+        judgement = self.judge(over=5)
+        self.assertEqual((judgement.verdict, judgement.delivered, judgement.recovered), ("pass", 1, 1))
+
+    def test_nothing(self):
+        """
+        If nothing was acknowledged there is nothing to wait for.
+        """
+        self.drain()
+        self.wait(1)
+        self.assertEqual(self.judge(over=0).verdict, "inconclusive")
+
+    def test_giveUp(self):
+        """
+        Somebody may give up before the load is over, or after it; but not any more when it is known what came.
+        """
+        self.send(1)
+        self.delivery.giveUp("no more")
+        self.drain()
+        self.delivery.giveUp("nor this")
+        judgement = self.judge(over=0)
+        self.assertEqual((judgement.verdict, *judgement.reasons[:2]), ("inconclusive", "no more", "nor this"))
+
+    def test_tooLate(self):
+        """
+        When it is known what came nobody can give up any more.
+        """
+        self.send(1)
+        self.arrive(1)
+        self.drain()
+        self.wait(2)
+        self.delivery.giveUp("no more")
+        self.assertEqual(self.judge(over=1).verdict, "pass")
+
+    def test_restart(self):
+        """
+        After the warm-up, what arrives is counted anew.
+        """
+        self.send(1, 2, 3)
+        self.arrive(1, 2)
+        self.wait(1)
+        self.assertDelivered(3, 2, 2, 1)
+        self.delivery.restart()
+        self.assertDelivered(3, 2, 0, 1)
+        self.arrive(3)
+        self.wait(1)
+        self.assertDelivered(3, 3, 1, 1)
+
+    def test_early(self):
+        """
+        What arrives before its acknowledgement was read took no time.
+        """
+        self.put(self.source, Pages.intent, 1)
+        self.arrive(1)
+        self.wait(1)
+        self.put(self.source, Pages.outcome, 1)
+        self.wait(1)
+        self.drain()
+        self.wait(2)
+        judgement = self.judge(over=1)
+        self.assertEqual((judgement.early, self.recorder.buckets[DELIVERY][0]), (1, 1))
+
+    def test_latencies(self):
+        """
+        Times are recorded in the buckets that they are of, however long they are.
+        """
+        usual = LatencyRecorder()
+        for number, microseconds in enumerate((0, 1, 2046, 2048, 2049, 4100, 1234567, 3599_900_000, 4000_000_000), 1):
+            usual.record((microseconds + 0.5) / 1e6)
+            self.send(number)
+            pages = Pages().arrival(number, at=(microseconds + 0.5) / 1e6)
+            self.sink.put(b"".join(pages.records))
+        self.wait(1)
+        self.assertEqual(self.recorder.buckets[DELIVERY], usual.counts)
+
+    def test_damaged(self):
+        """
+        A ledger that can't be what was written ends the waiting.
+        """
+        self.put(self.source, Pages.intent, 1 << 40)
+        self.drain()
+        self.wait(1)
+        self.assertEqual(len(self.over), 1)
+        self.assertEqual(self.broken, [])
+
+    def test_missing(self):
+        """
+        So does one that is not there.
+        """
+        delivery = Delivery(self.clock, self.directory, RUN, self.recorder, self.broken.append)
+        delivery.begin(os.getpid())
+        delivery.drain(30.0, 600.0)
+        self.wait(2)
+        judgement = delivery.finish()
+        self.assertEqual(judgement.verdict, "inconclusive")
+        self.assertIn(f"there is no ledger of the source in {self.directory}", judgement.reasons)
 
 
 class DeliveringTestCase(CommandTestCase):
