@@ -20,21 +20,19 @@ from smtpsource.ledger.reading import LedgerError, LedgerFile, Records
 from smtpsource.ledger.strays import GHOST, MISDELIVERED, Strays
 from smtpsource.ledger.units import (
     AGAIN,
-    CORRUPTED,
     EXISTS,
     HERE,
     HIGHEST,
     MEASURED,
     NAMED,
     OUTCOME,
-    TRANSFORMED,
-    TWICE,
+    STATES,
     Integers,
     Units,
     landed,
 )
-from smtpsource.ledger.verdict import classesOf, verdictOf
-from smtpsource.measure.judgement import CLASSES, Judgement
+from smtpsource.ledger.verdict import countsOf, verdictOf
+from smtpsource.measure.judgement import Judgement
 
 _LOSE = records.DEEDS.index("accept-but-lose")
 
@@ -255,20 +253,13 @@ class Judge:
         self._measureForwarded()
         drained = drained and bool(self.sinks)
         settled = self.strays.settle()
-        classes = classesOf(settled, drained)
-        counts = np.bincount(classes, minlength=len(CLASSES) + 1).tolist()
-        found: dict[str, Any] = dict(zip(CLASSES, counts, strict=False))
-        found["sent"] = sum(found.values())
         state = settled.state
-        isSent = classes < len(CLASSES)
-        for name, bit in (("duplicated", TWICE), ("corrupted", CORRUPTED), ("transformed", TRANSFORMED)):
-            found[name] = int((isSent & (state & bit != 0)).sum())
-        refused = classes == CLASSES.index("refused")
-        found["contradicted"] = int((refused & (state & HERE != 0)).sum())
+        found: dict[str, Any] = dict(countsOf(state, drained))
         found["ghosts"] = int((settled.kinds == GHOST).sum())
         found["astray"] = int(((settled.kinds == MISDELIVERED) & (settled.places < 0)).sum())
         verdict, why = verdictOf(found, drained, [*self._missing(), *reasons])
-        waiting = _isAcknowledged(state) & (state & (HERE | MEASURED) == 0)
+        states = np.arange(STATES)
+        waiting = (_isAcknowledged(states) & (states & (HERE | MEASURED) == 0))[state]
         first, last, end = self._firstIntent, self._lastOutcome, self._lastArrival
         return Judgement(
             verdict=verdict,

@@ -19,8 +19,8 @@ assert RECORD.itemsize == records.SIZE
 
 Records = NDArray[np.void]
 
-#: Records that are read at once: a megabyte.
-_AT_ONCE = 16384
+#: Records that are read at once: half a megabyte.
+_AT_ONCE = 8192
 
 
 class LedgerError(Exception):
@@ -81,8 +81,8 @@ class LedgerFile:
 
     def next(self) -> Records:
         """
-        The next records that are there, a megabyte of them at most; none if there are none yet. A record that is there
-        in part is not there.
+        The next records that are there, half a megabyte of them at most; none if there are none yet. A record of which
+        only a part is there is none.
 
         @raise LedgerError: it can't be read.
         """
@@ -100,6 +100,13 @@ class LedgerFile:
         """
         while len(found := self.next()):
             yield found
+
+    @property
+    def torn(self) -> int:
+        """
+        Bytes behind the last record, of one that is not there as a whole.
+        """
+        return max(0, os.fstat(self._descriptor).st_size - self._at) % records.SIZE
 
     def again(self) -> Iterator[Records]:
         """

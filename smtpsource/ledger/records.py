@@ -20,6 +20,9 @@ VERSION = 1
 #: Bytes of a record.
 SIZE = 64
 
+#: Whose ledger it may be.
+ROLES = ("source", "sink")
+
 #: The most bytes that a header may have.
 LONGEST_HEADER = 1 << 20
 
@@ -135,12 +138,14 @@ def parseHeader(beginning: bytes) -> tuple[dict[str, Any], int]:
     line, end, _ = beginning.partition(b"\n")
     try:
         content = json.loads(line) if end else None
-    except ValueError:
+    except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict) or "ledger" not in content or (len(line) + 1) % SIZE:
         raise ValueError("expected a ledger, which begins with a line that says so")
     if content["ledger"] != VERSION:
         raise ValueError(f"expected a ledger of version {VERSION}, not {content['ledger']!r}")
+    if content.get("role") not in ROLES or type(content.get("offset")) is not int:
+        raise ValueError(f"expected a ledger that says its role, one of {', '.join(ROLES)}, and its clocks' offset")
     return content, len(line) + 1
 
 

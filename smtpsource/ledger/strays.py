@@ -15,6 +15,7 @@ from smtpsource.ledger import records
 from smtpsource.ledger.reading import Records
 from smtpsource.ledger.units import (
     BOUNCED,
+    ELSEWHERE,
     EXISTS,
     HERE,
     MEASURED,
@@ -46,14 +47,12 @@ class Settled:
     What strays have come to.
 
     @ivar state: of all units, with what they say of them.
-    @ivar other: of all units: have they arrived for others only?
     @ivar kinds: for each stray, one of those above.
     @ivar places: for each stray, the unit it is of; -1 if there is none: a ghost, or one too many.
     @ivar numbers: for each stray, the number of its message.
     """
 
     state: NDArray[np.uint16]
-    other: NDArray[np.bool_]
     kinds: Integers
     places: Integers
     numbers: Integers
@@ -121,9 +120,15 @@ class Strays:
         @return: for each stray, the unit that has come to another address; -1 where there is none.
         """
         waiting = self._waiting
-        places = self._units.match(waiting["number"], waiting["original"])
+        return self.forwarded(waiting["number"], waiting["address"], waiting["original"])
+
+    def forwarded(self, numbers: Any, addresses: Any, originals: Any) -> Integers:
+        """
+        The same for any arrivals.
+        """
+        places = self._units.match(numbers, originals)
         # Another recipient of the run is nobody's other address.
-        places[(waiting["original"] == 0) | _within(waiting["address"], self._addresses)] = -1
+        places[(originals == 0) | _within(addresses, self._addresses)] = -1
         return places
 
     def unmeasured(self) -> tuple[Integers, Integers]:
@@ -156,12 +161,13 @@ class Strays:
         What all of them have come to, as far as is known.
         """
         units, waiting = self._units, self._waiting
-        state = units.state[: units.size].copy()
+        state = units.state[: units.size]
+        if len(waiting) or len(self._failed):
+            state = state.copy()
         places = self._forwarded()
         forwarded = places >= 0
         landed(state, units, places[forwarded], waiting["raw"][forwarded], waiting["canonical"][forwarded])
         kinds = np.where(forwarded, FORWARDED, MISDELIVERED)
-        other = np.zeros(units.size, np.bool_)
         # Those of a message that did not arrive are taken to be those that came for others, one for each.
         everyone, which = units.all(waiting["number"])
         sent = state[everyone] & EXISTS != 0
@@ -170,13 +176,13 @@ class Strays:
         for stray, place in zip(which[sent].tolist(), everyone[sent].tolist(), strict=True):
             candidates.setdefault(stray, []).append(place)
         for stray in np.flatnonzero(kinds == MISDELIVERED).tolist():
-            free = (place for place in candidates[stray] if not state[place] & HERE and not other[place])
+            free = (place for place in candidates[stray] if not state[place] & (HERE | ELSEWHERE))
             place = next(free, -1)
             places[stray] = place
             if place >= 0:
-                other[place] = True
+                state[place] |= ELSEWHERE
         self._bounce(state)
-        return Settled(state, other, kinds, places, waiting["number"].astype(np.int64))
+        return Settled(state, kinds, places, waiting["number"].astype(np.int64))
 
     def _bounce(self, state: NDArray[np.uint16]) -> None:
         failed = self._failed

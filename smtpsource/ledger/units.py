@@ -13,9 +13,13 @@ from smtpsource.ledger.records import ACKNOWLEDGED, REFUSED, UNKNOWN, UNSENT
 
 # A state has its outcome in its lowest bits, and these. There was an intent; the outcome is of this recipient alone;
 # the message was sent again; it has arrived for whom it was meant, and again; a report says that it can't arrive; it
-# arrived with another body, or with the same in other octets; its time until then was told.
+# arrived with another body, or with the same in other octets; its time until then was told; it arrived for others only.
 OUTCOME = 7
-EXISTS, NAMED, AGAIN, HERE, TWICE, BOUNCED, CORRUPTED, TRANSFORMED, MEASURED = (1 << bit for bit in range(3, 12))
+EXISTS, NAMED, AGAIN, HERE, TWICE, BOUNCED, CORRUPTED, TRANSFORMED, MEASURED, ELSEWHERE = (
+    1 << bit for bit in range(3, 13)
+)
+#: There are so many states.
+STATES = 1 << 13
 assert max(ACKNOWLEDGED, REFUSED, UNKNOWN, UNSENT) <= OUTCOME
 
 #: Numbers of messages are below this: a ledger with others was damaged.
@@ -199,5 +203,5 @@ def grown(array: Any, size: int) -> Any:
     if size <= len(array):
         return array
     # In place, as far as the memory allows it: there are no two of the same.
-    array.resize(size + size // 8, refcheck=False)
+    array.resize(size + size // 32 + 1024, refcheck=False)
     return array

@@ -11,11 +11,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smtpsource.ledger import records
-from smtpsource.ledger.strays import Settled
-from smtpsource.ledger.units import AGAIN, BOUNCED, EXISTS, HERE, OUTCOME
+from smtpsource.ledger.units import (
+    AGAIN,
+    BOUNCED,
+    CORRUPTED,
+    ELSEWHERE,
+    EXISTS,
+    HERE,
+    OUTCOME,
+    STATES,
+    TRANSFORMED,
+    TWICE,
+)
 from smtpsource.measure.judgement import CLASSES, Verdict
 
 _CLASS = {name: number for number, name in enumerate(CLASSES)}
+
+#: Units that are looked at at once.
+_PART = 65536
 
 #: What must not be, and what it is called.
 _FAULTS = {
@@ -27,30 +40,68 @@ _FAULTS = {
 }
 
 
-def classesOf(settled: Settled, drained: bool) -> NDArray[np.uint8]:
+def classesOf(state: Any, drained: bool) -> NDArray[np.uint8]:
     """
-    The class of each unit, an index into L{CLASSES}; one more than those are for what was never sent.
+    The classes that states have, each an index into L{CLASSES}; one more than those are for what was never sent.
     """
-    state = settled.state
     outcome = (state & OUTCOME).astype(np.uint8)
-    here, again = state & HERE != 0, state & AGAIN != 0
+    here, elsewhere, again = state & HERE != 0, state & ELSEWHERE != 0, state & AGAIN != 0
+    away = ~here & ~elsewhere
     # What was not sent when it was tried again may have been sent the first time.
-    unsent = (outcome == records.UNSENT) & ~here & ~settled.other & ~again
+    unsent = (outcome == records.UNSENT) & away & ~again
     acknowledged, refused = outcome == records.ACKNOWLEDGED, outcome == records.REFUSED
-    away = ~here & ~settled.other
-    bounced = away & (state & BOUNCED != 0)
     classes = np.full(len(state), _CLASS["unknown"], np.uint8)
     for name, which in (
         ("refused", refused),
-        ("queued" if not drained else "lost", acknowledged & away),
-        ("bounced", bounced),
-        ("misdelivered", settled.other),
+        ("lost" if drained else "queued", acknowledged & away),
+        ("bounced", away & (state & BOUNCED != 0)),
+        ("misdelivered", ~here & elsewhere),
         ("recovered", here & ~acknowledged & (~refused | again)),
         ("delivered", here & acknowledged),
     ):
         classes[which] = _CLASS[name]
     classes[unsent | (state & EXISTS == 0)] = len(CLASSES)
     return classes
+
+
+def countsOf(state: Any, drained: bool) -> dict[str, int]:
+    """
+    How many units are of each class, and how many have come to what else there is.
+    """
+    # There are few states, and many units.
+    size = np.zeros(STATES, np.int64)
+    for begin in range(0, len(state), _PART):
+        size += np.bincount(state[begin : begin + _PART], minlength=STATES)
+    states = np.arange(STATES)
+    classes = classesOf(states, drained)
+    size[classes == len(CLASSES)] = 0
+    found = {name: int(size[classes == number].sum()) for number, name in enumerate(CLASSES)}
+    found["sent"] = sum(found.values())
+    for name, is_ in _besides(states, classes).items():
+        found[name] = int(size[is_].sum())
+    return found
+
+
+def _besides(state: Any, classes: Any) -> dict[str, Any]:
+    """
+    What is said of units besides their class: which of these states it is said of.
+    """
+    return {
+        "duplicated": state & TWICE != 0,
+        "corrupted": state & CORRUPTED != 0,
+        "transformed": state & TRANSFORMED != 0,
+        "contradicted": (classes == _CLASS["refused"]) & (state & HERE != 0),
+    }
+
+
+def unitsThat(name: str, state: Any, drained: bool) -> NDArray[np.int64]:
+    """
+    The units of which this is said: the name of a class, or one of those that say more.
+    """
+    states = np.arange(STATES)
+    classes = classesOf(states, drained)
+    is_ = classes == _CLASS[name] if name in _CLASS else _besides(states, classes)[name] & (classes < len(CLASSES))
+    return np.flatnonzero(is_[state])
 
 
 def verdictOf(found: Mapping[str, Any], drained: bool, doubts: Sequence[str]) -> tuple[Verdict, list[str]]:
