@@ -5,14 +5,14 @@ All that several ledgers say of some messages: they are read again for that, so 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from smtpsource.ledger import records
-from smtpsource.ledger.reading import LedgerFile
+from smtpsource.ledger.reading import RECORD, LedgerFile, Records
 
 OUTCOMES = {
     records.ACKNOWLEDGED: "acknowledged",
@@ -20,6 +20,9 @@ OUTCOMES = {
     records.UNKNOWN: "unknown",
     records.UNSENT: "unsent",
 }
+
+#: Records before others are looked at that say something of them.
+_TAIL = 256
 
 _OF_MESSAGES = (records.INTENT, records.OUTCOME, records.ARRIVAL, records.REPORT)
 
@@ -35,15 +38,14 @@ class Event:
     @ivar what: C{"intent"}, C{"outcome"}, C{"arrival"} or C{"report"}.
     @ivar number: of the message.
     @ivar recipient: of an intent, an arrival or a report; what is not known is a digest.
-    @ivar original: of an arrival: for whom it was when it was sent, if that is another.
+    @ivar sentTo: of an arrival: for whom it was when it was sent, if that is another.
     @ivar index: of the recipient; C{None} is all of whom nothing else was said.
     @ivar outcome: C{"acknowledged"} and so on.
     @ivar code: of a reply; of a report, its status.
     @ivar attempt: which one, from 1; 0 if it is not known.
-    @ivar deed: what a rule of the sink has done to it; C{rule} is the name of that rule.
+    @ivar deed: what a rule of the sink has done to it; C{byRule} is the name of that rule.
     @ivar action: of a report.
     @ivar client: where the session of an arrival came from.
-    @ivar unseen: the connection of an arrival was lost, and its reply may not have been seen.
     """
 
     file: str
@@ -53,7 +55,8 @@ class Event:
     number: int
     address: int = 0
     recipient: str = ""
-    original: str = ""
+    original: int = 0
+    sentTo: str = ""
     index: int | None = None
     outcome: str = ""
     code: int = 0
@@ -64,9 +67,9 @@ class Event:
     session: int = 0
     client: str = ""
     deed: str = ""
-    rule: str = ""
+    rule: int = 0
+    byRule: str = ""
     action: str = ""
-    unseen: bool = False
 
 
 class Histories:
@@ -90,51 +93,82 @@ class Histories:
         return {number: sorted(events, key=lambda event: event.time) for number, events in found.items()}
 
     def _eventsOf(self, file: LedgerFile, wanted: Any) -> list[Event]:
-        events: list[tuple[Event, int]] = []
-        original = before = 0
-        unseen: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        """
+        The events of one ledger, in its order.
+        """
+        events: list[Event] = []
+        before, tail = 0, np.zeros(0, RECORD)
         for found in file.again():
             kinds = found["kind"]
             mine = np.isin(kinds, _OF_MESSAGES) & (found["run"] == self._run) & _among(found["number"], wanted)
-            for at in np.flatnonzero(kinds == records.UNSEEN).tolist():
-                unseen[int(found["session"][at])].append((before + at, int(found["size"][at])))
-            # The address of an arrival stands before it, perhaps at the end of what was read before.
-            arrivals = np.flatnonzero(kinds == records.ARRIVAL)
-            said = {
-                int(arrivals[place]) if place < len(arrivals) else -1: int(found["address"][at])
-                for at, place in _following(np.flatnonzero(kinds == records.ORIGINAL), arrivals)
-            }
-            if original and len(arrivals):
-                said.setdefault(int(arrivals[0]), original)
-                original = 0
-            original = said.pop(-1, original)
             for at in np.flatnonzero(mine).tolist():
-                events.append((_event(file, before + at, found[at]), said.get(at, 0)))
+                event = _event(file, before + at, found[at])
+                if event.what == "arrival":
+                    said = _saidBefore(found, at, tail)
+                    event = replace(event, original=said.get(records.ORIGINAL, 0), rule=said.get(records.NAME, 0))
+                events.append(event)
             before += len(found)
+            tail = found[-_TAIL:]
         texts = _textsOf(file, events)
-        return [self._told(event, original, texts) for event, original in events]
+        return [_worded(event, texts) for event in events]
 
-    def _told(self, event: Event, original: int, texts: Mapping[tuple[int, int], str]) -> Event:
-        def address(number: int) -> str:
-            return texts.get((records.ADDRESS, number)) or (f"#{number:016x}" if number else "")
 
-        return replace(
-            event,
-            recipient=address(event.address),
-            original=address(original),
-            client=texts.get((records.FROM, event.session), "") if event.what == "arrival" else "",
-            rule=texts.get((records.RULE, event.at), ""),
-        )
+def _saidBefore(found: Records, at: int, tail: Records) -> dict[int, int]:
+    """
+    What stands before an arrival about it: for whom it was, and the name of the rule.
+
+    @param tail: what was read before C{found}.
+    """
+    said: dict[int, int] = {}
+    for place in range(at - 1, -len(tail) - 1, -1):
+        record = found[place] if place >= 0 else tail[place]
+        kind = int(record["kind"])
+        if kind == records.ORIGINAL or (kind == records.NAME and record["flag"] == records.RULE):
+            said[kind] = int(record["address"])
+        elif kind not in (records.NAME, records.TEXT):
+            break
+    return said
+
+
+def _textsOf(file: LedgerFile, events: Sequence[Event]) -> dict[tuple[int, int], str]:
+    """
+    The texts that these events are told with, by what each is and its number.
+    """
+    numbers = {number for event in events for number in (event.address, event.original, event.rule, event.session)}
+    wanted = np.array(sorted(numbers), np.uint64)
+    texts: dict[tuple[int, int], str] = {}
+    pending: Any = np.zeros(0, RECORD)
+    for found in file.again() if events else ():
+        kinds = found["kind"]
+        # A text may go on where this ends.
+        texted = np.concatenate((pending, found[(kinds == records.NAME) | (kinds == records.TEXT)]))
+        heads = np.flatnonzero(texted["kind"] == records.NAME)
+        pending = texted[heads[-1] :] if len(heads) else texted[:0]
+        for at in heads[_among(texted["address"][heads], wanted)].tolist():
+            length = -(-int(texted["size"][at]) // records.PIECE) + 1
+            for what, number, text in records.textsOf(texted[at : at + length].tobytes()):
+                texts[what, number] = text.decode("utf-8", "backslashreplace")
+    return texts
+
+
+def _worded(event: Event, texts: Mapping[tuple[int, int], str]) -> Event:
+    def address(number: int) -> str:
+        return texts.get((records.ADDRESS, number)) or (f"#{number:016x}" if number else "")
+
+    isArrival = event.what == "arrival"
+    return replace(
+        event,
+        recipient=address(event.address),
+        sentTo=address(event.original),
+        client=texts.get((records.FROM, event.session), "") if isArrival else "",
+        byRule=texts.get((records.RULE, event.rule), ""),
+    )
 
 
 def _among(values: Any, wanted: Any) -> Any:
     if not len(wanted):
         return np.zeros(len(values), np.bool_)
     return wanted[np.minimum(np.searchsorted(wanted, values), len(wanted) - 1)] == values
-
-
-def _following(originals: Any, arrivals: Any) -> Iterator[tuple[int, int]]:
-    return zip(originals.tolist(), np.searchsorted(arrivals, originals).tolist(), strict=True)
 
 
 def _event(file: LedgerFile, at: int, record: Any) -> Event:

@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smtpsource.ledger import records
-from smtpsource.ledger.clocks import Clocks, Timing
+from smtpsource.ledger.anomalies import Anomalies
+from smtpsource.ledger.clocks import Timing
+from smtpsource.ledger.known import LOST, Known, arrivalsIn
 from smtpsource.ledger.reading import LedgerError, LedgerFile, Records
-from smtpsource.ledger.strays import GHOST, MISDELIVERED, Strays
+from smtpsource.ledger.strays import GHOST, MISDELIVERED
 from smtpsource.ledger.units import (
     AGAIN,
     EXISTS,
@@ -28,13 +30,13 @@ from smtpsource.ledger.units import (
     OUTCOME,
     STATES,
     Integers,
-    Units,
     landed,
 )
 from smtpsource.ledger.verdict import countsOf, verdictOf
 from smtpsource.measure.judgement import Judgement
 
-_LOSE = records.DEEDS.index("accept-but-lose")
+#: So many anomalies of each class are part of a judgement.
+_SHOWN = 5
 
 
 class Judge:
@@ -43,24 +45,22 @@ class Judge:
 
     @ivar acknowledged: how many messages and recipients are acknowledged.
     @ivar here: how many of those have arrived.
-    @ivar sources: the ledgers of its generators that were read.
-    @ivar sinks: what was read of where it was to arrive.
+    @ivar known: the rest of it, and where it is from.
     """
 
     def __init__(self, run: int) -> None:
         """
         @param run: the number of its id.
         """
-        self.run = run
         self.acknowledged = 0
-        self.units = Units()
-        self.strays = Strays(self.units)
-        self.sources: list[LedgerFile] = []
-        self.sinks: list[LedgerFile] = []
+        self.known = known = Known(run)
+        self._units, self._strays = known.units, known.strays
         self._here = 0
-        self._clocks = Clocks()
         self._timing = Timing()
-        self._originals: dict[LedgerFile, int] = {}
+        # By the ledger: what its last records have said of the next arrival.
+        self._original: dict[LedgerFile, int] = {}
+        self._explained: dict[LedgerFile, int] = {}
+        self._drained = False
         self._arrivals = self._foreign = self._unidentified = self._damaged = 0
         self._firstIntent = self._lastOutcome = self._lastArrival = 0
 
@@ -70,8 +70,8 @@ class Judge:
 
         @raise LedgerError: they can't be what was written.
         """
-        if file not in self.sources:
-            self.sources.append(file)
+        if file not in self.known.sources:
+            self.known.sources.append(file)
         kinds: Any = found["kind"]
         intents = np.flatnonzero(kinds == records.INTENT)
         outcomes = np.flatnonzero(kinds == records.OUTCOME)
@@ -79,16 +79,16 @@ class Judge:
             return
         if found["number"][intents].max(initial=0) >= HIGHEST or found["number"][outcomes].max(initial=0) >= HIGHEST:
             raise LedgerError(f"{file.path}: expected numbers of messages below {HIGHEST}; it was damaged")
-        shift = self._clocks.shift(file)
+        shift = self.known.clocks.shift(file)
         self._outcomes(found, intents, outcomes, shift)
         if len(intents):
             time = int(found["time"][intents].min()) + shift
             self._firstIntent = min(self._firstIntent or time, time)
-            self.strays.know(found["address"][intents])
-            self._land(*self.strays.retry())
+            self._strays.know(found["address"][intents])
+            self._land(*self._strays.retry())
 
     def _outcomes(self, found: Records, intents: Integers, outcomes: Integers, shift: int) -> None:
-        units = self.units
+        units = self._units
         isWhole = found["index"][outcomes] == records.WHOLE
         named, whole = outcomes[~isWhole], outcomes[isWhole]
         begun = units.make(found["number"][intents], found["index"][intents])
@@ -134,56 +134,52 @@ class Judge:
         if scheduled.any():
             waits[scheduled] = times[scheduled] - shift - dues[scheduled].astype(np.int64)
         waiting, over = new & ~here, new & here & (after & MEASURED == 0)
-        self.units.moment[places[waiting]] = times[waiting]
+        self._units.moment[places[waiting]] = times[waiting]
         if scheduled.any():
-            self.units.schedule()
-        if len(self.units.due):
-            self.units.due[places[waiting]] = np.clip(waits[waiting] // 1000, 0, 0xFFFFFFFF)
-        self._measure(places[over], times[over], self.units.moment[places[over]], waits[over])
+            self._units.schedule()
+        if len(self._units.due):
+            self._units.due[places[waiting]] = np.clip(waits[waiting] // 1000, 0, 0xFFFFFFFF)
+        self._measure(places[over], times[over], self._units.moment[places[over]], waits[over])
 
     def arrived(self, found: Records, file: LedgerFile) -> None:
         """
         Records of a sink's ledger, or what was made of a mailbox.
         """
-        if file not in self.sinks:
-            self.sinks.append(file)
+        if file not in self.known.sinks:
+            self.known.sinks.append(file)
         kinds: Any = found["kind"]
         self._damaged += int((kinds == records.DAMAGED).sum())
         reports = kinds == records.REPORT
         if reports.any():
-            self.strays.report(found[reports & (found["run"] == self.run)])
-        arrivals, originals = self._arrivalsOf(found, kinds, file)
+            self._strays.report(found[reports & (found["run"] == self.known.run)])
+        # The last address may be about one that comes with the next records.
+        arrivals, originals, self._original[file] = arrivalsIn(found, self._original.get(file, 0))
         runs = arrivals["run"]
-        mine = (runs == self.run) & (arrivals["number"] > 0)
-        without = runs == 0
-        self._unidentified += int(without.sum())
-        self._foreign += len(mine) - int(mine.sum()) - int(without.sum())
-        mine &= arrivals["flag"] != _LOSE
+        mine = (runs == self.known.run) & (arrivals["number"] > 0)
+        self._unidentified += self._strangers(found, arrivals[runs == 0], file)
+        self._foreign += len(mine) - int(mine.sum()) - int((runs == 0).sum())
+        mine &= arrivals["flag"] != LOST
         arrivals, originals = arrivals[mine], originals[mine]
         if not len(arrivals):
             return
         self._arrivals += len(arrivals)
-        times = arrivals["time"] + self._clocks.shift(file)
+        times = arrivals["time"] + self.known.clocks.shift(file)
         self._lastArrival = max(self._lastArrival, int(times.max()))
-        places = self.units.match(arrivals["number"], arrivals["address"])
+        places = self._units.match(arrivals["number"], arrivals["address"])
         direct = places >= 0
         self._land(places[direct], times[direct], arrivals["raw"][direct], arrivals["canonical"][direct])
         if not direct.all():
-            self.strays.add(arrivals[~direct], originals[~direct], times[~direct])
+            self._strays.add(arrivals[~direct], originals[~direct], times[~direct])
 
-    def _arrivalsOf(self, found: Records, kinds: Any, file: LedgerFile) -> tuple[Records, Any]:
+    def _strangers(self, found: Records, arrivals: Records, file: LedgerFile) -> int:
         """
-        @return: the arrivals, and for each the address that it was for when it was sent; 0 is the same.
+        How many of these arrivals without an id are no reports, and had none that was damaged. What says that they are
+        has the time of the arrival.
         """
-        at = np.flatnonzero(kinds == records.ARRIVAL)
-        originals = np.zeros(len(at) + 1, np.uint64)
-        originals[0] = self._originals.get(file, 0)
-        said = np.flatnonzero(kinds == records.ORIGINAL)
-        if len(said):
-            originals[np.searchsorted(at, said)] = found["address"][said]
-        # The last may be about one that comes with the next records.
-        self._originals[file] = int(originals[-1])
-        return found[at], originals[:-1]
+        explained = found["time"][(found["kind"] == records.REPORT) | (found["kind"] == records.DAMAGED)]
+        explained = np.append(explained, self._explained.get(file, -1))
+        self._explained[file] = int(explained[0])
+        return int((~np.isin(arrivals["time"], explained)).sum()) if len(arrivals) else 0
 
     def _land(self, places: Integers, times: Integers, raw: Any, canonical: Any) -> None:
         """
@@ -191,7 +187,7 @@ class Judge:
         """
         if not len(places):
             return
-        units = self.units
+        units = self._units
         some, which = np.unique(places, return_index=True)
         before, first = units.state[some], times[which]
         landed(units.state, units, places, raw, canonical)
@@ -205,7 +201,7 @@ class Judge:
         """
         Nanoseconds from when each was due to its acknowledgement; 0 if there was no schedule.
         """
-        due = self.units.due
+        due = self._units.due
         return due[places].astype(np.int64) * 1000 if len(due) else np.zeros(len(places), np.int64)
 
     def _measure(self, places: Integers, acknowledged: Integers, arrived: Integers, waits: Integers) -> None:
@@ -214,19 +210,19 @@ class Judge:
         """
         if len(places):
             self._timing.add(acknowledged, arrived, waits)
-            self.units.state[places] |= MEASURED
-            self.units.moment[places] = arrived
+            self._units.state[places] |= MEASURED
+            self._units.moment[places] = arrived
 
     def _measureForwarded(self) -> None:
-        places, arrived = self.strays.unmeasured()
-        self._measure(places, self.units.moment[places], arrived, self._waits(places))
+        places, arrived = self._strays.unmeasured()
+        self._measure(places, self._units.moment[places], arrived, self._waits(places))
 
     @property
     def here(self) -> int:
         """
         How many of the acknowledged have arrived for whom they were meant.
         """
-        return self._here + self.strays.acknowledgedHere()
+        return self._here + self._strays.acknowledgedHere()
 
     @property
     def backlog(self) -> int:
@@ -251,12 +247,13 @@ class Judge:
         @param reasons: why the result can't be trusted, a line for each, if there are such reasons.
         """
         self._measureForwarded()
-        drained = drained and bool(self.sinks)
-        settled = self.strays.settle()
+        self._drained = drained = drained and bool(self.known.sinks)
+        settled = self._strays.settle()
         state = settled.state
         found: dict[str, Any] = dict(countsOf(state, drained))
         found["ghosts"] = int((settled.kinds == GHOST).sum())
         found["astray"] = int(((settled.kinds == MISDELIVERED) & (settled.places < 0)).sum())
+        anomalies = Anomalies(self.known, settled, drained)
         verdict, why = verdictOf(found, drained, [*self._missing(), *reasons])
         states = np.arange(STATES)
         waiting = (_isAcknowledged(states) & (states & (HERE | MEASURED) == 0))[state]
@@ -266,28 +263,30 @@ class Judge:
             reasons=why,
             drained=drained,
             **found,
+            duplicatedBy=anomalies.doubles() if found["duplicated"] else {},
             arrivals=self._arrivals,
             foreign=self._foreign,
             unidentified=self._unidentified,
             damaged=self._damaged,
             early=self._timing.early,
-            backlogPeak=self._timing.peak(self.units.moment[: self.units.size][waiting]),
+            backlogPeak=self._timing.peak(self._units.moment[: self._units.size][waiting]),
             drain=max(0, end - last) / 1e9 if end and last else None,
             duration=max(0, max(end, last) - first) / 1e9 if first else 0.0,
+            anomalies=list(anomalies.first(_SHOWN)),
             buckets=self._timing.buckets(),
         )
 
     def _missing(self) -> Iterator[str]:
-        if not self.sources:
+        if not self.known.sources:
             yield "there is no ledger of a generator"
-        if not self.sinks:
+        if not self.known.sinks:
             yield "there is nothing that says what has arrived"
 
     def anomalies(self) -> Iterator[dict[str, object]]:
         """
-        All that is not as it should be.
+        All that is not as it should be, by what L{judge} was told last.
         """
-        return iter(())
+        return Anomalies(self.known, self._strays.settle(), self._drained).all()
 
 
 def _isAcknowledged(state: Any) -> Any:

@@ -49,13 +49,14 @@ class Settled:
     @ivar state: of all units, with what they say of them.
     @ivar kinds: for each stray, one of those above.
     @ivar places: for each stray, the unit it is of; -1 if there is none: a ghost, or one too many.
-    @ivar numbers: for each stray, the number of its message.
+    @ivar numbers: for each stray, the number of its message; C{addresses}: where it came.
     """
 
     state: NDArray[np.uint16]
     kinds: Integers
     places: Integers
     numbers: Integers
+    addresses: NDArray[np.uint64]
 
 
 class Strays:
@@ -182,7 +183,7 @@ class Strays:
             if place >= 0:
                 state[place] |= ELSEWHERE
         self._bounce(state)
-        return Settled(state, kinds, places, waiting["number"].astype(np.int64))
+        return Settled(state, kinds, places, waiting["number"].astype(np.int64), waiting["address"])
 
     def _bounce(self, state: NDArray[np.uint16]) -> None:
         failed = self._failed

@@ -173,15 +173,18 @@ class Units:
             open_, first, left, short = open_[on], first[on], left[on], short[on]
         return found
 
-    def numbers(self, places: Integers) -> Integers:
+    def names(self, places: Integers) -> tuple[Integers, Integers]:
         """
-        The numbers of the messages that have these places.
+        The other way round.
+
+        @return: the number of the message at each of these places, and the index of the recipient.
         """
         if self._first is None:
-            return places
-        known = np.flatnonzero(self._count)
-        order = known[np.argsort(self._first[known])]
-        return order[np.searchsorted(self._first[order], places, "right") - 1]
+            return places, np.zeros(len(places), np.int64)
+        messages = np.flatnonzero(self._count)
+        order = messages[np.argsort(self._first[messages])]
+        numbers = order[np.searchsorted(self._first[order], places, "right") - 1]
+        return numbers, places - self._firstOf(numbers)
 
 
 def landed(state: Any, units: Units, places: Integers, raw: Any, canonical: Any) -> None:
