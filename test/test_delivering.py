@@ -41,13 +41,12 @@ class WaitingTests(SynchronousTestCase):
     def setUp(self):
         self.clock = Clock()
         self.directory = self.mktemp()
-        Book(self.directory, "source", {"run": RUN_TEXT}).close()  # of another run, in the same process
         self.recorder = Recorder()
         self.broken = []
-        self.delivery = Delivery(self.clock, self.directory, RUN, self.recorder, self.broken.append)
+        self.delivery = Delivery(self.clock, RUN, self.recorder, self.broken.append)
         self.source = Book(self.directory, "source", {"run": RUN_TEXT})
         self.sink = Book(self.directory, "sink", {})
-        self.delivery.begin(os.getpid())
+        self.delivery.begin(self.source.path, self.sink.path)
         self.over = []
 
     def put(self, book, add, *arguments, **fields):
@@ -269,18 +268,6 @@ class WaitingTests(SynchronousTestCase):
         self.wait(1)
         self.assertEqual(len(self.over), 1)
         self.assertEqual(self.broken, [])
-
-    def test_missing(self):
-        """
-        So does one that is not there.
-        """
-        delivery = Delivery(self.clock, self.directory, RUN, self.recorder, self.broken.append)
-        delivery.begin(os.getpid())
-        delivery.drain(30.0, 600.0)
-        self.wait(2)
-        judgement = delivery.finish()
-        self.assertEqual(judgement.verdict, "inconclusive")
-        self.assertIn(f"there is no ledger of the source in {self.directory}", judgement.reasons)
 
 
 class DeliveringTestCase(CommandTestCase):

@@ -4,7 +4,6 @@ What arrives where the server delivers to: looked at while a run goes on, and wa
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -39,26 +38,21 @@ class Delivery:
     def __init__(
         self,
         reactor: IReactorTime,
-        directory: str,
         run: int,
         recorder: Recorder,
         whenBroken: Callable[[BaseException], object],
     ) -> None:
         """
-        @param directory: of both ledgers, which are yet to be made.
         @param run: the number of the run's id.
         @param recorder: is told how long deliveries took.
         @param whenBroken: told what was raised and was not expected.
         """
         self._reactor = reactor
-        self._directory = directory
         self._run = run
         self._recorder = recorder
         self._whenBroken = whenBroken
         self._judge = Judge(run)
-        self._known = set(_names(directory))
-        self._files: dict[str, LedgerFile] = {}
-        self._pids: dict[str, int | None] = {}
+        self._files: list[LedgerFile] = []
         self._call: IDelayedCall | None = None
         self._ended: Deferred[None] | None = None
         self._reasons: list[str] = []
@@ -66,13 +60,17 @@ class Delivery:
         self._unknown: int | None = None
         self._arrivedBefore = self._peak = 0
 
-    def begin(self, sink: int | None) -> None:
+    def begin(self, source: str, sink: str) -> None:
         """
-        Look at both ledgers from now on, each as soon as it is there.
+        Look at both ledgers from now on.
 
-        @param sink: the process that keeps the other one.
+        @param source: the path of the run's own.
+        @param sink: that of its sink's.
+        @raise LedgerError: one of them can't be read.
         """
-        self._pids = {"source": os.getpid(), "sink": sink}
+        # That of the generator first: so fewer arrivals have to wait for their intents.
+        for path in (source, sink):
+            self._files.append(LedgerFile(path))
         self._later(LOOK)
 
     def restart(self) -> None:
@@ -127,16 +125,13 @@ class Delivery:
         """
         self._stop()
         try:
-            for role in self._pids:
-                if (file := self._file(role)) is None:
-                    self._reasons.append(f"there is no ledger of the {role} in {self._directory}")
-                else:
-                    for found in file.rest():
-                        self._feed(role, found, file)
+            for file in self._files:
+                for found in file.rest():
+                    self._feed(found, file)
             self._record()
             return self._judge.judge(self._drained and not self._reasons, self._reasons)
         finally:
-            for file in self._files.values():
+            for file in self._files:
                 file.close()
 
     def _later(self, seconds: float) -> None:
@@ -172,18 +167,16 @@ class Delivery:
         @return: may there be more?
         """
         most = 0
-        for role in self._pids:  # that of the generator first: so fewer arrivals have to wait for their intents
-            file = self._file(role)
-            if file is not None:
-                found = file.next()
-                most = max(most, len(found))
-                if len(found):
-                    self._feed(role, found, file)
+        for file in self._files:
+            found = file.next()
+            most = max(most, len(found))
+            if len(found):
+                self._feed(found, file)
         return most >= _MANY
 
-    def _feed(self, role: str, found: Any, file: LedgerFile) -> None:
+    def _feed(self, found: Any, file: LedgerFile) -> None:
         self._unknown = None
-        if role == "source":
+        if file.role == "source":
             self._judge.sent(found, file)
             return
         self._judge.arrived(found, file)
@@ -223,34 +216,9 @@ class Delivery:
             for microseconds, count in _counted(seconds):
                 recorder.record(microseconds / 1e6, count)
 
-    def _file(self, role: str) -> LedgerFile | None:
-        """
-        That of one process of ours; C{None} if it is not there yet.
-        """
-        if role not in self._files:
-            for name in _names(self._directory) - self._known:
-                if not name.startswith(f"{role}-"):
-                    continue
-                try:
-                    file = LedgerFile(os.path.join(self._directory, name))
-                except LedgerError:
-                    continue  # somebody else's, that begins just now
-                if file.role == role and file.header.get("pid") == self._pids[role]:
-                    self._files[role] = file
-                    break
-                file.close()
-        return self._files.get(role)
-
 
 #: As many records as this, and there may be more.
 _MANY = 8192
-
-
-def _names(directory: str) -> set[str]:
-    try:
-        return {name for name in os.listdir(directory) if name.endswith(".ledger")}
-    except OSError:
-        return set()
 
 
 def _counted(seconds: NDArray[np.float64]) -> list[tuple[float, int]]:

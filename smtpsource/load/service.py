@@ -283,9 +283,8 @@ class SourceService(Service):
         if plan.deliverTo is not None:
             from smtpsource.load.delivery import Delivery  # numpy takes a while, but so does the sink
 
-            assert plan.ledger is not None
             run = int(self._run.traffic.run, 16)
-            self._delivery = Delivery(self._reactor, plan.ledger, run, self.recorder, self._run.broken)
+            self._delivery = Delivery(self._reactor, run, self.recorder, self._run.broken)
         return started.addCallback(self._sinkStarted)
 
     def _sinkStarted(self, port: int) -> Any:
@@ -293,8 +292,9 @@ class SourceService(Service):
         @return: where messages go, or a L{Deferred} of that.
         """
         if self._delivery is not None:
-            assert self._companion is not None
-            self._delivery.begin(self._companion.pid)
+            assert self._companion is not None and self._companion.ledger is not None
+            assert self._run.notes is not None
+            self._delivery.begin(self._run.notes.path, self._companion.ledger)
         if not isinstance(self._plan.destination, SinkDestination):
             return self._resolve()
         host = "127.0.0.1" if self._plan.deliverTo is None else self._plan.deliverTo[0]
@@ -419,7 +419,8 @@ class SourceService(Service):
         return self._warmUp
 
     def _notBegun(self, reason: Failure) -> None:
-        if not reason.check(ResolutionFailed, "smtpsource.sink.companion.CompanionFailed"):
+        known = ("smtpsource.sink.companion.CompanionFailed", "smtpsource.ledger.reading.LedgerError")
+        if not reason.check(ResolutionFailed, *known):
             self._run.broken(reason.value)  # which ends it
             return
         if not self._stopping:

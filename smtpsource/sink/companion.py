@@ -1,10 +1,10 @@
 """
 A sink as a child process: what the destination C{sink:} of the generator loads, or what a server delivers to meanwhile.
 
-The child (C{python -m smtpsource.sink.companion}) listens, writes the port's number and a newline, serves until its
-standard input is closed, and writes its report as one line of JSON. So it ends with its parent, whatever becomes of
-that. What it is to do comes as JSON too. Users, if there are any, come through a pipe of their own: nobody else sees
-them.
+The child (C{python -m smtpsource.sink.companion}) listens, writes the port's number, the path of its ledger if it keeps
+one, and a newline. It serves until its standard input is closed, and writes its report as one line of JSON. So it ends
+with its parent, whatever becomes of that. What it is to do comes as JSON too. Users, if there are any, come through a
+pipe of their own: nobody else sees them.
 """
 
 from __future__ import annotations
@@ -80,11 +80,11 @@ class CompanionSink:
         self._child: _Child | None = None
 
     @property
-    def pid(self) -> int | None:
+    def ledger(self) -> str | None:
         """
-        The child's process, once it was started.
+        The path of its ledger, if it keeps one, once it listens.
         """
-        return None if self._child is None else self._child.pid
+        return None if self._child is None else self._child.ledger
 
     def start(self, timeout: float = START_TIMEOUT) -> Deferred[int]:
         """
@@ -101,8 +101,7 @@ class CompanionSink:
         command = [sys.executable, "-P", "-c", _PROGRAM, json.dumps(self._settings)]
         try:
             pipes = {0: "w", 1: "r", 2: "r", **({_USERS: "w"} if self._users else {})}
-            process = self._reactor.spawnProcess(child, sys.executable, command, environment(), childFDs=pipes)
-            child.pid = process.pid
+            self._reactor.spawnProcess(child, sys.executable, command, environment(), childFDs=pipes)
         except OSError as e:
             child.end(f"can't start a process: {e.strerror}")
         return child.started
@@ -129,7 +128,7 @@ class _Child(ProcessProtocol):
     """
 
     transport: Any
-    pid: int | None = None
+    ledger: str | None = None
 
     def __init__(self, reactor: Any, timeout: float, users: bytes, whenLost: Callable[[str], object]) -> None:
         self._reactor = reactor
@@ -163,14 +162,17 @@ class _Child(ProcessProtocol):
                     self._kill(f"said {line[:80]!r} for a report")
 
     def _listens(self, line: bytes) -> None:
+        port, _, ledger = line.partition(b" ")
         if line.startswith(_REFUSAL):
             self._refusal = line.removeprefix(_REFUSAL).decode("utf-8", "backslashreplace")
-        elif not line.isdigit():
+        elif not port.isdigit():
             self._kill(f"said {line[:80]!r} for a port")
         else:
             if self._startTimer.active():
                 self._startTimer.cancel()
-            self._port = int(line)
+            self._port = int(port)
+            if ledger:
+                self.ledger = json.loads(ledger)
             self.started.callback(self._port)
 
     def errReceived(self, data: bytes) -> None:
@@ -270,7 +272,9 @@ def _run(reactor: Any, settings: str) -> Deferred[None]:
     StandardIO(Input(ended), reactor=reactor)
     # The reactor has taken this one for itself.
     reactor.callWhenRunning(signal.signal, signal.SIGTERM, signal.SIG_IGN)
-    reactor.callWhenRunning(_write, f"{sink.address().port}\n")
+    ledger = sink.factory.ledger
+    path = "" if ledger is None else f" {json.dumps(ledger.path)}"
+    reactor.callWhenRunning(_write, f"{sink.address().port}{path}\n")
     return sink.whenDone().addCallback(lambda summary: _write(json.dumps(summary.asDict()) + "\n"))
 
 
