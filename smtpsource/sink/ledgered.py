@@ -112,10 +112,16 @@ class LedgeredProtocol(SMTPSinkProtocol):
             try:
                 self._writeDown(content, rcpts)
             except OSError as e:
-                self.counts.error("storage", f"{e.strerror}: {self.ledger.path}".encode("utf-8", "surrogateescape"))
+                self._noRoom(e)
                 self._forgetTransaction()
                 return FULL * (len(rcpts) if self.dialogue.lmtp else 1)
         return super()._contentReceived()
+
+    def _noRoom(self, e: OSError) -> None:
+        """
+        A message could not be written down.
+        """
+        self.counts.error("storage", f"{e.strerror}: {self.ledger.path}".encode("utf-8", "surrogateescape"))
 
     def _writeDown(self, content: IncomingContent, rcpts: list[tuple[int, int]]) -> None:
         ledger = self.ledger
