@@ -256,12 +256,26 @@ class SourceService(Service):
     def _begin(self) -> None:
         if self._stopping:
             return
+        self._openLedger()
         ofOurs = isinstance(self._plan.destination, SinkDestination) or self._plan.deliverTo is not None
         find = self._startSink if ofOurs else self._resolve
         found: Deferred[list[Address]] = maybeDeferred(find)
         found.addCallback(self._withinReach).addCallbacks(
             lambda addresses: self._run.guarded(self._beginSessions, addresses), self._notBegun
         )
+
+    def _openLedger(self) -> None:
+        """
+        Begin the ledger, if there is to be one.
+
+        @raise Breakdown: it can't be.
+        """
+        plan, notes = self._plan, self._run.notes
+        if notes is not None:
+            from smtpsource.load.noted import headerOf
+
+            assert plan.ledger is not None
+            notes.open(plan.ledger, headerOf(plan), sync=plan.ledgerSync)
 
     def _startSink(self) -> Deferred[list[Address]]:
         from smtpsource.sink.companion import CompanionSink  # a run against another server needs none of it
@@ -438,6 +452,8 @@ class SourceService(Service):
         if self._lookingAgain is not None and self._lookingAgain.active():
             self._lookingAgain.cancel()
         self._elapsed = self._clock() - self._startTime
+        if self._run.notes is not None:
+            self._known(self._run.notes.close, None)
         self._cpuAfter = self._known(processTime, self._cpuBefore)
         self._known(self._endMeasuring, None)
         if self._delivery is None or not self._beganRun:
@@ -564,6 +580,8 @@ class SourceService(Service):
         replies = known(lambda: repliesOf(recorder), {})
         buckets = known(lambda: bucketsOf(recorder), {})
         surroundings = known(lambda: environment(reactor, started), {})
+        if self._run.notes is not None:
+            surroundings["ledger"] = self._run.notes.path
         upkeep, exhausted = self._upkeep, self._run.exhausted
         limiting = known(lambda: tuple(limits(upkeep, recorder.errors, exhausted is not None)), ())
         disturbing = known(lambda: tuple(disturbances(upkeep, exhausted is not None)), ())

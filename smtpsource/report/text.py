@@ -4,6 +4,7 @@ A summary as text, for people.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -217,6 +218,12 @@ def _surroundings(summary: Summary) -> Iterator[Line | str]:
     yield _labelled("own CPU", f"{summary.user:.2f} s user, {summary.system:.2f} s system{each}")
     speedups = summary.environment.get("versions", {}).get("speedups")
     yield _labelled("reactor", f"{summary.reactor}{', ' + speedups if speedups else ''}")
+    ledger = summary.environment.get("ledger")
+    if ledger:
+        from shlex import quote  # for those who keep one
+
+        judge = f"smtpsource reconcile {quote(os.path.dirname(ledger))}"
+        yield _labelled("ledger", f"{ledger} (judge it with {judge})")
     if summary.capabilities:
         announced = ", ".join(f"{name} {value}".strip() for name, value in summary.capabilities.items())
         yield _labelled("announced", announced)
