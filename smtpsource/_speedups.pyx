@@ -1640,22 +1640,35 @@ cdef bint _readId(const char *text, Py_ssize_t size, Arrival *arrival) noexcept 
     return True
 
 
-cdef bint _readHead(const char *text, Py_ssize_t size, Arrival *arrival) noexcept nogil:
+cdef bint _isStuffed(const char *text, Py_ssize_t size) noexcept nogil:
     """
-    Look for the id in a head, and see that its body is not encoded.
+    Is there a dot at the beginning of a line?
+    """
+    cdef const char *dot = <const char *>memchr(text, c".", size)
+    while dot != NULL:
+        if dot - text < 2 or ((dot - 1)[0] == c"\n" and (dot - 2)[0] == c"\r"):
+            return True
+        dot = <const char *>memchr(dot + 1, c".", text + size - dot - 1)
+    return False
 
-    @param size: with the end of its last line.
-    @return: C{False} if it is not as usual.
+
+cdef Py_ssize_t _readHead(const char *text, Py_ssize_t size, Arrival *arrival) noexcept nogil:
+    """
+    Look for the id in the head of a message, and see that its body is not encoded.
+
+    @return: the size of the head, with the end of its last line; 0 if it is not as usual.
     """
     cdef const char *line = text
     cdef const char *end
     cdef bint isFound = False
     while line < text + size:
         end = <const char *>memchr(line, c"\n", text + size - line)
-        if end == NULL:
-            return False
+        if end == NULL or end == line or (end - 1)[0] != c"\r":
+            return 0
+        if end - line == 1:
+            return line - text
         if (line[0] == c"c" or line[0] == c"C") and end - line >= 9 and not strncasecmp(line, b"content-t", 9):
-            return False
+            return 0
         if (
             not isFound
             and (line[0] == c"x" or line[0] == c"X")
@@ -1663,10 +1676,10 @@ cdef bint _readHead(const char *text, Py_ssize_t size, Arrival *arrival) noexcep
             and not strncasecmp(line, b"x-smtpsource-id:", 16)
         ):
             isFound = True
-            if (end - 1)[0] != c"\r" or not _readId(line + 16, end - line - 17, arrival):
-                return False
+            if not _readId(line + 16, end - line - 17, arrival):
+                return 0
         line = end + 1
-    return True
+    return 0
 
 
 cdef class SinkLedger:
@@ -1759,10 +1772,11 @@ cdef class LedgeredProtocol(SMTPSinkProtocol):
         if size:
             # Who says more has read what was said before.
             self.unseen = 0
-        if data is None:
+        if data is None and not (self.line_mode and memchr(text, c"\n", size) == text + size - 1):
             # More is called here than there, and what was read may be gone then.
             data = PyBytes_FromStringAndSize(text, size)
-        return SMTPSinkProtocol.received(self, PyBytes_AS_STRING(data), size, data)
+            text = PyBytes_AS_STRING(data)
+        return SMTPSinkProtocol.received(self, text, size, data)
 
     cdef bytes answerLine(self, const char *text, Py_ssize_t size, SinkCounts counts):
         cdef bytes reply
@@ -1869,8 +1883,7 @@ cdef class LedgeredProtocol(SMTPSinkProtocol):
 
         @return: C{False} if it is not, and nothing was done.
         """
-        cdef const char *found
-        cdef Py_ssize_t head, number
+        cdef Py_ssize_t head, number, at
         cdef Arrival arrival
         cdef SinkLedger ledger = <SinkLedger>self.ledger
         cdef timespec now
@@ -1887,17 +1900,14 @@ cdef class LedgeredProtocol(SMTPSinkProtocol):
             return False
         arrival.size = size
         if isStuffed:
-            if text[0] == c"." or memmem(text, size - 3, b"\r\n.", 3) != NULL:
-                return False
             size = arrival.size = size - 3
-        found = <const char *>memmem(text, size, b"\r\n\r\n", 4)
-        if found == NULL or text[0] == c"\r":
-            return False
+            if _isStuffed(text, size):
+                return False
         arrival.run = arrival.number = 0
-        head = found + 2 - text
-        if not _readHead(text, head, &arrival):
+        head = _readHead(text, size, &arrival)
+        if not head:
             return False
-        ledger.digest(text, head, found + 4, size - head - 2)
+        ledger.digest(text, head, text + head + 2, size - head - 2)
         clock_gettime(CLOCK_MONOTONIC, &now)
         arrival.kind = ARRIVAL
         arrival.flag = arrival.index = 0
@@ -1916,7 +1926,6 @@ cdef class LedgeredProtocol(SMTPSinkProtocol):
         arrivals.places[arrivals.messages] = replies.size
         arrivals.recipients[arrivals.messages] = number
         arrivals.messages += 1
-        self.rcpts = []
         self.complete(replies, counts)
         return True
 
