@@ -22,7 +22,8 @@ from smtpsource.ledger.reading import RECORD, Records
 
 _RUN = 0x0123456789ABCDEF
 _RATE = 10_000
-_PART = 100_000
+# Few: what a process has in memory when it starts another counts for that as well.
+_PART = 10_000
 
 
 def _source(first: int, last: int, recipients: int) -> Records:
@@ -57,9 +58,10 @@ def _sink(first: int, last: int, recipients: int) -> Records:
     return found.reshape(-1)
 
 
-def _parts(messages: int) -> Iterator[tuple[int, int]]:
-    for first in range(1, messages + 1, _PART):
-        yield first, min(first + _PART, messages + 1)
+def _parts(messages: int, recipients: int) -> Iterator[tuple[int, int]]:
+    size = max(1, _PART // recipients)
+    for first in range(1, messages + 1, size):
+        yield first, min(first + size, messages + 1)
 
 
 def write(directory: Path, messages: int, recipients: int) -> int:
@@ -73,7 +75,7 @@ def write(directory: Path, messages: int, recipients: int) -> int:
         header = {"role": role, "run": f"{_RUN:016x}", "boot": "one", "offset": 10**18, "monotonic": 0, "wall": 10**18}
         with open(directory / f"{role}-1.ledger", "wb") as file:
             file.write(records.headerOf(header))
-            for first, last in _parts(messages):
+            for first, last in _parts(messages, recipients):
                 found = make(first, last, recipients)
                 count += len(found)
                 file.write(found.tobytes())

@@ -2200,22 +2200,6 @@ cdef extern from *:
     """
     bint SMTPSOURCE_LITTLE_ENDIAN
 
-cdef unsigned int _crcTable[256]
-
-
-cdef int _makeTable() except -1:
-    cdef unsigned int number, value
-    cdef int bit
-    for number in range(256):
-        value = number
-        for bit in range(8):
-            value = (value >> 1) ^ (0xEDB88320U if value & 1 else 0)
-        _crcTable[number] = value
-    return 0
-
-
-_makeTable()
-
 
 cdef inline long long _steadyNanoseconds() noexcept nogil:
     cdef timespec now

@@ -39,7 +39,8 @@ from smtpsource.report.document import documentOf
 from smtpsource.report.live.counter import Counter
 from smtpsource.report.page import Page, shown
 from smtpsource.report.presentation import Presentation
-from smtpsource.report.text import answerOf, duration, render
+from smtpsource.report.text import answerOf, render
+from smtpsource.report.words import duration
 
 
 class Stream(io.StringIO):

@@ -174,7 +174,7 @@ def _among(values: Any, wanted: Any) -> Any:
 def _event(file: LedgerFile, at: int, record: Any) -> Event:
     flag, index, code, kind = (int(record[name]) for name in ("flag", "index", "code", "kind"))
     event = Event(
-        file=file.path,
+        file=file.name,
         at=at,
         time=file.wall(int(record["time"])) / 1e9,
         what="",

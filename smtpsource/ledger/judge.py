@@ -32,7 +32,7 @@ from smtpsource.ledger.units import (
     Integers,
     landed,
 )
-from smtpsource.ledger.verdict import countsOf, verdictOf
+from smtpsource.ledger.verdict import countsOf, fatesOf, verdictOf
 from smtpsource.measure.judgement import Judgement
 
 #: So many anomalies of each class are part of a judgement.
@@ -46,6 +46,7 @@ class Judge:
     @ivar acknowledged: how many messages and recipients are acknowledged.
     @ivar here: how many of those have arrived.
     @ivar known: the rest of it, and where it is from.
+    @ivar drained: was L{judge} last told that it had?
     """
 
     def __init__(self, run: int) -> None:
@@ -60,7 +61,7 @@ class Judge:
         # By the ledger: what its last records have said of the next arrival.
         self._original: dict[LedgerFile, int] = {}
         self._explained: dict[LedgerFile, int] = {}
-        self._drained = False
+        self.drained = False
         self._arrivals = self._foreign = self._unidentified = self._damaged = 0
         self._firstIntent = self._lastOutcome = self._lastArrival = 0
 
@@ -148,6 +149,10 @@ class Judge:
         if file not in self.known.sinks:
             self.known.sinks.append(file)
         kinds: Any = found["kind"]
+        said = kinds != records.TEXT
+        if said.any():
+            latest = int(found["time"][said].max()) + self.known.clocks.shift(file)
+            self.known.heard = max(self.known.heard, latest)
         self._damaged += int((kinds == records.DAMAGED).sum())
         reports = kinds == records.REPORT
         if reports.any():
@@ -231,6 +236,13 @@ class Judge:
         """
         return self.acknowledged - self.here
 
+    @property
+    def quiet(self) -> float:
+        """
+        For how many seconds it was listened after the last acknowledgement and the last arrival.
+        """
+        return (self.known.heard - max(self._lastOutcome, self._lastArrival)) / 1e9
+
     def latencies(self) -> dict[str, NDArray[np.float64]]:
         """
         Those that are known since this was last asked, in seconds: C{delivery} from the acknowledgement to the first
@@ -247,7 +259,7 @@ class Judge:
         @param reasons: why the result can't be trusted, a line for each, if there are such reasons.
         """
         self._measureForwarded()
-        self._drained = drained = drained and bool(self.known.sinks)
+        self.drained = drained = drained and bool(self.known.sinks)
         settled = self._strays.settle()
         state = settled.state
         found: dict[str, Any] = dict(countsOf(state, drained))
@@ -286,7 +298,15 @@ class Judge:
         """
         All that is not as it should be, by what L{judge} was told last.
         """
-        return Anomalies(self.known, self._strays.settle(), self._drained).all()
+        return Anomalies(self.known, self._strays.settle(), self.drained).all()
+
+    def fates(self, number: int) -> dict[int, str]:
+        """
+        What became of one message, by the index of the recipient.
+        """
+        places, _ = self._units.all(np.array([number], np.uint64))
+        fates = enumerate(fatesOf(self._strays.settle().state[places], self.drained))
+        return {index: fate for index, fate in fates if fate}
 
 
 def _isAcknowledged(state: Any) -> Any:

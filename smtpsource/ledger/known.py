@@ -27,6 +27,7 @@ class Known:
     @ivar clocks: of all ledgers.
     @ivar sources: the ledgers of its generators that were read.
     @ivar sinks: what was read of where it was to arrive.
+    @ivar heard: when those were last known to listen, in nanoseconds.
     """
 
     def __init__(self, run: int) -> None:
@@ -36,6 +37,7 @@ class Known:
         self.clocks = Clocks()
         self.sources: list[LedgerFile] = []
         self.sinks: list[LedgerFile] = []
+        self.heard = 0
 
     def arrivalsAgain(self, file: LedgerFile) -> Iterator[tuple[int, Records, Integers, Integers]]:
         """

@@ -64,6 +64,13 @@ class LedgerFile:
         return str(self.header.get("role"))
 
     @property
+    def name(self) -> str:
+        """
+        What it is of, for people: of a mailbox, that.
+        """
+        return str(self.header.get("of") or self.path)
+
+    @property
     def run(self) -> int:
         """
         The number of the run's id; 0 if it is of no run.

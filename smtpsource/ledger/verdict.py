@@ -94,6 +94,20 @@ def _besides(state: Any, classes: Any) -> dict[str, Any]:
     }
 
 
+def fatesOf(state: Any, drained: bool) -> list[str]:
+    """
+    For each unit all that is said of it, in words; nothing of what was never sent.
+    """
+    classes = classesOf(state, drained)
+    besides = _besides(state, classes)
+    return [
+        ", ".join([CLASSES[number], *(name for name, is_ in besides.items() if is_[at])])
+        if number < len(CLASSES)
+        else ""
+        for at, number in enumerate(classes.tolist())
+    ]
+
+
 def unitsThat(name: str, state: Any, drained: bool) -> NDArray[np.int64]:
     """
     The units of which this is said: the name of a class, or one of those that say more.
@@ -108,11 +122,11 @@ def verdictOf(found: Mapping[str, Any], drained: bool, doubts: Sequence[str]) ->
     """
     @param found: counts by their names.
     @param drained: was it waited for what may come?
-    @param doubts: why nothing can be said for certain.
+    @param doubts: why nothing can be said for certain, or why it was not waited.
     @return: the verdict, and why it is none that passes.
     """
     faults = list(_faults(found))
-    doubts = [*doubts, *_doubts(found, drained)]
+    doubts = [*doubts, *_doubts(found, drained or bool(doubts))]
     if faults:
         return "fail", [*faults, *doubts]
     return ("inconclusive" if doubts else "pass"), doubts

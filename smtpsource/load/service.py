@@ -306,9 +306,10 @@ class SourceService(Service):
         @return: where messages go, or a L{Deferred} of that.
         """
         if self._delivery is not None:
-            assert self._companion is not None and self._companion.ledger is not None
-            assert self._run.notes is not None
-            self._delivery.begin(self._run.notes.path, self._companion.ledger)
+            notes, companion = self._run.notes, self._companion
+            assert notes is not None and notes.path is not None
+            assert companion is not None and companion.ledger is not None
+            self._delivery.begin(notes.path, companion.ledger)
         if not isinstance(self._plan.destination, SinkDestination):
             return self._resolve()
         host = "127.0.0.1" if self._plan.deliverTo is None else self._plan.deliverTo[0]

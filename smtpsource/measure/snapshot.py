@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import zip_longest
+from typing import TYPE_CHECKING
 
 from smtpsource.measure.counters import Counters
 from smtpsource.measure.histogram import indexOf
@@ -14,6 +15,9 @@ from smtpsource.measure.judgement import Delivered, Judgement
 from smtpsource.measure.recorder import Recorder
 from smtpsource.phases import LATE, RESPONSE
 from smtpsource.records import dataclass
+
+if TYPE_CHECKING:
+    from smtpsource.measure.judgement import Judgement
 
 
 @dataclass(frozen=True)
@@ -26,8 +30,8 @@ class Snapshot:
     @ivar scheduledSeconds: for how many seconds it has asked. A run may be longer than its schedule; it may be shorter,
         too, as the time of the last of so many messages ends when another one would be wanted. C{None} is C{at}.
     @ivar delivered: how far the server had come with delivering; C{None} if nobody looked.
-    @ivar judgement: what became of every message; C{None} if nobody has judged.
     @ivar buckets: for each phase, the buckets of its latencies; see L{smtpsource.measure.histogram}.
+    @ivar judgement: what became of all messages until then, if there are ledgers of both ends.
     """
 
     at: float
@@ -56,6 +60,7 @@ class Snapshot:
             counters=self.counters - earlier.counters,
             buckets=tuple(map(_difference, self.buckets, earlier.buckets)),
             scheduledSeconds=None if seconds is None else seconds - (earlier.scheduledSeconds or 0.0),
+            judgement=self.judgement,
         )
 
     def withUnanswered(self, count: int, seconds: float) -> Snapshot:

@@ -15,12 +15,12 @@ from smtpsource._version import __version__
 from smtpsource.measure.counters import AddressCounts, Counters
 from smtpsource.measure.encoding import decode, encode
 from smtpsource.measure.histogram import PERCENTILES, Latency, nameOf, percentiles
-from smtpsource.measure.judgement import Judgement
 from smtpsource.measure.search import Found, Step
 from smtpsource.measure.series import Sample
 from smtpsource.measure.summary import Summary, Tally, countsOf
 from smtpsource.measure.thresholds import Outcome
 from smtpsource.phases import NAMES
+from smtpsource.report import judgement
 
 #: The version of the report's layout; it changes when a field changes its meaning or goes away.
 SCHEMA = 1
@@ -121,29 +121,8 @@ SEARCH = Form(
 )
 
 
-def _ledgerOf(judgement: Judgement) -> dict[str, Any]:
-    """
-    Its histograms are told with all others.
-    """
-    named = _JUDGEMENT.write(judgement)
-    del named["buckets"]
-    lists = {name: list(named[name]) for name in ("reasons", "anomalies")}
-    return {_IN_JSON.get(name, name): value for name, value in {**named, **lists}.items()}
-
-
-def _judgementFrom(found: Mapping[str, Any]) -> Judgement:
-    names = {name: here for here, name in _IN_JSON.items()}
-    judgement: Judgement = _JUDGEMENT.read({names.get(name, name): value for name, value in found.items()})
-    return judgement
-
-
-_JUDGEMENT = _record(Judgement)
-
-#: What has another name there.
-_IN_JSON = {"ghosts": "ghost"}
-
 #: What became of every message where the server delivers to.
-LEDGER = Form(_ledgerOf, _judgementFrom)
+LEDGER = Form(judgement.documentOf, judgement.judgementOf)
 
 
 class Field(NamedTuple):

@@ -13,11 +13,11 @@ from smtpsource.measure.histogram import nameOf
 from smtpsource.measure.summary import Messages, Summary, Tally
 from smtpsource.phases import MEANINGS
 from smtpsource.report.page import INDENT, Line, Page
+from smtpsource.report.words import NOUNS, duration, several
 
 if TYPE_CHECKING:
     from smtpsource.measure.counters import AddressCounts
     from smtpsource.measure.histogram import Latency
-    from smtpsource.measure.judgement import Judgement
     from smtpsource.measure.search import Found, Tried
 
 #: Where the text of a reply, or of an error, goes on if it takes several lines.
@@ -25,9 +25,6 @@ _SAMPLE_INDENT = 31
 
 #: The columns of a latency table: of a phase's name, of a count, and of each other figure at the least.
 _NAME, _COUNT, _FIGURE = 12, 9, 8
-
-#: What is counted, one and several, by what is exercised.
-NOUNS = {"mail": ("message", "messages"), "noop": ("NOOP", "NOOPs"), "connect": ("connection", "connections")}
 
 
 def render(summary: Summary, page: Page | None = None) -> str:
@@ -52,7 +49,10 @@ def _lines(summary: Summary, width: int) -> Iterator[Line | str]:
         label, style = ("pass", "good") if outcome.passed else ("FAIL", "bad")
         yield _labelled(label, f"{outcome.text}: {outcome.actual}", style)
     if summary.judgement is not None:
-        yield from _ledger(summary.judgement)
+        from smtpsource.report import judgement  # for those who have one
+
+        ledger = str(summary.environment.get("ledger") or "")
+        yield from judgement.linesOf(summary.judgement, os.path.dirname(ledger) or "DIR")
     yield ""
     yield from _counts(summary)
     yield from _surroundings(summary)
@@ -150,21 +150,8 @@ def _didNot(tried: Tried) -> str:
     return "did not" if tried.times == 1 else f"did not, {_times(tried._replace(kept=tried.times))}"
 
 
-def _ledger(judgement: Judgement) -> Iterator[Line | str]:
-    style = {"pass": "good", "fail": "bad", "inconclusive": "doubtful"}[judgement.verdict]
-    counts = f"{judgement.delivered} of {judgement.sent} delivered"
-    yield _labelled("ledger", f"{judgement.verdict}: {'; '.join(judgement.reasons) or counts}", style)
-
-
 def _labelled(label: str, text: str, style: str = "") -> Line:
     return Line(f"{label:<{INDENT}}{text}", style)
-
-
-def several(count: int, one: str, more: str) -> str:
-    """
-    C{"1 message"}, C{"2 messages"}.
-    """
-    return f"{count} {one if count == 1 else more}"
 
 
 def _counts(summary: Summary) -> Iterator[Line | str]:
@@ -222,8 +209,11 @@ def _surroundings(summary: Summary) -> Iterator[Line | str]:
     if ledger:
         from shlex import quote  # for those who keep one
 
-        judge = f"smtpsource reconcile {quote(os.path.dirname(ledger))}"
-        yield _labelled("ledger", f"{ledger} (judge it with {judge})")
+        judge = f" (judge it with smtpsource reconcile {quote(os.path.dirname(ledger))})"
+        yield _labelled(
+            "ledger" if summary.judgement is None else "written to",
+            f"{ledger}{'' if summary.judgement is not None else judge}",
+        )
     if summary.capabilities:
         announced = ", ".join(f"{name} {value}".strip() for name, value in summary.capabilities.items())
         yield _labelled("announced", announced)
@@ -290,25 +280,6 @@ def _latencies(summary: Summary, width: int) -> Iterator[Line | str]:
 
 def _figuresOf(summary: Summary, phase: str, latency: Latency) -> list[float | None]:
     return [latency.mean, *(summary.percentile(phase, each) for each in summary.percentiles), latency.maximum]
-
-
-def duration(seconds: float) -> str:
-    """
-    A time in the unit that suits it, with 3 digits: C{"84 us"}, C{"1.25 ms"}, C{"12.0 s"}.
-    """
-    if seconds < 0.0009995:
-        return f"{seconds * 1e6:.0f} us"
-    if seconds < 0.9995:
-        return f"{_threeDigits(seconds * 1e3)} ms"
-    return f"{_threeDigits(seconds)} s"
-
-
-def _threeDigits(number: float) -> str:
-    if number < 9.995:
-        return f"{number:.2f}"
-    if number < 99.95:
-        return f"{number:.1f}"
-    return f"{number:.0f}"
 
 
 def _replies(summary: Summary) -> Iterator[Line | str]:

@@ -16,7 +16,7 @@ from smtpsource.measure.progress import CATCHING_UP
 from smtpsource.measure.search import Searching, Step
 from smtpsource.phases import DELIVERY, NAMES
 from smtpsource.report.live.figures import HISTORY, RECENT, Course, Kind, Latencies
-from smtpsource.report.text import NOUNS, duration, several
+from smtpsource.report.words import NOUNS, duration, several
 
 # The parts of a bar, and heights; where there is no Unicode, ASCII.
 _BAR = {True: ("━", "─"), False: ("#", "-")}
