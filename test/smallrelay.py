@@ -74,7 +74,10 @@ class SmallRelay:
             if self._pause:
                 yield deferLater(reactor, self._pause)
             try:
-                yield smtp.sendmail("127.0.0.1", sender, recipients, BytesIO(text), port=self._port)
+                sent = defer.Deferred()
+                factory = smtp.SMTPSenderFactory(sender, recipients, BytesIO(text), sent, retries=0)
+                reactor.connectTCP("127.0.0.1", self._port, factory)
+                yield sent
             except defer.CancelledError:
                 raise
             except Exception:

@@ -209,11 +209,11 @@ def _surroundings(summary: Summary) -> Iterator[Line | str]:
     if ledger:
         from shlex import quote  # for those who keep one
 
-        judge = f" (judge it with smtpsource reconcile {quote(os.path.dirname(ledger))})"
-        yield _labelled(
-            "ledger" if summary.judgement is None else "written to",
-            f"{ledger}{'' if summary.judgement is not None else judge}",
-        )
+        if summary.judgement is not None:
+            yield _labelled("written to", ledger)
+        else:
+            judge = f"smtpsource reconcile {quote(os.path.dirname(ledger))}"
+            yield _labelled("ledger", f"{ledger} (judge it with {judge})")
     if summary.capabilities:
         announced = ", ".join(f"{name} {value}".strip() for name, value in summary.capabilities.items())
         yield _labelled("announced", announced)

@@ -97,6 +97,7 @@ class Course:
         # For the last seconds: when, how many were accepted, and how many had an outcome.
         self._looks: deque[tuple[float, int, int]] = deque()
         self._first: tuple[float, int] | None = None
+        self._loaded = 0.0
         self._second: tuple[float, int] | None = None
         self._latencies: dict[int, Latencies] = {}
         # For the last seconds: when, and how many had arrived where the server delivers to.
@@ -129,6 +130,8 @@ class Course:
             while len(self._arrivals) > 2 and self._arrivals[1][0] <= now.at - RECENT:
                 self._arrivals.popleft()
         self._first = self._first or (now.at, accepted)
+        if now.state != DELIVERING or before.state != DELIVERING:
+            self._loaded = now.at
         self._countSecond(now.at, accepted)
         self._lookAtLatencies(now.at)
 
@@ -168,10 +171,10 @@ class Course:
 
     def meanRate(self) -> float:
         """
-        Messages accepted per second so far.
+        Messages accepted per second so far, or until the load was over.
         """
         since, before = self._first or (0.0, 0)
-        seconds = self.progress.at - since
+        seconds = self._loaded - since
         return (self.recorder.accepted - before) / seconds if seconds > 0 else 0.0
 
     def done(self) -> float | None:
