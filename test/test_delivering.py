@@ -430,12 +430,12 @@ class InterruptedTests(DeliveringTestCase):
         A second Ctrl-C ends it at once.
         """
         relay = self.relay(lambda number: 0)
-        command = self.begin(relay.destination, "--live", "on", "--grace", "1h")
+        command = self.begin(relay.destination, "--live", "on")
         yield command.whenPrinted(rb"delivering; ", "err")
         [child] = command.children()
         os.kill(child, signal.SIGSTOP)  # so the first one takes a while
         command.signal(signal.SIGINT)
-        yield eventually(lambda: not command.out, "nothing")
+        yield command.whenPrinted(rb" over; ", "err")
         command.signal(signal.SIGINT)
         result = yield command.whenEnded()
         os.kill(child, signal.SIGCONT)
