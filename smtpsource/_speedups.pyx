@@ -2281,7 +2281,7 @@ cdef class Entries:
             return
         attempt = 1 - attempt
         cdef unsigned long long number = message.number, raw = digests[0], canonical = digests[1]
-        cdef unsigned int size = digests[2], session = message.session
+        cdef unsigned int size = min(<unsigned long long>digests[2], 0xFFFFFFFFULL)
         cdef tuple numbers = self._addresses
         cdef Py_ssize_t place
         message.attempt = attempt
@@ -2300,7 +2300,6 @@ cdef class Entries:
                 record.raw = raw
                 record.canonical = canonical
                 record.size = size
-                record.session = session
                 record += 1
         except BaseException:
             PyByteArray_Resize(self.waiting, before)

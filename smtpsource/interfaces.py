@@ -221,6 +221,9 @@ class IRun(Interface):
     sources: Any = Attribute(
         "The L{Sources<smtpsource.net.sources.Sources>} of addresses to connect from; C{None} for the system's choice."
     )
+    notes: Any = Attribute(
+        "The L{Notes<smtpsource.ledger.notes.Notes>} of what leaves and what comes of it; C{None} without a ledger."
+    )
     pause: Callable[[], float] | None = Attribute(
         "Draws the seconds before a session's next message; C{None} if there is no pause at all."
     )

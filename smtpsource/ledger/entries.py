@@ -9,7 +9,7 @@ from time import monotonic_ns
 from typing import Protocol
 from zlib import crc32
 
-from smtpsource.ledger.records import INTENT, OUTCOME, WHOLE, pack
+from smtpsource.ledger.records import INTENT, LARGEST_SIZE, OUTCOME, WHOLE, pack
 from smtpsource.speedups import compiled
 
 
@@ -20,12 +20,10 @@ class Noted(Protocol):
     @ivar number: in the run, from 1.
     @ivar attempt: which attempt is noted, from 1. It is 0 before the first; that of one that is to be sent once more
         has a minus before it.
-    @ivar session: the number of the session that sends it.
     """
 
     number: int
     attempt: int
-    session: int
 
 
 @compiled
@@ -85,12 +83,12 @@ class Entries:
             self._addresses = self._find(commands)
             self._commands = commands
         message.attempt = attempt = 1 - attempt
-        run, number, session, now = self._run, message.number, message.session, monotonic_ns()
+        run, number, now = self._run, message.number, monotonic_ns()
         raw, canonical, size = digests
-        attempt = min(attempt, 255)
+        attempt, size = min(attempt, 255), min(size, LARGEST_SIZE)
         for place, address in enumerate(self._addresses):
             index = min(place, WHOLE - 1)
-            self.waiting += pack(INTENT, attempt, index, 0, run, number, now, address, raw, canonical, size, session)
+            self.waiting += pack(INTENT, attempt, index, 0, run, number, now, address, raw, canonical, size, 0)
 
     def outcome(self, number: int, flag: int, index: int, code: int, due: int, session: int) -> None:
         """
@@ -100,6 +98,7 @@ class Entries:
         @param flag: such as L{smtpsource.ledger.records.ACKNOWLEDGED}.
         @param index: of the recipient, or L{smtpsource.ledger.records.WHOLE}.
         @param due: when the message was due, or 0.
+        @param session: the number of the session that has sent it.
         """
         self.waiting += pack(OUTCOME, flag, index, code, self._run, number, monotonic_ns(), 0, due, 0, 0, session)
         if not self.timed:

@@ -34,6 +34,7 @@ class Notes:
         may leave.
     @ivar book: the file, while it is open.
     @ivar path: its name; C{None} before L{open}.
+    @ivar sessions: how many there were up to now.
     """
 
     def __init__(self, run: bytes, later: Callable[[float, Callable[[], None]], Any]) -> None:
@@ -43,6 +44,7 @@ class Notes:
         """
         self.book: Book | None = None
         self.path: str | None = None
+        self.sessions = 0
         self._run = run
         self._later = later
         self._timer: Any = None

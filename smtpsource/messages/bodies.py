@@ -10,8 +10,8 @@ from functools import lru_cache
 from typing import Protocol
 
 from smtpsource.messages.content import END, dotted
-from smtpsource.messages.parts import FilePart
-from smtpsource.smtp.streaming import LARGEST_WRITE
+from smtpsource.messages.parts import FilePart, Unreadable
+from smtpsource.smtp.streaming import LARGEST_WRITE, PIECE
 
 #: Bytes of a message, as the dialogue takes them: something that has a length and slices.
 Content = bytes | memoryview | FilePart
@@ -36,6 +36,36 @@ def isHeaded(beginning: bytes) -> bool:
     @param beginning: of the message.
     """
     return _isHeaded(beginning) is not None
+
+
+#: The empty line after the headers, and where it is looked for.
+_LONGEST_HEAD = 1 << 20
+_headEnd = re.compile(rb"(?:^|\r\n)\r\n").search
+
+
+def digestsOf(octets: bytes | FilePart, head: bytes, headed: bool) -> tuple[int, int, int]:
+    """
+    What L{smtpsource.ledger.digests} says of a body, and its size. One that can't be read is not sent, either.
+
+    @param octets: it, or a whole message.
+    @param head: what comes before.
+    @param headed: do they begin with headers?
+    """
+    from smtpsource.ledger.digests import BodyDigest  # for those who keep a ledger
+
+    place = 0
+    try:
+        if headed:
+            beginning = bytes(octets[:_LONGEST_HEAD])
+            end = _headEnd(beginning)
+            place = len(octets) if end is None else end.end()
+            head += beginning[:place]
+        both = BodyDigest(head)
+        for start in range(place, len(octets), PIECE):
+            both.add(bytes(octets[start : start + PIECE]))
+    except Unreadable:
+        return 0, 0, 0
+    return *both.result(), len(octets) - place
 
 
 class Body(Protocol):
@@ -140,8 +170,6 @@ class WholeBody:
         See L{Body.digests}. They are worked out once.
         """
         if self._digests is None:
-            from smtpsource.messages.identified import digestsOf  # for those who keep a ledger
-
             self._digests = digestsOf(self._octets, head, self.headed)
         return self._digests
 
