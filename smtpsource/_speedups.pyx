@@ -1764,7 +1764,7 @@ cdef class LedgeredProtocol(SMTPSinkProtocol):
     def __cinit__(self):
         global _full
         if _full is None:
-            from smtpsource.sink.delivery import FULL as _full
+            from smtpsource.sink.protocol import FULL as _full
         self.rcpts = []
         self.plain = sizeof(Arrival) == 64 and _isPlain(type(self), LedgeredProtocol, _OF_LEDGERED, 5)
 

@@ -29,7 +29,8 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from smtpsource.ledger import records
 from smtpsource.ledger.digests import digest, ofAddress, ofBody
 from smtpsource.ledger.identity import idOf
-from smtpsource.sink.service import SinkPlan, SinkService
+from smtpsource.sink.keeping.ledger import SinkLedger
+from smtpsource.sink.service import ListenError, SinkPlan, SinkService
 
 ENVELOPE = b"MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.com>\r\n"
 
@@ -116,6 +117,15 @@ class ArrivalTests(LedgerTestCase):
                 expected = [(1, b"x@one.test", "", 250), (1, b"y@Two.TEST", "", 250), (2, b"x@one.test", "", 250)]
                 self.assertEqual(expected, read.arrivals, name)
                 self.assertEqual(3, len(read.texts), name)
+
+    def test_from(self):
+        """
+        Where a session comes from: what a proxy says of it, if there is one.
+        """
+        for name, pair, directory in self.kinds(proxyProtocol=True):
+            pair.say(b"PROXY TCP4 192.0.2.7 192.0.2.1 1 25\r\n")
+            pair.say(group(message(1)))
+            self.assertEqual(b"192.0.2.7", Read(directory).texts[records.FROM, 1], name)
 
     def test_original(self):
         """
@@ -328,6 +338,37 @@ class FullTests(LedgerTestCase):
                 self.assertEqual([b"x@x", b"z@x"], [one[1] for one in Read(directory).arrivals[1:]], name)
                 self.assertEqual((2, 3), (pair.counts.messages, pair.counts.recipients))
                 self.assertEqual(1, pair.counts.errors["storage"][0])
+
+    def test_windowFull(self):
+        """
+        Of what comes in one chunk, each message is refused that is not there; one that was begun before, too.
+        """
+        for lmtp in (False, True):
+            for name, pair, directory in self.kinds(lmtp=lmtp):
+                pair.say(group(message(1)) + ENVELOPE + b"DATA\r\n")
+                with smallFiles(os.path.getsize(pair.factory.ledger.path) + 70):
+                    said = stuffed(message(2)) + group(message(3)) + group(message(4)) + b"NOOP\r\n"
+                    codes = pair.codes(said)
+                found = [one[0] for one in Read(directory).arrivals]
+                finals = [codes[0], codes[3], codes[6]]
+                self.assertEqual(
+                    found[1:], [number for number, code in zip((2, 3, 4), finals, strict=True) if code == 250]
+                )
+                self.assertIn(finals, ([452] * 3, [250, 452, 452]), name)
+                self.assertEqual([250, 250, 250, 250, 250], [codes[at] for at in (1, 2, 4, 5, 7)])
+                self.assertEqual(len(found), pair.counts.messages)
+                self.assertEqual(4 - len(found), pair.counts.errors["storage"][0])
+                self.assertEqual([250] * 3, pair.codes(group(message(5))))
+
+    def test_closed(self):
+        """
+        Nothing is accepted that can't be written down any more.
+        """
+        for name, pair, directory in self.kinds():
+            pair.say(group(message(1)))
+            pair.factory.ledger.close()
+            self.assertEqual([250, 250, 452], pair.codes(group(message(2))), name)
+            self.assertEqual([1], [one[0] for one in Read(directory).arrivals])
 
     def test_others(self):
         """
@@ -617,6 +658,16 @@ class ProcessTests(SynchronousTestCase):
             self.assertEqual(0, sink.outcome()[0])
             self.assertEqual([1], [one["flag"] for one in Read(directory).of(records.END)])
 
+    def test_portInUse(self):
+        """
+        A sink that can't listen leaves no ledger.
+        """
+        directory = os.path.abspath(self.mktemp())
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            sink = Process(self, "--ledger", directory, f"127.0.0.1:{other.getsockname()[1]}")
+            self.assertEqual(1, sink.outcome()[0])
+        self.assertFalse(os.path.exists(directory))
+
     def test_cantWrite(self):
         """
         Where there can't be one, there is no sink: one line says so.
@@ -633,6 +684,18 @@ class ServiceTests(TestCase):
     """
 
     timeout = TEST_LIMIT
+
+    def test_cantBegin(self):
+        """
+        A directory that is none any more: nobody listens then.
+        """
+        with open(path := os.path.abspath(self.mktemp()), "w"):
+            pass
+        service = SinkService(reactor, SinkPlan())
+        service.factory.ledger = SinkLedger(path, {})
+        with self.assertRaisesRegex(ListenError, "can't write a ledger in "):
+            service.startService()
+        self.assertRaises(RuntimeError, service.address)
 
     @inlineCallbacks
     def test_alive(self):

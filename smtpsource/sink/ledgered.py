@@ -13,9 +13,8 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from smtpsource.sink.content import IncomingContent
-from smtpsource.sink.delivery import FULL
-from smtpsource.sink.effects import addressOf
-from smtpsource.sink.protocol import MAIL_OK, RCPT_OK, SMTPSinkProtocol
+from smtpsource.sink.protocol import FULL, MAIL_OK, RCPT_OK, SMTPSinkProtocol
+from smtpsource.sink.proxy import addressOf
 from smtpsource.speedups import compiled
 
 if TYPE_CHECKING:
