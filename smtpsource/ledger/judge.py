@@ -92,8 +92,9 @@ class Judge:
         units = self._units
         isWhole = found["index"][outcomes] == records.WHOLE
         named, whole = outcomes[~isWhole], outcomes[isWhole]
-        begun = units.make(found["number"][intents], found["index"][intents])
-        told = units.make(found["number"][named], found["index"][named])
+        # All at once: places may move to make room for others.
+        single = np.concatenate((intents, named))
+        begun, told = np.split(units.make(found["number"][single], found["index"][single]), [len(intents)])
         ended, which = units.all(found["number"][whole])
         places, where = np.unique(np.concatenate((begun, told, ended)), return_inverse=True)
         # For each place, the record that was the last to say something of its kind: later ones replace earlier ones.
@@ -108,7 +109,9 @@ class Judge:
         another = isNew & (existed | (again != start))
         one[another & (one < start)] = -1
         isNamed = (one >= 0) | ((before & NAMED != 0) & ~another)
-        decisive = np.where(one >= 0, one, np.where(~isNamed & (all_ > start), all_, -1))
+        # Of those who have had no intent yet, a message's outcome says nothing.
+        isTold = (all_ > start) & (isNew | existed) & ~isNamed
+        decisive = np.where(one >= 0, one, np.where(isTold, all_, -1))
         outcome = np.where(decisive >= 0, found["flag"][decisive] & OUTCOME, before & OUTCOME)
         outcome[another & (decisive < 0)] = 0
         after = before & ~np.uint16(OUTCOME | NAMED) | outcome.astype(np.uint16)
