@@ -390,6 +390,20 @@ class VerdictTests(DeliveringTestCase):
         self.assertEqual([one["passed"] for one in report["thresholds"]], [False, True])
 
     @defer.inlineCallbacks
+    def test_abort(self):
+        """
+        The backlog may end a run while it goes on; what is lost is not known before the end.
+        """
+        relay = self.relay(lambda number: 0)
+        asked = ("--threshold", "lost == 0 and drain < 1h", "--threshold", "backlog < 100", "--abort-on-threshold")
+        load = ("--rate", "50/s", "--duration", "1h", "--drain-quiet", "1s")
+        result, report, ledger = yield self.judged(self.begin(relay.destination, *load, *asked, count=10**6))
+        self.assertEqual((result.status, report["ended"]), (3, "aborted"), result)
+        self.assertIn("threshold 'backlog < 100' failed: ", report["reason"])
+        self.assertEqual([one["passed"] for one in report["thresholds"]], [False, False])
+        self.assertJudged(ledger, "fail", lost=ledger["sent"])
+
+    @defer.inlineCallbacks
     def test_trickles(self):
         """
         Where something still comes when the time is over nothing can be said, and the run has not passed.

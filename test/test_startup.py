@@ -45,7 +45,7 @@ OURS = """
     smtpsource.process
         cpu exitstatus failurelog garbage interrupts later openfiles places streams threads turns unexpected
     smtpsource.report
-        ending files page presentation text
+        ending files page presentation text words
     smtpsource.report.live
         counter
     smtpsource.smtp

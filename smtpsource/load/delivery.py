@@ -124,15 +124,19 @@ class Delivery:
         @raise LedgerError: one of them can't be read.
         """
         self._stop()
-        try:
-            for file in self._files:
-                for found in file.rest():
-                    self._feed(found, file)
-            self._record()
-            return self._judge.judge(self._drained and not self._reasons, self._reasons)
-        finally:
-            for file in self._files:
-                file.close()
+        for file in self._files:
+            for found in file.rest():
+                self._feed(found, file)
+        self._record()
+        return self._judge.judge(self._drained and not self._reasons, self._reasons)
+
+    def close(self) -> None:
+        """
+        Look at nothing any more. May be called any number of times.
+        """
+        self._stop()
+        for file in self._files:
+            file.close()
 
     def _later(self, seconds: float) -> None:
         self._stop()

@@ -409,6 +409,10 @@ class SourceService(Service):
             return
         if self._plan.warmUp and self._warmUp is None:
             return  # nothing of it is measured
+        if snapshot.delivered is not None:
+            # So much is known for sure.
+            known = Judgement(verdict="inconclusive", backlogPeak=snapshot.delivered.peak)
+            snapshot = replace(snapshot, judgement=known)
         for threshold in self._plan.thresholds:
             assert not isinstance(threshold, str)
             outcome = threshold.cannotPass(snapshot)
@@ -526,6 +530,8 @@ class SourceService(Service):
 
     def _finish(self, sink: dict[str, Any] | None) -> None:
         if self._summary is None:
+            if self._delivery is not None:
+                self._delivery.close()
             self._known(self._checkThresholds, None)
             self._summary = self._summarize(sink)
             waiting, self._waiting = self._waiting, []
