@@ -8,10 +8,10 @@ import os
 import signal
 from pathlib import Path
 
-import smallrelay
+import faultyrelay
 from judging import reconciled
 from patience import TEST_LIMIT
-from smallrelay import GHOST, SmallRelay
+from faultyrelay import GHOST, FaultyRelay
 from subprocesses import loadAndReport, smtpsink
 from twisted.internet import defer, reactor
 from twisted.trial.unittest import TestCase
@@ -47,23 +47,23 @@ do = { corrupt = true }
 
 #: What the relay does, by the number of the message.
 FAULTS = {
-    20: smallrelay.forOther("21user@example.com"),
-    21: smallrelay.forOther("20user@example.com"),
-    30: smallrelay.bounce,
-    40: smallrelay.silent,
-    41: smallrelay.swallow,
-    50: smallrelay.refuse,
-    51: smallrelay.through,
-    61: smallrelay.twice,
-    62: smallrelay.unseen,
-    63: smallrelay.silentTwice,
-    71: smallrelay.footer,
-    80: smallrelay.encoded,
-    85: smallrelay.lose,
-    90: smallrelay.damaged,
-    91: smallrelay.foreign,
-    92: smallrelay.ghost,
-    93: smallrelay.anonymous,
+    20: faultyrelay.forOther("21user@example.com"),
+    21: faultyrelay.forOther("20user@example.com"),
+    30: faultyrelay.bounce,
+    40: faultyrelay.silent,
+    41: faultyrelay.swallow,
+    50: faultyrelay.refuse,
+    51: faultyrelay.through,
+    61: faultyrelay.twice,
+    62: faultyrelay.unseen,
+    63: faultyrelay.silentTwice,
+    71: faultyrelay.footer,
+    80: faultyrelay.encoded,
+    85: faultyrelay.lose,
+    90: faultyrelay.damaged,
+    91: faultyrelay.foreign,
+    92: faultyrelay.ghost,
+    93: faultyrelay.anonymous,
 }
 
 #: What has to become of these, and of no others.
@@ -105,7 +105,7 @@ class FaultTests(TestCase):
         (Path(directory) / "rules.toml").write_text(rules)
         sink = smtpsink(self, "--ledger", self.arrived, "--rules", f"{directory}/rules.toml", "127.0.0.1:0")
         match = yield sink.whenPrinted(rb"listening on inet:.*:([0-9]+)$")
-        relay = SmallRelay(int(match[1]), faults)
+        relay = FaultyRelay(int(match[1]), faults)
         port = reactor.listenTCP(0, relay, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         numbered = ("-N", "-t", "user@example.com", "-f", "me@example.com")
