@@ -9,9 +9,9 @@ import signal
 from pathlib import Path
 
 import faultyrelay
+from faultyrelay import GHOST, FaultyRelay
 from judging import reconciled
 from patience import TEST_LIMIT
-from faultyrelay import GHOST, FaultyRelay
 from subprocesses import loadAndReport, smtpsink
 from twisted.internet import defer, reactor
 from twisted.trial.unittest import TestCase

@@ -138,6 +138,21 @@ class RelayMixin:
         self.assertEqual(ledger["verdict"], "fail" if ledger["duplicated"] else "pass")
 
     @defer.inlineCallbacks
+    def test_oneCommand(self):
+        """
+        It is killed while it accepts and delivers, and one command loads it, waits and judges.
+        """
+        self.port, self.arrived = freePort(), self.sent
+        self.server = yield self.peer(self.relay(self.port))
+        arguments = self.arguments("--deliver-to", self.port, "--rate", "50/s", "--duration", "4s")
+        load = loadAndReport(self, *arguments)
+        yield self.whenArrived(50)
+        yield self.restart()
+        result, report = yield load
+        self.compare(report["ledger"], report["ledger"]["anomalies"])
+        self.assertEqual(result.status, 1, result)
+
+    @defer.inlineCallbacks
     def test_accepting(self):
         """
         It is killed while it accepts, and then delivers all.
