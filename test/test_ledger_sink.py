@@ -4,22 +4,33 @@ Tests for the sink's ledger: what it writes down, and when.
 
 from __future__ import annotations
 
+import json
 import os
+import selectors
+import signal
+import socket
 import time
+from unittest import SkipTest
 
 from hypothesis import strategies as st
 from keptmessages import smallFiles
+from patience import PATIENCE, TEST_LIMIT
+from peers import eventually
 from properties import given
 from sinkledgers import BODY, KINDS, NUMBER, RUN, Read, arrival, group, message, stuffed
-from sinks import Pair
-from twisted.internet.defer import Deferred
+from sinks import Pair, Process
+from subprocesses import killIfAlive, twistd, whenGone
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from smtpsource.ledger import records
 from smtpsource.ledger.digests import digest, ofAddress, ofBody
 from smtpsource.ledger.identity import idOf
+from smtpsource.sink.keeping.ledger import SinkLedger
+from smtpsource.sink.service import ListenError, SinkPlan, SinkService
 
 ENVELOPE = b"MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.com>\r\n"
 
@@ -106,6 +117,15 @@ class ArrivalTests(LedgerTestCase):
                 expected = [(1, b"x@one.test", "", 250), (1, b"y@Two.TEST", "", 250), (2, b"x@one.test", "", 250)]
                 self.assertEqual(expected, read.arrivals, name)
                 self.assertEqual(3, len(read.texts), name)
+
+    def test_from(self):
+        """
+        Where a session comes from: what a proxy says of it, if there is one.
+        """
+        for name, pair, directory in self.kinds(proxyProtocol=True):
+            pair.say(b"PROXY TCP4 192.0.2.7 192.0.2.1 1 25\r\n")
+            pair.say(group(message(1)))
+            self.assertEqual(b"192.0.2.7", Read(directory).texts[records.FROM, 1], name)
 
     def test_original(self):
         """
@@ -319,6 +339,37 @@ class FullTests(LedgerTestCase):
                 self.assertEqual((2, 3), (pair.counts.messages, pair.counts.recipients))
                 self.assertEqual(1, pair.counts.errors["storage"][0])
 
+    def test_windowFull(self):
+        """
+        Of what comes in one chunk, each message is refused that is not there; one that was begun before, too.
+        """
+        for lmtp in (False, True):
+            for name, pair, directory in self.kinds(lmtp=lmtp):
+                pair.say(group(message(1)) + ENVELOPE + b"DATA\r\n")
+                with smallFiles(os.path.getsize(pair.factory.ledger.path) + 70):
+                    said = stuffed(message(2)) + group(message(3)) + group(message(4)) + b"NOOP\r\n"
+                    codes = pair.codes(said)
+                found = [one[0] for one in Read(directory).arrivals]
+                finals = [codes[0], codes[3], codes[6]]
+                self.assertEqual(
+                    found[1:], [number for number, code in zip((2, 3, 4), finals, strict=True) if code == 250]
+                )
+                self.assertIn(finals, ([452] * 3, [250, 452, 452]), name)
+                self.assertEqual([250, 250, 250, 250, 250], [codes[at] for at in (1, 2, 4, 5, 7)])
+                self.assertEqual(len(found), pair.counts.messages)
+                self.assertEqual(4 - len(found), pair.counts.errors["storage"][0])
+                self.assertEqual([250] * 3, pair.codes(group(message(5))))
+
+    def test_closed(self):
+        """
+        Nothing is accepted that can't be written down any more.
+        """
+        for name, pair, directory in self.kinds():
+            pair.say(group(message(1)))
+            pair.factory.ledger.close()
+            self.assertEqual([250, 250, 452], pair.codes(group(message(2))), name)
+            self.assertEqual([1], [one[0] for one in Read(directory).arrivals])
+
     def test_others(self):
         """
         Others that keep messages don't have it then.
@@ -485,3 +536,199 @@ class EndTests(LedgerTestCase):
         kinds = [one["kind"] for one in Read(directory).records]
         self.assertEqual([records.ARRIVAL, records.ALIVE, records.END], kinds)
         self.assertEqual(1, Read(directory).records[-1]["flag"])
+
+
+class Client:
+    """
+    A client that says one window after the other, whenever the one before is answered.
+
+    @ivar seen: how many contents were accepted, by what it has read.
+    """
+
+    WINDOW = 8
+
+    def __init__(self, port, number):
+        self.base = number * 1_000_000
+        self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sent = self.seen = 0
+        self.rest = b""
+
+    def say(self):
+        """
+        Say the next window.
+        """
+        numbers = range(self.base + self.sent, self.base + self.sent + self.WINDOW)
+        self.socket.sendall(b"".join(group(message(number)) for number in numbers))
+        self.sent += self.WINDOW
+
+    def read(self):
+        """
+        @return: C{False} at the end.
+        """
+        try:
+            data = self.socket.recv(65536)
+        except ConnectionResetError:
+            data = b""
+        *lines, self.rest = (self.rest + data).split(b"\n")
+        self.seen += sum(line.startswith(b"250 2.0.0") for line in lines)
+        if data and self.seen == self.sent:
+            self.say()
+        return bool(data)
+
+
+class ProcessTests(SynchronousTestCase):
+    """
+    The sink as a process.
+    """
+
+    def sink(self, *options):
+        """
+        @return: a sink that writes a ledger, and where.
+        """
+        directory = os.path.abspath(self.mktemp())
+        return Process(self, *options, "--ledger", directory, "127.0.0.1:0"), directory
+
+    def talk(self, port, said, replies):
+        """
+        Say something, and read so many lines.
+        """
+        with socket.create_connection(("127.0.0.1", port), PATIENCE) as client:
+            client.sendall(said)
+            received = b""
+            while received.count(b"\n") < replies:
+                data = client.recv(4096)
+                self.assertTrue(data, received)
+                received += data
+
+    def test_killed(self):
+        """
+        By SIGKILL, while many talk to it: whatever a client has read a 250 for is there, and nothing is cut.
+        """
+        for options in ((), ("--max-recipients", "1000"), ("--ledger-sync",)):
+            sink, directory = self.sink(*options)
+            port = sink.port()
+            clients = [Client(port, number) for number in range(20)]
+            with selectors.DefaultSelector() as selector:
+                for client in clients:
+                    selector.register(client.socket, selectors.EVENT_READ, client)
+                    client.say()
+                isKilled = False
+                while selector.get_map():
+                    for key, _ in selector.select(PATIENCE):
+                        if not isKilled and sum(client.seen for client in clients) > 500:
+                            isKilled = True
+                            sink.signal(signal.SIGKILL)
+                        if not key.data.read():
+                            selector.unregister(key.fileobj)
+                            key.fileobj.close()
+            read = Read(directory)
+            found = {number for number, _, _, _ in read.arrivals}
+            acknowledged = {client.base + number for client in clients for number in range(client.seen)}
+            self.assertTrue(len(acknowledged) > 500)
+            self.assertEqual(set(), acknowledged - found)
+            self.assertEqual(([], len(found)), (read.of(records.END), len(read.arrivals)))
+
+    def test_ends(self):
+        """
+        By a signal or a limit, with all replies sent: the ledger has its end, and the report says where it is.
+        """
+        for options, number in (((), signal.SIGTERM), (("-n", "1"), None), (("--max-messages", "1"), None)):
+            sink, directory = self.sink("--report", "-", *options)
+            sink._people = sink._process.stderr
+            self.talk(sink.port(), group(message(1)) + b"QUIT\r\n", 5)
+            if number is not None:
+                sink.signal(number)
+            status, out, _ = sink.outcome()
+            read = Read(directory)
+            self.assertEqual((0, [(1, b"b@example.com", "", 250)]), (status, read.arrivals))
+            self.assertEqual([1], [one["flag"] for one in read.of(records.END)])
+            self.assertEqual(records.END, read.records[-1]["kind"])
+            self.assertEqual(os.path.join(directory, os.listdir(directory)[0]), json.loads(out)["ledger"])
+
+    def test_user(self):
+        """
+        It is begun before the privileges of root are given up.
+        """
+        if os.geteuid() != 0:
+            raise SkipTest("only root can become another user")
+        for options in ((), ("-R", "/var/empty" if os.path.isdir("/var/empty") else "/mnt")):
+            sink, directory = self.sink("-u", "nobody", "-n", "1", *options)
+            self.talk(sink.port(), group(message(1)) + b"QUIT\r\n", 5)
+            self.assertEqual(0, sink.outcome()[0])
+            self.assertEqual([1], [one["flag"] for one in Read(directory).of(records.END)])
+
+    def test_portInUse(self):
+        """
+        A sink that can't listen leaves no ledger.
+        """
+        directory = os.path.abspath(self.mktemp())
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            sink = Process(self, "--ledger", directory, f"127.0.0.1:{other.getsockname()[1]}")
+            self.assertEqual(1, sink.outcome()[0])
+        self.assertFalse(os.path.exists(directory))
+
+    def test_cantWrite(self):
+        """
+        Where there can't be one, there is no sink: one line says so.
+        """
+        sink = Process(self, "--ledger", "/proc/x", "127.0.0.1:0")
+        status, _, err = sink.outcome()
+        self.assertNotEqual(0, status)
+        self.assertRegex(err, r"\A[^\n]*/proc/x[^\n]*\n\Z")
+
+
+class ServiceTests(TestCase):
+    """
+    While time passes; and under twistd.
+    """
+
+    timeout = TEST_LIMIT
+
+    def test_cantBegin(self):
+        """
+        A directory that is none any more: nobody listens then.
+        """
+        with open(path := os.path.abspath(self.mktemp()), "w"):
+            pass
+        service = SinkService(reactor, SinkPlan())
+        service.factory.ledger = SinkLedger(path, {})
+        with self.assertRaisesRegex(ListenError, "can't write a ledger in "):
+            service.startService()
+        self.assertRaises(RuntimeError, service.address)
+
+    @inlineCallbacks
+    def test_alive(self):
+        """
+        A sink that nobody talks to says each second that it is there.
+        """
+        directory = os.path.abspath(self.mktemp())
+        service = SinkService(reactor, SinkPlan(ledger=directory))
+        service.startService()
+        self.addCleanup(service.stopService)
+        yield eventually(lambda: len(Read(directory).of(records.ALIVE)) > 1, "two signs of life")
+        yield service.stopService()
+        self.assertEqual({records.ALIVE, records.END}, {one["kind"] for one in Read(directory).records})
+
+    @inlineCallbacks
+    def test_daemon(self):
+        """
+        A daemon begins it when it is one: the process that the ledger names is the one that writes, to the end.
+        """
+        os.makedirs(base := os.path.abspath(self.mktemp()))
+        directory, path, pidfile = (os.path.join(base, name) for name in ("ledger", "sink", "pid"))
+        options = ("smtp-sink", "-n", "1", "--ledger", directory, f"unix:{path}")
+        result = yield twistd(self, f"--pidfile={pidfile}", f"--logfile={base}/log", *options).whenEnded()
+        self.assertEqual(0, result.status, result.err)
+        with open(pidfile) as file:
+            pid = int(file.read())
+        self.addCleanup(killIfAlive, pid)
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(path)
+            client.sendall(group(message(1)) + b"QUIT\r\n")
+            while client.recv(4096):
+                pass
+        yield whenGone(pid)
+        read = Read(directory)
+        self.assertEqual(([1], pid), ([one["flag"] for one in read.of(records.END)], read.header["pid"]))
+        self.assertEqual([(1, b"b@example.com", "", 250)], read.arrivals)

@@ -8,6 +8,7 @@ import datetime
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from errno import ENOENT
 from sys import maxsize
 from typing import TYPE_CHECKING, Any, cast
@@ -21,8 +22,9 @@ from twisted.python.failure import Failure
 from smtpsource.load.watch import Watch
 from smtpsource.measure.counters import OUTCOMES, AddressCounts, sums
 from smtpsource.measure.environment import environment
+from smtpsource.measure.judgement import Delivered, Judgement
 from smtpsource.measure.limits import disturbances, limits
-from smtpsource.measure.progress import Progress
+from smtpsource.measure.progress import DELIVERING, Progress
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.snapshot import Snapshot
 from smtpsource.measure.summary import Summary, bucketsOf, countsOf, errorsOf, latenciesOf, repliesOf
@@ -44,6 +46,7 @@ from smtpsource.process.unexpected import OURS, named
 
 if TYPE_CHECKING:
     from smtpsource.interfaces import AnyReactor, IReactor
+    from smtpsource.load.delivery import Delivery
     from smtpsource.load.run import Run
     from smtpsource.measure.thresholds import Outcome, Threshold
     from smtpsource.sink.companion import CompanionSink
@@ -102,8 +105,13 @@ class SourceService(Service):
         self._plan = plan
         self._clock = clock
         self._run = _kindOf(plan)(reactor, plan, self.recorder, clock, self._sessionsOver, show, self._warm, tell)
-        self._watch = Watch(reactor, self._run, self._sampled, keepBuckets=keepIntervals)
+        self._delivery: Delivery | None = None
+        self._judgement: Judgement | None = None
+        self._watch = Watch(
+            reactor, self._run, self._sampled, keepBuckets=keepIntervals, delivered=lambda: self._delivered()
+        )
         self._figures = self._watch.snapshot()
+        self._upkeep = self._watch.upkeep
         self._warmUp: dict[str, Any] | None = None
         self._waiting: list[Deferred[Summary]] = []
         self._summary: Summary | None = None
@@ -149,6 +157,8 @@ class SourceService(Service):
         ended = self.whenDone()
         if not self._stopping:
             self._stopping = True
+            if self._delivery is not None:
+                self._delivery.giveUp("the run was stopped before the server had delivered everything")
             if self._begun:
                 self._run.drain()
             else:
@@ -184,7 +194,7 @@ class SourceService(Service):
             duration += plan.warmUp
         return Progress(
             at=run.clock() - run.startTime if begun else 0.0,
-            state="over" if self._summary is not None else run.state if begun else "starting",
+            state=self._state(),
             sessions=len(run.open),
             asked=run.scheduledMessages() if begun else None,
             askedRate=run.askedRate() if begun else None,
@@ -196,7 +206,18 @@ class SourceService(Service):
             exercise=plan.exercise,
             search=run.searching,
             hints=run.standingHints,
+            delivered=self._delivered(),
         )
+
+    def _state(self) -> str:
+        if self._summary is not None:
+            return "over"
+        if self._delivery is not None and self._delivery.waiting:
+            return DELIVERING
+        return self._run.state if self._beganRun else "starting"
+
+    def _delivered(self) -> Delivered | None:
+        return None if self._delivery is None else self._delivery.delivered()
 
     def byAddress(self) -> dict[str, AddressCounts]:
         """
@@ -236,7 +257,8 @@ class SourceService(Service):
         if self._stopping:
             return
         self._openLedger()
-        find = self._startSink if isinstance(self._plan.destination, SinkDestination) else self._resolve
+        ofOurs = isinstance(self._plan.destination, SinkDestination) or self._plan.deliverTo is not None
+        find = self._startSink if ofOurs else self._resolve
         found: Deferred[list[Address]] = maybeDeferred(find)
         found.addCallback(self._withinReach).addCallbacks(
             lambda addresses: self._run.guarded(self._beginSessions, addresses), self._notBegun
@@ -259,15 +281,47 @@ class SourceService(Service):
         from smtpsource.sink.companion import CompanionSink  # a run against another server needs none of it
 
         plan = self._plan
-        self._companion = CompanionSink(
-            self._reactor,
-            lmtp=plan.lmtp,
-            tls=plan.tls == "implicit",
-            proxyProtocol=plan.proxyProtocol is not None,
-            users=plan.logins,
-        )
-        started: Deferred[int] = self._companion.start()
-        return started.addCallback(lambda port: [TCPAddress("127.0.0.1", port)])
+        settings: dict[str, Any] = {}
+        if isinstance(plan.destination, SinkDestination):
+            settings = {
+                "users": plan.logins,
+                "lmtp": plan.lmtp,
+                "tls": plan.tls == "implicit",
+                "proxyProtocol": plan.proxyProtocol is not None,
+            }
+        if plan.deliverTo is not None:
+            host, port = plan.deliverTo
+            settings |= {"host": host, "port": port, "ledger": plan.ledger, "ledgerSync": plan.ledgerSync}
+        self._companion = CompanionSink(self._reactor, whenLost=self._sinkLost, **settings)
+        started = self._companion.start()
+        if plan.deliverTo is not None:
+            from smtpsource.load.delivery import Delivery  # numpy takes a while, but so does the sink
+
+            run = int(self._run.traffic.run, 16)
+            self._delivery = Delivery(self._reactor, run, self.recorder, self._run.broken)
+        return started.addCallback(self._sinkStarted)
+
+    def _sinkStarted(self, port: int) -> Any:
+        """
+        @return: where messages go, or a L{Deferred} of that.
+        """
+        if self._delivery is not None:
+            notes, companion = self._run.notes, self._companion
+            assert notes is not None and notes.path is not None
+            assert companion is not None and companion.ledger is not None
+            self._delivery.begin(notes.path, companion.ledger)
+        if not isinstance(self._plan.destination, SinkDestination):
+            return self._resolve()
+        host = "127.0.0.1" if self._plan.deliverTo is None else self._plan.deliverTo[0]
+        return [TCPAddress(host, port)]
+
+    def _sinkLost(self, problem: str) -> None:
+        """
+        Where the server delivers to there is nobody any more: what is still to come can't be judged.
+        """
+        if self._delivery is not None:
+            self._delivery.giveUp(problem)
+            self._run.trouble(problem, tolerable=False)
 
     def _resolve(self) -> Deferred[list[Address]]:
         destination = self._plan.destination
@@ -351,10 +405,14 @@ class SourceService(Service):
         """
         A second has passed: is there a threshold that has failed?
         """
-        if not self._plan.abortOnThreshold or snapshot.at < ABORT_AFTER or self._cannotPass:
+        if not self._plan.abortOnThreshold or snapshot.at < ABORT_AFTER or self._cannotPass or self._ending:
             return
         if self._plan.warmUp and self._warmUp is None:
             return  # nothing of it is measured
+        if snapshot.delivered is not None:
+            # So much is known for sure.
+            known = Judgement(verdict="inconclusive", backlogPeak=snapshot.delivered.peak)
+            snapshot = replace(snapshot, judgement=known)
         for threshold in self._plan.thresholds:
             assert not isinstance(threshold, str)
             outcome = threshold.cannotPass(snapshot)
@@ -374,11 +432,14 @@ class SourceService(Service):
         self._warmUp = {"seconds": began - self._startTime, **sums((recorder,), OUTCOMES)}
         recorder.restart()
         self._run.restartAddresses()
+        if self._delivery is not None:
+            self._delivery.restart()
         self._measure(began)
         return self._warmUp
 
     def _notBegun(self, reason: Failure) -> None:
-        if not reason.check(ResolutionFailed, "smtpsource.sink.companion.CompanionFailed"):
+        known = ("smtpsource.sink.companion.CompanionFailed", "smtpsource.ledger.reading.LedgerError")
+        if not reason.check(ResolutionFailed, *known):
             self._run.broken(reason.value)  # which ends it
             return
         if not self._stopping:
@@ -400,6 +461,16 @@ class SourceService(Service):
             self._known(self._run.notes.close, None)
         self._cpuAfter = self._known(processTime, self._cpuBefore)
         self._known(self._endMeasuring, None)
+        if self._delivery is None or not self._beganRun:
+            self._stopSink()
+            return
+        if not OURS.isdisjoint(self.recorder.errors):
+            self._delivery.giveUp("the generator broke down")
+        # What the server does now is none of the load.
+        self._watch.goOn()
+        self._delivery.drain(self._plan.drainQuiet, self._plan.drainTimeout).addCallback(lambda _: self._stopSink())
+
+    def _stopSink(self) -> None:
         if self._companion is None:
             self._finish(None)
             return
@@ -413,6 +484,9 @@ class SourceService(Service):
         if self._beganRun and self._run.warmingUp:
             self._warm(self._clock())  # nothing was measured
         self._figures = self._watch.finish()
+        self._upkeep = self._watch.upkeep
+
+    def _checkThresholds(self) -> None:
         # What has ended the run stays what it was then.
         self._outcomes = [
             self._cannotPass.get(t) or t.check(self._figures) for t in self._plan.thresholds if not isinstance(t, str)
@@ -424,10 +498,25 @@ class SourceService(Service):
         if self._companionDue is not None and self._companionDue.active():
             self._companionDue.cancel()
         sink = None if isinstance(result, Failure) else result
-        self._known(lambda: self._judge(result), None)
+        if isinstance(self._plan.destination, SinkDestination):
+            self._known(lambda: self._compare(result), None)
+        else:
+            sink = None
+        if self._delivery is not None and self._beganRun:
+            self._known(self._judge, None)
         self._finish(sink)
 
-    def _judge(self, result: dict[str, Any] | Failure) -> None:
+    def _judge(self) -> None:
+        """
+        What has become of every message.
+        """
+        assert self._delivery is not None
+        self._judgement = judgement = self._delivery.finish()
+        # Rates and counts are of the load; what is known of deliveries is known now.
+        now = self._watch.finish()
+        self._figures = replace(self._figures, buckets=now.buckets, judgement=judgement)
+
+    def _compare(self, result: dict[str, Any] | Failure) -> None:
         """
         The server's own count is the judge of ours.
         """
@@ -441,6 +530,9 @@ class SourceService(Service):
 
     def _finish(self, sink: dict[str, Any] | None) -> None:
         if self._summary is None:
+            if self._delivery is not None:
+                self._delivery.close()
+            self._known(self._checkThresholds, None)
             self._summary = self._summarize(sink)
             waiting, self._waiting = self._waiting, []
             for one in waiting:
@@ -478,6 +570,8 @@ class SourceService(Service):
             spotless = False
         if not all(outcome.passed for outcome in self._outcomes):
             return 3
+        if self._delivery is not None and (self._judgement is None or self._judgement.verdict != "pass"):
+            return 1
         found = self._run.found
         if found is not None:
             # What rates that are too high have done to messages is part of the search.
@@ -495,7 +589,7 @@ class SourceService(Service):
         surroundings = known(lambda: environment(reactor, started), {})
         if self._run.notes is not None:
             surroundings["ledger"] = self._run.notes.path
-        upkeep, exhausted = self._watch.upkeep, self._run.exhausted
+        upkeep, exhausted = self._upkeep, self._run.exhausted
         limiting = known(lambda: tuple(limits(upkeep, recorder.errors, exhausted is not None)), ())
         disturbing = known(lambda: tuple(disturbances(upkeep, exhausted is not None)), ())
         found = known(lambda: self._run.found, None)
@@ -533,6 +627,7 @@ class SourceService(Service):
             limits=limiting,
             disturbances=disturbing,
             search=found,
+            judgement=self._judgement,
             addresses=known(self.byAddress, {}),
             hints=self._run.standingHints,
             run=self._run.traffic.run.decode("ascii"),

@@ -11,7 +11,7 @@ from smtpsource.values import checks, kinds, names
 from smtpsource.values.files import directoryToBe
 from smtpsource.values.kinds import Kind
 from smtpsource.values.option import Settings, option, switch
-from smtpsource.values.rules import allOf, needs
+from smtpsource.values.rules import allOf, excludes, needs
 
 _EXPECTED = "expected [HOST:]PORT, an address of this machine, such as 2525 or [::1]:2525"
 
@@ -51,6 +51,12 @@ class LedgerSettings(Settings):
         ofMail("ledger"),
         needs("{ledger}", "ledgerSync", "deliverTo", unless=lambda plan: plan.ledger is not None),
         needs("{deliverTo}", "drainTimeout", "drainQuiet", unless=lambda plan: plan.deliverTo is not None),
+        excludes(
+            "{findRate}",
+            "a step of the search says nothing of what the server still has to deliver",
+            "deliverTo",
+            when=lambda plan: plan.findRate,
+        ),
     )
 
     ledger: str | None = option(

@@ -10,7 +10,7 @@ from typing import Any
 
 from smtpsource.measure.judgement import CLASSES, Judgement
 from smtpsource.report.page import INDENT, Line
-from smtpsource.report.text import duration, several
+from smtpsource.report.words import duration, several
 
 _STYLES = {"pass": "good", "fail": "bad", "inconclusive": "doubtful"}
 

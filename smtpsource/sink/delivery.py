@@ -8,26 +8,21 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from twisted.logger import Logger
 
 from smtpsource.sink.connection import UNAVAILABLE
 from smtpsource.sink.content import IncomingContent
 from smtpsource.sink.keeping.message import KeptMessage
-from smtpsource.sink.protocol import DELIVERED, OK
-from smtpsource.sink.reception import TOO_LARGE, Reception
+from smtpsource.sink.protocol import DELIVERED, FULL, OK
+from smtpsource.sink.reception import TOO_LARGE
 from smtpsource.sink.rules.facts import Fate
-from smtpsource.sink.speech import GARBAGE
 from smtpsource.sink.summary import moment
-
-if TYPE_CHECKING:
-    from smtpsource.sink.keeping.ledger import SinkLedger
+from smtpsource.sink.verdicts import answered, isAccepting
+from smtpsource.sink.writing import Writing
 
 log = Logger()
-
-FULL = b"452 4.3.1 No room to keep the message\r\n"
-REFUSED = b"554 5.6.0 Message refused\r\n"
 
 #: Octets of a message that are looked at together.
 _WINDOW = 64 * 1024
@@ -38,26 +33,10 @@ _TOLD, _LONGEST = 10, 320
 _LETTER = re.compile(rb"[0-9A-Za-z]")
 
 
-def isAccepting(fate: Fate | None) -> bool:
-    """
-    Does a client that meets this fate get the usual reply, or another that accepts?
-    """
-    if fate is None:
-        return True
-    if fate.garble or fate.deceit == "reject-but-keep":
-        return False
-    if fate.reply is not None:
-        return fate.reply[:1] in (b"2", b"3")
-    return not fate.isSilent
-
-
-class Delivery(Reception):
+class Delivery(Writing):
     """
     Accepts messages or refuses them, and has them kept.
     """
-
-    # Arrivals that the ledger has of the message that has come last.
-    _arrived = 0
 
     def _messageReceived(self, delay: float) -> None:
         """
@@ -78,49 +57,8 @@ class Delivery(Reception):
         finally:
             content.close()
             self.forgetEnvelope()
-        ledger = self.steering.ledger
-        isSynced = ledger is not None and ledger.isSynced and self._arrived > 0
-        if self._arrived and (isSynced or fate is not None or delay or self._errors):
-            # What was said before is not its reply, which may wait.
-            self._flush()
-        self._unsaid += self._arrived
-        if ledger is not None and isSynced:
-            accepted = self.counts.messages - before[0], self.counts.recipients - before[1]
-            self._waitForDisk(ledger, reply, fate, delay, FULL * times, accepted)
-        else:
-            self._say(reply, fate, delay)
-
-    def _waitForDisk(
-        self,
-        ledger: SinkLedger,
-        reply: bytes,
-        fate: Fate | None,
-        delay: float,
-        full: bytes,
-        accepted: tuple[int, int],
-    ) -> None:
-        """
-        Give a reply when what was written is on the disk.
-
-        @param full: what is said if it can't be.
-        @param accepted: how many messages and recipients were counted, and are not accepted then.
-        """
-
-        def synced(problem: OSError | None) -> None:
-            if problem is not None:
-                self._noRoom(problem)
-                self.counts.messages -= accepted[0]
-                self.counts.recipients -= accepted[1]
-            if self._isGone:
-                return
-            if problem is not None:
-                self._held(self._sayHeld, full, None, 0.0)
-            else:
-                self._held(self._sayHeld, reply, fate, delay)
-
-        self._isHeld = True
-        self.stop("hold")
-        ledger.whenSynced(synced)
+        counts = self.counts.messages - before[0], self.counts.recipients - before[1]
+        self._sayWritten(reply, fate, delay, FULL * times, counts)
 
     def _verdict(self, content: IncomingContent, times: int) -> tuple[bytes, Fate | None]:
         """
@@ -147,7 +85,7 @@ class Delivery(Reception):
         except OSError as e:
             self._noRoom(e)
             return FULL * times, None
-        reply, fate = _answered(fates, DELIVERED if self.dialogue.lmtp else OK)
+        reply, fate = answered(fates, DELIVERED if self.dialogue.lmtp else OK)
         self._admit(fates)
         deceit = next((fate.deceit for _, fate in fates if fate is not None and fate.deceit), None)
         self._tell(content, reply, deceit, len(accepted))
@@ -215,30 +153,6 @@ class Delivery(Reception):
                 _corrupt(content.file, content.size)
             for _ in range(2 if what == "duplicate" else 1) if self.steering.keepers else ():
                 yield self._keptMessage(content, indices, fate)
-
-    def _writeDown(self, content: IncomingContent, fates: list[tuple[list[int], Fate | None]]) -> None:
-        """
-        Write into the ledger for whom it has arrived: also what no keeper is given, because it is lost on purpose. If
-        it is corrupted, that was done by now.
-        """
-        ledger = self.steering.ledger
-        if ledger is None:
-            return
-        if not self._isNamed:
-            self._isNamed = True
-            ledger.named(self.facts.session, self.facts.client)
-        assert content.digested is not None
-        arrivals = ledger.arrivals(content.digested, self.facts.session, not self.facts.sender)
-        for indices, fate in sorted(fates, key=_isCorrupted):
-            if isAccepting(fate) or (fate is not None and fate.deceit is not None):
-                if _isCorrupted((indices, fate)):
-                    arrivals.look(ledger.contentOf(content.file))
-                code = int(_replyOf(fate, OK)[:3])
-                deed, rule = ("", "") if fate is None or fate.deceit is None else (fate.deceit, fate.rules[-1])
-                for index in indices * (2 if deed == "duplicate" else 1):
-                    arrivals.add(ledger.recipient(self._rcpts[index]), code, deed, rule)
-        arrivals.write()
-        self._arrived = arrivals.number
 
     def dumpRefused(self) -> None:
         """
@@ -328,42 +242,6 @@ def _cut(text: str) -> str:
     What an event has of a text that a client may have made long.
     """
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
-
-
-def _isCorrupted(decided: tuple[list[int], Fate | None]) -> bool:
-    fate = decided[1]
-    return fate is not None and fate.deceit == "corrupt"
-
-
-def _replyOf(fate: Fate | None, usual: bytes) -> bytes:
-    if fate is None:
-        return usual
-    if fate.garble:
-        return GARBAGE
-    if fate.reply is not None:
-        return fate.reply
-    if fate.isSilent:
-        return b""
-    return REFUSED if fate.deceit == "reject-but-keep" else usual
-
-
-def _answered(fates: list[tuple[list[int], Fate | None]], usual: bytes) -> tuple[bytes, Fate | None]:
-    """
-    @return: the replies to all, and how they are said.
-    """
-    reply = b"".join(_replyOf(fate, usual) for _, fate in fates)
-    decided = [fate for _, fate in fates if fate is not None]
-    if len(decided) < 2:
-        return reply, replace(decided[0], garble=False) if decided else None
-    last = decided[-1]
-    return reply, replace(
-        last,
-        delay=max(fate.delay for fate in decided),
-        stutter=next((fate.stutter for fate in decided if fate.stutter is not None), None),
-        throttle=next((fate.throttle for fate in decided if fate.throttle is not None), None),
-        split=any(fate.split for fate in decided),
-        garble=False,
-    )
 
 
 def _corrupt(file: BinaryIO, size: int) -> None:

@@ -13,9 +13,8 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from smtpsource.sink.content import IncomingContent
-from smtpsource.sink.delivery import FULL
-from smtpsource.sink.effects import addressOf
-from smtpsource.sink.protocol import MAIL_OK, RCPT_OK, SMTPSinkProtocol
+from smtpsource.sink.protocol import FULL, MAIL_OK, RCPT_OK, SMTPSinkProtocol
+from smtpsource.sink.proxy import addressOf
 from smtpsource.speedups import compiled
 
 if TYPE_CHECKING:
@@ -112,10 +111,16 @@ class LedgeredProtocol(SMTPSinkProtocol):
             try:
                 self._writeDown(content, rcpts)
             except OSError as e:
-                self.counts.error("storage", f"{e.strerror}: {self.ledger.path}".encode("utf-8", "surrogateescape"))
+                self._noRoom(e)
                 self._forgetTransaction()
                 return FULL * (len(rcpts) if self.dialogue.lmtp else 1)
         return super()._contentReceived()
+
+    def _noRoom(self, e: OSError) -> None:
+        """
+        A message could not be written down.
+        """
+        self.counts.error("storage", f"{e.strerror}: {self.ledger.path}".encode("utf-8", "surrogateescape"))
 
     def _writeDown(self, content: IncomingContent, rcpts: list[tuple[int, int]]) -> None:
         ledger = self.ledger

@@ -30,6 +30,7 @@ RCPT_OK = b"250 2.1.5 Ok\r\n"
 ENVELOPE_OK = MAIL_OK + RCPT_OK
 DELIVERED = b"250 2.2.0 Ok\r\n"
 START_CONTENT = b"354 Start mail input; end with <CRLF>.<CRLF>\r\n"
+FULL = b"452 4.3.1 No room to keep the message\r\n"
 BYE = b"221 2.0.0 Bye\r\n"
 LINE_TOO_LONG = b"500 5.5.2 Command line too long, closing connection\r\n"
 UNKNOWN = b"500 5.5.1 Command unknown\r\n"

@@ -90,8 +90,13 @@ class SinkService(Breakable, Service):
         if not self.doors.addresses and not self._ended:
             keepSteady(self._reactor)
             self.factory.seconds = self._reactor.seconds
-            self._openLedger()
             self.doors.open()
+            try:
+                self._openLedger()
+            except ListenError:
+                self.doors.close()
+                self.doors.addresses = []
+                raise
             self._begin()
 
     def _openLedger(self) -> None:

@@ -279,15 +279,6 @@ class Speech(SMTPSinkProtocol):
             replies, self._replies = self._replies, []
             self._send(b"".join(replies))
 
-    def _sayHeld(self, reply: bytes, fate: Fate | None, delay: float) -> None:
-        """
-        Give a reply that nothing was said before for, and go on.
-        """
-        self._isHeld = False
-        self._say(reply, fate, delay)
-        if not self._isHeld:
-            self._release()
-
     def _send(self, reply: bytes) -> None:
         self._unseen += self._unsaid
         self._unsaid = 0

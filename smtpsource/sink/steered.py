@@ -15,12 +15,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from smtpsource.sink import secrets
-from smtpsource.sink.delivery import isAccepting
-from smtpsource.sink.effects import GREETINGS, Effects, addressOf, sizeOf, textOf
+from smtpsource.sink.effects import GREETINGS, Effects, sizeOf, textOf
 from smtpsource.sink.letters import HANG_UP, Letter
 from smtpsource.sink.protocol import LINE_TOO_LONG, PLAIN_TEXT
+from smtpsource.sink.proxy import addressOf
 from smtpsource.sink.reception import TOO_LARGE
 from smtpsource.sink.rules.facts import Facts, Fate
+from smtpsource.sink.verdicts import isAccepting
 
 if TYPE_CHECKING:
     from smtpsource.sink.rules.facts import Step

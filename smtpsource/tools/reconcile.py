@@ -32,7 +32,7 @@ from smtpsource.report.files import jsonPieces, writeWhole
 from smtpsource.report.judgement import documentOf, linesOf
 from smtpsource.report.page import INDENT, Line
 from smtpsource.report.presentation import Presentation
-from smtpsource.report.text import duration
+from smtpsource.report.words import duration
 from smtpsource.tools import history
 from smtpsource.tools.options import ToolOptions
 from smtpsource.tools.reconciling import Evidence
