@@ -7,13 +7,13 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 from judgedslowly import judged
-from ledgerfiles import BODY, RUN, Pages
+from ledgerfiles import BODY, RUN, SECOND, Pages
 from properties import given
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.ledger import records
 from smtpsource.ledger.judge import Judge
-from smtpsource.ledger.reading import RECORD
+from smtpsource.ledger.reading import RECORD, LedgerError
 from smtpsource.measure.judgement import CLASSES, REASONS
 
 
@@ -141,6 +141,176 @@ class ClassesTests(JudgeCase):
         sink.arrival(2, b"c@example.com").arrival(2, b"b@example.com").arrival(3, b"b@example.com")
         judgement = self.judged(source, sink)
         self.assertCounts(judgement, delivered=4, refused=1, lost=1, recovered=1, unknown=2)
+
+    def test_twice(self):
+        """
+        A recipient that a message names twice is one, whether or not it is refused, or the message is sent again.
+        """
+        source, sink = Pages(), Pages("sink", 0)
+        for attempt in (1, 2):
+            for index, name in enumerate((b"a@example.com", b"b@example.com", b"a@example.com")):
+                source.intent(1, name, index, attempt)
+            source.outcome(1, (records.UNKNOWN, records.ACKNOWLEDGED)[attempt - 1])
+        sink.arrival(1).arrival(1, b"b@example.com")
+        judge = self.judgeOf(source, sink)
+        self.assertCounts(judge.judge(True), delivered=2)
+        self.assertEqual((2, 2), (judge.acknowledged, judge.here))
+
+    def test_reasons(self):
+        """
+        Why something came twice, each reason by itself.
+        """
+        source, first, second = Pages(), Pages("sink", 0), Pages("sink", 0)
+        for number in range(1, 7):
+            source.sent(number)
+        source.sent(7, outcome=records.UNKNOWN)
+        source.intent(8).outcome(8, records.UNKNOWN).intent(8, attempt=2).outcome(8)
+        first.arrival(1, session=1).arrival(1, session=2)
+        first.arrival(2, session=3).add(records.UNSEEN, session=3, size=1).arrival(2, session=4)
+        first.arrival(3, deed="duplicate").arrival(3, deed="duplicate")
+        first.arrival(4, session=5).arrival(4, session=6).add(records.UNSEEN, session=6, size=1)
+        first.end()
+        second.time = 1
+        second.arrival(5, session=1).arrival(6, session=1).arrival(5, session=2).arrival(6, session=3)
+        for number in (7, 8):
+            second.arrival(number, session=4).arrival(number, session=5)
+        second.arrival(1, session=9)
+        judge = self.judgeOf(source, first, second)
+        judgement = judge.judge(True)
+        self.assertEqual({"none": 3, "unseen-reply": 2, "rule": 1, "unknown-outcome": 2}, dict(judgement.duplicatedBy))
+        rows = [each for each in judge.anomalies() if each["class"] == "duplicated"]
+        found = {int(str(each["id"]).split("-")[1]): each["reason"] for each in rows}
+        self.assertEqual(
+            {
+                1: "none",
+                2: "unseen-reply",
+                3: "rule",
+                4: "none",
+                5: "none",
+                6: "unseen-reply",
+                7: "unknown-outcome",
+                8: "unknown-outcome",
+            },
+            found,
+        )
+
+    def test_inconclusive(self):
+        """
+        What has not drained never passes, but a fault that is known is one.
+        """
+        source, sink = Pages(), Pages("sink", 0)
+        for number in (1, 2):
+            source.sent(number)
+        sink.arrival(1)
+        judgement = self.judged(source, sink, drained=False)
+        self.assertEqual("inconclusive", judgement.verdict)
+        self.assertCounts(judgement, delivered=1, queued=1)
+        sink.arrival(1)
+        self.assertEqual("fail", self.judged(source, sink, drained=False).verdict)
+        sink.arrival(2)
+        source.sent(3)
+        for missing in ((source,), (sink,), ()):
+            self.assertNotEqual("pass", self.judged(*missing).verdict)
+
+    def test_reasonsGiven(self):
+        """
+        Whoever has a doubt has no pass.
+        """
+        source, sink = Pages().sent(1), Pages("sink", 0).arrival(1)
+        judgement = self.judged(source, sink, reasons=["the sink was killed"])
+        self.assertEqual(("inconclusive", ["the sink was killed"]), (judgement.verdict, list(judgement.reasons)))
+
+    def test_alias(self):
+        """
+        At another address of whom it was meant for a message has arrived, at that of another recipient it has not.
+        """
+        source, sink = Pages(), Pages("sink", 0)
+        source.sent(1).sent(2, b"b@example.com")
+        sink.arrival(1, b"mailbox@example.com", original=b"a@example.com")
+        sink.arrival(2, b"a@example.com", original=b"b@example.com")
+        judge = self.judgeOf(source, sink)
+        self.assertCounts(judge.judge(True), delivered=1, misdelivered=1)
+        self.assertEqual((1, 1), (judge.here, judge.backlog))
+
+    def test_damaged(self):
+        """
+        Reports and messages with damaged ids are not told of as messages without an id as well.
+        """
+        source, sink = Pages().sent(1), Pages("sink", 0)
+        sink.add(records.DAMAGED, at=1.0).arrival(0, run=0, at=1.0).report(1, at=2.0).arrival(0, run=0, at=2.0)
+        sink.arrival(0, run=0, at=3.0)
+        judgement = self.judged(source, sink)
+        self.assertEqual((1, 1), (judgement.damaged, judgement.unidentified))
+        self.assertCounts(judgement, bounced=1)
+
+    def test_numbers(self):
+        """
+        A number that no message can have is no reason to run out of memory.
+        """
+        with self.assertRaisesRegex(LedgerError, "expected numbers of messages below"):
+            self.judgeOf(Pages().sent(1 << 40))
+
+
+class TimeTests(JudgeCase):
+    """
+    When things happened.
+    """
+
+    def latencies(self, *pages):
+        judge = self.judgeOf(*pages)
+        told = {name: [round(value, 6) for value in values] for name, values in judge.latencies().items()}
+        self.assertEqual({"delivery": [], "arrival": []}, {k: list(v) for k, v in judge.latencies().items()})
+        return told
+
+    def test_delivery(self):
+        """
+        From the acknowledgement to the first arrival; one that came before is negative, and early.
+        """
+        source, sink = Pages(), Pages("sink", 0)
+        source.intent(1, at=1.0).outcome(1, at=2.0).intent(2, at=2.5).outcome(2, at=5.0)
+        sink.arrival(1, at=2.25).arrival(1, at=3.0).arrival(2, at=4.75)
+        for pages in ((source, sink), (sink, source)):
+            self.assertEqual({"delivery": [0.25, -0.25], "arrival": []}, self.latencies(*pages))
+        judgement = self.judged(source, sink)
+        self.assertEqual(1, judgement.early)
+        self.assertEqual({"delivery": 2}, {name: sum(counts) for name, counts in judgement.buckets.items()})
+        self.assertEqual((0.0, 3.75), (judgement.drain, judgement.duration))
+
+    def test_schedule(self):
+        """
+        From when it was due, if there was a schedule.
+        """
+        source, sink = Pages(), Pages("sink", 0)
+        source.intent(1, at=1.0).outcome(1, at=2.0, due=0.5).intent(2, at=1.0).outcome(2, at=3.0, due=1.5)
+        sink.arrival(1, at=2.5).arrival(2, at=3.25)
+        for pages in ((source, sink), (sink, source)):
+            found = self.latencies(*pages)
+            self.assertEqual([0.25, 0.5], sorted(found["delivery"]))
+            self.assertEqual([1.75, 2.0], sorted(found["arrival"]))
+
+    def test_clocks(self):
+        """
+        Clocks of one boot are one; of two machines, those on the wall are compared.
+        """
+        source = Pages(boot="one", offset=1000 * SECOND).intent(1, at=1.0).outcome(1, at=2.0)
+        same = Pages("sink", 0, boot="one", offset=1005 * SECOND).arrival(1, at=2.5)
+        other = Pages("sink", 0, boot="two", offset=900 * SECOND).arrival(1, at=102.75)
+        self.assertEqual([0.5], self.latencies(source, same)["delivery"])
+        self.assertEqual([0.75], self.latencies(source, other)["delivery"])
+
+    def test_backlog(self):
+        """
+        How many are under way, and the most of them at any second.
+        """
+        source, sink = Pages(), Pages("sink", 0)
+        for number in range(1, 11):
+            source.intent(number, at=number).outcome(number, at=number + 0.1)
+        for number in range(1, 9):
+            sink.arrival(number, at=6.5 + number)
+        judge = self.judgeOf(source, sink)
+        self.assertEqual((10, 8, 2), (judge.acknowledged, judge.here, judge.backlog))
+        self.assertEqual(6, judge.judge(True).backlogPeak)
+        self.assertEqual(4.4, judge.judge(True).drain)
 
 
 ADDRESSES = (b"a@example.com", b"b@example.com", b"c@example.com", b"z@example.com", b"y@example.com")

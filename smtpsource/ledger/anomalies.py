@@ -133,7 +133,10 @@ def _concerning(events: Sequence[Event], index: int) -> Iterator[Event]:
     """
     Those events of a message that may have to do with one of its recipients.
     """
-    addresses = {event.address: event.index for event in events if event.what == "intent"}
+    addresses: dict[int, int | None] = {}
+    for event in events:
+        if event.what == "intent":
+            addresses.setdefault(event.address, event.index)
     for event in events:
         if event.what in ("intent", "outcome"):
             concerned = event.index in (None, index)

@@ -122,6 +122,8 @@ class Judge:
         units.address[begun] = found["address"][intents].astype(np.uint32)
         units.raw[begun] = found["raw"][intents].astype(np.uint32)
         units.canonical[begun] = found["canonical"][intents].astype(np.uint32)
+        if units.dropTwins(found["number"][intents], found["address"][intents], begun):
+            after = units.state[places]
         self._acknowledge(places, before, after, found["time"][decisive] + shift, found["raw"][decisive], shift)
 
     def _acknowledge(self, places: Integers, before: Any, after: Any, times: Integers, dues: Any, shift: int) -> None:
@@ -286,7 +288,7 @@ class Judge:
             early=self._timing.early,
             backlogPeak=self._timing.peak(self._units.moment[: self._units.size][waiting]),
             drain=max(0, end - last) / 1e9 if end and last else None,
-            duration=max(0, max(end, last) - first) / 1e9 if first else 0.0,
+            duration=max(0, (end or last) - first) / 1e9 if first else 0.0,
             anomalies=list(anomalies.first(_SHOWN)),
             buckets=self._timing.buckets(),
         )
@@ -302,6 +304,12 @@ class Judge:
         All that is not as it should be, by what L{judge} was told last.
         """
         return Anomalies(self.known, self._strays.settle(), self.drained).all()
+
+    def count(self, drained: bool = False) -> dict[str, int]:
+        """
+        What L{judge} counts of messages and recipients, in less time: no ledger is read again.
+        """
+        return countsOf(self._strays.settle().state, drained)
 
     def fates(self, number: int) -> dict[int, str]:
         """

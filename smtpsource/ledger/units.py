@@ -173,6 +173,19 @@ class Units:
             open_, first, left, short = open_[on], first[on], left[on], short[on]
         return found
 
+    def dropTwins(self, numbers: Any, addresses: Any, places: Integers) -> bool:
+        """
+        A recipient that a message names twice is one: servers deliver to it once.
+
+        @param places: of messages for these addresses.
+        @return: was there one?
+        """
+        if self._first is None:
+            return False
+        twins = places[self.match(numbers, addresses) != places]
+        self.state[twins] &= np.uint16(0xFFFF ^ EXISTS)
+        return bool(len(twins))
+
     def names(self, places: Integers) -> tuple[Integers, Integers]:
         """
         The other way round.
