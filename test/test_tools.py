@@ -27,9 +27,10 @@ from smtpsource.measure.summary import Messages
 from smtpsource.report.document import documentOf
 from smtpsource.tools.compare import CompareOptions
 from smtpsource.tools.merge import MergeOptions
+from smtpsource.tools.reconcile import ReconcileOptions
 from smtpsource.values.option import ValueOption
 
-TOOLS = {"compare": CompareOptions, "merge": MergeOptions}
+TOOLS = {"compare": CompareOptions, "merge": MergeOptions, "reconcile": ReconcileOptions}
 
 
 class CompareTests(ToolTestCase):

@@ -8,6 +8,7 @@ both: so an id that was damaged or made up is told from one of a run.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 from zlib import crc32
 
@@ -60,10 +61,21 @@ def parse(text: bytes) -> Identity | None:
     match = _ID.search(text)
     if match is None:
         return None
-    run, number, check = match.groups()
-    if crc32(b"%b-%b" % (run, number)) != int(check, 16):
-        raise ValueError("expected an id whose check belongs to it")
-    found = Identity(int(run, 16), int(number))
-    if found.number > 0x7FFF_FFFF_FFFF_FFFF:
-        raise ValueError("expected an id with a number that a run may have")
+    found = _checked(match)
+    if found is None:
+        raise ValueError("expected an id whose check belongs to it, with a number that a run may have")
     return found
+
+
+def parseAll(text: bytes) -> Iterator[Identity]:
+    """
+    Find all ids in a text that were not damaged.
+    """
+    return filter(None, map(_checked, _ID.finditer(text)))
+
+
+def _checked(match: re.Match[bytes]) -> Identity | None:
+    run, number, check = match.groups()
+    if crc32(b"%b-%b" % (run, number)) != int(check, 16) or int(number) > 0x7FFF_FFFF_FFFF_FFFF:
+        return None
+    return Identity(int(run, 16), int(number))
