@@ -18,6 +18,9 @@ HEADER = b"X-Smtpsource-Id"
 #: One anywhere in a text.
 _ID = re.compile(rb"(?<![0-9A-Za-z])([0-9a-f]{16})-([0-9]{1,19})-([0-9a-f]{8})(?![0-9A-Za-z])")
 
+#: The same, whatever comes after it.
+_ANYWHERE = re.compile(rb"([0-9a-f]{16})-([0-9]{1,19})-([0-9a-f]{8})")
+
 #: That header in the lines of a head; its value.
 inHead = re.compile(rb"(?:^|\n)" + HEADER + rb":[ \t]*(?:\r?\n[ \t]+)?([^\r\n]*)", re.IGNORECASE).search
 
@@ -69,9 +72,9 @@ def parse(text: bytes) -> Identity | None:
 
 def parseAll(text: bytes) -> Iterator[Identity]:
     """
-    Find all ids in a text that were not damaged.
+    Find all ids in some octets that were not damaged, whatever stands around them.
     """
-    return filter(None, map(_checked, _ID.finditer(text)))
+    return filter(None, map(_checked, _ANYWHERE.finditer(text)))
 
 
 def _checked(match: re.Match[bytes]) -> Identity | None:
