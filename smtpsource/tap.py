@@ -90,7 +90,7 @@ def _prepare() -> None:
     """
     Import now what a run needs in the end: twistd may become another user meanwhile, who may not read it any more.
     """
-    from smtpsource.load import hints, varied  # noqa: F401
+    from smtpsource.load import hints, noted, varied  # noqa: F401
     from smtpsource.report import csvfile, hlog, judgement, junit  # noqa: F401
 
     for name in ("ascii", "idna", "latin-1", "utf-8"):
