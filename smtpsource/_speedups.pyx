@@ -10,6 +10,7 @@ reference's way for all of them.
 """
 
 cimport cython
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE, PyByteArray_Resize
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_GetItemWithError, PyDict_SetItem
 from cpython.exc cimport PyErr_CheckSignals
@@ -2166,3 +2167,177 @@ cdef bint _addressOf(real, sockaddr_in *address) except -1:
     address.sin_family = AF_INET
     address.sin_port = htons(port)
     return inet_pton(AF_INET, PyBytes_AS_STRING(text), &address.sin_addr) == 1
+
+
+# -- The generator's ledger
+
+cdef packed struct _Record:
+    unsigned char kind
+    unsigned char flag
+    unsigned short index
+    unsigned int code
+    unsigned long long run
+    unsigned long long number
+    long long time
+    unsigned long long address
+    unsigned long long raw
+    unsigned long long canonical
+    unsigned int size
+    unsigned int session
+
+cdef enum:
+    INTENT = 1
+    OUTCOME = 2
+    RECORD = 64
+
+cdef extern from *:
+    """
+    #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    #define SMTPSOURCE_LITTLE_ENDIAN 1
+    #else
+    #define SMTPSOURCE_LITTLE_ENDIAN 0
+    #endif
+    """
+    bint SMTPSOURCE_LITTLE_ENDIAN
+
+
+cdef inline long long _steadyNanoseconds() noexcept nogil:
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return <long long>now.tv_sec * 1000000000 + now.tv_nsec
+
+
+cdef class Entries:
+    """
+    See L{smtpsource.ledger.entries.Entries}.
+    """
+
+    cdef public bytearray waiting
+    cdef public bint timed
+    cdef public int descriptor
+    cdef public object _find
+    cdef public object _writeSurely
+    cdef public object _setTimer
+    cdef public tuple _commands
+    cdef public tuple _addresses
+    cdef public unsigned long long _run
+    cdef public bytes _prefix
+    cdef public unsigned int _check
+
+    def __cinit__(self):
+        self.descriptor = -1
+
+    def idOf(self, long long number):
+        cdef char digits[20]
+        cdef int size = 0, place
+        cdef unsigned int check = self._check ^ 0xFFFFFFFFU
+        cdef Py_ssize_t prefix
+        cdef bytes found
+        cdef char *text
+        if number < 0 or self._prefix is None:
+            return super(Entries, self).idOf(number)
+        while True:
+            size += 1
+            digits[20 - size] = 48 + number % 10
+            number //= 10
+            if not number:
+                break
+        prefix = PyBytes_GET_SIZE(self._prefix)
+        found = PyBytes_FromStringAndSize(NULL, prefix + size + 9)
+        text = PyBytes_AS_STRING(found)
+        memcpy(text, PyBytes_AS_STRING(self._prefix), prefix)
+        memcpy(text + prefix, digits + 20 - size, size)
+        for place in range(20 - size, 20):
+            check = _crcTable[(check ^ <unsigned char>digits[place]) & 0xFF] ^ (check >> 8)
+        check ^= 0xFFFFFFFFU
+        text += prefix + size
+        text[0] = c"-"
+        for place in range(8):
+            text[1 + place] = (<const char *>b"0123456789abcdef")[(check >> (28 - 4 * place)) & 0xF]
+        return found
+
+    cdef _Record *room(self, Py_ssize_t records) except NULL:
+        """
+        Place for so many more records, which are all 0.
+        """
+        cdef Py_ssize_t size = PyByteArray_GET_SIZE(self.waiting)
+        PyByteArray_Resize(self.waiting, size + records * RECORD)
+        cdef char *place = PyByteArray_AS_STRING(self.waiting) + size
+        memset(place, 0, records * RECORD)
+        return <_Record *>place
+
+    def intend(self, message, tuple commands not None, tuple digests not None):
+        cdef long long attempt = message.attempt
+        if attempt > 0:
+            return
+        if not SMTPSOURCE_LITTLE_ENDIAN or self.waiting is None or len(digests) != 3:
+            super(Entries, self).intend(message, commands, digests)
+            return
+        if commands is not self._commands:
+            self._addresses = self._find(commands)
+            self._commands = commands
+        if not self._addresses:
+            super(Entries, self).intend(message, commands, digests)
+            return
+        attempt = 1 - attempt
+        cdef unsigned long long number = message.number, raw = digests[0], canonical = digests[1]
+        cdef unsigned int size = min(<unsigned long long>digests[2], 0xFFFFFFFFULL)
+        cdef tuple numbers = self._addresses
+        cdef Py_ssize_t place
+        message.attempt = attempt
+        cdef long long now = _steadyNanoseconds()
+        cdef Py_ssize_t before = PyByteArray_GET_SIZE(self.waiting)
+        cdef _Record *record = self.room(len(numbers))
+        try:
+            for place in range(len(numbers)):
+                record.kind = INTENT
+                record.flag = min(attempt, 255)
+                record.index = min(place, 0xFFFE)
+                record.run = self._run
+                record.number = number
+                record.time = now
+                record.address = <unsigned long long>numbers[place]
+                record.raw = raw
+                record.canonical = canonical
+                record.size = size
+                record += 1
+        except BaseException:
+            PyByteArray_Resize(self.waiting, before)
+            raise
+
+    def outcome(self, number, unsigned char flag, unsigned short index, unsigned int code, due, session):
+        if not SMTPSOURCE_LITTLE_ENDIAN or self.waiting is None:
+            super(Entries, self).outcome(number, flag, index, code, due, session)
+            return
+        cdef unsigned long long which = number, ofSchedule = due
+        cdef unsigned int ofSession = session
+        cdef _Record *record = self.room(1)
+        record.kind = OUTCOME
+        record.flag = flag
+        record.index = index
+        record.code = code
+        record.run = self._run
+        record.number = which
+        record.time = _steadyNanoseconds()
+        record.raw = ofSchedule
+        record.session = ofSession
+        if not self.timed:
+            self.timed = True
+            self._setTimer()
+
+    def write(self):
+        cdef Py_ssize_t size, written
+        if self.descriptor < 0 or self.waiting is None:
+            super(Entries, self).write()
+            return
+        size = PyByteArray_GET_SIZE(self.waiting)
+        if not size:
+            return
+        written = c_write(self.descriptor, PyByteArray_AS_STRING(self.waiting), size)
+        if written == size:
+            PyByteArray_Resize(self.waiting, 0)
+            return
+        if written > 0:
+            # All of it or nothing, and the reference says what is wrong.
+            os.ftruncate(self.descriptor, os.fstat(self.descriptor).st_size - written)
+        super(Entries, self).write()

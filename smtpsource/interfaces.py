@@ -57,8 +57,8 @@ class IMessage(Interface):
 
     def content() -> tuple[bytes, bytes]:
         """
-        The content, asked for once, when the server has answered 354: dot-stuffed, every line ended by CRLF, up to and
-        with the final dot.
+        The content, asked for when the server has answered 354, and sent then: dot-stuffed, every line ended by CRLF,
+        up to and with the final dot.
 
         @return: what is this message's own, and what it shares with others: the two are sent one after the other.
             A message that is small enough to be written at once has it all in the first.
@@ -162,6 +162,25 @@ class ISession(Interface):
         @param what: what was refused, as a sentence, where the phase says too little of it.
         """
 
+    def recipientRefused(phase: int, recipient: int, code: bytes) -> None:
+        """
+        One recipient of the message was refused, whatever becomes of the others.
+
+        @param phase: what the reply answers: RCPT or, in LMTP, the content.
+        @param recipient: which one, from 0: of all, or of those whose RCPT was accepted.
+        """
+
+    def postponed(code: bytes) -> None:
+        """
+        The message is to be sent again, after all that are on their way: a server in the transaction before it has
+        refused all of it with this code.
+        """
+
+    def contentLeaves() -> None:
+        """
+        The C{bdatContent} of messages, which was asked for, is sent now; so it may be that of several.
+        """
+
     def unanswered(recipientsAccepted: int, recipientsRejected: int) -> None:
         """
         The message ends without an answer, and C{disconnected} comes next; but some recipients have had theirs, to RCPT
@@ -201,6 +220,9 @@ class IRun(Interface):
     clock: Callable[[], float] = Attribute("Gives seconds, on a scale that never goes backward.")
     sources: Any = Attribute(
         "The L{Sources<smtpsource.net.sources.Sources>} of addresses to connect from; C{None} for the system's choice."
+    )
+    notes: Any = Attribute(
+        "The L{Notes<smtpsource.ledger.notes.Notes>} of what leaves and what comes of it; C{None} without a ledger."
     )
     pause: Callable[[], float] | None = Attribute(
         "Draws the seconds before a session's next message; C{None} if there is no pause at all."

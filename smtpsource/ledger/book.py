@@ -101,6 +101,14 @@ class Book:
         if self._waiting:
             self.put(b"")
 
+    def taken(self) -> bytes:
+        """
+        What waits, for those who write it themselves.
+        """
+        waiting = bytes(self._waiting)
+        self._waiting.clear()
+        return waiting
+
     @property
     def waits(self) -> bool:
         """

@@ -10,10 +10,12 @@ is. The head is no part of it: servers add to it and fold it.
 from __future__ import annotations
 
 import re
-from email import message_from_bytes
-from email.message import Message
 from functools import lru_cache
 from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from email.message import Message
 
 #: Octets of a body that is taken apart; of a longer one, the encoding is part of what is compared.
 _MOST = 32 * 1024 * 1024
@@ -110,6 +112,8 @@ class BodyDigest:
         self._addLines(self._half, len(self._half))
         canonical = self._plain.digest()
         if self._kept is not None and self._size <= _MOST:
+            from email import message_from_bytes  # it takes a while, and most are as they are
+
             parts = list(_parts(message_from_bytes(self._head.rstrip(b"\r\n") + b"\r\n\r\n" + b"".join(self._kept))))
             joined = parts[0] if len(parts) == 1 else b"".join(_ofPart(part) for part in parts)
             canonical = _ofPart(joined)

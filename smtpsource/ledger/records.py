@@ -29,11 +29,11 @@ LONGEST_HEADER = 1 << 20
 # Kinds of records. What a field has no meaning for is 0.
 #
 #: A message is about to be sent to a recipient. C{flag}: which attempt this is, from 1. C{index}: of the recipient in
-#: its message, from 0. C{address}, C{raw}, C{canonical}, C{size}: its address, and of the body. C{session}: the
-#: generator's.
+#: its message, from 0. C{address}, C{raw}, C{canonical}, C{size}: its address, and of the body.
 INTENT = 1
 #: What came of it. C{flag}: one of the outcomes below. C{index}: of the recipient it is about, or L{WHOLE} for all of
-#: whom nothing else is said before. C{code}: of the reply. C{raw}: when the message was due, if there was a schedule.
+#: whom nothing else is said before. C{code}: of the reply; 250 for any that accepts. C{raw}: when the message was
+#: due, if there was a schedule. C{session}: the generator's.
 OUTCOME = 2
 #: A message has come for a recipient. C{flag}: one of the deeds below. C{index}: which attempt this is, from 1, if the
 #: sink knows. C{code}: of the reply that it gets. C{run}, C{number}: of its id; 0 if it has none. C{address}: of RCPT.

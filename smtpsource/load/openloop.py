@@ -198,6 +198,9 @@ class OpenLoop(Run):
         """
         return maxsize if self.warmingUp else min(maxsize, self._before + self.plan.messageLimit)
 
+    def _kindOfSession(self) -> type[Session]:
+        return ScheduledSession
+
     def _newSchedule(self, profile: Profile) -> Schedule:
         return Schedule(profile, self.plan.arrivals, self._rng)
 
@@ -264,7 +267,7 @@ class OpenLoop(Run):
             if self._parked:
                 self._parked.pop().resume()
             elif len(self.open) < self.plan.sessionCount:
-                self._beginSession(ScheduledSession(self, self._reactor, self._route, self._queue))
+                self._beginSession(self._newSession())
             else:
                 # The next one that is free takes it.
                 self.exhausted = self.plan.sessionCount
@@ -311,12 +314,12 @@ class ScheduledSession(Session):
     A session of an L{OpenLoop}: it knows when each of its messages was wanted.
     """
 
-    __slots__ = ("_wanted",)
+    __slots__ = ("wanted",)
 
     def __init__(self, run: OpenLoop, *others: Any) -> None:
         super().__init__(run, *others)
         self._run: OpenLoop
-        self._wanted: deque[float] = deque()
+        self.wanted: deque[float] = deque()
         self._take = self._takeWanted
 
     def accepted(self, seconds: float, recipientsAccepted: int, recipientsRejected: int) -> None:
@@ -324,7 +327,7 @@ class ScheduledSession(Session):
         See L{ISession.accepted}.
         """
         if self._isMeasured("accepted"):
-            self._wanted.popleft()
+            self.wanted.popleft()
             super().accepted(seconds, recipientsAccepted, recipientsRejected)
         else:
             self._answered()
@@ -347,11 +350,18 @@ class ScheduledSession(Session):
         else:
             self._answered()
 
+    def postponed(self, code: bytes) -> None:
+        """
+        See L{ISession.postponed}.
+        """
+        super().postponed(code)
+        self.wanted.rotate(-1)
+
     def unanswered(self, recipientsAccepted: int, recipientsRejected: int) -> None:
         """
         See L{ISession.unanswered}.
         """
-        if self._wanted[0] >= self._run.measuredFrom:
+        if self.wanted[0] >= self._run.measuredFrom:
             super().unanswered(recipientsAccepted, recipientsRejected)
 
     def fault(self, kind: str, text: str, quitting: bool = False, doubtful: int = 0) -> None:
@@ -367,25 +377,25 @@ class ScheduledSession(Session):
     def _takeWanted(self) -> IMessage | None:
         message = self._run.take()
         if message is not None:
-            self._wanted.append(self._run.wanted)
+            self.wanted.append(self._run.wanted)
         return message
 
     def _isMeasured(self, outcome: str) -> bool:
         """
         The next message has an answer: is it measured? Then count how long that took.
         """
-        wanted, run = self._wanted[0], self._run
+        wanted, run = self.wanted[0], self._run
         if wanted < run.measuredFrom and not run.early(outcome):
             return False
         run.recorder.duration(RESPONSE, run.clock() - wanted)
         return True
 
     def _answered(self) -> None:
-        self._wanted.popleft()
+        self.wanted.popleft()
         super()._answered()
 
     def _endMessage(self) -> None:
         run = self._run
         while self.message is not None:
-            run.recorder.failed += self._wanted[0] >= run.measuredFrom or run.early("failed")
+            run.recorder.failed += self.wanted[0] >= run.measuredFrom or run.early("failed")
             self._answered()

@@ -22,6 +22,7 @@ from smtpsource.load.traffic import traffic as newTraffic
 from smtpsource.measure.counters import AddressCounts
 from smtpsource.measure.progress import RUNNING
 from smtpsource.measure.recorder import Recorder
+from smtpsource.messages import seeds
 from smtpsource.net.destination import Address
 from smtpsource.net.patience import Deadline, Standstills
 from smtpsource.net.route import ConnectQueue, Route
@@ -43,6 +44,7 @@ from smtpsource.smtp.protocol import SMTPSourceProtocol
 from smtpsource.smtp.trace import TracedProtocol
 
 if TYPE_CHECKING:
+    from smtpsource.ledger.notes import Notes
     from smtpsource.load.hints import Refusals
     from smtpsource.measure.search import Found, Searching
     from smtpsource.smtp.commands import Dialogue
@@ -100,6 +102,8 @@ class Run(Breakable):
     @ivar open: sessions that are not over.
     @ivar hints: what may be wrong with what was asked for.
     @ivar reserve: memory for the end of the run.
+    @ivar notes: where messages are noted before they leave; C{None} if there is no ledger. Who begins the run opens
+        and closes it.
     @ivar seeking: those of them that could not connect, and have no message until they try again or can.
     """
 
@@ -147,7 +151,9 @@ class Run(Breakable):
         self._refusals: Refusals | None = None
         self._looksForBanner = plan.tls != "implicit"
         self._dialogue = self._withKeys(parts.dialogue(plan))
-        self.traffic = traffic = newTraffic(plan)
+        self._sessionKind = self._kindOfSession()
+        self.notes: Notes | None = None
+        self.traffic = traffic = newTraffic(plan) if plan.ledger is None else self._noted()
         traffic.onProblem = lambda text: recorder.error("unreadable-message", text)
         self._nextMessage = traffic.next
         self._sessionsBegun = 0
@@ -400,6 +406,17 @@ class Run(Breakable):
         reactor = self._reactor
         return replace(dialogue, keys=DerivedKeys(partial(inThread, reactor), reactor.callFromThread))
 
+    def _noted(self) -> Any:
+        """
+        The traffic of a run that keeps a ledger.
+        """
+        from smtpsource.load import noted
+
+        run = seeds.runId(self.plan.seed)
+        self.notes = noted.notesOf(run, self._reactor, self.guarded)
+        self._sessionKind = noted.sessionKind(self._sessionKind)
+        return newTraffic(self.plan, run, self.notes)
+
     def _beginSessions(self) -> None:
         """
         No more of them than there are messages: each one's first message is kept for it.
@@ -436,7 +453,13 @@ class Run(Breakable):
     def _join(self) -> None:
         self._toBegin -= 1
         self.remaining += 1
-        self._beginSession(Session(self, self._reactor, self._route, self._queue))
+        self._beginSession(self._newSession())
+
+    def _newSession(self) -> Session:
+        return self._sessionKind(self, self._reactor, self._route, self._queue)
+
+    def _kindOfSession(self) -> type[Session]:
+        return Session
 
     def _beginSession(self, session: Session) -> None:
         if self._sessionsBegun % _CHECKED == 0:

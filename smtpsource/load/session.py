@@ -5,6 +5,7 @@ A session: one slot of a run's concurrency.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -37,6 +38,7 @@ class Session:
     @ivar protocol: the connection, once it is made and as long as it is there.
     @ivar parked: it waits until the run has a message for it.
     @ivar leaving: it takes no further message.
+    @cvar wanted: when the message, and each of the following, was wanted, on the run's clock; empty without a schedule.
     """
 
     __slots__ = (
@@ -55,6 +57,8 @@ class Session:
         "parked",
         "protocol",
     )
+
+    wanted: Sequence[float] = ()
 
     def __init__(self, run: IRun, reactor: IReactor, route: Route, queue: ConnectQueue) -> None:
         plan = run.plan
@@ -295,6 +299,24 @@ class Session:
         if text[:3] in _TELLING:
             self._run.refused(phase, text)
         self._run.trouble(f"{what or NAMES[phase] + ' refused'}: {printable(text)}")
+
+    def recipientRefused(self, phase: int, recipient: int, code: bytes) -> None:
+        """
+        See L{ISession.recipientRefused}. What is counted are all that were.
+        """
+
+    def postponed(self, code: bytes) -> None:
+        """
+        See L{ISession.postponed}.
+        """
+        assert self.message is not None
+        self._following.append(self.message)
+        self.message = self._following.popleft()
+
+    def contentLeaves(self) -> None:
+        """
+        See L{ISession.contentLeaves}.
+        """
 
     def fault(self, kind: str, text: str, quitting: bool = False, doubtful: int = 0) -> None:
         """

@@ -7,11 +7,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from smtpsource.load.run import BATCH, Run
-from smtpsource.load.session import Session
 from smtpsource.pacing.schedule import Profile
 
 if TYPE_CHECKING:
     from smtpsource.interfaces import IMessage
+    from smtpsource.load.session import Session
 
 #: Seconds between looks at how many sessions there are to be.
 ADJUSTING = 0.05
@@ -60,7 +60,7 @@ class StagedRun(Run):
         missing = self._wanted - (len(self.open) - self._leaving)
         for _ in range(min(BATCH, missing)):
             if self.remaining:
-                self._beginSession(Session(self, self._reactor, self._route, self._queue))
+                self._beginSession(self._newSession())
         # Those that are missing still join in the next turns, as many sessions do at the beginning of any run.
         self._later(self._adjust, ADJUSTING if missing <= BATCH else 0.0)
 

@@ -4,6 +4,8 @@ What a plan's traffic is made of.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from smtpsource.interfaces import IContentSource
@@ -14,14 +16,18 @@ from smtpsource.plan import SourcePlan
 from smtpsource.values.numbers import LARGEST
 
 if TYPE_CHECKING:
+    from smtpsource.ledger.notes import Notes
     from smtpsource.messages.varied import VariedTraffic
 
 
-def traffic(plan: SourcePlan) -> Traffic | VariedTraffic:
+def traffic(plan: SourcePlan, run: bytes | None = None, notes: Notes | None = None) -> Traffic | VariedTraffic:
     """
     A new stream of a plan's messages.
+
+    @param run: the run's id, if it is known already.
+    @param notes: where each message is to be noted before it leaves; C{None} if there is no ledger.
     """
-    return _Assembly(plan).traffic()
+    return _Assembly(plan, seeds.runId(plan.seed) if run is None else run, notes).traffic()
 
 
 class _Assembly:
@@ -29,10 +35,11 @@ class _Assembly:
     The parts of one stream of messages.
     """
 
-    def __init__(self, plan: SourcePlan) -> None:
+    def __init__(self, plan: SourcePlan, run: bytes, notes: Notes | None) -> None:
         assert not isinstance(plan.sender, str) and not isinstance(plan.recipient, str)
         self.plan = plan
-        self.run = seeds.runId(plan.seed)
+        self.run = run
+        self.notes = notes
         self.headers = headers.given(plan.headers)
         self.myhostname = plan.myhostname.encode("ascii")
         default = b"foo@" + self.myhostname
@@ -46,13 +53,21 @@ class _Assembly:
         if varied or self.headers or self._subjectIsTemplate():
             from smtpsource.load.varied import VariedAssembly  # for those who have some
 
-            assembly = VariedAssembly(plan, self.run, self.sender, self.recipient, self.headers)
+            assembly = VariedAssembly(plan, self.run, self.sender, self.recipient, self.headers, self.notes)
             return assembly.traffic(None if drawn else self._recipients())
         contents = self._contents()
         # SIZE says the longest that any message gets: it may be an estimate, but not less (RFC 1870 section 5).
         digits = max(plan.numberWidth or 0, len(str(LARGEST)))
         longest = contents.bdatContent(LARGEST, self.recipient + b"9" * digits)
         ofMail = plan.parameters.ofMail(sum(map(len, longest)))
+        if self.notes is not None:
+            from smtpsource.messages.identified import IdentifiedTraffic, withOriginal  # for those who keep a ledger
+
+            recipients = withOriginal(self._recipients()) if plan.parameters.dsn else self._recipients()
+            return IdentifiedTraffic(
+                *(self.notes, self.sender, recipients, contents, ofMail, self.run),
+                enveloped=plan.parameters.dsn and plan.parameters.envid is None,
+            )
         kind = Traffic if plan.seed is None else DrawnTraffic
         return kind(self.sender, self._recipients(), contents, ofMail, self.run)
 
@@ -80,9 +95,16 @@ class _Assembly:
     def _contents(self) -> IContentSource:
         plan = self.plan
         assert not isinstance(plan.message, str) and not isinstance(plan.subject, str)
+        ofFile: Callable[[bytes], IContentSource] = FileContent
+        generated: Callable[..., IContentSource] = GeneratedContent
+        if self.notes is not None:
+            from smtpsource.messages.identified import IdentifiedContent, IdentifiedFile  # for those who keep a ledger
+
+            ofFile = partial(IdentifiedFile, self.notes.idOf)
+            generated = partial(IdentifiedContent, self.notes.idOf)
         if plan.message is not None:
-            return FileContent(plan.message)
-        return GeneratedContent(
+            return ofFile(plan.message)
+        return generated(
             self.sender,
             self.myhostname,
             DEFAULT_BODY if plan.length is None else bodyOfSize(plan.length),

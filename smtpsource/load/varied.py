@@ -5,10 +5,12 @@ What a plan's traffic is made of where something is drawn for each message, or f
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from smtpsource.load import parts
 from smtpsource.messages import headers, recipients
-from smtpsource.messages.bodies import SameBody, SizedBodies, WholeBody
+from smtpsource.messages.bodies import SameBody, SizedBodies, WholeBody, isHeaded
 from smtpsource.messages.content import DEFAULT_BODY, bodyOfSize, lines
 from smtpsource.messages.corpus import Corpus
 from smtpsource.messages.message import Recipients
@@ -20,19 +22,32 @@ from smtpsource.messages.weighted import Weighted
 from smtpsource.plan import SourcePlan
 from smtpsource.smtp import commands
 
+if TYPE_CHECKING:
+    from smtpsource.ledger.notes import Notes
+
 
 class VariedAssembly:
     """
     The parts of one stream of such messages.
     """
 
-    def __init__(self, plan: SourcePlan, run: bytes, sender: bytes, recipient: bytes, added: tuple[bytes, ...]) -> None:
+    def __init__(
+        self,
+        plan: SourcePlan,
+        run: bytes,
+        sender: bytes,
+        recipient: bytes,
+        added: tuple[bytes, ...],
+        notes: Notes | None = None,
+    ) -> None:
         """
         @param run: the run's id.
         @param sender: who sends a message where no senders are drawn.
         @param recipient: who gets it, likewise.
         @param added: more headers.
+        @param notes: where each message is to be noted; C{None} if there is no ledger.
         """
+        self._notes = notes
         self._plan = plan
         self._run = run
         self._sender = sender
@@ -46,17 +61,37 @@ class VariedAssembly:
 
         @param undrawn: its recipients: the same for all messages, or numbered; C{None}: they are drawn.
         """
-        plan = self._plan
-        return VariedTraffic(
+        plan, notes = self._plan, self._notes
+        kind: Callable[..., VariedTraffic] = VariedTraffic
+        recipients = self._drawnRecipients() if undrawn is None else undrawn
+        if notes is not None:
+            from smtpsource.messages.identified import IdentifiedVariedTraffic, withOriginal  # for those who keep one
+
+            kind = partial(IdentifiedVariedTraffic, notes, **self._ofLedger())
+            if plan.parameters.dsn:
+                recipients = withOriginal(recipients)
+        return kind(
             self._run,
             self._mail(),
             self._drawing(plan.senders, "senders") if plan.senders is not None else lambda: self._sender,
-            self._drawnRecipients() if undrawn is None else undrawn,
+            recipients,
             self._bodies(),
             self._heads(),
             parts.generator(plan, "headers"),
             sized=plan.parameters.size,
         )
+
+    def _ofLedger(self) -> dict[str, Any]:
+        """
+        What more there is to say of messages with ids.
+        """
+        plan, parameters = self._plan, self._plan.parameters
+        unheaded = None
+        if plan.messages is not None:
+            alone = headers.alone(self._added, noted=True)
+            stored = headers.beforeStored(self._myhostname, self._added, False, noted=True)
+            unheaded = Template([*(alone if plan.oldMode else stored), b"\r\n"], self._run)
+        return {"unheaded": unheaded, "enveloped": parameters.dsn and parameters.envid is None}
 
     def _mail(self) -> Callable[[bytes, int | None], bytes]:
         parameters = self._plan.parameters
@@ -105,20 +140,33 @@ class VariedAssembly:
             return SizedBodies(plan.sizeDistribution.drawing(parts.generator(plan, "sizes")))
         if plan.message is not None:
             assert not isinstance(plan.message, str)
-            return SameBody(WholeBody(lines(plan.message)))
+            return SameBody(WholeBody(lines(plan.message), headed=self._isHeaded()))
         body = DEFAULT_BODY if plan.length is None else bodyOfSize(plan.length)
         return SameBody(WholeBody(body, size=len(body) - 2))
 
     def _heads(self) -> tuple[Template, Template]:
         plan = self._plan
-        if plan.oldMode or plan.message is not None:
-            alone = Template(headers.alone(self._added), self._run)
-            return alone, alone
-        if plan.messages is not None:
+        if plan.messages is not None and not plan.oldMode:
             return self._stored(False), self._stored(True)
-        assert not isinstance(plan.subject, str)
-        head = Template(headers.generated(self._myhostname, plan.subject, self._added), self._run)
+        noted = self._notes is not None
+        if plan.oldMode or plan.message is not None:
+            lines = headers.alone(self._added, noted=noted)
+            if noted and plan.messages is None and not self._isHeaded():
+                lines = [*lines, b"\r\n"]
+        else:
+            assert not isinstance(plan.subject, str)
+            lines = headers.generated(self._myhostname, plan.subject, self._added, noted=noted)
+        head = Template(lines, self._run)
         return head, head
 
+    def _isHeaded(self) -> bool:
+        """
+        Is the message a file with headers?
+        """
+        message = self._plan.message
+        assert not isinstance(message, str)
+        return message is not None and isHeaded(message)
+
     def _stored(self, identified: bool) -> Template:
-        return Template(headers.beforeStored(self._myhostname, self._added, identified), self._run)
+        noted = self._notes is not None
+        return Template(headers.beforeStored(self._myhostname, self._added, identified, noted=noted), self._run)

@@ -4,20 +4,68 @@ What comes after the lines at the top of a message that are its own: a body, or 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Protocol
 
 from smtpsource.messages.content import END, dotted
-from smtpsource.messages.parts import FilePart
-from smtpsource.smtp.streaming import LARGEST_WRITE
+from smtpsource.messages.parts import FilePart, Unreadable
+from smtpsource.smtp.streaming import LARGEST_WRITE, PIECE
 
 #: Bytes of a message, as the dialogue takes them: something that has a length and slices.
 Content = bytes | memoryview | FilePart
 
 _LINE = b"X" * 78 + b"\r\n"
 
+#: So many of them are looked at in one go.
+_SOME = 1000
+
 #: What stays in its file needs no memory, but a file descriptor; to keep it counts as much as this.
 _IN_FILE = 256 * 1024
+
+
+#: How a message with headers begins: with one, or with the empty line after none.
+_isHeaded = re.compile(rb"[!-9;-~]+[ \t]*:|\r?\n").match
+
+
+def isHeaded(beginning: bytes) -> bool:
+    """
+    Has a message headers?
+
+    @param beginning: of the message.
+    """
+    return _isHeaded(beginning) is not None
+
+
+#: The empty line after the headers, and where it is looked for.
+_LONGEST_HEAD = 1 << 20
+_headEnd = re.compile(rb"(?:^|\r\n)\r\n").search
+
+
+def digestsOf(octets: bytes | FilePart, head: bytes, headed: bool) -> tuple[int, int, int]:
+    """
+    What L{smtpsource.ledger.digests} says of a body, and its size. One that can't be read is not sent, either.
+
+    @param octets: it, or a whole message.
+    @param head: what comes before.
+    @param headed: do they begin with headers?
+    """
+    from smtpsource.ledger.digests import BodyDigest  # for those who keep a ledger
+
+    place = 0
+    try:
+        if headed:
+            beginning = bytes(octets[:_LONGEST_HEAD])
+            end = _headEnd(beginning)
+            place = len(octets) if end is None else end.end()
+            head += beginning[:place]
+        both = BodyDigest(head)
+        for start in range(place, len(octets), PIECE):
+            both.add(bytes(octets[start : start + PIECE]))
+    except Unreadable:
+        return 0, 0, 0
+    return *both.result(), len(octets) - place
 
 
 class Body(Protocol):
@@ -27,11 +75,20 @@ class Body(Protocol):
     @ivar size: how large it is, in bytes, as a user thinks of it.
     @ivar total: how many bytes L{bdatContent} has after the head.
     @ivar identified: does it have a Message-Id?
+    @ivar headed: does it begin with headers?
     """
 
     size: int
     total: int
     identified: bool
+    headed: bool
+
+    def digests(self, head: bytes) -> tuple[int, int, int]:
+        """
+        What L{smtpsource.ledger.digests} says of what comes after all headers, and its size.
+
+        @param head: the lines that come before this in a message.
+        """
 
     def content(self, head: bytes) -> tuple[bytes, Content]:
         """
@@ -51,9 +108,11 @@ class WholeBody:
     A body that is there, for one message or for many.
     """
 
-    __slots__ = ("_content", "_octets", "identified", "size", "total")
+    __slots__ = ("_content", "_digests", "_octets", "headed", "identified", "size", "total")
 
-    def __init__(self, octets: bytes | FilePart, *, size: int | None = None, identified: bool = False) -> None:
+    def __init__(
+        self, octets: bytes | FilePart, *, size: int | None = None, identified: bool = False, headed: bool = False
+    ) -> None:
         """
         @param octets: with CRLF at the end of each line, and not dot-stuffed; if it is L{FilePart}, no line begins with
             a dot.
@@ -62,9 +121,11 @@ class WholeBody:
         self._octets = octets
         # With the dots and, if it is large, with the end; made when it is asked for.
         self._content: bytes | None = None
+        self._digests: tuple[int, int, int] | None = None
         self.total = len(octets)
         self.size = self.total if size is None else size
         self.identified = identified
+        self.headed = headed
 
     @property
     def kept(self) -> int:
@@ -104,13 +165,21 @@ class WholeBody:
             return head, self._octets
         return head + self._octets, b""
 
+    def digests(self, head: bytes) -> tuple[int, int, int]:
+        """
+        See L{Body.digests}. They are worked out once.
+        """
+        if self._digests is None:
+            self._digests = digestsOf(self._octets, head, self.headed)
+        return self._digests
+
 
 class SizedBody:
     """
     A body of a size that was drawn: one short line, and the end of a long body that all of them share.
     """
 
-    __slots__ = ("_long", "identified", "size", "total")
+    __slots__ = ("_long", "headed", "identified", "size", "total")
 
     def __init__(self, size: int, long: bytes) -> None:
         """
@@ -120,22 +189,13 @@ class SizedBody:
         self._long = long
         self.size = size
         self.total = size + 2
-        self.identified = False
-
-    def _inTwo(self) -> tuple[bytes, int]:
-        """
-        @return: the first line, and how many bytes of the long body come after it.
-        """
-        lines, rest = divmod(self.total, len(_LINE))
-        if rest < 3 and lines:  # not enough for a line of its own
-            lines, rest = lines - 1, rest + len(_LINE)
-        return b"X" * (rest - 2) + b"\r\n", lines * len(_LINE)
+        self.identified = self.headed = False
 
     def content(self, head: bytes) -> tuple[bytes, Content]:
         """
         See L{Body.content}.
         """
-        first, size = self._inTwo()
+        first, size = _inTwo(self.total)
         shared = memoryview(self._long)[-size - len(END) :]
         if self.total + len(END) > LARGEST_WRITE:
             return head + first, shared
@@ -145,11 +205,41 @@ class SizedBody:
         """
         See L{Body.bdatContent}.
         """
-        first, size = self._inTwo()
+        first, size = _inTwo(self.total)
         shared = memoryview(self._long)[-size - len(END) : -len(END)]
         if self.total > LARGEST_WRITE:
             return head + first, shared
         return b"".join((head, first, shared)), b""
+
+    def digests(self, head: bytes) -> tuple[int, int, int]:
+        """
+        See L{Body.digests}.
+        """
+        return _ofSize(self.total)
+
+
+def _inTwo(total: int) -> tuple[bytes, int]:
+    """
+    @return: the first line of a body of that size, and how many bytes of the long body come after it.
+    """
+    lines, rest = divmod(total, len(_LINE))
+    if rest < 3 and lines:  # not enough for a line of its own
+        lines, rest = lines - 1, rest + len(_LINE)
+    return b"X" * (rest - 2) + b"\r\n", lines * len(_LINE)
+
+
+@lru_cache(4096)
+def _ofSize(total: int) -> tuple[int, int, int]:
+    from smtpsource.ledger.digests import BodyDigest
+
+    first, size = _inTwo(total)
+    both = BodyDigest(b"")
+    both.add(first)
+    while size:
+        some = min(size, _SOME * len(_LINE))
+        both.add(_LINE * (some // len(_LINE)))
+        size -= some
+    return *both.result(), total
 
 
 class SameBody:

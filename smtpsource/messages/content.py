@@ -91,7 +91,7 @@ class GeneratedContent:
         @param run: what makes this run's Message-Ids differ from all others; random unless given.
         """
         self._from = b"From: <" + sender + b">\r\nTo: <"
-        self._run = os.urandom(8).hex().encode() if run is None else run
+        run = os.urandom(8).hex().encode() if run is None else run
         self._afterNumber = b"@" + myhostname + b">\r\n"
         if subject is not None:
             self._afterNumber += b"Subject: " + subject + b"\r\n"
@@ -107,6 +107,7 @@ class GeneratedContent:
         self._bodyAlone = (body, b"") if not self._streamed else (b"", body)
         self._second = 0
         self._beforeNumber = b""
+        self._beforeId = b"\r\nMessage-Id: <" + run + b"."
 
     def content(self, number: int, recipient: bytes) -> tuple[bytes, bytes]:
         """
@@ -116,10 +117,16 @@ class GeneratedContent:
             return self._bodyAlone
         second = int(time.time())
         if second != self._second:
-            self._second = second
-            self._beforeNumber = b">\r\nDate: " + date(second) + b"\r\nMessage-Id: <" + self._run + b"."
+            self._begin(second)
         own = b"%b%b%b%x%b" % (self._from, recipient, self._beforeNumber, number, self._afterNumber)
         return own, self._shared
+
+    def _begin(self, second: int) -> None:
+        """
+        Another second of the Date header.
+        """
+        self._second = second
+        self._beforeNumber = b">\r\nDate: " + date(second) + self._beforeId
 
     def bdatContent(self, number: int, recipient: bytes) -> tuple[bytes, bytes | memoryview]:
         """

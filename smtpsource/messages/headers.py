@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from smtpsource.messages import templates
-from smtpsource.messages.templates import DATE, NUMBER_IN_HEXADECIMAL, RECIPIENT, RUN, SENDER, Part
+from smtpsource.messages.templates import DATE, ID, NUMBER_IN_HEXADECIMAL, RECIPIENT, RUN, SENDER, Part
 from smtpsource.values import checks, names
 
 #: A header's name (RFC 5322's ftext), a colon, and a value.
@@ -50,26 +50,37 @@ def name(line: bytes) -> str:
     return line.partition(b":")[0].decode("ascii").lower()
 
 
-def generated(myhostname: bytes, subject: bytes | None, added: Sequence[bytes]) -> list[Part]:
+def haveId(added: Sequence[bytes]) -> bool:
+    """
+    Is there one among these headers that is the ledger's?
+    """
+    from smtpsource.ledger.identity import HEADER  # for those who keep a ledger
+
+    return HEADER.decode("ascii").lower() in map(name, added)
+
+
+def generated(myhostname: bytes, subject: bytes | None, added: Sequence[bytes], *, noted: bool = False) -> list[Part]:
     """
     The headers of a generated message, with the empty line after them.
 
     @param myhostname: for the right side of the Message-Id.
     @param subject: for a Subject header; C{None} for none.
     @param added: headers; one with the name of a generated header takes its place.
+    @param noted: is there a ledger? Then a header with the message's id comes before all others, here and below.
     """
     lines: list[tuple[Part, ...]] = [
+        *_id(noted),
         (b"From: <", SENDER, b">"),
         (b"To: <", RECIPIENT, b">"),
         (b"Date: ", DATE),
-        (b"Message-Id: ", *_messageId(myhostname)),
+        (b"Message-Id: ", *_messageId(myhostname, noted)),
     ]
     if subject is not None:
         lines.append((b"Subject: ", *templates.parseSubject(subject)))
     return [*_lines(lines, added), b"\r\n"]
 
 
-def beforeStored(myhostname: bytes, added: Sequence[bytes], identified: bool) -> list[Part]:
+def beforeStored(myhostname: bytes, added: Sequence[bytes], identified: bool, *, noted: bool = False) -> list[Part]:
     """
     What is put before a message that has headers of its own, so that it can be found again: a Message-Id if it has
     none, else those of a message that is sent again (RFC 5322 section 3.6.6).
@@ -80,22 +91,31 @@ def beforeStored(myhostname: bytes, added: Sequence[bytes], identified: bool) ->
         lines: list[tuple[Part, ...]] = [
             (b"Resent-Date: ", DATE),
             (b"Resent-From: <", SENDER, b">"),
-            (b"Resent-Message-Id: ", *_messageId(myhostname)),
+            (b"Resent-Message-Id: ", *_messageId(myhostname, noted)),
         ]
     else:
-        lines = [(b"Message-Id: ", *_messageId(myhostname))]
-    return _lines(lines, added)
+        lines = [(b"Message-Id: ", *_messageId(myhostname, noted))]
+    return _lines([*_id(noted), *lines], added)
 
 
-def alone(added: Sequence[bytes]) -> list[Part]:
+def alone(added: Sequence[bytes], *, noted: bool = False) -> list[Part]:
     """
     What is put before a message that is sent as it is.
     """
-    return _lines((), added)
+    return _lines(_id(noted), added)
 
 
-def _messageId(myhostname: bytes) -> tuple[Part, ...]:
-    return b"<", RUN, b".", NUMBER_IN_HEXADECIMAL, b"@" + myhostname + b">"
+def _messageId(myhostname: bytes, noted: bool) -> tuple[Part, ...]:
+    own = (ID,) if noted else (RUN, b".", NUMBER_IN_HEXADECIMAL)
+    return b"<", *own, b"@" + myhostname + b">"
+
+
+def _id(noted: bool) -> list[tuple[Part, ...]]:
+    if not noted:
+        return []
+    from smtpsource.ledger.identity import HEADER  # for those who keep a ledger
+
+    return [(HEADER + b": ", ID)]
 
 
 def _lines(own: Sequence[tuple[Part, ...]], added: Sequence[bytes]) -> list[Part]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from itertools import cycle, islice
 from random import Random
 
-from smtpsource.messages.bodies import WholeBody
+from smtpsource.messages.bodies import WholeBody, isHeaded
 from smtpsource.messages.content import withCRLF
 from smtpsource.messages.corpus import Corpus, Exhausted
 from smtpsource.messages.parts import FilePart, Unreadable
@@ -37,12 +37,13 @@ def loaded(found: bytes | FilePart) -> WholeBody:
     @param found: as L{Corpus.read} gives it.
     @raise Unreadable: it isn't there any more.
     """
-    identified = _isIdentified(bytes(found[:LARGEST_WRITE]))
+    beginning = bytes(found[:LARGEST_WRITE])
+    identified, headed = _isIdentified(beginning), isHeaded(beginning)
     if isinstance(found, FilePart):
         if _isReady(found):
-            return WholeBody(found.withLineEnd(), identified=identified)
+            return WholeBody(found.withLineEnd(), identified=identified, headed=headed)
         found = bytes(found)
-    return WholeBody(withCRLF(found), identified=identified)
+    return WholeBody(withCRLF(found), identified=identified, headed=headed)
 
 
 def _isIdentified(beginning: bytes) -> bool:
@@ -97,7 +98,7 @@ class StoredBodies:
         try:
             self._last = loaded(corpus.sample)
         except Unreadable:
-            self._last = WholeBody(corpus.sample)  # it is told when it is drawn, or can't be sent
+            self._last = WholeBody(corpus.sample, headed=True)  # it is told when it is drawn, or can't be sent
         self._bodies: OrderedDict[int, WholeBody] = OrderedDict()
         self._room = kept
 

@@ -38,6 +38,7 @@ RUN = Place("run")
 DATE = Place("date")
 SENDER = Place("sender")
 RECIPIENT = Place("recipient")
+ID = Place("id")
 NUMBER_IN_HEXADECIMAL = Place("n", "x")
 _PLACES = {"run": RUN, "date": DATE, **{name: Place(name, "d") for name in ("n", "session", "size")}}
 

@@ -137,13 +137,13 @@ class VariedTraffic:
         sender = self._senders()
         recipients, recipient = self._recipients()
         body = self._bodies.draw(self.onProblem)
-        head = self._heads[body.identified]
         values: dict[bytes, bytes | int] = {
             b"n": number,
             b"sender": sender,
             b"recipient": recipient,
             b"size": body.size,
         }
+        head = self._head(body, number, values)
         for key, digits in head.randoms:
             values[key] = b"%0*x" % (digits, self._bits(4 * digits))
         size = None
@@ -151,4 +151,20 @@ class VariedTraffic:
             # The session is not known yet: SIZE may be an estimate, but not less (RFC 1870 section 5).
             values[b"session"] = LARGEST
             size = len(head.fill(values)) + body.total
-        return VariedMessage(number, self._mail(sender, size), recipients, body, head, values)
+        return self._message(number, self._mail(sender, size), recipients, body, head, values)
+
+    def _head(self, body: Body, number: int, values: dict[bytes, bytes | int]) -> Template:
+        """
+        What comes before this body.
+
+        @param values: what it is filled in with: for a subclass that knows more of it.
+        """
+        return self._heads[body.identified]
+
+    def _message(self, number: int, mail: bytes, *others: Any) -> VariedMessage:
+        """
+        A message, of the kind of this traffic.
+
+        @param others: as for L{VariedMessage}.
+        """
+        return VariedMessage(number, mail, *others)

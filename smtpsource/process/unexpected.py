@@ -14,7 +14,8 @@ from typing import Any
 #: L{smtpsource.load.run.Run.breakDown}.
 OUT_OF_MEMORY = "out-of-memory"
 INTERNAL_ERROR = "internal-error"
-OURS = frozenset((OUT_OF_MEMORY, INTERNAL_ERROR))
+LEDGER_FAILED = "ledger-failed"
+OURS = frozenset((OUT_OF_MEMORY, INTERNAL_ERROR, LEDGER_FAILED))
 
 #: In the log event of a failure: the reactor can't go on as it should, for instance because it can't wait for events.
 FATAL = "smtpsource_fatal"
@@ -35,6 +36,18 @@ _HEADROOM = 1024 * 1024
 #: How much of what an exception says is shown, and of where it was raised.
 _LONGEST = 300
 _FRAMES = 3
+
+
+class Breakdown(Exception):
+    """
+    It is the end of the run, and the text says all that its user needs to know of that.
+
+    @ivar kind: one of L{OURS}.
+    """
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
 
 
 class Reserve:
@@ -108,9 +121,11 @@ def named(exception: BaseException | None) -> tuple[str, str]:
 
     @param exception: as Twisted's failures have it, whose type would allow C{None}.
 
-    @return: L{OUT_OF_MEMORY} or L{INTERNAL_ERROR}, and the line.
+    @return: one of L{OURS}, and the line.
     """
     assert exception is not None
+    if isinstance(exception, Breakdown):
+        return exception.kind, str(exception)
     if isOutOfMemory(exception):
         return OUT_OF_MEMORY, _NO_MEMORY
     try:

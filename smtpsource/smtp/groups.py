@@ -133,6 +133,7 @@ class Groups(Transactions):
         if code[0] == YES:
             state.recipientsAccepted += 1
         else:
+            self._session.recipientRefused(RCPT, state.recipientsAccepted + state.recipientsRejected, code)
             state.recipientsRejected += code[0] != MORE
             self._refusedInGroup(RCPT, code, reply)
 

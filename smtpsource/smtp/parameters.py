@@ -131,6 +131,13 @@ class Parameters(Settings, checked=False):
         default=None,
     )
 
+    @property
+    def dsn(self) -> bool:
+        """
+        Is anything said of delivery status notifications?
+        """
+        return any(value is not None for value in (self.notify, self.ret, self.envid))
+
     def extensions(self) -> tuple[str, ...]:
         """
         The keywords that a server has to announce.
@@ -139,7 +146,7 @@ class Parameters(Settings, checked=False):
             "8BITMIME": self.eightBitMIME,
             "SMTPUTF8": self.smtpUTF8,
             "SIZE": self.size,
-            "DSN": any(value is not None for value in (self.notify, self.ret, self.envid)),
+            "DSN": self.dsn,
             "REQUIRETLS": self.requireTLS,
             "MT-PRIORITY": self.mtPriority is not None,
             "DELIVERBY": self.deliverBy is not None,

@@ -111,6 +111,7 @@ class SMTPSourceProtocol(Groups):
             if state.rcptsRefused:
                 self._awaitFewer()
             return
+        self._session.recipientRefused(RCPT, state.recipientsAccepted + state.rcptsRefused, code)
         state.rcptsRefused += 1
         self._awaitFewer()
         if state.mailAccepted:
@@ -186,6 +187,7 @@ class SMTPSourceProtocol(Groups):
             # The server is still in the transaction before; so it never had a chance to accept this one.
             assert state.message is not None
             self._again.append(state.message)
+            self._session.postponed(code)
             state.message = None
             self._afterRefusedContent(code)
         else:
@@ -255,6 +257,7 @@ class SMTPSourceProtocol(Groups):
         # Half of them at a time: fewer writes, and the server never waits for us.
         self._refillAt = (room if left > 0 else len(outstanding)) // 2
         if parts:
+            self._session.contentLeaves()
             self.writeGroup(parts)
 
     def _addChunkedGroup(self, parts: list[bytes], message: IMessage, now: float) -> int:

@@ -232,6 +232,7 @@ class Transactions(Authentication):
             state.recipientsAccepted += 1
         else:
             state.recipientsRejected += 1
+            self._session.recipientRefused(RCPT, state.recipient, code)
             if closesChannel(code) or not self._dialogue.tolerant:
                 self._refused(RCPT, code, reply)
                 return
@@ -283,6 +284,7 @@ class Transactions(Authentication):
         state = self._state
         assert state.message is not None
         state.chunks = chunks(*state.message.bdatContent(), self._dialogue.chunkSize)
+        self._session.contentLeaves()
         self._sendChunk()
 
     def _sendChunk(self) -> None:
@@ -358,6 +360,10 @@ class Transactions(Authentication):
         else:
             state.recipientsRejected += 1
             self._session.refused(MESSAGE, reply)
+            # It is about those as well that have no reply after one that closes the channel.
+            last = 0 if closesChannel(code) else state.recipientsAwaited
+            for left in range(state.recipientsAwaited, last - 1, -1):
+                self._session.recipientRefused(MESSAGE, state.recipientsAccepted - 1 - left, code)
             if closesChannel(code):
                 state.recipientsRejected += state.recipientsAwaited
                 state.recipientsAwaited = 0

@@ -71,6 +71,15 @@ class RecordingSession:
         """See L{ISession.following}."""
         return self.messages.popleft() if self.messages else None
 
+    def recipientRefused(self, phase: int, recipient: int, code: bytes) -> None:
+        """See L{ISession.recipientRefused}. C{refused} has told."""
+
+    def postponed(self, code: bytes) -> None:
+        """See L{ISession.postponed}."""
+
+    def contentLeaves(self) -> None:
+        """See L{ISession.contentLeaves}."""
+
     def unanswered(self, recipientsAccepted: int, recipientsRejected: int) -> None:
         """See L{ISession.unanswered}."""
         self.events.append(("unanswered", recipientsAccepted, recipientsRejected))

@@ -1,0 +1,174 @@
+"""
+What the generator writes down of each message while a run goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from smtpsource.ledger import records
+from smtpsource.ledger.book import Book
+from smtpsource.ledger.entries import Entries
+from smtpsource.process.unexpected import LEDGER_FAILED, Breakdown
+
+#: Seconds that an outcome may wait for a message to be written along with.
+_PATIENCE = 0.01
+
+#: The address in a command: a path, whose local part may be a quoted string (RFC 5321 section 4.1.2).
+_address = re.compile(rb'RCPT TO:<((?:[^"<>]*"(?:[^"\\]|\\.)*")?[^>]*)>', re.DOTALL).match
+
+
+class Notes:
+    """
+    The ledger of a run: an intent for each recipient is in the file before the message's end leaves. Outcomes wait for
+    the next intent, for C{_PATIENCE} at most: who kills this process leaves some messages without theirs, and nobody
+    knows about them, as if their connections had been lost.
+
+    @ivar idOf: see L{Entries.idOf}.
+    @ivar intend: see L{Entries.intend}.
+    @ivar outcome: see L{Entries.outcome}.
+    @ivar write: see L{Entries.write}; what it raises is a L{Breakdown}. What was not written then is lost, and nothing
+        may leave.
+    @ivar book: the file, while it is open.
+    @ivar path: its name; C{None} before L{open}.
+    @ivar sessions: how many there were up to now.
+    """
+
+    def __init__(self, run: bytes, later: Callable[[float, Callable[[], None]], Any]) -> None:
+        """
+        @param run: the run's id.
+        @param later: makes a call after so many seconds; what it returns has a C{cancel} and an C{active}.
+        """
+        self.book: Book | None = None
+        self.path: str | None = None
+        self.sessions = 0
+        self._run = run
+        self._later = later
+        self._timer: Any = None
+        self._failure: str | None = None
+        self._entries = entries = Entries(run, self._find, self._writeSurely, self._setTimer)
+        # Each of them is for every message.
+        self.idOf, self.intend, self.outcome, self.write = (
+            entries.idOf,
+            entries.intend,
+            entries.outcome,
+            entries.write,
+        )
+
+    def open(self, directory: str, content: Mapping[str, Any], *, sync: bool) -> None:
+        """
+        Begin the file.
+
+        @param content: more for its header.
+        @param sync: as for L{Book}.
+        @raise Breakdown: there can't be one, or there is one of this run already.
+        """
+        run = self._run.decode("ascii")
+        try:
+            other = _ofRun(directory, run)
+            if other is not None:
+                text = f"{other} is of a run with the same id: expected another directory or another seed"
+                raise Breakdown(LEDGER_FAILED, text)
+            self.book = Book(directory, "source", {"run": run, **content}, sync=sync)
+            self.path = self.book.path
+            if not sync:
+                self._entries.descriptor = self.book.fileno()
+        except OSError as e:
+            raise Breakdown(LEDGER_FAILED, f"{directory}: {e.strerror}") from None
+
+    def close(self) -> None:
+        """
+        Write what waits, and the end. If something could not be written before, that was told.
+
+        @raise Breakdown: this can't be written.
+        """
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        book, self.book = self.book, None
+        self._entries.descriptor = -1
+        if book is None:
+            return
+        try:
+            if self._failure is None:
+                book.add(self._waiting())
+            book.close(self._failure is None)
+        except OSError as e:
+            if self._failure is None:
+                self._fail(book, e)
+
+    def _writeSurely(self) -> None:
+        if self._failure is not None:
+            raise Breakdown(LEDGER_FAILED, self._failure)
+        waiting = self._waiting()
+        if waiting:
+            assert self.book is not None
+            try:
+                self.book.put(waiting)
+            except OSError as e:
+                self._fail(self.book, e)
+
+    def _fail(self, book: Book, reason: OSError) -> None:
+        """
+        Nothing can be written, from now on.
+        """
+        self._entries.descriptor = -1
+        self._failure = f"{book.path}: {reason.strerror}"
+        raise Breakdown(LEDGER_FAILED, self._failure) from None
+
+    def _waiting(self) -> bytes:
+        waiting = bytes(self._entries.waiting)
+        self._entries.waiting.clear()
+        return waiting
+
+    def _setTimer(self) -> None:
+        self._timer = self._later(_PATIENCE, self._timeOut)
+
+    def _timeOut(self) -> None:
+        self._entries.timed = False
+        if self._failure is None:
+            self.write()
+
+    def _find(self, recipients: tuple[bytes, ...]) -> tuple[int, ...]:
+        """
+        The numbers of their addresses, which are named before the next record.
+        """
+        book = self.book
+        assert book is not None
+        found = tuple([book.address(addressIn(command)) for command in recipients])
+        self._entries.waiting += book.taken()
+        return found
+
+
+def addressIn(command: bytes) -> bytes:
+    """
+    Whom a RCPT command names.
+    """
+    match = _address(command)
+    return b"" if match is None else match[1]
+
+
+def _ofRun(directory: str, run: str) -> str | None:
+    """
+    The path of a generator's ledger that is of this run already, if there is one.
+
+    @raise OSError: the directory can't be read.
+    """
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        return None
+    for name in sorted(names):
+        if not (name.startswith("source-") and name.endswith(".ledger")):
+            continue
+        path = os.path.join(directory, name)
+        try:
+            with open(path, "rb") as file:
+                header, _ = records.parseHeader(file.readline(records.LONGEST_HEADER))
+        except (OSError, ValueError):
+            continue  # whatever it is, it is nothing of this run
+        if header.get("run") == run:
+            return path
+    return None
