@@ -1808,7 +1808,7 @@ cdef class LedgeredProtocol(SMTPSinkProtocol):
             return 0
         self.beginEnvelope(text[11] == c">")
         at = <const char *>memchr(text, c"\n", end) - text + 1
-        while not memcmp(text + at, b"RCPT TO:<", 9):
+        while end - at >= 9 and not memcmp(text + at, b"RCPT TO:<", 9):
             path = at + 9
             at = <const char *>memchr(text + path, c">", end - path) - text
             self.rcpts.append(ledger.recipientOf(text + path, at - path))
