@@ -404,6 +404,7 @@ class VerdictTests(DeliveringTestCase):
         self.assertIn("threshold 'backlog < 100' failed: ", report["reason"])
         self.assertEqual([one["passed"] for one in report["thresholds"]], [False, False])
         self.assertJudged(ledger, "fail", lost=ledger["sent"])
+        self.assertEqual(round(sum(sample["asked"] for sample in report["series"])), round(report["asked"]))
 
     @defer.inlineCallbacks
     def test_trickles(self):

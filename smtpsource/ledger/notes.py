@@ -93,7 +93,7 @@ class Notes:
             return
         try:
             if self._failure is None:
-                book.add(self._waiting())
+                book.add(self._entries.taken())
             book.close(self._failure is None)
         except OSError as e:
             if self._failure is None:
@@ -102,7 +102,7 @@ class Notes:
     def _writeSurely(self) -> None:
         if self._failure is not None:
             raise Breakdown(LEDGER_FAILED, self._failure)
-        waiting = self._waiting()
+        waiting = self._entries.taken()
         if waiting:
             assert self.book is not None
             try:
@@ -117,11 +117,6 @@ class Notes:
         self._entries.descriptor = -1
         self._failure = f"{book.path}: {reason.strerror}"
         raise Breakdown(LEDGER_FAILED, self._failure) from None
-
-    def _waiting(self) -> bytes:
-        waiting = bytes(self._entries.waiting)
-        self._entries.waiting.clear()
-        return waiting
 
     def _setTimer(self) -> None:
         self._timer = self._later(_PATIENCE, self._timeOut)
@@ -138,7 +133,7 @@ class Notes:
         book = self.book
         assert book is not None
         found = tuple([book.address(addressIn(command)) for command in recipients])
-        self._entries.waiting += book.taken()
+        self._entries.add(book.taken())
         return found
 
 
