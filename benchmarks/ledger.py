@@ -1,7 +1,9 @@
 """
-How long it takes to judge a large run, and how much memory: C{python -m benchmarks.ledger [MESSAGES [RECIPIENTS]]}.
+How long it takes to judge a large run, and how much memory that needs: C{python -m benchmarks.ledger}, and, if they are
+to be others, how many messages, for how many recipients each, and how far faults are apart.
 
-It makes the ledgers of a run whose messages all arrive, and has them judged by a process of its own.
+It makes the ledgers of a run whose messages all arrive, or of which one in so many is lost and the next comes twice,
+and has them judged by a process of its own.
 """
 
 from __future__ import annotations
@@ -64,7 +66,17 @@ def _parts(messages: int, recipients: int) -> Iterator[tuple[int, int]]:
         yield first, min(first + size, messages + 1)
 
 
-def write(directory: Path, messages: int, recipients: int) -> int:
+def _faulty(found: Records, every: int) -> Records:
+    """
+    @param every: one in so many is lost, and another one comes twice; 0 is none.
+    """
+    if not every:
+        return found
+    place = found["number"] % every
+    return np.repeat(found, np.where(place == 0, 0, np.where(place == 1, 2, 1)))
+
+
+def write(directory: Path, messages: int, recipients: int, every: int = 0) -> int:
     """
     Write both ledgers.
 
@@ -77,6 +89,7 @@ def write(directory: Path, messages: int, recipients: int) -> int:
             file.write(records.headerOf(header))
             for first, last in _parts(messages, recipients):
                 found = make(first, last, recipients)
+                found = _faulty(found, every) if role == "sink" else found
                 count += len(found)
                 file.write(found.tobytes())
             end = int(messages * 10**9 / _RATE) + 60 * 10**9
@@ -88,9 +101,9 @@ def main(arguments: list[str]) -> int:
     """
     Measure, and say what it was.
     """
-    messages, recipients = (*map(int, arguments), 2_000_000, 1)[:2] if len(arguments) != 1 else (int(arguments[0]), 1)
+    messages, recipients, every = [*map(int, arguments), *(2_000_000, 1, 0)[len(arguments) :]]
     with tempfile.TemporaryDirectory() as directory:
-        count = write(Path(directory), messages, recipients)
+        count = write(Path(directory), messages, recipients, every)
         begin = time.monotonic()
         status = subprocess.call([sys.executable, "-m", "smtpsource", "reconcile", directory])
         taken = time.monotonic() - begin

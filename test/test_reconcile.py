@@ -267,6 +267,21 @@ class AnomaliesTests(ReconcileCase):
             self.assertIn("expected the id of a message", self.refused("--show", text, status=2))
         self.assertIn("there is no ledger of run 0000000000000005", self.refused("--show", name(1, 5)))
 
+    def test_unseen(self):
+        """
+        A reply that nobody may have seen is told of.
+        """
+        self.source.sent(9)
+        self.sink.records.pop()
+        self.sink.arrival(9, session=8).add(records.UNSEEN, session=8, size=1).arrival(9, session=9).end(at=60.0)
+        _, out, _ = self.reconcile("--anomalies", "-")
+        found = next(each for each in map(json.loads, out.splitlines()) if each["id"] == name(9))
+        self.assertEqual(("duplicated", "unseen-reply"), (found["class"], found["reason"]))
+        arrivals = [event for event in found["history"] if event["what"] == "arrival"]
+        self.assertEqual([True, False], [event.get("unseen", False) for event in arrivals])
+        _, out, _ = self.reconcile("--show", name(9))
+        self.assertEqual(1, " ".join(out.split()).count("the reply may not have been seen"))
+
     def test_showRecipients(self):
         """
         What became of a message for each of its recipients.

@@ -25,7 +25,7 @@ _OF_UNITS = ("lost", "corrupted", "misdelivered", "duplicated", "contradicted", 
 _MILD = ("recovered", "unknown", "queued")
 
 #: Messages that are looked up at once.
-_AT_ONCE = 5000
+_AT_ONCE = 20_000
 
 
 @dataclass(frozen=True)
@@ -168,6 +168,7 @@ def told(event: Event) -> dict[str, object]:
         "code": event.code,
         "deed": event.deed,
         "rule": event.byRule,
+        "unseen": event.unseen,
         "size": event.size,
         "body": f"{event.canonical:016x}" if event.canonical else "",
         "octets": f"{event.raw:016x}" if event.raw else "",

@@ -4,7 +4,6 @@ Why some messages have come more than once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from smtpsource.ledger import records
 from smtpsource.ledger.known import Known
 from smtpsource.ledger.reading import LedgerFile
 from smtpsource.ledger.units import AGAIN, OUTCOME, Integers
+from smtpsource.ledger.unseen import unseenIn
 from smtpsource.measure.judgement import REASONS
 
 _BY_RULE = records.DEEDS.index("duplicate")
@@ -63,40 +63,5 @@ def _arrivals(known: Known, doubles: Integers, file: LedgerFile) -> Any:
         parts.append(new)
     found = np.concatenate(parts)
     if len(found):
-        found["unseen"] = np.isin(found["at"], _unseen(file, np.unique(found["session"])))
+        found["unseen"] = np.isin(found["at"], unseenIn(file, np.unique(found["session"])))
     return found
-
-
-def _unseen(file: LedgerFile, sessions: Any) -> Integers:
-    """
-    Arrivals of these sessions whose replies may not have been seen, by their places among all arrivals of the ledger.
-    """
-    bySession: dict[int, list[tuple[int, int]]] = {session: [] for session in sessions.tolist()}
-    covered: set[int] = set()
-    ended = False
-    for at, record in _ofSessions(file, sessions):
-        kind, session = int(record["kind"]), int(record["session"])
-        if kind == records.ARRIVAL:
-            bySession[session].append((at, int(record["number"])))
-        elif kind == records.UNSEEN and record["size"]:
-            covered.update(place for place, _ in bySession[session][-int(record["size"]) :])
-        elif kind == records.END:
-            ended = True
-    for arrivals in bySession.values() if not ended else ():
-        # It was killed, so its latest replies may not have left.
-        covered.update(place for place, number in arrivals if number == arrivals[-1][1])
-    return np.array(sorted(covered), np.int64)
-
-
-def _ofSessions(file: LedgerFile, sessions: Any) -> Iterator[tuple[int, Any]]:
-    """
-    @return: records, each with how many arrivals stand before it in the ledger.
-    """
-    before = 0
-    for found in file.again():
-        isArrival = found["kind"] == records.ARRIVAL
-        some = (isArrival | (found["kind"] == records.UNSEEN)) & np.isin(found["session"], sessions)
-        places = before + np.cumsum(isArrival) - isArrival
-        wanted = np.flatnonzero(some | (found["kind"] == records.END))
-        yield from zip(places[wanted].tolist(), found[wanted], strict=True)
-        before += int(isArrival.sum())

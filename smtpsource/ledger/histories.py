@@ -13,6 +13,7 @@ import numpy as np
 
 from smtpsource.ledger import records
 from smtpsource.ledger.reading import RECORD, LedgerFile, Records
+from smtpsource.ledger.unseen import unseenIn
 
 OUTCOMES = {
     records.ACKNOWLEDGED: "acknowledged",
@@ -46,6 +47,7 @@ class Event:
     @ivar deed: what a rule of the sink has done to it; C{byRule} is the name of that rule.
     @ivar action: of a report.
     @ivar client: where the session of an arrival came from.
+    @ivar unseen: its reply may not have been seen: the connection was lost, or the sink was killed.
     """
 
     file: str
@@ -70,6 +72,7 @@ class Event:
     rule: int = 0
     byRule: str = ""
     action: str = ""
+    unseen: bool = False
 
 
 class Histories:
@@ -98,8 +101,12 @@ class Histories:
         """
         events: list[Event] = []
         before, tail = 0, np.zeros(0, RECORD)
+        places: list[int] = []
+        arrivals = 0
         for found in file.again():
             kinds = found["kind"]
+            isArrival = kinds == records.ARRIVAL
+            order = arrivals + np.cumsum(isArrival) - isArrival
             mine = np.isin(kinds, _OF_MESSAGES) & (found["run"] == self._run) & _among(found["number"], wanted)
             for at in np.flatnonzero(mine).tolist():
                 event = _event(file, before + at, found[at])
@@ -107,10 +114,17 @@ class Histories:
                     said = _saidBefore(found, at, tail)
                     event = replace(event, original=said.get(records.ORIGINAL, 0), rule=said.get(records.NAME, 0))
                 events.append(event)
+                places.append(int(order[at]))
+            arrivals += int(isArrival.sum())
             before += len(found)
             tail = found[-_TAIL:]
+        sessions = {event.session for event in events if event.what == "arrival"}
+        unseen = set(unseenIn(file, np.array(sorted(sessions))).tolist()) if sessions else set()
         texts = _textsOf(file, events)
-        return [_worded(event, texts) for event in events]
+        return [
+            _worded(replace(event, unseen=event.what == "arrival" and place in unseen), texts)
+            for event, place in zip(events, places, strict=True)
+        ]
 
 
 def _saidBefore(found: Records, at: int, tail: Records) -> dict[int, int]:

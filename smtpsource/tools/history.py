@@ -32,7 +32,8 @@ def linesOf(name: str, fates: Mapping[int, str], events: Sequence[Event]) -> Ite
         if event.what == "outcome" and event.index is not None and event.index in whom:
             text += f" for {whom[event.index]}"
         yield Line(f"{moment(event.time)}  {text}", _STYLES.get(event.outcome, ""), _INDENT)
-        details = [f"{event.time - begin:+.6f} s", f"session {event.session}", event.client, event.file]
+        session = f"session {event.session}" if event.session else ""
+        details = [f"{event.time - begin:+.6f} s", session, event.client, event.file]
         yield Line(f"{'':<{_INDENT}}{', '.join(filter(None, details))}", "aside", _INDENT)
 
 
@@ -48,7 +49,10 @@ def _arrival(event: Event) -> str:
     sentTo = f", sent to {event.sentTo}" if event.sentTo else ""
     rule = f" by rule {event.byRule}" if event.byRule else ""
     deed = f"; {event.deed}{rule}" if event.deed else ""
-    return f"arrived for {event.recipient}{sentTo}, body {event.canonical:016x} ({event.size} bytes in all){deed}"
+    unseen = "; the reply may not have been seen" if event.unseen else ""
+    return (
+        f"arrived for {event.recipient}{sentTo}, body {event.canonical:016x} ({event.size} bytes in all){deed}{unseen}"
+    )
 
 
 def _report(event: Event) -> str:
