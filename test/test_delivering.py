@@ -34,7 +34,7 @@ from smtpsource.plan import SourcePlan
 #: How many messages a test sends.
 MESSAGES = 20
 
-#: The silence after which nothing more comes: longer than a machine that has much else to do keeps a relay from its next
+#: The silence after which nothing more comes: longer than a machine with much else to do keeps a relay from its next
 #: message.
 QUIET = "5s"
 
