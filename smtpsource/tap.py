@@ -13,7 +13,6 @@ from twisted.internet.defer import Deferred
 from smtpsource.cli.source import SourceOptions as Options
 from smtpsource.load.service import SourceService
 from smtpsource.measure.summary import Summary
-from smtpsource.plan import SourcePlan
 from smtpsource.process.exitstatus import exitWith
 from smtpsource.process.failurelog import FailureObserver, watchLog
 from smtpsource.process.garbage import relax
@@ -87,15 +86,13 @@ class SourceProcess(MultiService):
             self._reactor.stop()
 
 
-def _prepare(plan: SourcePlan) -> None:
+def _prepare() -> None:
     """
     Import now what a run needs in the end: twistd may become another user meanwhile, who may not read it any more.
     """
-    from smtpsource.load import hints, varied  # noqa: F401
+    from smtpsource.load import hints, noted, varied  # noqa: F401
     from smtpsource.report import csvfile, hlog, judgement, junit  # noqa: F401
 
-    if plan.deliverTo is not None:
-        from smtpsource.load import delivery  # noqa: F401
     for name in ("ascii", "idna", "latin-1", "utf-8"):
         codecs.lookup(name)
 
@@ -106,7 +103,9 @@ def makeService(options: Options) -> IService:
     """
     from twisted.internet import reactor  # the one that twistd has installed
 
-    _prepare(options.plan)
+    _prepare()
+    if options.plan.deliverTo is not None:
+        from smtpsource.load import delivery  # noqa: F401, for those who need it
     relax()
     try:
         return SourceProcess(reactor, options)

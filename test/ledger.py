@@ -30,6 +30,7 @@ class LedgerConnection(Protocol):
 
     @ivar finals: for each content or, by LMTP, each recipient of it that had a 2yz reply whose bytes were all sent: the
         number of the message on this connection.
+    @ivar contents: what came of each message.
     """
 
     def connectionMade(self):
@@ -38,6 +39,7 @@ class LedgerConnection(Protocol):
         self.server.connections.append(self)
         self.buffer = b""
         self.finals = []
+        self.contents = []
         self.messages = 0
         self.over = self.closing = False
         self.expecting = None
@@ -57,6 +59,7 @@ class LedgerConnection(Protocol):
         self.mail = False
         self.recipients = 0
         self.spoiled = False
+        self.content = b""
 
     # What the client says
 
@@ -72,9 +75,10 @@ class LedgerConnection(Protocol):
         @return: was there a command, or a content, as a whole?
         """
         if self.expecting == "content":
-            _, found, rest = (b"\r\n" + self.buffer).partition(b"\r\n.\r\n")
+            content, found, rest = (b"\r\n" + self.buffer).partition(b"\r\n.\r\n")
             if found:
                 self.buffer = rest
+                self.content = content[2:]
                 self.expecting = None
                 self.decide()
             return bool(found)
@@ -82,6 +86,7 @@ class LedgerConnection(Protocol):
             size, last = self.expecting
             if len(self.buffer) < size:
                 return False
+            self.content += self.buffer[:size]
             self.buffer = self.buffer[size:]
             self.expecting = None
             self.chunk(last)
@@ -144,6 +149,7 @@ class LedgerConnection(Protocol):
             if not self.over:
                 self.reply(b"250 2.0.0 queued\r\n", final=True)
         self.messages += 1
+        self.contents.append(self.content)
         self.reset()
 
     # What is said to that

@@ -16,7 +16,7 @@ from peers import eventually, freePort
 from smallrelay import SmallRelay
 from subprocesses import killIfAlive, reported, smtpsource, twistd
 from test_metrics import get
-from twisted.internet import defer
+from twisted.internet import defer, reactor
 from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
 from twisted.python import usage
@@ -24,10 +24,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.ledger.book import Book
 from smtpsource.load.delivery import Delivery
+from smtpsource.load.service import SourceService
 from smtpsource.measure.histogram import LatencyRecorder
 from smtpsource.measure.judgement import Delivered
 from smtpsource.measure.recorder import Recorder
 from smtpsource.phases import DELIVERY
+from smtpsource.plan import SourcePlan
 
 #: How many messages a test sends.
 MESSAGES = 20
@@ -515,6 +517,93 @@ class OtherTests(DeliveringTestCase):
         self.assertEqual(result.status, 1)
         self.assertOneLine(result.err, f"can't listen on inet:127.0.0.1:{self.port}: Address already in use".encode())
         self.assertEqual(relay.taken, [])
+
+    @defer.inlineCallbacks
+    def test_recipients(self):
+        """
+        A message is judged for each of its recipients.
+        """
+        relay = self.relay(lambda number: int(number != 7))
+        result, report, ledger = yield self.judged(self.begin(relay.destination, "-r", 3, "--drain-quiet", "1s"))
+        self.assertEqual((result.status, report["messages"]["accepted"]), (1, MESSAGES), result)
+        self.assertJudged(ledger, "fail", lost=3)
+        self.assertEqual((ledger["sent"], ledger["delivered"]), (3 * MESSAGES, 3 * (MESSAGES - 1)))
+        self.assertEqual(report["latency"]["delivery"]["count"], 3 * (MESSAGES - 1))
+
+    @defer.inlineCallbacks
+    def test_warmUp(self):
+        """
+        Messages of the warm-up are judged as well; but how long they took is in no figure.
+        """
+        relay = self.relay()
+        command = self.begin(relay.destination, "--warmup", "1s", "--rate", "50/s")
+        result, report, ledger = yield self.judged(command)
+        self.assertEqual((result.status, report["messages"]["accepted"]), (0, MESSAGES), result)
+        self.assertJudged(ledger, "pass")
+        self.assertEqual(ledger["sent"], report["warmup"]["accepted"] + MESSAGES)
+        self.assertLess(report["latency"]["delivery"]["count"], ledger["sent"])
+        self.assertEqual(sum(each["arrived"] for each in report["series"]), report["latency"]["delivery"]["count"])
+
+    @defer.inlineCallbacks
+    def test_merged(self):
+        """
+        Reports of several runs are one, and can be compared.
+        """
+        paths = []
+        for fate in (lambda number: 1, lambda number: int(number != 7)):
+            command = self.begin(self.relay(fate).destination, "--drain-quiet", "1s")
+            yield self.judged(command)
+            paths.append(command.directory / "report.json")
+        merge = smtpsource(self, "merge", "--report", "all.json", "--threshold", "lost == 0", *paths)
+        result = yield merge.whenEnded()
+        self.assertEqual(result.status, 3, result)
+        both = json.loads((merge.directory / "all.json").read_bytes())
+        self.assertJudged(both["ledger"], "fail", lost=1)
+        self.assertEqual(both["ledger"]["sent"], 2 * MESSAGES)
+        result = yield smtpsource(self, "compare", "--fail-if", "lost > 0", *paths).whenEnded()
+        self.assertEqual(result.status, 3, result)
+        self.assertRegex(result.out, rb"(?m)^FAIL +lost > 0: 1$")
+        self.assertRegex(result.out, rb"(?m)^lost +0 +1 ")
+
+    @defer.inlineCallbacks
+    def test_embedded(self):
+        """
+        A program has the judgement in the summary of its run, and nothing outlives that.
+        """
+        relay = self.relay(lambda number: int(number != 7))
+        plan = SourcePlan(
+            destination=relay.destination,
+            messageCount=MESSAGES,
+            keepConnections=True,
+            ledger=self.directory,
+            deliverTo=f"127.0.0.1:{self.port}",
+            drainQuiet=1.0,
+        )
+        service = SourceService(reactor, plan)
+        service.startService()
+        summary = yield service.whenDone()
+        self.assertEqual((summary.exit, summary.judgement.verdict, summary.judgement.lost), (1, "fail", 1))
+        self.assertEqual(summary.figures().judgement, summary.judgement)
+
+    @defer.inlineCallbacks
+    def test_stoppedEmbedded(self):
+        """
+        A program may stop it while it waits.
+        """
+        relay = self.relay(lambda number: int(number != 7))
+        plan = SourcePlan(
+            destination=relay.destination,
+            messageCount=MESSAGES,
+            keepConnections=True,
+            ledger=self.directory,
+            deliverTo=("127.0.0.1", self.port),
+        )
+        service = SourceService(reactor, plan)
+        service.startService()
+        yield eventually(lambda: service.progress().state == "delivering", "the end of the load")
+        yield service.stopService()
+        summary = yield service.whenDone()
+        self.assertEqual((summary.ended, summary.judgement.verdict), ("signal", "inconclusive"))
 
     @defer.inlineCallbacks
     def test_twistd(self):

@@ -467,12 +467,76 @@ class SyncTests(LedgerTestCase):
         protocol, transport = self.connect()
         protocol.dataReceived(group(message(1)) + b"NOOP\r\n" + group(message(2)) + b"QUIT\r\n")
         self.assertEqual(3, transport.value().count(b"\r\n"))
-        self.assertEqual(2, 1 + len(Read(self.directory).of(records.ARRIVAL)))
+        self.assertEqual(2, len(Read(self.directory).of(records.ARRIVAL)))
+        self.assertFalse(transport.disconnecting)
         self.turn()
         replies = [b"2.1.0", b"2.1.5", b"2.0.0", b"2.0.0", b"2.1.0", b"2.1.5"]
         self.assertEqual(replies, [line.split()[1] for line in transport.value().splitlines()[1:]])
         self.turn()
         self.assertTrue(transport.value().endswith(b"250 2.0.0 Ok\r\n221 2.0.0 Bye\r\n"), transport.value())
+        self.assertTrue(transport.disconnecting)
+
+    def test_turn(self):
+        """
+        What has come in one turn of the reactor, such as a window, shares one.
+        """
+        self.ledger.later = lambda call: self.pair.clock.callLater(0, call)
+        protocol, transport = self.connect()
+        protocol.dataReceived(b"".join(group(message(number)) for number in range(8)))
+        self.assertEqual([], self.threads)
+        self.pair.clock.advance(0)
+        self.turn()
+        self.pair.clock.advance(0)
+        self.assertEqual(([], 25), (self.threads, transport.value().count(b"\r\n")))
+
+    def test_someFail(self):
+        """
+        Each reply is what became of its own message.
+        """
+        protocol, transport = self.connect()
+        protocol.dataReceived(group(message(1)) + group(message(2)))
+        protocol.dataReceived(group(message(3)))
+        self.turn()
+        self.turn(OSError(5, "Input/output error"))
+        codes = [int(line[:3]) for line in transport.value().splitlines()[1:]]
+        self.assertEqual([250, 250, 250, 250, 250, 452, 250, 250, 452], codes)
+        self.assertEqual(1, self.pair.counts.messages)
+
+    def test_refusedBefore(self):
+        """
+        A client that has been refused something is answered as well, one message after the other.
+        """
+        protocol, transport = self.connect()
+        protocol.dataReceived(b"NONSENSE\r\n" + group(message(1)) + group(message(2)))
+        self.assertEqual(1, len(Read(self.directory).of(records.ARRIVAL)))
+        self.turn()
+        self.turn()
+        codes = [int(line[:3]) for line in transport.value().splitlines()[1:]]
+        self.assertEqual([500] + [250] * 6, codes)
+
+    def test_paused(self):
+        """
+        Nobody is answered while the sink is paused.
+        """
+        protocol, transport = self.connect()
+        protocol.dataReceived(group(message(1)))
+        self.pair.factory.steering.pause()
+        self.turn()
+        self.assertNotIn(b"2.0.0 Ok", transport.value())
+        self.pair.factory.steering.resume()
+        self.pair.clock.advance(1)
+        self.assertIn(b"2.0.0 Ok", transport.value())
+
+    def test_stopped(self):
+        """
+        A sink that is stopped gives the reply first.
+        """
+        protocol, transport = self.connect()
+        protocol.dataReceived(group(message(1)))
+        self.pair.factory.endSoon()
+        self.assertFalse(transport.disconnecting)
+        self.turn()
+        self.assertRegex(transport.value(), rb"250 2\.0\.0 Ok\r\n421 [^\n]*\n\Z")
         self.assertTrue(transport.disconnecting)
 
     def test_shared(self):

@@ -184,6 +184,11 @@ class PlanTests(Case):
             "proxy-source": None,
             "mx": 0,
             "dns-server": None,
+            "ledger": None,
+            "ledger-sync": 0,
+            "deliver-to": None,
+            "drain-timeout": 600.0,
+            "drain-quiet": 30.0,
             "reactor": None,
             "grace": 5.0,
             "scenario": None,
@@ -849,6 +854,14 @@ class ErrorTests(Case):
             ),
             ("--proxy-source ::1", "--proxy-source needs --proxy-protocol"),
             ("--dns-server ::1", "--dns-server needs --mx"),
+            ("--ledger-sync", "--ledger-sync needs --ledger"),
+            ("--deliver-to 25", "--deliver-to needs --ledger"),
+            ("--ledger x --drain-timeout 1s", "--drain-timeout needs --deliver-to"),
+            ("--ledger x --drain-quiet 1s", "--drain-quiet needs --deliver-to"),
+            (
+                "--ledger x --header X-SMTPsource-ID:5",
+                "--ledger and --header 'X-Smtpsource-Id:' exclude each other: that header is the ledger's",
+            ),
             ("--connect-only --noop", "--connect-only and --noop exclude each other: "),
             ("--metrics-interface ::1", "--metrics-interface needs --metrics-port"),
             ("--live on -c", "--live 'on' and -c (--counter) exclude each other: "),
@@ -1240,6 +1253,7 @@ class HelpTests(SynchronousTestCase):
                 "Login:",
                 "Parameters:",
                 "Connections:",
+                "Ledger:",
                 "Results:",
                 "Other:",
             ],
@@ -1315,7 +1329,7 @@ class HelpTests(SynchronousTestCase):
         help = " ".join(self.shown(parsed, "--help").split())
         self.assertIn(
             " One heading only: smtpsource --help HEADING, of load, message, traffic, dialogue, extensions, tls, "
-            "login, parameters, connections, results, other Make SMTP ",
+            "login, parameters, connections, ledger, results, other Make SMTP ",
             help,
         )
 
@@ -1327,7 +1341,7 @@ class HelpTests(SynchronousTestCase):
             self.assertEqual(
                 str(self.assertRaises(usage.UsageError, parsed, *arguments)),
                 "--help: 'conections' is no heading: expected one of load, message, traffic, dialogue, extensions, "
-                "tls, login, parameters, connections, results, other; did you mean connections?",
+                "tls, login, parameters, connections, ledger, results, other; did you mean connections?",
             )
         e = str(self.assertRaises(usage.UsageError, sinkParsed, "--help", "what"))
         self.assertTrue(e.startswith("--help: 'what' is no heading: expected one of where-it-listens, what-it-says"), e)

@@ -11,6 +11,7 @@ import os
 import re
 from importlib import import_module
 from random import Random
+from struct import error as StructError
 
 from commandlines import CommandTestCase
 from conversations import Letter
@@ -378,6 +379,105 @@ class RecorderTests(SynchronousTestCase):
                 recorder.transaction(seconds, phase)
             both.append((recorder.buckets, recorder.replies, recorder.replySamples, vars(recorder.copy())))
         self.assertEqual(*both)
+
+
+class EntriesTests(SynchronousTestCase):
+    """
+    What is noted of each message.
+    """
+
+    class Message:
+        """
+        A message, as far as it matters.
+        """
+
+        def __init__(self, number, attempt):
+            self.number = number
+            self.attempt = attempt
+
+    @given(
+        st.lists(
+            st.tuples(
+                st.integers(0, 2**63 - 1),
+                st.integers(-300, 2),
+                st.lists(st.integers(0, 2**64 - 1), max_size=3).map(tuple),
+                st.tuples(*[st.integers(0, 2**64 - 1)] * 3),
+                st.integers(0, 2**32 - 1),
+                st.booleans(),
+            )
+        )
+    )
+    @settings(max_examples=EXAMPLES)
+    def test_same(self, messages):
+        """
+        The ids are the same, the records but for their times, and what they ask of others.
+        """
+        both = []
+        for module in (compiledSide, pure):
+            asked = []
+            kind = module("smtpsource.ledger.entries").Entries
+            entries = kind(
+                b"0123456789abcdef",
+                lambda commands, asked=asked: asked.append(commands) or commands,
+                lambda asked=asked: asked.append("write"),
+                lambda asked=asked: asked.append("timer"),
+            )
+            for number, attempt, addresses, digests, code, known in messages:
+                message = self.Message(number, attempt)
+                asked.append(entries.idOf(number))
+                entries.intend(message, addresses, digests)
+                asked.append(message.attempt)
+                entries.outcome(number, code & 3, code & 0xFFFF, code, digests[0], code)
+                entries.write()
+                entries.timed = known
+            octets = bytes(entries.waiting)
+            found = [octets[at : at + 24] + octets[at + 32 : at + 64] for at in range(0, len(octets), 64)]
+            both.append((found, asked))
+        self.assertEqual(*both)
+
+    def written(self, file):
+        """
+        The way of the reference.
+        """
+        file.write(self.entries.waiting)
+        self.entries.waiting.clear()
+
+    def test_file(self):
+        """
+        All is in the file, and nothing waits.
+        """
+        for module in (compiledSide, pure):
+            path = self.mktemp()
+            with open(path, "wb", buffering=0) as file:
+                kind = module("smtpsource.ledger.entries").Entries
+                entries = kind(b"0" * 16, None, lambda file=file: self.written(file), list)
+                self.entries = entries
+                entries.descriptor = file.fileno()
+                for number in range(3):
+                    entries.outcome(number, 1, 2, 3, 4, 5)
+                    expected = bytes(entries.waiting)
+                    entries.write()
+                    self.assertEqual(entries.waiting, b"")
+                entries.write()
+                with open(path, "rb") as read:
+                    found = read.read()
+                self.assertEqual((len(found), found[-64:]), (192, expected))
+
+    def test_wrong(self):
+        """
+        A file that can't be written to leaves all as it is, and that is told; values that are none change nothing.
+        """
+        for module in (compiledSide, pure):
+            kind = module("smtpsource.ledger.entries").Entries
+            told = []
+            entries = kind(b"0" * 16, tuple, lambda told=told: told.append(1), list)
+            entries.outcome(1, 1, 2, 3, 4, 5)
+            entries.descriptor = os.open(os.devnull, os.O_RDONLY)
+            self.addCleanup(os.close, entries.descriptor)
+            entries.write()
+            self.assertEqual((told, len(entries.waiting)), ([1], 64))
+            self.assertRaises((OverflowError, StructError), entries.outcome, -1, 1, 2, 3, 4, 5)
+            self.assertEqual(len(entries.waiting), 64)
 
 
 class SwitchTests(CommandTestCase):

@@ -41,7 +41,7 @@ OURS = """
     smtpsource.pacing
         pauses
     smtpsource.plan
-        connections dialogue extensions load login message parameters results source thresholds tls traffic
+        connections dialogue extensions ledger load login message parameters results source thresholds tls traffic
     smtpsource.process
         cpu exitstatus failurelog garbage interrupts later openfiles places streams threads turns unexpected
     smtpsource.report

@@ -124,6 +124,8 @@ def ofBody(head: bytes, body: bytes) -> tuple[int, int]:
     """
     Both digests of a whole body: see L{BodyDigest}.
     """
+    if not _isEncoded(head):
+        return digest(body), digest(body.replace(b"\r\n", b"\n").rstrip(b"\n"))
     both = BodyDigest(head)
     both.add(body)
     return both.result()

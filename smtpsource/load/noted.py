@@ -137,6 +137,12 @@ class _Noting(Session):
             for number in self._accepted[-doubtful:]:
                 self._outcome(number, UNKNOWN, WHOLE, 0, 0, self._number)
             del self._accepted[-doubtful:]
+            # Nor is anything known of this one, whatever was said of it.
+            self._single.clear()
+            self._note(self.message, UNKNOWN, 0)
+            if self.message is not None:
+                message: Any = self.message
+                message.attempt = 0
         super().fault(kind, text, quitting, doubtful)
 
     def _endMessage(self) -> None:

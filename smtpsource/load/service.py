@@ -47,15 +47,12 @@ from smtpsource.process.unexpected import OURS, named
 if TYPE_CHECKING:
     from smtpsource.interfaces import AnyReactor, IReactor
     from smtpsource.load.delivery import Delivery
+    from smtpsource.load.ownsink import OwnSink
     from smtpsource.load.run import Run
     from smtpsource.measure.thresholds import Outcome, Threshold
-    from smtpsource.sink.companion import CompanionSink
 
 
 _log = Logger()
-
-#: Seconds that the sink of C{sink:} has to end before nobody waits for it any longer. It is killed before that.
-SINK_PATIENCE = 20.0
 
 #: Seconds that must be measured before a threshold can end a run: the first ones say little.
 ABORT_AFTER = 5.0
@@ -105,7 +102,7 @@ class SourceService(Service):
         self._plan = plan
         self._clock = clock
         self._run = _kindOf(plan)(reactor, plan, self.recorder, clock, self._sessionsOver, show, self._warm, tell)
-        self._delivery: Delivery | None = None
+        self._sink: OwnSink | None = None
         self._judgement: Judgement | None = None
         self._watch = Watch(
             reactor, self._run, self._sampled, keepBuckets=keepIntervals, delivered=lambda: self._delivered()
@@ -115,8 +112,6 @@ class SourceService(Service):
         self._warmUp: dict[str, Any] | None = None
         self._waiting: list[Deferred[Summary]] = []
         self._summary: Summary | None = None
-        self._companion: CompanionSink | None = None
-        self._companionDue: IDelayedCall | None = None
         self._tell = tell
         self._lookingAgain: IDelayedCall | None = None
         self._toldOfLookUp = False
@@ -278,50 +273,15 @@ class SourceService(Service):
             notes.open(plan.ledger, headerOf(plan), sync=plan.ledgerSync)
 
     def _startSink(self) -> Deferred[list[Address]]:
-        from smtpsource.sink.companion import CompanionSink  # a run against another server needs none of it
+        from smtpsource.load.ownsink import OwnSink  # a run against another server needs none of it
 
-        plan = self._plan
-        settings: dict[str, Any] = {}
-        if isinstance(plan.destination, SinkDestination):
-            settings = {
-                "users": plan.logins,
-                "lmtp": plan.lmtp,
-                "tls": plan.tls == "implicit",
-                "proxyProtocol": plan.proxyProtocol is not None,
-            }
-        if plan.deliverTo is not None:
-            host, port = plan.deliverTo
-            settings |= {"host": host, "port": port, "ledger": plan.ledger, "ledgerSync": plan.ledgerSync}
-        self._companion = CompanionSink(self._reactor, whenLost=self._sinkLost, **settings)
-        started = self._companion.start()
-        if plan.deliverTo is not None:
-            from smtpsource.load.delivery import Delivery  # numpy takes a while, but so does the sink
+        self._sink = OwnSink(self._reactor, self._plan, self._run)
+        started: Deferred[Any] = self._sink.start()
+        return started if self._sink.isDestination else started.addCallback(lambda _: self._resolve())
 
-            run = int(self._run.traffic.run, 16)
-            self._delivery = Delivery(self._reactor, run, self.recorder, self._run.broken)
-        return started.addCallback(self._sinkStarted)
-
-    def _sinkStarted(self, port: int) -> Any:
-        """
-        @return: where messages go, or a L{Deferred} of that.
-        """
-        if self._delivery is not None:
-            notes, companion = self._run.notes, self._companion
-            assert notes is not None and notes.path is not None
-            assert companion is not None and companion.ledger is not None
-            self._delivery.begin(notes.path, companion.ledger)
-        if not isinstance(self._plan.destination, SinkDestination):
-            return self._resolve()
-        host = "127.0.0.1" if self._plan.deliverTo is None else self._plan.deliverTo[0]
-        return [TCPAddress(host, port)]
-
-    def _sinkLost(self, problem: str) -> None:
-        """
-        Where the server delivers to there is nobody any more: what is still to come can't be judged.
-        """
-        if self._delivery is not None:
-            self._delivery.giveUp(problem)
-            self._run.trouble(problem, tolerable=False)
+    @property
+    def _delivery(self) -> Delivery | None:
+        return None if self._sink is None else self._sink.delivery
 
     def _resolve(self) -> Deferred[list[Address]]:
         destination = self._plan.destination
@@ -471,14 +431,10 @@ class SourceService(Service):
         self._delivery.drain(self._plan.drainQuiet, self._plan.drainTimeout).addCallback(lambda _: self._stopSink())
 
     def _stopSink(self) -> None:
-        if self._companion is None:
+        if self._sink is None:
             self._finish(None)
-            return
-        try:
-            self._companionDue = self._reactor.callLater(SINK_PATIENCE, self._sinkStopped, _notStopped())
-            self._companion.stop().addBoth(self._sinkStopped)
-        except Exception:
-            self._sinkStopped(Failure())
+        else:
+            self._sink.stop().addBoth(self._sinkStopped)
 
     def _endMeasuring(self) -> None:
         if self._beganRun and self._run.warmingUp:
@@ -493,18 +449,14 @@ class SourceService(Service):
         ]
 
     def _sinkStopped(self, result: dict[str, Any] | Failure) -> None:
-        if self._summary is not None:
-            return  # it has taken too long
-        if self._companionDue is not None and self._companionDue.active():
-            self._companionDue.cancel()
-        sink = None if isinstance(result, Failure) else result
-        if isinstance(self._plan.destination, SinkDestination):
+        assert self._sink is not None
+        report = None
+        if self._sink.isDestination:
             self._known(lambda: self._compare(result), None)
-        else:
-            sink = None
+            report = None if isinstance(result, Failure) else result
         if self._delivery is not None and self._beganRun:
             self._known(self._judge, None)
-        self._finish(sink)
+        self._finish(report)
 
     def _judge(self) -> None:
         """
@@ -636,10 +588,6 @@ class SourceService(Service):
             percentiles=self._plan.percentiles,
             intervals=self._watch.series.intervals,
         )
-
-
-def _notStopped() -> Failure:
-    return Failure(RuntimeError(f"the companion sink did not end within {SINK_PATIENCE:g} seconds"))
 
 
 def _kindOf(plan: SourcePlan) -> type[Run]:

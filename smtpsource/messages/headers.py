@@ -50,6 +50,15 @@ def name(line: bytes) -> str:
     return line.partition(b":")[0].decode("ascii").lower()
 
 
+def haveId(added: Sequence[bytes]) -> bool:
+    """
+    Is there one among these headers that is the ledger's?
+    """
+    from smtpsource.ledger.identity import HEADER  # for those who keep a ledger
+
+    return HEADER.decode("ascii").lower() in map(name, added)
+
+
 def generated(myhostname: bytes, subject: bytes | None, added: Sequence[bytes], *, noted: bool = False) -> list[Part]:
     """
     The headers of a generated message, with the empty line after them.

@@ -5,13 +5,15 @@ The ledger: what became of every message.
 from __future__ import annotations
 
 import re
+from typing import Any
 
+from smtpsource.messages import headers
 from smtpsource.plan.message import ofMail
 from smtpsource.values import checks, kinds, names
 from smtpsource.values.files import directoryToBe
 from smtpsource.values.kinds import Kind
 from smtpsource.values.option import Settings, option, switch
-from smtpsource.values.rules import allOf, excludes, needs
+from smtpsource.values.rules import Contradiction, Rules, allOf, excludes, needs
 
 _EXPECTED = "expected [HOST:]PORT, an address of this machine, such as 2525 or [::1]:2525"
 
@@ -36,6 +38,12 @@ def _given(value: object) -> tuple[str, int]:
     raise ValueError("expected a text, or a pair of an address and a port")
 
 
+def _ownId(plan: Any) -> Rules:
+    if plan.ledger is not None and headers.haveId(plan.headers):
+        text = "{ledger} and {headers} 'X-Smtpsource-Id:' exclude each other: that header is the ledger's"
+        yield Contradiction(plan, text)
+
+
 class LedgerSettings(Settings):
     """
     @ivar ledger: a directory where each message is written down before it leaves, and what came of it.
@@ -50,6 +58,7 @@ class LedgerSettings(Settings):
     rules = allOf(
         ofMail("ledger"),
         needs("{ledger}", "ledgerSync", "deliverTo", unless=lambda plan: plan.ledger is not None),
+        _ownId,
         needs("{deliverTo}", "drainTimeout", "drainQuiet", unless=lambda plan: plan.deliverTo is not None),
         excludes(
             "{findRate}",

@@ -106,6 +106,7 @@ class SinkService(Breakable, Service):
                 ledger.open()
             except OSError as e:
                 raise ListenError(f"can't write a ledger in {self._plan.ledger}", e) from None
+            ledger.later = lambda call: self._reactor.callLater(0, self.guarded, call)
             ledger.inThread = lambda call: inThread(self._reactor, call)
             self._alive.start(1.0, now=False)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from smtpsource.sink.steering import Steering
 
 #: Seconds until a reply that is due while the sink is paused looks again.
-_PAUSE = 0.05
+PAUSE = 0.05
 
 # The last lines of replies that refuse.
 _REFUSALS = re.compile(rb"^[45][0-9][0-9](?: |\r)", re.MULTILINE)
@@ -145,7 +145,7 @@ class Speech(SMTPSinkProtocol):
         The delay is over; but nobody is answered while the sink is paused.
         """
         if "pause" in self._stops:
-            self._hold(_PAUSE, call, *arguments)
+            self._hold(PAUSE, call, *arguments)
         else:
             call(*arguments)
 

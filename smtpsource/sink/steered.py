@@ -130,8 +130,7 @@ class SteeredProtocol(Effects):
         """
         self._loseTimer()
         self._dropContent()
-        if self._unsaid or self._unseen:
-            self.factory.writeUnseen(self.facts.session, self._unsaid + self._unseen)
+        self._writeUnseen()
         if self._countedAs is not None:
             self.steering.rulesFor(self._countedAs).closed(self._countedAs)
         if self.begun:

@@ -12,15 +12,15 @@ from time import monotonic_ns
 from typing import Any, BinaryIO
 
 from twisted.internet.defer import Deferred, execute
+from twisted.logger import Logger
 
 from smtpsource.ledger import digests, records
 from smtpsource.ledger.book import Book
-from smtpsource.ledger.identity import Identity
 from smtpsource.sink.keeping.arrivals import Arrivals
 from smtpsource.sink.keeping.digested import Digested
 from smtpsource.speedups import compiled
 
-_NOBODY = Identity(0, 0)
+log = Logger()
 
 # What follows RCPT TO: the path, which may have a bracket between quotes, and parameters.
 _path = re.compile(rb' ?<((?:[^">]|"(?:[^"\\]|\\.)*+")*+)>(.*)', re.DOTALL).fullmatch
@@ -37,6 +37,7 @@ class SinkLedger:
     @ivar isSynced: nobody is told of an arrival before it is on the disk.
     @ivar path: the name of the file; empty before L{open}.
     @ivar inThread: does something in a thread.
+    @ivar later: calls something in a later turn of the reactor.
     @ivar lastBody: the body that came last, C{lastRaw} and C{lastCanonical} its digests: most messages of a load have
         the same. C{lastCoding}: how the head says that it is encoded.
     @ivar isQuiet: nothing was written since L{beAlive}.
@@ -52,6 +53,7 @@ class SinkLedger:
         self.path = ""
         self._book: Book | None = None
         self.inThread: Callable[[Callable[[], Any]], Deferred[Any]] = execute
+        self.later: Callable[[Callable[[], None]], object] = lambda call: call()
         self._waiting: list[Callable[[OSError | None], None]] = []
         self._isSyncing = False
         self.lastBody = b""
@@ -168,19 +170,24 @@ class SinkLedger:
         """
         self._waiting.append(call)
         if not self._isSyncing:
-            self._sync()
+            self._isSyncing = True
+            # Much may come in one turn.
+            self.later(self._sync)
 
     def _sync(self) -> None:
         calls, self._waiting = self._waiting, []
-        self._isSyncing = True
         descriptor = self.descriptor
 
         def synced(problem: OSError | None) -> None:
-            self._isSyncing = False
+            # Of those who wait meanwhile, none is called by what these do.
             for call in calls:
-                call(problem)
-            if self._waiting and not self._isSyncing:
-                self._sync()
+                try:
+                    call(problem)
+                except Exception:
+                    log.failure("a reply that has waited for the disk")
+            self._isSyncing = bool(self._waiting)
+            if self._isSyncing:
+                self.later(self._sync)
 
         def attempt() -> OSError | None:
             try:
