@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.ledger import records
 from smtpsource.ledger.judge import Judge
-from smtpsource.ledger.reading import RECORD, LedgerError
+from smtpsource.ledger.reading import RECORD
 from smtpsource.measure.judgement import CLASSES, REASONS
 
 
@@ -247,8 +247,11 @@ class ClassesTests(JudgeCase):
         """
         A number that no message can have is no reason to run out of memory.
         """
-        with self.assertRaisesRegex(LedgerError, "expected numbers of messages below"):
-            self.judgeOf(Pages().sent(1 << 40))
+        source = Pages().sent(1).sent(1 << 40).sent(100_000_000).sent(0)
+        judgement = self.judged(source, Pages("sink", 0).arrival(1))
+        self.assertCounts(judgement, delivered=1)
+        self.assertEqual("inconclusive", judgement.verdict)
+        self.assertRegex(judgement.reasons[0], "the ledger is damaged: it has a message 1099511627776")
 
 
 class TimeTests(JudgeCase):

@@ -13,16 +13,21 @@ from contextlib import closing
 from pathlib import Path
 
 from commandlines import ToolTestCase
+from hypothesis import strategies as st
 from ledgerfiles import RUN, RUN_TEXT, SECOND, Pages
 from patience import TEST_LIMIT
+from properties import given
 from subprocesses import loadAndReport, smtpsink, smtpsource
 from twisted.internet import defer
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from smtpsource.ledger import digests, records
 from smtpsource.ledger.identity import Identity, textOf
 from smtpsource.measure.judgement import CLASSES
+from smtpsource.report.judgement import documentOf
+from smtpsource.tools.anomalyfiles import writeDatabase
 from smtpsource.tools.reconcile import ReconcileOptions
+from smtpsource.tools.reconciling import Evidence
 
 HEAD = b"Subject: one\r\nMIME-Version: 1.0\r\n"
 TEXT = b"Hello,\r\n\r\nFrom here on\r\n>From there\r\nit ends.\r\n"
@@ -562,6 +567,34 @@ class ProcessTests(TestCase):
         result = yield smtpsource(self, "reconcile", "--drain-quiet", "0", directory).whenEnded()
         self.assertEqual((result.status, result.err), (0, b""), result)
         self.assertIn(b"200 messages and recipients: 200 delivered\n", result.out)
+
+
+class DamageTests(SynchronousTestCase):
+    """
+    Ledgers in which octets have changed.
+    """
+
+    @given(st.lists(st.tuples(st.integers(0, 1 << 16), st.integers(0, 255)), max_size=20), st.integers(0, 1 << 16))
+    def test_anyDamage(self, changes, cut):
+        """
+        Whatever they are, something is said of what is left, or what is wrong.
+        """
+        source, sink = Pages(), Pages("sink", 0)
+        for number in range(1, 6):
+            source.intent(number, b"a@example.com").intent(number, b"b@example.com", 1).outcome(number)
+            sink.arrival(number, original=b"b@example.com").add(records.UNSEEN, session=1, size=1).report(number)
+        directory = self.mktemp()
+        for place, pages in enumerate((source, sink)):
+            path = Path(pages.write(directory))
+            octets = bytearray(path.read_bytes())
+            head = octets.index(b"\n") + 1
+            for at, octet in changes[place::2]:
+                octets[head + at % (len(octets) - head)] = octet
+            path.write_bytes(octets[: max(head, len(octets) - cut % 200)])
+        with Evidence(directories=[directory], quiet=0.0).judged() as (judge, judgement):
+            self.assertEqual(judgement.sent, sum(getattr(judgement, each) for each in CLASSES))
+            json.dumps([documentOf(judgement), *judge.anomalies()])
+            writeDatabase(self.mktemp(), judge)
 
 
 class OptionsTests(ToolTestCase):

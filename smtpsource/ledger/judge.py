@@ -18,7 +18,7 @@ from smtpsource.ledger import records
 from smtpsource.ledger.anomalies import Anomalies
 from smtpsource.ledger.clocks import Timing
 from smtpsource.ledger.known import LOST, Known, arrivalsIn
-from smtpsource.ledger.reading import LedgerError, LedgerFile, Records
+from smtpsource.ledger.reading import LedgerFile, Records
 from smtpsource.ledger.strays import GHOST, MISDELIVERED
 from smtpsource.ledger.units import (
     AGAIN,
@@ -37,6 +37,9 @@ from smtpsource.measure.judgement import Judgement
 
 #: So many anomalies of each class are part of a judgement.
 _SHOWN = 5
+
+#: The number of a message is no more than this above those of the others.
+_GAP = 1_000_000
 
 
 class Judge:
@@ -58,6 +61,8 @@ class Judge:
         self._units, self._strays = known.units, known.strays
         self._here = 0
         self._timing = Timing()
+        self._records = 0
+        self._doubts: list[str] = []
         # By the ledger: what its last records have said of the next arrival.
         self._original: dict[LedgerFile, int] = {}
         self._explained: dict[LedgerFile, int] = {}
@@ -68,18 +73,15 @@ class Judge:
     def sent(self, found: Records, file: LedgerFile) -> None:
         """
         Records of a generator's ledger.
-
-        @raise LedgerError: they can't be what was written.
         """
         if file not in self.known.sources:
             self.known.sources.append(file)
         kinds: Any = found["kind"]
-        intents = np.flatnonzero(kinds == records.INTENT)
-        outcomes = np.flatnonzero(kinds == records.OUTCOME)
+        sane = self._sane(found, kinds, file)
+        intents = np.flatnonzero((kinds == records.INTENT) & sane)
+        outcomes = np.flatnonzero((kinds == records.OUTCOME) & sane)
         if not len(intents) and not len(outcomes):
             return
-        if found["number"][intents].max(initial=0) >= HIGHEST or found["number"][outcomes].max(initial=0) >= HIGHEST:
-            raise LedgerError(f"{file.path}: expected numbers of messages below {HIGHEST}; it was damaged")
         shift = self.known.clocks.shift(file)
         self._outcomes(found, intents, outcomes, shift)
         if len(intents):
@@ -87,6 +89,19 @@ class Judge:
             self._firstIntent = min(self._firstIntent or time, time)
             self._strays.know(found["address"][intents])
             self._land(*self._strays.retry())
+
+    def _sane(self, found: Records, kinds: Any, file: LedgerFile) -> Any:
+        """
+        Which records can be what was written: messages are numbered from 1, without large gaps.
+        """
+        self._records += len(found)
+        sane = (found["number"] < min(HIGHEST, _GAP + 16 * self._records)) & (found["number"] > 0)
+        sane &= (kinds != records.INTENT) | (found["index"] != records.WHOLE)
+        wrong = ~sane & ((kinds == records.INTENT) | (kinds == records.OUTCOME))
+        if wrong.any() and not any(file.path in doubt for doubt in self._doubts):
+            number = found["number"][np.argmax(wrong)]
+            self._doubts.append(f"{file.path}: the ledger is damaged: it has a message {number}")
+        return sane
 
     def _outcomes(self, found: Records, intents: Integers, outcomes: Integers, shift: int) -> None:
         units = self._units
@@ -271,7 +286,7 @@ class Judge:
         found["ghosts"] = int((settled.kinds == GHOST).sum())
         found["astray"] = int(((settled.kinds == MISDELIVERED) & (settled.places < 0)).sum())
         anomalies = Anomalies(self.known, settled, drained)
-        verdict, why = verdictOf(found, drained, [*self._missing(), *reasons])
+        verdict, why = verdictOf(found, drained, [*self._missing(), *self._doubts, *reasons])
         states = np.arange(STATES)
         waiting = (_isAcknowledged(states) & (states & (HERE | MEASURED) == 0))[state]
         first, last, end = self._firstIntent, self._lastOutcome, self._lastArrival

@@ -5,6 +5,7 @@ Ledgers as they are read: many records at once, also while they are still writte
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -75,10 +76,8 @@ class LedgerFile:
         """
         The number of the run's id; 0 if it is of no run.
         """
-        try:
-            return int(str(self.header.get("run") or "0"), 16)
-        except ValueError:
-            return 0
+        text = str(self.header.get("run"))
+        return int(text, 16) if re.fullmatch("[0-9a-f]{16}", text) else 0
 
     def wall(self, time: int) -> int:
         """

@@ -55,7 +55,7 @@ class Settled:
     state: NDArray[np.uint16]
     kinds: Integers
     places: Integers
-    numbers: Integers
+    numbers: NDArray[np.uint64]
     addresses: NDArray[np.uint64]
 
 
@@ -183,7 +183,7 @@ class Strays:
             if place >= 0:
                 state[place] |= ELSEWHERE
         self._bounce(state)
-        return Settled(state, kinds, places, waiting["number"].astype(np.int64), waiting["address"])
+        return Settled(state, kinds, places, waiting["number"], waiting["address"])
 
     def _bounce(self, state: NDArray[np.uint16]) -> None:
         failed = self._failed

@@ -136,6 +136,16 @@ class Units:
         counts[inside] = self._count[numbers[inside].astype(np.int64)]
         return counts
 
+    def find(self, numbers: Any, indexes: Any) -> Integers:
+        """
+        The places of messages and recipients; -1 where there is none.
+        """
+        known = indexes < self.counts(numbers)
+        of: Integers = np.where(known, numbers, 0).astype(np.int64)
+        first = of if self._first is None else self._firstOf(of)
+        found: Integers = np.where(known, first + indexes, -1)
+        return found
+
     def all(self, numbers: Any) -> tuple[Integers, Integers]:
         """
         All places of some messages.

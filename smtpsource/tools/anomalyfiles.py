@@ -111,7 +111,8 @@ def _units(known: Known, drained: bool) -> Iterator[Iterable[tuple[Any, ...]]]:
     for file in known.sources:
         for found in file.again():
             intents = found[(found["kind"] == records.INTENT) & (found["flag"] == 1)]
-            mine = state[known.units.make(intents["number"], intents["index"])]
+            places = known.units.find(intents["number"], intents["index"])
+            intents, mine = intents[places >= 0], state[places[places >= 0]]
             yield zip(
                 intents["number"].tolist(),
                 intents["index"].tolist(),
