@@ -368,6 +368,19 @@ class NotesTests(NotesCase):
         notes.write()
         self.assertEqual(synced, [1, 3])
 
+    def test_closed(self):
+        """
+        Whoever comes too late is refused, and nothing is left to be done.
+        """
+        message = newTraffic(SourcePlan(), RUN, self.notes).next()
+        message.bdatContent()
+        self.notes.close()
+        self.assertEqual(len(intended(entriesIn(self.directory)[1])), 1)
+        self.notes.outcome(1, records.ACKNOWLEDGED, records.WHOLE, 250, 0, 1)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertRaises(Breakdown, self.notes.write)
+        self.notes.close()
+
     def test_failure(self):
         """
         If something can't be written, nothing may leave from then on, and that is told once at the end.
@@ -456,7 +469,7 @@ class RunTests(SynchronousTestCase):
         """
         All is accepted, in each kind of dialogue.
         """
-        for kind in (*KINDS, {**LOCKSTEP, **LARGE}, {**WINDOW, **LARGE}):
+        for kind in (*KINDS, *({**kind, **LARGE} for kind in (LOCKSTEP, PIPELINED, CHUNKED, WINDOW))):
             for lmtp in (False, True):
                 self.left = 0
                 reactor = FakeReactor()
