@@ -17,7 +17,7 @@ from ledger import FAULTS, LedgerServer
 from peers import eventually
 from properties import given
 from sessions import Server
-from subprocesses import python, smtpsource
+from subprocesses import python, smtpsource, twistd
 from test_counts import (
     ALONG,
     CHUNKED,
@@ -751,7 +751,7 @@ class ProcessTests(CommandTestCase):
         """
         A limit of the file's size: the run ends with one line, and each message that has left is noted.
         """
-        for kind in ((), ("--pipelining=force", "--chunking=force", "--window=8")):
+        for kind in ((), ("--pipelining=force", "--chunking=force", "--window=8"), ("--reactor", "select")):
             server, where = self.listen()
             directory = os.path.abspath(self.mktemp())
             code = (
@@ -767,6 +767,20 @@ class ProcessTests(CommandTestCase):
             _, entries = entriesIn(directory)
             self.assertEqual(self.taken(server) - intended(entries), set())
             self.assertGreater(len(entries), 100)
+
+    @defer.inlineCallbacks
+    def test_twistd(self):
+        """
+        A daemon's relative directory is where it was started.
+        """
+        server, where = self.listen()
+        arguments = ("-n", "smtp-source", "--quiet", "-m", "5", "--ledger", "in", "--ledger-sync", where)
+        command = twistd(self, *arguments)
+        result = yield command.whenEnded()
+        self.assertEqual(result.status, 0, result.out)
+        _, entries = entriesIn(command.directory / "in")
+        self.assertEqual(set(outcomes(entries).values()), {records.ACKNOWLEDGED})
+        self.assertEqual(self.taken(server), intended(entries))
 
     @defer.inlineCallbacks
     def test_noDirectory(self):
