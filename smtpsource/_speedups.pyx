@@ -1808,7 +1808,7 @@ cdef class LedgeredProtocol(SMTPSinkProtocol):
             return 0
         self.beginEnvelope(text[11] == c">")
         at = <const char *>memchr(text, c"\n", end) - text + 1
-        while not memcmp(text + at, b"RCPT TO:<", 9):
+        while end - at >= 9 and not memcmp(text + at, b"RCPT TO:<", 9):
             path = at + 9
             at = <const char *>memchr(text + path, c">", end - path) - text
             self.rcpts.append(ledger.recipientOf(text + path, at - path))
@@ -2212,7 +2212,9 @@ cdef class Entries:
     See L{smtpsource.ledger.entries.Entries}.
     """
 
-    cdef public bytearray waiting
+    cdef bytearray _room
+    cdef Py_ssize_t _used
+    cdef public object _waiting
     cdef public bint timed
     cdef public int descriptor
     cdef public object _find
@@ -2226,6 +2228,7 @@ cdef class Entries:
 
     def __cinit__(self):
         self.descriptor = -1
+        self._room = bytearray(16 * RECORD)
 
     def idOf(self, long long number):
         cdef char digits[20]
@@ -2260,17 +2263,35 @@ cdef class Entries:
         """
         Place for so many more records, which are all 0.
         """
-        cdef Py_ssize_t size = PyByteArray_GET_SIZE(self.waiting)
-        PyByteArray_Resize(self.waiting, size + records * RECORD)
-        cdef char *place = PyByteArray_AS_STRING(self.waiting) + size
+        cdef char *place
+        self.makeRoom(records * RECORD)
+        place = PyByteArray_AS_STRING(self._room) + self._used
         memset(place, 0, records * RECORD)
+        self._used += records * RECORD
         return <_Record *>place
+
+    cdef int makeRoom(self, Py_ssize_t size) except -1:
+        cdef Py_ssize_t wanted = self._used + size
+        if wanted > PyByteArray_GET_SIZE(self._room):
+            PyByteArray_Resize(self._room, 2 * wanted)
+        return 0
+
+    def add(self, bytes octets not None):
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(octets)
+        self.makeRoom(size)
+        memcpy(PyByteArray_AS_STRING(self._room) + self._used, PyBytes_AS_STRING(octets), size)
+        self._used += size
+
+    def taken(self):
+        found = PyBytes_FromStringAndSize(PyByteArray_AS_STRING(self._room), self._used)
+        self._used = 0
+        return found
 
     def intend(self, message, tuple commands not None, tuple digests not None):
         cdef long long attempt = message.attempt
         if attempt > 0:
             return
-        if not SMTPSOURCE_LITTLE_ENDIAN or self.waiting is None or len(digests) != 3:
+        if not SMTPSOURCE_LITTLE_ENDIAN or len(digests) != 3:
             super(Entries, self).intend(message, commands, digests)
             return
         if commands is not self._commands:
@@ -2286,7 +2307,7 @@ cdef class Entries:
         cdef Py_ssize_t place
         message.attempt = attempt
         cdef long long now = _steadyNanoseconds()
-        cdef Py_ssize_t before = PyByteArray_GET_SIZE(self.waiting)
+        cdef Py_ssize_t before = self._used
         cdef _Record *record = self.room(len(numbers))
         try:
             for place in range(len(numbers)):
@@ -2302,11 +2323,11 @@ cdef class Entries:
                 record.size = size
                 record += 1
         except BaseException:
-            PyByteArray_Resize(self.waiting, before)
+            self._used = before
             raise
 
     def outcome(self, number, unsigned char flag, unsigned short index, unsigned int code, due, session):
-        if not SMTPSOURCE_LITTLE_ENDIAN or self.waiting is None:
+        if not SMTPSOURCE_LITTLE_ENDIAN:
             super(Entries, self).outcome(number, flag, index, code, due, session)
             return
         cdef unsigned long long which = number, ofSchedule = due
@@ -2326,16 +2347,15 @@ cdef class Entries:
             self._setTimer()
 
     def write(self):
-        cdef Py_ssize_t size, written
-        if self.descriptor < 0 or self.waiting is None:
+        cdef Py_ssize_t written
+        if self.descriptor < 0:
             super(Entries, self).write()
             return
-        size = PyByteArray_GET_SIZE(self.waiting)
-        if not size:
+        if not self._used:
             return
-        written = c_write(self.descriptor, PyByteArray_AS_STRING(self.waiting), size)
-        if written == size:
-            PyByteArray_Resize(self.waiting, 0)
+        written = c_write(self.descriptor, PyByteArray_AS_STRING(self._room), self._used)
+        if written == self._used:
+            self._used = 0
             return
         if written > 0:
             # All of it or nothing, and the reference says what is wrong.

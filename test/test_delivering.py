@@ -34,6 +34,10 @@ from smtpsource.plan import SourcePlan
 #: How many messages a test sends.
 MESSAGES = 20
 
+#: The silence after which nothing more comes: longer than a machine with much else to do keeps a relay from its next
+#: message.
+QUIET = "5s"
+
 
 class WaitingTests(SynchronousTestCase):
     """
@@ -342,6 +346,7 @@ class VerdictTests(DeliveringTestCase):
         self.assertIn(b'name="ledger"', (command.directory / "junit.xml").read_bytes())
         self.assertIn(b"Tag=delivery", (command.directory / "log.hlog").read_bytes())
         self.assertRegex(result.out, rb"(?m)^delivery +%d " % MESSAGES)
+        self.assertRegex(result.out, rb"(?m)^delivered +[0-9.]+/s, ")
 
     @defer.inlineCallbacks
     def test_straight(self):
@@ -361,7 +366,7 @@ class VerdictTests(DeliveringTestCase):
         What was acknowledged and does not come, though nothing comes any more, is lost: that one, by its id.
         """
         relay = self.relay(lambda number: int(number != 7))
-        result, report, ledger = yield self.judged(self.begin(relay.destination, "--drain-quiet", "2s"))
+        result, report, ledger = yield self.judged(self.begin(relay.destination, "--drain-quiet", QUIET))
         self.assertEqual(result.status, 1, result)
         self.assertJudged(ledger, "fail", lost=1)
         self.assertEqual([anomaly["id"] for anomaly in ledger["anomalies"]], [relay.taken[7]])
@@ -386,7 +391,7 @@ class VerdictTests(DeliveringTestCase):
         A threshold that fails has its own status, also if the verdict is bad.
         """
         relay = self.relay(lambda number: int(number != 7))
-        asked = ("--drain-quiet", "1s", "--threshold", "lost == 0", "--threshold", "lost < 2")
+        asked = ("--drain-quiet", QUIET, "--threshold", "lost == 0", "--threshold", "lost < 2")
         result, report, _ = yield self.judged(self.begin(relay.destination, *asked))
         self.assertEqual(result.status, 3, result)
         self.assertEqual([one["passed"] for one in report["thresholds"]], [False, True])
@@ -404,6 +409,7 @@ class VerdictTests(DeliveringTestCase):
         self.assertIn("threshold 'backlog < 100' failed: ", report["reason"])
         self.assertEqual([one["passed"] for one in report["thresholds"]], [False, False])
         self.assertJudged(ledger, "fail", lost=ledger["sent"])
+        self.assertEqual(round(sum(sample["asked"] for sample in report["series"])), round(report["asked"]))
 
     @defer.inlineCallbacks
     def test_trickles(self):
@@ -524,7 +530,7 @@ class OtherTests(DeliveringTestCase):
         A message is judged for each of its recipients.
         """
         relay = self.relay(lambda number: int(number != 7))
-        result, report, ledger = yield self.judged(self.begin(relay.destination, "-r", 3, "--drain-quiet", "1s"))
+        result, report, ledger = yield self.judged(self.begin(relay.destination, "-r", 3, "--drain-quiet", QUIET))
         self.assertEqual((result.status, report["messages"]["accepted"]), (1, MESSAGES), result)
         self.assertJudged(ledger, "fail", lost=3)
         self.assertEqual((ledger["sent"], ledger["delivered"]), (3 * MESSAGES, 3 * (MESSAGES - 1)))
@@ -541,7 +547,7 @@ class OtherTests(DeliveringTestCase):
         self.assertEqual((result.status, report["messages"]["accepted"]), (0, MESSAGES), result)
         self.assertJudged(ledger, "pass")
         self.assertEqual(ledger["sent"], report["warmup"]["accepted"] + MESSAGES)
-        self.assertLess(report["latency"]["delivery"]["count"], ledger["sent"])
+        self.assertLessEqual(report["latency"]["delivery"]["count"], ledger["sent"])
         self.assertEqual(sum(each["arrived"] for each in report["series"]), report["latency"]["delivery"]["count"])
 
     @defer.inlineCallbacks
@@ -551,7 +557,7 @@ class OtherTests(DeliveringTestCase):
         """
         paths = []
         for fate in (lambda number: 1, lambda number: int(number != 7)):
-            command = self.begin(self.relay(fate).destination, "--drain-quiet", "1s")
+            command = self.begin(self.relay(fate).destination, "--drain-quiet", QUIET)
             yield self.judged(command)
             paths.append(command.directory / "report.json")
         merge = smtpsource(self, "merge", "--report", "all.json", "--threshold", "lost == 0", *paths)
@@ -577,7 +583,7 @@ class OtherTests(DeliveringTestCase):
             keepConnections=True,
             ledger=self.directory,
             deliverTo=f"127.0.0.1:{self.port}",
-            drainQuiet=1.0,
+            drainQuiet=5.0,
         )
         service = SourceService(reactor, plan)
         service.startService()

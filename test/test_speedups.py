@@ -430,7 +430,7 @@ class EntriesTests(SynchronousTestCase):
                 entries.outcome(number, code & 3, code & 0xFFFF, code, digests[0], code)
                 entries.write()
                 entries.timed = known
-            octets = bytes(entries.waiting)
+            octets = entries.taken()
             found = [octets[at : at + 24] + octets[at + 32 : at + 64] for at in range(0, len(octets), 64)]
             both.append((found, asked))
         self.assertEqual(*both)
@@ -439,8 +439,7 @@ class EntriesTests(SynchronousTestCase):
         """
         The way of the reference.
         """
-        file.write(self.entries.waiting)
-        self.entries.waiting.clear()
+        file.write(self.entries.taken())
 
     def test_file(self):
         """
@@ -455,9 +454,10 @@ class EntriesTests(SynchronousTestCase):
                 entries.descriptor = file.fileno()
                 for number in range(3):
                     entries.outcome(number, 1, 2, 3, 4, 5)
-                    expected = bytes(entries.waiting)
+                    expected = entries.taken()
+                    entries.add(expected)
                     entries.write()
-                    self.assertEqual(entries.waiting, b"")
+                    self.assertEqual(entries.taken(), b"")
                 entries.write()
                 with open(path, "rb") as read:
                     found = read.read()
@@ -475,9 +475,8 @@ class EntriesTests(SynchronousTestCase):
             entries.descriptor = os.open(os.devnull, os.O_RDONLY)
             self.addCleanup(os.close, entries.descriptor)
             entries.write()
-            self.assertEqual((told, len(entries.waiting)), ([1], 64))
             self.assertRaises((OverflowError, StructError), entries.outcome, -1, 1, 2, 3, 4, 5)
-            self.assertEqual(len(entries.waiting), 64)
+            self.assertEqual((told, len(entries.taken())), ([1], 64))
 
 
 class SwitchTests(CommandTestCase):

@@ -31,7 +31,6 @@ class Entries:
     """
     Ids and records of one run.
 
-    @ivar waiting: the records that are not written yet.
     @ivar timed: does somebody see to it that what waits is written in time?
     @ivar descriptor: for the compiled twin: of the file that may be written to without further ado; -1 for none.
     """
@@ -49,7 +48,7 @@ class Entries:
         @param writeSurely: writes what waits, or raises why it can't.
         @param setTimer: sees to it that what waits is written in time.
         """
-        self.waiting = bytearray()
+        self._waiting = bytearray()
         self.timed = False
         self.descriptor = -1
         self._find = find
@@ -88,7 +87,7 @@ class Entries:
         attempt, size = min(attempt, 255), min(size, LARGEST_SIZE)
         for place, address in enumerate(self._addresses):
             index = min(place, WHOLE - 1)
-            self.waiting += pack(INTENT, attempt, index, 0, run, number, now, address, raw, canonical, size, 0)
+            self.add(pack(INTENT, attempt, index, 0, run, number, now, address, raw, canonical, size, 0))
 
     def outcome(self, number: int, flag: int, index: int, code: int, due: int, session: int) -> None:
         """
@@ -100,10 +99,24 @@ class Entries:
         @param due: when the message was due, or 0.
         @param session: the number of the session that has sent it.
         """
-        self.waiting += pack(OUTCOME, flag, index, code, self._run, number, monotonic_ns(), 0, due, 0, 0, session)
+        self.add(pack(OUTCOME, flag, index, code, self._run, number, monotonic_ns(), 0, due, 0, 0, session))
         if not self.timed:
             self.timed = True
             self._setTimer()
+
+    def add(self, octets: bytes) -> None:
+        """
+        Let records wait.
+        """
+        self._waiting += octets
+
+    def taken(self) -> bytes:
+        """
+        What waits, for those who write it.
+        """
+        waiting = bytes(self._waiting)
+        self._waiting.clear()
+        return waiting
 
     def write(self) -> None:
         """

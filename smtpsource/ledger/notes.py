@@ -93,7 +93,7 @@ class Notes:
             return
         try:
             if self._failure is None:
-                book.add(self._waiting())
+                book.add(self._entries.taken())
             book.close(self._failure is None)
         except OSError as e:
             if self._failure is None:
@@ -102,13 +102,15 @@ class Notes:
     def _writeSurely(self) -> None:
         if self._failure is not None:
             raise Breakdown(LEDGER_FAILED, self._failure)
-        waiting = self._waiting()
-        if waiting:
-            assert self.book is not None
-            try:
-                self.book.put(waiting)
-            except OSError as e:
-                self._fail(self.book, e)
+        waiting, book = self._entries.taken(), self.book
+        if not waiting:
+            return
+        if book is None:
+            raise Breakdown(LEDGER_FAILED, f"{self.path}: it is closed, as the run is over")
+        try:
+            book.put(waiting)
+        except OSError as e:
+            self._fail(book, e)
 
     def _fail(self, book: Book, reason: OSError) -> None:
         """
@@ -118,13 +120,9 @@ class Notes:
         self._failure = f"{book.path}: {reason.strerror}"
         raise Breakdown(LEDGER_FAILED, self._failure) from None
 
-    def _waiting(self) -> bytes:
-        waiting = bytes(self._entries.waiting)
-        self._entries.waiting.clear()
-        return waiting
-
     def _setTimer(self) -> None:
-        self._timer = self._later(_PATIENCE, self._timeOut)
+        if self.book is not None:
+            self._timer = self._later(_PATIENCE, self._timeOut)
 
     def _timeOut(self) -> None:
         self._entries.timed = False
@@ -138,7 +136,7 @@ class Notes:
         book = self.book
         assert book is not None
         found = tuple([book.address(addressIn(command)) for command in recipients])
-        self._entries.waiting += book.taken()
+        self._entries.add(book.taken())
         return found
 
 

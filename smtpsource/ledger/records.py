@@ -107,8 +107,10 @@ def named(what: int, number: int, text: bytes, now: int) -> bytes:
 
     @param what: such as L{ADDRESS}.
     """
-    pieces = [text[at : at + PIECE] for at in range(0, len(text), PIECE)]
     head = pack(NAME, what, 0, 0, 0, 0, now, number, 0, 0, len(text), 0)
+    if 0 < len(text) <= PIECE:  # as nearly all are
+        return head + _text.pack(TEXT, len(text), text)
+    pieces = [text[at : at + PIECE] for at in range(0, len(text), PIECE)]
     return head + b"".join(_text.pack(TEXT, len(piece), piece) for piece in pieces)
 
 

@@ -183,17 +183,19 @@ class SourceService(Service):
         How far the run has come.
         """
         run, plan = self._run, self._plan
-        begun = self._beganRun
+        begun, state = self._beganRun, self._state()
+        # When the load is over nothing is asked for.
+        asks = begun and state != DELIVERING
         duration = sum(seconds for seconds, _ in plan.stages) or plan.duration
         if duration is not None and not plan.stages:
             duration += plan.warmUp
         return Progress(
             at=run.clock() - run.startTime if begun else 0.0,
-            state=self._state(),
+            state=state,
             sessions=len(run.open),
-            asked=run.scheduledMessages() if begun else None,
-            askedRate=run.askedRate() if begun else None,
-            overdue=run.overdue() if begun else None,
+            asked=run.scheduledMessages() if asks else self._figures.asked if begun else None,
+            askedRate=run.askedRate() if asks else None,
+            overdue=run.overdue() if asks else None,
             ofWarmUp=run.ofWarmUp(),
             givesUpAt=run.givesUpAt() if begun else None,
             total=plan.messageLimit if plan.messageLimit < maxsize else None,
@@ -427,7 +429,7 @@ class SourceService(Service):
         if not OURS.isdisjoint(self.recorder.errors):
             self._delivery.giveUp("the generator broke down")
         # What the server does now is none of the load.
-        self._watch.goOn()
+        self._watch.goOn(self._figures)
         self._delivery.drain(self._plan.drainQuiet, self._plan.drainTimeout).addCallback(lambda _: self._stopSink())
 
     def _stopSink(self) -> None:

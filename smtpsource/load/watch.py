@@ -54,6 +54,7 @@ class Watch:
         self._keepBuckets = keepBuckets
         self._delivered = delivered
         self._call: IDelayedCall | None = None
+        self._load: Snapshot | None = None
         self._reset(run.clock())
 
     def start(self, began: float) -> None:
@@ -86,10 +87,13 @@ class Watch:
             self._sample(snapshot)
         return snapshot
 
-    def goOn(self) -> None:
+    def goOn(self, load: Snapshot) -> None:
         """
         The load is over, but not what the server makes of it: the series goes on, and C{upkeep} begins anew.
+
+        @param load: all that was measured of it. Nothing more is asked for.
         """
+        self._load = load
         self.upkeep = Upkeep()
         self._wait(self._run.clock())
 
@@ -97,13 +101,17 @@ class Watch:
         """
         What was measured up to now.
         """
-        run = self._run
+        run, load = self._run, self._load
         passed = max(0.0, run.clock() - self.startTime)
-        return take(run.recorder, passed, run.scheduledMessages(), run.scheduledSeconds(), self._delivered())
+        asked = run.scheduledMessages(), run.scheduledSeconds()
+        if load is not None:
+            asked = load.asked, load.scheduledSeconds
+        return take(run.recorder, passed, *asked, self._delivered())
 
     def _reset(self, began: float) -> None:
         self.series = Series(keepBuckets=self._keepBuckets)
         self.startTime = began
+        self._load = None
         self.upkeep = Upkeep()
         self._lag = 0.0
         self._used, self._waited = sum(processTime()), waitedTime()

@@ -193,6 +193,10 @@ def _counts(summary: Summary) -> Iterator[Line | str]:
         asked = "" if summary.askedRate is None else f"asked {summary.askedRate:.1f} {more}/s, achieved "
         sent = _bytes(summary.bytesSent / summary.elapsed if summary.elapsed else 0)
         yield _labelled("rate", f"{asked}{summary.rate:.1f} {more}/s, {sent}/s sent")
+    judgement = summary.judgement
+    if judgement is not None and judgement.duration:
+        rate = (judgement.delivered + judgement.recovered) / judgement.duration
+        yield _labelled("delivered", f"{rate:.1f}/s, for a recipient each, until the last of them had arrived")
 
 
 def _surroundings(summary: Summary) -> Iterator[Line | str]:

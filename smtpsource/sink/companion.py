@@ -302,7 +302,7 @@ def main() -> NoReturn:
 
     chooseReactor(None)
     relax()
-    react(_run, (sys.argv[1],))
+    react(_run, tuple(sys.argv[1:]) or ("{}",))
 
 
 if __name__ == "__main__":
