@@ -83,6 +83,13 @@ class TextTests(SynchronousTestCase):
             self.lines(verdict="pass", drained=True, sent=3, delivered=2, refused=1, arrivals=2),
         )
 
+    def test_bounced(self):
+        """
+        What has bounced has not arrived, and is not lost.
+        """
+        lines = self.lines(verdict="pass", drained=True, sent=3, delivered=2, bounced=1)
+        self.assertEqual("ledger       pass: 2 acknowledged have arrived, each once, and 1 bounced", lines[0])
+
     def test_fail(self):
         """
         The worst comes first, and what to do next comes last.

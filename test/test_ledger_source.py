@@ -17,7 +17,7 @@ from ledger import FAULTS, LedgerServer
 from peers import eventually
 from properties import given
 from sessions import Server
-from subprocesses import python, smtpsource
+from subprocesses import python, smtpsource, twistd
 from test_counts import (
     ALONG,
     CHUNKED,
@@ -368,6 +368,19 @@ class NotesTests(NotesCase):
         notes.write()
         self.assertEqual(synced, [1, 3])
 
+    def test_closed(self):
+        """
+        Whoever comes too late is refused, and nothing is left to be done.
+        """
+        message = newTraffic(SourcePlan(), RUN, self.notes).next()
+        message.bdatContent()
+        self.notes.close()
+        self.assertEqual(len(intended(entriesIn(self.directory)[1])), 1)
+        self.notes.outcome(1, records.ACKNOWLEDGED, records.WHOLE, 250, 0, 1)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertRaises(Breakdown, self.notes.write)
+        self.notes.close()
+
     def test_failure(self):
         """
         If something can't be written, nothing may leave from then on, and that is told once at the end.
@@ -456,7 +469,7 @@ class RunTests(SynchronousTestCase):
         """
         All is accepted, in each kind of dialogue.
         """
-        for kind in (*KINDS, {**LOCKSTEP, **LARGE}, {**WINDOW, **LARGE}):
+        for kind in (*KINDS, *({**kind, **LARGE} for kind in (LOCKSTEP, PIPELINED, CHUNKED, WINDOW))):
             for lmtp in (False, True):
                 self.left = 0
                 reactor = FakeReactor()
@@ -738,7 +751,7 @@ class ProcessTests(CommandTestCase):
         """
         A limit of the file's size: the run ends with one line, and each message that has left is noted.
         """
-        for kind in ((), ("--pipelining=force", "--chunking=force", "--window=8")):
+        for kind in ((), ("--pipelining=force", "--chunking=force", "--window=8"), ("--reactor", "select")):
             server, where = self.listen()
             directory = os.path.abspath(self.mktemp())
             code = (
@@ -754,6 +767,20 @@ class ProcessTests(CommandTestCase):
             _, entries = entriesIn(directory)
             self.assertEqual(self.taken(server) - intended(entries), set())
             self.assertGreater(len(entries), 100)
+
+    @defer.inlineCallbacks
+    def test_twistd(self):
+        """
+        A daemon's relative directory is where it was started.
+        """
+        server, where = self.listen()
+        arguments = ("-n", "smtp-source", "--quiet", "-m", "5", "--ledger", "in", "--ledger-sync", where)
+        command = twistd(self, *arguments)
+        result = yield command.whenEnded()
+        self.assertEqual(result.status, 0, result.out)
+        _, entries = entriesIn(command.directory / "in")
+        self.assertEqual(set(outcomes(entries).values()), {records.ACKNOWLEDGED})
+        self.assertEqual(self.taken(server), intended(entries))
 
     @defer.inlineCallbacks
     def test_noDirectory(self):

@@ -324,6 +324,23 @@ class PlanTests(Case):
         plan = parsed("--size-distribution", f"empirical:{sizes}", "127.0.0.1").plan
         self.assertEqual(plan.sizeDistribution.numbers.values, (100, 1024))
 
+    def test_ledger(self):
+        """
+        The directory is absolute; where to deliver to is an address of this machine.
+        """
+        directory = self.mktemp()
+        self.check(f"--ledger {directory} --ledger-sync", ledger=os.path.abspath(directory), ledgerSync=True)
+        for text, expected in (
+            ("2525", ("127.0.0.1", 2525)),
+            ("0.0.0.0:25", ("0.0.0.0", 25)),
+            ("[::1]:25", ("::1", 25)),
+            ("0", ("127.0.0.1", 0)),
+        ):
+            more = {"deliverTo": text, "drainTimeout": 60.0, "drainQuiet": 5.0}
+            line = f"--ledger {directory} --deliver-to {text} --drain-timeout 1m --drain-quiet 5s"
+            self.check(line, ledger=directory, **more)
+            self.assertEqual(parsed(*line.split(), "sink:").plan.deliverTo, expected)
+
     def test_headers(self):
         """
         Headers may be given several times, and go out as they were typed.
@@ -655,6 +672,15 @@ class ErrorTests(Case):
             (None, "stages", ("", "5", "0:0", "1:1,1:1", "0:x,1:1"), "expected "),
             (None, "stages-of", ("", "messages"), "expected rate or sessions"),
             (None, "find-rate", ("", "errors", "p99(x) < 1s"), "expected "),
+            (None, "ledger", ("/proc/x", "/dev/null", "/dev/null/x"), "expected a directory"),
+            (
+                None,
+                "deliver-to",
+                ("", "x", "x:25", "65536", "1.2.3.4:", "::1:25"),
+                "expected [HOST:]PORT",
+            ),
+            (None, "drain-timeout", ("0", "-1", "x"), "expected a time "),
+            (None, "drain-quiet", ("0", "-1", "x"), "expected a time "),
             ("M", "myhostname", ("", "a b", "a..b", "-x", "1.2.3.4", "[1.2.3]", "x" * 64), "expected a"),
             ("F", "message-file", ("/no/such/file", "/"), "expected a readable file"),
             (None, "recipient-numbering", ("middle", ""), "expected prefix or suffix"),
@@ -960,7 +986,7 @@ class ErrorTests(Case):
             *("--recipients-distribution fixed:1", f"--senders {readable}", f"--recipients {readable}"),
             *("--domains a.test", "--pipelining require", "--pipelining auto", "--chunking force", "--8bitmime"),
             *("--smtputf8", "--size", "--dsn-notify never", "--dsn-ret full", "--dsn-envid x", "--requiretls"),
-            *("--mt-priority 0", "--deliverby 5"),
+            *("--mt-priority 0", "--deliverby 5", "--ledger x"),
         ):
             for exercise in ("--noop", "--connect-only"):
                 error = str(self.assertRaises(usage.UsageError, parsed, exercise, *option.split(), "127.0.0.1"))

@@ -505,6 +505,16 @@ class MailboxTests(ReconcileCase):
         contents = [self.content(number) for number in (1, 2, 3, 3)]
         self.assertEqual("pass", self.reported("--maildir", self.maildir(*contents))[1]["verdict"])
 
+    def test_moving(self):
+        """
+        A message that a client reads while we look is there once.
+        """
+        path = self.maildir(self.content(1), self.content(2))
+        name = os.listdir(path / "new")[0]
+        content = (path / "new" / name).read_bytes()
+        (path / "cur" / f"{name}:2,S").write_bytes(content)
+        self.assertEqual("pass", self.reported("--maildir", path)[1]["verdict"])
+
     def test_noMaildir(self):
         """
         A directory that is none.

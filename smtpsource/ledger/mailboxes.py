@@ -42,11 +42,23 @@ def inMaildir(path: str) -> Iterator[Found]:
             raise LedgerError(f"{path}: expected a Maildir, which has directories cur and new")
         folders = [path, *(entry.path for entry in os.scandir(path) if entry.name[:1] == "." and entry.is_dir())]
         for folder in sorted(folders):
-            for part in ("cur", "new"):
-                place = os.path.join(folder, part)
-                yield from map(_inFile, _filesIn(place))
+            yield from _inFolder(folder)
     except OSError as e:
         raise LedgerError(f"{e.filename or path}: {e.strerror}")
+
+
+def _inFolder(path: str) -> Iterator[Found]:
+    """
+    A message that is read goes from new to cur, perhaps while we look: there it has the same name, and more after it.
+    """
+    seen = set()
+    for part in ("new", "cur"):
+        for name in _filesIn(os.path.join(path, part)):
+            unique = os.path.basename(name).partition(":")[0]
+            if unique not in seen:
+                with suppress(FileNotFoundError):
+                    yield _inFile(name)
+                    seen.add(unique)
 
 
 def _filesIn(directory: str) -> list[str]:
@@ -179,7 +191,8 @@ def inQueue(path: str, run: int) -> set[int]:
             raise error
 
     try:
-        for directory in directories:
+        # Twice: in between a message may go back to a queue that was looked at.
+        for directory in directories * 2:
             for parent, _, names in os.walk(directory, onerror=failed):
                 for name in names:
                     # It may be delivered while we look at it.

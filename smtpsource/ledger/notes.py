@@ -102,13 +102,15 @@ class Notes:
     def _writeSurely(self) -> None:
         if self._failure is not None:
             raise Breakdown(LEDGER_FAILED, self._failure)
-        waiting = self._entries.taken()
-        if waiting:
-            assert self.book is not None
-            try:
-                self.book.put(waiting)
-            except OSError as e:
-                self._fail(self.book, e)
+        waiting, book = self._entries.taken(), self.book
+        if not waiting:
+            return
+        if book is None:
+            raise Breakdown(LEDGER_FAILED, f"{self.path}: it is closed, as the run is over")
+        try:
+            book.put(waiting)
+        except OSError as e:
+            self._fail(book, e)
 
     def _fail(self, book: Book, reason: OSError) -> None:
         """
@@ -119,7 +121,8 @@ class Notes:
         raise Breakdown(LEDGER_FAILED, self._failure) from None
 
     def _setTimer(self) -> None:
-        self._timer = self._later(_PATIENCE, self._timeOut)
+        if self.book is not None:
+            self._timer = self._later(_PATIENCE, self._timeOut)
 
     def _timeOut(self) -> None:
         self._entries.timed = False

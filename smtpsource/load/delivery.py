@@ -195,7 +195,7 @@ class Delivery:
         silent = now - self._latest
         if not judge.backlog:
             if self._unknown is None:
-                self._unknown = judge.judge(False).unknown
+                self._unknown = judge.count()["unknown"]
             # Those that nobody knows of may still come; but where nothing was sent nothing will.
             enough = self._quiet if self._unknown else min(self._quiet, LAST_LOOK) if judge.acknowledged else 0.0
         else:

@@ -39,7 +39,7 @@ def headerOf(plan: SourcePlan) -> dict[str, Any]:
 def _said(plan: SourcePlan) -> Any:
     for name, declared in plan.declared.items():
         value = getattr(plan, name)
-        if name in ("logins", "command") or value == declared.default or value is None:
+        if declared.secret or name == "command" or value == declared.default or value is None:
             continue
         if isinstance(value, bytes):
             value = value[:_LONGEST].decode("ascii", "backslashreplace")

@@ -38,6 +38,9 @@ def isHeaded(beginning: bytes) -> bool:
     return _isHeaded(beginning) is not None
 
 
+#: What is said of a body that can't be read.
+_UNREADABLE = (0, 0, 0)
+
 #: The empty line after the headers, and where it is looked for.
 _LONGEST_HEAD = 1 << 20
 _headEnd = re.compile(rb"(?:^|\r\n)\r\n").search
@@ -64,7 +67,7 @@ def digestsOf(octets: bytes | FilePart, head: bytes, headed: bool) -> tuple[int,
         for start in range(place, len(octets), PIECE):
             both.add(bytes(octets[start : start + PIECE]))
     except Unreadable:
-        return 0, 0, 0
+        return _UNREADABLE
     return *both.result(), len(octets) - place
 
 
@@ -169,9 +172,12 @@ class WholeBody:
         """
         See L{Body.digests}. They are worked out once.
         """
-        if self._digests is None:
-            self._digests = digestsOf(self._octets, head, self.headed)
-        return self._digests
+        found = self._digests
+        if found is None:
+            found = digestsOf(self._octets, head, self.headed)
+            if found is not _UNREADABLE:
+                self._digests = found
+        return found
 
 
 class SizedBody:

@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer, provider
 
 from smtpsource.process.streams import Lines
-from smtpsource.process.unexpected import FATAL, OUT_OF_MEMORY, named
+from smtpsource.process.unexpected import FATAL, OUT_OF_MEMORY, Breakdown, named
 
 #: Different lines that people are told: who has read so many needs no more.
 _MOST = 20
@@ -56,8 +56,8 @@ class FailureObserver:
         """
         failure = event.get("log_failure") or event.get("failure")
         exception = getattr(failure, "value", None)
-        if not isinstance(exception, Exception):
-            return
+        if not isinstance(exception, Exception) or isinstance(exception, Breakdown):
+            return  # what ends a run is told in the end
         kind, text = named(exception)
         if text in self._told or len(self._told) > _MOST:
             return

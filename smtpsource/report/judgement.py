@@ -70,7 +70,7 @@ def linesOf(judgement: Judgement, directory: str = "DIR") -> Iterator[Line]:
     @param directory: where the ledgers are, for the command that says more.
     """
     style = _STYLES[judgement.verdict]
-    came = "; ".join(judgement.reasons) or f"all {judgement.delivered} acknowledged have arrived, each once"
+    came = "; ".join(judgement.reasons) or _well(judgement)
     verdict = judgement.verdict.upper() if judgement.verdict == "fail" else judgement.verdict
     yield _labelled("ledger", f"{verdict}: {came}", style)
     counts = [f"{getattr(judgement, name)} {name}" for name in CLASSES if getattr(judgement, name)]
@@ -94,6 +94,11 @@ def linesOf(judgement: Judgement, directory: str = "DIR") -> Iterator[Line]:
         yield _anomaly(anomaly)
     if judgement.anomalies:
         yield _labelled("", f"smtpsource reconcile --show ID {directory} tells the history of one of them", "aside")
+
+
+def _well(judgement: Judgement) -> str:
+    arrived = f"{judgement.delivered} acknowledged have arrived, each once"
+    return f"{arrived}, and {judgement.bounced} bounced" if judgement.bounced else f"all {arrived}"
 
 
 def _labelled(label: str, text: str, style: str = "") -> Line:
