@@ -166,6 +166,10 @@ class ServerTests(PeerTestCase):
         queue = ("--postfix-queue", peer.directory / "queue")
         ledger, _ = yield self.judged(self.arrived, *queue)
         self.assertCounts(ledger, "inconclusive", queued=30)
+        # A message that was about to come in when Postfix was killed is none that it has: the file is left for hours.
+        unfinished = peer.directory / "queue/incoming/unfinished"
+        unfinished.write_bytes(peer.queued()[0].read_bytes())
+        unfinished.chmod(0o600)
         yield self.open()
         yield peer.whenEmpty()
         yield self.close()

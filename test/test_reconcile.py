@@ -532,6 +532,8 @@ class MailboxTests(ReconcileCase):
         place = queue / "deferred" / "A"
         place.mkdir(parents=True)
         (place / "A1B2").write_bytes(b"C\x20...N\x39X-Smtpsource-Id: " + name(2).encode() + b"N\x10...")
+        # Postfix has a file that can be executed for what it has accepted.
+        (place / "A1B2").chmod(0o700)
         arguments = ("--maildir", self.maildir(self.content(1)), "--postfix-queue", queue)
         status, ledger = self.reported(*arguments)
         self.assertEqual((status, ledger["verdict"], ledger["queued"]), (1, "inconclusive", 1))

@@ -16,17 +16,16 @@ from numpy.typing import NDArray
 
 from smtpsource.ledger import records
 from smtpsource.ledger.anomalies import Anomalies
+from smtpsource.ledger.attempts import taken
 from smtpsource.ledger.clocks import Timing
 from smtpsource.ledger.known import LOST, Known, arrivalsIn
 from smtpsource.ledger.reading import LedgerFile, Records
 from smtpsource.ledger.strays import GHOST, MISDELIVERED
 from smtpsource.ledger.units import (
-    AGAIN,
     EXISTS,
     HERE,
     HIGHEST,
     MEASURED,
-    NAMED,
     OUTCOME,
     STATES,
     Integers,
@@ -83,7 +82,8 @@ class Judge:
         if not len(intents) and not len(outcomes):
             return
         shift = self.known.clocks.shift(file)
-        self._outcomes(found, intents, outcomes, shift)
+        places, before, after, told = taken(self._units, found, intents, outcomes)
+        self._acknowledge(places, before, after, found["time"][told] + shift, found["raw"][told], shift)
         if len(intents):
             time = int(found["time"][intents].min()) + shift
             self._firstIntent = min(self._firstIntent or time, time)
@@ -103,45 +103,13 @@ class Judge:
             self._doubts.append(f"{file.path}: the ledger is damaged: it has a message {number}")
         return sane
 
-    def _outcomes(self, found: Records, intents: Integers, outcomes: Integers, shift: int) -> None:
-        units = self._units
-        isWhole = found["index"][outcomes] == records.WHOLE
-        named, whole = outcomes[~isWhole], outcomes[isWhole]
-        # All at once: places may move to make room for others.
-        single = np.concatenate((intents, named))
-        begun, told = np.split(units.make(found["number"][single], found["index"][single]), [len(intents)])
-        ended, which = units.all(found["number"][whole])
-        places, where = np.unique(np.concatenate((begun, told, ended)), return_inverse=True)
-        # For each place, the record that was the last to say something of its kind: later ones replace earlier ones.
-        mine = where[: len(begun)]
-        start, again = _last(len(places), mine, intents), _last(len(places), mine[::-1], intents[::-1])
-        one = _last(len(places), where[len(begun) : len(begun) + len(told)], named)
-        all_ = _last(len(places), where[len(begun) + len(told) :], whole[which])
-        before = units.state[places]
-        isNew, existed = start >= 0, before & EXISTS != 0
-        # Another intent is another attempt: what was said before it counts no more. Before the first one, a recipient
-        # may have been refused.
-        another = isNew & (existed | (again != start))
-        one[another & (one < start)] = -1
-        isNamed = (one >= 0) | ((before & NAMED != 0) & ~another)
-        # Of those who have had no intent yet, a message's outcome says nothing.
-        isTold = (all_ > start) & (isNew | existed) & ~isNamed
-        decisive = np.where(one >= 0, one, np.where(isTold, all_, -1))
-        outcome = np.where(decisive >= 0, found["flag"][decisive] & OUTCOME, before & OUTCOME)
-        outcome[another & (decisive < 0)] = 0
-        after = before & ~np.uint16(OUTCOME | NAMED) | outcome.astype(np.uint16)
-        after[isNew] |= EXISTS
-        after[isNamed] |= NAMED
-        after[another | (isNew & (found["flag"][start] > 1))] |= AGAIN
-        units.state[places] = after
-        units.address[begun] = found["address"][intents].astype(np.uint32)
-        units.raw[begun] = found["raw"][intents].astype(np.uint32)
-        units.canonical[begun] = found["canonical"][intents].astype(np.uint32)
-        if units.dropTwins(found["number"][intents], found["address"][intents], begun):
-            after = units.state[places]
-        self._acknowledge(places, before, after, found["time"][decisive] + shift, found["raw"][decisive], shift)
-
     def _acknowledge(self, places: Integers, before: Any, after: Any, times: Integers, dues: Any, shift: int) -> None:
+        """
+        The state of some units has changed.
+
+        @param times: of the outcome of each, if it has a new one; C{dues}: when they were due, by the same clock less
+            C{shift}, or 0.
+        """
         was, now = _isAcknowledged(before), _isAcknowledged(after)
         here = after & HERE != 0
         self.acknowledged += int(now.sum()) - int(was.sum())
@@ -337,12 +305,3 @@ class Judge:
 
 def _isAcknowledged(state: Any) -> Any:
     return (state & (OUTCOME | EXISTS)) == records.ACKNOWLEDGED | EXISTS
-
-
-def _last(size: int, where: Any, values: Any) -> Integers:
-    """
-    @return: the last of the values for each of so many places, or -1.
-    """
-    found = np.full(size, -1, np.int64)
-    found[where] = values
-    return found

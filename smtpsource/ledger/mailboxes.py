@@ -7,6 +7,7 @@ from __future__ import annotations
 import email.utils
 import mailbox
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -196,6 +197,9 @@ def inQueue(path: str, run: int) -> set[int]:
                 for name in names:
                     # It may be delivered while we look at it.
                     with suppress(FileNotFoundError), open(os.path.join(parent, name), "rb") as file:
+                        # One that can't be executed is not all there: Postfix has not accepted that message.
+                        if not os.fstat(file.fileno()).st_mode & stat.S_IXUSR:
+                            continue
                         found = identity.parseAll(file.read())
                         numbers.update(one.number for one in found if one.run == run)
     except OSError as e:

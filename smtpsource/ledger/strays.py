@@ -169,21 +169,33 @@ class Strays:
         forwarded = places >= 0
         landed(state, units, places[forwarded], waiting["raw"][forwarded], waiting["canonical"][forwarded])
         kinds = np.where(forwarded, FORWARDED, MISDELIVERED)
-        # Those of a message that did not arrive are taken to be those that came for others, one for each.
-        everyone, which = units.all(waiting["number"])
-        sent = state[everyone] & EXISTS != 0
-        kinds[~forwarded & (np.bincount(which[sent], minlength=len(waiting)) == 0)] = GHOST
-        candidates: dict[int, list[int]] = {}
-        for stray, place in zip(which[sent].tolist(), everyone[sent].tolist(), strict=True):
-            candidates.setdefault(stray, []).append(place)
-        for stray in np.flatnonzero(kinds == MISDELIVERED).tolist():
-            free = (place for place in candidates[stray] if not state[place] & (HERE | ELSEWHERE))
-            place = next(free, -1)
-            places[stray] = place
-            if place >= 0:
-                state[place] |= ELSEWHERE
+        others = np.flatnonzero(~forwarded)
+        isSent, places[others] = self._taken(state, waiting["number"][others])
+        kinds[others[~isSent]] = GHOST
+        state[places[others][places[others] >= 0]] |= ELSEWHERE
         self._bounce(state)
         return Settled(state, kinds, places, waiting["number"], waiting["address"])
+
+    def _taken(self, state: NDArray[np.uint16], numbers: Any) -> tuple[Any, Integers]:
+        """
+        What came for others of some messages. The recipients of a message to whom nothing came are taken to be those
+        that it was for, one for each.
+
+        @return: for each, was its message sent, and the unit it is taken to be, or -1.
+        """
+        some, which = np.unique(numbers, return_inverse=True)
+        everyone, of = self._units.all(some)
+        sent = state[everyone] & EXISTS != 0
+        free = np.flatnonzero(sent & (state[everyone] & HERE == 0))
+        room = np.bincount(of[free], minlength=len(some))
+        # How many of the same message come before each.
+        order = np.argsort(which, kind="stable")
+        before = np.empty(len(which), np.int64)
+        before[order] = np.arange(len(which)) - np.searchsorted(which[order], which[order])
+        places = np.full(len(which), -1, np.int64)
+        fits = before < room[which]
+        places[fits] = everyone[free[(np.cumsum(room) - room)[which[fits]] + before[fits]]]
+        return np.bincount(of[sent], minlength=len(some))[which] > 0, places
 
     def _bounce(self, state: NDArray[np.uint16]) -> None:
         failed = self._failed
