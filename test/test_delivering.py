@@ -23,6 +23,7 @@ from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.ledger.book import Book
+from smtpsource.ledger.reading import LedgerError, LedgerFile
 from smtpsource.load.delivery import Delivery
 from smtpsource.load.service import SourceService
 from smtpsource.measure.histogram import LatencyRecorder
@@ -265,15 +266,32 @@ class WaitingTests(SynchronousTestCase):
         self.wait(1)
         self.assertEqual(self.recorder.buckets[DELIVERY], usual.counts)
 
-    def test_damaged(self):
+    def test_unreadable(self):
         """
-        A ledger that can't be what was written ends the waiting.
+        If a ledger can't be read nobody waits for it, and nothing is known for sure.
         """
-        self.put(self.source, Pages.intent, 1 << 40)
+        self.send(1)
+
+        def fail(file):
+            raise LedgerError("no luck")
+
+        self.patch(LedgerFile, "next", fail)
         self.drain()
         self.wait(1)
-        self.assertEqual(len(self.over), 1)
+        judgement = self.judge(over=0)
+        self.assertEqual((judgement.verdict, judgement.reasons.count("no luck")), ("inconclusive", 1))
         self.assertEqual(self.broken, [])
+
+    def test_broken(self):
+        """
+        So it is after a defect of ours, which is told.
+        """
+        self.send(1)
+        self.patch(self.delivery._judge, "sent", lambda found, file: {}["x"])
+        self.wait(1)
+        self.assertEqual([type(each) for each in self.broken], [KeyError])
+        self.drain()
+        self.assertEqual(self.over, [0.0])
 
 
 class DeliveringTestCase(CommandTestCase):

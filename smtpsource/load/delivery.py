@@ -120,15 +120,16 @@ class Delivery:
     def finish(self) -> Judgement:
         """
         Both ledgers are closed: read what is left of them, and judge.
-
-        @raise LedgerError: one of them can't be read.
         """
         self._stop()
         for file in self._files:
-            for found in file.rest():
-                self._feed(found, file)
+            try:
+                for found in file.rest():
+                    self._feed(found, file)
+            except LedgerError as e:
+                self._reasons.append(str(e))
         self._record()
-        return self._judge.judge(self._drained and not self._reasons, self._reasons)
+        return self._judge.judge(self._drained and not self._reasons, list(dict.fromkeys(self._reasons)))
 
     def close(self) -> None:
         """
