@@ -143,8 +143,8 @@ class LedgerFile:
 
 def ledgersIn(directory: str) -> list[LedgerFile]:
     """
-    All ledgers of a directory, those of generators first. An empty one is left out: its process was killed, or has yet to
-    begin.
+    All ledgers of a directory, those of generators first. An empty one is left out: its process was killed, or has yet
+    to begin.
 
     @raise LedgerError: there is none, or one of them can't be used.
     """
