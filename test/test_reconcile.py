@@ -239,15 +239,16 @@ class AnomaliesTests(ReconcileCase):
         """
         What can't be written is told of in one line.
         """
+        fifo = self.directory / "fifo.db"
+        os.mkfifo(fifo)
+        self.assertIn("expected a file, for a database", self.reconcile("--anomalies", fifo)[2])
+        self.assertEqual(1, self.reconcile("--quiet", "--anomalies", fifo)[0])
         for ending in ("sqlite", "ndjson"):
-            path = self.directory / "gone" / f"all.{ending}"
-            path.parent.mkdir(exist_ok=True)
-            path.parent.chmod(0o500)
-            if os.geteuid() == 0:
-                path.mkdir(exist_ok=True)
-            status, _, err = self.reconcile("--anomalies", path)
-            self.assertIn(status, (1, 2))
-            self.assertRegex(err, r"\A[^\n]+\n\Z")
+            path = self.directory / f"all.{ending}"
+            path.mkdir()
+            self.assertRegex(
+                self.refused("--quiet", "--anomalies", path, status=2), "is not usable|could not be written"
+            )
 
     def test_show(self):
         """
@@ -382,6 +383,17 @@ class WrongTests(ReconcileCase):
             (("--maildir", self.directory / "gone"), "expected a readable file"),
         ):
             self.assertIn(words, self.refused(*arguments, status=2), arguments)
+
+    def test_overwritten(self):
+        """
+        No ledger is written over.
+        """
+        self.source.sent(1)
+        self.sink.arrival(1).end(at=60.0)
+        self.reconcile()
+        for option in ("--report", "--anomalies"):
+            said = self.refused(option, self.ledgers / "sink-1.ledger", status=2)
+            self.assertIn("it belongs to what is judged", said)
 
     def test_imapRefused(self):
         """

@@ -4,6 +4,7 @@ Anomalies in files for other programs: JSON lines, and a database that can be as
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sqlite3
@@ -67,6 +68,9 @@ def writeDatabase(path: str, judge: Judge) -> None:
     @param path: a file that is there is replaced.
     @raise OSError: it can't be written.
     """
+    path = os.path.realpath(path)
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise OSError(errno.EINVAL, "expected a file, for a database is written in any order")
     beside = f"{path}.{os.getpid()}.part"
     try:
         try:
@@ -77,7 +81,7 @@ def writeDatabase(path: str, judge: Judge) -> None:
                 _fill(database, judge)
                 database.executescript(_INDEXES)
         except sqlite3.Error as e:
-            raise OSError(0, str(e))
+            raise OSError(errno.EIO, str(e))
         os.replace(beside, path)
     finally:
         with suppress(FileNotFoundError):

@@ -4,6 +4,7 @@ C{smtpsource reconcile}: what became of every message, by the ledgers of both en
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, astuple
@@ -161,7 +162,8 @@ class ReconcileOptions(ToolOptions):
             raise usage.UsageError("--imap-password-file needs --imap")
         if self["anomalies"] == "-" and self["report"] == "-":
             raise usage.UsageError("--anomalies and --report exclude each other: both are to be in standard output")
-        self.checkOutputs("report", "anomalies")
+        read = [*self.files, *self["maildir"], *self["mbox"]]
+        self.checkOutputs("report", "anomalies", inputs=[("what is judged", os.path.abspath(path)) for path in read])
 
     def evidence(self) -> Evidence:
         """
