@@ -125,4 +125,4 @@ $(VENV)/installed-%: $(VENV)/installed
 	touch $@
 
 clean:
-	rm -rf smtpsource/_speedups.c smtpsource/_speedups.*.so .venv .venv-* apidocs .coverage* build dist *.egg-info .hypothesis _trial_temp*
+	rm -rf smtpsource/_speedups.c smtpsource/_speedups.*.so .venv .venv-* .relays apidocs .coverage* build dist *.egg-info .hypothesis _trial_temp*

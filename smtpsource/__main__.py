@@ -26,6 +26,7 @@ _TOOLS = {
     "compare": "smtpsource.tools.compare",
     "completion": "smtpsource.tools.completion",
     "merge": "smtpsource.tools.merge",
+    "reconcile": "smtpsource.tools.reconcile",
     "sink": "smtpsource.sink.__main__",
 }
 

@@ -59,7 +59,13 @@ cdef extern from "sys/socket.h" nogil:
 
 cdef extern from "unistd.h" nogil:
     int c_close "close" (int fd)
-    ssize_t c_write "write" (int fd, const void *text, size_t size)
+    ssize_t c_write "write" (int fd, const void *buffer, size_t size)
+    int ftruncate(int fd, long long length)
+    long long lseek(int fd, long long offset, int whence)
+    int SEEK_END
+
+cdef extern from "strings.h" nogil:
+    int strncasecmp(const char *one, const char *other, size_t size)
 
 cdef extern from "string.h" nogil:
     void *memmem(const void *text, size_t size, const void *wanted, size_t wantedSize)
@@ -133,25 +139,28 @@ cdef dict _known = {}
 cdef type _epoll = _epoll_
 
 
-cdef bint _isPlain(type kind, type twin, tuple names):
+cdef bint _isPlain(type kind, type twin, tuple names, int depth=2):
     """
     Does a class leave these methods as they are here and in the reference, and all attributes of the twin?
+
+    @param depth: how many classes these are, from the twin on.
     """
     key = (kind, twin)
     found = _known.get(key)
     if found is None:
         if len(_known) > 200:
             _known.clear()  # classes that are made again and again are not to stay for ever
-        found = _known[key] = _looksPlain(kind, twin, names)
+        found = _known[key] = _looksPlain(kind, twin, names, depth)
     return found
 
 
-def _looksPlain(kind, twin, names):
+def _looksPlain(kind, twin, names, depth):
     order = kind.__mro__
     place = order.index(twin)
     # That of UNIX sockets is told apart by its mark.
-    own = {*order[place : place + 2], *(one for one in order if "receivesDescriptors" in vars(one))}
-    shadows = {name for name in vars(twin) if not name.startswith("__") and name not in _EXTENDED}
+    own = {*order[place : place + depth], *(one for one in order if "receivesDescriptors" in vars(one))}
+    twins = [twin] if depth == 2 else order[place : place + depth]
+    shadows = {name for one in twins for name in vars(one) if not name.startswith("__") and name not in _EXTENDED}
     for one in order[:place]:
         if one not in own and not shadows.isdisjoint(vars(one)):
             return False
@@ -1095,6 +1104,7 @@ cdef tuple _OF_SINK = (
     "_beginMessage",
     "_commandFor",
     "_findEndOfContent",
+    "_contentCame",
     "_contentReceived",
     "beginChunk",
     "_chunkReceived",
@@ -1111,6 +1121,8 @@ cdef enum:
     MOST_ACCEPTED = 200
     # Room for the replies to what comes at once.
     REPLIES = 4096
+    # The same where each of them may be a refusal in place of what there was room for.
+    REFUSALS = 4 * REPLIES
 
 cdef object _maxsize = maxsize
 
@@ -1133,7 +1145,7 @@ cdef int _learn() except -1:
 cdef struct Replies:
     # What is to be written.
     Py_ssize_t size
-    char text[REPLIES]
+    char text[REFUSALS]
 
 
 cdef bint _hasRoom(Replies *replies, bytes reply, Py_ssize_t times, Py_ssize_t others=0) noexcept:
@@ -1517,6 +1529,447 @@ cdef class SMTPSinkProtocol:
         return at
 
 
+# -- The sink's ledger
+
+# Who overrides one of these has the reference's way; these, and those of a session that has no ledger.
+cdef tuple _OF_LEDGERED = (*_OF_SINK, "_contentCame", "_newContent", "_writeDown", "command_MAIL", "command_RCPT")
+
+cdef enum:
+    ARRIVAL = 3
+    # Records that are written at once, and messages that they are of.
+    ARRIVALS = 512
+    MESSAGES = 256
+    # Of contents that are taken here.
+    LONGEST_CONTENT = 65536
+
+cdef bytes _full
+
+cdef unsigned int _crcTable[256]
+
+
+cdef int _makeTable() except -1:
+    """
+    What CRC-32 needs, as zlib has it.
+    """
+    cdef unsigned int value, number
+    for number in range(256):
+        value = number
+        for _ in range(8):
+            value = (value >> 1) ^ (0xEDB88320U if value & 1 else 0)
+        _crcTable[number] = value
+    return 0
+
+
+_makeTable()
+
+
+cdef unsigned int _crc(const char *text, Py_ssize_t size) noexcept nogil:
+    cdef unsigned int value = 0xFFFFFFFFU
+    cdef Py_ssize_t at
+    for at in range(size):
+        value = (value >> 8) ^ _crcTable[(value ^ <unsigned char>text[at]) & 0xFF]
+    return ~value
+
+
+cdef struct Arrival:
+    # A record, as smtpsource.ledger.records has it; on a machine whose bytes are in that order.
+    unsigned char kind
+    unsigned char flag
+    unsigned short index
+    unsigned int code
+    unsigned long long run
+    unsigned long long number
+    long long time
+    unsigned long long address
+    unsigned long long raw
+    unsigned long long canonical
+    unsigned int size
+    unsigned int session
+
+
+cdef struct Arrivals:
+    # What is to be written before the replies, and of each message where its reply is and how many recipients it has.
+    Py_ssize_t size
+    Py_ssize_t messages
+    Py_ssize_t places[MESSAGES]
+    Py_ssize_t recipients[MESSAGES]
+    Arrival each[ARRIVALS]
+
+
+cdef int _hexadecimal(const char *text, Py_ssize_t size, unsigned long long *value) noexcept nogil:
+    """
+    Read so many small hexadecimal digits.
+
+    @return: 0 if they are none.
+    """
+    cdef Py_ssize_t at
+    value[0] = 0
+    for at in range(size):
+        if c"0" <= text[at] <= c"9":
+            value[0] = value[0] << 4 | <unsigned long long>(text[at] - 48)
+        elif c"a" <= text[at] <= c"f":
+            value[0] = value[0] << 4 | <unsigned long long>(text[at] - 87)
+        else:
+            return 0
+    return 1
+
+
+cdef bint _readId(const char *text, Py_ssize_t size, Arrival *arrival) noexcept nogil:
+    """
+    Read the value of the header that has the id.
+
+    @return: C{False} if it is not as usual.
+    """
+    cdef Py_ssize_t at = 0, start, digits
+    cdef unsigned long long number = 0, check
+    while at < size and (text[at] == c" " or text[at] == c"\t"):
+        at += 1
+    start = at
+    if size - at < 27 or not _hexadecimal(text + at, 16, &arrival.run) or text[at + 16] != c"-":
+        return False
+    at += 17
+    digits = at
+    while at < size and c"0" <= text[at] <= c"9":
+        number = number * 10 + (text[at] - 48)
+        at += 1
+    if not 1 <= at - digits <= 18 or size - at != 9 or text[at] != c"-":
+        return False
+    if not _hexadecimal(text + at + 1, 8, &check) or check != _crc(text + start, at - start):
+        return False
+    arrival.number = number
+    return True
+
+
+cdef bint _isStuffed(const char *text, Py_ssize_t size) noexcept nogil:
+    """
+    Is there a dot at the beginning of a line?
+    """
+    cdef const char *dot = <const char *>memchr(text, c".", size)
+    while dot != NULL:
+        if dot - text < 2 or ((dot - 1)[0] == c"\n" and (dot - 2)[0] == c"\r"):
+            return True
+        dot = <const char *>memchr(dot + 1, c".", text + size - dot - 1)
+    return False
+
+
+cdef Py_ssize_t _readHead(const char *text, Py_ssize_t size, Arrival *arrival) noexcept nogil:
+    """
+    Look for the id in the head of a message, and see that its body is not encoded.
+
+    @return: the size of the head, with the end of its last line; 0 if it is not as usual.
+    """
+    cdef const char *line = text
+    cdef const char *end
+    cdef bint isFound = False
+    while line < text + size:
+        end = <const char *>memchr(line, c"\n", text + size - line)
+        if end == NULL or end == line or (end - 1)[0] != c"\r":
+            return 0
+        if end - line == 1:
+            return line - text
+        if (line[0] == c"c" or line[0] == c"C") and end - line >= 9 and not strncasecmp(line, b"content-t", 9):
+            return 0
+        if (
+            not isFound
+            and (line[0] == c"x" or line[0] == c"X")
+            and end - line >= 16
+            and not strncasecmp(line, b"x-smtpsource-id:", 16)
+        ):
+            isFound = True
+            if not _readId(line + 16, end - line - 17, arrival):
+                return 0
+        line = end + 1
+    return 0
+
+
+cdef class SinkLedger:
+    """
+    See L{smtpsource.sink.keeping.ledger.SinkLedger}.
+    """
+
+    cdef public int descriptor
+    cdef public bint isQuiet
+    cdef public bytes lastBody
+    cdef public object lastCoding
+    cdef public unsigned long long lastRaw
+    cdef public unsigned long long lastCanonical
+    # The path that was looked up last, and what came of it.
+    cdef bytes lastPath
+    cdef tuple lastRecipient
+    # What waits to be written along with the next records.
+    cdef bytearray waiting
+
+    cdef tuple recipientOf(self, const char *path, Py_ssize_t size):
+        """
+        What C{recipient} says of a path without brackets, without parameters.
+        """
+        cdef bytes text
+        if (
+            self.lastPath is None
+            or PyBytes_GET_SIZE(self.lastPath) != size
+            or memcmp(PyBytes_AS_STRING(self.lastPath), path, size)
+        ):
+            text = PyBytes_FromStringAndSize(path, size)
+            self.lastRecipient = (self.address(text), 0)
+            self.lastPath = text
+        return self.lastRecipient
+
+    cdef int digest(self, const char *head, Py_ssize_t headSize, const char *body, Py_ssize_t size) except -1:
+        """
+        Have the digests of a body that is not encoded in C{lastRaw} and C{lastCanonical}.
+        """
+        if (
+            self.lastCoding is not None
+            or PyBytes_GET_SIZE(self.lastBody) != size
+            or memcmp(PyBytes_AS_STRING(self.lastBody), body, size)
+        ):
+            self.digestsOf(PyBytes_FromStringAndSize(head, headSize), PyBytes_FromStringAndSize(body, size))
+        return 0
+
+    cdef int write(self, const Arrival *arrivals, Py_ssize_t number) except -1:
+        """
+        What C{put} does.
+        """
+        cdef size_t size = number * sizeof(Arrival)
+        cdef ssize_t written
+        if self.waiting is None:
+            self.waiting = self._book._waiting
+        if len(self.waiting) or self.descriptor < 0:
+            self.put(PyBytes_FromStringAndSize(<const char *>arrivals, size))
+            return 0
+        self.isQuiet = False
+        written = c_write(self.descriptor, arrivals, size)
+        if written == <ssize_t>size:
+            return 0
+        if written > 0:
+            # Records have their places by their size.
+            ftruncate(self.descriptor, lseek(self.descriptor, 0, SEEK_END) - written)
+        self.put(PyBytes_FromStringAndSize(<const char *>arrivals, size))
+        return 0
+
+
+cdef class LedgeredProtocol(SMTPSinkProtocol):
+    """
+    See L{smtpsource.sink.ledgered.LedgeredProtocol}.
+    """
+
+    cdef public object ledger
+    cdef public list rcpts
+    cdef public object _content
+    cdef public bint isReport
+    cdef public bint isNamed
+    cdef public Py_ssize_t unseen
+    cdef public long long session
+
+    def __cinit__(self):
+        global _full
+        if _full is None:
+            from smtpsource.sink.protocol import FULL as _full
+        self.rcpts = []
+        self.plain = sizeof(Arrival) == 64 and _isPlain(type(self), LedgeredProtocol, _OF_LEDGERED, 5)
+
+    cdef int received(self, const char *text, Py_ssize_t size, bytes data) except -1:
+        if size:
+            # Who says more has read what was said before.
+            self.unseen = 0
+        if data is None and not (self.line_mode and memchr(text, c"\n", size) == text + size - 1):
+            # More is called here than there, and what was read may be gone then.
+            data = PyBytes_FromStringAndSize(text, size)
+            text = PyBytes_AS_STRING(data)
+        return SMTPSinkProtocol.received(self, text, size, data)
+
+    cdef bytes answerLine(self, const char *text, Py_ssize_t size, SinkCounts counts):
+        cdef bytes reply
+        cdef Py_ssize_t at
+        if not isinstance(self.ledger, SinkLedger):
+            return None
+        reply = SMTPSinkProtocol.answerLine(self, text, size, counts)
+        if reply is _mailOk:
+            at = 11 if text[10] == c" " else 10
+            self.beginEnvelope(text[at + 1] == c">")
+        elif reply is _rcptOk:
+            at = 10 if text[8] == c" " else 9
+            self.rcpts.append((<SinkLedger>self.ledger).recipientOf(text + at, size - 3 - at))
+        return reply
+
+    cdef int beginEnvelope(self, bint isReport) except -1:
+        """
+        MAIL was accepted.
+        """
+        self.isReport = isReport
+        self.rcpts = []
+        self._content = None
+        return 0
+
+    cdef Py_ssize_t beginMessage(self, const char *text, Py_ssize_t size, Replies *replies) except -1:
+        cdef Py_ssize_t end = SMTPSinkProtocol.beginMessage(self, text, size, replies), at, path
+        cdef SinkLedger ledger = <SinkLedger>self.ledger
+        if not end:
+            return 0
+        self.beginEnvelope(text[11] == c">")
+        at = <const char *>memchr(text, c"\n", end) - text + 1
+        while end - at >= 9 and not memcmp(text + at, b"RCPT TO:<", 9):
+            path = at + 9
+            at = <const char *>memchr(text + path, c">", end - path) - text
+            self.rcpts.append(ledger.recipientOf(text + path, at - path))
+            at += 3
+        return end
+
+    cdef bytes answerAll(
+        self, const char *text, Py_ssize_t size, bytes data, Replies *replies, SinkCounts counts
+    ):
+        cdef Py_ssize_t at = 0, end
+        cdef Arrivals arrivals
+        arrivals.size = arrivals.messages = 0
+        if not isinstance(self.ledger, SinkLedger):
+            return None
+        while at < size:
+            if self.line_mode:
+                end = self.beginMessage(text + at, size - at, replies)
+                if not end:
+                    break
+                at += end
+            elif not self._octets:
+                if PyBytes_GET_SIZE(self._tail) > 4:
+                    break
+                end = _endOfContent(self._tail, text + at, size - at)
+                if not end:
+                    self._contentCame(data, at, size)
+                    self.keepTail(text + at, size - at)
+                    at = size
+                    break
+                if not self.mayComplete(replies, counts):
+                    break
+                if not self.arrived(text + at, end, True, replies, counts, &arrivals):
+                    self.settle(replies, counts, &arrivals)
+                    self._contentCame(data, at, at + end)
+                    self.line_mode = 1
+                    _add(replies, self._contentReceived())
+                at += end
+            elif self._octets > <unsigned long long>(size - at):
+                self._contentCame(data, at, size)
+                self._octets -= size - at
+                at = size
+                break
+            else:
+                if self._refusal is not None or not self._isLast or not self.mayComplete(replies, counts):
+                    break
+                end = self._octets
+                if self.arrived(text + at, end, False, replies, counts, &arrivals):
+                    self._octets = 0
+                    self._chunked = False
+                    counts.chunks += 1
+                else:
+                    self.settle(replies, counts, &arrivals)
+                    self._contentCame(data, at, at + end)
+                    self._octets = 0
+                    self.line_mode = 1
+                    _add(replies, self._chunkReceived())
+                at += end
+        self.settle(replies, counts, &arrivals)
+        return None if not at and size else PyBytes_FromStringAndSize(text + at, size - at)
+
+    cdef bint mayComplete(self, Replies *replies, SinkCounts counts) except -1:
+        if self.lmtp and self.recipients > 80:
+            return False
+        return SMTPSinkProtocol.mayComplete(self, replies, counts)
+
+    cdef bint arrived(
+        self, const char *text, Py_ssize_t size, bint isStuffed, Replies *replies, SinkCounts counts,
+        Arrivals *arrivals
+    ) except -1:
+        """
+        Take a content that has come in one piece, if it is as usual.
+
+        @return: C{False} if it is not, and nothing was done.
+        """
+        cdef Py_ssize_t head, number, at
+        cdef Arrival arrival
+        cdef SinkLedger ledger = <SinkLedger>self.ledger
+        cdef timespec now
+        number = PyList_GET_SIZE(self.rcpts)
+        if (
+            self._content is not None
+            or self.isReport
+            or size > LONGEST_CONTENT
+            or not number
+            or arrivals.size + number > ARRIVALS
+            or arrivals.messages >= MESSAGES
+            or not size
+        ):
+            return False
+        arrival.size = size
+        if isStuffed:
+            size = arrival.size = size - 3
+            if _isStuffed(text, size):
+                return False
+        arrival.run = arrival.number = 0
+        head = _readHead(text, size, &arrival)
+        if not head:
+            return False
+        ledger.digest(text, head, text + head + 2, size - head - 2)
+        clock_gettime(CLOCK_MONOTONIC, &now)
+        arrival.kind = ARRIVAL
+        arrival.flag = arrival.index = 0
+        arrival.code = 250
+        arrival.time = <long long>now.tv_sec * 1000000000 + now.tv_nsec
+        arrival.raw = ledger.lastRaw
+        arrival.canonical = ledger.lastCanonical
+        arrival.session = self.session
+        for at in range(number):
+            address, original = <tuple>PyList_GET_ITEM(self.rcpts, at)
+            if original:
+                return False
+            arrival.address = address
+            arrivals.each[arrivals.size + at] = arrival
+        arrivals.size += number
+        arrivals.places[arrivals.messages] = replies.size
+        arrivals.recipients[arrivals.messages] = number
+        arrivals.messages += 1
+        self.complete(replies, counts)
+        return True
+
+    cdef int settle(self, Replies *replies, SinkCounts counts, Arrivals *arrivals) except -1:
+        """
+        Write what has arrived; or refuse it, if that is not possible.
+        """
+        cdef Py_ssize_t number
+        if not arrivals.messages:
+            return 0
+        try:
+            if not self.isNamed:
+                self.isNamed = True
+                self.ledger.named(self.session, self._client())
+            (<SinkLedger>self.ledger).write(arrivals.each, arrivals.size)
+            self.unseen += arrivals.size
+        except OSError as e:
+            (<SinkLedger>self.ledger).lastPath = None
+            self.refuseAll(replies, counts, arrivals)
+            for number in range(arrivals.messages):
+                self._noRoom(e)
+        arrivals.size = arrivals.messages = 0
+        return 0
+
+    cdef int refuseAll(self, Replies *replies, SinkCounts counts, Arrivals *arrivals) except -1:
+        """
+        Put refusals in the place of the replies to what was to be accepted.
+        """
+        cdef bytes before = PyBytes_FromStringAndSize(replies.text, replies.size), usual
+        cdef Py_ssize_t number, at = 0, place, times
+        usual = _delivered if self.lmtp else _ok
+        replies.size = 0
+        for number in range(arrivals.messages):
+            counts.messages -= 1
+            counts.recipients -= arrivals.recipients[number]
+            place = arrivals.places[number]
+            times = arrivals.recipients[number] if self.lmtp else 1
+            _add(replies, before[at:place])
+            _add(replies, _full * times)
+            at = place + PyBytes_GET_SIZE(usual) * times
+        _add(replies, before[at:])
+        return 0
+
+
 cdef class _LeanPortMixin:
     """
     See L{smtpsource.net.lean.ports._LeanPortMixin}.
@@ -1746,22 +2199,6 @@ cdef extern from *:
     #endif
     """
     bint SMTPSOURCE_LITTLE_ENDIAN
-
-cdef unsigned int _crcTable[256]
-
-
-cdef int _makeTable() except -1:
-    cdef unsigned int number, value
-    cdef int bit
-    for number in range(256):
-        value = number
-        for bit in range(8):
-            value = (value >> 1) ^ (0xEDB88320U if value & 1 else 0)
-        _crcTable[number] = value
-    return 0
-
-
-_makeTable()
 
 
 cdef inline long long _steadyNanoseconds() noexcept nogil:

@@ -91,7 +91,7 @@ def _prepare() -> None:
     Import now what a run needs in the end: twistd may become another user meanwhile, who may not read it any more.
     """
     from smtpsource.load import hints, noted, varied  # noqa: F401
-    from smtpsource.report import csvfile, hlog, junit  # noqa: F401
+    from smtpsource.report import csvfile, hlog, judgement, junit  # noqa: F401
 
     noted.prepare()
     for name in ("ascii", "idna", "latin-1", "utf-8"):
@@ -105,6 +105,8 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor  # the one that twistd has installed
 
     _prepare()
+    if options.plan.deliverTo is not None:
+        from smtpsource.load import delivery  # noqa: F401, for those who need it
     relax()
     try:
         return SourceProcess(reactor, options)

@@ -205,6 +205,7 @@ class Peer:
         self.directory = None
         self.port = None
         self._ports = {}
+        self._command = None
         self._process = None
         self._pid = None
 
@@ -293,10 +294,17 @@ class Peer:
             self._ports = dict(zip(names, others, strict=True))
         else:
             Path(self.socket).parent.mkdir()
-        return self._started(list(map(str, self._prepare())))
+        self._command = list(map(str, self._prepare()))
+        return self.again()
 
     @defer.inlineCallbacks
-    def _started(self, command):
+    def again(self):
+        """
+        Start the peer as it was before L{kill}.
+
+        @return: what L{start} does.
+        """
+        command = self._command
         self._process = _Process()
         # A session of its own, so that its end is the end of all it started, and of nothing else.
         transport = self._reactor.spawnProcess(
@@ -320,6 +328,22 @@ class Peer:
             return _connects(socket.AF_UNIX, self.socket)
         family = socket.AF_INET6 if self.family == "inet6" else socket.AF_INET
         return all(_connects(family, (self._interface, port)) for port in (self.port, *self._ports.values()))
+
+    def kill(self):
+        """
+        End all that it has started, at once and without a warning: C{SIGKILL}. What it has written stays.
+
+        @return: a L{defer.Deferred} that fires when they are gone.
+        """
+        self._signal(signal.SIGKILL)
+
+        def gone():
+            for pid in _group(self._pid):
+                # Some may have been started meanwhile.
+                _kill(pid, signal.SIGKILL)
+            return self._gone()
+
+        return eventually(gone, "the end of what it started", reactor=self._reactor)
 
     @defer.inlineCallbacks
     def stop(self):
@@ -789,7 +813,9 @@ class DovecotLMTP(_Dovecot):
     Dovecot's LMTP server, delivering into Maildirs in its temporary directory.
     """
 
-    def __init__(self, family="inet", users=None, settings=(), reactor=None, tls=None, xclient=False, proxy=False):
+    def __init__(
+        self, family="inet", users=None, settings=(), reactor=None, tls=None, xclient=False, proxy=False, imap=False
+    ):
         """
         @param family: what to listen on: C{"inet"}, C{"inet6"} or C{"unix"}.
         @param users: the only recipients to be known, such as C{["foo@localhost"]}; each recipient is if
@@ -801,14 +827,28 @@ class DovecotLMTP(_Dovecot):
         @param xclient: whether XCLIENT is announced, which Dovecot never does on a UNIX socket.
         @param proxy: whether to listen for connections that begin with a header of the PROXY protocol, at
             L{proxyDestination} and L{proxyImplicitDestination}.
+        @param imap: whether to have the mailboxes read by IMAP, at C{imapDestination}; any password will do.
         """
         super().__init__(family, reactor, tls, xclient, proxy)
         self._users = users
         self._settings = list(settings)
+        self._imap = imap
+
+    def _additional(self):
+        return [*super()._additional(), *(["imap"] if self._imap else [])]
+
+    @property
+    def imapDestination(self):
+        """
+        Where the mailboxes can be read.
+        """
+        return self._at("imap")
 
     def _prepare(self):
-        if not any(map(os.path.exists, _lmtpPrograms(program("dovecot")))):
-            missing("Dovecot's LMTP server isn't installed")
+        programs = ["lmtp", "imap"] if self._imap else ["lmtp"]
+        for name in programs:
+            if not any(map(os.path.exists, _dovecotPrograms(program("dovecot"), name))):
+                missing(f"Dovecot's {name.upper()} server isn't installed")
         user, group = self._account
         uid, gid = pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid
         (self.directory / "mail").mkdir(mode=0o700)
@@ -828,18 +868,23 @@ class DovecotLMTP(_Dovecot):
             options["proxyImplicit"] = [*options["implicit"], *options["proxy"]]
             listeners = []
             for name, port in {"lmtp": self.port, **self._ports}.items():
+                if name not in options:
+                    continue
                 lines = [f"inet_listener {name} {{", f"address = {self._interface}", f"port = {port}", *options[name]]
                 listeners.append("\n    ".join(lines) + "\n  }")
+        trusted = []
+        if self._imap:
+            lines = [f"address = {self._interface}", f"port = {self._ports['imap']}"]
+            trusted.append("\n    ".join(["service imap-login {\n  inet_listener imap {", *lines]) + "\n  }\n}")
         encryption = ["ssl = no"]
         if self._tls is not None:
             encryption = ["ssl = yes", f"ssl_cert = <{self._tls.certificate}", f"ssl_key = <{self._tls.key}"]
-        trusted = []
         if self._xclient:
             trusted.append("login_trusted_networks = 127.0.0.0/8 ::1/128")
         if self._proxy:
             trusted.append("haproxy_trusted_networks = 127.0.0.0/8 ::1/128")
         return self._configure(
-            "lmtp",
+            " ".join(programs),
             [
                 *encryption,
                 *trusted,
@@ -898,12 +943,12 @@ def _delivery(path):
     return int(seconds), int(microseconds)
 
 
-def _lmtpPrograms(dovecot):
+def _dovecotPrograms(dovecot, name):
     """
-    @return: where Dovecot's lmtp program may be.
+    @return: where a program of Dovecot's may be.
     """
     prefix = Path(dovecot).resolve().parent.parent
-    return [prefix / "lib/dovecot/lmtp", prefix / "libexec/dovecot/lmtp", Path("/usr/lib/dovecot/lmtp")]
+    return [prefix / "lib/dovecot" / name, prefix / "libexec/dovecot" / name, Path("/usr/lib/dovecot", name)]
 
 
 class DovecotAuth(_Dovecot):

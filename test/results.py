@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from smtpsource.measure.counters import AddressCounts
 from smtpsource.measure.histogram import HIGHEST_MICROSECONDS, PERCENTILES, LatencyRecorder
+from smtpsource.measure.judgement import Judgement
 from smtpsource.measure.progress import Progress
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.search import Found, Step
@@ -143,11 +144,32 @@ ADDRESSES = {
 }
 
 
+#: What became of messages of which not all were delivered.
+JUDGED = Judgement(
+    verdict="fail",
+    reasons=("1 lost",),
+    drained=True,
+    sent=20,
+    delivered=18,
+    lost=1,
+    refused=1,
+    duplicated=2,
+    duplicatedBy={"none": 2},
+    arrivals=21,
+    ghosts=1,
+    early=3,
+    backlogPeak=12,
+    drain=2.5,
+    duration=10.0,
+    anomalies=({"id": "0123456789abcdef-7-00000000", "class": "lost"},),
+)
+
+
 #: Reports of several kinds.
 REPORTS = [
     documentOf(example()),
     documentOf(example(**EVERYTHING)),
-    documentOf(example(**EVERYTHING, search=FOUND, sink={"messages": 3})),
+    documentOf(example(**EVERYTHING, search=FOUND, judgement=JUDGED, sink={"messages": 3})),
     documentOf(example(addresses=ADDRESSES, hints=("no banner for 5 s: perhaps --tls implicit",))),
     documentOf(example(elapsed=0.0, latency={}, replies={}, errors={}, reason="it was refused", ended="aborted")),
 ]

@@ -64,6 +64,16 @@ def state(protocol):
     }
 
 
+def sinkOf(kind, plan):
+    """
+    @return: a sink of one kind; its ledger is open, if it has one.
+    """
+    factory = kind.factory(kind.plan(**plan), Clock().seconds)
+    if factory.ledger is not None:
+        factory.ledger.open()
+    return factory
+
+
 class _Listed(Transport):
     """
     A transport that remembers each write.
@@ -84,7 +94,7 @@ class InMemory:
     """
 
     def __init__(self, kind, plan):
-        self.factory = kind.factory(kind.plan(**plan), Clock().seconds)
+        self.factory = sinkOf(kind, plan)
         self.factory.whenLimitReached = lambda: self.transport.each.append("limit reached")
         self.protocol = self.factory.buildProtocol(None)
         self.transport = _Listed()
@@ -115,7 +125,7 @@ class OverSocket:
     def __init__(self, kind, plan, test):
         self.reactor = kind.reactor()
         test.addCleanup(self._end)
-        self.factory = kind.factory(kind.plan(**plan), Clock().seconds)
+        self.factory = sinkOf(kind, plan)
         self.protocol = self.factory.buildProtocol(None)
         self._client, server = socket.socketpair()
         self._client.setblocking(False)

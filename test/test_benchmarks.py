@@ -37,6 +37,24 @@ def entrant(name, *pairs, note=None):
     return running.Entrant(name, "", 10, 1, note=note, pairs=list(pairs))
 
 
+class LedgerTests(SynchronousTestCase):
+    """
+    A judgement of a large run.
+    """
+
+    def test_runs(self):
+        """
+        The ledgers that it makes can be judged, and have the faults that they should.
+        """
+        for every, verdict in (("0", "pass: all 1000 "), ("500", "FAIL: 2 lost; 2 duplicated")):
+            command = [sys.executable, "-m", "benchmarks.ledger", "1000", "1", every]
+            result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
+            self.assertIn(f"ledger       {verdict}", result.stdout, result.stderr)
+            self.assertRegex(
+                result.stdout, r"\n1000 messages for 1, [0-9]+ records: [0-9.]+ s, [0-9.]+ s of CPU, [0-9]+ MiB\n"
+            )
+
+
 class FigureTests(SynchronousTestCase):
     """
     The arithmetic.

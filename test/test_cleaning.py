@@ -286,7 +286,7 @@ def poisoned(document, text):
     @return: a report in which everything that may be any text has this in it.
     """
     document = copy.deepcopy(document)
-    fixed = {("tool", "name"), ("started",), ("ended",), ("exercise",)}
+    fixed = {("tool", "name"), ("started",), ("ended",), ("exercise",), ("ledger", "verdict")}
     for path in places(document):
         *way, last = path
         inner = document

@@ -100,6 +100,7 @@ class ResultTests(CommandTestCase):
             (["version"], b"smtpsource "),
             (["sink", "-V"], b"smtpsink "),
             (["merge", "-h"], b"Usage: smtpsource merge "),
+            (["reconcile", "-h"], b"Usage: smtpsource reconcile "),
         ):
             result = yield smtpsource(self, *words).whenEnded()
             self.assertEqual((result.status, result.err), (0, b""))

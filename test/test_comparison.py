@@ -8,7 +8,7 @@ from math import inf
 
 from hypothesis import strategies as st
 from properties import given, settings
-from results import EVERYTHING, example, latencies, second
+from results import EVERYTHING, JUDGED, example, latencies, second
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.measure.summary import Messages
@@ -100,6 +100,20 @@ class FigureTests(SynchronousTestCase):
         self.assertIs(named(few, few)["rate"].chance, None)
         enough = example(series=seconds(5, accepted=(100, 110)))
         self.assertEqual(named(enough, enough)["rate"].chance, 1.0)
+
+    def test_judged(self):
+        """
+        What became of messages is compared; and the seconds after the load, in which the server was waited for, are
+        none that messages were sent in.
+        """
+        waiting = [second(number, accepted=0) for number in range(31, 60)]
+        series = seconds(29, accepted=(100, 110))
+        judged = example(judgement=JUDGED, series=(*series, *waiting), elapsed=30.5)
+        found = named(judged, judged)
+        self.assertEqual((found["lost"].first, found["duplicated"].second, found["drain"].second), (1, 2, 2.5))
+        self.assertEqual(found["rate"].chance, 1.0)
+        found = named(judged, example(series=series))
+        self.assertEqual((found["lost"].second, found["rate"].chance), (None, 1.0))
 
     def test_idle(self):
         """

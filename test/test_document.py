@@ -9,6 +9,7 @@ import dataclasses
 from results import EVERYTHING, example
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource.measure.judgement import Judgement
 from smtpsource.measure.search import Step
 from smtpsource.measure.series import Sample
 from smtpsource.measure.summary import Messages, Summary, Tally
@@ -76,9 +77,15 @@ class TableTests(SynchronousTestCase):
             (Step, properties["search"]["properties"]["steps"]["items"]),
             (Sample, properties["series"]["items"]),
             (Tally, tallies["additionalProperties"]),
+            (Judgement, properties["ledger"]),
         ):
-            self.assertEqual([each.name for each in dataclasses.fields(kind)], list(schema["properties"]))
-            required = [each.name for each in dataclasses.fields(kind) if each.default is dataclasses.MISSING]
+            names = ["ghost" if each.name == "ghosts" else each.name for each in dataclasses.fields(kind)]
+            self.assertEqual([name for name in names if name != "buckets"], list(schema["properties"]))
+            required = [
+                each.name
+                for each in dataclasses.fields(kind)
+                if each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING
+            ]
             self.assertEqual(required, schema["required"])
         # Reports of earlier versions have no p95.
         required = properties["latency"]["additionalProperties"]["required"]

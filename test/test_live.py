@@ -31,8 +31,9 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from smtpsource.measure.histogram import percentiles, percentilesSince
+from smtpsource.measure.judgement import Delivered
 from smtpsource.measure.search import Searching, Step
-from smtpsource.phases import BANNER, CONNECT, LATE, MAIL, MESSAGE, RCPT, RESPONSE
+from smtpsource.phases import BANNER, CONNECT, DELIVERY, LATE, MAIL, MESSAGE, RCPT, RESPONSE
 from smtpsource.report.live import view
 from smtpsource.report.live.figures import Course, Kind
 from smtpsource.report.live.picture import line, picture
@@ -99,6 +100,22 @@ class CourseTests(SynchronousTestCase):
         course = watched(run, 20, accepted=1, step=1)
         follow(course, run, 0.75)
         self.assertApproximates(course.rate(), 1, 0.15)
+
+    def test_delivered(self):
+        """
+        While the server is waited for, what is done is the part that has arrived; what is left is by the rate of that.
+        """
+        run = Run(delivered=Delivered(0, 0, 0, 0))
+        course = Course(run)
+        self.assertEqual((course.arrivalRate(), course.done(), course.left()), (0.0, None, None))
+        run.now["state"] = "delivering"
+        self.assertEqual((course.done(), course.left()), (None, None))
+        for number in range(1, 41):
+            run.now |= {"at": number / 4, "delivered": Delivered(5000, 25 * number, 25 * number, 4000)}
+            course.look()
+        self.assertApproximates(course.arrivalRate(), 100, 1e-6)
+        self.assertApproximates(course.done(), 0.2, 1e-6)
+        self.assertApproximates(course.left(), 40, 1e-6)
 
     def test_nothing(self):
         """
@@ -294,6 +311,22 @@ class PictureTests(SynchronousTestCase):
         @return: the lines, as they are without colors.
         """
         return [text.plain.rstrip() for text in picture(course, width, height, **settings)]
+
+    def test_delivered(self):
+        """
+        What has come where the server delivers to has a row, and its times are with the others; a line has them too.
+        """
+        run = Run(delivered=Delivered(500, 0, 0, 500))
+        course = watched(run, 4, accepted=100)
+        run.now |= {"delivered": Delivered(400, 100, 100, 500), "state": "delivering"}
+        run.recorder.duration(DELIVERY, 1.5)
+        follow(course, run, 1)
+        text = self.text(course)
+        self.assertEqual(text[0], "delivering ━━━━━━━━━━──────────────────────────────  25 %  0:05, 0:15 left")
+        self.assertIn("delivered  100 arrived, 20.0/s, 300 to come, 500 at most", text)
+        self.assertEqual([row.split()[:3] for row in text if row.startswith("delivery ")], [["delivery", "1.50", "s"]])
+        for part in ("; 100 arrived, 20.0/s, 300 to come, 500 at most; transaction p50", "; delivery p50 1.50 s, "):
+            self.assertIn(part, line(course))
 
     def test_all(self):
         """

@@ -8,10 +8,11 @@ import json
 
 from hypothesis import strategies as st
 from properties import given, settings
-from results import ADDRESSES, EVERYTHING, example, latencies, second
+from results import ADDRESSES, EVERYTHING, JUDGED, example, latencies, second
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.measure.counters import AddressCounts
+from smtpsource.measure.judgement import Judgement
 from smtpsource.measure.summary import Messages, Tally
 from smtpsource.measure.thresholds import Outcome
 from smtpsource.report.document import documentOf
@@ -184,6 +185,34 @@ class MergeTests(SynchronousTestCase):
         )
         self.assertEqual((stepwise.started, stepwise.elapsed), (atOnce.started, atOnce.elapsed))
         self.assertEqual(list(problems(json.loads(json.dumps(documentOf(stepwise))))), [])
+
+    def test_judgements(self):
+        """
+        What became of messages is added up; the verdict is the worst.
+        """
+        inconclusive = Judgement(
+            verdict="inconclusive", reasons=("stopped",), sent=5, queued=5, duplicatedBy={"rule": 1}
+        )
+        good = Judgement(verdict="pass", drained=True, sent=3, delivered=3, backlogPeak=2, drain=4.0, duration=2.0)
+        for runs, verdict, reasons, drained in (
+            ([good, good], "pass", (), True),
+            ([good, inconclusive], "inconclusive", ("stopped",), False),
+            ([JUDGED, inconclusive, good], "fail", ("1 lost", "stopped"), False),
+        ):
+            both = merge([example(judgement=one) for one in (*runs, None)]).judgement
+            self.assertEqual((both.verdict, both.reasons, both.drained), (verdict, reasons, drained))
+        self.assertEqual((both.sent, both.delivered, both.lost, both.queued, both.ghosts), (28, 21, 1, 5, 1))
+        self.assertEqual((both.duplicatedBy, both.backlogPeak), ({"rule": 1, "none": 2}, 14))
+        self.assertEqual((both.drain, both.duration, both.anomalies), (4.0, 10.0, JUDGED.anomalies))
+        self.assertIs(merge([example()]).judgement, None)
+
+    def test_delivered(self):
+        """
+        So is what has arrived in a second, and what had not at its end.
+        """
+        first = [second(1, arrived=5, backlog=3), second(2, arrived=-1, backlog=4)]
+        merged = mergedSeries([(0.0, first), (0.0, [second(1, arrived=2, backlog=1), second(2)])])
+        self.assertEqual([(one.arrived, one.backlog) for one in merged], [(7, 4), (-1, 4)])
 
 
 class SeriesTests(SynchronousTestCase):

@@ -11,6 +11,7 @@ import os
 import re
 import stat
 import sys
+from dataclasses import replace
 from unittest import mock
 from xml.etree import ElementTree
 
@@ -18,7 +19,7 @@ from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 from hypothesis import strategies as st
 from properties import given, settings
-from results import ADDRESSES, EVERYTHING, FOUND, example, latencies, recorded
+from results import ADDRESSES, EVERYTHING, FOUND, JUDGED, example, latencies, recorded
 from rich.cells import cell_len
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
@@ -38,7 +39,8 @@ from smtpsource.report.document import documentOf
 from smtpsource.report.live.counter import Counter
 from smtpsource.report.page import Page, shown
 from smtpsource.report.presentation import Presentation
-from smtpsource.report.text import answerOf, duration, render
+from smtpsource.report.text import answerOf, render
+from smtpsource.report.words import duration
 
 
 class Stream(io.StringIO):
@@ -532,7 +534,7 @@ class TableTests(SynchronousTestCase):
         """
         Without samples there are the headings.
         """
-        self.assertEqual([line.count(",") for line in csvfile.lines(example())], [18])
+        self.assertEqual([line.count(",") for line in csvfile.lines(example())], [20])
 
 
 class HistogramLogTests(SynchronousTestCase):
@@ -607,6 +609,19 @@ class JUnitTests(SynchronousTestCase):
             case.get("name"): None if (failure := case.find("failure")) is None else failure.get("message")
             for case in suite.iter("testcase")
         }
+
+    def test_judged(self):
+        """
+        What became of every message is a test of its own; and the run has not failed, if nothing else has.
+        """
+        usual = {"messages": Messages(3, 3, 0, 0), "recipientsRejected": 0}
+        suite = self.suite(**usual, exit=1, judgement=JUDGED)
+        self.assertEqual(self.failures(suite), {"run": None, "ledger": "fail: 1 lost"})
+        self.assertEqual((suite.get("tests"), suite.get("failures")), ("2", "1"))
+        suite = self.suite(**usual, exit=0, judgement=replace(JUDGED, verdict="pass", reasons=()))
+        self.assertEqual(self.failures(suite), {"run": None, "ledger": None})
+        suite = self.suite(exit=1, judgement=JUDGED)
+        self.assertEqual(sorted(name for name, failure in self.failures(suite).items() if failure), ["ledger", "run"])
 
     def test_good(self):
         """

@@ -15,7 +15,7 @@ from differential import program
 from patience import PATIENCE, TEST_LIMIT
 from sinks import Process
 from twisted.internet import reactor
-from twisted.internet.defer import inlineCallbacks
+from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from smtpsource._version import __version__
@@ -329,6 +329,34 @@ class CompanionTests(TestCase):
         report = yield sink.stop()
         yield started
         self.assertEqual(report["sessions"]["total"], 0)
+
+    @inlineCallbacks
+    def test_elsewhereToo(self):
+        """
+        It listens where it is told to, and says where its ledger is.
+        """
+        directory = os.path.abspath(self.mktemp())
+        sink = self.companion(host="127.0.0.2", ledger=directory)
+        port = yield sink.start()
+        self.assertEqual(os.listdir(directory), [os.path.basename(sink.ledger)])
+        with socket.create_connection(("127.0.0.2", port), PATIENCE):
+            pass
+        # Where somebody listens it can't.
+        error = yield self.assertFailure(self.companion(host="127.0.0.2", port=port).start(), CompanionFailed)
+        self.assertEqual(str(error), f"can't listen on inet:127.0.0.2:{port}: Address already in use")
+
+    @inlineCallbacks
+    def test_lost(self):
+        """
+        If it ends by itself when it has listened, that is told.
+        """
+        lost = Deferred()
+        self.patch(companion.sys, "executable", self.script("echo 25; echo no luck >&2; exit 3"))
+        sink = self.companion(whenLost=lost.callback)
+        yield sink.start()
+        problem = yield lost
+        self.assertRegex(problem, "^the companion sink ended without a report .*3.*: no luck$")
+        yield self.assertFailure(sink.stop(), CompanionFailed)
 
     @inlineCallbacks
     def test_notStarted(self):

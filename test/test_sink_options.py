@@ -369,6 +369,7 @@ class ErrorTests(SynchronousTestCase):
         for shown, *places in (
             ("--maildir", f"{path}/x", path, fifo, "/proc/x", "/proc/x/y", f"{directory}/mail"),
             ("--mbox", f"{path}/x", directory, fifo, "/proc/x"),
+            ("--ledger", f"{path}/x", path, fifo, "/proc/x", "/proc/x/y"),
             ("-d (--dump)", f"{path}/x", f"{path}/%H/x", "/proc/x%H", "/proc/x/"),
             ("-D (--dump-append)", f"{path}/x", f"{path}/%H/x", "/proc/x", directory, fifo),
         ):
@@ -376,6 +377,8 @@ class ErrorTests(SynchronousTestCase):
                 said = self.refused(shown.partition(" ")[0], place, ":1")
                 self.assertIn(f"{shown}: {place!r} is not usable: expected", said)
         before = os.listdir(directory)
+        sinkParsed("--ledger", f"{directory}/new/ledger", "--ledger-sync", ":1")
+        self.assertEqual("--ledger-sync needs --ledger", self.refused("--ledger-sync", ":1"))
         sinkParsed("--maildir", f"{directory}/new", "--mbox", f"{directory}/mbox", "-d", f"{directory}/d/%H/x", ":1")
         sinkParsed("--maildir", directory, "--mbox", path, "-D", f"{directory}/d/e/x", ":1")
         sinkParsed("-D", "/dev/null", ":1")

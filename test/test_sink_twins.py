@@ -7,13 +7,19 @@ from __future__ import annotations
 import gc
 import os
 import socket
+from tempfile import TemporaryDirectory
 
 from hypothesis import strategies as st
 from properties import given, settings
+from sinkledgers import RUN, Read, group, message, stuffed
 from sinktwins import COMPILED, PURE, Accepting, InMemory, OverSocket
 from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectionLost
 from twisted.internet.protocol import Protocol, ServerFactory
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
+
+from smtpsource.ledger.identity import idOf
 
 BODY = b"Subject: x\r\n\r\nOne line.\r\n"
 GROUP = b"MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.com>\r\n"
@@ -117,6 +123,32 @@ _PIECES = st.one_of(
     ),
     st.binary(max_size=12),
 )
+_IDENTIFIED = st.builds(
+    lambda number, head, body, isChunk, recipients: group(message(number, body, head), *recipients)
+    if isChunk
+    else b"MAIL FROM:<%b>\r\n" % recipients[0]
+    + b"".join(b"RCPT TO:<%b>\r\n" % one for one in recipients)
+    + b"DATA\r\n"
+    + stuffed(message(number, body, head)),
+    st.integers(1, 10**18 - 1),
+    st.sampled_from([b"", b"Subject: x\r\n", b"C: x\r\n", b"Content-Type: text/plain\r\n", b"x-smtpsource-id: y\r\n",
+                     b"Content-Transfer-Encoding: base64\r\n", b"a\nCONTENT-type: multipart/x\r\n"]),
+    st.sampled_from([b"", BODY, b"..\r\n", b"\r\n.\r\nx\r\n", b"YQ==\r\n", b"\r\n", b"x", b"\r\n\r\n"]),
+    st.booleans(),
+    st.lists(st.sampled_from([b"", b"b@x", b"b@X", b"c@x"]), min_size=1, max_size=4),
+)  # fmt: skip
+_NEARLY = st.builds(
+    lambda value, fold: GROUP + b"DATA\r\nX-SmtpSource-ID:" + fold + value + b"\r\n\r\nx\r\n.\r\n",
+    st.sampled_from([idOf(RUN, 1), idOf(RUN, 1)[:-1], b"x" + idOf(RUN, 1), idOf(RUN, 1) + b" x", idOf(RUN, 10**19 - 1),
+                     idOf(RUN, 0), idOf(RUN.upper(), 1), b"", idOf(RUN, 1).replace(b"-", b"_"), idOf(RUN, 1) + b"\r"]),
+    st.sampled_from([b"", b" ", b"\t \t", b"\r\n ", b"\r\n\r\n"]),
+)  # fmt: skip
+_LEDGERED = st.tuples(
+    st.lists(
+        st.one_of(_IDENTIFIED, _IDENTIFIED, _NEARLY, _PIECES, st.just(b"RCPT TO:<n> ORCPT=rfc822;o\r\n")), max_size=15
+    ),
+    st.lists(st.integers(1, 400), max_size=15),
+)
 _SAID = st.tuples(st.lists(_PIECES, min_size=1, max_size=25), st.lists(st.integers(1, 150), max_size=25))
 _CALLED = st.sampled_from(["endSoon", "refuseMore", "idledOut", "pauseProducing", "resumeProducing", "sweep"])
 _PLANS = st.fixed_dictionaries(
@@ -131,6 +163,13 @@ _PLANS = st.fixed_dictionaries(
         "auth": st.booleans(),
     },
 )
+
+
+def withoutTimes(read):
+    """
+    @return: what can be compared of a ledger.
+    """
+    return [{name: value for name, value in one.items() if name != "time"} for one in read.records], read.texts
 
 
 def _cut(pieces, lengths):
@@ -179,6 +218,31 @@ class SameTests(SynchronousTestCase):
         for step in steps:
             one, other = (pair.does(step) for pair in pairs)
             self.assertEqual(one, other, step)
+
+    @settings(deadline=None, max_examples=1500)
+    @given(_PLANS, _LEDGERED, st.booleans(), st.booleans())
+    def test_ledger(self, plan, said, isWhole, isSocket):
+        """
+        Of one that keeps a ledger: what is in that as well, but for the times.
+        """
+        pieces, lengths = said
+        steps = list(pieces) if isWhole else _cut(pieces, lengths)
+        with TemporaryDirectory() as directory:
+            places = [os.path.join(directory, name) for name in ("compiled", "pure")]
+            pairs = [
+                OverSocket(kind, {**plan, "ledger": place}, self)
+                if isSocket
+                else InMemory(kind, {**plan, "ledger": place})
+                for kind, place in zip((COMPILED, PURE), places, strict=True)
+            ]
+            for step in steps:
+                one, other = (pair.does(step) for pair in pairs)
+                self.assertEqual(one, other, step)
+            for pair in pairs:
+                if not isSocket:
+                    pair.protocol.connectionLost(Failure(ConnectionLost()))
+            one, other = (withoutTimes(Read(place)) for place in places)
+            self.assertEqual(one, other)
 
     def test_different(self):
         """

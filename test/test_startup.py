@@ -29,7 +29,7 @@ OURS = """
     smtpsource.load
         parts run service session traffic watch
     smtpsource.measure
-        counters encoding environment histogram intervals limits progress recorder series snapshot summary
+        counters encoding environment histogram intervals judgement limits progress recorder series snapshot summary
     smtpsource.messages
         content headers message recipients seeds templates
     smtpsource.net
@@ -45,7 +45,7 @@ OURS = """
     smtpsource.process
         cpu exitstatus failurelog garbage interrupts later openfiles places streams threads turns unexpected
     smtpsource.report
-        ending files page presentation text
+        ending files page presentation text words
     smtpsource.report.live
         counter
     smtpsource.smtp

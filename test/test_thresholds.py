@@ -183,7 +183,7 @@ class RateTests(Case):
             self.assertTrue(parse(f"errors == 0 and {text}").needsSchedule)
         for text in ("p99(response) < 1s", "max(late) < 1s", "count(late) == 0"):
             self.assertTrue(parse(text).needsSchedule)
-        for text in ("rate > 5", "p99(transaction) < 1s", "errors == 0 and lost == 0"):
+        for text in ("rate > 5", "p99(transaction) < 1s", "errors == 0 and connectionsLost == 0"):
             self.assertFalse(parse(text).needsSchedule)
 
     def test_noTime(self):
@@ -204,7 +204,7 @@ class CountTests(Case):
         """
         named = {"started": 100, "accepted": 90, "rejected": 7, "failed": 3, "late": 11, "dropped": 13}
         counted = {**named, "connectionsLost": 17, "connectionsFailed": 19}
-        named |= {"lost": 17, "connectFailures": 19, "errors": 10}
+        named |= {"connectionsLost": 17, "connectFailures": 19, "errors": 10}
         for name, value in named.items():
             self.check(
                 ((f"{name} == {value}", True, str(value)), (f"{name} < {value}", False, str(value))), asked=1, **counted
@@ -280,7 +280,7 @@ class OutcomeTests(Case):
         }.items():
             for count, passed in zip((4, 5, 6), results, strict=True):
                 lost = figures(connectionsLost=count)
-                self.assertIs(parse(f"lost {sign} 5").check(lost).passed, passed, (count, sign))
+                self.assertIs(parse(f"connectionsLost {sign} 5").check(lost).passed, passed, (count, sign))
 
     def test_equal(self):
         """
@@ -455,7 +455,7 @@ class ErrorTests(SynchronousTestCase):
             self.assertIsInstance(threshold.check(figures()).passed, bool)
 
     @given(
-        st.sampled_from([("max(noop)", "ms"), ("rate", "/s"), ("lost", ""), ("errors", "%")]),
+        st.sampled_from([("max(noop)", "ms"), ("rate", "/s"), ("connectionsLost", ""), ("errors", "%")]),
         st.sampled_from(["<", "<=", ">", ">=", "==", "!="]),
         st.decimals(0, 1000, places=3),
         st.sampled_from(["", " ", "  "]),

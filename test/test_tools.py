@@ -27,9 +27,10 @@ from smtpsource.measure.summary import Messages
 from smtpsource.report.document import documentOf
 from smtpsource.tools.compare import CompareOptions
 from smtpsource.tools.merge import MergeOptions
+from smtpsource.tools.reconcile import ReconcileOptions
 from smtpsource.values.option import ValueOption
 
-TOOLS = {"compare": CompareOptions, "merge": MergeOptions}
+TOOLS = {"compare": CompareOptions, "merge": MergeOptions, "reconcile": ReconcileOptions}
 
 
 class CompareTests(ToolTestCase):
@@ -246,11 +247,13 @@ class CommandLineTests(SynchronousTestCase):
 
     def test_help(self):
         """
-        The help is about reports: there is no reactor in it.
+        The help is about what was measured: there is no reactor in it.
         """
         for name, options in TOOLS.items():
             text = str(options())
-            self.assertIn(f"Usage: smtpsource {name} [options] A.json B.json", text)
+            self.assertIn(
+                f"Usage: smtpsource {name} [options] {'DIR ...' if name == 'reconcile' else 'A.json B.json'}", text
+            )
             self.assertNotIn("eactor", text)
             self.assertNotIn("\n\n\n", text)
 

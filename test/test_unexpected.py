@@ -24,7 +24,8 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from smtpsource.load import service as servicemodule
 from smtpsource.load import watch
-from smtpsource.load.service import SINK_PATIENCE, SourceService
+from smtpsource.load.ownsink import SINK_PATIENCE
+from smtpsource.load.service import SourceService
 from smtpsource.load.session import Session
 from smtpsource.load.traffic import traffic as newTraffic
 from smtpsource.plan import SourcePlan
@@ -409,7 +410,7 @@ class CompanionTests(SynchronousTestCase):
             def stop(self):
                 return stop()
 
-        with mock.patch("smtpsource.sink.companion.CompanionSink", Companion):
+        with mock.patch("smtpsource.load.ownsink.CompanionSink", Companion):
             reactor = FakeReactor(SinkFactory(SinkPlan(), lambda: 0.0))
             source = SourceService(reactor, SourcePlan(destination="sink:", messageCount=5), clock=reactor.seconds)
             source.startService()

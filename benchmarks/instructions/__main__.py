@@ -94,6 +94,7 @@ CASES = {
     "sink-new": _sink(0, _BY_CHANCE),
     "sink-rule": _sink(1, _BY_CHANCE, _RULE),
     "sink-kept": _sink(1, _BY_CHANCE, "--keep 1000"),
+    "sink-ledger": _sink(1, options="--ledger ledger"),
 }
 
 

@@ -16,6 +16,9 @@ from smtpsource.ledger import digests, records
 #: How many addresses are known to have been named; when there are more, they are named again.
 _NAMED = 65536
 
+#: No more octets wait for a disk that is full.
+_MOST_WAITING = 1 << 20
+
 
 class Book:
     """
@@ -67,12 +70,19 @@ class Book:
         """
         Write records, behind those that wait, and return when it is done.
 
-        @raise OSError: they can't be written: nothing of them is there, nor of those that waited.
+        @raise OSError: they can't be written: nothing of them is there, and those that waited go on waiting.
         """
         if self._waiting:
-            record = bytes(self._waiting) + record
+            try:
+                self._write(bytes(self._waiting) + record)
+            except OSError:
+                if len(self._waiting) > _MOST_WAITING:
+                    self._waiting.clear()
+                    self._named.clear()
+                raise
             self._waiting.clear()
-        self._write(record)
+        else:
+            self._write(record)
         if self._sync:
             os.fdatasync(self._descriptor)
 

@@ -28,6 +28,7 @@ _isEncoded = re.compile(
     rb"^content-(?:transfer-encoding:\s*(?:quoted-printable|base64)|type:\s*(?:multipart|message)/)",
     re.IGNORECASE | re.MULTILINE,
 ).search
+_ofContent = re.compile(rb"^content-[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*", re.IGNORECASE | re.MULTILINE).findall
 
 
 def digest(octets: bytes) -> int:
@@ -46,6 +47,23 @@ def ofAddress(address: bytes) -> int:
     """
     local, at, domain = address.rpartition(b"@")
     return digest(local + at + domain.lower())
+
+
+def parted(content: bytes) -> tuple[bytes, bytes]:
+    """
+    Head and body of a message, without the empty line between them. What has none is all head (RFC 5322 section 2.1).
+    """
+    if content.startswith(b"\r\n"):
+        return b"", content[2:]
+    head, end, body = content.partition(b"\r\n\r\n")
+    return (head + b"\r\n", body) if end else (content, b"")
+
+
+def encodingIn(head: bytes) -> bytes | None:
+    """
+    What of a head says how the body is encoded; C{None} if it is not, and is its own canonical form but for line ends.
+    """
+    return b"\n".join(_ofContent(head)) if _isEncoded(head) else None
 
 
 class BodyDigest:
@@ -110,6 +128,8 @@ def ofBody(head: bytes, body: bytes) -> tuple[int, int]:
     """
     Both digests of a whole body: see L{BodyDigest}.
     """
+    if not _isEncoded(head):
+        return digest(body), digest(body.replace(b"\r\n", b"\n").rstrip(b"\n"))
     both = BodyDigest(head)
     both.add(body)
     return both.result()

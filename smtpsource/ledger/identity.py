@@ -8,6 +8,7 @@ both: so an id that was damaged or made up is told from one of a run.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 from zlib import crc32
 
@@ -16,6 +17,9 @@ HEADER = b"X-Smtpsource-Id"
 
 #: One anywhere in a text.
 _ID = re.compile(rb"(?<![0-9A-Za-z])([0-9a-f]{16})-([0-9]{1,19})-([0-9a-f]{8})(?![0-9A-Za-z])")
+
+#: The same, whatever comes after it.
+_ANYWHERE = re.compile(rb"([0-9a-f]{16})-([0-9]{1,19})-([0-9a-f]{8})")
 
 #: That header in the lines of a head; its value.
 inHead = re.compile(rb"(?:^|\n)" + HEADER + rb":[ \t]*(?:\r?\n[ \t]+)?([^\r\n]*)", re.IGNORECASE).search
@@ -60,10 +64,21 @@ def parse(text: bytes) -> Identity | None:
     match = _ID.search(text)
     if match is None:
         return None
-    run, number, check = match.groups()
-    if crc32(b"%b-%b" % (run, number)) != int(check, 16):
-        raise ValueError("expected an id whose check belongs to it")
-    found = Identity(int(run, 16), int(number))
-    if found.number > 0x7FFF_FFFF_FFFF_FFFF:
-        raise ValueError("expected an id with a number that a run may have")
+    found = _checked(match)
+    if found is None:
+        raise ValueError("expected an id whose check belongs to it, with a number that a run may have")
     return found
+
+
+def parseAll(text: bytes) -> Iterator[Identity]:
+    """
+    Find all ids in some octets that were not damaged, whatever stands around them.
+    """
+    return filter(None, map(_checked, _ANYWHERE.finditer(text)))
+
+
+def _checked(match: re.Match[bytes]) -> Identity | None:
+    run, number, check = match.groups()
+    if crc32(b"%b-%b" % (run, number)) != int(check, 16) or int(number) > 0x7FFF_FFFF_FFFF_FFFF:
+        return None
+    return Identity(int(run, 16), int(number))

@@ -5,6 +5,7 @@ Ledgers as they are read: many records at once, also while they are still writte
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,8 +20,8 @@ assert RECORD.itemsize == records.SIZE
 
 Records = NDArray[np.void]
 
-#: Records that are read at once: a megabyte.
-_AT_ONCE = 16384
+#: Records that are read at once: half a megabyte.
+_AT_ONCE = 8192
 
 
 class LedgerError(Exception):
@@ -64,14 +65,19 @@ class LedgerFile:
         return str(self.header.get("role"))
 
     @property
+    def name(self) -> str:
+        """
+        What it is of, for people: of a mailbox, that.
+        """
+        return str(self.header.get("of") or self.path)
+
+    @property
     def run(self) -> int:
         """
         The number of the run's id; 0 if it is of no run.
         """
-        try:
-            return int(str(self.header.get("run") or "0"), 16)
-        except ValueError:
-            return 0
+        text = str(self.header.get("run"))
+        return int(text, 16) if re.fullmatch("[0-9a-f]{16}", text) else 0
 
     def wall(self, time: int) -> int:
         """
@@ -81,8 +87,8 @@ class LedgerFile:
 
     def next(self) -> Records:
         """
-        The next records that are there, a megabyte of them at most; none if there are none yet. A record that is there
-        in part is not there.
+        The next records that are there, half a megabyte of them at most; none if there are none yet. A record of which
+        only a part is there is none.
 
         @raise LedgerError: it can't be read.
         """
@@ -101,11 +107,30 @@ class LedgerFile:
         while len(found := self.next()):
             yield found
 
-    def rewind(self) -> None:
+    @property
+    def torn(self) -> int:
         """
-        Read from the first record on again.
+        Bytes behind the last record, of one that is not there as a whole.
         """
-        self._at = self._start
+        return max(0, os.fstat(self._descriptor).st_size - self._at) % records.SIZE
+
+    def again(self) -> Iterator[Records]:
+        """
+        All that was read until now, once more; L{next} goes on where it was.
+
+        @raise LedgerError: it can't be read.
+        """
+        at = self._start
+        while at < self._at:
+            try:
+                found = os.pread(self._descriptor, min(_AT_ONCE * records.SIZE, self._at - at), at)
+            except OSError as e:
+                raise LedgerError(f"{self.path}: {e.strerror}")
+            if not found:
+                return
+            whole = len(found) - len(found) % records.SIZE
+            at += whole
+            yield np.frombuffer(found, RECORD, whole // records.SIZE)
 
     def close(self) -> None:
         """

@@ -107,8 +107,10 @@ def named(what: int, number: int, text: bytes, now: int) -> bytes:
 
     @param what: such as L{ADDRESS}.
     """
-    pieces = [text[at : at + PIECE] for at in range(0, len(text), PIECE)]
     head = pack(NAME, what, 0, 0, 0, 0, now, number, 0, 0, len(text), 0)
+    if 0 < len(text) <= PIECE:  # as nearly all are
+        return head + _text.pack(TEXT, len(text), text)
+    pieces = [text[at : at + PIECE] for at in range(0, len(text), PIECE)]
     return head + b"".join(_text.pack(TEXT, len(piece), piece) for piece in pieces)
 
 
@@ -144,9 +146,13 @@ def parseHeader(beginning: bytes) -> tuple[dict[str, Any], int]:
         raise ValueError("expected a ledger, which begins with a line that says so")
     if content["ledger"] != VERSION:
         raise ValueError(f"expected a ledger of version {VERSION}, not {content['ledger']!r}")
-    if content.get("role") not in ROLES or type(content.get("offset")) is not int:
+    if content.get("role") not in ROLES or not _isOffset(content.get("offset")):
         raise ValueError(f"expected a ledger that says its role, one of {', '.join(ROLES)}, and its clocks' offset")
     return content, len(line) + 1
+
+
+def _isOffset(value: object) -> bool:
+    return type(value) is int and abs(value) < 1 << 62
 
 
 def textsOf(records: bytes) -> Iterator[tuple[int, int, bytes]]:

@@ -8,6 +8,7 @@ import datetime
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from errno import ENOENT
 from sys import maxsize
 from typing import TYPE_CHECKING, Any, cast
@@ -21,8 +22,9 @@ from twisted.python.failure import Failure
 from smtpsource.load.watch import Watch
 from smtpsource.measure.counters import OUTCOMES, AddressCounts, sums
 from smtpsource.measure.environment import environment
+from smtpsource.measure.judgement import Delivered, Judgement
 from smtpsource.measure.limits import disturbances, limits
-from smtpsource.measure.progress import Progress
+from smtpsource.measure.progress import DELIVERING, Progress
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.snapshot import Snapshot
 from smtpsource.measure.summary import Summary, bucketsOf, countsOf, errorsOf, latenciesOf, repliesOf
@@ -44,15 +46,13 @@ from smtpsource.process.unexpected import OURS, named
 
 if TYPE_CHECKING:
     from smtpsource.interfaces import AnyReactor, IReactor
+    from smtpsource.load.delivery import Delivery
+    from smtpsource.load.ownsink import OwnSink
     from smtpsource.load.run import Run
     from smtpsource.measure.thresholds import Outcome, Threshold
-    from smtpsource.sink.companion import CompanionSink
 
 
 _log = Logger()
-
-#: Seconds that the sink of C{sink:} has to end before nobody waits for it any longer. It is killed before that.
-SINK_PATIENCE = 20.0
 
 #: Seconds that must be measured before a threshold can end a run: the first ones say little.
 ABORT_AFTER = 5.0
@@ -102,13 +102,16 @@ class SourceService(Service):
         self._plan = plan
         self._clock = clock
         self._run = _kindOf(plan)(reactor, plan, self.recorder, clock, self._sessionsOver, show, self._warm, tell)
-        self._watch = Watch(reactor, self._run, self._sampled, keepBuckets=keepIntervals)
+        self._sink: OwnSink | None = None
+        self._judgement: Judgement | None = None
+        self._watch = Watch(
+            reactor, self._run, self._sampled, keepBuckets=keepIntervals, delivered=lambda: self._delivered()
+        )
         self._figures = self._watch.snapshot()
+        self._upkeep = self._watch.upkeep
         self._warmUp: dict[str, Any] | None = None
         self._waiting: list[Deferred[Summary]] = []
         self._summary: Summary | None = None
-        self._companion: CompanionSink | None = None
-        self._companionDue: IDelayedCall | None = None
         self._tell = tell
         self._lookingAgain: IDelayedCall | None = None
         self._toldOfLookUp = False
@@ -149,6 +152,8 @@ class SourceService(Service):
         ended = self.whenDone()
         if not self._stopping:
             self._stopping = True
+            if self._delivery is not None:
+                self._delivery.giveUp("the run was stopped before the server had delivered everything")
             if self._begun:
                 self._run.drain()
             else:
@@ -178,17 +183,19 @@ class SourceService(Service):
         How far the run has come.
         """
         run, plan = self._run, self._plan
-        begun = self._beganRun
+        begun, state = self._beganRun, self._state()
+        # When the load is over nothing is asked for.
+        asks = begun and state != DELIVERING
         duration = sum(seconds for seconds, _ in plan.stages) or plan.duration
         if duration is not None and not plan.stages:
             duration += plan.warmUp
         return Progress(
             at=run.clock() - run.startTime if begun else 0.0,
-            state="over" if self._summary is not None else run.state if begun else "starting",
+            state=state,
             sessions=len(run.open),
-            asked=run.scheduledMessages() if begun else None,
-            askedRate=run.askedRate() if begun else None,
-            overdue=run.overdue() if begun else None,
+            asked=run.scheduledMessages() if asks else self._figures.asked if begun else None,
+            askedRate=run.askedRate() if asks else None,
+            overdue=run.overdue() if asks else None,
             ofWarmUp=run.ofWarmUp(),
             givesUpAt=run.givesUpAt() if begun else None,
             total=plan.messageLimit if plan.messageLimit < maxsize else None,
@@ -196,7 +203,18 @@ class SourceService(Service):
             exercise=plan.exercise,
             search=run.searching,
             hints=run.standingHints,
+            delivered=self._delivered(),
         )
+
+    def _state(self) -> str:
+        if self._summary is not None:
+            return "over"
+        if self._delivery is not None and self._delivery.waiting:
+            return DELIVERING
+        return self._run.state if self._beganRun else "starting"
+
+    def _delivered(self) -> Delivered | None:
+        return None if self._delivery is None else self._delivery.delivered()
 
     def byAddress(self) -> dict[str, AddressCounts]:
         """
@@ -236,7 +254,8 @@ class SourceService(Service):
         if self._stopping:
             return
         self._openLedger()
-        find = self._startSink if isinstance(self._plan.destination, SinkDestination) else self._resolve
+        ofOurs = isinstance(self._plan.destination, SinkDestination) or self._plan.deliverTo is not None
+        find = self._startSink if ofOurs else self._resolve
         found: Deferred[list[Address]] = maybeDeferred(find)
         found.addCallback(self._withinReach).addCallbacks(
             lambda addresses: self._run.guarded(self._beginSessions, addresses), self._notBegun
@@ -256,18 +275,15 @@ class SourceService(Service):
             notes.open(plan.ledger, headerOf(plan), sync=plan.ledgerSync)
 
     def _startSink(self) -> Deferred[list[Address]]:
-        from smtpsource.sink.companion import CompanionSink  # a run against another server needs none of it
+        from smtpsource.load.ownsink import OwnSink  # a run against another server needs none of it
 
-        plan = self._plan
-        self._companion = CompanionSink(
-            self._reactor,
-            lmtp=plan.lmtp,
-            tls=plan.tls == "implicit",
-            proxyProtocol=plan.proxyProtocol is not None,
-            users=plan.logins,
-        )
-        started: Deferred[int] = self._companion.start()
-        return started.addCallback(lambda port: [TCPAddress("127.0.0.1", port)])
+        self._sink = OwnSink(self._reactor, self._plan, self._run)
+        started: Deferred[Any] = self._sink.start()
+        return started if self._sink.isDestination else started.addCallback(lambda _: self._resolve())
+
+    @property
+    def _delivery(self) -> Delivery | None:
+        return None if self._sink is None else self._sink.delivery
 
     def _resolve(self) -> Deferred[list[Address]]:
         destination = self._plan.destination
@@ -351,10 +367,14 @@ class SourceService(Service):
         """
         A second has passed: is there a threshold that has failed?
         """
-        if not self._plan.abortOnThreshold or snapshot.at < ABORT_AFTER or self._cannotPass:
+        if not self._plan.abortOnThreshold or snapshot.at < ABORT_AFTER or self._cannotPass or self._ending:
             return
         if self._plan.warmUp and self._warmUp is None:
             return  # nothing of it is measured
+        if snapshot.delivered is not None:
+            # So much is known for sure.
+            known = Judgement(verdict="inconclusive", backlogPeak=snapshot.delivered.peak)
+            snapshot = replace(snapshot, judgement=known)
         for threshold in self._plan.thresholds:
             assert not isinstance(threshold, str)
             outcome = threshold.cannotPass(snapshot)
@@ -374,11 +394,14 @@ class SourceService(Service):
         self._warmUp = {"seconds": began - self._startTime, **sums((recorder,), OUTCOMES)}
         recorder.restart()
         self._run.restartAddresses()
+        if self._delivery is not None:
+            self._delivery.restart()
         self._measure(began)
         return self._warmUp
 
     def _notBegun(self, reason: Failure) -> None:
-        if not reason.check(ResolutionFailed, "smtpsource.sink.companion.CompanionFailed"):
+        known = ("smtpsource.sink.companion.CompanionFailed", "smtpsource.ledger.reading.LedgerError")
+        if not reason.check(ResolutionFailed, *known):
             self._run.broken(reason.value)  # which ends it
             return
         if not self._stopping:
@@ -400,34 +423,54 @@ class SourceService(Service):
             self._known(self._run.notes.close, None)
         self._cpuAfter = self._known(processTime, self._cpuBefore)
         self._known(self._endMeasuring, None)
-        if self._companion is None:
-            self._finish(None)
+        if self._delivery is None or not self._beganRun:
+            self._stopSink()
             return
-        try:
-            self._companionDue = self._reactor.callLater(SINK_PATIENCE, self._sinkStopped, _notStopped())
-            self._companion.stop().addBoth(self._sinkStopped)
-        except Exception:
-            self._sinkStopped(Failure())
+        if not OURS.isdisjoint(self.recorder.errors):
+            self._delivery.giveUp("the generator broke down")
+        # What the server does now is none of the load.
+        self._watch.goOn(self._figures)
+        self._delivery.drain(self._plan.drainQuiet, self._plan.drainTimeout).addCallback(lambda _: self._stopSink())
+
+    def _stopSink(self) -> None:
+        if self._sink is None:
+            self._finish(None)
+        else:
+            self._sink.stop().addBoth(self._sinkStopped)
 
     def _endMeasuring(self) -> None:
         if self._beganRun and self._run.warmingUp:
             self._warm(self._clock())  # nothing was measured
         self._figures = self._watch.finish()
+        self._upkeep = self._watch.upkeep
+
+    def _checkThresholds(self) -> None:
         # What has ended the run stays what it was then.
         self._outcomes = [
             self._cannotPass.get(t) or t.check(self._figures) for t in self._plan.thresholds if not isinstance(t, str)
         ]
 
     def _sinkStopped(self, result: dict[str, Any] | Failure) -> None:
-        if self._summary is not None:
-            return  # it has taken too long
-        if self._companionDue is not None and self._companionDue.active():
-            self._companionDue.cancel()
-        sink = None if isinstance(result, Failure) else result
-        self._known(lambda: self._judge(result), None)
-        self._finish(sink)
+        assert self._sink is not None
+        report = None
+        if self._sink.isDestination:
+            self._known(lambda: self._compare(result), None)
+            report = None if isinstance(result, Failure) else result
+        if self._delivery is not None and self._beganRun:
+            self._known(self._judge, None)
+        self._finish(report)
 
-    def _judge(self, result: dict[str, Any] | Failure) -> None:
+    def _judge(self) -> None:
+        """
+        What has become of every message.
+        """
+        assert self._delivery is not None
+        self._judgement = judgement = self._delivery.finish()
+        # Rates and counts are of the load; what is known of deliveries is known now.
+        now = self._watch.finish()
+        self._figures = replace(self._figures, buckets=now.buckets, judgement=judgement)
+
+    def _compare(self, result: dict[str, Any] | Failure) -> None:
         """
         The server's own count is the judge of ours.
         """
@@ -441,6 +484,9 @@ class SourceService(Service):
 
     def _finish(self, sink: dict[str, Any] | None) -> None:
         if self._summary is None:
+            if self._delivery is not None:
+                self._delivery.close()
+            self._known(self._checkThresholds, None)
             self._summary = self._summarize(sink)
             waiting, self._waiting = self._waiting, []
             for one in waiting:
@@ -478,6 +524,8 @@ class SourceService(Service):
             spotless = False
         if not all(outcome.passed for outcome in self._outcomes):
             return 3
+        if self._delivery is not None and (self._judgement is None or self._judgement.verdict != "pass"):
+            return 1
         found = self._run.found
         if found is not None:
             # What rates that are too high have done to messages is part of the search.
@@ -495,7 +543,7 @@ class SourceService(Service):
         surroundings = known(lambda: environment(reactor, started), {})
         if self._run.notes is not None:
             surroundings["ledger"] = self._run.notes.path
-        upkeep, exhausted = self._watch.upkeep, self._run.exhausted
+        upkeep, exhausted = self._upkeep, self._run.exhausted
         limiting = known(lambda: tuple(limits(upkeep, recorder.errors, exhausted is not None)), ())
         disturbing = known(lambda: tuple(disturbances(upkeep, exhausted is not None)), ())
         found = known(lambda: self._run.found, None)
@@ -533,6 +581,7 @@ class SourceService(Service):
             limits=limiting,
             disturbances=disturbing,
             search=found,
+            judgement=self._judgement,
             addresses=known(self.byAddress, {}),
             hints=self._run.standingHints,
             run=self._run.traffic.run.decode("ascii"),
@@ -541,10 +590,6 @@ class SourceService(Service):
             percentiles=self._plan.percentiles,
             intervals=self._watch.series.intervals,
         )
-
-
-def _notStopped() -> Failure:
-    return Failure(RuntimeError(f"the companion sink did not end within {SINK_PATIENCE:g} seconds"))
 
 
 def _kindOf(plan: SourcePlan) -> type[Run]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from smtpsource.measure.judgement import Delivered
 from smtpsource.measure.limits import LAG, Upkeep
 from smtpsource.measure.series import Series
 from smtpsource.measure.snapshot import Snapshot, take
@@ -40,16 +41,20 @@ class Watch:
         whenSampled: Callable[[Snapshot], None] = lambda snapshot: None,
         *,
         keepBuckets: bool = False,
+        delivered: Callable[[], Delivered | None] = lambda: None,
     ) -> None:
         """
         @param whenSampled: called after each sample with all that was measured up to then.
         @param keepBuckets: does the series need the latencies of every second?
+        @param delivered: says how far the server has come with delivering.
         """
         self._reactor = reactor
         self._run = run
         self._whenSampled = whenSampled
         self._keepBuckets = keepBuckets
+        self._delivered = delivered
         self._call: IDelayedCall | None = None
+        self._load: Snapshot | None = None
         self._reset(run.clock())
 
     def start(self, began: float) -> None:
@@ -82,17 +87,31 @@ class Watch:
             self._sample(snapshot)
         return snapshot
 
+    def goOn(self, load: Snapshot) -> None:
+        """
+        The load is over, but not what the server makes of it: the series goes on, and C{upkeep} begins anew.
+
+        @param load: all that was measured of it. Nothing more is asked for.
+        """
+        self._load = load
+        self.upkeep = Upkeep()
+        self._wait(self._run.clock())
+
     def snapshot(self) -> Snapshot:
         """
         What was measured up to now.
         """
-        run = self._run
+        run, load = self._run, self._load
         passed = max(0.0, run.clock() - self.startTime)
-        return take(run.recorder, passed, run.scheduledMessages(), run.scheduledSeconds())
+        asked = run.scheduledMessages(), run.scheduledSeconds()
+        if load is not None:
+            asked = load.asked, load.scheduledSeconds
+        return take(run.recorder, passed, *asked, self._delivered())
 
     def _reset(self, began: float) -> None:
         self.series = Series(keepBuckets=self._keepBuckets)
         self.startTime = began
+        self._load = None
         self.upkeep = Upkeep()
         self._lag = 0.0
         self._used, self._waited = sum(processTime()), waitedTime()

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 from smtpsource.measure.histogram import highestOf, lowestOf, middleOf, percentiles
 from smtpsource.measure.snapshot import Snapshot
-from smtpsource.phases import LATE, NAMES, RESPONSE
+from smtpsource.phases import ARRIVAL, DELIVERY, LATE, NAMES, RESPONSE
 from smtpsource.values import numbers
 
 if TYPE_CHECKING:
     from fractions import Fraction
+
+    from smtpsource.measure.judgement import Judgement
 
 _METRIC = re.compile(r"([A-Za-z]+)([0-9]+(?:\.[0-9]+)?)?(?:\s*\(\s*([^\s()]*)\s*\))?")
 
@@ -88,12 +90,14 @@ class Metric:
     @ivar name: as a user writes it.
     @ivar read: gives it, or raises L{Unmeasured}.
     @ivar scheduled: it has a meaning only if the run has a schedule.
+    @ivar delivered: only if there are ledgers of both ends.
     """
 
     name: str
     kind: Kind
     read: Callable[[Snapshot], float]
     scheduled: bool = False
+    delivered: bool = False
 
 
 def metricOf(text: str) -> Metric:
@@ -132,11 +136,13 @@ def _ofPhase(word: str, number: str | None, phase: int) -> Metric:
     """
     The metric C{word} C{number}C{(phase)}, such as C{p99(message)}.
     """
-    scheduled = phase in (RESPONSE, LATE)
+    scheduled, delivered = phase in (RESPONSE, LATE, ARRIVAL), phase in (DELIVERY, ARRIVAL)
     if number is not None and not 0 <= float(number) <= 100:
         raise ValueError(f"expected a percentile from p0 to p100, not p{number}")
     if word == "count":
-        return Metric(f"count({NAMES[phase]})", COUNT, lambda figures: sum(figures.buckets[phase]), scheduled)
+        return Metric(
+            f"count({NAMES[phase]})", COUNT, lambda figures: sum(figures.buckets[phase]), scheduled, delivered
+        )
     statistic = _percentile(float(number)) if number is not None else _STATISTIC_OF[word]
 
     def read(figures: Snapshot) -> float:
@@ -147,7 +153,7 @@ def _ofPhase(word: str, number: str | None, phase: int) -> Metric:
             return 0.0  # it has those only that were late, so nothing in it is as good as can be
         raise Unmeasured(f"no {NAMES[phase]} was measured")
 
-    return Metric(f"{word}{number or ''}({NAMES[phase]})", TIME, read, scheduled)
+    return Metric(f"{word}{number or ''}({NAMES[phase]})", TIME, read, scheduled, delivered)
 
 
 def _percentile(wanted: float) -> Callable[[Sequence[int]], float]:
@@ -211,6 +217,36 @@ def _counted(name: str, counter: str | None = None, *, scheduled: bool = False) 
     return Metric(name, COUNT, _scheduled(count) if scheduled else count, scheduled)
 
 
+def _judged(name: str, kind: Kind = COUNT, of: Callable[[Judgement], float] | None = None) -> Metric:
+    """
+    What a judgement says.
+
+    @param of: where it says that, if it is no field of that name.
+    """
+    value: Callable[[Judgement], float] = of or operator.attrgetter(name)
+
+    def read(figures: Snapshot) -> float:
+        if figures.judgement is None:
+            raise Unmeasured("there was no ledger of where messages arrive")
+        return value(figures.judgement)
+
+    return Metric(name, kind, read, delivered=True)
+
+
+def _lost(judgement: Judgement) -> float:
+    if judgement.queued:
+        raise Unmeasured(f"not known: {judgement.queued} acknowledged had not arrived, and may still")
+    return judgement.lost
+
+
+def _drain(judgement: Judgement) -> float:
+    if not judgement.drained:
+        raise Unmeasured("the queue was not seen to drain")
+    if judgement.drain is None:
+        raise Unmeasured("nothing has arrived")
+    return judgement.drain
+
+
 ACCEPTED = _counted("accepted")
 STARTED = _counted("started")
 
@@ -227,7 +263,11 @@ _PLAIN = {
         Metric("errors", COUNT, lambda figures: figures.counters.rejected + figures.counters.failed),
         _counted("late", scheduled=True),
         _counted("dropped", scheduled=True),
-        _counted("lost", "connectionsLost"),
+        _counted("connectionsLost"),
         _counted("connectFailures", "connectionsFailed"),
+        _judged("lost", of=_lost),
+        *map(_judged, ("duplicated", "corrupted", "misdelivered", "ghosts", "bounced", "queued", "recovered")),
+        _judged("backlog", of=operator.attrgetter("backlogPeak")),
+        _judged("drain", TIME, _drain),
     )
 }

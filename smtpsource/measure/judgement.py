@@ -5,8 +5,10 @@ What became of every message of a run, by the ledgers of both ends.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from smtpsource.measure.encoding import added
 
 Verdict = Literal["pass", "fail", "inconclusive"]
 
@@ -24,6 +26,30 @@ CLASSES = (
 
 #: Why one has come more than once.
 REASONS = ("unknown-outcome", "unseen-reply", "rule", "none")
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """
+    How far a server has come with what it has acknowledged, at one moment. The counts are of messages and recipients.
+
+    @ivar acknowledged: all of them.
+    @ivar here: how many of them have arrived.
+    @ivar arrived: the same since measuring began.
+    @ivar peak: the most since then that had not.
+    """
+
+    acknowledged: int
+    here: int
+    arrived: int
+    peak: int
+
+    @property
+    def backlog(self) -> int:
+        """
+        How many have not.
+        """
+        return self.acknowledged - self.here
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +75,8 @@ class Judgement:
     @ivar corrupted: those whose body was another when it arrived.
     @ivar transformed: those whose body was the same, but written in another way.
     @ivar contradicted: refused, and yet arrived.
+    @ivar astray: how many have come for others as well, although their messages arrived for all for whom they were
+        meant.
     @ivar arrivals: how many messages have come with an id of this run.
     @ivar ghosts: those of them that this run has never sent.
     @ivar foreign: messages of other runs.
@@ -81,6 +109,7 @@ class Judgement:
     corrupted: int = 0
     transformed: int = 0
     contradicted: int = 0
+    astray: int = 0
     arrivals: int = 0
     ghosts: int = 0
     foreign: int = 0
@@ -92,3 +121,35 @@ class Judgement:
     duration: float = 0.0
     anomalies: Sequence[Mapping[str, object]] = ()
     buckets: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+
+#: From the worst to the best.
+_VERDICTS: tuple[Verdict, ...] = ("fail", "inconclusive", "pass")
+
+
+def merged(those: Sequence[Judgement]) -> Judgement:
+    """
+    The judgement of several runs that went on side by side: the worst verdict, and all counts added up. The peaks of
+    their backlogs are added up as well, though they need not have been at one time.
+
+    @param those: at least one.
+    """
+    sums: dict[str, Any] = {
+        each.name: sum(getattr(one, each.name) for one in those) for each in fields(Judgement) if each.type == "int"
+    }
+    phases = dict.fromkeys(phase for one in those for phase in one.buckets)
+    return Judgement(
+        verdict=next(verdict for verdict in _VERDICTS if any(one.verdict == verdict for one in those)),
+        reasons=tuple(dict.fromkeys(reason for one in those for reason in one.reasons)),
+        drained=all(one.drained for one in those),
+        duplicatedBy={
+            reason: sum(one.duplicatedBy.get(reason, 0) for one in those)
+            for reason in REASONS
+            if any(reason in one.duplicatedBy for one in those)
+        },
+        drain=max((one.drain for one in those if one.drain is not None), default=None),
+        duration=max(one.duration for one in those),
+        anomalies=tuple(anomaly for one in those for anomaly in one.anomalies),
+        buckets={phase: added(one.buckets.get(phase, ()) for one in those) for phase in phases},
+        **sums,
+    )

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from smtpsource.measure.counters import AddressCounts
+from smtpsource.measure.judgement import Delivered
 from smtpsource.measure.recorder import Recorder
 from smtpsource.records import dataclass
 
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
 #: What a run does at a time, in this order; not every run does all of it. C{starting}: the destination is looked for.
 #: C{warm-up}: what is counted will not be kept. C{ramp-up}: sessions still join. C{draining}: no further message is
 #: started, those on their way end. C{catching up}: the schedule is over, and what is overdue is still started.
-STATES = ("starting", "warm-up", "ramp-up", "running", "catching up", "draining", "over")
+#: C{delivering}: all is sent, and the server still delivers.
+STATES = ("starting", "warm-up", "ramp-up", "running", "catching up", "draining", "delivering", "over")
 
-RUNNING, CATCHING_UP, DRAINING = STATES[3:6]
+RUNNING, CATCHING_UP, DRAINING, DELIVERING = STATES[3:7]
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Progress:
     @ivar exercise: what is counted: see L{smtpsource.measure.summary.Summary}.
     @ivar search: how far the search for a rate has come; C{None} in any other run.
     @ivar hints: what may be wrong with what was asked for, as far as it is known by now.
+    @ivar delivered: how far the server has come with delivering; C{None} if nobody looks.
     """
 
     at: float
@@ -56,6 +59,7 @@ class Progress:
     exercise: str = "mail"
     search: Searching | None = None
     hints: Sequence[str] = ()
+    delivered: Delivered | None = None
 
 
 class Running(Protocol):

@@ -11,7 +11,7 @@ from smtpsource.measure.counters import COUNTERS, COUNTS, GAUGES, Counters, sums
 from smtpsource.measure.histogram import percentilesSince, pieces
 from smtpsource.measure.intervals import Intervals
 from smtpsource.measure.snapshot import Snapshot
-from smtpsource.phases import CONNECT, NAMES, NOOP, RESPONSE, TRANSACTION
+from smtpsource.phases import ARRIVAL, CONNECT, DELIVERY, NAMES, NOOP, RESPONSE, TRANSACTION
 
 #: How many samples are kept: ten hours of seconds. See L{Series}.
 LIMIT = 36_000
@@ -20,7 +20,7 @@ LIMIT = 36_000
 _AT_ONCE = 500
 
 #: The phases whose latencies are kept for each second, if they are asked for.
-LOGGED = (CONNECT, NOOP, TRANSACTION, RESPONSE)
+LOGGED = (CONNECT, NOOP, TRANSACTION, RESPONSE, DELIVERY, ARRIVAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,9 @@ class Sample:
     @ivar lag: the most seconds by which the reactor was late.
     @ivar waited: for how many seconds per second this process could have run but had no processor; C{None} if the
         system does not tell.
+    @ivar arrived: how many acknowledged messages have arrived where the server delivers to, for a recipient each;
+        C{None} if nobody looked.
+    @ivar backlog: how many had not, at its end; C{None} likewise.
     """
 
     time: float
@@ -61,6 +64,8 @@ class Sample:
     lag: float
     waited: float | None = None
     p95: float | None = None
+    arrived: int | None = None
+    backlog: int | None = None
 
 
 #: The counters that a sample has, and how these become one number for two samples, one after the other.
@@ -168,6 +173,8 @@ def joined(first: Sample, second: Sample) -> Sample:
         else (first.waited * first.seconds + second.waited * second.seconds) / seconds
         if seconds
         else 0.0,
+        arrived=together(first.arrived, second.arrived),
+        backlog=second.backlog,
         **sums((first, second), _COUNTS),
         **sums((second,), _GAUGES),
     )
@@ -180,12 +187,22 @@ def worst(*values: float | None) -> float | None:
     return max((value for value in values if value is not None), default=None)
 
 
+def together(*values: int | None) -> int | None:
+    """
+    The sum of those that are there; C{None} if none is.
+    """
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
 def _sample(snapshot: Snapshot, before: Snapshot, cpu: float, lag: float, waited: float | None) -> Sample:
     latencies = percentilesSince(snapshot.buckets[TRANSACTION], before.buckets[TRANSACTION], (50, 95, 99, 100))
     p50, p95, p99, longest = latencies or (None, None, None, None)
     asked = snapshot.asked
     if asked is not None and before.asked is not None:
         asked -= before.asked or 0.0
+    delivered = snapshot.delivered
+    arrivedBefore = 0 if before.delivered is None else before.delivered.arrived
     return Sample(
         time=snapshot.at,
         seconds=snapshot.at - before.at,
@@ -197,6 +214,8 @@ def _sample(snapshot: Snapshot, before: Snapshot, cpu: float, lag: float, waited
         cpu=cpu,
         lag=lag,
         waited=waited,
+        arrived=None if delivered is None else delivered.arrived - arrivedBefore,
+        backlog=None if delivered is None else delivered.backlog,
         **sums((snapshot.counters - before.counters,), COUNTED),
     )
 

@@ -7,12 +7,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import zip_longest
+from typing import TYPE_CHECKING
 
 from smtpsource.measure.counters import Counters
 from smtpsource.measure.histogram import indexOf
+from smtpsource.measure.judgement import Delivered, Judgement
 from smtpsource.measure.recorder import Recorder
 from smtpsource.phases import LATE, RESPONSE
 from smtpsource.records import dataclass
+
+if TYPE_CHECKING:
+    from smtpsource.measure.judgement import Judgement
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,9 @@ class Snapshot:
     @ivar asked: how many messages the schedule had asked for by then; C{None} if there is no schedule (closed loop).
     @ivar scheduledSeconds: for how many seconds it has asked. A run may be longer than its schedule; it may be shorter,
         too, as the time of the last of so many messages ends when another one would be wanted. C{None} is C{at}.
+    @ivar delivered: how far the server had come with delivering; C{None} if nobody looked.
     @ivar buckets: for each phase, the buckets of its latencies; see L{smtpsource.measure.histogram}.
+    @ivar judgement: what became of all messages until then, if there are ledgers of both ends.
     """
 
     at: float
@@ -32,6 +39,8 @@ class Snapshot:
     counters: Counters
     buckets: tuple[Sequence[int], ...]
     scheduledSeconds: float | None = None
+    delivered: Delivered | None = None
+    judgement: Judgement | None = None
 
     @property
     def seconds(self) -> float:
@@ -51,6 +60,7 @@ class Snapshot:
             counters=self.counters - earlier.counters,
             buckets=tuple(map(_difference, self.buckets, earlier.buckets)),
             scheduledSeconds=None if seconds is None else seconds - (earlier.scheduledSeconds or 0.0),
+            judgement=self.judgement,
         )
 
     def withUnanswered(self, count: int, seconds: float) -> Snapshot:
@@ -72,13 +82,20 @@ class Snapshot:
         return replace(self, counters=self.counters + Counters(failed=count), buckets=tuple(buckets))
 
 
-def take(recorder: Recorder, at: float, asked: float | None, scheduledSeconds: float | None = None) -> Snapshot:
+def take(
+    recorder: Recorder,
+    at: float,
+    asked: float | None,
+    scheduledSeconds: float | None = None,
+    delivered: Delivered | None = None,
+) -> Snapshot:
     """
     What this recorder has counted now.
 
     @param at: seconds from the start of the run.
     @param asked: as in L{Snapshot}.
     @param scheduledSeconds: as in L{Snapshot}.
+    @param delivered: as in L{Snapshot}.
     """
     return Snapshot(
         at=at,
@@ -86,6 +103,7 @@ def take(recorder: Recorder, at: float, asked: float | None, scheduledSeconds: f
         counters=recorder.copy(),
         buckets=tuple(counts.copy() for counts in recorder.buckets),
         scheduledSeconds=scheduledSeconds,
+        delivered=delivered,
     )
 
 

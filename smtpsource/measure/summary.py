@@ -21,6 +21,7 @@ from smtpsource.records import dataclass
 
 if TYPE_CHECKING:
     from smtpsource.measure.intervals import Intervals
+    from smtpsource.measure.judgement import Judgement
     from smtpsource.measure.search import Found
     from smtpsource.measure.thresholds import Outcome
 
@@ -77,7 +78,7 @@ class Summary:
     @ivar warmUp: what came before measuring began and is in no other figure: C{"seconds"}, and C{"accepted"},
         C{"rejected"} and C{"failed"} messages; with a schedule, how many that it had wanted were not started yet by
         then (C{"overdue"}).
-    @ivar series: what happened in each second.
+    @ivar series: what happened in each second; if the server was waited for, in those after the load as well.
     @ivar buckets: by phase, all latencies, in the buckets of L{smtpsource.measure.histogram}.
     @ivar environment: what the run ran on; see L{smtpsource.measure.environment}.
     @ivar thresholds: what became of each threshold.
@@ -88,6 +89,7 @@ class Summary:
     @ivar exercise: what was counted as a message: C{"mail"}, C{"noop"}, or C{"connect"}, a connection.
     @ivar percentiles: those that were asked for, above 0, up to 100.
     @ivar search: what came of the search for a rate, if that was the run's purpose.
+    @ivar judgement: what became of every message where the server delivers to, if the run has looked.
     @ivar addresses: how often each address of the destination was used.
     @ivar hints: what may be wrong with what was asked for, each as one line.
     @ivar intervals: the latencies of each second, if they were asked for; no part of the report.
@@ -137,6 +139,7 @@ class Summary:
     exercise: str = "mail"
     percentiles: Sequence[float] = PERCENTILES
     search: Found | None = None
+    judgement: Judgement | None = None
     addresses: Mapping[str, AddressCounts] = field(default_factory=dict)
     hints: Sequence[str] = ()
     intervals: Intervals | None = field(default=None, compare=False, repr=False)
@@ -206,6 +209,7 @@ class Summary:
             counters=self.counters(),
             buckets=tuple(self.buckets.get(name, ()) for name in NAMES),
             scheduledSeconds=self.asked / self.askedRate if self.asked and self.askedRate else None,
+            judgement=self.judgement,
         )
 
 

@@ -146,8 +146,24 @@ class Threshold:
         """
         Does it ask for something that only a run with a schedule has?
         """
-        metrics = [metric for c in self._comparisons for metric in (c.metric, c.other) if metric is not None]
-        return any(metric.scheduled for metric in metrics)
+        return any(metric.scheduled for metric in self._metrics())
+
+    @property
+    def needsLedger(self) -> bool:
+        """
+        Does it ask for something that is only known by ledgers of both ends?
+        """
+        return any(metric.delivered for metric in self._metrics())
+
+    @property
+    def onlyLedger(self) -> bool:
+        """
+        Does it ask for nothing else?
+        """
+        return all(metric.delivered for metric in self._metrics())
+
+    def _metrics(self) -> list[Metric]:
+        return [metric for c in self._comparisons for metric in (c.metric, c.other) if metric is not None]
 
     def check(self, figures: Snapshot) -> Outcome:
         """

@@ -13,7 +13,7 @@ from smtpsource.values import checks, kinds, names
 from smtpsource.values.files import directoryToBe
 from smtpsource.values.kinds import Kind
 from smtpsource.values.option import Settings, option, switch
-from smtpsource.values.rules import Contradiction, Rules, allOf, needs
+from smtpsource.values.rules import Contradiction, Rules, allOf, excludes, needs
 
 _EXPECTED = "expected [HOST:]PORT, an address of this machine, such as 2525 or [::1]:2525"
 
@@ -60,6 +60,12 @@ class LedgerSettings(Settings):
         needs("{ledger}", "ledgerSync", "deliverTo", unless=lambda plan: plan.ledger is not None),
         _ownId,
         needs("{deliverTo}", "drainTimeout", "drainQuiet", unless=lambda plan: plan.deliverTo is not None),
+        excludes(
+            "{findRate}",
+            "a step of the search says nothing of what the server still has to deliver",
+            "deliverTo",
+            when=lambda plan: plan.findRate,
+        ),
     )
 
     ledger: str | None = option(

@@ -67,6 +67,17 @@ def _hasASchedule(plan: Any) -> Rules:
             )
 
 
+def _hasALedger(plan: Any) -> Rules:
+    for one in plan.thresholds:
+        if one.needsLedger and plan.deliverTo is None:
+            yield Contradiction(
+                plan,
+                "{thresholds}: {which!r} is not usable: expected {deliverTo} along with it",
+                exclusive=False,
+                which=one.text,
+            )
+
+
 class Results(Settings):
     """
     @ivar grace: seconds that messages on their way have to end once the run is told to stop.
@@ -80,6 +91,7 @@ class Results(Settings):
     heading = "Results"
     rules = allOf(
         _hasASchedule,
+        _hasALedger,
         needs("{thresholds}", "abortOnThreshold", unless=lambda plan: plan.thresholds),
     )
 

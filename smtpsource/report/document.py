@@ -20,6 +20,7 @@ from smtpsource.measure.series import Sample
 from smtpsource.measure.summary import Summary, Tally, countsOf
 from smtpsource.measure.thresholds import Outcome
 from smtpsource.phases import NAMES
+from smtpsource.report import judgement
 
 #: The version of the report's layout; it changes when a field changes its meaning or goes away.
 SCHEMA = 1
@@ -120,6 +121,10 @@ SEARCH = Form(
 )
 
 
+#: What became of every message where the server delivers to.
+LEDGER = Form(judgement.documentOf, judgement.judgementOf)
+
+
 class Field(NamedTuple):
     """
     One field of a report.
@@ -144,6 +149,7 @@ FIELDS = (
     Field("disturbances", _TUPLE),
     Field("hints", _TUPLE),
     Field("search", SEARCH, optional=True),
+    Field("ledger", LEDGER, "judgement", optional=True),
     Field("warmup", _OBJECT, "warmUp"),
     Field("asked"),
     Field("late", COUNT),

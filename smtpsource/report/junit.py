@@ -14,13 +14,17 @@ from smtpsource.report.text import answerOf, outcomes, render
 
 def lines(summary: Summary) -> Iterator[str]:
     """
-    The document: one test for the run, which fails unless everything was accepted, and one for each threshold.
+    The document: one test for the run, which fails unless everything was accepted, one for what became of every
+    message, if that is known, and one for each threshold.
     """
     failures = _runFailures(summary)
+    judged = [] if summary.judgement is None else [summary.judgement]
     promises = [] if summary.search is None else [summary.search]
     failed = bool(failures) + sum(not outcome.passed for outcome in summary.thresholds)
     failed += sum(found.rate is None for found in promises)
-    numbers = {"tests": str(1 + len(promises) + len(summary.thresholds)), "failures": str(failed), "errors": "0"}
+    failed += sum(one.verdict != "pass" for one in judged)
+    tests = 1 + len(promises) + len(judged) + len(summary.thresholds)
+    numbers = {"tests": str(tests), "failures": str(failed), "errors": "0"}
     times = {"time": f"{summary.elapsed:.3f}"}
     suites = ET.Element("testsuites", {"name": "smtpsource", **numbers, **times})
     suite = ET.SubElement(suites, "testsuite", {"name": "smtpsource", **numbers, **times})
@@ -31,6 +35,9 @@ def lines(summary: Summary) -> Iterator[str]:
     for found in promises:
         answer = [] if found.rate is not None else [answerOf(found) if found.steps else "no rate was tried to its end"]
         _case(suite, f"find-rate: {found.promise}", {"time": "0"}, answer)
+    for one in judged:
+        answer = [] if one.verdict == "pass" else [f"{one.verdict}: {'; '.join(one.reasons)}"]
+        _case(suite, "ledger", {"time": "0"}, answer)
     for outcome in summary.thresholds:
         _case(suite, outcome.text, {"time": "0"}, [] if outcome.passed else [f"it was {outcome.actual}"])
     ET.SubElement(suite, "system-out").text = render(summary)
@@ -43,7 +50,8 @@ def _runFailures(summary: Summary) -> list[str]:
     """
     Why a run deserves the status 1, or would without its thresholds.
     """
-    if summary.exit == 0 or (summary.exit == 3 and not _failedBesides(summary)):
+    judged = summary.judgement is not None and summary.judgement.verdict != "pass"
+    if summary.exit == 0 or ((summary.exit == 3 or judged) and not _failedBesides(summary)):
         return []
     became = outcomes(summary.messages)
     stopped = ["the run was stopped before its end"] if summary.ended == "signal" else []
@@ -53,7 +61,7 @@ def _runFailures(summary: Summary) -> list[str]:
 
 def _failedBesides(summary: Summary) -> bool:
     """
-    Has a run of status 3 failed in another way, too?
+    Has a run failed in another way than by its thresholds and its ledger?
     """
     byThreshold = summary.ended == "aborted" and (summary.reason or "").startswith("threshold ")
     if summary.ended != "done" and not byThreshold:

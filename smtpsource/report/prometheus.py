@@ -48,6 +48,7 @@ class RunCollector:
         """
         yield from self._progress()
         yield from self._counters()
+        yield from self._delivered()
         yield from self._replies()
         yield self._latencies()
 
@@ -73,6 +74,20 @@ class RunCollector:
         if progress.overdue is not None:
             yield GaugeMetricFamily(
                 "smtpsource_overdue", "Messages that it has asked for and that are not started.", value=progress.overdue
+            )
+
+    def _delivered(self) -> Iterator[Metric]:
+        delivered = self._source.progress().delivered
+        if delivered is not None:
+            yield CounterMetricFamily(
+                "smtpsource_arrived",
+                "Acknowledged messages that have arrived where the server delivers to, for a recipient each.",
+                value=delivered.here,
+            )
+            yield GaugeMetricFamily(
+                "smtpsource_backlog",
+                "Acknowledged messages that have not arrived there, for a recipient each.",
+                value=delivered.backlog,
             )
 
     def _counters(self) -> Iterator[Metric]:

@@ -13,6 +13,7 @@ from smtpsource.measure.histogram import nameOf
 from smtpsource.measure.summary import Messages, Summary, Tally
 from smtpsource.phases import MEANINGS
 from smtpsource.report.page import INDENT, Line, Page
+from smtpsource.report.words import NOUNS, duration, several
 
 if TYPE_CHECKING:
     from smtpsource.measure.counters import AddressCounts
@@ -24,9 +25,6 @@ _SAMPLE_INDENT = 31
 
 #: The columns of a latency table: of a phase's name, of a count, and of each other figure at the least.
 _NAME, _COUNT, _FIGURE = 12, 9, 8
-
-#: What is counted, one and several, by what is exercised.
-NOUNS = {"mail": ("message", "messages"), "noop": ("NOOP", "NOOPs"), "connect": ("connection", "connections")}
 
 
 def render(summary: Summary, page: Page | None = None) -> str:
@@ -50,6 +48,11 @@ def _lines(summary: Summary, width: int) -> Iterator[Line | str]:
     for outcome in summary.thresholds:
         label, style = ("pass", "good") if outcome.passed else ("FAIL", "bad")
         yield _labelled(label, f"{outcome.text}: {outcome.actual}", style)
+    if summary.judgement is not None:
+        from smtpsource.report import judgement  # for those who have one
+
+        ledger = str(summary.environment.get("ledger") or "")
+        yield from judgement.linesOf(summary.judgement, os.path.dirname(ledger) or "DIR")
     yield ""
     yield from _counts(summary)
     yield from _surroundings(summary)
@@ -104,6 +107,8 @@ def _fate(summary: Summary) -> str:
     others = sum(tally.count for tally in summary.errors.values())
     if others and not messages.failed and not summary.connectionsFailed:
         text += f"; {several(others, 'error', 'errors')} besides"
+    if summary.judgement is not None and summary.judgement.verdict != "pass":
+        text += f"; their delivery: {summary.judgement.verdict}"
     return text
 
 
@@ -149,13 +154,6 @@ def _labelled(label: str, text: str, style: str = "") -> Line:
     return Line(f"{label:<{INDENT}}{text}", style)
 
 
-def several(count: int, one: str, more: str) -> str:
-    """
-    C{"1 message"}, C{"2 messages"}.
-    """
-    return f"{count} {one if count == 1 else more}"
-
-
 def _counts(summary: Summary) -> Iterator[Line | str]:
     """
     What was counted.
@@ -195,6 +193,10 @@ def _counts(summary: Summary) -> Iterator[Line | str]:
         asked = "" if summary.askedRate is None else f"asked {summary.askedRate:.1f} {more}/s, achieved "
         sent = _bytes(summary.bytesSent / summary.elapsed if summary.elapsed else 0)
         yield _labelled("rate", f"{asked}{summary.rate:.1f} {more}/s, {sent}/s sent")
+    judgement = summary.judgement
+    if judgement is not None and judgement.duration:
+        rate = (judgement.delivered + judgement.recovered) / judgement.duration
+        yield _labelled("delivered", f"{rate:.1f}/s, for a recipient each, until the last of them had arrived")
 
 
 def _surroundings(summary: Summary) -> Iterator[Line | str]:
@@ -211,8 +213,11 @@ def _surroundings(summary: Summary) -> Iterator[Line | str]:
     if ledger:
         from shlex import quote  # for those who keep one
 
-        judge = f"smtpsource reconcile {quote(os.path.dirname(ledger))}"
-        yield _labelled("ledger", f"{ledger} (judge it with {judge})")
+        if summary.judgement is not None:
+            yield _labelled("written to", ledger)
+        else:
+            judge = f"smtpsource reconcile {quote(os.path.dirname(ledger))}"
+            yield _labelled("ledger", f"{ledger} (judge it with {judge})")
     if summary.capabilities:
         announced = ", ".join(f"{name} {value}".strip() for name, value in summary.capabilities.items())
         yield _labelled("announced", announced)
@@ -279,25 +284,6 @@ def _latencies(summary: Summary, width: int) -> Iterator[Line | str]:
 
 def _figuresOf(summary: Summary, phase: str, latency: Latency) -> list[float | None]:
     return [latency.mean, *(summary.percentile(phase, each) for each in summary.percentiles), latency.maximum]
-
-
-def duration(seconds: float) -> str:
-    """
-    A time in the unit that suits it, with 3 digits: C{"84 us"}, C{"1.25 ms"}, C{"12.0 s"}.
-    """
-    if seconds < 0.0009995:
-        return f"{seconds * 1e6:.0f} us"
-    if seconds < 0.9995:
-        return f"{_threeDigits(seconds * 1e3)} ms"
-    return f"{_threeDigits(seconds)} s"
-
-
-def _threeDigits(number: float) -> str:
-    if number < 9.995:
-        return f"{number:.2f}"
-    if number < 99.95:
-        return f"{number:.1f}"
-    return f"{number:.0f}"
 
 
 def _replies(summary: Summary) -> Iterator[Line | str]:

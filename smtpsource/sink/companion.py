@@ -1,9 +1,10 @@
 """
-A sink as a child process: what the destination C{sink:} of the generator loads.
+A sink as a child process: what the destination C{sink:} of the generator loads, or what a server delivers to meanwhile.
 
-The child (C{python -m smtpsource.sink.companion}) listens on a free loopback port, writes the port's number and a
-newline, serves until its standard input is closed, and writes its report as one line of JSON. So it ends with its
-parent, whatever becomes of that. Users, if there are any, come through a pipe of their own: nobody else sees them.
+The child (C{python -m smtpsource.sink.companion}) listens, writes the port's number, the path of its ledger if it keeps
+one, and a newline. It serves until its standard input is closed, and writes its report as one line of JSON. So it ends
+with its parent, whatever becomes of that. What it is to do comes as JSON too. Users, if there are any, come through a
+pipe of their own: nobody else sees them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 from twisted.internet.defer import Deferred
@@ -33,6 +34,9 @@ STOP_TIMEOUT = 60.0
 
 _ERROR_TEXT = 4096
 
+#: What a child says that can't listen, before the reason.
+_REFUSAL = b"problem: "
+
 #: The file descriptor that the child reads its users from, and what it is opened by.
 _USERS = 3
 _USERS_PATH = f"/dev/fd/{_USERS}"
@@ -48,23 +52,6 @@ class CompanionFailed(Exception):
 _PROGRAM = program("smtpsource.sink.companion")
 
 
-def _options(lmtp: bool, tls: bool, proxyProtocol: bool, users: bool) -> list[str]:
-    flags = {"--lmtp": lmtp, "--tls": tls, "--proxy-protocol": proxyProtocol, "--users": users}
-    return [flag for flag, isSet in flags.items() if isSet]
-
-
-def _planned(options: list[str]) -> dict[str, Any]:
-    """
-    The other way round, for the child: what a C{SinkPlan} is to have.
-    """
-    return {
-        "lmtp": "--lmtp" in options,
-        "tls": "--tls" in options,
-        "proxyProtocol": "--proxy-protocol" in options,
-        "authUsers": _USERS_PATH if "--users" in options else None,
-    }
-
-
 class CompanionSink:
     """
     The parent's end: one child, started once and stopped once.
@@ -73,39 +60,45 @@ class CompanionSink:
     def __init__(
         self,
         reactor: Any,
-        lmtp: bool = False,
-        tls: bool = False,
-        proxyProtocol: bool = False,
         users: Iterable[Credentials] = (),
+        whenLost: Callable[[str], object] = lambda problem: None,
+        **settings: Any,
     ) -> None:
         """
         @param reactor: provides C{IReactorProcess} and C{IReactorTime}.
-        @param lmtp: the sink speaks LMTP (RFC 2033) and not SMTP.
-        @param tls: connections begin with TLS.
-        @param proxyProtocol: connections begin with a PROXY header.
         @param users: who may log in; without any, or if one of them could not be in a file of users, everybody may.
+        @param whenLost: called with one line if the child ends before it is told to, once it has listened.
+        @param settings: of its plan, as JSON takes them; without any it listens on a free port of 127.0.0.1.
         """
         self._reactor = reactor
         try:
             self._users = writtenUsers(users)
         except ValueError:
             self._users = b""
-        self._options = _options(lmtp, tls, proxyProtocol, bool(self._users))
+        self._settings = {**settings, "authUsers": _USERS_PATH if self._users else None}
+        self._whenLost = whenLost
         self._child: _Child | None = None
+
+    @property
+    def ledger(self) -> str | None:
+        """
+        The path of its ledger, if it keeps one, once it listens.
+        """
+        return None if self._child is None else self._child.ledger
 
     def start(self, timeout: float = START_TIMEOUT) -> Deferred[int]:
         """
         Start the child.
 
         @param timeout: seconds it may take.
-        @return: the port it listens on, on 127.0.0.1; or fails with L{CompanionFailed}, and then no child is left.
+        @return: the port it listens on; or fails with L{CompanionFailed}, and then no child is left.
         @raise RuntimeError: it was started before.
         """
         if self._child is not None:
             raise RuntimeError("a companion sink is started once")
-        self._child = child = _Child(self._reactor, timeout, self._users)
+        self._child = child = _Child(self._reactor, timeout, self._users, self._whenLost)
         # -P: the child's directory is whatever it is; nothing may be imported from there.
-        command = [sys.executable, "-P", "-c", _PROGRAM, *self._options]
+        command = [sys.executable, "-P", "-c", _PROGRAM, json.dumps(self._settings)]
         try:
             pipes = {0: "w", 1: "r", 2: "r", **({_USERS: "w"} if self._users else {})}
             self._reactor.spawnProcess(child, sys.executable, command, environment(), childFDs=pipes)
@@ -135,14 +128,16 @@ class _Child(ProcessProtocol):
     """
 
     transport: Any
+    ledger: str | None = None
 
-    def __init__(self, reactor: Any, timeout: float, users: bytes) -> None:
+    def __init__(self, reactor: Any, timeout: float, users: bytes, whenLost: Callable[[str], object]) -> None:
         self._reactor = reactor
+        self._whenLost = whenLost
         self._users = users
         self._output = b""
         self._errors = b""
         self._ended = False
-        self._problem = ""
+        self._problem = self._refusal = ""
         self._report: dict[str, Any] | None = None
         self._port: int | None = None
         self._waiting: list[Deferred[dict[str, Any]]] = []
@@ -167,12 +162,17 @@ class _Child(ProcessProtocol):
                     self._kill(f"said {line[:80]!r} for a report")
 
     def _listens(self, line: bytes) -> None:
-        if not line.isdigit():
+        port, _, ledger = line.partition(b" ")
+        if line.startswith(_REFUSAL):
+            self._refusal = line.removeprefix(_REFUSAL).decode("utf-8", "backslashreplace")
+        elif not port.isdigit():
             self._kill(f"said {line[:80]!r} for a port")
         else:
             if self._startTimer.active():
                 self._startTimer.cancel()
-            self._port = int(line)
+            self._port = int(port)
+            if ledger:
+                self.ledger = json.loads(ledger)
             self.started.callback(self._port)
 
     def errReceived(self, data: bytes) -> None:
@@ -211,6 +211,8 @@ class _Child(ProcessProtocol):
                 timer.cancel()
         if self._port is None:
             self.started.errback(self._error())
+        elif self._stopTimer is None:
+            self._whenLost(str(self._error()))
         self._answer()
 
     def _answer(self) -> None:
@@ -222,6 +224,8 @@ class _Child(ProcessProtocol):
                 result.errback(self._error())
 
     def _error(self) -> CompanionFailed:
+        if self._refusal:
+            return CompanionFailed(self._refusal)
         said = self._errors.decode("utf-8", "backslashreplace").strip().splitlines()
         return CompanionFailed(f"the companion sink {self._problem}" + (f": {said[-1]}" if said else ""))
 
@@ -248,23 +252,29 @@ class Input(Protocol):
         self.readConnectionLost()
 
 
-def _run(reactor: Any, options: list[str]) -> Deferred[None]:
+def _run(reactor: Any, settings: str) -> Deferred[None]:
     from twisted.internet.stdio import StandardIO
 
     from smtpsource.process.failurelog import FailureObserver, beginLogging
-    from smtpsource.sink.service import SinkPlan, SinkService
+    from smtpsource.sink.service import ListenError, SinkPlan, SinkService
 
-    # The parent decides how long it is silent.
-    sink = SinkService(reactor, SinkPlan(**_planned(options), idleTimeout=None, command=("smtpsink",)))
-    beginLogging(FailureObserver(reactor, sink.breakDown, lambda line: print(line, file=sys.stderr)))
-    sink.startService()
+    try:
+        # The parent decides how long it is silent.
+        sink = SinkService(reactor, SinkPlan(**json.loads(settings), idleTimeout=None, command=("smtpsink",)))
+        beginLogging(FailureObserver(reactor, sink.breakDown, lambda line: print(line, file=sys.stderr)))
+        sink.startService()
+    except (ListenError, ValueError) as e:
+        _write(f"{_REFUSAL.decode()}{e}\n")
+        raise SystemExit(1)
     ended: Deferred[None] = Deferred()
     ended.addCallback(lambda result: sink.finish())
     reactor.addSystemEventTrigger("before", "shutdown", sink.stopService)
     StandardIO(Input(ended), reactor=reactor)
     # The reactor has taken this one for itself.
     reactor.callWhenRunning(signal.signal, signal.SIGTERM, signal.SIG_IGN)
-    reactor.callWhenRunning(_write, f"{sink.address().port}\n")
+    ledger = sink.factory.ledger
+    path = "" if ledger is None else f" {json.dumps(ledger.path)}"
+    reactor.callWhenRunning(_write, f"{sink.address().port}{path}\n")
     return sink.whenDone().addCallback(lambda summary: _write(json.dumps(summary.asDict()) + "\n"))
 
 
@@ -292,7 +302,7 @@ def main() -> NoReturn:
 
     chooseReactor(None)
     relax()
-    react(_run, (sys.argv[1:],))
+    react(_run, tuple(sys.argv[1:]) or ("{}",))
 
 
 if __name__ == "__main__":

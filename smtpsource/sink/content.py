@@ -7,7 +7,10 @@ from __future__ import annotations
 import re
 import tempfile
 from hashlib import blake2b
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+if TYPE_CHECKING:
+    from smtpsource.sink.keeping.digested import Digested
 
 #: Octets of the beginning in which a header is looked for.
 _HEAD = 64 * 1024
@@ -30,13 +33,16 @@ class IncomingContent:
     What has come of one message.
 
     @ivar size: octets of the content, without stuffed dots and without the dot that ends it.
+    @ivar digested: what a ledger wants to know of it, if there is one.
     """
 
-    def __init__(self, file: bool, stuffed: bool) -> None:
+    def __init__(self, file: bool, stuffed: bool, digested: Digested | None = None) -> None:
         """
         @param file: somebody wants to keep it.
         @param stuffed: it comes by DATA (RFC 5321 section 4.5.2), and not in chunks.
+        @param digested: is given it as well.
         """
+        self.digested = digested
         self.size = 0
         self._file = _newFile() if file else None
         self._head = b""
@@ -76,6 +82,8 @@ class IncomingContent:
             self._head += piece
             if len(self._head) >= _HEAD or b"\r\n\r\n" in self._head:
                 self._identify()
+        if self.digested is not None:
+            self.digested.add(piece)
         if self._file is not None:
             self._file.write(piece)
 
@@ -88,6 +96,8 @@ class IncomingContent:
         if self._rest:
             self._unstuffed(self._rest.removesuffix(b".\r\n"))
             self._rest = b""
+        if self.digested is not None:
+            self.digested.end()
 
     def _unstuffed(self, text: bytes) -> None:
         text = text.replace(b"\r\n.", b"\r\n")

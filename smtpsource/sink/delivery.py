@@ -15,16 +15,14 @@ from twisted.logger import Logger
 from smtpsource.sink.connection import UNAVAILABLE
 from smtpsource.sink.content import IncomingContent
 from smtpsource.sink.keeping.message import KeptMessage
-from smtpsource.sink.protocol import DELIVERED, OK
-from smtpsource.sink.reception import TOO_LARGE, Reception
+from smtpsource.sink.protocol import DELIVERED, FULL, OK
+from smtpsource.sink.reception import TOO_LARGE
 from smtpsource.sink.rules.facts import Fate
-from smtpsource.sink.speech import GARBAGE
 from smtpsource.sink.summary import moment
+from smtpsource.sink.verdicts import answered, isAccepting
+from smtpsource.sink.writing import Writing
 
 log = Logger()
-
-FULL = b"452 4.3.1 No room to keep the message\r\n"
-REFUSED = b"554 5.6.0 Message refused\r\n"
 
 #: Octets of a message that are looked at together.
 _WINDOW = 64 * 1024
@@ -35,20 +33,7 @@ _TOLD, _LONGEST = 10, 320
 _LETTER = re.compile(rb"[0-9A-Za-z]")
 
 
-def isAccepting(fate: Fate | None) -> bool:
-    """
-    Does a client that meets this fate get the usual reply, or another that accepts?
-    """
-    if fate is None:
-        return True
-    if fate.garble or fate.deceit == "reject-but-keep":
-        return False
-    if fate.reply is not None:
-        return fate.reply[:1] in (b"2", b"3")
-    return not fate.isSilent
-
-
-class Delivery(Reception):
+class Delivery(Writing):
     """
     Accepts messages or refuses them, and has them kept.
     """
@@ -65,12 +50,15 @@ class Delivery(Reception):
         times = self.recipients if self.dialogue.lmtp else 1
         self.inTransaction = False
         self.recipients = 0
+        self._arrived = 0
+        before = self.counts.messages, self.counts.recipients
         try:
             reply, fate = self._verdict(content, times)
         finally:
             content.close()
             self.forgetEnvelope()
-        self._say(reply, fate, delay)
+        counts = self.counts.messages - before[0], self.counts.recipients - before[1]
+        self._sayWritten(reply, fate, delay, FULL * times, counts)
 
     def _verdict(self, content: IncomingContent, times: int) -> tuple[bytes, Fate | None]:
         """
@@ -93,11 +81,11 @@ class Delivery(Reception):
         fates = self._fates()
         accepted = [index for indices, fate in fates if isAccepting(fate) for index in indices]
         try:
-            self.steering.keep(self._toKeep(content, fates))
+            self.steering.keep(self._toKeep(content, fates), last=lambda: self._writeDown(content, fates))
         except OSError as e:
             self._noRoom(e)
             return FULL * times, None
-        reply, fate = _answered(fates, DELIVERED if self.dialogue.lmtp else OK)
+        reply, fate = answered(fates, DELIVERED if self.dialogue.lmtp else OK)
         self._admit(fates)
         deceit = next((fate.deceit for _, fate in fates if fate is not None and fate.deceit), None)
         self._tell(content, reply, deceit, len(accepted))
@@ -151,7 +139,7 @@ class Delivery(Reception):
         """
         What is kept: one message for all recipients of whom the same is done.
         """
-        if not self.steering.keepers:
+        if not self.steering.keepers and self.steering.ledger is None:
             return
         groups: dict[str, tuple[list[int], Fate | None]] = {}
         for indices, fate in fates:
@@ -163,7 +151,7 @@ class Delivery(Reception):
             indices, fate = groups[what]
             if what == "corrupt":
                 _corrupt(content.file, content.size)
-            for _ in range(2 if what == "duplicate" else 1):
+            for _ in range(2 if what == "duplicate" else 1) if self.steering.keepers else ():
                 yield self._keptMessage(content, indices, fate)
 
     def dumpRefused(self) -> None:
@@ -254,37 +242,6 @@ def _cut(text: str) -> str:
     What an event has of a text that a client may have made long.
     """
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
-
-
-def _replyOf(fate: Fate | None, usual: bytes) -> bytes:
-    if fate is None:
-        return usual
-    if fate.garble:
-        return GARBAGE
-    if fate.reply is not None:
-        return fate.reply
-    if fate.isSilent:
-        return b""
-    return REFUSED if fate.deceit == "reject-but-keep" else usual
-
-
-def _answered(fates: list[tuple[list[int], Fate | None]], usual: bytes) -> tuple[bytes, Fate | None]:
-    """
-    @return: the replies to all, and how they are said.
-    """
-    reply = b"".join(_replyOf(fate, usual) for _, fate in fates)
-    decided = [fate for _, fate in fates if fate is not None]
-    if len(decided) < 2:
-        return reply, replace(decided[0], garble=False) if decided else None
-    last = decided[-1]
-    return reply, replace(
-        last,
-        delay=max(fate.delay for fate in decided),
-        stutter=next((fate.stutter for fate in decided if fate.stutter is not None), None),
-        throttle=next((fate.throttle for fate in decided if fate.throttle is not None), None),
-        split=any(fate.split for fate in decided),
-        garble=False,
-    )
 
 
 def _corrupt(file: BinaryIO, size: int) -> None:

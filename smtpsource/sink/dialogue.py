@@ -33,16 +33,19 @@ def _byVerb(commands: Mapping[bytes, Command], otherwise: Command) -> dict[bytes
     return table
 
 
-#: What every sink knows.
-_COMMON: dict[bytes, Command] = {
-    b"MAIL": SMTPSinkProtocol.command_MAIL,
-    b"RCPT": SMTPSinkProtocol.command_RCPT,
-    b"DATA": SMTPSinkProtocol.command_DATA,
-    b"RSET": SMTPSinkProtocol.command_RSET,
-    b"NOOP": SMTPSinkProtocol.command_NOOP,
-    b"VRFY": SMTPSinkProtocol.command_NOOP,
-    b"QUIT": SMTPSinkProtocol.command_QUIT,
-}
+def _common(session: type[SMTPSinkProtocol]) -> dict[bytes, Command]:
+    """
+    What every sink knows.
+    """
+    return {
+        b"MAIL": session.command_MAIL,
+        b"RCPT": session.command_RCPT,
+        b"DATA": session.command_DATA,
+        b"RSET": session.command_RSET,
+        b"NOOP": session.command_NOOP,
+        b"VRFY": session.command_NOOP,
+        b"QUIT": session.command_QUIT,
+    }
 
 
 #: The verbs of extensions, by the extension's keyword.
@@ -73,12 +76,15 @@ def _logged(command: Command, isOtherwise: bool) -> Command:
     return answer
 
 
-def dialogue(plan: SinkPlan, mechanisms: Iterable[bytes] = ()) -> Dialogue:
+def dialogue(
+    plan: SinkPlan, mechanisms: Iterable[bytes] = (), session: type[SMTPSinkProtocol] = SMTPSinkProtocol
+) -> Dialogue:
     """
     Decide what a sink says.
 
     @param plan: which name and which extensions.
     @param mechanisms: those of AUTH (RFC 4954).
+    @param session: whose commands these are.
     """
     name = plan.hostname.encode()
     esmtp = plan.esmtp and not plan.pix
@@ -109,7 +115,7 @@ def dialogue(plan: SinkPlan, mechanisms: Iterable[bytes] = ()) -> Dialogue:
         lines = {keyword: line for keyword, line, isOffered in offered if isOffered}
     inClear = {keyword: line for keyword, line in lines.items() if keyword != "REQUIRETLS"}
     inTLS = {keyword: line for keyword, line in lines.items() if keyword != "STARTTLS"}
-    commands = dict(_COMMON)
+    commands = _common(session)
     if plan.lmtp:
         commands[b"LHLO"] = SMTPSinkProtocol.command_EHLO
     else:

@@ -5,11 +5,11 @@ What an accepted command says, and how it is undone when a rule refuses it.
 from __future__ import annotations
 
 import re
-import socket
 import time
 
-from smtpsource.sink.delivery import REFUSED, Delivery
+from smtpsource.sink.delivery import Delivery
 from smtpsource.sink.rules.facts import Facts, Fate
+from smtpsource.sink.verdicts import REFUSED
 from smtpsource.sink.xclient import attributes
 
 #: The protocols that greetings are of.
@@ -158,11 +158,3 @@ def _sizeIn(parameters: bytes) -> int:
 
 def textOf(value: bytes) -> str:
     return value.decode("utf-8", "backslashreplace")
-
-
-def addressOf(packed: bytes) -> str:
-    """
-    An address as a PROXY header has it.
-    """
-    families = {4: socket.AF_INET, 16: socket.AF_INET6}
-    return socket.inet_ntop(families[len(packed)], packed) if len(packed) in families else "local"

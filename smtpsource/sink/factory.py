@@ -24,6 +24,7 @@ from smtpsource.sink.tls import ServerTLS
 if TYPE_CHECKING:
     from smtpsource.sink.dns.world import World
     from smtpsource.sink.interfaces import SessionFactory
+    from smtpsource.sink.keeping.ledger import SinkLedger
     from smtpsource.sink.steering import Steering
 
 
@@ -48,6 +49,7 @@ class SinkFactory(ServerFactory):
     @ivar whenLimitReached: called once, when a limit of the plan is reached.
     @ivar whenEmpty: called each time the last connection is gone.
     @ivar whenBroken: called with what was raised in the code of a session, which has ended then.
+    @ivar ledger: where arrivals are written down, if that is wanted.
     @ivar steering: what this sink is steered by, if it is.
     @ivar world: the domains that it answers for, if it does.
     @ivar firstSession: when the first session began, in the reactor's seconds; C{None} before.
@@ -71,8 +73,6 @@ class SinkFactory(ServerFactory):
         self.proxyProtocol = plan.proxyProtocol
         users = None if plan.authUsers is None else loadUsers(plan.authUsers)
         self.authenticator = Authenticator(plan.hostname, users)
-        self.dialogue = dialogue(plan, self.authenticator.mechanisms)
-        self.parameters = OfferedParameters(self.dialogue.extensions, self.dialogue.extensionsInTLS)
         self.messageLimit = plan.messageLimit or maxsize
         self.sessionLimit = plan.sessionLimit or maxsize
         self.maxSessions = plan.maxSessions or maxsize
@@ -95,10 +95,23 @@ class SinkFactory(ServerFactory):
             from smtpsource.sink.dns.worldfile import worldOf
 
             self.world = worldOf(plan.world)
+        self.ledger: SinkLedger | None = None
+        if plan.ledger is not None:
+            from smtpsource.sink.keeping.ledger import SinkLedger  # for those who want one
+
+            says = {"hostname": plan.hostname, "lmtp": plan.lmtp, "sync": plan.ledgerSync}
+            header = {"command": list(plan.command), "plan": says}
+            self.ledger = SinkLedger(plan.ledger, header, sync=plan.ledgerSync)
         self.steering: Steering | None = None
         if isSteered(plan):
             assert callLater is not None
             self._steer(plan, callLater)
+        elif plan.ledger is not None:
+            from smtpsource.sink.ledgered import LedgeredProtocol
+
+            self.protocol = LedgeredProtocol
+        self.dialogue = dialogue(plan, self.authenticator.mechanisms, self.protocol)
+        self.parameters = OfferedParameters(self.dialogue.extensions, self.dialogue.extensionsInTLS)
 
     def _steer(self, plan: SinkPlan, callLater: Callable[..., Any]) -> None:
         # Most sinks have no use for what this takes.
@@ -107,6 +120,7 @@ class SinkFactory(ServerFactory):
 
         self.protocol = SteeredProtocol
         self.steering = Steering(plan, self.counts, lambda: self.seconds(), callLater)
+        self.steering.ledger = self.ledger
         self.steering.whenPaused = self._pause
         self.steering.drop = self.abort
         if self.world is not None:
@@ -186,6 +200,22 @@ class SinkFactory(ServerFactory):
             protocol, _ = self.waiting.popitem(last=False)
             self._begin(protocol)
             protocol.resumeProducing()
+
+    def writeUnseen(self, session: int, arrivals: int) -> None:
+        """
+        A connection was lost, and nobody knows whether the replies to its latest arrivals were read.
+        """
+        self.toLedger(lambda ledger: ledger.unseen(session, arrivals))
+
+    def toLedger(self, write: Callable[[SinkLedger], None]) -> None:
+        """
+        Write something into the ledger that no reply depends on, as far as that is possible.
+        """
+        if self.ledger is not None:
+            try:
+                write(self.ledger)
+            except OSError as e:
+                self.counts.error("storage", f"{e.strerror}: {self.ledger.path}".encode("utf-8", "surrogateescape"))
 
     def limitReached(self) -> None:
         """

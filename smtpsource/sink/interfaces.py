@@ -81,6 +81,11 @@ class SessionFactory(Protocol):
         A connection is gone; the next one may begin.
         """
 
+    def writeUnseen(self, session: int, arrivals: int, /) -> None:
+        """
+        A connection was lost, and nobody knows whether the replies to its latest arrivals were read.
+        """
+
     def limitReached(self) -> None:
         """
         No session may complete another message.

@@ -282,7 +282,7 @@ class SinkPlan(Listening, Saying, Security, Limits, Clients, Faults, Keeping, Le
 #: The settings that a sink without steering can't keep.
 _STEERED = (
     "fail", "defer", "drop", "hangUp", "delayReply", "delayData", "delayContent", "abort", "syslog",
-    "ruleFiles", "ruleTexts", "profiles", "keep", "maildir", "mbox", "dump", "dumpAppend", "ledger", "control",
+    "ruleFiles", "ruleTexts", "profiles", "keep", "maildir", "mbox", "dump", "dumpAppend", "ledgerSync", "control",
     "maxLineLength", "maxRecipients", "maxMessageSize", "maxChunkSize", "maxCommands", "maxLogins",
     "world",
 )  # fmt: skip

@@ -30,6 +30,7 @@ RCPT_OK = b"250 2.1.5 Ok\r\n"
 ENVELOPE_OK = MAIL_OK + RCPT_OK
 DELIVERED = b"250 2.2.0 Ok\r\n"
 START_CONTENT = b"354 Start mail input; end with <CRLF>.<CRLF>\r\n"
+FULL = b"452 4.3.1 No room to keep the message\r\n"
 BYE = b"221 2.0.0 Bye\r\n"
 LINE_TOO_LONG = b"500 5.5.2 Command line too long, closing connection\r\n"
 UNKNOWN = b"500 5.5.1 Command unknown\r\n"
@@ -144,15 +145,19 @@ class SMTPSinkProtocol(SinkConnection):
         between = True
         while start < length and not self._ended:
             if not self.line_mode:
+                begun = start
                 if not self._octets:
                     start = self._findEndOfContent(data, start)
+                    self._contentCame(data, begun, start)
                     if self.line_mode:
                         replies.append(self._contentReceived())
                 elif self._octets > length - start:
+                    self._contentCame(data, start, length)
                     self._octets -= length - start
                     break
                 else:
                     start += self._octets
+                    self._contentCame(data, begun, start)
                     self._octets = 0
                     self.line_mode = 1
                     replies.append(self._chunkReceived())
@@ -243,6 +248,12 @@ class SMTPSinkProtocol(SinkConnection):
             return found + 5
         self._tail = data[-4:] if len(data) - start >= 4 else tail[-4:]
         return len(data)
+
+    def _contentCame(self, data: bytes, start: int, end: int) -> None:
+        """
+        A part of a content has come, with its stuffed dots; or of a chunk, if C{_octets} are still to come. It is
+        passed over.
+        """
 
     def _contentReceived(self) -> bytes:
         """

@@ -81,3 +81,11 @@ def _parseV2(data: bytes) -> tuple[bytes, int] | None:
     if len(data) < 16 + length:
         return None
     return data[16 : 16 + first].rstrip(b"\0" if first == 108 else b""), 16 + length
+
+
+def addressOf(packed: bytes) -> str:
+    """
+    An address as a PROXY header has it.
+    """
+    families = {4: socket.AF_INET, 16: socket.AF_INET6}
+    return socket.inet_ntop(families[len(packed)], packed) if len(packed) in families else "local"

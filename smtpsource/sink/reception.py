@@ -44,7 +44,10 @@ class Reception(Speech):
         @param stuffed: it comes by DATA, and not in chunks.
         """
         steering = self.steering
-        self._content = IncomingContent(bool(steering.keepers), stuffed)
+        ledger = steering.ledger
+        digested = ledger.content() if ledger is not None else None
+        # What corrupts it needs all of it.
+        self._content = IncomingContent(bool(steering.keepers) or ledger is not None, stuffed, digested)
         self._isFull = self._isTooLarge = False
         plan = steering.plan
         if not stuffed:

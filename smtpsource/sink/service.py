@@ -17,6 +17,7 @@ from smtpsource.net.reactorchoice import nameOf
 from smtpsource.net.steady import keepSteady
 from smtpsource.process.cpu import processTime
 from smtpsource.process.listening import ListenError
+from smtpsource.process.threads import inThread
 from smtpsource.process.unexpected import OUT_OF_MEMORY, SPARE, Breakable, Reserve
 from smtpsource.sink.doors import Doors
 from smtpsource.sink.factory import SinkFactory
@@ -58,6 +59,8 @@ class SinkService(Breakable, Service):
         self.factory.whenBroken = self.broken
         self._sweep = LoopingCall(self.guarded, self._sweepSoon)
         self._sweep.clock = self._reactor
+        self._alive = LoopingCall(self.guarded, lambda: self.factory.toLedger(lambda ledger: ledger.beAlive()))
+        self._alive.clock = self._reactor
         self.doors = Doors(self._reactor, plan, self.factory)
         self._timers: list[Any] = []
         self._closed: list[Deferred[Any]] = []
@@ -88,7 +91,24 @@ class SinkService(Breakable, Service):
             keepSteady(self._reactor)
             self.factory.seconds = self._reactor.seconds
             self.doors.open()
+            try:
+                self._openLedger()
+            except ListenError:
+                self.doors.close()
+                self.doors.addresses = []
+                raise
             self._begin()
+
+    def _openLedger(self) -> None:
+        ledger = self.factory.ledger
+        if ledger is not None:
+            try:
+                ledger.open()
+            except OSError as e:
+                raise ListenError(f"can't write a ledger in {self._plan.ledger}", e) from None
+            ledger.later = lambda call: self._reactor.callLater(0, self.guarded, call)
+            ledger.inThread = lambda call: inThread(self._reactor, call)
+            self._alive.start(1.0, now=False)
 
     def startService(self) -> None:
         """
@@ -214,8 +234,11 @@ class SinkService(Breakable, Service):
                 timer.cancel()
         if self._sweep.running:
             self._sweep.stop()
+        if self._alive.running:
+            self._alive.stop()
         self.doors.closeControl()
         self._reserve.release()
+        self.factory.toLedger(lambda ledger: ledger.close())
         if self.factory.steering is not None:
             self.factory.steering.close()
         self._summary = self._summarize()
@@ -258,6 +281,7 @@ class SinkService(Breakable, Service):
             cpuSystem=system - self._cpu[1],
             errors=dict(counts.errors),
             extensions=used,
+            ledger=factory.ledger.path if factory.ledger is not None else None,
             questions=nameServer.asked() if nameServer is not None else [],
             **(factory.steering.result() if factory.steering is not None else {}),
         )

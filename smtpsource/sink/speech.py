@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from smtpsource.sink.steering import Steering
 
 #: Seconds until a reply that is due while the sink is paused looks again.
-_PAUSE = 0.05
+PAUSE = 0.05
 
 # The last lines of replies that refuse.
 _REFUSALS = re.compile(rb"^[45][0-9][0-9](?: |\r)", re.MULTILINE)
@@ -50,6 +50,12 @@ class Speech(SMTPSinkProtocol):
     # When it fires, more is read from a client that sends too fast.
     _throttleTimer: Any = None
     _transcript: Any = None
+    # Messages and recipients that were written into the ledger: whose replies are still to be said; whose replies were
+    # said, and since then nothing has come from the client. And whether the ledger knows where the session comes from.
+    _unsaid = _unseen = 0
+    _isNamed = False
+    # The connection is lost.
+    _isGone = False
 
     def connectionMade(self) -> None:
         """
@@ -139,7 +145,7 @@ class Speech(SMTPSinkProtocol):
         The delay is over; but nobody is answered while the sink is paused.
         """
         if "pause" in self._stops:
-            self._hold(_PAUSE, call, *arguments)
+            self._hold(PAUSE, call, *arguments)
         else:
             call(*arguments)
 
@@ -274,6 +280,8 @@ class Speech(SMTPSinkProtocol):
             self._send(b"".join(replies))
 
     def _send(self, reply: bytes) -> None:
+        self._unseen += self._unsaid
+        self._unsaid = 0
         if self._transcript is not None:
             self._transcript.server(reply)
         super()._send(reply)
@@ -282,6 +290,7 @@ class Speech(SMTPSinkProtocol):
         """
         The connection is gone: nothing waits any more.
         """
+        self._isGone = True
         for timer in (self._timer, self._throttleTimer):
             if timer is not None and timer.active():
                 timer.cancel()

@@ -15,12 +15,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from smtpsource.sink import secrets
-from smtpsource.sink.delivery import isAccepting
-from smtpsource.sink.effects import GREETINGS, Effects, addressOf, sizeOf, textOf
+from smtpsource.sink.effects import GREETINGS, Effects, sizeOf, textOf
 from smtpsource.sink.letters import HANG_UP, Letter
 from smtpsource.sink.protocol import LINE_TOO_LONG, PLAIN_TEXT
+from smtpsource.sink.proxy import addressOf
 from smtpsource.sink.reception import TOO_LARGE
 from smtpsource.sink.rules.facts import Facts, Fate
+from smtpsource.sink.verdicts import isAccepting
 
 if TYPE_CHECKING:
     from smtpsource.sink.rules.facts import Step
@@ -129,6 +130,7 @@ class SteeredProtocol(Effects):
         """
         self._loseTimer()
         self._dropContent()
+        self._writeUnseen()
         if self._countedAs is not None:
             self.steering.rulesFor(self._countedAs).closed(self._countedAs)
         if self.begun:
@@ -143,6 +145,9 @@ class SteeredProtocol(Effects):
         """
         self.counts.bytesReceived += len(data)
         self.active = True
+        if data:
+            # Who says more has read what was said before.
+            self._unseen = 0
         if self._isStalled or self._ended:
             return
         if data and self._throttle is not None:

@@ -14,6 +14,7 @@ from smtpsource.sink.letters import lettersOf, logger
 from smtpsource.sink.summary import SinkCounts, moment
 
 if TYPE_CHECKING:
+    from smtpsource.sink.keeping.ledger import SinkLedger
     from smtpsource.sink.keeping.memory import Memory
     from smtpsource.sink.keeping.message import KeptMessage
     from smtpsource.sink.keeping.transcripts import Transcripts
@@ -49,6 +50,7 @@ class Steering:
     @ivar keepers: who keeps messages.
     @ivar dumps: those of them that do as Postfix's tool does.
     @ivar memory: one of them, if messages are kept in memory.
+    @ivar ledger: where arrivals are written down, if that is wanted.
     @ivar transcripts: the dialogues of sessions, if they are kept.
     @ivar publish: tells whoever wants to know what happens: a kind, and fields.
     @ivar number: of the message that was kept last.
@@ -85,6 +87,7 @@ class Steering:
         self.number = 0
         self.deceits: Counter[str] = Counter()
         self.deliberate: deque[dict[str, Any]] = deque(maxlen=_MOST_DELIBERATE)
+        self.ledger: SinkLedger | None = None
         self.memory: Memory | None = None
         self.transcripts: Transcripts | None = None
         self.publish: Callable[..., None] = _nothing
@@ -161,12 +164,18 @@ class Steering:
         self.rules = rules.inheriting(self.rules)
         self.publish("rules")
 
-    def keep(self, messages: Iterable[KeptMessage], keepers: Sequence[Any] | None = None) -> None:
+    def keep(
+        self,
+        messages: Iterable[KeptMessage],
+        keepers: Sequence[Any] | None = None,
+        last: Callable[[], None] | None = None,
+    ) -> None:
         """
         Give messages to those who keep some.
 
         @param messages: each is made when those before it are kept.
         @param keepers: C{None} is all.
+        @param last: called in the end, for what can't be taken back.
         @raise OSError: one of them could not: none of the messages is with anybody, and the next one has the first's
             number.
         """
@@ -177,6 +186,8 @@ class Steering:
                 for keeper in self.keepers if keepers is None else keepers:
                     # Those before one that fails are wanted.
                     undo.append(keeper.keep(message))  # noqa: PERF401
+            if last is not None:
+                last()
         except OSError:
             for takeBack in undo:
                 takeBack()

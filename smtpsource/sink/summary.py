@@ -176,6 +176,7 @@ class SinkSummary:
     @ivar deliberate: by L{Deceit<smtpsource.sink.rules.facts.Deceit>}, how often a rule has done that to a message.
     @ivar deliberateMessages: the latest of these messages: when, what, by which rule, and which ones they are.
     @ivar kept: messages that were kept, each as often as it was.
+    @ivar ledger: the file that says what has arrived; C{None} if there is none.
     @ivar questions: of the DNS: name, type, what came of it (see L{NameServer<smtpsource.sink.dns.server.NameServer>})
         and how often, in their order.
     @ivar marks: what users have marked while it ran: when, as C{started}, and a text.
@@ -205,6 +206,7 @@ class SinkSummary:
     deliberate: dict[str, int] = field(default_factory=dict)
     deliberateMessages: list[dict[str, Any]] = field(default_factory=list)
     kept: int = 0
+    ledger: str | None = None
     questions: list[tuple[str, str, str, int]] = field(default_factory=list)
     marks: list[tuple[str, str]] = field(default_factory=list)
 
@@ -254,6 +256,7 @@ class SinkSummary:
             "deliberate": self.deliberate,
             "deliberateMessages": self.deliberateMessages,
             "kept": self.kept,
+            "ledger": self.ledger,
             "questions": [dict(zip(_QUESTION, each, strict=True)) for each in self.questions],
             "marks": [{"time": time, "text": text} for time, text in self.marks],
             "errors": {kind: {"count": number, "sample": sample} for kind, (number, sample) in self.errors.items()},
@@ -278,6 +281,7 @@ class SinkSummary:
         ]
         rows += self._extensionRows()
         rows += [("kept", f"{self.kept}")] if self.kept else []
+        rows += [("ledger", printable(self.ledger))] if self.ledger else []
         rows += [("rule", f"{number:<9} {name}") for name, number in self.rules.items()]
         rows += [("deliberate", f"{number:<9} {deceit}") for deceit, number in self.deliberate.items()]
         rows += self._questionRows()

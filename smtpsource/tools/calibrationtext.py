@@ -7,7 +7,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
-from smtpsource.report.text import duration
+from smtpsource.report.words import duration
 from smtpsource.tools.calibration import BUSY, TOLERATED, TRUSTED, Calibration, Measured, highestOf
 
 #: The longest line.

@@ -11,7 +11,7 @@ from twisted.python import usage
 
 from smtpsource.cli.commandline import FILES
 from smtpsource.report.presentation import Presentation
-from smtpsource.report.text import several
+from smtpsource.report.words import several
 from smtpsource.tools import changes
 from smtpsource.tools.options import ToolOptions
 from smtpsource.tools.sidebyside import render

@@ -44,6 +44,10 @@ class Figure:
         return None if self.first is None or self.second is None else relative(self.first, self.second)
 
 
+#: Times in a report are to the microsecond, and the sample of the load's end was taken a moment before that.
+_ROUNDED = 0.01
+
+
 def relative(first: float, second: float) -> float:
     """
     The change from one number to another, as a part of the first. From nothing to something it is infinite.
@@ -57,7 +61,7 @@ def figures(first: Summary, second: Summary) -> Iterator[Figure]:
     """
     What two runs have come to. Figures that neither has are left out.
     """
-    seconds = [_whole(run.series) for run in (first, second)]
+    seconds = [_whole(_ofLoad(run)) for run in (first, second)]
     for name, kind, of, ofSample in _FIGURES:
         values = of(first), of(second)
         if values == (None, None):
@@ -67,6 +71,15 @@ def figures(first: Summary, second: Summary) -> Iterator[Figure]:
         else:
             numbers = [[value for one in run if (value := ofSample(one)) is not None] for run in seconds]
             yield Figure(name, kind, *values, True, chance(*numbers))
+
+
+def _ofLoad(run: Summary) -> Sequence[Sample]:
+    """
+    The samples of a run without those of the time in which its server was waited for.
+    """
+    if run.judgement is None:
+        return run.series
+    return [sample for sample in run.series if sample.time <= run.elapsed + _ROUNDED]
 
 
 def _whole(series: Sequence[Sample]) -> Sequence[Sample]:
@@ -95,6 +108,10 @@ def _latency(phase: str, name: str) -> Callable[[Summary], float | None]:
     return lambda run: getattr(run.latency[phase], name) if phase in run.latency else None
 
 
+def _judged(name: str) -> Callable[[Summary], float | None]:
+    return lambda run: None if run.judgement is None else getattr(run.judgement, name)
+
+
 _FIGURES: tuple[
     tuple[str, str, Callable[[Summary], float | None], Callable[[Sample], float | None] | None],
     ...,
@@ -116,4 +133,8 @@ _FIGURES: tuple[
     ("p95(transaction)", "time", _latency("transaction", "p95"), lambda sample: sample.p95),
     ("p99(transaction)", "time", _latency("transaction", "p99"), lambda sample: sample.p99),
     ("max(transaction)", "time", _latency("transaction", "maximum"), lambda sample: sample.max),
+    *((name, "count", _judged(name), None) for name in ("lost", "duplicated", "corrupted", "misdelivered")),
+    ("p50(delivery)", "time", _latency("delivery", "p50"), None),
+    ("p99(delivery)", "time", _latency("delivery", "p99"), None),
+    ("drain", "time", _judged("drain"), None),
 )

@@ -13,6 +13,7 @@ from smtpsource.sink.options import SinkOptions
 from smtpsource.tools.calibrate import CalibrateOptions
 from smtpsource.tools.compare import CompareOptions
 from smtpsource.tools.merge import MergeOptions
+from smtpsource.tools.reconcile import ReconcileOptions
 
 
 def main(arguments: Sequence[str]) -> NoReturn:
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
         {
             "compare": ("show two reports side by side", CompareOptions),
             "merge": ("add up reports", MergeOptions),
+            "reconcile": ("say what became of every message", ReconcileOptions),
             "calibrate": ("measure what this machine can generate", CalibrateOptions),
             "sink": ("take messages, as smtpsink does", SinkOptions),
         },

@@ -15,7 +15,8 @@ from typing import Any
 from smtpsource.measure.counters import OUTCOMES, AddressCounts, Counters, sums
 from smtpsource.measure.encoding import added
 from smtpsource.measure.histogram import Latency, summarize
-from smtpsource.measure.series import COUNTED, Sample, joined, worst
+from smtpsource.measure.judgement import merged
+from smtpsource.measure.series import COUNTED, Sample, joined, together, worst
 from smtpsource.measure.summary import Summary, Tally, countsOf
 from smtpsource.phases import NAMES
 
@@ -62,6 +63,7 @@ def merge(runs: Sequence[Summary]) -> Summary:
         thresholds=tuple(outcome for run in runs for outcome in run.thresholds),
         limits=tuple(_different(limit for run in runs for limit in run.limits)),
         disturbances=tuple(_different(text for run in runs for text in run.disturbances)),
+        judgement=merged(judged) if (judged := [run.judgement for run in runs if run.judgement is not None]) else None,
         addresses=_addresses(run.addresses for run in runs),
         hints=tuple(_different(hint for run in runs for hint in run.hints)),
         run=",".join(_different(run.run for run in runs if run.run)),
@@ -115,6 +117,8 @@ def _beside(samples: Sequence[Sample]) -> Sample:
         cpu=sum(sample.cpu * sample.seconds for sample in samples) / seconds if seconds else 0.0,
         lag=max(sample.lag for sample in samples),
         waited=worst(*(sample.waited for sample in samples)),
+        arrived=together(*(sample.arrived for sample in samples)),
+        backlog=together(*(sample.backlog for sample in samples)),
         **sums(samples, COUNTED),
     )
 

@@ -12,7 +12,7 @@ from typing import Any
 from smtpsource.measure.summary import Summary
 from smtpsource.phases import NAMES
 from smtpsource.report.page import Line, Page
-from smtpsource.report.text import duration
+from smtpsource.report.words import duration
 from smtpsource.tools.comparison import Figure, figures, relative
 from smtpsource.tools.noise import LEVEL
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from smtpsource.measure.histogram import percentilesSince
-from smtpsource.measure.progress import CATCHING_UP, DRAINING, Running
-from smtpsource.phases import BANNER, CONNECT, LATE, MAIL, NAMES, NOOP, RCPT, RESPONSE, TRANSACTION
+from smtpsource.measure.progress import CATCHING_UP, DELIVERING, DRAINING, Running
+from smtpsource.phases import BANNER, CONNECT, DELIVERY, LATE, MAIL, NAMES, NOOP, RCPT, RESPONSE, TRANSACTION
 from smtpsource.printable import printable
 
 #: How many seconds the last ones are, where latencies are of the last seconds.
@@ -97,8 +97,11 @@ class Course:
         # For the last seconds: when, how many were accepted, and how many had an outcome.
         self._looks: deque[tuple[float, int, int]] = deque()
         self._first: tuple[float, int] | None = None
+        self._loaded = 0.0
         self._second: tuple[float, int] | None = None
         self._latencies: dict[int, Latencies] = {}
+        # For the last seconds: when, and how many had arrived where the server delivers to.
+        self._arrivals: deque[tuple[float, int]] = deque()
         # While it catches up: when, and how many were overdue, for the last seconds.
         self._behind: deque[tuple[float, int]] = deque()
 
@@ -122,7 +125,13 @@ class Course:
             self._behind.append((now.at, now.overdue or 0))
             while len(self._behind) > 2 and self._behind[1][0] <= now.at - RECENT:
                 self._behind.popleft()
+        if now.delivered is not None:
+            self._arrivals.append((now.at, now.delivered.here))
+            while len(self._arrivals) > 2 and self._arrivals[1][0] <= now.at - RECENT:
+                self._arrivals.popleft()
         self._first = self._first or (now.at, accepted)
+        if now.state != DELIVERING or before.state != DELIVERING:
+            self._loaded = now.at
         self._countSecond(now.at, accepted)
         self._lookAtLatencies(now.at)
 
@@ -151,12 +160,21 @@ class Course:
             since, before, _ = self._looks[0]
         return (accepted - before) / (at - since) if at > since else 0.0
 
+    def arrivalRate(self) -> float:
+        """
+        Messages that arrive per second where the server delivers to, in the last ten.
+        """
+        if not self._arrivals:
+            return 0.0
+        (since, before), (at, arrived) = self._arrivals[0], self._arrivals[-1]
+        return (arrived - before) / (at - since) if at > since else 0.0
+
     def meanRate(self) -> float:
         """
-        Messages accepted per second so far.
+        Messages accepted per second so far, or until the load was over.
         """
         since, before = self._first or (0.0, 0)
-        seconds = self.progress.at - since
+        seconds = self._loaded - since
         return (self.recorder.accepted - before) / seconds if seconds > 0 else 0.0
 
     def done(self) -> float | None:
@@ -164,6 +182,9 @@ class Course:
         The part of the run that is done, from 0 to 1; C{None} if nobody knows its end.
         """
         progress = self.progress
+        if progress.state == DELIVERING and progress.delivered is not None:
+            known = progress.delivered.acknowledged
+            return progress.delivered.here / known if known else None
         if progress.state in (CATCHING_UP, DRAINING):
             # The time is over, or nobody waits for it any more: there is as much to do as there are messages.
             known = self.ended + self.onTheirWay + (progress.overdue or 0 if progress.state == CATCHING_UP else 0)
@@ -184,6 +205,9 @@ class Course:
             return self._untilCaughtUp()
         if progress.state == DRAINING:
             return self._untilEnded(self.onTheirWay)
+        if progress.state == DELIVERING and progress.delivered is not None:
+            rate = self.arrivalRate()
+            return progress.delivered.backlog / rate if rate else None
         times = []
         if progress.duration:
             times.append(max(0.0, progress.duration - progress.at))
@@ -257,7 +281,7 @@ class Course:
             wanted = RESPONSE, TRANSACTION, LATE
         elif buckets[NOOP]:
             wanted = NOOP, LATE
-        return [phase for phase in wanted if buckets[phase]]
+        return [phase for phase in (*wanted, DELIVERY) if buckets[phase]]
 
     def _lookAtLatencies(self, at: float) -> None:
         """

@@ -11,10 +11,12 @@ from textwrap import wrap
 from rich.text import Text
 
 from smtpsource.measure.histogram import nameOf
+from smtpsource.measure.judgement import Delivered
 from smtpsource.measure.progress import CATCHING_UP
 from smtpsource.measure.search import Searching, Step
+from smtpsource.phases import DELIVERY, NAMES
 from smtpsource.report.live.figures import HISTORY, RECENT, Course, Kind, Latencies
-from smtpsource.report.text import NOUNS, duration, several
+from smtpsource.report.words import NOUNS, duration, several
 
 # The parts of a bar, and heights; where there is no Unicode, ASCII.
 _BAR = {True: ("━", "─"), False: ("#", "-")}
@@ -39,8 +41,10 @@ def line(course: Course) -> str:
         state += f", {_searching(progress.search)}"
     parts = [f"{_clock(progress.at)} {state}", _rates(course), ", ".join(_plain(_outcomes(course)))]
     parts.append(", ".join(_plain(_present(course))))
-    for latencies in course.latencies()[:1]:
-        if latencies.recent is not None:
+    if progress.delivered is not None:
+        parts.append(", ".join(_plain(_delivered(course, progress.delivered))))
+    for number, latencies in enumerate(course.latencies()):
+        if latencies.recent is not None and (number == 0 or latencies.name == NAMES[DELIVERY]):
             times = zip(_headings(latencies), latencies.recent, strict=True)
             figures = ", ".join(f"{name} {duration(seconds)}" for name, seconds in times)
             parts.append(f"{latencies.name} {figures} in the last {RECENT:.0f} s")
@@ -55,6 +59,7 @@ def picture(course: Course, width: int, height: int, unicode: bool = True) -> It
     @param height: how many lines there may be at most.
     @param unicode: may there be other characters than those of ASCII?
     """
+    delivered = course.progress.delivered
     lines = [
         _course(course, width, unicode),
         *_hints(course.progress.hints, width),
@@ -63,6 +68,7 @@ def picture(course: Course, width: int, height: int, unicode: bool = True) -> It
         *_sparkline(course, width, unicode),
         *_filled(NOUNS[course.progress.exercise][1], _outcomes(course), width),
         *_filled("now", _present(course), width),
+        *(_filled("delivered", _delivered(course, delivered), width) if delivered is not None else ()),
         *_latencies(course),
     ]
     yield from lines[:height]
@@ -182,6 +188,16 @@ def _present(course: Course) -> Iterator[tuple[str, str]]:
     yield f"{course.onTheirWay} on their way", ""
     if recorder.connectionsLost or recorder.connectionsFailed:
         yield f"{recorder.connectionsLost} lost, {recorder.connectionsFailed} not made", "red"
+
+
+def _delivered(course: Course, delivered: Delivered) -> Iterator[tuple[str, str]]:
+    """
+    What has come where the server delivers to.
+    """
+    yield f"{delivered.here} arrived", ""
+    yield _rate(course.arrivalRate()), ""
+    yield f"{delivered.backlog} to come", ""
+    yield f"{delivered.peak} at most", ""
 
 
 def _latencies(course: Course) -> Iterator[Text]:

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from smtpsource.process.streams import sayOnce
-from smtpsource.report.text import several
+from smtpsource.report.words import several
 from smtpsource.sink.control.client import Client
 from smtpsource.values import inputs, numbers, textfiles
 

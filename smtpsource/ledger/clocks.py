@@ -1,0 +1,104 @@
+"""
+Times of several ledgers on one scale, and how many messages were under way at each of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smtpsource.ledger.reading import LedgerFile
+from smtpsource.measure.histogram import HIGHEST_MICROSECONDS, LINEAR, indexOf
+
+_LINEAR_BITS = LINEAR.bit_length() - 1
+_BUCKETS = indexOf(HIGHEST_MICROSECONDS) + 1
+
+
+class Clocks:
+    """
+    Monotonic clocks of one boot of a machine are the same; those of others are compared by their distance from the wall
+    clock when the ledger was begun.
+    """
+
+    def __init__(self) -> None:
+        self._offsets: dict[str, int] = {}
+
+    def shift(self, file: LedgerFile) -> int:
+        """
+        What is to be added to the times of a ledger: then they are nanoseconds of the epoch.
+        """
+        offset = int(file.header.get("offset", 0))
+        boot = str(file.header.get("boot") or "")
+        return self._offsets.setdefault(boot, offset) if boot else offset
+
+
+class Timing:
+    """
+    How long it took from acknowledgements to arrivals, and how many were between the two at each second.
+
+    @ivar early: how many have arrived before their acknowledgement was read.
+    """
+
+    def __init__(self) -> None:
+        self.early = 0
+        self._changes: dict[int, int] = {}
+        self._new: dict[str, list[NDArray[np.float64]]] = {"delivery": [], "arrival": []}
+        self._counts = {name: np.zeros(_BUCKETS, np.int64) for name in self._new}
+
+    def add(self, acknowledged: Any, arrived: Any, waits: Any) -> None:
+        """
+        Some that were acknowledged and have arrived.
+
+        @param acknowledged: when, in nanoseconds; C{arrived} as well.
+        @param waits: nanoseconds from when each was due to its acknowledgement; 0 if there was no schedule.
+        """
+        taken = arrived - acknowledged
+        self._count("delivery", taken)
+        if (scheduled := waits > 0).any():
+            self._count("arrival", (taken + waits)[scheduled])
+        late = taken > 0
+        self.early += int((taken < 0).sum())
+        _change(self._changes, acknowledged[late], 1)
+        _change(self._changes, arrived[late], -1)
+
+    def _count(self, name: str, taken: Any) -> None:
+        self._new[name].append(taken / 1e9)
+        microseconds = np.clip(taken // 1000, 0, HIGHEST_MICROSECONDS)
+        # As indexOf() of the histogram has it, for all of them at once.
+        shift = np.maximum(np.frexp(microseconds.astype(np.float64))[1] - _LINEAR_BITS, 0)
+        self._counts[name] += np.bincount(shift * (LINEAR // 2) + (microseconds >> shift), minlength=_BUCKETS)
+
+    def told(self) -> dict[str, NDArray[np.float64]]:
+        """
+        The latencies since this was last asked, in seconds.
+        """
+        new = {name: np.concatenate(parts) if parts else np.zeros(0) for name, parts in self._new.items()}
+        for parts in self._new.values():
+            parts.clear()
+        return new
+
+    def buckets(self) -> dict[str, list[int]]:
+        """
+        All of them, in the buckets of L{smtpsource.measure.histogram}; none where there are none.
+        """
+        used = {name: np.flatnonzero(counts) for name, counts in self._counts.items()}
+        return {name: self._counts[name][: at[-1] + 1].tolist() for name, at in used.items() if len(at)}
+
+    def peak(self, waiting: Any) -> int:
+        """
+        The most that were between the two at the end of any second.
+
+        @param waiting: when those were acknowledged that have not arrived.
+        """
+        changes = dict(self._changes)
+        _change(changes, waiting, 1)
+        sums = np.cumsum([changes[second] for second in sorted(changes)])
+        return int(sums.max(initial=0))
+
+
+def _change(changes: dict[int, int], times: Any, step: int) -> None:
+    seconds, counts = np.unique(times // 10**9, return_counts=True)
+    for second, count in zip(seconds.tolist(), counts.tolist(), strict=True):
+        changes[second] = changes.get(second, 0) + step * count

@@ -1,0 +1,166 @@
+"""
+A message that was found in a mailbox, as the ledger of a sink would have it.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+import numpy as np
+
+from smtpsource.ledger import digests, identity, records, reports
+from smtpsource.ledger.book import Book
+from smtpsource.ledger.identity import Identity
+from smtpsource.ledger.known import Known
+from smtpsource.ledger.units import HIGHEST, Integers
+
+#: Where servers say whom a message was delivered to, and whom it was sent to, the first that is there.
+_DELIVERED = (b"Delivered-To", b"Envelope-To", b"X-Envelope-To", b"X-Original-To")
+_ORIGINAL = b"X-Original-To"
+
+_head = re.compile(rb"(?:[^\r\n]*[^\r\n][^\n]*\n)*").match
+_received = re.compile(rb"^Received:((?:[^\n]*\n[ \t])*[^\n]*)", re.IGNORECASE | re.MULTILINE).search
+_quotedFrom = re.compile(rb"^>(>*From )", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Found:
+    """
+    One message.
+
+    @ivar content: all of it.
+    @ivar where: in the mailbox, for people.
+    @ivar moment: when it came, in seconds of the epoch, if the mailbox says so.
+    @ivar isQuoted: lines that begin with From may have a bracket before them.
+    """
+
+    content: bytes
+    where: str
+    moment: float | None = None
+    isQuoted: bool = False
+
+
+class Entered:
+    """
+    Messages of mailboxes, entered into a book.
+    """
+
+    def __init__(self, book: Book, known: Known) -> None:
+        """
+        @param known: what was sent.
+        """
+        self._book = book
+        self._known = known
+        self._offset = time.time_ns() - time.monotonic_ns()
+        self._session = 0
+        self._turns: dict[int, int] = {}
+
+    def enter(self, found: Found) -> None:
+        """
+        Write down one.
+
+        @raise OSError: that is not possible.
+        """
+        match = _head(found.content)
+        assert match is not None
+        head, body = match[0], found.content[match.end() :]
+        body = body[2:] if body.startswith(b"\r\n") else body[1:]
+        self._session = self._session % 0xFFFFFFFF + 1
+        now = self._momentOf(found, head)
+        octets = records.named(records.FROM, self._session, found.where.encode("utf-8", "surrogateescape"), now)
+        if reports.mayBeReport(head):
+            octets += b"".join(self._reports(found.content, now))
+        known, damaged = _identityIn(head)
+        if damaged:
+            octets += records.pack(records.DAMAGED, 0, 0, 0, 0, 0, now, 0, 0, 0, 0, self._session)
+        raw, canonical = self._digestsOf(found, head, body, known)
+        address, original = self._addressesOf(head, known)
+        if original:
+            octets += records.pack(records.ORIGINAL, 0, 0, 0, 0, 0, now, original, 0, 0, 0, self._session)
+        size = min(len(found.content), records.LARGEST_SIZE)
+        self._book.add(
+            octets + records.pack(records.ARRIVAL, 0, 0, 0, *known, now, address, raw, canonical, size, self._session)
+        )
+        self._book.flush()
+
+    def _momentOf(self, found: Found, head: bytes) -> int:
+        moment = found.moment
+        match = _received(head) if moment is None else None
+        if match is not None:
+            with suppress(ValueError, TypeError, OverflowError):
+                text = match[1].rpartition(b";")[2].decode("latin-1")
+                moment = parsedate_to_datetime(" ".join(text.split())).timestamp()
+        return (time.time_ns() if moment is None else int(moment * 1e9)) - self._offset
+
+    def _reports(self, content: bytes, now: int) -> Iterator[bytes]:
+        for report in reports.reportsIn(content):
+            action = records.ACTIONS.index(report.action) if report.action in records.ACTIONS else 0
+            address = self._book.address(report.address) if report.address is not None else 0
+            known = report.identity or Identity(0, 0)
+            yield records.pack(records.REPORT, action, 0, report.status, *known, now, address, 0, 0, 0, self._session)
+
+    def _digestsOf(self, found: Found, head: bytes, body: bytes, known: Identity) -> tuple[int, int]:
+        """
+        Mailboxes have their own line ends: those of the wire are put back.
+        """
+        candidates = [body]
+        if found.isQuoted and _quotedFrom.search(body):
+            candidates.append(_quotedFrom.sub(rb"\1", body))
+        wanted = self._known.units.canonical[self._placesOf(known)].tolist()
+        both = [digests.ofBody(head, _withCRLF(each)) for each in candidates]
+        return next((one for one in both if one[1] & 0xFFFFFFFF in wanted), both[0])
+
+    def _addressesOf(self, head: bytes, known: Identity) -> tuple[int, int]:
+        """
+        @return: the numbers of where it was delivered, and where it was sent to; 0 if that is not known, or the same.
+        """
+        delivered = next(filter(None, (_valueIn(head, name) for name in _DELIVERED)), b"")
+        if delivered:
+            original = _valueIn(head, _ORIGINAL)
+            address = self._book.address(delivered)
+            other = self._book.address(original) if original else 0
+            return address, 0 if other == address else other
+        # Nothing says whose mailbox it is: then its messages are taken to have come for their recipients in turn.
+        recipients = self._known.units.address[self._placesOf(known)].tolist()
+        if len(recipients) > 1:
+            turn = self._turns[known.number] = self._turns.get(known.number, -1) + 1
+            return recipients[turn % len(recipients)], 0
+        return (recipients[0] if recipients else 0), 0
+
+    def _placesOf(self, identity: Identity) -> Integers:
+        """
+        The places of a message of the run, one for each recipient.
+        """
+        isOurs = identity.run == self._known.run and identity.number < HIGHEST
+        return self._known.units.all(np.array([identity.number] if isOurs else [], np.uint64))[0]
+
+
+def _identityIn(head: bytes) -> tuple[Identity, bool]:
+    """
+    @return: the id of a message, and whether it is one that was damaged.
+    """
+    match = identity.inHead(head)
+    if match is None:
+        return Identity(0, 0), False
+    try:
+        known = identity.parse(match[1])
+    except ValueError:
+        known = None
+    return known or Identity(0, 0), known is None
+
+
+def _valueIn(head: bytes, name: bytes) -> bytes:
+    """
+    The address in the first header of this name; empty if there is none.
+    """
+    match = re.search(rb"^" + name + rb":[ \t]*<?([^\r\n>]*)", head, re.IGNORECASE | re.MULTILINE)
+    return match[1].strip() if match is not None else b""
+
+
+def _withCRLF(body: bytes) -> bytes:
+    return body if b"\r\n" in body else body.replace(b"\n", b"\r\n")

@@ -1,0 +1,115 @@
+"""
+What became of every message, as text and for JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from typing import Any
+
+from smtpsource.measure.judgement import CLASSES, Judgement
+from smtpsource.report.page import INDENT, Line
+from smtpsource.report.words import duration, several
+
+_STYLES = {"pass": "good", "fail": "bad", "inconclusive": "doubtful"}
+
+#: Why some came twice, in words.
+_WHY = {
+    "unknown-outcome": "after an unknown outcome",
+    "unseen-reply": "after a reply that may not have been seen",
+    "rule": "by a rule of the sink",
+    "none": "for no reason",
+}
+
+#: What is said besides the classes, one and several.
+_BESIDES = (
+    ("corrupted", "arrived with another body"),
+    ("transformed", "arrived with the same body, written in another way"),
+    ("contradicted", "refused, and arrived"),
+    ("astray", "came for others as well"),
+    ("early", "arrived before the acknowledgement was read"),
+)
+
+_STRANGERS = (
+    ("ghosts", "never sent"),
+    ("foreign", "of other runs"),
+    ("unidentified", "without an id"),
+    ("damaged", "with a damaged id"),
+)
+
+#: What an attribute is called in JSON, if that is something else.
+_NAMES = {"ghosts": "ghost"}
+_KEYS = {field.name: _NAMES.get(field.name, field.name) for field in fields(Judgement) if field.name != "buckets"}
+
+
+def documentOf(judgement: Judgement) -> dict[str, Any]:
+    """
+    For JSON; the latencies stand elsewhere in a report.
+    """
+    document = {key: getattr(judgement, name) for name, key in _KEYS.items()}
+    return {
+        **document,
+        "reasons": list(judgement.reasons),
+        "duplicatedBy": dict(judgement.duplicatedBy),
+        "anomalies": [dict(anomaly) for anomaly in judgement.anomalies],
+    }
+
+
+def judgementOf(document: Mapping[str, Any]) -> Judgement:
+    """
+    The other way round. There may be more in the document, or less where there are defaults.
+    """
+    return Judgement(**{name: document[key] for name, key in _KEYS.items() if key in document})
+
+
+def linesOf(judgement: Judgement, directory: str = "DIR") -> Iterator[Line]:
+    """
+    A judgement for people, the verdict first; what is 0 is not told.
+
+    @param directory: where the ledgers are, for the command that says more.
+    """
+    style = _STYLES[judgement.verdict]
+    came = "; ".join(judgement.reasons) or _well(judgement)
+    verdict = judgement.verdict.upper() if judgement.verdict == "fail" else judgement.verdict
+    yield _labelled("ledger", f"{verdict}: {came}", style)
+    counts = [f"{getattr(judgement, name)} {name}" for name in CLASSES if getattr(judgement, name)]
+    sent = several(judgement.sent, "message and recipient", "messages and recipients")
+    yield _labelled("fates", f"{sent}{': ' if counts else ''}{', '.join(counts)}")
+    if judgement.duplicated:
+        yield _labelled("", f"{judgement.duplicated} duplicated: {_reasons(judgement.duplicatedBy)}", "bad")
+    for name, words in _BESIDES:
+        count = getattr(judgement, name)
+        if count:
+            yield _labelled("", f"{count} {words}", "bad" if name in ("corrupted", "astray") else "")
+    strangers = "".join(f", {count} {words}" for name, words in _STRANGERS if (count := getattr(judgement, name)))
+    yield _labelled("arrivals", f"{judgement.arrivals} of this run{strangers}")
+    if judgement.drain is not None:
+        yield _labelled(
+            "drain",
+            f"{duration(judgement.drain)} from the last acknowledgement to the last arrival; at most "
+            f"{judgement.backlogPeak} were under way",
+        )
+    for anomaly in judgement.anomalies:
+        yield _anomaly(anomaly)
+    if judgement.anomalies:
+        yield _labelled("", f"smtpsource reconcile --show ID {directory} tells the history of one of them", "aside")
+
+
+def _well(judgement: Judgement) -> str:
+    arrived = f"{judgement.delivered} acknowledged have arrived, each once"
+    return f"{arrived}, and {judgement.bounced} bounced" if judgement.bounced else f"all {arrived}"
+
+
+def _labelled(label: str, text: str, style: str = "") -> Line:
+    return Line(f"{label:<{INDENT}}{text}", style)
+
+
+def _reasons(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {_WHY.get(reason, reason)}" for reason, count in counts.items())
+
+
+def _anomaly(anomaly: Mapping[str, object]) -> Line:
+    reason = f", {_WHY.get(str(anomaly['reason']), anomaly['reason'])}" if "reason" in anomaly else ""
+    whom = f" for {anomaly['recipient']}" if anomaly.get("recipient") else ""
+    return _labelled(str(anomaly["class"]), f"{anomaly['id']}{whom}{reason}")

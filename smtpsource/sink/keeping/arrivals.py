@@ -1,0 +1,119 @@
+"""
+What the ledger of a sink has about one message.
+"""
+
+from __future__ import annotations
+
+from time import monotonic_ns
+from typing import Protocol
+
+from smtpsource.ledger import digests, identity, records, reports
+from smtpsource.ledger.identity import Identity
+from smtpsource.sink.keeping.digested import Digested
+
+_NOBODY = Identity(0, 0)
+
+
+class Ledger(Protocol):
+    """
+    What is asked of the ledger itself: L{smtpsource.sink.keeping.ledger.SinkLedger}.
+    """
+
+    def address(self, text: bytes, /) -> int:
+        """
+        The number of an address.
+        """
+
+    def digestsOf(self, head: bytes, body: bytes, /) -> tuple[int, int]:
+        """
+        The digests of a body, as it came and in canonical form.
+        """
+
+    def put(self, octets: bytes, /) -> None:
+        """
+        Write records.
+        """
+
+
+class Arrivals:
+    """
+    What is written about one message: one record for each recipient, all of them in one write(2).
+    """
+
+    def __init__(self, ledger: Ledger, content: Digested, session: int, isReport: bool) -> None:
+        """
+        @param content: all of it.
+        @param isReport: it may be one, for it has no sender.
+        """
+        self._ledger = ledger
+        self._session = session
+        self._octets = bytearray()
+        self.number = 0
+        self._now = monotonic_ns()
+        self._identity = self._identify(content.head)
+        self.look(content)
+        text = content.report() if isReport else None
+        for report in reports.reportsIn(text) if text is not None else ():
+            self._report(report)
+
+    def _identify(self, head: bytes) -> Identity:
+        match = identity.inHead(head)
+        if match is None:
+            return _NOBODY
+        try:
+            found = identity.parse(match[1])
+        except ValueError:
+            found = None
+        if found is None:
+            self._octets += records.pack(records.DAMAGED, 0, 0, 0, 0, 0, self._now, 0, 0, 0, 0, self._session)
+        return found or _NOBODY
+
+    def look(self, content: Digested) -> None:
+        """
+        From here on, the content is this.
+        """
+        if content.body is None:
+            self._raw, self._canonical = content.result()
+        else:
+            self._raw, self._canonical = self._ledger.digestsOf(content.head, content.body)
+        self._size = min(content.size, records.LARGEST_SIZE)
+
+    def add(self, recipient: tuple[int, int], code: int, deed: str = "", rule: str = "") -> None:
+        """
+        It has come for a recipient.
+
+        @param recipient: see L{SinkLedger.recipient}.
+        @param code: of the reply.
+        @param deed: what a rule did to it on purpose.
+        @param rule: the name of that rule.
+        """
+        address, original = recipient
+        now, session = self._now, self._session
+        if original:
+            self._octets += records.pack(records.ORIGINAL, 0, 0, 0, 0, 0, now, original, 0, 0, 0, session)
+        if deed:
+            name = rule.encode()
+            self._octets += records.named(records.RULE, digests.digest(name), name, now)
+        flag = records.DEEDS.index(deed)
+        self._octets += records.pack(
+            records.ARRIVAL, flag, 0, code, *self._identity, now, address,
+            self._raw, self._canonical, self._size, session,
+        )  # fmt: skip
+        self.number += 1
+
+    def _report(self, report: reports.Report) -> None:
+        action = records.ACTIONS.index(report.action) if report.action in records.ACTIONS else 0
+        address = 0 if report.address is None else self._ledger.address(report.address)
+        self._octets += records.pack(
+            records.REPORT, action, 0, report.status, *(report.identity or _NOBODY), self._now, address,
+            0, 0, 0, self._session,
+        )  # fmt: skip
+
+    def write(self) -> None:
+        """
+        Write it, if it has arrived for anybody.
+
+        @raise OSError: that is not possible, and nothing of it is there.
+        """
+        if self.number:
+            self._ledger.put(bytes(self._octets))

@@ -1,0 +1,637 @@
+"""
+C{smtpsource reconcile}: what it reads, what it says, and what is wrong with what it was given.
+"""
+
+from __future__ import annotations
+
+import json
+import mailbox
+import os
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+from commandlines import ToolTestCase
+from hypothesis import strategies as st
+from ledgerfiles import RUN, RUN_TEXT, SECOND, Pages
+from patience import TEST_LIMIT
+from properties import given
+from subprocesses import loadAndReport, smtpsink, smtpsource
+from twisted.internet import defer
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from smtpsource.ledger import digests, records
+from smtpsource.ledger.identity import Identity, textOf
+from smtpsource.measure.judgement import CLASSES
+from smtpsource.report.judgement import documentOf
+from smtpsource.tools.anomalyfiles import writeDatabase
+from smtpsource.tools.reconcile import ReconcileOptions
+from smtpsource.tools.reconciling import Evidence
+
+HEAD = b"Subject: one\r\nMIME-Version: 1.0\r\n"
+TEXT = b"Hello,\r\n\r\nFrom here on\r\n>From there\r\nit ends.\r\n"
+
+
+def name(number, run=RUN):
+    """
+    @return: the id of a message.
+    """
+    return textOf(Identity(run, number))
+
+
+class ReconcileCase(ToolTestCase):
+    """
+    Ledgers in a directory.
+    """
+
+    def setUp(self):
+        super().setUp()
+        self.ledgers = self.directory / "ledgers"
+        self.source = Pages(offset=time.time_ns() - 1000 * SECOND)
+        self.sink = Pages("sink", 0, offset=self.source.header["offset"])
+        self.sink.time = 1.0
+
+    def reconcile(self, *arguments, write=True):
+        """
+        @return: the status, standard output and standard error.
+        """
+        if write:
+            self.source.write(self.ledgers, "source-1.ledger")
+            if self.sink is not None:
+                self.sink.write(self.ledgers, "sink-1.ledger")
+        return self.run_("reconcile", *map(os.fspath, arguments), os.fspath(self.ledgers))
+
+    def reported(self, *arguments, **more):
+        """
+        @return: the status, and C{"ledger"} of the report.
+        """
+        path = self.directory / "report.json"
+        status, _, err = self.reconcile("--report", path, *arguments, **more)
+        self.assertEqual("", err)
+        return status, json.loads(path.read_text())["ledger"]
+
+    def refused(self, *arguments, status=1, **more):
+        """
+        @return: the one line that it says.
+        """
+        found, out, err = self.reconcile(*arguments, **more)
+        self.assertEqual((found, out), (status, ""), err)
+        self.assertRegex(err, r"\Asmtpsource reconcile: [^\n]+\n\Z")
+        return err.removeprefix("smtpsource reconcile: ")
+
+
+class VerdictTests(ReconcileCase):
+    """
+    What it says, and its status.
+    """
+
+    def test_pass(self):
+        """
+        All has arrived, and the sink has listened on.
+        """
+        for number in range(1, 4):
+            self.source.sent(number)
+            self.sink.arrival(number)
+        self.sink.end(at=60.0)
+        status, out, err = self.reconcile()
+        self.assertEqual((status, err), (0, ""))
+        self.assertTrue(out.startswith("ledger       pass: all 3 acknowledged have arrived, each once\n"), out)
+        self.assertIn("\nfates        3 messages and recipients: 3 delivered\n", out)
+        self.assertEqual(self.reconcile("--quiet"), (0, "", ""))
+
+    def test_fail(self):
+        """
+        What was found is told first, and which messages those are.
+        """
+        self.source.sent(1, b"jane@example.com").sent(2).sent(3)
+        self.sink.arrival(2).arrival(2).arrival(3).end(at=60.0)
+        status, out, err = self.reconcile()
+        self.assertEqual((status, err), (3, ""))
+        self.assertTrue(out.startswith("ledger       FAIL: 1 lost; 1 duplicated\n"), out)
+        self.assertIn("\n             1 duplicated: 1 for no reason\n", out)
+        self.assertIn(f"\nlost         {name(1)} for jane@example.com\n", out)
+        self.assertIn(f"\nduplicated   {name(2)} for a@example.com, for no reason\n", out)
+        self.assertNotIn(name(3), out)
+
+    def test_quiet(self):
+        """
+        What has not arrived is not lost before the sink has listened for long enough.
+        """
+        self.source.sent(1).sent(2)
+        self.sink.arrival(1).end(at=25.0)
+        status, out, err = self.reconcile()
+        self.assertEqual((status, err), (1, ""))
+        said = " ".join(out.split())
+        self.assertTrue(said.startswith("ledger inconclusive: 1 acknowledged had not arrived, and the sink has"), said)
+        self.assertIn("expected 30 s (--drain-quiet)", said)
+        status, ledger = self.reported()
+        self.assertEqual((ledger["verdict"], ledger["queued"], ledger["lost"]), ("inconclusive", 1, 0))
+        status, ledger = self.reported("--drain-quiet", "20s")
+        self.assertEqual((status, ledger["verdict"], ledger["queued"], ledger["lost"]), (3, "fail", 0, 1))
+
+    def test_aliveIsListening(self):
+        """
+        A sink that was killed has listened as long as it says so.
+        """
+        self.source.sent(1)
+        self.sink.add(records.ALIVE, at=31.0)
+        self.assertEqual("fail", self.reported()[1]["verdict"])
+
+    def test_thresholds(self):
+        """
+        They are of the ledger's figures; one that fails makes the status 3.
+        """
+        self.source.sent(1).sent(2).sent(3)
+        self.sink.arrival(1).arrival(1).arrival(2).arrival(3).end(at=60.0)
+        fine = ("lost == 0", "duplicated <= 2", "p99(delivery) < 30s", "drain < 2m", "backlog < 10000", "lost < 1%")
+        arguments = [each for text in fine for each in ("--threshold", text)]
+        status, out, err = self.reconcile(*arguments, "--threshold", "duplicated == 0")
+        self.assertEqual((status, err), (3, ""))
+        for text in fine:
+            self.assertIn(f"\npass         {text}: ", out)
+        self.assertIn("\nFAIL         duplicated == 0: 1\n", out)
+        status, out, err = self.reconcile("--threshold", "rate > 5")
+        self.assertEqual((status, out), (2, ""))
+        self.assertIn("expected figures of the ledger only", err)
+
+    def test_report(self):
+        """
+        The report has all keys, and says what the text does.
+        """
+        self.source.sent(1)
+        self.sink.arrival(1).arrival(99).end(at=60.0)
+        status, out, err = self.reconcile("--report", "-")
+        document = json.loads(out)
+        self.assertEqual((status, document["exit"], document["run"]), (0, 0, RUN_TEXT))
+        self.assertTrue(err.startswith("ledger       pass: "), err)
+        ledger = document["ledger"]
+        self.assertEqual("pass", ledger["verdict"])
+        for key in (*CLASSES, "duplicated", "corrupted", "ghost", "transformed"):
+            self.assertEqual({"delivered": 1, "ghost": 1}.get(key, 0), ledger[key], key)
+        self.assertEqual({"class": "ghost", "id": name(99), "recipient": "a@example.com"}, ledger["anomalies"][0])
+        self.assertEqual(["delivery"], list(document["latency"]))
+
+
+class AnomaliesTests(ReconcileCase):
+    """
+    All of them, in files.
+    """
+
+    def setUp(self):
+        super().setUp()
+        self.source.sent(1).sent(2, b"b@example.com").sent(3)
+        self.sink.name(b"192.0.2.7:4711", records.FROM, 5)
+        self.sink.name(b"loses", records.RULE, 77)
+        self.sink.arrival(1, deed="accept-but-lose", session=5)
+        self.sink.arrival(2, b"b@example.com", original=b"x@example.com").arrival(2, b"b@example.com").arrival(3)
+        self.sink.end(at=60.0)
+
+    def test_lines(self):
+        """
+        A line of JSON for each, with its history; and on standard output.
+        """
+        path = self.directory / "all.ndjson"
+        status, _, err = self.reconcile("--anomalies", path)
+        self.assertEqual((status, err), (3, ""))
+        found = [json.loads(line) for line in path.read_text().splitlines()]
+        self.assertEqual(
+            [("lost", name(1), "a@example.com"), ("duplicated", name(2), "b@example.com")],
+            [(each["class"], each["id"], each["recipient"]) for each in found],
+        )
+        self.assertEqual(["intent", "outcome", "arrival"], [event["what"] for event in found[0]["history"]])
+        arrival = found[0]["history"][-1]
+        self.assertEqual(("accept-but-lose", "192.0.2.7:4711"), (arrival["deed"], arrival["client"]))
+        self.assertEqual("none", found[1]["reason"])
+        self.assertEqual("x@example.com", found[1]["history"][2]["sentTo"])
+        status, out, err = self.reconcile("--anomalies", "-")
+        self.assertEqual((status, out), (3, path.read_text()))
+        self.assertIn("ledger       FAIL", err)
+
+    def test_database(self):
+        """
+        SQLite can be asked for everything.
+        """
+        path = self.directory / "all.sqlite"
+        path.write_text("what was there")
+        status, _, err = self.reconcile("--anomalies", path)
+        self.assertEqual((status, err), (3, ""))
+        with closing(sqlite3.connect(path)) as database:
+            self.assertEqual(
+                [("delivered", 2), ("lost", 1)],
+                database.execute("SELECT class, count(*) FROM units GROUP BY class").fetchall(),
+            )
+            self.assertEqual(
+                [("b@example.com", 2)],
+                database.execute(
+                    "SELECT text, count(*) FROM arrivals JOIN addresses USING (address) WHERE deed = '' "
+                    "GROUP BY number HAVING count(*) > 1"
+                ).fetchall(),
+            )
+            self.assertEqual(
+                [(name(1), "lost", None), (name(2), "duplicated", "none")],
+                database.execute("SELECT id, class, reason FROM anomalies").fetchall(),
+            )
+            self.assertEqual(7, database.execute("SELECT count(*) FROM events").fetchone()[0])
+        self.assertEqual({"all.sqlite", "ledgers"}, set(os.listdir(self.directory)))
+
+    def test_unwritable(self):
+        """
+        What can't be written is told of in one line.
+        """
+        fifo = self.directory / "fifo.db"
+        os.mkfifo(fifo)
+        self.assertIn("expected a file, for a database", self.reconcile("--anomalies", fifo)[2])
+        self.assertEqual(1, self.reconcile("--quiet", "--anomalies", fifo)[0])
+        for ending in ("sqlite", "ndjson"):
+            path = self.directory / f"all.{ending}"
+            path.mkdir()
+            self.assertRegex(
+                self.refused("--quiet", "--anomalies", path, status=2), "is not usable|could not be written"
+            )
+
+    def test_show(self):
+        """
+        The whole history of one, in the order of time.
+        """
+        status, out, err = self.reconcile("--show", name(1))
+        self.assertEqual((status, err), (0, ""))
+        lines = out.splitlines()
+        self.assertEqual([name(1), "lost for a@example.com", ""], lines[:3])
+        told = [line[29:] for line in lines[3:] if line[:1] == "2"]
+        self.assertTrue(told[0].startswith("to be sent to a@example.com, attempt 1, body"), told)
+        self.assertTrue(told[1].startswith("acknowledged by 250"), told)
+        self.assertIn("accept-but-lose", out)
+        self.assertIn("192.0.2.7:4711", out)
+
+    def test_showNothing(self):
+        """
+        Nothing is known of others; one whose check is wrong is told of at once.
+        """
+        self.assertEqual(f"nothing is written of {name(50)}\n", self.refused("--show", name(50)))
+        for text in ("1", name(1)[:-1] + "x", f"{RUN_TEXT}-1-00000000"):
+            self.assertIn("expected the id of a message", self.refused("--show", text, status=2))
+        self.assertIn("there is no ledger of run 0000000000000005", self.refused("--show", name(1, 5)))
+
+    def test_unseen(self):
+        """
+        A reply that nobody may have seen is told of.
+        """
+        self.source.sent(9)
+        self.sink.records.pop()
+        self.sink.arrival(9, session=8).add(records.UNSEEN, session=8, size=1).arrival(9, session=9).end(at=60.0)
+        _, out, _ = self.reconcile("--anomalies", "-")
+        found = next(each for each in map(json.loads, out.splitlines()) if each["id"] == name(9))
+        self.assertEqual(("duplicated", "unseen-reply"), (found["class"], found["reason"]))
+        arrivals = [event for event in found["history"] if event["what"] == "arrival"]
+        self.assertEqual([True, False], [event.get("unseen", False) for event in arrivals])
+        _, out, _ = self.reconcile("--show", name(9))
+        self.assertEqual(1, " ".join(out.split()).count("the reply may not have been seen"))
+
+    def test_showRecipients(self):
+        """
+        What became of a message for each of its recipients.
+        """
+        for index, whom in enumerate((b"a@example.com", b"b@example.com")):
+            self.source.intent(9, whom, index)
+        self.source.outcome(9, records.REFUSED, 1, 550).outcome(9)
+        self.sink.arrival(9)
+        _, out, _ = self.reconcile("--show", name(9))
+        self.assertIn("\ndelivered for a@example.com\nrefused for b@example.com\n", out)
+        self.assertIn("refused by 550 for b@example.com\n", out)
+
+
+class WrongTests(ReconcileCase):
+    """
+    What can't be judged, in one line.
+    """
+
+    def test_noDirectory(self):
+        """
+        Nothing, or nothing of ours.
+        """
+        self.assertEqual(f"{self.ledgers}: No such file or directory\n", self.refused(write=False))
+        self.ledgers.mkdir()
+        self.assertIn("expected a directory with ledgers in it", self.refused(write=False))
+        (self.ledgers / "x.ledger").write_bytes(b"nonsense\n")
+        self.assertIn("x.ledger: expected a ledger, which begins with a line that says so", self.refused(write=False))
+        status, out, err = self.run_("reconcile")
+        self.assertEqual((status, out), (2, ""))
+        self.assertIn("no directory: expected at least one", err)
+
+    def test_halves(self):
+        """
+        One end alone says nothing.
+        """
+        self.sink.arrival(1).write(self.ledgers)
+        self.assertIn("expected a generator's ledger as well", self.refused(write=False))
+        self.ledgers = self.directory / "sent"
+        self.sink = None
+        self.source.sent(1)
+        self.assertIn("nothing says what has arrived: expected a sink's ledger", self.refused())
+
+    def test_runs(self):
+        """
+        Of several runs, one has to be named.
+        """
+        self.source.sent(1)
+        self.sink.arrival(1).arrival(1, run=5).end(at=60.0)
+        Pages(run=5).sent(1).write(self.ledgers, "source-2.ledger")
+        names = f"0000000000000005, {RUN_TEXT}"
+        self.assertEqual(f"there are ledgers of 2 runs: expected --run with one of {names}\n", self.refused())
+        self.assertEqual(
+            f"there is no ledger of run 0000000000000006: expected one of {names}\n",
+            self.refused("--run", "0000000000000006"),
+        )
+        status, ledger = self.reported("--run", RUN_TEXT)
+        self.assertEqual((status, ledger["sent"], ledger["foreign"]), (0, 1, 1))
+
+    def test_torn(self):
+        """
+        A record that is there in part was written by somebody who was killed: it is left out.
+        """
+        self.source.sent(1)
+        self.sink.arrival(1).end(at=60.0)
+        self.source.write(self.ledgers, "source-1.ledger")
+        path = Path(self.sink.write(self.ledgers, "sink-1.ledger"))
+        path.write_bytes(path.read_bytes() + b"\x03\x00\x00")
+        self.assertEqual("pass", self.reported(write=False)[1]["verdict"])
+
+    def test_damaged(self):
+        """
+        A record of no known kind is told of, and nothing passes then; all else is judged.
+        """
+        self.source.sent(1)
+        self.sink.arrival(1).add(200).end(at=60.0)
+        status, ledger = self.reported()
+        self.assertEqual((status, ledger["verdict"], ledger["delivered"]), (1, "inconclusive", 1))
+        self.assertRegex(ledger["reasons"][0], r"sink-1\.ledger: record \d+ is of no known kind: the ledger is damaged")
+
+    def test_commandLine(self):
+        """
+        Options that don't go together.
+        """
+        self.source.sent(1)
+        secret = self.directory / "secret"
+        secret.write_text("x\n")
+        for arguments, words in (
+            (("--imap", "imap://jane@localhost/INBOX"), "--imap needs --imap-password-file"),
+            (("--imap-password-file", secret), "--imap-password-file needs --imap"),
+            (("--imap", "http://localhost/"), "expected imap://USER@HOST[:PORT]/MAILBOX"),
+            (("--report", "-", "--anomalies", "-"), "exclude each other"),
+            (("--run", "x"), "expected a run's id"),
+            (("--maildir", self.directory / "gone"), "expected a readable file"),
+        ):
+            self.assertIn(words, self.refused(*arguments, status=2), arguments)
+
+    def test_overwritten(self):
+        """
+        No ledger is written over.
+        """
+        self.source.sent(1)
+        self.sink.arrival(1).end(at=60.0)
+        self.reconcile()
+        for option in ("--report", "--anomalies"):
+            said = self.refused(option, self.ledgers / "sink-1.ledger", status=2)
+            self.assertIn("it belongs to what is judged", said)
+
+    def test_imapRefused(self):
+        """
+        Nobody is there.
+        """
+        self.source.sent(1)
+        secret = self.directory / "secret"
+        secret.write_text("x\n")
+        arguments = ("--imap", "imap://jane@127.0.0.1:1/INBOX", "--imap-password-file", secret)
+        self.assertIn("imap://jane@127.0.0.1:1/INBOX: ", self.refused(*arguments))
+
+
+class MailboxTests(ReconcileCase):
+    """
+    Messages in mailboxes, and in Postfix's queue.
+    """
+
+    def setUp(self):
+        super().setUp()
+        self.sink = None
+        self.body = digests.ofBody(HEAD, TEXT)
+        for number in (1, 2):
+            self.source.sent(number, b"jane@example.com", body=self.body)
+
+    def content(self, number, body=TEXT, head=b"", run=RUN):
+        """
+        A message as a server has stored it.
+        """
+        text = b"X-Smtpsource-Id: " + name(number, run).encode() + b"\r\n" + head + HEAD + b"\r\n" + body
+        return text.replace(b"\r\n", b"\n")
+
+    def maildir(self, *contents):
+        path = self.directory / "Maildir"
+        box = mailbox.Maildir(path)
+        for content in contents:
+            key = box.add(content)
+            os.utime(path / "new" / key, (time.time() - 100,) * 2)
+        return path
+
+    def test_maildir(self):
+        """
+        What is in it has arrived, whatever its line ends are.
+        """
+        path = self.maildir(self.content(1), self.content(2, TEXT + b"\r\n"))
+        status, ledger = self.reported("--maildir", path)
+        self.assertEqual((status, ledger["verdict"], ledger["delivered"]), (0, "pass", 2))
+        self.assertEqual(1, ledger["transformed"])
+        _, out, _ = self.reconcile("--maildir", path, "--show", name(1))
+        self.assertIn("  arrived for ", out)
+        self.assertIn(f"{path}/new/", "".join(out.split()))
+
+    def test_faults(self):
+        """
+        Missing ones, other bodies, other people's, strangers.
+        """
+        self.source.sent(3, b"jane@example.com", body=self.body).sent(4, b"jane@example.com", body=self.body)
+        path = self.maildir(
+            self.content(1, b"no"),
+            self.content(2, head=b"Delivered-To: mary@example.com\r\n"),
+            self.content(3, head=b"Delivered-To: <jane@EXAMPLE.com>\r\nX-Original-To: list@example.com\r\n"),
+            self.content(1, run=5),
+            b"Subject: hello\n\nhello\n",
+            b"X-Smtpsource-Id: " + name(4)[:-8].encode() + b"00000000\n\n",
+        )
+        status, ledger = self.reported("--maildir", path, "--drain-quiet", "0")
+        counts = {
+            key: ledger[key] for key in (*CLASSES, "corrupted", "foreign", "unidentified", "damaged") if ledger[key]
+        }
+        self.assertEqual(
+            {
+                "delivered": 2,
+                "misdelivered": 1,
+                "lost": 1,
+                "corrupted": 1,
+                "foreign": 1,
+                "unidentified": 1,
+                "damaged": 1,
+            },
+            counts,
+        )
+        self.assertEqual(3, status)
+
+    def test_look(self):
+        """
+        It is a look now: what was sent a moment ago may still come.
+        """
+        self.source.header["offset"] = time.time_ns()
+        status, ledger = self.reported("--maildir", self.maildir(self.content(1)))
+        self.assertEqual((status, ledger["verdict"], ledger["queued"]), (1, "inconclusive", 1))
+
+    def test_mbox(self):
+        """
+        Lines that begin with From are quoted there, in one way or another.
+        """
+        path = self.directory / "mbox"
+        self.source.sent(3, b"jane@example.com", body=digests.ofBody(HEAD, TEXT.replace(b">", b"")))
+        quoted = TEXT.replace(b">", b"").replace(b"\r\nFrom ", b"\r\n>From ")
+        twice = quoted.replace(b"\r\n>From there", b"\r\n>>From there")
+        texts = [self.content(1, TEXT.replace(b"here", b"HERE")), self.content(2, twice), self.content(3, quoted)]
+        path.write_bytes(b"".join(b"From jane@example.com Sat Nov 28 01:00:00 2026\n%b\n" % text for text in texts))
+        status, ledger = self.reported("--mbox", path)
+        self.assertEqual((status, ledger["delivered"], ledger["corrupted"]), (3, 3, 1))
+        path.write_bytes(b"hello")
+        self.assertIn("mbox: expected an mbox file, which begins with From and a space", self.refused("--mbox", path))
+
+    def test_report(self):
+        """
+        Reports in a mailbox are read.
+        """
+        path = self.maildir(self.content(1), _report(name(2), "jane@example.com"))
+        status, ledger = self.reported("--maildir", path)
+        self.assertEqual((status, ledger["delivered"], ledger["bounced"], ledger["unidentified"]), (0, 1, 1, 0))
+
+    def test_several(self):
+        """
+        Where a mailbox does not say whose it is, it has come for each recipient in turn.
+        """
+        for index, whom in enumerate((b"a@example.com", b"b@example.com")):
+            self.source.intent(3, whom, index, body=self.body)
+        self.source.outcome(3)
+        contents = [self.content(number) for number in (1, 2, 3, 3)]
+        self.assertEqual("pass", self.reported("--maildir", self.maildir(*contents))[1]["verdict"])
+
+    def test_moving(self):
+        """
+        A message that a client reads while we look is there once.
+        """
+        path = self.maildir(self.content(1), self.content(2))
+        name = os.listdir(path / "new")[0]
+        content = (path / "new" / name).read_bytes()
+        (path / "cur" / f"{name}:2,S").write_bytes(content)
+        self.assertEqual("pass", self.reported("--maildir", path)[1]["verdict"])
+
+    def test_noMaildir(self):
+        """
+        A directory that is none.
+        """
+        self.assertIn(
+            "expected a Maildir, which has directories cur and new", self.refused("--maildir", self.directory)
+        )
+
+    def test_queue(self):
+        """
+        What is in Postfix's queue is queued, however long ago it was; if there is nothing, all has drained at once.
+        """
+        self.source.header["offset"] = time.time_ns()
+        queue = self.directory / "spool"
+        place = queue / "deferred" / "A"
+        place.mkdir(parents=True)
+        (place / "A1B2").write_bytes(b"C\x20...N\x39X-Smtpsource-Id: " + name(2).encode() + b"N\x10...")
+        # Postfix has a file that can be executed for what it has accepted.
+        (place / "A1B2").chmod(0o700)
+        arguments = ("--maildir", self.maildir(self.content(1)), "--postfix-queue", queue)
+        status, ledger = self.reported(*arguments)
+        self.assertEqual((status, ledger["verdict"], ledger["queued"]), (1, "inconclusive", 1))
+        self.assertEqual([f"messages of this run in the queue {queue}: 1"], ledger["reasons"])
+        (place / "A1B2").unlink()
+        status, ledger = self.reported(*arguments)
+        self.assertEqual((status, ledger["verdict"], ledger["lost"]), (3, "fail", 1))
+        self.assertIn(
+            "expected Postfix's queue_directory", self.refused("--postfix-queue", self.ledgers, *arguments[:2])
+        )
+
+
+def _report(identity, whom):
+    """
+    A report that a message could not be delivered, as RFC 3464 has it.
+    """
+    return (
+        'Content-Type: multipart/report; report-type=delivery-status; boundary="b"\nMIME-Version: 1.0\n\n'
+        "--b\n\nIt failed.\n--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; example.com\n"
+        f"Original-Envelope-Id: {identity}\n\nFinal-Recipient: rfc822; {whom}\nAction: failed\nStatus: 5.1.1\n\n--b--\n"
+    ).encode()
+
+
+class ProcessTests(TestCase):
+    """
+    The real generator, the real sink, and what they have written.
+    """
+
+    timeout = TEST_LIMIT
+
+    @defer.inlineCallbacks
+    def test_run(self):
+        """
+        All that was sent has arrived.
+        """
+        directory = Path(self.mktemp()).resolve()
+        sink = smtpsink(self, "--ledger", directory, "127.0.0.1:0")
+        match = yield sink.whenPrinted(rb"listening on (\S+)")
+        where = match[1].decode()
+        yield loadAndReport(self, "-d", "-s", 5, "-m", 100, "-r", 2, "--ledger", directory, where)
+        sink.signal(15)
+        yield sink.whenEnded()
+        result = yield smtpsource(self, "reconcile", "--drain-quiet", "0", directory).whenEnded()
+        self.assertEqual((result.status, result.err), (0, b""), result)
+        self.assertIn(b"200 messages and recipients: 200 delivered\n", result.out)
+
+
+class DamageTests(SynchronousTestCase):
+    """
+    Ledgers in which octets have changed.
+    """
+
+    @given(st.lists(st.tuples(st.integers(0, 1 << 16), st.integers(0, 255)), max_size=20), st.integers(0, 1 << 16))
+    def test_anyDamage(self, changes, cut):
+        """
+        Whatever they are, something is said of what is left, or what is wrong.
+        """
+        source, sink = Pages(), Pages("sink", 0)
+        for number in range(1, 6):
+            source.intent(number, b"a@example.com").intent(number, b"b@example.com", 1).outcome(number)
+            sink.arrival(number, original=b"b@example.com").add(records.UNSEEN, session=1, size=1).report(number)
+        directory = self.mktemp()
+        for place, pages in enumerate((source, sink)):
+            path = Path(pages.write(directory))
+            octets = bytearray(path.read_bytes())
+            head = octets.index(b"\n") + 1
+            for at, octet in changes[place::2]:
+                octets[head + at % (len(octets) - head)] = octet
+            path.write_bytes(octets[: max(head, len(octets) - cut % 200)])
+        with Evidence(directories=[directory], quiet=0.0).judged() as (judge, judgement):
+            self.assertEqual(judgement.sent, sum(getattr(judgement, each) for each in CLASSES))
+            json.dumps([documentOf(judgement), *judge.anomalies()])
+            writeDatabase(self.mktemp(), judge)
+
+
+class OptionsTests(ToolTestCase):
+    """
+    Its command line.
+    """
+
+    def test_defaults(self):
+        """
+        What is not said.
+        """
+        options = ReconcileOptions()
+        options.parseOptions(["one", "two"])
+        evidence = options.evidence()
+        self.assertEqual((evidence.directories, evidence.quiet, evidence.run), (("one", "two"), 30.0, None))
+        self.assertFalse(evidence.isALook)
