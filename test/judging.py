@@ -49,6 +49,8 @@ def written(directory, kind, deeds=("", "duplicate", "corrupt", "reject-but-keep
     found = []
     for path in sorted(Path(directory).glob("*.ledger")):
         octets = path.read_bytes()
+        if not octets:
+            continue
         _, start = records.parseHeader(octets)
         whole = octets[start : len(octets) - (len(octets) - start) % records.SIZE]
         texts = {number: text.decode() for what, number, text in records.textsOf(whole) if what == records.ADDRESS}

@@ -357,6 +357,17 @@ class WrongTests(ReconcileCase):
         path.write_bytes(path.read_bytes() + b"\x03\x00\x00")
         self.assertEqual("pass", self.reported(write=False)[1]["verdict"])
 
+    def test_empty(self):
+        """
+        A file without anything in it is of somebody who was killed before there was anything to say: it is left out.
+        """
+        self.source.sent(1)
+        self.sink.arrival(1).end(at=60.0)
+        self.source.write(self.ledgers, "source-1.ledger")
+        self.sink.write(self.ledgers, "sink-1.ledger")
+        Path(self.ledgers, "sink-2.ledger").touch()
+        self.assertEqual("pass", self.reported(write=False)[1]["verdict"])
+
     def test_damaged(self):
         """
         A record of no known kind is told of, and nothing passes then; all else is judged.

@@ -143,7 +143,8 @@ class LedgerFile:
 
 def ledgersIn(directory: str) -> list[LedgerFile]:
     """
-    All ledgers of a directory, those of generators first.
+    All ledgers of a directory, those of generators first. An empty one is left out: its process was killed, or has yet to
+    begin.
 
     @raise LedgerError: there is none, or one of them can't be used.
     """
@@ -153,7 +154,8 @@ def ledgersIn(directory: str) -> list[LedgerFile]:
         raise LedgerError(f"{directory}: {e.strerror}")
     if not names:
         raise LedgerError(f"{directory}: expected a directory with ledgers in it, files whose names end with .ledger")
-    found = [LedgerFile(os.path.join(directory, name)) for name in names]
+    paths = [os.path.join(directory, name) for name in names]
+    found = [LedgerFile(path) for path in paths if not os.path.exists(path) or os.path.getsize(path)]
     return sorted(found, key=lambda file: file.role != "source")
 
 
