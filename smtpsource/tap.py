@@ -93,6 +93,7 @@ def _prepare() -> None:
     from smtpsource.load import hints, noted, varied  # noqa: F401
     from smtpsource.report import csvfile, hlog, judgement, junit  # noqa: F401
 
+    noted.prepare()
     for name in ("ascii", "idna", "latin-1", "utf-8"):
         codecs.lookup(name)
 

@@ -11,8 +11,12 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from hashlib import blake2b
 from typing import TYPE_CHECKING
+
+try:
+    from _blake2 import blake2b  # hashlib would load OpenSSL along with it
+except ImportError:
+    from hashlib import blake2b
 
 if TYPE_CHECKING:
     from email.message import Message

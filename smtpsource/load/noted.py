@@ -29,6 +29,13 @@ def notesOf(run: bytes, reactor: IReactor, guarded: Callable[..., None]) -> Note
     return Notes(run, lambda seconds, call: reactor.callLater(seconds, guarded, call))
 
 
+def prepare() -> None:
+    """
+    Import what such a run needs: for a process that may become another user.
+    """
+    from smtpsource.messages import identified, identifiedvaried  # noqa: F401
+
+
 def headerOf(plan: SourcePlan) -> dict[str, Any]:
     """
     What the header of a ledger says of the plan: what was asked for, but for who logs in.

@@ -65,7 +65,8 @@ class VariedAssembly:
         kind: Callable[..., VariedTraffic] = VariedTraffic
         recipients = self._drawnRecipients() if undrawn is None else undrawn
         if notes is not None:
-            from smtpsource.messages.identified import IdentifiedVariedTraffic, withOriginal  # for those who keep one
+            from smtpsource.messages.identified import withOriginal  # for those who keep one
+            from smtpsource.messages.identifiedvaried import IdentifiedVariedTraffic
 
             kind = partial(IdentifiedVariedTraffic, notes, **self._ofLedger())
             if plan.parameters.dsn:
