@@ -116,6 +116,25 @@ class ServerTests(PeerTestCase):
         self.assertEqual(found, {("7user@example.com", "lost"), ("9user@example.com", "duplicated")})
 
     @defer.inlineCallbacks
+    def test_several(self):
+        """
+        Dovecot does not say for whom a message has come that came for several: each mailbox belongs to one of them, and
+        has it once.
+        """
+        peer = yield self.peer(DovecotLMTP())
+        arguments = ("-L", "-d", "-s", 2, "-r", 3, "-t", "user@example.com", "-m", 20, "--ledger", self.sent)
+        yield self.load(*arguments, peer.destination)
+        boxes = [part for path in sorted((peer.directory / "mail").iterdir()) for part in ("--maildir", path)]
+        ledger, _ = yield self.judged(*boxes)
+        self.assertCounts(ledger, "pass", delivered=60)
+        ledger, _ = yield self.judged(*boxes[:-2])
+        self.assertCounts(ledger, "fail", delivered=40, lost=20)
+        one = next(Path(boxes[1], "new").iterdir())
+        one.with_name(f"{one.name}-again").write_bytes(one.read_bytes())
+        ledger, _ = yield self.judged(*boxes[:-2])
+        self.assertCounts(ledger, "fail", delivered=40, lost=20, duplicated=1)
+
+    @defer.inlineCallbacks
     def test_imap(self):
         """
         The same by IMAP: the mailbox of one of the recipients.

@@ -47,17 +47,22 @@ class Found:
 
 class Entered:
     """
-    Messages of mailboxes, entered into a book.
+    Messages of a mailbox, entered into a book.
     """
 
-    def __init__(self, book: Book, known: Known) -> None:
+    def __init__(self, book: Book, known: Known, name: str = "", places: dict[int, list[str]] | None = None) -> None:
         """
         @param known: what was sent.
+        @param name: the mailbox's.
+        @param places: the mailboxes of each message for several that does not say for whom it has come, by its number:
+            those of its recipients, in their order. C{None} if there is one mailbox for all of them.
         """
         self._book = book
         self._known = known
         self._offset = time.time_ns() - time.monotonic_ns()
         self._session = 0
+        self._name = name
+        self._places = places
         self._turns: dict[int, int] = {}
 
     def enter(self, found: Found) -> None:
@@ -125,12 +130,23 @@ class Entered:
             address = self._book.address(delivered)
             other = self._book.address(original) if original else 0
             return address, 0 if other == address else other
-        # Nothing says whose mailbox it is: then its messages are taken to have come for their recipients in turn.
         recipients = self._known.units.address[self._placesOf(known)].tolist()
         if len(recipients) > 1:
-            turn = self._turns[known.number] = self._turns.get(known.number, -1) + 1
-            return recipients[turn % len(recipients)], 0
+            return recipients[self._turnOf(known.number) % len(recipients)], 0
         return (recipients[0] if recipients else 0), 0
+
+    def _turnOf(self, number: int) -> int:
+        """
+        Nothing says whose mailbox it is. If it is the only one, its copies of a message are taken to have come for the
+        recipients in turn; else it is the mailbox of one of them.
+        """
+        if self._places is None:
+            turn = self._turns[number] = self._turns.get(number, -1) + 1
+            return turn
+        places = self._places.setdefault(number, [])
+        if self._name not in places:
+            places.append(self._name)
+        return places.index(self._name)
 
     def _placesOf(self, identity: Identity) -> Integers:
         """

@@ -58,6 +58,10 @@ class Evidence:
         return bool(self.maildirs or self.mboxes or self.boxes or self.queue)
 
     @property
+    def _several(self) -> bool:
+        return len(self.maildirs) + len(self.mboxes) + len(self.boxes) > 1
+
+    @property
     def _mailboxes(self) -> Iterator[tuple[str, Iterable[Found]]]:
         if not (self.maildirs or self.mboxes or self.boxes):
             return
@@ -86,8 +90,9 @@ class Evidence:
                 if file.role == "sink" or file.run == run:
                     damages += read(judge, file)
             with tempfile.TemporaryDirectory(prefix="smtpsource-") as directory:
+                places: dict[int, list[str]] | None = {} if self._several else None
                 for name, messages in self._mailboxes:
-                    files.append(file := _entered(directory, name, messages, judge))
+                    files.append(file := _entered(directory, name, messages, judge, places))
                     read(judge, file)
                 if not judge.known.sinks:
                     where = "--maildir, --mbox or --imap"
@@ -158,16 +163,20 @@ def read(judge: Judge, file: LedgerFile) -> list[str]:
     return damages
 
 
-def _entered(directory: str, name: str, messages: Iterable[Found], judge: Judge) -> LedgerFile:
+def _entered(
+    directory: str, name: str, messages: Iterable[Found], judge: Judge, places: dict[int, list[str]] | None
+) -> LedgerFile:
     """
     A ledger of a mailbox.
+
+    @param places: see L{smtpsource.ledger.found.Entered}.
     """
     from smtpsource.ledger.found import Entered
 
     try:
         book = Book(directory, "sink", {"of": name})
         try:
-            entered = Entered(book, judge.known)
+            entered = Entered(book, judge.known, name, places)
             for message in messages:
                 entered.enter(message)
         finally:
