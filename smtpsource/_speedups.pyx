@@ -1529,20 +1529,38 @@ cdef class SMTPSinkProtocol:
         return at
 
 
-# -- The sink's ledger
+# -- What the ledgers of both ends have
 
-# Who overrides one of these has the reference's way; these, and those of a session that has no ledger.
-cdef tuple _OF_LEDGERED = (*_OF_SINK, "_contentCame", "_newContent", "_writeDown", "command_MAIL", "command_RCPT")
+cdef extern from *:
+    """
+    #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    #define SMTPSOURCE_LITTLE_ENDIAN 1
+    #else
+    #define SMTPSOURCE_LITTLE_ENDIAN 0
+    #endif
+    """
+    bint SMTPSOURCE_LITTLE_ENDIAN
 
 cdef enum:
+    INTENT = 1
+    OUTCOME = 2
     ARRIVAL = 3
-    # Records that are written at once, and messages that they are of.
-    ARRIVALS = 512
-    MESSAGES = 256
-    # Of contents that are taken here.
-    LONGEST_CONTENT = 65536
+    RECORD = 64
 
-cdef bytes _full
+cdef struct Record:
+    # As smtpsource.ledger.records has it; on a machine whose bytes are in that order.
+    unsigned char kind
+    unsigned char flag
+    unsigned short index
+    unsigned int code
+    unsigned long long run
+    unsigned long long number
+    long long time
+    unsigned long long address
+    unsigned long long raw
+    unsigned long long canonical
+    unsigned int size
+    unsigned int session
 
 cdef unsigned int _crcTable[256]
 
@@ -1571,21 +1589,25 @@ cdef unsigned int _crc(const char *text, Py_ssize_t size) noexcept nogil:
     return ~value
 
 
-cdef struct Arrival:
-    # A record, as smtpsource.ledger.records has it; on a machine whose bytes are in that order.
-    unsigned char kind
-    unsigned char flag
-    unsigned short index
-    unsigned int code
-    unsigned long long run
-    unsigned long long number
-    long long time
-    unsigned long long address
-    unsigned long long raw
-    unsigned long long canonical
-    unsigned int size
-    unsigned int session
+cdef inline long long _steadyNanoseconds() noexcept nogil:
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return <long long>now.tv_sec * 1000000000 + now.tv_nsec
 
+
+# -- The sink's ledger
+
+# Who overrides one of these has the reference's way; these, and those of a session that has no ledger.
+cdef tuple _OF_LEDGERED = (*_OF_SINK, "_contentCame", "_newContent", "_writeDown", "command_MAIL", "command_RCPT")
+
+cdef enum:
+    # Records that are written at once, and messages that they are of.
+    ARRIVALS = 512
+    MESSAGES = 256
+    # Of contents that are taken here.
+    LONGEST_CONTENT = 65536
+
+cdef bytes _full
 
 cdef struct Arrivals:
     # What is to be written before the replies, and of each message where its reply is and how many recipients it has.
@@ -1593,7 +1615,7 @@ cdef struct Arrivals:
     Py_ssize_t messages
     Py_ssize_t places[MESSAGES]
     Py_ssize_t recipients[MESSAGES]
-    Arrival each[ARRIVALS]
+    Record each[ARRIVALS]
 
 
 cdef int _hexadecimal(const char *text, Py_ssize_t size, unsigned long long *value) noexcept nogil:
@@ -1614,7 +1636,7 @@ cdef int _hexadecimal(const char *text, Py_ssize_t size, unsigned long long *val
     return 1
 
 
-cdef bint _readId(const char *text, Py_ssize_t size, Arrival *arrival) noexcept nogil:
+cdef bint _readId(const char *text, Py_ssize_t size, Record *arrival) noexcept nogil:
     """
     Read the value of the header that has the id.
 
@@ -1652,7 +1674,7 @@ cdef bint _isStuffed(const char *text, Py_ssize_t size) noexcept nogil:
     return False
 
 
-cdef Py_ssize_t _readHead(const char *text, Py_ssize_t size, Arrival *arrival) noexcept nogil:
+cdef Py_ssize_t _readHead(const char *text, Py_ssize_t size, Record *arrival) noexcept nogil:
     """
     Look for the id in the head of a message, and see that its body is not encoded.
 
@@ -1726,11 +1748,11 @@ cdef class SinkLedger:
             self.digestsOf(PyBytes_FromStringAndSize(head, headSize), PyBytes_FromStringAndSize(body, size))
         return 0
 
-    cdef int write(self, const Arrival *arrivals, Py_ssize_t number) except -1:
+    cdef int write(self, const Record *arrivals, Py_ssize_t number) except -1:
         """
         What C{put} does.
         """
-        cdef size_t size = number * sizeof(Arrival)
+        cdef size_t size = number * RECORD
         cdef ssize_t written
         if self.waiting is None:
             self.waiting = self._book._waiting
@@ -1766,7 +1788,7 @@ cdef class LedgeredProtocol(SMTPSinkProtocol):
         if _full is None:
             from smtpsource.sink.protocol import FULL as _full
         self.rcpts = []
-        self.plain = sizeof(Arrival) == 64 and _isPlain(type(self), LedgeredProtocol, _OF_LEDGERED, 5)
+        self.plain = SMTPSOURCE_LITTLE_ENDIAN and _isPlain(type(self), LedgeredProtocol, _OF_LEDGERED, 5)
 
     cdef int received(self, const char *text, Py_ssize_t size, bytes data) except -1:
         if size:
@@ -1884,9 +1906,8 @@ cdef class LedgeredProtocol(SMTPSinkProtocol):
         @return: C{False} if it is not, and nothing was done.
         """
         cdef Py_ssize_t head, number, at
-        cdef Arrival arrival
+        cdef Record arrival
         cdef SinkLedger ledger = <SinkLedger>self.ledger
-        cdef timespec now
         number = PyList_GET_SIZE(self.rcpts)
         if (
             self._content is not None
@@ -1908,11 +1929,10 @@ cdef class LedgeredProtocol(SMTPSinkProtocol):
         if not head:
             return False
         ledger.digest(text, head, text + head + 2, size - head - 2)
-        clock_gettime(CLOCK_MONOTONIC, &now)
         arrival.kind = ARRIVAL
         arrival.flag = arrival.index = 0
         arrival.code = 250
-        arrival.time = <long long>now.tv_sec * 1000000000 + now.tv_nsec
+        arrival.time = _steadyNanoseconds()
         arrival.raw = ledger.lastRaw
         arrival.canonical = ledger.lastCanonical
         arrival.session = self.session
@@ -2171,42 +2191,6 @@ cdef bint _addressOf(real, sockaddr_in *address) except -1:
 
 # -- The generator's ledger
 
-cdef packed struct _Record:
-    unsigned char kind
-    unsigned char flag
-    unsigned short index
-    unsigned int code
-    unsigned long long run
-    unsigned long long number
-    long long time
-    unsigned long long address
-    unsigned long long raw
-    unsigned long long canonical
-    unsigned int size
-    unsigned int session
-
-cdef enum:
-    INTENT = 1
-    OUTCOME = 2
-    RECORD = 64
-
-cdef extern from *:
-    """
-    #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    #define SMTPSOURCE_LITTLE_ENDIAN 1
-    #else
-    #define SMTPSOURCE_LITTLE_ENDIAN 0
-    #endif
-    """
-    bint SMTPSOURCE_LITTLE_ENDIAN
-
-
-cdef inline long long _steadyNanoseconds() noexcept nogil:
-    cdef timespec now
-    clock_gettime(CLOCK_MONOTONIC, &now)
-    return <long long>now.tv_sec * 1000000000 + now.tv_nsec
-
-
 cdef class Entries:
     """
     See L{smtpsource.ledger.entries.Entries}.
@@ -2259,7 +2243,7 @@ cdef class Entries:
             text[1 + place] = (<const char *>b"0123456789abcdef")[(check >> (28 - 4 * place)) & 0xF]
         return found
 
-    cdef _Record *room(self, Py_ssize_t records) except NULL:
+    cdef Record *room(self, Py_ssize_t records) except NULL:
         """
         Place for so many more records, which are all 0.
         """
@@ -2268,7 +2252,7 @@ cdef class Entries:
         place = PyByteArray_AS_STRING(self._room) + self._used
         memset(place, 0, records * RECORD)
         self._used += records * RECORD
-        return <_Record *>place
+        return <Record *>place
 
     cdef int makeRoom(self, Py_ssize_t size) except -1:
         cdef Py_ssize_t wanted = self._used + size
@@ -2308,7 +2292,7 @@ cdef class Entries:
         message.attempt = attempt
         cdef long long now = _steadyNanoseconds()
         cdef Py_ssize_t before = self._used
-        cdef _Record *record = self.room(len(numbers))
+        cdef Record *record = self.room(len(numbers))
         try:
             for place in range(len(numbers)):
                 record.kind = INTENT
@@ -2332,7 +2316,7 @@ cdef class Entries:
             return
         cdef unsigned long long which = number, ofSchedule = due
         cdef unsigned int ofSession = session
-        cdef _Record *record = self.room(1)
+        cdef Record *record = self.room(1)
         record.kind = OUTCOME
         record.flag = flag
         record.index = index
