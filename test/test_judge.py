@@ -247,11 +247,36 @@ class ClassesTests(JudgeCase):
         """
         A number that no message can have is no reason to run out of memory.
         """
-        source = Pages().sent(1).sent(1 << 40).sent(100_000_000).sent(0)
-        judgement = self.judged(source, Pages("sink", 0).arrival(1))
-        self.assertCounts(judgement, delivered=1)
+        source = Pages().sent(1).sent(1 << 40).sent(2_000_000_000).sent(0)
+        judge = self.judgeOf(source, Pages("sink", 0).arrival(1))
+        judgement = judge.judge(True)
+        self.assertCounts(judgement, delivered=1, queued=1)
+        self.assertLess(judge.known.units.size, 1 << 20)
         self.assertEqual("inconclusive", judgement.verdict)
         self.assertRegex(judgement.reasons[0], "the ledger is damaged: it has a message 1099511627776")
+
+    def test_refusals(self):
+        """
+        Of messages that were refused before their content there is no record, however many they are.
+        """
+        last = (1 << 31) - 1
+        for recipients in (1, 3):
+            source, sink = Pages(), Pages("sink", 0)
+            addresses = [b"%d@example.com" % index for index in range(recipients)]
+            for number in (1, 2, 50_000_000, 50_000_003, 50_002_000, 7_000, last, 1_500):
+                for index, address in enumerate(addresses):
+                    source.intent(number, address, index)
+                    if (number, index) != (50_002_000, 0):
+                        sink.arrival(number, address)
+                source.outcome(number)
+            sink.arrival(60_000_000).arrival(1 << 62)
+            judge = self.judgeOf(source, sink.end())
+            judgement = judge.judge(True)
+            self.assertCounts(judgement, delivered=8 * recipients - 1, lost=1, ghosts=2)
+            self.assertEqual(["1 lost"], list(judgement.reasons))
+            lost = [each["id"] for each in judge.anomalies() if each["class"] == "lost"]
+            self.assertEqual([50_002_000], [int(str(each).split("-")[1]) for each in lost])
+            self.assertEqual("lost", judge.fates(50_002_000)[0])
 
 
 class TimeTests(JudgeCase):

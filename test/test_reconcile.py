@@ -378,6 +378,22 @@ class WrongTests(ReconcileCase):
         self.assertEqual((status, ledger["verdict"], ledger["delivered"]), (1, "inconclusive", 1))
         self.assertRegex(ledger["reasons"][0], r"sink-1\.ledger: record \d+ is of no known kind: the ledger is damaged")
 
+    def test_lostInDamage(self):
+        """
+        What is missing from a damaged ledger was not lost by the server; what came twice or changed is known.
+        """
+        self.source.sent(1).sent(2)
+        self.source.intent(3).intent(3, b"b@example.com", 1).outcome(3)
+        hole = [index for index, one in enumerate(self.source.records) if one[0] == records.INTENT][-1]
+        self.source.records[hole] = bytes(records.SIZE)
+        self.sink.arrival(1).add(0).arrival(3).arrival(3, b"b@example.com").end(at=60.0)
+        status, ledger = self.reported()
+        self.assertEqual((status, ledger["verdict"], ledger["lost"], ledger["queued"]), (1, "inconclusive", 0, 1))
+        self.assertRegex("\n".join(ledger["reasons"]), "sink-1.ledger: record .*: the ledger is damaged")
+        self.sink.arrival(1)
+        status, ledger = self.reported()
+        self.assertEqual((status, ledger["verdict"], ledger["reasons"][0]), (3, "fail", "1 duplicated"))
+
     def test_commandLine(self):
         """
         Options that don't go together.

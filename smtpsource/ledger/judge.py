@@ -37,9 +37,6 @@ from smtpsource.measure.judgement import Judgement
 #: So many anomalies of each class are part of a judgement.
 _SHOWN = 5
 
-#: The number of a message is no more than this above those of the others.
-_GAP = 1_000_000
-
 
 class Judge:
     """
@@ -49,6 +46,7 @@ class Judge:
     @ivar here: how many of those have arrived.
     @ivar known: the rest of it, and where it is from.
     @ivar drained: was L{judge} last told that it had?
+    @ivar damages: of the ledgers, a line for each: records may be lost from them, so what is missing is not known.
     """
 
     def __init__(self, run: int) -> None:
@@ -60,8 +58,7 @@ class Judge:
         self._units, self._strays = known.units, known.strays
         self._here = 0
         self._timing = Timing()
-        self._records = 0
-        self._doubts: list[str] = []
+        self.damages: list[str] = []
         # By the ledger: what its last records have said of the next arrival.
         self._original: dict[LedgerFile, int] = {}
         self._explained: dict[LedgerFile, int] = {}
@@ -92,15 +89,15 @@ class Judge:
 
     def _sane(self, found: Records, kinds: Any, file: LedgerFile) -> Any:
         """
-        Which records can be what was written: messages are numbered from 1, without large gaps.
+        Which records can be what was written: messages are numbered from 1. Those that were refused before their
+        content have used numbers without a record.
         """
-        self._records += len(found)
-        sane = (found["number"] < min(HIGHEST, _GAP + 16 * self._records)) & (found["number"] > 0)
+        sane = (found["number"] < HIGHEST) & (found["number"] > 0)
         sane &= (kinds != records.INTENT) | (found["index"] != records.WHOLE)
         wrong = ~sane & ((kinds == records.INTENT) | (kinds == records.OUTCOME))
-        if wrong.any() and not any(file.path in doubt for doubt in self._doubts):
+        if wrong.any() and not any(file.path in damage for damage in self.damages):
             number = found["number"][np.argmax(wrong)]
-            self._doubts.append(f"{file.path}: the ledger is damaged: it has a message {number}")
+            self.damages.append(f"{file.path}: the ledger is damaged: it has a message {number}")
         return sane
 
     def _acknowledge(self, places: Integers, before: Any, after: Any, times: Integers, dues: Any, shift: int) -> None:
@@ -247,14 +244,15 @@ class Judge:
         @param reasons: why the result can't be trusted, a line for each, if there are such reasons.
         """
         self._measureForwarded()
-        self.drained = drained = drained and bool(self.known.sinks)
+        self.drained = drained = drained and bool(self.known.sinks) and not self.damages
         settled = self._strays.settle()
         state = settled.state
         found: dict[str, Any] = dict(countsOf(state, drained))
         found["ghosts"] = int((settled.kinds == GHOST).sum())
         found["astray"] = int(((settled.kinds == MISDELIVERED) & (settled.places < 0)).sum())
         anomalies = Anomalies(self.known, settled, drained)
-        verdict, why = verdictOf(found, drained, [*self._missing(), *self._doubts, *reasons])
+        doubts = [*self._missing(), *self.damages, *reasons]
+        verdict, why = verdictOf(found, drained, doubts, isWhole=not self.damages)
         states = np.arange(STATES)
         waiting = (_isAcknowledged(states) & (states & (HERE | MEASURED) == 0))[state]
         first, last, end = self._firstIntent, self._lastOutcome, self._lastArrival

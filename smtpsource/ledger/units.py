@@ -25,13 +25,19 @@ assert max(ACKNOWLEDGED, REFUSED, UNKNOWN, UNSENT) <= OUTCOME
 #: Numbers of messages are below this: a ledger with others was damaged.
 HIGHEST = 1 << 31
 
+#: If a number is further than this above the others, numbers get their room in blocks of so many, as they are met.
+_GAP = 1_000_000
+_BLOCK = 1024
+#: What stands for a number that was never met.
+_NOWHERE = 1 << 40
+
 Integers = NDArray[np.int64]
 
 
 class Units:
     """
-    Each message and recipient has a place in all of these arrays. As long as each message has one recipient, it is the
-    number of the message.
+    Each message and recipient has a place in all of these arrays. As long as each message has one recipient, and few
+    numbers are left out, it is the number of the message.
 
     @ivar size: how many places are in use.
     @ivar state: the outcome and the bits above.
@@ -51,6 +57,10 @@ class Units:
         # By the number of the message, once one has several recipients: its first place, and how many it has.
         self._first: NDArray[np.uint32] | None = None
         self._count = np.zeros(0, np.uint16)
+        # Once many numbers are left out: by the block of numbers the block of theirs that are used here, and back.
+        self._blocks: NDArray[np.int32] | None = None
+        self._outside = np.zeros(0, np.int32)
+        self._made = 0
 
     def make(self, numbers: Any, indexes: Any) -> Integers:
         """
@@ -59,6 +69,7 @@ class Units:
         of: Integers = numbers.astype(np.int64)
         if not len(of):
             return of
+        of = self._room(of)
         if self._first is None:
             if not indexes.any():
                 self._reach(int(of.max()) + 1)
@@ -70,6 +81,40 @@ class Units:
         np.maximum.at(wanted, which, index + 1)
         self._make(some, wanted)
         return self._firstOf(of) + index
+
+    def _room(self, numbers: Integers) -> Integers:
+        """
+        Have room for some numbers.
+
+        @return: what stands for them here.
+        """
+        self._made += len(numbers)
+        top = int(numbers.max()) + 1
+        if self._blocks is None:
+            if top <= _GAP + 16 * self._made:
+                return numbers
+            self._outside = np.arange(-(-max(self.size, len(self._count)) // _BLOCK), dtype=np.int32)
+            self._blocks = self._outside.copy()
+        known = len(self._blocks)
+        self._blocks = grown(self._blocks, -(-top // _BLOCK))
+        self._blocks[known:] = -1
+        blocks = np.unique(numbers // _BLOCK)
+        new = blocks[self._blocks[blocks] < 0].astype(np.int32)
+        self._blocks[new] = len(self._outside) + np.arange(len(new))
+        self._outside = np.concatenate((self._outside, new))
+        inside: Integers = self._inside(numbers)
+        return inside
+
+    def _inside(self, numbers: Any) -> Any:
+        """
+        What stands for some numbers here.
+        """
+        if self._blocks is None:
+            return numbers
+        block = np.minimum(numbers // _BLOCK, HIGHEST // _BLOCK).astype(np.int64)
+        known = block < len(self._blocks)
+        inside = np.where(known, self._blocks[np.where(known, block, 0)], -1).astype(np.int64)
+        return np.where(inside < 0, _NOWHERE, inside * _BLOCK + (numbers % _BLOCK).astype(np.int64))
 
     def _split(self) -> None:
         """
@@ -128,6 +173,9 @@ class Units:
         """
         How many places each of these messages has.
         """
+        return self._counts(self._inside(numbers))
+
+    def _counts(self, numbers: Any) -> Integers:
         if self._first is None:
             counts: Integers = (numbers < self.size).astype(np.int64)
             return counts
@@ -140,7 +188,8 @@ class Units:
         """
         The places of messages and recipients; -1 where there is none.
         """
-        known = indexes < self.counts(numbers)
+        numbers = self._inside(numbers)
+        known = indexes < self._counts(numbers)
         of: Integers = np.where(known, numbers, 0).astype(np.int64)
         first = of if self._first is None else self._firstOf(of)
         found: Integers = np.where(known, first + indexes, -1)
@@ -152,7 +201,8 @@ class Units:
 
         @return: the places, and for each of them which of C{numbers} it is of.
         """
-        counts = self.counts(numbers)
+        numbers = self._inside(numbers)
+        counts = self._counts(numbers)
         which = np.repeat(np.arange(len(numbers)), counts)
         first = numbers[which].astype(np.int64)
         if self._first is None:
@@ -164,7 +214,8 @@ class Units:
         """
         The places of messages for these addresses; -1 where there is none.
         """
-        counts = self.counts(numbers)
+        numbers = self._inside(numbers)
+        counts = self._counts(numbers)
         found = np.full(len(numbers), -1, np.int64)
         open_ = np.flatnonzero(counts)
         if not len(open_):
@@ -202,12 +253,15 @@ class Units:
 
         @return: the number of the message at each of these places, and the index of the recipient.
         """
-        if self._first is None:
-            return places, np.zeros(len(places), np.int64)
-        messages = np.flatnonzero(self._count)
-        order = messages[np.argsort(self._first[messages])]
-        numbers = order[np.searchsorted(self._first[order], places, "right") - 1]
-        return numbers, places - self._firstOf(numbers)
+        numbers, indexes = places, np.zeros(len(places), np.int64)
+        if self._first is not None:
+            messages = np.flatnonzero(self._count)
+            order = messages[np.argsort(self._first[messages])]
+            numbers = order[np.searchsorted(self._first[order], places, "right") - 1]
+            indexes = places - self._firstOf(numbers)
+        if self._blocks is not None:
+            numbers = self._outside[numbers // _BLOCK].astype(np.int64) * _BLOCK + numbers % _BLOCK
+        return numbers, indexes
 
 
 def landed(state: Any, units: Units, places: Integers, raw: Any, canonical: Any) -> None:

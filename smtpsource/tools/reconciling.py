@@ -85,10 +85,10 @@ class Evidence:
         files = [file for directory in self.directories for file in ledgersIn(directory)]
         try:
             run = self._runOf(files)
-            judge, damages = Judge(run), list[str]()
+            judge = Judge(run)
             for file in files:
                 if file.role == "sink" or file.run == run:
-                    damages += read(judge, file)
+                    judge.damages += read(judge, file)
             with tempfile.TemporaryDirectory(prefix="smtpsource-") as directory:
                 places: dict[int, list[str]] | None = {} if self._several else None
                 for name, messages in self._mailboxes:
@@ -100,7 +100,7 @@ class Evidence:
                         f"{self.directories[0]}: nothing says what has arrived: expected a sink's ledger, or {where}"
                     )
                 doubts = list(self._doubts(judge))
-                yield judge, judge.judge(not doubts, [*doubts, *damages])
+                yield judge, judge.judge(not doubts, doubts)
         finally:
             for file in files:
                 file.close()
