@@ -107,6 +107,7 @@ def judged(run, sources, sinks, drained=True):
                     count["ghosts"] += 1
     for number, copies in strays.items():
         free = [unit for _, unit in sorted(units[number].items()) if unit.intents and not unit.came]
+        free.sort(key=_rank)
         for unit in free[:copies]:
             unit.elsewhere = True
         count["astray"] += max(0, copies - len(free))
@@ -115,6 +116,10 @@ def judged(run, sources, sinks, drained=True):
             if unit.intents:
                 _count(unit, count, drained)
     return {name: number for name, number in count.items() if number}
+
+
+def _rank(unit):
+    return 2 if unit.bounced or unit.outcome in (REFUSED, UNSENT) else unit.outcome != ACKNOWLEDGED
 
 
 def _report(mine, one):

@@ -142,6 +142,23 @@ class ClassesTests(JudgeCase):
         judgement = self.judged(source, sink)
         self.assertCounts(judgement, delivered=4, refused=1, lost=1, recovered=1, unknown=2)
 
+    def test_whoseStray(self):
+        """
+        What came for another was for one whose mail the server has taken, rather than for one whose it has not.
+        """
+        source, sink = Pages(), Pages("sink", 0)
+        for number in range(1, 6):
+            source.intent(number, b"a@example.com").intent(number, b"b@example.com", 1)
+            sink.arrival(number, b"x@example.com")
+        source.outcome(1, records.REFUSED, 0, 550).outcome(1)
+        source.outcome(2)
+        sink.report(2, b"a@example.com")
+        source.outcome(3, records.UNKNOWN, 0, 0).outcome(3)
+        source.outcome(4, records.REFUSED, 0, 550).outcome(4, records.UNKNOWN)
+        source.outcome(5, records.REFUSED)
+        judgement = self.judged(source, sink)
+        self.assertCounts(judgement, refused=3, bounced=1, unknown=1, misdelivered=5)
+
     def test_twice(self):
         """
         A recipient that a message names twice is one, whether or not it is refused, or the message is sent again.

@@ -37,6 +37,11 @@ _STRAY = np.dtype(
 )
 _FAILED = records.ACTIONS.index("failed")
 
+# Of whom a message that came for another is missing most likely, by outcome and report.
+_RANKS = np.ones(BOUNCED + OUTCOME + 1, np.uint8)
+_RANKS[records.ACKNOWLEDGED] = 0
+_RANKS[[records.REFUSED, records.UNSENT]] = _RANKS[BOUNCED:] = 2
+
 #: What a stray is: of a message that was never sent; for whom it was meant, at another address; for another.
 GHOST, FORWARDED, MISDELIVERED = range(3)
 
@@ -168,18 +173,19 @@ class Strays:
         places = self._forwarded()
         forwarded = places >= 0
         landed(state, units, places[forwarded], waiting["raw"][forwarded], waiting["canonical"][forwarded])
+        self._bounce(state)
         kinds = np.where(forwarded, FORWARDED, MISDELIVERED)
         others = np.flatnonzero(~forwarded)
         isSent, places[others] = self._taken(state, waiting["number"][others])
         kinds[others[~isSent]] = GHOST
         state[places[others][places[others] >= 0]] |= ELSEWHERE
-        self._bounce(state)
         return Settled(state, kinds, places, waiting["number"], waiting["address"])
 
     def _taken(self, state: NDArray[np.uint16], numbers: Any) -> tuple[Any, Integers]:
         """
         What came for others of some messages. The recipients of a message to whom nothing came are taken to be those
-        that it was for, one for each.
+        that it was for, one for each: first those whose mail the server has taken, and last those that it has refused,
+        or says that it could not deliver to.
 
         @return: for each, was its message sent, and the unit it is taken to be, or -1.
         """
@@ -187,6 +193,7 @@ class Strays:
         everyone, of = self._units.all(some)
         sent = state[everyone] & EXISTS != 0
         free = np.flatnonzero(sent & (state[everyone] & HERE == 0))
+        free = free[np.lexsort((_RANKS[state[everyone[free]] & (OUTCOME | BOUNCED)], of[free]))]
         room = np.bincount(of[free], minlength=len(some))
         # How many of the same message come before each.
         order = np.argsort(which, kind="stable")
