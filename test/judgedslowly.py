@@ -23,6 +23,7 @@ class Unit:
     canonical: int = 0
     intents: int = 0
     again: bool = False
+    unsure: bool = False
     named: bool = False
     outcome: int = 0
     came: list = field(default_factory=list)
@@ -38,7 +39,9 @@ def _units(sources):
             if one["kind"] == records.INTENT:
                 unit = mine.setdefault(one["index"], Unit())
                 if unit.intents:
+                    unit.unsure |= unit.outcome in (0, UNKNOWN)
                     unit.outcome, unit.named, unit.again = 0, False, True
+                unit.unsure |= not unit.intents and one["flag"] > 1
                 unit.intents += 1
                 unit.again |= one["flag"] > 1
                 unit.address, unit.raw, unit.canonical = one["address"], one["raw"], one["canonical"]
@@ -141,7 +144,7 @@ def _count(unit, count, drained):
     count["here"] += unit.outcome == ACKNOWLEDGED and bool(unit.came)
     if unit.came and unit.outcome == ACKNOWLEDGED:
         name = "delivered"
-    elif unit.came and (unit.outcome != REFUSED or unit.again):
+    elif unit.came and (unit.outcome != REFUSED or unit.unsure):
         name = "recovered"
     elif unit.came:
         name = "refused"
@@ -167,6 +170,6 @@ def _reason(unit):
     came = sorted(unit.came, key=lambda each: each[0])
     if any(one["flag"] == records.DEEDS.index("duplicate") for *_, one in came):
         return "rule"
-    if unit.again or unit.outcome in (0, UNKNOWN):
+    if unit.unsure or unit.outcome in (0, UNKNOWN):
         return "unknown-outcome"
     return "unseen-reply" if any(unseen for _, _, _, unseen, _ in came[:-1]) else "none"

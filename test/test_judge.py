@@ -211,6 +211,21 @@ class ClassesTests(JudgeCase):
             found,
         )
 
+    def test_againForSure(self):
+        """
+        What was refused before it was sent again is known: it is no reason to come twice, nor to come at all.
+        """
+        source, sink = Pages(), Pages("sink", 0)
+        for number, last in ((1, records.ACKNOWLEDGED), (2, records.REFUSED), (3, records.UNKNOWN)):
+            source.sent(number, outcome=records.REFUSED).sent(number, outcome=last, attempt=2)
+            sink.arrival(number).arrival(number)
+        source.sent(4, outcome=records.UNKNOWN).sent(4, outcome=records.REFUSED, attempt=2)
+        sink.arrival(4)
+        judge = self.judgeOf(source, sink.end())
+        judgement = judge.judge(True)
+        self.assertCounts(judgement, delivered=1, refused=1, contradicted=1, recovered=2, duplicated=3)
+        self.assertEqual({"none": 2, "unknown-outcome": 1}, dict(judgement.duplicatedBy))
+
     def test_inconclusive(self):
         """
         What has not drained never passes, but a fault that is known is one.

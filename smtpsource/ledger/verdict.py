@@ -22,6 +22,7 @@ from smtpsource.ledger.units import (
     STATES,
     TRANSFORMED,
     TWICE,
+    UNSURE,
 )
 from smtpsource.measure.judgement import CLASSES, Verdict
 
@@ -48,6 +49,8 @@ def classesOf(state: Any, drained: bool) -> NDArray[np.uint8]:
     outcome = (state & OUTCOME).astype(np.uint8)
     here, elsewhere, again = state & HERE != 0, state & ELSEWHERE != 0, state & AGAIN != 0
     away = ~here & ~elsewhere
+    # Of an attempt that nobody knows about it may be that arrived.
+    unsure = state & UNSURE != 0
     # What was not sent when it was tried again may have been sent the first time.
     unsent = (outcome == records.UNSENT) & away & ~again
     acknowledged, refused = outcome == records.ACKNOWLEDGED, outcome == records.REFUSED
@@ -57,7 +60,7 @@ def classesOf(state: Any, drained: bool) -> NDArray[np.uint8]:
         ("lost" if drained else "queued", acknowledged & away),
         ("bounced", away & (state & BOUNCED != 0)),
         ("misdelivered", ~here & elsewhere),
-        ("recovered", here & ~acknowledged & (~refused | again)),
+        ("recovered", here & ~acknowledged & (~refused | unsure)),
         ("delivered", here & acknowledged),
     ):
         classes[which] = _CLASS[name]
