@@ -130,6 +130,17 @@ class VerdictTests(ReconcileCase):
         status, ledger = self.reported("--drain-quiet", "20s")
         self.assertEqual((status, ledger["verdict"], ledger["queued"], ledger["lost"]), (3, "fail", 0, 1))
 
+    def test_quietForUnknown(self):
+        """
+        What nobody knows of may still come, as what was acknowledged: it is listened for as long.
+        """
+        self.source.sent(1).intent(2).outcome(2, records.UNKNOWN)
+        self.sink.arrival(1).end(at=25.0)
+        status, ledger = self.reported()
+        self.assertEqual((status, ledger["verdict"], ledger["unknown"]), (1, "inconclusive", 1))
+        self.assertIn("0 acknowledged had not arrived, nobody knows of 1, and the sink has", ledger["reasons"][0])
+        self.assertEqual("pass", self.reported("--drain-quiet", "20s")[1]["verdict"])
+
     def test_aliveIsListening(self):
         """
         A sink that was killed has listened as long as it says so.

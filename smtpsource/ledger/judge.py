@@ -34,6 +34,9 @@ from smtpsource.ledger.units import (
 from smtpsource.ledger.verdict import countsOf, fatesOf, verdictOf
 from smtpsource.measure.judgement import Judgement
 
+#: When nothing is missing any more, something may still come twice: that is waited for so many seconds.
+_SETTLED = 1.0
+
 #: So many anomalies of each class are part of a judgement.
 _SHOWN = 5
 
@@ -62,6 +65,8 @@ class Judge:
         # By the ledger: what its last records have said of the next arrival.
         self._original: dict[LedgerFile, int] = {}
         self._explained: dict[LedgerFile, int] = {}
+        # How many are unknown, if that was asked for since something was read.
+        self._unknown: int | None = None
         self.drained = False
         self._arrivals = self._foreign = self._unidentified = self._damaged = 0
         self._firstIntent = self._lastOutcome = self._lastArrival = 0
@@ -70,6 +75,7 @@ class Judge:
         """
         Records of a generator's ledger.
         """
+        self._unknown = None
         if file not in self.known.sources:
             self.known.sources.append(file)
         kinds: Any = found["kind"]
@@ -131,6 +137,7 @@ class Judge:
         """
         Records of a sink's ledger, or what was made of a mailbox.
         """
+        self._unknown = None
         if file not in self.known.sinks:
             self.known.sinks.append(file)
         kinds: Any = found["kind"]
@@ -222,11 +229,31 @@ class Judge:
         return self.acknowledged - self.here
 
     @property
+    def unknown(self) -> int:
+        """
+        How many nobody knows of, and they have not arrived.
+        """
+        if self._unknown is None:
+            self._unknown = self.count()["unknown"]
+        return self._unknown
+
+    @property
     def quiet(self) -> float:
         """
         For how many seconds it was listened after the last acknowledgement and the last arrival.
         """
         return (self.known.heard - max(self._lastOutcome, self._lastArrival)) / 1e9
+
+    def enough(self, quiet: float) -> float:
+        """
+        For how many seconds it has to be listened without an arrival, until no more are expected.
+
+        @param quiet: how many they are while something is missing, or nobody knows of something whether it may come.
+        """
+        if self.backlog or self.unknown:
+            return quiet
+        # Where nothing was sent nothing will come.
+        return min(quiet, _SETTLED) if self.acknowledged else 0.0
 
     def latencies(self) -> dict[str, NDArray[np.float64]]:
         """

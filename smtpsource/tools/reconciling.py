@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
     from smtpsource.ledger.found import Found
 
-#: Seconds after which nothing more is expected once all that was acknowledged has arrived.
-_SETTLED = 1.0
-
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
@@ -133,12 +130,13 @@ class Evidence:
             return
         if self.isALook:
             judge.known.heard = time.time_ns()
-        wanted = self.quiet if missing else min(self.quiet, _SETTLED)
+        wanted = judge.enough(self.quiet)
         if judge.quiet < wanted:
             listened = max(0.0, judge.quiet)
+            unknown = f", nobody knows of {judge.unknown}" if judge.unknown else ""
             yield (
-                f"{missing} acknowledged had not arrived, and the sink has listened for no more than {listened:.1f} s "
-                f"after the last sign of the queue: expected {wanted:g} s (--drain-quiet)"
+                f"{missing} acknowledged had not arrived{unknown}, and the sink has listened for no more than "
+                f"{listened:.1f} s after the last sign of the queue: expected {wanted:g} s (--drain-quiet)"
             )
 
 
