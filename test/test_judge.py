@@ -142,6 +142,40 @@ class ClassesTests(JudgeCase):
         judgement = self.judged(source, sink)
         self.assertCounts(judgement, delivered=4, refused=1, lost=1, recovered=1, unknown=2)
 
+    def test_manyRecipients(self):
+        """
+        Also in a message for very many each recipient is found.
+        """
+        source, sink = Pages(), Pages("sink", 0)
+        addresses = [b"%d@example.com" % index for index in range(20_000)]
+        for index, address in enumerate(addresses):
+            source.intent(1, address, index)
+        source.intent(2, addresses[7]).outcome(1).outcome(2)
+        for address in addresses[1:]:
+            sink.arrival(1, address)
+        sink.arrival(1, addresses[19_999]).arrival(1, b"x@example.com").arrival(2, addresses[7])
+        self.assertCounts(self.judged(source, sink), delivered=20_000, misdelivered=1, duplicated=1)
+
+    def test_manyAliases(self):
+        """
+        What came to other addresses of those for whom it was meant is looked up once.
+        """
+        source, sink = Pages(), Pages("sink", 0)
+        for number in range(1, 20_001):
+            source.sent(number)
+            sink.arrival(number, b"mailbox@example.com", original=b"a@example.com")
+        judge = self.judgeOf(source, sink)
+        self.assertEqual(20_000, judge.here)
+        match = self.patch(judge.known.units, "match", None)
+        self.assertEqual(20_000, judge.here)
+        match.restore()
+        # It turns out to be somebody else's.
+        late = Pages().sent(20_001, b"mailbox@example.com").file(self.mktemp())
+        self.addCleanup(late.close)
+        judge.sent(late.next(), late)
+        self.assertEqual(0, judge.here)
+        self.assertCounts(judge.judge(True), misdelivered=20_000, lost=1)
+
     def test_whoseStray(self):
         """
         What came for another was for one whose mail the server has taken, rather than for one whose it has not.

@@ -25,6 +25,7 @@ from smtpsource.ledger import digests, records
 from smtpsource.ledger.identity import Identity, textOf
 from smtpsource.measure.judgement import CLASSES
 from smtpsource.report.judgement import documentOf
+from smtpsource.tools import reconciling
 from smtpsource.tools.anomalyfiles import writeDatabase
 from smtpsource.tools.reconcile import ReconcileOptions
 from smtpsource.tools.reconciling import Evidence
@@ -388,6 +389,20 @@ class WrongTests(ReconcileCase):
         status, ledger = self.reported()
         self.assertEqual((status, ledger["verdict"], ledger["delivered"]), (1, "inconclusive", 1))
         self.assertRegex(ledger["reasons"][0], r"sink-1\.ledger: record \d+ is of no known kind: the ledger is damaged")
+
+    def test_sinksFirst(self):
+        """
+        All generators are read before any sink, in whatever order their directories are named.
+        """
+        read = []
+        feed = reconciling.read
+        self.patch(reconciling, "read", lambda judge, file: (read.append(file.role), feed(judge, file))[1])
+        self.sink.arrival(1).end(at=60.0).write(self.directory / "arrived")
+        self.source.sent(1).write(self.directory / "sent")
+        directories = [os.fspath(self.directory / name) for name in ("arrived", "sent")]
+        with Evidence(directories=directories).judged() as (_, judgement):
+            self.assertEqual("pass", judgement.verdict)
+        self.assertEqual(sorted(read, reverse=True), read)
 
     def test_lostInDamage(self):
         """

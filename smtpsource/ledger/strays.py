@@ -74,6 +74,7 @@ class Strays:
         self._waiting = np.zeros(0, _STRAY)
         self._failed = np.zeros(0, np.dtype([("number", "<u8"), ("address", "<u8")]))
         self._addresses = np.zeros(0, np.uint64)
+        self._forget()
 
     def know(self, addresses: Any) -> None:
         """
@@ -83,6 +84,7 @@ class Strays:
         new = some[~_within(some, self._addresses)]
         if len(new):
             self._addresses = np.sort(np.concatenate((self._addresses, new)))
+            self._forget()
 
     def add(self, arrivals: Records, originals: Any, times: Integers) -> None:
         """
@@ -113,20 +115,63 @@ class Strays:
 
         @return: their units, times and digests. They are strays no more.
         """
-        waiting = self._waiting
+        away = np.flatnonzero(self._forwarded() < 0)
+        waiting = self._waiting[away]
         places = self._units.match(waiting["number"], waiting["address"])
         right = places >= 0
         if right.any():
-            self._waiting = waiting[~right]
+            self._drop(away[right])
         found = waiting[right]
         return places[right], found["time"], found["raw"], found["canonical"]
 
+    def takeBack(self, found: Records) -> None:
+        """
+        So many of the latest have not come after all.
+        """
+        for number, address in zip(found["number"], found["address"], strict=True):
+            same = np.flatnonzero((self._waiting["number"] == number) & (self._waiting["address"] == address))
+            self._drop(same[-1:])
+
+    def _drop(self, which: Integers) -> None:
+        self._waiting = np.delete(self._waiting, which)
+        self._forget()
+
+    def _forget(self) -> None:
+        """
+        Nothing is known of which strays were forwarded.
+        """
+        self._known = np.zeros(0, np.int64)
+        self._moves = self._units.moves
+        self._once: tuple[Integers, Integers] | None = None
+
     def _forwarded(self) -> Integers:
         """
-        @return: for each stray, the unit that has come to another address; -1 where there is none.
+        @return: for each stray, the unit that has come to another address; -1 where there is none. It is worked out for
+            those of which that was not known.
         """
-        waiting = self._waiting
-        return self.forwarded(waiting["number"], waiting["address"], waiting["original"])
+        if self._moves != self._units.moves:
+            self._forget()
+        known = np.full(len(self._waiting), -1, np.int64)
+        known[: len(self._known)] = self._known
+        away = np.flatnonzero(known < 0)
+        waiting = self._waiting[away]
+        if len(away):
+            known[away] = self.forwarded(waiting["number"], waiting["address"], waiting["original"])
+            if (known[away] >= 0).any():
+                self._once = None
+        self._known = known
+        return known
+
+    def _forwardedOnce(self) -> tuple[Integers, Integers]:
+        """
+        @return: the units that have come to another address, in their order, and the first stray of each.
+        """
+        places = self._forwarded()
+        if self._once is None:
+            found = np.flatnonzero(places >= 0)
+            some, which = np.unique(places[found], return_index=True)
+            self._once = some, found[which]
+        return self._once
 
     def forwarded(self, numbers: Any, addresses: Any, originals: Any) -> Integers:
         """
@@ -145,12 +190,10 @@ class Strays:
         """
         if not len(self._waiting):
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        places = self._forwarded()
-        found = places >= 0
-        places, which = np.unique(places[found], return_index=True)
+        places, first = self._forwardedOnce()
         state = self._units.state[places]
         wanted = ((state & (OUTCOME | EXISTS)) == records.ACKNOWLEDGED | EXISTS) & (state & (HERE | MEASURED) == 0)
-        return places[wanted], self._waiting["time"][found][which[wanted]]
+        return places[wanted], self._waiting["time"][first[wanted]]
 
     def acknowledgedHere(self) -> int:
         """
@@ -158,8 +201,7 @@ class Strays:
         """
         if not len(self._waiting):
             return 0
-        places = self._forwarded()
-        state = self._units.state[np.unique(places[places >= 0])]
+        state = self._units.state[self._forwardedOnce()[0]]
         return int((state & (OUTCOME | EXISTS | HERE) == records.ACKNOWLEDGED | EXISTS).sum())
 
     def settle(self) -> Settled:
@@ -170,7 +212,7 @@ class Strays:
         state = units.state[: units.size]
         if len(waiting) or len(self._failed):
             state = state.copy()
-        places = self._forwarded()
+        places = self._forwarded().copy()
         forwarded = places >= 0
         landed(state, units, places[forwarded], waiting["raw"][forwarded], waiting["canonical"][forwarded])
         self._bounce(state)

@@ -29,6 +29,8 @@ HIGHEST = 1 << 31
 #: If a number is further than this above the others, numbers get their room in blocks of so many, as they are met.
 _GAP = 1_000_000
 _BLOCK = 1024
+#: So many places of a message are looked at one after the other.
+_FEW = 16
 #: What stands for a number that was never met.
 _NOWHERE = 1 << 40
 
@@ -41,6 +43,7 @@ class Units:
     numbers are left out, it is the number of the message.
 
     @ivar size: how many places are in use.
+    @ivar moves: how often any has got another place.
     @ivar state: the outcome and the bits above.
     @ivar address: the lower half of the address's digest; C{raw} and C{canonical} are those of the body.
     @ivar moment: if it is here, when it came, else when it was acknowledged.
@@ -48,7 +51,7 @@ class Units:
     """
 
     def __init__(self) -> None:
-        self.size = 0
+        self.size = self.moves = 0
         self.state = np.zeros(1024, np.uint16)
         self.address = np.zeros(1024, np.uint32)
         self.raw = np.zeros(1024, np.uint32)
@@ -148,6 +151,7 @@ class Units:
         self._count[numbers] = wanted
 
     def _move(self, old: int, new: int, count: int) -> None:
+        self.moves += 1
         for array in (self.state, self.address, self.raw, self.canonical, self.moment, self.due):
             if not len(array):
                 continue
@@ -227,12 +231,38 @@ class Units:
         left, short = counts[open_], addresses[open_].astype(np.uint32)
         index = 0
         while len(open_):
+            if index == _FEW:
+                found[open_] = self._search(numbers[open_], short)
+                break
             place = first + index
             right = (self.address[place] == short) & (self.state[place] & EXISTS != 0)
             found[open_[right]] = place[right]
             index += 1
             on = ~right & (left > index)
             open_, first, left, short = open_[on], first[on], left[on], short[on]
+        return found
+
+    def _search(self, numbers: Any, short: Any) -> Integers:
+        """
+        What L{match} does, for messages with many places.
+
+        @param numbers: what stands for them here.
+        @param short: the lower halves of the addresses.
+        """
+        assert self._first is not None
+        some, which = np.unique(numbers.astype(np.int64), return_inverse=True)
+        counts = self._count[some].astype(np.int64)
+        of = np.repeat(np.arange(len(some)), counts)
+        places = np.repeat(self._firstOf(some) - np.cumsum(counts) + counts, counts) + np.arange(len(of))
+        alive = self.state[places] & EXISTS != 0
+        of, places = of[alive], places[alive]
+        keys = of << 32 | self.address[places]
+        order = np.argsort(keys, kind="stable")
+        wanted = which << 32 | short
+        at = np.minimum(np.searchsorted(keys[order], wanted), max(0, len(keys) - 1))
+        if not len(keys):
+            return np.full(len(numbers), -1, np.int64)
+        found: Integers = np.where(keys[order[at]] == wanted, places[order[at]], -1)
         return found
 
     def dropTwins(self, numbers: Any, addresses: Any, places: Integers) -> bool:

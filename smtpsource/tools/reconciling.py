@@ -80,6 +80,8 @@ class Evidence:
         @raise LedgerError: something of it can't be read, or does not suffice.
         """
         files = [file for directory in self.directories for file in ledgersIn(directory)]
+        # Of all directories: what arrives before it was sent has to wait.
+        files.sort(key=lambda file: file.role != "source")
         try:
             run = self._runOf(files)
             judge = Judge(run)
