@@ -60,14 +60,15 @@ def _unseen(found):
     The arrivals in one ledger whose replies may not have been seen, by their places in it.
     """
     places = set()
-    sessions = defaultdict(list)
+    sessions, over = defaultdict(list), set()
     for at, one in enumerate(found):
         if one["kind"] == records.ARRIVAL:
             sessions[one["session"]].append(at)
-        elif one["kind"] == records.UNSEEN and one["size"]:
-            places |= set(sessions[one["session"]][-one["size"] :])
+        elif one["kind"] in (records.UNSEEN, records.LEFT):
+            over.add(one["session"])
+            places |= set(sessions[one["session"]][-one["size"] :] if one["size"] else ())
     if not any(one["kind"] == records.END for one in found):
-        for arrivals in sessions.values():
+        for arrivals in (arrivals for session, arrivals in sessions.items() if arrivals and session not in over):
             places |= {at for at in arrivals if found[at]["number"] == found[arrivals[-1]]["number"]}
     return places
 
@@ -83,6 +84,7 @@ def judged(run, sources, sinks, drained=True):
     strays = Counter()
     for number, found in enumerate(sinks):
         unseen = _unseen(found)
+        back = {one["time"] for one in found if one["kind"] == records.TAKEN_BACK}
         original = 0
         for at, one in enumerate(found):
             if one["kind"] == records.ORIGINAL:
@@ -96,7 +98,7 @@ def judged(run, sources, sinks, drained=True):
             sentTo, original = original, 0
             if one["run"] != run:
                 count["foreign" if one["run"] else "unidentified"] += 1
-            elif one["flag"] != records.DEEDS.index("accept-but-lose"):
+            elif one["flag"] != records.DEEDS.index("accept-but-lose") and one["time"] not in back:
                 count["arrivals"] += 1
                 mine = {unit.address: unit for unit in units[one["number"]].values() if unit.intents}
                 unit = mine.get(one["address"])

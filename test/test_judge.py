@@ -176,6 +176,36 @@ class ClassesTests(JudgeCase):
         self.assertEqual(0, judge.here)
         self.assertCounts(judge.judge(True), misdelivered=20_000, lost=1)
 
+    def test_takenBack(self):
+        """
+        What the sink could not keep has not arrived: what comes again is no duplicate, whatever it was before.
+        """
+        other = (BODY[0] + 1, BODY[1] + 1)
+        source, sink = Pages(), Pages("sink", 0)
+        for number in range(1, 7):
+            source.sent(number, outcome=records.REFUSED).sent(number, attempt=2)
+        sink.arrival(1).takeBack().arrival(1)  # delivered
+        sink.arrival(2, body=other).takeBack()  # lost
+        sink.arrival(3, b"z@example.com").takeBack().arrival(3)  # delivered
+        sink.arrival(4).arrival(4).takeBack().arrival(4)  # duplicated
+        sink.arrival(5).arrival(6, deed="accept-but-lose").takeBack().takeBack().arrival(6)  # lost, delivered
+        judge = self.judgeOf(source, sink.end())
+        judgement = judge.judge(True)
+        self.assertCounts(judgement, delivered=4, lost=2, duplicated=1)
+        self.assertEqual((6, 4, 5), (judge.acknowledged, judge.here, judgement.arrivals))
+        found = {str(each["id"]).split("-")[1]: each for each in judge.anomalies()}
+        self.assertEqual(["2", "4", "5"], sorted(found))
+        self.assertIn("taken-back", [event["what"] for event in found["2"]["history"]])
+
+    def test_sessionsEnded(self):
+        """
+        Only those who were there when a sink was killed may not have seen their replies.
+        """
+        for kind, reason in ((records.LEFT, "none"), (records.ALIVE, "unseen-reply")):
+            source, sink = Pages().sent(1), Pages("sink", 0)
+            sink.arrival(1, session=1).add(kind, session=1).arrival(1, session=2)
+            self.assertEqual({reason: 1}, dict(self.judged(source, sink).duplicatedBy))
+
     def test_whoseStray(self):
         """
         What came for another was for one whose mail the server has taken, rather than for one whose it has not.
@@ -457,7 +487,7 @@ def sinks(draw):
     pages = Pages("sink", 0)
     pages.time = draw(st.integers(0, 10**6)) / 1e7
     for _ in range(draw(st.integers(0, 12))):
-        kind = draw(st.sampled_from(("arrival",) * 8 + ("unseen", "report", "damaged")))
+        kind = draw(st.sampled_from(("arrival",) * 8 + ("unseen", "left", "back", "report", "damaged")))
         number = draw(st.integers(1, 7))
         if kind == "arrival":
             pages.arrival(
@@ -471,6 +501,10 @@ def sinks(draw):
             )
         elif kind == "unseen":
             pages.add(records.UNSEEN, session=draw(st.integers(1, 2)), size=draw(st.integers(0, 3)))
+        elif kind == "left":
+            pages.add(records.LEFT, session=draw(st.integers(1, 2)))
+        elif kind == "back":
+            pages.takeBack(draw(st.integers(1, 3)))
         elif kind == "report":
             pages.report(
                 number, draw(st.sampled_from((b"", *ADDRESSES[:4]))), draw(st.sampled_from(("failed", "delayed")))

@@ -156,7 +156,23 @@ class Judge:
         self._unidentified += self._strangers(found, arrivals[runs == 0], file)
         self._foreign += len(mine) - int(mine.sum()) - int((runs == 0).sum())
         mine &= arrivals["flag"] != LOST
-        arrivals, originals = arrivals[mine], originals[mine]
+        self._come(arrivals[mine], originals[mine], file)
+        isBack = (kinds == records.TAKEN_BACK) & (found["run"] == self.known.run) & (found["flag"] != LOST)
+        if isBack.any():
+            back = found[isBack]
+            before = self._acknowledgedHere()
+            self.known.takeBack(back, file)
+            self._arrivals -= len(back)
+            self._here += self._acknowledgedHere() - before
+
+    def _acknowledgedHere(self) -> int:
+        state = self._units.state
+        return int((_isAcknowledged(state) & (state & HERE != 0)).sum())
+
+    def _come(self, arrivals: Records, originals: Any, file: LedgerFile) -> None:
+        """
+        Arrivals of this run.
+        """
         if not len(arrivals):
             return
         self._arrivals += len(arrivals)

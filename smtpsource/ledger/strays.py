@@ -81,7 +81,7 @@ class Strays:
         Recipients of the run.
         """
         some = np.unique(addresses)
-        new = some[~_within(some, self._addresses)]
+        new = some[~within(some, self._addresses)]
         if len(new):
             self._addresses = np.sort(np.concatenate((self._addresses, new)))
             self._forget()
@@ -124,13 +124,14 @@ class Strays:
         found = waiting[right]
         return places[right], found["time"], found["raw"], found["canonical"]
 
-    def takeBack(self, found: Records) -> None:
+    def takeBack(self, found: Records, times: Integers) -> None:
         """
-        So many of the latest have not come after all.
+        Some have not come after all.
         """
-        for number, address in zip(found["number"], found["address"], strict=True):
-            same = np.flatnonzero((self._waiting["number"] == number) & (self._waiting["address"] == address))
-            self._drop(same[-1:])
+        for one, time in zip(found, times, strict=True):
+            waiting = self._waiting
+            same = (waiting["time"] == time) & (waiting["number"] == one["number"])
+            self._drop(np.flatnonzero(same & (waiting["address"] == one["address"]))[:1])
 
     def _drop(self, which: Integers) -> None:
         self._waiting = np.delete(self._waiting, which)
@@ -179,7 +180,7 @@ class Strays:
         """
         places = self._units.match(numbers, originals)
         # Another recipient of the run is nobody's other address.
-        places[(originals == 0) | _within(addresses, self._addresses)] = -1
+        places[(originals == 0) | within(addresses, self._addresses)] = -1
         return places
 
     def unmeasured(self) -> tuple[Integers, Integers]:
@@ -257,7 +258,7 @@ class Strays:
         state[everyone[alone | (failed["address"][places < 0][which] == 0)]] |= BOUNCED
 
 
-def _within(values: Any, known: Any) -> Any:
+def within(values: Any, known: Any) -> Any:
     """
     Which of these values are known.
 

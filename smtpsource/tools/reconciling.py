@@ -153,7 +153,7 @@ def read(judge: Judge, file: LedgerFile) -> list[str]:
     damages: list[str] = []
     before = 0
     for found in file.rest():
-        isKnown = (found["kind"] >= records.INTENT) & (found["kind"] <= records.DAMAGED)
+        isKnown = (found["kind"] >= records.KINDS[0]) & (found["kind"] <= records.KINDS[-1])
         if not isKnown.all() and not damages:
             at = before + int(np.argmin(isKnown)) + 1
             damages.append(f"{file.path}: record {at} is of no known kind: the ledger is damaged")
