@@ -1754,9 +1754,9 @@ cdef class SinkLedger:
         """
         cdef size_t size = number * RECORD
         cdef ssize_t written
-        if self.waiting is None:
+        if self.waiting is None and self._book is not None:
             self.waiting = self._book._waiting
-        if len(self.waiting) or self.descriptor < 0:
+        if self.descriptor < 0 or self.waiting is None or len(self.waiting):
             self.put(PyBytes_FromStringAndSize(<const char *>arrivals, size))
             return 0
         self.isQuiet = False

@@ -23,6 +23,7 @@ class Unit:
     canonical: int = 0
     intents: int = 0
     again: bool = False
+    unsure: bool = False
     named: bool = False
     outcome: int = 0
     came: list = field(default_factory=list)
@@ -38,7 +39,9 @@ def _units(sources):
             if one["kind"] == records.INTENT:
                 unit = mine.setdefault(one["index"], Unit())
                 if unit.intents:
+                    unit.unsure |= unit.outcome in (0, UNKNOWN)
                     unit.outcome, unit.named, unit.again = 0, False, True
+                unit.unsure |= not unit.intents and one["flag"] > 1
                 unit.intents += 1
                 unit.again |= one["flag"] > 1
                 unit.address, unit.raw, unit.canonical = one["address"], one["raw"], one["canonical"]
@@ -57,14 +60,15 @@ def _unseen(found):
     The arrivals in one ledger whose replies may not have been seen, by their places in it.
     """
     places = set()
-    sessions = defaultdict(list)
+    sessions, over = defaultdict(list), set()
     for at, one in enumerate(found):
         if one["kind"] == records.ARRIVAL:
             sessions[one["session"]].append(at)
-        elif one["kind"] == records.UNSEEN and one["size"]:
-            places |= set(sessions[one["session"]][-one["size"] :])
+        elif one["kind"] in (records.UNSEEN, records.LEFT):
+            over.add(one["session"])
+            places |= set(sessions[one["session"]][-one["size"] :] if one["size"] else ())
     if not any(one["kind"] == records.END for one in found):
-        for arrivals in sessions.values():
+        for arrivals in (arrivals for session, arrivals in sessions.items() if arrivals and session not in over):
             places |= {at for at in arrivals if found[at]["number"] == found[arrivals[-1]]["number"]}
     return places
 
@@ -80,6 +84,7 @@ def judged(run, sources, sinks, drained=True):
     strays = Counter()
     for number, found in enumerate(sinks):
         unseen = _unseen(found)
+        back = {one["time"] for one in found if one["kind"] == records.TAKEN_BACK}
         original = 0
         for at, one in enumerate(found):
             if one["kind"] == records.ORIGINAL:
@@ -93,7 +98,7 @@ def judged(run, sources, sinks, drained=True):
             sentTo, original = original, 0
             if one["run"] != run:
                 count["foreign" if one["run"] else "unidentified"] += 1
-            elif one["flag"] != records.DEEDS.index("accept-but-lose"):
+            elif one["flag"] != records.DEEDS.index("accept-but-lose") and one["time"] not in back:
                 count["arrivals"] += 1
                 mine = {unit.address: unit for unit in units[one["number"]].values() if unit.intents}
                 unit = mine.get(one["address"])
@@ -107,6 +112,7 @@ def judged(run, sources, sinks, drained=True):
                     count["ghosts"] += 1
     for number, copies in strays.items():
         free = [unit for _, unit in sorted(units[number].items()) if unit.intents and not unit.came]
+        free.sort(key=_rank)
         for unit in free[:copies]:
             unit.elsewhere = True
         count["astray"] += max(0, copies - len(free))
@@ -115,6 +121,10 @@ def judged(run, sources, sinks, drained=True):
             if unit.intents:
                 _count(unit, count, drained)
     return {name: number for name, number in count.items() if number}
+
+
+def _rank(unit):
+    return 2 if unit.bounced or unit.outcome in (REFUSED, UNSENT) else unit.outcome != ACKNOWLEDGED
 
 
 def _report(mine, one):
@@ -136,7 +146,7 @@ def _count(unit, count, drained):
     count["here"] += unit.outcome == ACKNOWLEDGED and bool(unit.came)
     if unit.came and unit.outcome == ACKNOWLEDGED:
         name = "delivered"
-    elif unit.came and (unit.outcome != REFUSED or unit.again):
+    elif unit.came and (unit.outcome != REFUSED or unit.unsure):
         name = "recovered"
     elif unit.came:
         name = "refused"
@@ -162,6 +172,6 @@ def _reason(unit):
     came = sorted(unit.came, key=lambda each: each[0])
     if any(one["flag"] == records.DEEDS.index("duplicate") for *_, one in came):
         return "rule"
-    if unit.again or unit.outcome in (0, UNKNOWN):
+    if unit.unsure or unit.outcome in (0, UNKNOWN):
         return "unknown-outcome"
     return "unseen-reply" if any(unseen for _, _, _, unseen, _ in came[:-1]) else "none"

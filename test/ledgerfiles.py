@@ -28,6 +28,7 @@ class Pages:
             self.header["run"] = f"{run:016x}"
         self.run = run or RUN
         self.records = []
+        self.taken = []
         self.time = 0.0
 
     def add(self, kind, at=None, **fields):
@@ -84,6 +85,16 @@ class Pages:
             session=session,
             **more,
         )
+
+    def takeBack(self, which=1):
+        """
+        @param which: of the arrivals that were not taken back, from the last.
+        """
+        arrivals = [one for one in self.records if one[0] == records.ARRIVAL and self.taken.count(one) == 0]
+        if which <= len(arrivals):
+            self.taken.append(arrivals[-which])
+            self.records.append(records.takenBack(arrivals[-which], 452))
+        return self
 
     def report(self, number, address=b"", action="failed", code=511, at=None):
         return self.add(

@@ -142,6 +142,87 @@ class ClassesTests(JudgeCase):
         judgement = self.judged(source, sink)
         self.assertCounts(judgement, delivered=4, refused=1, lost=1, recovered=1, unknown=2)
 
+    def test_manyRecipients(self):
+        """
+        Also in a message for very many each recipient is found.
+        """
+        source, sink = Pages(), Pages("sink", 0)
+        addresses = [b"%d@example.com" % index for index in range(20_000)]
+        for index, address in enumerate(addresses):
+            source.intent(1, address, index)
+        source.intent(2, addresses[7]).outcome(1).outcome(2)
+        for address in addresses[1:]:
+            sink.arrival(1, address)
+        sink.arrival(1, addresses[19_999]).arrival(1, b"x@example.com").arrival(2, addresses[7])
+        self.assertCounts(self.judged(source, sink), delivered=20_000, misdelivered=1, duplicated=1)
+
+    def test_manyAliases(self):
+        """
+        What came to other addresses of those for whom it was meant is looked up once.
+        """
+        source, sink = Pages(), Pages("sink", 0)
+        for number in range(1, 20_001):
+            source.sent(number)
+            sink.arrival(number, b"mailbox@example.com", original=b"a@example.com")
+        judge = self.judgeOf(source, sink)
+        self.assertEqual(20_000, judge.here)
+        match = self.patch(judge.known.units, "match", None)
+        self.assertEqual(20_000, judge.here)
+        match.restore()
+        # It turns out to be somebody else's.
+        late = Pages().sent(20_001, b"mailbox@example.com").file(self.mktemp())
+        self.addCleanup(late.close)
+        judge.sent(late.next(), late)
+        self.assertEqual(0, judge.here)
+        self.assertCounts(judge.judge(True), misdelivered=20_000, lost=1)
+
+    def test_takenBack(self):
+        """
+        What the sink could not keep has not arrived: what comes again is no duplicate, whatever it was before.
+        """
+        other = (BODY[0] + 1, BODY[1] + 1)
+        source, sink = Pages(), Pages("sink", 0)
+        for number in range(1, 7):
+            source.sent(number, outcome=records.REFUSED).sent(number, attempt=2)
+        sink.arrival(1).takeBack().arrival(1)  # delivered
+        sink.arrival(2, body=other).takeBack()  # lost
+        sink.arrival(3, b"z@example.com").takeBack().arrival(3)  # delivered
+        sink.arrival(4).arrival(4).takeBack().arrival(4)  # duplicated
+        sink.arrival(5).arrival(6, deed="accept-but-lose").takeBack().takeBack().arrival(6)  # lost, delivered
+        judge = self.judgeOf(source, sink.end())
+        judgement = judge.judge(True)
+        self.assertCounts(judgement, delivered=4, lost=2, duplicated=1)
+        self.assertEqual((6, 4, 5), (judge.acknowledged, judge.here, judgement.arrivals))
+        found = {str(each["id"]).split("-")[1]: each for each in judge.anomalies()}
+        self.assertEqual(["2", "4", "5"], sorted(found))
+        self.assertIn("taken-back", [event["what"] for event in found["2"]["history"]])
+
+    def test_sessionsEnded(self):
+        """
+        Only those who were there when a sink was killed may not have seen their replies.
+        """
+        for kind, reason in ((records.LEFT, "none"), (records.ALIVE, "unseen-reply")):
+            source, sink = Pages().sent(1), Pages("sink", 0)
+            sink.arrival(1, session=1).add(kind, session=1).arrival(1, session=2)
+            self.assertEqual({reason: 1}, dict(self.judged(source, sink).duplicatedBy))
+
+    def test_whoseStray(self):
+        """
+        What came for another was for one whose mail the server has taken, rather than for one whose it has not.
+        """
+        source, sink = Pages(), Pages("sink", 0)
+        for number in range(1, 6):
+            source.intent(number, b"a@example.com").intent(number, b"b@example.com", 1)
+            sink.arrival(number, b"x@example.com")
+        source.outcome(1, records.REFUSED, 0, 550).outcome(1)
+        source.outcome(2)
+        sink.report(2, b"a@example.com")
+        source.outcome(3, records.UNKNOWN, 0, 0).outcome(3)
+        source.outcome(4, records.REFUSED, 0, 550).outcome(4, records.UNKNOWN)
+        source.outcome(5, records.REFUSED)
+        judgement = self.judged(source, sink)
+        self.assertCounts(judgement, refused=3, bounced=1, unknown=1, misdelivered=5)
+
     def test_twice(self):
         """
         A recipient that a message names twice is one, whether or not it is refused, or the message is sent again.
@@ -193,6 +274,21 @@ class ClassesTests(JudgeCase):
             },
             found,
         )
+
+    def test_againForSure(self):
+        """
+        What was refused before it was sent again is known: it is no reason to come twice, nor to come at all.
+        """
+        source, sink = Pages(), Pages("sink", 0)
+        for number, last in ((1, records.ACKNOWLEDGED), (2, records.REFUSED), (3, records.UNKNOWN)):
+            source.sent(number, outcome=records.REFUSED).sent(number, outcome=last, attempt=2)
+            sink.arrival(number).arrival(number)
+        source.sent(4, outcome=records.UNKNOWN).sent(4, outcome=records.REFUSED, attempt=2)
+        sink.arrival(4)
+        judge = self.judgeOf(source, sink.end())
+        judgement = judge.judge(True)
+        self.assertCounts(judgement, delivered=1, refused=1, contradicted=1, recovered=2, duplicated=3)
+        self.assertEqual({"none": 2, "unknown-outcome": 1}, dict(judgement.duplicatedBy))
 
     def test_inconclusive(self):
         """
@@ -247,11 +343,36 @@ class ClassesTests(JudgeCase):
         """
         A number that no message can have is no reason to run out of memory.
         """
-        source = Pages().sent(1).sent(1 << 40).sent(100_000_000).sent(0)
-        judgement = self.judged(source, Pages("sink", 0).arrival(1))
-        self.assertCounts(judgement, delivered=1)
+        source = Pages().sent(1).sent(1 << 40).sent(2_000_000_000).sent(0)
+        judge = self.judgeOf(source, Pages("sink", 0).arrival(1))
+        judgement = judge.judge(True)
+        self.assertCounts(judgement, delivered=1, queued=1)
+        self.assertLess(judge.known.units.size, 1 << 20)
         self.assertEqual("inconclusive", judgement.verdict)
         self.assertRegex(judgement.reasons[0], "the ledger is damaged: it has a message 1099511627776")
+
+    def test_refusals(self):
+        """
+        Of messages that were refused before their content there is no record, however many they are.
+        """
+        last = (1 << 31) - 1
+        for recipients in (1, 3):
+            source, sink = Pages(), Pages("sink", 0)
+            addresses = [b"%d@example.com" % index for index in range(recipients)]
+            for number in (1, 2, 50_000_000, 50_000_003, 50_002_000, 7_000, last, 1_500):
+                for index, address in enumerate(addresses):
+                    source.intent(number, address, index)
+                    if (number, index) != (50_002_000, 0):
+                        sink.arrival(number, address)
+                source.outcome(number)
+            sink.arrival(60_000_000).arrival(1 << 62)
+            judge = self.judgeOf(source, sink.end())
+            judgement = judge.judge(True)
+            self.assertCounts(judgement, delivered=8 * recipients - 1, lost=1, ghosts=2)
+            self.assertEqual(["1 lost"], list(judgement.reasons))
+            lost = [each["id"] for each in judge.anomalies() if each["class"] == "lost"]
+            self.assertEqual([50_002_000], [int(str(each).split("-")[1]) for each in lost])
+            self.assertEqual("lost", judge.fates(50_002_000)[0])
 
 
 class TimeTests(JudgeCase):
@@ -366,7 +487,7 @@ def sinks(draw):
     pages = Pages("sink", 0)
     pages.time = draw(st.integers(0, 10**6)) / 1e7
     for _ in range(draw(st.integers(0, 12))):
-        kind = draw(st.sampled_from(("arrival",) * 8 + ("unseen", "report", "damaged")))
+        kind = draw(st.sampled_from(("arrival",) * 8 + ("unseen", "left", "back", "report", "damaged")))
         number = draw(st.integers(1, 7))
         if kind == "arrival":
             pages.arrival(
@@ -380,6 +501,10 @@ def sinks(draw):
             )
         elif kind == "unseen":
             pages.add(records.UNSEEN, session=draw(st.integers(1, 2)), size=draw(st.integers(0, 3)))
+        elif kind == "left":
+            pages.add(records.LEFT, session=draw(st.integers(1, 2)))
+        elif kind == "back":
+            pages.takeBack(draw(st.integers(1, 3)))
         elif kind == "report":
             pages.report(
                 number, draw(st.sampled_from((b"", *ADDRESSES[:4]))), draw(st.sampled_from(("failed", "delayed")))

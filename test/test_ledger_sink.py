@@ -369,6 +369,12 @@ class FullTests(LedgerTestCase):
             pair.factory.ledger.close()
             self.assertEqual([250, 250, 452], pair.codes(group(message(2))), name)
             self.assertEqual([1], [one[0] for one in Read(directory).arrivals])
+        for name, pair, _ in self.kinds():
+            pair.factory.ledger.close()
+            self.assertEqual([250, 250, 452], pair.codes(group(message(1))), name)
+        for name, more in KINDS.items():
+            pair = Pair(ledger=self.mktemp(), **more)
+            self.assertEqual([250, 250, 452], pair.codes(group(message(1))), name)
 
     def test_others(self):
         """
@@ -424,6 +430,20 @@ class UnseenTests(LedgerTestCase):
         pair.protocol.dataReceived(b"NOOP\r\n")
         self.lost(pair)
         self.assertEqual(1, Read(directory).of(records.UNSEEN)[0]["size"])
+
+    def test_left(self):
+        """
+        A session that had arrivals, and whose client has seen all replies, has left.
+        """
+        for name, pair, directory in self.kinds():
+            pair.say(group(message(1)))
+            pair.say(b"QUIT\r\n")
+            self.lost(pair, ConnectionDone())
+            pair.connect()
+            pair.say(b"QUIT\r\n")
+            self.lost(pair, ConnectionDone())
+            pair.factory.ledger.close()
+            self.assertEqual([1], [one["session"] for one in Read(directory).of(records.LEFT)], name)
 
 
 class SyncTests(LedgerTestCase):
@@ -567,6 +587,26 @@ class SyncTests(LedgerTestCase):
         protocol.dataReceived(group(message(2)))
         self.turn()
         self.assertTrue(transport.value().endswith(b"250 2.0.0 Ok\r\n"))
+
+    def test_takenBack(self):
+        """
+        What was refused then has not arrived, and the ledger says so.
+        """
+        protocol, _ = self.connect()
+        protocol.dataReceived(group(message(1), b"x@x", b"y@x") + group(message(2)))
+        self.turn(OSError(5, "Input/output error"))
+        self.turn()
+        protocol.dataReceived(b"NONSENSE\r\n")
+        protocol.dataReceived(group(message(3)))
+        self.turn(OSError(5, "Input/output error"))
+        found = Read(self.directory)
+        back = found.of(records.TAKEN_BACK)
+        expected = [
+            {**one, "kind": records.TAKEN_BACK, "code": 452}
+            for one in found.of(records.ARRIVAL)
+            if one["number"] in (1, 3)
+        ]
+        self.assertEqual((3, expected), (len(back), back))
 
     def test_lost(self):
         """

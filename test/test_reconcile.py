@@ -25,6 +25,7 @@ from smtpsource.ledger import digests, records
 from smtpsource.ledger.identity import Identity, textOf
 from smtpsource.measure.judgement import CLASSES
 from smtpsource.report.judgement import documentOf
+from smtpsource.tools import reconciling
 from smtpsource.tools.anomalyfiles import writeDatabase
 from smtpsource.tools.reconcile import ReconcileOptions
 from smtpsource.tools.reconciling import Evidence
@@ -129,6 +130,17 @@ class VerdictTests(ReconcileCase):
         self.assertEqual((ledger["verdict"], ledger["queued"], ledger["lost"]), ("inconclusive", 1, 0))
         status, ledger = self.reported("--drain-quiet", "20s")
         self.assertEqual((status, ledger["verdict"], ledger["queued"], ledger["lost"]), (3, "fail", 0, 1))
+
+    def test_quietForUnknown(self):
+        """
+        What nobody knows of may still come, as what was acknowledged: it is listened for as long.
+        """
+        self.source.sent(1).intent(2).outcome(2, records.UNKNOWN)
+        self.sink.arrival(1).end(at=25.0)
+        status, ledger = self.reported()
+        self.assertEqual((status, ledger["verdict"], ledger["unknown"]), (1, "inconclusive", 1))
+        self.assertIn("0 acknowledged had not arrived, nobody knows of 1, and the sink has", ledger["reasons"][0])
+        self.assertEqual("pass", self.reported("--drain-quiet", "20s")[1]["verdict"])
 
     def test_aliveIsListening(self):
         """
@@ -377,6 +389,36 @@ class WrongTests(ReconcileCase):
         status, ledger = self.reported()
         self.assertEqual((status, ledger["verdict"], ledger["delivered"]), (1, "inconclusive", 1))
         self.assertRegex(ledger["reasons"][0], r"sink-1\.ledger: record \d+ is of no known kind: the ledger is damaged")
+
+    def test_sinksFirst(self):
+        """
+        All generators are read before any sink, in whatever order their directories are named.
+        """
+        read = []
+        feed = reconciling.read
+        self.patch(reconciling, "read", lambda judge, file: (read.append(file.role), feed(judge, file))[1])
+        self.sink.arrival(1).end(at=60.0).write(self.directory / "arrived")
+        self.source.sent(1).write(self.directory / "sent")
+        directories = [os.fspath(self.directory / name) for name in ("arrived", "sent")]
+        with Evidence(directories=directories).judged() as (_, judgement):
+            self.assertEqual("pass", judgement.verdict)
+        self.assertEqual(sorted(read, reverse=True), read)
+
+    def test_lostInDamage(self):
+        """
+        What is missing from a damaged ledger was not lost by the server; what came twice or changed is known.
+        """
+        self.source.sent(1).sent(2)
+        self.source.intent(3).intent(3, b"b@example.com", 1).outcome(3)
+        hole = [index for index, one in enumerate(self.source.records) if one[0] == records.INTENT][-1]
+        self.source.records[hole] = bytes(records.SIZE)
+        self.sink.arrival(1).add(0).arrival(3).arrival(3, b"b@example.com").end(at=60.0)
+        status, ledger = self.reported()
+        self.assertEqual((status, ledger["verdict"], ledger["lost"], ledger["queued"]), (1, "inconclusive", 0, 1))
+        self.assertRegex("\n".join(ledger["reasons"]), "sink-1.ledger: record .*: the ledger is damaged")
+        self.sink.arrival(1)
+        status, ledger = self.reported()
+        self.assertEqual((status, ledger["verdict"], ledger["reasons"][0]), (3, "fail", "1 duplicated"))
 
     def test_commandLine(self):
         """

@@ -10,7 +10,7 @@ import numpy as np
 
 from smtpsource.ledger import records
 from smtpsource.ledger.reading import Records
-from smtpsource.ledger.units import AGAIN, EXISTS, NAMED, OUTCOME, Integers, Units
+from smtpsource.ledger.units import AGAIN, EXISTS, NAMED, OUTCOME, UNSURE, Integers, Units
 
 
 def taken(units: Units, found: Records, intents: Integers, outcomes: Integers) -> tuple[Integers, Any, Any, Integers]:
@@ -49,6 +49,11 @@ def taken(units: Units, found: Records, intents: Integers, outcomes: Integers) -
     after[isNew] |= EXISTS
     after[isNamed] |= NAMED
     after[another | (isNew & (found["flag"][start] > 1))] |= AGAIN
+    if another.any():
+        told_ = (where[len(begun) : len(begun) + len(told)], named), (where[len(begun) + len(told) :], whole[which])
+        after[another & _unsure(before, found["flag"], (mine, intents), *told_)] |= UNSURE
+    # Of attempts before the first that there is a record of, nobody knows.
+    after[isNew & ~existed & (found["flag"][again] > 1)] |= UNSURE
     units.state[places] = after
     units.address[begun] = found["address"][intents].astype(np.uint32)
     units.raw[begun] = found["raw"][intents].astype(np.uint32)
@@ -56,6 +61,42 @@ def taken(units: Units, found: Records, intents: Integers, outcomes: Integers) -
     if units.dropTwins(found["number"][intents], found["address"][intents], begun):
         after = units.state[places]
     return places, before, after, decisive
+
+
+def _unsure(before: Any, flags: Any, *events: tuple[Integers, Integers]) -> Any:
+    """
+    Which places had an intent while what had become of the one before was not known.
+
+    @param before: the state of each place.
+    @param flags: of all records.
+    @param events: the places of intents, of outcomes for one recipient, and of those for all; and which records they
+        are.
+    """
+    where = np.concatenate([places for places, _ in events])
+    at = np.concatenate([which for _, which in events])
+    kinds = np.repeat(np.arange(len(events)), [len(places) for places, _ in events])
+    order = np.lexsort((at, where))
+    where, at, kinds = where[order], at[order], kinds[order]
+    # Parts of a place's story: each but the first begins with an intent.
+    isIntent, isOther = kinds == 0, np.append(True, where[1:] != where[:-1])
+    part = np.cumsum(isIntent | isOther) - 1
+    heads = np.flatnonzero(isIntent | isOther)
+    one, all_ = (_last(len(heads), part[kinds == kind], at[kinds == kind]) for kind in (1, 2))
+    state = np.where(isIntent[heads], 0, before[where[heads]])
+    decisive = np.where(one >= 0, one, np.where(state & NAMED != 0, -1, all_))
+    outcome = np.where(decisive >= 0, flags[decisive], state) & OUTCOME
+    hadIntent = isIntent[heads] | (state & EXISTS != 0)
+    isOpen = hadIntent & ((outcome == 0) | (outcome == records.UNKNOWN))
+    # Another follows in the story of the same place.
+    isOpen[:-1] &= where[heads[1:]] == where[heads[:-1]]
+    isOpen[-1:] = False
+    found = np.zeros(len(before), np.bool_)
+    found[where[heads[isOpen]]] = True
+    # Or it is the first here, and what came before is open.
+    first = where[isIntent & isOther]
+    carried = before[first]
+    found[first] |= (carried & EXISTS != 0) & np.isin(carried & OUTCOME, (0, records.UNKNOWN))
+    return found
 
 
 def _last(size: int, where: Any, values: Any) -> Integers:

@@ -70,7 +70,8 @@ class Book:
         """
         Write records, behind those that wait, and return when it is done.
 
-        @raise OSError: they can't be written: nothing of them is there, and those that waited go on waiting.
+        @raise OSError: they can't be written: nothing of them is there, and those that waited go on waiting. If it is
+            only not known whether they are on the disk, as was wanted, all of them are in the file.
         """
         if self._waiting:
             try:

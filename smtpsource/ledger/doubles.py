@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from smtpsource.ledger import records
 from smtpsource.ledger.known import Known
 from smtpsource.ledger.reading import LedgerFile
-from smtpsource.ledger.units import AGAIN, OUTCOME, Integers
+from smtpsource.ledger.units import OUTCOME, UNSURE, Integers
 from smtpsource.ledger.unseen import unseenIn
 from smtpsource.measure.judgement import REASONS
 
@@ -39,7 +39,7 @@ def reasonsOf(known: Known, doubles: Integers) -> NDArray[np.uint8]:
     # A reply that nobody may have seen explains what came after it.
     isLast = np.append(arrivals["unit"][1:] != arrivals["unit"][:-1], True)
     state = known.units.state[doubles]
-    unsure = (state & AGAIN != 0) | (state & OUTCOME == records.UNKNOWN) | (state & OUTCOME == 0)
+    unsure = (state & UNSURE != 0) | (state & OUTCOME == records.UNKNOWN) | (state & OUTCOME == 0)
     for reason, which in (
         ("unseen-reply", np.isin(doubles, arrivals["unit"][arrivals["unseen"] & ~isLast])),
         ("unknown-outcome", unsure),

@@ -13,6 +13,7 @@ import numpy as np
 
 from smtpsource.ledger import records
 from smtpsource.ledger.reading import RECORD, LedgerFile, Records
+from smtpsource.ledger.strays import within
 from smtpsource.ledger.unseen import unseenIn
 
 OUTCOMES = {
@@ -25,7 +26,7 @@ OUTCOMES = {
 #: Records before others are looked at that say something of them.
 _TAIL = 256
 
-_OF_MESSAGES = (records.INTENT, records.OUTCOME, records.ARRIVAL, records.REPORT)
+_OF_MESSAGES = (records.INTENT, records.OUTCOME, records.ARRIVAL, records.TAKEN_BACK, records.REPORT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,7 @@ class Event:
     @ivar file: the ledger.
     @ivar at: which of its records this is.
     @ivar time: in seconds of the epoch.
-    @ivar what: C{"intent"}, C{"outcome"}, C{"arrival"} or C{"report"}.
+    @ivar what: C{"intent"}, C{"outcome"}, C{"arrival"}, C{"taken-back"} or C{"report"}.
     @ivar number: of the message.
     @ivar recipient: of an intent, an arrival or a report; what is not known is a digest.
     @ivar sentTo: of an arrival: for whom it was when it was sent, if that is another.
@@ -107,7 +108,7 @@ class Histories:
             kinds = found["kind"]
             isArrival = kinds == records.ARRIVAL
             order = arrivals + np.cumsum(isArrival) - isArrival
-            mine = np.isin(kinds, _OF_MESSAGES) & (found["run"] == self._run) & _among(found["number"], wanted)
+            mine = np.isin(kinds, _OF_MESSAGES) & (found["run"] == self._run) & within(found["number"], wanted)
             for at in np.flatnonzero(mine).tolist():
                 event = _event(file, before + at, found[at])
                 if event.what == "arrival":
@@ -158,7 +159,7 @@ def _textsOf(file: LedgerFile, events: Sequence[Event]) -> dict[tuple[int, int],
         texted = np.concatenate((pending, found[(kinds == records.NAME) | (kinds == records.TEXT)]))
         heads = np.flatnonzero(texted["kind"] == records.NAME)
         pending = texted[heads[-1] :] if len(heads) else texted[:0]
-        for at in heads[_among(texted["address"][heads], wanted)].tolist():
+        for at in heads[within(texted["address"][heads], wanted)].tolist():
             length = -(-int(texted["size"][at]) // records.PIECE) + 1
             for what, number, text in records.textsOf(texted[at : at + length].tobytes()):
                 texts[what, number] = text.decode("utf-8", "backslashreplace")
@@ -177,12 +178,6 @@ def _worded(event: Event, texts: Mapping[tuple[int, int], str]) -> Event:
         client=texts.get((records.FROM, event.session), "") if isArrival else "",
         byRule=texts.get((records.RULE, event.rule), ""),
     )
-
-
-def _among(values: Any, wanted: Any) -> Any:
-    if not len(wanted):
-        return np.zeros(len(values), np.bool_)
-    return wanted[np.minimum(np.searchsorted(wanted, values), len(wanted) - 1)] == values
 
 
 def _event(file: LedgerFile, at: int, record: Any) -> Event:
@@ -208,4 +203,6 @@ def _event(file: LedgerFile, at: int, record: Any) -> Event:
     if kind == records.ARRIVAL:
         deed = records.DEEDS[flag] if flag < len(records.DEEDS) else str(flag)
         return replace(event, what="arrival", attempt=index, deed=deed)
+    if kind == records.TAKEN_BACK:
+        return replace(event, what="taken-back")
     return replace(event, what="report", action=records.ACTIONS[flag] if flag < len(records.ACTIONS) else str(flag))

@@ -34,11 +34,11 @@ from smtpsource.ledger.units import (
 from smtpsource.ledger.verdict import countsOf, fatesOf, verdictOf
 from smtpsource.measure.judgement import Judgement
 
+#: When nothing is missing any more, something may still come twice: that is waited for so many seconds.
+_SETTLED = 1.0
+
 #: So many anomalies of each class are part of a judgement.
 _SHOWN = 5
-
-#: The number of a message is no more than this above those of the others.
-_GAP = 1_000_000
 
 
 class Judge:
@@ -49,6 +49,7 @@ class Judge:
     @ivar here: how many of those have arrived.
     @ivar known: the rest of it, and where it is from.
     @ivar drained: was L{judge} last told that it had?
+    @ivar damages: of the ledgers, a line for each: records may be lost from them, so what is missing is not known.
     """
 
     def __init__(self, run: int) -> None:
@@ -60,11 +61,12 @@ class Judge:
         self._units, self._strays = known.units, known.strays
         self._here = 0
         self._timing = Timing()
-        self._records = 0
-        self._doubts: list[str] = []
+        self.damages: list[str] = []
         # By the ledger: what its last records have said of the next arrival.
         self._original: dict[LedgerFile, int] = {}
         self._explained: dict[LedgerFile, int] = {}
+        # How many are unknown, if that was asked for since something was read.
+        self._unknown: int | None = None
         self.drained = False
         self._arrivals = self._foreign = self._unidentified = self._damaged = 0
         self._firstIntent = self._lastOutcome = self._lastArrival = 0
@@ -73,6 +75,7 @@ class Judge:
         """
         Records of a generator's ledger.
         """
+        self._unknown = None
         if file not in self.known.sources:
             self.known.sources.append(file)
         kinds: Any = found["kind"]
@@ -92,15 +95,15 @@ class Judge:
 
     def _sane(self, found: Records, kinds: Any, file: LedgerFile) -> Any:
         """
-        Which records can be what was written: messages are numbered from 1, without large gaps.
+        Which records can be what was written: messages are numbered from 1. Those that were refused before their
+        content have used numbers without a record.
         """
-        self._records += len(found)
-        sane = (found["number"] < min(HIGHEST, _GAP + 16 * self._records)) & (found["number"] > 0)
+        sane = (found["number"] < HIGHEST) & (found["number"] > 0)
         sane &= (kinds != records.INTENT) | (found["index"] != records.WHOLE)
         wrong = ~sane & ((kinds == records.INTENT) | (kinds == records.OUTCOME))
-        if wrong.any() and not any(file.path in doubt for doubt in self._doubts):
+        if wrong.any() and not any(file.path in damage for damage in self.damages):
             number = found["number"][np.argmax(wrong)]
-            self._doubts.append(f"{file.path}: the ledger is damaged: it has a message {number}")
+            self.damages.append(f"{file.path}: the ledger is damaged: it has a message {number}")
         return sane
 
     def _acknowledge(self, places: Integers, before: Any, after: Any, times: Integers, dues: Any, shift: int) -> None:
@@ -134,6 +137,7 @@ class Judge:
         """
         Records of a sink's ledger, or what was made of a mailbox.
         """
+        self._unknown = None
         if file not in self.known.sinks:
             self.known.sinks.append(file)
         kinds: Any = found["kind"]
@@ -152,7 +156,23 @@ class Judge:
         self._unidentified += self._strangers(found, arrivals[runs == 0], file)
         self._foreign += len(mine) - int(mine.sum()) - int((runs == 0).sum())
         mine &= arrivals["flag"] != LOST
-        arrivals, originals = arrivals[mine], originals[mine]
+        self._come(arrivals[mine], originals[mine], file)
+        isBack = (kinds == records.TAKEN_BACK) & (found["run"] == self.known.run) & (found["flag"] != LOST)
+        if isBack.any():
+            back = found[isBack]
+            before = self._acknowledgedHere()
+            self.known.takeBack(back, file)
+            self._arrivals -= len(back)
+            self._here += self._acknowledgedHere() - before
+
+    def _acknowledgedHere(self) -> int:
+        state = self._units.state
+        return int((_isAcknowledged(state) & (state & HERE != 0)).sum())
+
+    def _come(self, arrivals: Records, originals: Any, file: LedgerFile) -> None:
+        """
+        Arrivals of this run.
+        """
         if not len(arrivals):
             return
         self._arrivals += len(arrivals)
@@ -225,11 +245,31 @@ class Judge:
         return self.acknowledged - self.here
 
     @property
+    def unknown(self) -> int:
+        """
+        How many nobody knows of, and they have not arrived.
+        """
+        if self._unknown is None:
+            self._unknown = self.count()["unknown"]
+        return self._unknown
+
+    @property
     def quiet(self) -> float:
         """
         For how many seconds it was listened after the last acknowledgement and the last arrival.
         """
         return (self.known.heard - max(self._lastOutcome, self._lastArrival)) / 1e9
+
+    def enough(self, quiet: float) -> float:
+        """
+        For how many seconds it has to be listened without an arrival, until no more are expected.
+
+        @param quiet: how many they are while something is missing, or nobody knows of something whether it may come.
+        """
+        if self.backlog or self.unknown:
+            return quiet
+        # Where nothing was sent nothing will come.
+        return min(quiet, _SETTLED) if self.acknowledged else 0.0
 
     def latencies(self) -> dict[str, NDArray[np.float64]]:
         """
@@ -247,14 +287,15 @@ class Judge:
         @param reasons: why the result can't be trusted, a line for each, if there are such reasons.
         """
         self._measureForwarded()
-        self.drained = drained = drained and bool(self.known.sinks)
+        self.drained = drained = drained and bool(self.known.sinks) and not self.damages
         settled = self._strays.settle()
         state = settled.state
         found: dict[str, Any] = dict(countsOf(state, drained))
         found["ghosts"] = int((settled.kinds == GHOST).sum())
         found["astray"] = int(((settled.kinds == MISDELIVERED) & (settled.places < 0)).sum())
         anomalies = Anomalies(self.known, settled, drained)
-        verdict, why = verdictOf(found, drained, [*self._missing(), *self._doubts, *reasons])
+        doubts = [*self._missing(), *self.damages, *reasons]
+        verdict, why = verdictOf(found, drained, doubts, isWhole=not self.damages)
         states = np.arange(STATES)
         waiting = (_isAcknowledged(states) & (states & (HERE | MEASURED) == 0))[state]
         first, last, end = self._firstIntent, self._lastOutcome, self._lastArrival

@@ -4,6 +4,7 @@ What is known of one run, and what it was learned from.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,10 +14,13 @@ from smtpsource.ledger import records
 from smtpsource.ledger.clocks import Clocks
 from smtpsource.ledger.reading import LedgerFile, Records
 from smtpsource.ledger.strays import Strays
-from smtpsource.ledger.units import Integers, Units
+from smtpsource.ledger.units import CORRUPTED, HERE, TRANSFORMED, TWICE, Integers, Units, landed
 
 #: Arrivals of which a rule of the sink has made that they are none.
 LOST = records.DEEDS.index("accept-but-lose")
+
+
+_Key = tuple[int, int, int, int]
 
 
 class Known:
@@ -27,6 +31,7 @@ class Known:
     @ivar clocks: of all ledgers.
     @ivar sources: the ledgers of its generators that were read.
     @ivar sinks: what was read of where it was to arrive.
+    @ivar gone: for each of those, how many arrivals were taken back, by what L{_keysOf} says of them.
     @ivar heard: when those were last known to listen, in nanoseconds.
     """
 
@@ -37,7 +42,26 @@ class Known:
         self.clocks = Clocks()
         self.sources: list[LedgerFile] = []
         self.sinks: list[LedgerFile] = []
+        self.gone: dict[LedgerFile, Counter[_Key]] = {}
         self.heard = 0
+
+    def takeBack(self, found: Records, file: LedgerFile) -> None:
+        """
+        Arrivals of this run that were read have not come after all: see anew what has come for the same units.
+
+        @param found: what says so.
+        """
+        self.gone.setdefault(file, Counter()).update(_keysOf(found))
+        places = self.units.match(found["number"], found["address"])
+        away = places < 0
+        self.strays.takeBack(found[away], found["time"][away] + self.clocks.shift(file))
+        places = np.unique(places[places >= 0])
+        self.units.state[places] &= np.uint16(0xFFFF ^ (HERE | TWICE | CORRUPTED | TRANSFORMED))
+        for sink in self.sinks if len(places) else ():
+            for _, arrivals, units, _ in self.arrivalsAgain(sink):
+                mine = np.isin(units, places)
+                bodies = arrivals["raw"][mine], arrivals["canonical"][mine]
+                landed(self.units.state, self.units, units[mine], *bodies)
 
     def arrivalsAgain(self, file: LedgerFile) -> Iterator[tuple[int, Records, Integers, Integers]]:
         """
@@ -46,6 +70,7 @@ class Known:
         @return: how many came before, some more of them, the place of each among the units, or -1, and when it came.
         """
         before = original = 0
+        gone = Counter(self.gone.get(file))
         for found in file.again():
             arrivals, originals, original = arrivalsIn(found, original)
             places = self.units.match(arrivals["number"], arrivals["address"])
@@ -53,8 +78,31 @@ class Known:
             which = (arrivals["number"][away], arrivals["address"][away], originals[away])
             places[away] = self.strays.forwarded(*which)
             places[(arrivals["run"] != self.run) | (arrivals["flag"] == LOST)] = -1
+            if gone:
+                places[_among(arrivals, gone)] = -1
             yield before, arrivals, places, arrivals["time"] + self.clocks.shift(file)
             before += len(arrivals)
+
+
+def _keysOf(found: Records) -> list[_Key]:
+    """
+    What is the same in an arrival and in what takes it back.
+    """
+    return list(zip(*(found[name].tolist() for name in ("session", "time", "number", "address")), strict=True))
+
+
+def _among(arrivals: Records, gone: Counter[_Key]) -> list[int]:
+    """
+    Which arrivals are gone; these are counted off.
+    """
+    found = []
+    sessions = [key[0] for key in gone]
+    maybe = np.flatnonzero(np.isin(arrivals["session"], sessions))
+    for at, key in zip(maybe.tolist(), _keysOf(arrivals[maybe]), strict=True):
+        if gone[key] > 0:
+            gone[key] -= 1
+            found.append(at)
+    return found
 
 
 def arrivalsIn(found: Records, original: int) -> tuple[Records, Any, int]:

@@ -41,7 +41,9 @@ OUTCOME = 2
 ARRIVAL = 3
 #: The next arrival was for this address (C{address}) when it was sent: ORCPT (RFC 3461 section 4.2) says so.
 ORIGINAL = 4
-#: The connection of a C{session} was lost, and the replies to its C{size} latest arrivals may not have been seen.
+#: The connection of a C{session} was lost, and the replies to its C{size} latest arrivals may not have been seen. Who
+#: says more after a reply was written is thought to have seen it, as of a group of commands only the last one's is
+#: waited for (RFC 2920 section 3.1). Of one that waits for nothing, and says QUIT a moment later, that is not true.
 UNSEEN = 5
 #: A report about a message has come (RFC 3464). C{flag}: one of the actions below. C{code}: its status, such as 511 for
 #: 5.1.1. C{address}: whom it is about; 0 if it does not say.
@@ -57,6 +59,13 @@ NAME = 9
 TEXT = 10
 #: Octets of an id were found that don't belong together: it was damaged, or made up.
 DAMAGED = 11
+#: An L{ARRIVAL} of this session before is none: it could not be made sure that it stays on the disk, and its reply was
+#: C{code}. All other fields are those of the arrival.
+TAKEN_BACK = 12
+#: A C{session} that had arrivals has ended, and all replies to them were seen.
+LEFT = 13
+#: All kinds.
+KINDS = range(INTENT, LEFT + 1)
 
 #: C{index} of an outcome that is about all recipients that none was told of before.
 WHOLE = 0xFFFF
@@ -112,6 +121,20 @@ def named(what: int, number: int, text: bytes, now: int) -> bytes:
         return head + _text.pack(TEXT, len(text), text)
     pieces = [text[at : at + PIECE] for at in range(0, len(text), PIECE)]
     return head + b"".join(_text.pack(TEXT, len(piece), piece) for piece in pieces)
+
+
+def takenBack(octets: bytes, code: int) -> bytes:
+    """
+    The records that take all arrivals among these back.
+
+    @param code: of the reply.
+    """
+    found = []
+    for at in range(0, len(octets), SIZE):
+        if octets[at] == ARRIVAL:
+            _, flag, index, _, *others = _record.unpack_from(octets, at)
+            found.append(pack(TAKEN_BACK, flag, index, code, *others))
+    return b"".join(found)
 
 
 def fields(record: bytes) -> dict[str, int]:

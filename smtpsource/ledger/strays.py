@@ -37,6 +37,11 @@ _STRAY = np.dtype(
 )
 _FAILED = records.ACTIONS.index("failed")
 
+# Of whom a message that came for another is missing most likely, by outcome and report.
+_RANKS = np.ones(BOUNCED + OUTCOME + 1, np.uint8)
+_RANKS[records.ACKNOWLEDGED] = 0
+_RANKS[[records.REFUSED, records.UNSENT]] = _RANKS[BOUNCED:] = 2
+
 #: What a stray is: of a message that was never sent; for whom it was meant, at another address; for another.
 GHOST, FORWARDED, MISDELIVERED = range(3)
 
@@ -69,15 +74,17 @@ class Strays:
         self._waiting = np.zeros(0, _STRAY)
         self._failed = np.zeros(0, np.dtype([("number", "<u8"), ("address", "<u8")]))
         self._addresses = np.zeros(0, np.uint64)
+        self._forget()
 
     def know(self, addresses: Any) -> None:
         """
         Recipients of the run.
         """
         some = np.unique(addresses)
-        new = some[~_within(some, self._addresses)]
+        new = some[~within(some, self._addresses)]
         if len(new):
             self._addresses = np.sort(np.concatenate((self._addresses, new)))
+            self._forget()
 
     def add(self, arrivals: Records, originals: Any, times: Integers) -> None:
         """
@@ -108,20 +115,64 @@ class Strays:
 
         @return: their units, times and digests. They are strays no more.
         """
-        waiting = self._waiting
+        away = np.flatnonzero(self._forwarded() < 0)
+        waiting = self._waiting[away]
         places = self._units.match(waiting["number"], waiting["address"])
         right = places >= 0
         if right.any():
-            self._waiting = waiting[~right]
+            self._drop(away[right])
         found = waiting[right]
         return places[right], found["time"], found["raw"], found["canonical"]
 
+    def takeBack(self, found: Records, times: Integers) -> None:
+        """
+        Some have not come after all.
+        """
+        for one, time in zip(found, times, strict=True):
+            waiting = self._waiting
+            same = (waiting["time"] == time) & (waiting["number"] == one["number"])
+            self._drop(np.flatnonzero(same & (waiting["address"] == one["address"]))[:1])
+
+    def _drop(self, which: Integers) -> None:
+        self._waiting = np.delete(self._waiting, which)
+        self._forget()
+
+    def _forget(self) -> None:
+        """
+        Nothing is known of which strays were forwarded.
+        """
+        self._known = np.zeros(0, np.int64)
+        self._moves = self._units.moves
+        self._once: tuple[Integers, Integers] | None = None
+
     def _forwarded(self) -> Integers:
         """
-        @return: for each stray, the unit that has come to another address; -1 where there is none.
+        @return: for each stray, the unit that has come to another address; -1 where there is none. It is worked out for
+            those of which that was not known.
         """
-        waiting = self._waiting
-        return self.forwarded(waiting["number"], waiting["address"], waiting["original"])
+        if self._moves != self._units.moves:
+            self._forget()
+        known = np.full(len(self._waiting), -1, np.int64)
+        known[: len(self._known)] = self._known
+        away = np.flatnonzero(known < 0)
+        waiting = self._waiting[away]
+        if len(away):
+            known[away] = self.forwarded(waiting["number"], waiting["address"], waiting["original"])
+            if (known[away] >= 0).any():
+                self._once = None
+        self._known = known
+        return known
+
+    def _forwardedOnce(self) -> tuple[Integers, Integers]:
+        """
+        @return: the units that have come to another address, in their order, and the first stray of each.
+        """
+        places = self._forwarded()
+        if self._once is None:
+            found = np.flatnonzero(places >= 0)
+            some, which = np.unique(places[found], return_index=True)
+            self._once = some, found[which]
+        return self._once
 
     def forwarded(self, numbers: Any, addresses: Any, originals: Any) -> Integers:
         """
@@ -129,7 +180,7 @@ class Strays:
         """
         places = self._units.match(numbers, originals)
         # Another recipient of the run is nobody's other address.
-        places[(originals == 0) | _within(addresses, self._addresses)] = -1
+        places[(originals == 0) | within(addresses, self._addresses)] = -1
         return places
 
     def unmeasured(self) -> tuple[Integers, Integers]:
@@ -140,12 +191,10 @@ class Strays:
         """
         if not len(self._waiting):
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        places = self._forwarded()
-        found = places >= 0
-        places, which = np.unique(places[found], return_index=True)
+        places, first = self._forwardedOnce()
         state = self._units.state[places]
         wanted = ((state & (OUTCOME | EXISTS)) == records.ACKNOWLEDGED | EXISTS) & (state & (HERE | MEASURED) == 0)
-        return places[wanted], self._waiting["time"][found][which[wanted]]
+        return places[wanted], self._waiting["time"][first[wanted]]
 
     def acknowledgedHere(self) -> int:
         """
@@ -153,8 +202,7 @@ class Strays:
         """
         if not len(self._waiting):
             return 0
-        places = self._forwarded()
-        state = self._units.state[np.unique(places[places >= 0])]
+        state = self._units.state[self._forwardedOnce()[0]]
         return int((state & (OUTCOME | EXISTS | HERE) == records.ACKNOWLEDGED | EXISTS).sum())
 
     def settle(self) -> Settled:
@@ -165,21 +213,22 @@ class Strays:
         state = units.state[: units.size]
         if len(waiting) or len(self._failed):
             state = state.copy()
-        places = self._forwarded()
+        places = self._forwarded().copy()
         forwarded = places >= 0
         landed(state, units, places[forwarded], waiting["raw"][forwarded], waiting["canonical"][forwarded])
+        self._bounce(state)
         kinds = np.where(forwarded, FORWARDED, MISDELIVERED)
         others = np.flatnonzero(~forwarded)
         isSent, places[others] = self._taken(state, waiting["number"][others])
         kinds[others[~isSent]] = GHOST
         state[places[others][places[others] >= 0]] |= ELSEWHERE
-        self._bounce(state)
         return Settled(state, kinds, places, waiting["number"], waiting["address"])
 
     def _taken(self, state: NDArray[np.uint16], numbers: Any) -> tuple[Any, Integers]:
         """
         What came for others of some messages. The recipients of a message to whom nothing came are taken to be those
-        that it was for, one for each.
+        that it was for, one for each: first those whose mail the server has taken, and last those that it has refused,
+        or says that it could not deliver to.
 
         @return: for each, was its message sent, and the unit it is taken to be, or -1.
         """
@@ -187,6 +236,7 @@ class Strays:
         everyone, of = self._units.all(some)
         sent = state[everyone] & EXISTS != 0
         free = np.flatnonzero(sent & (state[everyone] & HERE == 0))
+        free = free[np.lexsort((_RANKS[state[everyone[free]] & (OUTCOME | BOUNCED)], of[free]))]
         room = np.bincount(of[free], minlength=len(some))
         # How many of the same message come before each.
         order = np.argsort(which, kind="stable")
@@ -208,7 +258,7 @@ class Strays:
         state[everyone[alone | (failed["address"][places < 0][which] == 0)]] |= BOUNCED
 
 
-def _within(values: Any, known: Any) -> Any:
+def within(values: Any, known: Any) -> Any:
     """
     Which of these values are known.
 

@@ -13,27 +13,37 @@ from smtpsource.ledger.records import ACKNOWLEDGED, REFUSED, UNKNOWN, UNSENT
 
 # A state has its outcome in its lowest bits, and these. There was an intent; the outcome is of this recipient alone;
 # the message was sent again; it has arrived for whom it was meant, and again; a report says that it can't arrive; it
-# arrived with another body, or with the same in other octets; its time until then was told; it arrived for others only.
+# arrived with another body, or with the same in other octets; its time until then was told; it arrived for others only;
+# it was sent again while nobody knew what had become of it.
 OUTCOME = 7
-EXISTS, NAMED, AGAIN, HERE, TWICE, BOUNCED, CORRUPTED, TRANSFORMED, MEASURED, ELSEWHERE = (
-    1 << bit for bit in range(3, 13)
+EXISTS, NAMED, AGAIN, HERE, TWICE, BOUNCED, CORRUPTED, TRANSFORMED, MEASURED, ELSEWHERE, UNSURE = (
+    1 << bit for bit in range(3, 14)
 )
 #: There are so many states.
-STATES = 1 << 13
+STATES = 1 << 14
 assert max(ACKNOWLEDGED, REFUSED, UNKNOWN, UNSENT) <= OUTCOME
 
 #: Numbers of messages are below this: a ledger with others was damaged.
 HIGHEST = 1 << 31
+
+#: If a number is further than this above the others, numbers get their room in blocks of so many, as they are met.
+_GAP = 1_000_000
+_BLOCK = 1024
+#: So many places of a message are looked at one after the other.
+_FEW = 16
+#: What stands for a number that was never met.
+_NOWHERE = 1 << 40
 
 Integers = NDArray[np.int64]
 
 
 class Units:
     """
-    Each message and recipient has a place in all of these arrays. As long as each message has one recipient, it is the
-    number of the message.
+    Each message and recipient has a place in all of these arrays. As long as each message has one recipient, and few
+    numbers are left out, it is the number of the message.
 
     @ivar size: how many places are in use.
+    @ivar moves: how often any has got another place.
     @ivar state: the outcome and the bits above.
     @ivar address: the lower half of the address's digest; C{raw} and C{canonical} are those of the body.
     @ivar moment: if it is here, when it came, else when it was acknowledged.
@@ -41,7 +51,7 @@ class Units:
     """
 
     def __init__(self) -> None:
-        self.size = 0
+        self.size = self.moves = 0
         self.state = np.zeros(1024, np.uint16)
         self.address = np.zeros(1024, np.uint32)
         self.raw = np.zeros(1024, np.uint32)
@@ -51,6 +61,10 @@ class Units:
         # By the number of the message, once one has several recipients: its first place, and how many it has.
         self._first: NDArray[np.uint32] | None = None
         self._count = np.zeros(0, np.uint16)
+        # Once many numbers are left out: by the block of numbers the block of theirs that are used here, and back.
+        self._blocks: NDArray[np.int32] | None = None
+        self._outside = np.zeros(0, np.int32)
+        self._made = 0
 
     def make(self, numbers: Any, indexes: Any) -> Integers:
         """
@@ -59,6 +73,7 @@ class Units:
         of: Integers = numbers.astype(np.int64)
         if not len(of):
             return of
+        of = self._room(of)
         if self._first is None:
             if not indexes.any():
                 self._reach(int(of.max()) + 1)
@@ -70,6 +85,40 @@ class Units:
         np.maximum.at(wanted, which, index + 1)
         self._make(some, wanted)
         return self._firstOf(of) + index
+
+    def _room(self, numbers: Integers) -> Integers:
+        """
+        Have room for some numbers.
+
+        @return: what stands for them here.
+        """
+        self._made += len(numbers)
+        top = int(numbers.max()) + 1
+        if self._blocks is None:
+            if top <= _GAP + 16 * self._made:
+                return numbers
+            self._outside = np.arange(-(-max(self.size, len(self._count)) // _BLOCK), dtype=np.int32)
+            self._blocks = self._outside.copy()
+        known = len(self._blocks)
+        self._blocks = grown(self._blocks, -(-top // _BLOCK))
+        self._blocks[known:] = -1
+        blocks = np.unique(numbers // _BLOCK)
+        new = blocks[self._blocks[blocks] < 0].astype(np.int32)
+        self._blocks[new] = len(self._outside) + np.arange(len(new))
+        self._outside = np.concatenate((self._outside, new))
+        inside: Integers = self._inside(numbers)
+        return inside
+
+    def _inside(self, numbers: Any) -> Any:
+        """
+        What stands for some numbers here.
+        """
+        if self._blocks is None:
+            return numbers
+        block = np.minimum(numbers // _BLOCK, HIGHEST // _BLOCK).astype(np.int64)
+        known = block < len(self._blocks)
+        inside = np.where(known, self._blocks[np.where(known, block, 0)], -1).astype(np.int64)
+        return np.where(inside < 0, _NOWHERE, inside * _BLOCK + (numbers % _BLOCK).astype(np.int64))
 
     def _split(self) -> None:
         """
@@ -102,6 +151,7 @@ class Units:
         self._count[numbers] = wanted
 
     def _move(self, old: int, new: int, count: int) -> None:
+        self.moves += 1
         for array in (self.state, self.address, self.raw, self.canonical, self.moment, self.due):
             if not len(array):
                 continue
@@ -128,6 +178,9 @@ class Units:
         """
         How many places each of these messages has.
         """
+        return self._counts(self._inside(numbers))
+
+    def _counts(self, numbers: Any) -> Integers:
         if self._first is None:
             counts: Integers = (numbers < self.size).astype(np.int64)
             return counts
@@ -140,7 +193,8 @@ class Units:
         """
         The places of messages and recipients; -1 where there is none.
         """
-        known = indexes < self.counts(numbers)
+        numbers = self._inside(numbers)
+        known = indexes < self._counts(numbers)
         of: Integers = np.where(known, numbers, 0).astype(np.int64)
         first = of if self._first is None else self._firstOf(of)
         found: Integers = np.where(known, first + indexes, -1)
@@ -152,7 +206,8 @@ class Units:
 
         @return: the places, and for each of them which of C{numbers} it is of.
         """
-        counts = self.counts(numbers)
+        numbers = self._inside(numbers)
+        counts = self._counts(numbers)
         which = np.repeat(np.arange(len(numbers)), counts)
         first = numbers[which].astype(np.int64)
         if self._first is None:
@@ -164,7 +219,8 @@ class Units:
         """
         The places of messages for these addresses; -1 where there is none.
         """
-        counts = self.counts(numbers)
+        numbers = self._inside(numbers)
+        counts = self._counts(numbers)
         found = np.full(len(numbers), -1, np.int64)
         open_ = np.flatnonzero(counts)
         if not len(open_):
@@ -175,12 +231,38 @@ class Units:
         left, short = counts[open_], addresses[open_].astype(np.uint32)
         index = 0
         while len(open_):
+            if index == _FEW:
+                found[open_] = self._search(numbers[open_], short)
+                break
             place = first + index
             right = (self.address[place] == short) & (self.state[place] & EXISTS != 0)
             found[open_[right]] = place[right]
             index += 1
             on = ~right & (left > index)
             open_, first, left, short = open_[on], first[on], left[on], short[on]
+        return found
+
+    def _search(self, numbers: Any, short: Any) -> Integers:
+        """
+        What L{match} does, for messages with many places.
+
+        @param numbers: what stands for them here.
+        @param short: the lower halves of the addresses.
+        """
+        assert self._first is not None
+        some, which = np.unique(numbers.astype(np.int64), return_inverse=True)
+        counts = self._count[some].astype(np.int64)
+        of = np.repeat(np.arange(len(some)), counts)
+        places = np.repeat(self._firstOf(some) - np.cumsum(counts) + counts, counts) + np.arange(len(of))
+        alive = self.state[places] & EXISTS != 0
+        of, places = of[alive], places[alive]
+        keys = of << 32 | self.address[places]
+        order = np.argsort(keys, kind="stable")
+        wanted = which << 32 | short
+        at = np.minimum(np.searchsorted(keys[order], wanted), max(0, len(keys) - 1))
+        if not len(keys):
+            return np.full(len(numbers), -1, np.int64)
+        found: Integers = np.where(keys[order[at]] == wanted, places[order[at]], -1)
         return found
 
     def dropTwins(self, numbers: Any, addresses: Any, places: Integers) -> bool:
@@ -202,12 +284,15 @@ class Units:
 
         @return: the number of the message at each of these places, and the index of the recipient.
         """
-        if self._first is None:
-            return places, np.zeros(len(places), np.int64)
-        messages = np.flatnonzero(self._count)
-        order = messages[np.argsort(self._first[messages])]
-        numbers = order[np.searchsorted(self._first[order], places, "right") - 1]
-        return numbers, places - self._firstOf(numbers)
+        numbers, indexes = places, np.zeros(len(places), np.int64)
+        if self._first is not None:
+            messages = np.flatnonzero(self._count)
+            order = messages[np.argsort(self._first[messages])]
+            numbers = order[np.searchsorted(self._first[order], places, "right") - 1]
+            indexes = places - self._firstOf(numbers)
+        if self._blocks is not None:
+            numbers = self._outside[numbers // _BLOCK].astype(np.int64) * _BLOCK + numbers % _BLOCK
+        return numbers, indexes
 
 
 def landed(state: Any, units: Units, places: Integers, raw: Any, canonical: Any) -> None:

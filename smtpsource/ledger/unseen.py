@@ -26,6 +26,7 @@ def unseenIn(file: LedgerFile, sessions: Integers) -> Integers:
     covered = [np.zeros(0, np.int64)]
     # The latest arrivals of each session, of an earlier part.
     latest: dict[int, Any] = {}
+    over: set[int] = set()
     ended, before = False, 0
     for found in file.again():
         kinds = found["kind"]
@@ -35,6 +36,7 @@ def unseenIn(file: LedgerFile, sessions: Integers) -> Integers:
         ended |= bool((kinds == records.END).any())
         arrived = _bySession(found, isArrival, sessions)
         lost = _bySession(found, kinds == records.UNSEEN, sessions)
+        over |= lost.keys() | _bySession(found, kinds == records.LEFT, sessions).keys()
         for session in arrived.keys() | lost.keys():
             new = np.zeros(len(arrived.get(session, ())), _LATEST)
             if len(new):
@@ -45,8 +47,9 @@ def unseenIn(file: LedgerFile, sessions: Integers) -> Integers:
                 covered.append(earlier[max(0, len(earlier) - int(found["size"][at])) :])
             latest[session] = mine[-_MOST:]
     if not ended:
-        # It was killed, so its latest replies may not have left.
-        covered += [mine["at"][mine["number"] == mine["number"][-1]] for mine in latest.values() if len(mine)]
+        # It was killed, so the latest replies of those who were there may not have left.
+        still = [mine for session, mine in latest.items() if len(mine) and session not in over]
+        covered += [mine["at"][mine["number"] == mine["number"][-1]] for mine in still]
     return np.concatenate(covered)
 
 

@@ -4,7 +4,7 @@ From what is known of each message to what became of it, and to a verdict.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from smtpsource.ledger.units import (
     STATES,
     TRANSFORMED,
     TWICE,
+    UNSURE,
 )
 from smtpsource.measure.judgement import CLASSES, Verdict
 
@@ -38,6 +39,7 @@ _FAULTS = {
     "astray": "come for others as well",
     "duplicated": "duplicated",
 }
+_CERTAIN = ("corrupted", "duplicated")
 
 
 def classesOf(state: Any, drained: bool) -> NDArray[np.uint8]:
@@ -47,6 +49,8 @@ def classesOf(state: Any, drained: bool) -> NDArray[np.uint8]:
     outcome = (state & OUTCOME).astype(np.uint8)
     here, elsewhere, again = state & HERE != 0, state & ELSEWHERE != 0, state & AGAIN != 0
     away = ~here & ~elsewhere
+    # Of an attempt that nobody knows about it may be that arrived.
+    unsure = state & UNSURE != 0
     # What was not sent when it was tried again may have been sent the first time.
     unsent = (outcome == records.UNSENT) & away & ~again
     acknowledged, refused = outcome == records.ACKNOWLEDGED, outcome == records.REFUSED
@@ -56,7 +60,7 @@ def classesOf(state: Any, drained: bool) -> NDArray[np.uint8]:
         ("lost" if drained else "queued", acknowledged & away),
         ("bounced", away & (state & BOUNCED != 0)),
         ("misdelivered", ~here & elsewhere),
-        ("recovered", here & ~acknowledged & (~refused | again)),
+        ("recovered", here & ~acknowledged & (~refused | unsure)),
         ("delivered", here & acknowledged),
     ):
         classes[which] = _CLASS[name]
@@ -118,24 +122,28 @@ def unitsThat(name: str, state: Any, drained: bool) -> NDArray[np.int64]:
     return np.flatnonzero(is_[state])
 
 
-def verdictOf(found: Mapping[str, Any], drained: bool, doubts: Sequence[str]) -> tuple[Verdict, list[str]]:
+def verdictOf(
+    found: Mapping[str, Any], drained: bool, doubts: Sequence[str], isWhole: bool = True
+) -> tuple[Verdict, list[str]]:
     """
     @param found: counts by their names.
     @param drained: was it waited for what may come?
     @param doubts: why nothing can be said for certain, or why it was not waited.
+    @param isWhole: was no ledger damaged? Records that are lost from one can make a message look lost, or for another,
+        but not be there twice, nor be another.
     @return: the verdict, and why it is none that passes.
     """
-    faults = list(_faults(found))
+    faults = list(_faults(found, _FAULTS if isWhole else _CERTAIN))
     doubts = [*doubts, *_doubts(found, drained or bool(doubts))]
     if faults:
         return "fail", [*faults, *doubts]
     return ("inconclusive" if doubts else "pass"), doubts
 
 
-def _faults(found: Mapping[str, Any]) -> Iterator[str]:
-    for name, words in _FAULTS.items():
+def _faults(found: Mapping[str, Any], names: Iterable[str]) -> Iterator[str]:
+    for name in names:
         if found[name]:
-            yield f"{found[name]} {words}"
+            yield f"{found[name]} {_FAULTS[name]}"
 
 
 def _doubts(found: Mapping[str, Any], drained: bool) -> Iterator[str]:

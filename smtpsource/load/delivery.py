@@ -24,9 +24,6 @@ from smtpsource.process.unexpected import named
 #: Seconds between two looks at what the ledgers have.
 LOOK = 0.25
 
-#: When nothing is missing any more, something may still come twice: that is waited for so many seconds.
-LAST_LOOK = 1.0
-
 
 class Delivery:
     """
@@ -57,7 +54,6 @@ class Delivery:
         self._ended: Deferred[None] | None = None
         self._reasons: list[str] = []
         self._drained = self.waiting = False
-        self._unknown: int | None = None
         self._arrivedBefore = self._peak = 0
 
     def begin(self, source: str, sink: str) -> None:
@@ -180,7 +176,6 @@ class Delivery:
         return most >= _MANY
 
     def _feed(self, found: Any, file: LedgerFile) -> None:
-        self._unknown = None
         if file.role == "source":
             self._judge.sent(found, file)
             return
@@ -193,15 +188,7 @@ class Delivery:
         Is there nothing to wait for any more?
         """
         judge, now = self._judge, self._reactor.seconds()
-        silent = now - self._latest
-        if not judge.backlog:
-            if self._unknown is None:
-                self._unknown = judge.count()["unknown"]
-            # Those that nobody knows of may still come; but where nothing was sent nothing will.
-            enough = self._quiet if self._unknown else min(self._quiet, LAST_LOOK) if judge.acknowledged else 0.0
-        else:
-            enough = self._quiet
-        self._drained = silent >= enough
+        self._drained = now - self._latest >= judge.enough(self._quiet)
         if not self._drained and now - self._began >= self._timeout:
             self._reasons.append(
                 f"the server was still delivering {self._timeout:g} s after the load, when it was waited for no longer"

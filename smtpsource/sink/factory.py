@@ -203,9 +203,17 @@ class SinkFactory(ServerFactory):
 
     def writeUnseen(self, session: int, arrivals: int) -> None:
         """
-        A connection was lost, and nobody knows whether the replies to its latest arrivals were read.
+        A session that had arrivals has ended, and nobody knows whether the replies to its latest ones were read.
         """
         self.toLedger(lambda ledger: ledger.unseen(session, arrivals))
+
+    def writeTakenBack(self, octets: bytes, code: int) -> None:
+        """
+        What was written of some arrivals is not known to be on the disk: they were refused after all.
+
+        @param code: of the reply.
+        """
+        self.toLedger(lambda ledger: ledger.takeBack(octets, code))
 
     def toLedger(self, write: Callable[[SinkLedger], None]) -> None:
         """

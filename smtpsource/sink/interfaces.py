@@ -83,7 +83,12 @@ class SessionFactory(Protocol):
 
     def writeUnseen(self, session: int, arrivals: int, /) -> None:
         """
-        A connection was lost, and nobody knows whether the replies to its latest arrivals were read.
+        A session that had arrivals has ended, and nobody knows whether the replies to its latest ones were read.
+        """
+
+    def writeTakenBack(self, octets: bytes, code: int, /) -> None:
+        """
+        What was written of some arrivals is not known to be on the disk: they were refused after all.
         """
 
     def limitReached(self) -> None:

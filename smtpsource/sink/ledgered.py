@@ -63,7 +63,7 @@ class LedgeredProtocol(SMTPSinkProtocol):
         """
         See L{SMTPSinkProtocol}.
         """
-        if self.unseen:
+        if self.isNamed:
             self.factory.writeUnseen(self.session, self.unseen)
         super().connectionLost(reason)
 

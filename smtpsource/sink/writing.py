@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from smtpsource.sink.content import IncomingContent
 from smtpsource.sink.protocol import OK
@@ -14,9 +13,6 @@ from smtpsource.sink.reception import Reception
 from smtpsource.sink.rules.facts import Fate
 from smtpsource.sink.speech import PAUSE
 from smtpsource.sink.verdicts import isAccepting, replyOf
-
-if TYPE_CHECKING:
-    pass
 
 #: Of more replies, each waits alone.
 _MOST_WAITING = 1000
@@ -28,7 +24,7 @@ class _Waiting:
     A reply that waits.
 
     @ivar full: what is said in its place if the disk fails.
-    @ivar arrivals: how many the ledger has.
+    @ivar arrivals: how many the ledger has; C{written}: what it has of them.
     @ivar counted: messages and recipients.
     @ivar isReady: it waits only for those before it.
     """
@@ -36,6 +32,7 @@ class _Waiting:
     reply: bytes
     full: bytes = b""
     arrivals: int = 0
+    written: bytes = b""
     counted: tuple[int, int] = (0, 0)
     isReady: bool = False
 
@@ -45,8 +42,9 @@ class Writing(Reception):
     Writes down what arrives, before its reply leaves.
     """
 
-    # Arrivals that the ledger has of the message that has come last.
+    # Arrivals that the ledger has of the message that has come last, and what it has.
     _arrived = 0
+    _written = b""
     # The connection closes when nothing waits any more.
     _closesThen = False
 
@@ -80,7 +78,7 @@ class Writing(Reception):
                 for index in indices * (2 if deed == "duplicate" else 1):
                     arrivals.add(ledger.recipient(self._rcpts[index]), code, deed, rule)
         arrivals.write()
-        self._arrived = arrivals.number
+        self._arrived, self._written = arrivals.number, arrivals.octets
 
     def _sayWritten(self, reply: bytes, fate: Fate | None, delay: float, full: bytes, counted: tuple[int, int]) -> None:
         """
@@ -99,12 +97,12 @@ class Writing(Reception):
             self._unsaid += self._arrived
             self._say(reply, fate, delay)
         elif isPlain and len(self._gate) < _MOST_WAITING:
-            one = _Waiting(reply, full, self._arrived, counted)
+            one = _Waiting(reply, full, self._arrived, self._written, counted)
             self._gate.append(one)
             ledger.whenSynced(lambda problem: self._synced(one, problem))
         else:
             self._unsaid += self._arrived
-            one = _Waiting(reply, full, 0, counted)
+            one = _Waiting(reply, full, 0, self._written, counted)
             self._isHeld = True
             self.stop("hold")
             ledger.whenSynced(lambda problem: self._syncedAlone(one, problem, fate, delay))
@@ -130,6 +128,7 @@ class Writing(Reception):
         one.isReady = True
         if problem is not None:
             self._noRoom(problem)
+            self.factory.writeTakenBack(one.written, int(one.full[:3]))
             one.reply = one.full
             self.counts.messages -= one.counted[0]
             self.counts.recipients -= one.counted[1]
@@ -176,10 +175,10 @@ class Writing(Reception):
 
     def _writeUnseen(self) -> None:
         """
-        The connection is lost: write how many replies may not have been read.
+        The session has ended: write how many replies may not have been read.
         """
         arrivals = self._unsaid + self._unseen + sum(one.arrivals for one in self._gate)
-        if arrivals:
+        if self._isNamed:
             self.factory.writeUnseen(self.facts.session, arrivals)
 
 

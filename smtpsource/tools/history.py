@@ -55,9 +55,19 @@ def _arrival(event: Event) -> str:
     )
 
 
+def _takenBack(event: Event) -> str:
+    return f"not arrived for {event.recipient} after all: refused by {event.code}, as the disk failed"
+
+
 def _report(event: Event) -> str:
     status = ".".join((str(event.code)[:1], str(event.code)[1:2], str(event.code)[2:]))
     return f"reported {event.action or 'otherwise'}{f', {status}' if event.code else ''} for {event.recipient or 'all'}"
 
 
-_WORDS = {"intent": _intent, "outcome": _outcome, "arrival": _arrival, "report": _report}
+_WORDS = {
+    "intent": _intent,
+    "outcome": _outcome,
+    "arrival": _arrival,
+    "taken-back": _takenBack,
+    "report": _report,
+}

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
     from smtpsource.ledger.found import Found
 
-#: Seconds after which nothing more is expected once all that was acknowledged has arrived.
-_SETTLED = 1.0
-
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
@@ -83,12 +80,14 @@ class Evidence:
         @raise LedgerError: something of it can't be read, or does not suffice.
         """
         files = [file for directory in self.directories for file in ledgersIn(directory)]
+        # Of all directories: what arrives before it was sent has to wait.
+        files.sort(key=lambda file: file.role != "source")
         try:
             run = self._runOf(files)
-            judge, damages = Judge(run), list[str]()
+            judge = Judge(run)
             for file in files:
                 if file.role == "sink" or file.run == run:
-                    damages += read(judge, file)
+                    judge.damages += read(judge, file)
             with tempfile.TemporaryDirectory(prefix="smtpsource-") as directory:
                 places: dict[int, list[str]] | None = {} if self._several else None
                 for name, messages in self._mailboxes:
@@ -100,7 +99,7 @@ class Evidence:
                         f"{self.directories[0]}: nothing says what has arrived: expected a sink's ledger, or {where}"
                     )
                 doubts = list(self._doubts(judge))
-                yield judge, judge.judge(not doubts, [*doubts, *damages])
+                yield judge, judge.judge(not doubts, doubts)
         finally:
             for file in files:
                 file.close()
@@ -133,12 +132,13 @@ class Evidence:
             return
         if self.isALook:
             judge.known.heard = time.time_ns()
-        wanted = self.quiet if missing else min(self.quiet, _SETTLED)
+        wanted = judge.enough(self.quiet)
         if judge.quiet < wanted:
             listened = max(0.0, judge.quiet)
+            unknown = f", nobody knows of {judge.unknown}" if judge.unknown else ""
             yield (
-                f"{missing} acknowledged had not arrived, and the sink has listened for no more than {listened:.1f} s "
-                f"after the last sign of the queue: expected {wanted:g} s (--drain-quiet)"
+                f"{missing} acknowledged had not arrived{unknown}, and the sink has listened for no more than "
+                f"{listened:.1f} s after the last sign of the queue: expected {wanted:g} s (--drain-quiet)"
             )
 
 
@@ -153,7 +153,7 @@ def read(judge: Judge, file: LedgerFile) -> list[str]:
     damages: list[str] = []
     before = 0
     for found in file.rest():
-        isKnown = (found["kind"] >= records.INTENT) & (found["kind"] <= records.DAMAGED)
+        isKnown = (found["kind"] >= records.KINDS[0]) & (found["kind"] <= records.KINDS[-1])
         if not isKnown.all() and not damages:
             at = before + int(np.argmin(isKnown)) + 1
             damages.append(f"{file.path}: record {at} is of no known kind: the ledger is damaged")

@@ -38,6 +38,8 @@ class Ledger(Protocol):
 class Arrivals:
     """
     What is written about one message: one record for each recipient, all of them in one write(2).
+
+    @ivar number: for how many it has come.
     """
 
     def __init__(self, ledger: Ledger, content: Digested, session: int, isReport: bool) -> None:
@@ -109,6 +111,13 @@ class Arrivals:
             0, 0, 0, self._session,
         )  # fmt: skip
 
+    @property
+    def octets(self) -> bytes:
+        """
+        What is to be written, or was.
+        """
+        return bytes(self._octets)
+
     def write(self) -> None:
         """
         Write it, if it has arrived for anybody.
@@ -116,4 +125,4 @@ class Arrivals:
         @raise OSError: that is not possible, and nothing of it is there.
         """
         if self.number:
-            self._ledger.put(bytes(self._octets))
+            self._ledger.put(self.octets)

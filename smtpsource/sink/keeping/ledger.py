@@ -146,11 +146,27 @@ class SinkLedger:
 
     def unseen(self, session: int, arrivals: int) -> None:
         """
-        A connection was lost, and nobody knows whether the replies to its latest arrivals were read.
+        A session that had arrivals has ended, and nobody knows whether the replies to its latest ones were read.
 
+        @param arrivals: how many; if it is 0, that is written along with the next records.
         @raise OSError: it can't be written.
         """
-        self.put(records.pack(records.UNSEEN, 0, 0, 0, 0, 0, monotonic_ns(), 0, 0, 0, arrivals, session))
+        kind = records.UNSEEN if arrivals else records.LEFT
+        record = records.pack(kind, 0, 0, 0, 0, 0, monotonic_ns(), 0, 0, 0, arrivals, session)
+        if arrivals:
+            self.put(record)
+        elif self._book is not None:
+            self._book.add(record)
+
+    def takeBack(self, octets: bytes, code: int) -> None:
+        """
+        What was written did not get to the disk, as far as is known.
+
+        @param octets: it.
+        @param code: of the reply.
+        @raise OSError: this can't be written, either.
+        """
+        self.put(records.takenBack(octets, code))
 
     def beAlive(self) -> None:
         """
