@@ -22,6 +22,7 @@ from twisted.internet.threads import deferToThread
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource.ledger import records
 from smtpsource.ledger.book import Book
 from smtpsource.ledger.reading import LedgerError, LedgerFile
 from smtpsource.load.delivery import Delivery
@@ -156,6 +157,20 @@ class WaitingTests(SynchronousTestCase):
         self.wait(10)
         judgement = self.judge(over=9)
         self.assertEqual((judgement.verdict, judgement.lost, judgement.drained), ("fail", 2, True))
+
+    def test_putOff(self):
+        """
+        A server that tries, and is put off, is not quiet.
+        """
+        self.send(1)
+        self.drain(quiet=5.0)
+        for _ in range(10):
+            self.wait(1)
+            self.put(self.sink, Pages.add, records.ALIVE, flag=1)
+        for _ in range(7):
+            self.wait(1)
+            self.put(self.sink, Pages.add, records.ALIVE)
+        self.assertEqual((self.judge(over=15).verdict, self.delivery.waiting), ("fail", False))
 
     def test_before(self):
         """

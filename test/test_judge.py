@@ -398,6 +398,7 @@ class MemoryFile:
         self.header = pages.header
         self.path = self.name = "memory"
         self.role = pages.header["role"]
+        self.isMailbox = False
         self.octets = b"".join(pages.records)
         self.records = np.frombuffer(self.octets, RECORD)
         self.at = 0

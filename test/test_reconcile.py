@@ -138,6 +138,38 @@ class VerdictTests(ReconcileCase):
         self.sink.add(records.ALIVE, at=31.0)
         self.assertEqual("fail", self.reported()[1]["verdict"])
 
+    def test_sign(self):
+        """
+        A queue whose messages are put off has not drained: the sink has heard from it.
+        """
+        self.source.sent(1)
+        for second in range(2, 62):
+            self.sink.add(records.ALIVE, at=float(second), flag=int(second < 40))
+        status, ledger = self.reported()
+        self.assertEqual((status, ledger["verdict"], ledger["queued"]), (1, "inconclusive", 1))
+        self.assertIn("listened for only 22.0 s after the last sign of the queue: expected 30 s", ledger["reasons"][0])
+        self.sink.add(records.ALIVE, at=70.0)
+        self.assertEqual("fail", self.reported()[1]["verdict"])
+
+    def test_nothingMissing(self):
+        """
+        What has arrived may come again a moment later, which is of no interest where something is wrong already.
+        """
+        self.source.sent(1)
+        self.sink.arrival(1).end()
+        status, ledger = self.reported("--drain-quiet", "2s")
+        self.assertEqual((status, ledger["verdict"]), (1, "inconclusive"))
+        self.assertEqual(
+            [
+                "all acknowledged have arrived, but the sink has listened for only 0.0 s after the last sign of the "
+                "queue, and something may come twice: expected 1 s"
+            ],
+            ledger["reasons"],
+        )
+        self.sink.arrival(1)
+        status, ledger = self.reported("--drain-quiet", "2s")
+        self.assertEqual((status, ledger["reasons"]), (3, ["1 duplicated"]))
+
     def test_thresholds(self):
         """
         They are of the ledger's figures; one that fails makes the status 3.
@@ -494,6 +526,24 @@ class MailboxTests(ReconcileCase):
         self.source.header["offset"] = time.time_ns()
         status, ledger = self.reported("--maildir", self.maildir(self.content(1)))
         self.assertEqual((status, ledger["verdict"], ledger["queued"]), (1, "inconclusive", 1))
+        self.assertRegex(
+            ledger["reasons"][0],
+            r"^1 acknowledged had not arrived, only \d+\.\d s after the last acknowledgement: expected 30 s",
+        )
+        status, ledger = self.reported("--maildir", self.maildir(self.content(2)))
+        self.assertEqual((status, ledger["verdict"]), (0, "pass"))
+
+    def test_times(self):
+        """
+        When something came to a mailbox is not known: the time of a file is anybody's.
+        """
+        path = self.maildir(self.content(1), self.content(2))
+        for each in (path / "new").iterdir():
+            os.utime(each, (0, 0))
+        status, ledger = self.reported("--maildir", path)
+        self.assertEqual((status, ledger["delivered"], ledger["early"], ledger["drain"]), (0, 2, 0, None))
+        self.assertEqual(0, ledger["backlogPeak"])
+        self.assertEqual({}, json.loads((self.directory / "report.json").read_text())["latency"])
 
     def test_mbox(self):
         """

@@ -139,8 +139,10 @@ class Judge:
         kinds: Any = found["kind"]
         said = kinds != records.TEXT
         if said.any():
-            latest = int(found["time"][said].max()) + self.known.clocks.shift(file)
-            self.known.heard = max(self.known.heard, latest)
+            shift = self.known.clocks.shift(file)
+            self.known.heard = max(self.known.heard, int(found["time"][said].max()) + shift)
+            if (talked := (kinds == records.ALIVE) & (found["flag"] == 1)).any():
+                self.known.sign = max(self.known.sign, int(found["time"][talked].max()) + shift)
         self._damaged += int((kinds == records.DAMAGED).sum())
         reports = kinds == records.REPORT
         if reports.any():
@@ -156,7 +158,10 @@ class Judge:
         if not len(arrivals):
             return
         self._arrivals += len(arrivals)
+        # A mailbox does not say when: the times of its files may be anybody's.
         times = arrivals["time"] + self.known.clocks.shift(file)
+        if file.isMailbox:
+            times[:] = 0
         self._lastArrival = max(self._lastArrival, int(times.max()))
         places = self._units.match(arrivals["number"], arrivals["address"])
         direct = places >= 0
@@ -202,7 +207,8 @@ class Judge:
         What was acknowledged has arrived, in whatever order.
         """
         if len(places):
-            self._timing.add(acknowledged, arrived, waits)
+            timed = arrived > 0
+            self._timing.add(acknowledged[timed], arrived[timed], waits[timed])
             self._units.state[places] |= MEASURED
             self._units.moment[places] = arrived
 
@@ -227,9 +233,10 @@ class Judge:
     @property
     def quiet(self) -> float:
         """
-        For how many seconds it was listened after the last acknowledgement and the last arrival.
+        For how many seconds it was listened after the last acknowledgement, the last arrival and any other sign of the
+        queue.
         """
-        return (self.known.heard - max(self._lastOutcome, self._lastArrival)) / 1e9
+        return (self.known.heard - max(self._lastOutcome, self._lastArrival, self.known.sign)) / 1e9
 
     def latencies(self) -> dict[str, NDArray[np.float64]]:
         """

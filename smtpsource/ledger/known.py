@@ -28,6 +28,7 @@ class Known:
     @ivar sources: the ledgers of its generators that were read.
     @ivar sinks: what was read of where it was to arrive.
     @ivar heard: when those were last known to listen, in nanoseconds.
+    @ivar sign: when those last had a sign of the server's queue, be it no arrival.
     """
 
     def __init__(self, run: int) -> None:
@@ -37,7 +38,7 @@ class Known:
         self.clocks = Clocks()
         self.sources: list[LedgerFile] = []
         self.sinks: list[LedgerFile] = []
-        self.heard = 0
+        self.heard = self.sign = 0
 
     def arrivalsAgain(self, file: LedgerFile) -> Iterator[tuple[int, Records, Integers, Integers]]:
         """

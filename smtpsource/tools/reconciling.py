@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -100,7 +100,12 @@ class Evidence:
                         f"{self.directories[0]}: nothing says what has arrived: expected a sink's ledger, or {where}"
                     )
                 doubts = list(self._doubts(judge))
-                yield judge, judge.judge(not doubts, [*doubts, *damages])
+                judgement = judge.judge(not doubts, [*doubts, *damages])
+                if judgement.verdict == "fail" and not judge.backlog:
+                    # That something might come besides changes nothing any more.
+                    reasons = [reason for reason in judgement.reasons if reason not in doubts]
+                    judgement = replace(judgement, reasons=reasons)
+                yield judge, judgement
         finally:
             for file in files:
                 file.close()
@@ -132,13 +137,27 @@ class Evidence:
                 yield f"messages of this run in the queue {self.queue}: {len(waiting)}"
             return
         if self.isALook:
+            if not missing:
+                return  # what is there now is there
             judge.known.heard = time.time_ns()
         wanted = self.quiet if missing else min(self.quiet, _SETTLED)
-        if judge.quiet < wanted:
-            listened = max(0.0, judge.quiet)
+        if judge.quiet >= wanted:
+            return
+        passed = f"{max(0.0, judge.quiet):.1f} s"
+        if not missing:
             yield (
-                f"{missing} acknowledged had not arrived, and the sink has listened for no more than {listened:.1f} s "
-                f"after the last sign of the queue: expected {wanted:g} s (--drain-quiet)"
+                f"all acknowledged have arrived, but the sink has listened for only {passed} after the last sign of "
+                f"the queue, and something may come twice: expected {wanted:g} s"
+            )
+        elif self.isALook:
+            yield (
+                f"{missing} acknowledged had not arrived, only {passed} after the last acknowledgement: expected "
+                f"{wanted:g} s (--drain-quiet)"
+            )
+        else:
+            yield (
+                f"{missing} acknowledged had not arrived, and the sink has listened for only {passed} after the last "
+                f"sign of the queue: expected {wanted:g} s (--drain-quiet)"
             )
 
 
