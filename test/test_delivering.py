@@ -419,6 +419,18 @@ class VerdictTests(DeliveringTestCase):
         self.assertEqual([anomaly["id"] for anomaly in ledger["anomalies"]], [relay.taken[-1]])
 
     @defer.inlineCallbacks
+    def test_thresholdInstead(self):
+        """
+        A threshold on what the verdict looks at takes the place of that look, for the status; the verdict stays.
+        """
+        relay = self.relay(lambda number: 1 + (number == 7))
+        command = self.begin(relay.destination, "--threshold", "duplicated <= 1", "--junit", "junit.xml")
+        result, _, ledger = yield self.judged(command)
+        self.assertEqual(result.status, 0, result)
+        self.assertJudged(ledger, "fail", duplicated=1)
+        self.assertIn(b'failures="0"', (command.directory / "junit.xml").read_bytes())
+
+    @defer.inlineCallbacks
     def test_threshold(self):
         """
         A threshold that fails has its own status, also if the verdict is bad.

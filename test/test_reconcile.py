@@ -187,6 +187,27 @@ class VerdictTests(ReconcileCase):
         self.assertEqual((status, out), (2, ""))
         self.assertIn("expected figures of the ledger only", err)
 
+    def test_instead(self):
+        """
+        A threshold on a figure takes the place of the verdict's look at it; the verdict stays what it is.
+        """
+        self.source.sent(1).sent(2).sent(3).sent(4)
+        self.sink.arrival(1).arrival(1).arrival(2).arrival(3).arrival(4, deed="duplicate").arrival(4, deed="duplicate")
+        self.sink.end(at=60.0)
+        fine = ("--threshold", "duplicated <= 20")
+        status, out, err = self.reconcile(*fine)
+        self.assertEqual((status, err), (0, ""))
+        self.assertTrue(out.startswith("ledger       FAIL: 2 duplicated\npass         duplicated <= 20: 2\n"), out)
+        self.assertEqual(3, self.reconcile("--threshold", "lost == 0")[0])
+        self.assertEqual(0, self.reconcile("--threshold", "unexcused <= 1")[0])
+        status, out, _ = self.reconcile("--threshold", "unexcused == 0")
+        self.assertEqual(3, status)
+        self.assertIn("FAIL         unexcused == 0: 1\n", out)
+        self.source.sent(5)
+        self.assertEqual(3, self.reconcile(*fine)[0])
+        self.assertEqual(0, self.reconcile(*fine, "--threshold", "lost <= 1")[0])
+        self.assertEqual(1, self.reconcile(*fine, "--drain-quiet", "2m")[0])
+
     def test_report(self):
         """
         The report has all keys, and says what the text does.
@@ -611,6 +632,15 @@ class MailboxTests(ReconcileCase):
         status, ledger = self.reported(*arguments)
         self.assertEqual((status, ledger["verdict"], ledger["queued"]), (1, "inconclusive", 1))
         self.assertEqual([f"messages of this run in the queue {queue}: 1"], ledger["reasons"])
+        for index, whom in enumerate((b"a@example.com", b"b@example.com")):
+            self.source.intent(2, whom, 1 + index, body=self.body)
+        self.source.outcome(2).sent(3)
+        status, ledger = self.reported(*arguments)
+        self.assertEqual((status, ledger["verdict"], ledger["queued"], ledger["lost"]), (3, "fail", 3, 1))
+        self.assertEqual(["1 lost", f"messages of this run in the queue {queue}: 1"], ledger["reasons"])
+        self.assertFalse(ledger["drained"])
+        self.assertEqual([name(3)], [each["id"] for each in ledger["anomalies"]])
+        self.source.records = self.source.records[:6]
         (place / "A1B2").unlink()
         status, ledger = self.reported(*arguments)
         self.assertEqual((status, ledger["verdict"], ledger["lost"]), (3, "fail", 1))

@@ -8,7 +8,7 @@ been sent is put aside.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from smtpsource.ledger.units import (
     MEASURED,
     OUTCOME,
     STATES,
+    WAITING,
     Integers,
     landed,
 )
@@ -169,6 +170,13 @@ class Judge:
         if not direct.all():
             self._strays.add(arrivals[~direct], originals[~direct], times[~direct])
 
+    def waiting(self, numbers: Collection[int]) -> None:
+        """
+        These messages were seen in the server's queue, after the generators' ledgers were read.
+        """
+        places, _ = self._units.all(np.array([number for number in numbers if number < HIGHEST], np.uint64))
+        self._units.state[places] |= WAITING
+
     def _strangers(self, found: Records, arrivals: Records, file: LedgerFile) -> int:
         """
         How many of these arrivals without an id are no reports, and had none that was damaged. What says that they are
@@ -250,7 +258,7 @@ class Judge:
         """
         What became of all that was sent, as far as was read.
 
-        @param drained: has the server nothing left, as far as can be known?
+        @param drained: has the server nothing left, as far as can be known, but for what is known to wait there?
         @param reasons: why the result can't be trusted, a line for each, if there are such reasons.
         """
         self._measureForwarded()
@@ -261,14 +269,14 @@ class Judge:
         found["ghosts"] = int((settled.kinds == GHOST).sum())
         found["astray"] = int(((settled.kinds == MISDELIVERED) & (settled.places < 0)).sum())
         anomalies = Anomalies(self.known, settled, drained)
-        verdict, why = verdictOf(found, drained, [*self._missing(), *self._doubts, *reasons])
+        verdict, why = verdictOf(found, drained and not found["queued"], [*self._missing(), *self._doubts, *reasons])
         states = np.arange(STATES)
         waiting = (_isAcknowledged(states) & (states & (HERE | MEASURED) == 0))[state]
         first, last, end = self._firstIntent, self._lastOutcome, self._lastArrival
         return Judgement(
             verdict=verdict,
             reasons=why,
-            drained=drained,
+            drained=drained and not found["queued"],
             **found,
             duplicatedBy=anomalies.doubles() if found["duplicated"] else {},
             arrivals=self._arrivals,

@@ -22,22 +22,14 @@ from smtpsource.ledger.units import (
     STATES,
     TRANSFORMED,
     TWICE,
+    WAITING,
 )
-from smtpsource.measure.judgement import CLASSES, Verdict
+from smtpsource.measure.judgement import CLASSES, Verdict, faultsOf
 
 _CLASS = {name: number for number, name in enumerate(CLASSES)}
 
 #: Units that are looked at at once.
 _PART = 65536
-
-#: What must not be, and what it is called.
-_FAULTS = {
-    "lost": "lost",
-    "corrupted": "corrupted",
-    "misdelivered": "misdelivered",
-    "astray": "come for others as well",
-    "duplicated": "duplicated",
-}
 
 
 def classesOf(state: Any, drained: bool) -> NDArray[np.uint8]:
@@ -53,7 +45,8 @@ def classesOf(state: Any, drained: bool) -> NDArray[np.uint8]:
     classes = np.full(len(state), _CLASS["unknown"], np.uint8)
     for name, which in (
         ("refused", refused),
-        ("lost" if drained else "queued", acknowledged & away),
+        ("queued", acknowledged & away),
+        ("lost", acknowledged & away & drained & (state & WAITING == 0)),
         ("bounced", away & (state & BOUNCED != 0)),
         ("misdelivered", ~here & elsewhere),
         ("recovered", here & ~acknowledged & (~refused | again)),
@@ -125,17 +118,11 @@ def verdictOf(found: Mapping[str, Any], drained: bool, doubts: Sequence[str]) ->
     @param doubts: why nothing can be said for certain, or why it was not waited.
     @return: the verdict, and why it is none that passes.
     """
-    faults = list(_faults(found))
+    faults = [reason for _, reason in faultsOf(found)]
     doubts = [*doubts, *_doubts(found, drained or bool(doubts))]
     if faults:
         return "fail", [*faults, *doubts]
     return ("inconclusive" if doubts else "pass"), doubts
-
-
-def _faults(found: Mapping[str, Any]) -> Iterator[str]:
-    for name, words in _FAULTS.items():
-        if found[name]:
-            yield f"{found[name]} {words}"
 
 
 def _doubts(found: Mapping[str, Any], drained: bool) -> Iterator[str]:

@@ -91,6 +91,7 @@ class Metric:
     @ivar read: gives it, or raises L{Unmeasured}.
     @ivar scheduled: it has a meaning only if the run has a schedule.
     @ivar delivered: only if there are ledgers of both ends.
+    @ivar minds: the figure of a verdict in whose place a threshold on this one is.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Metric:
     read: Callable[[Snapshot], float]
     scheduled: bool = False
     delivered: bool = False
+    minds: str = ""
 
 
 def metricOf(text: str) -> Metric:
@@ -217,11 +219,14 @@ def _counted(name: str, counter: str | None = None, *, scheduled: bool = False) 
     return Metric(name, COUNT, _scheduled(count) if scheduled else count, scheduled)
 
 
-def _judged(name: str, kind: Kind = COUNT, of: Callable[[Judgement], float] | None = None) -> Metric:
+def _judged(
+    name: str, kind: Kind = COUNT, of: Callable[[Judgement], float] | None = None, *, minds: str = ""
+) -> Metric:
     """
     What a judgement says.
 
     @param of: where it says that, if it is no field of that name.
+    @param minds: see L{Metric}.
     """
     value: Callable[[Judgement], float] = of or operator.attrgetter(name)
 
@@ -230,7 +235,7 @@ def _judged(name: str, kind: Kind = COUNT, of: Callable[[Judgement], float] | No
             raise Unmeasured("there was no ledger of where messages arrive")
         return value(figures.judgement)
 
-    return Metric(name, kind, read, delivered=True)
+    return Metric(name, kind, read, delivered=True, minds=minds)
 
 
 def _lost(judgement: Judgement) -> float:
@@ -265,8 +270,10 @@ _PLAIN = {
         _counted("dropped", scheduled=True),
         _counted("connectionsLost"),
         _counted("connectFailures", "connectionsFailed"),
-        _judged("lost", of=_lost),
-        *map(_judged, ("duplicated", "corrupted", "misdelivered", "ghosts", "bounced", "queued", "recovered")),
+        _judged("lost", of=_lost, minds="lost"),
+        *(_judged(name, minds=name) for name in ("duplicated", "corrupted", "misdelivered")),
+        _judged("unexcused", minds="duplicated"),
+        *map(_judged, ("ghosts", "bounced", "queued", "recovered")),
         _judged("backlog", of=operator.attrgetter("backlogPeak")),
         _judged("drain", TIME, _drain),
     )

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,8 @@ from smtpsource.values import numbers
 
 if TYPE_CHECKING:
     from fractions import Fraction
+
+    from smtpsource.measure.judgement import Judgement, Verdict
 
 #: How a figure can be compared.
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
@@ -162,6 +164,13 @@ class Threshold:
         """
         return all(metric.delivered for metric in self._metrics())
 
+    @property
+    def minds(self) -> set[str]:
+        """
+        The figures of a verdict in whose place it is.
+        """
+        return {comparison.metric.minds for comparison in self._comparisons}
+
     def _metrics(self) -> list[Metric]:
         return [metric for c in self._comparisons for metric in (c.metric, c.other) if metric is not None]
 
@@ -198,6 +207,13 @@ class Threshold:
             f"{c.metric.name}: {shown}" for c, (_, shown, _) in zip(self._comparisons, results, strict=True)
         )
         return Outcome(self.text, passed, actual, value)
+
+
+def verdictBesides(thresholds: Iterable[Threshold], judgement: Judgement) -> Verdict:
+    """
+    The verdict on what these thresholds say nothing of.
+    """
+    return judgement.verdictWithout(set[str]().union(*(threshold.minds for threshold in thresholds)))
 
 
 def parse(text: str) -> Threshold:

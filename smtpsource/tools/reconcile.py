@@ -244,7 +244,7 @@ def _tell(options: ReconcileOptions, judge: Judge, judgement: Judgement, present
     )
     outcomes = [threshold.check(figures) for threshold in options["threshold"]]
     failed = not all(outcome.passed for outcome in outcomes)
-    status = 3 if failed else _STATUSES[judgement.verdict]
+    status = 3 if failed else _STATUSES[thresholds.verdictBesides(options["threshold"], judgement)]
     settle()
     lines = _lines(judgement, outcomes, options.files[0])
     told = options["quiet"] or presentation.tellResult(presentation.page.lay(lines))

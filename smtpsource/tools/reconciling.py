@@ -55,7 +55,7 @@ class Evidence:
         """
         Is it looked at what there is now?
         """
-        return bool(self.maildirs or self.mboxes or self.boxes or self.queue)
+        return bool(self.maildirs or self.mboxes or self.boxes)
 
     @property
     def _several(self) -> bool:
@@ -87,7 +87,12 @@ class Evidence:
             run = self._runOf(files)
             judge, damages = Judge(run), list[str]()
             for file in files:
-                if file.role == "sink" or file.run == run:
+                if file.role == "source" and file.run == run:
+                    damages += read(judge, file)
+            # In this order: what leaves the queue meanwhile has arrived by then.
+            doubts = list(self._queued(judge))
+            for file in files:
+                if file.role == "sink":
                     damages += read(judge, file)
             with tempfile.TemporaryDirectory(prefix="smtpsource-") as directory:
                 places: dict[int, list[str]] | None = {} if self._several else None
@@ -99,11 +104,11 @@ class Evidence:
                     raise LedgerError(
                         f"{self.directories[0]}: nothing says what has arrived: expected a sink's ledger, or {where}"
                     )
-                doubts = list(self._doubts(judge))
-                judgement = judge.judge(not doubts, [*doubts, *damages])
+                silence = [] if self.queue is not None else list(self._silence(judge))
+                judgement = judge.judge(not silence, [*doubts, *silence, *damages])
                 if judgement.verdict == "fail" and not judge.backlog:
                     # That something might come besides changes nothing any more.
-                    reasons = [reason for reason in judgement.reasons if reason not in doubts]
+                    reasons = [reason for reason in judgement.reasons if reason not in silence]
                     judgement = replace(judgement, reasons=reasons)
                 yield judge, judgement
         finally:
@@ -124,18 +129,24 @@ class Evidence:
             raise LedgerError(f"there is no ledger of run {self.run}: expected {'one of ' * (len(known) > 1)}{names}")
         return int(self.run, 16)
 
-    def _doubts(self, judge: Judge) -> Iterator[str]:
+    def _queued(self, judge: Judge) -> Iterator[str]:
         """
-        Why more may come.
+        Tell the judge what is in the queue, if there is one to look at.
+        """
+        if self.queue is None:
+            return
+        from smtpsource.ledger.mailboxes import inQueue
+
+        waiting = inQueue(self.queue, judge.known.run)
+        judge.waiting(waiting)
+        if waiting:
+            yield f"messages of this run in the queue {self.queue}: {len(waiting)}"
+
+    def _silence(self, judge: Judge) -> Iterator[str]:
+        """
+        Why more may come: it was not silent for long enough.
         """
         missing = judge.backlog
-        if self.queue is not None:
-            from smtpsource.ledger.mailboxes import inQueue
-
-            waiting = inQueue(self.queue, judge.known.run)
-            if waiting:
-                yield f"messages of this run in the queue {self.queue}: {len(waiting)}"
-            return
         if self.isALook:
             if not missing:
                 return  # what is there now is there
