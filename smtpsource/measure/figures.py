@@ -27,6 +27,10 @@ _PERCENTILE = "p"
 _STATISTICS = ("min", "mean", "max", "count")
 
 
+#: The phases that only ledgers of both ends know.
+_DELIVERED = (DELIVERY, ARRIVAL)
+
+
 class Unmeasured(Exception):
     """
     There is no such figure; the text says why.
@@ -102,28 +106,31 @@ class Metric:
     minds: str = ""
 
 
-def metricOf(text: str) -> Metric:
+def metricOf(text: str, onlyLedger: bool = False) -> Metric:
     """
     Find a metric by its name.
 
+    @param onlyLedger: is nothing known but what ledgers of both ends say?
     @raise ValueError: there is none of that name; the text says which there are.
     """
+    plain = {name: metric for name, metric in _PLAIN.items() if metric.delivered or not onlyLedger}
     match = _METRIC.fullmatch(text)
     if match is not None:
         word, number, phase = match.groups()
-        if phase is None and number is None and word in _PLAIN:
-            return _PLAIN[word]
+        if phase is None and number is None and word in plain:
+            return plain[word]
         if phase is not None and (word == _PERCENTILE if number else word in _STATISTICS):
-            return _ofPhase(word, number, _phase(phase))
+            return _ofPhase(word, number, _phase(phase, onlyLedger))
     raise ValueError(
-        f"expected a metric, one of {', '.join(_PLAIN)}, or p99, {', '.join(_STATISTICS)} and a phase, such as "
-        f"p99(message), not {text!r}{_suggestion(text, _PLAIN)}"
+        f"expected a metric, one of {', '.join(plain)}, or p99, {', '.join(_STATISTICS)} and a phase, such as "
+        f"p99({'delivery' if onlyLedger else 'message'}), not {text!r}{_suggestion(text, plain)}"
     )
 
 
-def _phase(name: str) -> int:
-    if name not in NAMES:
-        raise ValueError(f"expected a phase, one of {', '.join(NAMES)}, not {name!r}{_suggestion(name, NAMES)}")
+def _phase(name: str, onlyLedger: bool) -> int:
+    names = [NAMES[phase] for phase in _DELIVERED] if onlyLedger else NAMES
+    if name not in names:
+        raise ValueError(f"expected a phase, one of {', '.join(names)}, not {name!r}{_suggestion(name, names)}")
     return NAMES.index(name)
 
 
@@ -138,7 +145,7 @@ def _ofPhase(word: str, number: str | None, phase: int) -> Metric:
     """
     The metric C{word} C{number}C{(phase)}, such as C{p99(message)}.
     """
-    scheduled, delivered = phase in (RESPONSE, LATE, ARRIVAL), phase in (DELIVERY, ARRIVAL)
+    scheduled, delivered = phase in (RESPONSE, LATE, ARRIVAL), phase in _DELIVERED
     if number is not None and not 0 <= float(number) <= 100:
         raise ValueError(f"expected a percentile from p0 to p100, not p{number}")
     if word == "count":

@@ -158,13 +158,6 @@ class Threshold:
         return any(metric.delivered for metric in self._metrics())
 
     @property
-    def onlyLedger(self) -> bool:
-        """
-        Does it ask for nothing else?
-        """
-        return all(metric.delivered for metric in self._metrics())
-
-    @property
     def minds(self) -> set[str]:
         """
         The figures of a verdict in whose place it is.
@@ -216,13 +209,14 @@ def verdictBesides(thresholds: Iterable[Threshold], judgement: Judgement) -> Ver
     return judgement.verdictWithout(set[str]().union(*(threshold.minds for threshold in thresholds)))
 
 
-def parse(text: str) -> Threshold:
+def parse(text: str, *, onlyLedger: bool = False) -> Threshold:
     """
     Understand a threshold: comparisons of a metric with a value, joined by C{and}.
 
+    @param onlyLedger: is nothing known but what ledgers of both ends say?
     @raise ValueError: it is none; the text says what was expected.
     """
-    comparisons = [_comparison(part.strip()) for part in re.split(r"\band\b", text)]
+    comparisons = [_comparison(part.strip(), onlyLedger) for part in re.split(r"\band\b", text)]
     return Threshold(" ".join(text.split()), tuple(comparisons))
 
 
@@ -239,18 +233,20 @@ def asThreshold(value: object) -> Threshold:
     return value
 
 
-def _comparison(text: str) -> _Comparison:
+def _comparison(text: str, onlyLedger: bool) -> _Comparison:
     match = _COMPARISON.fullmatch(text)
     if match is None or not match[1]:
         example = "p99(message) < 250ms, rate >= 0.99 * asked or errors < 0.1%"
+        if onlyLedger:
+            example = "lost == 0 or p99(delivery) < 30s"
         raise ValueError(f"expected a comparison such as {example}, not {text!r}")
-    metric = metricOf(match[1])
+    metric = metricOf(match[1], onlyLedger)
     if match[2] not in OPERATORS:
         raise ValueError(f"expected one of {', '.join(OPERATORS)} after {metric.name}, not {match[2]!r}")
-    return _Comparison(metric, match[2], *_operand(metric, match[2], match[3]))
+    return _Comparison(metric, match[2], *_operand(metric, match[2], match[3], onlyLedger))
 
 
-def _operand(metric: Metric, sign: str, text: str) -> tuple[Fraction, Metric | None, bool]:
+def _operand(metric: Metric, sign: str, text: str, onlyLedger: bool) -> tuple[Fraction, Metric | None, bool]:
     """
     What a metric is compared with: number, metric, and whether it is per cent.
     """
@@ -273,7 +269,7 @@ def _operand(metric: Metric, sign: str, text: str) -> tuple[Fraction, Metric | N
     metrics = [word for word in words if word[:1].isalpha()]
     if len(factors) > 1 or len(metrics) != 1:
         raise wrong
-    other = metricOf(metrics[0])
+    other = metricOf(metrics[0], onlyLedger)
     if other.kind is not kind:
         raise wrong
     return factors[0] if factors else numbers.exactNumber("1"), other, False
