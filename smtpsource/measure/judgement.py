@@ -33,6 +33,9 @@ FAULTS = {
     "duplicated": "duplicated",
 }
 
+#: What is told of single messages, the worst first.
+TOLD = ("lost", "corrupted", "misdelivered", "duplicated", "contradicted", "bounced", "astray", "ghosts")
+
 #: Why one has come more than once.
 REASONS = ("unknown-outcome", "unseen-reply", "rule", "none")
 
@@ -137,6 +140,13 @@ class Judgement:
         How many have come more than once for no reason.
         """
         return self.duplicatedBy.get("none", 0)
+
+    @property
+    def anomalyCount(self) -> int:
+        """
+        How many anomalies there are in all.
+        """
+        return sum(getattr(self, name) for name in TOLD)
 
     def verdictWithout(self, figures: Collection[str]) -> Verdict:
         """
