@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import mailbox
 import os
+import shlex
 import sqlite3
 import time
 from contextlib import closing
@@ -185,7 +186,8 @@ class VerdictTests(ReconcileCase):
         self.assertIn("\nFAIL         duplicated == 0: 1\n", out)
         status, out, err = self.reconcile("--threshold", "rate > 5")
         self.assertEqual((status, out), (2, ""))
-        self.assertIn("expected figures of the ledger only", err)
+        self.assertIn("expected a metric, one of lost, duplicated, ", err)
+        self.assertNotIn("connectFailures", err)
 
     def test_instead(self):
         """
@@ -282,6 +284,17 @@ class AnomaliesTests(ReconcileCase):
                 ).fetchall(),
             )
             self.assertEqual(
+                [
+                    (name(1), "a@example.com", "lost", "accept-but-lose"),
+                    (name(2), "b@example.com", "delivered", ""),
+                    (name(2), "b@example.com", "delivered", ""),
+                    (name(3), "a@example.com", "delivered", ""),
+                ],
+                database.execute(
+                    "SELECT id, recipient, class, deed FROM messages JOIN received USING (id, recipient) ORDER BY id"
+                ).fetchall(),
+            )
+            self.assertEqual(
                 [(name(1), "lost", None), (name(2), "duplicated", "none")],
                 database.execute("SELECT id, class, reason FROM anomalies").fetchall(),
             )
@@ -341,6 +354,18 @@ class AnomaliesTests(ReconcileCase):
         _, out, _ = self.reconcile("--show", name(9))
         self.assertEqual(1, " ".join(out.split()).count("the reply may not have been seen"))
 
+    def test_showNames(self):
+        """
+        An address is known by its name if any ledger has it.
+        """
+        self.source.sent(9)
+        self.sink.records.pop()
+        other = digests.ofAddress(b"b@example.com")
+        self.sink.add(records.ARRIVAL, run=RUN, number=9, address=other, session=1, code=250).end(at=60.0)
+        self.sink.records = [each for each in self.sink.records if b"b@example.com" not in each]
+        _, out, _ = self.reconcile("--show", name(9))
+        self.assertIn("arrived for b@example.com", out)
+
     def test_showRecipients(self):
         """
         What became of a message for each of its recipients.
@@ -390,14 +415,26 @@ class WrongTests(ReconcileCase):
         self.source.sent(1)
         self.sink.arrival(1).arrival(1, run=5).end(at=60.0)
         Pages(run=5).sent(1).write(self.ledgers, "source-2.ledger")
-        names = f"0000000000000005, {RUN_TEXT}"
-        self.assertEqual(f"there are ledgers of 2 runs: expected --run with one of {names}\n", self.refused())
+        # One that has sent nothing does not count.
+        Pages(run=4).write(self.ledgers, "source-3.ledger")
+        self.source.header["wall"] = 1_790_000_000 * SECOND
+        names = f"0000000000000005 (2023-11-14T22:13:20Z, 1 message), {RUN_TEXT} (2026-09-21T14:13:20Z, 1 message)"
+        expected = f"expected --run latest, or the id of one, {names}\n"
+        self.assertEqual(f"there are ledgers of 2 runs: {expected}", self.refused())
         self.assertEqual(
-            f"there is no ledger of run 0000000000000006: expected one of {names}\n",
-            self.refused("--run", "0000000000000006"),
+            f"there is no ledger of run 0000000000000006: {expected}", self.refused("--run", "0000000000000006")
         )
-        status, ledger = self.reported("--run", RUN_TEXT)
-        self.assertEqual((status, ledger["sent"], ledger["foreign"]), (0, 1, 1))
+        for run in (RUN_TEXT, "latest"):
+            status, ledger = self.reported("--run", run)
+            self.assertEqual((status, ledger["sent"], ledger["foreign"]), (0, 1, 1))
+        self.assertEqual(0, self.reconcile("--show", name(1))[0])
+        os.unlink(self.ledgers / "source-2.ledger")
+        self.assertEqual(0, self.reconcile()[0])
+        for number in range(6, 12):
+            Pages(run=number, offset=number * SECOND).sent(1).write(self.ledgers, f"source-{number}.ledger")
+        said = self.refused()
+        self.assertTrue(said.startswith("there are ledgers of 7 runs: "), said)
+        self.assertIn("the id of one, the last 5 of them: 0000000000000008 (1970-01-01T00:00:08Z, 1 message), ", said)
 
     def test_torn(self):
         """
@@ -444,7 +481,14 @@ class WrongTests(ReconcileCase):
             (("--imap", "http://localhost/"), "expected imap://USER@HOST[:PORT]/MAILBOX"),
             (("--report", "-", "--anomalies", "-"), "exclude each other"),
             (("--run", "x"), "expected a run's id"),
-            (("--maildir", self.directory / "gone"), "expected a readable file"),
+            (("--mbox", self.directory / "gone"), "expected a readable file"),
+            (("--maildir", self.directory / "gone"), "expected a Maildir, a directory with cur, new in it: No such"),
+            (("--maildir", self.directory), "expected a Maildir, a directory with cur, new in it"),
+            (("--postfix-queue", "/nonexistent"), "expected Postfix's queue_directory, a directory with incoming"),
+            (("--postfix-queue", self.directory), "expected Postfix's queue_directory, a directory with incoming"),
+            (("--threshold", "losses == 0"), "expected a metric, one of lost, duplicated, "),
+            (("--threshold", "rate > 5"), "expected a metric, one of lost, duplicated, "),
+            (("--threshold", "p99(message) < 1s"), "expected a phase, one of delivery, arrival, "),
         ):
             self.assertIn(words, self.refused(*arguments, status=2), arguments)
 
@@ -506,8 +550,21 @@ class MailboxTests(ReconcileCase):
         self.assertEqual((status, ledger["verdict"], ledger["delivered"]), (0, "pass", 2))
         self.assertEqual(1, ledger["transformed"])
         _, out, _ = self.reconcile("--maildir", path, "--show", name(1))
-        self.assertIn("  arrived for ", out)
+        self.assertIn("  arrived for jane@example.com", out)
         self.assertIn(f"{path}/new/", "".join(out.split()))
+
+    def test_hint(self):
+        """
+        The command that tells more is whole, and works.
+        """
+        path = self.maildir(self.content(1)).rename(self.directory / "Mail of Jane")
+        status, out, _ = self.reconcile("--maildir", path)
+        self.assertEqual(3, status)
+        hint = out.splitlines()[-1].strip()
+        self.assertEqual(f"smtpsource reconcile --show ID --maildir '{path}' {self.ledgers}", hint)
+        status, out, err = self.run_(*(name(2) if word == "ID" else word for word in shlex.split(hint)[1:]))
+        self.assertEqual((status, err), (0, ""))
+        self.assertIn("lost for jane@example.com", out)
 
     def test_faults(self):
         """
@@ -579,7 +636,9 @@ class MailboxTests(ReconcileCase):
         status, ledger = self.reported("--mbox", path)
         self.assertEqual((status, ledger["delivered"], ledger["corrupted"]), (3, 3, 1))
         path.write_bytes(b"hello")
-        self.assertIn("mbox: expected an mbox file, which begins with From and a space", self.refused("--mbox", path))
+        self.assertIn(
+            "expected an mbox file, which begins with From and a space", self.refused("--mbox", path, status=2)
+        )
 
     def test_report(self):
         """
@@ -609,14 +668,6 @@ class MailboxTests(ReconcileCase):
         (path / "cur" / f"{name}:2,S").write_bytes(content)
         self.assertEqual("pass", self.reported("--maildir", path)[1]["verdict"])
 
-    def test_noMaildir(self):
-        """
-        A directory that is none.
-        """
-        self.assertIn(
-            "expected a Maildir, which has directories cur and new", self.refused("--maildir", self.directory)
-        )
-
     def test_queue(self):
         """
         What is in Postfix's queue is queued, however long ago it was; if there is nothing, all has drained at once.
@@ -644,9 +695,6 @@ class MailboxTests(ReconcileCase):
         (place / "A1B2").unlink()
         status, ledger = self.reported(*arguments)
         self.assertEqual((status, ledger["verdict"], ledger["lost"]), (3, "fail", 1))
-        self.assertIn(
-            "expected Postfix's queue_directory", self.refused("--postfix-queue", self.ledgers, *arguments[:2])
-        )
 
 
 def _report(identity, whom):
@@ -726,3 +774,12 @@ class OptionsTests(ToolTestCase):
         evidence = options.evidence()
         self.assertEqual((evidence.directories, evidence.quiet, evidence.run), (("one", "two"), 30.0, None))
         self.assertFalse(evidence.isALook)
+
+    def test_help(self):
+        """
+        Its first words are one paragraph.
+        """
+        status, out, _ = self.run_("reconcile", "--help")
+        self.assertEqual(0, status)
+        about = out.partition("\n\n")[2].partition("\n\n")[0].splitlines()
+        self.assertTrue(all(len(line) > 60 for line in about[:-1]), about)

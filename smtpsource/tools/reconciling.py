@@ -18,11 +18,18 @@ from smtpsource.ledger.book import Book
 from smtpsource.ledger.judge import Judge
 from smtpsource.ledger.reading import RECORD, LedgerError, LedgerFile, ledgersIn
 from smtpsource.measure.judgement import Judgement
+from smtpsource.report.words import several
 
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
 
     from smtpsource.ledger.found import Found
+
+#: The run that was begun last, instead of its id.
+LATEST = "latest"
+
+#: So many runs are named in one line.
+_NAMED = 5
 
 #: Seconds after which nothing more is expected once all that was acknowledged has arrived.
 _SETTLED = 1.0
@@ -34,7 +41,7 @@ class Evidence:
     What is judged by.
 
     @ivar directories: where the ledgers are.
-    @ivar run: the run's id; C{None} is the only one that there is.
+    @ivar run: the run's id, or L{LATEST}; C{None} is the only one that has sent anything.
     @ivar quiet: seconds that must have been listened for more.
     @ivar maildirs: Maildirs that were delivered to, C{mboxes} mbox files, C{boxes} mailboxes of IMAP servers.
     @ivar password: for these.
@@ -116,18 +123,22 @@ class Evidence:
                 file.close()
 
     def _runOf(self, files: Sequence[LedgerFile]) -> int:
-        known = sorted({file.run for file in files if file.role == "source"})
+        known = {file.run for file in files if file.role == "source"}
         if not known:
             where = ", ".join(self.directories)
             raise LedgerError(f"{where}: expected a generator's ledger as well, of smtpsource --ledger")
-        names = ", ".join(f"{run:016x}" for run in known)
-        if self.run is None:
-            if len(known) > 1:
-                raise LedgerError(f"there are ledgers of {len(known)} runs: expected --run with one of {names}")
-            return known[0]
-        if int(self.run, 16) not in known:
-            raise LedgerError(f"there is no ledger of run {self.run}: expected {'one of ' * (len(known) > 1)}{names}")
-        return int(self.run, 16)
+        asked = None if self.run in (None, LATEST) else int(str(self.run), 16)
+        if asked in known:
+            return asked
+        if asked is None and len(known) == 1:
+            return known.pop()
+        runs = _runsIn(files)
+        if asked is None and (self.run == LATEST or len(runs) == 1):
+            return next(reversed(runs))
+        problem = f"there are ledgers of {len(runs)} runs" if asked is None else f"there is no ledger of run {self.run}"
+        names = ", ".join(f"{run:016x} ({words})" for run, words in list(runs.items())[-_NAMED:])
+        which = f"the last {_NAMED} of them: " * (len(runs) > _NAMED)
+        raise LedgerError(f"{problem}: expected --run {LATEST}, or the id of one, {which}{names}")
 
     def _queued(self, judge: Judge) -> Iterator[str]:
         """
@@ -170,6 +181,33 @@ class Evidence:
                 f"{missing} acknowledged had not arrived, and the sink has listened for only {passed} after the last "
                 f"sign of the queue: expected {wanted:g} s (--drain-quiet)"
             )
+
+
+def _runsIn(files: Sequence[LedgerFile]) -> dict[int, str]:
+    """
+    The runs in the order of time, each with when it was begun and what it has sent, in words. Those that have sent
+    nothing don't count, unless there are no others.
+    """
+    began: dict[int, int] = {}
+    sent: dict[int, int] = {}
+    for file in files:
+        if file.role == "source":
+            # The origin of the clock is about as good for a ledger that does not say when it was begun.
+            wall = int(file.header.get("wall") or file.header["offset"])
+            began[file.run] = min(began.get(file.run, wall), wall)
+            sent[file.run] = sent.get(file.run, 0) + _messagesIn(file)
+    runs = {run: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(wall // 10**9)) for run, wall in began.items()}
+    order = sorted((run for run in runs if sent[run] or not any(sent.values())), key=lambda run: began[run])
+    return {run: f"{runs[run]}, {several(sent[run], 'message', 'messages')}" for run in order}
+
+
+def _messagesIn(file: LedgerFile) -> int:
+    other = LedgerFile(file.path)
+    try:
+        first = ((part["kind"] == records.INTENT) & (part["flag"] == 1) & (part["index"] == 0) for part in other.rest())
+        return sum(int(each.sum()) for each in first)
+    finally:
+        other.close()
 
 
 def read(judge: Judge, file: LedgerFile) -> list[str]:
