@@ -22,6 +22,7 @@ from twisted.internet.threads import deferToThread
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource.ledger import records
 from smtpsource.ledger.book import Book
 from smtpsource.ledger.reading import LedgerError, LedgerFile
 from smtpsource.load.delivery import Delivery
@@ -156,6 +157,20 @@ class WaitingTests(SynchronousTestCase):
         self.wait(10)
         judgement = self.judge(over=9)
         self.assertEqual((judgement.verdict, judgement.lost, judgement.drained), ("fail", 2, True))
+
+    def test_putOff(self):
+        """
+        A server that tries, and is put off, is not quiet.
+        """
+        self.send(1)
+        self.drain(quiet=5.0)
+        for _ in range(10):
+            self.wait(1)
+            self.put(self.sink, Pages.add, records.ALIVE, flag=1)
+        for _ in range(7):
+            self.wait(1)
+            self.put(self.sink, Pages.add, records.ALIVE)
+        self.assertEqual((self.judge(over=15).verdict, self.delivery.waiting), ("fail", False))
 
     def test_before(self):
         """
@@ -402,6 +417,18 @@ class VerdictTests(DeliveringTestCase):
         self.assertEqual(result.status, 1, result)
         self.assertJudged(ledger, "fail", duplicated=1)
         self.assertEqual([anomaly["id"] for anomaly in ledger["anomalies"]], [relay.taken[-1]])
+
+    @defer.inlineCallbacks
+    def test_thresholdInstead(self):
+        """
+        A threshold on what the verdict looks at takes the place of that look, for the status; the verdict stays.
+        """
+        relay = self.relay(lambda number: 1 + (number == 7))
+        command = self.begin(relay.destination, "--threshold", "duplicated <= 1", "--junit", "junit.xml")
+        result, _, ledger = yield self.judged(command)
+        self.assertEqual(result.status, 0, result)
+        self.assertJudged(ledger, "fail", duplicated=1)
+        self.assertIn(b'failures="0"', (command.directory / "junit.xml").read_bytes())
 
     @defer.inlineCallbacks
     def test_threshold(self):

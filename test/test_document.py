@@ -80,7 +80,11 @@ class TableTests(SynchronousTestCase):
             (Judgement, properties["ledger"]),
         ):
             names = ["ghost" if each.name == "ghosts" else each.name for each in dataclasses.fields(kind)]
-            self.assertEqual([name for name in names if name != "buckets"], list(schema["properties"]))
+            others = ["buckets", "anomalyCount"]  # elsewhere in a report, and only there
+            self.assertEqual(
+                [name for name in names if name not in others],
+                [name for name in schema["properties"] if name not in others],
+            )
             required = [
                 each.name
                 for each in dataclasses.fields(kind)

@@ -11,7 +11,7 @@ from ledgerfiles import BODY, RUN, SECOND, Pages
 from properties import given
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpsource.ledger import records
+from smtpsource.ledger import clocks, records
 from smtpsource.ledger.judge import Judge
 from smtpsource.ledger.reading import RECORD
 from smtpsource.measure.judgement import CLASSES, REASONS
@@ -424,7 +424,7 @@ class TimeTests(JudgeCase):
 
     def test_backlog(self):
         """
-        How many are under way, and the most of them at any second.
+        How many are under way, and the most of them at any moment.
         """
         source, sink = Pages(), Pages("sink", 0)
         for number in range(1, 11):
@@ -433,8 +433,29 @@ class TimeTests(JudgeCase):
             sink.arrival(number, at=6.5 + number)
         judge = self.judgeOf(source, sink)
         self.assertEqual((10, 8, 2), (judge.acknowledged, judge.here, judge.backlog))
-        self.assertEqual(6, judge.judge(True).backlogPeak)
+        self.assertEqual(7, judge.judge(True).backlogPeak)
         self.assertEqual(4.4, judge.judge(True).drain)
+
+    def test_backlogWithinASecond(self):
+        """
+        What was under way for less than a second is seen as well.
+        """
+        source, sink = Pages(), Pages("sink", 0)
+        for number in range(1, 51):
+            source.intent(number, at=1.0).outcome(number, at=1.1 + number / 1000)
+            sink.arrival(number, at=1.5 + number / 1000)
+        self.assertEqual(50, self.judged(source, sink).backlogPeak)
+
+    def test_coarser(self):
+        """
+        If a run is long, fewer looks do.
+        """
+        self.patch(clocks, "_MOST_STEPS", 16)
+        source, sink = Pages(), Pages("sink", 0)
+        for number in range(1, 101):
+            source.intent(number, at=number).outcome(number, at=number + 0.1)
+            sink.arrival(number, at=number + 2.95)
+        self.assertTrue(2 <= self.judged(source, sink).backlogPeak <= 8)
 
 
 ADDRESSES = (b"a@example.com", b"b@example.com", b"c@example.com", b"z@example.com", b"y@example.com")
@@ -523,6 +544,7 @@ class MemoryFile:
         self.header = pages.header
         self.path = self.name = "memory"
         self.role = pages.header["role"]
+        self.isMailbox = False
         self.octets = b"".join(pages.records)
         self.records = np.frombuffer(self.octets, RECORD)
         self.at = 0

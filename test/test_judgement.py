@@ -89,6 +89,20 @@ class TextTests(SynchronousTestCase):
         """
         lines = self.lines(verdict="pass", drained=True, sent=3, delivered=2, bounced=1)
         self.assertEqual("ledger       pass: 2 acknowledged have arrived, each once, and 1 bounced", lines[0])
+        lines = self.lines(verdict="pass", drained=True, sent=60, bounced=60)
+        self.assertEqual("ledger       pass: nothing is lost: 60 bounced", lines[0])
+        lines = self.lines(verdict="pass", drained=True, sent=60, refused=60)
+        self.assertEqual("ledger       pass: nothing is lost: nothing was acknowledged", lines[0])
+
+    def test_more(self):
+        """
+        Where not all are told, it is said how many there are besides.
+        """
+        anomalies = [{"id": f"x-{number}-y", "class": "lost"} for number in range(5)]
+        values = {"lost": 25, "ghosts": 1, "anomalies": [*anomalies, {"id": "x-6-y", "class": "ghost"}]}
+        lines = self.lines(verdict="fail", reasons=("25 lost",), **values)
+        self.assertEqual(["lost         x-4-y", "lost         and 20 more", "ghost        x-6-y"], lines[-5:-2])
+        self.assertEqual(26, documentOf(Judgement(verdict="fail", **values))["anomalyCount"])
 
     def test_fail(self):
         """
@@ -119,7 +133,9 @@ class TextTests(SynchronousTestCase):
                 "arrivals     7 of this run, 1 never sent, 2 without an id",
                 "drain        500 ms from the last acknowledgement to the last arrival; at most 3 were under way",
                 "duplicated   x-1-y for a@example.com, for no reason",
-                "             smtpsource reconcile --show ID ledgers tells the history of one of them",
+                "duplicated   and 1 more",
+                "             the history of one of them:",
+                "             smtpsource reconcile --show ID ledgers",
             ],
             lines,
         )
@@ -184,4 +200,6 @@ class FigureTests(SynchronousTestCase):
             self.assertIn("deliverTo", str(problem))
             SourcePlan(destination="127.0.0.1", thresholds=(text,), ledger="ledgers", deliverTo="2525")
         self.assertFalse(parse("connectionsLost == 0").needsLedger)
-        self.assertEqual([True, False], [parse(text).onlyLedger for text in ("lost == 0", "lost == 0 and errors == 0")])
+        parse("lost == 0", onlyLedger=True)
+        problem = self.assertRaises(ValueError, parse, "lost == 0 and errors == 0", onlyLedger=True)
+        self.assertNotIn("rejected", str(problem))

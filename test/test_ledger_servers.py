@@ -135,6 +135,18 @@ class ServerTests(PeerTestCase):
         self.assertCounts(ledger, "fail", delivered=40, lost=20, duplicated=1)
 
     @defer.inlineCallbacks
+    def test_severalNumbered(self):
+        """
+        The same where each message has other recipients: each mailbox has what came for one of them.
+        """
+        peer = yield self.peer(DovecotLMTP())
+        yield self.load("-L", "-d", "-s", 2, "-r", 3, "-m", 20, *NUMBERED, "--ledger", self.sent, peer.destination)
+        boxes = [part for path in sorted((peer.directory / "mail").iterdir()) for part in ("--maildir", path)]
+        ledger, anomalies = yield self.judged(*boxes)
+        self.assertCounts(ledger, "pass", delivered=60)
+        self.assertEqual(anomalies, [])
+
+    @defer.inlineCallbacks
     def test_imap(self):
         """
         The same by IMAP: the mailbox of one of the recipients.

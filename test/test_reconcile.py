@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import mailbox
 import os
+import shlex
 import sqlite3
 import time
 from contextlib import closing
@@ -139,7 +140,7 @@ class VerdictTests(ReconcileCase):
         self.sink.arrival(1).end(at=25.0)
         status, ledger = self.reported()
         self.assertEqual((status, ledger["verdict"], ledger["unknown"]), (1, "inconclusive", 1))
-        self.assertIn("0 acknowledged had not arrived, nobody knows of 1, and the sink has", ledger["reasons"][0])
+        self.assertIn("nobody knows what has become of 1, and the sink has listened for only", ledger["reasons"][0])
         self.assertEqual("pass", self.reported("--drain-quiet", "20s")[1]["verdict"])
 
     def test_aliveIsListening(self):
@@ -149,6 +150,38 @@ class VerdictTests(ReconcileCase):
         self.source.sent(1)
         self.sink.add(records.ALIVE, at=31.0)
         self.assertEqual("fail", self.reported()[1]["verdict"])
+
+    def test_sign(self):
+        """
+        A queue whose messages are put off has not drained: the sink has heard from it.
+        """
+        self.source.sent(1)
+        for second in range(2, 62):
+            self.sink.add(records.ALIVE, at=float(second), flag=int(second < 40))
+        status, ledger = self.reported()
+        self.assertEqual((status, ledger["verdict"], ledger["queued"]), (1, "inconclusive", 1))
+        self.assertIn("listened for only 22.0 s after the last sign of the queue: expected 30 s", ledger["reasons"][0])
+        self.sink.add(records.ALIVE, at=70.0)
+        self.assertEqual("fail", self.reported()[1]["verdict"])
+
+    def test_nothingMissing(self):
+        """
+        What has arrived may come again a moment later, which is of no interest where something is wrong already.
+        """
+        self.source.sent(1)
+        self.sink.arrival(1).end()
+        status, ledger = self.reported("--drain-quiet", "2s")
+        self.assertEqual((status, ledger["verdict"]), (1, "inconclusive"))
+        self.assertEqual(
+            [
+                "all acknowledged have arrived, but the sink has listened for only 0.0 s after the last sign of the "
+                "queue, and something may come twice: expected 1 s"
+            ],
+            ledger["reasons"],
+        )
+        self.sink.arrival(1)
+        status, ledger = self.reported("--drain-quiet", "2s")
+        self.assertEqual((status, ledger["reasons"]), (3, ["1 duplicated"]))
 
     def test_thresholds(self):
         """
@@ -165,7 +198,29 @@ class VerdictTests(ReconcileCase):
         self.assertIn("\nFAIL         duplicated == 0: 1\n", out)
         status, out, err = self.reconcile("--threshold", "rate > 5")
         self.assertEqual((status, out), (2, ""))
-        self.assertIn("expected figures of the ledger only", err)
+        self.assertIn("expected a metric, one of lost, duplicated, ", err)
+        self.assertNotIn("connectFailures", err)
+
+    def test_instead(self):
+        """
+        A threshold on a figure takes the place of the verdict's look at it; the verdict stays what it is.
+        """
+        self.source.sent(1).sent(2).sent(3).sent(4)
+        self.sink.arrival(1).arrival(1).arrival(2).arrival(3).arrival(4, deed="duplicate").arrival(4, deed="duplicate")
+        self.sink.end(at=60.0)
+        fine = ("--threshold", "duplicated <= 20")
+        status, out, err = self.reconcile(*fine)
+        self.assertEqual((status, err), (0, ""))
+        self.assertTrue(out.startswith("ledger       FAIL: 2 duplicated\npass         duplicated <= 20: 2\n"), out)
+        self.assertEqual(3, self.reconcile("--threshold", "lost == 0")[0])
+        self.assertEqual(0, self.reconcile("--threshold", "unexcused <= 1")[0])
+        status, out, _ = self.reconcile("--threshold", "unexcused == 0")
+        self.assertEqual(3, status)
+        self.assertIn("FAIL         unexcused == 0: 1\n", out)
+        self.source.sent(5)
+        self.assertEqual(3, self.reconcile(*fine)[0])
+        self.assertEqual(0, self.reconcile(*fine, "--threshold", "lost <= 1")[0])
+        self.assertEqual(1, self.reconcile(*fine, "--drain-quiet", "2m")[0])
 
     def test_report(self):
         """
@@ -241,6 +296,17 @@ class AnomaliesTests(ReconcileCase):
                 ).fetchall(),
             )
             self.assertEqual(
+                [
+                    (name(1), "a@example.com", "lost", "accept-but-lose"),
+                    (name(2), "b@example.com", "delivered", ""),
+                    (name(2), "b@example.com", "delivered", ""),
+                    (name(3), "a@example.com", "delivered", ""),
+                ],
+                database.execute(
+                    "SELECT id, recipient, class, deed FROM messages JOIN received USING (id, recipient) ORDER BY id"
+                ).fetchall(),
+            )
+            self.assertEqual(
                 [(name(1), "lost", None), (name(2), "duplicated", "none")],
                 database.execute("SELECT id, class, reason FROM anomalies").fetchall(),
             )
@@ -300,6 +366,18 @@ class AnomaliesTests(ReconcileCase):
         _, out, _ = self.reconcile("--show", name(9))
         self.assertEqual(1, " ".join(out.split()).count("the reply may not have been seen"))
 
+    def test_showNames(self):
+        """
+        An address is known by its name if any ledger has it.
+        """
+        self.source.sent(9)
+        self.sink.records.pop()
+        other = digests.ofAddress(b"b@example.com")
+        self.sink.add(records.ARRIVAL, run=RUN, number=9, address=other, session=1, code=250).end(at=60.0)
+        self.sink.records = [each for each in self.sink.records if b"b@example.com" not in each]
+        _, out, _ = self.reconcile("--show", name(9))
+        self.assertIn("arrived for b@example.com", out)
+
     def test_showRecipients(self):
         """
         What became of a message for each of its recipients.
@@ -349,14 +427,26 @@ class WrongTests(ReconcileCase):
         self.source.sent(1)
         self.sink.arrival(1).arrival(1, run=5).end(at=60.0)
         Pages(run=5).sent(1).write(self.ledgers, "source-2.ledger")
-        names = f"0000000000000005, {RUN_TEXT}"
-        self.assertEqual(f"there are ledgers of 2 runs: expected --run with one of {names}\n", self.refused())
+        # One that has sent nothing does not count.
+        Pages(run=4).write(self.ledgers, "source-3.ledger")
+        self.source.header["wall"] = 1_790_000_000 * SECOND
+        names = f"0000000000000005 (2023-11-14T22:13:20Z, 1 message), {RUN_TEXT} (2026-09-21T14:13:20Z, 1 message)"
+        expected = f"expected --run latest, or the id of one, {names}\n"
+        self.assertEqual(f"there are ledgers of 2 runs: {expected}", self.refused())
         self.assertEqual(
-            f"there is no ledger of run 0000000000000006: expected one of {names}\n",
-            self.refused("--run", "0000000000000006"),
+            f"there is no ledger of run 0000000000000006: {expected}", self.refused("--run", "0000000000000006")
         )
-        status, ledger = self.reported("--run", RUN_TEXT)
-        self.assertEqual((status, ledger["sent"], ledger["foreign"]), (0, 1, 1))
+        for run in (RUN_TEXT, "latest"):
+            status, ledger = self.reported("--run", run)
+            self.assertEqual((status, ledger["sent"], ledger["foreign"]), (0, 1, 1))
+        self.assertEqual(0, self.reconcile("--show", name(1))[0])
+        os.unlink(self.ledgers / "source-2.ledger")
+        self.assertEqual(0, self.reconcile()[0])
+        for number in range(6, 12):
+            Pages(run=number, offset=number * SECOND).sent(1).write(self.ledgers, f"source-{number}.ledger")
+        said = self.refused()
+        self.assertTrue(said.startswith("there are ledgers of 7 runs: "), said)
+        self.assertIn("the id of one, the last 5 of them: 0000000000000008 (1970-01-01T00:00:08Z, 1 message), ", said)
 
     def test_torn(self):
         """
@@ -433,7 +523,14 @@ class WrongTests(ReconcileCase):
             (("--imap", "http://localhost/"), "expected imap://USER@HOST[:PORT]/MAILBOX"),
             (("--report", "-", "--anomalies", "-"), "exclude each other"),
             (("--run", "x"), "expected a run's id"),
-            (("--maildir", self.directory / "gone"), "expected a readable file"),
+            (("--mbox", self.directory / "gone"), "expected a readable file"),
+            (("--maildir", self.directory / "gone"), "expected a Maildir, a directory with cur, new in it: No such"),
+            (("--maildir", self.directory), "expected a Maildir, a directory with cur, new in it"),
+            (("--postfix-queue", "/nonexistent"), "expected Postfix's queue_directory, a directory with incoming"),
+            (("--postfix-queue", self.directory), "expected Postfix's queue_directory, a directory with incoming"),
+            (("--threshold", "losses == 0"), "expected a metric, one of lost, duplicated, "),
+            (("--threshold", "rate > 5"), "expected a metric, one of lost, duplicated, "),
+            (("--threshold", "p99(message) < 1s"), "expected a phase, one of delivery, arrival, "),
         ):
             self.assertIn(words, self.refused(*arguments, status=2), arguments)
 
@@ -495,8 +592,21 @@ class MailboxTests(ReconcileCase):
         self.assertEqual((status, ledger["verdict"], ledger["delivered"]), (0, "pass", 2))
         self.assertEqual(1, ledger["transformed"])
         _, out, _ = self.reconcile("--maildir", path, "--show", name(1))
-        self.assertIn("  arrived for ", out)
+        self.assertIn("  arrived for jane@example.com", out)
         self.assertIn(f"{path}/new/", "".join(out.split()))
+
+    def test_hint(self):
+        """
+        The command that tells more is whole, and works.
+        """
+        path = self.maildir(self.content(1)).rename(self.directory / "Mail of Jane")
+        status, out, _ = self.reconcile("--maildir", path)
+        self.assertEqual(3, status)
+        hint = out.splitlines()[-1].strip()
+        self.assertEqual(f"smtpsource reconcile --show ID --maildir '{path}' {self.ledgers}", hint)
+        status, out, err = self.run_(*(name(2) if word == "ID" else word for word in shlex.split(hint)[1:]))
+        self.assertEqual((status, err), (0, ""))
+        self.assertIn("lost for jane@example.com", out)
 
     def test_faults(self):
         """
@@ -536,6 +646,24 @@ class MailboxTests(ReconcileCase):
         self.source.header["offset"] = time.time_ns()
         status, ledger = self.reported("--maildir", self.maildir(self.content(1)))
         self.assertEqual((status, ledger["verdict"], ledger["queued"]), (1, "inconclusive", 1))
+        self.assertRegex(
+            ledger["reasons"][0],
+            r"^1 acknowledged had not arrived, only \d+\.\d s after the last acknowledgement: expected 30 s",
+        )
+        status, ledger = self.reported("--maildir", self.maildir(self.content(2)))
+        self.assertEqual((status, ledger["verdict"]), (0, "pass"))
+
+    def test_times(self):
+        """
+        When something came to a mailbox is not known: the time of a file is anybody's.
+        """
+        path = self.maildir(self.content(1), self.content(2))
+        for each in (path / "new").iterdir():
+            os.utime(each, (0, 0))
+        status, ledger = self.reported("--maildir", path)
+        self.assertEqual((status, ledger["delivered"], ledger["early"], ledger["drain"]), (0, 2, 0, None))
+        self.assertEqual(0, ledger["backlogPeak"])
+        self.assertEqual({}, json.loads((self.directory / "report.json").read_text())["latency"])
 
     def test_mbox(self):
         """
@@ -550,7 +678,9 @@ class MailboxTests(ReconcileCase):
         status, ledger = self.reported("--mbox", path)
         self.assertEqual((status, ledger["delivered"], ledger["corrupted"]), (3, 3, 1))
         path.write_bytes(b"hello")
-        self.assertIn("mbox: expected an mbox file, which begins with From and a space", self.refused("--mbox", path))
+        self.assertIn(
+            "expected an mbox file, which begins with From and a space", self.refused("--mbox", path, status=2)
+        )
 
     def test_report(self):
         """
@@ -580,14 +710,6 @@ class MailboxTests(ReconcileCase):
         (path / "cur" / f"{name}:2,S").write_bytes(content)
         self.assertEqual("pass", self.reported("--maildir", path)[1]["verdict"])
 
-    def test_noMaildir(self):
-        """
-        A directory that is none.
-        """
-        self.assertIn(
-            "expected a Maildir, which has directories cur and new", self.refused("--maildir", self.directory)
-        )
-
     def test_queue(self):
         """
         What is in Postfix's queue is queued, however long ago it was; if there is nothing, all has drained at once.
@@ -603,12 +725,18 @@ class MailboxTests(ReconcileCase):
         status, ledger = self.reported(*arguments)
         self.assertEqual((status, ledger["verdict"], ledger["queued"]), (1, "inconclusive", 1))
         self.assertEqual([f"messages of this run in the queue {queue}: 1"], ledger["reasons"])
+        for index, whom in enumerate((b"a@example.com", b"b@example.com")):
+            self.source.intent(2, whom, 1 + index, body=self.body)
+        self.source.outcome(2).sent(3)
+        status, ledger = self.reported(*arguments)
+        self.assertEqual((status, ledger["verdict"], ledger["queued"], ledger["lost"]), (3, "fail", 3, 1))
+        self.assertEqual(["1 lost", f"messages of this run in the queue {queue}: 1"], ledger["reasons"])
+        self.assertFalse(ledger["drained"])
+        self.assertEqual([name(3)], [each["id"] for each in ledger["anomalies"]])
+        self.source.records = self.source.records[:6]
         (place / "A1B2").unlink()
         status, ledger = self.reported(*arguments)
         self.assertEqual((status, ledger["verdict"], ledger["lost"]), (3, "fail", 1))
-        self.assertIn(
-            "expected Postfix's queue_directory", self.refused("--postfix-queue", self.ledgers, *arguments[:2])
-        )
 
 
 def _report(identity, whom):
@@ -688,3 +816,12 @@ class OptionsTests(ToolTestCase):
         evidence = options.evidence()
         self.assertEqual((evidence.directories, evidence.quiet, evidence.run), (("one", "two"), 30.0, None))
         self.assertFalse(evidence.isALook)
+
+    def test_help(self):
+        """
+        Its first words are one paragraph.
+        """
+        status, out, _ = self.run_("reconcile", "--help")
+        self.assertEqual(0, status)
+        about = out.partition("\n\n")[2].partition("\n\n")[0].splitlines()
+        self.assertTrue(all(len(line) > 60 for line in about[:-1]), about)

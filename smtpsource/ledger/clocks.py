@@ -15,6 +15,11 @@ from smtpsource.measure.histogram import HIGHEST_MICROSECONDS, LINEAR, indexOf
 _LINEAR_BITS = LINEAR.bit_length() - 1
 _BUCKETS = indexOf(HIGHEST_MICROSECONDS) + 1
 
+#: Nanoseconds between two looks at how many are under way, and how many looks there may be: a run that takes longer is
+#: looked at less often.
+_STEP = 10_000_000
+_MOST_STEPS = 1 << 18
+
 
 class Clocks:
     """
@@ -36,13 +41,14 @@ class Clocks:
 
 class Timing:
     """
-    How long it took from acknowledgements to arrivals, and how many were between the two at each second.
+    How long it took from acknowledgements to arrivals, and how many were between the two at each moment.
 
     @ivar early: how many have arrived before their acknowledgement was read.
     """
 
     def __init__(self) -> None:
         self.early = 0
+        self._step = _STEP
         self._changes: dict[int, int] = {}
         self._new: dict[str, list[NDArray[np.float64]]] = {"delivery": [], "arrival": []}
         self._counts = {name: np.zeros(_BUCKETS, np.int64) for name in self._new}
@@ -60,8 +66,13 @@ class Timing:
             self._count("arrival", (taken + waits)[scheduled])
         late = taken > 0
         self.early += int((taken < 0).sum())
-        _change(self._changes, acknowledged[late], 1)
-        _change(self._changes, arrived[late], -1)
+        self._change(self._changes, acknowledged[late], 1)
+        self._change(self._changes, arrived[late], -1)
+        while len(self._changes) > _MOST_STEPS:
+            self._step *= 2
+            finer, self._changes = self._changes, {}
+            for step, change in finer.items():
+                self._changes[step // 2] = self._changes.get(step // 2, 0) + change
 
     def _count(self, name: str, taken: Any) -> None:
         self._new[name].append(taken / 1e9)
@@ -88,17 +99,16 @@ class Timing:
 
     def peak(self, waiting: Any) -> int:
         """
-        The most that were between the two at the end of any second.
+        The most that were between the two at the end of any step.
 
         @param waiting: when those were acknowledged that have not arrived.
         """
         changes = dict(self._changes)
-        _change(changes, waiting, 1)
-        sums = np.cumsum([changes[second] for second in sorted(changes)])
+        self._change(changes, waiting, 1)
+        sums = np.cumsum([changes[step] for step in sorted(changes)])
         return int(sums.max(initial=0))
 
-
-def _change(changes: dict[int, int], times: Any, step: int) -> None:
-    seconds, counts = np.unique(times // 10**9, return_counts=True)
-    for second, count in zip(seconds.tolist(), counts.tolist(), strict=True):
-        changes[second] = changes.get(second, 0) + step * count
+    def _change(self, changes: dict[int, int], times: Any, sign: int) -> None:
+        steps, counts = np.unique(times // self._step, return_counts=True)
+        for step, count in zip(steps.tolist(), counts.tolist(), strict=True):
+            changes[step] = changes.get(step, 0) + sign * count

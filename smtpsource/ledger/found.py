@@ -130,7 +130,8 @@ class Entered:
             address = self._book.address(delivered)
             other = self._book.address(original) if original else 0
             return address, 0 if other == address else other
-        recipients = self._known.units.address[self._placesOf(known)].tolist()
+        places = self._placesOf(known)
+        recipients = self._known.strays.wholeOf(self._known.units.address[places]).tolist() if len(places) else []
         if len(recipients) > 1:
             return recipients[self._turnOf(known.number) % len(recipients)], 0
         return (recipients[0] if recipients else 0), 0

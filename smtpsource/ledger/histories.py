@@ -90,11 +90,25 @@ class Histories:
         What happened to each of these messages, in the order of time.
         """
         wanted = np.array(sorted(numbers), np.uint64)
+        told = {file: self._eventsOf(file, wanted) for file in self._files}
+        texts = {file: _textsOf(file, _numbersOf(events)) for file, events in told.items()}
+        addresses = self._addresses(told.values(), texts.values())
         found: dict[int, list[Event]] = defaultdict(list)
-        for file in self._files:
-            for event in self._eventsOf(file, wanted):
-                found[event.number].append(event)
+        for file, events in told.items():
+            for event in events:
+                found[event.number].append(_worded(event, texts[file], addresses))
         return {number: sorted(events, key=lambda event: event.time) for number, events in found.items()}
+
+    def _addresses(
+        self, told: Iterable[Sequence[Event]], texts: Iterable[Mapping[tuple[int, int], str]]
+    ) -> dict[int, str]:
+        """
+        The addresses by their numbers. One that is not named in the ledger of an event may be in any other.
+        """
+        found = _addressesIn(texts)
+        missing = {number for events in told for event in events for number in (event.address, event.original)}
+        missing -= {0, *found}
+        return found | _addressesIn(_textsOf(file, missing) for file in self._files) if missing else found
 
     def _eventsOf(self, file: LedgerFile, wanted: Any) -> list[Event]:
         """
@@ -121,9 +135,8 @@ class Histories:
             tail = found[-_TAIL:]
         sessions = {event.session for event in events if event.what == "arrival"}
         unseen = set(unseenIn(file, np.array(sorted(sessions))).tolist()) if sessions else set()
-        texts = _textsOf(file, events)
         return [
-            _worded(replace(event, unseen=event.what == "arrival" and place in unseen), texts)
+            replace(event, unseen=event.what == "arrival" and place in unseen)
             for event, place in zip(events, places, strict=True)
         ]
 
@@ -145,15 +158,25 @@ def _saidBefore(found: Records, at: int, tail: Records) -> dict[int, int]:
     return said
 
 
-def _textsOf(file: LedgerFile, events: Sequence[Event]) -> dict[tuple[int, int], str]:
+def _numbersOf(events: Sequence[Event]) -> set[int]:
     """
-    The texts that these events are told with, by what each is and its number.
+    Those of the texts that these events are told with.
     """
-    numbers = {number for event in events for number in (event.address, event.original, event.rule, event.session)}
+    return {number for event in events for number in (event.address, event.original, event.rule, event.session)}
+
+
+def _addressesIn(several: Iterable[Mapping[tuple[int, int], str]]) -> dict[int, str]:
+    return {number: text for texts in several for (what, number), text in texts.items() if what == records.ADDRESS}
+
+
+def _textsOf(file: LedgerFile, numbers: Collection[int]) -> dict[tuple[int, int], str]:
+    """
+    The texts behind numbers, by what each is and its number.
+    """
     wanted = np.array(sorted(numbers), np.uint64)
     texts: dict[tuple[int, int], str] = {}
     pending: Any = np.zeros(0, RECORD)
-    for found in file.again() if events else ():
+    for found in file.again() if numbers else ():
         kinds = found["kind"]
         # A text may go on where this ends.
         texted = np.concatenate((pending, found[(kinds == records.NAME) | (kinds == records.TEXT)]))
@@ -166,9 +189,9 @@ def _textsOf(file: LedgerFile, events: Sequence[Event]) -> dict[tuple[int, int],
     return texts
 
 
-def _worded(event: Event, texts: Mapping[tuple[int, int], str]) -> Event:
+def _worded(event: Event, texts: Mapping[tuple[int, int], str], addresses: Mapping[int, str]) -> Event:
     def address(number: int) -> str:
-        return texts.get((records.ADDRESS, number)) or (f"#{number:016x}" if number else "")
+        return addresses.get(number) or (f"#{number:016x}" if number else "")
 
     isArrival = event.what == "arrival"
     return replace(

@@ -8,7 +8,7 @@ been sent is put aside.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from smtpsource.ledger.units import (
     MEASURED,
     OUTCOME,
     STATES,
+    WAITING,
     Integers,
     landed,
 )
@@ -143,8 +144,10 @@ class Judge:
         kinds: Any = found["kind"]
         said = kinds != records.TEXT
         if said.any():
-            latest = int(found["time"][said].max()) + self.known.clocks.shift(file)
-            self.known.heard = max(self.known.heard, latest)
+            shift = self.known.clocks.shift(file)
+            self.known.heard = max(self.known.heard, int(found["time"][said].max()) + shift)
+            if (talked := (kinds == records.ALIVE) & (found["flag"] == 1)).any():
+                self.known.sign = max(self.known.sign, int(found["time"][talked].max()) + shift)
         self._damaged += int((kinds == records.DAMAGED).sum())
         reports = kinds == records.REPORT
         if reports.any():
@@ -176,13 +179,23 @@ class Judge:
         if not len(arrivals):
             return
         self._arrivals += len(arrivals)
+        # A mailbox does not say when: the times of its files may be anybody's.
         times = arrivals["time"] + self.known.clocks.shift(file)
+        if file.isMailbox:
+            times[:] = 0
         self._lastArrival = max(self._lastArrival, int(times.max()))
         places = self._units.match(arrivals["number"], arrivals["address"])
         direct = places >= 0
         self._land(places[direct], times[direct], arrivals["raw"][direct], arrivals["canonical"][direct])
         if not direct.all():
             self._strays.add(arrivals[~direct], originals[~direct], times[~direct])
+
+    def waiting(self, numbers: Collection[int]) -> None:
+        """
+        These messages were seen in the server's queue, after the generators' ledgers were read.
+        """
+        places, _ = self._units.all(np.array([number for number in numbers if number < HIGHEST], np.uint64))
+        self._units.state[places] |= WAITING
 
     def _strangers(self, found: Records, arrivals: Records, file: LedgerFile) -> int:
         """
@@ -222,7 +235,8 @@ class Judge:
         What was acknowledged has arrived, in whatever order.
         """
         if len(places):
-            self._timing.add(acknowledged, arrived, waits)
+            timed = arrived > 0
+            self._timing.add(acknowledged[timed], arrived[timed], waits[timed])
             self._units.state[places] |= MEASURED
             self._units.moment[places] = arrived
 
@@ -256,9 +270,10 @@ class Judge:
     @property
     def quiet(self) -> float:
         """
-        For how many seconds it was listened after the last acknowledgement and the last arrival.
+        For how many seconds it was listened after the last acknowledgement, the last arrival and any other sign of the
+        queue.
         """
-        return (self.known.heard - max(self._lastOutcome, self._lastArrival)) / 1e9
+        return (self.known.heard - max(self._lastOutcome, self._lastArrival, self.known.sign)) / 1e9
 
     def enough(self, quiet: float) -> float:
         """
@@ -283,7 +298,7 @@ class Judge:
         """
         What became of all that was sent, as far as was read.
 
-        @param drained: has the server nothing left, as far as can be known?
+        @param drained: has the server nothing left, as far as can be known, but for what is known to wait there?
         @param reasons: why the result can't be trusted, a line for each, if there are such reasons.
         """
         self._measureForwarded()
@@ -295,14 +310,14 @@ class Judge:
         found["astray"] = int(((settled.kinds == MISDELIVERED) & (settled.places < 0)).sum())
         anomalies = Anomalies(self.known, settled, drained)
         doubts = [*self._missing(), *self.damages, *reasons]
-        verdict, why = verdictOf(found, drained, doubts, isWhole=not self.damages)
+        verdict, why = verdictOf(found, drained and not found["queued"], doubts, isWhole=not self.damages)
         states = np.arange(STATES)
         waiting = (_isAcknowledged(states) & (states & (HERE | MEASURED) == 0))[state]
         first, last, end = self._firstIntent, self._lastOutcome, self._lastArrival
         return Judgement(
             verdict=verdict,
             reasons=why,
-            drained=drained,
+            drained=drained and not found["queued"],
             **found,
             duplicatedBy=anomalies.doubles() if found["duplicated"] else {},
             arrivals=self._arrivals,

@@ -33,6 +33,7 @@ class Known:
     @ivar sinks: what was read of where it was to arrive.
     @ivar gone: for each of those, how many arrivals were taken back, by what L{_keysOf} says of them.
     @ivar heard: when those were last known to listen, in nanoseconds.
+    @ivar sign: when those last had a sign of the server's queue, be it no arrival.
     """
 
     def __init__(self, run: int) -> None:
@@ -43,7 +44,7 @@ class Known:
         self.sources: list[LedgerFile] = []
         self.sinks: list[LedgerFile] = []
         self.gone: dict[LedgerFile, Counter[_Key]] = {}
-        self.heard = 0
+        self.heard = self.sign = 0
 
     def takeBack(self, found: Records, file: LedgerFile) -> None:
         """

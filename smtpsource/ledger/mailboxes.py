@@ -9,7 +9,7 @@ import mailbox
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -31,15 +31,52 @@ _AT_ONCE = 100
 _PATIENCE = 60.0
 
 
+def maildirAt(text: str) -> str:
+    """
+    The absolute path of a Maildir; C{queueAt} that of Postfix's C{queue_directory}.
+
+    @raise ValueError: it is none, or can't be read.
+    """
+    return _directoryAt(text, "a Maildir", ("cur", "new"), all)
+
+
+def queueAt(text: str) -> str:
+    return _directoryAt(text, "Postfix's queue_directory", _QUEUES[:3], any)
+
+
+def _directoryAt(text: str, what: str, parts: Sequence[str], enough: Callable[[Iterable[bool]], bool]) -> str:
+    path = os.path.abspath(text)
+    wanted = f"expected {what}, a directory with {', '.join(parts)} in it"
+    try:
+        os.listdir(path)
+    except OSError as e:
+        raise ValueError(f"{wanted}: {e.strerror}")
+    if not enough(os.path.isdir(os.path.join(path, part)) for part in parts):
+        raise ValueError(wanted)
+    return path
+
+
+def mboxAt(path: str) -> str:
+    """
+    The path of an mbox file.
+
+    @param path: of a file that can be read.
+    @raise ValueError: it is none.
+    """
+    if os.path.isfile(path):
+        with open(path, "rb") as file:
+            if file.read(5) not in (b"", b"From "):
+                raise ValueError("expected an mbox file, which begins with From and a space")
+    return path
+
+
 def inMaildir(path: str) -> Iterator[Found]:
     """
     What is in a Maildir and its folders, read or not.
 
-    @raise LedgerError: it is none, or can't be read.
+    @raise LedgerError: it can't be read.
     """
     try:
-        if not os.path.isdir(os.path.join(path, "cur")) or not os.path.isdir(os.path.join(path, "new")):
-            raise LedgerError(f"{path}: expected a Maildir, which has directories cur and new")
         folders = [path, *(entry.path for entry in os.scandir(path) if entry.name[:1] == "." and entry.is_dir())]
         for folder in sorted(folders):
             yield from _inFolder(folder)
@@ -77,13 +114,9 @@ def inMbox(path: str) -> Iterator[Found]:
     """
     What is in an mbox file.
 
-    @raise LedgerError: it is none, or can't be read.
+    @raise LedgerError: it can't be read.
     """
     try:
-        with open(path, "rb") as file:
-            first = file.read(5)
-        if first and first != b"From ":
-            raise LedgerError(f"{path}: expected an mbox file, which begins with From and a space")
         with_ = mailbox.mbox(path, create=False)
         try:
             for number, key in enumerate(with_.iterkeys(), 1):
@@ -179,11 +212,9 @@ def inQueue(path: str, run: int) -> set[int]:
     The numbers of those messages of a run that are in the queue of a Postfix.
 
     @param path: its C{queue_directory}.
-    @raise LedgerError: it is none, or can't be read.
+    @raise LedgerError: it can't be read.
     """
     directories = [os.path.join(path, name) for name in _QUEUES]
-    if not any(map(os.path.isdir, directories)):
-        raise LedgerError(f"{path}: expected Postfix's queue_directory, with {', '.join(_QUEUES[:3])} in it")
     numbers: set[int] = set()
 
     def failed(error: OSError) -> None:

@@ -72,6 +72,13 @@ class LedgerFile:
         return str(self.header.get("of") or self.path)
 
     @property
+    def isMailbox(self) -> bool:
+        """
+        Was it made of what was found in a mailbox?
+        """
+        return bool(self.header.get("of"))
+
+    @property
     def run(self) -> int:
         """
         The number of the run's id; 0 if it is of no run.

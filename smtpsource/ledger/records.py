@@ -48,7 +48,8 @@ UNSEEN = 5
 #: A report about a message has come (RFC 3464). C{flag}: one of the actions below. C{code}: its status, such as 511 for
 #: 5.1.1. C{address}: whom it is about; 0 if it does not say.
 REPORT = 6
-#: Nothing has happened for a second, but somebody was there to write it down.
+#: Nothing was written for a second, but somebody was there to say so. C{flag}: 1 if clients were heard in that second:
+#: a queue whose messages are put off is none that has drained.
 ALIVE = 7
 #: The end. C{flag}: 1 if it was in order.
 END = 8

@@ -75,6 +75,8 @@ class Strays:
         self._failed = np.zeros(0, np.dtype([("number", "<u8"), ("address", "<u8")]))
         self._addresses = np.zeros(0, np.uint64)
         self._forget()
+        # The same by their lower halves, when they are asked for.
+        self._lower = self._whole = self._addresses
 
     def know(self, addresses: Any) -> None:
         """
@@ -85,6 +87,16 @@ class Strays:
         if len(new):
             self._addresses = np.sort(np.concatenate((self._addresses, new)))
             self._forget()
+
+    def wholeOf(self, halves: Any) -> Any:
+        """
+        The digests of recipients' addresses of which the lower half is known, as L{Units} have it.
+        """
+        if len(self._whole) != len(self._addresses):
+            lower = self._addresses & np.uint64(0xFFFFFFFF)
+            order = np.argsort(lower)
+            self._lower, self._whole = lower[order], self._addresses[order]
+        return self._whole[np.searchsorted(self._lower, halves)]
 
     def add(self, arrivals: Records, originals: Any, times: Integers) -> None:
         """

@@ -14,13 +14,13 @@ from smtpsource.ledger.records import ACKNOWLEDGED, REFUSED, UNKNOWN, UNSENT
 # A state has its outcome in its lowest bits, and these. There was an intent; the outcome is of this recipient alone;
 # the message was sent again; it has arrived for whom it was meant, and again; a report says that it can't arrive; it
 # arrived with another body, or with the same in other octets; its time until then was told; it arrived for others only;
-# it was sent again while nobody knew what had become of it.
+# it was sent again while nobody knew what had become of it; it was seen in the server's queue.
 OUTCOME = 7
-EXISTS, NAMED, AGAIN, HERE, TWICE, BOUNCED, CORRUPTED, TRANSFORMED, MEASURED, ELSEWHERE, UNSURE = (
-    1 << bit for bit in range(3, 14)
+EXISTS, NAMED, AGAIN, HERE, TWICE, BOUNCED, CORRUPTED, TRANSFORMED, MEASURED, ELSEWHERE, UNSURE, WAITING = (
+    1 << bit for bit in range(3, 15)
 )
 #: There are so many states.
-STATES = 1 << 14
+STATES = 1 << 15
 assert max(ACKNOWLEDGED, REFUSED, UNKNOWN, UNSENT) <= OUTCOME
 
 #: Numbers of messages are below this: a ledger with others was damaged.

@@ -4,7 +4,7 @@ From what is known of each message to what became of it, and to a verdict.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,22 +23,16 @@ from smtpsource.ledger.units import (
     TRANSFORMED,
     TWICE,
     UNSURE,
+    WAITING,
 )
-from smtpsource.measure.judgement import CLASSES, Verdict
+from smtpsource.measure.judgement import CLASSES, Verdict, faultsOf
 
 _CLASS = {name: number for number, name in enumerate(CLASSES)}
 
 #: Units that are looked at at once.
 _PART = 65536
 
-#: What must not be, and what it is called.
-_FAULTS = {
-    "lost": "lost",
-    "corrupted": "corrupted",
-    "misdelivered": "misdelivered",
-    "astray": "come for others as well",
-    "duplicated": "duplicated",
-}
+#: Faults that records which are missing from a ledger can't feign.
 _CERTAIN = ("corrupted", "duplicated")
 
 
@@ -57,7 +51,8 @@ def classesOf(state: Any, drained: bool) -> NDArray[np.uint8]:
     classes = np.full(len(state), _CLASS["unknown"], np.uint8)
     for name, which in (
         ("refused", refused),
-        ("lost" if drained else "queued", acknowledged & away),
+        ("queued", acknowledged & away),
+        ("lost", acknowledged & away & drained & (state & WAITING == 0)),
         ("bounced", away & (state & BOUNCED != 0)),
         ("misdelivered", ~here & elsewhere),
         ("recovered", here & ~acknowledged & (~refused | unsure)),
@@ -133,17 +128,11 @@ def verdictOf(
         but not be there twice, nor be another.
     @return: the verdict, and why it is none that passes.
     """
-    faults = list(_faults(found, _FAULTS if isWhole else _CERTAIN))
+    faults = [reason for name, reason in faultsOf(found) if isWhole or name in _CERTAIN]
     doubts = [*doubts, *_doubts(found, drained or bool(doubts))]
     if faults:
         return "fail", [*faults, *doubts]
     return ("inconclusive" if doubts else "pass"), doubts
-
-
-def _faults(found: Mapping[str, Any], names: Iterable[str]) -> Iterator[str]:
-    for name in names:
-        if found[name]:
-            yield f"{found[name]} {_FAULTS[name]}"
 
 
 def _doubts(found: Mapping[str, Any], drained: bool) -> Iterator[str]:

@@ -180,7 +180,9 @@ class Delivery:
             self._judge.sent(found, file)
             return
         self._judge.arrived(found, file)
-        if ((found["kind"] == records.ARRIVAL) & (found["run"] == self._run)).any():
+        isSign = (found["kind"] == records.ARRIVAL) & (found["run"] == self._run)
+        isSign |= (found["kind"] == records.ALIVE) & (found["flag"] == 1)
+        if isSign.any():
             self._latest = self._reactor.seconds()
 
     def _isOver(self) -> bool:

@@ -27,6 +27,10 @@ _PERCENTILE = "p"
 _STATISTICS = ("min", "mean", "max", "count")
 
 
+#: The phases that only ledgers of both ends know.
+_DELIVERED = (DELIVERY, ARRIVAL)
+
+
 class Unmeasured(Exception):
     """
     There is no such figure; the text says why.
@@ -91,6 +95,7 @@ class Metric:
     @ivar read: gives it, or raises L{Unmeasured}.
     @ivar scheduled: it has a meaning only if the run has a schedule.
     @ivar delivered: only if there are ledgers of both ends.
+    @ivar minds: the figure of a verdict in whose place a threshold on this one is.
     """
 
     name: str
@@ -98,30 +103,34 @@ class Metric:
     read: Callable[[Snapshot], float]
     scheduled: bool = False
     delivered: bool = False
+    minds: str = ""
 
 
-def metricOf(text: str) -> Metric:
+def metricOf(text: str, onlyLedger: bool = False) -> Metric:
     """
     Find a metric by its name.
 
+    @param onlyLedger: is nothing known but what ledgers of both ends say?
     @raise ValueError: there is none of that name; the text says which there are.
     """
+    plain = {name: metric for name, metric in _PLAIN.items() if metric.delivered or not onlyLedger}
     match = _METRIC.fullmatch(text)
     if match is not None:
         word, number, phase = match.groups()
-        if phase is None and number is None and word in _PLAIN:
-            return _PLAIN[word]
+        if phase is None and number is None and word in plain:
+            return plain[word]
         if phase is not None and (word == _PERCENTILE if number else word in _STATISTICS):
-            return _ofPhase(word, number, _phase(phase))
+            return _ofPhase(word, number, _phase(phase, onlyLedger))
     raise ValueError(
-        f"expected a metric, one of {', '.join(_PLAIN)}, or p99, {', '.join(_STATISTICS)} and a phase, such as "
-        f"p99(message), not {text!r}{_suggestion(text, _PLAIN)}"
+        f"expected a metric, one of {', '.join(plain)}, or p99, {', '.join(_STATISTICS)} and a phase, such as "
+        f"p99({'delivery' if onlyLedger else 'message'}), not {text!r}{_suggestion(text, plain)}"
     )
 
 
-def _phase(name: str) -> int:
-    if name not in NAMES:
-        raise ValueError(f"expected a phase, one of {', '.join(NAMES)}, not {name!r}{_suggestion(name, NAMES)}")
+def _phase(name: str, onlyLedger: bool) -> int:
+    names = [NAMES[phase] for phase in _DELIVERED] if onlyLedger else NAMES
+    if name not in names:
+        raise ValueError(f"expected a phase, one of {', '.join(names)}, not {name!r}{_suggestion(name, names)}")
     return NAMES.index(name)
 
 
@@ -136,7 +145,7 @@ def _ofPhase(word: str, number: str | None, phase: int) -> Metric:
     """
     The metric C{word} C{number}C{(phase)}, such as C{p99(message)}.
     """
-    scheduled, delivered = phase in (RESPONSE, LATE, ARRIVAL), phase in (DELIVERY, ARRIVAL)
+    scheduled, delivered = phase in (RESPONSE, LATE, ARRIVAL), phase in _DELIVERED
     if number is not None and not 0 <= float(number) <= 100:
         raise ValueError(f"expected a percentile from p0 to p100, not p{number}")
     if word == "count":
@@ -217,11 +226,14 @@ def _counted(name: str, counter: str | None = None, *, scheduled: bool = False) 
     return Metric(name, COUNT, _scheduled(count) if scheduled else count, scheduled)
 
 
-def _judged(name: str, kind: Kind = COUNT, of: Callable[[Judgement], float] | None = None) -> Metric:
+def _judged(
+    name: str, kind: Kind = COUNT, of: Callable[[Judgement], float] | None = None, *, minds: str = ""
+) -> Metric:
     """
     What a judgement says.
 
     @param of: where it says that, if it is no field of that name.
+    @param minds: see L{Metric}.
     """
     value: Callable[[Judgement], float] = of or operator.attrgetter(name)
 
@@ -230,7 +242,7 @@ def _judged(name: str, kind: Kind = COUNT, of: Callable[[Judgement], float] | No
             raise Unmeasured("there was no ledger of where messages arrive")
         return value(figures.judgement)
 
-    return Metric(name, kind, read, delivered=True)
+    return Metric(name, kind, read, delivered=True, minds=minds)
 
 
 def _lost(judgement: Judgement) -> float:
@@ -265,8 +277,10 @@ _PLAIN = {
         _counted("dropped", scheduled=True),
         _counted("connectionsLost"),
         _counted("connectFailures", "connectionsFailed"),
-        _judged("lost", of=_lost),
-        *map(_judged, ("duplicated", "corrupted", "misdelivered", "ghosts", "bounced", "queued", "recovered")),
+        _judged("lost", of=_lost, minds="lost"),
+        *(_judged(name, minds=name) for name in ("duplicated", "corrupted", "misdelivered")),
+        _judged("unexcused", minds="duplicated"),
+        *map(_judged, ("ghosts", "bounced", "queued", "recovered")),
         _judged("backlog", of=operator.attrgetter("backlogPeak")),
         _judged("drain", TIME, _drain),
     )

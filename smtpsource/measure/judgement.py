@@ -4,7 +4,7 @@ What became of every message of a run, by the ledgers of both ends.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
@@ -23,6 +23,18 @@ CLASSES = (
     "refused",
     "unknown",
 )
+
+#: What must not be, and what it is called.
+FAULTS = {
+    "lost": "lost",
+    "corrupted": "corrupted",
+    "misdelivered": "misdelivered",
+    "astray": "come for others as well",
+    "duplicated": "duplicated",
+}
+
+#: What is told of single messages, the worst first.
+TOLD = ("lost", "corrupted", "misdelivered", "duplicated", "contradicted", "bounced", "astray", "ghosts")
 
 #: Why one has come more than once.
 REASONS = ("unknown-outcome", "unseen-reply", "rule", "none")
@@ -83,7 +95,7 @@ class Judgement:
     @ivar unidentified: messages without an id.
     @ivar damaged: messages whose id was damaged or made up.
     @ivar early: arrived before their acknowledgement was read.
-    @ivar backlogPeak: the most that were acknowledged and had not arrived, at any second.
+    @ivar backlogPeak: the most that were acknowledged and had not arrived, by looks every 10 ms.
     @ivar drain: seconds from the last acknowledgement to the last arrival; C{None} if nothing has arrived.
     @ivar duration: seconds from the first intent to the last arrival.
     @ivar anomalies: the first of what is not as it should be: C{"id"}, C{"recipient"}, C{"class"} and more, as
@@ -121,6 +133,42 @@ class Judgement:
     duration: float = 0.0
     anomalies: Sequence[Mapping[str, object]] = ()
     buckets: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+    @property
+    def unexcused(self) -> int:
+        """
+        How many have come more than once for no reason.
+        """
+        return self.duplicatedBy.get("none", 0)
+
+    @property
+    def anomalyCount(self) -> int:
+        """
+        How many anomalies there are in all.
+        """
+        return sum(getattr(self, name) for name in TOLD)
+
+    def verdictWithout(self, figures: Collection[str]) -> Verdict:
+        """
+        What the verdict would be if nobody minded some of its figures.
+
+        @param figures: their names.
+        """
+        faults = dict(faultsOf(vars(self)))
+        if not set(faults) <= set(figures) or faults.keys().isdisjoint(figures):
+            return self.verdict
+        return "inconclusive" if any(reason not in faults.values() for reason in self.reasons) else "pass"
+
+
+def faultsOf(counts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """
+    What must not be, and is: the name of each figure, and the reason in words.
+
+    @param counts: by their names.
+    """
+    for name, words in FAULTS.items():
+        if counts[name]:
+            yield name, f"{counts[name]} {words}"
 
 
 #: From the worst to the best.

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,8 @@ from smtpsource.values import numbers
 
 if TYPE_CHECKING:
     from fractions import Fraction
+
+    from smtpsource.measure.judgement import Judgement, Verdict
 
 #: How a figure can be compared.
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
@@ -156,11 +158,11 @@ class Threshold:
         return any(metric.delivered for metric in self._metrics())
 
     @property
-    def onlyLedger(self) -> bool:
+    def minds(self) -> set[str]:
         """
-        Does it ask for nothing else?
+        The figures of a verdict in whose place it is.
         """
-        return all(metric.delivered for metric in self._metrics())
+        return {comparison.metric.minds for comparison in self._comparisons}
 
     def _metrics(self) -> list[Metric]:
         return [metric for c in self._comparisons for metric in (c.metric, c.other) if metric is not None]
@@ -200,13 +202,21 @@ class Threshold:
         return Outcome(self.text, passed, actual, value)
 
 
-def parse(text: str) -> Threshold:
+def verdictBesides(thresholds: Iterable[Threshold], judgement: Judgement) -> Verdict:
+    """
+    The verdict on what these thresholds say nothing of.
+    """
+    return judgement.verdictWithout(set[str]().union(*(threshold.minds for threshold in thresholds)))
+
+
+def parse(text: str, *, onlyLedger: bool = False) -> Threshold:
     """
     Understand a threshold: comparisons of a metric with a value, joined by C{and}.
 
+    @param onlyLedger: is nothing known but what ledgers of both ends say?
     @raise ValueError: it is none; the text says what was expected.
     """
-    comparisons = [_comparison(part.strip()) for part in re.split(r"\band\b", text)]
+    comparisons = [_comparison(part.strip(), onlyLedger) for part in re.split(r"\band\b", text)]
     return Threshold(" ".join(text.split()), tuple(comparisons))
 
 
@@ -223,18 +233,20 @@ def asThreshold(value: object) -> Threshold:
     return value
 
 
-def _comparison(text: str) -> _Comparison:
+def _comparison(text: str, onlyLedger: bool) -> _Comparison:
     match = _COMPARISON.fullmatch(text)
     if match is None or not match[1]:
         example = "p99(message) < 250ms, rate >= 0.99 * asked or errors < 0.1%"
+        if onlyLedger:
+            example = "lost == 0 or p99(delivery) < 30s"
         raise ValueError(f"expected a comparison such as {example}, not {text!r}")
-    metric = metricOf(match[1])
+    metric = metricOf(match[1], onlyLedger)
     if match[2] not in OPERATORS:
         raise ValueError(f"expected one of {', '.join(OPERATORS)} after {metric.name}, not {match[2]!r}")
-    return _Comparison(metric, match[2], *_operand(metric, match[2], match[3]))
+    return _Comparison(metric, match[2], *_operand(metric, match[2], match[3], onlyLedger))
 
 
-def _operand(metric: Metric, sign: str, text: str) -> tuple[Fraction, Metric | None, bool]:
+def _operand(metric: Metric, sign: str, text: str, onlyLedger: bool) -> tuple[Fraction, Metric | None, bool]:
     """
     What a metric is compared with: number, metric, and whether it is per cent.
     """
@@ -257,7 +269,7 @@ def _operand(metric: Metric, sign: str, text: str) -> tuple[Fraction, Metric | N
     metrics = [word for word in words if word[:1].isalpha()]
     if len(factors) > 1 or len(metrics) != 1:
         raise wrong
-    other = metricOf(metrics[0])
+    other = metricOf(metrics[0], onlyLedger)
     if other.kind is not kind:
         raise wrong
     return factors[0] if factors else numbers.exactNumber("1"), other, False

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
-from smtpsource.measure.judgement import CLASSES, Judgement
+from smtpsource.measure.judgement import CLASSES, TOLD, Judgement
 from smtpsource.report.page import INDENT, Line
 from smtpsource.report.words import duration, several
 
@@ -40,6 +40,7 @@ _STRANGERS = (
 
 #: What an attribute is called in JSON, if that is something else.
 _NAMES = {"ghosts": "ghost"}
+_ATTRIBUTES = {key: name for name, key in _NAMES.items()}
 _KEYS = {field.name: _NAMES.get(field.name, field.name) for field in fields(Judgement) if field.name != "buckets"}
 
 
@@ -53,6 +54,7 @@ def documentOf(judgement: Judgement) -> dict[str, Any]:
         "reasons": list(judgement.reasons),
         "duplicatedBy": dict(judgement.duplicatedBy),
         "anomalies": [dict(anomaly) for anomaly in judgement.anomalies],
+        "anomalyCount": judgement.anomalyCount,
     }
 
 
@@ -63,11 +65,11 @@ def judgementOf(document: Mapping[str, Any]) -> Judgement:
     return Judgement(**{name: document[key] for name, key in _KEYS.items() if key in document})
 
 
-def linesOf(judgement: Judgement, directory: str = "DIR") -> Iterator[Line]:
+def linesOf(judgement: Judgement, where: str = "DIR") -> Iterator[Line]:
     """
     A judgement for people, the verdict first; what is 0 is not told.
 
-    @param directory: where the ledgers are, for the command that says more.
+    @param where: the words that say where the ledgers are, for the command that says more.
     """
     style = _STYLES[judgement.verdict]
     came = "; ".join(judgement.reasons) or _well(judgement)
@@ -90,14 +92,24 @@ def linesOf(judgement: Judgement, directory: str = "DIR") -> Iterator[Line]:
             f"{duration(judgement.drain)} from the last acknowledgement to the last arrival; at most "
             f"{judgement.backlogPeak} were under way",
         )
+    told: dict[str, list[Line]] = {}
     for anomaly in judgement.anomalies:
-        yield _anomaly(anomaly)
+        told.setdefault(str(anomaly["class"]), []).append(_anomaly(anomaly))
+    for name, lines in told.items():
+        yield from lines
+        attribute = _ATTRIBUTES.get(name, name)
+        more = getattr(judgement, attribute) - len(lines) if attribute in TOLD else 0
+        if more > 0:
+            yield _labelled(name, f"and {more} more")
     if judgement.anomalies:
-        yield _labelled("", f"smtpsource reconcile --show ID {directory} tells the history of one of them", "aside")
+        yield _labelled("", "the history of one of them:", "aside")
+        yield Line(f"{'':<{INDENT}}smtpsource reconcile --show ID {where}", "aside", isCommand=True)
 
 
 def _well(judgement: Judgement) -> str:
     arrived = f"{judgement.delivered} acknowledged have arrived, each once"
+    if not judgement.delivered:
+        return f"nothing is lost: {f'{judgement.bounced} bounced' if judgement.bounced else 'nothing was acknowledged'}"
     return f"{arrived}, and {judgement.bounced} bounced" if judgement.bounced else f"all {arrived}"
 
 

@@ -5,8 +5,10 @@ A run as a test, in the XML that JUnit made common: continuous integration shows
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from xml.etree import ElementTree as ET
 
+from smtpsource.measure import thresholds
 from smtpsource.measure.summary import Summary
 from smtpsource.printable import printable
 from smtpsource.report.text import answerOf, outcomes, render
@@ -22,7 +24,8 @@ def lines(summary: Summary) -> Iterator[str]:
     promises = [] if summary.search is None else [summary.search]
     failed = bool(failures) + sum(not outcome.passed for outcome in summary.thresholds)
     failed += sum(found.rate is None for found in promises)
-    failed += sum(one.verdict != "pass" for one in judged)
+    verdicts = [thresholds.verdictBesides(_thresholdsOf(summary), one) for one in judged]
+    failed += sum(verdict != "pass" for verdict in verdicts)
     tests = 1 + len(promises) + len(judged) + len(summary.thresholds)
     numbers = {"tests": str(tests), "failures": str(failed), "errors": "0"}
     times = {"time": f"{summary.elapsed:.3f}"}
@@ -35,8 +38,8 @@ def lines(summary: Summary) -> Iterator[str]:
     for found in promises:
         answer = [] if found.rate is not None else [answerOf(found) if found.steps else "no rate was tried to its end"]
         _case(suite, f"find-rate: {found.promise}", {"time": "0"}, answer)
-    for one in judged:
-        answer = [] if one.verdict == "pass" else [f"{one.verdict}: {'; '.join(one.reasons)}"]
+    for one, verdict in zip(judged, verdicts, strict=True):
+        answer = [] if verdict == "pass" else [f"{one.verdict}: {'; '.join(one.reasons)}"]
         _case(suite, "ledger", {"time": "0"}, answer)
     for outcome in summary.thresholds:
         _case(suite, outcome.text, {"time": "0"}, [] if outcome.passed else [f"it was {outcome.actual}"])
@@ -44,6 +47,12 @@ def lines(summary: Summary) -> Iterator[str]:
     ET.indent(suites)
     yield '<?xml version="1.0" encoding="UTF-8"?>\n'
     yield ET.tostring(suites, encoding="unicode") + "\n"
+
+
+def _thresholdsOf(summary: Summary) -> Iterator[thresholds.Threshold]:
+    for outcome in summary.thresholds:
+        with suppress(ValueError):  # a report may be of another version
+            yield thresholds.parse(outcome.text)
 
 
 def _runFailures(summary: Summary) -> list[str]:

@@ -32,11 +32,13 @@ class Line(NamedTuple):
     @ivar text: it; what can't be shown in it is replaced.
     @ivar style: C{"good"}, C{"bad"}, C{"doubtful"}, C{"aside"}, or empty for none.
     @ivar indent: where it goes on if it takes several lines.
+    @ivar isCommand: it is to be copied, so it stays one line, however long it is.
     """
 
     text: str
     style: str = ""
     indent: int = INDENT
+    isCommand: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,11 @@ class Page:
         return "".join(f"{line}\n" for each in lines for line in self._lines(each))
 
     def _lines(self, line: Line | str) -> Iterator[str]:
-        text, style, indent = Line(line) if isinstance(line, str) else line
+        text, style, indent, isCommand = Line(line) if isinstance(line, str) else line
         text = printable(text)
-        if not text.isascii():
+        if isCommand:
+            pieces = [text]
+        elif not text.isascii():
             pieces = _wrapWide(text, self.width, indent)
         elif len(text) > self.width:
             pieces = wrap(text, self.width, subsequent_indent=" " * indent, break_on_hyphens=False)

@@ -5,6 +5,7 @@ A summary as text, for people.
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -52,7 +53,7 @@ def _lines(summary: Summary, width: int) -> Iterator[Line | str]:
         from smtpsource.report import judgement  # for those who have one
 
         ledger = str(summary.environment.get("ledger") or "")
-        yield from judgement.linesOf(summary.judgement, os.path.dirname(ledger) or "DIR")
+        yield from judgement.linesOf(summary.judgement, shlex.quote(os.path.dirname(ledger) or "DIR"))
     yield ""
     yield from _counts(summary)
     yield from _surroundings(summary)

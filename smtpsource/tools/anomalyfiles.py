@@ -18,6 +18,7 @@ import numpy as np
 from smtpsource.ledger import records
 from smtpsource.ledger.anomalies import moment
 from smtpsource.ledger.histories import OUTCOMES
+from smtpsource.ledger.identity import Identity, textOf
 from smtpsource.ledger.judge import Judge
 from smtpsource.ledger.known import Known
 from smtpsource.ledger.reading import textsOf
@@ -28,20 +29,26 @@ from smtpsource.measure.judgement import CLASSES
 #: Names of files that are databases.
 _DATABASES = (".sqlite", ".sqlite3", ".db")
 
-# Addresses are numbers; the table of that name has their texts.
+# Addresses are numbers; the table of that name has their texts. See docs/ledger.rst.
 _TABLES = """
-CREATE TABLE units (number INTEGER, recipient INTEGER, address INTEGER, class TEXT, outcome TEXT, again INTEGER,
-                    duplicated INTEGER, corrupted INTEGER, transformed INTEGER);
-CREATE TABLE arrivals (number INTEGER, address INTEGER, time TEXT, session INTEGER, code INTEGER, deed TEXT,
+CREATE TABLE units (id TEXT, number INTEGER, recipient INTEGER, address INTEGER, class TEXT, outcome TEXT,
+                    again INTEGER, duplicated INTEGER, corrupted INTEGER, transformed INTEGER);
+CREATE TABLE arrivals (id TEXT, number INTEGER, address INTEGER, time TEXT, session INTEGER, code INTEGER, deed TEXT,
                        size INTEGER, body TEXT, ledger TEXT);
 CREATE TABLE addresses (address INTEGER PRIMARY KEY, text TEXT) WITHOUT ROWID;
 CREATE TABLE anomalies (id TEXT, recipient TEXT, class TEXT, reason TEXT);
 CREATE TABLE events (id TEXT, recipient TEXT, class TEXT, time TEXT, what TEXT, event TEXT);
+CREATE VIEW messages AS
+    SELECT id, text AS recipient, class, outcome, again, duplicated, corrupted, transformed
+    FROM units LEFT JOIN addresses USING (address);
+CREATE VIEW received AS
+    SELECT id, text AS recipient, time, session, code, deed, size, body, ledger
+    FROM arrivals LEFT JOIN addresses USING (address);
 """
 
 _INDEXES = """
-CREATE INDEX units_of ON units (number);
-CREATE INDEX arrivals_of ON arrivals (number);
+CREATE INDEX units_of ON units (id);
+CREATE INDEX arrivals_of ON arrivals (id);
 CREATE INDEX events_of ON events (id);
 """
 
@@ -91,9 +98,9 @@ def writeDatabase(path: str, judge: Judge) -> None:
 def _fill(database: sqlite3.Connection, judge: Judge) -> None:
     known = judge.known
     for rows in _units(known, judge.drained):
-        database.executemany("INSERT INTO units VALUES (?,?,?,?,?,?,?,?,?)", rows)
+        database.executemany("INSERT INTO units VALUES (?,?,?,?,?,?,?,?,?,?)", rows)
     for rows in _arrivals(known):
-        database.executemany("INSERT INTO arrivals VALUES (?,?,?,?,?,?,?,?,?)", rows)
+        database.executemany("INSERT INTO arrivals VALUES (?,?,?,?,?,?,?,?,?,?)", rows)
     for file in (*known.sources, *known.sinks):
         for texts in map(textsOf, file.again()):
             named = [(_signed(number), text) for what, number, text in texts if what == records.ADDRESS]
@@ -118,6 +125,7 @@ def _units(known: Known, drained: bool) -> Iterator[Iterable[tuple[Any, ...]]]:
             places = known.units.find(intents["number"], intents["index"])
             intents, mine = intents[places >= 0], state[places[places >= 0]]
             yield zip(
+                (textOf(Identity(known.run, number)) for number in intents["number"].tolist()),
                 intents["number"].tolist(),
                 intents["index"].tolist(),
                 intents["address"].view(np.int64).tolist(),
@@ -136,6 +144,7 @@ def _arrivals(known: Known) -> Iterator[Iterable[tuple[Any, ...]]]:
         for found in file.again():
             mine = found[(found["kind"] == records.ARRIVAL) & (found["run"] == known.run)]
             yield zip(
+                (textOf(Identity(known.run, number)) for number in mine["number"].tolist()),
                 mine["number"].view(np.int64).tolist(),
                 mine["address"].view(np.int64).tolist(),
                 (moment(file.wall(each) / 1e9) for each in mine["time"].tolist()),

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, astuple
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
@@ -36,7 +37,7 @@ from smtpsource.report.presentation import Presentation
 from smtpsource.report.words import duration
 from smtpsource.tools import history
 from smtpsource.tools.options import ToolOptions
-from smtpsource.tools.reconciling import Evidence
+from smtpsource.tools.reconciling import LATEST, Evidence
 from smtpsource.values import files, numbers
 from smtpsource.values.color import COLOR
 from smtpsource.values.option import Flag, Group, ValueOption
@@ -48,8 +49,8 @@ _STATUSES = {"pass": 0, "inconclusive": 1, "fail": 3}
 
 
 def _run(text: str) -> str:
-    if re.fullmatch(r"[0-9a-f]{16}", text) is None:
-        raise ValueError("expected a run's id, 16 hexadecimal digits")
+    if text != LATEST and re.fullmatch(r"[0-9a-f]{16}", text) is None:
+        raise ValueError(f"expected a run's id, 16 hexadecimal digits, or {LATEST}")
     return text
 
 
@@ -69,11 +70,26 @@ def _imap(text: str) -> SplitResult:
     return placeOf(text)
 
 
+def _maildir(text: str) -> str:
+    from smtpsource.ledger.mailboxes import maildirAt
+
+    return maildirAt(text)
+
+
+def _mbox(text: str) -> str:
+    from smtpsource.ledger.mailboxes import mboxAt
+
+    return mboxAt(files.readableFile(text))
+
+
+def _queue(text: str) -> str:
+    from smtpsource.ledger.mailboxes import queueAt
+
+    return queueAt(text)
+
+
 def _threshold(text: str) -> Threshold:
-    found = thresholds.parse(text)
-    if not found.onlyLedger:
-        raise ValueError("expected figures of the ledger only, such as 'lost == 0' or 'p99(delivery) < 30s'")
-    return found
+    return thresholds.parse(text, onlyLedger=True)
 
 
 def _repeated(long: str, meta: str, help: str, convert: Any) -> ValueOption:
@@ -92,8 +108,8 @@ class ReconcileOptions(ToolOptions):
     name = "smtpsource reconcile"
     synopsis = "smtpsource reconcile [options] DIR ..."
     about = (
-        "Say what became of every message of a run, by the ledgers that smtpsource --ledger DIR and smtpsink --ledger\n"
-        "DIR have written: lost, duplicated, corrupted, misdelivered, or delivered."
+        "Say what became of every message of a run, lost, duplicated, corrupted, misdelivered or delivered, by the\n"
+        "ledgers that smtpsource --ledger DIR and smtpsink --ledger DIR have written."
     )
     closing = (
         "Exit status: 0 the queue has drained, and nothing was lost, corrupted, misdelivered or duplicated; 1 that\n"
@@ -106,14 +122,14 @@ class ReconcileOptions(ToolOptions):
         (
             "What is judged",
             (
-                ValueOption("run", None, "ID", None, "the run, if there are ledgers of several", _run),
+                ValueOption("run", None, "ID", None, "the run, if there are several; latest is the last", _run),
                 ValueOption(
                     *("drain-quiet", None, "TIME", "30s"),
                     "no more will come if it was listened for so long after the last sign of it",
                     numbers.timeOrZero,
                 ),
-                _repeated("maildir", "DIR", "what is in this Maildir has arrived", files.readableFileOrDirectory),
-                _repeated("mbox", "FILE", "what is in this mbox file has arrived", files.readableFile),
+                _repeated("maildir", "DIR", "what is in this Maildir has arrived", _maildir),
+                _repeated("mbox", "FILE", "what is in this mbox file has arrived", _mbox),
                 _repeated("imap", "URL", "what is in this mailbox has arrived: imap://USER@HOST/BOX, imaps", _imap),
                 ValueOption(
                     *("imap-password-file", None, "FILE", None),
@@ -123,8 +139,8 @@ class ReconcileOptions(ToolOptions):
                 ),
                 ValueOption(
                     *("postfix-queue", None, "DIR", None),
-                    "Postfix's queue_directory: the queue has drained if none of our messages is there",
-                    files.readableFileOrDirectory,
+                    "Postfix's queue_directory: what is missing is lost unless it is there",
+                    _queue,
                 ),
             ),
         ),
@@ -181,6 +197,18 @@ class ReconcileOptions(ToolOptions):
             password=_firstLine(self["imap-password-file"]),
             queue=self["postfix-queue"],
         )
+
+    def where(self) -> str:
+        """
+        The words of a command line that say all of what is judged.
+        """
+        given = [(long, value) for long in ("maildir", "mbox") for value in self[long]]
+        given += [("imap", place.geturl()) for place in self["imap"]]
+        given += [(long, self[long]) for long in ("imap-password-file", "postfix-queue") if self[long] is not None]
+        if self["drain-quiet"] != 30:
+            given.append(("drain-quiet", f"{self['drain-quiet']:g}"))
+        words = [word for long, value in given for word in (f"--{long}", value)]
+        return shlex.join([*words, *(["--"] if any(file[:1] == "-" for file in self.files) else []), *self.files])
 
 
 def _firstLine(path: str | None) -> str:
@@ -244,9 +272,9 @@ def _tell(options: ReconcileOptions, judge: Judge, judgement: Judgement, present
     )
     outcomes = [threshold.check(figures) for threshold in options["threshold"]]
     failed = not all(outcome.passed for outcome in outcomes)
-    status = 3 if failed else _STATUSES[judgement.verdict]
+    status = 3 if failed else _STATUSES[thresholds.verdictBesides(options["threshold"], judgement)]
     settle()
-    lines = _lines(judgement, outcomes, options.files[0])
+    lines = _lines(judgement, outcomes, options.where())
     told = options["quiet"] or presentation.tellResult(presentation.page.lay(lines))
     written = _write("anomalies", options["anomalies"], lambda path: _writeAnomalies(path, judge), presentation)
     document = _document(options, judge.known.run, judgement, outcomes, status if told and written else 1)
@@ -255,8 +283,8 @@ def _tell(options: ReconcileOptions, judge: Judge, judgement: Judgement, present
     return status if told and written else 1
 
 
-def _lines(judgement: Judgement, outcomes: Sequence[Outcome], directory: str) -> Iterator[Line]:
-    first, *others = linesOf(judgement, directory)
+def _lines(judgement: Judgement, outcomes: Sequence[Outcome], where: str) -> Iterator[Line]:
+    first, *others = linesOf(judgement, where)
     yield first
     for outcome in outcomes:
         label, style = ("pass", "good") if outcome.passed else ("FAIL", "bad")

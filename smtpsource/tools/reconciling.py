@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,11 +18,18 @@ from smtpsource.ledger.book import Book
 from smtpsource.ledger.judge import Judge
 from smtpsource.ledger.reading import RECORD, LedgerError, LedgerFile, ledgersIn
 from smtpsource.measure.judgement import Judgement
+from smtpsource.report.words import several
 
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
 
     from smtpsource.ledger.found import Found
+
+#: The run that was begun last, instead of its id.
+LATEST = "latest"
+
+#: So many runs are named in one line.
+_NAMED = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +38,7 @@ class Evidence:
     What is judged by.
 
     @ivar directories: where the ledgers are.
-    @ivar run: the run's id; C{None} is the only one that there is.
+    @ivar run: the run's id, or L{LATEST}; C{None} is the only one that has sent anything.
     @ivar quiet: seconds that must have been listened for more.
     @ivar maildirs: Maildirs that were delivered to, C{mboxes} mbox files, C{boxes} mailboxes of IMAP servers.
     @ivar password: for these.
@@ -52,7 +59,7 @@ class Evidence:
         """
         Is it looked at what there is now?
         """
-        return bool(self.maildirs or self.mboxes or self.boxes or self.queue)
+        return bool(self.maildirs or self.mboxes or self.boxes)
 
     @property
     def _several(self) -> bool:
@@ -86,7 +93,12 @@ class Evidence:
             run = self._runOf(files)
             judge = Judge(run)
             for file in files:
-                if file.role == "sink" or file.run == run:
+                if file.role == "source" and file.run == run:
+                    judge.damages += read(judge, file)
+            # In this order: what leaves the queue meanwhile has arrived by then.
+            doubts = list(self._queued(judge))
+            for file in files:
+                if file.role == "sink":
                     judge.damages += read(judge, file)
             with tempfile.TemporaryDirectory(prefix="smtpsource-") as directory:
                 places: dict[int, list[str]] | None = {} if self._several else None
@@ -98,48 +110,108 @@ class Evidence:
                     raise LedgerError(
                         f"{self.directories[0]}: nothing says what has arrived: expected a sink's ledger, or {where}"
                     )
-                doubts = list(self._doubts(judge))
-                yield judge, judge.judge(not doubts, doubts)
+                silence = [] if self.queue is not None else list(self._silence(judge))
+                judgement = judge.judge(not silence, [*doubts, *silence])
+                if judgement.verdict == "fail" and not judge.backlog:
+                    # That something might come besides changes nothing any more.
+                    reasons = [reason for reason in judgement.reasons if reason not in silence]
+                    judgement = replace(judgement, reasons=reasons)
+                yield judge, judgement
         finally:
             for file in files:
                 file.close()
 
     def _runOf(self, files: Sequence[LedgerFile]) -> int:
-        known = sorted({file.run for file in files if file.role == "source"})
+        known = {file.run for file in files if file.role == "source"}
         if not known:
             where = ", ".join(self.directories)
             raise LedgerError(f"{where}: expected a generator's ledger as well, of smtpsource --ledger")
-        names = ", ".join(f"{run:016x}" for run in known)
-        if self.run is None:
-            if len(known) > 1:
-                raise LedgerError(f"there are ledgers of {len(known)} runs: expected --run with one of {names}")
-            return known[0]
-        if int(self.run, 16) not in known:
-            raise LedgerError(f"there is no ledger of run {self.run}: expected {'one of ' * (len(known) > 1)}{names}")
-        return int(self.run, 16)
+        asked = None if self.run in (None, LATEST) else int(str(self.run), 16)
+        if asked in known:
+            return asked
+        if asked is None and len(known) == 1:
+            return known.pop()
+        runs = _runsIn(files)
+        if asked is None and (self.run == LATEST or len(runs) == 1):
+            return next(reversed(runs))
+        problem = f"there are ledgers of {len(runs)} runs" if asked is None else f"there is no ledger of run {self.run}"
+        names = ", ".join(f"{run:016x} ({words})" for run, words in list(runs.items())[-_NAMED:])
+        which = f"the last {_NAMED} of them: " * (len(runs) > _NAMED)
+        raise LedgerError(f"{problem}: expected --run {LATEST}, or the id of one, {which}{names}")
 
-    def _doubts(self, judge: Judge) -> Iterator[str]:
+    def _queued(self, judge: Judge) -> Iterator[str]:
         """
-        Why more may come.
+        Tell the judge what is in the queue, if there is one to look at.
+        """
+        if self.queue is None:
+            return
+        from smtpsource.ledger.mailboxes import inQueue
+
+        waiting = inQueue(self.queue, judge.known.run)
+        judge.waiting(waiting)
+        if waiting:
+            yield f"messages of this run in the queue {self.queue}: {len(waiting)}"
+
+    def _silence(self, judge: Judge) -> Iterator[str]:
+        """
+        Why more may come: it was not silent for long enough.
         """
         missing = judge.backlog
-        if self.queue is not None:
-            from smtpsource.ledger.mailboxes import inQueue
-
-            waiting = inQueue(self.queue, judge.known.run)
-            if waiting:
-                yield f"messages of this run in the queue {self.queue}: {len(waiting)}"
-            return
         if self.isALook:
+            if not (missing or judge.unknown):
+                return  # what is there now is there
             judge.known.heard = time.time_ns()
         wanted = judge.enough(self.quiet)
-        if judge.quiet < wanted:
-            listened = max(0.0, judge.quiet)
-            unknown = f", nobody knows of {judge.unknown}" if judge.unknown else ""
+        if judge.quiet >= wanted:
+            return
+        passed = f"{max(0.0, judge.quiet):.1f} s"
+        if not (missing or judge.unknown):
             yield (
-                f"{missing} acknowledged had not arrived{unknown}, and the sink has listened for no more than "
-                f"{listened:.1f} s after the last sign of the queue: expected {wanted:g} s (--drain-quiet)"
+                f"all acknowledged have arrived, but the sink has listened for only {passed} after the last sign of "
+                f"the queue, and something may come twice: expected {wanted:g} s"
             )
+            return
+        what = " and ".join(_missing(missing, judge.unknown))
+        since = "after the last acknowledgement" if self.isALook else "after the last sign of the queue"
+        listened = "only" if self.isALook else "and the sink has listened for only"
+        yield f"{what}, {listened} {passed} {since}: expected {wanted:g} s (--drain-quiet)"
+
+
+def _missing(acknowledged: int, unknown: int) -> Iterator[str]:
+    """
+    What may still arrive.
+    """
+    if acknowledged:
+        yield f"{acknowledged} acknowledged had not arrived"
+    if unknown:
+        yield f"nobody knows what has become of {unknown}"
+
+
+def _runsIn(files: Sequence[LedgerFile]) -> dict[int, str]:
+    """
+    The runs in the order of time, each with when it was begun and what it has sent, in words. Those that have sent
+    nothing don't count, unless there are no others.
+    """
+    began: dict[int, int] = {}
+    sent: dict[int, int] = {}
+    for file in files:
+        if file.role == "source":
+            # The origin of the clock is about as good for a ledger that does not say when it was begun.
+            wall = int(file.header.get("wall") or file.header["offset"])
+            began[file.run] = min(began.get(file.run, wall), wall)
+            sent[file.run] = sent.get(file.run, 0) + _messagesIn(file)
+    runs = {run: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(wall // 10**9)) for run, wall in began.items()}
+    order = sorted((run for run in runs if sent[run] or not any(sent.values())), key=lambda run: began[run])
+    return {run: f"{runs[run]}, {several(sent[run], 'message', 'messages')}" for run in order}
+
+
+def _messagesIn(file: LedgerFile) -> int:
+    other = LedgerFile(file.path)
+    try:
+        first = ((part["kind"] == records.INTENT) & (part["flag"] == 1) & (part["index"] == 0) for part in other.rest())
+        return sum(int(each.sum()) for each in first)
+    finally:
+        other.close()
 
 
 def read(judge: Judge, file: LedgerFile) -> list[str]:
