@@ -433,7 +433,7 @@ class MailboxTests(ReconcileCase):
         """
         A message as a server has stored it.
         """
-        text = b"X-Smtpsource-Id: " + name(number, run).encode() + b"\r\n" + head + HEAD + b"\r\n" + body
+        text = head + b"X-Smtpsource-Id: " + name(number, run).encode() + b"\r\n" + HEAD + b"\r\n" + body
         return text.replace(b"\r\n", b"\n")
 
     def maildir(self, *contents):
@@ -486,6 +486,14 @@ class MailboxTests(ReconcileCase):
             counts,
         )
         self.assertEqual(3, status)
+
+    def test_ownHeaders(self):
+        """
+        What a message has said itself of where it was delivered is nothing that a server has added.
+        """
+        own = b"Delivered-To: mary@example.com\nReceived: by x; Thu, 01 Jan 2015 00:00:00 +0000\n"
+        contents = [self.content(number).replace(b"Subject", own + b"Subject", 1) for number in (1, 2)]
+        self.assertEqual("pass", self.reported("--maildir", self.maildir(*contents))[1]["verdict"])
 
     def test_look(self):
         """
