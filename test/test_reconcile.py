@@ -554,6 +554,19 @@ class MailboxTests(ReconcileCase):
             "expected a Maildir, which has directories cur and new", self.refused("--maildir", self.directory)
         )
 
+    def test_pipes(self):
+        """
+        Nobody waits for whoever writes to a FIFO.
+        """
+        queue = self.directory / "spool"
+        (queue / "active").mkdir(parents=True)
+        os.mkfifo(queue / "active" / "A1B2", 0o700)
+        box = self.maildir(self.content(1), self.content(2))
+        os.mkfifo(box / "new" / "1.x")
+        self.assertEqual("pass", self.reported("--maildir", box, "--postfix-queue", queue)[1]["verdict"])
+        os.mkfifo(self.directory / "pipe")
+        self.assertIn("pipe: expected a file, and no ", self.refused("--mbox", self.directory / "pipe"))
+
     def test_queue(self):
         """
         What is in Postfix's queue is queued, however long ago it was; if there is nothing, all has drained at once.

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smtpsource.ledger import records
+from smtpsource.process.regular import openRegular
 
 #: One record.
 RECORD = np.dtype([(name, kind) for name, _, kind in records.FIELDS])
@@ -44,7 +45,7 @@ class LedgerFile:
         """
         self.path = path
         try:
-            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            self._descriptor = openRegular(path)
         except OSError as e:
             raise LedgerError(f"{path}: {e.strerror}")
         try:
