@@ -346,6 +346,26 @@ class WrongTests(ReconcileCase):
         status, ledger = self.reported("--run", RUN_TEXT)
         self.assertEqual((status, ledger["sent"], ledger["foreign"]), (0, 1, 1))
 
+    def test_sameSeed(self):
+        """
+        Two runs of one seed have the same id, and are two all the same; two that went on side by side are one.
+        """
+        self.source.sent(1, at=1.0)
+        self.sink.arrival(1).arrival(1).end(at=60.0)
+        other = Pages(offset=self.source.header["offset"])
+        other.time = 20.0
+        other.sent(1)
+        other.write(self.ledgers, "source-2.ledger")
+        said = self.refused()
+        self.assertIn("source-1.ledger and ", said)
+        self.assertIn("source-2.ledger are of two runs with the same id, one after the other, as of ", said)
+        other.records.clear()
+        other.time = 0.0
+        other.sent(2)
+        other.write(self.ledgers, "source-2.ledger")
+        self.source.end(at=1.5)
+        self.assertEqual(2, self.reported("--drain-quiet", "0")[1]["sent"])
+
     def test_torn(self):
         """
         A record that is there in part was written by somebody who was killed: it is left out.

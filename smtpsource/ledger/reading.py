@@ -133,6 +133,23 @@ class LedgerFile:
             at += whole
             yield np.frombuffer(found, RECORD, whole // records.SIZE)
 
+    def period(self) -> tuple[int, int]:
+        """
+        The times of its first record and its last; zeros if it has none. L{next} goes on where it was.
+
+        @raise LedgerError: it can't be read.
+        """
+        try:
+            count = max(0, os.fstat(self._descriptor).st_size - self._start) // records.SIZE
+            # A text has no time; what it belongs to has, and that is not far before.
+            begins = {0, max(0, count - _AT_ONCE)}
+            some = [os.pread(self._descriptor, _AT_ONCE * records.SIZE, self._start + n * records.SIZE) for n in begins]
+        except OSError as e:
+            raise LedgerError(f"{self.path}: {e.strerror}")
+        found = np.concatenate([np.frombuffer(one, RECORD, len(one) // records.SIZE) for one in some])
+        times = found["time"][found["kind"] != records.TEXT]
+        return (int(times.min()), int(times.max())) if len(times) else (0, 0)
+
     def close(self) -> None:
         """
         It is of no more use.

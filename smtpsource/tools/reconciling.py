@@ -15,6 +15,7 @@ import numpy as np
 
 from smtpsource.ledger import records
 from smtpsource.ledger.book import Book
+from smtpsource.ledger.clocks import Clocks
 from smtpsource.ledger.judge import Judge
 from smtpsource.ledger.reading import RECORD, LedgerError, LedgerFile, ledgersIn
 from smtpsource.measure.judgement import Judgement
@@ -85,6 +86,7 @@ class Evidence:
         files = [file for directory in self.directories for file in ledgersIn(directory)]
         try:
             run = self._runOf(files)
+            _checkOne([file for file in files if file.role == "source" and file.run == run])
             judge, damages = Judge(run), list[str]()
             for file in files:
                 if file.role == "sink" or file.run == run:
@@ -140,6 +142,28 @@ class Evidence:
                 f"{missing} acknowledged had not arrived, and the sink has listened for no more than {listened:.1f} s "
                 f"after the last sign of the queue: expected {wanted:g} s (--drain-quiet)"
             )
+
+
+def _checkOne(sources: Sequence[LedgerFile]) -> None:
+    """
+    Two runs have the same id if they had the same seed: then they are no one run in two processes.
+
+    @raise LedgerError: one was over before another began.
+    """
+    clocks = Clocks()
+    periods = []
+    for file in sources:
+        shift, (begin, end) = clocks.shift(file), file.period()
+        if end:
+            periods.append((begin + shift, end + shift, file.path))
+    latest, earlier = 0, ""
+    for begin, end, path in sorted(periods):
+        if earlier and latest < begin:
+            raise LedgerError(
+                f"{earlier} and {path} are of two runs with the same id, one after the other, as of the same seed: "
+                "expected one of them"
+            )
+        latest, earlier = max((latest, earlier), (end, path))
 
 
 def read(judge: Judge, file: LedgerFile) -> list[str]:
