@@ -282,6 +282,50 @@ class WaitingTests(SynchronousTestCase):
         self.assertEqual((judgement.verdict, judgement.reasons.count("no luck")), ("inconclusive", 1))
         self.assertEqual(self.broken, [])
 
+    def test_shortened(self):
+        """
+        Somebody has cut a ledger that was read already.
+        """
+        self.send(1, 2)
+        self.arrive(1, 2)
+        self.drain()
+        self.wait(2)
+        os.truncate(self.source.path, os.path.getsize(self.source.path) - 128)
+        os.unlink(self.sink.path)
+        judgement = self.judge(over=1)
+        self.assertEqual(judgement.verdict, "inconclusive")
+        shortened, removed = judgement.reasons
+        self.assertRegex(shortened, r"\.ledger: the ledger has become shorter: \d+ bytes were read, and there are \d+$")
+        self.assertIn("the ledger was removed while it was in use", removed)
+
+    def test_fewer(self):
+        """
+        The ledger has fewer acknowledgements than there were: some of it was cut before it was read.
+        """
+        self.send(1)
+        self.arrive(1)
+        for _ in range(2):
+            self.recorder.transaction(0.1, 1)
+        self.drain()
+        self.wait(2)
+        judgement = self.judge(over=1)
+        self.assertEqual(judgement.verdict, "inconclusive")
+        said = "the generator's ledger is not whole: 2 were accepted, and 1 are acknowledged in it"
+        self.assertEqual([said], list(judgement.reasons))
+
+    def test_takenBack(self):
+        """
+        What was taken back is not missed.
+        """
+        self.send(1)
+        self.arrive(1)
+        for _ in range(2):
+            self.recorder.transaction(0.1, 1)
+        self.recorder.takeBack(1)
+        self.drain()
+        self.wait(2)
+        self.assertEqual(self.judge(over=1).verdict, "pass")
+
     def test_broken(self):
         """
         So it is after a defect of ours, which is told.

@@ -133,6 +133,19 @@ class LedgerFile:
             at += whole
             yield np.frombuffer(found, RECORD, whole // records.SIZE)
 
+    @property
+    def fault(self) -> str | None:
+        """
+        Why what was read is not what was written, as one line, if that is known: somebody has meddled with the file.
+        """
+        status = os.fstat(self._descriptor)
+        if not status.st_nlink:
+            return f"{self.path}: the ledger was removed while it was in use"
+        if status.st_size < self._at:
+            sizes = f"{self._at} bytes were read, and there are {status.st_size}"
+            return f"{self.path}: the ledger has become shorter: {sizes}"
+        return None
+
     def period(self) -> tuple[int, int]:
         """
         The times of its first record and its last; zeros if it has none. L{next} goes on where it was.

@@ -126,10 +126,25 @@ class Delivery:
             try:
                 for found in file.rest():
                     self._feed(found, file)
+                if file.fault is not None:
+                    self._reasons.append(file.fault)
             except LedgerError as e:
                 self._reasons.append(str(e))
         self._record()
+        self._compare()
         return self._judge.judge(self._drained and not self._reasons, list(dict.fromkeys(self._reasons)))
+
+    def _compare(self) -> None:
+        """
+        What was counted as accepted is acknowledged in the ledger: if it is not, there is more that is not there.
+        """
+        recorder, found = self._recorder, self._judge.acknowledged
+        # Of a message that was taken back all recipients are, and one is counted.
+        counted = recorder.accepted if recorder.takenBack else recorder.recipientsAccepted
+        if found < counted:
+            self._reasons.append(
+                f"the generator's ledger is not whole: {counted} were accepted, and {found} are acknowledged in it"
+            )
 
     def close(self) -> None:
         """

@@ -184,6 +184,8 @@ def read(judge: Judge, file: LedgerFile) -> list[str]:
         before += len(found)
         feed(found if isKnown.all() else found[isKnown], file)
         judge.latencies()
+    if file.fault is not None:
+        damages.append(file.fault)
     return damages
 
 
