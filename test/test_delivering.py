@@ -22,6 +22,7 @@ from twisted.internet.threads import deferToThread
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource.ledger import records
 from smtpsource.ledger.book import Book
 from smtpsource.ledger.reading import LedgerError, LedgerFile
 from smtpsource.load.delivery import Delivery
@@ -90,7 +91,15 @@ class WaitingTests(SynchronousTestCase):
 
     def wait(self, seconds):
         """
-        Let time pass.
+        Let time pass, in which the sink is there.
+        """
+        for _ in range(round(seconds * 8)):
+            self.clock.pump([0.125])
+            self.put(self.sink, Pages.add, records.ALIVE)
+
+    def stop(self, seconds):
+        """
+        Let time pass, in which it is not.
         """
         self.clock.pump([0.125] * round(seconds * 8))
 
@@ -156,6 +165,43 @@ class WaitingTests(SynchronousTestCase):
         self.wait(10)
         judgement = self.judge(over=9)
         self.assertEqual((judgement.verdict, judgement.lost, judgement.drained), ("fail", 2, True))
+
+    def test_deaf(self):
+        """
+        Silence counts only while the sink is there to hear it; it begins anew when it is there again.
+        """
+        self.send(1, 2)
+        self.arrive(1)
+        self.drain(quiet=4.0)
+        self.wait(1)
+        self.stop(6)
+        self.wait(3)
+        self.arrive(2)
+        self.wait(2)
+        judgement = self.judge(over=11)
+        self.assertEqual((judgement.verdict, judgement.delivered), ("pass", 2))
+
+    def test_deafAtOnce(self):
+        """
+        So it is with a short silence.
+        """
+        self.send(1)
+        self.drain(quiet=1.0)
+        self.stop(2)
+        self.arrive(1)
+        self.wait(2)
+        self.assertEqual(self.judge(over=3).verdict, "pass")
+
+    def test_deafForGood(self):
+        """
+        A sink that is not there any more says nothing about what is missing.
+        """
+        self.send(1)
+        self.drain(quiet=4.0, timeout=20.0)
+        self.stop(21)
+        judgement = self.judge(over=20)
+        self.assertEqual((judgement.verdict, judgement.lost, judgement.queued), ("inconclusive", 0, 1))
+        self.assertRegex(judgement.reasons[0], r"^the sink has not been heard for 2\d\.\d s: that nothing has arrived ")
 
     def test_before(self):
         """

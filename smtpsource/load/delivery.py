@@ -27,6 +27,10 @@ LOOK = 0.25
 #: When nothing is missing any more, something may still come twice: that is waited for so many seconds.
 LAST_LOOK = 1.0
 
+#: A sink writes something every other second at least. One that has written nothing for so many seconds does not
+#: listen: it is stopped, or its disk is, and that nothing comes says nothing.
+DEAF = 3.0
+
 
 class Delivery:
     """
@@ -71,6 +75,7 @@ class Delivery:
         # That of the generator first: so fewer arrivals have to wait for their intents.
         for path in (source, sink):
             self._files.append(LedgerFile(path))
+        self._heard = self._reactor.seconds()
         self._later(LOOK)
 
     def restart(self) -> None:
@@ -200,6 +205,7 @@ class Delivery:
             self._judge.sent(found, file)
             return
         self._judge.arrived(found, file)
+        self._hear()
         if ((found["kind"] == records.ARRIVAL) & (found["run"] == self._run)).any():
             self._latest = self._reactor.seconds()
 
@@ -216,12 +222,31 @@ class Delivery:
             enough = self._quiet if self._unknown else min(self._quiet, LAST_LOOK) if judge.acknowledged else 0.0
         else:
             enough = self._quiet
+        if enough and (judge.backlog or self._unknown):
+            silent = self._heard - self._latest  # as far as is known
         self._drained = silent >= enough
         if not self._drained and now - self._began >= self._timeout:
             self._reasons.append(
-                f"the server was still delivering {self._timeout:g} s after the load, when it was waited for no longer"
+                f"the sink has not been heard for {now - self._heard:.1f} s: that nothing has arrived says nothing"
+                if self._isDeaf
+                else f"the server was still delivering {self._timeout:g} s after the load, when it was waited for no "
+                "longer"
             )
         return self._drained or bool(self._reasons)
+
+    def _hear(self) -> None:
+        """
+        The sink has written something. If it could not for a while, the silence begins here: clients may only now be
+        heard.
+        """
+        now = self._reactor.seconds()
+        if self.waiting and self._isDeaf:
+            self._latest = now
+        self._heard = now
+
+    @property
+    def _isDeaf(self) -> bool:
+        return self._reactor.seconds() - self._heard > DEAF
 
     def _end(self) -> None:
         self._stop()
