@@ -173,6 +173,99 @@ class VerdictTests(ReconcileCase):
         self.assertEqual(["delivery"], list(document["latency"]))
 
 
+class SinksTests(ReconcileCase):
+    """
+    Several sinks, and sinks on other machines.
+    """
+
+    def setUp(self):
+        super().setUp()
+        self.source.sent(1).sent(2)
+        self.sink.arrival(1)
+
+    def other(self, *arrivals, boot="one boot", begin=0.0, end=60.0, offset=0, **content):
+        """
+        Another sink's ledger.
+        """
+        pages = Pages("sink", 0, offset=self.source.header["offset"] + offset, boot=boot, **content)
+        pages.add(records.ALIVE, at=begin)
+        for number in arrivals:
+            pages.arrival(number)
+        pages.add(records.ALIVE, at=end)
+        pages.write(self.ledgers, f"sink-{begin}-{id(pages)}.ledger")
+
+    def test_deaf(self):
+        """
+        One of two has not listened until the end: what is missing may have been meant for it.
+        """
+        self.sink.end(at=60.0)
+        self.other(end=10.0)
+        status, ledger = self.reported()
+        self.assertEqual((status, ledger["verdict"], ledger["lost"], ledger["queued"]), (1, "inconclusive", 0, 1))
+        self.assertRegex(
+            ledger["reasons"][0], r"sink-0\.0-\d+\.ledger: this sink has listened for no more than 10\.0 s "
+        )
+
+    def test_all(self):
+        """
+        Both have.
+        """
+        self.sink.end(at=60.0)
+        self.other(end=50.0)
+        self.assertEqual(1, self.reported()[1]["lost"])
+
+    def test_nothingMissing(self):
+        """
+        Where everything has arrived it makes no difference.
+        """
+        self.sink.arrival(2).end(at=60.0)
+        self.other(end=1.5)
+        self.assertEqual("pass", self.reported()[1]["verdict"])
+
+    def test_noPart(self):
+        """
+        One had ended before the run began, another began after it.
+        """
+        self.source = Pages(offset=self.source.header["offset"])
+        self.source.time = self.sink.time = 20.0
+        self.source.sent(1).sent(2)
+        self.sink.records.clear()
+        self.sink.arrival(1).end(at=80.0)
+        self.other(begin=1.0, end=5.0)
+        self.other(begin=30.0, end=31.0)
+        self.assertEqual(1, self.reported()[1]["lost"])
+
+    def test_again(self):
+        """
+        A sink that was killed and started again is one.
+        """
+        self.sink.header["command"] = ["smtpsink", "127.0.0.1:25"]
+        self.sink.add(records.ALIVE, at=2.0)
+        self.other(begin=3.0, end=60.0, command=["smtpsink", "127.0.0.1:25"])
+        self.assertEqual(1, self.reported()[1]["lost"])
+
+    def test_ahead(self):
+        """
+        The clock of another machine's sink is a minute ahead: it has not listened for longer because of that.
+        """
+        self.sink.header |= {"boot": "another", "offset": self.sink.header["offset"] + 60 * SECOND}
+        self.sink.end(at=15.0)
+        self.assertEqual("inconclusive", self.reported()[1]["verdict"])
+        self.sink.end(at=50.0)
+        self.assertEqual(1, self.reported()[1]["lost"])
+
+    def test_nothingThere(self):
+        """
+        Nothing has arrived at another machine's sink, so nothing is known of its clock.
+        """
+        self.sink.records.clear()
+        self.sink.header["boot"] = "another"
+        self.sink.add(records.ALIVE, at=0.0).end(at=60.0)
+        status, ledger = self.reported()
+        self.assertEqual((status, ledger["verdict"], ledger["lost"], ledger["queued"]), (1, "inconclusive", 0, 2))
+        self.assertIn("nothing of this run has arrived there, and its clock is another machine's", ledger["reasons"][0])
+
+
 class AnomaliesTests(ReconcileCase):
     """
     All of them, in files.

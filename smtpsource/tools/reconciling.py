@@ -17,6 +17,7 @@ from smtpsource.ledger import records
 from smtpsource.ledger.book import Book
 from smtpsource.ledger.clocks import Clocks
 from smtpsource.ledger.judge import Judge
+from smtpsource.ledger.listening import doubtsOf
 from smtpsource.ledger.reading import RECORD, LedgerError, LedgerFile, ledgersIn
 from smtpsource.measure.judgement import Judgement
 
@@ -101,7 +102,7 @@ class Evidence:
                     raise LedgerError(
                         f"{self.directories[0]}: nothing says what has arrived: expected a sink's ledger, or {where}"
                     )
-                doubts = list(self._doubts(judge))
+                doubts = [*self._doubts(judge), *self._deafness(judge)]
                 yield judge, judge.judge(not doubts, [*doubts, *damages])
         finally:
             for file in files:
@@ -142,6 +143,13 @@ class Evidence:
                 f"{missing} acknowledged had not arrived, and the sink has listened for no more than {listened:.1f} s "
                 f"after the last sign of the queue: expected {wanted:g} s (--drain-quiet)"
             )
+
+    def _deafness(self, judge: Judge) -> Iterator[str]:
+        """
+        Why what is missing may have come where nobody listened.
+        """
+        if judge.backlog and not self.isALook:
+            yield from doubtsOf(judge.known, self.quiet)
 
 
 def _checkOne(sources: Sequence[LedgerFile]) -> None:
