@@ -91,7 +91,15 @@ class WaitingTests(SynchronousTestCase):
 
     def wait(self, seconds):
         """
-        Let time pass.
+        Let time pass, in which the sink is there.
+        """
+        for _ in range(round(seconds * 8)):
+            self.clock.pump([0.125])
+            self.put(self.sink, Pages.add, records.ALIVE)
+
+    def stop(self, seconds):
+        """
+        Let time pass, in which it is not.
         """
         self.clock.pump([0.125] * round(seconds * 8))
 
@@ -171,6 +179,43 @@ class WaitingTests(SynchronousTestCase):
             self.wait(1)
             self.put(self.sink, Pages.add, records.ALIVE)
         self.assertEqual((self.judge(over=15).verdict, self.delivery.waiting), ("fail", False))
+
+    def test_deaf(self):
+        """
+        Silence counts only while the sink is there to hear it; it begins anew when it is there again.
+        """
+        self.send(1, 2)
+        self.arrive(1)
+        self.drain(quiet=4.0)
+        self.wait(1)
+        self.stop(6)
+        self.wait(3)
+        self.arrive(2)
+        self.wait(2)
+        judgement = self.judge(over=11)
+        self.assertEqual((judgement.verdict, judgement.delivered), ("pass", 2))
+
+    def test_deafAtOnce(self):
+        """
+        So it is with a short silence.
+        """
+        self.send(1)
+        self.drain(quiet=1.0)
+        self.stop(2)
+        self.arrive(1)
+        self.wait(2)
+        self.assertEqual(self.judge(over=3).verdict, "pass")
+
+    def test_deafForGood(self):
+        """
+        A sink that is not there any more says nothing about what is missing.
+        """
+        self.send(1)
+        self.drain(quiet=4.0, timeout=20.0)
+        self.stop(21)
+        judgement = self.judge(over=20)
+        self.assertEqual((judgement.verdict, judgement.lost, judgement.queued), ("inconclusive", 0, 1))
+        self.assertRegex(judgement.reasons[0], r"^the sink has not been heard for 2\d\.\d s: that nothing has arrived ")
 
     def test_before(self):
         """
@@ -296,6 +341,50 @@ class WaitingTests(SynchronousTestCase):
         judgement = self.judge(over=0)
         self.assertEqual((judgement.verdict, judgement.reasons.count("no luck")), ("inconclusive", 1))
         self.assertEqual(self.broken, [])
+
+    def test_shortened(self):
+        """
+        Somebody has cut a ledger that was read already.
+        """
+        self.send(1, 2)
+        self.arrive(1, 2)
+        self.drain()
+        self.wait(2)
+        os.truncate(self.source.path, os.path.getsize(self.source.path) - 128)
+        os.unlink(self.sink.path)
+        judgement = self.judge(over=1)
+        self.assertEqual(judgement.verdict, "inconclusive")
+        shortened, removed = judgement.reasons
+        self.assertRegex(shortened, r"\.ledger: the ledger has become shorter: \d+ bytes were read, and there are \d+$")
+        self.assertIn("the ledger was removed while it was in use", removed)
+
+    def test_fewer(self):
+        """
+        The ledger has fewer acknowledgements than there were: some of it was cut before it was read.
+        """
+        self.send(1)
+        self.arrive(1)
+        for _ in range(2):
+            self.recorder.transaction(0.1, 1)
+        self.drain()
+        self.wait(2)
+        judgement = self.judge(over=1)
+        self.assertEqual(judgement.verdict, "inconclusive")
+        said = "the generator's ledger is not whole: 2 were accepted, and 1 are acknowledged in it"
+        self.assertEqual([said], list(judgement.reasons))
+
+    def test_takenBack(self):
+        """
+        What was taken back is not missed.
+        """
+        self.send(1)
+        self.arrive(1)
+        for _ in range(2):
+            self.recorder.transaction(0.1, 1)
+        self.recorder.takeBack(1)
+        self.drain()
+        self.wait(2)
+        self.assertEqual(self.judge(over=1).verdict, "pass")
 
     def test_broken(self):
         """

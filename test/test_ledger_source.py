@@ -350,6 +350,17 @@ class NotesTests(NotesCase):
         message.bdatContent()
         self.assertEqual([one["flag"] for one in self.entries()], [1, 2])
 
+    def test_pipe(self):
+        """
+        What is no file is no ledger, whatever its name says: nobody waits for whoever writes to it.
+        """
+        directory = Path(self.mktemp())
+        directory.mkdir()
+        os.mkfifo(directory / "source-x.ledger")
+        notes = Notes(RUN, self.clock.callLater)
+        notes.open(str(directory), {}, sync=False)
+        notes.close()
+
     def test_sync(self):
         """
         With C{sync} it is on the disk before the message leaves.

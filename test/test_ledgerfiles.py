@@ -7,6 +7,7 @@ import os
 import quopri
 import resource
 import time
+import tracemalloc
 from itertools import pairwise
 
 from hypothesis import given
@@ -183,6 +184,48 @@ class DigestTests(SynchronousTestCase):
         """
         self.assertEqual(digests.ofAddress(b"Foo@Example.COM"), digests.ofAddress(b"Foo@example.com"))
         self.assertNotEqual(digests.ofAddress(b"Foo@example.com"), digests.ofAddress(b"foo@example.com"))
+
+    def test_quoted(self):
+        """
+        A mailbox is the same with quotes that it does not need; those that it needs are part of it.
+        """
+        for one, other in (
+            (b'"a.b"@example.com', b"a.b@example.com"),
+            (b'"a\\bc"@example.com', b"abc@example.com"),
+            (b'"a\\ b"@example.com', b'"a b"@example.com'),
+            ('"gr\u00fcn"@example.com'.encode(), "gr\u00fcn@example.com".encode()),
+            (b'"abc"', b"abc"),
+        ):
+            self.assertEqual(digests.ofAddress(one), digests.ofAddress(other), one)
+        different = [b'"a b"@c', b"a b@c", b'"a..b"@c', b"a..b@c", b'"a\\"b"@c', b'"a\\\\b"@c', b'""@c', b"@c"]
+        self.assertEqual(len(different), len(set(map(digests.ofAddress, different))))
+
+    def test_deep(self):
+        """
+        What has very many parts in parts is compared as it is encoded: who reads it has a stack of any depth.
+        """
+        text = b"hello\r\n"
+        for level in range(2000):
+            text = b'Content-Type: multipart/mixed; boundary="%d"\r\n\r\n--%d\r\n%b--%d--\r\n' % (
+                *(level, level, text, level),
+            )
+        head, _, body = text.partition(b"\r\n\r\n")
+        head += b"\r\n"
+        self.assertEqual(digests.ofBody(head, body), digests.ofBody(b"", body))
+        self.assertNotEqual(digests.ofBody(head, body), digests.ofBody(head, body.replace(b"hello", b"Hello")))
+
+    def test_large(self):
+        """
+        So is what is too large for a server to have much of it for each client; it does not keep what has come of it.
+        """
+        head, piece = b"Content-Transfer-Encoding: base64\r\n", b"YWJj\r\n" * 10_000
+        digest = digests.BodyDigest(head)
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        for _ in range(200):
+            digest.add(bytes(bytearray(piece)))
+        self.assertTrue(tracemalloc.get_traced_memory()[1] < 6_000_000, tracemalloc.get_traced_memory())
+        self.assertEqual(digest.result(), digests.ofBody(b"", piece * 200))
 
 
 class BookTests(SynchronousTestCase):

@@ -240,6 +240,99 @@ class VerdictTests(ReconcileCase):
         self.assertEqual(["delivery"], list(document["latency"]))
 
 
+class SinksTests(ReconcileCase):
+    """
+    Several sinks, and sinks on other machines.
+    """
+
+    def setUp(self):
+        super().setUp()
+        self.source.sent(1).sent(2)
+        self.sink.arrival(1)
+
+    def other(self, *arrivals, boot="one boot", begin=0.0, end=60.0, offset=0, **content):
+        """
+        Another sink's ledger.
+        """
+        pages = Pages("sink", 0, offset=self.source.header["offset"] + offset, boot=boot, **content)
+        pages.add(records.ALIVE, at=begin)
+        for number in arrivals:
+            pages.arrival(number)
+        pages.add(records.ALIVE, at=end)
+        pages.write(self.ledgers, f"sink-{begin}-{id(pages)}.ledger")
+
+    def test_deaf(self):
+        """
+        One of two has not listened until the end: what is missing may have been meant for it.
+        """
+        self.sink.end(at=60.0)
+        self.other(end=10.0)
+        status, ledger = self.reported()
+        self.assertEqual((status, ledger["verdict"], ledger["lost"], ledger["queued"]), (1, "inconclusive", 0, 1))
+        self.assertRegex(
+            ledger["reasons"][0], r"sink-0\.0-\d+\.ledger: this sink has listened for no more than 10\.0 s "
+        )
+
+    def test_all(self):
+        """
+        Both have.
+        """
+        self.sink.end(at=60.0)
+        self.other(end=50.0)
+        self.assertEqual(1, self.reported()[1]["lost"])
+
+    def test_nothingMissing(self):
+        """
+        Where everything has arrived it makes no difference.
+        """
+        self.sink.arrival(2).end(at=60.0)
+        self.other(end=1.5)
+        self.assertEqual("pass", self.reported()[1]["verdict"])
+
+    def test_noPart(self):
+        """
+        One had ended before the run began, another began after it.
+        """
+        self.source = Pages(offset=self.source.header["offset"])
+        self.source.time = self.sink.time = 20.0
+        self.source.sent(1).sent(2)
+        self.sink.records.clear()
+        self.sink.arrival(1).end(at=80.0)
+        self.other(begin=1.0, end=5.0)
+        self.other(begin=30.0, end=31.0)
+        self.assertEqual(1, self.reported()[1]["lost"])
+
+    def test_again(self):
+        """
+        A sink that was killed and started again is one.
+        """
+        self.sink.header["command"] = ["smtpsink", "127.0.0.1:25"]
+        self.sink.add(records.ALIVE, at=2.0)
+        self.other(begin=3.0, end=60.0, command=["smtpsink", "127.0.0.1:25"])
+        self.assertEqual(1, self.reported()[1]["lost"])
+
+    def test_ahead(self):
+        """
+        The clock of another machine's sink is a minute ahead: it has not listened for longer because of that.
+        """
+        self.sink.header |= {"boot": "another", "offset": self.sink.header["offset"] + 60 * SECOND}
+        self.sink.end(at=15.0)
+        self.assertEqual("inconclusive", self.reported()[1]["verdict"])
+        self.sink.end(at=50.0)
+        self.assertEqual(1, self.reported()[1]["lost"])
+
+    def test_nothingThere(self):
+        """
+        Nothing has arrived at another machine's sink, so nothing is known of its clock.
+        """
+        self.sink.records.clear()
+        self.sink.header["boot"] = "another"
+        self.sink.add(records.ALIVE, at=0.0).end(at=60.0)
+        status, ledger = self.reported()
+        self.assertEqual((status, ledger["verdict"], ledger["lost"], ledger["queued"]), (1, "inconclusive", 0, 2))
+        self.assertIn("nothing of this run has arrived there, and its clock is another machine's", ledger["reasons"][0])
+
+
 class AnomaliesTests(ReconcileCase):
     """
     All of them, in files.
@@ -448,6 +541,26 @@ class WrongTests(ReconcileCase):
         self.assertTrue(said.startswith("there are ledgers of 7 runs: "), said)
         self.assertIn("the id of one, the last 5 of them: 0000000000000008 (1970-01-01T00:00:08Z, 1 message), ", said)
 
+    def test_sameSeed(self):
+        """
+        Two runs of one seed have the same id, and are two all the same; two that went on side by side are one.
+        """
+        self.source.sent(1, at=1.0)
+        self.sink.arrival(1).arrival(1).end(at=60.0)
+        other = Pages(offset=self.source.header["offset"])
+        other.time = 20.0
+        other.sent(1)
+        other.write(self.ledgers, "source-2.ledger")
+        said = self.refused()
+        self.assertIn("source-1.ledger and ", said)
+        self.assertIn("source-2.ledger are of two runs with the same id, one after the other, as of ", said)
+        other.records.clear()
+        other.time = 0.0
+        other.sent(2)
+        other.write(self.ledgers, "source-2.ledger")
+        self.source.end(at=1.5)
+        self.assertEqual(2, self.reported("--drain-quiet", "0")[1]["sent"])
+
     def test_torn(self):
         """
         A record that is there in part was written by somebody who was killed: it is left out.
@@ -572,7 +685,7 @@ class MailboxTests(ReconcileCase):
         """
         A message as a server has stored it.
         """
-        text = b"X-Smtpsource-Id: " + name(number, run).encode() + b"\r\n" + head + HEAD + b"\r\n" + body
+        text = head + b"X-Smtpsource-Id: " + name(number, run).encode() + b"\r\n" + HEAD + b"\r\n" + body
         return text.replace(b"\r\n", b"\n")
 
     def maildir(self, *contents):
@@ -638,6 +751,14 @@ class MailboxTests(ReconcileCase):
             counts,
         )
         self.assertEqual(3, status)
+
+    def test_ownHeaders(self):
+        """
+        What a message has said itself of where it was delivered is nothing that a server has added.
+        """
+        own = b"Delivered-To: mary@example.com\nReceived: by x; Thu, 01 Jan 2015 00:00:00 +0000\n"
+        contents = [self.content(number).replace(b"Subject", own + b"Subject", 1) for number in (1, 2)]
+        self.assertEqual("pass", self.reported("--maildir", self.maildir(*contents))[1]["verdict"])
 
     def test_look(self):
         """
@@ -709,6 +830,19 @@ class MailboxTests(ReconcileCase):
         content = (path / "new" / name).read_bytes()
         (path / "cur" / f"{name}:2,S").write_bytes(content)
         self.assertEqual("pass", self.reported("--maildir", path)[1]["verdict"])
+
+    def test_pipes(self):
+        """
+        Nobody waits for whoever writes to a FIFO.
+        """
+        queue = self.directory / "spool"
+        (queue / "active").mkdir(parents=True)
+        os.mkfifo(queue / "active" / "A1B2", 0o700)
+        box = self.maildir(self.content(1), self.content(2))
+        os.mkfifo(box / "new" / "1.x")
+        self.assertEqual("pass", self.reported("--maildir", box, "--postfix-queue", queue)[1]["verdict"])
+        os.mkfifo(self.directory / "pipe")
+        self.assertIn("pipe: expected a file, and no ", self.refused("--mbox", self.directory / "pipe"))
 
     def test_queue(self):
         """

@@ -21,14 +21,22 @@ except ImportError:
 if TYPE_CHECKING:
     from email.message import Message
 
-#: Octets of a body that is taken apart; of a longer one, the encoding is part of what is compared.
-_MOST = 32 * 1024 * 1024
+#: Octets of a body that is taken apart, and how many parts with parts in them it may have; of another one, the encoding
+#: is part of what is compared. A server has as much of each message that is coming, and the library for mail needs its
+#: stack for each level.
+_MOST = 4 * 1024 * 1024
+_MOST_CONTAINERS = 100
 
 _isEncoded = re.compile(
     rb"^content-(?:transfer-encoding:\s*(?:quoted-printable|base64)|type:\s*(?:multipart|message)/)",
     re.IGNORECASE | re.MULTILINE,
 ).search
+_container = re.compile(rb"^content-type:\s*(?:multipart|message)/", re.IGNORECASE | re.MULTILINE)
 _ofContent = re.compile(rb"^content-[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*", re.IGNORECASE | re.MULTILINE).findall
+
+# A local part that is a quoted string, and what needs no quotes (RFC 5321 section 4.1.2, RFC 6531 section 3.3).
+_quoted = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL).fullmatch
+_isDotString = re.compile(rb"[\w!#$%&'*+/=?^`{|}~\x80-\xff-]+(?:\.[\w!#$%&'*+/=?^`{|}~\x80-\xff-]+)*").fullmatch
 
 
 def digest(octets: bytes) -> int:
@@ -41,12 +49,24 @@ def digest(octets: bytes) -> int:
 @lru_cache(65536)
 def ofAddress(address: bytes) -> int:
     """
-    The digest of a mailbox. Case has no meaning in its domain (RFC 5321 section 2.4).
+    The digest of a mailbox. Case has no meaning in its domain (RFC 5321 section 2.4), nor have quotes where none are
+    needed (section 4.1.2).
 
     @param address: as in a path, without brackets.
     """
     local, at, domain = address.rpartition(b"@")
-    return digest(local + at + domain.lower())
+    return digest(_unquoted(local) + at + domain.lower() if at else _unquoted(domain.lower()))
+
+
+def _unquoted(local: bytes) -> bytes:
+    """
+    A local part with as few quotes and backslashes as it can have.
+    """
+    match = _quoted(local)
+    if match is None:
+        return local
+    text = re.sub(rb"\\(.)", rb"\1", match[1], flags=re.DOTALL)
+    return text if _isDotString(text) else b'"' + re.sub(rb'(["\\])', rb"\\\1", text) + b'"'
 
 
 def parted(content: bytes) -> tuple[bytes, bytes]:
@@ -90,7 +110,9 @@ class BodyDigest:
         """
         self._raw.update(piece)
         self._size += len(piece)
-        if self._kept is not None and self._size <= _MOST:
+        if self._size > _MOST:
+            self._kept = None
+        elif self._kept is not None:
             self._kept.append(piece)
         text = self._half + piece
         self._half = b"\r" if text.endswith(b"\r") else b""
@@ -115,13 +137,23 @@ class BodyDigest:
         """
         self._addLines(self._half, len(self._half))
         canonical = self._plain.digest()
-        if self._kept is not None and self._size <= _MOST:
+        content = self._content()
+        if content is not None:
             from email import message_from_bytes  # it takes a while, and most are as they are
 
-            parts = list(_parts(message_from_bytes(self._head.rstrip(b"\r\n") + b"\r\n\r\n" + b"".join(self._kept))))
+            parts = list(_parts(message_from_bytes(content)))
             joined = parts[0] if len(parts) == 1 else b"".join(_ofPart(part) for part in parts)
             canonical = _ofPart(joined)
         return int.from_bytes(self._raw.digest(), "little"), int.from_bytes(canonical, "little")
+
+    def _content(self) -> bytes | None:
+        """
+        The message, if it is to be taken apart.
+        """
+        if self._kept is None:
+            return None
+        content = self._head.rstrip(b"\r\n") + b"\r\n\r\n" + b"".join(self._kept)
+        return content if sum(1 for _ in _container.finditer(content)) <= _MOST_CONTAINERS else None
 
 
 def ofBody(head: bytes, body: bytes) -> tuple[int, int]:

@@ -76,7 +76,8 @@ class Entered:
         head, body = match[0], found.content[match.end() :]
         body = body[2:] if body.startswith(b"\r\n") else body[1:]
         self._session = self._session % 0xFFFFFFFF + 1
-        now = self._momentOf(found, head)
+        added = _addedTo(head)
+        now = self._momentOf(found, added)
         octets = records.named(records.FROM, self._session, found.where.encode("utf-8", "surrogateescape"), now)
         if reports.mayBeReport(head):
             octets += b"".join(self._reports(found.content, now))
@@ -84,7 +85,7 @@ class Entered:
         if damaged:
             octets += records.pack(records.DAMAGED, 0, 0, 0, 0, 0, now, 0, 0, 0, 0, self._session)
         raw, canonical = self._digestsOf(found, head, body, known)
-        address, original = self._addressesOf(head, known)
+        address, original = self._addressesOf(added, known)
         if original:
             octets += records.pack(records.ORIGINAL, 0, 0, 0, 0, 0, now, original, 0, 0, 0, self._session)
         size = min(len(found.content), records.LARGEST_SIZE)
@@ -169,6 +170,14 @@ def _identityIn(head: bytes) -> tuple[Identity, bool]:
     except ValueError:
         known = None
     return known or Identity(0, 0), known is None
+
+
+def _addedTo(head: bytes) -> bytes:
+    """
+    What servers have added to a head, which is above our header: what is below may be a message's own.
+    """
+    match = identity.inHead(head)
+    return head if match is None else head[: match.start() + 1]
 
 
 def _valueIn(head: bytes, name: bytes) -> bytes:

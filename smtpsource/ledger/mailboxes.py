@@ -17,6 +17,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from smtpsource.ledger import identity
 from smtpsource.ledger.found import Found
 from smtpsource.ledger.reading import LedgerError
+from smtpsource.process.regular import openRegular
 
 if TYPE_CHECKING:
     import imaplib
@@ -106,7 +107,7 @@ def _filesIn(directory: str) -> list[str]:
 
 
 def _inFile(path: str) -> Found:
-    with open(path, "rb") as file:
+    with open(openRegular(path), "rb") as file:
         return Found(file.read(), path, os.fstat(file.fileno()).st_mtime)
 
 
@@ -117,6 +118,7 @@ def inMbox(path: str) -> Iterator[Found]:
     @raise LedgerError: it can't be read.
     """
     try:
+        os.close(openRegular(path))  # whoever writes to a FIFO may have us wait
         with_ = mailbox.mbox(path, create=False)
         try:
             for number, key in enumerate(with_.iterkeys(), 1):
@@ -227,12 +229,18 @@ def inQueue(path: str, run: int) -> set[int]:
             for parent, _, names in os.walk(directory, onerror=failed):
                 for name in names:
                     # It may be delivered while we look at it.
-                    with suppress(FileNotFoundError), open(os.path.join(parent, name), "rb") as file:
-                        # One that can't be executed is not all there: Postfix has not accepted that message.
-                        if not os.fstat(file.fileno()).st_mode & stat.S_IXUSR:
-                            continue
-                        found = identity.parseAll(file.read())
-                        numbers.update(one.number for one in found if one.run == run)
+                    with suppress(FileNotFoundError):
+                        numbers |= _numbersIn(os.path.join(parent, name), run)
     except OSError as e:
         raise LedgerError(f"{e.filename or path}: {e.strerror}")
     return numbers
+
+
+def _numbersIn(path: str, run: int) -> set[int]:
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        return set()
+    with open(openRegular(path), "rb") as file:
+        # One that can't be executed is not all there: Postfix has not accepted that message.
+        if not os.fstat(file.fileno()).st_mode & stat.S_IXUSR:
+            return set()
+        return {one.number for one in identity.parseAll(file.read()) if one.run == run}

@@ -12,6 +12,7 @@ from typing import Any
 from smtpsource.ledger import records
 from smtpsource.ledger.book import Book
 from smtpsource.ledger.entries import Entries
+from smtpsource.process.regular import openRegular
 from smtpsource.process.unexpected import LEDGER_FAILED, Breakdown
 
 #: Seconds that an outcome may wait for a message to be written along with.
@@ -163,7 +164,7 @@ def _ofRun(directory: str, run: str) -> str | None:
             continue
         path = os.path.join(directory, name)
         try:
-            with open(path, "rb") as file:
+            with open(openRegular(path), "rb") as file:
                 header, _ = records.parseHeader(file.readline(records.LONGEST_HEADER))
         except (OSError, ValueError):
             continue  # whatever it is, it is nothing of this run

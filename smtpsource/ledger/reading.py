@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smtpsource.ledger import records
+from smtpsource.process.regular import openRegular
 
 #: One record.
 RECORD = np.dtype([(name, kind) for name, _, kind in records.FIELDS])
@@ -44,7 +45,7 @@ class LedgerFile:
         """
         self.path = path
         try:
-            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            self._descriptor = openRegular(path)
         except OSError as e:
             raise LedgerError(f"{path}: {e.strerror}")
         try:
@@ -138,6 +139,36 @@ class LedgerFile:
             whole = len(found) - len(found) % records.SIZE
             at += whole
             yield np.frombuffer(found, RECORD, whole // records.SIZE)
+
+    @property
+    def fault(self) -> str | None:
+        """
+        Why what was read is not what was written, as one line, if that is known: somebody has meddled with the file.
+        """
+        status = os.fstat(self._descriptor)
+        if not status.st_nlink:
+            return f"{self.path}: the ledger was removed while it was in use"
+        if status.st_size < self._at:
+            sizes = f"{self._at} bytes were read, and there are {status.st_size}"
+            return f"{self.path}: the ledger has become shorter: {sizes}"
+        return None
+
+    def period(self) -> tuple[int, int]:
+        """
+        The times of its first record and its last; zeros if it has none. L{next} goes on where it was.
+
+        @raise LedgerError: it can't be read.
+        """
+        try:
+            count = max(0, os.fstat(self._descriptor).st_size - self._start) // records.SIZE
+            # A text has no time; what it belongs to has, and that is not far before.
+            begins = {0, max(0, count - _AT_ONCE)}
+            some = [os.pread(self._descriptor, _AT_ONCE * records.SIZE, self._start + n * records.SIZE) for n in begins]
+        except OSError as e:
+            raise LedgerError(f"{self.path}: {e.strerror}")
+        found = np.concatenate([np.frombuffer(one, RECORD, len(one) // records.SIZE) for one in some])
+        times = found["time"][found["kind"] != records.TEXT]
+        return (int(times.min()), int(times.max())) if len(times) else (0, 0)
 
     def close(self) -> None:
         """

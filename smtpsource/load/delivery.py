@@ -24,6 +24,10 @@ from smtpsource.process.unexpected import named
 #: Seconds between two looks at what the ledgers have.
 LOOK = 0.25
 
+#: A sink writes something every other second at least. One that has written nothing for so many seconds does not
+#: listen: it is stopped, or its disk is, and that nothing comes says nothing.
+DEAF = 3.0
+
 
 class Delivery:
     """
@@ -67,6 +71,7 @@ class Delivery:
         # That of the generator first: so fewer arrivals have to wait for their intents.
         for path in (source, sink):
             self._files.append(LedgerFile(path))
+        self._heard = self._reactor.seconds()
         self._later(LOOK)
 
     def restart(self) -> None:
@@ -122,10 +127,25 @@ class Delivery:
             try:
                 for found in file.rest():
                     self._feed(found, file)
+                if file.fault is not None:
+                    self._reasons.append(file.fault)
             except LedgerError as e:
                 self._reasons.append(str(e))
         self._record()
+        self._compare()
         return self._judge.judge(self._drained and not self._reasons, list(dict.fromkeys(self._reasons)))
+
+    def _compare(self) -> None:
+        """
+        What was counted as accepted is acknowledged in the ledger: if it is not, there is more that is not there.
+        """
+        recorder, found = self._recorder, self._judge.acknowledged
+        # Of a message that was taken back all recipients are, and one is counted.
+        counted = recorder.accepted if recorder.takenBack else recorder.recipientsAccepted
+        if found < counted:
+            self._reasons.append(
+                f"the generator's ledger is not whole: {counted} were accepted, and {found} are acknowledged in it"
+            )
 
     def close(self) -> None:
         """
@@ -180,6 +200,7 @@ class Delivery:
             self._judge.sent(found, file)
             return
         self._judge.arrived(found, file)
+        self._hear()
         isSign = (found["kind"] == records.ARRIVAL) & (found["run"] == self._run)
         isSign |= (found["kind"] == records.ALIVE) & (found["flag"] == 1)
         if isSign.any():
@@ -190,12 +211,31 @@ class Delivery:
         Is there nothing to wait for any more?
         """
         judge, now = self._judge, self._reactor.seconds()
-        self._drained = now - self._latest >= judge.enough(self._quiet)
+        # What is missing may have come when nobody listened.
+        until = self._heard if judge.backlog or judge.unknown else now
+        self._drained = until - self._latest >= judge.enough(self._quiet)
         if not self._drained and now - self._began >= self._timeout:
             self._reasons.append(
-                f"the server was still delivering {self._timeout:g} s after the load, when it was waited for no longer"
+                f"the sink has not been heard for {now - self._heard:.1f} s: that nothing has arrived says nothing"
+                if self._isDeaf
+                else f"the server was still delivering {self._timeout:g} s after the load, when it was waited for no "
+                "longer"
             )
         return self._drained or bool(self._reasons)
+
+    def _hear(self) -> None:
+        """
+        The sink has written something. If it could not for a while, the silence begins here: clients may only now be
+        heard.
+        """
+        now = self._reactor.seconds()
+        if self.waiting and self._isDeaf:
+            self._latest = now
+        self._heard = now
+
+    @property
+    def _isDeaf(self) -> bool:
+        return self._reactor.seconds() - self._heard > DEAF
 
     def _end(self) -> None:
         self._stop()

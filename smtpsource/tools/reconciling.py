@@ -15,7 +15,9 @@ import numpy as np
 
 from smtpsource.ledger import records
 from smtpsource.ledger.book import Book
+from smtpsource.ledger.clocks import Clocks
 from smtpsource.ledger.judge import Judge
+from smtpsource.ledger.listening import doubtsOf
 from smtpsource.ledger.reading import RECORD, LedgerError, LedgerFile, ledgersIn
 from smtpsource.measure.judgement import Judgement
 from smtpsource.report.words import several
@@ -91,6 +93,7 @@ class Evidence:
         files.sort(key=lambda file: file.role != "source")
         try:
             run = self._runOf(files)
+            _checkOne([file for file in files if file.role == "source" and file.run == run])
             judge = Judge(run)
             for file in files:
                 if file.role == "source" and file.run == run:
@@ -110,7 +113,7 @@ class Evidence:
                     raise LedgerError(
                         f"{self.directories[0]}: nothing says what has arrived: expected a sink's ledger, or {where}"
                     )
-                silence = [] if self.queue is not None else list(self._silence(judge))
+                silence = [] if self.queue is not None else [*self._silence(judge), *self._deafness(judge)]
                 judgement = judge.judge(not silence, [*doubts, *silence])
                 if judgement.verdict == "fail" and not judge.backlog:
                     # That something might come besides changes nothing any more.
@@ -176,6 +179,13 @@ class Evidence:
         listened = "only" if self.isALook else "and the sink has listened for only"
         yield f"{what}, {listened} {passed} {since}: expected {wanted:g} s (--drain-quiet)"
 
+    def _deafness(self, judge: Judge) -> Iterator[str]:
+        """
+        Why what is missing may have come where nobody listened.
+        """
+        if judge.backlog and not self.isALook:
+            yield from doubtsOf(judge.known, self.quiet)
+
 
 def _missing(acknowledged: int, unknown: int) -> Iterator[str]:
     """
@@ -214,6 +224,28 @@ def _messagesIn(file: LedgerFile) -> int:
         other.close()
 
 
+def _checkOne(sources: Sequence[LedgerFile]) -> None:
+    """
+    Two runs have the same id if they had the same seed: then they are no one run in two processes.
+
+    @raise LedgerError: one was over before another began.
+    """
+    clocks = Clocks()
+    periods = []
+    for file in sources:
+        shift, (begin, end) = clocks.shift(file), file.period()
+        if end:
+            periods.append((begin + shift, end + shift, file.path))
+    latest, earlier = 0, ""
+    for begin, end, path in sorted(periods):
+        if earlier and latest < begin:
+            raise LedgerError(
+                f"{earlier} and {path} are of two runs with the same id, one after the other, as of the same seed: "
+                "expected one of them"
+            )
+        latest, earlier = max((latest, earlier), (end, path))
+
+
 def read(judge: Judge, file: LedgerFile) -> list[str]:
     """
     Have a judge read a ledger.
@@ -232,6 +264,8 @@ def read(judge: Judge, file: LedgerFile) -> list[str]:
         before += len(found)
         feed(found if isKnown.all() else found[isKnown], file)
         judge.latencies()
+    if file.fault is not None:
+        damages.append(file.fault)
     return damages
 
 

@@ -1,0 +1,132 @@
+"""
+Where several sinks have listened, or one on another machine: what is missing may have come where nobody was, and a
+clock that is ahead makes a silence longer than it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from smtpsource.ledger import records
+from smtpsource.ledger.clocks import Clocks
+from smtpsource.ledger.known import Known
+from smtpsource.ledger.reading import LedgerFile
+from smtpsource.ledger.units import Integers
+
+#: Later than anything.
+_NEVER = np.iinfo(np.int64).max
+
+
+@dataclass
+class _Run:
+    """
+    What the generators say, in nanoseconds.
+
+    @ivar numbers: of its messages, in order.
+    @ivar intents: when each of them was first about to be sent.
+    @ivar end: when the last one was acknowledged.
+    @ivar boots: of their machines.
+    """
+
+    numbers: Any
+    intents: Integers
+    end: int
+    boots: set[str]
+
+
+@dataclass
+class _Sink:
+    """
+    What a sink says, by its own clock.
+
+    @ivar begin: its first record, C{end} its last, C{arrival} the last message of the run; 0 if there was none.
+    @ivar ahead: its clock is ahead of the generator's by no more than this, for nothing arrives before it is sent.
+        C{None}: nothing has arrived, and the clocks are two.
+    """
+
+    file: LedgerFile
+    begin: int
+    end: int
+    arrival: int
+    ahead: int | None
+
+
+def doubtsOf(known: Known, wanted: float) -> Iterator[str]:
+    """
+    Why a sink says too little of what is missing, a line for each of them.
+
+    @param wanted: seconds of silence that each had to hear.
+    @raise LedgerError: something can't be read again.
+    """
+    files = [file for file in known.sinks if not file.header.get("of")]
+    boots = {_bootOf(file) for file in known.sources}
+    if len(files) == 1 and boots == {_bootOf(files[0])}:
+        return  # one clock, and what it says is known
+    run = _runOf(known.sources, known.clocks, boots)
+    sinks = [_sinkOf(file, known, run) for file in files]
+    for sink in sinks:
+        if not sink.arrival and (sink.begin > run.end or sink.end < run.intents.min(initial=_NEVER)):
+            continue  # it had no part in it
+        if any(_follows(other, sink) for other in sinks):
+            continue
+        if sink.ahead is None:
+            yield (
+                f"{sink.file.path}: nothing of this run has arrived there, and its clock is another machine's: whether "
+                "it has listened until the end can't be known"
+            )
+            continue
+        listened = (sink.end - max(sink.arrival, run.end + sink.ahead)) / 1e9
+        if listened < wanted:
+            yield (
+                f"{sink.file.path}: this sink has listened for no more than {max(0.0, listened):.1f} s after the last "
+                f"sign of the queue, as far as its clock can be trusted: expected {wanted:g} s (--drain-quiet)"
+            )
+
+
+def _bootOf(file: LedgerFile) -> str:
+    return str(file.header.get("boot") or file.path)
+
+
+def _follows(other: _Sink, sink: _Sink) -> bool:
+    """
+    Was a sink started again, as this other one?
+    """
+    command, host = other.file.header.get("command"), other.file.header.get("host")
+    same = (command, host) == (sink.file.header.get("command"), sink.file.header.get("host"))
+    return bool(command) and same and other.begin >= sink.end and other is not sink
+
+
+def _runOf(files: Sequence[LedgerFile], clocks: Clocks, boots: set[str]) -> _Run:
+    numbers, times = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
+    end = 0
+    for file in files:
+        shift = clocks.shift(file)
+        for found in file.again():
+            kinds: Any = found["kind"]
+            acknowledged = (kinds == records.OUTCOME) & (found["flag"] == records.ACKNOWLEDGED)
+            end = max(end, int(found["time"][acknowledged].max(initial=-shift)) + shift)
+            numbers.append(found["number"][kinds == records.INTENT])
+            times.append(found["time"][kinds == records.INTENT] + shift)
+    every, when = np.concatenate(numbers), np.concatenate(times)
+    order = np.lexsort((when, every))
+    some, first = np.unique(every[order], return_index=True)
+    return _Run(some, when[order][first], end, boots)
+
+
+def _sinkOf(file: LedgerFile, known: Known, run: _Run) -> _Sink:
+    shift = known.clocks.shift(file)
+    begin, end = file.period()
+    latest, ahead = 0, _NEVER
+    for found in file.again():
+        arrivals = found[(found["kind"] == records.ARRIVAL) & (found["run"] == known.run)]
+        arrivals = arrivals[np.isin(arrivals["number"], run.numbers)]
+        if len(arrivals):
+            times = arrivals["time"] + shift
+            latest = max(latest, int(times.max()))
+            ahead = min(ahead, int((times - run.intents[np.searchsorted(run.numbers, arrivals["number"])]).min()))
+    isSame = run.boots == {_bootOf(file)}
+    return _Sink(file, begin + shift, end + shift, latest, 0 if isSame else ahead if latest else None)
