@@ -50,7 +50,7 @@ def taken(units: Units, found: Records, intents: Integers, outcomes: Integers) -
     after[isNamed] |= NAMED
     after[another | (isNew & (found["flag"][start] > 1))] |= AGAIN
     units.state[places] = after
-    units.address[begun] = found["address"][intents].astype(np.uint32)
+    units.address[begun] = found["address"][intents]
     units.raw[begun] = found["raw"][intents].astype(np.uint32)
     units.canonical[begun] = found["canonical"][intents].astype(np.uint32)
     if units.dropTwins(found["number"][intents], found["address"][intents], begun):

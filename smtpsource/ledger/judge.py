@@ -87,7 +87,7 @@ class Judge:
         if len(intents):
             time = int(found["time"][intents].min()) + shift
             self._firstIntent = min(self._firstIntent or time, time)
-            self._strays.know(found["address"][intents])
+            self._strays.forget()
             self._land(*self._strays.retry())
 
     def _sane(self, found: Records, kinds: Any, file: LedgerFile) -> Any:

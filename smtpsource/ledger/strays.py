@@ -68,16 +68,22 @@ class Strays:
         self._units = units
         self._waiting = np.zeros(0, _STRAY)
         self._failed = np.zeros(0, np.dtype([("number", "<u8"), ("address", "<u8")]))
-        self._addresses = np.zeros(0, np.uint64)
+        self._addresses: NDArray[np.uint64] | None = None
 
-    def know(self, addresses: Any) -> None:
+    def forget(self) -> None:
         """
-        Recipients of the run.
+        The run has more recipients than there were.
         """
-        some = np.unique(addresses)
-        new = some[~_within(some, self._addresses)]
-        if len(new):
-            self._addresses = np.sort(np.concatenate((self._addresses, new)))
+        self._addresses = None
+
+    def _recipients(self) -> NDArray[np.uint64]:
+        """
+        All addresses of the run, in their order. Few runs need them, and they take their time and memory.
+        """
+        if self._addresses is None:
+            found = np.unique(self._units.address[: self._units.size])
+            self._addresses = found[found > 0]
+        return self._addresses
 
     def add(self, arrivals: Records, originals: Any, times: Integers) -> None:
         """
@@ -127,9 +133,12 @@ class Strays:
         """
         The same for any arrivals.
         """
-        places = self._units.match(numbers, originals)
-        # Another recipient of the run is nobody's other address.
-        places[(originals == 0) | _within(addresses, self._addresses)] = -1
+        places = np.full(len(numbers), -1, np.int64)
+        said = np.flatnonzero(originals)
+        if len(said):
+            places[said] = self._units.match(numbers[said], originals[said])
+            # Another recipient of the run is nobody's other address.
+            places[said[_within(addresses[said], self._recipients())]] = -1
         return places
 
     def unmeasured(self) -> tuple[Integers, Integers]:

@@ -35,7 +35,7 @@ class Units:
 
     @ivar size: how many places are in use.
     @ivar state: the outcome and the bits above.
-    @ivar address: the lower half of the address's digest; C{raw} and C{canonical} are those of the body.
+    @ivar address: the digest of the address; C{raw} and C{canonical} are the lower halves of those of the body.
     @ivar moment: if it is here, when it came, else when it was acknowledged.
     @ivar due: microseconds from when it was due to its acknowledgement, for runs with a schedule, else empty.
     """
@@ -43,7 +43,7 @@ class Units:
     def __init__(self) -> None:
         self.size = 0
         self.state = np.zeros(1024, np.uint16)
-        self.address = np.zeros(1024, np.uint32)
+        self.address = np.zeros(1024, np.uint64)
         self.raw = np.zeros(1024, np.uint32)
         self.canonical = np.zeros(1024, np.uint32)
         self.moment = np.zeros(1024, np.int64)
@@ -172,15 +172,15 @@ class Units:
         first = numbers[open_].astype(np.int64)
         if self._first is not None:
             first = self._firstOf(first)
-        left, short = counts[open_], addresses[open_].astype(np.uint32)
+        left, wanted = counts[open_], addresses[open_]
         index = 0
         while len(open_):
             place = first + index
-            right = (self.address[place] == short) & (self.state[place] & EXISTS != 0)
+            right = (self.address[place] == wanted) & (self.state[place] & EXISTS != 0)
             found[open_[right]] = place[right]
             index += 1
             on = ~right & (left > index)
-            open_, first, left, short = open_[on], first[on], left[on], short[on]
+            open_, first, left, wanted = open_[on], first[on], left[on], wanted[on]
         return found
 
     def dropTwins(self, numbers: Any, addresses: Any, places: Integers) -> bool:
