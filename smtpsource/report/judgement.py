@@ -69,10 +69,7 @@ def linesOf(judgement: Judgement, directory: str = "DIR") -> Iterator[Line]:
 
     @param directory: where the ledgers are, for the command that says more.
     """
-    style = _STYLES[judgement.verdict]
-    came = "; ".join(judgement.reasons) or _well(judgement)
-    verdict = judgement.verdict.upper() if judgement.verdict == "fail" else judgement.verdict
-    yield _labelled("ledger", f"{verdict}: {came}", style)
+    yield _labelled("ledger", *verdictOf(judgement))
     counts = [f"{getattr(judgement, name)} {name}" for name in CLASSES if getattr(judgement, name)]
     sent = several(judgement.sent, "message and recipient", "messages and recipients")
     yield _labelled("fates", f"{sent}{': ' if counts else ''}{', '.join(counts)}")
@@ -94,6 +91,15 @@ def linesOf(judgement: Judgement, directory: str = "DIR") -> Iterator[Line]:
         yield _anomaly(anomaly)
     if judgement.anomalies:
         yield _labelled("", f"smtpsource reconcile --show ID {directory} tells the history of one of them", "aside")
+
+
+def verdictOf(judgement: Judgement) -> tuple[str, str]:
+    """
+    @return: the verdict, and why, in a line; and its style.
+    """
+    came = "; ".join(judgement.reasons) or _well(judgement)
+    verdict = judgement.verdict.upper() if judgement.verdict == "fail" else judgement.verdict
+    return f"{verdict}: {came}", _STYLES[judgement.verdict]
 
 
 def _well(judgement: Judgement) -> str:
