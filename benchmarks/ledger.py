@@ -1,6 +1,7 @@
 """
 How long it takes to judge a large run, and how much memory that needs: C{python -m benchmarks.ledger}, and, if they are
-to be others, how many messages, for how many recipients each, and how far faults are apart.
+to be others, how many messages, for how many recipients each, and how far faults are apart. With C{--numbered} before
+them no two have the same address.
 
 It makes the ledgers of a run whose messages all arrive, or of which one in so many is lost and the next comes twice,
 and has them judged by a process of its own.
@@ -28,7 +29,7 @@ _RATE = 10_000
 _PART = 10_000
 
 
-def _source(first: int, last: int, recipients: int) -> Records:
+def _source(first: int, last: int, recipients: int, numbered: bool) -> Records:
     """
     Intents, each message's outcome behind them.
     """
@@ -38,7 +39,8 @@ def _source(first: int, last: int, recipients: int) -> Records:
     found["time"] = (numbers * np.uint64(10**9 // _RATE))[:, None]
     intents, outcomes = found[:, :-1], found[:, -1]
     intents["kind"], intents["flag"] = records.INTENT, 1
-    intents["index"] = intents["address"] = np.arange(recipients)
+    intents["index"] = np.arange(recipients)
+    intents["address"] = _addresses(numbers, recipients, numbered)
     intents["raw"], intents["canonical"], intents["size"] = 1 << 40, 1 << 41, 1000
     outcomes["kind"], outcomes["flag"] = records.OUTCOME, records.ACKNOWLEDGED
     outcomes["index"], outcomes["code"] = records.WHOLE, 250
@@ -46,7 +48,7 @@ def _source(first: int, last: int, recipients: int) -> Records:
     return found.reshape(-1)
 
 
-def _sink(first: int, last: int, recipients: int) -> Records:
+def _sink(first: int, last: int, recipients: int, numbered: bool) -> Records:
     """
     An arrival of each.
     """
@@ -54,10 +56,16 @@ def _sink(first: int, last: int, recipients: int) -> Records:
     found: Any = np.zeros((len(numbers), recipients), RECORD)
     found["kind"], found["run"], found["number"] = records.ARRIVAL, _RUN, numbers[:, None]
     found["time"] = (numbers * np.uint64(10**9 // _RATE) + np.uint64(5 * 10**8))[:, None]
-    found["address"] = np.arange(recipients)
+    found["address"] = _addresses(numbers, recipients, numbered)
     found["code"], found["session"] = 250, (numbers % np.uint64(20))[:, None]
     found["raw"], found["canonical"], found["size"] = 1 << 40, 1 << 41, 1200
     return found.reshape(-1)
+
+
+def _addresses(numbers: Any, recipients: int, numbered: bool) -> Any:
+    found = 1 + np.arange(recipients, dtype=np.uint64)
+    # As digests are: anywhere in 64 bits.
+    return (numbers[:, None] * recipients + found) * np.uint64(0x9E3779B97F4A7C15) if numbered else found
 
 
 def _parts(messages: int, recipients: int) -> Iterator[tuple[int, int]]:
@@ -76,7 +84,7 @@ def _faulty(found: Records, every: int) -> Records:
     return np.repeat(found, np.where(place == 0, 0, np.where(place == 1, 2, 1)))
 
 
-def write(directory: Path, messages: int, recipients: int, every: int = 0) -> int:
+def write(directory: Path, messages: int, recipients: int, every: int = 0, numbered: bool = False) -> int:
     """
     Write both ledgers.
 
@@ -88,7 +96,7 @@ def write(directory: Path, messages: int, recipients: int, every: int = 0) -> in
         with open(directory / f"{role}-1.ledger", "wb") as file:
             file.write(records.headerOf(header))
             for first, last in _parts(messages, recipients):
-                found = make(first, last, recipients)
+                found = make(first, last, recipients, numbered)
                 found = _faulty(found, every) if role == "sink" else found
                 count += len(found)
                 file.write(found.tobytes())
@@ -101,9 +109,11 @@ def main(arguments: list[str]) -> int:
     """
     Measure, and say what it was.
     """
+    numbered = arguments[:1] == ["--numbered"]
+    arguments = arguments[numbered:]
     messages, recipients, every = [*map(int, arguments), *(2_000_000, 1, 0)[len(arguments) :]]
     with tempfile.TemporaryDirectory() as directory:
-        count = write(Path(directory), messages, recipients, every)
+        count = write(Path(directory), messages, recipients, every, numbered)
         begin = time.monotonic()
         status = subprocess.call([sys.executable, "-m", "smtpsource", "reconcile", directory])
         taken = time.monotonic() - begin

@@ -1688,7 +1688,8 @@ cdef Py_ssize_t _readHead(const char *text, Py_ssize_t size, Record *arrival) no
         if end == NULL or end == line or (end - 1)[0] != c"\r":
             return 0
         if end - line == 1:
-            return line - text
+            # Who has no such header may have the id elsewhere.
+            return line - text if isFound else 0
         if (line[0] == c"c" or line[0] == c"C") and end - line >= 9 and not strncasecmp(line, b"content-t", 9):
             return 0
         if (
@@ -1778,6 +1779,7 @@ cdef class LedgeredProtocol(SMTPSinkProtocol):
     cdef public object ledger
     cdef public list rcpts
     cdef public object _content
+    cdef public bytes mail
     cdef public bint isReport
     cdef public bint isNamed
     cdef public Py_ssize_t unseen
@@ -1788,6 +1790,7 @@ cdef class LedgeredProtocol(SMTPSinkProtocol):
         if _full is None:
             from smtpsource.sink.protocol import FULL as _full
         self.rcpts = []
+        self.mail = b""
         self.plain = SMTPSOURCE_LITTLE_ENDIAN and _isPlain(type(self), LedgeredProtocol, _OF_LEDGERED, 5)
 
     cdef int received(self, const char *text, Py_ssize_t size, bytes data) except -1:
@@ -1818,6 +1821,7 @@ cdef class LedgeredProtocol(SMTPSinkProtocol):
         """
         MAIL was accepted.
         """
+        self.mail = b""
         self.isReport = isReport
         self.rcpts = []
         self._content = None
@@ -1829,7 +1833,10 @@ cdef class LedgeredProtocol(SMTPSinkProtocol):
         if not end:
             return 0
         self.beginEnvelope(text[11] == c">")
+        path = <const char *>memchr(text, c">", end) - text
         at = <const char *>memchr(text, c"\n", end) - text + 1
+        if at - path > 3:
+            self.mail = text[path:at]
         while end - at >= 9 and not memcmp(text + at, b"RCPT TO:<", 9):
             path = at + 9
             at = <const char *>memchr(text + path, c">", end - path) - text

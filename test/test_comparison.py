@@ -4,6 +4,7 @@ Tests for L{smtpsource.tools.comparison}, L{smtpsource.tools.changes} and L{smtp
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf
 
 from hypothesis import strategies as st
@@ -325,6 +326,22 @@ transaction  400 ms  500 ms +25.0%
         text = render(example(), example(), ("a", "b"))
         self.assertNotIn("too few", text)
         self.assertIn("rate                    0.5/s       0.5/s      same\n", text)
+
+    def test_judged(self):
+        """
+        The verdict of each that has one; nothing is told of what may still arrive.
+        """
+        inconclusive = replace(
+            JUDGED, verdict="inconclusive", reasons=("3 acknowledged had not arrived",), drained=False, lost=0, queued=3
+        )
+        names = ("a", "b")
+        text = render(example(judgement=JUDGED), example(judgement=inconclusive), names)
+        self.assertIn("   ledger FAIL: 1 lost\n", text)
+        self.assertIn("   ledger inconclusive: 3 acknowledged had not arrived\n", text)
+        self.assertRegex(text, r"(?m)^lost +1 +not known$")
+        self.assertRegex(text, r"(?m)^queued +0 +3 +from 0$")
+        self.assertRegex(text, r"(?m)^drain +2\.50 s +-$")
+        self.assertRegex(render(example(judgement=JUDGED), example(), names), r"(?m)^lost +1 +-$")
 
     def test_elsewhere(self):
         """

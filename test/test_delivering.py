@@ -9,9 +9,11 @@ import json
 import os
 import re
 import signal
+import smtplib
 
 from commandlines import CommandTestCase, parsed
 from ledgerfiles import RUN, RUN_TEXT, Pages
+from patience import PATIENCE
 from peers import eventually, freePort
 from smallrelay import SmallRelay
 from subprocesses import killIfAlive, reported, smtpsource, twistd
@@ -724,6 +726,27 @@ class OtherTests(DeliveringTestCase):
         summary = yield service.whenDone()
         self.assertEqual((summary.exit, summary.judgement.verdict, summary.judgement.lost), (1, "fail", 1))
         self.assertEqual(summary.figures().judgement, summary.judgement)
+
+    @defer.inlineCallbacks
+    def test_noSTARTTLS(self):
+        """
+        A server that delivers there is offered no certificate that it could not verify.
+        """
+        relay = self.relay(lambda number: 0)
+        command = self.begin(relay.destination)
+        yield eventually(lambda: relay.taken, "a message")
+        said = yield deferToThread(self.said)
+        command.signal(signal.SIGINT)
+        yield command.whenEnded()
+        self.assertIn(b"PIPELINING", said)
+        self.assertNotIn(b"STARTTLS", said)
+
+    def said(self):
+        """
+        What the sink has to offer.
+        """
+        with smtplib.SMTP("127.0.0.1", self.port, timeout=PATIENCE) as client:
+            return client.ehlo()[1]
 
     @defer.inlineCallbacks
     def test_stoppedEmbedded(self):

@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from smtpsource.ledger import clocks, records
 from smtpsource.ledger.judge import Judge
 from smtpsource.ledger.reading import RECORD
+from smtpsource.measure.histogram import summarize
 from smtpsource.measure.judgement import CLASSES, REASONS
 
 
@@ -397,7 +398,10 @@ class TimeTests(JudgeCase):
             self.assertEqual({"delivery": [0.25, -0.25], "arrival": []}, self.latencies(*pages))
         judgement = self.judged(source, sink)
         self.assertEqual(1, judgement.early)
-        self.assertEqual({"delivery": 2}, {name: sum(counts) for name, counts in judgement.buckets.items()})
+        counted = {name: sum(counts) for name, counts in judgement.buckets.items()}
+        self.assertEqual({"delivery": 2, "early": 1}, counted)
+        self.assertEqual(1, judgement.buckets["delivery"][0])
+        self.assertAlmostEqual(0.25, summarize(judgement.buckets["early"]).maximum, places=3)
         self.assertEqual((0.0, 3.75), (judgement.drain, judgement.duration))
 
     def test_schedule(self):

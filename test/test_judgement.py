@@ -32,6 +32,9 @@ judgements = st.builds(
 )
 
 
+EARLY = {"early": [0] * 300 + [1] + [0] * 899 + [1]}
+
+
 def figures(judgement, **counted):
     """
     What a threshold is asked of.
@@ -61,6 +64,15 @@ class DocumentTests(SynchronousTestCase):
         """
         self.assertEqual(Judgement(verdict="pass", sent=3), judgementOf({"verdict": "pass", "sent": 3, "later": 1}))
 
+    def test_early(self):
+        """
+        How early some came is not lost.
+        """
+        document = json.loads(json.dumps(documentOf(Judgement(verdict="pass", early=2, buckets=EARLY))))
+        self.assertEqual((0.0003, 0.0012), tuple(round(document["earlyBy"][name], 6) for name in ("p50", "max")))
+        self.assertEqual(EARLY, judgementOf(document).buckets)
+        self.assertIs(documentOf(Judgement(verdict="pass"))["earlyBy"], None)
+
 
 class TextTests(SynchronousTestCase):
     """
@@ -82,6 +94,15 @@ class TextTests(SynchronousTestCase):
             ],
             self.lines(verdict="pass", drained=True, sent=3, delivered=2, refused=1, arrivals=2),
         )
+
+    def test_early(self):
+        """
+        How many came before their acknowledgement was read, and by how much.
+        """
+        words = "             2 arrived before the acknowledgement was read"
+        self.assertIn(words, self.lines(verdict="pass", early=2))
+        lines = self.lines(verdict="pass", early=2, buckets=EARLY)
+        self.assertIn(f"{words}, by 300 us (p50), up to 1.20 ms", lines)
 
     def test_bounced(self):
         """

@@ -68,7 +68,7 @@ FAULTS = {
 
 #: What has to become of these, and of no others.
 FATES = {
-    "lost": {10, 85, 90, 91},
+    "lost": {10, 85, 91},
     "misdelivered": {20, 21},
     "bounced": {30},
     "recovered": {40, 63},

@@ -162,6 +162,35 @@ class ArrivalTests(LedgerTestCase):
             self.assertEqual([0, 5, 0, 0, 0, 0], [one["number"] for one in read.of(records.ARRIVAL)], name)
             self.assertEqual(2, len(read.of(records.DAMAGED)), name)
 
+    def test_idsElsewhere(self):
+        """
+        Where a server has removed the header, the Message-Id has the id, or the one above that of a stored message, or
+        the envelope. So it is with one that was damaged.
+        """
+        good, other, end = idOf(RUN, 5), idOf(RUN, 6), b"\r\n\r\nhello\r\n"
+        damaged = b"X-Smtpsource-Id: " + good[:-1] + b"x\r\n"
+        ids = b"message-id:\r\n <" + good + b"@x>"
+        for name, pair, directory in self.kinds():
+            for content in (
+                ids + end,
+                b"X-Smtpsource-Id: " + good + b"\r\nMessage-Id: <" + other + b"@x>" + end,
+                b"Resent-Message-Id: <" + good + b"@x>\r\nMessage-Id: <a@b>" + end,
+                damaged + ids + end,
+                b"Subject: x\r\nIn-Reply-To: <" + good + b"@x>" + end,
+                b"Message-Id: <a@b>\r\n\r\nMessage-Id: <" + good + b"@x>\r\n",
+            ):
+                pair.say(group(content))
+            mail = b"MAIL FROM:<a@example.com> RET=HDRS ENVID=" + good + b"\r\n"
+            rest = b"RCPT TO:<b@example.com>\r\nDATA\r\nSubject: x" + end + b".\r\n"
+            pair.say(mail + rest)
+            pair.say(mail)
+            pair.say(rest)
+            pair.say(mail.replace(b"a@example.com", b"") + rest.replace(b"Subject: x" + end, DSN % b"x"))
+            pair.say(b"MAIL FROM:<a@example.com>\r\n" + rest)
+            read = Read(directory)
+            self.assertEqual([5, 5, 5, 5, 0, 0, 5, 5, 0, 0], [one["number"] for one in read.of(records.ARRIVAL)], name)
+            self.assertEqual(1, len(read.of(records.DAMAGED)), name)
+
     def test_digests(self):
         """
         Those of each body, whether or not it is the one before, and whatever says how it is encoded.

@@ -171,6 +171,47 @@ class DigestTests(SynchronousTestCase):
         self.assertEqual(first, same)
         self.assertNotEqual(first, other)
 
+    def test_partHeaders(self):
+        """
+        The headers of parts are no less than what they are of, and so is what stands around the parts; only how they
+        are folded may be changed, and what they say of the encoding.
+        """
+        head = b'Content-Type: multipart/mixed; boundary="b"\r\n'
+        body = (
+            b"For old readers.\r\n\r\n--b\r\nContent-Type: application/pdf; name=a.pdf\r\n\r\nhello\r\n"
+            b"--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: x\r\n"
+            b"Content-Type: multipart/mixed; boundary=c\r\n\r\n"
+            b"--c\r\n\r\none\r\n--c\r\nX: y\r\n\r\ntwo\r\n--c--\r\n--b--\r\nAfter.\r\n"
+        )
+        _, canonical = digests.ofBody(head, body)
+        for old, new, isSame in (
+            (b"application/pdf;", b"application/pdf;\r\n\t", True),
+            (b"a.pdf\r\n", b"a.pdf\r\nContent-Transfer-Encoding: 7bit\r\n", True),
+            (b"one\r\n", b"one\r\n\r\n", True),
+            (b"readers.\r\n", b"readers.\r\n\r\n", True),
+            (b"After.", b"\r\nAfter.", True),
+            (b"application/pdf", b"text/html", False),
+            (b"a.pdf", b"a.exe", False),
+            (b"Subject: x", b"Subject: y", False),
+            (b"X: y\r\n", b"", False),
+            (b"For old", b"For", False),
+            (b"After.", b"Later.", False),
+            (b"--c--\r\n", b"--c\r\n\r\nthree\r\n--c--\r\n", False),
+            (b"--c\r\nX: y\r\n\r\ntwo\r\n--c--\r\n", b"--c--\r\n--b\r\nX: y\r\n\r\ntwo\r\n", False),
+        ):
+            other = body.replace(old, new)
+            self.assertNotEqual(other, body)
+            self.assertEqual(digests.ofBody(head, other)[1] == canonical, isSame, (old, new))
+
+    def test_encodingHeader(self):
+        """
+        However it is written.
+        """
+        _, plain = digests.ofBody(b"", b"hello\r\n")
+        for value in (b"base64", b"BASE64 ", b"\r\n base64", b"base64 \r\n\t", b"(c) base64 (d)"):
+            head = b"Content-Transfer-Encoding: " + value + b"\r\n"
+            self.assertEqual(digests.ofBody(head, b"aGVsbG8=\r\n")[1], plain, value)
+
     @given(bodies.filter(lambda body: body.strip(b"\r\n")))
     def test_changed(self, body):
         """

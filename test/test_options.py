@@ -334,12 +334,17 @@ class PlanTests(Case):
             ("2525", ("127.0.0.1", 2525)),
             ("0.0.0.0:25", ("0.0.0.0", 25)),
             ("[::1]:25", ("::1", 25)),
-            ("0", ("127.0.0.1", 0)),
         ):
             more = {"deliverTo": text, "drainTimeout": 60.0, "drainQuiet": 5.0}
             line = f"--ledger {directory} --deliver-to {text} --drain-timeout 1m --drain-quiet 5s"
             self.check(line, ledger=directory, **more)
             self.assertEqual(parsed(*line.split(), "sink:").plan.deliverTo, expected)
+        plan = parsed("--ledger", directory, "--deliver-to", "0", "sink:").plan
+        self.assertEqual(plan.deliverTo, ("127.0.0.1", 0))
+        self.assertEqual(SourcePlan(destination="x", ledger=directory, deliverTo=2526).deliverTo, ("127.0.0.1", 2526))
+        for wrong in (True, 70000, 2526.5):
+            with self.assertRaisesRegex(ValueError, r"^deliverTo: .* is not usable: expected [^N]*(, or None)?$"):
+                SourcePlan(destination="x", ledger=directory, deliverTo=wrong)
 
     def test_headers(self):
         """
@@ -882,6 +887,10 @@ class ErrorTests(Case):
             ("--dns-server ::1", "--dns-server needs --mx"),
             ("--ledger-sync", "--ledger-sync needs --ledger"),
             ("--deliver-to 25", "--deliver-to needs --ledger"),
+            (
+                "--ledger x --deliver-to 0",
+                "--deliver-to: port 0 is not usable: expected the port that the server delivers to",
+            ),
             ("--ledger x --drain-timeout 1s", "--drain-timeout needs --deliver-to"),
             ("--ledger x --drain-quiet 1s", "--drain-quiet needs --deliver-to"),
             (

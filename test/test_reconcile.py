@@ -760,6 +760,16 @@ class MailboxTests(ReconcileCase):
         contents = [self.content(number).replace(b"Subject", own + b"Subject", 1) for number in (1, 2)]
         self.assertEqual("pass", self.reported("--maildir", self.maildir(*contents))[1]["verdict"])
 
+    def test_withoutHeader(self):
+        """
+        A server has removed the header with the id: the Message-Id has it as well.
+        """
+        header = b"X-Smtpsource-Id: "
+        contents = (self.content(number).replace(header, b"Message-Id: <") for number in (1, 2))
+        path = self.maildir(*(content.replace(b"\n", b"@x>\n", 1) for content in contents))
+        status, ledger = self.reported("--maildir", path)
+        self.assertEqual((status, ledger["delivered"], ledger["unidentified"]), (0, 2, 0))
+
     def test_look(self):
         """
         It is a look now: what was sent a moment ago may still come.

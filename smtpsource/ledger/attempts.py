@@ -55,7 +55,7 @@ def taken(units: Units, found: Records, intents: Integers, outcomes: Integers) -
     # Of attempts before the first that there is a record of, nobody knows.
     after[isNew & ~existed & (found["flag"][again] > 1)] |= UNSURE
     units.state[places] = after
-    units.address[begun] = found["address"][intents].astype(np.uint32)
+    units.address[begun] = found["address"][intents]
     units.raw[begun] = found["raw"][intents].astype(np.uint32)
     units.canonical[begun] = found["canonical"][intents].astype(np.uint32)
     if units.dropTwins(found["number"][intents], found["address"][intents], begun):

@@ -51,7 +51,7 @@ class Timing:
         self._step = _STEP
         self._changes: dict[int, int] = {}
         self._new: dict[str, list[NDArray[np.float64]]] = {"delivery": [], "arrival": []}
-        self._counts = {name: np.zeros(_BUCKETS, np.int64) for name in self._new}
+        self._counts = {name: np.zeros(_BUCKETS, np.int64) for name in (*self._new, "early")}
 
     def add(self, acknowledged: Any, arrived: Any, waits: Any) -> None:
         """
@@ -64,8 +64,10 @@ class Timing:
         self._count("delivery", taken)
         if (scheduled := waits > 0).any():
             self._count("arrival", (taken + waits)[scheduled])
-        late = taken > 0
-        self.early += int((taken < 0).sum())
+        late, early = taken > 0, taken < 0
+        if early.any():
+            self.early += int(early.sum())
+            self._bucket("early", -taken[early])
         self._change(self._changes, acknowledged[late], 1)
         self._change(self._changes, arrived[late], -1)
         while len(self._changes) > _MOST_STEPS:
@@ -76,6 +78,9 @@ class Timing:
 
     def _count(self, name: str, taken: Any) -> None:
         self._new[name].append(taken / 1e9)
+        self._bucket(name, taken)
+
+    def _bucket(self, name: str, taken: Any) -> None:
         microseconds = np.clip(taken // 1000, 0, HIGHEST_MICROSECONDS)
         # As indexOf() of the histogram has it, for all of them at once.
         shift = np.maximum(np.frexp(microseconds.astype(np.float64))[1] - _LINEAR_BITS, 0)
@@ -92,7 +97,8 @@ class Timing:
 
     def buckets(self) -> dict[str, list[int]]:
         """
-        All of them, in the buckets of L{smtpsource.measure.histogram}; none where there are none.
+        All of them, and by how much some were C{"early"}, in the buckets of L{smtpsource.measure.histogram}; none where
+        there are none.
         """
         used = {name: np.flatnonzero(counts) for name, counts in self._counts.items()}
         return {name: self._counts[name][: at[-1] + 1].tolist() for name, at in used.items() if len(at)}

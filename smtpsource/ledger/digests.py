@@ -1,15 +1,18 @@
 """
 Digests: of addresses, and of the bodies of messages, as they are and in canonical form.
 
-The canonical form is what a mail server has to leave alone: the octets of each part of the body, without its transfer
-encoding (RFC 2045 section 6), each line ended by LF, and without the line ends at its end. So a server that ends lines
-in another way, or makes quoted-printable of 8-bit text for one that can't have it (RFC 6152 section 3), leaves it as it
-is. The head is no part of it: servers add to it and fold it.
+The canonical form is what a mail server has to leave alone: the octets of the body without its transfer encoding (RFC
+2045 section 6), each line ended by LF, and without the line ends at its end. Of a body that has parts it is that of
+each part, in their order and however deep, with the headers of the part, but without what they say of the encoding
+and how they are folded; and what stands before and after the parts, but for empty lines. So a server that ends lines
+in another way, or makes quoted-printable of 8-bit text for one that can't have it (RFC 6152 section 3), leaves it as
+it is. The head of the message is no part of it: servers add to it and fold it.
 """
 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -28,11 +31,13 @@ _MOST = 4 * 1024 * 1024
 _MOST_CONTAINERS = 100
 
 _isEncoded = re.compile(
-    rb"^content-(?:transfer-encoding:\s*(?:quoted-printable|base64)|type:\s*(?:multipart|message)/)",
+    rb"^content-(?:transfer-encoding:\s*(?:\([^()]*\)\s*)*(?:quoted-printable|base64)|type:\s*(?:multipart|message)/)",
     re.IGNORECASE | re.MULTILINE,
 ).search
 _container = re.compile(rb"^content-type:\s*(?:multipart|message)/", re.IGNORECASE | re.MULTILINE)
-_ofContent = re.compile(rb"^content-[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*", re.IGNORECASE | re.MULTILINE).findall
+_comments = re.compile(r"\([^()]*\)")
+_ENCODING = "content-transfer-encoding"
+_codings = re.compile(rb"^content-[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*", re.IGNORECASE | re.MULTILINE).findall
 
 # A local part that is a quoted string, and what needs no quotes (RFC 5321 section 4.1.2, RFC 6531 section 3.3).
 _quoted = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL).fullmatch
@@ -83,7 +88,7 @@ def encodingIn(head: bytes) -> bytes | None:
     """
     What of a head says how the body is encoded; C{None} if it is not, and is its own canonical form but for line ends.
     """
-    return b"\n".join(_ofContent(head)) if _isEncoded(head) else None
+    return b"\n".join(_codings(head)) if _isEncoded(head) else None
 
 
 class BodyDigest:
@@ -141,9 +146,9 @@ class BodyDigest:
         if content is not None:
             from email import message_from_bytes  # it takes a while, and most are as they are
 
-            parts = list(_parts(message_from_bytes(content)))
-            joined = parts[0] if len(parts) == 1 else b"".join(_ofPart(part) for part in parts)
-            canonical = _ofPart(joined)
+            # A stranger may have written it, and the library has its own ways to fail: then it counts as it is.
+            with suppress(Exception):
+                canonical = _ofContent(message_from_bytes(content))
         return int.from_bytes(self._raw.digest(), "little"), int.from_bytes(canonical, "little")
 
     def _content(self) -> bytes | None:
@@ -167,15 +172,42 @@ def ofBody(head: bytes, body: bytes) -> tuple[int, int]:
     return both.result()
 
 
-def _ofPart(octets: bytes) -> bytes:
+def _ofContent(message: Message) -> bytes:
+    """
+    The digest of what follows the headers of a message or a part.
+    """
+    inner = message.get_payload()
+    if not isinstance(inner, list):
+        payload = _straight(message).get_payload(decode=True)
+        return _ofText(payload if isinstance(payload, bytes) else b"")
+    around = (_withoutEmptyLines(text) for text in (message.preamble, message.epilogue))
+    pieces = [_ofHeaders(part) + _ofContent(part) for part in inner if not isinstance(part, str)]
+    return blake2b(b"".join([*map(_ofText, around), *pieces]), digest_size=8).digest()
+
+
+def _ofHeaders(part: Message) -> bytes:
+    """
+    That of the headers of a part, without what they say of its encoding.
+    """
+    each = ((name.lower(), value) for name, value in part.raw_items())
+    lines = (f"{name}: {' '.join(str(value).split())}" for name, value in each if name != _ENCODING)
+    return _ofText("\n".join(lines).encode("utf-8", "surrogateescape"))
+
+
+def _straight(part: Message) -> Message:
+    """
+    Have the encoding of a part written as the library knows it.
+    """
+    if _ENCODING in part:
+        part.replace_header(_ENCODING, _comments.sub("", str(part[_ENCODING])).strip().lower())
+    return part
+
+
+def _withoutEmptyLines(text: str | None) -> bytes:
+    lines = (line.rstrip() for line in (text or "").splitlines())
+    return "\n".join(filter(None, lines)).encode("utf-8", "surrogateescape")
+
+
+def _ofText(octets: bytes) -> bytes:
     text = octets.replace(b"\r\n", b"\n").rstrip(b"\n")
     return blake2b(text, digest_size=8).digest()
-
-
-def _parts(message: Message) -> list[bytes]:
-    found = []
-    for part in message.walk():
-        if not part.is_multipart():
-            payload = part.get_payload(decode=True)
-            found.append(payload if isinstance(payload, bytes) else b"")
-    return found or [b""]

@@ -81,8 +81,8 @@ class Entered:
         octets = records.named(records.FROM, self._session, found.where.encode("utf-8", "surrogateescape"), now)
         if reports.mayBeReport(head):
             octets += b"".join(self._reports(found.content, now))
-        known, damaged = _identityIn(head)
-        if damaged:
+        known, isDamaged = identity.carried(head)
+        if isDamaged:
             octets += records.pack(records.DAMAGED, 0, 0, 0, 0, 0, now, 0, 0, 0, 0, self._session)
         raw, canonical = self._digestsOf(found, head, body, known)
         address, original = self._addressesOf(added, known)
@@ -107,7 +107,7 @@ class Entered:
         for report in reports.reportsIn(content):
             action = records.ACTIONS.index(report.action) if report.action in records.ACTIONS else 0
             address = self._book.address(report.address) if report.address is not None else 0
-            known = report.identity or Identity(0, 0)
+            known = report.identity or identity.NOBODY
             yield records.pack(records.REPORT, action, 0, report.status, *known, now, address, 0, 0, 0, self._session)
 
     def _digestsOf(self, found: Found, head: bytes, body: bytes, known: Identity) -> tuple[int, int]:
@@ -132,7 +132,7 @@ class Entered:
             other = self._book.address(original) if original else 0
             return address, 0 if other == address else other
         places = self._placesOf(known)
-        recipients = self._known.strays.wholeOf(self._known.units.address[places]).tolist() if len(places) else []
+        recipients = self._known.units.address[places].tolist()
         if len(recipients) > 1:
             return recipients[self._turnOf(known.number) % len(recipients)], 0
         return (recipients[0] if recipients else 0), 0
@@ -156,20 +156,6 @@ class Entered:
         """
         isOurs = identity.run == self._known.run and identity.number < HIGHEST
         return self._known.units.all(np.array([identity.number] if isOurs else [], np.uint64))[0]
-
-
-def _identityIn(head: bytes) -> tuple[Identity, bool]:
-    """
-    @return: the id of a message, and whether it is one that was damaged.
-    """
-    match = identity.inHead(head)
-    if match is None:
-        return Identity(0, 0), False
-    try:
-        known = identity.parse(match[1])
-    except ValueError:
-        known = None
-    return known or Identity(0, 0), known is None
 
 
 def _addedTo(head: bytes) -> bytes:

@@ -8,7 +8,7 @@ both: so an id that was damaged or made up is told from one of a run.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 from zlib import crc32
 
@@ -24,6 +24,11 @@ _ANYWHERE = re.compile(rb"([0-9a-f]{16})-([0-9]{1,19})-([0-9a-f]{8})")
 #: That header in the lines of a head; its value.
 inHead = re.compile(rb"(?:^|\n)" + HEADER + rb":[ \t]*(?:\r?\n[ \t]+)?([^\r\n]*)", re.IGNORECASE).search
 
+#: Where else in a head it is: that is left where a server has removed the header. What was sent again has one above its
+#: own.
+_messageIds = re.compile(rb"(?:^|\n)(?:Resent-)?Message-Id:[ \t]*(?:\r?\n[ \t]+)?([^\r\n]*)", re.IGNORECASE).findall
+_envelopeIds = re.compile(rb" ENVID=([^ \r\n]+)", re.IGNORECASE).findall
+
 
 class Identity(NamedTuple):
     """
@@ -35,6 +40,10 @@ class Identity(NamedTuple):
 
     run: int
     number: int
+
+
+#: What carries no id.
+NOBODY = Identity(0, 0)
 
 
 def idOf(run: bytes, number: int) -> bytes:
@@ -68,6 +77,44 @@ def parse(text: bytes) -> Identity | None:
     if found is None:
         raise ValueError("expected an id whose check belongs to it, with a number that a run may have")
     return found
+
+
+def carried(head: bytes, mail: bytes = b"") -> tuple[Identity, bool]:
+    """
+    Which message this is: what its header says; or else its Message-Id, or that of one that was sent again; or else the
+    ENVID of its envelope.
+
+    @param head: the message's.
+    @param mail: the parameters of MAIL, and whatever stands before them.
+    @return: both numbers are 0 if nothing says it. And was something there that was damaged?
+    """
+    match = inHead(head)
+    isDamaged = False
+    if match is not None:
+        found = _first([match[1]])
+        if isinstance(found, Identity):
+            return found, False
+        isDamaged = True
+    found = _first([*_messageIds(head), *_envelopeIds(mail)])
+    if isinstance(found, Identity):
+        return found, isDamaged
+    return NOBODY, isDamaged or found
+
+
+def _first(texts: Sequence[bytes]) -> Identity | bool:
+    """
+    @return: the first id in some texts; if there is none, was there one that was damaged?
+    """
+    isDamaged = False
+    for text in texts:
+        try:
+            found = parse(text)
+        except ValueError:
+            isDamaged = True
+        else:
+            if found is not None:
+                return found
+    return isDamaged
 
 
 def parseAll(text: bytes) -> Iterator[Identity]:

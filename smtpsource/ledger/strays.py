@@ -73,30 +73,39 @@ class Strays:
         self._units = units
         self._waiting = np.zeros(0, _STRAY)
         self._failed = np.zeros(0, np.dtype([("number", "<u8"), ("address", "<u8")]))
-        self._addresses = np.zeros(0, np.uint64)
+        # The addresses of the run's recipients, in a few sorted pieces; C{None} as long as nobody has asked for them.
+        self._addresses: list[NDArray[np.uint64]] | None = None
         self._forget()
-        # The same by their lower halves, when they are asked for.
-        self._lower = self._whole = self._addresses
 
     def know(self, addresses: Any) -> None:
         """
-        Recipients of the run.
+        Recipients of the run, which L{Units} know already.
         """
+        if self._addresses is None:
+            return
         some = np.unique(addresses)
-        new = some[~within(some, self._addresses)]
-        if len(new):
-            self._addresses = np.sort(np.concatenate((self._addresses, new)))
+        new = some[~self._isRecipient(some)]
+        if not len(new):
+            return
+        pieces = self._addresses
+        while pieces and len(pieces[-1]) < 2 * len(new):
+            # So each is sorted in only a few times, however many come.
+            new = np.sort(np.concatenate((pieces.pop(), new)), kind="stable")
+        pieces.append(new)
+        if np.isin(self._waiting["address"], some).any():
             self._forget()
 
-    def wholeOf(self, halves: Any) -> Any:
+    def _isRecipient(self, addresses: Any) -> Any:
         """
-        The digests of recipients' addresses of which the lower half is known, as L{Units} have it.
+        For each, is it a recipient's of the run? Few runs ask that, and the answer takes its time and memory.
         """
-        if len(self._whole) != len(self._addresses):
-            lower = self._addresses & np.uint64(0xFFFFFFFF)
-            order = np.argsort(lower)
-            self._lower, self._whole = lower[order], self._addresses[order]
-        return self._whole[np.searchsorted(self._lower, halves)]
+        if self._addresses is None:
+            found = np.unique(self._units.address[: self._units.size])
+            self._addresses = [found[found > 0]]
+        isOne = np.zeros(len(addresses), bool)
+        for piece in self._addresses:
+            isOne |= within(addresses, piece)
+        return isOne
 
     def add(self, arrivals: Records, originals: Any, times: Integers) -> None:
         """
@@ -190,9 +199,12 @@ class Strays:
         """
         The same for any arrivals.
         """
-        places = self._units.match(numbers, originals)
-        # Another recipient of the run is nobody's other address.
-        places[(originals == 0) | within(addresses, self._addresses)] = -1
+        places = np.full(len(numbers), -1, np.int64)
+        said = np.flatnonzero(originals)
+        if len(said):
+            places[said] = self._units.match(numbers[said], originals[said])
+            # Another recipient of the run is nobody's other address.
+            places[said[self._isRecipient(addresses[said])]] = -1
         return places
 
     def unmeasured(self) -> tuple[Integers, Integers]:

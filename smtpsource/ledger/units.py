@@ -45,7 +45,7 @@ class Units:
     @ivar size: how many places are in use.
     @ivar moves: how often any has got another place.
     @ivar state: the outcome and the bits above.
-    @ivar address: the lower half of the address's digest; C{raw} and C{canonical} are those of the body.
+    @ivar address: the digest of the address; C{raw} and C{canonical} are the lower halves of those of the body.
     @ivar moment: if it is here, when it came, else when it was acknowledged.
     @ivar due: microseconds from when it was due to its acknowledgement, for runs with a schedule, else empty.
     """
@@ -53,7 +53,7 @@ class Units:
     def __init__(self) -> None:
         self.size = self.moves = 0
         self.state = np.zeros(1024, np.uint16)
-        self.address = np.zeros(1024, np.uint32)
+        self.address = np.zeros(1024, np.uint64)
         self.raw = np.zeros(1024, np.uint32)
         self.canonical = np.zeros(1024, np.uint32)
         self.moment = np.zeros(1024, np.int64)
@@ -228,26 +228,25 @@ class Units:
         first = numbers[open_].astype(np.int64)
         if self._first is not None:
             first = self._firstOf(first)
-        left, short = counts[open_], addresses[open_].astype(np.uint32)
+        left, wanted = counts[open_], addresses[open_]
         index = 0
         while len(open_):
             if index == _FEW:
-                found[open_] = self._search(numbers[open_], short)
+                found[open_] = self._search(numbers[open_], wanted)
                 break
             place = first + index
-            right = (self.address[place] == short) & (self.state[place] & EXISTS != 0)
+            right = (self.address[place] == wanted) & (self.state[place] & EXISTS != 0)
             found[open_[right]] = place[right]
             index += 1
             on = ~right & (left > index)
-            open_, first, left, short = open_[on], first[on], left[on], short[on]
+            open_, first, left, wanted = open_[on], first[on], left[on], wanted[on]
         return found
 
-    def _search(self, numbers: Any, short: Any) -> Integers:
+    def _search(self, numbers: Any, addresses: Any) -> Integers:
         """
         What L{match} does, for messages with many places.
 
         @param numbers: what stands for them here.
-        @param short: the lower halves of the addresses.
         """
         assert self._first is not None
         some, which = np.unique(numbers.astype(np.int64), return_inverse=True)
@@ -256,12 +255,12 @@ class Units:
         places = np.repeat(self._firstOf(some) - np.cumsum(counts) + counts, counts) + np.arange(len(of))
         alive = self.state[places] & EXISTS != 0
         of, places = of[alive], places[alive]
-        keys = of << 32 | self.address[places]
-        order = np.argsort(keys, kind="stable")
-        wanted = which << 32 | short
-        at = np.minimum(np.searchsorted(keys[order], wanted), max(0, len(keys) - 1))
-        if not len(keys):
+        if not len(places):
             return np.full(len(numbers), -1, np.int64)
+        keys = _keys(of, self.address[places])
+        order = np.argsort(keys, kind="stable")
+        wanted = _keys(which, addresses)
+        at = np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)
         found: Integers = np.where(keys[order[at]] == wanted, places[order[at]], -1)
         return found
 
@@ -293,6 +292,13 @@ class Units:
         if self._blocks is not None:
             numbers = self._outside[numbers // _BLOCK].astype(np.int64) * _BLOCK + numbers % _BLOCK
         return numbers, indexes
+
+
+def _keys(which: Integers, addresses: Any) -> Any:
+    """
+    One number for each pair: as good as a digest.
+    """
+    return addresses.astype(np.uint64) ^ (which.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
 
 
 def landed(state: Any, units: Units, places: Integers, raw: Any, canonical: Any) -> None:

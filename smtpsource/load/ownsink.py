@@ -46,6 +46,9 @@ class OwnSink:
         if self.isDestination:
             settings |= {"users": plan.logins, "lmtp": plan.lmtp, "tls": plan.tls == "implicit"}
             settings["proxyProtocol"] = plan.proxyProtocol is not None
+        else:
+            # Nobody could verify its certificate, and those who don't would have more to do.
+            settings["startTLS"] = False
         if plan.deliverTo is not None:
             host, port = plan.deliverTo
             settings |= {"host": host, "port": port, "ledger": plan.ledger, "ledgerSync": plan.ledgerSync}

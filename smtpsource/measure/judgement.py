@@ -101,7 +101,7 @@ class Judgement:
     @ivar anomalies: the first of what is not as it should be: C{"id"}, C{"recipient"}, C{"class"} and more, as
         C{smtpsource reconcile --anomalies} writes all of them.
     @ivar buckets: latencies by phase, C{"delivery"} and C{"arrival"}, in the buckets of
-        L{smtpsource.measure.histogram}.
+        L{smtpsource.measure.histogram}; and C{"early"}, by how much those were that are 0 in the first.
     """
 
     verdict: Verdict

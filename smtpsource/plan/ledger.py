@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from smtpsource.messages import headers
+from smtpsource.net.destination import SinkDestination
 from smtpsource.plan.message import ofMail
 from smtpsource.values import checks, kinds, names
 from smtpsource.values.files import directoryToBe
@@ -30,12 +31,20 @@ def _place(text: str) -> tuple[str, int]:
 
 
 def _given(value: object) -> tuple[str, int]:
-    if isinstance(value, str):
-        return _place(value)
     match value:
+        case str():
+            return _place(value)
+        case int() if not isinstance(value, bool):
+            return _place(f"{value}")
         case (str() as host, int() as port):
             return _place(f"[{host}]:{port}")
-    raise ValueError("expected a text, or a pair of an address and a port")
+    raise ValueError("expected a text, a port, or a pair of an address and a port")
+
+
+def _hasPort(plan: Any) -> Rules:
+    if plan.deliverTo is not None and not plan.deliverTo[1] and not isinstance(plan.destination, SinkDestination):
+        text = "{deliverTo}: port 0 is not usable: expected the port that the server delivers to"
+        yield Contradiction(plan, text, exclusive=False)
 
 
 def _ownId(plan: Any) -> Rules:
@@ -49,7 +58,8 @@ class LedgerSettings(Settings):
     @ivar ledger: a directory where each message is written down before it leaves, and what came of it.
     @ivar ledgerSync: have that on the disk first: fdatasync(2).
     @ivar deliverTo: where the server relays to: a sink that listens there while the run goes on keeps a ledger as well,
-        and the run judges both. C{(address, port)}, or a text C{[HOST:]PORT}.
+        and the run judges both. C{(address, port)}, a port of 127.0.0.1, or a text C{[HOST:]PORT}. Port 0
+        is a free one, for the destination C{sink:}.
     @ivar drainTimeout: seconds after the load that arrivals are waited for.
     @ivar drainQuiet: seconds without one after which no more are thought to come.
     """
@@ -59,6 +69,7 @@ class LedgerSettings(Settings):
         ofMail("ledger"),
         needs("{ledger}", "ledgerSync", "deliverTo", unless=lambda plan: plan.ledger is not None),
         _ownId,
+        _hasPort,
         needs("{deliverTo}", "drainTimeout", "drainQuiet", unless=lambda plan: plan.deliverTo is not None),
         excludes(
             "{findRate}",
@@ -77,7 +88,7 @@ class LedgerSettings(Settings):
     ledgerSync: bool = switch("have all of it on the disk before it matters, with fdatasync", default=False)
     deliverTo: tuple[str, int] | None = option(
         "WHERE",
-        Kind(_place, checks.optional(_given)),
+        Kind(_place, _given),
         "listen at [HOST:]PORT, where the server delivers to, and judge what arrives",
         default=None,
     )

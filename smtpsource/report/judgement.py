@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
+from smtpsource.measure.encoding import decode, encode
+from smtpsource.measure.histogram import Latency, summarize
 from smtpsource.measure.judgement import CLASSES, TOLD, Judgement
 from smtpsource.report.page import INDENT, Line
 from smtpsource.report.words import duration, several
@@ -46,7 +48,7 @@ _KEYS = {field.name: _NAMES.get(field.name, field.name) for field in fields(Judg
 
 def documentOf(judgement: Judgement) -> dict[str, Any]:
     """
-    For JSON; the latencies stand elsewhere in a report.
+    For JSON; the latencies stand elsewhere in a report, but for how early some were.
     """
     document = {key: getattr(judgement, name) for name, key in _KEYS.items()}
     return {
@@ -55,14 +57,32 @@ def documentOf(judgement: Judgement) -> dict[str, Any]:
         "duplicatedBy": dict(judgement.duplicatedBy),
         "anomalies": [dict(anomaly) for anomaly in judgement.anomalies],
         "anomalyCount": judgement.anomalyCount,
+        "earlyBy": _earlyBy(judgement),
     }
+
+
+def _earlyBy(judgement: Judgement) -> dict[str, Any] | None:
+    found = earlyOf(judgement)
+    if found is None:
+        return None
+    figures = {"p50": found.p50, "p99": found.p99, "max": found.maximum}
+    return {**figures, "histogram": encode(judgement.buckets["early"])}
+
+
+def earlyOf(judgement: Judgement) -> Latency | None:
+    """
+    By how much some arrived before their acknowledgement was read.
+    """
+    return summarize(judgement.buckets.get("early", ()))
 
 
 def judgementOf(document: Mapping[str, Any]) -> Judgement:
     """
     The other way round. There may be more in the document, or less where there are defaults.
     """
-    return Judgement(**{name: document[key] for name, key in _KEYS.items() if key in document})
+    early = document.get("earlyBy")
+    buckets = {"early": decode(early["histogram"])} if early else {}
+    return Judgement(buckets=buckets, **{name: document[key] for name, key in _KEYS.items() if key in document})
 
 
 def linesOf(judgement: Judgement, where: str = "DIR") -> Iterator[Line]:
@@ -71,10 +91,7 @@ def linesOf(judgement: Judgement, where: str = "DIR") -> Iterator[Line]:
 
     @param where: the words that say where the ledgers are, for the command that says more.
     """
-    style = _STYLES[judgement.verdict]
-    came = "; ".join(judgement.reasons) or _well(judgement)
-    verdict = judgement.verdict.upper() if judgement.verdict == "fail" else judgement.verdict
-    yield _labelled("ledger", f"{verdict}: {came}", style)
+    yield _labelled("ledger", *verdictOf(judgement))
     counts = [f"{getattr(judgement, name)} {name}" for name in CLASSES if getattr(judgement, name)]
     sent = several(judgement.sent, "message and recipient", "messages and recipients")
     yield _labelled("fates", f"{sent}{': ' if counts else ''}{', '.join(counts)}")
@@ -83,7 +100,8 @@ def linesOf(judgement: Judgement, where: str = "DIR") -> Iterator[Line]:
     for name, words in _BESIDES:
         count = getattr(judgement, name)
         if count:
-            yield _labelled("", f"{count} {words}", "bad" if name in ("corrupted", "astray") else "")
+            more = _by(judgement) if name == "early" else ""
+            yield _labelled("", f"{count} {words}{more}", "bad" if name in ("corrupted", "astray") else "")
     strangers = "".join(f", {count} {words}" for name, words in _STRANGERS if (count := getattr(judgement, name)))
     yield _labelled("arrivals", f"{judgement.arrivals} of this run{strangers}")
     if judgement.drain is not None:
@@ -98,12 +116,26 @@ def linesOf(judgement: Judgement, where: str = "DIR") -> Iterator[Line]:
     for name, lines in told.items():
         yield from lines
         attribute = _ATTRIBUTES.get(name, name)
-        more = getattr(judgement, attribute) - len(lines) if attribute in TOLD else 0
-        if more > 0:
-            yield _labelled(name, f"and {more} more")
+        others = getattr(judgement, attribute) - len(lines) if attribute in TOLD else 0
+        if others > 0:
+            yield _labelled(name, f"and {others} more")
     if judgement.anomalies:
         yield _labelled("", "the history of one of them:", "aside")
         yield Line(f"{'':<{INDENT}}smtpsource reconcile --show ID {where}", "aside", isCommand=True)
+
+
+def _by(judgement: Judgement) -> str:
+    found = earlyOf(judgement)
+    return "" if found is None else f", by {duration(found.p50)} (p50), up to {duration(found.maximum)}"
+
+
+def verdictOf(judgement: Judgement) -> tuple[str, str]:
+    """
+    @return: the verdict, and why, in a line; and its style.
+    """
+    came = "; ".join(judgement.reasons) or _well(judgement)
+    verdict = judgement.verdict.upper() if judgement.verdict == "fail" else judgement.verdict
+    return f"{verdict}: {came}", _STYLES[judgement.verdict]
 
 
 def _well(judgement: Judgement) -> str:

@@ -28,6 +28,7 @@ class LedgeredProtocol(SMTPSinkProtocol):
 
     @ivar ledger: the sink's.
     @ivar rcpts: the recipients of this transaction, as L{SinkLedger.recipient} has them.
+    @ivar mail: what followed C{MAIL FROM:}, or its parameters alone.
     @ivar isReport: the transaction has no sender, so its message may be a report.
     @ivar unseen: messages and recipients whose replies were said, and since then nothing has come from the client.
     @ivar session: the number of this session.
@@ -37,6 +38,7 @@ class LedgeredProtocol(SMTPSinkProtocol):
     ledger: SinkLedger
     rcpts: list[tuple[int, int]]
 
+    mail = b""
     isReport = False
     isNamed = False
     unseen = 0
@@ -128,7 +130,7 @@ class LedgeredProtocol(SMTPSinkProtocol):
             self.isNamed = True
             ledger.named(self.session, self._client())
         assert content.digested is not None
-        arrivals = ledger.arrivals(content.digested, self.session, self.isReport)
+        arrivals = ledger.arrivals(content.digested, self.session, self.isReport, self.mail)
         for recipient in rcpts:
             arrivals.add(recipient, 250)
         arrivals.write()
@@ -152,7 +154,8 @@ class LedgeredProtocol(SMTPSinkProtocol):
         """
         reply = super().command_MAIL(line)
         if reply is MAIL_OK:
-            self.isReport = line[10:].lstrip()[:2] == b"<>"
+            self.mail = line[10:]
+            self.isReport = self.mail.lstrip()[:2] == b"<>"
             # A refused chunk has left some (RFC 3030 section 4.1).
             self.rcpts, self._content = [], None
         return reply

@@ -68,7 +68,7 @@ class Writing(Reception):
             self._isNamed = True
             ledger.named(self.facts.session, self.facts.client)
         assert content.digested is not None
-        arrivals = ledger.arrivals(content.digested, self.facts.session, not self.facts.sender)
+        arrivals = ledger.arrivals(content.digested, self.facts.session, not self.facts.sender, self._mail)
         for indices, fate in sorted(fates, key=_isCorrupted):
             if isAccepting(fate) or (fate is not None and fate.deceit is not None):
                 if _isCorrupted((indices, fate)):

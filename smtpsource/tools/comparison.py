@@ -11,6 +11,7 @@ from operator import attrgetter
 from statistics import median
 
 from smtpsource.measure.counters import OUTCOMES
+from smtpsource.measure.figures import Unmeasured, metricOf
 from smtpsource.measure.series import Sample
 from smtpsource.measure.summary import Summary
 from smtpsource.tools.noise import chance
@@ -109,8 +110,21 @@ def _latency(phase: str, name: str) -> Callable[[Summary], float | None]:
 
 
 def _judged(name: str) -> Callable[[Summary], float | None]:
-    return lambda run: None if run.judgement is None else getattr(run.judgement, name)
+    """
+    What the ledgers say, if they say it: what may still arrive is not lost yet.
+    """
 
+    def read(run: Summary) -> float | None:
+        try:
+            return metricOf(name).read(run.figures())
+        except Unmeasured:
+            return None
+
+    return read
+
+
+#: What is known of messages after they were accepted, as far as it is.
+JUDGED = ("lost", "queued", "duplicated", "corrupted", "misdelivered")
 
 _FIGURES: tuple[
     tuple[str, str, Callable[[Summary], float | None], Callable[[Sample], float | None] | None],
@@ -133,7 +147,7 @@ _FIGURES: tuple[
     ("p95(transaction)", "time", _latency("transaction", "p95"), lambda sample: sample.p95),
     ("p99(transaction)", "time", _latency("transaction", "p99"), lambda sample: sample.p99),
     ("max(transaction)", "time", _latency("transaction", "maximum"), lambda sample: sample.max),
-    *((name, "count", _judged(name), None) for name in ("lost", "duplicated", "corrupted", "misdelivered")),
+    *((name, "count", _judged(name), None) for name in JUDGED),
     ("p50(delivery)", "time", _latency("delivery", "p50"), None),
     ("p99(delivery)", "time", _latency("delivery", "p99"), None),
     ("drain", "time", _judged("drain"), None),

@@ -297,7 +297,7 @@ def _lines(judgement: Judgement, outcomes: Sequence[Outcome], where: str) -> Ite
 
 
 def _latencies(judgement: Judgement) -> dict[str, Latency]:
-    found = {name: summarize(counts) for name, counts in judgement.buckets.items()}
+    found = {name: summarize(judgement.buckets[name]) for name in NAMES if name in judgement.buckets}
     return {name: latency for name, latency in found.items() if latency is not None}
 
 
@@ -337,5 +337,5 @@ def _document(
         "thresholds": [asdict(outcome) for outcome in outcomes],
         "ledger": documentOf(judgement),
         "latency": {name: dict(zip(FIGURES, astuple(latency), strict=True)) for name, latency in latencies},
-        "histograms": {name: encode(counts) for name, counts in judgement.buckets.items()},
+        "histograms": {name: encode(judgement.buckets[name]) for name, _ in latencies},
     }

@@ -11,9 +11,10 @@ from typing import Any
 
 from smtpsource.measure.summary import Summary
 from smtpsource.phases import NAMES
+from smtpsource.report.judgement import verdictOf
 from smtpsource.report.page import Line, Page
 from smtpsource.report.words import duration
-from smtpsource.tools.comparison import Figure, figures, relative
+from smtpsource.tools.comparison import JUDGED, Figure, figures, relative
 from smtpsource.tools.noise import LEVEL
 
 
@@ -48,6 +49,9 @@ def _lines(first: Summary, second: Summary, names: Sequence[str], width: int) ->
         yield Line(f"   {shlex.join(run.command)}", "", 3)
         if run.ended != "done":
             yield "   it has not come to its end"
+        if run.judgement is not None:
+            text, style = verdictOf(run.judgement)
+            yield Line(f"   ledger {text}", style, 3)
         for reason in run.limits:
             yield Line(f"   LIMITED BY the generator, not the server: {reason}", "bad", 3)
         for reason in run.disturbances:
@@ -58,7 +62,10 @@ def _lines(first: Summary, second: Summary, names: Sequence[str], width: int) ->
     yield f"{'':<17}{'A':>12}{'B':>12}{'change':>10}  going by each second"
     for figure in figures(first, second):
         label = _LABELS.get(figure.name, figure.name)
-        values = "".join(f"{_shown(figure.kind, value):>12}" for value in (figure.first, figure.second))
+        values = "".join(
+            f"{_shown(figure.kind, value, isJudged=run.judgement is not None and figure.name in JUDGED):>12}"
+            for run, value in ((first, figure.first), (second, figure.second))
+        )
         yield f"{label:<17}{values}{_changed(figure.change):>10}  {_verdict(figure)}".rstrip()
     yield from _latencies(first, second, width)
 
@@ -66,9 +73,12 @@ def _lines(first: Summary, second: Summary, names: Sequence[str], width: int) ->
 _LABELS = {"asked": "rate asked", "found": "rate found", "cpu": "CPU for a message"}
 
 
-def _shown(kind: str, value: float | None) -> str:
+def _shown(kind: str, value: float | None, *, isJudged: bool = False) -> str:
+    """
+    @param isJudged: if there is no value, the ledgers have not told it yet.
+    """
     if value is None:
-        return "-"
+        return "not known" if isJudged else "-"
     if kind == "time":
         return duration(value)
     if kind == "rate":

@@ -8,10 +8,7 @@ from time import monotonic_ns
 from typing import Protocol
 
 from smtpsource.ledger import digests, identity, records, reports
-from smtpsource.ledger.identity import Identity
 from smtpsource.sink.keeping.digested import Digested
-
-_NOBODY = Identity(0, 0)
 
 
 class Ledger(Protocol):
@@ -42,33 +39,25 @@ class Arrivals:
     @ivar number: for how many it has come.
     """
 
-    def __init__(self, ledger: Ledger, content: Digested, session: int, isReport: bool) -> None:
+    def __init__(self, ledger: Ledger, content: Digested, session: int, isReport: bool, mail: bytes) -> None:
         """
         @param content: all of it.
         @param isReport: it may be one, for it has no sender.
+        @param mail: what followed C{MAIL FROM:}.
         """
         self._ledger = ledger
         self._session = session
         self._octets = bytearray()
         self.number = 0
         self._now = monotonic_ns()
-        self._identity = self._identify(content.head)
-        self.look(content)
         text = content.report() if isReport else None
+        # The envelope of a report may have the id of what it is about.
+        self._identity, isDamaged = identity.carried(content.head, mail if text is None else b"")
+        if isDamaged:
+            self._octets += records.pack(records.DAMAGED, 0, 0, 0, 0, 0, self._now, 0, 0, 0, 0, session)
+        self.look(content)
         for report in reports.reportsIn(text) if text is not None else ():
             self._report(report)
-
-    def _identify(self, head: bytes) -> Identity:
-        match = identity.inHead(head)
-        if match is None:
-            return _NOBODY
-        try:
-            found = identity.parse(match[1])
-        except ValueError:
-            found = None
-        if found is None:
-            self._octets += records.pack(records.DAMAGED, 0, 0, 0, 0, 0, self._now, 0, 0, 0, 0, self._session)
-        return found or _NOBODY
 
     def look(self, content: Digested) -> None:
         """
@@ -107,7 +96,7 @@ class Arrivals:
         action = records.ACTIONS.index(report.action) if report.action in records.ACTIONS else 0
         address = 0 if report.address is None else self._ledger.address(report.address)
         self._octets += records.pack(
-            records.REPORT, action, 0, report.status, *(report.identity or _NOBODY), self._now, address,
+            records.REPORT, action, 0, report.status, *(report.identity or identity.NOBODY), self._now, address,
             0, 0, 0, self._session,
         )  # fmt: skip
 

@@ -87,11 +87,11 @@ class SinkLedger:
         """
         return Digested.of(file)
 
-    def arrivals(self, content: Digested, session: int, isReport: bool) -> Arrivals:
+    def arrivals(self, content: Digested, session: int, isReport: bool, mail: bytes) -> Arrivals:
         """
         For a content that has come: see L{Arrivals}.
         """
-        return Arrivals(self, content, session, isReport)
+        return Arrivals(self, content, session, isReport, mail)
 
     def address(self, text: bytes) -> int:
         """
