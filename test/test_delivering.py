@@ -22,6 +22,7 @@ from twisted.internet.threads import deferToThread
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource.ledger import records
 from smtpsource.ledger.book import Book
 from smtpsource.ledger.reading import LedgerError, LedgerFile
 from smtpsource.load.delivery import Delivery
@@ -156,6 +157,48 @@ class WaitingTests(SynchronousTestCase):
         self.wait(10)
         judgement = self.judge(over=9)
         self.assertEqual((judgement.verdict, judgement.lost, judgement.drained), ("fail", 2, True))
+
+    def test_heard(self):
+        """
+        It is not quiet while the server talks to the sink, though nothing comes of it; that the sink is there says
+        nothing.
+        """
+        self.send(1, 2)
+        self.drain(quiet=5.0)
+        for flag in (1, 1, 1, 0, 0, 0):
+            self.wait(3)
+            self.sink.put(records.pack(records.ALIVE, flag, *[0] * 10))
+        self.wait(3)
+        judgement = self.judge(over=14)
+        self.assertEqual((judgement.verdict, judgement.lost), ("fail", 2))
+
+    def test_talk(self):
+        """
+        Nobody waits because the server talks on when everything has arrived.
+        """
+        self.send(1)
+        self.arrive(1)
+        self.drain()
+        for _ in range(4):
+            self.wait(0.5)
+            self.sink.put(records.pack(records.ALIVE, 1, *[0] * 10))
+        self.assertEqual(self.judge(over=1).verdict, "pass")
+
+    def test_bounced(self):
+        """
+        Nor for what will not come, as a report says, however long it was silent before that.
+        """
+        self.send(1, 2, 3)
+        self.arrive(1)
+        self.drain(quiet=30.0)
+        self.wait(5)
+        self.put(self.sink, Pages.report, 2)
+        self.wait(5)
+        self.assertTrue(self.delivery.waiting)
+        self.put(self.sink, Pages.report, 3)
+        self.wait(3)
+        judgement = self.judge(over=11)
+        self.assertEqual((judgement.verdict, judgement.delivered, judgement.bounced), ("pass", 1, 2))
 
     def test_before(self):
         """

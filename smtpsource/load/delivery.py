@@ -57,7 +57,8 @@ class Delivery:
         self._ended: Deferred[None] | None = None
         self._reasons: list[str] = []
         self._drained = self.waiting = False
-        self._unknown: int | None = None
+        self._counts: dict[str, int] = {}
+        self._hasReports = False
         self._arrivedBefore = self._peak = 0
 
     def begin(self, source: str, sink: str) -> None:
@@ -97,7 +98,7 @@ class Delivery:
         """
         self._ended = ended = Deferred[None]()
         self._quiet, self._timeout = quiet, timeout
-        self._began = self._latest = self._reactor.seconds()
+        self._began = self._arrival = self._sign = self._reactor.seconds()
         self.waiting = True
         if self._reasons:
             self._end()
@@ -180,33 +181,46 @@ class Delivery:
         return most >= _MANY
 
     def _feed(self, found: Any, file: LedgerFile) -> None:
-        self._unknown = None
+        self._counts = {}
         if file.role == "source":
             self._judge.sent(found, file)
             return
         self._judge.arrived(found, file)
-        if ((found["kind"] == records.ARRIVAL) & (found["run"] == self._run)).any():
-            self._latest = self._reactor.seconds()
+        now, kinds, ofRun = self._reactor.seconds(), found["kind"], found["run"] == self._run
+        hasReports = bool(((kinds == records.REPORT) & ofRun).any())
+        self._hasReports |= hasReports
+        if hasReports or ((kinds == records.ARRIVAL) & ofRun).any():
+            self._arrival = self._sign = now
+        elif ((kinds == records.ALIVE) & (found["flag"] == 1)).any():
+            self._sign = now  # the sink has heard somebody, though nothing came of it
 
     def _isOver(self) -> bool:
         """
         Is there nothing to wait for any more?
         """
-        judge, now = self._judge, self._reactor.seconds()
-        silent = now - self._latest
-        if not judge.backlog:
-            if self._unknown is None:
-                self._unknown = judge.count()["unknown"]
-            # Those that nobody knows of may still come; but where nothing was sent nothing will.
-            enough = self._quiet if self._unknown else min(self._quiet, LAST_LOOK) if judge.acknowledged else 0.0
+        now = self._reactor.seconds()
+        if self._missing():
+            self._drained = now - self._sign >= self._quiet
         else:
-            enough = self._quiet
-        self._drained = silent >= enough
+            # Where nothing was sent nothing will come twice.
+            enough = min(self._quiet, LAST_LOOK) if self._judge.acknowledged else 0.0
+            self._drained = now - self._arrival >= enough
         if not self._drained and now - self._began >= self._timeout:
             self._reasons.append(
                 f"the server was still delivering {self._timeout:g} s after the load, when it was waited for no longer"
             )
         return self._drained or bool(self._reasons)
+
+    def _missing(self) -> int:
+        """
+        How many may still come: they are acknowledged, or nobody knows of them; but no report says that they won't.
+        """
+        judge = self._judge
+        if judge.backlog and not self._hasReports:
+            return judge.backlog  # counting takes longer, and those that nobody knows of make no difference
+        if not self._counts:
+            self._counts = judge.count()
+        return sum(self._counts[name] for name in ("queued", "misdelivered", "unknown"))
 
     def _end(self) -> None:
         self._stop()
