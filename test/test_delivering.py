@@ -257,6 +257,54 @@ class WaitingTests(SynchronousTestCase):
         judgement = self.judge(over=0)
         self.assertEqual((judgement.verdict, *judgement.reasons[:2]), ("inconclusive", "no more", "nor this"))
 
+    def test_stopped(self):
+        """
+        Where the run is stopped and something is missing, it says so.
+        """
+        self.send(1, 2)
+        self.arrive(1)
+        self.drain()
+        self.delivery.interrupt()
+        judgement = self.judge(over=0)
+        self.assertEqual((judgement.verdict, judgement.queued, judgement.drained), ("inconclusive", 1, False))
+        self.assertEqual(judgement.reasons, ["the run was stopped before the server had delivered everything"])
+
+    def test_stoppedUnknown(self):
+        """
+        So it does where nobody knows of some.
+        """
+        self.send(1)
+        self.put(self.source, Pages.intent, 2)
+        self.arrive(1)
+        self.drain()
+        self.delivery.interrupt()
+        reasons = self.judge(over=0).reasons
+        self.assertEqual(reasons, ["the run was stopped before the server had delivered everything"])
+
+    def test_stoppedLate(self):
+        """
+        Where nothing is, it is that it was not listened long enough; what has come only just is counted.
+        """
+        self.send(1, 2)
+        self.arrive(1)
+        self.drain()
+        self.delivery.interrupt()
+        self.arrive(2)
+        judgement = self.judge(over=0)
+        self.assertEqual((judgement.verdict, judgement.delivered, judgement.drained), ("inconclusive", 2, False))
+        self.assertEqual(
+            judgement.reasons,
+            ["nothing is missing, but the run was stopped before it was clear that nothing comes twice"],
+        )
+
+    def test_stoppedEarly(self):
+        """
+        Where nothing was sent there is nothing to say about that.
+        """
+        self.delivery.interrupt()
+        self.drain()
+        self.assertEqual(self.judge(over=0).reasons, ["the run was stopped", "nothing was sent"])
+
     def test_tooLate(self):
         """
         When it is known what came nobody can give up any more.

@@ -27,6 +27,11 @@ LOOK = 0.25
 #: When nothing is missing any more, something may still come twice: that is waited for so many seconds.
 LAST_LOOK = 1.0
 
+# What a run says that was stopped.
+_STOPPED = "the run was stopped"
+_UNFINISHED = "the run was stopped before the server had delivered everything"
+_UNHEARD = "nothing is missing, but the run was stopped before it was clear that nothing comes twice"
+
 
 class Delivery:
     """
@@ -56,7 +61,7 @@ class Delivery:
         self._call: IDelayedCall | None = None
         self._ended: Deferred[None] | None = None
         self._reasons: list[str] = []
-        self._drained = self.waiting = False
+        self._drained = self.waiting = self._isStopped = False
         self._counts: dict[str, int] = {}
         self._hasReports = False
         self._arrivedBefore = self._peak = 0
@@ -100,7 +105,7 @@ class Delivery:
         self._quiet, self._timeout = quiet, timeout
         self._began = self._arrival = self._sign = self._reactor.seconds()
         self.waiting = True
-        if self._reasons:
+        if self._reasons or self._isStopped:
             self._end()
         else:
             self._later(0)
@@ -118,6 +123,15 @@ class Delivery:
         if self.waiting:
             self._end()
 
+    def interrupt(self) -> None:
+        """
+        The run is stopped: as L{giveUp}, but what there is to say about it is known in the end.
+        """
+        if not self._drained and not self._reasons:
+            self._isStopped = True
+            if self.waiting:
+                self._end()
+
     def finish(self) -> Judgement:
         """
         Both ledgers are closed: read what is left of them, and judge.
@@ -130,6 +144,9 @@ class Delivery:
             except LedgerError as e:
                 self._reasons.append(str(e))
         self._record()
+        if self._isStopped:
+            stopped = _UNHEARD if self._judge.acknowledged else _STOPPED
+            self._reasons.append(_UNFINISHED if self._missing() else stopped)
         return self._judge.judge(self._drained and not self._reasons, list(dict.fromkeys(self._reasons)))
 
     def close(self) -> None:

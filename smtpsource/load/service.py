@@ -153,7 +153,7 @@ class SourceService(Service):
         if not self._stopping:
             self._stopping = True
             if self._delivery is not None:
-                self._delivery.giveUp("the run was stopped before the server had delivered everything")
+                self._delivery.interrupt()
             if self._begun:
                 self._run.drain()
             else:
