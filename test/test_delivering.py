@@ -624,11 +624,14 @@ class OtherTests(DeliveringTestCase):
     @defer.inlineCallbacks
     def test_taken(self):
         """
-        If somebody else listens there it is told in one line, and nothing is sent.
+        If somebody else listens there it is told in one line, and nothing is sent; nor is there a ledger.
         """
         relay = self.relay()
         self.port = int(relay.destination.rpartition(":")[2])
-        result = yield self.begin(relay.destination).whenEnded()
+        command = self.begin(relay.destination)
+        result = yield command.whenEnded()
+        self.assertEqual(os.listdir(command.directory / "ledger"), [])
+        self.assertNotIn(b"ledger", b"".join(result.out.split()))
         self.assertEqual(result.status, 1)
         self.assertOneLine(result.err, f"can't listen on inet:127.0.0.1:{self.port}: Address already in use".encode())
         self.assertEqual(relay.taken, [])
@@ -719,6 +722,21 @@ class OtherTests(DeliveringTestCase):
         yield service.stopService()
         summary = yield service.whenDone()
         self.assertEqual((summary.ended, summary.judgement.verdict), ("signal", "inconclusive"))
+
+    @defer.inlineCallbacks
+    def test_stoppedBefore(self):
+        """
+        And before it has begun: then nothing was sent, and there is no ledger of that.
+        """
+        plan = SourcePlan(destination="localhost:1", ledger=self.directory, deliverTo=("127.0.0.1", self.port))
+        service = SourceService(reactor, plan)
+        service.startService()
+        yield eventually(lambda: os.path.exists(self.directory) and os.listdir(self.directory), "the ledger")
+        yield service.stopService()
+        summary = yield service.whenDone()
+        self.assertEqual((summary.ended, summary.reason, summary.errors), ("signal", None, {}))
+        self.assertNotIn("ledger", summary.environment)
+        self.assertEqual([name for name in os.listdir(self.directory) if name.startswith("source")], [])
 
     @defer.inlineCallbacks
     def test_twistd(self):

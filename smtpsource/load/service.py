@@ -541,7 +541,7 @@ class SourceService(Service):
         replies = known(lambda: repliesOf(recorder), {})
         buckets = known(lambda: bucketsOf(recorder), {})
         surroundings = known(lambda: environment(reactor, started), {})
-        if self._run.notes is not None:
+        if self._run.notes is not None and self._run.notes.path is not None:
             surroundings["ledger"] = self._run.notes.path
         upkeep, exhausted = self._upkeep, self._run.exhausted
         limiting = known(lambda: tuple(limits(upkeep, recorder.errors, exhausted is not None)), ())
