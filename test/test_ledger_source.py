@@ -662,7 +662,9 @@ class RunTests(SynchronousTestCase):
         summary, header, _ = self.ran(LOCKSTEP, Server())
         (path,) = Path(self.directory).glob("*")
         self.assertEqual(summary.environment["ledger"], str(path.absolute()))
-        said = f"ledger {path.absolute()} (judge it with smtpsource reconcile {path.absolute().parent})"
+        command = f"smtpsource reconcile {path.absolute().parent}"
+        sides = "a sink's ledger, --maildir, --mbox or --imap"
+        said = f"ledger {path.absolute()} (judge it with {command} and what has arrived: {sides})"
         self.assertIn("".join(said.split()), "".join(render(summary).split()))
         self.assertEqual((header["role"], header["seed"]), ("source", summary.seed))
         self.assertEqual(header["plan"]["messageCount"], 30)
