@@ -29,6 +29,7 @@ from smtpsource.load.delivery import Delivery
 from smtpsource.load.service import SourceService
 from smtpsource.measure.histogram import LatencyRecorder
 from smtpsource.measure.judgement import Delivered
+from smtpsource.measure.progress import Awaited
 from smtpsource.measure.recorder import Recorder
 from smtpsource.phases import DELIVERY
 from smtpsource.plan import SourcePlan
@@ -145,6 +146,29 @@ class WaitingTests(SynchronousTestCase):
         self.arrive(1)
         self.wait(3)
         self.assertEqual(self.judge(over=1.75).duplicated, 1)
+
+    def test_awaited(self):
+        """
+        It is known what is waited for, how long it has been silent, and what ends it.
+        """
+        self.send(1, 2, 3)
+        self.wait(1)
+        self.assertIsNone(self.delivery.awaited())
+        self.drain(quiet=5.0, timeout=20.0)
+        self.wait(3)
+        self.assertEqual(self.delivery.awaited(), Awaited(3, 3.0, 5.0, 17.0))
+        self.arrive(1, 2)
+        self.wait(0.5)
+        awaited = self.delivery.awaited()
+        self.assertEqual((awaited.missing, awaited.enough, awaited.left), (1, 5.0, 16.5))
+        self.assertLess(awaited.silent, 0.5)
+        self.arrive(3)
+        self.wait(0.5)
+        awaited = self.delivery.awaited()
+        self.assertEqual((awaited.missing, awaited.enough), (0, 1.0))
+        self.wait(3)
+        self.assertIsNone(self.delivery.awaited())
+        self.judge(over=4.5)
 
     def test_quiet(self):
         """
@@ -548,7 +572,8 @@ class InterruptedTests(DeliveringTestCase):
         for number in (signal.SIGINT, signal.SIGTERM):
             relay = self.relay(lambda number: int(number < 5))
             command = self.begin(relay.destination, "--live", "on")
-            yield command.whenPrinted(rb"delivering; .*\b5 arrived, .*\b15 to come", "err")
+            waiting = rb"waiting for 15, silent for \d+ s, over after 30 s of silence"
+            yield command.whenPrinted(rb"delivering; .*\b5 arrived, .*\b15 to come, .*; " + waiting, "err")
             command.signal(number)
             result, report, ledger = yield self.judged(command)
             self.assertEqual((result.status, report["ended"]), (1, "signal"), result)

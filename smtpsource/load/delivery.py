@@ -17,6 +17,7 @@ from smtpsource.ledger.judge import Judge
 from smtpsource.ledger.reading import LedgerError, LedgerFile
 from smtpsource.measure.histogram import HIGHEST_MICROSECONDS
 from smtpsource.measure.judgement import Delivered, Judgement
+from smtpsource.measure.progress import Awaited
 from smtpsource.measure.recorder import Recorder
 from smtpsource.phases import NAMES
 from smtpsource.process.unexpected import named
@@ -92,6 +93,12 @@ class Delivery:
         """
         judge = self._judge
         return Delivered(judge.acknowledged, judge.here, judge.here - self._arrivedBefore, self._peak)
+
+    def awaited(self) -> Awaited | None:
+        """
+        What is waited for, while it is.
+        """
+        return self._awaited() if self.waiting else None
 
     def drain(self, quiet: float, timeout: float) -> Deferred[None]:
         """
@@ -215,18 +222,22 @@ class Delivery:
         """
         Is there nothing to wait for any more?
         """
-        now = self._reactor.seconds()
-        if self._missing():
-            self._drained = now - self._sign >= self._quiet
-        else:
-            # Where nothing was sent nothing will come twice.
-            enough = min(self._quiet, LAST_LOOK) if self._judge.acknowledged else 0.0
-            self._drained = now - self._arrival >= enough
-        if not self._drained and now - self._began >= self._timeout:
+        awaited = self._awaited()
+        self._drained = awaited.silent >= awaited.enough
+        if not self._drained and awaited.left <= 0:
             self._reasons.append(
                 f"the server was still delivering {self._timeout:g} s after the load, when it was waited for no longer"
             )
         return self._drained or bool(self._reasons)
+
+    def _awaited(self) -> Awaited:
+        now, missing = self._reactor.seconds(), self._missing()
+        left = max(0.0, self._began + self._timeout - now)
+        if missing:
+            return Awaited(missing, now - self._sign, self._quiet, left)
+        # Where nothing was sent nothing will come twice.
+        enough = min(self._quiet, LAST_LOOK) if self._judge.acknowledged else 0.0
+        return Awaited(0, now - self._arrival, enough, left)
 
     def _missing(self) -> int:
         """

@@ -204,6 +204,7 @@ class SourceService(Service):
             search=run.searching,
             hints=run.standingHints,
             delivered=self._delivered(),
+            awaited=None if self._delivery is None else self._delivery.awaited(),
         )
 
     def _state(self) -> str:
