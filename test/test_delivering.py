@@ -14,7 +14,7 @@ from commandlines import CommandTestCase, parsed
 from ledgerfiles import RUN, RUN_TEXT, Pages
 from peers import eventually, freePort
 from smallrelay import SmallRelay
-from subprocesses import killIfAlive, reported, smtpsource, twistd
+from subprocesses import killIfAlive, python, reported, smtpsource, twistd
 from test_metrics import get
 from twisted.internet import defer, reactor
 from twisted.internet.task import Clock
@@ -40,6 +40,36 @@ MESSAGES = 20
 #: The silence after which nothing more comes: longer than a machine with much else to do keeps a relay from its next
 #: message.
 QUIET = "5s"
+
+
+#: A program that has a run with a reactor of its own, and says what came of it: the reactor's module, the verdict, how
+#: many are lost, and how many calls are left.
+PROGRAM = """
+import sys
+from importlib import import_module
+
+name, destination, count, ledger, port = sys.argv[1:]
+import_module(f"twisted.internet.{name}").install()
+
+from twisted.internet.task import react
+
+from smtpsource import SourcePlan, SourceService
+
+
+def main(reactor):
+    where = {"destination": destination, "ledger": ledger, "deliverTo": ("127.0.0.1", int(port))}
+    service = SourceService(reactor, SourcePlan(messageCount=int(count), keepConnections=True, drainQuiet=5.0, **where))
+    service.startService()
+    return service.whenDone().addCallback(tell, reactor)
+
+
+def tell(summary, reactor):
+    module, judgement = summary.reactor.split(".")[2], summary.judgement
+    print(module, judgement.verdict, judgement.lost, len(reactor.getDelayedCalls()))
+
+
+react(main)
+"""
 
 
 class WaitingTests(SynchronousTestCase):
@@ -747,6 +777,18 @@ class OtherTests(DeliveringTestCase):
         yield service.stopService()
         summary = yield service.whenDone()
         self.assertEqual((summary.ended, summary.judgement.verdict), ("signal", "inconclusive"))
+
+    @defer.inlineCallbacks
+    def test_reactors(self):
+        """
+        So it is in a program with another reactor, of which nothing is left to do when it is over.
+        """
+        for name in ("selectreactor", "asyncioreactor"):
+            relay = self.relay(lambda number: int(number != 7))
+            ledger = os.path.join(self.directory, name)
+            command = python(self, "-c", PROGRAM, name, relay.destination, MESSAGES, ledger, self.port)
+            result = yield command.whenEnded()
+            self.assertEqual((result.status, result.out), (0, b"%b fail 1 0\n" % name.encode()), result)
 
     @defer.inlineCallbacks
     def test_stoppedBefore(self):
