@@ -11,10 +11,11 @@ import re
 import signal
 
 from commandlines import CommandTestCase, parsed
+from judging import reconciled
 from ledgerfiles import RUN, RUN_TEXT, Pages
 from peers import eventually, freePort
 from smallrelay import SmallRelay
-from subprocesses import killIfAlive, python, reported, smtpsource, twistd
+from subprocesses import killIfAlive, python, reported, smtpsink, smtpsource, twistd
 from test_metrics import get
 from twisted.internet import defer, reactor
 from twisted.internet.task import Clock
@@ -626,6 +627,26 @@ class InterruptedTests(DeliveringTestCase):
         result = yield command.whenEnded()
         os.kill(child, signal.SIGCONT)
         self.assertEqual((result.status, result.out), (1, b""))
+
+    @defer.inlineCallbacks
+    def test_goesOn(self):
+        """
+        After a signal a sink may go on listening for the rest, with its ledger beside the others: all are judged.
+        """
+        relay = self.relay(pause=0.05, patient=True)
+        command = self.begin(relay.destination, "--live", "on", count=100)
+        yield command.whenPrinted(rb"delivering; .*\b[1-9]\d* arrived", "err")
+        command.signal(signal.SIGINT)
+        _, _, ledger = yield self.judged(command)
+        self.assertJudged(ledger, "inconclusive", queued=100 - ledger["delivered"])
+        directory = command.directory / "ledger"
+        sink = smtpsink(self, "--ledger", directory, f"127.0.0.1:{self.port}")
+        yield eventually(lambda: relay.delivered == 100, "all deliveries")
+        sink.signal(signal.SIGTERM)
+        yield sink.whenEnded()
+        _, ledger, _ = yield reconciled(self, directory, "--drain-quiet", "0")
+        self.assertJudged(ledger, "pass")
+        self.assertEqual(ledger["delivered"], 100)
 
     @defer.inlineCallbacks
     def test_sinkKilled(self):
