@@ -23,16 +23,18 @@ class SmallRelay:
     @ivar delivered: how many it has delivered.
     """
 
-    def __init__(self, test, port, fate=lambda number: 1, pause=0.0):
+    def __init__(self, test, port, fate=lambda number: 1, pause=0.0, patient=False):
         """
         @param test: the test case; its end is the relay's end.
         @param port: where to deliver to, on 127.0.0.1.
         @param fate: how often to deliver a message, by its number from 0.
         @param pause: seconds before each delivery.
+        @param patient: try again until somebody takes a message.
         """
         self._port = port
         self._fate = fate
         self._pause = pause
+        self._isPatient = patient
         self._queue = defer.DeferredQueue()
         self._sending = None
         self.taken = []
@@ -81,7 +83,9 @@ class SmallRelay:
             except defer.CancelledError:
                 raise
             except Exception:
-                continue  # there is nobody: a relay would try again
+                if self._isPatient:
+                    self._queue.put((sender, recipients, text))
+                continue  # there is nobody
             self.delivered += 1
 
     def _session(self):

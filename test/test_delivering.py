@@ -12,11 +12,12 @@ import signal
 import smtplib
 
 from commandlines import CommandTestCase, parsed
+from judging import reconciled
 from ledgerfiles import RUN, RUN_TEXT, Pages
 from patience import PATIENCE
 from peers import eventually, freePort
 from smallrelay import SmallRelay
-from subprocesses import killIfAlive, reported, smtpsource, twistd
+from subprocesses import killIfAlive, python, reported, smtpsink, smtpsource, twistd
 from test_metrics import get
 from twisted.internet import defer, reactor
 from twisted.internet.task import Clock
@@ -31,6 +32,7 @@ from smtpsource.load.delivery import Delivery
 from smtpsource.load.service import SourceService
 from smtpsource.measure.histogram import LatencyRecorder
 from smtpsource.measure.judgement import Delivered
+from smtpsource.measure.progress import Awaited
 from smtpsource.measure.recorder import Recorder
 from smtpsource.phases import DELIVERY
 from smtpsource.plan import SourcePlan
@@ -41,6 +43,36 @@ MESSAGES = 20
 #: The silence after which nothing more comes: longer than a machine with much else to do keeps a relay from its next
 #: message.
 QUIET = "5s"
+
+
+#: A program that has a run with a reactor of its own, and says what came of it: the reactor's module, the verdict, how
+#: many are lost, and how many calls are left.
+PROGRAM = """
+import sys
+from importlib import import_module
+
+name, destination, count, ledger, port = sys.argv[1:]
+import_module(f"twisted.internet.{name}").install()
+
+from twisted.internet.task import react
+
+from smtpsource import SourcePlan, SourceService
+
+
+def main(reactor):
+    where = {"destination": destination, "ledger": ledger, "deliverTo": ("127.0.0.1", int(port))}
+    service = SourceService(reactor, SourcePlan(messageCount=int(count), keepConnections=True, drainQuiet=5.0, **where))
+    service.startService()
+    return service.whenDone().addCallback(tell, reactor)
+
+
+def tell(summary, reactor):
+    module, judgement = summary.reactor.split(".")[2], summary.judgement
+    print(module, judgement.verdict, judgement.lost, len(reactor.getDelayedCalls()))
+
+
+react(main)
+"""
 
 
 class WaitingTests(SynchronousTestCase):
@@ -82,7 +114,7 @@ class WaitingTests(SynchronousTestCase):
         for number in numbers:
             self.put(self.sink, Pages.arrival, number)
 
-    def drain(self, quiet=30.0, timeout=600.0):
+    def drain(self, quiet=None, timeout=600.0):
         """
         The load is over.
         """
@@ -156,6 +188,29 @@ class WaitingTests(SynchronousTestCase):
         self.wait(3)
         self.assertEqual(self.judge(over=1.75).duplicated, 1)
 
+    def test_awaited(self):
+        """
+        It is known what is waited for, how long it has been silent, and what ends it.
+        """
+        self.send(1, 2, 3)
+        self.wait(1)
+        self.assertIsNone(self.delivery.awaited())
+        self.drain(quiet=5.0, timeout=20.0)
+        self.wait(3)
+        self.assertEqual(self.delivery.awaited(), Awaited(3, 3.0, 5.0, 17.0))
+        self.arrive(1, 2)
+        self.wait(0.5)
+        awaited = self.delivery.awaited()
+        self.assertEqual((awaited.missing, awaited.enough, awaited.left), (1, 5.0, 16.5))
+        self.assertLess(awaited.silent, 0.5)
+        self.arrive(3)
+        self.wait(0.5)
+        awaited = self.delivery.awaited()
+        self.assertEqual((awaited.missing, awaited.enough), (0, 5.0))
+        self.wait(6)
+        self.assertIsNone(self.delivery.awaited())
+        self.judge(over=8.5)
+
     def test_quiet(self):
         """
         What has not come when it was quiet for so long is lost.
@@ -193,8 +248,8 @@ class WaitingTests(SynchronousTestCase):
         self.stop(6)
         self.wait(3)
         self.arrive(2)
-        self.wait(2)
-        judgement = self.judge(over=11)
+        self.wait(5)
+        judgement = self.judge(over=14)
         self.assertEqual((judgement.verdict, judgement.delivered), ("pass", 2))
 
     def test_deafAtOnce(self):
@@ -219,6 +274,48 @@ class WaitingTests(SynchronousTestCase):
         self.assertEqual((judgement.verdict, judgement.lost, judgement.queued), ("inconclusive", 0, 1))
         self.assertRegex(judgement.reasons[0], r"^the sink has not been heard for 2\d\.\d s: that nothing has arrived ")
 
+    def test_heard(self):
+        """
+        It is not quiet while the server talks to the sink, though nothing comes of it; that the sink is there says
+        nothing.
+        """
+        self.send(1, 2)
+        self.drain(quiet=5.0)
+        for flag in (1, 1, 1, 0, 0, 0):
+            self.wait(3)
+            self.sink.put(records.pack(records.ALIVE, flag, *[0] * 10))
+        self.wait(3)
+        judgement = self.judge(over=14)
+        self.assertEqual((judgement.verdict, judgement.lost), ("fail", 2))
+
+    def test_talk(self):
+        """
+        Nobody waits because the server talks on when everything has arrived.
+        """
+        self.send(1)
+        self.arrive(1)
+        self.drain()
+        for _ in range(4):
+            self.wait(0.5)
+            self.sink.put(records.pack(records.ALIVE, 1, *[0] * 10))
+        self.assertEqual(self.judge(over=1).verdict, "pass")
+
+    def test_bounced(self):
+        """
+        Nor for what will not come, as a report says, however long it was silent before that.
+        """
+        self.send(1, 2, 3)
+        self.arrive(1)
+        self.drain()
+        self.wait(5)
+        self.put(self.sink, Pages.report, 2)
+        self.wait(5)
+        self.assertTrue(self.delivery.waiting)
+        self.put(self.sink, Pages.report, 3)
+        self.wait(3)
+        judgement = self.judge(over=11)
+        self.assertEqual((judgement.verdict, judgement.delivered, judgement.bounced), ("pass", 1, 2))
+
     def test_before(self):
         """
         How quiet it was while the load went on says nothing: a server may be slow to begin.
@@ -228,8 +325,8 @@ class WaitingTests(SynchronousTestCase):
         self.drain(quiet=5.0)
         self.wait(4)
         self.arrive(1)
-        self.wait(4)
-        self.assertEqual(self.judge(over=5).verdict, "pass")
+        self.wait(6)
+        self.assertEqual(self.judge(over=9).verdict, "pass")
 
     def test_timeout(self):
         """
@@ -253,8 +350,8 @@ class WaitingTests(SynchronousTestCase):
         self.drain(quiet=5.0)
         self.wait(4)
         self.arrive(2)
-        self.wait(3)
-        judgement = self.judge(over=5)
+        self.wait(6)
+        judgement = self.judge(over=9)
         self.assertEqual((judgement.verdict, judgement.delivered, judgement.recovered), ("pass", 1, 1))
 
     def test_nothing(self):
@@ -275,6 +372,54 @@ class WaitingTests(SynchronousTestCase):
         self.delivery.giveUp("nor this")
         judgement = self.judge(over=0)
         self.assertEqual((judgement.verdict, *judgement.reasons[:2]), ("inconclusive", "no more", "nor this"))
+
+    def test_stopped(self):
+        """
+        Where the run is stopped and something is missing, it says so.
+        """
+        self.send(1, 2)
+        self.arrive(1)
+        self.drain()
+        self.delivery.interrupt()
+        judgement = self.judge(over=0)
+        self.assertEqual((judgement.verdict, judgement.queued, judgement.drained), ("inconclusive", 1, False))
+        self.assertEqual(judgement.reasons, ["the run was stopped before the server had delivered everything"])
+
+    def test_stoppedUnknown(self):
+        """
+        So it does where nobody knows of some.
+        """
+        self.send(1)
+        self.put(self.source, Pages.intent, 2)
+        self.arrive(1)
+        self.drain()
+        self.delivery.interrupt()
+        reasons = self.judge(over=0).reasons
+        self.assertEqual(reasons, ["the run was stopped before the server had delivered everything"])
+
+    def test_stoppedLate(self):
+        """
+        Where nothing is, it is that it was not listened long enough; what has come only just is counted.
+        """
+        self.send(1, 2)
+        self.arrive(1)
+        self.drain()
+        self.delivery.interrupt()
+        self.arrive(2)
+        judgement = self.judge(over=0)
+        self.assertEqual((judgement.verdict, judgement.delivered, judgement.drained), ("inconclusive", 2, False))
+        self.assertEqual(
+            judgement.reasons,
+            ["nothing is missing, but the run was stopped before it was clear that nothing comes twice"],
+        )
+
+    def test_stoppedEarly(self):
+        """
+        Where nothing was sent there is nothing to say about that.
+        """
+        self.delivery.interrupt()
+        self.drain()
+        self.assertEqual(self.judge(over=0).reasons, ["the run was stopped", "nothing was sent"])
 
     def test_tooLate(self):
         """
@@ -575,7 +720,8 @@ class InterruptedTests(DeliveringTestCase):
         for number in (signal.SIGINT, signal.SIGTERM):
             relay = self.relay(lambda number: int(number < 5))
             command = self.begin(relay.destination, "--live", "on")
-            yield command.whenPrinted(rb"delivering; .*\b5 arrived, .*\b15 to come", "err")
+            waiting = rb"waiting for 15, silent for \d+ s, over after 30 s of silence"
+            yield command.whenPrinted(rb"delivering; .*\b5 arrived, .*\b15 to come, .*; " + waiting, "err")
             command.signal(number)
             result, report, ledger = yield self.judged(command)
             self.assertEqual((result.status, report["ended"]), (1, "signal"), result)
@@ -598,6 +744,26 @@ class InterruptedTests(DeliveringTestCase):
         result = yield command.whenEnded()
         os.kill(child, signal.SIGCONT)
         self.assertEqual((result.status, result.out), (1, b""))
+
+    @defer.inlineCallbacks
+    def test_goesOn(self):
+        """
+        After a signal a sink may go on listening for the rest, with its ledger beside the others: all are judged.
+        """
+        relay = self.relay(pause=0.05, patient=True)
+        command = self.begin(relay.destination, "--live", "on", count=100)
+        yield command.whenPrinted(rb"delivering; .*\b[1-9]\d* arrived", "err")
+        command.signal(signal.SIGINT)
+        _, _, ledger = yield self.judged(command)
+        self.assertJudged(ledger, "inconclusive", queued=100 - ledger["delivered"])
+        directory = command.directory / "ledger"
+        sink = smtpsink(self, "--ledger", directory, f"127.0.0.1:{self.port}")
+        yield eventually(lambda: relay.delivered == 100, "all deliveries")
+        sink.signal(signal.SIGTERM)
+        yield sink.whenEnded()
+        _, ledger, _ = yield reconciled(self, directory, "--drain-quiet", "0")
+        self.assertJudged(ledger, "pass")
+        self.assertEqual(ledger["delivered"], 100)
 
     @defer.inlineCallbacks
     def test_sinkKilled(self):
@@ -651,11 +817,14 @@ class OtherTests(DeliveringTestCase):
     @defer.inlineCallbacks
     def test_taken(self):
         """
-        If somebody else listens there it is told in one line, and nothing is sent.
+        If somebody else listens there it is told in one line, and nothing is sent; nor is there a ledger.
         """
         relay = self.relay()
         self.port = int(relay.destination.rpartition(":")[2])
-        result = yield self.begin(relay.destination).whenEnded()
+        command = self.begin(relay.destination)
+        result = yield command.whenEnded()
+        self.assertEqual(os.listdir(command.directory / "ledger"), [])
+        self.assertNotIn(b"ledger", b"".join(result.out.split()))
         self.assertEqual(result.status, 1)
         self.assertOneLine(result.err, f"can't listen on inet:127.0.0.1:{self.port}: Address already in use".encode())
         self.assertEqual(relay.taken, [])
@@ -767,6 +936,33 @@ class OtherTests(DeliveringTestCase):
         yield service.stopService()
         summary = yield service.whenDone()
         self.assertEqual((summary.ended, summary.judgement.verdict), ("signal", "inconclusive"))
+
+    @defer.inlineCallbacks
+    def test_reactors(self):
+        """
+        So it is in a program with another reactor, of which nothing is left to do when it is over.
+        """
+        for name in ("selectreactor", "asyncioreactor"):
+            relay = self.relay(lambda number: int(number != 7))
+            ledger = os.path.join(self.directory, name)
+            command = python(self, "-c", PROGRAM, name, relay.destination, MESSAGES, ledger, self.port)
+            result = yield command.whenEnded()
+            self.assertEqual((result.status, result.out), (0, b"%b fail 1 0\n" % name.encode()), result)
+
+    @defer.inlineCallbacks
+    def test_stoppedBefore(self):
+        """
+        And before it has begun: then nothing was sent, and there is no ledger of that.
+        """
+        plan = SourcePlan(destination="localhost:1", ledger=self.directory, deliverTo=("127.0.0.1", self.port))
+        service = SourceService(reactor, plan)
+        service.startService()
+        yield eventually(lambda: os.path.exists(self.directory) and os.listdir(self.directory), "the ledger")
+        yield service.stopService()
+        summary = yield service.whenDone()
+        self.assertEqual((summary.ended, summary.reason, summary.errors), ("signal", None, {}))
+        self.assertNotIn("ledger", summary.environment)
+        self.assertEqual([name for name in os.listdir(self.directory) if name.startswith("source")], [])
 
     @defer.inlineCallbacks
     def test_twistd(self):

@@ -656,19 +656,22 @@ class EndTests(LedgerTestCase):
 
     def test_alive(self):
         """
-        A second without anything else is written down; and the end.
+        A second without anything else is written down, and whether somebody was heard in it; and the end.
         """
-        pair, directory = self.sink()
-        ledger = pair.factory.ledger
-        ledger.beAlive()
-        pair.say(group(message(1)))
-        ledger.beAlive()
-        ledger.beAlive()
-        ledger.close()
-        ledger.close()
-        kinds = [one["kind"] for one in Read(directory).records]
-        self.assertEqual([records.ARRIVAL, records.ALIVE, records.END], kinds)
-        self.assertEqual(1, Read(directory).records[-1]["flag"])
+        for name, pair, directory in self.kinds():
+            ledger, counts = pair.factory.ledger, pair.factory.counts
+            ledger.beAlive(counts.bytesReceived)
+            pair.say(group(message(1)))
+            for _ in range(2):
+                ledger.beAlive(counts.bytesReceived)
+            pair.say(b"NOOP\r\n")
+            for _ in range(2):
+                ledger.beAlive(counts.bytesReceived)
+            ledger.close()
+            ledger.close()
+            found = [(one["kind"], one["flag"]) for one in Read(directory).records[1:]]
+            expected = [(records.ALIVE, heard) for heard in (0, 1, 0)]
+            self.assertEqual([*expected, (records.END, 1)], found, name)
 
 
 class Client:
@@ -833,15 +836,25 @@ class ServiceTests(TestCase):
     @inlineCallbacks
     def test_alive(self):
         """
-        A sink that nobody talks to says each second that it is there.
+        A sink that nobody talks to says each second that it is there; one that a client talks to without any message
+        says that too.
         """
-        directory = os.path.abspath(self.mktemp())
-        service = SinkService(reactor, SinkPlan(ledger=directory))
-        service.startService()
-        self.addCleanup(service.stopService)
-        yield eventually(lambda: len(Read(directory).of(records.ALIVE)) > 1, "two signs of life")
-        yield service.stopService()
-        self.assertEqual({records.ALIVE, records.END}, {one["kind"] for one in Read(directory).records})
+        for name, more in KINDS.items():
+            directory = os.path.abspath(self.mktemp())
+            service = SinkService(reactor, SinkPlan(ledger=directory, **more))
+            service.startService()
+            self.addCleanup(service.stopService)
+
+            def signs(directory=directory):
+                return [one["flag"] for one in Read(directory).of(records.ALIVE)]
+
+            yield eventually(lambda: len(signs()) > 1, "two signs of life")
+            self.assertEqual({0}, set(signs()), name)
+            with socket.create_connection(("127.0.0.1", service.address().port)) as client:
+                client.sendall(b"NOOP\r\n")
+                yield eventually(lambda: 1 in signs(), "that it has heard somebody")
+            yield service.stopService()
+            self.assertEqual({records.ALIVE, records.END}, {one["kind"] for one in Read(directory).records}, name)
 
     @inlineCallbacks
     def test_daemon(self):

@@ -444,11 +444,14 @@ class RunTests(SynchronousTestCase):
 
     def ran(self, kind, server, reactor=None, **more):
         """
-        @return: the summary of a run, the header of its ledger and the entries.
+        @return: the summary of a run, the header of its ledger and the entries; nothing of both if it has sent nothing.
         """
         self.directory = self.mktemp()
         plan = planned(kind, ledger=self.directory, **more)
         summary = runInMemory(plan, server, reactor=reactor)
+        if "ledger" not in summary.environment:
+            self.assertEqual(os.listdir(self.directory), [])
+            return summary, {}, []
         header, entries = entriesIn(self.directory)
         return summary, header, entries
 
@@ -457,7 +460,8 @@ class RunTests(SynchronousTestCase):
         Every message that was about to leave has an outcome, and there are as many of each as were counted.
         """
         counts, said = summary.messages, str((*about, summary.messages, summary.errors))
-        self.assertEqual((entries[-1]["kind"], entries[-1]["flag"]), (records.END, 1), said)
+        if entries:
+            self.assertEqual((entries[-1]["kind"], entries[-1]["flag"]), (records.END, 1), said)
         found = outcomes(entries)
         self.assertNotIn(None, found.values(), said)
         byMessage = {}
@@ -611,14 +615,17 @@ class RunTests(SynchronousTestCase):
 
     def test_lost(self):
         """
-        Nobody knows of a message whose reply did not come; one whose content has not left is not in the ledger.
+        Nobody knows of a message whose reply did not come; one whose content has not left is not in the ledger, and
+        where there is no other there is no ledger.
         """
         entries = self.refusing(((b"content", 1), "close"))
         self.assertEqual(self.told(entries), [(records.WHOLE, records.UNKNOWN, 0)])
-        entries = self.refusing(((b"DATA", 1), "close"))
-        self.assertEqual((self.told(entries), intended(entries)), ([], set()))
-        entries = self.refusing(((b"DATA", 1), b"554 no"))
-        self.assertEqual((self.told(entries), intended(entries)), ([], set()))
+        for answer in ("close", b"554 no"):
+            self.assertEqual(self.refusing(((b"DATA", 1), answer)), [])
+            entries = self.refusing(((b"DATA", 2), answer), messageCount=2)
+            self.assertEqual(
+                (self.told(entries), intended(entries)), ([(records.WHOLE, records.ACKNOWLEDGED, 250)], {1})
+            )
 
     def test_refused(self):
         """
@@ -666,7 +673,9 @@ class RunTests(SynchronousTestCase):
         summary, header, _ = self.ran(LOCKSTEP, Server())
         (path,) = Path(self.directory).glob("*")
         self.assertEqual(summary.environment["ledger"], str(path.absolute()))
-        said = f"ledger {path.absolute()} (judge it with smtpsource reconcile {path.absolute().parent})"
+        command = f"smtpsource reconcile {path.absolute().parent}"
+        sides = "a sink's ledger, --maildir, --mbox or --imap"
+        said = f"ledger {path.absolute()} (judge it with {command} and what has arrived: {sides})"
         self.assertIn("".join(said.split()), "".join(render(summary).split()))
         self.assertEqual((header["role"], header["seed"]), ("source", summary.seed))
         self.assertEqual(header["plan"]["messageCount"], 30)

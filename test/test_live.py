@@ -32,6 +32,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from smtpsource.measure.histogram import percentiles, percentilesSince
 from smtpsource.measure.judgement import Delivered
+from smtpsource.measure.progress import Awaited
 from smtpsource.measure.search import Searching, Step
 from smtpsource.phases import BANNER, CONNECT, DELIVERY, LATE, MAIL, MESSAGE, RCPT, RESPONSE
 from smtpsource.report.live import view
@@ -327,6 +328,28 @@ class PictureTests(SynchronousTestCase):
         self.assertEqual([row.split()[:3] for row in text if row.startswith("delivery ")], [["delivery", "1.50", "s"]])
         for part in ("; 100 arrived, 20.0/s, 300 to come, 500 at most; transaction p50", "; delivery p50 1.50 s, "):
             self.assertIn(part, line(course))
+
+    def test_awaited(self):
+        """
+        After the load they say what is waited for, and what ends that.
+        """
+        run = Run(delivered=Delivered(400, 385, 385, 40), state="delivering", awaited=Awaited(15, 3.4, 30.0, 594.8))
+        course = watched(run, 1)
+        text = self.text(course)
+        at = text.index("delivered  385 arrived, 0.0/s, 15 to come, 40 at most") + 1
+        row = ["waiting    for 15, silent for 3 s, over after 30 s of silence (--drain-quiet)"]
+        row.append("           in 9:55 at the latest (--drain-timeout)")
+        self.assertEqual(text[at : at + 2], row)
+        said = ["waiting for 15", *(part.strip() for part in row[0].split(",")[1:]), row[1].strip()]
+        self.assertIn(", ".join(said), line(course))
+        run.now["awaited"] = Awaited(0, 0.2, 1.0, 590.0)
+        course.look()
+        self.assertIn(
+            "waiting    for what may come twice, silent for 0 s, over after 1 s of silence", self.text(course)
+        )
+        run.now["awaited"] = None
+        course.look()
+        self.assertNotIn("waiting", line(course))
 
     def test_all(self):
         """

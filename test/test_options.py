@@ -188,7 +188,7 @@ class PlanTests(Case):
             "ledger-sync": 0,
             "deliver-to": None,
             "drain-timeout": 600.0,
-            "drain-quiet": 30.0,
+            "drain-quiet": None,
             "reactor": None,
             "grace": 5.0,
             "scenario": None,

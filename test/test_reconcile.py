@@ -175,7 +175,7 @@ class VerdictTests(ReconcileCase):
         self.assertEqual(
             [
                 "all acknowledged have arrived, but the sink has listened for only 0.0 s after the last sign of the "
-                "queue, and something may come twice: expected 1 s"
+                "queue, and something may come twice: expected 2 s"
             ],
             ledger["reasons"],
         )
@@ -958,7 +958,7 @@ class OptionsTests(ToolTestCase):
         options = ReconcileOptions()
         options.parseOptions(["one", "two"])
         evidence = options.evidence()
-        self.assertEqual((evidence.directories, evidence.quiet, evidence.run), (("one", "two"), 30.0, None))
+        self.assertEqual((evidence.directories, evidence.quiet, evidence.run), (("one", "two"), None, None))
         self.assertFalse(evidence.isALook)
 
     def test_help(self):

@@ -35,8 +35,9 @@ from smtpsource.ledger.units import (
 from smtpsource.ledger.verdict import countsOf, fatesOf, verdictOf
 from smtpsource.measure.judgement import Judgement
 
-#: When nothing is missing any more, something may still come twice: that is waited for so many seconds.
-_SETTLED = 1.0
+#: Seconds of silence after which no more is thought to come where something is missing; and where nothing is, so that
+#: it is only about what comes twice.
+QUIET, SETTLED = 30.0, 1.0
 
 #: So many anomalies of each class are part of a judgement.
 _SHOWN = 5
@@ -275,16 +276,18 @@ class Judge:
         """
         return (self.known.heard - max(self._lastOutcome, self._lastArrival, self.known.sign)) / 1e9
 
-    def enough(self, quiet: float) -> float:
+    def enough(self, quiet: float | None, missing: int) -> float:
         """
         For how many seconds it has to be listened without an arrival, until no more are expected.
 
-        @param quiet: how many they are while something is missing, or nobody knows of something whether it may come.
+        @param quiet: what the user says; C{None} if nothing.
+        @param missing: how many may still come.
         """
-        if self.backlog or self.unknown:
+        if not (missing or self.acknowledged):
+            return 0.0  # where nothing was sent nothing will come
+        if quiet is not None:
             return quiet
-        # Where nothing was sent nothing will come.
-        return min(quiet, _SETTLED) if self.acknowledged else 0.0
+        return QUIET if missing else SETTLED
 
     def latencies(self) -> dict[str, NDArray[np.float64]]:
         """

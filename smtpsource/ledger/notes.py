@@ -34,7 +34,7 @@ class Notes:
     @ivar write: see L{Entries.write}; what it raises is a L{Breakdown}. What was not written then is lost, and nothing
         may leave.
     @ivar book: the file, while it is open.
-    @ivar path: its name; C{None} before L{open}.
+    @ivar path: its name; C{None} before L{open}, and after L{close} if nothing was noted.
     @ivar sessions: how many there were up to now.
     """
 
@@ -50,6 +50,7 @@ class Notes:
         self._later = later
         self._timer: Any = None
         self._failure: str | None = None
+        self._header = 0
         self._entries = entries = Entries(run, self._find, self._writeSurely, self._setTimer)
         # Each of them is for every message.
         self.idOf, self.intend, self.outcome, self.write = (
@@ -75,6 +76,7 @@ class Notes:
                 raise Breakdown(LEDGER_FAILED, text)
             self.book = Book(directory, "source", {"run": run, **content}, sync=sync)
             self.path = self.book.path
+            self._header = os.fstat(self.book.fileno()).st_size
             if not sync:
                 self._entries.descriptor = self.book.fileno()
         except OSError as e:
@@ -82,7 +84,8 @@ class Notes:
 
     def close(self) -> None:
         """
-        Write what waits, and the end. If something could not be written before, that was told.
+        Write what waits, and the end. If something could not be written before, that was told. Of a run that has sent
+        nothing no file is left.
 
         @raise Breakdown: this can't be written.
         """
@@ -95,6 +98,9 @@ class Notes:
         try:
             if self._failure is None:
                 book.add(self._entries.taken())
+                if not book.waits and os.fstat(book.fileno()).st_size == self._header:
+                    os.unlink(book.path)
+                    self.path = None
             book.close(self._failure is None)
         except OSError as e:
             if self._failure is None:

@@ -17,6 +17,7 @@ from smtpsource.ledger.judge import Judge
 from smtpsource.ledger.reading import LedgerError, LedgerFile
 from smtpsource.measure.histogram import HIGHEST_MICROSECONDS
 from smtpsource.measure.judgement import Delivered, Judgement
+from smtpsource.measure.progress import Awaited
 from smtpsource.measure.recorder import Recorder
 from smtpsource.phases import NAMES
 from smtpsource.process.unexpected import named
@@ -27,6 +28,11 @@ LOOK = 0.25
 #: A sink writes something every other second at least. One that has written nothing for so many seconds does not
 #: listen: it is stopped, or its disk is, and that nothing comes says nothing.
 DEAF = 3.0
+
+# What a run says that was stopped.
+_STOPPED = "the run was stopped"
+_UNFINISHED = "the run was stopped before the server had delivered everything"
+_UNHEARD = "nothing is missing, but the run was stopped before it was clear that nothing comes twice"
 
 
 class Delivery:
@@ -57,7 +63,9 @@ class Delivery:
         self._call: IDelayedCall | None = None
         self._ended: Deferred[None] | None = None
         self._reasons: list[str] = []
-        self._drained = self.waiting = False
+        self._drained = self.waiting = self._isStopped = False
+        self._counts: dict[str, int] = {}
+        self._hasReports = False
         self._arrivedBefore = self._peak = 0
 
     def begin(self, source: str, sink: str) -> None:
@@ -88,19 +96,25 @@ class Delivery:
         judge = self._judge
         return Delivered(judge.acknowledged, judge.here, judge.here - self._arrivedBefore, self._peak)
 
-    def drain(self, quiet: float, timeout: float) -> Deferred[None]:
+    def awaited(self) -> Awaited | None:
+        """
+        What is waited for, while it is.
+        """
+        return self._awaited() if self.waiting else None
+
+    def drain(self, quiet: float | None, timeout: float) -> Deferred[None]:
         """
         The load is over: wait for what the server still has.
 
-        @param quiet: seconds without an arrival after which no more are thought to come.
+        @param quiet: seconds without an arrival after which no more are thought to come; C{None}: see L{Judge.enough}.
         @param timeout: seconds after which nobody waits any longer, though they come.
         @return: fires when the waiting is over.
         """
         self._ended = ended = Deferred[None]()
         self._quiet, self._timeout = quiet, timeout
-        self._began = self._latest = self._reactor.seconds()
+        self._began = self._arrival = self._sign = self._reactor.seconds()
         self.waiting = True
-        if self._reasons:
+        if self._reasons or self._isStopped:
             self._end()
         else:
             self._later(0)
@@ -118,6 +132,15 @@ class Delivery:
         if self.waiting:
             self._end()
 
+    def interrupt(self) -> None:
+        """
+        The run is stopped: as L{giveUp}, but what there is to say about it is known in the end.
+        """
+        if not self._drained and not self._reasons:
+            self._isStopped = True
+            if self.waiting:
+                self._end()
+
     def finish(self) -> Judgement:
         """
         Both ledgers are closed: read what is left of them, and judge.
@@ -133,6 +156,9 @@ class Delivery:
                 self._reasons.append(str(e))
         self._record()
         self._compare()
+        if self._isStopped:
+            stopped = _UNHEARD if self._judge.acknowledged else _STOPPED
+            self._reasons.append(_UNFINISHED if self._missing() else stopped)
         return self._judge.judge(self._drained and not self._reasons, list(dict.fromkeys(self._reasons)))
 
     def _compare(self) -> None:
@@ -196,27 +222,29 @@ class Delivery:
         return most >= _MANY
 
     def _feed(self, found: Any, file: LedgerFile) -> None:
+        self._counts = {}
         if file.role == "source":
             self._judge.sent(found, file)
             return
         self._judge.arrived(found, file)
         self._hear()
-        isSign = (found["kind"] == records.ARRIVAL) & (found["run"] == self._run)
-        isSign |= (found["kind"] == records.ALIVE) & (found["flag"] == 1)
-        if isSign.any():
-            self._latest = self._reactor.seconds()
+        now, kinds, ofRun = self._reactor.seconds(), found["kind"], found["run"] == self._run
+        hasReports = bool(((kinds == records.REPORT) & ofRun).any())
+        self._hasReports |= hasReports
+        if hasReports or ((kinds == records.ARRIVAL) & ofRun).any():
+            self._arrival = self._sign = now
+        elif ((kinds == records.ALIVE) & (found["flag"] == 1)).any():
+            self._sign = now  # the sink has heard somebody, though nothing came of it
 
     def _isOver(self) -> bool:
         """
         Is there nothing to wait for any more?
         """
-        judge, now = self._judge, self._reactor.seconds()
-        # What is missing may have come when nobody listened.
-        until = self._heard if judge.backlog or judge.unknown else now
-        self._drained = until - self._latest >= judge.enough(self._quiet)
-        if not self._drained and now - self._began >= self._timeout:
+        awaited = self._awaited()
+        self._drained = awaited.silent >= awaited.enough
+        if not self._drained and awaited.left <= 0:
             self._reasons.append(
-                f"the sink has not been heard for {now - self._heard:.1f} s: that nothing has arrived says nothing"
+                f"the sink has not been heard for {self._deafFor:.1f} s: that nothing has arrived says nothing"
                 if self._isDeaf
                 else f"the server was still delivering {self._timeout:g} s after the load, when it was waited for no "
                 "longer"
@@ -230,12 +258,36 @@ class Delivery:
         """
         now = self._reactor.seconds()
         if self.waiting and self._isDeaf:
-            self._latest = now
+            self._arrival = self._sign = now
         self._heard = now
 
     @property
+    def _deafFor(self) -> float:
+        return float(self._reactor.seconds()) - self._heard
+
+    @property
     def _isDeaf(self) -> bool:
-        return self._reactor.seconds() - self._heard > DEAF
+        return self._deafFor > DEAF
+
+    def _awaited(self) -> Awaited:
+        now, missing = self._reactor.seconds(), self._missing()
+        left = max(0.0, self._began + self._timeout - now)
+        enough = self._judge.enough(self._quiet, missing)
+        if missing:
+            # What is missing may have come when nobody listened.
+            return Awaited(missing, max(0.0, self._heard - self._sign), enough, left)
+        return Awaited(0, now - self._arrival, enough, left)
+
+    def _missing(self) -> int:
+        """
+        How many may still come: they are acknowledged, or nobody knows of them; but no report says that they won't.
+        """
+        judge = self._judge
+        if judge.backlog and not self._hasReports:
+            return judge.backlog  # counting takes longer, and those that nobody knows of make no difference
+        if not self._counts:
+            self._counts = judge.count()
+        return sum(self._counts[name] for name in ("queued", "misdelivered", "unknown"))
 
     def _end(self) -> None:
         self._stop()

@@ -70,8 +70,9 @@ class OwnSink:
     def _listens(self, port: int) -> list[Address]:
         if self.delivery is not None:
             notes, companion = self._run.notes, self._companion
-            assert notes is not None and notes.path is not None and companion.ledger is not None
-            self.delivery.begin(notes.path, companion.ledger)
+            assert notes is not None and companion.ledger is not None
+            if notes.path is not None:  # or the run was stopped before it began
+                self.delivery.begin(notes.path, companion.ledger)
         host = "127.0.0.1" if self._plan.deliverTo is None else self._plan.deliverTo[0]
         return [TCPAddress(host, port)]
 

@@ -153,7 +153,7 @@ class SourceService(Service):
         if not self._stopping:
             self._stopping = True
             if self._delivery is not None:
-                self._delivery.giveUp("the run was stopped before the server had delivered everything")
+                self._delivery.interrupt()
             if self._begun:
                 self._run.drain()
             else:
@@ -204,6 +204,7 @@ class SourceService(Service):
             search=run.searching,
             hints=run.standingHints,
             delivered=self._delivered(),
+            awaited=None if self._delivery is None else self._delivery.awaited(),
         )
 
     def _state(self) -> str:
@@ -552,7 +553,7 @@ class SourceService(Service):
         replies = known(lambda: repliesOf(recorder), {})
         buckets = known(lambda: bucketsOf(recorder), {})
         surroundings = known(lambda: environment(reactor, started), {})
-        if self._run.notes is not None:
+        if self._run.notes is not None and self._run.notes.path is not None:
             surroundings["ledger"] = self._run.notes.path
         upkeep, exhausted = self._upkeep, self._run.exhausted
         limiting = known(lambda: tuple(limits(upkeep, recorder.errors, exhausted is not None)), ())

@@ -25,6 +25,23 @@ RUNNING, CATCHING_UP, DRAINING, DELIVERING = STATES[3:7]
 
 
 @dataclass(frozen=True)
+class Awaited:
+    """
+    What is waited for when the load is over.
+
+    @ivar missing: how many messages and recipients may still arrive.
+    @ivar silent: seconds since one has, or the server was heard.
+    @ivar enough: after so many of them no more are thought to come.
+    @ivar left: seconds until nobody waits any longer, though they come.
+    """
+
+    missing: int
+    silent: float
+    enough: float
+    left: float
+
+
+@dataclass(frozen=True)
 class Progress:
     """
     How far a run has come.
@@ -44,6 +61,7 @@ class Progress:
     @ivar search: how far the search for a rate has come; C{None} in any other run.
     @ivar hints: what may be wrong with what was asked for, as far as it is known by now.
     @ivar delivered: how far the server has come with delivering; C{None} if nobody looks.
+    @ivar awaited: what of that is waited for; C{None} before the load is over.
     """
 
     at: float
@@ -60,6 +78,7 @@ class Progress:
     search: Searching | None = None
     hints: Sequence[str] = ()
     delivered: Delivered | None = None
+    awaited: Awaited | None = None
 
 
 class Running(Protocol):

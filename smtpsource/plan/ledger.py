@@ -61,7 +61,8 @@ class LedgerSettings(Settings):
         and the run judges both. C{(address, port)}, a port of 127.0.0.1, or a text C{[HOST:]PORT}. Port 0
         is a free one, for the destination C{sink:}.
     @ivar drainTimeout: seconds after the load that arrivals are waited for.
-    @ivar drainQuiet: seconds without one after which no more are thought to come.
+    @ivar drainQuiet: seconds without one after which no more are thought to come; C{None}: 30 while something is
+        missing, and 1 once all has arrived, for what comes twice.
     """
 
     heading = "Ledger"
@@ -93,4 +94,9 @@ class LedgerSettings(Settings):
         default=None,
     )
     drainTimeout: float = option("TIME", kinds.time, "wait so long for the rest to arrive", shown="10m", default=600.0)
-    drainQuiet: float = option("TIME", kinds.time, "no more will come after such a silence", shown="30s", default=30.0)
+    drainQuiet: float | None = option(
+        "TIME",
+        kinds.time,
+        "no more will come after such a silence (default: 30s, or 1s once all has arrived)",
+        default=None,
+    )

@@ -218,7 +218,8 @@ def _surroundings(summary: Summary) -> Iterator[Line | str]:
             yield _labelled("written to", ledger)
         else:
             judge = f"smtpsource reconcile {quote(os.path.dirname(ledger))}"
-            yield _labelled("ledger", f"{ledger} (judge it with {judge})")
+            sides = "a sink's ledger, --maildir, --mbox or --imap"
+            yield _labelled("ledger", f"{ledger} (judge it with {judge} and what has arrived: {sides})")
     if summary.capabilities:
         announced = ", ".join(f"{name} {value}".strip() for name, value in summary.capabilities.items())
         yield _labelled("announced", announced)

@@ -59,7 +59,7 @@ class SinkService(Breakable, Service):
         self.factory.whenBroken = self.broken
         self._sweep = LoopingCall(self.guarded, self._sweepSoon)
         self._sweep.clock = self._reactor
-        self._alive = LoopingCall(self.guarded, lambda: self.factory.toLedger(lambda ledger: ledger.beAlive()))
+        self._alive = LoopingCall(self.guarded, self._beAlive)
         self._alive.clock = self._reactor
         self.doors = Doors(self._reactor, plan, self.factory)
         self._timers: list[Any] = []
@@ -109,6 +109,9 @@ class SinkService(Breakable, Service):
             ledger.later = lambda call: self._reactor.callLater(0, self.guarded, call)
             ledger.inThread = lambda call: inThread(self._reactor, call)
             self._alive.start(1.0, now=False)
+
+    def _beAlive(self) -> None:
+        self.factory.toLedger(lambda ledger: ledger.beAlive(self.factory.counts.bytesReceived))
 
     def startService(self) -> None:
         """

@@ -124,8 +124,9 @@ class ReconcileOptions(ToolOptions):
             (
                 ValueOption("run", None, "ID", None, "the run, if there are several; latest is the last", _run),
                 ValueOption(
-                    *("drain-quiet", None, "TIME", "30s"),
-                    "no more will come if it was listened for so long after the last sign of it",
+                    *("drain-quiet", None, "TIME", None),
+                    "no more will come if it was listened for so long after the last sign of it (default: 30s, or 1s "
+                    "if nothing is missing)",
                     numbers.timeOrZero,
                 ),
                 _repeated("maildir", "DIR", "what is in this Maildir has arrived", _maildir),
@@ -205,7 +206,7 @@ class ReconcileOptions(ToolOptions):
         given = [(long, value) for long in ("maildir", "mbox") for value in self[long]]
         given += [("imap", place.geturl()) for place in self["imap"]]
         given += [(long, self[long]) for long in ("imap-password-file", "postfix-queue") if self[long] is not None]
-        if self["drain-quiet"] != 30:
+        if self["drain-quiet"] is not None:
             given.append(("drain-quiet", f"{self['drain-quiet']:g}"))
         words = [word for long, value in given for word in (f"--{long}", value)]
         return shlex.join([*words, *(["--"] if any(file[:1] == "-" for file in self.files) else []), *self.files])

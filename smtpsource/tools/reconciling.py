@@ -41,7 +41,7 @@ class Evidence:
 
     @ivar directories: where the ledgers are.
     @ivar run: the run's id, or L{LATEST}; C{None} is the only one that has sent anything.
-    @ivar quiet: seconds that must have been listened for more.
+    @ivar quiet: seconds that must have been listened for more; C{None}: see L{Judge.enough}.
     @ivar maildirs: Maildirs that were delivered to, C{mboxes} mbox files, C{boxes} mailboxes of IMAP servers.
     @ivar password: for these.
     @ivar queue: the directory of Postfix's queue, or C{None}.
@@ -49,7 +49,7 @@ class Evidence:
 
     directories: Sequence[str]
     run: str | None = None
-    quiet: float = 30.0
+    quiet: float | None = None
     maildirs: Sequence[str] = ()
     mboxes: Sequence[str] = ()
     boxes: Sequence[SplitResult] = ()
@@ -164,7 +164,7 @@ class Evidence:
             if not (missing or judge.unknown):
                 return  # what is there now is there
             judge.known.heard = time.time_ns()
-        wanted = judge.enough(self.quiet)
+        wanted = judge.enough(self.quiet, missing + judge.unknown)
         if judge.quiet >= wanted:
             return
         passed = f"{max(0.0, judge.quiet):.1f} s"
@@ -184,7 +184,7 @@ class Evidence:
         Why what is missing may have come where nobody listened.
         """
         if judge.backlog and not self.isALook:
-            yield from doubtsOf(judge.known, self.quiet)
+            yield from doubtsOf(judge.known, judge.enough(self.quiet, judge.backlog))
 
 
 def _missing(acknowledged: int, unknown: int) -> Iterator[str]:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from smtpsource.measure.histogram import nameOf
 from smtpsource.measure.judgement import Delivered
-from smtpsource.measure.progress import CATCHING_UP
+from smtpsource.measure.progress import CATCHING_UP, Awaited
 from smtpsource.measure.search import Searching, Step
 from smtpsource.phases import DELIVERY, NAMES
 from smtpsource.report.live.figures import HISTORY, RECENT, Course, Kind, Latencies
@@ -43,6 +43,8 @@ def line(course: Course) -> str:
     parts.append(", ".join(_plain(_present(course))))
     if progress.delivered is not None:
         parts.append(", ".join(_plain(_delivered(course, progress.delivered))))
+    if progress.awaited is not None:
+        parts.append("waiting " + ", ".join(_plain(_awaited(progress.awaited))))
     for number, latencies in enumerate(course.latencies()):
         if latencies.recent is not None and (number == 0 or latencies.name == NAMES[DELIVERY]):
             times = zip(_headings(latencies), latencies.recent, strict=True)
@@ -59,7 +61,7 @@ def picture(course: Course, width: int, height: int, unicode: bool = True) -> It
     @param height: how many lines there may be at most.
     @param unicode: may there be other characters than those of ASCII?
     """
-    delivered = course.progress.delivered
+    delivered, awaited = course.progress.delivered, course.progress.awaited
     lines = [
         _course(course, width, unicode),
         *_hints(course.progress.hints, width),
@@ -69,6 +71,7 @@ def picture(course: Course, width: int, height: int, unicode: bool = True) -> It
         *_filled(NOUNS[course.progress.exercise][1], _outcomes(course), width),
         *_filled("now", _present(course), width),
         *(_filled("delivered", _delivered(course, delivered), width) if delivered is not None else ()),
+        *(_filled("waiting", _awaited(awaited), width) if awaited is not None else ()),
         *_latencies(course),
     ]
     yield from lines[:height]
@@ -198,6 +201,19 @@ def _delivered(course: Course, delivered: Delivered) -> Iterator[tuple[str, str]
     yield _rate(course.arrivalRate()), ""
     yield f"{delivered.backlog} to come", ""
     yield f"{delivered.peak} at most", ""
+
+
+def _awaited(awaited: Awaited) -> Iterator[tuple[str, str]]:
+    """
+    What is waited for, and what will end that.
+    """
+    yield f"for {awaited.missing or 'what may come twice'}", ""
+    yield f"silent for {awaited.silent:.0f} s", ""
+    if awaited.missing:
+        yield f"over after {awaited.enough:g} s of silence (--drain-quiet)", ""
+        yield f"in {_clock(ceil(awaited.left))} at the latest (--drain-timeout)", ""
+    else:
+        yield f"over after {awaited.enough:g} s of silence", ""
 
 
 def _latencies(course: Course) -> Iterator[Text]:

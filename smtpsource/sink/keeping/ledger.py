@@ -60,6 +60,7 @@ class SinkLedger:
         self.lastCoding: bytes | None = None
         self.lastRaw, self.lastCanonical = digests.ofBody(b"", b"")
         self.isQuiet = False
+        self._bytesHeard = 0
         self.descriptor = -1
 
     def open(self) -> None:
@@ -168,14 +169,16 @@ class SinkLedger:
         """
         self.put(records.takenBack(octets, code))
 
-    def beAlive(self) -> None:
+    def beAlive(self, bytesReceived: int) -> None:
         """
-        Say so, if nothing was written since this was called last.
+        Say so, if nothing was written since this was called last, and whether a client has said anything.
 
+        @param bytesReceived: all that clients have sent up to now.
         @raise OSError: it can't be written.
         """
+        hasHeard, self._bytesHeard = bytesReceived != self._bytesHeard, bytesReceived
         if self.isQuiet:
-            self.put(records.pack(records.ALIVE, 0, 0, 0, 0, 0, monotonic_ns(), 0, 0, 0, 0, 0))
+            self.put(records.pack(records.ALIVE, hasHeard, 0, 0, 0, 0, monotonic_ns(), 0, 0, 0, 0, 0))
         self.isQuiet = True
 
     def whenSynced(self, call: Callable[[OSError | None], None]) -> None:
