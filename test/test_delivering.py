@@ -32,7 +32,6 @@ from smtpsource.load.delivery import Delivery
 from smtpsource.load.service import SourceService
 from smtpsource.measure.histogram import LatencyRecorder
 from smtpsource.measure.judgement import Delivered
-from smtpsource.measure.progress import Awaited
 from smtpsource.measure.recorder import Recorder
 from smtpsource.phases import DELIVERY
 from smtpsource.plan import SourcePlan
@@ -197,7 +196,9 @@ class WaitingTests(SynchronousTestCase):
         self.assertIsNone(self.delivery.awaited())
         self.drain(quiet=5.0, timeout=20.0)
         self.wait(3)
-        self.assertEqual(self.delivery.awaited(), Awaited(3, 3.0, 5.0, 17.0))
+        awaited = self.delivery.awaited()
+        self.assertEqual((awaited.missing, awaited.enough, awaited.left), (3, 5.0, 17.0))
+        self.assertAlmostEqual(awaited.silent, 3.0, delta=0.5)
         self.arrive(1, 2)
         self.wait(0.5)
         awaited = self.delivery.awaited()

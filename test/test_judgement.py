@@ -207,6 +207,7 @@ class FigureTests(SynchronousTestCase):
             (queued, "lost == 0", "not known: 3 acknowledged had not arrived, and may still"),
             (queued, "drain < 1h", "the queue was not seen to drain"),
             (Judgement(verdict="pass", drained=True), "drain < 1h", "nothing has arrived"),
+            (Judgement(verdict="pass", drained=True, arrivals=2), "drain < 1h", "when it arrived is not known"),
         ):
             outcome = parse(text).check(figures(judgement))
             self.assertEqual((outcome.passed, outcome.actual, outcome.value), (False, actual, None))

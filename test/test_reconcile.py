@@ -22,7 +22,7 @@ from subprocesses import loadAndReport, smtpsink, smtpsource
 from twisted.internet import defer
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from smtpsource.ledger import digests, records
+from smtpsource.ledger import digests, mailboxes, records
 from smtpsource.ledger.identity import Identity, textOf
 from smtpsource.measure.judgement import CLASSES
 from smtpsource.report.judgement import documentOf
@@ -783,6 +783,22 @@ class MailboxTests(ReconcileCase):
         )
         status, ledger = self.reported("--maildir", self.maildir(self.content(2)))
         self.assertEqual((status, ledger["verdict"]), (0, "pass"))
+
+    def test_queueFirst(self):
+        """
+        What leaves the queue while we look has arrived.
+        """
+        inQueue = mailboxes.inQueue
+
+        def delivered(path, run):
+            self.maildir(self.content(2))
+            return inQueue(path, run)
+
+        self.patch(mailboxes, "inQueue", delivered)
+        (self.directory / "spool" / "active").mkdir(parents=True)
+        arguments = ("--maildir", self.maildir(self.content(1)), "--postfix-queue", self.directory / "spool")
+        status, ledger = self.reported(*arguments)
+        self.assertEqual((status, ledger["verdict"], ledger["delivered"]), (0, "pass", 2))
 
     def test_times(self):
         """

@@ -255,7 +255,7 @@ def _drain(judgement: Judgement) -> float:
     if not judgement.drained:
         raise Unmeasured("the queue was not seen to drain")
     if judgement.drain is None:
-        raise Unmeasured("nothing has arrived")
+        raise Unmeasured("when it arrived is not known" if judgement.arrivals else "nothing has arrived")
     return judgement.drain
 
 

@@ -5,28 +5,26 @@ C{smtpsource reconcile}: what became of every message, by the ledgers of both en
 from __future__ import annotations
 
 import os
-import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, astuple
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from twisted.python import usage
 
 from smtpsource._version import __version__
 from smtpsource.cli.commandline import FILES
 from smtpsource.ledger.histories import Histories
-from smtpsource.ledger.identity import Identity, parse, textOf
+from smtpsource.ledger.identity import Identity, textOf
 from smtpsource.ledger.judge import Judge
 from smtpsource.ledger.reading import LedgerError
-from smtpsource.ledger.units import HIGHEST
 from smtpsource.measure import thresholds
 from smtpsource.measure.counters import Counters
 from smtpsource.measure.encoding import encode
 from smtpsource.measure.histogram import Latency, summarize
 from smtpsource.measure.judgement import Judgement
 from smtpsource.measure.snapshot import Snapshot
-from smtpsource.measure.thresholds import Outcome, Threshold
+from smtpsource.measure.thresholds import Outcome
 from smtpsource.phases import MEANINGS, NAMES
 from smtpsource.process.interrupts import settle
 from smtpsource.report.document import FIGURES
@@ -35,61 +33,14 @@ from smtpsource.report.judgement import documentOf, linesOf
 from smtpsource.report.page import INDENT, Line
 from smtpsource.report.presentation import Presentation
 from smtpsource.report.words import duration
-from smtpsource.tools import history
+from smtpsource.tools import evidence, history
 from smtpsource.tools.options import ToolOptions
-from smtpsource.tools.reconciling import LATEST, Evidence
+from smtpsource.tools.reconciling import Evidence
 from smtpsource.values import files, numbers
 from smtpsource.values.color import COLOR
 from smtpsource.values.option import Flag, Group, ValueOption
 
-if TYPE_CHECKING:
-    from urllib.parse import SplitResult
-
 _STATUSES = {"pass": 0, "inconclusive": 1, "fail": 3}
-
-
-def _run(text: str) -> str:
-    if text != LATEST and re.fullmatch(r"[0-9a-f]{16}", text) is None:
-        raise ValueError(f"expected a run's id, 16 hexadecimal digits, or {LATEST}")
-    return text
-
-
-def _id(text: str) -> Identity:
-    try:
-        found = parse(text.encode())
-    except ValueError:
-        found = None
-    if found is None or found.number >= HIGHEST:
-        raise ValueError("expected the id of a message, such as 0123456789abcdef-1-89abcdef, whose check is right")
-    return found
-
-
-def _imap(text: str) -> SplitResult:
-    from smtpsource.ledger.mailboxes import placeOf  # for those who have one
-
-    return placeOf(text)
-
-
-def _maildir(text: str) -> str:
-    from smtpsource.ledger.mailboxes import maildirAt
-
-    return maildirAt(text)
-
-
-def _mbox(text: str) -> str:
-    from smtpsource.ledger.mailboxes import mboxAt
-
-    return mboxAt(files.readableFile(text))
-
-
-def _queue(text: str) -> str:
-    from smtpsource.ledger.mailboxes import queueAt
-
-    return queueAt(text)
-
-
-def _threshold(text: str) -> Threshold:
-    return thresholds.parse(text, onlyLedger=True)
 
 
 def _repeated(long: str, meta: str, help: str, convert: Any) -> ValueOption:
@@ -122,16 +73,18 @@ class ReconcileOptions(ToolOptions):
         (
             "What is judged",
             (
-                ValueOption("run", None, "ID", None, "the run, if there are several; latest is the last", _run),
+                ValueOption("run", None, "ID", None, "the run, if there are several; latest is the last", evidence.run),
                 ValueOption(
                     *("drain-quiet", None, "TIME", None),
                     "no more will come if it was listened for so long after the last sign of it (default: 30s, or 1s "
                     "if nothing is missing)",
                     numbers.timeOrZero,
                 ),
-                _repeated("maildir", "DIR", "what is in this Maildir has arrived", _maildir),
-                _repeated("mbox", "FILE", "what is in this mbox file has arrived", _mbox),
-                _repeated("imap", "URL", "what is in this mailbox has arrived: imap://USER@HOST/BOX, imaps", _imap),
+                _repeated("maildir", "DIR", "what is in this Maildir has arrived", evidence.maildir),
+                _repeated("mbox", "FILE", "what is in this mbox file has arrived", evidence.mbox),
+                _repeated(
+                    "imap", "URL", "what is in this mailbox has arrived: imap://USER@HOST/BOX, imaps", evidence.imap
+                ),
                 ValueOption(
                     *("imap-password-file", None, "FILE", None),
                     "the first line is the password for --imap",
@@ -141,18 +94,22 @@ class ReconcileOptions(ToolOptions):
                 ValueOption(
                     *("postfix-queue", None, "DIR", None),
                     "Postfix's queue_directory: what is missing is lost unless it is there",
-                    _queue,
+                    evidence.queue,
                 ),
             ),
         ),
         (
             "Results",
             (
-                ValueOption("show", None, "ID", None, "tell the history of this message, and nothing else", _id),
+                ValueOption(
+                    *("show", None, "ID", None, "tell the history of this message, and nothing else"),
+                    evidence.identityOf,
+                ),
                 _written("anomalies", "write all anomalies there: a database if it ends with .sqlite, else JSON lines"),
                 _written("report", "write the results there as JSON; - is standard output"),
                 _repeated(
-                    "threshold", "EXPR", "what must be so, or the status is 3: 'lost == 0', 'drain < 2m'", _threshold
+                    *("threshold", "EXPR", "what must be so, or the status is 3: 'lost == 0', 'drain < 2m'"),
+                    evidence.threshold,
                 ),
                 COLOR,
                 Flag("quiet", None, "no summary"),
