@@ -266,7 +266,8 @@ _PLAIN = {
         _counted("connectionsLost"),
         _counted("connectFailures", "connectionsFailed"),
         _judged("lost", of=_lost),
-        *map(_judged, ("duplicated", "corrupted", "misdelivered", "ghosts", "bounced", "queued", "recovered")),
+        *map(_judged, ("duplicated", "corrupted", "misdelivered", "astray", "bounced", "queued", "recovered")),
+        _judged("ghost", of=operator.attrgetter("ghosts")),
         _judged("backlog", of=operator.attrgetter("backlogPeak")),
         _judged("drain", TIME, _drain),
     )
