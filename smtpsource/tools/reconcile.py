@@ -17,8 +17,8 @@ from smtpsource.cli.commandline import FILES
 from smtpsource.ledger.histories import Histories
 from smtpsource.ledger.identity import Identity, parse, textOf
 from smtpsource.ledger.judge import Judge
+from smtpsource.ledger.numbers import HIGHEST
 from smtpsource.ledger.reading import LedgerError
-from smtpsource.ledger.units import HIGHEST
 from smtpsource.measure import thresholds
 from smtpsource.measure.counters import Counters
 from smtpsource.measure.encoding import encode
