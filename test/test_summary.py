@@ -165,7 +165,7 @@ class SummaryTests(SynchronousTestCase):
             ("errors", 2),
             ("late", 12),
             ("dropped", 3),
-            ("lost", 8),
+            ("connectionsLost", 8),
             ("connectFailures", 7),
             ("count(message)", 2),
         ):
