@@ -242,6 +242,14 @@ def forOther(recipient):
     return misdeliver
 
 
+def astray(relay, mail):
+    """
+    Hand it to somebody else as well.
+    """
+    relay.deliver(mail)
+    return relay.deliver(Mail(mail.sender, ["somebody@example.com"], mail.content))
+
+
 def footer(relay, mail):
     """
     Add a line to the body.

@@ -989,7 +989,7 @@ class OtherTests(DeliveringTestCase):
         yield command.whenPrinted(rb"delivering; .*\b5 arrived", "err")
         _, _, text = yield deferToThread(get, match[1].decode())
         command.signal(signal.SIGINT)
-        for line in ("smtpsource_arrived_total 5.0", "smtpsource_backlog 15.0", 'state="delivering"} 1.0'):
+        for line in ("smtpsource_arrived 5.0", "smtpsource_backlog 15.0", 'state="delivering"} 1.0'):
             self.assertIn(line, text)
         self.assertRegex(text, r'smtpsource_phase_seconds_count\{phase="delivery"\} 5')
         yield self.judged(command)

@@ -183,13 +183,13 @@ class FigureTests(SynchronousTestCase):
             "duplicated": 2,
             "corrupted": 3,
             "misdelivered": 4,
-            "ghosts": 5,
+            "astray": 5,
             "bounced": 6,
             "recovered": 7,
             "lost": 8,
         }
-        judgement = Judgement(verdict="fail", drained=True, **named, backlogPeak=9, drain=90.0)
-        for name, value in {**named, "queued": 0, "backlog": 9}.items():
+        judgement = Judgement(verdict="fail", drained=True, **named, ghosts=10, backlogPeak=9, drain=90.0)
+        for name, value in {**named, "ghost": 10, "queued": 0, "backlog": 9}.items():
             outcome = parse(f"{name} == {value}").check(figures(judgement))
             self.assertEqual((outcome.passed, outcome.actual), (True, str(value)))
         for text, passed in (("drain < 2m", True), ("drain < 1m", False), ("p99(delivery) < 30s", True)):

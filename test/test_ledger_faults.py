@@ -49,6 +49,7 @@ do = { corrupt = true }
 FAULTS = {
     20: faultyrelay.forOther("21user@example.com"),
     21: faultyrelay.forOther("20user@example.com"),
+    22: faultyrelay.astray,
     30: faultyrelay.bounce,
     40: faultyrelay.silent,
     41: faultyrelay.swallow,
@@ -96,8 +97,9 @@ class FaultTests(TestCase):
     timeout = TEST_LIMIT
 
     @defer.inlineCallbacks
-    def judged(self, faults, rules):
+    def judged(self, faults, rules, quiet="0"):
         """
+        @param quiet: C{--drain-quiet}.
         @return: a L{defer.Deferred} that fires with what C{smtpsource reconcile} says, and with all anomalies.
         """
         os.makedirs(directory := os.path.abspath(self.mktemp()))
@@ -114,7 +116,7 @@ class FaultTests(TestCase):
         yield relay.done
         sink.signal(signal.SIGTERM)
         yield sink.whenEnded()
-        found = yield reconciled(self, self.sent, self.arrived, "--drain-quiet", "0")
+        found = yield reconciled(self, self.sent, self.arrived, "--drain-quiet", quiet)
         return found
 
     @defer.inlineCallbacks
@@ -129,12 +131,13 @@ class FaultTests(TestCase):
         self.assertEqual({name: ledger[name] for name in CLASSES}, counts, result)
         self.assertEqual((ledger["duplicated"], ledger["corrupted"], ledger["transformed"]), (4, 2, 1))
         self.assertEqual(ledger["duplicatedBy"], dict.fromkeys(DUPLICATED.values(), 1))
-        strays = ("contradicted", "ghost", "foreign", "unidentified", "damaged")
+        strays = ("contradicted", "astray", "ghost", "foreign", "unidentified", "damaged")
         self.assertEqual([ledger[name] for name in strays], [1] * len(strays))
         found = {}
         for one in anomalies:
             found.setdefault(one["class"], {})[number(one)] = one
-        told = FATES | {"duplicated": set(DUPLICATED), "corrupted": CORRUPTED, "contradicted": {51}, "ghost": {GHOST}}
+        told = FATES | {"duplicated": set(DUPLICATED), "corrupted": CORRUPTED}
+        told |= {"contradicted": {51}, "astray": {22}, "ghost": {GHOST}}
         del told["refused"]  # It is nobody's fault.
         self.assertEqual({name: set(ones) for name, ones in found.items()}, told)
         reasons = {which: one["reason"] for which, one in found["duplicated"].items()}
@@ -151,5 +154,16 @@ class FaultTests(TestCase):
         self.assertEqual((result.status, ledger["verdict"], anomalies), (0, "pass", []), result)
         counts = {name: ledger[name] for name in CLASSES}
         self.assertEqual(counts, {**dict.fromkeys(CLASSES, 0), "delivered": MESSAGES})
-        for name in ("duplicated", "corrupted", "transformed", "ghost", "foreign", "unidentified", "damaged"):
+        for name in ("duplicated", "corrupted", "transformed", "astray", "ghost", "foreign", "unidentified", "damaged"):
             self.assertEqual(ledger[name], 0, name)
+
+    @defer.inlineCallbacks
+    def test_held(self):
+        """
+        A relay that holds one back: as long as it was not waited for, that is queued, and neither lost nor fine.
+        """
+        result, ledger, anomalies = yield self.judged({33: faultyrelay.lose}, "", quiet="1h")
+        self.assertEqual((result.status, ledger["verdict"], ledger["drained"]), (1, "inconclusive", False), result)
+        counts = {name: ledger[name] for name in CLASSES if ledger[name]}
+        self.assertEqual(counts, {"delivered": MESSAGES - 1, "queued": 1})
+        self.assertEqual([(number(one), one["class"]) for one in anomalies], [(33, "queued")])

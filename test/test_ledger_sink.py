@@ -29,6 +29,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from smtpsource.ledger import records
 from smtpsource.ledger.digests import digest, ofAddress, ofBody
 from smtpsource.ledger.identity import idOf
+from smtpsource.messages.bodies import digestsOf
 from smtpsource.sink.keeping.ledger import SinkLedger
 from smtpsource.sink.service import ListenError, SinkPlan, SinkService
 
@@ -243,6 +244,31 @@ class ArrivalTests(LedgerTestCase):
             for one in found:
                 del one["time"]
             self.assertEqual([arrival(number, 1, body=body) for number, (body, _) in enumerate(bodies, 1)], found, name)
+
+    @given(
+        st.sampled_from([65_000, 65_536, 70_000, 300_000, 1_500_000]),
+        st.booleans(),
+        st.sampled_from([b"", b"\r\n", BODY]),
+        st.lists(st.integers(1, 140_000), max_size=4),
+    )
+    def test_longHead(self, size, isOneLine, body, lengths):
+        """
+        The id is found however long the head is, and both ends agree on where the body begins, however it comes.
+        """
+        lines = b"X: " + b"y" * size + b"\r\n" if isOneLine else b"X: yyyyyyyyyyyyyyy\r\n" * (size // 20)
+        content = message(1, body, lines)
+        expected = digestsOf(content, b"", True)
+        endless = message(2, b"", lines)[:-4]
+        for name, pair, directory in self.kinds():
+            rest = group(content) + group(endless)
+            for length in lengths:
+                pair.protocol.dataReceived(rest[:length])
+                rest = rest[length:]
+            pair.protocol.dataReceived(rest)
+            found, other = Read(directory).of(records.ARRIVAL)
+            self.assertEqual((1, ofBody(b"", body)), (found["number"], (found["raw"], found["canonical"])), name)
+            self.assertEqual((found["raw"], found["canonical"], len(body)), expected)
+            self.assertEqual((2, ofBody(b"", b"")), (other["number"], (other["raw"], other["canonical"])), name)
 
     def test_refused(self):
         """

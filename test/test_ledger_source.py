@@ -10,6 +10,7 @@ import signal
 from itertools import pairwise
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 
 from commandlines import CommandTestCase
 from hypothesis import strategies as st
@@ -35,6 +36,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.ledger import digests, identity, records
 from smtpsource.ledger.notes import Notes, addressIn
+from smtpsource.load import noted
 from smtpsource.load.traffic import traffic as newTraffic
 from smtpsource.messages.parts import FilePart
 from smtpsource.plan import SourcePlan
@@ -568,6 +570,22 @@ class RunTests(SynchronousTestCase):
         for more in ({}, {"pipelining": "force"}):
             found = self.told(self.refusing(((b"RCPT", 2), b"550 no"), **more))
             self.assertEqual(found, [(1, records.REFUSED, 550), (records.WHOLE, records.ACKNOWLEDGED, 250)])
+
+    def test_manyRecipients(self):
+        """
+        Those whose index can't be written share one: no outcome is about all by mistake.
+        """
+        said = []
+        session = SimpleNamespace(
+            _single={records.WHOLE: 550, records.WHOLE + 2: 551},
+            _due=lambda: 0,
+            _number=1,
+            _outcome=lambda number, flag, index, code, due, session: said.append((index, flag, code)),
+        )
+        message = SimpleNamespace(number=1, recipientCommands=lambda: [b"RCPT TO:<a@b>"] * (records.WHOLE + 5))
+        noted._Noting._noteRecipients(session, message)
+        last = records.WHOLE - 1
+        self.assertEqual(said, [(last, records.REFUSED, 550), (last, records.REFUSED, 551)])
 
     def test_LMTP(self):
         """

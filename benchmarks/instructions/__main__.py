@@ -86,7 +86,7 @@ CASES = {
     "pipelined-20": Case("-d -s 20 --pipelining require"),
     "window-20": Case("-d -s 20 --pipelining require --chunking require --window 8", tolerance=_BY_CHANCE),
     "keep-20-ledger": Case("-d -s 20 --ledger ledger"),
-    "window-8-ledger": Case(
+    "window-20-ledger": Case(
         "-d -s 20 --pipelining require --chunking require --window 8 --ledger ledger", tolerance=_BY_CHANCE
     ),
     "new-20": Case("-s 20", tolerance=_BY_CHANCE),

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 _MOST = 4 * 1024 * 1024
 _MOST_CONTAINERS = 100
 
+#: Octets of a head that are looked at: for the id, which comes first, and for how the body is encoded.
+LONGEST_HEAD = 64 * 1024
+
 _isEncoded = re.compile(
     rb"^content-(?:transfer-encoding:\s*(?:\([^()]*\)\s*)*(?:quoted-printable|base64)|type:\s*(?:multipart|message)/)",
     re.IGNORECASE | re.MULTILINE,
@@ -78,16 +81,28 @@ def parted(content: bytes) -> tuple[bytes, bytes]:
     """
     Head and body of a message, without the empty line between them. What has none is all head (RFC 5322 section 2.1).
     """
-    if content.startswith(b"\r\n"):
-        return b"", content[2:]
-    head, end, body = content.partition(b"\r\n\r\n")
-    return (head + b"\r\n", body) if end else (content, b"")
+    at = bodyIn(content)
+    return (content[: at - 2], content[at:]) if at > 0 else (content, b"")
+
+
+def bodyIn(content: bytes, isBeginning: bool = True) -> int:
+    """
+    Where a body begins, by the empty line before it, which may be the first one (RFC 5322 section 2.1).
+
+    @param content: a message, or a part of it.
+    @return: -1 if there is no such line.
+    """
+    if isBeginning and content.startswith(b"\r\n"):
+        return 2
+    at = content.find(b"\r\n\r\n")
+    return at + 4 if at >= 0 else -1
 
 
 def encodingIn(head: bytes) -> bytes | None:
     """
     What of a head says how the body is encoded; C{None} if it is not, and is its own canonical form but for line ends.
     """
+    head = head[:LONGEST_HEAD]
     return b"\n".join(_codings(head)) if _isEncoded(head) else None
 
 
@@ -100,7 +115,7 @@ class BodyDigest:
         """
         @param head: the message's, with its line ends: how the body is encoded.
         """
-        self._head = head
+        self._head = head = head[:LONGEST_HEAD]
         self._raw = blake2b(digest_size=8)
         self._plain = blake2b(digest_size=8)
         self._kept: list[bytes] | None = [] if _isEncoded(head) else None
@@ -165,7 +180,7 @@ def ofBody(head: bytes, body: bytes) -> tuple[int, int]:
     """
     Both digests of a whole body: see L{BodyDigest}.
     """
-    if not _isEncoded(head):
+    if not _isEncoded(head[:LONGEST_HEAD]):
         return digest(body), digest(body.replace(b"\r\n", b"\n").rstrip(b"\n"))
     both = BodyDigest(head)
     both.add(body)

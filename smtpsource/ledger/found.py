@@ -17,7 +17,8 @@ from smtpsource.ledger import digests, identity, records, reports
 from smtpsource.ledger.book import Book
 from smtpsource.ledger.identity import Identity
 from smtpsource.ledger.known import Known
-from smtpsource.ledger.units import HIGHEST, Integers
+from smtpsource.ledger.numbers import HIGHEST
+from smtpsource.ledger.units import Integers
 
 #: Where servers say whom a message was delivered to, and whom it was sent to, the first that is there.
 _DELIVERED = (b"Delivered-To", b"Envelope-To", b"X-Envelope-To", b"X-Original-To")

@@ -19,12 +19,12 @@ from smtpsource.ledger.anomalies import Anomalies
 from smtpsource.ledger.attempts import taken
 from smtpsource.ledger.clocks import Timing
 from smtpsource.ledger.known import LOST, Known, arrivalsIn
+from smtpsource.ledger.numbers import HIGHEST
 from smtpsource.ledger.reading import LedgerFile, Records
 from smtpsource.ledger.strays import GHOST, MISDELIVERED
 from smtpsource.ledger.units import (
     EXISTS,
     HERE,
-    HIGHEST,
     MEASURED,
     OUTCOME,
     STATES,

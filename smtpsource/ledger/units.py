@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from smtpsource.ledger.numbers import Numbers, grown
 from smtpsource.ledger.records import ACKNOWLEDGED, REFUSED, UNKNOWN, UNSENT
 
 # A state has its outcome in its lowest bits, and these. There was an intent; the outcome is of this recipient alone;
@@ -23,12 +24,6 @@ EXISTS, NAMED, AGAIN, HERE, TWICE, BOUNCED, CORRUPTED, TRANSFORMED, MEASURED, EL
 STATES = 1 << 15
 assert max(ACKNOWLEDGED, REFUSED, UNKNOWN, UNSENT) <= OUTCOME
 
-#: Numbers of messages are below this: a ledger with others was damaged.
-HIGHEST = 1 << 31
-
-#: If a number is further than this above the others, numbers get their room in blocks of so many, as they are met.
-_GAP = 1_000_000
-_BLOCK = 1024
 #: So many places of a message are looked at one after the other.
 _FEW = 16
 #: What stands for a number that was never met.
@@ -61,10 +56,7 @@ class Units:
         # By the number of the message, once one has several recipients: its first place, and how many it has.
         self._first: NDArray[np.uint32] | None = None
         self._count = np.zeros(0, np.uint16)
-        # Once many numbers are left out: by the block of numbers the block of theirs that are used here, and back.
-        self._blocks: NDArray[np.int32] | None = None
-        self._outside = np.zeros(0, np.int32)
-        self._made = 0
+        self._numbers = Numbers()
 
     def make(self, numbers: Any, indexes: Any) -> Integers:
         """
@@ -73,7 +65,7 @@ class Units:
         of: Integers = numbers.astype(np.int64)
         if not len(of):
             return of
-        of = self._room(of)
+        of = self._numbers.room(of)
         if self._first is None:
             if not indexes.any():
                 self._reach(int(of.max()) + 1)
@@ -85,40 +77,6 @@ class Units:
         np.maximum.at(wanted, which, index + 1)
         self._make(some, wanted)
         return self._firstOf(of) + index
-
-    def _room(self, numbers: Integers) -> Integers:
-        """
-        Have room for some numbers.
-
-        @return: what stands for them here.
-        """
-        self._made += len(numbers)
-        top = int(numbers.max()) + 1
-        if self._blocks is None:
-            if top <= _GAP + 16 * self._made:
-                return numbers
-            self._outside = np.arange(-(-max(self.size, len(self._count)) // _BLOCK), dtype=np.int32)
-            self._blocks = self._outside.copy()
-        known = len(self._blocks)
-        self._blocks = grown(self._blocks, -(-top // _BLOCK))
-        self._blocks[known:] = -1
-        blocks = np.unique(numbers // _BLOCK)
-        new = blocks[self._blocks[blocks] < 0].astype(np.int32)
-        self._blocks[new] = len(self._outside) + np.arange(len(new))
-        self._outside = np.concatenate((self._outside, new))
-        inside: Integers = self._inside(numbers)
-        return inside
-
-    def _inside(self, numbers: Any) -> Any:
-        """
-        What stands for some numbers here.
-        """
-        if self._blocks is None:
-            return numbers
-        block = np.minimum(numbers // _BLOCK, HIGHEST // _BLOCK).astype(np.int64)
-        known = block < len(self._blocks)
-        inside = np.where(known, self._blocks[np.where(known, block, 0)], -1).astype(np.int64)
-        return np.where(inside < 0, _NOWHERE, inside * _BLOCK + (numbers % _BLOCK).astype(np.int64))
 
     def _split(self) -> None:
         """
@@ -178,7 +136,7 @@ class Units:
         """
         How many places each of these messages has.
         """
-        return self._counts(self._inside(numbers))
+        return self._counts(self._numbers.inside(numbers))
 
     def _counts(self, numbers: Any) -> Integers:
         if self._first is None:
@@ -193,7 +151,7 @@ class Units:
         """
         The places of messages and recipients; -1 where there is none.
         """
-        numbers = self._inside(numbers)
+        numbers = self._numbers.inside(numbers)
         known = indexes < self._counts(numbers)
         of: Integers = np.where(known, numbers, 0).astype(np.int64)
         first = of if self._first is None else self._firstOf(of)
@@ -206,7 +164,7 @@ class Units:
 
         @return: the places, and for each of them which of C{numbers} it is of.
         """
-        numbers = self._inside(numbers)
+        numbers = self._numbers.inside(numbers)
         counts = self._counts(numbers)
         which = np.repeat(np.arange(len(numbers)), counts)
         first = numbers[which].astype(np.int64)
@@ -219,7 +177,7 @@ class Units:
         """
         The places of messages for these addresses; -1 where there is none.
         """
-        numbers = self._inside(numbers)
+        numbers = self._numbers.inside(numbers)
         counts = self._counts(numbers)
         found = np.full(len(numbers), -1, np.int64)
         open_ = np.flatnonzero(counts)
@@ -289,9 +247,7 @@ class Units:
             order = messages[np.argsort(self._first[messages])]
             numbers = order[np.searchsorted(self._first[order], places, "right") - 1]
             indexes = places - self._firstOf(numbers)
-        if self._blocks is not None:
-            numbers = self._outside[numbers // _BLOCK].astype(np.int64) * _BLOCK + numbers % _BLOCK
-        return numbers, indexes
+        return self._numbers.outside(numbers), indexes
 
 
 def _keys(which: Integers, addresses: Any) -> Any:
@@ -311,14 +267,3 @@ def landed(state: Any, units: Units, places: Integers, raw: Any, canonical: Any)
     places, counts = np.unique(places, return_counts=True)
     state[places[(state[places] & HERE != 0) | (counts > 1)]] |= TWICE
     state[places] |= HERE
-
-
-def grown(array: Any, size: int) -> Any:
-    """
-    An array that has room for so many; new places are 0.
-    """
-    if size <= len(array):
-        return array
-    # In place, as far as the memory allows it: there are no two of the same.
-    array.resize(size + size // 32 + 1024, refcheck=False)
-    return array

@@ -185,7 +185,8 @@ class _Noting(Session):
         if single:
             others = [index for index in range(len(message.recipientCommands())) if index not in single]
             for key, code in single.items():
-                index = key if key >= 0 else others[-1 - key]
+                # As in the intents, from the 65,535th on they share an index.
+                index = min(key if key >= 0 else others[-1 - key], WHOLE - 1)
                 flag = REFUSED if code else ACKNOWLEDGED
                 self._outcome(message.number, flag, index, code or 250, due, self._number)
             single.clear()

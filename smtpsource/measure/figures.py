@@ -278,9 +278,10 @@ _PLAIN = {
         _counted("connectionsLost"),
         _counted("connectFailures", "connectionsFailed"),
         _judged("lost", of=_lost, minds="lost"),
-        *(_judged(name, minds=name) for name in ("duplicated", "corrupted", "misdelivered")),
+        *(_judged(name, minds=name) for name in ("duplicated", "corrupted", "misdelivered", "astray")),
         _judged("unexcused", minds="duplicated"),
-        *map(_judged, ("ghosts", "bounced", "queued", "recovered")),
+        *map(_judged, ("bounced", "queued", "recovered")),
+        _judged("ghost", of=operator.attrgetter("ghosts")),
         _judged("backlog", of=operator.attrgetter("backlogPeak")),
         _judged("drain", TIME, _drain),
     )

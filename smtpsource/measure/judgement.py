@@ -69,7 +69,8 @@ class Judgement:
     """
     The counts are of messages and recipients: a message for three recipients is three of them.
 
-    @ivar verdict: C{"pass"}: the queue has drained, and nothing was lost, corrupted, misdelivered or duplicated.
+    @ivar verdict: C{"pass"}: the queue has drained, and nothing was lost, corrupted, misdelivered, astray or
+        duplicated.
         C{"inconclusive"}: nothing of that was found, but it had not drained, or something else keeps us from knowing.
     @ivar reasons: why it is none that passes, a line for each.
     @ivar drained: had the server nothing left, as far as can be known?

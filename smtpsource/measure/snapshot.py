@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 
 from smtpsource.measure.counters import Counters
 from smtpsource.measure.histogram import indexOf
-from smtpsource.measure.judgement import Delivered, Judgement
 from smtpsource.measure.recorder import Recorder
 from smtpsource.phases import LATE, RESPONSE
 from smtpsource.records import dataclass
 
 if TYPE_CHECKING:
-    from smtpsource.measure.judgement import Judgement
+    from smtpsource.measure.judgement import Delivered, Judgement
 
 
 @dataclass(frozen=True)

@@ -41,10 +41,6 @@ def isHeaded(beginning: bytes) -> bool:
 #: What is said of a body that can't be read.
 _UNREADABLE = (0, 0, 0)
 
-#: The empty line after the headers, and where it is looked for.
-_LONGEST_HEAD = 1 << 20
-_headEnd = re.compile(rb"(?:^|\r\n)\r\n").search
-
 
 def digestsOf(octets: bytes | FilePart, head: bytes, headed: bool) -> tuple[int, int, int]:
     """
@@ -54,21 +50,34 @@ def digestsOf(octets: bytes | FilePart, head: bytes, headed: bool) -> tuple[int,
     @param head: what comes before.
     @param headed: do they begin with headers?
     """
-    from smtpsource.ledger.digests import BodyDigest  # for those who keep a ledger
+    from smtpsource.ledger.digests import LONGEST_HEAD, BodyDigest  # for those who keep a ledger
 
     place = 0
     try:
         if headed:
-            beginning = bytes(octets[:_LONGEST_HEAD])
-            end = _headEnd(beginning)
-            place = len(octets) if end is None else end.end()
-            head += beginning[:place]
+            place = _bodyIn(octets)
+            head += bytes(octets[: min(place, LONGEST_HEAD)])
         both = BodyDigest(head)
         for start in range(place, len(octets), PIECE):
             both.add(bytes(octets[start : start + PIECE]))
     except Unreadable:
         return _UNREADABLE
     return *both.result(), len(octets) - place
+
+
+def _bodyIn(octets: bytes | FilePart) -> int:
+    """
+    Where the body of a message begins: after its first empty line, or at its end if it has none.
+    """
+    from smtpsource.ledger.digests import bodyIn
+
+    for start in range(0, len(octets), PIECE):
+        # With what may be the beginning of that line.
+        begin = max(0, start - 3)
+        at = bodyIn(bytes(octets[begin : start + PIECE]), isBeginning=not begin)
+        if at >= 0:
+            return begin + at
+    return len(octets)
 
 
 class Body(Protocol):

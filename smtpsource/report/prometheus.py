@@ -79,7 +79,8 @@ class RunCollector:
     def _delivered(self) -> Iterator[Metric]:
         delivered = self._source.progress().delivered
         if delivered is not None:
-            yield CounterMetricFamily(
+            # It falls if it turns out that some were not accepted.
+            yield GaugeMetricFamily(
                 "smtpsource_arrived",
                 "Acknowledged messages that have arrived where the server delivers to, for a recipient each.",
                 value=delivered.here,

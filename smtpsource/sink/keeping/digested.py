@@ -6,15 +6,12 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from smtpsource.ledger.digests import BodyDigest, parted
+from smtpsource.ledger.digests import LONGEST_HEAD, BodyDigest, bodyIn, parted
 from smtpsource.ledger.reports import MOST, mayBeReport
 
 #: Octets of a content that are kept until it is whole: it is often the one before again. Of a longer one, each piece
 #: is digested when it comes.
 LONGEST = 64 * 1024
-
-#: Octets in which the end of the head is looked for. One without an end there is taken for a body.
-_LONGEST_HEAD = 1024 * 1024
 
 
 class Digested:
@@ -22,7 +19,7 @@ class Digested:
     A content, of which there is to be a digest.
 
     @ivar size: octets so far.
-    @ivar head: that of the message, when the content is whole.
+    @ivar head: that of the message, when the content is whole; of a long one, the beginning.
     @ivar body: what follows the head, if the content was kept; C{None} if it was digested.
     """
 
@@ -66,24 +63,28 @@ class Digested:
         if self._digest is not None:
             self._keeps = False
             return
-        whole = b"".join(self._pieces)
-        head, body = parted(whole)
-        if not body and len(whole) < _LONGEST_HEAD:
-            self._pieces, self._most = [whole], 2 * len(whole)
+        whole, isFirst = b"".join(self._pieces), not self.head
+        at = bodyIn(whole, isFirst)
+        if isFirst:
+            self.head = whole[: at - 2] if at > 0 else whole[:LONGEST_HEAD]
+        if at < 0:
+            # Its head goes on. What may be the beginning of an empty line is kept.
+            self._pieces, self._most = [whole[-3:]], self.size
             return
-        if not body:
-            head, body = b"", whole
-        self.head = head
-        self._digest = BodyDigest(head)
-        self._digest.add(body)
-        self._keeps, self._most = mayBeReport(head) is not None, MOST
+        self._digest = BodyDigest(self.head)
+        self._digest.add(whole[at:])
+        self._keeps, self._most = isFirst and mayBeReport(self.head) is not None, MOST
         self._pieces = [whole] if self._keeps else []
 
     def end(self) -> None:
         """
         That was all.
         """
-        if self._digest is None:
+        if self._digest is not None:
+            return
+        if self.head:  # which has no end
+            self.body = b""
+        else:
             self.head, self.body = parted(b"".join(self._pieces))
 
     def result(self) -> tuple[int, int]:
