@@ -628,6 +628,10 @@ class MailboxTests(ReconcileCase):
         path.write_bytes(b"".join(b"From jane@example.com Sat Nov 28 01:00:00 2026\n%b\n" % text for text in texts))
         status, ledger = self.reported("--mbox", path)
         self.assertEqual((status, ledger["delivered"], ledger["corrupted"]), (3, 3, 1))
+        # TEXT has a line of either kind: here only the one without a bracket was given one.
+        some = self.content(1, TEXT.replace(b"\r\nFrom ", b"\r\n>From "))
+        path.write_bytes(b"From jane@example.com Sat Nov 28 01:00:00 2026\n%b\n" % some)
+        self.assertEqual((1, 0), tuple(self.reported("--mbox", path)[1][each] for each in ("delivered", "corrupted")))
         path.write_bytes(b"hello")
         self.assertIn("mbox: expected an mbox file, which begins with From and a space", self.refused("--mbox", path))
 
