@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from smtpsource.ledger import records
 from smtpsource.ledger.judge import Judge
+from smtpsource.ledger.listening import DEAF
 from smtpsource.ledger.reading import LedgerError, LedgerFile
 from smtpsource.measure.histogram import HIGHEST_MICROSECONDS
 from smtpsource.measure.judgement import Delivered, Judgement
@@ -26,10 +27,6 @@ LOOK = 0.25
 
 #: When nothing is missing any more, something may still come twice: that is waited for so many seconds.
 LAST_LOOK = 1.0
-
-#: A sink writes something every other second at least. One that has written nothing for so many seconds does not
-#: listen: it is stopped, or its disk is, and that nothing comes says nothing.
-DEAF = 3.0
 
 
 class Delivery:

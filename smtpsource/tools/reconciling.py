@@ -102,7 +102,7 @@ class Evidence:
                     raise LedgerError(
                         f"{self.directories[0]}: nothing says what has arrived: expected a sink's ledger, or {where}"
                     )
-                doubts = [*self._doubts(judge), *self._deafness(judge)]
+                doubts = list(self._doubts(judge)) or list(self._deafness(judge))
                 yield judge, judge.judge(not doubts, [*doubts, *damages])
         finally:
             for file in files:
@@ -148,7 +148,7 @@ class Evidence:
         """
         Why what is missing may have come where nobody listened.
         """
-        if judge.backlog and not self.isALook:
+        if judge.backlog and not self.isALook and self.queue is None:
             yield from doubtsOf(judge.known, self.quiet)
 
 
