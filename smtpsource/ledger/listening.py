@@ -42,7 +42,7 @@ class _Run:
     boots: set[str]
 
 
-@dataclass
+@dataclass(eq=False)
 class _Sink:
     """
     What a sink says, by its own clock.
@@ -73,17 +73,17 @@ def doubtsOf(known: Known, wanted: float) -> Iterator[str]:
     run = _runOf(known.sources, known.clocks, boots)
     sinks = [_sinkOf(file, known, run) for file in files]
     for sink in sinks:
-        if not sink.arrival and (sink.begin > run.end or sink.end < run.intents.min(initial=_NEVER)):
-            continue  # it had no part in it
-        if any(_follows(other, sink) for other in sinks):
-            continue
+        if sink.ahead is None:
+            others = [other.ahead for other in sinks if _bootOf(other.file) == _bootOf(sink.file)]
+            sink.ahead = min((ahead for ahead in others if ahead is not None), default=None)
+    for sink in _answerable(sinks, run):
         if sink.ahead is None:
             yield (
                 f"{sink.file.path}: nothing of this run has arrived there, and its clock is another machine's: whether "
                 "it has listened until the end can't be known"
             )
             continue
-        listened = (sink.end - max(sink.arrival, sink.resumed, run.end + sink.ahead)) / 1e9
+        listened = (sink.end - max(sink.begin, sink.arrival, sink.resumed, run.end + sink.ahead)) / 1e9
         if listened < wanted:
             yield (
                 f"{sink.file.path}: this sink has listened for no more than {max(0.0, listened):.1f} s without a break "
@@ -92,17 +92,28 @@ def doubtsOf(known: Known, wanted: float) -> Iterator[str]:
             )
 
 
+def _answerable(sinks: Sequence[_Sink], run: _Run) -> Sequence[_Sink]:
+    """
+    Those that must have listened until the end. A sink that was over when another one began on its machine has been
+    started again as that one.
+    """
+    found = []
+    for sink in sinks:
+        if not sink.arrival and (sink.begin > run.end or sink.end < run.intents.min(initial=_NEVER)):
+            continue  # it had no part in it
+        heirs = [other for other in sinks if other.begin >= sink.end and _hostOf(other) == _hostOf(sink)]
+        last = max(heirs, key=lambda heir: heir.end, default=sink)
+        if last not in found:
+            found.append(last)
+    return found
+
+
+def _hostOf(sink: _Sink) -> object:
+    return sink.file.header.get("host")
+
+
 def _bootOf(file: LedgerFile) -> str:
     return str(file.header.get("boot") or file.path)
-
-
-def _follows(other: _Sink, sink: _Sink) -> bool:
-    """
-    Was a sink started again, as this other one?
-    """
-    command, host = other.file.header.get("command"), other.file.header.get("host")
-    same = (command, host) == (sink.file.header.get("command"), sink.file.header.get("host"))
-    return bool(command) and same and other.begin >= sink.end and other is not sink
 
 
 def _runOf(files: Sequence[LedgerFile], clocks: Clocks, boots: set[str]) -> _Run:
