@@ -107,7 +107,17 @@ class Pages:
             address=self.name(address) if address else 0,
         )
 
+    def alive(self, until):
+        """
+        A sink listens.
+        """
+        while self.time < until - 1:
+            self.add(records.ALIVE, at=self.time + 1)
+        return self.add(records.ALIVE, at=until)
+
     def end(self, at=None):
+        if at is not None and self.header["role"] == "sink":
+            self.alive(at)
         return self.add(records.END, at, flag=1)
 
     def write(self, directory, name=None):

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from itertools import chain, product
 
 import numpy as np
 
@@ -26,6 +27,10 @@ _ORIGINAL = b"X-Original-To"
 
 _head = re.compile(rb"(?:[^\r\n]*[^\r\n][^\n]*\n)*").match
 _received = re.compile(rb"^Received:((?:[^\n]*\n[ \t])*[^\n]*)", re.IGNORECASE | re.MULTILINE).search
+#: Brackets of an mbox file of which each is tried with and without: that is 256 bodies.
+_MOST_BRACKETS = 8
+
+_bracket = re.compile(rb"^>(?=From )", re.MULTILINE)
 _quotedFrom = re.compile(rb"^>(>*From )", re.MULTILINE)
 
 
@@ -115,12 +120,12 @@ class Entered:
         """
         Mailboxes have their own line ends: those of the wire are put back.
         """
-        candidates = [body]
-        if found.isQuoted and _quotedFrom.search(body):
-            candidates.append(_quotedFrom.sub(rb"\1", body))
+        both = digests.ofBody(head, _withCRLF(body))
         wanted = self._known.units.canonical[self._placesOf(known)].tolist()
-        both = [digests.ofBody(head, _withCRLF(each)) for each in candidates]
-        return next((one for one in both if one[1] & 0xFFFFFFFF in wanted), both[0])
+        if not found.isQuoted or not wanted or both[1] & 0xFFFFFFFF in wanted:
+            return both
+        others = (digests.ofBody(head, _withCRLF(other)) for other in _unquoted(body))
+        return next((one for one in others if one[1] & 0xFFFFFFFF in wanted), both)
 
     def _addressesOf(self, head: bytes, known: Identity) -> tuple[int, int]:
         """
@@ -173,6 +178,20 @@ def _valueIn(head: bytes, name: bytes) -> bytes:
     """
     match = re.search(rb"^" + name + rb":[ \t]*<?([^\r\n>]*)", head, re.IGNORECASE | re.MULTILINE)
     return match[1].strip() if match is not None else b""
+
+
+def _unquoted(body: bytes) -> Iterator[bytes]:
+    """
+    What a body in an mbox file may have been. Some programs put a bracket before each line that begins with From, or
+    with brackets and From (mboxrd); some only before the former (mboxo), and that does not say which had one before.
+    """
+    if _quotedFrom.search(body) is None:
+        return
+    yield _quotedFrom.sub(rb"\1", body)
+    pieces = _bracket.split(body)
+    if len(pieces) - 1 <= _MOST_BRACKETS:
+        for brackets in product((b"", b">"), repeat=len(pieces) - 1):
+            yield b"".join(chain.from_iterable(zip((b"", *brackets), pieces, strict=True)))
 
 
 def _withCRLF(body: bytes) -> bytes:

@@ -1,6 +1,6 @@
 """
-Where several sinks have listened, or one on another machine: what is missing may have come where nobody was, and a
-clock that is ahead makes a silence longer than it was.
+For how long sinks have listened: what is missing may have come to one of several when it was not there, and a clock
+of another machine that is ahead makes a silence longer than it was.
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ from smtpsource.ledger.clocks import Clocks
 from smtpsource.ledger.known import Known
 from smtpsource.ledger.reading import LedgerFile
 from smtpsource.ledger.units import Integers
+
+#: A sink writes something every other second at least. One that has written nothing for so many seconds does not
+#: listen: it is stopped, or its disk is, and that nothing comes says nothing.
+DEAF = 3.0
 
 #: Later than anything.
 _NEVER = np.iinfo(np.int64).max
@@ -38,12 +42,13 @@ class _Run:
     boots: set[str]
 
 
-@dataclass
+@dataclass(eq=False)
 class _Sink:
     """
     What a sink says, by its own clock.
 
-    @ivar begin: its first record, C{end} its last, C{arrival} the last message of the run; 0 if there was none.
+    @ivar begin: its first record, C{end} its last, C{arrival} the last message of the run; 0 if there was none;
+        C{resumed}: the first record since it was deaf, if it was.
     @ivar ahead: its clock is ahead of the generator's by no more than this, for nothing arrives before it is sent.
         C{None}: nothing has arrived, and the clocks are two.
     """
@@ -52,52 +57,63 @@ class _Sink:
     begin: int
     end: int
     arrival: int
+    resumed: int
     ahead: int | None
 
 
 def doubtsOf(known: Known, wanted: float) -> Iterator[str]:
     """
-    Why a sink says too little of what is missing, a line for each of them.
+    Why sinks say too little of what is missing, a line for each that does.
 
     @param wanted: seconds of silence that each had to hear.
     @raise LedgerError: something can't be read again.
     """
     files = [file for file in known.sinks if not file.header.get("of")]
     boots = {_bootOf(file) for file in known.sources}
-    if len(files) == 1 and boots == {_bootOf(files[0])}:
-        return  # one clock, and what it says is known
     run = _runOf(known.sources, known.clocks, boots)
     sinks = [_sinkOf(file, known, run) for file in files]
     for sink in sinks:
-        if not sink.arrival and (sink.begin > run.end or sink.end < run.intents.min(initial=_NEVER)):
-            continue  # it had no part in it
-        if any(_follows(other, sink) for other in sinks):
-            continue
+        if sink.ahead is None:
+            others = [other.ahead for other in sinks if _bootOf(other.file) == _bootOf(sink.file)]
+            sink.ahead = min((ahead for ahead in others if ahead is not None), default=None)
+    for sink in _answerable(sinks, run):
         if sink.ahead is None:
             yield (
                 f"{sink.file.path}: nothing of this run has arrived there, and its clock is another machine's: whether "
                 "it has listened until the end can't be known"
             )
             continue
-        listened = (sink.end - max(sink.arrival, run.end + sink.ahead)) / 1e9
+        listened = (sink.end - max(sink.begin, sink.arrival, sink.resumed, run.end + sink.ahead)) / 1e9
         if listened < wanted:
             yield (
-                f"{sink.file.path}: this sink has listened for no more than {max(0.0, listened):.1f} s after the last "
-                f"sign of the queue, as far as its clock can be trusted: expected {wanted:g} s (--drain-quiet)"
+                f"{sink.file.path}: this sink has listened for no more than {max(0.0, listened):.1f} s without a break "
+                f"after the last sign of the queue{', as far as clocks can tell' * bool(sink.ahead)}: expected "
+                f"{wanted:g} s (--drain-quiet)"
             )
+
+
+def _answerable(sinks: Sequence[_Sink], run: _Run) -> Sequence[_Sink]:
+    """
+    Those that must have listened until the end. A sink that was over when another one began on its machine has been
+    started again as that one.
+    """
+    found = []
+    for sink in sinks:
+        if not sink.arrival and (sink.begin > run.end or sink.end < run.intents.min(initial=_NEVER)):
+            continue  # it had no part in it
+        heirs = [other for other in sinks if other.begin >= sink.end and _hostOf(other) == _hostOf(sink)]
+        last = max(heirs, key=lambda heir: heir.end, default=sink)
+        if last not in found:
+            found.append(last)
+    return found
+
+
+def _hostOf(sink: _Sink) -> object:
+    return sink.file.header.get("host")
 
 
 def _bootOf(file: LedgerFile) -> str:
     return str(file.header.get("boot") or file.path)
-
-
-def _follows(other: _Sink, sink: _Sink) -> bool:
-    """
-    Was a sink started again, as this other one?
-    """
-    command, host = other.file.header.get("command"), other.file.header.get("host")
-    same = (command, host) == (sink.file.header.get("command"), sink.file.header.get("host"))
-    return bool(command) and same and other.begin >= sink.end and other is not sink
 
 
 def _runOf(files: Sequence[LedgerFile], clocks: Clocks, boots: set[str]) -> _Run:
@@ -120,8 +136,13 @@ def _runOf(files: Sequence[LedgerFile], clocks: Clocks, boots: set[str]) -> _Run
 def _sinkOf(file: LedgerFile, known: Known, run: _Run) -> _Sink:
     shift = known.clocks.shift(file)
     begin, end = file.period()
-    latest, ahead = 0, _NEVER
+    latest, resumed, previous, ahead = 0, 0, begin, _NEVER
     for found in file.again():
+        moments = found["time"][found["kind"] != records.TEXT]
+        breaks = np.flatnonzero(np.diff(moments, prepend=previous) > DEAF * 1e9)
+        if len(breaks):
+            resumed = int(moments[breaks[-1]]) + shift
+        previous = int(moments[-1]) if len(moments) else previous
         arrivals = found[(found["kind"] == records.ARRIVAL) & (found["run"] == known.run)]
         arrivals = arrivals[np.isin(arrivals["number"], run.numbers)]
         if len(arrivals):
@@ -129,4 +150,4 @@ def _sinkOf(file: LedgerFile, known: Known, run: _Run) -> _Sink:
             latest = max(latest, int(times.max()))
             ahead = min(ahead, int((times - run.intents[np.searchsorted(run.numbers, arrivals["number"])]).min()))
     isSame = run.boots == {_bootOf(file)}
-    return _Sink(file, begin + shift, end + shift, latest, 0 if isSame else ahead if latest else None)
+    return _Sink(file, begin + shift, end + shift, latest, resumed, 0 if isSame else ahead if latest else None)

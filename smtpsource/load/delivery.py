@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from smtpsource.ledger import records
 from smtpsource.ledger.judge import Judge
+from smtpsource.ledger.listening import DEAF
 from smtpsource.ledger.reading import LedgerError, LedgerFile
 from smtpsource.measure.histogram import HIGHEST_MICROSECONDS
 from smtpsource.measure.judgement import Delivered, Judgement
@@ -24,10 +25,6 @@ from smtpsource.process.unexpected import named
 
 #: Seconds between two looks at what the ledgers have.
 LOOK = 0.25
-
-#: A sink writes something every other second at least. One that has written nothing for so many seconds does not
-#: listen: it is stopped, or its disk is, and that nothing comes says nothing.
-DEAF = 3.0
 
 # What a run says that was stopped.
 _STOPPED = "the run was stopped"

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from smtpsource.ledger.identity import Identity, parse
-from smtpsource.ledger.units import HIGHEST
+from smtpsource.ledger.numbers import HIGHEST
 from smtpsource.measure import thresholds
 from smtpsource.measure.thresholds import Threshold
 from smtpsource.tools.reconciling import LATEST

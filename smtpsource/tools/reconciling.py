@@ -113,7 +113,7 @@ class Evidence:
                     raise LedgerError(
                         f"{self.directories[0]}: nothing says what has arrived: expected a sink's ledger, or {where}"
                     )
-                silence = [] if self.queue is not None else [*self._silence(judge), *self._deafness(judge)]
+                silence = [] if self.queue is not None else list(self._silence(judge)) or list(self._deafness(judge))
                 judgement = judge.judge(not silence, [*doubts, *silence])
                 if judgement.verdict == "fail" and not judge.backlog:
                     # That something might come besides changes nothing any more.
