@@ -4,11 +4,13 @@ Ledgers, and what a server has delivered, read and judged.
 
 from __future__ import annotations
 
+import re
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from os import PathLike, fspath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -140,6 +142,36 @@ class Evidence:
                 f"{missing} acknowledged had not arrived, and the sink has listened for no more than {listened:.1f} s "
                 f"after the last sign of the queue: expected {wanted:g} s (--drain-quiet)"
             )
+
+
+def reconcile(
+    *directories: str | PathLike[str],
+    run: str | None = None,
+    drainQuiet: float = 30.0,
+    maildirs: Sequence[str | PathLike[str]] = (),
+    mboxes: Sequence[str | PathLike[str]] = (),
+) -> Judgement:
+    """
+    Judge what has arrived by ledgers, as the command does. It blocks; for a million messages about a second.
+
+    @param directories: where the ledgers are, of both ends.
+    @param run: the run's id; C{None} is the only one that there is.
+    @param drainQuiet: seconds that must have been listened for more, if something is missing; up to a second of them
+        also if nothing is.
+    @param maildirs: Maildirs that were delivered to, C{mboxes} mbox files.
+    @raise ValueError: something can't be read, or does not suffice; the text is one line.
+    """
+    if not directories:
+        raise ValueError("expected a directory with ledgers")
+    if run is not None and re.fullmatch("[0-9a-f]{16}", run) is None:
+        raise ValueError(f"run: {run!r} is not usable: expected 16 hexadecimal digits in small letters")
+    paths, *boxes = ([fspath(path) for path in some] for some in (directories, maildirs, mboxes))
+    evidence = Evidence(directories=paths, run=run, quiet=drainQuiet, maildirs=boxes[0], mboxes=boxes[1])
+    try:
+        with evidence.judged() as (_, judgement):
+            return judgement
+    except LedgerError as e:
+        raise ValueError(str(e)) from e
 
 
 def read(judge: Judge, file: LedgerFile) -> list[str]:
