@@ -216,8 +216,11 @@ class DigestTests(SynchronousTestCase):
         What has too many parts in each other to be taken apart counts as it is.
         """
         head = b"Content-Type: message/rfc822\r\n"
-        body = (head + b"\r\n") * 5000 + b"x\r\n"
-        self.assertEqual(digests.ofBody(head, body)[1], digests.ofBody(b"", body)[1])
+        for depth in (60, 5000):
+            body = (head + b"\r\n") * depth + b"x\r\n"
+            self.assertEqual(digests.ofBody(head, body)[1], digests.ofBody(b"", body)[1])
+        body = (head + b"\r\n") * 40 + b"x\r\n"
+        self.assertNotEqual(digests.ofBody(head, body)[1], digests.ofBody(b"", body)[1])
 
     @given(bodies.filter(lambda body: body.strip(b"\r\n")))
     def test_changed(self, body):

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 #: Octets of a body that is taken apart; of a longer one, the encoding is part of what is compared.
 _MOST = 32 * 1024 * 1024
 
+#: Parts within parts; what has more counts as it is. The library has an end too, but not everywhere at one depth.
+_DEEPEST = 50
+
 _isEncoded = re.compile(
     rb"^content-(?:transfer-encoding:\s*(?:\([^()]*\)\s*)*(?:quoted-printable|base64)|type:\s*(?:multipart|message)/)",
     re.IGNORECASE | re.MULTILINE,
@@ -141,16 +144,21 @@ def ofBody(head: bytes, body: bytes) -> tuple[int, int]:
     return both.result()
 
 
-def _ofContent(message: Message) -> bytes:
+def _ofContent(message: Message, depth: int = 0) -> bytes:
     """
     The digest of what follows the headers of a message or a part.
+
+    @param depth: how many it is in.
+    @raise RecursionError: there are too many in each other.
     """
+    if depth > _DEEPEST:
+        raise RecursionError
     inner = message.get_payload()
     if not isinstance(inner, list):
         payload = _straight(message).get_payload(decode=True)
         return _ofText(payload if isinstance(payload, bytes) else b"")
     around = (_withoutEmptyLines(text) for text in (message.preamble, message.epilogue))
-    pieces = [_ofHeaders(part) + _ofContent(part) for part in inner if not isinstance(part, str)]
+    pieces = [_ofHeaders(part) + _ofContent(part, depth + 1) for part in inner if not isinstance(part, str)]
     return blake2b(b"".join([*map(_ofText, around), *pieces]), digest_size=8).digest()
 
 
