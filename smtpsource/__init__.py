@@ -2,7 +2,8 @@
 A load generator and tester for SMTP and LMTP servers.
 
 The names here are the public ones for those who embed it: a run is a C{SourceService} with a C{SourcePlan}, and comes
-to a C{Summary}; a server for tests is a C{SinkService} with a C{SinkPlan}. The others are what these take and give.
+to a C{Summary}; a server for tests is a C{SinkService} with a C{SinkPlan}; C{reconcile} judges by the ledgers of both
+what became of every message. The others are what these take and give.
 L{smtpsource.testing} has more for those who test with it. docs/programs.rst has examples.
 """
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from smtpsource.load.service import SourceService
     from smtpsource.measure.counters import AddressCounts
     from smtpsource.measure.histogram import Latency
+    from smtpsource.measure.judgement import Judgement
     from smtpsource.measure.progress import Progress
     from smtpsource.measure.search import Found, Step
     from smtpsource.measure.summary import Messages, Summary, Tally
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from smtpsource.smtp.parameters import Parameters, Returned
     from smtpsource.smtp.protocol import SMTPSourceProtocol
     from smtpsource.smtp.proxyprotocol import ProxyVersion
+    from smtpsource.tools.reconciling import reconcile
 
 __all__ = [
     "AddressCounts",
@@ -54,6 +57,7 @@ __all__ = [
     "ExtensionMode",
     "Found",
     "HostDestination",
+    "Judgement",
     "Latency",
     "ListenError",
     "Messages",
@@ -84,6 +88,7 @@ __all__ = [
     "UNIXDestination",
     "Weighted",
     "__version__",
+    "reconcile",
 ]
 
 _HOMES = {
@@ -98,6 +103,7 @@ _HOMES = {
     "ExtensionMode": "smtpsource.smtp.commands",
     "Found": "smtpsource.measure.search",
     "HostDestination": "smtpsource.net.destination",
+    "Judgement": "smtpsource.measure.judgement",
     "Latency": "smtpsource.measure.histogram",
     "ListenError": "smtpsource.process.listening",
     "Messages": "smtpsource.measure.summary",
@@ -127,6 +133,7 @@ _HOMES = {
     "Threshold": "smtpsource.measure.thresholds",
     "UNIXDestination": "smtpsource.net.destination",
     "Weighted": "smtpsource.messages.weighted",
+    "reconcile": "smtpsource.tools.reconciling",
 }
 
 # Type checkers would take any name for one that is there.

@@ -38,6 +38,28 @@ Viele Grüße aus Köln, und ein paar Gleichheitszeichen: a=b, c==d.
 Leerzeichen am Ende:\x20\x20
 """
 
+#: The same as a part, and in a message that is attached.
+PARTS = f"""\
+From: me@example.com
+To: user@example.com
+MIME-Version: 1.0
+Content-Type: multipart/mixed; boundary=b
+
+For old readers.
+--b
+Content-Type: text/plain; charset=utf-8;
+ format=flowed
+Content-Transfer-Encoding: 8bit
+
+Grüße
+--b
+Content-Type: message/rfc822
+Content-Transfer-Encoding: 8bit
+
+{LETTER}
+--b--
+"""
+
 NUMBERED = ("-N", "-t", "user@example.com", "-f", "me@example.com")
 
 
@@ -213,9 +235,11 @@ class ServerTests(PeerTestCase):
         A server without 8BITMIME gets 8-bit text as quoted-printable: transformed, and not corrupted.
         """
         peer = yield self.relay("--no-8bitmime")
-        letter = self.directory / "letter"
-        letter.write_text(LETTER)
-        arguments = ("-d", "-m", 20, *NUMBERED, "--8bitmime", "-F", letter, "--ledger", self.sent)
+        letters = self.directory / "letters"
+        letters.mkdir()
+        (letters / "1.eml").write_text(LETTER)
+        (letters / "2.eml").write_text(PARTS)
+        arguments = ("-d", "-m", 20, *NUMBERED, "--8bitmime", "--messages", letters, "--ledger", self.sent)
         yield self.load(*arguments, peer.destination)
         yield peer.whenEmpty()
         yield self.close()

@@ -36,8 +36,8 @@ class PublicTests(SynchronousTestCase):
             *("Corpus", "Credentials", "Destination", "Distribution", "HostDestination", "ListenError", "Parameters"),
             *("SMTPSinkProtocol", "SMTPSourceFactory", "SMTPSourceProtocol", "SinkDestination", "SinkPlan"),
             *("SinkService", "SinkSummary", "SourcePlan", "SourceService", "Summary", "TLSSettings", "Threshold"),
-            *("UNIXDestination", "Weighted", "__version__"),
-            *("AddressCounts", "Found", "Latency", "Messages", "Outcome", "Progress", "Step", "Tally"),
+            *("UNIXDestination", "Weighted", "__version__", "reconcile"),
+            *("AddressCounts", "Found", "Judgement", "Latency", "Messages", "Outcome", "Progress", "Step", "Tally"),
             *WORDS,
         ]
         self.assertEqual(sorted(smtpsource.__all__), sorted(expected))
@@ -58,7 +58,7 @@ class PublicTests(SynchronousTestCase):
             "-c", "import pydoc, smtpsource; print(pydoc.render_doc(smtpsource, renderer=pydoc.plaintext))"
         )
         for name in {*smtpsource.__all__} - {"__version__"}:
-            self.assertRegex(text, rf"(?m)^    (class {name}\(|{name} = )")
+            self.assertRegex(text, rf"(?m)^    (class {name}\(|{name}\(|{name} = )")
 
     def python(self, *arguments):
         """

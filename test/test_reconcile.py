@@ -22,6 +22,7 @@ from subprocesses import loadAndReport, smtpsink, smtpsource
 from twisted.internet import defer
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from smtpsource import reconcile
 from smtpsource.ledger import digests, mailboxes, records
 from smtpsource.ledger.identity import Identity, textOf
 from smtpsource.measure.judgement import CLASSES
@@ -692,6 +693,52 @@ class WrongTests(ReconcileCase):
         secret.write_text("x\n")
         arguments = ("--imap", "imap://jane@127.0.0.1:1/INBOX", "--imap-password-file", secret)
         self.assertIn("imap://jane@127.0.0.1:1/INBOX: ", self.refused(*arguments))
+
+
+class FunctionTests(ReconcileCase):
+    """
+    The same for programs.
+    """
+
+    def judged(self, *directories, **more):
+        self.reconcile()
+        return reconcile(*directories, **more)
+
+    def test_judgement(self):
+        """
+        What the command tells, by as much silence as is wanted.
+        """
+        self.source.sent(1).sent(2)
+        self.sink.arrival(1).end(at=25.0)
+        judgement = self.judged(self.ledgers)
+        self.assertEqual((judgement.verdict, judgement.queued), ("inconclusive", 1))
+        judgement = self.judged(str(self.ledgers), drainQuiet=20.0, run=RUN_TEXT)
+        self.assertEqual((judgement.verdict, judgement.lost, judgement.anomalies[0]["id"]), ("fail", 1, name(2)))
+
+    def test_maildir(self):
+        """
+        What a server has delivered takes the place of a sink's ledger.
+        """
+        self.sink = None
+        self.source.sent(1)
+        path = self.directory / "Maildir"
+        mailbox.Maildir(path).add(b"X-Smtpsource-Id: " + name(1).encode() + b"\n\n")
+        self.assertEqual(self.judged(self.ledgers, maildirs=[path], drainQuiet=0.0).delivered, 1)
+
+    def test_wrong(self):
+        """
+        A ValueError says in one line what is wrong.
+        """
+        self.source.sent(1)
+        for arguments, more, problem in (
+            ((), {}, "expected a directory with ledgers"),
+            ((self.directory / "nothing",), {}, "nothing: "),
+            ((self.ledgers,), {"run": "x"}, "run: 'x' is not usable: expected 16 hexadecimal digits"),
+            ((self.ledgers,), {"run": "0" * 16}, f"there is no ledger of run {'0' * 16}: expected "),
+            ((self.ledgers,), {"mboxes": [self.directory / "mbox"]}, "mbox: No such file"),
+        ):
+            with self.assertRaisesRegex(ValueError, f"^[^\n]*{problem}[^\n]*$"):
+                self.judged(*arguments, **more)
 
 
 class MailboxTests(ReconcileCase):

@@ -58,11 +58,10 @@ class ExampleTests(SynchronousTestCase):
         """
         Those for trial.
         """
-        first, second = examples("SinkFixture")
-        suite = Suite(self, test_first=first, test_second=second)
-        done = suite.run(program=("-m", "twisted.trial", "test_first", "test_second"))
+        texts = {f"test_{number}": text for number, text in enumerate(examples("SinkFixture"))}
+        done = Suite(self, **texts).run(program=("-m", "twisted.trial", *texts))
         self.assertEqual(done.returncode, 0, done.stdout)
-        self.assertIn("PASSED (successes=4)", done.stdout)
+        self.assertIn("PASSED (successes=5)", done.stdout)
 
     def test_nodemailer(self):
         """

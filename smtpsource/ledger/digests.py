@@ -33,6 +33,7 @@ _MOST_CONTAINERS = 100
 #: Octets of a head that are looked at: for the id, which comes first, and for how the body is encoded.
 LONGEST_HEAD = 64 * 1024
 
+
 _isEncoded = re.compile(
     rb"^content-(?:transfer-encoding:\s*(?:\([^()]*\)\s*)*(?:quoted-printable|base64)|type:\s*(?:multipart|message)/)",
     re.IGNORECASE | re.MULTILINE,

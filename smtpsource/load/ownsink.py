@@ -35,6 +35,8 @@ class OwnSink:
         self._reactor = reactor
         self._plan = plan
         self._run = run
+        # A pair of an address and a port, whatever it was given as.
+        self._place: Any = plan.deliverTo
         self.isDestination = isinstance(plan.destination, SinkDestination)
         self.delivery: Delivery | None = None
         self._due: IDelayedCall | None = None
@@ -49,8 +51,8 @@ class OwnSink:
         else:
             # Nobody could verify its certificate, and those who don't would have more to do.
             settings["startTLS"] = False
-        if plan.deliverTo is not None:
-            host, port = plan.deliverTo
+        if self._place is not None:
+            host, port = self._place
             settings |= {"host": host, "port": port, "ledger": plan.ledger, "ledgerSync": plan.ledgerSync}
         return settings
 
@@ -60,7 +62,7 @@ class OwnSink:
             L{CompanionFailed<smtpsource.sink.companion.CompanionFailed>}.
         """
         started = self._companion.start()
-        if self._plan.deliverTo is not None:
+        if self._place is not None:
             from smtpsource.load.delivery import Delivery  # numpy takes a while, but so does the sink
 
             run = self._run
@@ -73,7 +75,7 @@ class OwnSink:
             assert notes is not None and companion.ledger is not None
             if notes.path is not None:  # or the run was stopped before it began
                 self.delivery.begin(notes.path, companion.ledger)
-        host = "127.0.0.1" if self._plan.deliverTo is None else self._plan.deliverTo[0]
+        host = "127.0.0.1" if self._place is None else self._place[0]
         return [TCPAddress(host, port)]
 
     def _lost(self, problem: str) -> None:

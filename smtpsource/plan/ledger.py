@@ -87,7 +87,7 @@ class LedgerSettings(Settings):
         default=None,
     )
     ledgerSync: bool = switch("have all of it on the disk before it matters, with fdatasync", default=False)
-    deliverTo: tuple[str, int] | None = option(
+    deliverTo: tuple[str, int] | str | int | None = option(
         "WHERE",
         Kind(_place, _given),
         "listen at [HOST:]PORT, where the server delivers to, and judge what arrives",

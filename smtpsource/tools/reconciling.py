@@ -4,11 +4,13 @@ Ledgers, and what a server has delivered, read and judged.
 
 from __future__ import annotations
 
+import re
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from os import PathLike, fspath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -244,6 +246,35 @@ def _checkOne(sources: Sequence[LedgerFile]) -> None:
                 "expected one of them"
             )
         latest, earlier = max((latest, earlier), (end, path))
+
+
+def reconcile(
+    *directories: str | PathLike[str],
+    run: str | None = None,
+    drainQuiet: float | None = None,
+    maildirs: Sequence[str | PathLike[str]] = (),
+    mboxes: Sequence[str | PathLike[str]] = (),
+) -> Judgement:
+    """
+    Judge what has arrived by ledgers, as the command does. It blocks; for a million messages about a second.
+
+    @param directories: where the ledgers are, of both ends.
+    @param run: the run's id, or C{"latest"}; C{None} is the only one that there is.
+    @param drainQuiet: seconds that must have been listened for more; C{None}: 30 if something is missing, else 1.
+    @param maildirs: Maildirs that were delivered to, C{mboxes} mbox files.
+    @raise ValueError: something can't be read, or does not suffice; the text is one line.
+    """
+    if not directories:
+        raise ValueError("expected a directory with ledgers")
+    if run not in (None, LATEST) and re.fullmatch("[0-9a-f]{16}", str(run)) is None:
+        raise ValueError(f"run: {run!r} is not usable: expected 16 hexadecimal digits in small letters, or {LATEST}")
+    paths, *boxes = ([fspath(path) for path in some] for some in (directories, maildirs, mboxes))
+    evidence = Evidence(directories=paths, run=run, quiet=drainQuiet, maildirs=boxes[0], mboxes=boxes[1])
+    try:
+        with evidence.judged() as (_, judgement):
+            return judgement
+    except LedgerError as e:
+        raise ValueError(str(e)) from e
 
 
 def read(judge: Judge, file: LedgerFile) -> list[str]:
