@@ -115,7 +115,7 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory() as directory:
         count = write(Path(directory), messages, recipients, every, numbered)
         begin = time.monotonic()
-        status = subprocess.call([sys.executable, "-m", "smtpsource", "reconcile", directory])
+        status = subprocess.call([sys.executable, "-m", "smtpsource", "reconcile", "--drain-quiet", "0", directory])
         taken = time.monotonic() - begin
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(

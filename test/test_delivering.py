@@ -198,7 +198,7 @@ class WaitingTests(SynchronousTestCase):
         self.wait(3)
         awaited = self.delivery.awaited()
         self.assertEqual((awaited.missing, awaited.enough, awaited.left), (3, 5.0, 17.0))
-        self.assertAlmostEqual(awaited.silent, 3.0, delta=0.5)
+        self.assertApproximates(awaited.silent, 3.0, 0.5)
         self.arrive(1, 2)
         self.wait(0.5)
         awaited = self.delivery.awaited()
