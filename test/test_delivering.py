@@ -158,6 +158,18 @@ class WaitingTests(SynchronousTestCase):
         """
         self.assertEqual(self.delivery.delivered(), Delivered(acknowledged, here, arrived, peak))
 
+    def test_upToDate(self):
+        """
+        A sample of a second has what was written in it, and not only what was seen by the last look.
+        """
+        self.wait(1)
+        self.send(1, 2, 3)
+        self.arrive(1)
+        self.assertDelivered(0, 0, 0, 0)
+        self.assertEqual(self.delivery.upToDate(), Delivered(3, 1, 1, 2))
+        self.delivery.close()
+        self.assertEqual(self.delivery.upToDate(), Delivered(3, 1, 1, 2))
+
     def test_all(self):
         """
         When everything has come there is one more second for what comes twice.

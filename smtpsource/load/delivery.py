@@ -5,6 +5,7 @@ What arrives where the server delivers to: looked at while a run goes on, and wa
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,18 @@ class Delivery:
         """
         judge = self._judge
         return Delivered(judge.acknowledged, judge.here, judge.here - self._arrivedBefore, self._peak)
+
+    def upToDate(self) -> Delivered:
+        """
+        The same with what was written since the last look, for a sample of this very moment.
+        """
+        if self._call is not None:
+            with suppress(LedgerError):  # the next look meets it again
+                for _ in range(_MOST_READS):
+                    if not self._read():
+                        break
+                self._record()
+        return self.delivered()
 
     def awaited(self) -> Awaited | None:
         """
@@ -191,7 +204,6 @@ class Delivery:
         try:
             more = self._read()
             self._record()
-            self._peak = max(self._peak, self._judge.backlog)
             if self.waiting and not more and self._isOver():
                 self._end()
                 return
@@ -294,14 +306,15 @@ class Delivery:
             ended.callback(None)
 
     def _record(self) -> None:
+        self._peak = max(self._peak, self._judge.backlog)
         for name, seconds in self._judge.latencies().items():
             recorder = self._recorder.latencies[NAMES.index(name)]
             for microseconds, count in _counted(seconds):
                 recorder.record(microseconds / 1e6, count)
 
 
-#: As many records as this, and there may be more.
-_MANY = 8192
+#: As many records as this, and there may be more; and how often that is read for a sample, which waits for it.
+_MANY, _MOST_READS = 8192, 16
 
 
 def _counted(seconds: NDArray[np.float64]) -> list[tuple[float, int]]:

@@ -105,7 +105,7 @@ class SourceService(Service):
         self._sink: OwnSink | None = None
         self._judgement: Judgement | None = None
         self._watch = Watch(
-            reactor, self._run, self._sampled, keepBuckets=keepIntervals, delivered=lambda: self._delivered()
+            reactor, self._run, self._sampled, keepBuckets=keepIntervals, delivered=lambda: self._deliveredNow()
         )
         self._figures = self._watch.snapshot()
         self._upkeep = self._watch.upkeep
@@ -216,6 +216,9 @@ class SourceService(Service):
 
     def _delivered(self) -> Delivered | None:
         return None if self._delivery is None else self._delivery.delivered()
+
+    def _deliveredNow(self) -> Delivered | None:
+        return None if self._delivery is None else self._delivery.upToDate()
 
     def byAddress(self) -> dict[str, AddressCounts]:
         """
