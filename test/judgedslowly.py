@@ -161,6 +161,7 @@ def _count(unit, count, drained):
         name = "refused" if unit.outcome == REFUSED else "unknown"
     count[name] += 1
     bodies = [(one["raw"], one["canonical"]) for *_, one in unit.came]
+    count["misreported"] += bool(unit.came and unit.bounced)
     count["corrupted"] += any(canonical != unit.canonical for _, canonical in bodies)
     count["transformed"] += any(canonical == unit.canonical and raw != unit.raw for raw, canonical in bodies)
     if len(unit.came) > 1:

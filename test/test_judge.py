@@ -49,7 +49,8 @@ class JudgeCase(SynchronousTestCase):
         """
         All counts are these, and the others are 0.
         """
-        names = (*CLASSES, "duplicated", "corrupted", "transformed", "contradicted", "ghosts", "astray", "foreign")
+        besides = ("duplicated", "corrupted", "transformed", "contradicted", "misreported")
+        names = (*CLASSES, *besides, "ghosts", "astray", "foreign")
         found = {name: getattr(judgement, name) for name in names}
         self.assertEqual(counts, {name: count for name, count in found.items() if count})
 
@@ -102,15 +103,18 @@ class ClassesTests(JudgeCase):
         source.sent(13)  # fine
         sink.arrival(13)
         source.sent(14, outcome=records.UNSENT)  # not sent
+        source.sent(15)  # misreported
+        sink.arrival(15).report(15)
         sink.arrival(99).arrival(1, run=5).arrival(0, run=0)  # a ghost, a stranger, one without an id
         sink.arrival(13, b"y@example.com")  # for another as well
         judgement = self.judged(source, sink.end())
         self.assertCounts(
             judgement,
-            delivered=4,
+            delivered=5,
             lost=2,
             misdelivered=1,
             bounced=1,
+            misreported=1,
             recovered=2,
             refused=2,
             unknown=1,
@@ -122,7 +126,7 @@ class ClassesTests(JudgeCase):
             astray=1,
             foreign=1,
         )
-        self.assertEqual((13, 1, 0), (judgement.sent, judgement.unidentified, judgement.damaged))
+        self.assertEqual((14, 1, 0), (judgement.sent, judgement.unidentified, judgement.damaged))
         self.assertEqual("fail", judgement.verdict)
         self.assertEqual(
             ["2 lost", "1 corrupted", "1 misdelivered", "1 come for others as well", "1 duplicated"],
@@ -598,7 +602,10 @@ class OrderTests(SynchronousTestCase):
         of = {role: [file.fields() for file in files if file.role == role] for role in ("source", "sink")}
         expected = judged(RUN, of["source"], of["sink"], drained)
         found = {name: getattr(judgement, name) for name in (*CLASSES, "sent", "arrivals", "duplicated", "corrupted")}
-        found |= {name: getattr(judgement, name) for name in ("transformed", "contradicted", "astray", "ghosts")}
+        found |= {
+            name: getattr(judgement, name)
+            for name in ("transformed", "contradicted", "misreported", "astray", "ghosts")
+        }
         found |= {name: getattr(judgement, name) for name in ("foreign", "damaged")}
         found |= {"acknowledged": judge.acknowledged, "here": judge.here, **judgement.duplicatedBy}
         expected.pop("unidentified", None)
@@ -612,6 +619,7 @@ class OrderTests(SynchronousTestCase):
             "duplicated",
             "corrupted",
             "contradicted",
+            "misreported",
             "bounced",
             "astray",
             "recovered",

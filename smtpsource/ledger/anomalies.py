@@ -21,7 +21,7 @@ from smtpsource.ledger.verdict import unitsThat
 from smtpsource.measure.judgement import REASONS
 
 #: What is told of single units, the worst first, and what is only told when all is wanted.
-_OF_UNITS = ("lost", "corrupted", "misdelivered", "duplicated", "contradicted", "bounced")
+_OF_UNITS = ("lost", "corrupted", "misdelivered", "duplicated", "contradicted", "misreported", "bounced")
 _MILD = ("recovered", "unknown", "queued")
 
 #: Messages that are looked up at once.

@@ -90,6 +90,7 @@ def _besides(state: Any, classes: Any) -> dict[str, Any]:
         "corrupted": state & CORRUPTED != 0,
         "transformed": state & TRANSFORMED != 0,
         "contradicted": (classes == _CLASS["refused"]) & (state & HERE != 0),
+        "misreported": (state & HERE != 0) & (state & BOUNCED != 0),
     }
 
 

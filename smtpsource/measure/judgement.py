@@ -34,7 +34,7 @@ FAULTS = {
 }
 
 #: What is told of single messages, the worst first.
-TOLD = ("lost", "corrupted", "misdelivered", "duplicated", "contradicted", "bounced", "astray", "ghosts")
+TOLD = ("lost", "corrupted", "misdelivered", "duplicated", "contradicted", "misreported", "bounced", "astray", "ghosts")
 
 #: Why one has come more than once.
 REASONS = ("unknown-outcome", "unseen-reply", "rule", "none")
@@ -88,6 +88,7 @@ class Judgement:
     @ivar corrupted: those whose body was another when it arrived.
     @ivar transformed: those whose body was the same, but written in another way.
     @ivar contradicted: refused, and yet arrived.
+    @ivar misreported: a report says that they could not be delivered, and yet they arrived.
     @ivar astray: how many have come for others as well, although their messages arrived for all for whom they were
         meant.
     @ivar arrivals: how many messages have come with an id of this run.
@@ -122,6 +123,7 @@ class Judgement:
     corrupted: int = 0
     transformed: int = 0
     contradicted: int = 0
+    misreported: int = 0
     astray: int = 0
     arrivals: int = 0
     ghosts: int = 0

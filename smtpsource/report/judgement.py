@@ -29,6 +29,7 @@ _BESIDES = (
     ("corrupted", "arrived with another body"),
     ("transformed", "arrived with the same body, written in another way"),
     ("contradicted", "refused, and arrived"),
+    ("misreported", "reported as not delivered, and arrived"),
     ("astray", "came for others as well"),
     ("early", "arrived before the acknowledgement was read"),
 )
