@@ -37,7 +37,7 @@ def identityOf(text: str) -> Identity:
     except ValueError:
         found = None
     if found is None or found.number >= HIGHEST:
-        raise ValueError("expected the id of a message, such as 0123456789abcdef-1-89abcdef, whose check is right")
+        raise ValueError("expected the id of a message, such as 0123456789abcdef-1-79fbb7c2, whose check is right")
     return found
 
 
