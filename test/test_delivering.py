@@ -85,7 +85,7 @@ class WaitingTests(SynchronousTestCase):
         self.recorder = Recorder()
         self.broken = []
         self.delivery = Delivery(self.clock, RUN, self.recorder, self.broken.append)
-        self.source = Book(self.directory, "source", {"run": RUN_TEXT})
+        self.source = Book(self.directory, "source", {"run": RUN_TEXT, "monotonic": 0})
         self.sink = Book(self.directory, "sink", {})
         self.delivery.begin(self.source.path, self.sink.path)
         self.over = []

@@ -133,6 +133,14 @@ class ClassesTests(JudgeCase):
             list(judgement.reasons),
         )
 
+    def test_sameSeed(self):
+        """
+        What came before the run began is another run's, which had the same seed and so the same id.
+        """
+        source = Pages(monotonic=10 * SECOND).sent(1, at=11.0).sent(2, at=11.0)
+        sink = Pages("sink", 0, monotonic=0).arrival(1, at=5.0).arrival(2, at=5.0).arrival(2, at=12.0).end(at=90.0)
+        self.assertCounts(self.judged(source, sink), lost=1, delivered=1, foreign=2)
+
     def test_recipients(self):
         """
         Recipients of one message are apart from each other.

@@ -156,7 +156,7 @@ class Judge:
         # The last address may be about one that comes with the next records.
         arrivals, originals, self._original[file] = arrivalsIn(found, self._original.get(file, 0))
         runs = arrivals["run"]
-        mine = (runs == self.known.run) & (arrivals["number"] > 0)
+        mine = self.known.areOfRun(arrivals, file)
         self._unidentified += self._strangers(found, arrivals[runs == 0], file)
         self._foreign += len(mine) - int(mine.sum()) - int((runs == 0).sum())
         mine &= arrivals["flag"] != LOST

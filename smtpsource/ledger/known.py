@@ -46,6 +46,25 @@ class Known:
         self.gone: dict[LedgerFile, Counter[_Key]] = {}
         self.heard = self.sign = 0
 
+    def areOfRun(self, found: Records, file: LedgerFile) -> Any:
+        """
+        Which arrivals are of this run: they have its id, and did not come before it began. Another run with the same
+        seed has the same id.
+        """
+        ours = (found["run"] == self.run) & (found["number"] > 0)
+        began = self._beginning(file)
+        return ours if began is None else ours & (found["time"] >= began)
+
+    def _beginning(self, file: LedgerFile) -> int | None:
+        """
+        When the run began, by the clock of a sink's ledger; C{None} if that is not the clock of all generators.
+        """
+        boots = {source.header.get("boot") for source in self.sources}
+        if file.isMailbox or boots != {file.header.get("boot")}:
+            return None
+        moments = [source.header.get("monotonic") for source in self.sources]
+        return min(moment if type(moment) is int else 0 for moment in moments)
+
     def takeBack(self, found: Records, file: LedgerFile) -> None:
         """
         Arrivals of this run that were read have not come after all: see anew what has come for the same units.
@@ -78,7 +97,7 @@ class Known:
             away = np.flatnonzero(places < 0)
             which = (arrivals["number"][away], arrivals["address"][away], originals[away])
             places[away] = self.strays.forwarded(*which)
-            places[(arrivals["run"] != self.run) | (arrivals["flag"] == LOST)] = -1
+            places[~self.areOfRun(arrivals, file) | (arrivals["flag"] == LOST)] = -1
             if gone:
                 places[_among(arrivals, gone)] = -1
             yield before, arrivals, places, arrivals["time"] + self.clocks.shift(file)

@@ -17,12 +17,11 @@ import numpy as np
 
 from smtpsource.ledger import records
 from smtpsource.ledger.book import Book
-from smtpsource.ledger.clocks import Clocks
 from smtpsource.ledger.judge import Judge
 from smtpsource.ledger.listening import doubtsOf
 from smtpsource.ledger.reading import RECORD, LedgerError, LedgerFile, ledgersIn
 from smtpsource.measure.judgement import Judgement
-from smtpsource.report.words import several
+from smtpsource.tools.ledgerruns import checkOne, runsIn
 
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
@@ -95,7 +94,7 @@ class Evidence:
         files.sort(key=lambda file: file.role != "source")
         try:
             run = self._runOf(files)
-            _checkOne([file for file in files if file.role == "source" and file.run == run])
+            checkOne([file for file in files if file.role == "source" and file.run == run])
             judge = Judge(run)
             for file in files:
                 if file.role == "source" and file.run == run:
@@ -136,7 +135,7 @@ class Evidence:
             return asked
         if asked is None and len(known) == 1:
             return known.pop()
-        runs = _runsIn(files)
+        runs = runsIn(files)
         if asked is None and (self.run == LATEST or len(runs) == 1):
             return next(reversed(runs))
         problem = f"there are ledgers of {len(runs)} runs" if asked is None else f"there is no ledger of run {self.run}"
@@ -197,55 +196,6 @@ def _missing(acknowledged: int, unknown: int) -> Iterator[str]:
         yield f"{acknowledged} acknowledged had not arrived"
     if unknown:
         yield f"nobody knows what has become of {unknown}"
-
-
-def _runsIn(files: Sequence[LedgerFile]) -> dict[int, str]:
-    """
-    The runs in the order of time, each with when it was begun and what it has sent, in words. Those that have sent
-    nothing don't count, unless there are no others.
-    """
-    began: dict[int, int] = {}
-    sent: dict[int, int] = {}
-    for file in files:
-        if file.role == "source":
-            # The origin of the clock is about as good for a ledger that does not say when it was begun.
-            wall = int(file.header.get("wall") or file.header["offset"])
-            began[file.run] = min(began.get(file.run, wall), wall)
-            sent[file.run] = sent.get(file.run, 0) + _messagesIn(file)
-    runs = {run: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(wall // 10**9)) for run, wall in began.items()}
-    order = sorted((run for run in runs if sent[run] or not any(sent.values())), key=lambda run: began[run])
-    return {run: f"{runs[run]}, {several(sent[run], 'message', 'messages')}" for run in order}
-
-
-def _messagesIn(file: LedgerFile) -> int:
-    other = LedgerFile(file.path)
-    try:
-        first = ((part["kind"] == records.INTENT) & (part["flag"] == 1) & (part["index"] == 0) for part in other.rest())
-        return sum(int(each.sum()) for each in first)
-    finally:
-        other.close()
-
-
-def _checkOne(sources: Sequence[LedgerFile]) -> None:
-    """
-    Two runs have the same id if they had the same seed: then they are no one run in two processes.
-
-    @raise LedgerError: one was over before another began.
-    """
-    clocks = Clocks()
-    periods = []
-    for file in sources:
-        shift, (begin, end) = clocks.shift(file), file.period()
-        if end:
-            periods.append((begin + shift, end + shift, file.path))
-    latest, earlier = 0, ""
-    for begin, end, path in sorted(periods):
-        if earlier and latest < begin:
-            raise LedgerError(
-                f"{earlier} and {path} are of two runs with the same id, one after the other, as of the same seed: "
-                "expected one of them"
-            )
-        latest, earlier = max((latest, earlier), (end, path))
 
 
 def reconcile(
