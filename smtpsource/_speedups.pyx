@@ -1674,6 +1674,24 @@ cdef bint _isStuffed(const char *text, Py_ssize_t size) noexcept nogil:
     return False
 
 
+cdef bint _mayHaveId(const char *text, Py_ssize_t size) noexcept nogil:
+    """
+    Are there 16 hexadecimal digits anywhere with a hyphen after them, as ids begin?
+    """
+    cdef const char *hyphen = <const char *>memchr(text, c"-", size)
+    cdef Py_ssize_t digits
+    while hyphen != NULL:
+        digits = 0
+        while digits < 16 and hyphen - text > digits:
+            if not (c"0" <= (hyphen - digits - 1)[0] <= c"9" or c"a" <= (hyphen - digits - 1)[0] <= c"f"):
+                break
+            digits += 1
+        if digits == 16:
+            return True
+        hyphen = <const char *>memchr(hyphen + 1, c"-", text + size - hyphen - 1)
+    return False
+
+
 cdef Py_ssize_t _readHead(const char *text, Py_ssize_t size, Record *arrival) noexcept nogil:
     """
     Look for the id in the head of a message, and see that its body is not encoded.
@@ -1689,7 +1707,7 @@ cdef Py_ssize_t _readHead(const char *text, Py_ssize_t size, Record *arrival) no
             return 0
         if end - line == 1:
             # Who has no such header may have the id elsewhere.
-            return line - text if isFound else 0
+            return line - text if isFound or not _mayHaveId(text, line - text) else 0
         if (line[0] == c"c" or line[0] == c"C") and end - line >= 9 and not strncasecmp(line, b"content-t", 9):
             return 0
         if (
@@ -1915,6 +1933,7 @@ cdef class LedgeredProtocol(SMTPSinkProtocol):
         cdef Py_ssize_t head, number, at
         cdef Record arrival
         cdef SinkLedger ledger = <SinkLedger>self.ledger
+        cdef bytes mail = self.mail
         number = PyList_GET_SIZE(self.rcpts)
         if (
             self._content is not None
@@ -1933,7 +1952,7 @@ cdef class LedgeredProtocol(SMTPSinkProtocol):
                 return False
         arrival.run = arrival.number = 0
         head = _readHead(text, size, &arrival)
-        if not head:
+        if not head or (not arrival.number and _mayHaveId(PyBytes_AS_STRING(mail), PyBytes_GET_SIZE(mail))):
             return False
         ledger.digest(text, head, text + head + 2, size - head - 2)
         arrival.kind = ARRIVAL
