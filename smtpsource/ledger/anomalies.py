@@ -5,8 +5,9 @@ Messages that did not fare as they should, each with its whole history.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -45,26 +46,48 @@ class Anomalies:
         All of them: for each class as many as it counts.
         """
         for name in (*_OF_UNITS, *_MILD):
-            yield from self._ofUnits(name, unitsThat(name, self.settled.state, self.drained))
+            for some in _parts(unitsThat(name, self.settled.state, self.drained)):
+                yield from self._ofUnits(name, some, self._histories(self._numbers(some)))
         for name, which in self._strays().items():
-            yield from self._ofStrays(name, which)
+            for some in _parts(which):
+                yield from self._ofStrays(name, some, self._histories(self.settled.numbers[some]))
 
     def first(self, limit: int) -> Iterator[dict[str, object]]:
         """
-        So many of each class that is no good news, without their histories.
+        So many of each class that is no good news, without their histories. The ledgers are read once for all of them.
         """
-        for name in _OF_UNITS:
-            yield from map(_short, self._ofUnits(name, unitsThat(name, self.settled.state, self.drained)[:limit]))
-        for name, which in self._strays().items():
-            yield from map(_short, self._ofStrays(name, which[:limit]))
+        units = {name: unitsThat(name, self.settled.state, self.drained)[:limit] for name in _OF_UNITS}
+        strays = {name: which[:limit] for name, which in self._strays().items()}
+        numbers = [*map(self._numbers, units.values()), *(self.settled.numbers[some] for some in strays.values())]
+        histories = self._histories(np.concatenate(numbers))
+        for name, some in units.items():
+            yield from map(_short, self._ofUnits(name, some, histories))
+        for name, some in strays.items():
+            yield from map(_short, self._ofStrays(name, some, histories))
 
     def doubles(self) -> dict[str, int]:
         """
         How many have come more than once, by the reason.
         """
-        units = unitsThat("duplicated", self.settled.state, self.drained)
-        counts = np.bincount(reasonsOf(self.known, units), minlength=len(REASONS)).tolist()
+        counts = np.bincount(self._doubles[1], minlength=len(REASONS)).tolist()
         return {reason: count for reason, count in zip(REASONS, counts, strict=True) if count}
+
+    @cached_property
+    def _doubles(self) -> tuple[Integers, Any]:
+        """
+        Those that have come more than once, in their order, and why. The ledgers are read again for that.
+        """
+        units = unitsThat("duplicated", self.settled.state, self.drained)
+        return units, reasonsOf(self.known, units)
+
+    def _reasons(self, name: str, units: Integers) -> list[int | None]:
+        """
+        Why what is said of these is so; C{None} where it needs no reason.
+        """
+        if name != "duplicated":
+            return [None] * len(units)
+        doubles, reasons = self._doubles
+        return reasons[np.searchsorted(doubles, units)].tolist()  # type: ignore[no-any-return]
 
     def _strays(self) -> dict[str, Integers]:
         kinds, places = self.settled.kinds, self.settled.places
@@ -73,56 +96,65 @@ class Anomalies:
             "ghost": np.flatnonzero(kinds == GHOST),
         }
 
+    def _numbers(self, units: Integers) -> Any:
+        return self.known.units.names(units)[0]
+
     def _histories(self, numbers: Any) -> dict[int, list[Event]]:
         known = self.known
+        if not len(numbers):
+            return {}
         return Histories(known.run, [*known.sources, *known.sinks]).of(set(numbers.tolist()))
 
-    def _ofUnits(self, name: str, units: Integers) -> Iterator[dict[str, object]]:
+    def _ofUnits(
+        self, name: str, units: Integers, histories: Mapping[int, Sequence[Event]]
+    ) -> Iterator[dict[str, object]]:
         """
         @param units: of which this is said.
+        @param histories: of their messages.
         """
-        for begin in range(0, len(units), _AT_ONCE):
-            some = units[begin : begin + _AT_ONCE]
-            numbers, indexes = self.known.units.names(some)
-            reasons = reasonsOf(self.known, some).tolist() if name == "duplicated" else [None] * len(some)
-            histories = self._histories(numbers)
-            for number, index, reason in zip(numbers.tolist(), indexes.tolist(), reasons, strict=True):
-                events = histories.get(number, [])
-                mine = [event for event in events if event.what == "intent" and event.index == index]
-                why = {} if reason is None else {"reason": REASONS[reason]}
-                yield {
-                    "id": textOf(Identity(self.known.run, number)),
-                    "recipient": mine[0].recipient if mine else "",
-                    "class": name,
-                    **why,
-                    "history": [told(event) for event in _concerning(events, index)],
-                }
+        numbers, indexes = self.known.units.names(units)
+        for number, index, reason in zip(numbers.tolist(), indexes.tolist(), self._reasons(name, units), strict=True):
+            events = histories.get(number, [])
+            mine = [event for event in events if event.what == "intent" and event.index == index]
+            why = {} if reason is None else {"reason": REASONS[reason]}
+            yield {
+                "id": textOf(Identity(self.known.run, number)),
+                "recipient": mine[0].recipient if mine else "",
+                "class": name,
+                **why,
+                "history": [told(event) for event in _concerning(events, index)],
+            }
 
-    def _ofStrays(self, name: str, which: Integers) -> Iterator[dict[str, object]]:
+    def _ofStrays(
+        self, name: str, which: Integers, histories: Mapping[int, Sequence[Event]]
+    ) -> Iterator[dict[str, object]]:
         """
         @param which: of all strays.
+        @param histories: of their messages.
         """
-        for begin in range(0, len(which), _AT_ONCE):
-            some = which[begin : begin + _AT_ONCE]
-            histories = self._histories(self.settled.numbers[some])
-            used: set[tuple[str, int]] = set()
-            for at in some.tolist():
-                number, address = int(self.settled.numbers[at]), int(self.settled.addresses[at])
-                events = histories.get(number, [])
-                arrivals = (
-                    event
-                    for event in events
-                    if event.what == "arrival" and event.address == address and (event.file, event.at) not in used
-                )
-                arrival = next(arrivals, None)
-                if arrival is not None:
-                    used.add((arrival.file, arrival.at))
-                yield {
-                    "id": textOf(Identity(self.known.run, number)),
-                    "recipient": arrival.recipient if arrival is not None else "",
-                    "class": name,
-                    "history": [told(event) for event in events],
-                }
+        used: set[tuple[str, int]] = set()
+        for at in which.tolist():
+            number, address = int(self.settled.numbers[at]), int(self.settled.addresses[at])
+            events = histories.get(number, [])
+            arrivals = (
+                event
+                for event in events
+                if event.what == "arrival" and event.address == address and (event.file, event.at) not in used
+            )
+            arrival = next(arrivals, None)
+            if arrival is not None:
+                used.add((arrival.file, arrival.at))
+            yield {
+                "id": textOf(Identity(self.known.run, number)),
+                "recipient": arrival.recipient if arrival is not None else "",
+                "class": name,
+                "history": [told(event) for event in events],
+            }
+
+
+def _parts(places: Integers) -> Iterator[Integers]:
+    for begin in range(0, len(places), _AT_ONCE):
+        yield places[begin : begin + _AT_ONCE]
 
 
 def _short(anomaly: dict[str, object]) -> dict[str, object]:

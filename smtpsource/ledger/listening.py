@@ -30,16 +30,18 @@ class _Run:
     """
     What the generators say, in nanoseconds.
 
-    @ivar numbers: of its messages, in order.
-    @ivar intents: when each of them was first about to be sent.
+    @ivar begin: when the first message was about to be sent.
     @ivar end: when the last one was acknowledged.
     @ivar boots: of their machines.
+    @ivar numbers: of its messages, in order, and C{intents}: when each of them was first about to be sent; empty where
+        all clocks are one.
     """
 
-    numbers: Any
-    intents: Integers
+    begin: int
     end: int
     boots: set[str]
+    numbers: Any
+    intents: Integers
 
 
 @dataclass(eq=False)
@@ -70,7 +72,7 @@ def doubtsOf(known: Known, wanted: float) -> Iterator[str]:
     """
     files = [file for file in known.sinks if not file.header.get("of")]
     boots = {_bootOf(file) for file in known.sources}
-    run = _runOf(known.sources, known.clocks, boots)
+    run = _runOf(known.sources, known.clocks, boots, each=any({_bootOf(file)} != boots for file in files))
     sinks = [_sinkOf(file, known, run) for file in files]
     for sink in sinks:
         if sink.ahead is None:
@@ -99,7 +101,7 @@ def _answerable(sinks: Sequence[_Sink], run: _Run) -> Sequence[_Sink]:
     """
     found = []
     for sink in sinks:
-        if not sink.arrival and (sink.begin > run.end or sink.end < run.intents.min(initial=_NEVER)):
+        if not sink.arrival and (sink.begin > run.end or sink.end < run.begin):
             continue  # it had no part in it
         heirs = [other for other in sinks if other.begin >= sink.end and _hostOf(other) == _hostOf(sink)]
         last = max(heirs, key=lambda heir: heir.end, default=sink)
@@ -116,26 +118,34 @@ def _bootOf(file: LedgerFile) -> str:
     return str(file.header.get("boot") or file.path)
 
 
-def _runOf(files: Sequence[LedgerFile], clocks: Clocks, boots: set[str]) -> _Run:
+def _runOf(files: Sequence[LedgerFile], clocks: Clocks, boots: set[str], *, each: bool) -> _Run:
+    """
+    @param each: look at each message.
+    """
     numbers, times = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
-    end = 0
+    begin, end = _NEVER, 0
     for file in files:
         shift = clocks.shift(file)
         for found in file.again():
             kinds: Any = found["kind"]
             acknowledged = (kinds == records.OUTCOME) & (found["flag"] == records.ACKNOWLEDGED)
             end = max(end, int(found["time"][acknowledged].max(initial=-shift)) + shift)
-            numbers.append(found["number"][kinds == records.INTENT])
-            times.append(found["time"][kinds == records.INTENT] + shift)
+            intents = kinds == records.INTENT
+            if intents.any():
+                begin = min(begin, int(found["time"][intents].min()) + shift)
+            if each:
+                numbers.append(found["number"][intents])
+                times.append(found["time"][intents] + shift)
     every, when = np.concatenate(numbers), np.concatenate(times)
     order = np.lexsort((when, every))
     some, first = np.unique(every[order], return_index=True)
-    return _Run(some, when[order][first], end, boots)
+    return _Run(begin, end, boots, some, when[order][first])
 
 
 def _sinkOf(file: LedgerFile, known: Known, run: _Run) -> _Sink:
     shift = known.clocks.shift(file)
     begin, end = file.period()
+    isSame = run.boots == {_bootOf(file)}
     latest, resumed, previous, ahead = 0, 0, begin, _NEVER
     for found in file.again():
         moments = found["time"][found["kind"] != records.TEXT]
@@ -144,10 +154,11 @@ def _sinkOf(file: LedgerFile, known: Known, run: _Run) -> _Sink:
             resumed = int(moments[breaks[-1]]) + shift
         previous = int(moments[-1]) if len(moments) else previous
         arrivals = found[(found["kind"] == records.ARRIVAL) & (found["run"] == known.run)]
-        arrivals = arrivals[np.isin(arrivals["number"], run.numbers)]
+        arrivals = arrivals[known.units.areSent(arrivals["number"])]
         if len(arrivals):
             times = arrivals["time"] + shift
             latest = max(latest, int(times.max()))
-            ahead = min(ahead, int((times - run.intents[np.searchsorted(run.numbers, arrivals["number"])]).min()))
-    isSame = run.boots == {_bootOf(file)}
+            if not isSame:
+                sent = run.intents[np.searchsorted(run.numbers, arrivals["number"])]
+                ahead = min(ahead, int((times - sent).min()))
     return _Sink(file, begin + shift, end + shift, latest, resumed, 0 if isSame else ahead if latest else None)

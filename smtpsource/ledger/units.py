@@ -173,6 +173,15 @@ class Units:
         inMessage = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)
         return self._firstOf(first) + inMessage, which
 
+    def areSent(self, numbers: Any) -> Any:
+        """
+        Which of these messages were about to be sent.
+        """
+        places, which = self.all(numbers)
+        sent = np.zeros(len(numbers), np.bool_)
+        sent[which[self.state[places] & EXISTS != 0]] = True
+        return sent
+
     def match(self, numbers: Any, addresses: Any) -> Integers:
         """
         The places of messages for these addresses; -1 where there is none.
