@@ -50,15 +50,19 @@ class Delivery(Writing):
         times = self.recipients if self.dialogue.lmtp else 1
         self.inTransaction = False
         self.recipients = 0
+        counts = self.counts
+        messages, recipients = counts.messages, counts.recipients
         self._arrived = 0
-        before = self.counts.messages, self.counts.recipients
         try:
             reply, fate = self._verdict(content, times)
         finally:
             content.close()
             self.forgetEnvelope()
-        counts = self.counts.messages - before[0], self.counts.recipients - before[1]
-        self._sayWritten(reply, fate, delay, FULL * times, counts)
+        if self.steering.ledger is None:
+            self._say(reply, fate, delay)
+        else:
+            counted = counts.messages - messages, counts.recipients - recipients
+            self._sayWritten(reply, fate, delay, FULL * times, counted)
 
     def _verdict(self, content: IncomingContent, times: int) -> tuple[bytes, Fate | None]:
         """

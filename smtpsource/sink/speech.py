@@ -280,8 +280,9 @@ class Speech(SMTPSinkProtocol):
             self._send(b"".join(replies))
 
     def _send(self, reply: bytes) -> None:
-        self._unseen += self._unsaid
-        self._unsaid = 0
+        if self._unsaid:
+            self._unseen += self._unsaid
+            self._unsaid = 0
         if self._transcript is not None:
             self._transcript.server(reply)
         super()._send(reply)

@@ -145,7 +145,7 @@ class SteeredProtocol(Effects):
         """
         self.counts.bytesReceived += len(data)
         self.active = True
-        if data:
+        if self._unseen and data:
             # Who says more has read what was said before.
             self._unseen = 0
         if self._isStalled or self._ended:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from typing import Any, cast
 
 from smtpsource.sink.content import IncomingContent
 from smtpsource.sink.protocol import OK
@@ -54,6 +55,9 @@ class Writing(Reception):
         """
         # Replies that wait for the disk, and those that wait behind them.
         self._gate: deque[_Waiting] = deque()
+        ledger = cast("Any", self.factory).ledger
+        if ledger is not None and ledger.isSynced:
+            self._send = self._sendInTurn  # type: ignore[method-assign]
         super().connectionMade()
 
     def _writeDown(self, content: IncomingContent, fates: list[tuple[list[int], Fate | None]]) -> None:
@@ -88,12 +92,13 @@ class Writing(Reception):
         @param counted: how many messages and recipients were accepted, and are not in that case.
         """
         ledger = self.steering.ledger
-        isSynced = ledger is not None and ledger.isSynced and self._arrived > 0
+        assert ledger is not None
+        isSynced = ledger.isSynced and self._arrived > 0
         isPlain = fate is None and not delay and not self._errors
         if self._arrived and (isSynced or not isPlain):
             # What was said before is not its reply, which may wait.
             self._flush()
-        if ledger is None or not isSynced:
+        if not isSynced:
             self._unsaid += self._arrived
             self._say(reply, fate, delay)
         elif isPlain and len(self._gate) < _MOST_WAITING:
@@ -161,7 +166,10 @@ class Writing(Reception):
             self._closesThen = False
             self._close()
 
-    def _send(self, reply: bytes) -> None:
+    def _sendInTurn(self, reply: bytes) -> None:
+        """
+        What C{_send} does, where replies may wait for the disk.
+        """
         if self._gate:
             self._gate.append(_Waiting(reply, isReady=True))
         else:
