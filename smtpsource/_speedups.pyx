@@ -1581,8 +1581,13 @@ cdef int _makeTable() except -1:
 _makeTable()
 
 
-cdef unsigned int _crc(const char *text, Py_ssize_t size) noexcept nogil:
-    cdef unsigned int value = 0xFFFFFFFFU
+cdef unsigned int _crc(unsigned int before, const char *text, Py_ssize_t size) noexcept nogil:
+    """
+    CRC-32, as zlib has it.
+
+    @param before: that of what comes before the text; 0 is nothing.
+    """
+    cdef unsigned int value = ~before
     cdef Py_ssize_t at
     for at in range(size):
         value = (value >> 8) ^ _crcTable[(value ^ <unsigned char>text[at]) & 0xFF]
@@ -1656,7 +1661,7 @@ cdef bint _readId(const char *text, Py_ssize_t size, Record *arrival) noexcept n
         at += 1
     if not 1 <= at - digits <= 18 or size - at != 9 or text[at] != c"-":
         return False
-    if not _hexadecimal(text + at + 1, 8, &check) or check != _crc(text + start, at - start):
+    if not _hexadecimal(text + at + 1, 8, &check) or check != _crc(0, text + start, at - start):
         return False
     arrival.number = number
     return True
@@ -2243,7 +2248,7 @@ cdef class Entries:
     def idOf(self, long long number):
         cdef char digits[20]
         cdef int size = 0, place
-        cdef unsigned int check = self._check ^ 0xFFFFFFFFU
+        cdef unsigned int check
         cdef Py_ssize_t prefix
         cdef bytes found
         cdef char *text
@@ -2260,9 +2265,7 @@ cdef class Entries:
         text = PyBytes_AS_STRING(found)
         memcpy(text, PyBytes_AS_STRING(self._prefix), prefix)
         memcpy(text + prefix, digits + 20 - size, size)
-        for place in range(20 - size, 20):
-            check = _crcTable[(check ^ <unsigned char>digits[place]) & 0xFF] ^ (check >> 8)
-        check ^= 0xFFFFFFFFU
+        check = _crc(self._check, digits + 20 - size, size)
         text += prefix + size
         text[0] = c"-"
         for place in range(8):

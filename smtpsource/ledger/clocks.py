@@ -81,10 +81,7 @@ class Timing:
         self._bucket(name, taken)
 
     def _bucket(self, name: str, taken: Any) -> None:
-        microseconds = np.clip(taken // 1000, 0, HIGHEST_MICROSECONDS)
-        # As indexOf() of the histogram has it, for all of them at once.
-        shift = np.maximum(np.frexp(microseconds.astype(np.float64))[1] - _LINEAR_BITS, 0)
-        self._counts[name] += np.bincount(shift * (LINEAR // 2) + (microseconds >> shift), minlength=_BUCKETS)
+        self._counts[name] += np.bincount(indexesOf(taken // 1000), minlength=_BUCKETS)
 
     def told(self) -> dict[str, NDArray[np.float64]]:
         """
@@ -118,3 +115,14 @@ class Timing:
         steps, counts = np.unique(times // self._step, return_counts=True)
         for step, count in zip(steps.tolist(), counts.tolist(), strict=True):
             changes[step] = changes.get(step, 0) + sign * count
+
+
+def indexesOf(microseconds: Any) -> NDArray[np.int64]:
+    """
+    The buckets in which latencies are counted, as L{smtpsource.measure.histogram.indexOf} has it, for all of them at
+    once. What is below 0 is in that of 0.
+    """
+    whole = np.clip(microseconds, 0, HIGHEST_MICROSECONDS).astype(np.int64)
+    shift = np.maximum(np.frexp(whole.astype(np.float64))[1] - _LINEAR_BITS, 0)
+    indexes: NDArray[np.int64] = shift * (LINEAR // 2) + (whole >> shift)
+    return indexes

@@ -111,10 +111,8 @@ class Entered:
 
     def _reports(self, content: bytes, now: int) -> Iterator[bytes]:
         for report in reports.reportsIn(content):
-            action = records.ACTIONS.index(report.action) if report.action in records.ACTIONS else 0
             address = self._book.address(report.address) if report.address is not None else 0
-            known = report.identity or identity.NOBODY
-            yield records.pack(records.REPORT, action, 0, report.status, *known, now, address, 0, 0, 0, self._session)
+            yield reports.recordOf(report, address, now, self._session)
 
     def _digestsOf(self, found: Found, head: bytes, body: bytes, known: Identity) -> tuple[int, int]:
         """

@@ -10,7 +10,7 @@ from email import message_from_bytes
 from email.message import Message
 from typing import NamedTuple
 
-from smtpsource.ledger import identity
+from smtpsource.ledger import identity, records
 from smtpsource.ledger.identity import Identity
 
 #: Octets of a report that are looked at: what was returned with it may be long.
@@ -40,6 +40,17 @@ class Report(NamedTuple):
     address: bytes | None
     action: str
     status: int
+
+
+def recordOf(report: Report, address: int, now: int, session: int) -> bytes:
+    """
+    The record of a report.
+
+    @param address: the number of its address, or 0.
+    """
+    action = records.ACTIONS.index(report.action) if report.action in records.ACTIONS else 0
+    known = report.identity or identity.NOBODY
+    return records.pack(records.REPORT, action, 0, report.status, *known, now, address, 0, 0, 0, session)
 
 
 def reportsIn(content: bytes) -> list[Report]:

@@ -14,10 +14,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from smtpsource.ledger import records
+from smtpsource.ledger.clocks import indexesOf
 from smtpsource.ledger.judge import Judge
 from smtpsource.ledger.listening import DEAF
 from smtpsource.ledger.reading import LedgerError, LedgerFile
-from smtpsource.measure.histogram import HIGHEST_MICROSECONDS
+from smtpsource.measure.histogram import highestOf, lowestOf
 from smtpsource.measure.judgement import Delivered, Judgement
 from smtpsource.measure.progress import Awaited
 from smtpsource.measure.recorder import Recorder
@@ -322,9 +323,8 @@ def _counted(seconds: NDArray[np.float64]) -> list[tuple[float, int]]:
     Latencies that are one for a histogram of 3 digits, as one: the microseconds, and how many. What came before its
     acknowledgement was read took no time.
     """
-    whole = np.clip(seconds * 1e6, 0, HIGHEST_MICROSECONDS).astype(np.int64)
-    # As the buckets have it: one for each up to 2047, then 1024 for each doubling.
-    shift = np.maximum(np.frexp(whole.astype(np.float64))[1] - 11, 0)
-    middle = ((whole >> shift) << shift) + 0.5 * (1 << shift)
-    values, counts = np.unique(middle, return_counts=True)
-    return list(zip(values.tolist(), counts.tolist(), strict=True))
+    indexes, counts = np.unique(indexesOf(seconds * 1e6), return_counts=True)
+    return [
+        ((lowestOf(index) + highestOf(index) + 1) / 2, count)
+        for index, count in zip(indexes.tolist(), counts.tolist(), strict=True)
+    ]

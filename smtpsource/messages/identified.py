@@ -17,7 +17,7 @@ from smtpsource.ledger import identity
 from smtpsource.ledger.notes import Notes, addressIn
 from smtpsource.messages.bodies import digestsOf, isHeaded
 from smtpsource.messages.content import END, GeneratedContent, lines, stuffed
-from smtpsource.messages.message import Message, Recipients, Traffic
+from smtpsource.messages.message import DrawnMessage, Recipients, Traffic
 from smtpsource.smtp import commands
 from smtpsource.smtp.parameters import xtext
 from smtpsource.smtp.streaming import LARGEST_WRITE
@@ -109,29 +109,24 @@ class IdentifiedFile:
         return (head, text) if self._streamed else (head + text, b"")
 
 
-class IdentifiedMessage(Message):
+class IdentifiedMessage(DrawnMessage):
     """
     One message of an L{IdentifiedTraffic}.
 
     @ivar attempt: see L{smtpsource.ledger.notes.Noted}.
     """
 
-    __slots__ = ("_recipients", "attempt")
+    __slots__ = ("attempt",)
 
     _traffic: IdentifiedTraffic
 
     def __init__(self, traffic: IdentifiedTraffic, number: int) -> None:
+        # What super() would do, which is slower.
         self._traffic = traffic
         self.number = number
         self.mail = traffic.mail
         self._recipients, self._recipient = traffic.recipients()
         self.attempt = 0
-
-    def recipientCommands(self) -> tuple[bytes, ...]:
-        """
-        See L{IMessage.recipientCommands}.
-        """
-        return self._recipients
 
     def content(self) -> tuple[bytes, bytes]:
         """

@@ -93,12 +93,8 @@ class Arrivals:
         self.number += 1
 
     def _report(self, report: reports.Report) -> None:
-        action = records.ACTIONS.index(report.action) if report.action in records.ACTIONS else 0
         address = 0 if report.address is None else self._ledger.address(report.address)
-        self._octets += records.pack(
-            records.REPORT, action, 0, report.status, *(report.identity or identity.NOBODY), self._now, address,
-            0, 0, 0, self._session,
-        )  # fmt: skip
+        self._octets += reports.recordOf(report, address, self._now, self._session)
 
     @property
     def octets(self) -> bytes:
