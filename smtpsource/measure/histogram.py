@@ -8,7 +8,7 @@ for every doubling. L{smtpsource.measure.encoding} makes one of them, which lose
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, chain, compress
 from operator import sub
 
@@ -81,6 +81,19 @@ class LatencyRecorder:
         except IndexError:
             self._grow(index)
             self.counts[index] += count
+
+    def add(self, buckets: Mapping[int, int]) -> None:
+        """
+        Count what others have.
+
+        @param buckets: how many more fell into some of the buckets.
+        """
+        if buckets:
+            longest = max(buckets)
+            if longest >= len(self.counts):
+                self._grow(longest)
+            for index, count in buckets.items():
+                self.counts[index] += count
 
     def _grow(self, index: int) -> None:
         length = max(index + 1, _FIRST_LENGTH)

@@ -1,0 +1,299 @@
+"""
+Frames: what one generator brought in a second, to be added to what others did.
+
+A frame is the only thing that is ever merged: of workers, of machines, of the seconds of a run.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import zlib
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain, compress, islice
+from typing import Any
+
+from smtpsource.measure.counters import COUNTERS, COUNTS, Counters
+from smtpsource.measure.histogram import pieces
+from smtpsource.measure.recorder import Recorder
+from smtpsource.phases import NAMES
+
+#: The layout of what L{Frame.encode} gives. Whoever reads another one says so.
+VERSION = 1
+
+#: Latencies of one phase: bucket by bucket, how many; empty ones are left out.
+Buckets = Mapping[int, int]
+
+#: For a key such as a reply code, how often it came, and the first one's text.
+Tallies = Mapping[str, tuple[int, str]]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """
+    What happened between two moments. All that is counted is the difference; gauges are as they were in the end.
+
+    @ivar number: of this generator's frames, from 0 on.
+    @ivar epoch: 0; or 1 in a run with a warm-up, when that is over.
+    @ivar at: when it ended, in seconds from the start of the epoch.
+    @ivar seconds: how long it was.
+    @ivar counters: see L{Counters}; C{open} is a gauge.
+    @ivar buckets: for each phase, in the order of L{NAMES}.
+    @ivar replies: for each phase likewise, by reply code.
+    @ivar errors: by kind.
+    @ivar tls: how many connections have agreed on which version and cipher.
+    @ivar capabilities: what the server announced first; C{None} before.
+    @ivar asked: how many messages the schedule asked for in this time; C{None} without one.
+    @ivar scheduledSeconds: for how many seconds it did, up to the end of the frame; C{None} likewise.
+    @ivar cpu: CPU seconds that this process used in this time: user and system.
+    @ivar lag: the most seconds by which the reactor was late.
+    @ivar waited: for how many seconds the process could have run but had no processor; C{None} if nobody knows.
+    @ivar gauges: other numbers as they are at the end of it, by name: sessions, overdue messages. They are added up.
+    @ivar last: there are no more of this generator.
+    """
+
+    number: int
+    epoch: int
+    at: float
+    seconds: float
+    counters: Counters
+    buckets: Sequence[Buckets]
+    replies: Sequence[Tallies]
+    errors: Tallies
+    tls: Mapping[str, int] = field(default_factory=dict)
+    capabilities: Mapping[str, str] | None = None
+    asked: float | None = None
+    scheduledSeconds: float | None = None
+    cpu: tuple[float, float] = (0.0, 0.0)
+    lag: float = 0.0
+    waited: float | None = None
+    gauges: Mapping[str, float] = field(default_factory=dict)
+    last: bool = False
+
+    def addTo(self, recorder: Recorder) -> None:
+        """
+        Count what another recorder has counted. A gauge is not set: it is of one generator.
+        """
+        for name in COUNTS:
+            setattr(recorder, name, getattr(recorder, name) + getattr(self.counters, name))
+        for latencies, buckets in zip(recorder.latencies, self.buckets, strict=True):
+            latencies.add(buckets)
+        for phase, codes in enumerate(self.replies):
+            for code, (count, sample) in codes.items():
+                key = code.encode("latin-1")
+                if key not in recorder.replies[phase]:
+                    recorder.firstReply(phase, key, sample.encode("latin-1"))
+                    count -= 1
+                recorder.replies[phase][key] += count
+        for kind, (count, sample) in self.errors.items():
+            recorder.errors[kind] = recorder.errors.get(kind, 0) + count
+            recorder.errorSamples.setdefault(kind, sample)
+        for description, count in self.tls.items():
+            recorder.tls[description] = recorder.tls.get(description, 0) + count
+        if self.capabilities is not None:
+            recorder.announced(dict(self.capabilities))
+
+    def encode(self) -> bytes:
+        """
+        The frame as bytes: a header of JSON, and arrays of indexes and counts, all compressed.
+        """
+        indexes = array("I", chain.from_iterable(self.buckets))
+        counts = array("q", chain.from_iterable(buckets.values() for buckets in self.buckets))
+        head = {
+            "version": VERSION,
+            **{name: getattr(self, name) for name in _PLAIN},
+            "counters": {name: value for name in COUNTERS if (value := getattr(self.counters, name))},
+            "buckets": [len(buckets) for buckets in self.buckets],
+        }
+        text = json.dumps(head, separators=(",", ":")).encode("ascii")
+        numbers = _swapped(indexes).tobytes(), _swapped(counts).tobytes()
+        return zlib.compress(b"".join((len(text).to_bytes(4), text, *numbers)), 1)
+
+    @classmethod
+    def decode(cls, data: bytes) -> Frame:
+        """
+        The opposite of L{encode}.
+
+        @raise ValueError: it is none, or one of another version.
+        """
+        try:
+            whole = zlib.decompress(data)
+            length = int.from_bytes(whole[:4])
+            head = json.loads(whole[4 : 4 + length])
+            if head.pop("version", None) != VERSION:
+                raise ValueError("of another version of smtpsource")
+            lengths = head.pop("buckets")
+            total = sum(lengths)
+            indexes, counts = array("I"), array("q")
+            indexes.frombytes(whole[4 + length : 4 + length + total * indexes.itemsize])
+            counts.frombytes(whole[4 + length + total * indexes.itemsize :])
+            if len(lengths) != len(NAMES) or not len(indexes) == len(counts) == total:
+                raise ValueError("of another length than it says")
+            pairs = zip(_swapped(indexes), _swapped(counts), strict=True)
+            buckets = [dict(islice(pairs, length)) for length in lengths]
+            return cls(
+                **head
+                | {
+                    "counters": Counters(**head["counters"]),
+                    "buckets": buckets,
+                    "replies": [_tallies(codes) for codes in head["replies"]],
+                    "errors": _tallies(head["errors"]),
+                    "cpu": tuple(head["cpu"]),
+                }
+            )
+        except (ValueError, TypeError, KeyError, AttributeError, zlib.error) as e:
+            raise ValueError(f"expected a frame, not one that is {e}") from None
+
+
+#: The fields that JSON has as they are.
+_PLAIN = (
+    *("number", "epoch", "at", "seconds", "replies", "errors", "tls", "capabilities", "asked", "scheduledSeconds"),
+    *("cpu", "lag", "waited", "gauges", "last"),
+)
+
+
+def merged(frames: Iterable[Frame]) -> Frame:
+    """
+    Frames of several generators and of the same time, as one: counts and gauges are added, CPU seconds too; the length
+    and the lag are the longest. Its number and epoch are those of the first.
+
+    @param frames: at least one.
+    """
+    those = list(frames)
+    first = those[0]
+    at = max(frame.at for frame in those)
+    return replace(
+        first,
+        at=at,
+        seconds=at - min(frame.at - frame.seconds for frame in those),
+        counters=sum((frame.counters for frame in those), Counters()),
+        buckets=[_added(frame.buckets[phase] for frame in those) for phase in range(len(NAMES))],
+        replies=[_together(frame.replies[phase] for frame in those) for phase in range(len(NAMES))],
+        errors=_together(frame.errors for frame in those),
+        tls=_added(frame.tls for frame in those),
+        capabilities=next((frame.capabilities for frame in those if frame.capabilities is not None), None),
+        asked=_sum(frame.asked for frame in those),
+        scheduledSeconds=max((f.scheduledSeconds for f in those if f.scheduledSeconds is not None), default=None),
+        cpu=(sum(frame.cpu[0] for frame in those), sum(frame.cpu[1] for frame in those)),
+        lag=max(frame.lag for frame in those),
+        waited=max((frame.waited for frame in those if frame.waited is not None), default=None),
+        gauges=_added(frame.gauges for frame in those),
+        last=all(frame.last for frame in those),
+    )
+
+
+class Frames:
+    """
+    Cuts what a recorder counts into frames, one after the other.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._number = self._epoch = 0
+        self._tls: dict[str, int] = {}
+        self._announced = False
+        self._forget()
+
+    def restart(self) -> None:
+        """
+        The recorder has forgotten what it had counted: another epoch begins. What is known of the server stays.
+        """
+        self._epoch += 1
+        self._forget()
+
+    def _forget(self) -> None:
+        self._at = 0.0
+        self._asked = 0.0
+        self._counters = Counters()
+        self._buckets: Sequence[Sequence[int]] = ((),) * len(NAMES)
+        self._replies: list[dict[bytes, int]] = [{} for _ in NAMES]
+        self._errors: dict[str, int] = {}
+
+    def cut(self, at: float, asked: float | None = None, **others: Any) -> Frame:
+        """
+        What has happened since the last one.
+
+        @param at: now, in seconds from the start of the epoch.
+        @param asked: how many messages the schedule has asked for by now.
+        @param others: as for L{Frame}.
+        """
+        recorder = self._recorder
+        counters, replies = recorder.copy(), [codes.copy() for codes in recorder.replies]
+        buckets = [counts.copy() for counts in recorder.buckets]
+        errors, tls = dict(recorder.errors), dict(recorder.tls)
+        samples = [{code: text.decode("latin-1") for code, text in known.items()} for known in recorder.replySamples]
+        frame = Frame(
+            number=self._number,
+            epoch=self._epoch,
+            at=at,
+            seconds=at - self._at,
+            counters=counters - self._counters,
+            buckets=[dict(_used(now, before)) for now, before in zip(buckets, self._buckets, strict=True)],
+            replies=[
+                {code.decode("latin-1"): (count, known[code]) for code, count in _more(now, before)}
+                for now, before, known in zip(replies, self._replies, samples, strict=True)
+            ],
+            errors={kind: (count, recorder.errorSamples[kind]) for kind, count in _more(errors, self._errors)},
+            tls=dict(_more(tls, self._tls)),
+            capabilities=None if self._announced else recorder.capabilities,
+            asked=None if asked is None else asked - self._asked,
+            **others,
+        )
+        self._number += 1
+        self._at, self._asked, self._counters, self._buckets = at, asked or 0.0, counters, buckets
+        self._replies, self._errors, self._tls = replies, errors, tls
+        self._announced = recorder.capabilities is not None
+        return frame
+
+
+def _more(now: Mapping[Any, int], before: Mapping[Any, int]) -> Iterable[tuple[Any, int]]:
+    """
+    By how much each of these has grown, if it has.
+    """
+    return [(key, count - before.get(key, 0)) for key, count in now.items() if count != before.get(key, 0)]
+
+
+def _used(now: Sequence[int], before: Sequence[int]) -> Iterable[tuple[int, int]]:
+    """
+    The buckets that are not as they were, and by how much.
+    """
+    for start, counts in pieces(now, before):
+        yield from compress(enumerate(counts, start), counts)
+
+
+def _added(those: Iterable[Mapping[Any, Any]]) -> dict[Any, Any]:
+    total: dict[Any, Any] = {}
+    for one in those:
+        for key, count in one.items():
+            total[key] = total.get(key, 0) + count
+    return total
+
+
+def _together(those: Iterable[Tallies]) -> dict[str, tuple[int, str]]:
+    total: dict[str, tuple[int, str]] = {}
+    for one in those:
+        for key, (count, sample) in one.items():
+            known = total.get(key)
+            total[key] = (count, sample) if known is None else (known[0] + count, known[1])
+    return total
+
+
+def _sum(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def _tallies(found: Mapping[str, Sequence[Any]]) -> dict[str, tuple[int, str]]:
+    return {str(key): (int(count), str(sample)) for key, (count, sample) in found.items()}
+
+
+def _swapped(numbers: array[int]) -> array[int]:
+    """
+    From the order of this machine to that of a frame, or back.
+    """
+    if sys.byteorder == "big":
+        numbers = numbers[:]
+        numbers.byteswap()
+    return numbers
