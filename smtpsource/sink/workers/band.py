@@ -4,6 +4,7 @@ A sink of several workers: one service for whoever starts it.
 
 from __future__ import annotations
 
+import socket
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,6 +25,7 @@ from smtpsource.sink.summary import SinkSummary, WorkerShare
 from smtpsource.sink.workers.counted import Counted, added
 from smtpsource.sink.workers.dealing import Dealer
 from smtpsource.sink.workers.link import Link
+from smtpsource.sink.workers.reuse import shares
 from smtpsource.sink.workers.shared import CONNECTED, LOST, MOST_OPEN, OPEN, Shared
 from smtpsource.sink.workers.table import SIZE
 from smtpsource.sink.workers.task import Task
@@ -114,16 +116,21 @@ class SinkBand(Breakable, Service):
         count = plan.workerCount
         self.shared = Shared.made(count, SIZE)
         processors = usableProcessors()
-        isKernels = plan.balance == "kernel"
+        families: tuple[int, ...] = ()
+        listening: list[list[socket.socket]] = [[]] * count
+        if plan.balance == "kernel":
+            families = tuple(int(port.addressFamily) for port in ports)
+            listening = shares(ports, count, plan)
         for worker in range(count):
-            families = tuple(int(port.addressFamily) for port in ports) if isKernels else ()
             pinned = processors[worker % len(processors)] if plan.pin else None
             task = Task(plan, worker, count, nameOf(self._reactor), families, pinned)
             link = Link(task, self._heard, self._lost)
             self.links.append(link)
-            listening = [port.fileno() for port in ports] if isKernels else []
-            link.start(self._reactor, self.shared.descriptor, listening)
-        if not isKernels:
+            link.start(self._reactor, self.shared.descriptor, listening[worker])
+        if families:
+            for port in ports:
+                port.stopListening()
+        else:
             self._dealer = Dealer(self._reactor, ports, self.links, self.shared)
 
     def become(self, user: str | None, root: str | None) -> None:
