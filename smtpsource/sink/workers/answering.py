@@ -34,6 +34,10 @@ _GATHERING = 0.02
 RULES, COUNTS = "rules", "counts"
 
 
+#: What happens here; all else does in the sink as a whole, and is told by the parent.
+_OF_SESSIONS = ("connect", "disconnect", "auth", "message", "rule")
+
+
 @dataclass(frozen=True)
 class Question:
     """
@@ -130,6 +134,8 @@ class Answering:
         self._tell()
 
     def _happened(self, event: Event) -> None:
+        if event.kind not in _OF_SESSIONS:
+            return
         if not self._isWatched and len(self._events) >= REMEMBERED:
             self._events.popleft()
             self._skipped += 1

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import socket
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
@@ -31,6 +31,10 @@ from smtpsource.sink.workers.table import SIZE
 from smtpsource.sink.workers.task import Task
 from smtpsource.sink.workers.wire import Kind
 from smtpsource.sink.workersettings import usableProcessors
+
+if TYPE_CHECKING:
+    from smtpsource.sink.workers.asking import Asking
+    from smtpsource.sink.workers.control import BandControl
 
 log = Logger()
 
@@ -78,6 +82,15 @@ class SinkBand(Breakable, Service):
         self._errors: dict[str, tuple[int, str]] = {}
         self._spare = Reserve(SPARE)
         self._dealer: Dealer | None = None
+        self._asking: Asking | None = None
+        self._control: BandControl | None = None
+        if plan.control is not None:
+            from smtpsource.sink.workers.asking import Asking  # twisted.web takes a while
+            from smtpsource.sink.workers.control import BandControl
+
+            self._asking = Asking(reactor, self.links)
+            self._control = BandControl(reactor, self._asking, lambda: self.shared)
+            self.doors.pathsOf = self._control.paths
         self._begin()
 
     def _begin(self) -> None:
@@ -187,6 +200,10 @@ class SinkBand(Breakable, Service):
             self.tell(body)
         elif kind is Kind.BROKEN:
             self._problem = self._problem or ": ".join(body)
+        elif kind is Kind.ANSWER and self._asking is not None:
+            self._asking.answered(link, *body)
+        elif kind is Kind.EVENTS and self._control is not None:
+            self._control.happened(*body)
 
     def _listens(self) -> None:
         for timer in self._timers:
@@ -214,6 +231,8 @@ class SinkBand(Breakable, Service):
         A worker has ended.
         """
         worker = link.task.worker
+        if self._asking is not None:
+            self._asking.lost(link)
         if link.result is None and not (self._problem and not self._ready.called):
             self._isComplete = False
             problem = f"worker {worker + 1} (process {link.pid}) was lost: {how}"
