@@ -112,6 +112,7 @@ class SourcePlanTests(Case):
                 ("rate", (*TIMES, 0), "expected a rate per second of more than 0 and at most 2147483647, or None"),
                 ("arrivals", ("", "random"), "expected constant or poisson"),
                 ("stagesOf", ("", "messages"), "expected rate or sessions"),
+                ("workers", (0, -1, 1025, 1.5, "2", "all", None, True), "expected a whole number from 1 to "),
                 ("stages", ("0:1,1:1", None, [1], [(0, 1, 2)]), "expected pairs of the seconds from the stage before"),
                 ("stages", ([(1, 1), (1, 1)], [(0, 0), (1, 0)], [(0, 1)]), "expected the first stage to be at 0"),
                 ("stages", ([(0, -1)], [(-1, 0)], [(0, NAN)]), "expected a "),
