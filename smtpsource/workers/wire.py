@@ -35,7 +35,8 @@ class Kind(Enum):
     #: C{{"at": time, "addresses": [...]}}: begin then, at these addresses, which are as
     #: L{spelled<smtpsource.net.destination.spelled>}.
     GO = b"G"
-    #: C{{"first": number, "count": n}}: send these messages, too; with a count of 0: there are no more.
+    #: C{{"first": number, "count": n, "epoch": e}}: send these messages, too; with a count of 0: there are no more. It
+    #: answers one C{WANT}, and has its epoch: what was wanted in the warm-up is not to be used after it.
     LEASE = b"L"
     #: C{{"addresses": [...]}}: connect to these from now on.
     ADDRESSES = b"A"
@@ -58,7 +59,8 @@ class Kind(Enum):
     #: C{inFlight} messages, C{overdue} and C{ofWarmUp} of an open loop, and its C{askedRate}; and 1 for the word of
     #: L{STATES<smtpsource.measure.progress.STATES>} that says what the worker does, so that the sum is how many do.
     FRAME = b"f"
-    #: C{{"count": n}}: could do with so many more messages.
+    #: C{{"count": n, "epoch": e}}: could do with so many more messages. In a run whose messages have a limit, all that
+    #: was lent in the warm-up is void when that is over: the first one of epoch 1 comes after the last frame of epoch 0.
     WANT = b"w"
     #: C{{"text": line}}: a refusal or a fault that ends the run.
     TROUBLE = b"t"
