@@ -25,8 +25,7 @@ from smtpsource.measure.recorder import Recorder
 from smtpsource.messages import seeds
 from smtpsource.net.destination import Address
 from smtpsource.net.patience import Deadline, Standstills
-from smtpsource.net.route import ConnectQueue, Route
-from smtpsource.net.sources import Sources
+from smtpsource.net.route import ConnectQueue
 from smtpsource.phases import BANNER
 from smtpsource.plan import SourcePlan
 from smtpsource.process.threads import inThread
@@ -133,7 +132,7 @@ class Run(Breakable):
         self.warmingUp = plan.warmUp > 0
         self.remaining = maxsize if self.warmingUp else plan.messageLimit
         self.perConnection = plan.messagesPerConnection or (maxsize if plan.keepConnections else 1)
-        self.sources = Sources(plan.bind) if plan.bind else None
+        self.sources = parts.sources(plan)
         self.clock = clock
         self.startTime = clock()
         self.reason: str | None = None
@@ -174,7 +173,7 @@ class Run(Breakable):
         Start the sessions.
         """
         plan = self.plan
-        self._route = Route(addresses, plan.addresses == "all")
+        self._route = parts.route(plan, addresses)
         self._queue = ConnectQueue(plan.connectParallelism)
         self._standstills.look(self.clock())
         self._sweeping.start(self._sweepInterval, now=False)
