@@ -71,8 +71,8 @@ class Part:
             whenTrouble=lambda text: say(Kind.TROUBLE, {"text": text}),
             whenBroken=lambda kind, text: say(Kind.BROKEN, {"kind": kind, "text": text}),
         )
-        if hasattr(run, "want"):
-            run.want = lambda count: say(Kind.WANT, {"count": count})
+        if isinstance(run, LeasedRun):
+            run.want = lambda count: say(Kind.WANT, {"count": count, "epoch": run.epoch})
         self._watch = Watch(reactor, run, whenCut=self._cut)
         # What the parent has not read yet becomes one frame.
         self._kept: Frame | None = None
@@ -155,7 +155,7 @@ class Part:
 
     def _lease(self, body: Mapping[str, Any]) -> None:
         run: Any = self._run
-        run.lease(int(body["first"]), int(body["count"]))
+        run.lease(int(body["first"]), int(body["count"]), int(body["epoch"]))
 
     def _reroute(self, body: Mapping[str, Any]) -> None:
         if self._hasBegun:
