@@ -52,7 +52,7 @@ OURS = """
         authentication chunking commands connection groups lines opening owed parameters protocol
         proxyprotocol replies script state streaming trace transactions xclient
     smtpsource.values
-        checks color files inputs kinds names numbers option rules textfiles
+        checks color files inputs kinds moments names numbers option rules textfiles
 """
 
 #: What it has no use for, of others.

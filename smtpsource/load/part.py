@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from smtpsource.interfaces import IReactor
 
 #: What its parent is told: the kind of a message, and its body.
-Say = Callable[[Kind, "bytes | dict[str, Any]"], object]
+Say = Callable[[Kind, "bytes | dict[str, Any]"], None]
 
 
 class Part:
