@@ -123,6 +123,7 @@ class SourcePlanTests(Case):
                 ("rate", (*TIMES, 0), "expected a rate per second of more than 0 and at most 2147483647, or None"),
                 ("arrivals", ("", "random"), "expected constant or poisson"),
                 ("stagesOf", ("", "messages"), "expected rate or sessions"),
+                ("workers", (0, -1, 1025, 1.5, "2", "all", None, True), "expected a whole number from 1 to "),
                 ("stages", ("0:1,1:1", None, [1], [(0, 1, 2)]), "expected pairs of the seconds from the stage before"),
                 ("stages", ([(1, 1), (1, 1)], [(0, 0), (1, 0)], [(0, 1)]), "expected the first stage to be at 0"),
                 ("stages", ([(0, -1)], [(-1, 0)], [(0, NAN)]), "expected a "),
@@ -792,7 +793,7 @@ class OtherProcessTests(SynchronousTestCase):
             drainTimeout=7,
             drainQuiet=1,
         )
-        yield SourcePlan(fixedInterval=1, startAt=7)
+        yield SourcePlan(fixedInterval=1, startAt=7, workers="auto", pin=True)
         yield SourcePlan(rate=7, duration=3, arrivals="poisson", maxLate=1, catchUp=1, message=b"a\n")
         yield SourcePlan(destination="a.test", mx=True, dnsServer="127.0.0.1:53", resolveAgain=7, esmtp=True)
         yield SourcePlan(stages=[(0, 1), (3, 5)], stagesOf="sessions", randomInterval=1)

@@ -20,12 +20,14 @@ from smtpsource.plan.parameters import ParameterSettings
 from smtpsource.plan.results import Results
 from smtpsource.plan.tls import TLS
 from smtpsource.plan.traffic import TrafficSettings, corpusAt
+from smtpsource.plan.workers import Workers
 from smtpsource.values.option import derived, unusable
 from smtpsource.values.rules import keepRules
 
 
 class SourcePlan(
     Load,
+    Workers,
     Message,
     TrafficSettings,
     DialogueSettings,
