@@ -237,6 +237,8 @@ class Part:
             self._run.notes.close()
 
     def _finish(self) -> None:
+        if self._hasBegun and self._run.warmingUp:
+            self._warm(self._clock())  # nothing was measured
         self._watch.finish(last=True)
 
     def _sayEnd(self) -> None:

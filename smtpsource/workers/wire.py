@@ -60,8 +60,7 @@ class Kind(Enum):
     #: L{STATES<smtpsource.measure.progress.STATES>} that says what the worker does, so that the sum is how many do.
     FRAME = b"f"
     #: C{{"count": n, "epoch": e}}: could do with so many more messages. In a run whose messages have a limit, all that
-    #: was lent in the warm-up is void when that is over: the first one of epoch 1 comes after the last frame of epoch
-    #: 0.
+    #: was lent in the warm-up is void when that is over; the first of epoch 1 comes after the last frame of epoch 0.
     WANT = b"w"
     #: C{{"text": line}}: a refusal or a fault that ends the run.
     TROUBLE = b"t"
