@@ -144,7 +144,7 @@ class Run(Breakable):
         self.recorder = recorder
         self.endsInTime = plan.duration is not None or bool(plan.stages)
         self.warmingUp = plan.warmUp > 0
-        self.remaining = maxsize if self.warmingUp else plan.messageLimit
+        self.remaining = maxsize if self.warmingUp else share.of(plan.messageLimit)
         self.perConnection = plan.messagesPerConnection or (maxsize if plan.keepConnections else 1)
         self.sources = parts.sources(plan, share)
         self.clock = clock
@@ -461,12 +461,15 @@ class Run(Breakable):
         No more of them than there are messages: each one's first message is kept for it.
         """
         self._toBegin = self.share.of(min(self.plan.sessionCount, self.plan.messageLimit))
-        self.remaining -= self._toBegin
+        self._reserve()
         if self.plan.rampUp:
             self._toJoin = self._toBegin
             self._joinSome()
         else:
             self._beginSome()
+
+    def _reserve(self) -> None:
+        self.remaining -= self._toBegin
 
     def _beginSome(self) -> None:
         """
