@@ -102,18 +102,14 @@ class Band:
             worker.link.send(*plan(index))
         return ready
 
-    def go(self, at: float, addresses: list[Any], more: Callable[[int], None] = lambda index: None) -> None:
+    def go(self, body: dict[str, Any]) -> None:
         """
         All begin.
 
-        @param at: when: C{time.perf_counter} of this machine.
-        @param addresses: where to, as JSON takes them.
-        @param more: called with the index of each, for what else there is to say to it before that.
+        @param body: see L{Kind.GO}.
         """
         self._hasBegun = True
-        for index, worker in enumerate(self._workers):
-            more(index)
-            worker.link.send(Kind.GO, {"at": at, "addresses": addresses})
+        self.tell(Kind.GO, body)
 
     def say(self, index: int, kind: Kind, body: dict[str, Any]) -> None:
         """
