@@ -461,12 +461,15 @@ class Run(OneProcess):
         No more of them than there are messages: each one's first message is kept for it.
         """
         self._toBegin = self.share.of(min(self.plan.sessionCount, self.plan.messageLimit))
-        self.remaining -= self._toBegin
+        self._reserve()
         if self.plan.rampUp:
             self._toJoin = self._toBegin
             self._joinSome()
         else:
             self._beginSome()
+
+    def _reserve(self) -> None:
+        self.remaining -= self._toBegin
 
     def _beginSome(self) -> None:
         """
