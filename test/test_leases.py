@@ -124,7 +124,7 @@ class CourseTests(SynchronousTestCase):
             together = Together(count, stages=stages, stagesOf="sessions", keepConnections=True, fixedInterval=0.02)
             sessions = []
             for second in (1.0, 3.0, 5.0, 6.5):
-                together.until(lambda at=second: together.reactor.seconds() >= together.begun + at + 0.03)
+                together.until(lambda at=second, each=together: each.reactor.seconds() >= each.begun + at + 0.03)
                 sessions.append(together.total("open"))
             together.finish()
             found.append(sessions)
