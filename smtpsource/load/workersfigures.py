@@ -166,11 +166,14 @@ class WorkersFigures(Breakable):
 
     def endedAt(self) -> float:
         """
-        When the last worker had its last frame: what processes take to end is none of the run.
+        When it was over: at the end of the last frame. What processes take to end is none of the run, nor how long those
+        are waited for that hang.
         """
-        begun = self.startTime if self.warmingUp or not self.plan.warmUp else self.startTime + self.plan.warmUp
-        ends = [begun + facts.at for facts in self._facts if facts.end]
-        return max(ends) if len(ends) == len(self._facts) else self.clock()
+        if not self._isOver:
+            return self.clock()
+        epoch = int(self.plan.warmUp > 0 and not self.warmingUp)
+        begun = self.startTime + (self.plan.warmUp if epoch else 0.0)
+        return max((begun + facts.at for facts in self._facts if facts.at and facts.epoch == epoch), default=self.clock())
 
     def byAddress(self) -> dict[str, AddressCounts]:
         """
@@ -233,7 +236,7 @@ class WorkersFigures(Breakable):
         """
         What is to be told of each worker, as JSON takes it.
         """
-        epoch = 0 if self.warmingUp or not self.plan.warmUp else 1
+        epoch = int(self.plan.warmUp > 0 and not self.warmingUp)
         told = []
         for index, (facts, link) in enumerate(zip(self._facts, self._links, strict=True)):
             user, system = facts.cpu.get(epoch, (0.0, 0.0))

@@ -209,10 +209,12 @@ class Band:
         worker.isGone = True
         if not worker.hasEnded:
             worker.how = how or "ended before its time"
-            if self._allReady is not None:
+            if self._isNeedless:
+                pass  # it was told to
+            elif self._allReady is not None:
                 self._problem = self._problem or f"{worker.name} {worker.how}"
                 self._giveAllUp()
-            elif not self._isNeedless:
+            else:
                 self._whenLost(index, worker.how)
         if all(worker.isGone for worker in self._workers):
             self._over()
