@@ -142,8 +142,8 @@ class Part:
 
     def _go(self, body: Mapping[str, Any]) -> None:
         if not self._hasBegun:
-            self._hasBegun = True
             at, addresses = float(body["at"]), [unspelled(address) for address in body["addresses"]]
+            self._hasBegun = True
             self._watch.start(at)
             self._run.begin(addresses, at)
 
