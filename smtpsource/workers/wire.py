@@ -44,6 +44,8 @@ class Kind(Enum):
     DRAIN = b"D"
     #: C{{}}: end now.
     ABORT = b"X"
+    #: C{{}}: to whoever started the worker elsewhere: end its process, whatever it does.
+    KILL = b"K"
 
     # From a worker.
     #: C{{"version": "1.2", "pid": n, "ledger": path or null}}: ready to go.
@@ -63,6 +65,8 @@ class Kind(Enum):
     HINT = b"h"
     #: C{{...}}: after its last frame, what else is to be known of it.
     END = b"e"
+    #: C{{"text": how}}: from whoever started the worker elsewhere: its process is gone. How, if not in order, as one line.
+    GONE = b"g"
 
 
 def pack(kind: Kind, body: bytes | dict[str, Any] | None = None) -> bytes:
