@@ -27,7 +27,7 @@ OURS = """
     smtpsource.cli
         commandline outputs planoptions source words
     smtpsource.load
-        parts run service session traffic watch
+        kinds parts run service session traffic watch
     smtpsource.measure
         counters encoding environment histogram intervals judgement limits progress recorder series snapshot summary
     smtpsource.messages
@@ -39,7 +39,7 @@ OURS = """
     smtpsource.net.tls
         settings
     smtpsource.pacing
-        pauses
+        pauses share
     smtpsource.plan
         connections dialogue extensions ledger load login message parameters results source thresholds tls traffic
     smtpsource.process

@@ -364,16 +364,6 @@ class ScheduledSession(Session):
         if self.wanted[0] >= self._run.measuredFrom:
             super().unanswered(recipientsAccepted, recipientsRejected)
 
-    def fault(self, kind: str, text: str, quitting: bool = False, doubtful: int = 0) -> None:
-        """
-        See L{ISession.fault}. A server may end a connection that waits for its next message for long (RFC 5321 section
-        4.5.3.2.7); the next message makes another.
-        """
-        if self.parked and kind == "closed-while-idle":
-            self._run.recorder.error(kind, text)
-        else:
-            super().fault(kind, text, quitting, doubtful)
-
     def _takeWanted(self) -> IMessage | None:
         message = self._run.take()
         if message is not None:

@@ -19,6 +19,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from smtpsource.load.kinds import kindOf
 from smtpsource.load.watch import Watch
 from smtpsource.measure.counters import OUTCOMES, AddressCounts, sums
 from smtpsource.measure.environment import environment
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
     from smtpsource.interfaces import AnyReactor, IReactor
     from smtpsource.load.delivery import Delivery
     from smtpsource.load.ownsink import OwnSink
-    from smtpsource.load.run import Run
     from smtpsource.measure.thresholds import Outcome, Threshold
 
 
@@ -101,7 +101,7 @@ class SourceService(Service):
         self._reactor = reactor
         self._plan = plan
         self._clock = clock
-        self._run = _kindOf(plan)(reactor, plan, self.recorder, clock, self._sessionsOver, show, self._warm, tell)
+        self._run = kindOf(plan)(reactor, plan, self.recorder, clock, self._sessionsOver, show, self._warm, tell)
         self._sink: OwnSink | None = None
         self._judgement: Judgement | None = None
         self._watch = Watch(
@@ -605,24 +605,3 @@ class SourceService(Service):
             percentiles=self._plan.percentiles,
             intervals=self._watch.series.intervals,
         )
-
-
-def _kindOf(plan: SourcePlan) -> type[Run]:
-    """
-    The kind of run that does this plan.
-    """
-    if plan.findRate is not None:
-        from smtpsource.load.searched import SearchedRun
-
-        return SearchedRun
-    if plan.openLoop:
-        from smtpsource.load.openloop import OpenLoop
-
-        return OpenLoop
-    if plan.stages:
-        from smtpsource.load.staged import StagedRun
-
-        return StagedRun
-    from smtpsource.load.run import Run
-
-    return Run

@@ -56,7 +56,7 @@ class StagedRun(Run):
             self.expire()
         if not self.remaining:
             return
-        self._wanted = round(self._profile.valueAt(passed))
+        self._wanted = self.share.of(round(self._profile.valueAt(passed)))
         missing = self._wanted - (len(self.open) - self._leaving)
         for _ in range(min(BATCH, missing)):
             if self.remaining:

@@ -4,7 +4,7 @@ What a plan's traffic is made of.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,14 +20,23 @@ if TYPE_CHECKING:
     from smtpsource.messages.varied import VariedTraffic
 
 
-def traffic(plan: SourcePlan, run: bytes | None = None, notes: Notes | None = None) -> Traffic | VariedTraffic:
+def traffic(
+    plan: SourcePlan,
+    run: bytes | None = None,
+    notes: Notes | None = None,
+    numbers: Iterator[int] | None = None,
+) -> Traffic | VariedTraffic:
     """
     A new stream of a plan's messages.
 
     @param run: the run's id, if it is known already.
     @param notes: where each message is to be noted before it leaves; C{None} if there is no ledger.
+    @param numbers: the numbers of its messages, in the order in which they are asked for; C{None} for all from 1 on.
     """
-    return _Assembly(plan, seeds.runId(plan.seed) if run is None else run, notes).traffic()
+    made = _Assembly(plan, seeds.runId(plan.seed) if run is None else run, notes).traffic()
+    if numbers is not None:
+        made._numbers = numbers  # type: ignore[assignment]
+    return made
 
 
 class _Assembly:

@@ -1,0 +1,34 @@
+"""
+The kind of run that does a plan, or a share of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from smtpsource.pacing.share import WHOLE, Share
+
+if TYPE_CHECKING:
+    from smtpsource.load.run import Run
+    from smtpsource.plan import SourcePlan
+
+
+def kindOf(plan: SourcePlan, share: Share = WHOLE) -> type[Run]:
+    """
+    Which kind of run that is: each is imported by those who want it.
+    """
+    if plan.findRate is not None:
+        from smtpsource.load.searched import SearchedRun
+
+        return SearchedRun
+    if plan.openLoop:
+        from smtpsource.load.openloop import OpenLoop
+
+        return OpenLoop
+    if plan.stages:
+        from smtpsource.load.staged import StagedRun
+
+        return StagedRun
+    from smtpsource.load.run import Run
+
+    return Run
