@@ -41,6 +41,7 @@ class Row(StatsEntry):
         @param failures: how many of them failed.
         @param sent: bytes.
         """
+        exact: Any = self  # whose times are not whole numbers
         second = int(at)
         if self.last_request_timestamp and second > int(self.last_request_timestamp):
             self._cache_response_times(second - 1)
@@ -53,12 +54,14 @@ class Row(StatsEntry):
         self.total_content_length += sent
         self.last_request_timestamp = at
         for index, count in buckets.items():
-            self.response_times[_milliseconds(highestOf(index))] += count
-            self.total_response_time += _milliseconds(middleOf(index)) * count
+            exact.response_times[_milliseconds(highestOf(index))] += count
+            exact.total_response_time += _milliseconds(middleOf(index)) * count
         if buckets:
             lowest, highest = _milliseconds(lowestOf(min(buckets))), _milliseconds(highestOf(max(buckets)))
-            self.min_response_time = lowest if self.min_response_time is None else min(self.min_response_time, lowest)
-            self.max_response_time = max(self.max_response_time, highest)
+            exact.min_response_time = min(
+                lowest, highest if exact.min_response_time is None else exact.min_response_time
+            )
+            exact.max_response_time = max(highest, exact.max_response_time)
 
     def to_dict(self, escape_string_values: bool = False) -> dict[str, Any]:
         """
@@ -80,7 +83,7 @@ class Statistics:
         self._shown = shown
         self._epoch = 0
         self._began = 0.0
-        shown.total = Row(shown, "Aggregated", "", use_response_times_cache=True)
+        self._total = shown.total = Row(shown, "Aggregated", "", use_response_times_cache=True)
 
     def began(self, at: float) -> None:
         """
@@ -89,7 +92,7 @@ class Statistics:
         @param at: when, by the wall clock.
         """
         self._began = at
-        self._shown.total.start_time = at
+        self._total.start_time = at
 
     def add(self, frame: Frame, now: float) -> None:
         """
@@ -106,7 +109,7 @@ class Statistics:
         response, transaction = frame.buckets[RESPONSE], frame.buckets[TRANSACTION]
         failures = counters.rejected + counters.failed
         requests = counters.accepted + failures
-        for row in (self._shown.total, self._row(*MESSAGES)):
+        for row in (self._total, self._row(*MESSAGES)):
             row.count(at, response or transaction, requests, failures, counters.bytesSent)
         for phase, name in enumerate(NAMES):
             buckets = frame.buckets[phase]
@@ -153,4 +156,4 @@ def keepExact() -> None:
     """
     Let Locust's CSV files have times as they are.
     """
-    stats.StatsCSV._percentile_fields = _percentileFields  # type: ignore[method-assign]
+    stats.StatsCSV._percentile_fields = _percentileFields  # type: ignore[method-assign, assignment]

@@ -16,12 +16,6 @@ __all__ = ["SMTPSource"]
 keepExact()
 
 
-@events.init_command_line_parser.add_listener
-def _declare(parser: Any) -> None:
-    options.declare(parser)
-
-
-@events.init.add_listener
 def _begin(environment: Any, runner: Any, **others: Any) -> None:
     if isinstance(runner, MasterRunner):
         from smtpsource.locust.master import Master
@@ -33,5 +27,9 @@ def _begin(environment: Any, runner: Any, **others: Any) -> None:
         Worker(environment)
     else:
         raise SystemExit(
-            "smtpsource: expected --master, --worker or --processes N: on one machine alone there is smtpsource --workers"
+            "smtpsource: expected --master, --worker or --processes N: for one machine there is smtpsource --workers N"
         )
+
+
+events.init_command_line_parser.add_listener(options.declare)
+events.init.add_listener(_begin)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from argparse import Namespace
 from typing import Any
 
 import gevent
@@ -49,6 +50,7 @@ class Master:
         self._environment = environment
         self._runner = environment.runner
         self._course: Course | None = None
+        self._hasStarted = Event()
         self._start = self._runner.start
         self._runner.start = self._begin
         self._runner.register_message(TYPE, self._heard)
@@ -66,14 +68,14 @@ class Master:
 
     # How a run begins
 
-    def _problem(self) -> str:
+    def _problem(self, given: Namespace) -> str:
         """
-        Why there can't be a run now; empty if there can.
+        Why there can't be a run of these options now; empty if there can.
         """
         if self._isOn:
             return "the load can't be changed while it runs: stop it, and start another"
         try:
-            options.commandLine(self._environment.parsed_options)
+            options.commandLine(given)
         except ValueError as e:
             return str(e)
         ready = len(self._runner.clients.ready)
@@ -88,8 +90,7 @@ class Master:
 
         if request.method != "POST" or not request.path.endswith("/swarm"):
             return None
-        # What the form says is not what the options say before it is taken: that is looked at when it was.
-        problem = self._problem() if self._isOn else ""
+        problem = self._problem(Namespace(**vars(self._environment.parsed_options) | request.form.to_dict()))
         if not problem:
             return None
         _log.error("smtpsource: %s", problem)
@@ -100,13 +101,17 @@ class Master:
         In the place of the runner's C{start}, which Locust calls to change the number of users as well, whether it is
         a person who wants that or a worker that has come or gone.
         """
-        problem = self._problem()
+        problem = self._problem(self._environment.parsed_options)
         if problem:
             _log.error("smtpsource: %s", problem)
             self._quitWith(_UNUSABLE)
             return
         workers = len(self._runner.clients.ready)
-        self._start(workers, workers, wait)
+        self._hasStarted.clear()
+        try:
+            self._start(workers, workers, wait)
+        finally:
+            self._hasStarted.set()
 
     def _quitWith(self, status: int) -> None:
         """
@@ -169,17 +174,21 @@ class Master:
         The run is over.
         """
         self._environment.process_exit_code = status
+        gevent.spawn(self._stopLocust)
+
+    def _stopLocust(self) -> None:
+        """
+        Let Locust know that it is over: not while it starts, or it would say that it has started in the end.
+        """
+        self._hasStarted.wait()
         given = self._environment.parsed_options
         if given.headless:
-            gevent.spawn(self._runner.quit)
+            self._runner.quit()
             return
-        gevent.spawn(self._runner.stop)
+        self._runner.stop()
         if given.autostart and given.autoquit != -1:
-            gevent.spawn_later(given.autoquit, self._quit)
-
-    def _quit(self) -> None:
-        self._runner.quit()
-        if self._environment.web_ui is not None:
+            gevent.sleep(given.autoquit)
+            self._runner.quit()
             self._environment.web_ui.stop()
 
 

@@ -48,7 +48,8 @@ def declare(parser: Any) -> None:
     @param parser: a C{LocustArgumentParser}.
     """
     group = parser.add_argument_group(
-        "smtpsource", "The load. The users and the spawn rate of Locust are not: its users only hold the workers' places."
+        "smtpsource",
+        "The load. The users and the spawn rate of Locust are not: its users only hold the workers' places.",
     )
     group.add_argument(
         f"--{DESTINATION}",

@@ -221,4 +221,3 @@ class Part:
         except RPCError as e:
             _log.error("smtpsource: the master can't be told anything: %s", e)
             self.giveUp()
-

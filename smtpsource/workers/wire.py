@@ -76,7 +76,7 @@ class Kind(Enum):
     #: "reason": line or null, "ledger": path or null}}: after its last frame, what else is to be known of it. There is
     #: no ledger any more if nothing was noted in it.
     END = b"e"
-    #: C{{"text": how}}: from whoever started the worker elsewhere: its process is gone. How, if not in order, as one line.
+    #: C{{"text": how}}: from whoever started the worker elsewhere: its process is gone. How, if not in order, in a line.
     GONE = b"g"
 
 
