@@ -26,8 +26,7 @@ from smtpsource.measure.recorder import Recorder
 from smtpsource.messages import seeds
 from smtpsource.net.destination import Address
 from smtpsource.net.patience import Deadline, Standstills
-from smtpsource.net.route import ConnectQueue, Route
-from smtpsource.net.sources import Sources
+from smtpsource.net.route import ConnectQueue
 from smtpsource.pacing.share import WHOLE, Share
 from smtpsource.phases import BANNER
 from smtpsource.plan import SourcePlan
@@ -147,13 +146,13 @@ class Run(Breakable):
         self.warmingUp = plan.warmUp > 0
         self.remaining = maxsize if self.warmingUp else plan.messageLimit
         self.perConnection = plan.messagesPerConnection or (maxsize if plan.keepConnections else 1)
-        self.sources = Sources(plan.bind) if plan.bind else None
+        self.sources = parts.sources(plan, share)
         self.clock = clock
         self.startTime = clock()
         self.reason: str | None = None
         self.open: set[Session] = set()
         self.seeking: set[Session] = set()
-        pacer = parts.pacer(plan)
+        pacer = parts.pacer(plan, share)
         self.pause = None if pacer is None else pacer.pause
         self._reactor = reactor
         self._whenEnded = whenEnded
@@ -166,7 +165,7 @@ class Run(Breakable):
         self._silence: str | None = None
         self._refusals: Refusals | None = None
         self._looksForBanner = plan.tls != "implicit"
-        self._dialogue = self._withKeys(parts.dialogue(plan))
+        self._dialogue = self._withKeys(parts.dialogue(plan, share))
         self._sessionKind = self._kindOfSession()
         self.notes: Notes | None = None
         runId = seeds.runId(plan.seed) if runId is None else runId
@@ -195,7 +194,7 @@ class Run(Breakable):
         @param at: when, on C{clock}'s scale, so that all who share a run begin together; C{None} is now.
         """
         plan = self.plan
-        self._route = Route(addresses, plan.addresses == "all")
+        self._route = parts.route(plan, addresses, self.share)
         self._queue = ConnectQueue(max(1, self.share.of(plan.connectParallelism)))
         now = self.clock()
         self.startTime = now if at is None else at

@@ -21,22 +21,17 @@ if TYPE_CHECKING:
 
 
 def traffic(
-    plan: SourcePlan,
-    run: bytes | None = None,
-    notes: Notes | None = None,
-    numbers: Iterator[int] | None = None,
+    plan: SourcePlan, run: bytes | None = None, notes: Notes | None = None, numbers: Iterator[int] | None = None
 ) -> Traffic | VariedTraffic:
     """
     A new stream of a plan's messages.
 
     @param run: the run's id, if it is known already.
     @param notes: where each message is to be noted before it leaves; C{None} if there is no ledger.
-    @param numbers: the numbers of its messages, in the order in which they are asked for; C{None} for all from 1 on.
+    @param numbers: those of the messages that this process sends, in any order: what is in a message follows from its
+        number. C{None}: it sends all.
     """
-    made = _Assembly(plan, seeds.runId(plan.seed) if run is None else run, notes).traffic()
-    if numbers is not None:
-        made._numbers = numbers  # type: ignore[assignment]
-    return made
+    return _Assembly(plan, seeds.runId(plan.seed) if run is None else run, notes, numbers).traffic()
 
 
 class _Assembly:
@@ -44,11 +39,12 @@ class _Assembly:
     The parts of one stream of messages.
     """
 
-    def __init__(self, plan: SourcePlan, run: bytes, notes: Notes | None) -> None:
+    def __init__(self, plan: SourcePlan, run: bytes, notes: Notes | None, numbers: Iterator[int] | None) -> None:
         assert not isinstance(plan.sender, str) and not isinstance(plan.recipient, str)
         self.plan = plan
         self.run = run
         self.notes = notes
+        self.numbers = numbers
         self.headers = headers.given(plan.headers)
         self.myhostname = plan.myhostname.encode("ascii")
         default = b"foo@" + self.myhostname
@@ -62,7 +58,9 @@ class _Assembly:
         if varied or self.headers or self._subjectIsTemplate():
             from smtpsource.load.varied import VariedAssembly  # for those who have some
 
-            assembly = VariedAssembly(plan, self.run, self.sender, self.recipient, self.headers, self.notes)
+            assembly = VariedAssembly(
+                *(plan, self.run, self.sender, self.recipient, self.headers, self.notes, self.numbers)
+            )
             return assembly.traffic(None if drawn else self._recipients())
         contents = self._contents()
         # SIZE says the longest that any message gets: it may be an estimate, but not less (RFC 1870 section 5).
@@ -76,9 +74,10 @@ class _Assembly:
             return IdentifiedTraffic(
                 *(self.notes, self.sender, recipients, contents, ofMail, self.run),
                 enveloped=plan.parameters.dsn and plan.parameters.envid is None,
+                numbers=self.numbers,
             )
-        kind = Traffic if plan.seed is None else DrawnTraffic
-        return kind(self.sender, self._recipients(), contents, ofMail, self.run)
+        kind = Traffic if plan.seed is None and self.numbers is None else DrawnTraffic
+        return kind(self.sender, self._recipients(), contents, ofMail, self.run, self.numbers)
 
     def _subjectIsTemplate(self) -> bool:
         plan = self.plan

@@ -4,7 +4,7 @@ What a plan's traffic is made of where something is drawn for each message, or f
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,7 @@ class VariedAssembly:
         recipient: bytes,
         added: tuple[bytes, ...],
         notes: Notes | None = None,
+        numbers: Iterator[int] | None = None,
     ) -> None:
         """
         @param run: the run's id.
@@ -46,8 +47,10 @@ class VariedAssembly:
         @param recipient: who gets it, likewise.
         @param added: more headers.
         @param notes: where each message is to be noted; C{None} if there is no ledger.
+        @param numbers: those of the messages; C{None}: all, from 1.
         """
         self._notes = notes
+        self._numbers = numbers
         self._plan = plan
         self._run = run
         self._sender = sender
@@ -80,6 +83,7 @@ class VariedAssembly:
             self._heads(),
             parts.generator(plan, "headers"),
             sized=plan.parameters.size,
+            numbers=self._numbers,
         )
 
     def _ofLedger(self) -> dict[str, Any]:

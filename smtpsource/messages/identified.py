@@ -158,12 +158,12 @@ class IdentifiedTraffic(Traffic):
 
     contents: IdentifiedContent | IdentifiedFile
 
-    def __init__(self, notes: Notes, *others: Any, enveloped: bool = False) -> None:
+    def __init__(self, notes: Notes, *others: Any, enveloped: bool = False, **more: Any) -> None:
         """
-        @param others: as for L{Traffic}.
+        @param others: as for L{Traffic}; so is C{more}.
         @param enveloped: is the id to be the envelope's, too?
         """
-        super().__init__(*others)
+        super().__init__(*others, **more)
         self.intend, self.write = notes.intend, notes.write
         self.digests = self.contents.digests
         self._envelope = envelope(notes.idOf) if enveloped else None

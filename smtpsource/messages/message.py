@@ -4,7 +4,7 @@ Senders and recipients, and the messages that carry them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count
 
 from zope.interface import implementer
@@ -145,16 +145,18 @@ class Traffic:
         contents: IContentSource,
         parameters: bytes = b"",
         run: bytes = b"",
+        numbers: Iterator[int] | None = None,
     ) -> None:
         """
         @param parameters: of MAIL.
+        @param numbers: those of the messages; C{None}: all, from 1.
         """
         self.run = run
         self.onProblem: Callable[[str], None] = ignore
         self.mail = commands.mail(sender, parameters)
         self.recipients = recipients
         self.contents = contents
-        self._numbers = count(1)
+        self._numbers = count(1) if numbers is None else numbers
 
     def next(self) -> Message:
         """

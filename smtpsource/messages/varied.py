@@ -5,7 +5,7 @@ same number is the same message, whoever sends it and whenever.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count
 from random import Random
 from typing import Any, Protocol
@@ -108,6 +108,7 @@ class VariedTraffic:
         rng: Random,
         *,
         sized: bool = False,
+        numbers: Iterator[int] | None = None,
     ) -> None:
         """
         @param mail: makes the MAIL command of a sender and the size of the message.
@@ -116,11 +117,12 @@ class VariedTraffic:
         @param heads: what comes before a body without a Message-Id, and before one with it.
         @param rng: what random digits come from.
         @param sized: has MAIL a size? It is C{None} otherwise.
+        @param numbers: those of the messages; C{None}: all, from 1.
         """
         self.run = run
         self.wantsSession = any(head.wantsSession for head in heads)
         self.onProblem: Callable[[str], None] = ignore
-        self._numbers = count(1)
+        self._numbers = count(1) if numbers is None else numbers
         self._mail = mail
         self._senders = senders
         self._recipients = recipients

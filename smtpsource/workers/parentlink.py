@@ -4,8 +4,6 @@ A worker's end of what it and its parent say to each other: two descriptors.
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +13,7 @@ from twisted.protocols.basic import Int32StringReceiver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from smtpsource.workers.wire import LONGEST, READ, WRITE, Kind, framed, unpack
+from smtpsource.workers.wire import LONGEST, Kind, framed, unpack
 
 
 @implementer(IHalfCloseableProtocol, IPushProducer)
