@@ -29,7 +29,8 @@ OURS = """
     smtpsource.load
         kinds parts run service session traffic watch
     smtpsource.measure
-        counters encoding environment histogram intervals judgement limits progress recorder series snapshot summary
+        counters encoding environment frame histogram intervals judgement limits progress recorder series snapshot
+        summary
     smtpsource.messages
         content headers message recipients seeds templates
     smtpsource.net

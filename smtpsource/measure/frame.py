@@ -6,17 +6,17 @@ A frame is the only thing that is ever merged: of workers, of machines, of the s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import field, replace
 from itertools import compress
 from typing import Any
 
-from smtpsource.measure import frameformat
 from smtpsource.measure.counters import COUNTS, Counters
 from smtpsource.measure.histogram import pieces
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.snapshot import Snapshot
 from smtpsource.phases import NAMES
+from smtpsource.records import dataclass
 
 #: Latencies of one phase: bucket by bucket, how many; empty ones are left out.
 Buckets = Mapping[int, int]
@@ -94,7 +94,9 @@ class Frame:
         """
         The frame as bytes.
         """
-        return frameformat.encode(vars(self))
+        from smtpsource.measure.frameformat import encode  # for those who send them
+
+        return encode(vars(self))
 
     @classmethod
     def decode(cls, data: bytes) -> Frame:
@@ -103,7 +105,9 @@ class Frame:
 
         @raise ValueError: it is none, or one of another version; the text is one line.
         """
-        return cls(**frameformat.decode(data))
+        from smtpsource.measure.frameformat import decode
+
+        return cls(**decode(data))
 
 
 def merged(frames: Iterable[Frame]) -> Frame:
@@ -180,11 +184,12 @@ class Frames:
         self._replies: list[dict[bytes, int]] = [{} for _ in NAMES]
         self._errors: dict[str, int] = {}
 
-    def cut(self, now: Snapshot, **others: Any) -> Frame:
+    def cut(self, now: Snapshot, phases: Container[int] = range(len(NAMES)), **others: Any) -> Frame:
         """
         What has happened since the last one.
 
         @param now: what the recorder has counted by now, as L{smtpsource.measure.snapshot.take} gives it.
+        @param phases: those of which somebody wants the latencies; each takes some 0.1 milliseconds.
         @param others: as for L{Frame}.
         """
         recorder, before = self._recorder, self._before
@@ -196,7 +201,10 @@ class Frames:
             at=now.at,
             seconds=now.at - before.at,
             counters=now.counters - before.counters,
-            buckets=[dict(_used(*both)) for both in zip(now.buckets, before.buckets, strict=True)],
+            buckets=[
+                _used(now.buckets[phase], before.buckets[phase]) if phase in phases else {}
+                for phase in range(len(NAMES))
+            ],
             replies=[
                 {code.decode("latin-1"): (count, texts[code].decode("latin-1")) for code, count in _more(counts, known)}
                 for counts, known, texts in zip(replies, self._replies, recorder.replySamples, strict=True)
@@ -221,12 +229,14 @@ def _more(now: Mapping[Any, int], before: Mapping[Any, int]) -> Iterable[tuple[A
     return [(key, count - before.get(key, 0)) for key, count in now.items() if count != before.get(key, 0)]
 
 
-def _used(now: Sequence[int], before: Sequence[int]) -> Iterable[tuple[int, int]]:
+def _used(now: Sequence[int], before: Sequence[int]) -> dict[int, int]:
     """
     The buckets that are not as they were, and by how much.
     """
+    found: dict[int, int] = {}
     for start, counts in pieces(now, before):
-        yield from compress(enumerate(counts, start), counts)
+        found.update(zip(compress(range(start, start + len(counts)), counts), filter(None, counts), strict=True))
+    return found
 
 
 def _added(those: Iterable[Mapping[Any, Any]]) -> dict[Any, Any]:
