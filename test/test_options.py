@@ -92,6 +92,7 @@ class PlanTests(Case):
             "dont-disconnect": 0,
             "fixed-interval": None,
             "random-interval": None,
+            "start-at": None,
             "duration": None,
             "warmup": None,
             "ramp-up": None,
@@ -686,6 +687,14 @@ class ErrorTests(Case):
                 for option in ("duration", "warmup", "ramp-up", "max-late", "catch-up", "hold-step")
             ),
             (None, "rate", ("0", "-1", "", "fast", "5/d"), "expected a rate "),
+            (
+                None,
+                "start-at",
+                ("", "12:00", "2030-01-31T12:00:00", "1896091200", "@x"),
+                "expected a time with its zone",
+            ),
+            (None, "start-at", ("2020-01-31T12:00Z", "@0"), "expected a time to come: this was "),
+            (None, "start-at", ("@1896091200000", "9999-01-01T00:00+01:00"), "expected a time within a year"),
             (None, "arrivals", ("", "random"), "expected constant or poisson"),
             (None, "stages", ("", "5", "0:0", "1:1,1:1", "0:x,1:1"), "expected "),
             (None, "stages-of", ("", "messages"), "expected rate or sessions"),

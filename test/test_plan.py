@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pickle
 import socket
+from datetime import UTC, datetime
 from pathlib import Path
 from unittest import mock
 
@@ -35,6 +36,8 @@ NO_NUMBERS = (*NUMBERS, None)
 SECONDS = "expected a time in seconds of more than 0 and at most 2147483647"
 SECONDS_OR_ZERO = "expected a time in seconds from 0 to 2147483647"
 TIMES = (-1, -0.5, NAN, INFINITE, -INFINITE, 2**31, 10**400, True, "1", 1j)
+
+MOMENT = "expected a datetime with a zone, or seconds since 1970"
 
 FLAG = "expected True or False"
 FLAGS = (None, 1, 0, "no", b"")
@@ -114,6 +117,7 @@ class SourcePlanTests(Case):
                 *((name, (*TIMES, 0), f"{SECONDS}, or None") for name in ("fixedInterval", "randomInterval")),
                 *((name, (*TIMES, None), SECONDS_OR_ZERO) for name in ("grace", "hold", "warmUp", "rampUp")),
                 ("duration", (*TIMES, 0), f"{SECONDS}, or None"),
+                ("startAt", (-1, NAN, INFINITE, True, "@1", datetime(2030, 1, 1)), f"{MOMENT}, or None"),
                 ("holdStep", (*TIMES, 0, None), SECONDS),
                 *((name, TIMES, f"{SECONDS_OR_ZERO}, or None") for name in ("maxLate", "catchUp")),
                 ("rate", (*TIMES, 0), "expected a rate per second of more than 0 and at most 2147483647, or None"),
@@ -636,6 +640,7 @@ class SourcePlanTests(Case):
                 plan = SourcePlan(**{name: value})
                 if not isinstance(plan.destination, str) and name != "destination":
                     self.assertEqual(getattr(plan, name), value)
+        self.assertEqual(SourcePlan(startAt=datetime(1970, 1, 2, tzinfo=UTC)).startAt, 86400.0)
         self.assertEqual(SourcePlan(command=["x", "-d"]).command, ("x", "-d"))
 
     def test_again(self):
@@ -788,7 +793,7 @@ class OtherProcessTests(SynchronousTestCase):
             drainTimeout=7,
             drainQuiet=1,
         )
-        yield SourcePlan(fixedInterval=1)
+        yield SourcePlan(fixedInterval=1, startAt=7, workers="auto", pin=True)
         yield SourcePlan(rate=7, duration=3, arrivals="poisson", maxLate=1, catchUp=1, message=b"a\n")
         yield SourcePlan(destination="a.test", mx=True, dnsServer="127.0.0.1:53", resolveAgain=7, esmtp=True)
         yield SourcePlan(stages=[(0, 1), (3, 5)], stagesOf="sessions", randomInterval=1)

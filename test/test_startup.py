@@ -43,6 +43,7 @@ OURS = """
         pauses share
     smtpsource.plan
         connections dialogue extensions ledger load login message parameters results source thresholds tls traffic
+        workers
     smtpsource.process
         cpu exitstatus failurelog garbage interrupts later openfiles places streams threads turns unexpected
     smtpsource.report
@@ -53,7 +54,7 @@ OURS = """
         authentication chunking commands connection groups lines opening owed parameters protocol
         proxyprotocol replies script state streaming trace transactions xclient
     smtpsource.values
-        checks color files inputs kinds names numbers option rules textfiles
+        checks color files inputs kinds moments names numbers option rules textfiles
 """
 
 #: What it has no use for, of others.

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from smtpsource.interfaces import IReactor
 
 #: What its parent is told: the kind of a message, and its body.
-Say = Callable[[Kind, "bytes | dict[str, Any]"], object]
+Say = Callable[[Kind, "bytes | dict[str, Any]"], None]
 
 
 class Part:
@@ -237,6 +237,8 @@ class Part:
             self._run.notes.close()
 
     def _finish(self) -> None:
+        if self._hasBegun and self._run.warmingUp:
+            self._warm(self._clock())  # nothing was measured
         self._watch.finish(last=True)
 
     def _sayEnd(self) -> None:

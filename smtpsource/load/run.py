@@ -144,7 +144,7 @@ class Run(Breakable):
         self.recorder = recorder
         self.endsInTime = plan.duration is not None or bool(plan.stages)
         self.warmingUp = plan.warmUp > 0
-        self.remaining = maxsize if self.warmingUp else plan.messageLimit
+        self.remaining = maxsize if self.warmingUp else share.of(plan.messageLimit)
         self.perConnection = plan.messagesPerConnection or (maxsize if plan.keepConnections else 1)
         self.sources = parts.sources(plan, share)
         self.clock = clock

@@ -31,8 +31,8 @@ class SearchedRun(OpenLoop):
     @ivar found: what came of it, up to now.
     """
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
         promise = self.plan.findRate
         assert isinstance(promise, Threshold)
         self._promise = promise

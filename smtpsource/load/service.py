@@ -25,7 +25,7 @@ from smtpsource.measure.counters import OUTCOMES, AddressCounts, sums
 from smtpsource.measure.environment import environment
 from smtpsource.measure.judgement import Delivered, Judgement
 from smtpsource.measure.limits import disturbances, limits
-from smtpsource.measure.progress import DELIVERING, Progress
+from smtpsource.measure.progress import DELIVERING, WAITING, Progress
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.snapshot import Snapshot
 from smtpsource.measure.summary import Summary, bucketsOf, countsOf, errorsOf, latenciesOf, repliesOf
@@ -50,12 +50,16 @@ if TYPE_CHECKING:
     from smtpsource.load.delivery import Delivery
     from smtpsource.load.ownsink import OwnSink
     from smtpsource.measure.thresholds import Outcome, Threshold
+    from smtpsource.pacing.appointment import Appointment
 
 
 _log = Logger()
 
 #: Seconds that must be measured before a threshold can end a run: the first ones say little.
 ABORT_AFTER = 5.0
+
+#: A run that begins so many seconds later than it should is late.
+_LATE = 0.1
 
 
 def _showInLog(line: str) -> None:
@@ -113,6 +117,7 @@ class SourceService(Service):
         self._waiting: list[Deferred[Summary]] = []
         self._summary: Summary | None = None
         self._tell = tell
+        self._appointment: Appointment | None = None
         self._lookingAgain: IDelayedCall | None = None
         self._toldOfLookUp = False
         self._ending = False
@@ -152,6 +157,8 @@ class SourceService(Service):
         ended = self.whenDone()
         if not self._stopping:
             self._stopping = True
+            if self._appointment is not None:
+                self._appointment.breakOff()
             if self._delivery is not None:
                 self._delivery.interrupt()
             if self._begun:
@@ -205,6 +212,7 @@ class SourceService(Service):
             hints=run.standingHints,
             delivered=self._delivered(),
             awaited=None if self._delivery is None else self._delivery.awaited(),
+            startsIn=None if self._appointment is None else self._appointment.left,
         )
 
     def _state(self) -> str:
@@ -212,6 +220,8 @@ class SourceService(Service):
             return "over"
         if self._delivery is not None and self._delivery.waiting:
             return DELIVERING
+        if self._appointment is not None:
+            return WAITING
         return self._run.state if self._beganRun else "starting"
 
     def _delivered(self) -> Delivered | None:
@@ -261,7 +271,7 @@ class SourceService(Service):
         ofOurs = isinstance(self._plan.destination, SinkDestination) or self._plan.deliverTo is not None
         find = self._startSink if ofOurs else self._resolve
         found: Deferred[list[Address]] = maybeDeferred(find)
-        found.addCallback(self._withinReach).addCallbacks(
+        found.addCallback(self._withinReach).addCallback(self._whenItIsTime).addCallbacks(
             lambda addresses: self._run.guarded(self._beginSessions, addresses), self._notBegun
         )
 
@@ -310,6 +320,26 @@ class SourceService(Service):
             if not addresses:
                 raise ResolutionFailed("no address of the destination is of the same family as one to bind to")
         return addresses
+
+    def _whenItIsTime(self, addresses: list[Address]) -> list[Address] | Deferred[list[Address]]:
+        """
+        Go on with these at the time that the plan has for it.
+        """
+        at = self._plan.startAt
+        if at is None or self._stopping:
+            return addresses
+        from smtpsource.pacing.appointment import Appointment  # for those who have one
+
+        assert isinstance(at, float)
+        self._appointment = appointment = Appointment(self._reactor, at)
+
+        def begin(late: float) -> list[Address]:
+            self._appointment = None
+            if late > _LATE and self._started.timestamp() < at:
+                self._tell(f"the run begins {late:.1f} s late: it took that long to find the destination")
+            return addresses
+
+        return appointment.wait().addCallback(begin)
 
     def _beginSessions(self, addresses: list[Address]) -> None:
         if self._ending:

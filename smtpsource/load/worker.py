@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from smtpsource.process import interrupts
 from smtpsource.process.exitstatus import leave
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 #: Seconds that a run may take to end when there is no parent any more.
 _ENDS_WITHIN = 2.0
 
-_NO_MEMORY = "there is not enough memory for these messages: expected smaller or fewer ones, or a higher limit (ulimit -v)"
+_NO_MEMORY = (
+    "there is not enough memory for these messages: expected smaller or fewer ones, or a higher limit (ulimit -v)"
+)
 
 
 class Unusable(Exception):
@@ -142,15 +144,15 @@ class _Process:
         try:
             chooseReactor(reactor)
             raiseFileLimit()
-            from twisted.internet import reactor as installed
+            from twisted.internet import reactor as installed  # no earlier
 
             from smtpsource.load.part import Part
             from smtpsource.workers.parentlink import ParentLink
 
-            self._reactor: Any = installed
+            self._reactor = reactor_ = cast("Any", installed)
             self._isAlone = False
             self._problem: str | None = None
-            self._part: Part = Part(self._reactor, plan, share, runId, self._say, self._over)
+            self._part: Part = Part(reactor_, plan, share, runId, self._say, self._over)
         except ValueError as e:
             raise Unusable(str(e)) from None
         except MemoryError:
@@ -167,7 +169,8 @@ class _Process:
         from smtpsource.process.failurelog import FailureObserver, beginLogging
 
         beginLogging(FailureObserver(self._reactor, self._part.breakDown, _complain))
-        StandardIO(self._link, stdin=READ, stdout=WRITE, reactor=self._reactor)
+        descriptors: Any = StandardIO
+        descriptors(self._link, stdin=READ, stdout=WRITE, reactor=self._reactor)
         self._reactor.callWhenRunning(self._part.open)
         # It would take the signals for itself.
         self._reactor.run(installSignalHandlers=False)

@@ -93,11 +93,3 @@ class Words(Int32StringReceiver):
 
     def lengthLimitExceeded(self, length: int) -> None:
         self._whenTooLong(length)
-
-
-def framed(kind: Kind, body: bytes | dict[str, Any] | None = None) -> bytes:
-    """
-    A message as it goes over a pipe.
-    """
-    message = wire.pack(kind, body)
-    return len(message).to_bytes(4) + message

@@ -16,8 +16,8 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
 from smtpsource.process.children import environment
-from smtpsource.workers.link import Link, Words, framed
-from smtpsource.workers.wire import READ, WRITE, Kind
+from smtpsource.workers.link import Link, Words
+from smtpsource.workers.wire import READ, WRITE, Kind, framed
 
 #: How many bytes are kept of what a child writes to standard error.
 _SAID = 4096

@@ -29,8 +29,8 @@ class Kind(Enum):
     #: A pickle of the plan, the worker's L{Share<smtpsource.pacing.share.Share>} and the run's id. From a parent of
     #: this machine only.
     PLAN = b"P"
-    #: The same as C{{"options": [...], "index": i, "count": n, "run": "0123456789abcdef", "seed": n}}: a command line,
-    #: and where it names no seed the one that was drawn for all.
+    #: The same as C{{"options": [...], "index": i, "count": n, "run": "0123456789abcdef", "seed": n}}: a command line;
+    #: and if it names no seed, the one that was drawn for all.
     OPTIONS = b"O"
     #: C{{"at": time, "addresses": [...]}}: begin then, at these addresses, which are as
     #: L{spelled<smtpsource.net.destination.spelled>}.
@@ -56,13 +56,13 @@ class Kind(Enum):
     READY = b"r"
     #: C{{"text": line}}: it can't even begin.
     UNUSABLE = b"u"
-    #: A L{Frame<smtpsource.measure.frame.Frame>}, encoded: one for each second from the beginning on, or from the end of
-    #: the warm-up on; one of several seconds, if the parent has not read. Its gauges: C{sessions} that are not over,
+    #: A L{Frame<smtpsource.measure.frame.Frame>}, encoded: one for each second from the beginning on, or from the end
+    #: of the warm-up on; one of several seconds, if the parent has not read. Its gauges: C{sessions} that are not over,
     #: C{inFlight} messages, C{overdue} and C{ofWarmUp} of an open loop, and its C{askedRate}; and 1 for the word of
     #: L{STATES<smtpsource.measure.progress.STATES>} that says what the worker does, so that the sum is how many do.
     FRAME = b"f"
     #: C{{"count": n, "epoch": e}}: could do with so many more messages. In a run whose messages have a limit, all that
-    #: was lent in the warm-up is void when that is over: the first one of epoch 1 comes after the last frame of epoch 0.
+    #: was lent in the warm-up is void when that is over; the first of epoch 1 comes after the last frame of epoch 0.
     WANT = b"w"
     #: C{{"text": line}}: a refusal or a fault that ends the run.
     TROUBLE = b"t"
