@@ -47,19 +47,16 @@ def declare(parser: Any) -> None:
 
     @param parser: a C{LocustArgumentParser}.
     """
-    group = parser.add_argument_group(
-        "smtpsource",
-        "The load. The users and the spawn rate of Locust are not: its users only hold the workers' places.",
-    )
-    group.add_argument(
+    # Not in a group: then Locust would not have them in its form.
+    parser.add_argument(
         f"--{DESTINATION}",
         metavar="DESTINATION",
         default="",
         help="smtpsource: where to: [inet:]host[:port], smtp://host, lmtp://host, unix:path",
     )
     for field in FIELDS:
-        group.add_argument(f"--{field.name}", metavar=field.meta, default="", help=field.help)
-    group.add_argument(
+        parser.add_argument(f"--{field.name}", metavar=field.meta, default="", help=field.help)
+    parser.add_argument(
         f"--{OTHERS}",
         metavar="OPTIONS",
         default="",

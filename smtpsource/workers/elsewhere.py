@@ -20,9 +20,7 @@ class WorkerElsewhere(Link):
     One of them. What it says before it is listened to is kept until then.
     """
 
-    def __init__(
-        self, reactor: IReactorTime, index: int, options: Sequence[str], send: Callable[[bytes], object]
-    ) -> None:
+    def __init__(self, reactor: IReactorTime, options: Sequence[str], send: Callable[[bytes], object]) -> None:
         """
         @param options: the command line of its part of the run: it does not take a plan.
         @param send: sends it a message.
