@@ -79,10 +79,10 @@ def commandLine(given: Namespace) -> list[str]:
         if value := _said(given, field.name):
             words += [field.option, value]
     destination = _said(given, DESTINATION)
-    if not destination:
+    if not destination and not any(word.startswith("--scenario") for word in words):
         raise ValueError(f"no destination: expected --{DESTINATION} [inet:]host[:port], or one in the form")
     # What looks like an option is one, wherever it stands: that is told by smtpsource itself.
-    return [*words, destination]
+    return [*words, *filter(None, [destination])]
 
 
 def _said(given: Namespace, name: str) -> str:

@@ -8,7 +8,8 @@ import pickle
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from twisted.internet.interfaces import IReactorTime, ITransport
+from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime
+from zope.interface import implementer
 
 from smtpsource.workers.envelopes import MASTER, enclose, framed, opened
 from smtpsource.workers.link import Link, Words
@@ -65,6 +66,14 @@ class WorkerElsewhere(Link):
             self._send(pack(Kind.KILL))
             self._reactor.callLater(0, self.gone, reason)
 
+    def lost(self, how: str) -> None:
+        """
+        There is no way to it any more.
+        """
+        if not self._isGone:
+            self._isGone = True
+            self.gone(how)
+
     def came(self, message: bytes) -> None:
         """
         There is a message of its.
@@ -74,12 +83,12 @@ class WorkerElsewhere(Link):
         if self._early is not None:
             self._early.append(message)
         elif message[:1] == Kind.GONE.value:
-            self._isGone = True
-            self.gone(str(unpack(message)[1]["text"]))
+            self.lost(str(unpack(message)[1]["text"]))
         else:
             self.heard(message)
 
 
+@implementer(IHalfCloseableProtocol)
 class Switchboard(Words):
     """
     The pipe.
@@ -87,12 +96,13 @@ class Switchboard(Words):
     @ivar workers: those that messages are for, by their numbers.
     """
 
-    transport: ITransport
+    transport: Any
+    _whenWritten: Callable[[], object] | None = None
 
     def __init__(self, whenTold: Callable[[Kind, Any], object], whenAlone: Callable[[str], object]) -> None:
         """
         @param whenTold: called with what its other end says that is from no worker.
-        @param whenAlone: called with one line, once, if there is no other end any more.
+        @param whenAlone: called with one line if there is no other end any more, or nobody can make anything of it.
         """
         super().__init__(self._enveloped, lambda length: self._whenAlone(f"it would say {length} bytes at once"))
         self.workers: Sequence[WorkerElsewhere] = ()
@@ -117,5 +127,32 @@ class Switchboard(Words):
             return
         worker.came(message)
 
-    def connectionLost(self, reason: Any = None) -> None:
+    def finish(self, whenWritten: Callable[[], object]) -> None:
+        """
+        That was all.
+
+        @param whenWritten: called when it is written, or can't be.
+        """
+        self._whenWritten = whenWritten
+        self.transport.loseWriteConnection()
+
+    def readConnectionLost(self) -> None:
+        """
+        See C{IHalfCloseableProtocol}.
+        """
         self._whenAlone("it is gone")
+
+    def writeConnectionLost(self) -> None:
+        """
+        See C{IHalfCloseableProtocol}.
+        """
+        if self._whenWritten is None:
+            self._whenAlone("it does not listen any more")
+        else:
+            self._whenWritten()
+
+    def connectionLost(self, reason: Any = None) -> None:
+        """
+        See C{IProtocol}.
+        """
+        self.writeConnectionLost()

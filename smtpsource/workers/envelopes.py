@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from smtpsource.workers.wire import LONGEST
+from smtpsource.workers.wire import LONGEST, exactly
 
 #: Who has started the coordinator, and is no worker.
 MASTER = 0xFFFFFFFF
@@ -40,6 +40,22 @@ def framed(message: bytes) -> bytes:
     A message as it goes over a pipe: with its length.
     """
     return len(message).to_bytes(_WIDTH) + message
+
+
+def receive(descriptor: int) -> tuple[int, bytes]:
+    """
+    The next message, as soon as it is there, and whom it is from: for a process that has nothing else to do.
+
+    @raise ValueError: it is none, or none comes any more.
+    @raise OSError: it can't be read.
+    """
+    length = int.from_bytes(exactly(descriptor, _WIDTH))
+    if length > LONGEST:
+        raise ValueError(f"expected at most {LONGEST} bytes at once, not {length}")
+    envelope = exactly(descriptor, length)
+    if len(envelope) < length:
+        raise ValueError("expected a whole message")
+    return opened(envelope)
 
 
 class Framed:
