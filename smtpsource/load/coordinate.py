@@ -12,7 +12,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from smtpsource.process import interrupts
@@ -92,18 +91,15 @@ def _parsed(words: Sequence[str], workers: int) -> SourceOptions:
 
     options = SourceOptions()
     try:
-        options.parseOptions(words)
+        options.parseOptions(["--workers", str(workers), *words])
     except UsageError as e:
         raise _Refused(str(e)) from None
     except SystemExit:
         raise _Refused("expected the options of a run, and not --help or --version") from None
-    for long in options.given() & _UNUSABLE.keys():
+    given = [options.synonyms[name.lstrip("-")] for name, _, _ in options.options[1:]]
+    for long in _UNUSABLE.keys() & given:
         raise _Refused(f"--{long} is not usable by Locust: {_UNUSABLE[long]}")
-    if options.plan.trace:
-        raise _Refused("-v is not usable by Locust: several would speak at once")
-    if options.plan.findRate is not None and workers > 1:
-        raise _Refused("--find-rate is not usable by Locust: the search is one process so far")
-    if replace(options.plan, workers=workers).workerCount < workers:
+    if options.plan.workerCount < workers:
         raise _Refused(f"{workers} workers are there: expected a session and a message for each of them at least")
     return options
 
@@ -114,7 +110,7 @@ def _partOf(options: SourceOptions) -> list[str]:
     """
     words = [
         f"{name}={value}" if name.startswith("--") and value else f"{name}{value}"
-        for name, value, _ in options.options
+        for name, value, _ in options.options[1:]
         if options.synonyms[name.lstrip("-")] not in _OURS
     ]
     return [*words, *filter(None, [options.texts.get("destination") or options["destination"]])]

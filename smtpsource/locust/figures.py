@@ -18,7 +18,7 @@ from smtpsource.measure.histogram import highestOf, lowestOf, middleOf
 from smtpsource.phases import NAMES, RESPONSE, TRANSACTION
 
 #: The row of messages, and the type of all rows that are phases.
-MESSAGES, PHASE = ("message", "SMTP"), "phase"
+MESSAGES, PHASE = ("messages", "SMTP"), "phase"
 
 
 class Row(StatsEntry):
@@ -118,7 +118,7 @@ class Statistics:
             if buckets or failed:
                 self._row(name, PHASE).count(at, buckets, max(sum(buckets.values()), failed), failed)
             for code, (count, sample) in refused.items():
-                self._error(PHASE, name, sample or code, count, at)
+                self._error(PHASE, name, sample.strip() or code, count, at)
         for kind, (count, sample) in frame.errors.items():
             self._error("error", kind, sample, count, at)
 

@@ -85,6 +85,8 @@ class WorkerElsewhere(Link):
         elif message[:1] == Kind.GONE.value:
             self.lost(str(unpack(message)[1]["text"]))
         else:
+            if message[:1] == Kind.READY.value:
+                self.pid = unpack(message)[1].get("pid")
             self.heard(message)
 
 
