@@ -25,10 +25,14 @@ _TOOLS = {
     "calibrate": "smtpsource.tools.calibrate",
     "compare": "smtpsource.tools.compare",
     "completion": "smtpsource.tools.completion",
+    "locust": "smtpsource.locust.__main__",
     "merge": "smtpsource.tools.merge",
     "reconcile": "smtpsource.tools.reconcile",
     "sink": "smtpsource.sink.__main__",
 }
+
+#: What is started as a command, and is none for people: its parent has to be there.
+_HIDDEN = {"worker": "smtpsource.load.worker"}
 
 #: Commands that are options as well.
 _ANSWERS = {"help": "--help", "version": "--version"}
@@ -52,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if about and about[0] in _ANSWERS:
             about = []
         arguments = [about[0], answer, *about[1:]] if about and about[0] in _TOOLS else [answer, *about]
+    if arguments and arguments[0] in _HIDDEN:
+        _runTool(_HIDDEN[arguments[0]], arguments[1:])
     if arguments and arguments[0] in _TOOLS:
         _runTool(_TOOLS[arguments[0]], arguments[1:])
     if interrupts.areOurs():

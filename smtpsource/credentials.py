@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import cycle
+from itertools import cycle, islice
 
 from smtpsource.values import inputs
 from smtpsource.values.textfiles import read, withoutMark
@@ -98,14 +98,16 @@ class Logins:
     Whose turn it is to log in: all in turn, again and again, so that logins spread over users.
     """
 
-    def __init__(self, credentials: Iterable[Credentials]) -> None:
+    def __init__(self, credentials: Iterable[Credentials], start: int = 0, step: int = 1) -> None:
         """
+        @param start: whose turn it is first, from 0.
+        @param step: this is for every so-manieth turn: other processes have those between.
         @raise ValueError: there are none.
         """
         everybody = tuple(credentials)
         if not everybody:
             raise ValueError("expected at least one user")
-        self._turns = cycle(everybody)
+        self._turns = islice(cycle(everybody), start, None, step)
 
     def next(self) -> Credentials:
         """

@@ -14,6 +14,7 @@ from results import Run, example
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.measure.counters import COUNTERS, COUNTS, GAUGES, Counters
+from smtpsource.measure.frame import Frames
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.series import COUNTED, Series
 from smtpsource.measure.snapshot import take
@@ -106,10 +107,13 @@ class WayTests(SynchronousTestCase):
         """
         The samples add up to all that was counted, however many seconds became one; a gauge is that of the last one.
         """
-        series, total = Series(limit=limit), Counters()
+        series, total, recorder = Series(limit=limit), Counters(), Recorder()
+        frames = Frames(recorder)
         for number, step in enumerate(steps, 1):
             total += step
-            series.add(take(recorded(total), float(number), None), 0.0, 0.0)
+            for name in COUNTERS:
+                setattr(recorder, name, getattr(total, name))
+            series.add(frames.cut(take(recorder, float(number), None)))
         samples = series.samples
         for name in COUNTED:
             values = [getattr(sample, name) for sample in samples]

@@ -4,6 +4,7 @@ Tests for L{smtpsource.net.destination}.
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from unittest import mock
@@ -324,3 +325,29 @@ class ResolveTests(SynchronousTestCase):
         """
         found = destination._lookUp("localhost", 25, socket.AF_INET)
         self.assertEqual(found, [TCPAddress("127.0.0.1", 25)])
+
+
+class SpelledTests(SynchronousTestCase):
+    """
+    Addresses that go to another process.
+    """
+
+    def test_same(self):
+        """
+        They arrive as they were, with all that is known of them.
+        """
+        for address in (
+            TCPAddress("::1", 25, "mx.example", 10),
+            TCPAddress("127.0.0.1", 2525),
+            UNIXAddress("/tmp/s\udcff"),
+        ):
+            there = destination.unspelled(json.loads(json.dumps(destination.spelled(address))))
+            self.assertEqual((there, vars(there)), (address, vars(address)))
+
+    def test_others(self):
+        """
+        What is none is refused in one line.
+        """
+        for wrong in ({}, {"host": "a"}, {"path": "/a", "port": 3}, {"host": "a", "port": 1, "x": 2}):
+            error = str(self.assertRaises(ValueError, destination.unspelled, wrong))
+            self.assertTrue(error.startswith(f"expected an address, not {wrong}: "), error)

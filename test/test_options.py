@@ -92,6 +92,7 @@ class PlanTests(Case):
             "dont-disconnect": 0,
             "fixed-interval": None,
             "random-interval": None,
+            "start-at": None,
             "duration": None,
             "warmup": None,
             "ramp-up": None,
@@ -103,6 +104,8 @@ class PlanTests(Case):
             "catch-up": None,
             "find-rate": None,
             "hold-step": 10.0,
+            "workers": 1,
+            "pin": 0,
             "percentiles": (50.0, 90.0, 95.0, 99.0, 99.9),
             "color": "auto",
             "sender": None,
@@ -285,6 +288,17 @@ class PlanTests(Case):
                 "--find-rate=errors==0 --rate=50 --hold-step=2m",
                 {"findRate": "errors==0", "rate": 50.0, "holdStep": 120.0},
             ),
+        ):
+            self.check(line, **expected)
+
+    def test_workers(self):
+        """
+        The processes that carry the load.
+        """
+        for line, expected in (
+            ("", {"workers": 1, "pin": False}),
+            ("--workers=2", {"workers": 2}),
+            ("--workers=auto --pin", {"workers": "auto", "pin": True}),
         ):
             self.check(line, **expected)
 
@@ -673,9 +687,18 @@ class ErrorTests(Case):
                 for option in ("duration", "warmup", "ramp-up", "max-late", "catch-up", "hold-step")
             ),
             (None, "rate", ("0", "-1", "", "fast", "5/d"), "expected a rate "),
+            (
+                None,
+                "start-at",
+                ("", "12:00", "2030-01-31T12:00:00", "1896091200", "@x"),
+                "expected a time with its zone",
+            ),
+            (None, "start-at", ("2020-01-31T12:00Z", "@0"), "expected a time to come: this was "),
+            (None, "start-at", ("@1896091200000", "9999-01-01T00:00+01:00"), "expected a time within a year"),
             (None, "arrivals", ("", "random"), "expected constant or poisson"),
             (None, "stages", ("", "5", "0:0", "1:1,1:1", "0:x,1:1"), "expected "),
             (None, "stages-of", ("", "messages"), "expected rate or sessions"),
+            (None, "workers", ("", "0", "-1", "1.5", "1025", "all"), "expected a whole number from 1 to 1024, or auto"),
             (None, "find-rate", ("", "errors", "p99(x) < 1s"), "expected "),
             (None, "ledger", ("/proc/x", "/dev/null", "/dev/null/x"), "expected a directory"),
             (
@@ -970,6 +993,14 @@ class ErrorTests(Case):
                 "--catch-up and --find-rate exclude each other: what is overdue at the end of a step is dropped",
             ),
             ("--hold-step 5", "--hold-step needs --find-rate"),
+            ("--pin", "--pin needs --workers"),
+            ("--workers 2 -v", "--verbose and --workers exclude each other: several would speak at once"),
+            (
+                "--workers 1024 --pin",
+                "--pin needs a processor for each worker: expected --workers to be ",
+                "or less, as many as this process may use",
+            ),
+            ("--workers 2 --find-rate errors==0", "--find-rate and --workers exclude each other: "),
             ("--stages-of sessions", "--stages-of needs --stages"),
             (
                 "--stages 0:1,5:1 --warmup 5",
@@ -1280,6 +1311,7 @@ class HelpTests(SynchronousTestCase):
             headings,
             [
                 "Load:",
+                "Workers:",
                 "Message:",
                 "Traffic:",
                 "Dialogue:",
@@ -1363,8 +1395,8 @@ class HelpTests(SynchronousTestCase):
         self.assertTrue(self.shown(sinkParsed, "--help", "auth").startswith("TLS and AUTH:\n"))
         help = " ".join(self.shown(parsed, "--help").split())
         self.assertIn(
-            " One heading only: smtpsource --help HEADING, of load, message, traffic, dialogue, extensions, tls, "
-            "login, parameters, connections, ledger, results, other Make SMTP ",
+            " One heading only: smtpsource --help HEADING, of load, workers, message, traffic, dialogue, extensions, "
+            "tls, login, parameters, connections, ledger, results, other Make SMTP ",
             help,
         )
 
@@ -1375,8 +1407,8 @@ class HelpTests(SynchronousTestCase):
         for arguments in (["--help", "conections"], ["--help=conections"], ["-h", "conections"]):
             self.assertEqual(
                 str(self.assertRaises(usage.UsageError, parsed, *arguments)),
-                "--help: 'conections' is no heading: expected one of load, message, traffic, dialogue, extensions, "
-                "tls, login, parameters, connections, ledger, results, other; did you mean connections?",
+                "--help: 'conections' is no heading: expected one of load, workers, message, traffic, dialogue, "
+                "extensions, tls, login, parameters, connections, ledger, results, other; did you mean connections?",
             )
         e = str(self.assertRaises(usage.UsageError, sinkParsed, "--help", "what"))
         self.assertTrue(e.startswith("--help: 'what' is no heading: expected one of where-it-listens, what-it-says"), e)

@@ -6,7 +6,10 @@ told if it gives something else. What a command line makes of them is in L{test_
 from __future__ import annotations
 
 import os
+import pickle
 import socket
+from datetime import UTC, datetime
+from pathlib import Path
 from unittest import mock
 
 import attrs
@@ -17,6 +20,8 @@ from smtpsource import SinkPlan, SourcePlan
 from smtpsource.credentials import Credentials
 from smtpsource.load import parts
 from smtpsource.load.traffic import traffic as newTraffic
+from smtpsource.measure.recorder import Recorder
+from smtpsource.measure.snapshot import take
 from smtpsource.net.destination import HostDestination
 from smtpsource.net.tls.settings import TLSSettings
 from smtpsource.smtp.parameters import Parameters
@@ -31,6 +36,8 @@ NO_NUMBERS = (*NUMBERS, None)
 SECONDS = "expected a time in seconds of more than 0 and at most 2147483647"
 SECONDS_OR_ZERO = "expected a time in seconds from 0 to 2147483647"
 TIMES = (-1, -0.5, NAN, INFINITE, -INFINITE, 2**31, 10**400, True, "1", 1j)
+
+MOMENT = "expected a datetime with a zone, or seconds since 1970"
 
 FLAG = "expected True or False"
 FLAGS = (None, 1, 0, "no", b"")
@@ -53,6 +60,9 @@ ADDRESSES = "expected IP addresses"
 NAME_SERVER = "expected the address of a name server"
 
 ME = Credentials("me", "secret")
+
+#: A run in which nothing has happened.
+EMPTY = take(Recorder(), 1.0, None)
 
 HOSTNAMES = ("", "a b", "a\r\nRSET", "a\n", "a..b", "-a", "1.2.3.4", "gr\u00fcn", "[IPv6:fe80::1%a\r\nRSET]")
 
@@ -107,11 +117,13 @@ class SourcePlanTests(Case):
                 *((name, (*TIMES, 0), f"{SECONDS}, or None") for name in ("fixedInterval", "randomInterval")),
                 *((name, (*TIMES, None), SECONDS_OR_ZERO) for name in ("grace", "hold", "warmUp", "rampUp")),
                 ("duration", (*TIMES, 0), f"{SECONDS}, or None"),
+                ("startAt", (-1, NAN, INFINITE, True, "@1", datetime(2030, 1, 1)), f"{MOMENT}, or None"),
                 ("holdStep", (*TIMES, 0, None), SECONDS),
                 *((name, TIMES, f"{SECONDS_OR_ZERO}, or None") for name in ("maxLate", "catchUp")),
                 ("rate", (*TIMES, 0), "expected a rate per second of more than 0 and at most 2147483647, or None"),
                 ("arrivals", ("", "random"), "expected constant or poisson"),
                 ("stagesOf", ("", "messages"), "expected rate or sessions"),
+                ("workers", (0, -1, 1025, 1.5, "2", "all", None, True), "expected a whole number from 1 to "),
                 ("stages", ("0:1,1:1", None, [1], [(0, 1, 2)]), "expected pairs of the seconds from the stage before"),
                 ("stages", ([(1, 1), (1, 1)], [(0, 0), (1, 0)], [(0, 1)]), "expected the first stage to be at 0"),
                 ("stages", ([(0, -1)], [(-1, 0)], [(0, NAN)]), "expected a "),
@@ -628,6 +640,7 @@ class SourcePlanTests(Case):
                 plan = SourcePlan(**{name: value})
                 if not isinstance(plan.destination, str) and name != "destination":
                     self.assertEqual(getattr(plan, name), value)
+        self.assertEqual(SourcePlan(startAt=datetime(1970, 1, 2, tzinfo=UTC)).startAt, 86400.0)
         self.assertEqual(SourcePlan(command=["x", "-d"]).command, ("x", "-d"))
 
     def test_again(self):
@@ -710,6 +723,109 @@ class SourcePlanTests(Case):
             error = self.assertRaises(ValueError, SourcePlan)
             self.assertTrue(str(error).startswith("myhostname: 'bad name' is not usable: expected a host name"), error)
             self.assertEqual(SourcePlan(myhostname="x").myhostname, "x")
+
+
+class OtherProcessTests(SynchronousTestCase):
+    """
+    A plan that another process gets.
+    """
+
+    def setUp(self):
+        directory = Path(self.mktemp()).resolve()
+        directory.mkdir()
+        self.file = os.fspath(directory / "file")
+        Path(self.file).write_text("a@b.example\n")
+        # One that is too large to be kept in memory, and one that is not.
+        self.large, self.mbox = os.fspath(directory / "large.eml"), os.fspath(directory / "mbox")
+        Path(self.large).write_text("Subject: x\n\n" + "hello\n" * 100_000)
+        Path(self.mbox).write_text("From a@b Thu Jan  1 00:00:00 1970\nSubject: x\n\nhello\n")
+
+    def plans(self):
+        """
+        @return: plans that together say something for each setting.
+        """
+        yield SourcePlan(
+            destination="localhost:24",
+            messageCount=7,
+            sessionCount=3,
+            keepConnections=True,
+            duration=9,
+            warmUp=1,
+            rampUp=2,
+            trace=1,
+            recipient="r",
+            sender="a",
+            recipientCount=2,
+            numberRecipients=True,
+            recipientNumbering="suffix",
+            numberStart=1,
+            numberWidth=3,
+            subject="hi",
+            headers=["X-A: {n}"],
+            length=100,
+            family=socket.AF_INET,
+            helo="x",
+            tolerant=True,
+            timeout=3,
+            myhostname="h",
+            lmtp=True,
+            pipelining="auto",
+            chunking="require",
+            chunkSize=100,
+            window=3,
+            connectAttempts=2,
+            connectParallelism=2,
+            connectTimeout=3,
+            messagesPerConnection=4,
+            hold=1,
+            bind=["127.0.0.1"],
+            addresses="all",
+            windowSize=4096,
+            grace=1,
+            thresholds=["p99(message) < 1s and errors < 0.1%"],
+            abortOnThreshold=True,
+            percentiles=[50],
+            command=["smtpsource"],
+            xclient="NAME=a",
+            ledger=os.path.dirname(self.file),
+            ledgerSync=True,
+            deliverTo="127.0.0.1:2525",
+            drainTimeout=7,
+            drainQuiet=1,
+        )
+        yield SourcePlan(fixedInterval=1, startAt=7, workers="auto", pin=True)
+        yield SourcePlan(rate=7, duration=3, arrivals="poisson", maxLate=1, catchUp=1, message=b"a\n")
+        yield SourcePlan(destination="a.test", mx=True, dnsServer="127.0.0.1:53", resolveAgain=7, esmtp=True)
+        yield SourcePlan(stages=[(0, 1), (3, 5)], stagesOf="sessions", randomInterval=1)
+        yield SourcePlan(findRate="p99(response) < 1s", holdStep=3, oldMode=True, exercise="noop")
+        yield SourcePlan(proxyProtocol="v1", proxySources=["127.0.0.1"], mechanisms=["PLAIN"], logins=[ME])
+        yield SourcePlan(mechanisms=["SCRAM-SHA-256"], logins=[ME], scramIterations=9999)
+        yield SourcePlan(messages=os.path.dirname(self.large), messagesRecursive=True, pick="random", seed=3)
+        yield SourcePlan(messages=self.mbox)
+        yield SourcePlan(sizeDistribution="lognormal:median=8k,sigma=1.5", recipientsDistribution="uniform:1-3")
+        yield SourcePlan(senders=["a@b"], recipients=["a", ("b", 2)], domains="a.test:9,b.test")
+        yield SourcePlan(parameters=Parameters(notify="NEVER", ret="FULL", envid="x", requireTLS=True), tls="starttls")
+        yield SourcePlan(parameters=Parameters(mtPriority=3, deliverBy="3;R"))
+        settings = TLSSettings(verify=True, ca=self.file, serverName="x", minimum="1.2", maximum="1.3", resume=True)
+        yield SourcePlan(destination="a.test", tls="implicit", tlsSettings=settings)
+        others = TLSSettings(ciphers="ECDHE", certificate=self.file, key=self.file, keyPasswordFile=self.file)
+        yield SourcePlan(destination="a.test", tls="implicit", tlsSettings=others)
+
+    def test_same(self):
+        """
+        Whatever it says, it is the same there, what is secret and what was drawn included; and so is what it sends.
+        """
+        said = set()
+        for plan in self.plans():
+            said |= {name for name in plan.declared if getattr(plan, name) != plan.declared[name].default}
+            there = pickle.loads(pickle.dumps(plan))
+            self.assertEqual((there, there.seedInUse), (plan, plan.seedInUse))  # the latter is not compared
+            self.assertEqual([c.check(EMPTY) for c in there.thresholds], [c.check(EMPTY) for c in plan.thresholds])
+            if plan.messages is not None:
+                self.assertEqual(len(there.messages), len(plan.messages))
+                self.assertEqual(bytes(there.messages.read(0)), bytes(plan.messages.read(0)))
+                self.assertEqual(bytes(there.messages.sample), bytes(plan.messages.sample))
+        self.assertEqual(said, set(SourcePlan.declared))
 
 
 class SinkPlanTests(Case):

@@ -403,7 +403,7 @@ class ErrorTests(Case):
         )
         self.assertTrue(
             self.refused("[lod]\nrate = 5").startswith(
-                "FILE: [lod] is no table of options: expected one of load, message, "
+                "FILE: [lod] is no table of options: expected one of load, workers, message, "
             )
         )
 

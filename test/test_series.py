@@ -13,6 +13,7 @@ from properties import given, settings
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.measure import series as series_
+from smtpsource.measure.frame import Frames
 from smtpsource.measure.histogram import LatencyRecorder
 from smtpsource.measure.intervals import Intervals
 from smtpsource.measure.recorder import Recorder
@@ -37,10 +38,18 @@ class SeriesTests(SynchronousTestCase):
     """
 
     def setUp(self):
+        self.count()
+
+    def count(self):
+        """
+        Count anew.
+        """
         self.recorder = Recorder()
+        self.frames = Frames(self.recorder)
 
     def add(self, series, at, asked=None, cpu=0.5, lag=0.001):
-        return series.add(take(self.recorder, at, asked), cpu, lag)
+        seconds = at - (series.samples[-1].time if series.samples else 0.0)
+        return series.add(self.frames.cut(take(self.recorder, at, asked), cpu=(cpu * seconds, 0.0), lag=lag))
 
     def test_first(self):
         """
@@ -109,12 +118,13 @@ class SeriesTests(SynchronousTestCase):
         Percentiles are those of the transactions of just that second, however many buckets there are.
         """
         recorder, series = Recorder(), Series()
+        frames = Frames(recorder)
         for number, latencies in enumerate(seconds):
             alone = LatencyRecorder()
             for latency in latencies:
                 recorder.transaction(latency, 1)
                 alone.record(latency)
-            found = series.add(take(recorder, number + 1.0, None), 0.0, 0.0)
+            found = series.add(frames.cut(take(recorder, number + 1.0, None)))
             wanted = alone.summarize()
             if wanted is None:
                 self.assertIs(found.p50, None)
@@ -129,7 +139,7 @@ class SeriesTests(SynchronousTestCase):
         for atOnce, looks in ((500, False), (1, False), (1, True)):
             # However many become one in one go, and whoever looks at them in between.
             self.patch(series_, "_AT_ONCE", atOnce)
-            self.recorder = Recorder()
+            self.count()
             self.long(looks)
 
     def long(self, looks):
@@ -181,9 +191,8 @@ class SeriesTests(SynchronousTestCase):
         for second in range(2, 8):
             for number in range(3000):
                 self.recorder.duration(TRANSACTION, 1.003**number * 1e-4)
-            snapshot = take(self.recorder, float(second), None)
             before = time.thread_time()
-            series.add(snapshot, 0.0, 0.0)
+            self.add(series, float(second))
             best = min(best, time.thread_time() - before)
         self.assertLess(best, 0.01)
 
@@ -204,13 +213,14 @@ class IntervalTests(SynchronousTestCase):
         Each second has a line for each phase that happened in it, with the latencies of just that second.
         """
         recorder, series = Recorder(), Series(keepBuckets=True)
+        frames = Frames(recorder)
         recorder.duration(CONNECT, 0.5)
         recorder.transaction(0.001, 1)
-        series.add(take(recorder, 1.0, None), 0.0, 0.0)
-        series.add(take(recorder, 2.0, None), 0.0, 0.0)
+        series.add(frames.cut(take(recorder, 1.0, None)))
+        series.add(frames.cut(take(recorder, 2.0, None)))
         recorder.transaction(0.25, 1)
         recorder.duration(RESPONSE, 0.75)
-        series.add(take(recorder, 3.25, None), 0.0, 0.0)
+        series.add(frames.cut(take(recorder, 3.25, None)))
         lines = [line.rstrip("\n").split(",") for line in series.intervals.lines()]
         self.assertEqual(
             [line[:4] for line in lines],
@@ -230,6 +240,6 @@ class IntervalTests(SynchronousTestCase):
         """
         intervals = Intervals()
         with mock.patch("tempfile.TemporaryFile", side_effect=OSError(28, "No space left on device")):
-            intervals.add(0.0, 1.0, "transaction", [0, 1])
-        intervals.add(1.0, 1.0, "transaction", [0, 1])
+            intervals.add(0.0, 1.0, "transaction", {1: 1})
+        intervals.add(1.0, 1.0, "transaction", {1: 1})
         self.assertIn("No space left", str(self.assertRaises(OSError, list, intervals.lines())))

@@ -27,9 +27,10 @@ OURS = """
     smtpsource.cli
         commandline outputs planoptions source words
     smtpsource.load
-        parts run service session traffic watch
+        kinds oneprocess parts run service session traffic watch
     smtpsource.measure
-        counters encoding environment histogram intervals judgement limits progress recorder series snapshot summary
+        counters encoding environment frame histogram intervals judgement limits progress recorder series snapshot
+        summary
     smtpsource.messages
         content headers message recipients seeds templates
     smtpsource.net
@@ -39,9 +40,10 @@ OURS = """
     smtpsource.net.tls
         settings
     smtpsource.pacing
-        pauses
+        pauses share
     smtpsource.plan
         connections dialogue extensions ledger load login message parameters results source thresholds tls traffic
+        workers
     smtpsource.process
         cpu exitstatus failurelog garbage interrupts later openfiles places streams threads turns unexpected
     smtpsource.report
@@ -52,7 +54,7 @@ OURS = """
         authentication chunking commands connection groups lines opening owed parameters protocol
         proxyprotocol replies script state streaming trace transactions xclient
     smtpsource.values
-        checks color files inputs kinds names numbers option rules textfiles
+        checks color files inputs kinds moments names numbers option rules textfiles
 """
 
 #: What it has no use for, of others.

@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.load import watch
 from smtpsource.load.service import SourceService
+from smtpsource.measure.recorder import Recorder
 from smtpsource.plan import SourcePlan
 from smtpsource.testing import FakeReactor, runInMemory
 
@@ -38,6 +39,70 @@ class WatchTests(SynchronousTestCase):
         for sample in summary.series[1:4]:
             self.assertApproximates(sample.accepted, 200, 25)
             self.assertApproximates(sample.p50, 0.025, 0.003)
+
+    def test_wholeSeconds(self):
+        """
+        A sample ends at each whole second, however often the reactor is a little late: also after it was held up.
+        """
+        reactor = FakeReactor()
+        reactor.server = SlowFactory(reactor, 10.0)
+        plan = SourcePlan(destination="127.0.0.1:25", messageCount=80, keepConnections=True)
+        service = SourceService(reactor, plan, clock=reactor.seconds)
+        service.startService()
+        reactor.pump([0.007] * 500)
+        reactor.standStill(1.4)
+        reactor.pump([0.007] * 700)
+        summary = self.successResultOf(service.whenDone())
+        self.assertEqual([round(sample.time, 1) for sample in summary.series[:7]], [1.0, 2.0, 3.0, 4.9, 6.0, 7.0, 8.0])
+        for sample in (*summary.series[:3], *summary.series[4:7]):
+            self.assertApproximates(sample.time, round(sample.time), 0.02)
+        self.assertApproximates(sum(sample.seconds for sample in summary.series), summary.elapsed, 1e-6)
+
+    def test_frames(self):
+        """
+        Who wants frames gets them: added up they are all that was counted, and the last one says so. When the recorder
+        begins anew, so do they.
+        """
+        reactor = FakeReactor()
+        reactor.server = SlowFactory(reactor, 100.0)
+        plan = SourcePlan(destination="127.0.0.1:25", messageCount=300, sessionCount=3, keepConnections=True)
+        service = SourceService(reactor, plan, clock=reactor.seconds)
+        frames = []
+        beside = watch.Watch(reactor, service._run, whenCut=frames.append)
+        service.startService()
+        reactor.pump([0.01])
+        service._watch.stop()
+        beside.start(reactor.seconds())
+        reactor.pump([0.01] * 150)
+        beside.finish()
+        self.assertEqual(frames[-1].gauges, {"sessions": 3, "inFlight": 3, "ofWarmUp": 0})
+        before = self.addedUp(frames)
+        self.assertEqual((before.started, before.inFlight), (service.recorder.started, 3))
+        service.recorder.restart()
+        beside.start(reactor.seconds())
+        reactor.pump([0.01] * 250)
+        self.successResultOf(service.whenDone())
+        beside.finish(last=True)
+        self.assertEqual([frame.number for frame in frames], list(range(len(frames))))
+        self.assertEqual([frame.epoch for frame in frames], sorted(frame.epoch for frame in frames))
+        self.assertEqual([frame.last for frame in frames], [False] * (len(frames) - 1) + [True])
+        after = [frame for frame in frames if frame.epoch == 1]
+        self.assertApproximates(after[0].at, 1.0, 0.02)
+        found = self.addedUp(after)
+        self.assertEqual(found.copy(), service.recorder.copy())
+        self.assertEqual(found.replies, service.recorder.replies)
+        self.assertEqual(found.accepted + before.accepted, 300)
+        self.assertEqual([sum(counts) for counts in found.buckets], [sum(c) for c in service.recorder.buckets])
+        self.assertEqual(reactor.getDelayedCalls(), [])
+
+    def addedUp(self, frames):
+        """
+        @return: a recorder that counted all of them.
+        """
+        recorder = Recorder()
+        for frame in frames:
+            frame.addTo(recorder)
+        return recorder
 
     def test_busy(self):
         """

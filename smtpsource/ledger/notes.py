@@ -60,20 +60,20 @@ class Notes:
             entries.write,
         )
 
-    def open(self, directory: str, content: Mapping[str, Any], *, sync: bool) -> None:
+    def open(self, directory: str, content: Mapping[str, Any], *, sync: bool, alone: bool = True) -> None:
         """
         Begin the file.
 
         @param content: more for its header.
         @param sync: as for L{Book}.
+        @param alone: see that there is no other of this run. Workers have one each: for all of them there is
+            L{seeAlone}, before the first begins.
         @raise Breakdown: there can't be one, or there is one of this run already.
         """
         run = self._run.decode("ascii")
+        if alone:
+            seeAlone(directory, run)
         try:
-            other = _ofRun(directory, run)
-            if other is not None:
-                text = f"{other} is of a run with the same id: expected another directory or another seed"
-                raise Breakdown(LEDGER_FAILED, text)
             self.book = Book(directory, "source", {"run": run, **content}, sync=sync)
             self.path = self.book.path
             self._header = os.fstat(self.book.fileno()).st_size
@@ -153,6 +153,22 @@ def addressIn(command: bytes) -> bytes:
     """
     match = _address(command)
     return b"" if match is None else match[1]
+
+
+def seeAlone(directory: str, run: str) -> None:
+    """
+    See that there is no generator's ledger of this run in a directory yet.
+
+    @param run: the run's id.
+    @raise Breakdown: there is one, or nobody can say.
+    """
+    try:
+        other = _ofRun(directory, run)
+    except OSError as e:
+        raise Breakdown(LEDGER_FAILED, f"{directory}: {e.strerror}") from None
+    if other is not None:
+        text = f"{other} is of a run with the same id: expected another directory or another seed"
+        raise Breakdown(LEDGER_FAILED, text)
 
 
 def _ofRun(directory: str, run: str) -> str | None:

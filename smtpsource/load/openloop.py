@@ -42,11 +42,16 @@ class OpenLoop(Run):
     @ivar measuredFrom: when the first message may have been wanted that is measured, likewise.
     """
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
         self.wanted = 0.0
-        self._rng = parts.generator(self.plan, "arrivals")
+        index = self.share.index
+        self._rng = parts.generator(self.plan, f"arrivals {index}" if index else "arrivals")
         self.schedule = self._newSchedule(parts.profile(self.plan))
+        if not self.warmingUp and self.plan.messageLimit < maxsize:
+            self.schedule.limit(self.plan.messageLimit)
+        # How many sessions there may be.
+        self._most = self.share.of(self.plan.sessionCount)
         self.scheduleStart = math.inf  # not before the run begins
         self.measuredFrom = -math.inf
         # Less is not late.
@@ -116,27 +121,27 @@ class OpenLoop(Run):
         """
         How many messages the schedule has asked for since measuring began.
         """
-        return self.schedule.asked(self._passed(), self._last) - self._before
+        return self.schedule.asked(self._passed()) - self._before
 
     def scheduledSeconds(self) -> float | None:
         """
         For how many seconds of what is measured the schedule has asked.
         """
         begin = 0.0 if self.warmingUp else self.plan.warmUp
-        return max(0.0, self.schedule.lasted(self._passed(), self._last) - begin)
+        return max(0.0, self.schedule.lasted(self._passed()) - begin)
 
     def askedRate(self) -> float | None:
         """
         The rate that the schedule asks for now, in messages per second.
         """
         passed = self._passed()
-        return 0.0 if self.schedule.isOver(passed, self._last) else self.schedule.rateAt(passed)
+        return 0.0 if self.schedule.isOver(passed) else self.schedule.rateAt(passed)
 
     def overdue(self) -> int | None:
         """
         How many messages the schedule has asked for that are not started.
         """
-        return self.schedule.asked(self._passed(), self._last) - self.schedule.taken
+        return self.schedule.asked(self._passed()) - self.schedule.taken
 
     def ofWarmUp(self) -> int:
         """
@@ -149,7 +154,7 @@ class OpenLoop(Run):
         How many seconds after the run's start the last overdue message may be started, if that is known.
         """
         schedule, passed = self.schedule, self._passed()
-        until = schedule.lasted(passed, self._last) if schedule.isOver(passed, self._last) else schedule.end
+        until = schedule.lasted(passed) if schedule.isOver(passed) else schedule.end
         until += self.scheduleStart - self.startTime + self._patience
         return until if until < math.inf else None
 
@@ -172,7 +177,7 @@ class OpenLoop(Run):
         """
         Is the schedule over, while there are messages to start?
         """
-        return self.schedule.isOver(self._passed(), self._last)
+        return self.schedule.isOver(self._passed())
 
     def early(self, outcome: str) -> bool:
         """
@@ -191,18 +196,11 @@ class OpenLoop(Run):
         """
         return self.clock() - self.scheduleStart
 
-    @property
-    def _last(self) -> int:
-        """
-        How many messages the schedule may want in all.
-        """
-        return maxsize if self.warmingUp else min(maxsize, self._before + self.plan.messageLimit)
-
     def _kindOfSession(self) -> type[Session]:
         return ScheduledSession
 
     def _newSchedule(self, profile: Profile) -> Schedule:
-        return Schedule(profile, self.plan.arrivals, self._rng)
+        return Schedule(profile, self.plan.arrivals, self._rng, self.share)
 
     def _beginSessions(self) -> None:
         self.scheduleStart = self.startTime
@@ -215,7 +213,7 @@ class OpenLoop(Run):
         # That of so many messages is over when they were asked for; else, there is a timer.
         if self.plan.messageLimit < maxsize and self._patience < math.inf and self._catchesUp():
             passed = self._passed()
-            if passed >= self.schedule.lasted(passed, self._last) + self._patience:
+            if passed >= self.schedule.lasted(passed) + self._patience:
                 self._giveUp()
 
     def _giveUp(self) -> None:
@@ -251,7 +249,8 @@ class OpenLoop(Run):
         self._warmUp["overdue"] = self._before - self.schedule.taken
         self.recorder.started = 0  # those on their way are not the first that are measured
         if self.plan.messageLimit < maxsize:
-            self.remaining = self._last - self.schedule.taken
+            self.schedule.limit(self.plan.messageLimit, self.plan.warmUp)
+            self.remaining = self.schedule.last - self.schedule.taken
 
     def _startDue(self) -> None:
         """
@@ -266,11 +265,11 @@ class OpenLoop(Run):
                 break
             if self._parked:
                 self._parked.pop().resume()
-            elif len(self.open) < self.plan.sessionCount:
+            elif len(self.open) < self._most:
                 self._beginSession(self._newSession())
             else:
                 # The next one that is free takes it.
-                self.exhausted = self.plan.sessionCount
+                self.exhausted = self._most
                 return
         else:
             self._wait(0.0)
@@ -297,7 +296,7 @@ class OpenLoop(Run):
         All were started that are to be.
         """
         passed = self._passed()
-        late = passed - self.schedule.lasted(passed, self._last)
+        late = passed - self.schedule.lasted(passed)
         # Less is what a timer takes.
         self._caughtUp = late if late > LATE_AFTER else 0.0
         self.expire()
@@ -363,16 +362,6 @@ class ScheduledSession(Session):
         """
         if self.wanted[0] >= self._run.measuredFrom:
             super().unanswered(recipientsAccepted, recipientsRejected)
-
-    def fault(self, kind: str, text: str, quitting: bool = False, doubtful: int = 0) -> None:
-        """
-        See L{ISession.fault}. A server may end a connection that waits for its next message for long (RFC 5321 section
-        4.5.3.2.7); the next message makes another.
-        """
-        if self.parked and kind == "closed-while-idle":
-            self._run.recorder.error(kind, text)
-        else:
-            super().fault(kind, text, quitting, doubtful)
 
     def _takeWanted(self) -> IMessage | None:
         message = self._run.take()

@@ -4,7 +4,7 @@ What a run is made of, from its plan.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 from smtpsource.credentials import Logins
 from smtpsource.interfaces import IPacer
 from smtpsource.messages import seeds
+from smtpsource.net.route import Route
+from smtpsource.net.sources import Sources
 from smtpsource.pacing.pauses import FixedPacer, RandomPacer
+from smtpsource.pacing.share import WHOLE, Share
 from smtpsource.plan import SourcePlan
 from smtpsource.smtp import proxyprotocol
 from smtpsource.smtp.commands import Dialogue
@@ -21,6 +24,7 @@ from smtpsource.smtp.commands import dialogue as newDialogue
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress
 
+    from smtpsource.net.destination import Address
     from smtpsource.net.tls.client import ClientTLS
     from smtpsource.pacing.schedule import Profile
 
@@ -40,10 +44,11 @@ def clientTLS(plan: SourcePlan) -> ClientTLS | None:
     return ClientTLS(plan.tlsSettings, plan.host)
 
 
-def dialogue(plan: SourcePlan) -> Dialogue:
+def dialogue(plan: SourcePlan, share: Share = WHOLE) -> Dialogue:
     """
     How each connection talks.
 
+    @param share: of the turns of logins, and of clients that a proxy has.
     @raise ValueError: there can't be TLS; see L{clientTLS}.
     """
     assert not isinstance(plan.helo, str) and not isinstance(plan.xclient, str)
@@ -59,21 +64,21 @@ def dialogue(plan: SourcePlan) -> Dialogue:
         chunking=plan.chunking,
         chunkSize=plan.chunkSize,
         window=plan.window,
-        proxyHeader=_proxyHeader(plan),
+        proxyHeader=_proxyHeader(plan, share),
         tls=None if tls is None else tls.connection,
         implicitTLS=plan.tls == "implicit",
         xclient=plan.xclient,
         mechanisms=plan.mechanisms,
-        login=Logins(plan.logins).next if plan.logins else None,
+        login=Logins(plan.logins, share.index, share.count).next if plan.logins else None,
         scramIterations=plan.scramIterations,
         exercise=plan.exercise,
     )
 
 
-def _proxyHeader(plan: SourcePlan) -> Callable[[IAddress], bytes] | None:
+def _proxyHeader(plan: SourcePlan, share: Share) -> Callable[[IAddress], bytes] | None:
     if plan.proxyProtocol is None:
         return None
-    version, sources = plan.proxyProtocol, proxyprotocol.Sources(plan.proxySources)
+    version, sources = plan.proxyProtocol, proxyprotocol.Sources(plan.proxySources, share.index, share.count)
 
     def proxyHeader(peer: Any) -> bytes:
         host = getattr(peer, "host", None)
@@ -83,19 +88,41 @@ def _proxyHeader(plan: SourcePlan) -> Callable[[IAddress], bytes] | None:
     return proxyHeader
 
 
-def generator(plan: SourcePlan, purpose: str) -> Random:
+def sources(plan: SourcePlan, share: Share = WHOLE) -> Sources | None:
+    """
+    The addresses to connect from; C{None} for the system's choice.
+
+    @param share: of their turns.
+    """
+    return Sources(plan.bind, share.index, share.count) if plan.bind else None
+
+
+def route(plan: SourcePlan, addresses: Sequence[Address], share: Share = WHOLE) -> Route:
+    """
+    Which address to connect to. Where the load is spread, the first connections of all shares together are as even as
+    those of one process; from then on each takes all addresses in turn.
+    """
+    before = sum(Share(index, share.count).of(plan.sessionCount) for index in range(share.index))
+    return Route(addresses, plan.addresses == "all", before)
+
+
+def generator(plan: SourcePlan, purpose: str, share: Share = WHOLE) -> Random:
     """
     Random numbers for one purpose: the same ones for the same seed.
+
+    @param share: each has numbers of its own.
     """
+    if share.count > 1:
+        purpose = f"{purpose} {share.index} of {share.count}"
     return seeds.generator(plan.seedInUse, purpose)
 
 
-def pacer(plan: SourcePlan) -> IPacer | None:
+def pacer(plan: SourcePlan, share: Share = WHOLE) -> IPacer | None:
     """
     When a session's next message starts; C{None} is at once.
     """
     if plan.randomInterval is not None:
-        return RandomPacer(plan.randomInterval, generator(plan, "pauses"))
+        return RandomPacer(plan.randomInterval, generator(plan, "pauses", share))
     if plan.fixedInterval is not None:
         return FixedPacer(plan.fixedInterval)
     return None

@@ -4,9 +4,10 @@ A run while it goes on: the pool of messages and the sessions that share it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from operator import methodcaller
 from sys import maxsize
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from zope.interface import implementer
 
 from smtpsource.interfaces import IMessage, IReactor, IRun
 from smtpsource.load import parts
+from smtpsource.load.oneprocess import OneProcess
 from smtpsource.load.session import Session
 from smtpsource.load.traffic import traffic as newTraffic
 from smtpsource.measure.counters import AddressCounts
@@ -25,8 +27,8 @@ from smtpsource.measure.recorder import Recorder
 from smtpsource.messages import seeds
 from smtpsource.net.destination import Address
 from smtpsource.net.patience import Deadline, Standstills
-from smtpsource.net.route import ConnectQueue, Route
-from smtpsource.net.sources import Sources
+from smtpsource.net.route import ConnectQueue
+from smtpsource.pacing.share import WHOLE, Share
 from smtpsource.phases import BANNER
 from smtpsource.plan import SourcePlan
 from smtpsource.process.threads import inThread
@@ -36,7 +38,6 @@ from smtpsource.process.unexpected import (
     INTERNAL_ERROR,
     OUT_OF_MEMORY,
     SPARE,
-    Breakable,
     Reserve,
     checkHeadroom,
 )
@@ -79,13 +80,14 @@ _STRUCK_OFF_AFTER = 1.0
 
 
 @implementer(IRun)
-class Run(Breakable):
+class Run(OneProcess):
     """
     Hands out messages until there are none left, or until the run is told to stop. This one is a closed loop: a session
     takes its next message when the one before it is answered.
 
     @ivar plan: what was asked for.
     @ivar recorder: what is counted.
+    @ivar share: which part of it is done here, where several processes share a run.
     @ivar traffic: where its messages come from.
     @ivar remaining: messages that any session may take.
     @ivar perConnection: how many messages a session may send on one connection.
@@ -119,6 +121,11 @@ class Run(Breakable):
         show: Callable[[str], None],
         whenWarm: Callable[[float], dict[str, Any]] = lambda began: {},
         tell: Callable[[str], None] = lambda line: None,
+        *,
+        share: Share = WHOLE,
+        runId: bytes | None = None,
+        whenTrouble: Callable[[str], None] | None = None,
+        whenBroken: Callable[[str, str], None] = lambda kind, text: None,
     ) -> None:
         """
         @param whenEnded: called once, when the last session is over.
@@ -126,34 +133,45 @@ class Run(Breakable):
         @param whenWarm: called at the end of the warm-up, if there is one, with the time at which measuring began.
             Gives the counts of the warm-up.
         @param tell: called with each hint, a line for the user.
+        @param share: which part of it is done here. There are no fewer sessions, and messages, than shares.
+        @param runId: where something is said about the run as a whole, its name; C{None} for one of its own.
+        @param whenTrouble: called with the first refusal or fault that is to end the run: whoever is told sees to that.
+            Without it the run does so itself.
+        @param whenBroken: told in the words of L{breakDown} that this run ends as it can't go on.
         """
         self.plan = plan
+        self.share = share
         self.recorder = recorder
         self.endsInTime = plan.duration is not None or bool(plan.stages)
         self.warmingUp = plan.warmUp > 0
-        self.remaining = maxsize if self.warmingUp else plan.messageLimit
+        self.remaining = maxsize if self.warmingUp else share.of(plan.messageLimit)
         self.perConnection = plan.messagesPerConnection or (maxsize if plan.keepConnections else 1)
-        self.sources = Sources(plan.bind) if plan.bind else None
+        self.sources = parts.sources(plan, share)
         self.clock = clock
         self.startTime = clock()
         self.reason: str | None = None
         self.open: set[Session] = set()
         self.seeking: set[Session] = set()
-        pacer = parts.pacer(plan)
+        pacer = parts.pacer(plan, share)
         self.pause = None if pacer is None else pacer.pause
         self._reactor = reactor
         self._whenEnded = whenEnded
         self._whenWarm = whenWarm
         self._show = show
         self._tell = tell
+        self._whenTrouble = whenTrouble
+        self._whenBroken = whenBroken
         self.hints: list[str] = []
         self._silence: str | None = None
         self._refusals: Refusals | None = None
         self._looksForBanner = plan.tls != "implicit"
-        self._dialogue = self._withKeys(parts.dialogue(plan))
+        self._dialogue = self._withKeys(parts.dialogue(plan, share))
         self._sessionKind = self._kindOfSession()
         self.notes: Notes | None = None
-        self.traffic = traffic = newTraffic(plan) if plan.ledger is None else self._noted()
+        runId = seeds.runId(plan.seed) if runId is None else runId
+        if plan.ledger is not None:
+            self._note(runId)
+        self.traffic = traffic = newTraffic(plan, runId, self.notes, self._numbers())
         traffic.onProblem = lambda text: recorder.error("unreadable-message", text)
         self._nextMessage = traffic.next
         self._sessionsBegun = 0
@@ -169,20 +187,31 @@ class Run(Breakable):
         self._calls: list[IDelayedCall | Deadline] = []
         self._over = False
 
-    def begin(self, addresses: Sequence[Address]) -> None:
+    def begin(self, addresses: Sequence[Address], at: float | None = None) -> None:
         """
         Start the sessions.
+
+        @param at: when, on C{clock}'s scale, so that all who share a run begin together; C{None} is now.
         """
         plan = self.plan
-        self._route = Route(addresses, plan.addresses == "all")
-        self._queue = ConnectQueue(plan.connectParallelism)
-        self._standstills.look(self.clock())
+        self._route = parts.route(plan, addresses, self.share)
+        self._queue = ConnectQueue(max(1, self.share.of(plan.connectParallelism)))
+        now = self.clock()
+        self.startTime = now if at is None else at
+        if self.startTime > now:
+            self._later(self._start, self.startTime - now)
+        else:
+            self._start()
+
+    def _start(self) -> None:
+        plan, now = self.plan, self.clock()
+        self._standstills.look(now)
         self._sweeping.start(self._sweepInterval, now=False)
-        self.startTime = self.clock()
+        passed = now - self.startTime
         if self.warmingUp:
-            self._later(self._endWarmUp, plan.warmUp)
+            self._later(self._endWarmUp, max(0.0, plan.warmUp - passed))
         if plan.duration is not None and not plan.openLoop:
-            self._later(self.expire, plan.warmUp + plan.duration)
+            self._later(self.expire, max(0.0, plan.warmUp + plan.duration - passed))
         self._beginSessions()
 
     def reroute(self, addresses: Sequence[Address]) -> None:
@@ -293,9 +322,14 @@ class Run(Breakable):
         A refusal or a fault happened: it ends the run, unless the plan tolerates what is C{tolerable} or the run is
         ending anyhow.
         """
-        if not (tolerable and self.plan.tolerant) and not self.draining and not self._over:
+        if (tolerable and self.plan.tolerant) or self.draining or self._over:
+            return
+        if self._whenTrouble is None:
             self.reason = text
             self.drain()
+        elif self.reason is None:
+            self.reason = text
+            self._whenTrouble(text)
 
     @property
     def standingHints(self) -> tuple[str, ...]:
@@ -336,10 +370,11 @@ class Run(Breakable):
         """
         self._brokenDown = True
         self.recorder.error(kind, text)
+        self._whenBroken(kind, text)
         if self._over:
             return
-        if self.reason is None:
-            self.reason = f"{kind}: {text}"
+        if self.reason is None or not self.draining:
+            self.reason = self.reason or f"{kind}: {text}"
             self.drain()
         if kind == OUT_OF_MEMORY and self.recorder.errors[kind] == 2:
             self._later(self.abort)
@@ -406,28 +441,35 @@ class Run(Breakable):
         reactor = self._reactor
         return replace(dialogue, keys=DerivedKeys(partial(inThread, reactor), reactor.callFromThread))
 
-    def _noted(self) -> Any:
+    def _note(self, runId: bytes) -> None:
         """
-        The traffic of a run that keeps a ledger.
+        Keep a ledger.
         """
         from smtpsource.load import noted
 
-        run = seeds.runId(self.plan.seed)
-        self.notes = noted.notesOf(run, self._reactor, self.guarded)
+        self.notes = noted.notesOf(runId, self._reactor, self.guarded)
         self._sessionKind = noted.sessionKind(self._sessionKind)
-        return newTraffic(self.plan, run, self.notes)
+
+    def _numbers(self) -> Iterator[int] | None:
+        """
+        The numbers of its messages, in the order in which they are started; C{None}: those of all.
+        """
+        return None if self.share == WHOLE else count(self.share.index + 1, self.share.count)
 
     def _beginSessions(self) -> None:
         """
         No more of them than there are messages: each one's first message is kept for it.
         """
-        self._toBegin = min(self.plan.sessionCount, self.plan.messageLimit)
-        self.remaining -= self._toBegin
+        self._toBegin = self.share.of(min(self.plan.sessionCount, self.plan.messageLimit))
+        self._reserve()
         if self.plan.rampUp:
             self._toJoin = self._toBegin
             self._joinSome()
         else:
             self._beginSome()
+
+    def _reserve(self) -> None:
+        self.remaining -= self._toBegin
 
     def _beginSome(self) -> None:
         """
@@ -440,14 +482,15 @@ class Run(Breakable):
 
     def _joinSome(self) -> None:
         """
-        As many sessions as there should be by now, so that they join evenly.
+        As many sessions as there should be by now, so that those of all shares together join evenly.
         """
-        number, rampUp = self._toJoin, self.plan.rampUp
-        due = 1 + int((self.clock() - self.startTime) / rampUp * number)
-        for _ in range(min(BATCH, self._toBegin, due - number + self._toBegin)):
+        share, rampUp = self.share, self.plan.rampUp
+        number = min(self.plan.sessionCount, self.plan.messageLimit)
+        due = share.of(min(number, 1 + int((self.clock() - self.startTime) / rampUp * number)))
+        for _ in range(min(BATCH, due - self._toJoin + self._toBegin)):
             self._join()
         if self._toBegin:
-            next_ = self.startTime + (number - self._toBegin) * rampUp / number
+            next_ = self.startTime + share.number(self._toJoin - self._toBegin) * rampUp / number
             self._later(self._joinSome, max(0.001, next_ - self.clock()))
 
     def _join(self) -> None:
@@ -467,7 +510,7 @@ class Run(Breakable):
         self.open.add(session)
         self._sessionsBegun += 1
         if self.traffic.wantsSession:
-            session.sign(self._sessionsBegun)
+            session.sign(1 + self.share.number(self._sessionsBegun - 1))
         session.start()
 
     def _endWarmUp(self) -> None:
@@ -478,11 +521,16 @@ class Run(Breakable):
             return
         self.warmingUp = False
         self._whenWarm(self.clock())
-        limit = self.plan.messageLimit
-        if limit < maxsize:
-            self.remaining = max(0, limit - self.recorder.started - self._toBegin)
-            if not self.remaining:
-                self.expire()
+        if self.plan.messageLimit < maxsize:
+            self._limit()
+
+    def _limit(self) -> None:
+        """
+        From now on there are no more messages than the plan says.
+        """
+        self.remaining = max(0, self.plan.messageLimit - self.recorder.started - self._toBegin)
+        if not self.remaining:
+            self.expire()
 
     def _later(self, call: Callable[[], None], seconds: float = 0.0) -> None:
         """

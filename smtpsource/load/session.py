@@ -325,6 +325,11 @@ class Session:
         if kind in OURS:
             self._run.breakDown(kind, text)
             return
+        if self.parked and kind == "closed-while-idle":
+            # A server may end a connection that waits for its next message for long (RFC 5321 section 4.5.3.2.7); the
+            # next message makes another.
+            self._run.recorder.error(kind, text)
+            return
         if doubtful:
             taken = self._run.recorder.takeBack(min(doubtful, self._acceptedHere))
             if taken:

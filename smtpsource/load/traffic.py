@@ -4,14 +4,14 @@ What a plan's traffic is made of.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
 from smtpsource.interfaces import IContentSource
 from smtpsource.messages import headers, message, seeds, templates
 from smtpsource.messages.content import DEFAULT_BODY, FileContent, GeneratedContent, bodyOfSize
-from smtpsource.messages.message import DrawnTraffic, Recipients, Traffic
+from smtpsource.messages.message import Recipients, Traffic
 from smtpsource.plan import SourcePlan
 from smtpsource.values.numbers import LARGEST
 
@@ -20,14 +20,18 @@ if TYPE_CHECKING:
     from smtpsource.messages.varied import VariedTraffic
 
 
-def traffic(plan: SourcePlan, run: bytes | None = None, notes: Notes | None = None) -> Traffic | VariedTraffic:
+def traffic(
+    plan: SourcePlan, run: bytes | None = None, notes: Notes | None = None, numbers: Iterator[int] | None = None
+) -> Traffic | VariedTraffic:
     """
     A new stream of a plan's messages.
 
     @param run: the run's id, if it is known already.
     @param notes: where each message is to be noted before it leaves; C{None} if there is no ledger.
+    @param numbers: those of the messages that this process sends, in any order: what is in a message follows from its
+        number. C{None}: it sends all.
     """
-    return _Assembly(plan, seeds.runId(plan.seed) if run is None else run, notes).traffic()
+    return _Assembly(plan, seeds.runId(plan.seed) if run is None else run, notes, numbers).traffic()
 
 
 class _Assembly:
@@ -35,11 +39,12 @@ class _Assembly:
     The parts of one stream of messages.
     """
 
-    def __init__(self, plan: SourcePlan, run: bytes, notes: Notes | None) -> None:
+    def __init__(self, plan: SourcePlan, run: bytes, notes: Notes | None, numbers: Iterator[int] | None) -> None:
         assert not isinstance(plan.sender, str) and not isinstance(plan.recipient, str)
         self.plan = plan
         self.run = run
         self.notes = notes
+        self.numbers = numbers
         self.headers = headers.given(plan.headers)
         self.myhostname = plan.myhostname.encode("ascii")
         default = b"foo@" + self.myhostname
@@ -53,7 +58,9 @@ class _Assembly:
         if varied or self.headers or self._subjectIsTemplate():
             from smtpsource.load.varied import VariedAssembly  # for those who have some
 
-            assembly = VariedAssembly(plan, self.run, self.sender, self.recipient, self.headers, self.notes)
+            assembly = VariedAssembly(
+                *(plan, self.run, self.sender, self.recipient, self.headers, self.notes, self.numbers)
+            )
             return assembly.traffic(None if drawn else self._recipients())
         contents = self._contents()
         # SIZE says the longest that any message gets: it may be an estimate, but not less (RFC 1870 section 5).
@@ -67,9 +74,12 @@ class _Assembly:
             return IdentifiedTraffic(
                 *(self.notes, self.sender, recipients, contents, ofMail, self.run),
                 enveloped=plan.parameters.dsn and plan.parameters.envid is None,
+                numbers=self.numbers,
             )
-        kind = Traffic if plan.seed is None else DrawnTraffic
-        return kind(self.sender, self._recipients(), contents, ofMail, self.run)
+        recipients = self._recipients()
+        if self._areNumbered() and plan.seed is None and self.numbers is None:
+            recipients = message.inOrder(recipients)
+        return Traffic(self.sender, recipients, contents, ofMail, self.run, self.numbers)
 
     def _subjectIsTemplate(self) -> bool:
         plan = self.plan
@@ -78,17 +88,23 @@ class _Assembly:
         assert not isinstance(plan.subject, str)
         return not templates.isLiteral(templates.parseSubject(plan.subject))
 
+    def _areNumbered(self) -> bool:
+        """
+        Has each recipient of the run a number of its own?
+        """
+        plan = self.plan
+        return plan.numberRecipients or (plan.recipientNumbering == "suffix" and plan.recipientCount is not None)
+
     def _recipients(self) -> Recipients:
         plan = self.plan
         perMessage = plan.recipientCount or 1
         ofRcpt = plan.parameters.ofRcpt()
         start, width = plan.numberStart, plan.numberWidth
-        if plan.recipientNumbering == "suffix":
-            if plan.numberRecipients or plan.recipientCount is not None:
+        if self._areNumbered():
+            if plan.recipientNumbering == "suffix":
                 return message.numberedAfter(self.recipient, perMessage, ofRcpt, start or 0, width)
-        elif plan.numberRecipients:
             return message.numberedBefore(self.recipient, perMessage, ofRcpt, 1 if start is None else start, width)
-        elif perMessage > 1:
+        if perMessage > 1:
             return message.countedDown(self.recipient, perMessage, ofRcpt, 1 if start is None else start, width)
         return message.sameRecipient(self.recipient, ofRcpt)
 

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from smtpsource.measure.frame import Frame, Frames
 from smtpsource.measure.judgement import Delivered
 from smtpsource.measure.limits import LAG, Upkeep
 from smtpsource.measure.series import Series
 from smtpsource.measure.snapshot import Snapshot, take
+from smtpsource.phases import NAMES
 from smtpsource.process.cpu import processTime, waitedTime
 
 if TYPE_CHECKING:
@@ -21,13 +23,17 @@ if TYPE_CHECKING:
 #: Seconds between two looks at how late the reactor is.
 LOOK = 0.1
 
-#: Seconds between two samples.
+#: Seconds between two samples: one ends at each multiple of it.
 SAMPLE = 1.0
+
+#: Seconds by which a look may come before the end of a sample that it is for: clocks differ.
+_EARLY = 0.005
 
 
 class Watch:
     """
-    Samples a run once a second. Nothing of it is done for each message.
+    Cuts what happens in a run into frames, one each second, and keeps a sample of each. Nothing of it is done for each
+    message.
 
     @ivar series: the samples.
     @ivar startTime: when measuring began, on the run's clock.
@@ -42,28 +48,36 @@ class Watch:
         *,
         keepBuckets: bool = False,
         delivered: Callable[[], Delivered | None] = lambda: None,
+        whenCut: Callable[[Frame], None] | None = None,
     ) -> None:
         """
         @param whenSampled: called after each sample with all that was measured up to then.
         @param keepBuckets: does the series need the latencies of every second?
         @param delivered: says how far the server has come with delivering.
+        @param whenCut: called with each frame, as soon as there is one.
         """
         self._reactor = reactor
         self._run = run
         self._whenSampled = whenSampled
         self._keepBuckets = keepBuckets
         self._delivered = delivered
+        self._whenCut = whenCut
+        self._frames = Frames(run.recorder)
+        self._hasBegun = False
         self._call: IDelayedCall | None = None
         self._load: Snapshot | None = None
         self._reset(run.clock())
 
     def start(self, began: float) -> None:
         """
-        Begin to measure, or begin anew.
+        Begin to measure; or begin anew, when the recorder has forgotten the warm-up.
 
         @param began: when that is, on the run's clock.
         """
         self.stop()
+        if self._hasBegun:
+            self._frames.restart()
+        self._hasBegun = True
         self._reset(began)
         self._wait(self._run.clock())
 
@@ -75,16 +89,17 @@ class Watch:
             self._call.cancel()
         self._call = None
 
-    def finish(self) -> Snapshot:
+    def finish(self, *, last: bool = False) -> Snapshot:
         """
-        The run is over: the last sample, of less than a second.
+        The run is over, or its warm-up: the last sample, of less than a second.
 
+        @param last: is another frame wanted in any case, as the last one?
         @return: all that was measured.
         """
         self.stop()
         snapshot = self.snapshot()
-        if snapshot.at > self._sampled.at:
-            self._sample(snapshot)
+        if last or snapshot.at > self._at:
+            self._sample(snapshot, last)
         return snapshot
 
     def goOn(self, load: Snapshot) -> None:
@@ -114,17 +129,19 @@ class Watch:
         self._load = None
         self.upkeep = Upkeep()
         self._lag = 0.0
-        self._used, self._waited = sum(processTime()), waitedTime()
-        self._sampled = self.snapshot()
+        self._used, self._waited = processTime(), waitedTime()
+        # When the last frame ended; when the next one is to end.
+        self._at, self._next = 0.0, SAMPLE
         # When the CPU time was looked at last, what it was, and how much of it is usual per second.
-        self._known = self._run.clock(), self._used
+        self._known = self._run.clock(), sum(self._used)
         self._usual = 0.0
 
     def _wait(self, began: float) -> None:
         """
         @param began: when this process came to it: what has held it up since is seen by the next look.
         """
-        self._due = began + LOOK
+        end = self.startTime + self._next
+        self._due = end if began + LOOK * 1.5 > end else began + LOOK
         self._call = self._reactor.callLater(max(0.0, self._due - self._run.clock()), self._run.guarded, self._look)
 
     def _look(self) -> None:
@@ -133,7 +150,7 @@ class Watch:
         if lag >= LAG:
             self._delayed(lag)
         self._lag = max(self._lag, lag)
-        if self._run.clock() - self.startTime >= self._sampled.at + SAMPLE - LOOK / 2:
+        if self._run.clock() - self.startTime >= self._next - _EARLY:
             snapshot = self.snapshot()
             self._sample(snapshot)
             self._whenSampled(snapshot)
@@ -150,12 +167,37 @@ class Watch:
         self.upkeep.delayed(lag, used - before - usual)
         self._known = now, used
 
-    def _sample(self, snapshot: Snapshot) -> None:
-        seconds = snapshot.at - self._sampled.at
-        used, waited = sum(processTime()), waitedTime()
-        cpu = (used - self._used) / seconds
-        share = None if waited is None or self._waited is None else (waited - self._waited) / seconds
-        self.upkeep.add(self.series.add(snapshot, cpu, self._lag, share))
-        self._usual = min(1.0, cpu)
-        self._known = self._run.clock(), used
-        self._used, self._waited, self._sampled, self._lag = used, waited, snapshot, 0.0
+    def _sample(self, snapshot: Snapshot, last: bool = False) -> None:
+        used, waited = processTime(), waitedTime()
+        frame = self._frames.cut(
+            snapshot,
+            self.series.phases if self._whenCut is None else range(len(NAMES)),
+            cpu=(used[0] - self._used[0], used[1] - self._used[1]),
+            lag=self._lag,
+            waited=None if waited is None or self._waited is None else waited - self._waited,
+            gauges={} if self._whenCut is None else gaugesOf(self._run),
+            last=last,
+        )
+        sample = self.series.add(frame, snapshot.delivered)
+        self.upkeep.add(sample)
+        self._usual = min(1.0, sample.cpu)
+        self._known = self._run.clock(), sum(used)
+        self._used, self._waited, self._lag = used, waited, 0.0
+        # One that is late makes the next one shorter or longer, but all after that are where they should be.
+        self._at, self._next = frame.at, (round(frame.at / SAMPLE) + 1) * SAMPLE
+        if self._whenCut is not None:
+            self._whenCut(frame)
+
+
+def gaugesOf(run: Run) -> dict[str, float]:
+    """
+    How far a run has come, as numbers that can be added up for several of its workers.
+    """
+    found = {
+        "sessions": len(run.open),
+        "inFlight": run.recorder.inFlight,
+        "ofWarmUp": run.ofWarmUp(),
+        "overdue": run.overdue(),
+        "askedRate": run.askedRate(),
+    }
+    return {name: value for name, value in found.items() if value is not None}

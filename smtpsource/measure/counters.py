@@ -71,6 +71,12 @@ class Counters:
         """
         return Counters(**sums((self, other), COUNTERS))
 
+    def then(self, later: Counters) -> Counters:
+        """
+        Those of one run, of two times one after the other. A gauge is as it is at the end.
+        """
+        return Counters(**sums((self, later), COUNTS) | sums((later,), GAUGES))
+
     def __sub__(self, earlier: Counters) -> Counters:
         """
         What happened since then. A gauge is as it is now.

@@ -6,22 +6,17 @@ A frame is the only thing that is ever merged: of workers, of machines, of the s
 
 from __future__ import annotations
 
-import json
-import sys
-import zlib
-from array import array
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import chain, compress, islice
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import field, replace
+from itertools import compress
 from typing import Any
 
-from smtpsource.measure.counters import COUNTERS, COUNTS, Counters
+from smtpsource.measure.counters import COUNTS, Counters
 from smtpsource.measure.histogram import pieces
 from smtpsource.measure.recorder import Recorder
+from smtpsource.measure.snapshot import Snapshot
 from smtpsource.phases import NAMES
-
-#: The layout of what L{Frame.encode} gives. Whoever reads another one says so.
-VERSION = 1
+from smtpsource.records import dataclass
 
 #: Latencies of one phase: bucket by bucket, how many; empty ones are left out.
 Buckets = Mapping[int, int]
@@ -97,61 +92,22 @@ class Frame:
 
     def encode(self) -> bytes:
         """
-        The frame as bytes: a header of JSON, and arrays of indexes and counts, all compressed.
+        The frame as bytes.
         """
-        indexes = array("I", chain.from_iterable(self.buckets))
-        counts = array("q", chain.from_iterable(buckets.values() for buckets in self.buckets))
-        head = {
-            "version": VERSION,
-            **{name: getattr(self, name) for name in _PLAIN},
-            "counters": {name: value for name in COUNTERS if (value := getattr(self.counters, name))},
-            "buckets": [len(buckets) for buckets in self.buckets],
-        }
-        text = json.dumps(head, separators=(",", ":")).encode("ascii")
-        numbers = _swapped(indexes).tobytes(), _swapped(counts).tobytes()
-        return zlib.compress(b"".join((len(text).to_bytes(4), text, *numbers)), 1)
+        from smtpsource.measure.frameformat import encode  # for those who send them
+
+        return encode(vars(self))
 
     @classmethod
     def decode(cls, data: bytes) -> Frame:
         """
-        The opposite of L{encode}.
+        The opposite of L{encode}. It may be anybody's data: no more than a few megabytes are made of it.
 
-        @raise ValueError: it is none, or one of another version.
+        @raise ValueError: it is none, or one of another version; the text is one line.
         """
-        try:
-            whole = zlib.decompress(data)
-            length = int.from_bytes(whole[:4])
-            head = json.loads(whole[4 : 4 + length])
-            if head.pop("version", None) != VERSION:
-                raise ValueError("of another version of smtpsource")
-            lengths = head.pop("buckets")
-            total = sum(lengths)
-            indexes, counts = array("I"), array("q")
-            indexes.frombytes(whole[4 + length : 4 + length + total * indexes.itemsize])
-            counts.frombytes(whole[4 + length + total * indexes.itemsize :])
-            if len(lengths) != len(NAMES) or not len(indexes) == len(counts) == total:
-                raise ValueError("of another length than it says")
-            pairs = zip(_swapped(indexes), _swapped(counts), strict=True)
-            buckets = [dict(islice(pairs, length)) for length in lengths]
-            return cls(
-                **head
-                | {
-                    "counters": Counters(**head["counters"]),
-                    "buckets": buckets,
-                    "replies": [_tallies(codes) for codes in head["replies"]],
-                    "errors": _tallies(head["errors"]),
-                    "cpu": tuple(head["cpu"]),
-                }
-            )
-        except (ValueError, TypeError, KeyError, AttributeError, zlib.error) as e:
-            raise ValueError(f"expected a frame, not one that is {e}") from None
+        from smtpsource.measure.frameformat import decode
 
-
-#: The fields that JSON has as they are.
-_PLAIN = (
-    *("number", "epoch", "at", "seconds", "replies", "errors", "tls", "capabilities", "asked", "scheduledSeconds"),
-    *("cpu", "lag", "waited", "gauges", "last"),
-)
+        return cls(**decode(data))
 
 
 def merged(frames: Iterable[Frame]) -> Frame:
@@ -184,6 +140,26 @@ def merged(frames: Iterable[Frame]) -> Frame:
     )
 
 
+def continued(frames: Iterable[Frame]) -> Frame:
+    """
+    Frames of one generator and one epoch, each after the one before, as one: what nobody has asked for in the meantime.
+
+    @param frames: at least one.
+    """
+    those = list(frames)
+    latest = those[-1]
+    return replace(
+        merged(those),
+        number=latest.number,
+        at=latest.at,
+        counters=sum((frame.counters for frame in those[:-1]), Counters()).then(latest.counters),
+        scheduledSeconds=latest.scheduledSeconds,
+        waited=_sum(frame.waited for frame in those),
+        gauges=latest.gauges,
+        last=latest.last,
+    )
+
+
 class Frames:
     """
     Cuts what a recorder counts into frames, one after the other.
@@ -204,46 +180,44 @@ class Frames:
         self._forget()
 
     def _forget(self) -> None:
-        self._at = 0.0
-        self._asked = 0.0
-        self._counters = Counters()
-        self._buckets: Sequence[Sequence[int]] = ((),) * len(NAMES)
+        self._before = Snapshot(0.0, 0.0, Counters(), ((),) * len(NAMES))
         self._replies: list[dict[bytes, int]] = [{} for _ in NAMES]
         self._errors: dict[str, int] = {}
 
-    def cut(self, at: float, asked: float | None = None, **others: Any) -> Frame:
+    def cut(self, now: Snapshot, phases: Container[int] = range(len(NAMES)), **others: Any) -> Frame:
         """
         What has happened since the last one.
 
-        @param at: now, in seconds from the start of the epoch.
-        @param asked: how many messages the schedule has asked for by now.
+        @param now: what the recorder has counted by now, as L{smtpsource.measure.snapshot.take} gives it.
+        @param phases: those of which somebody wants the latencies; each takes some 0.1 milliseconds.
         @param others: as for L{Frame}.
         """
-        recorder = self._recorder
-        counters, replies = recorder.copy(), [codes.copy() for codes in recorder.replies]
-        buckets = [counts.copy() for counts in recorder.buckets]
-        errors, tls = dict(recorder.errors), dict(recorder.tls)
-        samples = [{code: text.decode("latin-1") for code, text in known.items()} for known in recorder.replySamples]
+        recorder, before = self._recorder, self._before
+        replies = [codes.copy() for codes in recorder.replies]
+        errors, tls = recorder.errors.copy(), recorder.tls.copy()
         frame = Frame(
             number=self._number,
             epoch=self._epoch,
-            at=at,
-            seconds=at - self._at,
-            counters=counters - self._counters,
-            buckets=[dict(_used(now, before)) for now, before in zip(buckets, self._buckets, strict=True)],
+            at=now.at,
+            seconds=now.at - before.at,
+            counters=now.counters - before.counters,
+            buckets=[
+                _used(now.buckets[phase], before.buckets[phase]) if phase in phases else {}
+                for phase in range(len(NAMES))
+            ],
             replies=[
-                {code.decode("latin-1"): (count, known[code]) for code, count in _more(now, before)}
-                for now, before, known in zip(replies, self._replies, samples, strict=True)
+                {code.decode("latin-1"): (count, texts[code].decode("latin-1")) for code, count in _more(counts, known)}
+                for counts, known, texts in zip(replies, self._replies, recorder.replySamples, strict=True)
             ],
             errors={kind: (count, recorder.errorSamples[kind]) for kind, count in _more(errors, self._errors)},
             tls=dict(_more(tls, self._tls)),
             capabilities=None if self._announced else recorder.capabilities,
-            asked=None if asked is None else asked - self._asked,
+            asked=None if now.asked is None else now.asked - (before.asked or 0.0),
+            scheduledSeconds=now.scheduledSeconds,
             **others,
         )
         self._number += 1
-        self._at, self._asked, self._counters, self._buckets = at, asked or 0.0, counters, buckets
-        self._replies, self._errors, self._tls = replies, errors, tls
+        self._before, self._replies, self._errors, self._tls = now, replies, errors, tls
         self._announced = recorder.capabilities is not None
         return frame
 
@@ -255,12 +229,14 @@ def _more(now: Mapping[Any, int], before: Mapping[Any, int]) -> Iterable[tuple[A
     return [(key, count - before.get(key, 0)) for key, count in now.items() if count != before.get(key, 0)]
 
 
-def _used(now: Sequence[int], before: Sequence[int]) -> Iterable[tuple[int, int]]:
+def _used(now: Sequence[int], before: Sequence[int]) -> dict[int, int]:
     """
     The buckets that are not as they were, and by how much.
     """
+    found: dict[int, int] = {}
     for start, counts in pieces(now, before):
-        yield from compress(enumerate(counts, start), counts)
+        found.update(zip(compress(range(start, start + len(counts)), counts), filter(None, counts), strict=True))
+    return found
 
 
 def _added(those: Iterable[Mapping[Any, Any]]) -> dict[Any, Any]:
@@ -283,17 +259,3 @@ def _together(those: Iterable[Tallies]) -> dict[str, tuple[int, str]]:
 def _sum(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) if known else None
-
-
-def _tallies(found: Mapping[str, Sequence[Any]]) -> dict[str, tuple[int, str]]:
-    return {str(key): (int(count), str(sample)) for key, (count, sample) in found.items()}
-
-
-def _swapped(numbers: array[int]) -> array[int]:
-    """
-    From the order of this machine to that of a frame, or back.
-    """
-    if sys.byteorder == "big":
-        numbers = numbers[:]
-        numbers.byteswap()
-    return numbers

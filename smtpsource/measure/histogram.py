@@ -172,6 +172,19 @@ def percentilesSince(now: Sequence[int], before: Sequence[int], wanted: Sequence
     return _percentiles(reached, wanted, [start for start, _ in found]) if reached and reached[-1] else []
 
 
+def percentilesOf(buckets: Mapping[int, int], wanted: Sequence[float]) -> list[float]:
+    """
+    What L{percentiles} says of the latencies in these buckets; nothing if there are none.
+
+    @param buckets: how many are in each that is used.
+    """
+    used = sorted(buckets)
+    reached = list(accumulate(map(buckets.__getitem__, used)))
+    if not reached or not reached[-1]:
+        return []
+    return [highestOf(used[bisect_left(reached, rank)]) / 1e6 for rank in _ranks(reached[-1], wanted)]
+
+
 def _percentiles(reached: Sequence[int], wanted: Sequence[float], starts: Sequence[int]) -> list[float]:
     """
     @param reached: for each bucket, how many latencies there are up to its end.

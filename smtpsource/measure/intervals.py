@@ -6,10 +6,10 @@ They go to a file without a name, which is gone when the process is, so that a r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from typing import IO
 
-from smtpsource.measure.encoding import encode, usedLength
+from smtpsource.measure.encoding import encode
 from smtpsource.measure.histogram import highestOf
 
 
@@ -25,18 +25,21 @@ class Intervals:
         self._file: IO[str] | None = None
         self._problem: OSError | None = None
 
-    def add(self, begin: float, seconds: float, tag: str, counts: Sequence[int]) -> None:
+    def add(self, begin: float, seconds: float, tag: str, buckets: Mapping[int, int]) -> None:
         """
         Keep these latencies. If that is not possible, L{lines} will say so: it is no reason to end a run.
 
         @param begin: when the interval began, in seconds from the start of the run.
         @param seconds: how long it was.
         @param tag: what they are latencies of.
-        @param counts: the buckets; not all of them empty.
+        @param buckets: how many are in each that is used; there is one.
         """
         if self._problem is not None:
             return
-        longest = highestOf(usedLength(counts) - 1) / 1e3
+        counts = [0] * (max(buckets) + 1)
+        for index, count in buckets.items():
+            counts[index] = count
+        longest = highestOf(len(counts) - 1) / 1e3
         try:
             if self._file is None:
                 self._file = self._tempfile.TemporaryFile("w+", encoding="ascii")

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from smtpsource.measure.search import Searching
 
 #: What a run does at a time, in this order; not every run does all of it. C{starting}: the destination is looked for.
+#: C{waiting}: it is known, and it is not time yet to begin.
 #: C{warm-up}: what is counted will not be kept. C{ramp-up}: sessions still join. C{draining}: no further message is
 #: started, those on their way end. C{catching up}: the schedule is over, and what is overdue is still started.
 #: C{delivering}: all is sent, and the server still delivers.
-STATES = ("starting", "warm-up", "ramp-up", "running", "catching up", "draining", "delivering", "over")
+STATES = ("starting", "waiting", "warm-up", "ramp-up", "running", "catching up", "draining", "delivering", "over")
 
-RUNNING, CATCHING_UP, DRAINING, DELIVERING = STATES[3:7]
+WAITING = STATES[1]
+RUNNING, CATCHING_UP, DRAINING, DELIVERING = STATES[4:8]
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Progress:
     @ivar at: seconds from the start of the run, its warm-up included.
     @ivar state: what it does now, one of L{STATES}.
     @ivar sessions: how many sessions are not over.
+    @ivar startsIn: how many seconds there are until it is to begin; C{None} if that is not waited for.
     @ivar asked: how many messages the schedule has asked for by now; C{None} if there is no schedule (closed loop).
     @ivar askedRate: how many a second it asks for now; C{None} likewise.
     @ivar overdue: how many of these are not started; C{None} likewise.
@@ -79,6 +82,7 @@ class Progress:
     hints: Sequence[str] = ()
     delivered: Delivered | None = None
     awaited: Awaited | None = None
+    startsIn: float | None = None
 
 
 class Running(Protocol):

@@ -8,7 +8,7 @@ import operator
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from smtpsource.measure.figures import ACCEPTED, COUNT, RATE, STARTED, Metric, Unmeasured, digits, metricOf
 from smtpsource.measure.snapshot import Snapshot
@@ -142,6 +142,12 @@ class Threshold:
 
     text: str
     _comparisons: tuple[_Comparison, ...] = field(compare=False, repr=False)
+
+    def __reduce__(self) -> Any:
+        """
+        To another process it goes as its text.
+        """
+        return parse, (self.text,)
 
     @property
     def needsSchedule(self) -> bool:

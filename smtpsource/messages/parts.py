@@ -8,6 +8,7 @@ map a file into memory would not do: a process that reads what was cut off is ki
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from smtpsource.smtp.streaming import PIECE, ContentLost
 
@@ -44,6 +45,12 @@ class StoredFile:
         descriptor = getattr(self, "_descriptor", None)
         if descriptor is not None:
             os.close(descriptor)
+
+    def __reduce__(self) -> Any:
+        """
+        Another process opens it itself. Whether it is still the same, each L{StoredMessage} knows.
+        """
+        return type(self), (self.path,)
 
     def now(self) -> Stamp:
         """

@@ -64,6 +64,25 @@ class UNIXAddress:
 Address = TCPAddress | UNIXAddress
 
 
+def spelled(address: Address) -> dict[str, Any]:
+    """
+    An address as JSON takes it, for another process.
+    """
+    return dict(vars(address))
+
+
+def unspelled(spelled: Mapping[str, Any]) -> Address:
+    """
+    The opposite of L{spelled}.
+
+    @raise ValueError: it is none.
+    """
+    try:
+        return (UNIXAddress if "path" in spelled else TCPAddress)(**spelled)
+    except TypeError as e:
+        raise ValueError(f"expected an address, not {dict(spelled)}: {e}") from None
+
+
 @dataclass(frozen=True)
 class HostDestination:
     """

@@ -122,18 +122,22 @@ class Route:
         what was counted of them stays counted.
     """
 
-    def __init__(self, addresses: Sequence[Address], spread: bool = False) -> None:
+    def __init__(self, addresses: Sequence[Address], spread: bool = False, start: int = 0) -> None:
         """
         @param addresses: at least one.
         @param spread: every attempt to connect is to the address whose turn it is, among those of the best preference.
             So those that answer get connections evenly, whatever becomes of the others: a connection that has tried one
             in vain takes the next turn, too. Addresses of lesser preference are for connections that have tried all
             before them (RFC 5321 section 5.1).
+        @param start: whose turn is first where the load is spread, from 0: other processes begin with others.
         """
         self._spread = spread
         self.known: dict[Address, Target] = {}
         self._turns: list[_Turn] = []
         self.change(addresses)
+        if spread:
+            for turn in self._turns:
+                turn.first = start % len(turn.targets)
 
     def change(self, addresses: Sequence[Address]) -> None:
         """

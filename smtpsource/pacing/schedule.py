@@ -16,6 +16,8 @@ from operator import attrgetter
 from sys import maxsize
 from typing import NamedTuple
 
+from smtpsource.pacing.share import WHOLE, Share
+
 
 class _Piece(NamedTuple):
     """
@@ -51,6 +53,7 @@ class Profile:
         @param points: for each the seconds from the point before it, and the value from 0. The first's are 0.
         @param end: with one point, when it is over.
         """
+        self._points, self._until = points, end
         pieces = []
         start = area = 0.0
         value = points[0][1]
@@ -72,6 +75,12 @@ class Profile:
         self.end = start
         self.area = area
         self.highest = max(value for _, value in points)
+
+    def divided(self, number: int) -> Profile:
+        """
+        One of so many equal ones that come to this one together.
+        """
+        return Profile([(seconds, value / number) for seconds, value in self._points], self._until)
 
     def valueAt(self, time: float) -> float:
         """
@@ -250,22 +259,40 @@ def _placesOf(part: _Part) -> list[float]:
 
 class Schedule:
     """
-    The times at which messages are wanted, one after the other.
+    The times at which messages are wanted, one after the other: all of them, or those of a share.
 
     @ivar next: when the next one is wanted, in seconds from the start of the run; infinite if there is none.
     @ivar taken: how many were wanted before that.
     @ivar end: when all is over, which may be after the last.
+    @ivar last: how many may be wanted.
     """
 
-    def __init__(self, profile: Profile, arrivals: str = "constant", rng: random.Random | None = None) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        arrivals: str = "constant",
+        rng: random.Random | None = None,
+        share: Share = WHOLE,
+    ) -> None:
         """
-        @param profile: the rate, in messages per second.
+        @param profile: the rate of all shares together, in messages per second.
         @param arrivals: C{"constant"}: as evenly as can be; C{"poisson"}: independent of each other, with intervals
             that are exponentially distributed (where the rate is constant).
+        @param share: whose messages these are. Of even arrivals, it has every so-manieth of those that there are in
+            all. Independent ones stay so when they are divided: so each share draws its own, at its part of the rate.
         """
+        self._share = share
+        # At how many times the rate of this share the profile is.
+        self._shares = share.count
+        if arrivals == "poisson" and share.count > 1:
+            profile, self._shares = profile.divided(share.count), 1
         self._profile = profile
         self.end = profile.end
         self.taken = 0
+        # Of all shares together: the next one's number, how many may be wanted, and when one more than these would be.
+        self._number, self._step = float(share.index), float(share.count)
+        self.last = self._allShares = maxsize
+        self._beyond = math.inf
         # As if the rate were 1; the profile makes the real times of them. Those that are taken, and the same again for
         # those that somebody asks about before.
         self._arrivals: Arrivals | None = None
@@ -281,7 +308,8 @@ class Schedule:
         """
         self.taken += 1
         if self._arrivals is None:
-            self.next = self._profile.timeOf(float(self.taken))
+            self._number += self._step
+            self.next = self._profile.timeOf(self._number)
         else:
             self._arrivals.advance()
             self.next = self._profile.timeOf(self._arrivals.next)
@@ -295,20 +323,33 @@ class Schedule:
         before = self.taken
         if self.next < time:
             if self._arrivals is None:
-                self.taken = max(before, self._even(time, orThen=False))
+                self.taken = max(before, self._share.of(self._even(time, orThen=False)))
+                self._number = float(self._share.number(self.taken))
             else:
                 self._pass(self._arrivals, time, orThen=False)
                 self.taken = self._arrivals.taken
             self.next = self._time()
         return self.taken - before
 
-    def asked(self, time: float, most: int = maxsize) -> int:
+    def limit(self, number: int, since: float = 0.0) -> None:
+        """
+        Let no more than so many be wanted.
+
+        @param number: how many, of all shares together.
+        @param since: of those that are wanted at this time or later.
+        """
+        if self._arrivals is None:
+            self._allShares = min(maxsize, number + self._even(since, orThen=False))
+            self._beyond = self._profile.timeOf(float(self._allShares))
+            self.last = self._share.of(self._allShares)
+        else:
+            self.last = min(maxsize, self._share.of(number) + self.before(since))
+
+    def asked(self, time: float) -> int:
         """
         How many were wanted up to this time: those that were taken, and those that have waited since then.
-
-        @param most: there are no more than so many.
         """
-        return min(most, max(self.taken, self._wanted(time, most, orThen=True)))
+        return min(self.last, max(self.taken, self._wanted(time, self.last, orThen=True)))
 
     def before(self, time: float) -> int:
         """
@@ -316,37 +357,42 @@ class Schedule:
         """
         return self._wanted(time, maxsize, orThen=False)
 
-    def lasted(self, time: float, most: int = maxsize) -> float:
+    def lasted(self, time: float) -> float:
         """
-        For how many seconds up to this time it has asked. If there are no more than so many messages, the last one's
-        time ends where another one would be wanted, though this may be later than C{time}: 10 of them at 5 a second are
-        2 seconds.
+        For how many seconds up to this time it has asked. If messages are limited, the last one's time ends where
+        another one would be wanted, though this may be later than C{time}: 10 of them at 5 a second are 2 seconds. Of
+        even arrivals all shares say the same.
         """
-        if self._wanted(time, most, orThen=True) < most:
+        if not self._wantedAll(time):
             return min(time, self.end)
-        return min(self.end, self._profile.timeOf(float(most) if self._arrivals is None else self._ahead.next))
+        return min(self.end, self._beyond if self._arrivals is None else self._profile.timeOf(self._ahead.next))
 
-    def isOver(self, time: float, most: int = maxsize) -> bool:
+    def isOver(self, time: float) -> bool:
         """
         Has it asked for all, up to this time?
         """
-        return time >= self.end or self.asked(time, most) >= most
+        return time >= self.end or self._wantedAll(time)
 
     def rateAt(self, time: float) -> float:
         """
         The rate that is wanted at this time, in messages per second; 0 when all is over.
         """
-        return self._profile.valueAt(time) if time < self._profile.end else 0.0
+        return self._profile.valueAt(time) / self._shares if time < self._profile.end else 0.0
+
+    def _wantedAll(self, time: float) -> bool:
+        if self._arrivals is None:
+            return self._even(time, orThen=True) >= self._allShares
+        return self._wanted(time, self.last, orThen=True) >= self.last
 
     def _time(self) -> float:
-        return self._profile.timeOf(float(self.taken) if self._arrivals is None else self._arrivals.next)
+        return self._profile.timeOf(self._number if self._arrivals is None else self._arrivals.next)
 
     def _drawn(self) -> Arrivals:
         return Arrivals(self._seed, math.ceil(self._profile.highest))
 
     def _wanted(self, time: float, most: int, orThen: bool) -> int:
         if self._arrivals is None:
-            return min(most, self._even(time, orThen))
+            return min(most, self._share.of(self._even(time, orThen)))
         if (time, orThen) < self._aheadOf or self._ahead.taken > most:
             self._ahead = self._drawn()
         self._aheadOf = time, orThen
@@ -369,7 +415,7 @@ class Schedule:
 
     def _even(self, time: float, orThen: bool) -> int:
         """
-        How many are wanted before this time or, with C{orThen}, up to it, if they are as even as can be.
+        How many are wanted of all shares before this time or, with C{orThen}, up to it, if they are as even as can be.
         """
         timeOf = self._profile.timeOf
         if time >= self.end:

@@ -26,6 +26,12 @@ class Share:
         """
         return max(0, (total - self.index + self.count - 1) // self.count)
 
+    def number(self, place: int) -> int:
+        """
+        Which one of the whole is the one at this place of it, both from 0.
+        """
+        return self.index + place * self.count
+
 
 #: A run of one process.
 WHOLE = Share()

@@ -9,13 +9,15 @@ from sys import maxsize
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from smtpsource.plan.thresholds import threshold
-from smtpsource.values import checks, kinds
+from smtpsource.values import checks, kinds, moments
 from smtpsource.values.files import orStandardInput
 from smtpsource.values.kinds import Kind
 from smtpsource.values.option import Only, Settings, ValueOption, option, switch
 from smtpsource.values.rules import Contradiction, OneOf, Rules, allOf, excludes, needs
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from smtpsource.measure.thresholds import Threshold
 
 #: The least seconds in which an open loop may catch up, where the plan says nothing else.
@@ -98,6 +100,8 @@ class Load(Settings):
     @ivar keepConnections: use a session's connection for all of its messages.
     @ivar fixedInterval: seconds between a session's messages.
     @ivar randomInterval: the most seconds between a session's messages, drawn evenly from 0.
+    @ivar startAt: when to begin, a time of day: seconds since the epoch; C{None}: as soon as the destination is found.
+        From a program also a C{datetime} with a zone; one that is over is at once.
     @ivar duration: seconds after which no further message is started, the warm-up not included; C{None} for no such
         limit.
     @ivar warmUp: seconds at the beginning of the run of which nothing is measured.
@@ -170,6 +174,12 @@ class Load(Settings):
     )
     randomInterval: float | None = option(
         "TIME", kinds.time, "wait up to this long instead, drawn anew each time", letter="R", default=None
+    )
+    startAt: float | datetime | None = option(
+        "WHEN",
+        Kind(moments.momentToCome, moments.givenMoment),
+        "begin at this time, such as 2030-01-31T12:00:00Z or, in seconds since 1970, @1896091200",
+        default=None,
     )
     duration: float | None = option(
         "TIME", kinds.time, "keep sending for this long, such as 30s, 5m or 1h30m", default=None

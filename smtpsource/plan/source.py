@@ -4,6 +4,7 @@ The plan of a run: everything that is decided before the first connection.
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 from smtpsource.messages import seeds
@@ -19,12 +20,14 @@ from smtpsource.plan.parameters import ParameterSettings
 from smtpsource.plan.results import Results
 from smtpsource.plan.tls import TLS
 from smtpsource.plan.traffic import TrafficSettings, corpusAt
+from smtpsource.plan.workers import Workers
 from smtpsource.values.option import derived, unusable
 from smtpsource.values.rules import keepRules
 
 
 class SourcePlan(
     Load,
+    Workers,
     Message,
     TrafficSettings,
     DialogueSettings,
@@ -55,6 +58,18 @@ class SourcePlan(
 
     seedInUse: int = derived()
 
+    @property
+    def workerCount(self) -> int:
+        """
+        How many processes carry the load: no more than there are sessions, or messages.
+        """
+        if self.workers == 1:
+            return 1
+        sessions = self.sessionCount
+        if self.stages and self.stagesOf == "sessions":
+            sessions = int(max(value for _, value in self.stages))
+        return max(1, min(self.workersWanted, sessions, self.messageLimit))
+
     def evolve(self, **changes: Any) -> SourcePlan:
         """
         Another plan that differs from this one: C{plan.evolve(sessionCount=8)}. With another destination, what the
@@ -68,6 +83,17 @@ class SourcePlan(
             kept = {name for name, value in saying.items() if getattr(self, name) == value}
             changes = {name: self.declared[name].default for name in kept} | changes
         return super().evolve(**changes)
+
+    def seeded(self, seed: int) -> SourcePlan:
+        """
+        This plan, with the seed that was drawn for others that do the same.
+
+        @param seed: for C{seedInUse}; if there is a C{seed}, that is what it stays.
+        """
+        plan = copy(self)
+        if self.seed is None:
+            object.__setattr__(plan, "seedInUse", seed)
+        return plan
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "seedInUse", seeds.drawn() if self.seed is None else self.seed)

@@ -107,13 +107,16 @@ class Sources:
     comes back only when all others of them were used.
     """
 
-    def __init__(self, addresses: Sequence[str] = ()) -> None:
+    def __init__(self, addresses: Sequence[str] = (), start: int = 0, step: int = 1) -> None:
         """
         @param addresses: the given ones; empty: generate them.
+        @param start: which pair of an address and a port comes first, from 0.
+        @param step: every so-manieth is taken: other processes have those between.
         """
         self._addresses = tuple(addresses)
-        self._givenCount = 0
-        self._counts = {4: 0, 6: 0}
+        self._step = step
+        self._givenCount = start
+        self._counts = {4: start, 6: start}
 
     def next(self, destination: Endpoint | None) -> Endpoint:
         """
@@ -124,11 +127,11 @@ class Sources:
         """
         if self._addresses:
             turn, index = divmod(self._givenCount, len(self._addresses))
-            self._givenCount += 1
+            self._givenCount += self._step
             return self._addresses[index], _FIRST_PORT + turn % _PORTS
         version = 6 if destination is not None and ":" in destination[0] else 4
         count = self._counts[version]
-        self._counts[version] += 1
+        self._counts[version] += self._step
         if version == 4:
             turn, index = divmod(count, _IPV4_HOSTS)
             return str(IPv4Address(_FIRST_IPV4 + index)), _FIRST_PORT + turn % _PORTS

@@ -8,6 +8,7 @@ but for a plan and for frames.
 from __future__ import annotations
 
 import json
+import os
 from enum import Enum
 from typing import Any
 
@@ -28,11 +29,14 @@ class Kind(Enum):
     #: A pickle of the plan, the worker's L{Share<smtpsource.pacing.share.Share>} and the run's id. From a parent of
     #: this machine only.
     PLAN = b"P"
-    #: The same as C{{"options": [...], "index": i, "count": n, "run": "0123456789abcdef", "seed": n}}: a command line.
+    #: The same as C{{"options": [...], "index": i, "count": n, "run": "0123456789abcdef", "seed": n}}: a command line;
+    #: and if it names no seed, the one that was drawn for all.
     OPTIONS = b"O"
-    #: C{{"at": time, "addresses": [...]}}: begin then, at these addresses.
+    #: C{{"at": time, "addresses": [...]}}: begin then, at these addresses, which are as
+    #: L{spelled<smtpsource.net.destination.spelled>}.
     GO = b"G"
-    #: C{{"first": number, "count": n}}: send these messages, too; with a count of 0: there are no more.
+    #: C{{"first": number, "count": n, "epoch": e}}: send these messages, too; with a count of 0: there are no more. It
+    #: answers one C{WANT}, and has its epoch: what was wanted in the warm-up is not to be used after it.
     LEASE = b"L"
     #: C{{"addresses": [...]}}: connect to these from now on.
     ADDRESSES = b"A"
@@ -44,25 +48,39 @@ class Kind(Enum):
     DRAIN = b"D"
     #: C{{}}: end now.
     ABORT = b"X"
+    #: C{{}}: to whoever started the worker elsewhere: end its process, whatever it does.
+    KILL = b"K"
 
     # From a worker.
-    #: C{{"version": "1.2", "pid": n, "ledger": path or null}}: ready to go.
+    #: C{{"version": "1.2", "pid": n, "ledger": path or null, "reactor": name}}: ready to go.
     READY = b"r"
     #: C{{"text": line}}: it can't even begin.
     UNUSABLE = b"u"
-    #: A L{Frame<smtpsource.measure.frame.Frame>}, encoded.
+    #: A L{Frame<smtpsource.measure.frame.Frame>}, encoded: one for each second from the beginning on, or from the end
+    #: of the warm-up on; one of several seconds, if the parent has not read. Its gauges: C{sessions} that are not over,
+    #: C{inFlight} messages, C{overdue} and C{ofWarmUp} of an open loop, and its C{askedRate}; and 1 for the word of
+    #: L{STATES<smtpsource.measure.progress.STATES>} that says what the worker does, so that the sum is how many do.
     FRAME = b"f"
-    #: C{{"count": n}}: could do with so many more messages.
+    #: C{{"count": n, "epoch": e}}: could do with so many more messages. In a run whose messages have a limit, all that
+    #: was lent in the warm-up is void when that is over; the first of epoch 1 comes after the last frame of epoch 0.
     WANT = b"w"
+    #: A frame of its own: what came of a step, as L{Trial<smtpsource.measure.trial.Trial>} has it. What it counts is in
+    #: those of the seconds as well.
+    STEPPED = b"s"
     #: C{{"text": line}}: a refusal or a fault that ends the run.
     TROUBLE = b"t"
     #: C{{"kind": word, "text": line}}: a fault of its own, which ends the run: see
-    #: L{Run.breakDown<smtpsource.load.run.Run.breakDown>}.
+    #: L{Run.breakDown<smtpsource.load.run.Run.breakDown>}. Its frames count it as an error as well.
     BROKEN = b"b"
     #: C{{"text": line}}: something that the user should know; a hint.
     HINT = b"h"
-    #: C{{...}}: after its last frame, what else is to be known of it.
+    #: C{{"limits": [line], "disturbances": [line], "exhausted": sessions or null, "catchUp": seconds or null,
+    #: "addresses": {text: [opened, failed, accepted, name or null]}, "warmUp": {...} or null, "hints": [line],
+    #: "reason": line or null, "ledger": path or null}}: after its last frame, what else is to be known of it. There is
+    #: no ledger any more if nothing was noted in it.
     END = b"e"
+    #: C{{"text": how}}: from whoever started the worker elsewhere: its process is gone. How, if not in order: a line.
+    GONE = b"g"
 
 
 def pack(kind: Kind, body: bytes | dict[str, Any] | None = None) -> bytes:
@@ -72,6 +90,41 @@ def pack(kind: Kind, body: bytes | dict[str, Any] | None = None) -> bytes:
     @param body: bytes for a plan or a frame, else what is to be JSON.
     """
     return kind.value + (body if isinstance(body, bytes) else json.dumps(body or {}).encode("ascii"))
+
+
+def framed(kind: Kind, body: bytes | dict[str, Any] | None = None) -> bytes:
+    """
+    A message with its length before it.
+    """
+    message = pack(kind, body)
+    return len(message).to_bytes(4) + message
+
+
+def receive(descriptor: int) -> tuple[Kind, Any] | None:
+    """
+    The next message, as soon as it is there: for a process that has nothing else to do.
+
+    @return: see L{unpack}; C{None} if none comes any more.
+    @raise ValueError: it is none.
+    @raise OSError: it can't be read.
+    """
+    prefix = exactly(descriptor, 4)
+    length = int.from_bytes(prefix)
+    if length > LONGEST:
+        raise ValueError(f"expected a message, not one of {length} bytes")
+    message = exactly(descriptor, length)
+    return unpack(message) if len(prefix) == 4 and len(message) == length else None
+
+
+def exactly(descriptor: int, length: int) -> bytes:
+    """
+    So many bytes; fewer if there are no more.
+    """
+    pieces = []
+    while length and (piece := os.read(descriptor, min(length, 1 << 20))):
+        pieces.append(piece)
+        length -= len(piece)
+    return b"".join(pieces)
 
 
 def unpack(message: bytes) -> tuple[Kind, Any]:
@@ -84,4 +137,4 @@ def unpack(message: bytes) -> tuple[Kind, Any]:
     return kind, body if kind in _BYTES else json.loads(body)
 
 
-_BYTES = frozenset((Kind.PLAN, Kind.FRAME))
+_BYTES = frozenset((Kind.PLAN, Kind.FRAME, Kind.STEPPED))

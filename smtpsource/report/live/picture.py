@@ -37,6 +37,8 @@ def line(course: Course) -> str:
     progress = course.progress
     left = course.left() if progress.state == CATCHING_UP else None
     state = progress.state + ("" if left is None else f", {_clock(ceil(left))} left")
+    if progress.startsIn is not None:
+        state += f", begins in {_clock(ceil(progress.startsIn))}"
     if progress.search is not None:
         state += f", {_searching(progress.search)}"
     parts = [f"{_clock(progress.at)} {state}", _rates(course), ", ".join(_plain(_outcomes(course)))]
@@ -133,6 +135,9 @@ def _course(course: Course, width: int, unicode: bool) -> Text:
     How far it has come.
     """
     text = _label(course.progress.state, "bold")
+    startsIn = course.progress.startsIn
+    if startsIn is not None:
+        return text.append(f"{_clock(ceil(startsIn))} until it begins")
     done, left = course.done(), course.left()
     times = _clock(course.progress.at) + ("" if left is None else f", {_clock(ceil(left))} left")
     if done is None:

@@ -1,0 +1,195 @@
+"""
+Frames as bytes: they go from process to process, and from machine to machine. Whatever somebody else may send instead
+is told from them in little time and memory.
+
+All is compressed: the length of a header, the header in JSON, and then for all buckets that are used their indexes, and
+how many latencies there are in each; as in memory on most machines, with the lowest byte first.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import zlib
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain, islice
+from typing import Any
+
+from smtpsource.measure.counters import COUNTERS, Counters
+from smtpsource.measure.histogram import HIGHEST_MICROSECONDS, indexOf
+from smtpsource.phases import NAMES
+
+#: The layout of what L{encode} gives. Whoever reads another one says so.
+VERSION = 1
+
+#: The most bytes of a header. What is longer is so by the texts of a server's replies, and is sent without them.
+_LONGEST_HEADER = 1 << 20
+
+#: How many buckets a phase has, and the bytes of one that is used.
+_LENGTH = indexOf(HIGHEST_MICROSECONDS) + 1
+_INDEX, _COUNT = array("I").itemsize, array("q").itemsize
+
+_LONGEST = 4 + _LONGEST_HEADER + len(NAMES) * _LENGTH * (_INDEX + _COUNT)
+
+#: Numbers are less than this, and times less than that.
+_MOST, _LATEST = 1 << 62, 1e10
+
+
+def encode(fields: Mapping[str, Any]) -> bytes:
+    """
+    @param fields: those of a L{Frame<smtpsource.measure.frame.Frame>}.
+    """
+    buckets = fields["buckets"]
+    indexes = array("I", chain.from_iterable(buckets))
+    counts = array("q", chain.from_iterable(of.values() for of in buckets))
+    counters = {name: value for name in COUNTERS if (value := getattr(fields["counters"], name))}
+    lengths = [len(of) for of in buckets]
+    head = {"version": VERSION, **fields, "counters": counters, "buckets": lengths}
+    text = _dump(head)
+    if len(text) > _LONGEST_HEADER:
+        bare = {"replies": [_withoutTexts(of) for of in fields["replies"]], "errors": _withoutTexts(fields["errors"])}
+        text = _dump(head | bare)
+    numbers = _swapped(indexes).tobytes(), _swapped(counts).tobytes()
+    return zlib.compress(b"".join((len(text).to_bytes(4), text, *numbers)), 1)
+
+
+def decode(data: bytes) -> dict[str, Any]:
+    """
+    The opposite of L{encode}.
+
+    @raise ValueError: it is no frame, or one of another version; the text is one line.
+    """
+    try:
+        return _fields(data)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, zlib.error) as e:
+        raise ValueError(f"expected a frame of this version of smtpsource, not one that is bad: {e}") from None
+
+
+def _fields(data: bytes) -> dict[str, Any]:
+    stream = zlib.decompressobj()
+    whole = stream.decompress(data, _LONGEST)
+    if not stream.eof or stream.unused_data:
+        raise ValueError("it is longer or shorter than any")
+    end = 4 + int.from_bytes(whole[:4])
+    if end > min(len(whole), 4 + _LONGEST_HEADER):
+        raise ValueError("its header is longer than it may be")
+    head: dict[str, Any] = json.loads(whole[4:end])
+    if head.pop("version", None) != VERSION:
+        raise ValueError("it has another version")
+    wrong = head.keys() ^ _CHECKS.keys() or [name for name, check in _CHECKS.items() if not check(head[name])]
+    if wrong:
+        raise ValueError(f"of its fields {min(wrong)[:40]!a} is missing, unknown, or not what it should be")
+    return head | {
+        "counters": Counters(**head["counters"]),
+        "buckets": _buckets(memoryview(whole)[end:], head["buckets"]),
+        "replies": [_tallies(codes) for codes in head["replies"]],
+        "errors": _tallies(head["errors"]),
+        "cpu": tuple(head["cpu"]),
+    }
+
+
+def _buckets(numbers: memoryview, lengths: Sequence[int]) -> list[dict[int, int]]:
+    total = sum(lengths)
+    if len(numbers) != total * (_INDEX + _COUNT):
+        raise ValueError("it has more or fewer buckets than it says")
+    indexes, counts = array("I"), array("q")
+    indexes.frombytes(numbers[: total * _INDEX])
+    counts.frombytes(numbers[total * _INDEX :])
+    pairs = zip(_swapped(indexes), _swapped(counts), strict=True)
+    buckets = [dict(islice(pairs, length)) for length in lengths]
+    for of, length in zip(buckets, lengths, strict=True):
+        if len(of) != length or (of and (max(of) >= _LENGTH or min(of.values()) < 0 or max(of.values()) >= _MOST)):
+            raise ValueError("it has buckets that there are not")
+    return buckets
+
+
+def _dump(head: Mapping[str, Any]) -> bytes:
+    return json.dumps(head, separators=(",", ":")).encode("ascii")
+
+
+def _withoutTexts(tallies: Mapping[str, tuple[int, str]]) -> dict[str, tuple[int, str]]:
+    return {key: (count, "") for key, (count, _) in tallies.items()}
+
+
+def _tallies(found: Mapping[str, Sequence[Any]]) -> dict[str, tuple[int, str]]:
+    return {key: (count, text) for key, (count, text) in found.items()}
+
+
+def _swapped(numbers: array[int]) -> array[int]:
+    """
+    From the order of this machine to that of a frame, or back.
+    """
+    if sys.byteorder == "big":
+        numbers = numbers[:]
+        numbers.byteswap()
+    return numbers
+
+
+# What each field must be in JSON.
+
+
+def _isCount(value: Any) -> bool:
+    return type(value) is int and -_MOST < value < _MOST
+
+
+def _isOrdinal(value: Any) -> bool:
+    return _isCount(value) and bool(value >= 0)
+
+
+def _isNumber(value: Any) -> bool:
+    return type(value) in (int, float) and bool(-_MOST < value < _MOST)
+
+
+def _isTime(value: Any) -> bool:
+    return _isNumber(value) and bool(0 <= value < _LATEST)
+
+
+def _isText(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _isOctets(value: Any) -> bool:
+    """
+    Is it what a server said, a character for each byte?
+    """
+    return isinstance(value, str) and (value.isascii() or max(value) <= "\xff")
+
+
+def _maybe(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or check(value)
+
+
+def _each(check: Callable[[Any], bool], length: int) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and len(value) == length and all(map(check, value))
+
+
+def _table(key: Callable[[Any], bool], check: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, dict) and all(map(key, value)) and all(map(check, value.values()))
+
+
+def _tally(text: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return _table(
+        text, lambda value: isinstance(value, list) and len(value) == 2 and _isCount(value[0]) and text(value[1])
+    )
+
+
+_CHECKS: Mapping[str, Callable[[Any], bool]] = {
+    "number": _isOrdinal,
+    "epoch": lambda value: type(value) is int and value in (0, 1),
+    "at": _isTime,
+    "seconds": _isTime,
+    "counters": _table(COUNTERS.__contains__, _isCount),
+    "buckets": _each(_isOrdinal, len(NAMES)),
+    "replies": _each(_tally(_isOctets), len(NAMES)),
+    "errors": _tally(_isText),
+    "tls": _table(_isText, _isCount),
+    "capabilities": _maybe(_table(_isText, _isText)),
+    "asked": _maybe(_isNumber),
+    "scheduledSeconds": _maybe(_isTime),
+    "cpu": _each(_isNumber, 2),
+    "lag": _isTime,
+    "waited": _maybe(_isTime),
+    "gauges": _table(_isText, _isNumber),
+    "last": lambda value: isinstance(value, bool),
+}

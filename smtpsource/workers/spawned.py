@@ -1,0 +1,134 @@
+"""
+Workers that are children of this process: fresh interpreters.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from twisted.internet.error import ProcessDone, ProcessExitedAlready
+from twisted.internet.protocol import ProcessProtocol
+from twisted.python.failure import Failure
+
+from smtpsource.process.children import environment
+from smtpsource.workers.link import Link, Words
+from smtpsource.workers.wire import READ, WRITE, Kind, framed
+
+#: How many bytes are kept of what a child writes to standard error.
+_SAID = 4096
+
+#: The longest line of that which is shown.
+_LONGEST = 200
+
+
+class SpawnedWorker(Link):
+    """
+    A worker in a child process. It ignores the signals that end its parent, and ends when its parent is gone.
+    """
+
+    def __init__(self, reactor: Any, program: str, core: int | None = None) -> None:
+        """
+        @param reactor: provides C{IReactorProcess}.
+        @param program: what the child runs with C{-c}: see L{smtpsource.process.children.program}.
+        @param core: the processor that it is to keep to; C{None} for any.
+        """
+        self._reactor = reactor
+        self._program = program
+        self.core = core
+        self._process = _Process(self)
+
+    def start(self) -> None:
+        """
+        See L{Link.start}.
+        """
+        # -P: the child's directory is whatever it is; nothing may be imported from there.
+        command = [sys.executable, "-P", "-c", self._program]
+        with open(os.devnull, "rb") as nothing:
+            pipes: dict[int, int | str] = {0: nothing.fileno(), 1: "r", 2: "r", READ: "w", WRITE: "r"}
+            try:
+                child = self._reactor.spawnProcess(
+                    self._process, sys.executable, command, environment(), childFDs=pipes
+                )
+            except OSError as e:
+                self._reactor.callLater(0, self.gone, f"can't start a process: {e.strerror}")
+                return
+        self.pid = child.pid
+        if self.core is not None:
+            # At once: what it starts later keeps to it as well. If it has ended, that is told otherwise.
+            with suppress(OSError):
+                os.sched_setaffinity(child.pid, (self.core,))
+
+    def send(self, kind: Kind, body: bytes | dict[str, Any] | None = None) -> None:
+        """
+        See L{Link.send}.
+        """
+        self._process.write(framed(kind, body))
+
+    def kill(self, reason: str) -> None:
+        """
+        See L{Link.kill}.
+        """
+        self._process.kill(reason)
+
+
+class _Process(ProcessProtocol):
+    """
+    The child process itself.
+    """
+
+    transport: Any = None
+
+    def __init__(self, link: SpawnedWorker) -> None:
+        self._link = link
+        self._errors = b""
+        self._reason = ""
+        self._words = Words(link.heard, lambda length: self.kill(f"said that it would say {length} bytes at once"))
+
+    def write(self, data: bytes) -> None:
+        if self.transport is not None and READ in self.transport.pipes:
+            self.transport.writeToChild(READ, data)
+
+    def kill(self, reason: str) -> None:
+        self._reason = self._reason or reason
+        if self.transport is not None:
+            with suppress(ProcessExitedAlready):
+                self.transport.signalProcess("KILL")
+
+    def childDataReceived(self, childFD: int, data: bytes) -> None:
+        if childFD == WRITE:
+            self._words.dataReceived(data)
+        else:
+            self._errors = (self._errors + data)[-_SAID:]
+
+    def processEnded(self, reason: Failure) -> None:
+        how = self._reason or ("" if reason.check(ProcessDone) else _how(reason.value))
+        lines = self._errors.decode("utf-8", "backslashreplace").split("\n")
+        said = [line.strip() for line in lines if line.strip()]
+        if how and said:
+            how += f": {said[-1][:_LONGEST]}"
+        self._link.gone(how)
+
+
+def _how(ended: Any) -> str:
+    """
+    How a process has ended, which it has not in order.
+    """
+    if ended.signal is not None:
+        try:
+            name = signal.Signals(ended.signal).name
+        except ValueError:  # there are some without names
+            name = f"signal {ended.signal}"
+        return f"was ended by {name}"
+    return f"ended with status {ended.exitCode}"
+
+
+def cores(count: int) -> Sequence[int]:
+    """
+    A processor for each of so many workers, of those that this process may use.
+    """
+    return sorted(os.sched_getaffinity(0))[:count]
