@@ -69,7 +69,9 @@ class MemoryTests(SynchronousTestCase):
         shared = Shared.made(2, SIZE)
         self.addCleanup(os.close, shared.descriptor)
         program = (
-            "import os, sys; from smtpsource.sink.workers.shared import *; from smtpsource.sink.workers.table import SIZE\n"
+            "import os, sys\n"
+            "from smtpsource.sink.workers.shared import LAST_KEPT, Shared\n"
+            "from smtpsource.sink.workers.table import SIZE\n"
             "shared = Shared(int(sys.argv[1]), 2, SIZE)\n"
             "for _ in range(20000): shared.next(LAST_KEPT)\n"
             "shared.__enter__()\n"
