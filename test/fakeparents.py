@@ -29,7 +29,10 @@ class FakeParent(protocol.ProcessProtocol):
     @ivar frames: all frames.
     @ivar bodies: of each kind of message, the body of the last.
     @ivar err: what it wrote to standard error.
+    @ivar lend: called with how many messages it wants, and gives the first number and the count of those it gets.
     """
+
+    lend = None
 
     def __init__(self, test, plan=None, share=WHOLE, first=None):
         """
@@ -121,7 +124,10 @@ class FakeParent(protocol.ProcessProtocol):
     def _heard(self, kind, body):
         self.said.append(kind)
         self.bodies[kind] = body
-        if kind is Kind.FRAME:
+        if kind is Kind.WANT:
+            first, count = self.lend(body["count"])
+            self.say(Kind.LEASE, first=first, count=count, epoch=body["epoch"])
+        elif kind is Kind.FRAME:
             self.frames.append(Frame.decode(body))
 
     def processEnded(self, reason):

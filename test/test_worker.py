@@ -13,6 +13,7 @@ import time
 
 from commandlines import CommandTestCase
 from fakeparents import RUN, FakeParent, ledgers
+from judging import written
 from recording import SILENCE
 from subprocesses import Command, alive, killIfAlive, smtpsource, whenGone
 from twisted.internet.defer import gatherResults, inlineCallbacks
@@ -102,6 +103,29 @@ class CourseTests(WorkerTestCase):
             self.assertEqual([round(frame.at) for frame in worker.frames][:1], [1])
             self.assertEqual(sum(frame.asked for frame in worker.frames), worker.sum("started"))
         self.assertEqual((yield sink.finish()).messages, 151)
+
+    @inlineCallbacks
+    def test_leases(self):
+        """
+        In a closed loop they send the messages that are lent to them, each once, and no other; both end when there are
+        no more.
+        """
+        sink, directory = self.sink(), os.path.abspath(self.mktemp())
+        plan = SourcePlan(messageCount=1000, sessionCount=10, keepConnections=True, ledger=directory)
+        workers = [FakeParent(self, plan, Share(index, 2)) for index in range(2)]
+        lent = []
+        for worker in workers:
+            worker.lend = lambda count: lent.append(min(count, 1000 - sum(lent), 70)) or (sum(lent[:-1]) + 1, lent[-1])
+        yield gatherResults([worker.when(Kind.READY) for worker in workers])
+        for worker in workers:
+            worker.go(sink.address().port, soon())
+        self.assertEqual((yield gatherResults([worker.whenEnded() for worker in workers])), [0, 0])
+        for worker in workers:
+            self.assertTold(worker)
+            self.assertGreaterEqual(worker.sum("accepted"), 70)
+        sent = written(directory, records.INTENT)
+        self.assertEqual(sorted(one["number"] for one in sent), list(range(1, 1001)))
+        self.assertEqual((yield sink.finish()).messages, 1000)
 
     @inlineCallbacks
     def test_warmUp(self):
