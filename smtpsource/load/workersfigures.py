@@ -166,14 +166,16 @@ class WorkersFigures(Breakable):
 
     def endedAt(self) -> float:
         """
-        When it was over: at the end of the last frame. What processes take to end is none of the run, nor how long those
-        are waited for that hang.
+        When it was over: at the end of the last frame. What processes take to end is none of the run, nor how long
+        those are waited for that hang.
         """
         if not self._isOver:
             return self.clock()
         epoch = int(self.plan.warmUp > 0 and not self.warmingUp)
         begun = self.startTime + (self.plan.warmUp if epoch else 0.0)
-        return max((begun + facts.at for facts in self._facts if facts.at and facts.epoch == epoch), default=self.clock())
+        return max(
+            (begun + facts.at for facts in self._facts if facts.at and facts.epoch == epoch), default=self.clock()
+        )
 
     def byAddress(self) -> dict[str, AddressCounts]:
         """

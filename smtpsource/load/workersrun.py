@@ -98,7 +98,9 @@ class WorkersRun(WorkersFigures):
     def _newLeases(self) -> Leases:
         plan = self.plan
         if not plan.warmUp:
-            return Leases(plan.messageLimit, len(self._shares))
+            # Each session has its first message, but where they come and go.
+            most = 0 if plan.stages else min(plan.sessionCount, plan.messageLimit)
+            return Leases(plan.messageLimit, len(self._shares), first=[share.of(most) for share in self._shares])
         most = [share.of(plan.sessionCount) * plan.window for share in self._shares]
         return Leases(plan.messageLimit, len(self._shares), most)
 
@@ -281,6 +283,7 @@ class WorkersRun(WorkersFigures):
         else:
             first, count = granted
             self._band.say(index, Kind.LEASE, {"first": first, "count": count, "epoch": epoch})
+            self._lendMore()
 
     def _lendMore(self) -> None:
         """
