@@ -58,15 +58,15 @@ class Pool:
                 self.rest = max(0, run.plan.messageLimit - sum(each.recorder.inFlight for each in self.runs))
                 deferred, self.deferred = self.deferred, []
                 for each, wanted in deferred:
-                    self.reactor.callLater(self.delay(), self.answer, each, wanted, 1)
+                    self.answer(each, wanted, 1)
         else:
-            self.reactor.callLater(self.delay(), self.answer, run, count, run.epoch)
+            self.answer(run, count, run.epoch)
 
     def answer(self, run, count, epoch):
         owed, self.owed[run.share.index] = self.owed[run.share.index], 0
         count = min(self.rest - sum(self.owed), max(owed, min(count, self.size(count, self.rest))))
         self.lent[run.share.index].append((self.next, count))
-        run.lease(self.next, count, epoch)
+        self.reactor.callLater(self.delay(), run.lease, self.next, count, epoch)
         self.next += count
         self.rest -= count
 
@@ -77,9 +77,16 @@ class Together:
     """
 
     def __init__(
-        self, count, server=None, size=lambda wanted, rest: max(1, min(wanted, rest // 8)), delay=0.001, **plan
+        self,
+        count,
+        server=None,
+        size=lambda wanted, rest: max(1, min(wanted, rest // 8)),
+        delay=0.001,
+        reactor=None,
+        **plan,
     ):
-        self.reactor = FakeReactor(Server() if server is None else server)
+        self.reactor = FakeReactor() if reactor is None else reactor
+        self.reactor.server = Server() if server is None else server
         self.plan = SourcePlan(destination="127.0.0.1", myhostname="me", **plan)
         self.ended, self.troubles, self.broken, self.runs = [], [], [], []
         for share in (Share(index, count) for index in range(count)):

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 #: For so many seconds a share asks ahead.
 AHEAD = 1.0
 
-#: It never asks for more messages at once.
+#: It never asks for more messages at once, if its sessions can do with so many.
 MOST = 10_000
+
+#: For so many it asks first, when nobody knows how fast it will be.
+FIRST = 500
 
 #: C{remaining} is that much more than what is lent and not used, as long as there may be more.
 _OPEN = 1 << 60
@@ -54,7 +57,7 @@ class LeasedRun(Run):
         self._isAsking = self._awaitsFirst = False
         # How many were lent, when it last asked, and how many were used by then.
         self._lentSoFar = self._usedThen = 0
-        self._askedAt: float | None = None
+        self._askedAt = 0.0
 
     def begin(self, *arguments: Any) -> None:
         """
@@ -142,14 +145,13 @@ class LeasedRun(Run):
         Ask for as many as will be used in the next second, as far as that is known: by those used since the last time.
         """
         now, used = self.clock(), self._lentSoFar - self._left()
-        least = max(1, self._atOnce())
-        count = least
-        if self._askedAt is not None and now > self._askedAt:
-            count = max(least, int((used - self._usedThen) / (now - self._askedAt) * AHEAD))
+        count = FIRST
+        if self._low and now > self._askedAt:
+            count = int((used - self._usedThen) / (now - self._askedAt) * AHEAD)
             if self._parked:
                 # It was too late, and so that is no measure.
                 count = max(count, 4 * self._low)
-        count = min(count, MOST)
+        count = max(2, 2 * self._atOnce(), min(count, MOST))
         self._low = count // 2
         self._askedAt, self._usedThen = now, used
         self._isAsking = True

@@ -18,6 +18,7 @@ from zope.interface import implementer
 
 from smtpsource.interfaces import IMessage, IReactor, IRun
 from smtpsource.load import parts
+from smtpsource.load.oneprocess import OneProcess
 from smtpsource.load.session import Session
 from smtpsource.load.traffic import traffic as newTraffic
 from smtpsource.measure.counters import AddressCounts
@@ -37,7 +38,6 @@ from smtpsource.process.unexpected import (
     INTERNAL_ERROR,
     OUT_OF_MEMORY,
     SPARE,
-    Breakable,
     Reserve,
     checkHeadroom,
 )
@@ -80,7 +80,7 @@ _STRUCK_OFF_AFTER = 1.0
 
 
 @implementer(IRun)
-class Run(Breakable):
+class Run(OneProcess):
     """
     Hands out messages until there are none left, or until the run is told to stop. This one is a closed loop: a session
     takes its next message when the one before it is answered.
