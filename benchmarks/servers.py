@@ -31,8 +31,11 @@ def postfix(program: str) -> str | None:
     return shutil.which(program, path=os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/bin")))
 
 
-def _freePort() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+def freePort(host: str = "127.0.0.1") -> int:
+    """
+    A port on which nobody listens now.
+    """
+    with socket.create_server((host, 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
 
@@ -41,12 +44,14 @@ class Server:
     """
     A server in a process of its own, for as long as the C{with} lasts.
 
+    @cvar host: where it listens.
     @ivar destination: what smtp-source calls it.
-    @ivar port: its port on 127.0.0.1, if it has one.
+    @ivar port: its port there, if it has one.
     @ivar path: its UNIX socket, if it has one.
     @ivar pid: its process.
     """
 
+    host = "127.0.0.1"
     port: int | None = None
     path: Path | None = None
 
@@ -78,8 +83,8 @@ class Server:
             self.path = directory / f"{type(self).__name__}.sock"
             self.destination = f"unix:{self.path}"
         else:
-            self.port = _freePort()
-            self.destination = f"127.0.0.1:{self.port}"
+            self.port = freePort(self.host)
+            self.destination = f"{self.host}:{self.port}"
 
     @staticmethod
     def missing() -> str | None:
@@ -139,7 +144,7 @@ class Server:
         client = socket.socket(socket.AF_INET if self.path is None else socket.AF_UNIX)
         try:
             client.settimeout(_PATIENCE)
-            client.connect(("127.0.0.1", self.port) if self.path is None else str(self.path))
+            client.connect((self.host, self.port) if self.path is None else str(self.path))
             if not self._tls:
                 return client
             context = ssl.create_default_context()

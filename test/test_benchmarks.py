@@ -55,6 +55,20 @@ class LedgerTests(SynchronousTestCase):
             )
 
 
+class FramesTests(SynchronousTestCase):
+    """
+    What the parent of many workers has to do.
+    """
+
+    def test_parent(self):
+        """
+        The parent counts all that it is told, and takes no more of the CPU than it may.
+        """
+        result = subprocess.run([sys.executable, "-m", "benchmarks.frames", "4"], capture_output=True, text=True)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        self.assertRegex(result.stdout, r"^4 workers, .*\nthe parent takes [0-9.]+ ms of CPU a second: 0\.[0-9]+%")
+
+
 class FigureTests(SynchronousTestCase):
     """
     The arithmetic.

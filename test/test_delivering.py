@@ -87,7 +87,7 @@ class WaitingTests(SynchronousTestCase):
         self.delivery = Delivery(self.clock, RUN, self.recorder, self.broken.append)
         self.source = Book(self.directory, "source", {"run": RUN_TEXT, "monotonic": 0})
         self.sink = Book(self.directory, "sink", {})
-        self.delivery.begin(self.source.path, self.sink.path)
+        self.delivery.begin([self.source.path], self.sink.path)
         self.over = []
 
     def put(self, book, add, *arguments, **fields):

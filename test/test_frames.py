@@ -290,6 +290,7 @@ class StrangeTests(SynchronousTestCase):
         Which field is wrong is said.
         """
         self.refused(encoded(self.frame, lag=-1.0), "lag")
+        self.refused(encoded(self.frame, epoch=2), "epoch")
         self.refused(encoded(self.frame, **{"surplus\n" * 1000: 1}), "surplus")
 
     def test_hostile(self):

@@ -5,7 +5,6 @@ Tests for shares of a run: what several processes do of it comes to what one doe
 from __future__ import annotations
 
 import math
-import re
 from itertools import chain
 from random import Random
 
@@ -13,16 +12,11 @@ from hypothesis import strategies as st
 from properties import given, settings
 from sessions import Server, times
 from test_schedule import COURSES
+from together import Together, ids
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpsource.load.kinds import kindOf
-from smtpsource.measure.counters import OUTCOMES
-from smtpsource.measure.recorder import Recorder
-from smtpsource.net.destination import TCPAddress
 from smtpsource.pacing.schedule import Profile, Schedule
 from smtpsource.pacing.share import WHOLE, Share
-from smtpsource.plan import SourcePlan
-from smtpsource.testing import FakeReactor
 
 SHARES = st.integers(1, 7).map(lambda count: [Share(index, count) for index in range(count)])
 
@@ -113,77 +107,6 @@ class ScheduleTests(SynchronousTestCase):
         for each in several:
             each.limit(10, 2.0)
         self.assertEqual([each.last - each.before(2.0) for each in several], [4, 3, 3])
-
-
-def ids(server):
-    """
-    The ids of all messages that a server has got.
-    """
-    return sorted(re.search(rb"Message-Id: (.*)\r\n", content)[1] for content in server.contents)
-
-
-class Together:
-    """
-    All shares of a run, in one process, on one clock that is fake.
-    """
-
-    def __init__(self, count, server=None, begin=True, **plan):
-        self.reactor = FakeReactor(Server() if server is None else server)
-        self.plan = SourcePlan(destination="127.0.0.1", myhostname="me", **plan)
-        self.ended, self.troubles, self.broken, self.runs = [], [], [], []
-        for share in (Share(index, count) for index in range(count)):
-            recorder = Recorder()
-            self.runs.append(
-                kindOf(self.plan, share)(
-                    self.reactor,
-                    self.plan,
-                    recorder,
-                    self.reactor.seconds,
-                    lambda share=share: self.ended.append(share.index),
-                    lambda line: None,
-                    lambda began, recorder=recorder: self.warm(recorder),
-                    share=share,
-                    runId=b"0123456789abcdef",
-                    whenTrouble=self.troubles.append,
-                    whenBroken=lambda kind, text: self.broken.append((kind, text)),
-                )
-            )
-        self.early = 0
-        self.begun = self.reactor.seconds() + 0.02
-        if begin:
-            for run in self.runs:
-                run.begin((TCPAddress("127.0.0.1", 25),), self.begun)
-
-    def warm(self, recorder):
-        """
-        One of them has ended its warm-up.
-        """
-        self.early += recorder.started - recorder.inFlight
-        recorder.restart()
-        return dict.fromkeys(OUTCOMES, 0)
-
-    def until(self, isSo, limit=10_000):
-        """
-        Let time pass until something is so.
-        """
-        while not isSo():
-            calls = [call.getTime() for call in self.reactor.getDelayedCalls()]
-            assert calls, "nothing is going to happen any more"
-            self.reactor.advance(max(0, min(calls) - self.reactor.seconds()))
-            assert self.reactor.seconds() - self.begun < limit, "it takes too long"
-
-    def finish(self):
-        """
-        Let time pass until all are over.
-        """
-        self.until(lambda: len(self.ended) == len(self.runs))
-        self.reactor.advance(0)
-
-    def total(self, name):
-        """
-        A counter of all.
-        """
-        return sum(getattr(run.recorder, name) for run in self.runs)
 
 
 class OpenLoopTests(SynchronousTestCase):

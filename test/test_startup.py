@@ -27,7 +27,7 @@ OURS = """
     smtpsource.cli
         commandline outputs planoptions source words
     smtpsource.load
-        kinds parts run service session traffic watch
+        kinds oneprocess parts run service session traffic watch
     smtpsource.measure
         counters encoding environment frame histogram intervals judgement limits progress recorder series snapshot
         summary

@@ -76,6 +76,7 @@ class SummaryTests(SynchronousTestCase):
                 "thresholds": [],
                 "limits": [],
                 "disturbances": [],
+                "incomplete": [],
                 "hints": [],
                 "warmup": None,
                 "asked": None,

@@ -4,7 +4,7 @@ What arrives where the server delivers to: looked at while a run goes on, and wa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -67,16 +67,16 @@ class Delivery:
         self._hasReports = False
         self._arrivedBefore = self._peak = 0
 
-    def begin(self, source: str, sink: str) -> None:
+    def begin(self, sources: Iterable[str], sink: str) -> None:
         """
-        Look at both ledgers from now on.
+        Look at all ledgers from now on.
 
-        @param source: the path of the run's own.
+        @param sources: the paths of the run's own: one for each process that sends.
         @param sink: that of its sink's.
         @raise LedgerError: one of them can't be read.
         """
-        # That of the generator first: so fewer arrivals have to wait for their intents.
-        for path in (source, sink):
+        # Those of the generator first: so fewer arrivals have to wait for their intents.
+        for path in (*sources, sink):
             self._files.append(LedgerFile(path))
         self._heard = self._reactor.seconds()
         self._later(LOOK)

@@ -41,6 +41,13 @@ def ofSilence(seconds: float) -> str:
     return f"no banner for {seconds:g} s: perhaps --tls implicit"
 
 
+def isSilence(text: str) -> bool:
+    """
+    Is this what L{ofSilence} says?
+    """
+    return text.startswith("no banner for ")
+
+
 def ofTLS(plan: SourcePlan, text: str) -> str | None:
     """
     TLS could not begin.

@@ -25,6 +25,10 @@ def kindOf(plan: SourcePlan, share: Share = WHOLE) -> type[Run]:
         from smtpsource.load.openloop import OpenLoop
 
         return OpenLoop
+    if share.count > 1:
+        from smtpsource.load.leased import LeasedRun, LeasedStagedRun
+
+        return LeasedStagedRun if plan.stages else LeasedRun
     if plan.stages:
         from smtpsource.load.staged import StagedRun
 

@@ -18,6 +18,7 @@ from smtpsource.sink.companion import CompanionSink
 if TYPE_CHECKING:
     from smtpsource.load.delivery import Delivery
     from smtpsource.load.run import Run
+    from smtpsource.load.workersrun import WorkersRun
 
 #: Seconds that it has to end before nobody waits for it any longer. It is killed before that.
 SINK_PATIENCE = 20.0
@@ -31,7 +32,7 @@ class OwnSink:
     @ivar delivery: looks at what arrives, if the server delivers to it.
     """
 
-    def __init__(self, reactor: IReactor, plan: SourcePlan, run: Run) -> None:
+    def __init__(self, reactor: IReactor, plan: SourcePlan, run: Run | WorkersRun) -> None:
         self._reactor = reactor
         self._plan = plan
         self._run = run
@@ -66,17 +67,24 @@ class OwnSink:
             from smtpsource.load.delivery import Delivery  # numpy takes a while, but so does the sink
 
             run = self._run
-            self.delivery = Delivery(self._reactor, int(run.traffic.run, 16), run.recorder, run.broken)
+            self.delivery = Delivery(self._reactor, int(run.id, 16), run.recorder, run.broken)
         return started.addCallback(self._listens)
 
     def _listens(self, port: int) -> list[Address]:
-        if self.delivery is not None:
-            notes, companion = self._run.notes, self._companion
-            assert notes is not None and companion.ledger is not None
-            if notes.path is not None:  # or the run was stopped before it began
-                self.delivery.begin(notes.path, companion.ledger)
         host = "127.0.0.1" if self._place is None else self._place[0]
         return [TCPAddress(host, port)]
+
+    def watchDelivery(self) -> None:
+        """
+        The sink listens, and the run has its ledgers: look at what arrives, if the server delivers to it.
+
+        @raise LedgerError: a ledger can't be read.
+        """
+        if self.delivery is not None:
+            ledgers = self._run.ledgers
+            assert self._companion.ledger is not None
+            if ledgers:  # or the run was stopped before it began
+                self.delivery.begin(ledgers, self._companion.ledger)
 
     def _lost(self, problem: str) -> None:
         """

@@ -11,10 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.interfaces import IDelayedCall
-
 from smtpsource._version import __version__
 from smtpsource.load.kinds import kindOf
+from smtpsource.load.leased import LeasedRun
 from smtpsource.load.watch import Watch
 from smtpsource.measure.counters import OUTCOMES, sums
 from smtpsource.measure.frame import Frame, continued
@@ -71,13 +70,12 @@ class Part:
             whenTrouble=lambda text: say(Kind.TROUBLE, {"text": text}),
             whenBroken=lambda kind, text: say(Kind.BROKEN, {"kind": kind, "text": text}),
         )
-        if hasattr(run, "want"):
-            run.want = lambda count: say(Kind.WANT, {"count": count})
+        if isinstance(run, LeasedRun):
+            run.want = lambda count: say(Kind.WANT, {"count": count, "epoch": run.epoch})
         self._watch = Watch(reactor, run, whenCut=self._cut)
         # What the parent has not read yet becomes one frame.
         self._kept: Frame | None = None
         self.isBehind: Callable[[], bool] = lambda: False
-        self._beginning: IDelayedCall | None = None
         self._hasBegun = self._isOver = False
         self._warmUp: dict[str, Any] | None = None
 
@@ -143,19 +141,15 @@ class Part:
         self._say(Kind.READY, {"version": __version__, "pid": os.getpid(), "ledger": ledger, "reactor": reactor})
 
     def _go(self, body: Mapping[str, Any]) -> None:
-        if self._beginning is None:
+        if not self._hasBegun:
             at, addresses = float(body["at"]), [unspelled(address) for address in body["addresses"]]
-            wait = max(0.0, at - self._clock())
-            self._beginning = self._reactor.callLater(wait, self._run.guarded, self._begin, at, addresses)
-
-    def _begin(self, at: float, addresses: Any) -> None:
-        self._hasBegun = True
-        self._watch.start(at)
-        self._run.begin(addresses, at)
+            self._hasBegun = True
+            self._watch.start(at)
+            self._run.begin(addresses, at)
 
     def _lease(self, body: Mapping[str, Any]) -> None:
         run: Any = self._run
-        run.lease(int(body["first"]), int(body["count"]))
+        run.lease(int(body["first"]), int(body["count"]), int(body["epoch"]))
 
     def _reroute(self, body: Mapping[str, Any]) -> None:
         if self._hasBegun:
@@ -180,10 +174,8 @@ class Part:
         """
         if self._hasBegun:
             how()
-            return
-        if self._beginning is not None and self._beginning.active():
-            self._beginning.cancel()
-        self._ended()
+        else:
+            self._ended()
 
     # What the run says
 

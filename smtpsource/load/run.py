@@ -18,6 +18,7 @@ from zope.interface import implementer
 
 from smtpsource.interfaces import IMessage, IReactor, IRun
 from smtpsource.load import parts
+from smtpsource.load.oneprocess import OneProcess
 from smtpsource.load.session import Session
 from smtpsource.load.traffic import traffic as newTraffic
 from smtpsource.measure.counters import AddressCounts
@@ -37,7 +38,6 @@ from smtpsource.process.unexpected import (
     INTERNAL_ERROR,
     OUT_OF_MEMORY,
     SPARE,
-    Breakable,
     Reserve,
     checkHeadroom,
 )
@@ -80,7 +80,7 @@ _STRUCK_OFF_AFTER = 1.0
 
 
 @implementer(IRun)
-class Run(Breakable):
+class Run(OneProcess):
     """
     Hands out messages until there are none left, or until the run is told to stop. This one is a closed loop: a session
     takes its next message when the one before it is answered.
@@ -461,12 +461,15 @@ class Run(Breakable):
         No more of them than there are messages: each one's first message is kept for it.
         """
         self._toBegin = self.share.of(min(self.plan.sessionCount, self.plan.messageLimit))
-        self.remaining -= self._toBegin
+        self._reserve()
         if self.plan.rampUp:
             self._toJoin = self._toBegin
             self._joinSome()
         else:
             self._beginSome()
+
+    def _reserve(self) -> None:
+        self.remaining -= self._toBegin
 
     def _beginSome(self) -> None:
         """

@@ -14,8 +14,8 @@ from sys import maxsize
 from typing import TYPE_CHECKING, Any, cast
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorProcess
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -24,7 +24,6 @@ from smtpsource.load.watch import Watch
 from smtpsource.measure.counters import OUTCOMES, AddressCounts, sums
 from smtpsource.measure.environment import environment
 from smtpsource.measure.judgement import Delivered, Judgement
-from smtpsource.measure.limits import disturbances, limits
 from smtpsource.measure.progress import DELIVERING, WAITING, Progress
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.snapshot import Snapshot
@@ -42,13 +41,15 @@ from smtpsource.net.reactorchoice import nameOf
 from smtpsource.net.steady import keepSteady
 from smtpsource.net.tls.settings import NO_TLS
 from smtpsource.plan import SourcePlan
-from smtpsource.process.cpu import processTime
-from smtpsource.process.unexpected import OURS, named
+from smtpsource.process.unexpected import OURS, WORKER_LOST, named
 
 if TYPE_CHECKING:
     from smtpsource.interfaces import AnyReactor, IReactor
     from smtpsource.load.delivery import Delivery
     from smtpsource.load.ownsink import OwnSink
+    from smtpsource.load.run import Run
+    from smtpsource.load.workersrun import WorkersRun
+    from smtpsource.load.workerswatch import WorkersWatch
     from smtpsource.measure.thresholds import Outcome, Threshold
     from smtpsource.pacing.appointment import Appointment
 
@@ -105,12 +106,10 @@ class SourceService(Service):
         self._reactor = reactor
         self._plan = plan
         self._clock = clock
-        self._run = kindOf(plan)(reactor, plan, self.recorder, clock, self._sessionsOver, show, self._warm, tell)
+        self._run = self._newRun(show, tell)
         self._sink: OwnSink | None = None
         self._judgement: Judgement | None = None
-        self._watch = Watch(
-            reactor, self._run, self._sampled, keepBuckets=keepIntervals, delivered=lambda: self._deliveredNow()
-        )
+        self._watch = self._newWatch(keepIntervals)
         self._figures = self._watch.snapshot()
         self._upkeep = self._watch.upkeep
         self._warmUp: dict[str, Any] | None = None
@@ -128,7 +127,32 @@ class SourceService(Service):
         self._begun = self._beganRun = False
         self._started = datetime.datetime.now().astimezone()
         self._elapsed = 0.0
-        self._cpuBefore = self._cpuAfter = processTime()
+        self._cpuBefore = self._cpuAfter = self._run.processTime()
+
+    def _newRun(self, show: Callable[[str], None], tell: Callable[[str], None]) -> Run | WorkersRun:
+        reactor, plan, count = self._reactor, self._plan, self._plan.workerCount
+        if plan.workers not in ("auto", count):
+            tell(f"{plan.workers} workers were asked for, and {count} can have a session and a message each")
+        if count == 1:
+            kind = kindOf(plan)
+            return kind(reactor, plan, self.recorder, self._clock, self._sessionsOver, show, self._warm, tell)
+        if not IReactorProcess.providedBy(reactor):
+            raise TypeError("expected a reactor that can start processes, for several workers")
+        from smtpsource.load.workersrun import WorkersRun  # for those who want several
+
+        return WorkersRun(reactor, plan, self.recorder, self._clock, self._sessionsOver, self._warm, tell)
+
+    def _newWatch(self, keepIntervals: bool) -> Watch | WorkersWatch:
+        reactor, run = self._reactor, self._run
+        kind: Any = Watch
+        if self._plan.workerCount > 1:
+            from smtpsource.load.workerswatch import WorkersWatch  # likewise
+
+            kind = WorkersWatch
+        watch: Watch | WorkersWatch = kind(
+            reactor, run, self._sampled, keepBuckets=keepIntervals, delivered=lambda: self._deliveredNow()
+        )
+        return watch
 
     def startService(self) -> None:
         """
@@ -197,9 +221,9 @@ class SourceService(Service):
         if duration is not None and not plan.stages:
             duration += plan.warmUp
         return Progress(
-            at=run.clock() - run.startTime if begun else 0.0,
+            at=max(0.0, run.clock() - run.startTime) if begun else 0.0,
             state=state,
-            sessions=len(run.open),
+            sessions=run.openSessions,
             asked=run.scheduledMessages() if asks else self._figures.asked if begun else None,
             askedRate=run.askedRate() if asks else None,
             overdue=run.overdue() if asks else None,
@@ -267,26 +291,21 @@ class SourceService(Service):
     def _begin(self) -> None:
         if self._stopping:
             return
-        self._openLedger()
+        ready = self._run.prepare()
         ofOurs = isinstance(self._plan.destination, SinkDestination) or self._plan.deliverTo is not None
         find = self._startSink if ofOurs else self._resolve
         found: Deferred[list[Address]] = maybeDeferred(find)
-        found.addCallback(self._withinReach).addCallback(self._whenItIsTime).addCallbacks(
-            lambda addresses: self._run.guarded(self._beginSessions, addresses), self._notBegun
-        )
+        found.addCallback(self._withinReach)
+        # Both take their time; whichever fails first is the end.
+        both: Deferred[list[Any]] = gatherResults([found, ready], consumeErrors=True)
+        both.addCallbacks(lambda results: self._bothReady(results[0]), lambda reason: reason.value.subFailure)
+        both.addCallback(self._whenItIsTime)
+        both.addCallbacks(lambda addresses: self._run.guarded(self._beginSessions, addresses), self._notBegun)
 
-    def _openLedger(self) -> None:
-        """
-        Begin the ledger, if there is to be one.
-
-        @raise Breakdown: it can't be.
-        """
-        plan, notes = self._plan, self._run.notes
-        if notes is not None:
-            from smtpsource.load.noted import headerOf
-
-            assert plan.ledger is not None
-            notes.open(plan.ledger, headerOf(plan), sync=plan.ledgerSync)
+    def _bothReady(self, addresses: list[Address]) -> list[Address]:
+        if self._sink is not None and not self._ending:
+            self._sink.watchDelivery()
+        return addresses
 
     def _startSink(self) -> Deferred[list[Address]]:
         from smtpsource.load.ownsink import OwnSink  # a run against another server needs none of it
@@ -345,12 +364,13 @@ class SourceService(Service):
         if self._ending:
             return  # it was stopped meanwhile
         # The time to find the destination, or to start one, is not the server's.
-        self._measure(self._clock())
+        began = self._run.beginsAt()
+        self._measure(began)
         if self._stopping or self._run.draining:
-            self._sessionsOver()
+            self._run.abandon()
         else:
             self._beganRun = True
-            self._run.begin(addresses)
+            self._run.begin(addresses, began)
             self._lookAgainLater()
 
     def _lookAgainLater(self) -> None:
@@ -392,7 +412,7 @@ class SourceService(Service):
         @param began: when that is, which may be some microseconds ago.
         """
         self._startTime = began
-        self._cpuBefore = processTime()
+        self._cpuBefore = self._run.processTime()
         if self._warmUp is None:
             self._started = datetime.datetime.now().astimezone()
         self._watch.start(began)
@@ -434,14 +454,19 @@ class SourceService(Service):
         return self._warmUp
 
     def _notBegun(self, reason: Failure) -> None:
-        known = ("smtpsource.sink.companion.CompanionFailed", "smtpsource.ledger.reading.LedgerError")
+        known = (
+            "smtpsource.sink.companion.CompanionFailed",
+            "smtpsource.ledger.reading.LedgerError",
+            "smtpsource.workers.link.WorkerFailed",
+        )
         if not reason.check(ResolutionFailed, *known):
             self._run.broken(reason.value)  # which ends it
             return
         if not self._stopping:
             self._failure = reason.getErrorMessage()
-            self.recorder.error("no-destination", self._failure)
-        self._sessionsOver()
+            isWorker = reason.check("smtpsource.workers.link.WorkerFailed")
+            self.recorder.error("no-workers" if isWorker else "no-destination", self._failure)
+        self._run.abandon()
 
     # The end: whatever is raised here, there is a summary
 
@@ -452,15 +477,14 @@ class SourceService(Service):
         self._run.reserve.release()
         if self._lookingAgain is not None and self._lookingAgain.active():
             self._lookingAgain.cancel()
-        self._elapsed = self._clock() - self._startTime
-        if self._run.notes is not None:
-            self._known(self._run.notes.close, None)
-        self._cpuAfter = self._known(processTime, self._cpuBefore)
+        self._elapsed = self._run.endedAt() - self._startTime
+        self._known(self._run.closeLedger, None)
+        self._cpuAfter = self._known(self._run.processTime, self._cpuBefore)
         self._known(self._endMeasuring, None)
         if self._delivery is None or not self._beganRun:
             self._stopSink()
             return
-        if not OURS.isdisjoint(self.recorder.errors):
+        if not (OURS - {WORKER_LOST}).isdisjoint(self.recorder.errors):
             self._delivery.giveUp("the generator broke down")
         # What the server does now is none of the load.
         self._watch.goOn(self._figures)
@@ -586,11 +610,13 @@ class SourceService(Service):
         replies = known(lambda: repliesOf(recorder), {})
         buckets = known(lambda: bucketsOf(recorder), {})
         surroundings = known(lambda: environment(reactor, started), {})
-        if self._run.notes is not None and self._run.notes.path is not None:
-            surroundings["ledger"] = self._run.notes.path
-        upkeep, exhausted = self._upkeep, self._run.exhausted
-        limiting = known(lambda: tuple(limits(upkeep, recorder.errors, exhausted is not None)), ())
-        disturbing = known(lambda: tuple(disturbances(upkeep, exhausted is not None)), ())
+        ledgers, workers = self._run.ledgers, self._run.workers
+        if ledgers:
+            surroundings["ledger"] = ledgers[0] if len(ledgers) == 1 else list(ledgers)
+        if workers:
+            surroundings["workers"] = list(workers)
+        limiting = known(lambda: tuple(self._run.limits(self._upkeep)), ())
+        disturbing = known(lambda: tuple(self._run.disturbances(self._upkeep)), ())
         found = known(lambda: self._run.found, None)
         errors = known(lambda: errorsOf(recorder), {})
         reason = self._failure or self._run.reason
@@ -616,7 +642,7 @@ class SourceService(Service):
             sink=sink,
             asked=asked,
             askedRate=asked / lasted if asked is not None and lasted else None,
-            exhausted=exhausted,
+            exhausted=self._run.exhausted,
             catchUp=self._run.catchUp,
             warmUp=self._warmUp,
             series=self._watch.series.samples,
@@ -629,7 +655,8 @@ class SourceService(Service):
             judgement=self._judgement,
             addresses=known(self.byAddress, {}),
             hints=self._run.standingHints,
-            run=self._run.traffic.run.decode("ascii"),
+            incomplete=tuple(self._run.incomplete),
+            run=self._run.id.decode("ascii"),
             seed=self._plan.seedInUse,
             exercise=self._plan.exercise,
             percentiles=self._plan.percentiles,

@@ -29,14 +29,17 @@ class StagedRun(Run):
         """
         The next message; none, if the session is one too many.
         """
-        return None if len(self.open) - self._leaving > self._wanted else super().take()
+        return None if self._isOneTooMany() else super().take()
 
     def idle(self, session: Session) -> None:
         """
-        This session is one too many.
+        This session is one too many; or it has to wait, if that can be.
         """
-        self._leaving += 1
-        session.finish()
+        if self._isOneTooMany():
+            self._leaving += 1
+            session.finish()
+        else:
+            super().idle(session)
 
     def ended(self, session: Session) -> None:
         """
@@ -45,6 +48,9 @@ class StagedRun(Run):
         if session.leaving:
             self._leaving -= 1
         super().ended(session)
+
+    def _isOneTooMany(self) -> bool:
+        return len(self.open) - self._leaving > self._wanted
 
     def _beginSessions(self) -> None:
         self._profile = Profile(self.plan.stages)

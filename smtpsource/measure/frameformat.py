@@ -176,7 +176,7 @@ def _tally(text: Callable[[Any], bool]) -> Callable[[Any], bool]:
 
 _CHECKS: Mapping[str, Callable[[Any], bool]] = {
     "number": _isOrdinal,
-    "epoch": _isOrdinal,
+    "epoch": lambda value: type(value) is int and value in (0, 1),
     "at": _isTime,
     "seconds": _isTime,
     "counters": _table(COUNTERS.__contains__, _isCount),

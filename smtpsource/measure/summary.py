@@ -92,6 +92,7 @@ class Summary:
     @ivar judgement: what became of every message where the server delivers to, if the run has looked.
     @ivar addresses: how often each address of the destination was used.
     @ivar hints: what may be wrong with what was asked for, each as one line.
+    @ivar incomplete: what is missing from the figures, each as one line: a worker that was lost.
     @ivar intervals: the latencies of each second, if they were asked for; no part of the report.
 
     What was counted is named as in L{Counters}.
@@ -142,6 +143,7 @@ class Summary:
     judgement: Judgement | None = None
     addresses: Mapping[str, AddressCounts] = field(default_factory=dict)
     hints: Sequence[str] = ()
+    incomplete: Sequence[str] = ()
     intervals: Intervals | None = field(default=None, compare=False, repr=False)
 
     def plain(self, problem: str) -> Summary:

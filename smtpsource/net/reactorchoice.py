@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import select
 import sys
+from importlib import import_module
 
 
 def chooseReactor(name: str | None) -> None:
@@ -34,6 +35,16 @@ def chooseReactor(name: str | None) -> None:
         raise ValueError(f"expected one of {known}")
     except Exception as e:  # whatever the modules of reactors for other systems raise
         raise ValueError(f"expected a reactor that works here: {type(e).__name__}: {e}")
+
+
+def installLike(name: str) -> None:
+    """
+    Install the reactor that another process of ours has.
+
+    @param name: what L{nameOf} says of it.
+    """
+    module, _, _ = name.rpartition(".")
+    import_module(module).install()
 
 
 def reactorInUse() -> str:

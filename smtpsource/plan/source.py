@@ -58,6 +58,18 @@ class SourcePlan(
 
     seedInUse: int = derived()
 
+    @property
+    def workerCount(self) -> int:
+        """
+        How many processes carry the load: no more than there are sessions, or messages.
+        """
+        if self.workers == 1:
+            return 1
+        sessions = self.sessionCount
+        if self.stages and self.stagesOf == "sessions":
+            sessions = int(max(value for _, value in self.stages))
+        return max(1, min(self.workersWanted, sessions, self.messageLimit))
+
     def evolve(self, **changes: Any) -> SourcePlan:
         """
         Another plan that differs from this one: C{plan.evolve(sessionCount=8)}. With another destination, what the

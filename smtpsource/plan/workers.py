@@ -85,8 +85,8 @@ class Workers(Settings):
     pin: bool = switch("keep each worker on a processor of its own")
 
     @property
-    def workerCount(self) -> int:
+    def workersWanted(self) -> int:
         """
-        How many there are to be, as far as the plan itself does not want fewer.
+        How many there are to be, if there is enough to do.
         """
         return _usable() if self.workers == "auto" else self.workers

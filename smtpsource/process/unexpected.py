@@ -15,7 +15,8 @@ from typing import Any
 OUT_OF_MEMORY = "out-of-memory"
 INTERNAL_ERROR = "internal-error"
 LEDGER_FAILED = "ledger-failed"
-OURS = frozenset((OUT_OF_MEMORY, INTERNAL_ERROR, LEDGER_FAILED))
+WORKER_LOST = "worker-lost"
+OURS = frozenset((OUT_OF_MEMORY, INTERNAL_ERROR, LEDGER_FAILED, WORKER_LOST))
 
 #: In the log event of a failure: the reactor can't go on as it should, for instance because it can't wait for events.
 FATAL = "smtpsource_fatal"

@@ -147,6 +147,7 @@ FIELDS = (
     Field("thresholds", _several(_record(Outcome))),
     Field("limits", _TUPLE),
     Field("disturbances", _TUPLE),
+    Field("incomplete", _TUPLE),
     Field("hints", _TUPLE),
     Field("search", SEARCH, optional=True),
     Field("ledger", LEDGER, "judgement", optional=True),

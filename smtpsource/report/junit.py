@@ -65,7 +65,7 @@ def _runFailures(summary: Summary) -> list[str]:
     became = outcomes(summary.messages)
     stopped = ["the run was stopped before its end"] if summary.ended == "signal" else []
     samples = [f"{kind}: {tally.sample}" for kind, tally in summary.errors.items()]
-    return [summary.reason or became, *([became] if summary.reason else []), *stopped, *samples]
+    return [summary.reason or became, *([became] if summary.reason else []), *stopped, *summary.incomplete, *samples]
 
 
 def _failedBesides(summary: Summary) -> bool:
@@ -77,6 +77,8 @@ def _failedBesides(summary: Summary) -> bool:
         return True
     if summary.search is not None:
         return False  # what rates that are too high have done is part of it
+    if summary.incomplete:
+        return True
     messages = summary.messages
     spoilt = summary.recipientsRejected or summary.dropped or "unexpected-reply" in summary.errors
     return bool(spoilt) or messages.accepted != messages.started

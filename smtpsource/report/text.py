@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from smtpsource.measure.histogram import nameOf
 from smtpsource.measure.summary import Messages, Summary, Tally
@@ -27,6 +27,9 @@ _SAMPLE_INDENT = 31
 #: The columns of a latency table: of a phase's name, of a count, and of each other figure at the least.
 _NAME, _COUNT, _FIGURE = 12, 9, 8
 
+#: Of so many workers the CPU seconds are told.
+_MOST_WORKERS = 16
+
 
 def render(summary: Summary, page: Page | None = None) -> str:
     """
@@ -44,6 +47,8 @@ def _lines(summary: Summary, width: int) -> Iterator[Line | str]:
         yield _labelled("LIMITED BY", f"the generator, not the server: {reason}", "bad")
     for reason in summary.disturbances:
         yield _labelled("DISTURBED", f"by this machine, not the server: {reason}", "doubtful")
+    for missing in summary.incomplete:
+        yield _labelled("INCOMPLETE", missing, "bad")
     for hint in summary.hints:
         yield _labelled("hint", hint, "doubtful")
     for outcome in summary.thresholds:
@@ -52,8 +57,8 @@ def _lines(summary: Summary, width: int) -> Iterator[Line | str]:
     if summary.judgement is not None:
         from smtpsource.report import judgement  # for those who have one
 
-        ledger = str(summary.environment.get("ledger") or "")
-        yield from judgement.linesOf(summary.judgement, shlex.quote(os.path.dirname(ledger) or "DIR"))
+        directory = os.path.dirname(next(iter(_ledgers(summary)), ""))
+        yield from judgement.linesOf(summary.judgement, shlex.quote(directory or "DIR"))
     yield ""
     yield from _counts(summary)
     yield from _surroundings(summary)
@@ -210,14 +215,17 @@ def _surroundings(summary: Summary) -> Iterator[Line | str]:
     yield _labelled("own CPU", f"{summary.user:.2f} s user, {summary.system:.2f} s system{each}")
     speedups = summary.environment.get("versions", {}).get("speedups")
     yield _labelled("reactor", f"{summary.reactor}{', ' + speedups if speedups else ''}")
-    ledger = summary.environment.get("ledger")
-    if ledger:
-        from shlex import quote  # for those who keep one
-
+    workers = summary.environment.get("workers")
+    if workers:
+        yield _labelled("workers", _ofWorkers(workers))
+    ledgers = _ledgers(summary)
+    if ledgers:
+        directory = os.path.dirname(ledgers[0])
+        ledger = ledgers[0] if len(ledgers) == 1 else f"{len(ledgers)} files in {directory}"
         if summary.judgement is not None:
             yield _labelled("written to", ledger)
         else:
-            judge = f"smtpsource reconcile {quote(os.path.dirname(ledger))}"
+            judge = f"smtpsource reconcile {shlex.quote(directory)}"
             sides = "a sink's ledger, --maildir, --mbox or --imap"
             yield _labelled("ledger", f"{ledger} (judge it with {judge} and what has arrived: {sides})")
     if summary.capabilities:
@@ -230,6 +238,25 @@ def _surroundings(summary: Summary) -> Iterator[Line | str]:
         yield _labelled(
             "sink", f"counted {counted}, {several(summary.sink['recipients'], 'recipient', 'recipients')} itself"
         )
+
+
+def _ofWorkers(workers: Sequence[Mapping[str, Any]]) -> str:
+    """
+    How the load was shared.
+    """
+    used = [one["cpu"]["user"] + one["cpu"]["system"] for one in workers]
+    busiest = max(range(len(used)), key=used.__getitem__)
+    seconds = ", ".join(f"{one:.2f}" for one in used[:_MOST_WORKERS]) + (", ..." if len(used) > _MOST_WORKERS else "")
+    started = workers[busiest]["started"]
+    return f"{len(used)}, with {seconds} s of CPU; the busiest, worker {busiest + 1}, has started {started}"
+
+
+def _ledgers(summary: Summary) -> Sequence[str]:
+    """
+    The paths of the run's own ledgers.
+    """
+    found = summary.environment.get("ledger") or ()
+    return (found,) if isinstance(found, str) else found
 
 
 def outcomes(messages: Messages) -> str:

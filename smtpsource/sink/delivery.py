@@ -174,9 +174,8 @@ class Delivery(Writing):
     def _keptMessage(self, content: IncomingContent, recipients: list[int], fate: Fate | None) -> KeptMessage:
         deceit = fate.deceit if fate is not None else None
         steering = self.steering
-        steering.number += 1
         return KeptMessage(
-            number=steering.number,
+            number=steering.newNumber(),
             session=self.facts.session,
             started=self._started,
             received=time.time(),
@@ -229,7 +228,7 @@ class Delivery(Writing):
         steering.publish(
             "message",
             session=self.facts.session,
-            number=steering.number if steering.keepers else None,
+            number=steering.latest if steering.keepers else None,
             sender=_cut(self.facts.sender),
             recipients=len(self.facts.recipients),
             to=[_cut(recipient) for recipient in self.facts.recipients[:_TOLD]],

@@ -73,7 +73,7 @@ class SinkFactory(ServerFactory):
         self.proxyProtocol = plan.proxyProtocol
         users = None if plan.authUsers is None else loadUsers(plan.authUsers)
         self.authenticator = Authenticator(plan.hostname, users)
-        self.messageLimit = plan.messageLimit or maxsize
+        self.messageLimit: float = plan.messageLimit or maxsize
         self.sessionLimit = plan.sessionLimit or maxsize
         self.maxSessions = plan.maxSessions or maxsize
         self.idleTimeout = plan.idleTimeout
@@ -152,7 +152,7 @@ class SinkFactory(ServerFactory):
         self.connections.add(protocol)
         if self._ending:
             protocol.endSoon()
-        elif self._isPaused or self.counts.open >= self.maxSessions:
+        elif self._isPaused or not self._hasRoom():
             # A port may accept several connections before it can be told to stop. For a client there is no
             # difference between waiting here and waiting in the kernel.
             self.waiting[protocol] = None
@@ -161,6 +161,12 @@ class SinkFactory(ServerFactory):
                 port.pauseProducing()
         else:
             self._begin(protocol)
+
+    def _hasRoom(self) -> bool:
+        """
+        May another session begin?
+        """
+        return self.counts.open < self.maxSessions
 
     def _begin(self, protocol: SinkConnection) -> None:
         counts = self.counts
@@ -192,7 +198,7 @@ class SinkFactory(ServerFactory):
         """
         Let in who waits, as far as there is room.
         """
-        while not (self._isPaused or self._ending) and self.counts.open < self.maxSessions:
+        while not (self._isPaused or self._ending) and self._hasRoom():
             if not self.waiting:
                 for port in self.ports:
                     port.resumeProducing()

@@ -68,7 +68,7 @@ class SessionFactory(Protocol):
     tls: ServerTLS
     implicitTLS: bool
     proxyProtocol: bool
-    messageLimit: int
+    messageLimit: float
     whenBroken: Callable[[BaseException | None], None]
 
     def connected(self, protocol: Any, /) -> None:

@@ -14,6 +14,7 @@ from smtpsource.net.destination import LONGEST_PATH
 from smtpsource.sink.faultsettings import Faults
 from smtpsource.sink.keepsettings import Control, Keeping, Ledger
 from smtpsource.sink.tls import requireTLS
+from smtpsource.sink.workersettings import Workers
 from smtpsource.sink.worldsettings import WorldDNS
 from smtpsource.values import checks, files, kinds, names, numbers
 from smtpsource.values.kinds import Kind
@@ -267,7 +268,9 @@ class Showing(Settings):
     command: tuple[str, ...] = setting(checks.command, default=())
 
 
-class SinkPlan(Listening, Saying, Security, Limits, Clients, Faults, Keeping, Ledger, Control, WorldDNS, Showing):
+class SinkPlan(
+    Listening, Saying, Security, Limits, Clients, Workers, Faults, Keeping, Ledger, Control, WorldDNS, Showing
+):
     """
     A sink to be: where it listens, what it says, when it ends. The defaults suit a test on the same host. Each of the
     classes that this is made of tells about its values.

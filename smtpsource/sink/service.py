@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.internet.task import LoopingCall
 
 from smtpsource.net.patience import Deadline, Standstills
@@ -52,7 +52,7 @@ class SinkService(Breakable, Service):
             raise TypeError(f"expected SinkService(reactor, plan) with a SinkPlan, not {type(plan).__name__}")
         self._reactor = cast("Any", reactor)
         self._plan = plan
-        self.factory = SinkFactory(plan, self._reactor.seconds, self._reactor.callLater)
+        self.factory = self.newFactory(plan)
         self.factory.later = lambda call: self._reactor.callLater(0, call)
         self.factory.whenLimitReached = self._limitReached
         self.factory.whenEmpty = self._empty
@@ -61,7 +61,7 @@ class SinkService(Breakable, Service):
         self._sweep.clock = self._reactor
         self._alive = LoopingCall(self.guarded, self._beAlive)
         self._alive.clock = self._reactor
-        self.doors = Doors(self._reactor, plan, self.factory)
+        self.doors = self.newDoors(plan)
         self._timers: list[Any] = []
         self._closed: list[Deferred[Any]] = []
         self._waiters: list[Deferred[SinkSummary]] = []
@@ -75,6 +75,18 @@ class SinkService(Breakable, Service):
         # One for when there is no more memory, one for the end.
         self._spare, self._reserve = Reserve(SPARE), Reserve(SPARE)
         self._begin()
+
+    def newFactory(self, plan: SinkPlan) -> SinkFactory:
+        """
+        What makes its sessions.
+        """
+        return SinkFactory(plan, self._reactor.seconds, self._reactor.callLater)
+
+    def newDoors(self, plan: SinkPlan) -> Doors:
+        """
+        What it is reached by.
+        """
+        return Doors(self._reactor, plan, self.factory)
 
     def _begin(self) -> None:
         self._startedAt = self._reactor.seconds()
@@ -113,6 +125,11 @@ class SinkService(Breakable, Service):
     def _beAlive(self) -> None:
         self.factory.toLedger(lambda ledger: ledger.beAlive(self.factory.counts.bytesReceived))
 
+    def become(self, user: str | None, root: str | None) -> None:
+        """
+        The process becomes that user, or sees that directory only: where it is one process, that is all.
+        """
+
     def startService(self) -> None:
         """
         Listen, unless that was done with privileges before.
@@ -142,6 +159,21 @@ class SinkService(Breakable, Service):
         All addresses, as a client would be told: see L{Doors.told}.
         """
         return self.doors.told()
+
+    def progress(self) -> str:
+        """
+        What has happened so far, as one line.
+        """
+        counts, steering = self.factory.counts, self.factory.steering
+        rules = steering.rulesCounted() if steering is not None else {}
+        byRule = "".join(f" [{name}]={number}" for name, number in rules.items())
+        return f"sess={counts.sessions} quit={counts.quits} mesg={counts.messages}{byRule}"
+
+    def whenListening(self) -> Deferred[None]:
+        """
+        @return: fires when it listens: it does once it has started.
+        """
+        return succeed(None)
 
     def whenDone(self) -> Deferred[SinkSummary]:
         """

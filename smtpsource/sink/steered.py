@@ -83,7 +83,7 @@ class SteeredProtocol(Effects):
         """
         See L{SMTPSinkProtocol<smtpsource.sink.protocol.SMTPSinkProtocol>}.
         """
-        self.facts.session = self.counts.sessions
+        self.facts.session = self.steering.numberSession()
         super().begin()
 
     def _open(self) -> None:

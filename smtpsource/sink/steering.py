@@ -53,7 +53,10 @@ class Steering:
     @ivar ledger: where arrivals are written down, if that is wanted.
     @ivar transcripts: the dialogues of sessions, if they are kept.
     @ivar publish: tells whoever wants to know what happens: a kind, and fields.
-    @ivar number: of the message that was kept last.
+    @ivar number: how many messages were kept.
+    @ivar latest: the number of the message that was kept last: the same, unless others keep some as well.
+    @ivar numberSession: gives a session that begins its number.
+    @ivar numberMessage: gives a message that is kept its number, where others keep some as well.
     @ivar deceits: how often each L{Deceit<smtpsource.sink.rules.facts.Deceit>} was done.
     @ivar deliberate: the latest messages to which one was done, as a report has them.
     @ivar marks: what users have marked: seconds of the epoch, and a text.
@@ -84,7 +87,9 @@ class Steering:
         self.ruleCounts: Counter[str] = Counter()
         self.keepers: list[Any] = []
         self.dumps: list[Any] = []
-        self.number = 0
+        self.number = self.latest = 0
+        self.numberSession: Callable[[], int] = lambda: counts.sessions
+        self.numberMessage: Callable[[], int] = lambda: self.number
         self.deceits: Counter[str] = Counter()
         self.deliberate: deque[dict[str, Any]] = deque(maxlen=_MOST_DELIBERATE)
         self.ledger: SinkLedger | None = None
@@ -163,6 +168,16 @@ class Steering:
         """
         self.rules = rules.inheriting(self.rules)
         self.publish("rules")
+
+    def newNumber(self) -> int:
+        """
+        A message is to be kept.
+
+        @return: its number.
+        """
+        self.number += 1
+        self.latest = self.numberMessage()
+        return self.latest
 
     def keep(
         self,

@@ -45,6 +45,7 @@ class SinkCounts:
     @ivar bytesReceived: everything clients sent, commands included.
     @ivar bytesSent: all replies written, whether or not the client has read them.
     @ivar chunks: chunks of BDAT received whole and accepted (RFC 3030).
+    @ivar sources: the different addresses of PROXY headers, up to L{MOST_SOURCES}.
     @ivar errors: by kind, how often and the first sample.
     """
 
@@ -55,7 +56,7 @@ class SinkCounts:
         self.chunks = self._full = self._resumed = self._accepted = self._refused = 0
         self._introduced = self._proxied = 0
         self._attributes: dict[str, bytes] = {}
-        self._sources: set[bytes] = set()
+        self.sources: set[bytes] = set()
         self.errors: dict[str, tuple[int, str]] = {}
 
     @property
@@ -122,8 +123,8 @@ class SinkCounts:
         @param source: the address it tells, as bytes; empty if it tells none.
         """
         self._proxied += 1
-        if source and len(self._sources) < MOST_SOURCES:
-            self._sources.add(source)
+        if source and len(self.sources) < MOST_SOURCES:
+            self.sources.add(source)
 
     def extensions(self, parameters: dict[str, int]) -> dict[str, Any]:
         """
@@ -141,7 +142,7 @@ class SinkCounts:
                     name: printable(value[:SAMPLE_LENGTH]) for name, value in self._attributes.items()
                 },
                 "proxy": self._proxied,
-                "proxySources": len(self._sources),
+                "proxySources": len(self.sources),
                 "parameters": _withoutZeros(parameters),
             }
         )
@@ -149,6 +150,38 @@ class SinkCounts:
 
 def _withoutZeros(counts: dict[str, Any]) -> dict[str, Any]:
     return {name: number for name, number in counts.items() if number}
+
+
+@dataclass(frozen=True)
+class WorkerShare:
+    """
+    What one of a sink's workers has done.
+
+    @ivar pid: its process.
+    @ivar lost: it has ended before its time: what it has counted is what it had told by then.
+    @ivar ledger: the file that it has written; C{None} if there is none.
+    """
+
+    pid: int
+    sessions: int
+    messages: int
+    cpuUser: float
+    cpuSystem: float
+    lost: bool
+    ledger: str | None
+
+    def asDict(self) -> dict[str, Any]:
+        """
+        The same for JSON.
+        """
+        return {
+            "pid": self.pid,
+            "sessions": self.sessions,
+            "messages": self.messages,
+            "cpu": {"user": round(self.cpuUser, 6), "system": round(self.cpuSystem, 6)},
+            "lost": self.lost,
+            "ledger": self.ledger,
+        }
 
 
 @dataclass(frozen=True)
@@ -176,10 +209,13 @@ class SinkSummary:
     @ivar deliberate: by L{Deceit<smtpsource.sink.rules.facts.Deceit>}, how often a rule has done that to a message.
     @ivar deliberateMessages: the latest of these messages: when, what, by which rule, and which ones they are.
     @ivar kept: messages that were kept, each as often as it was.
-    @ivar ledger: the file that says what has arrived; C{None} if there is none.
+    @ivar ledger: the file that says what has arrived, or the directory of those of all workers; C{None} if there is
+        none.
     @ivar questions: of the DNS: name, type, what came of it (see L{NameServer<smtpsource.sink.dns.server.NameServer>})
         and how often, in their order.
     @ivar marks: what users have marked while it ran: when, as C{started}, and a text.
+    @ivar workers: what each of several processes has done; none if there is one.
+    @ivar complete: no worker was lost, so nothing was that one has counted.
     """
 
     command: tuple[str, ...]
@@ -209,6 +245,8 @@ class SinkSummary:
     ledger: str | None = None
     questions: list[tuple[str, str, str, int]] = field(default_factory=list)
     marks: list[tuple[str, str]] = field(default_factory=list)
+    workers: list[WorkerShare] = field(default_factory=list)
+    complete: bool = True
 
     def plain(self, problem: str) -> SinkSummary:
         """
@@ -258,6 +296,8 @@ class SinkSummary:
             "kept": self.kept,
             "ledger": self.ledger,
             "questions": [dict(zip(_QUESTION, each, strict=True)) for each in self.questions],
+            "workers": [worker.asDict() for worker in self.workers],
+            "complete": self.complete,
             "marks": [{"time": time, "text": text} for time, text in self.marks],
             "errors": {kind: {"count": number, "sample": sample} for kind, (number, sample) in self.errors.items()},
         }
@@ -279,6 +319,7 @@ class SinkSummary:
             ("rate", f"{self.rate:.1f} messages/s"),
             ("cpu", f"{self.cpuUser:.3f} s user, {self.cpuSystem:.3f} s system{each}"),
         ]
+        rows += self._workerRows()
         rows += self._extensionRows()
         rows += [("kept", f"{self.kept}")] if self.kept else []
         rows += [("ledger", printable(self.ledger))] if self.ledger else []
@@ -289,6 +330,13 @@ class SinkSummary:
         for kind, (number, sample) in sorted(self.errors.items()):
             rows.append(("errors", f"{kind} {number}" + (f", such as {sample!a}" if sample else "")))
         return "".join(f"{name:<12}{value}\n" for name, value in rows)
+
+    def _workerRows(self) -> list[tuple[str, str]]:
+        if not self.workers:
+            return []
+        shares = ", ".join(f"{worker.messages}{' (lost)' if worker.lost else ''}" for worker in self.workers)
+        incomplete = "" if self.complete else "; the result is incomplete"
+        return [("workers", f"{len(self.workers)}, messages of each {shares}{incomplete}")]
 
     def _questionRows(self) -> list[tuple[str, str]]:
         results: dict[str, int] = {}

@@ -5,12 +5,10 @@ smtp-sink under twistd and twist, and what that has in common with the command C
 from __future__ import annotations
 
 import os
-import pwd
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred
-from twisted.python.util import switchUID
 
 from smtpsource.process.exitstatus import exitWith
 from smtpsource.process.failurelog import FailureObserver, watchLog
@@ -21,6 +19,10 @@ from smtpsource.report.ending import conclude
 from smtpsource.sink.options import SinkOptions as Options
 from smtpsource.sink.service import ListenError, SinkService
 from smtpsource.sink.summary import SinkSummary
+from smtpsource.sink.user import becomeUser
+
+if TYPE_CHECKING:
+    from smtpsource.sink.workers.band import SinkBand
 
 __all__ = ["Options", "SinkProcess", "makeService"]
 
@@ -31,14 +33,21 @@ class SinkProcess(Service):
 
     Nothing is raised when it starts: what goes wrong is told to people, and is the exit status.
 
-    @ivar sink: the L{SinkService}.
+    @ivar sink: the L{SinkService}, or the L{SinkBand} if it is several processes.
     """
 
     def __init__(self, reactor: Any, options: Options) -> None:
         self._reactor = reactor
         self._options = options
         self._presentation = options.presentation
-        self.sink = SinkService(reactor, options.plan)
+        self.sink: SinkService | SinkBand
+        if options.plan.workerCount == 1:
+            self.sink = SinkService(reactor, options.plan)
+        else:
+            from smtpsource.sink.workers.band import SinkBand  # for those who want several
+
+            self.sink = SinkBand(reactor, options.plan)
+            self.sink.complain = self._presentation.complain
         self._done: Deferred[int] = Deferred()
         self._begun = False
 
@@ -75,11 +84,11 @@ class SinkProcess(Service):
             self.sink.stopService()
             self._fail(problem)
             return
-        stopCounter = self._presentation.startCounter(self._reactor, self._counts)
+        stopCounter = self._presentation.startCounter(self._reactor, self.sink.progress)
         self.sink.whenDone().addCallback(self._show, stopCounter)
         self.sink.startService()
         # Not before signals are ours: whoever reads it may send one.
-        self._reactor.callWhenRunning(self._tellWhere)
+        self._reactor.callWhenRunning(lambda: self.sink.whenListening().addCallback(lambda result: self._tellWhere()))
 
     def stopService(self) -> Deferred[None] | None:
         """
@@ -92,35 +101,17 @@ class SinkProcess(Service):
         for address in self.sink.listening():
             self._presentation.tell(f"listening on {address}\n")
 
-    def _counts(self) -> str:
-        counts, steering = self.sink.factory.counts, self.sink.factory.steering
-        rules = steering.rulesCounted() if steering is not None else {}
-        byRule = "".join(f" [{name}]={number}" for name, number in rules.items())
-        return f"sess={counts.sessions} quit={counts.quits} mesg={counts.messages}{byRule}"
-
     def _becomeUser(self) -> str | None:
         """
         @return: what went wrong, if anything did.
         """
-        name = self._options.user
+        name, root = self._options.user, self._options.chroot
+        self.sink.become(name, root)
         if name is None or os.geteuid() != 0:
             return None
-        user = pwd.getpwnam(name)
-        root = self._options.chroot
-        try:
-            if root is None:
-                switchUID(user.pw_uid, user.pw_gid)
-            else:
-                self.sink.doors.prepare()
-                # There is no list of users and groups in the new one.
-                os.initgroups(user.pw_name, user.pw_gid)
-                os.chroot(root)
-                os.chdir("/")
-                os.setgid(user.pw_gid)
-                os.setuid(user.pw_uid)
-        except OSError as e:
-            doing = "become" if root is None else f"go to the root directory {root} as"
-            return f"can't {doing} user {name}: {e.strerror}"
+        problem = becomeUser(name, root, self.sink.doors.prepare)
+        if problem is not None:
+            return problem
         report = self._presentation.report
         try:
             checked(report or "-")

@@ -63,6 +63,7 @@ def merge(runs: Sequence[Summary]) -> Summary:
         thresholds=tuple(outcome for run in runs for outcome in run.thresholds),
         limits=tuple(_different(limit for run in runs for limit in run.limits)),
         disturbances=tuple(_different(text for run in runs for text in run.disturbances)),
+        incomplete=tuple(text for run in runs for text in run.incomplete),
         judgement=merged(judged) if (judged := [run.judgement for run in runs if run.judgement is not None]) else None,
         addresses=_addresses(run.addresses for run in runs),
         hints=tuple(_different(hint for run in runs for hint in run.hints)),

@@ -52,6 +52,8 @@ def _lines(first: Summary, second: Summary, names: Sequence[str], width: int) ->
         if run.judgement is not None:
             text, style = verdictOf(run.judgement)
             yield Line(f"   ledger {text}", style, 3)
+        for missing in run.incomplete:
+            yield Line(f"   INCOMPLETE: {missing}", "bad", 3)
         for reason in run.limits:
             yield Line(f"   LIMITED BY the generator, not the server: {reason}", "bad", 3)
         for reason in run.disturbances:

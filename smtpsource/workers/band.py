@@ -102,18 +102,14 @@ class Band:
             worker.link.send(*plan(index))
         return ready
 
-    def go(self, at: float, addresses: list[Any], more: Callable[[int], None] = lambda index: None) -> None:
+    def go(self, body: dict[str, Any]) -> None:
         """
         All begin.
 
-        @param at: when: C{time.perf_counter} of this machine.
-        @param addresses: where to, as JSON takes them.
-        @param more: called with the index of each, for what else there is to say to it before that.
+        @param body: see L{Kind.GO}.
         """
         self._hasBegun = True
-        for index, worker in enumerate(self._workers):
-            more(index)
-            worker.link.send(Kind.GO, {"at": at, "addresses": addresses})
+        self.tell(Kind.GO, body)
 
     def say(self, index: int, kind: Kind, body: dict[str, Any]) -> None:
         """
@@ -213,10 +209,12 @@ class Band:
         worker.isGone = True
         if not worker.hasEnded:
             worker.how = how or "ended before its time"
-            if self._allReady is not None:
+            if self._isNeedless:
+                pass  # it was told to
+            elif self._allReady is not None:
                 self._problem = self._problem or f"{worker.name} {worker.how}"
                 self._giveAllUp()
-            elif not self._isNeedless:
+            else:
                 self._whenLost(index, worker.how)
         if all(worker.isGone for worker in self._workers):
             self._over()

@@ -4,6 +4,8 @@ The numbers of a run's messages, as they are lent to its workers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class Leases:
     """
@@ -11,52 +13,83 @@ class Leases:
     each one gets: so no worker sits on messages that another could send, and all come to the end at about the same time
     (guided self-scheduling). No number is lent twice.
 
-    @ivar rest: how many are not lent yet.
+    What is sent in a warm-up is not of the limited ones; but what a worker has on its way at the end of its warm-up is.
+    How many these are is known of one worker after the other: until then as many as there can be are kept back.
     """
 
-    def __init__(self, total: int, workers: int) -> None:
+    def __init__(self, total: int, workers: int, onTheirWay: Sequence[int] = ()) -> None:
         """
-        @param total: how many there are.
+        @param total: how many there are, the warm-up's not included.
         @param workers: how many share them.
+        @param onTheirWay: of each worker, how many it may have on their way at the end of a warm-up; empty if there is
+            none.
         """
-        self.rest = total
+        self._rest = total - sum(onTheirWay)
         self._next = 1
-        self._workers = workers
-        # Of each: how many it was lent, those that it has given back not included.
+        self._living = workers
+        # Of those whose warm-up is not over, as far as that is known.
+        self._kept = dict(enumerate(onTheirWay))
         self._lent = [0] * workers
 
-    def grant(self, worker: int, wanted: int) -> tuple[int, int]:
+    @property
+    def rest(self) -> int:
+        """
+        How many there are that are not lent.
+        """
+        return max(0, self._rest)
+
+    @property
+    def isOver(self) -> bool:
+        """
+        Is there nothing left for anybody?
+        """
+        return not self.rest and not self._kept
+
+    def grant(self, worker: int, wanted: int) -> tuple[int, int] | None:
         """
         Lend some to a worker.
 
         @param wanted: how many it can use; it may get fewer, but at least one as long as there are any.
-        @return: the first of them, and how many: they follow each other.
+        @return: the first of them, and how many: they follow each other. With 0, there are no more; C{None}: nobody
+            knows yet whether there are.
         """
-        count = min(wanted, self.rest, max(1, self.rest // (2 * self._workers)))
+        wanted = max(1, wanted)
+        if worker in self._kept:
+            count = wanted
+        elif self.rest or not self._kept:
+            count = min(wanted, self.rest, max(1, self.rest // (2 * self._living)))
+            self._rest -= count
+            self._lent[worker] += count
+        else:
+            return None
         first = self._next
         self._next += count
-        self.rest -= count
-        self._lent[worker] += count
         return first, count
+
+    def isWarmingUp(self, worker: int) -> bool:
+        """
+        Is its warm-up not over, as far as that is known?
+        """
+        return worker in self._kept
+
+    def warm(self, worker: int, onTheirWay: int) -> None:
+        """
+        The warm-up of a worker is over: what it was lent before is lent no more, but for these.
+        """
+        kept = self._kept.pop(worker, None)
+        if kept is not None:
+            self._rest += kept - onTheirWay
+            self._lent[worker] = onTheirWay
 
     def lent(self, worker: int) -> int:
         """
-        How many a worker was lent.
+        How many a worker was lent, but for its warm-up.
         """
         return self._lent[worker]
 
-    def leave(self) -> None:
+    def leave(self, worker: int) -> None:
         """
-        There is a worker less: what is left is for the others.
+        This worker is gone, and what it was lent with it; what is left is for the others.
         """
-        self._workers = max(1, self._workers - 1)
-
-    def recall(self, rest: int, kept: list[int]) -> None:
-        """
-        What was lent and is not started is lent no more, and nobody will send it; there are others.
-
-        @param rest: how many may be lent from now on.
-        @param kept: of each worker, how many it has of those that were lent before.
-        """
-        self.rest = rest
-        self._lent = list(kept)
+        self.warm(worker, 0)
+        self._living = max(1, self._living - 1)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import struct
 from hashlib import blake2b
+from typing import Any
 
 from smtpsource.sink.rules.facts import Facts, Step
 from smtpsource.sink.rules.remembered import Remembered
@@ -25,6 +26,8 @@ class Draws:
     The numbers that a rule draws. They come from a hash of the seed, the rule, what is asked about (see
     L{subjects.identity}), and which attempt it is: how often this rule has drawn for the same, from 1 on. Nothing
     depends on the order in which different ones come, on the process, or on other rules.
+
+    @ivar memory: the attempts.
     """
 
     def __init__(self, canonical: str) -> None:
@@ -32,7 +35,7 @@ class Draws:
         @param canonical: the text of the rule, its name left out.
         """
         self._canonical = canonical.encode("utf-8", "surrogatepass")
-        self._attempts: Remembered[int] = Remembered()
+        self.memory: Remembered[Any] = Remembered()
         self.seed("")
 
     def seed(self, seed: str) -> None:
@@ -46,7 +49,7 @@ class Draws:
         """
         Go on with the attempts of another one.
         """
-        self._attempts = other._attempts
+        self.memory = other.memory
 
     def next(self, step: Step, facts: Facts) -> Draw:
         """
@@ -54,6 +57,6 @@ class Draws:
         """
         about = identity(step, facts)
         digest = self._base.copy()
-        digest.update(f"{about}\0{self._attempts.next(about)}".encode("utf-8", "surrogatepass"))
+        digest.update(f"{about}\0{self.memory.next(about)}".encode("utf-8", "surrogatepass"))
         first, second, third = _THREE.unpack(digest.digest())
         return ((first >> 12) + 0.5) * _UNIT, ((second >> 12) + 0.5) * _UNIT, ((third >> 12) + 0.5) * _UNIT

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from smtpsource.sink.rules.facts import Facts, Step
 from smtpsource.sink.rules.remembered import Remembered
@@ -30,35 +30,39 @@ class Gate(Protocol):
 class Times:
     """
     The first few for each key.
+
+    @ivar memory: how often each has come.
     """
 
     def __init__(self, times: int, key: Key) -> None:
         self._times = times
         self._key = key
-        self._seen: Remembered[int] = Remembered()
+        self.memory: Remembered[Any] = Remembered()
 
     def opens(self, step: Step, facts: Facts, now: float) -> bool:
         """
         See L{Gate.opens}.
         """
-        return self._seen.next(self._key(step, facts)) <= self._times
+        return self.memory.next(self._key(step, facts)) <= self._times
 
 
 class Every:
     """
     One in so many for each key: the tenth, the twentieth.
+
+    @ivar memory: how often each has come.
     """
 
     def __init__(self, every: int, key: Key) -> None:
         self._every = every
         self._key = key
-        self._seen: Remembered[int] = Remembered()
+        self.memory: Remembered[Any] = Remembered()
 
     def opens(self, step: Step, facts: Facts, now: float) -> bool:
         """
         See L{Gate.opens}.
         """
-        return self._seen.next(self._key(step, facts)) % self._every == 0
+        return self.memory.next(self._key(step, facts)) % self._every == 0
 
 
 class Limit:
@@ -70,6 +74,8 @@ class Limit:
     second's tokens, that is 10 ms. So 200/s is 200 with an error of 2 for any overload at an even pace, in bursts that
     are no further apart than that, and at random (Poisson) from five times the rate on. At random and only twice the
     rate, gaps spill some 6 per cent.
+
+    @ivar memory: when a token of each would come if they came one by one, each as soon as the one before is used.
     """
 
     def __init__(self, rate: float, burst: int | None, key: Key) -> None:
@@ -81,19 +87,18 @@ class Limit:
         # Whoever finds the next token due no later than this has one in the bucket.
         self._early = ((max(1.0, rate / 100) if burst is None else burst) - 1) * self._interval
         self._key = key
-        # When a token would come if they came one by one, each as soon as the one before is used.
-        self._due: Remembered[float] = Remembered()
+        self.memory: Remembered[Any] = Remembered()
 
     def opens(self, step: Step, facts: Facts, now: float) -> bool:
         """
         See L{Gate.opens}.
         """
         key = self._key(step, facts)
-        due = self._due.get(key, now)
+        due = self.memory.get(key, now)
         # Sums of intervals are rounded: who comes a nanosecond early is on time.
         if now + 1e-9 < due - self._early:
             return True
-        self._due.set(key, max(now, due) + self._interval)
+        self.memory.set(key, max(now, due) + self._interval)
         return False
 
 
@@ -105,6 +110,13 @@ class Connected:
     def __init__(self) -> None:
         self.all = 0
         self.clients: Counter[str] = Counter()
+
+    def of(self, client: str | None) -> int:
+        """
+        @param client: C{None} is all.
+        @return: how many are open.
+        """
+        return self.all if client is None else self.clients[client]
 
     def opened(self, client: str) -> None:
         """
@@ -140,5 +152,4 @@ class Connections:
         """
         See L{Gate.opens}.
         """
-        connected = self.connected
-        return (connected.clients[facts.client] if self._perClient else connected.all) > self._most
+        return self.connected.of(facts.client if self._perClient else None) > self._most

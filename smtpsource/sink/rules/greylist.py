@@ -31,10 +31,13 @@ class Greylist:
     once is known as long as it is remembered at all (see L{Remembered}).
 
     @ivar document: as it was written.
+    @ivar memory: when each was first seen, or that it has come back.
+    @ivar returned: how many of a client's have come back.
     """
 
     name = "greylist"
     final = True
+    hasState = True
 
     def __init__(self, document: Any, path: Path) -> None:
         """
@@ -53,18 +56,16 @@ class Greylist:
         if written[:1] not in b"45":
             raise Wrong(table.at("reply"), f"{written[:3].decode('ascii')} is no refusal: expected 4xx or 5xx")
         self._fate = Fate((self.name,), written)
-        # When each was first seen, or that it has come back.
-        self._seen: Remembered[float] = Remembered()
-        # How many of a client's have come back.
-        self._returned: Remembered[int] = Remembered()
+        self.memory: Remembered[float] = Remembered()
+        self.returned: Remembered[Any] = Remembered()
 
     def inherit(self, other: Greylist) -> None:
         """
         Know whom another one knows, if it has the same key.
         """
         if other._parts == self._parts:
-            self._seen = other._seen
-            self._returned = other._returned
+            self.memory = other.memory
+            self.returned = other.returned
 
     def fate(self, step: Step, facts: Facts, now: float) -> Fate | None:
         """
@@ -72,19 +73,19 @@ class Greylist:
         @return: the refusal, or C{None}.
         """
         client = networkOf(facts.client)
-        if self._enough and self._returned.get(client, 0) >= self._enough:
+        if self._enough and self.returned.get(client, 0) >= self._enough:
             return None
         facets = {"client": client, "sender": facts.sender.lower(), "recipient": facts.recipient.lower()}
         key = "\0".join(facets[part] for part in self._parts)
-        first = self._seen.get(key, now)
+        first = self.memory.get(key, now)
         if first == _PASSED:
             return None
         waited = now - first
         if self._delay <= waited <= self._window:
-            self._seen.set(key, _PASSED)
-            self._returned.next(client)
+            self.memory.set(key, _PASSED)
+            self.returned.next(client)
             return None
-        self._seen.set(key, now if waited > self._window else first)
+        self.memory.set(key, now if waited > self._window else first)
         return self._fate
 
 

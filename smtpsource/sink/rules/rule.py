@@ -16,6 +16,7 @@ from smtpsource.sink.rules.draws import Draws
 from smtpsource.sink.rules.facts import Facts, Fate, Step
 from smtpsource.sink.rules.gates import Connected, Connections, Every, Gate, Key, Limit, Times
 from smtpsource.sink.rules.problems import Path, Table, Wrong, alternatives, oneOf, usable
+from smtpsource.sink.rules.remembered import Remembered
 from smtpsource.sink.rules.subjects import PER, STEPS, identity
 
 #: At most one of these says how often a rule applies.
@@ -26,6 +27,9 @@ KEYS = ("on", "when", *GATES, "per", "burst", "name", "do")
 RESERVED = ("greylist", "tarpit")
 
 _LONGEST_NAME = 100
+
+#: Gives what is remembered for one purpose, which a text tells from all others.
+Memory = Callable[[str], Remembered[Any]]
 
 
 class Rule:
@@ -89,6 +93,24 @@ class Rule:
         if isinstance(self._gate, Connections):
             self._gate.connected = connected
         self._constant = None if self._actions.drawn else self._actions.fate(name, None)
+
+    @property
+    def hasState(self) -> bool:
+        """
+        Does it depend on who has come before?
+        """
+        return self._gate is not None or self._draws is not None
+
+    def share(self, memory: Memory, scope: str) -> None:
+        """
+        Have its state with the same rule of other processes.
+
+        @param scope: tells it from other rules.
+        """
+        if self._draws is not None:
+            self._draws.memory = memory(f"draws\0{scope}")
+        if isinstance(self._gate, Times | Every | Limit):
+            self._gate.memory = memory(f"gate\0{scope}")
 
     def inherit(self, other: Rule) -> None:
         """

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from copy import deepcopy
 from typing import Any
 
@@ -15,7 +16,7 @@ from smtpsource.sink.rules.facts import Facts, Fate, Step
 from smtpsource.sink.rules.gates import Connected
 from smtpsource.sink.rules.greylist import Greylist
 from smtpsource.sink.rules.problems import Table, Wrong, inWords, shown
-from smtpsource.sink.rules.rule import Rule
+from smtpsource.sink.rules.rule import Memory, Rule
 from smtpsource.sink.rules.tarpit import Tarpit
 
 KEYS = ("seed", "rule", "greylist", "tarpit")
@@ -49,6 +50,8 @@ class RuleSet:
         self.tarpit = tarpit
         self.seed = seed
         self._connected = Connected()
+        # What is held while something is decided that other processes have a part in.
+        self._lock: AbstractContextManager[object] | None = None
         self._join()
         steps: dict[Step, list[Rule | Greylist]] = {}
         if greylist is not None:
@@ -111,6 +114,22 @@ class RuleSet:
         document["rule"] = [deepcopy(rule.document) for rule in self.rules]
         return document
 
+    def share(self, memory: Memory, connected: Connected, lock: AbstractContextManager[object]) -> None:
+        """
+        Have its state with the same set of other processes, from the beginning on.
+
+        @param connected: all connections that are open, of all processes.
+        @param lock: keeps the others out.
+        """
+        self._connected = connected
+        self._lock = lock
+        self._join()
+        for rule, which in _numbered(self.rules):
+            rule.share(memory, f"{which}\0{rule.canonical()}")
+        if self.greylist is not None:
+            self.greylist.memory = memory("greylist")
+            self.greylist.returned = memory("returned")
+
     def inheriting(self, other: RuleSet) -> RuleSet:
         """
         Go on where another set is left: with its open connections; and what its rules have seen is known to those that
@@ -156,6 +175,12 @@ class RuleSet:
         @param now: seconds of a clock that never steps.
         @return: what is done; C{None} is the usual.
         """
+        if self._lock is not None and any(rule.hasState for rule in self.steps.get(step, ())):
+            with self._lock:
+                return self._decide(step, facts, now)
+        return self._decide(step, facts, now)
+
+    def _decide(self, step: Step, facts: Facts, now: float) -> Fate | None:
         found: Fate | None = None
         for rule in self.steps.get(step, ()):
             fate = rule.fate(step, facts, now)

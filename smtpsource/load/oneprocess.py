@@ -1,0 +1,123 @@
+"""
+What the service asks of a run of one process, this one, that has nothing to do with its messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred, succeed
+
+from smtpsource.measure.limits import Upkeep, disturbances, limits
+from smtpsource.process.cpu import processTime
+from smtpsource.process.unexpected import Breakable
+
+if TYPE_CHECKING:
+    from smtpsource.ledger.notes import Notes
+    from smtpsource.measure.recorder import Recorder
+    from smtpsource.plan import SourcePlan
+
+
+class OneProcess(Breakable):
+    """
+    A run in this process. L{WorkersRun<smtpsource.load.workersrun.WorkersRun>} has the same for one of several.
+
+    @ivar incomplete: what is missing from the figures: a line for each worker that was lost.
+    @ivar workers: what is to be told of each worker, as JSON takes it.
+    """
+
+    plan: SourcePlan
+    recorder: Recorder
+    notes: Notes | None
+    traffic: Any
+    open: set[Any]
+    exhausted: int | None
+    clock: Callable[[], float]
+    _whenEnded: Callable[[], None]
+
+    incomplete: Sequence[str] = ()
+    workers: Sequence[dict[str, Any]] = ()
+
+    @property
+    def id(self) -> bytes:
+        """
+        The run's id.
+        """
+        run: bytes = self.traffic.run
+        return run
+
+    @property
+    def openSessions(self) -> int:
+        """
+        How many sessions are not over.
+        """
+        return len(self.open)
+
+    @property
+    def ledgers(self) -> Sequence[str]:
+        """
+        The paths of its ledgers, once there are any.
+        """
+        return () if self.notes is None or self.notes.path is None else (self.notes.path,)
+
+    def prepare(self) -> Deferred[None]:
+        """
+        Get ready to begin, but for the addresses: open the ledger, if there is to be one.
+
+        @raise Breakdown: it can't be.
+        """
+        plan = self.plan
+        if self.notes is not None:
+            from smtpsource.load.noted import headerOf
+
+            assert plan.ledger is not None
+            self.notes.open(plan.ledger, headerOf(plan), sync=plan.ledgerSync)
+        return succeed(None)
+
+    def abandon(self) -> None:
+        """
+        The run does not begin.
+        """
+        self._whenEnded()
+
+    def beginsAt(self) -> float:
+        """
+        When it would begin, if it was told to do so now.
+        """
+        return self.clock()
+
+    def endedAt(self) -> float:
+        """
+        When it was over, which is now.
+        """
+        return self.clock()
+
+    def closeLedger(self) -> None:
+        """
+        The run is over, and so is its ledger.
+
+        @raise Breakdown: what is left of it can't be written.
+        """
+        if self.notes is not None:
+            self.notes.close()
+
+    def processTime(self) -> tuple[float, float]:
+        """
+        The CPU seconds that it has used so far: in user mode and in the kernel.
+        """
+        return processTime()
+
+    def limits(self, upkeep: Upkeep) -> Iterator[str]:
+        """
+        Why the generator was the limit: see L{limits<smtpsource.measure.limits.limits>}.
+
+        @param upkeep: how well this process has kept up.
+        """
+        return limits(upkeep, self.recorder.errors, self.exhausted is not None)
+
+    def disturbances(self, upkeep: Upkeep) -> Iterator[str]:
+        """
+        What kept the generator from its work: see L{disturbances<smtpsource.measure.limits.disturbances>}.
+        """
+        return disturbances(upkeep, self.exhausted is not None)

@@ -1,0 +1,254 @@
+"""
+How far a run of several workers has come, and what came of it: made of what each of them has told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+from smtpsource.load import parts
+from smtpsource.load.gathered import Gathering
+from smtpsource.load.hints import isSilence
+from smtpsource.load.workerfacts import WorkerFacts, together
+from smtpsource.measure.counters import AddressCounts
+from smtpsource.measure.limits import Upkeep
+from smtpsource.measure.progress import DRAINING, RUNNING, STATES
+from smtpsource.measure.recorder import Recorder
+from smtpsource.pacing.schedule import Schedule
+from smtpsource.phases import BANNER
+from smtpsource.plan import SourcePlan
+from smtpsource.process.cpu import processTime
+from smtpsource.process.unexpected import Breakable
+from smtpsource.workers.band import Band
+from smtpsource.workers.link import Link
+
+if TYPE_CHECKING:
+    from smtpsource.measure.search import Found, Searching
+
+
+class WorkersFigures(Breakable):
+    """
+    What there is to say of such a run. What is counted in frames is known as of the last second; what a worker says in
+    the end is known then.
+
+    @ivar plan: what was asked for.
+    @ivar recorder: what is counted.
+    @ivar clock: seconds, on a scale that never goes backward, the same for all processes of this machine.
+    @ivar startTime: when the first session began, on that scale.
+    @ivar draining: no further message is started.
+    @ivar warmingUp: what is counted now will not be kept.
+    @ivar hints: what may be wrong with what was asked for.
+    """
+
+    _band: Band
+    _gathering: Gathering
+
+    def __init__(self, plan: SourcePlan, recorder: Recorder, clock: Callable[[], float], links: Sequence[Link]) -> None:
+        self.plan = plan
+        self.recorder = recorder
+        self.clock = clock
+        self.startTime = clock()
+        self.draining = False
+        self.warmingUp = plan.warmUp > 0
+        self.hints: list[str] = []
+        self._links = links
+        self._facts = [WorkerFacts() for _ in links]
+        self._ready: Sequence[dict[str, Any]] = ()
+        self._schedule = Schedule(parts.profile(plan)) if plan.openLoop else None
+        self._isOver = False
+
+    @property
+    def openSessions(self) -> int:
+        """
+        How many sessions are not over, as of the last second.
+        """
+        return self._gauge("sessions")
+
+    def _gauge(self, name: str) -> int:
+        return round(self._gathering.gauges().get(name, 0))
+
+    @property
+    def state(self) -> str:
+        """
+        See L{Run.state<smtpsource.load.run.Run.state>}: what most of them do.
+        """
+        if self._isOver:
+            return "over"
+        if self.draining:
+            return DRAINING
+        if self.warmingUp:
+            return "warm-up"
+        gauges = self._gathering.gauges()
+        counts = {state: gauges.get(state, 0) for state in STATES}
+        return max(STATES, key=lambda state: counts[state]) if any(counts.values()) else RUNNING
+
+    def scheduledMessages(self) -> float | None:
+        """
+        How many messages the schedule has asked for since measuring began, as of the last second.
+        """
+        return None if self._schedule is None else self._gathering.gauges().get("asked", 0.0)
+
+    def scheduledSeconds(self) -> float | None:
+        """
+        For how many seconds of what is measured the schedule has asked, as of the last second.
+        """
+        return None if self._schedule is None else self._gathering.gauges().get("scheduledSeconds", 0.0)
+
+    def askedRate(self) -> float | None:
+        """
+        The rate that the schedule asks for now, in messages per second; C{None} without one.
+        """
+        schedule, passed = self._schedule, self.clock() - self.startTime
+        return None if schedule is None else schedule.rateAt(max(0.0, passed))
+
+    def overdue(self) -> int | None:
+        """
+        How many messages the schedule has asked for that are not started, as of the last second; C{None} without one.
+        """
+        return None if self._schedule is None else self._gauge("overdue")
+
+    def ofWarmUp(self) -> int:
+        """
+        See L{Run.ofWarmUp<smtpsource.load.run.Run.ofWarmUp>}.
+        """
+        return self._gauge("ofWarmUp")
+
+    def givesUpAt(self) -> float | None:
+        """
+        See L{Run.givesUpAt<smtpsource.load.run.Run.givesUpAt>}.
+        """
+        if self._schedule is None:
+            return None
+        plan = self.plan
+        patience = min(plan.catchUpTime, inf if plan.maxLate is None else plan.maxLate)
+        until = self._schedule.end + patience
+        return until if until < inf else None
+
+    @property
+    def catchUp(self) -> float | None:
+        """
+        See L{Run.catchUp<smtpsource.load.run.Run.catchUp>}: the longest of any worker.
+        """
+        return max((found for found in self._answers("catchUp") if found is not None), default=None)
+
+    @property
+    def exhausted(self) -> int | None:
+        """
+        How many sessions there were, of the workers that would have had a use for more; else C{None}.
+        """
+        return sum(found for found in self._answers("exhausted") if found is not None) or None
+
+    @property
+    def found(self) -> Found | None:
+        """
+        See L{Run.found<smtpsource.load.run.Run.found>}. The place for a search by several workers.
+        """
+        return None
+
+    @property
+    def searching(self) -> Searching | None:
+        """
+        See L{Run.searching<smtpsource.load.run.Run.searching>}.
+        """
+        return None
+
+    @property
+    def standingHints(self) -> tuple[str, ...]:
+        """
+        The hints that nothing has refuted.
+        """
+        isRefuted = bool(self.recorder.replies[BANNER])
+        return tuple(text for text in self.hints if not (isRefuted and isSilence(text)))
+
+    # What came of it
+
+    def endedAt(self) -> float:
+        """
+        When it was over: at the end of the last frame. What processes take to end is none of the run, nor how long those
+        are waited for that hang.
+        """
+        if not self._isOver:
+            return self.clock()
+        epoch = int(self.plan.warmUp > 0 and not self.warmingUp)
+        begun = self.startTime + (self.plan.warmUp if epoch else 0.0)
+        return max((begun + facts.at for facts in self._facts if facts.at and facts.epoch == epoch), default=self.clock())
+
+    def byAddress(self) -> dict[str, AddressCounts]:
+        """
+        How often each address was used, by the workers that have come to their end.
+        """
+        found: dict[str, AddressCounts] = {}
+        for facts in self._facts:
+            for where, counts in facts.addresses():
+                found[where] = counts + found[where] if where in found else counts
+        return found
+
+    @property
+    def ledgers(self) -> Sequence[str]:
+        """
+        The paths of the workers' ledgers, as far as there are any.
+        """
+        paths = (facts.end.get("ledger") if facts.end else ready.get("ledger") for facts, ready in self._known())
+        return [path for path in paths if path is not None]
+
+    def _known(self) -> Iterator[tuple[WorkerFacts, dict[str, Any]]]:
+        return zip(self._facts, self._ready, strict=False)
+
+    def closeLedger(self) -> None:
+        """
+        The run is over: each worker has closed its own.
+        """
+
+    def processTime(self) -> tuple[float, float]:
+        """
+        The CPU seconds that all have used so far, this process as well: in user mode and in the kernel.
+        """
+        times = [processTime()]
+        for facts in self._facts:
+            times += [cpu for epoch, cpu in facts.cpu.items() if not (epoch and self.warmingUp)]
+        return sum(user for user, _ in times), sum(system for _, system in times)
+
+    def limits(self, upkeep: Upkeep) -> Iterator[str]:
+        """
+        Why the generator was the limit: what its workers say.
+        """
+        return iter(together(self._lines("limits")))
+
+    def disturbances(self, upkeep: Upkeep) -> Iterator[str]:
+        """
+        What kept the generator from its work: what its workers say.
+        """
+        return iter(together(self._lines("disturbances")))
+
+    def _lines(self, name: str) -> list[tuple[str, list[str]]]:
+        """
+        For each worker, its name and these lines of it.
+        """
+        return [(self._band.name(index), list(facts.end.get(name, ()))) for index, facts in enumerate(self._facts)]
+
+    def _answers(self, name: str) -> Iterator[Any]:
+        return (facts.end.get(name) for facts in self._facts)
+
+    @property
+    def workers(self) -> Sequence[dict[str, Any]]:
+        """
+        What is to be told of each worker, as JSON takes it.
+        """
+        epoch = int(self.plan.warmUp > 0 and not self.warmingUp)
+        told = []
+        for index, (facts, link) in enumerate(zip(self._facts, self._links, strict=True)):
+            user, system = facts.cpu.get(epoch, (0.0, 0.0))
+            counters = facts.counters
+            told.append(
+                {
+                    "pid": link.pid,
+                    "core": link.core,
+                    "cpu": {"user": user, "system": system},
+                    "started": counters.started,
+                    "accepted": counters.accepted,
+                    "lost": self._band.how(index) or None,
+                }
+            )
+        return told

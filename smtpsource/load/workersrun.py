@@ -1,0 +1,323 @@
+"""
+A run by several workers, as their parent has it.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from smtpsource.interfaces import IReactor
+from smtpsource.load.gathered import Gathering
+from smtpsource.load.workersfigures import WorkersFigures
+from smtpsource.measure.counters import OUTCOMES, Counters
+from smtpsource.measure.frame import Frame
+from smtpsource.measure.recorder import Recorder
+from smtpsource.messages import seeds
+from smtpsource.net.destination import Address, spelled
+from smtpsource.net.sources import Sources
+from smtpsource.pacing.share import Share
+from smtpsource.plan import SourcePlan
+from smtpsource.process.children import program
+from smtpsource.process.unexpected import ENOUGH_TO_END, OUT_OF_MEMORY, SPARE, WORKER_LOST, Reserve
+from smtpsource.workers.band import Band
+from smtpsource.workers.leases import Leases
+from smtpsource.workers.link import Link
+from smtpsource.workers.spawned import SpawnedWorker, cores
+from smtpsource.workers.wire import Kind
+
+#: Seconds from GO to the time at which all begin: that long it may take to be heard by all.
+LEAD = 0.02
+
+
+def spawned(reactor: Any, plan: SourcePlan) -> list[Link]:
+    """
+    As many workers as the plan wants, each of which will be a child of this process.
+    """
+    count = plan.workerCount
+    own: Sequence[int | None] = cores(count) if plan.pin else (None,) * count
+    return [SpawnedWorker(reactor, program("smtpsource.load.worker"), core) for core in own]
+
+
+class WorkersRun(WorkersFigures):
+    """
+    Has the same for its service as L{Run<smtpsource.load.run.Run>}, but carries no mail: its workers do. What they
+    count is added to one recorder.
+
+    @ivar id: the run's id.
+    @ivar sources: the addresses to connect from; C{None} for the system's choice.
+    @ivar reached: has anybody ever taken a connection?
+    @ivar reason: the first fault or refusal that ended the run before its time, or C{None}.
+    @ivar incomplete: what is missing from the figures: a line for each worker that was lost.
+    @ivar reserve: memory for the end of the run.
+    @ivar whenSecond: called with what all workers did in a second.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactor,
+        plan: SourcePlan,
+        recorder: Recorder,
+        clock: Callable[[], float],
+        whenEnded: Callable[[], None],
+        whenWarm: Callable[[float], dict[str, Any]],
+        tell: Callable[[str], None],
+        links: Sequence[Link] | None = None,
+    ) -> None:
+        """
+        @param whenEnded: called once, when all workers are gone.
+        @param whenWarm: called at the end of the warm-up, if there is one, with the time at which measuring began.
+            Gives the counts of the warm-up.
+        @param tell: called with each line that the user should know of while the run goes on.
+        @param links: the workers; C{None}: children of this process.
+        """
+        links = spawned(reactor, plan) if links is None else links
+        super().__init__(plan, recorder, clock, links)
+        count = len(links)
+        self.id = seeds.runId(plan.seed)
+        self.sources = Sources(plan.bind) if plan.bind else None
+        self.reached = False
+        self.reason: str | None = None
+        self.incomplete: list[str] = []
+        self.reserve = Reserve(ENOUGH_TO_END)
+        self.whenSecond: Callable[[Frame], None] = lambda frame: None
+        self._spare = Reserve(SPARE)
+        self._whenEnded = whenEnded
+        self._whenWarm = whenWarm
+        self._tell = tell
+        self._shares = [Share(index, count) for index in range(count)]
+        self._gathering = Gathering(recorder, count, self._second, self._warm)
+        self._leases = None if plan.openLoop else self._newLeases()
+        self._wanting: dict[int, tuple[int, int]] = {}
+        self._warmUp: dict[str, Any] = {}
+        self._band = Band(reactor, links, plan.grace, self._guardedSaid, self._guardedLost, self._allGone)
+
+    def _newLeases(self) -> Leases:
+        plan = self.plan
+        if not plan.warmUp:
+            return Leases(plan.messageLimit, len(self._shares))
+        most = [share.of(plan.sessionCount) * plan.window for share in self._shares]
+        return Leases(plan.messageLimit, len(self._shares), most)
+
+    # The course of a run, as its service wants it
+
+    def prepare(self) -> Deferred[None]:
+        """
+        Start the workers.
+
+        @return: fires when all are ready; or fails with L{WorkerFailed<smtpsource.workers.link.WorkerFailed>}.
+        @raise Breakdown: there can't be a ledger.
+        """
+        plan = self.plan
+        if plan.ledger is not None:
+            from smtpsource.ledger.notes import seeAlone  # for those who keep one
+
+            seeAlone(plan.ledger, self.id.decode("ascii"))
+        return self._band.start(self._planOf).addCallback(self._areReady)
+
+    def _planOf(self, index: int) -> tuple[Kind, bytes]:
+        return Kind.PLAN, pickle.dumps((self.plan, self._shares[index], self.id))
+
+    def _areReady(self, ready: list[dict[str, Any]]) -> None:
+        self._ready = ready
+
+    def beginsAt(self) -> float:
+        """
+        When all would begin, if they were told to do so now.
+        """
+        return self.clock() + LEAD
+
+    def begin(self, addresses: Sequence[Address], at: float) -> None:
+        """
+        Tell all to begin.
+
+        @param at: when.
+        """
+        self.startTime = at
+        self._band.go({"at": at, "addresses": [spelled(address) for address in addresses]})
+
+    def reroute(self, addresses: Sequence[Address]) -> None:
+        """
+        Connect to these addresses from now on.
+        """
+        self._band.tell(Kind.ADDRESSES, {"addresses": [spelled(address) for address in addresses]})
+
+    def drain(self) -> None:
+        """
+        See L{Run.drain<smtpsource.load.run.Run.drain>}.
+        """
+        if not self.draining and not self._isOver:
+            self.draining = True
+            self._band.drain()
+
+    def abort(self) -> None:
+        """
+        See L{Run.abort<smtpsource.load.run.Run.abort>}.
+        """
+        self.draining = True
+        self._band.abort()
+
+    def abandon(self) -> None:
+        """
+        The run does not begin: no worker is left when that is told.
+        """
+        self.draining = True
+        self._band.end()
+
+    def trouble(self, text: str, *, tolerable: bool = True) -> None:
+        """
+        See L{Run.trouble<smtpsource.load.run.Run.trouble>}.
+        """
+        if not (tolerable and self.plan.tolerant) and not self.draining and not self._isOver:
+            self.reason = text
+            self.drain()
+
+    def breakDown(self, kind: str, text: str) -> None:
+        """
+        See L{Run.breakDown<smtpsource.load.run.Run.breakDown>}. This one is about this process.
+        """
+        self.recorder.error(kind, text)
+        if self._isOver:
+            return
+        self._fail(f"{kind}: {text}")
+        if kind == OUT_OF_MEMORY and self.recorder.errors[kind] == 2:
+            self.abort()
+
+    def _fail(self, reason: str) -> None:
+        if self.reason is None:
+            self.reason = reason
+        self.drain()
+
+    def hint(self, text: str | None) -> None:
+        """
+        See L{Run.hint<smtpsource.load.run.Run.hint>}.
+        """
+        if text is not None and text not in self.hints:
+            self.hints.append(text)
+            self._tell(text)
+
+    # What workers say
+
+    def _guardedSaid(self, index: int, kind: Kind, body: Any) -> None:
+        self.guarded(self._said, index, kind, body)
+
+    def _said(self, index: int, kind: Kind, body: Any) -> None:
+        try:
+            if kind is Kind.FRAME:
+                self._add(index, Frame.decode(body))
+            elif kind is Kind.WANT:
+                self._want(index, int(body["count"]), int(body["epoch"]))
+            elif kind is Kind.TROUBLE:
+                self.trouble(str(body["text"]), tolerable=False)
+            elif kind is Kind.BROKEN:
+                self._fail(f"{self._band.name(index)}: {body['kind']}: {body['text']}")
+            elif kind is Kind.HINT:
+                self.hint(str(body["text"]))
+            else:
+                self._ended(index, body)
+        except (KeyError, TypeError, ValueError) as e:
+            self._band.giveUp(index, f"said {kind.name} in a way that makes no sense: {type(e).__name__}: {e}")
+
+    def _add(self, index: int, frame: Frame) -> None:
+        self.reached = self.reached or frame.counters.connectionsOpened > 0
+        if frame.epoch:
+            self._endWarmUp(index)
+        self._gathering.add(index, frame)
+        self._facts[index].add(frame)
+
+    def _second(self, frame: Frame) -> None:
+        """
+        A second of all workers is there.
+        """
+        self.whenSecond(frame)
+
+    def _warm(self, counts: Counters) -> None:
+        """
+        All workers measure from now on. Those that are lost are lost to what is measured.
+        """
+        lost = self.recorder.errorSamples.get(WORKER_LOST)
+        self._warmUp = self._whenWarm(self.startTime + self.plan.warmUp)
+        self.warmingUp = False
+        if lost is not None:
+            for _ in self.incomplete:
+                self.recorder.error(WORKER_LOST, lost)
+
+    def restartAddresses(self) -> None:
+        """
+        See L{Run.restartAddresses<smtpsource.load.run.Run.restartAddresses>}: each worker does that.
+        """
+
+    def _ended(self, index: int, body: dict[str, Any]) -> None:
+        self._facts[index].end = body
+        for text in body.get("hints", ()):
+            self.hint(str(text))
+        self._gathering.lost(index)
+        if self._leases is not None:
+            self._leases.leave(index)
+            self._lendMore()
+
+    def _want(self, index: int, count: int, epoch: int) -> None:
+        if epoch:
+            self._endWarmUp(index)
+        self._lend(index, count, epoch)
+
+    def _endWarmUp(self, index: int) -> None:
+        """
+        The warm-up is over for this worker.
+        """
+        if self._leases is not None and self._leases.isWarmingUp(index):
+            self._leases.warm(index, self._facts[index].inFlight)
+            self._lendMore()
+
+    def _lend(self, index: int, wanted: int, epoch: int) -> None:
+        if self._leases is None:
+            return
+        granted = self._leases.grant(index, wanted)
+        if granted is None:
+            self._wanting[index] = wanted, epoch
+        else:
+            first, count = granted
+            self._band.say(index, Kind.LEASE, {"first": first, "count": count, "epoch": epoch})
+
+    def _lendMore(self) -> None:
+        """
+        It may be known now whether there is something for those who could not be told before.
+        """
+        wanting, self._wanting = self._wanting, {}
+        for index, (wanted, epoch) in wanting.items():
+            self._lend(index, wanted, epoch)
+
+    def _guardedLost(self, index: int, how: str) -> None:
+        self.guarded(self._lost, index, how)
+
+    def _lost(self, index: int, how: str) -> None:
+        """
+        A worker is gone, and was not to be. What it has told stands; of what else it may have begun nobody knows any
+        more.
+        """
+        text = f"{self._band.name(index)} {how}"
+        self.incomplete.append(text)
+        facts = self._facts[index]
+        counters = facts.counters
+        begun = counters.started
+        if self._leases is not None:
+            begun = max(begun, self._leases.lent(index))
+            self._leases.leave(index)
+        known = counters.accepted + counters.rejected + counters.failed
+        missing = Counters(started=begun - counters.started, failed=max(0, begun - known))
+        self._gathering.add(index, facts.last(missing, {WORKER_LOST: (1, text)}))
+        self._gathering.lost(index)
+        if self._band.living and not self.draining:
+            self._tell(f"{text}; the run goes on with the others")
+        self._lendMore()
+
+    def _allGone(self) -> None:
+        self._isOver = True
+        if self._warmUp:
+            # Of a schedule, some that were wanted in the warm-up have had their outcomes only after it.
+            names = OUTCOMES if self._schedule is None else (*OUTCOMES, "overdue")
+            self._warmUp |= {name: sum(facts.ofWarmUp(name) for facts in self._facts) for name in names}
+        self._whenEnded()

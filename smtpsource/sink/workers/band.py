@@ -1,0 +1,376 @@
+"""
+A sink of several workers: one service for whoever starts it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.logger import Logger
+
+from smtpsource.net.patience import Deadline
+from smtpsource.net.reactorchoice import nameOf
+from smtpsource.net.steady import keepSteady
+from smtpsource.process.cpu import processTime
+from smtpsource.process.listening import ListenError
+from smtpsource.process.unexpected import SPARE, Breakable, Reserve
+from smtpsource.sink.doors import Doors
+from smtpsource.sink.factory import SinkFactory
+from smtpsource.sink.plan import SinkPlan
+from smtpsource.sink.summary import SinkSummary, WorkerShare
+from smtpsource.sink.workers.counted import Counted, added
+from smtpsource.sink.workers.dealing import Dealer
+from smtpsource.sink.workers.link import Link
+from smtpsource.sink.workers.shared import CONNECTED, LOST, MOST_OPEN, OPEN, Shared
+from smtpsource.sink.workers.table import SIZE
+from smtpsource.sink.workers.task import Task
+from smtpsource.sink.workers.wire import Kind
+from smtpsource.sink.workersettings import usableProcessors
+
+log = Logger()
+
+#: Seconds that workers may take to begin.
+START_TIMEOUT = 120.0
+
+#: Seconds that they may take to end, beyond their grace period.
+END_TIMEOUT = 10.0
+
+
+class SinkBand(Breakable, Service):
+    """
+    A L{SinkService<smtpsource.sink.service.SinkService>} whose sessions are those of its workers. It has one life, too.
+
+    @ivar factory: has the counters, added up, and what is common: rules, the world.
+    @ivar doors: all that it is reached by.
+    @ivar links: the workers.
+    @ivar complain: called with one line about what people should know at once.
+    @ivar tell: called with a line of the workers' log.
+    """
+
+    def __init__(self, reactor: Any, plan: SinkPlan) -> None:
+        """
+        @param reactor: provides C{IReactorProcess}, C{IReactorTime} and what L{listen} needs.
+        @raise ValueError: a file that the plan names can't be used.
+        """
+        self._reactor = reactor
+        self._plan = plan
+        # It keeps nothing itself.
+        kept = plan.evolve(maildir=None, mbox=None, dump=None, dumpAppend=None, dumpStart=None)
+        self.factory = SinkFactory(kept.evolve(ledger=None, ledgerSync=False), reactor.seconds, reactor.callLater)
+        self.doors = Doors(reactor, plan, self.factory)
+        self.links: list[Link] = []
+        self.complain = lambda line: log.warn("{line}", line=line)
+        self.tell = lambda text: log.info("{text}", text=text.rstrip("\n"))
+        self._user: tuple[str | None, str | None] = None, None
+        self._ready: Deferred[None] = Deferred()
+        self._problem: str | None = None
+        self._isComplete = True
+        self._ended = ""
+        self._finishing = False
+        self._timers: list[Any] = []
+        self._waiters: list[Deferred[SinkSummary]] = []
+        self._summary: SinkSummary | None = None
+        self._errors: dict[str, tuple[int, str]] = {}
+        self._spare = Reserve(SPARE)
+        self._dealer: Dealer | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self._startedAt = self._reactor.seconds()
+        self._started = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._cpu = processTime()
+
+    # -- The beginning
+
+    def privilegedStartService(self) -> None:
+        """
+        Listen, while the process may still use any port, and start the workers.
+
+        @raise ListenError: it is not possible.
+        """
+        if self.links or self._ended:
+            return
+        keepSteady(self._reactor)
+        self.factory.seconds = self._reactor.seconds
+        self.doors.open()
+        for port in self.factory.ports:
+            port.stopReading()
+        try:
+            self._startWorkers()
+        except OSError as e:
+            for link in self.links:
+                link.kill()
+            self.doors.close()
+            self.doors.closeControl()
+            self.doors.addresses = []
+            raise ListenError("can't start workers", e) from None
+        self._begin()
+
+    def _startWorkers(self) -> None:
+        plan, ports = self._plan, self.factory.ports
+        count = plan.workerCount
+        self.shared = Shared.made(count, SIZE)
+        processors = usableProcessors()
+        isKernels = plan.balance == "kernel"
+        for worker in range(count):
+            families = tuple(int(port.addressFamily) for port in ports) if isKernels else ()
+            pinned = processors[worker % len(processors)] if plan.pin else None
+            task = Task(plan, worker, count, nameOf(self._reactor), families, pinned)
+            link = Link(task, self._heard, self._lost)
+            self.links.append(link)
+            listening = [port.fileno() for port in ports] if isKernels else []
+            link.start(self._reactor, self.shared.descriptor, listening)
+        if not isKernels:
+            self._dealer = Dealer(self._reactor, ports, self.links, self.shared)
+
+    def become(self, user: str | None, root: str | None) -> None:
+        """
+        @param user: who the workers are to become.
+        @param root: the only directory that they see then.
+        """
+        self._user = user, root
+
+    def startService(self) -> None:
+        """
+        Begin; the workers take a moment: see L{whenListening}.
+
+        @raise ListenError: it is not possible.
+        """
+        self.privilegedStartService()
+        Service.startService(self)
+        for link in self.links:
+            link.say(Kind.BEGIN, self._user)
+        problem = f"the workers did not begin within {START_TIMEOUT:g} seconds"
+        self._timers.append(Deadline(self._reactor, START_TIMEOUT, self.guarded, self._unusable, problem))
+
+    def whenListening(self) -> Deferred[None]:
+        """
+        @return: fires when all workers take connections. Never, if they can't. There is only one.
+        """
+        return self._ready
+
+    def _unusable(self, problem: str) -> None:
+        if self._ready.called or self._ended:
+            return
+        self._problem = self._problem or problem
+        self._beginEnd("aborted")
+        for link in self.links:
+            link.kill()
+
+    # -- What workers say
+
+    def _heard(self, link: Link, kind: Kind, body: Any) -> None:
+        if kind is Kind.READY:
+            link.ledger = body
+            link.isReady = True
+            if all(one.isReady for one in self.links) and not self._ended:
+                self._listens()
+        elif kind is Kind.UNUSABLE:
+            self._unusable(body)
+        elif kind is Kind.LIMIT:
+            self._limitReached(link)
+        elif kind is Kind.ROOM:
+            self._haveRoom()
+        elif kind is Kind.COMPLAINT:
+            self.complain(body)
+        elif kind is Kind.LOG:
+            self.tell(body)
+        elif kind is Kind.BROKEN:
+            self._problem = self._problem or ": ".join(body)
+
+    def _listens(self) -> None:
+        for timer in self._timers:
+            if timer.active():
+                timer.cancel()
+        self._begin()
+        if self._dealer is not None:
+            self._dealer.begin()
+        if not self._ready.called:
+            self._ready.callback(None)
+
+    def _haveRoom(self) -> None:
+        for link in self.links:
+            link.say(Kind.ROOM)
+
+    def _limitReached(self, by: Link) -> None:
+        self._beginEnd("done")
+        for link in self.links:
+            if link is not by:
+                link.say(Kind.LIMIT)
+        self._killLater()
+
+    def _lost(self, link: Link, how: str) -> None:
+        """
+        A worker has ended.
+        """
+        worker = link.task.worker
+        if link.result is None and not (self._problem and not self._ready.called):
+            self._isComplete = False
+            problem = f"worker {worker + 1} (process {link.pid}) was lost: {how}"
+            self._problem = self._problem or problem
+            if self._ready.called:
+                self.complain(problem)
+                numbers, place = self.shared.numbers, self.shared.place
+                numbers[place(worker, LOST)] = 1
+                numbers[place(worker, OPEN)] = numbers[place(worker, CONNECTED)] = 0
+                self._haveRoom()
+            else:
+                self._unusable(problem)
+        if not any(one.isThere for one in self.links):
+            self._beginEnd("aborted")
+            self._over()
+
+    # -- The end
+
+    def whenDone(self) -> Deferred[SinkSummary]:
+        """
+        See L{SinkService.whenDone<smtpsource.sink.service.SinkService.whenDone>}.
+        """
+        waiter: Deferred[SinkSummary] = Deferred()
+        if self._summary is not None:
+            waiter.callback(self._summary)
+        else:
+            self._waiters.append(waiter)
+        return waiter
+
+    def stopService(self) -> Deferred[None]:
+        """
+        End the sink: see L{finish}.
+        """
+        Service.stopService(self)
+        return self.finish("signal").addCallback(lambda summary: None)
+
+    def finish(self, ended: str = "done") -> Deferred[SinkSummary]:
+        """
+        End the sink within its grace period: see L{SinkService.finish<smtpsource.sink.service.SinkService.finish>}.
+        """
+        done = self.whenDone()
+        if not self._finishing and self._summary is None:
+            self._finishing = True
+            self._beginEnd(ended)
+            for link in self.links:
+                link.say(Kind.FINISH, ended)
+            self._killLater()
+            if not any(link.isThere for link in self.links):
+                self._over()
+        return done
+
+    def breakDown(self, kind: str, text: str) -> None:
+        """
+        Something went wrong in the parent: see L{SinkService.breakDown<smtpsource.sink.service.SinkService.breakDown>}.
+        """
+        number, _ = self._errors.get(kind, (0, text))
+        self._errors[kind] = number + 1, self._errors.get(kind, (0, text))[1]
+        self._problem = self._problem or f"{kind}: {text}"
+        if kind == "out-of-memory" and self._summary is None:
+            self.finish("aborted")
+
+    def _beginEnd(self, ended: str) -> None:
+        if not self._ended:
+            self._ended = ended
+            if self._dealer is not None:
+                self._dealer.close()
+            self._closed = self.doors.close()
+
+    def _killLater(self) -> None:
+        self._timers.append(Deadline(self._reactor, self._plan.grace + END_TIMEOUT, self.guarded, self._kill))
+
+    def _kill(self) -> None:
+        for link in self.links:
+            if link.isThere:
+                link.kill()
+
+    def _over(self) -> None:
+        if self._summary is not None:
+            return
+        for timer in self._timers:
+            if timer.active():
+                timer.cancel()
+        self._closed += self.doors.closeControl()
+        if self.factory.steering is not None:
+            self.factory.steering.close()
+        self._summary = self._summarize()
+        waiters, self._waiters = self._waiters, []
+        summary = self._summary
+
+        def tell(results: object) -> None:
+            for waiter in waiters:
+                waiter.callback(summary)
+
+        DeferredList(self._closed).addCallback(tell)
+
+    # -- What has come of it
+
+    def counted(self) -> Counted:
+        """
+        What all workers have counted, as far as they have told.
+        """
+        return Counted.sum(link.counted for link in self.links)
+
+    def progress(self) -> str:
+        """
+        See L{SinkService.progress<smtpsource.sink.service.SinkService.progress>}.
+        """
+        counted = self.counted()
+        byRule = "".join(f" [{name}]={number}" for name, number in counted.rules.items())
+        numbers = counted.numbers
+        return f"sess={numbers['sessions']} quit={numbers['quits']} mesg={numbers['messages']}{byRule}"
+
+    def listening(self) -> list[str]:
+        """
+        See L{SinkService.listening<smtpsource.sink.service.SinkService.listening>}.
+        """
+        return self.doors.told()
+
+    def address(self) -> Any:
+        """
+        See L{SinkService.address<smtpsource.sink.service.SinkService.address>}.
+        """
+        return self.doors.addresses[0]
+
+    def _summarize(self) -> SinkSummary:
+        counted, numbers = self.counted(), self.counted().numbers
+        user, system = processTime()
+        nameServer, steering = self.doors.nameServer, self.factory.steering
+        own = steering.result() if steering is not None else {}
+        summary = SinkSummary(
+            command=self._plan.command,
+            reactor=nameOf(self._reactor),
+            started=self._started,
+            elapsed=self._reactor.seconds() - self._startedAt,
+            busy=0.0,
+            ended=self._ended,
+            exit=0 if self._problem is None else 1,
+            reason=self._problem,
+            sessions=numbers["sessions"],
+            sessionsOpen=0,
+            sessionsMax=self.shared.most(MOST_OPEN),
+            quits=numbers["quits"],
+            messages=numbers["messages"],
+            recipients=numbers["recipients"],
+            bytesReceived=numbers["bytesReceived"],
+            bytesSent=numbers["bytesSent"],
+            cpuUser=counted.cpu[0] + user - self._cpu[0],
+            cpuSystem=counted.cpu[1] + system - self._cpu[1],
+            errors=counted.errors | self._errors,
+            ledger=self._plan.ledger,
+            questions=nameServer.asked() if nameServer is not None else [],
+            rules=counted.rules,
+            deliberate=counted.deceits,
+            kept=counted.kept,
+            marks=own.get("marks", []),
+            workers=[self._shareOf(link) for link in self.links],
+            complete=self._isComplete,
+        )
+        results = [link.result for link in self.links if link.result is not None]
+        return added(summary, results) if results else summary
+
+    def _shareOf(self, link: Link) -> WorkerShare:
+        counted = link.counted
+        return WorkerShare(
+            link.pid, counted.numbers["sessions"], counted.numbers["messages"], *counted.cpu, link.result is None,
+            link.ledger,
+        )  # fmt: skip

@@ -1,0 +1,138 @@
+"""
+A worker, as its parent sees it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from twisted.internet.error import ProcessDone, ProcessExitedAlready
+from twisted.internet.protocol import ProcessProtocol
+from twisted.python.failure import Failure
+
+from smtpsource.printable import printable
+from smtpsource.process.children import environment, program
+from smtpsource.sink.workers.counted import Counted, Result
+from smtpsource.sink.workers.task import Task
+from smtpsource.sink.workers.wire import CONNECTIONS, LISTENING, READ, SHARED, WRITE, Kind, Received, framed, packed
+
+_PROGRAM = program("smtpsource.sink.workers.worker")
+
+_ERROR_TEXT = 4096
+
+
+class Link(ProcessProtocol):
+    """
+    A worker's process, and what is said with it.
+
+    @ivar task: what it is.
+    @ivar pid: its process.
+    @ivar isReady: it listens.
+    @ivar isThere: it has not ended.
+    @ivar ledger: the path of its ledger, if it keeps one.
+    @ivar counted: what it had counted when it has told so last.
+    @ivar result: what it leaves, when it has said so.
+    @ivar given: how many connections it was given.
+    @ivar connections: the socket that these go through.
+    """
+
+    transport: Any
+
+    def __init__(
+        self, task: Task, heard: Callable[[Link, Kind, Any], None], ended: Callable[[Link, str], None]
+    ) -> None:
+        """
+        @param heard: called with whatever it says.
+        @param ended: called when it has ended; with how, if it has left no result.
+        """
+        self.task = task
+        self._heard, self._ended = heard, ended
+        self._received = Received()
+        self._errors = b""
+        self.pid = 0
+        self.isReady = False
+        self.isThere = True
+        self.ledger: str | None = None
+        self.counted = Counted()
+        self.result: Result | None = None
+        self.given = 0
+        self.connections, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.connections.setblocking(False)
+
+    def start(self, reactor: Any, shared: int, listening: list[int]) -> None:
+        """
+        Start the process.
+
+        @param reactor: provides C{IReactorProcess}.
+        @param shared: the descriptor of the memory that all share.
+        @param listening: sockets that it is to listen on.
+        @raise OSError: there can't be one.
+        """
+        descriptors = {0: os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)}
+        try:
+            descriptors |= {1: descriptors[0], 2: "r", READ: "w", WRITE: "r"}  # type: ignore[dict-item]
+            descriptors |= {CONNECTIONS: self._theirs.fileno(), SHARED: shared}
+            descriptors |= dict(enumerate(listening, LISTENING))
+            command = [sys.executable, "-P", "-c", _PROGRAM]
+            reactor.spawnProcess(self, sys.executable, command, environment(), childFDs=descriptors)
+        finally:
+            os.close(descriptors[0])
+            self._theirs.close()
+        self.pid = self.transport.pid
+        self.say(Kind.TASK, self.task)
+
+    def say(self, kind: Kind, body: Any = None) -> None:
+        """
+        Tell it something, if it is there.
+        """
+        # It may have closed its end.
+        with suppress(KeyError, OSError):
+            self.transport.writeToChild(READ, framed(packed(kind, body)))
+
+    def childDataReceived(self, childFD: int, data: bytes) -> None:
+        """
+        See C{IProcessProtocol}.
+        """
+        if childFD != WRITE:
+            self._errors = (self._errors + data)[-_ERROR_TEXT:]
+            return
+        for kind, body in self._received.add(data):
+            if kind is Kind.COUNTS:
+                self.counted = body
+            elif kind is Kind.END:
+                self.result, self.counted = body, body.counted
+                self.transport.closeChildFD(READ)
+            self._heard(self, kind, body)
+
+    def childConnectionLost(self, childFD: int) -> None:
+        """
+        See C{IProcessProtocol}.
+        """
+
+    def processEnded(self, reason: Failure) -> None:
+        """
+        See C{IProcessProtocol}.
+        """
+        self.isThere = self.isReady = False
+        self.connections.close()
+        how = ""
+        if self.result is None:
+            said = self._errors.decode("utf-8", "backslashreplace").strip().splitlines()
+            value: Any = reason.value
+            number = getattr(value, "signal", None)
+            how = f"killed by signal {number}" if number else f"ended with status {getattr(value, 'exitCode', None)}"
+            how = "ended before its time" if reason.check(ProcessDone) else how
+            how += f": {printable(said[-1])}" if said else ""
+        self._ended(self, how)
+
+    def kill(self) -> None:
+        """
+        End it at once.
+        """
+        with suppress(ProcessExitedAlready):
+            self.transport.signalProcess("KILL")

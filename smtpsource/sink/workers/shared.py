@@ -1,0 +1,114 @@
+"""
+The memory that the workers of a sink share: what holds for all of them together.
+
+It is a file without a name. Each number in it is of 64 bits, and is written at once. Where several are written in one
+go, or one is counted up that others count up as well, there is a lock: one of fcntl(2), which the system takes from a
+worker that is killed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+from types import TracebackType
+
+#: No sink has more workers.
+MOST_WORKERS = 256
+
+#: The numbers at the beginning, and those of each worker.
+_HEAD, _EACH = 16, 8
+
+#: What all have in common: messages accepted, the number of the latest message kept, and of the latest session; and two
+#: of the table (see L{smtpsource.sink.workers.table}).
+ACCEPTED, LAST_KEPT, LAST_SESSION, YOUNG, USED = range(5)
+
+#: What each worker has: sessions open, ended, the most of all workers that it has seen open; connections that are gone
+#: again; whether somebody waits; connections as rules count them; whether it was lost.
+OPEN, ENDED, MOST_OPEN, GONE, WAITS, CONNECTED, LOST = range(7)
+
+#: Octets before the table.
+BEFORE_TABLE = -(-8 * (_HEAD + _EACH * MOST_WORKERS) // mmap.PAGESIZE) * mmap.PAGESIZE
+
+
+class Shared:
+    """
+    One process's view of it.
+
+    @ivar descriptor: the open file.
+    @ivar workers: how many there are.
+    @ivar numbers: all of it, as numbers without a sign.
+    @ivar fractions: the same as floating-point numbers.
+    """
+
+    def __init__(self, descriptor: int, workers: int, octets: int) -> None:
+        """
+        @param octets: of all of it; what is never written takes no memory.
+        """
+        self.descriptor = descriptor
+        self.workers = workers
+        self._memory = mmap.mmap(descriptor, octets)
+        self.numbers = memoryview(self._memory).cast("Q")
+        self.fractions = memoryview(self._memory).cast("d")
+        self._depth = 0
+
+    @classmethod
+    def made(cls, workers: int, octets: int) -> Shared:
+        """
+        New memory, all zeros.
+
+        @raise OSError: there is none.
+        """
+        descriptor = os.memfd_create("smtpsink", os.MFD_CLOEXEC)
+        os.ftruncate(descriptor, octets)
+        return cls(descriptor, workers, octets)
+
+    def __enter__(self) -> Shared:
+        """
+        Lock it, for a moment.
+        """
+        if not self._depth:
+            fcntl.lockf(self.descriptor, fcntl.LOCK_EX, 1)
+        self._depth += 1
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, trace: TracebackType | None) -> None:
+        self._depth -= 1
+        if not self._depth:
+            fcntl.lockf(self.descriptor, fcntl.LOCK_UN, 1)
+
+    def next(self, which: int) -> int:
+        """
+        Count one of the common numbers up.
+        """
+        with self:
+            number = self.numbers[which] + 1
+            self.numbers[which] = number
+        return number
+
+    def place(self, worker: int, which: int) -> int:
+        """
+        Where a worker's number stands among all.
+        """
+        return _HEAD + _EACH * worker + which
+
+    def sum(self, which: int) -> int:
+        """
+        A number of all workers together.
+        """
+        return sum(self.numbers[_HEAD + which : _HEAD + _EACH * self.workers : _EACH])
+
+    def most(self, which: int) -> int:
+        """
+        The largest of all workers.
+        """
+        return max(self.numbers[_HEAD + which : _HEAD + _EACH * self.workers : _EACH])
+
+    def clear(self, start: int, size: int) -> None:
+        """
+        Set some of it to zeros.
+
+        @param start: the first octet.
+        @param size: how many.
+        """
+        self._memory[start : start + size] = bytes(size)

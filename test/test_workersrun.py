@@ -1,0 +1,269 @@
+"""
+Tests for L{smtpsource.load.workersrun}: a run by workers that are none, up to the figures.
+"""
+
+from __future__ import annotations
+
+from fakeworkers import FakeWorker, frame
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from smtpsource.load.workersrun import LEAD, WorkersRun
+from smtpsource.measure.recorder import Recorder
+from smtpsource.net.destination import TCPAddress
+from smtpsource.plan import SourcePlan
+from smtpsource.workers.link import WorkerFailed
+from smtpsource.workers.wire import Kind
+
+ADDRESS = TCPAddress("127.0.0.1", 2525)
+
+
+class WorkersRunTests(SynchronousTestCase):
+    """
+    L{WorkersRun}: nothing that its workers tell is lost, and nothing that they do not.
+    """
+
+    def begin(self, workers=2, **plan):
+        """
+        Begin a run, up to GO.
+        """
+        self.clock = Clock()
+        self.recorder = Recorder()
+        self.told = []
+        self.seconds = []
+        self.ended = 0
+        self.workers = [FakeWorker() for _ in range(workers)]
+        self.run_ = run = WorkersRun(
+            *(self.clock, SourcePlan(destination="127.0.0.1", **{"sessionCount": 4, **plan}), self.recorder),
+            *(self.clock.seconds, self.isEnded, self.isWarm, self.told.append, self.workers),
+        )
+        run.whenSecond = self.seconds.append
+        self.ready = run.prepare()
+        for worker in self.workers:
+            worker.ready()
+        self.successResultOf(self.ready)
+        run.begin([ADDRESS], run.beginsAt())
+        return run
+
+    def isEnded(self):
+        self.ended += 1
+
+    def isWarm(self, began):
+        self.warmUp = {"seconds": began, "accepted": self.recorder.accepted}
+        self.recorder.restart()
+        return self.warmUp
+
+    def counts(self):
+        one = self.recorder
+        return one.started, one.accepted, one.rejected, one.failed
+
+    def test_go(self):
+        """
+        All are told the same moment, which is soon, and where to; and a plan each.
+        """
+        run = self.begin(messageCount=10)
+        for worker in self.workers:
+            self.assertEqual(worker.kinds(), [Kind.PLAN, Kind.GO])
+            address = {"host": "127.0.0.1", "port": 2525, "name": None, "preference": 0}
+            body = worker.told[1][1]
+            self.assertEqual(body["at"], LEAD)
+            self.assertEqual(body["addresses"], [address])
+        run.reroute([TCPAddress("127.0.0.2", 25)])
+        self.assertEqual([worker.kinds()[-1] for worker in self.workers], [Kind.ADDRESSES] * 2)
+
+    def test_messages(self):
+        """
+        Messages are lent as long as there are any, each once.
+        """
+        self.begin(messageCount=100)
+        lent = []
+        for turn in range(1000):
+            found = self.workers[turn % 2].wants(20)
+            lent += found
+            if not found:
+                break
+        self.assertEqual(sorted(lent), list(range(1, 101)))
+        self.assertEqual(self.workers[0].wants(1) + self.workers[1].wants(1), [])
+
+    def test_sum(self):
+        """
+        What workers tell is added up, second by second; in the end there is what each one says of itself.
+        """
+        run = self.begin(messageCount=100)
+        first, second = self.workers
+        first.says(Kind.FRAME, frame(1, 30, 30, gauges={"sessions": 2, "running": 1}))
+        self.assertEqual(self.seconds, [])
+        second.says(Kind.FRAME, frame(1, 20, 19, gauges={"sessions": 1, "draining": 1, "inFlight": 1}))
+        self.assertEqual([(one.at, one.counters.accepted) for one in self.seconds], [(1.0, 49)])
+        self.assertEqual((self.counts(), run.openSessions, run.recorder.inFlight), ((50, 49, 0, 0), 3, 1))
+        first.says(Kind.FRAME, frame(2, 5, 5, at=1.5, last=True))
+        self.clock.advance(2)
+        first.ends(
+            limits=["this process used 95% of a processor"],
+            addresses={"127.0.0.1:2525": [2, 0, 35, None]},
+            exhausted=2,
+            catchUp=0.5,
+            hints=["perhaps -L"],
+        )
+        second.says(Kind.FRAME, frame(2, 0, 1, at=1.75, last=True))
+        second.ends(
+            limits=["this process used 99% of a processor"],
+            disturbances=["it waited"],
+            addresses={"127.0.0.1:2525": [2, 1, 20, None]},
+            exhausted=None,
+            catchUp=0.25,
+            hints=["perhaps -L"],
+        )
+        self.assertEqual((self.ended, self.counts()), (1, (55, 55, 0, 0)))
+        self.assertEqual(run.endedAt(), LEAD + 1.75)
+        self.assertEqual(sum(one.counters.accepted for one in self.seconds), 55)
+        counts = run.byAddress()["127.0.0.1:2525"]
+        self.assertEqual((counts.opened, counts.failed, counts.accepted), (4, 1, 55))
+        self.assertEqual((run.exhausted, run.catchUp, run.standingHints), (2, 0.5, ("perhaps -L",)))
+        said = "this process used 95% of a processor"
+        self.assertEqual(list(run.limits(None)), [f"worker 1 of 2, and 1 other likewise: {said}"])
+        self.assertEqual(list(run.disturbances(None)), ["worker 2 of 2: it waited"])
+        self.assertEqual(self.told, ["perhaps -L"])
+        self.assertEqual(
+            [(one["started"], one["accepted"], one["cpu"], one["lost"]) for one in run.workers],
+            [(35, 35, {"user": 0.5, "system": 1.0}, None), (20, 20, {"user": 0.5, "system": 1.0}, None)],
+        )
+        self.assertEqual(run.incomplete, [])
+
+    def test_lost(self):
+        """
+        What a lost worker has told stands; what it had on its way, and what it was lent besides, has failed. The others
+        go on.
+        """
+        run = self.begin(messageCount=1000)
+        first, second = self.workers
+        lent = len(first.wants(50))
+        self.assertEqual(lent, 50)
+        first.says(Kind.FRAME, frame(1, 30, 26, rejected=1, failed=1, gauges={"inFlight": 2}))
+        second.says(Kind.FRAME, frame(1, 20, 20))
+        first.dies("was ended by SIGKILL")
+        self.assertEqual(self.counts(), (70, 46, 1, 23))
+        text = "worker 1 of 2 was ended by SIGKILL"
+        self.assertEqual(self.recorder.errors, {"worker-lost": 1})
+        self.assertEqual(self.recorder.errorSamples, {"worker-lost": text})
+        self.assertEqual((run.incomplete, run.reason), ([text], None))
+        self.assertEqual(self.told, [f"{text}; the run goes on with the others"])
+        self.assertEqual(len(second.wants(10**6)), 475)
+        self.assertEqual(self.ended, 0)
+        second.says(Kind.FRAME, frame(2, 5, 5, last=True))
+        second.ends()
+        self.assertEqual((self.ended, self.counts()), (1, (75, 51, 1, 23)))
+        self.assertEqual(sum(one.counters.failed for one in self.seconds), 23)
+        self.assertEqual([one["lost"] for one in run.workers], ["was ended by SIGKILL", None])
+
+    def test_allLost(self):
+        """
+        When all are lost the run is over.
+        """
+        self.begin(messageCount=1000)
+        for worker in self.workers:
+            worker.wants(10)
+            worker.dies("was ended by SIGKILL")
+        self.assertEqual((self.ended, self.counts()), (1, (20, 0, 0, 20)))
+        self.assertEqual(self.recorder.errors, {"worker-lost": 2})
+
+    def test_lostInWarmUp(self):
+        """
+        A worker that is lost in the warm-up is told of, although nothing of that is kept otherwise.
+        """
+        run = self.begin(warmUp=1.0, duration=5.0)
+        first, second = self.workers
+        first.wants(10)
+        first.dies("was ended by SIGKILL")
+        second.says(Kind.FRAME, frame(1, 5, 4))
+        second.says(Kind.FRAME, frame(2, 3, 2, at=1.0, epoch=1))
+        self.assertEqual((run.warmingUp, self.counts()), (False, (3, 2, 0, 0)))
+        self.assertEqual(self.recorder.errors, {"worker-lost": 1})
+        self.assertEqual(self.warmUp["accepted"], 4)
+
+    def test_warmUp(self):
+        """
+        With a limit, messages on their way at the end of the warm-up are the first that count, whoever has them; and
+        there are no more than the limit, however late a worker says so.
+        """
+        run = self.begin(warmUp=1.0, messageCount=10)
+        first, second = self.workers
+        self.assertEqual(len(first.wants(1000)), 1000)
+        self.assertEqual(len(second.wants(1000)), 1000)
+        first.says(Kind.FRAME, frame(1, 100, 98, gauges={"inFlight": 2}))
+        # Of the ten it has two on their way, and the other may have two.
+        lent = []
+        while found := first.wants(100, epoch=1):
+            lent += found
+        self.assertEqual(len(lent), 6)
+        self.assertTrue(run.warmingUp)
+        before = len(first.told)
+        second.says(Kind.FRAME, frame(1, 100, 99, gauges={"inFlight": 1}))
+        lent += second.wants(100, epoch=1)
+        # The first has asked before anybody knew.
+        lent += first.lent(before)
+        self.assertEqual(len(lent) + 2 + 1, 10)
+        self.assertTrue(all(number > 2000 for number in lent))
+        first.says(Kind.FRAME, frame(2, 9, 9, at=1.0, epoch=1))
+        second.says(Kind.FRAME, frame(2, 1, 1, at=1.0, epoch=1))
+        self.assertFalse(run.warmingUp)
+        self.assertEqual(self.counts(), (10, 10, 0, 0))
+        self.assertEqual(self.warmUp["accepted"], 197)
+
+    def test_trouble(self):
+        """
+        A fault that one worker tells ends the run for all, in order; the first is the reason.
+        """
+        run = self.begin(messageCount=10)
+        self.workers[1].says(Kind.TROUBLE, {"text": "no such user"})
+        self.workers[0].says(Kind.TROUBLE, {"text": "another"})
+        self.assertEqual((run.reason, run.draining, run.state), ("no such user", True, "draining"))
+        for worker in self.workers:
+            self.assertEqual(worker.kinds()[-1], Kind.DRAIN)
+            worker.ends()
+        self.assertEqual((self.ended, run.incomplete), (1, []))
+
+    def test_broken(self):
+        """
+        So does a worker that has broken down.
+        """
+        run = self.begin(messageCount=10)
+        self.workers[1].says(Kind.BROKEN, {"kind": "out-of-memory", "text": "no more"})
+        self.assertEqual((run.reason, run.draining), ("worker 2 of 2: out-of-memory: no more", True))
+
+    def test_breakDown(self):
+        """
+        And so does a defect of this process.
+        """
+        run = self.begin(messageCount=10)
+        run.guarded(lambda: 1 // 0)
+        self.assertTrue(run.reason.startswith("internal-error: ZeroDivisionError"), run.reason)
+        self.assertEqual(self.recorder.errors, {"internal-error": 1})
+        self.assertEqual(self.workers[0].kinds()[-1], Kind.DRAIN)
+
+    def test_nonsense(self):
+        """
+        A worker that tells what can't be is lost, and nothing of it is counted.
+        """
+        self.begin(messageCount=10)
+        self.workers[0].says(Kind.FRAME, b"what")
+        self.assertIn("said FRAME in a way that makes no sense", self.workers[0].killed)
+        self.workers[1].says(Kind.WANT, {"how": "many"})
+        self.assertIn("said WANT in a way that makes no sense", self.workers[1].killed)
+        self.assertEqual(self.recorder.errors, {"worker-lost": 2})
+        self.assertEqual(self.ended, 1)
+
+    def test_notReady(self):
+        """
+        There is no run if a worker can't do it.
+        """
+        self.ended = 0
+        workers = [FakeWorker(), FakeWorker()]
+        clock = Clock()
+        plan = SourcePlan(destination="127.0.0.1", messageCount=10)
+        run = WorkersRun(clock, plan, Recorder(), clock.seconds, self.isEnded, self.isWarm, list, workers)
+        ready = run.prepare()
+        workers[1].says(Kind.UNUSABLE, {"text": "no"})
+        self.failureResultOf(ready, WorkerFailed)
+        self.assertEqual(self.ended, 1)
+        self.assertEqual(clock.getDelayedCalls(), [])
