@@ -64,6 +64,9 @@ class Kind(Enum):
     #: C{{"count": n, "epoch": e}}: could do with so many more messages. In a run whose messages have a limit, all that
     #: was lent in the warm-up is void when that is over; the first of epoch 1 comes after the last frame of epoch 0.
     WANT = b"w"
+    #: A frame of its own: what came of a step, as L{Trial<smtpsource.measure.trial.Trial>} has it. What it counts is in
+    #: those of the seconds as well.
+    STEPPED = b"s"
     #: C{{"text": line}}: a refusal or a fault that ends the run.
     TROUBLE = b"t"
     #: C{{"kind": word, "text": line}}: a fault of its own, which ends the run: see
@@ -134,4 +137,4 @@ def unpack(message: bytes) -> tuple[Kind, Any]:
     return kind, body if kind in _BYTES else json.loads(body)
 
 
-_BYTES = frozenset((Kind.PLAN, Kind.FRAME))
+_BYTES = frozenset((Kind.PLAN, Kind.FRAME, Kind.STEPPED))
