@@ -56,9 +56,7 @@ def main(arguments: Sequence[str] = ()) -> NoReturn:
     @raise SystemExit: always: see docs/man/smtpsource.rst for the statuses.
     """
     interrupts.begin()
-    # They go to the whole process group, and Locust ends the run in order.
-    for number in interrupts.NUMBERS:
-        signal.signal(number, signal.SIG_IGN)
+    _ignoreSignals()
     from smtpsource.process.garbage import pause, relax
     from smtpsource.process.later import importTwisted
 
@@ -79,6 +77,14 @@ def main(arguments: Sequence[str] = ()) -> NoReturn:
         leave(2)
     relax()
     _Process(options, len(asked["workers"])).run()
+
+
+def _ignoreSignals() -> None:
+    """
+    They go to the whole process group, and Locust ends the run in order.
+    """
+    for number in interrupts.NUMBERS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _parsed(words: Sequence[str], workers: int) -> SourceOptions:
@@ -157,10 +163,14 @@ class _Process:
         beginLogging(FailureObserver(self._reactor, self._service.breakDown, presentation.complain))
         StandardIO(self._board, stdin=READ, stdout=WRITE, reactor=self._reactor)
         self._reactor.callWhenRunning(self._begin)
-        self._reactor.run(installSignalHandlers=False)
+        # The reactor must hear of the end of its children, and would take other signals for itself as well.
+        signal.pthread_sigmask(signal.SIG_BLOCK, interrupts.NUMBERS)
+        self._reactor.run()
         leave(1)
 
     def _begin(self) -> None:
+        _ignoreSignals()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, interrupts.NUMBERS)
         presentation = self._options.presentation
         if not presentation.startMetrics(self._reactor, self._service):
             self._end(2)

@@ -129,6 +129,7 @@ class SinkBand(Breakable, Service):
         count = plan.workerCount
         self.shared = Shared.made(count, SIZE)
         processors = usableProcessors()
+        one = plan.evolve(workers=1, pin=False, balance="fewest")
         families: tuple[int, ...] = ()
         listening: list[list[socket.socket]] = [[]] * count
         if plan.balance == "kernel":
@@ -136,7 +137,7 @@ class SinkBand(Breakable, Service):
             listening = shares(ports, count, plan)
         for worker in range(count):
             pinned = processors[worker % len(processors)] if plan.pin else None
-            task = Task(plan, worker, count, nameOf(self._reactor), families, pinned)
+            task = Task(one, worker, count, nameOf(self._reactor), families, pinned)
             link = Link(task, self._heard, self._lost)
             self.links.append(link)
             link.start(self._reactor, self.shared.descriptor, listening[worker])
