@@ -17,6 +17,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.ref cimport PyObject
 from libc.errno cimport EAGAIN, EINPROGRESS, EINTR, ENOBUFS, errno
+from libc.math cimport M_PI, cos, log, sqrt
 from libc.string cimport memchr, memcmp, memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
@@ -2218,6 +2219,50 @@ cdef bint _addressOf(real, sockaddr_in *address) except -1:
     address.sin_family = AF_INET
     address.sin_port = htons(port)
     return inet_pton(AF_INET, PyBytes_AS_STRING(text), &address.sin_addr) == 1
+
+
+# -- What is drawn for messages
+
+cdef unsigned long long STEP = 0x9E3779B97F4A7C15ULL
+cdef unsigned long long NEXT = STEP * ((<unsigned long long>1 << 40) + 1)
+
+
+cdef class Draws:
+    """
+    See L{smtpsource.messages.draws.Draws}.
+    """
+
+    cdef public unsigned long long _key
+    cdef public unsigned long long _state
+
+    def at(self, long long number):
+        self._state = self._key + <unsigned long long>number * STEP
+
+    def random(self):
+        return self._random()
+
+    def normal(self):
+        cdef double radius = sqrt(-2.0 * log(1.0 - self._random()))
+        return radius * cos(2.0 * M_PI * self._random())
+
+    def getrandbits(self, int number):
+        if not 0 < number <= 64:
+            return super(Draws, self).getrandbits(number)
+        return self._word() & (0xFFFFFFFFFFFFFFFFULL >> (64 - number))
+
+    def _bits(self):
+        return self._word()
+
+    cdef inline double _random(self) noexcept:
+        return <double>(self._word() >> 11) * (1.0 / 9007199254740992.0)
+
+    cdef inline unsigned long long _word(self) noexcept:
+        cdef unsigned long long mixed
+        self._state += NEXT
+        mixed = self._state
+        mixed = (mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9ULL
+        mixed = (mixed ^ (mixed >> 27)) * 0x94D049BB133111EBULL
+        return mixed ^ (mixed >> 31)
 
 
 # -- The generator's ledger

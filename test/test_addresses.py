@@ -5,7 +5,6 @@ Tests for L{smtpsource.messages.addresses} and L{smtpsource.messages.recipients}
 from __future__ import annotations
 
 from collections import Counter
-from itertools import cycle
 
 from hypothesis import strategies as st
 from properties import given
@@ -14,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.load.traffic import traffic as newTraffic
 from smtpsource.messages import addresses, recipients
+from smtpsource.messages.draws import Draws
 from smtpsource.messages.weighted import Weighted
 from smtpsource.plan import SourcePlan
 
@@ -172,9 +172,10 @@ class DrawnTests(SynchronousTestCase):
         """
         @return: for some messages, recipients and what To says.
         """
-        turns = recipients.withDomains(cycle(listed).__next__, None)
-        draw = recipients.drawn(turns, iter(several * messages).__next__, numbering, **settings)
-        return [(bare(commands), to) for commands, to in (draw() for _ in range(messages))]
+        turns = Weighted(listed).severalDrawing(Draws(1))
+        counts = recipients.Counted(lambda number: several[(number - 1) % len(several)])
+        draw = recipients.drawn(turns, counts, numbering, **settings)
+        return [(bare(commands), to) for commands, to in map(draw, range(1, messages + 1))]
 
     def test_notNumbered(self):
         """
@@ -205,8 +206,10 @@ class DrawnTests(SynchronousTestCase):
         """
         Parameters of RCPT come with each.
         """
-        draw = recipients.drawn(lambda: (b"a", b"@b"), lambda: 1, recipients.NOT, parameters=b" NOTIFY=NEVER")
-        self.assertEqual(draw()[0], (b"RCPT TO:<a@b> NOTIFY=NEVER\r\n",))
+        draw = recipients.drawn(
+            lambda *which: [b"a@b"], recipients.same(1), recipients.NOT, parameters=b" NOTIFY=NEVER"
+        )
+        self.assertEqual(draw(1)[0], (b"RCPT TO:<a@b> NOTIFY=NEVER\r\n",))
 
     @given(st.lists(st.integers(1, 20), min_size=1, max_size=10), st.booleans())
     def test_unique(self, several, before):
@@ -223,8 +226,10 @@ class DrawnTests(SynchronousTestCase):
         A drawn domain takes the place of the address's, or comes after one that has none.
         """
         for address in (b"a@x", b"a", b"a@"):
-            self.assertEqual(recipients.withDomains(lambda a=address: a, lambda: b"y")(), (b"a", b"@y"))
-        self.assertEqual(recipients.withDomains(lambda: b'"a@b"@x', lambda: b"y")(), (b'"a@b"', b"@y"))
+            split = recipients.withDomains(lambda *which, a=address: [a], lambda *which: [b"y"])
+            self.assertEqual(split(1, 0, 1), [b"a@y"])
+        split = recipients.withDomains(lambda *which: [b'"a@b"@x'], lambda *which: [b"y"])
+        self.assertEqual(split(1, 0, 1), [b'"a@b"@y'])
 
 
 class PlanTests(SynchronousTestCase):

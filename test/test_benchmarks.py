@@ -69,6 +69,23 @@ class FramesTests(SynchronousTestCase):
         self.assertRegex(result.stdout, r"^4 workers, .*\nthe parent takes [0-9.]+ ms of CPU a second: 0\.[0-9]+%")
 
 
+class WorkersTests(SynchronousTestCase):
+    """
+    What several workers make of a machine.
+    """
+
+    def test_alone(self):
+        """
+        One of each kind has its figures, against our sink; who is not installed is said not to be.
+        """
+        command = "benchmarks.workers --cases sink-keep --workers 1 --sinks 1 --pairs 1 --seconds 0.1"
+        result = subprocess.run([sys.executable, "-m", *command.split()], capture_output=True, text=True)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        # Of so few messages, what a message costs may be less than nothing.
+        self.assertRegex(result.stdout, r"\nsmtpsource, 1 +(-?[0-9.]+ +[0-9,]+|not known)")
+        self.assertRegex(result.stdout, r"\nC by hand, 1 +(-?[0-9.]+ +[0-9,]+|not known|not installed)")
+
+
 class FigureTests(SynchronousTestCase):
     """
     The arithmetic.

@@ -9,8 +9,8 @@ import errno
 import mailbox
 import os
 from collections import Counter
+from itertools import count
 from pathlib import Path
-from random import Random
 
 from hypothesis import strategies as st
 from properties import given, settings
@@ -18,6 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.messages.corpus import Corpus, FileCorpus, MboxCorpus, index
 from smtpsource.messages.corpus import given as givenCorpus
+from smtpsource.messages.draws import Draws
 from smtpsource.messages.parts import FilePart, StoredFile, StoredMessage, Unreadable
 from smtpsource.messages.stored import StoredBodies, loaded
 from smtpsource.smtp.chunking import chunks
@@ -574,9 +575,9 @@ class StoredTests(Case):
         """
         @return: gives the next message's content, and a list of problems.
         """
-        stored = StoredBodies(index(str(path)), pick, Random(seed), **settings)
-        problems = []
-        return lambda: unstuffed(joined(stored.draw(problems.append).content(b""))), problems
+        stored = StoredBodies(index(str(path)), pick, Draws(seed), **settings)
+        problems, numbers = [], count(1)
+        return lambda: unstuffed(joined(stored.draw(next(numbers), problems.append).content(b""))), problems
 
     def test_picks(self):
         """
@@ -605,13 +606,14 @@ class StoredTests(Case):
 
     def test_vanished(self):
         """
-        A file that is gone is told once, and left out: the next one is sent in its place.
+        A file that is gone is told once, and left out: another one is sent in its place, and in each turn from another
+        place on.
         """
         path = self.directory(a_eml=b"a", b_eml=b"b", c_eml=b"c")
         draw, problems = self.bodies(path, kept=0)
         self.assertEqual(draw(), b"a\r\n")
         (path / "b.eml").unlink()
-        self.assertEqual([draw() for _ in range(4)], [b"c\r\n", b"a\r\n", b"c\r\n", b"a\r\n"])
+        self.assertEqual(b"".join(draw() for _ in range(8)), b"c\r\nc\r\na\r\nc\r\nc\r\na\r\na\r\nc\r\n")
         expected = f"{str((path / 'b.eml').absolute())!r}: No such file or directory; left out from now on"
         self.assertEqual(problems, [expected])
 
@@ -635,7 +637,7 @@ class StoredTests(Case):
         path = self.directory(a_eml=b"a")
         corpus = index(str(path))
         (path / "a.eml").unlink()
-        body = StoredBodies(corpus, "in-turn", Random(1)).draw(lambda problem: None)
+        body = StoredBodies(corpus, "in-turn", Draws(1)).draw(1, lambda problem: None)
         self.assertEqual(joined(body.bdatContent(b"")), b"a\r\n")
 
     def test_changedAtOnce(self):
@@ -646,7 +648,7 @@ class StoredTests(Case):
         corpus = index(str(path))
         os.truncate(path / "a.eml", 0)
         problems = []
-        body = StoredBodies(corpus, "in-turn", Random(1)).draw(problems.append)
+        body = StoredBodies(corpus, "in-turn", Draws(1)).draw(1, problems.append)
         self.assertEqual(problems, [f"{str((path / 'a.eml').absolute())!r}: it is empty; left out from now on"])
         self.assertRaises(Unreadable, bytes, body.content(b"")[1])
 
@@ -676,11 +678,11 @@ class StoredTests(Case):
 
         for pick in ("in-turn", "random"):
             corpus = Gone()
-            bodies = StoredBodies(corpus, pick, Random(1), kept=0)
+            bodies = StoredBodies(corpus, pick, Draws(1), kept=0)
             problems, found = [], []
-            for _ in range(100):
+            for number in range(1, 101):
                 corpus.looked = 0
-                found.append(joined(bodies.draw(problems.append).bdatContent(b"")))
+                found.append(joined(bodies.draw(number, problems.append).bdatContent(b"")))
                 self.assertLessEqual(corpus.looked, 201)
             self.assertEqual(found[-30:], [b"last\r\n"] * 30)
             self.assertEqual(len(set(problems)), len(problems))
@@ -763,7 +765,7 @@ class StoredTests(Case):
             (path / f"{n:04}.eml").write_bytes(b"%d" % n)
         for pick in ("in-turn", "random"):
             corpus = index(str(path))
-            stored = StoredBodies(corpus, pick, Random(1), 0)
+            stored = StoredBodies(corpus, pick, Draws(1), 0)
             reads = []
 
             def read(n, reads=reads):
@@ -774,11 +776,11 @@ class StoredTests(Case):
 
             self.patch(corpus, "read", read)
             problems = []
-            for _ in range(30):
+            for number in range(1, 31):
                 before = len(reads)
-                stored.draw(problems.append)
+                stored.draw(number, problems.append)
                 self.assertLessEqual(len(reads) - before, 100)
-            self.assertEqual(joined(stored.draw(problems.append).bdatContent(b"")), b"999\r\n")
+            self.assertEqual(joined(stored.draw(31, problems.append).bdatContent(b"")), b"999\r\n")
             self.assertEqual(len(problems), 999)
             self.assertEqual(set(problems), {"gone; left out from now on"})
 
@@ -799,12 +801,12 @@ class StoredTests(Case):
         """
         path = self.directory(a_eml=b"a" * 1000, b_eml=b"b" * 1000, c_eml=b"c" * 1000)
         for kept, expected in ((100_000, 0), (5000, 3), (0, 3)):
-            stored = StoredBodies(index(str(path)), "in-turn", Random(1), kept)
+            stored = StoredBodies(index(str(path)), "in-turn", Draws(1), kept)
             reads = []
             read = stored._corpus.read
             self.patch(stored._corpus, "read", lambda n, read=read, reads=reads: (reads.append(n), read(n))[1])
-            for _ in range(6):
-                stored.draw(self.fail)
+            for number in range(1, 7):
+                stored.draw(number, self.fail)
             self.assertEqual(len(reads), 3 + expected)
 
     def test_descriptors(self):
@@ -814,7 +816,7 @@ class StoredTests(Case):
         text = (b"x" * 78 + b"\r\n") * 1000
         path = self.directory(**{f"{n}_eml": text for n in range(50)})
         before = len(os.listdir("/proc/self/fd"))
-        stored = StoredBodies(index(str(path)), "in-turn", Random(1), 2_000_000)
-        for _ in range(200):
-            stored.draw(self.fail)
+        stored = StoredBodies(index(str(path)), "in-turn", Draws(1), 2_000_000)
+        for number in range(1, 201):
+            stored.draw(number, self.fail)
         self.assertLess(len(os.listdir("/proc/self/fd")) - before, 12)

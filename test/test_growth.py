@@ -160,7 +160,8 @@ class OutputTests(GrowthMixin, SynchronousTestCase):
         C{--hlog}.
         """
         watch = Watch(self.reactor, self.run_, keepBuckets=True)
-        watch.start(self.run_.clock())
+        # So that no sample ends just when the messages of a second come.
+        watch.start(self.run_.clock() - 0.05)
         self.assertFlatInTime(step=0.1)
         before = resident()
         self.assertEqual(sum(1 for _ in watch.series.intervals.lines()), 3 * SECONDS)

@@ -30,16 +30,16 @@ class RecipientTests(SynchronousTestCase):
         Not numbered, it is always the one.
         """
         recipients = message.sameRecipient(b"foo@x")
-        for _ in range(2):
-            self.assertEqual(recipients(), ((b"RCPT TO:<foo@x>\r\n",), b"foo@x"))
+        for number in (1, 2):
+            self.assertEqual(recipients(number), ((b"RCPT TO:<foo@x>\r\n",), b"foo@x"))
 
     def test_countedDown(self):
         """
         C{-r 3} before Postfix 3.9: 3foo, 2foo, foo, and the header names foo.
         """
         recipients = message.countedDown(b"foo@x", 3)
-        for _ in range(2):
-            commands, header = recipients()
+        for number in (1, 2):
+            commands, header = recipients(number)
             self.assertEqual((bare(commands), header), ([b"3foo@x", b"2foo@x", b"foo@x"], b"foo@x"))
 
     def test_before(self):
@@ -47,7 +47,7 @@ class RecipientTests(SynchronousTestCase):
         C{-N} before Postfix 3.9: numbers go on from message to message, from 1; the header is not numbered.
         """
         recipients = message.numberedBefore(b"foo@x", 2)
-        found = [recipients() for _ in range(2)]
+        found = [recipients(number) for number in (1, 2)]
         self.assertEqual([bare(commands) for commands, _ in found], [[b"1foo@x", b"2foo@x"], [b"3foo@x", b"4foo@x"]])
         self.assertEqual({header for _, header in found}, {b"foo@x"})
 
@@ -56,7 +56,7 @@ class RecipientTests(SynchronousTestCase):
         C{-N} since Postfix 3.9: after the local part, from 0; the header names the last.
         """
         recipients = message.numberedAfter(b"foo@x", 2)
-        found = [recipients() for _ in range(2)]
+        found = [recipients(number) for number in (1, 2)]
         self.assertEqual([bare(commands) for commands, _ in found], [[b"foo0@x", b"foo1@x"], [b"foo2@x", b"foo3@x"]])
         self.assertEqual([header for _, header in found], [b"foo1@x", b"foo3@x"])
 
@@ -64,8 +64,8 @@ class RecipientTests(SynchronousTestCase):
         """
         A recipient without a domain is numbered at its end; one with two @ before the last.
         """
-        self.assertEqual(bare(message.numberedAfter(b"foo", 1)()[0]), [b"foo0"])
-        self.assertEqual(bare(message.numberedAfter(b'"a@b"@x', 1)()[0]), [b'"a@b"0@x'])
+        self.assertEqual(bare(message.numberedAfter(b"foo", 1)(1)[0]), [b"foo0"])
+        self.assertEqual(bare(message.numberedAfter(b'"a@b"@x', 1)(1)[0]), [b'"a@b"0@x'])
 
     @given(st.integers(1, 20), st.integers(1, 10), st.sampled_from([message.numberedBefore, message.numberedAfter]))
     def test_unique(self, perMessage, messages, numbering):
@@ -73,7 +73,7 @@ class RecipientTests(SynchronousTestCase):
         No recipient of a run gets two messages.
         """
         recipients = numbering(b"foo@x", perMessage)
-        names = [name for _ in range(messages) for name in bare(recipients()[0])]
+        names = [name for number in range(1, messages + 1) for name in bare(recipients(number)[0])]
         self.assertEqual(len(set(names)), perMessage * messages)
 
 

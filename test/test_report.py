@@ -19,13 +19,13 @@ from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 from hypothesis import strategies as st
 from properties import given, settings
-from results import ADDRESSES, EVERYTHING, FOUND, JUDGED, example, latencies, recorded
+from results import ADDRESSES, EVERYTHING, FOUND, JUDGED, example, latencies
 from rich.cells import cell_len
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpsource.measure.histogram import HIGHEST_MICROSECONDS
+from smtpsource.measure.histogram import HIGHEST_MICROSECONDS, indexOf
 from smtpsource.measure.intervals import Intervals
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.search import Found, Step
@@ -558,8 +558,8 @@ class HistogramLogTests(SynchronousTestCase):
         Each has its phase as a tag, the time at which it was, and its latencies in microseconds.
         """
         intervals = Intervals()
-        intervals.add(0.0, 1.0, "transaction", recorded([100, 200]).counts)
-        intervals.add(1.0, 1.5, "response", recorded([3_000_000]).counts)
+        intervals.add(0.0, 1.0, "transaction", {100: 1, 200: 1})
+        intervals.add(1.0, 1.5, "response", {indexOf(3_000_000): 1})
         found, reader = self.log(intervals=intervals, started="2026-01-02T03:04:05.250+01:00")
         self.assertEqual([one.get_tag() for one in found], ["transaction", "response"])
         began = 1767319445.25

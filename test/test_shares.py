@@ -5,18 +5,27 @@ Tests for shares of a run: what several processes do of it comes to what one doe
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import chain
 from random import Random
 
 from hypothesis import strategies as st
 from properties import given, settings
 from sessions import Server, times
+from slowserver import SlowFactory
 from test_schedule import COURSES
 from together import Together, ids
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource.load.search import Search
+from smtpsource.measure.counters import Counters
+from smtpsource.measure.frame import Frame
+from smtpsource.measure.snapshot import Snapshot
+from smtpsource.measure.trial import Trial
 from smtpsource.pacing.schedule import Profile, Schedule
 from smtpsource.pacing.share import WHOLE, Share
+from smtpsource.phases import NAMES
+from smtpsource.testing import FakeReactor
 
 SHARES = st.integers(1, 7).map(lambda count: [Share(index, count) for index in range(count)])
 
@@ -225,3 +234,95 @@ class TroubleTests(SynchronousTestCase):
         self.assertEqual([run.draining for run in together.runs], [True, False])
         together.runs[1].drain()
         together.finish()
+
+
+class StepTests(SynchronousTestCase):
+    """
+    A search for a rate, whose steps are held by several.
+    """
+
+    def search(self, count, server, **plan):
+        """
+        @return: what came of the search, and all that the server has got.
+        """
+        plan = {"sessionCount": 100, "keepConnections": True, "holdStep": 3.0, **plan}
+        together = Together(count, server, **plan)
+        search, heard, problems = Search(together.plan), [], []
+
+        def stepped(trial):
+            # As it is when it has been sent.
+            heard.append(Frame.decode(trial.frame().encode()))
+            if len(heard) == count:
+                problem = search.judge(Trial.of(heard))
+                heard.clear()
+                if problem is None:
+                    step(together.reactor.seconds() + 0.02)
+                else:
+                    problems.append(problem)
+                    for run in together.runs:
+                        run.drain()
+
+        def step(at):
+            for run in together.runs:
+                if search.next is None:
+                    run.expire()
+                else:
+                    run.step(at, *search.next)
+
+        for run in together.runs:
+            run.whenStepped = stepped
+        step(together.begun)
+        together.finish()
+        return search.found, together, problems
+
+    def slow(self):
+        reactor = FakeReactor()
+        return SlowFactory(reactor, 100.0), reactor
+
+    def test_found(self):
+        """
+        Whatever the number of shares, the search goes the same way, and comes to the same rate.
+        """
+        results = []
+        for count in (1, 2, 3):
+            server, reactor = self.slow()
+            found, together, problems = self.search(
+                count, server, reactor=reactor, findRate="p99(response) < 100ms and errors == 0", rate=20
+            )
+            self.assertEqual((problems, together.total("failed")), ([], 0))
+            self.assertEqual(together.total("started"), together.total("accepted"))
+            results.append((found.rate, [(step.rate, step.passed, step.purpose) for step in found.steps]))
+        self.assertEqual(results, results[:1] * 3)
+        self.assertApproximates(results[0][0], 100, 6)
+
+    def test_unanswered(self):
+        """
+        What one share's messages wait for counts for all.
+        """
+        server = Server(lambda connection, event, usual: None if len(server.mails) > 50 else usual)
+        found, _, problems = self.search(
+            2, server, findRate="errors < 1%", rate=20, timeout=30.0, tolerant=True, holdStep=2.0
+        )
+        self.assertEqual(problems, [])
+        self.assertIn("had no answer 10 s later", found.steps[-1].actual)
+
+    def test_nothing(self):
+        """
+        Where nothing is ever accepted there is no use in going on.
+        """
+        server = Server(lambda connection, event, usual: b"550 no" if event == b"MAIL" else usual)
+        found, together, problems = self.search(3, server, findRate="errors < 1%", tolerant=True)
+        self.assertEqual(len(found.steps), 1)
+        self.assertEqual([text.partition(":")[0] for text in problems], ["nothing was accepted at 100 messages/s"])
+        self.assertEqual(together.total("started"), together.total("rejected"))
+
+    def test_frame(self):
+        """
+        What came of a step is the same when it was sent; anything else is none.
+        """
+        happened = Snapshot(3.0, 30.0, Counters(started=30, accepted=29), ([0, 3, 0, 1], *[[]] * (len(NAMES) - 1)))
+        trial = Trial(happened, 28, 1, 0.25, {"lost": (1, "a text")})
+        frame = Frame.decode(trial.frame().encode())
+        self.assertEqual(Trial.of([frame]), trial)
+        with self.assertRaises(ValueError):
+            Trial.of([replace(frame, gauges={})])

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import statistics
-from random import Random
 
 from hypothesis import strategies as st
 from properties import given, settings
@@ -17,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from smtpsource.messages import sizes
 from smtpsource.messages.bodies import SizedBodies, WholeBody
 from smtpsource.messages.content import lines, stuffed
+from smtpsource.messages.draws import Draws
 from smtpsource.messages.sizes import Empirical, Fixed, LogNormal, Uniform, parse
 from smtpsource.messages.weighted import Weighted
 from smtpsource.smtp.streaming import LARGEST_WRITE
@@ -39,8 +39,8 @@ class DistributionTests(SynchronousTestCase):
         """
         @return: what is drawn, in order.
         """
-        draw = distribution.drawing(Random(1))
-        return sorted(draw() for _ in range(number))
+        draw = distribution.drawing(Draws(1))
+        return sorted(draw(message) for message in range(1, number + 1))
 
     def test_fixed(self):
         """
@@ -86,13 +86,14 @@ class DistributionTests(SynchronousTestCase):
         self.assertTrue(1850 < found.count(10) < 2150)
         self.assertEqual(len(found), found.count(10) + found.count(20))
 
-    @given(DISTRIBUTIONS, st.integers())
-    def test_seed(self, distribution, seed):
+    @given(DISTRIBUTIONS, st.integers(0, 2**64 - 1), st.permutations(range(1, 21)))
+    def test_seed(self, distribution, seed, order):
         """
-        The same seed, the same numbers.
+        The same seed, the same number for a message, whatever was drawn before it.
         """
-        one, two = (distribution.drawing(Random(seed)) for _ in range(2))
-        self.assertEqual([one() for _ in range(20)], [two() for _ in range(20)])
+        one, two = (distribution.drawing(Draws(seed)) for _ in range(2))
+        found = {message: two(message) for message in order}
+        self.assertEqual([one(message) for message in sorted(order)], [found[message] for message in sorted(order)])
 
 
 class ParseTests(SynchronousTestCase):
@@ -188,7 +189,7 @@ class BodyTests(SynchronousTestCase):
         beginning; the same by DATA and by BDAT.
         """
         head = b"A: b\r\n\r\n"
-        body = SizedBodies(lambda: size).draw(self.fail)
+        body = SizedBodies(lambda number: size).draw(1, self.fail)
         self.assertEqual((body.size, body.total), (size, size + 2))
         content, octets = both(body, head)
         self.assertEqual(content, octets + b".\r\n")
@@ -206,8 +207,8 @@ class BodyTests(SynchronousTestCase):
         Large bodies share one piece of memory, whatever their sizes; small ones are written at once.
         """
         drawn = iter([10_000_000, 9_999_999, 70_000, 5])
-        bodies = SizedBodies(lambda: next(drawn))
-        first, second, third, small = (bodies.draw(self.fail).content(b"")[1] for _ in range(4))
+        bodies = SizedBodies(lambda number: next(drawn))
+        first, second, third, small = (bodies.draw(number, self.fail).content(b"")[1] for number in range(1, 5))
         self.assertIs(first.obj, second.obj)
         self.assertIs(first.obj, third.obj)
         self.assertEqual(small, b"")

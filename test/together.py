@@ -77,9 +77,16 @@ class Together:
     """
 
     def __init__(
-        self, count, server=None, size=lambda wanted, rest: max(1, min(wanted, rest // 8)), delay=0.001, **plan
+        self,
+        count,
+        server=None,
+        size=lambda wanted, rest: max(1, min(wanted, rest // 8)),
+        delay=0.001,
+        reactor=None,
+        **plan,
     ):
-        self.reactor = FakeReactor(Server() if server is None else server)
+        self.reactor = FakeReactor() if reactor is None else reactor
+        self.reactor.server = Server() if server is None else server
         self.plan = SourcePlan(destination="127.0.0.1", myhostname="me", **plan)
         self.ended, self.troubles, self.broken, self.runs = [], [], [], []
         for share in (Share(index, count) for index in range(count)):

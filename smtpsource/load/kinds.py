@@ -18,6 +18,10 @@ def kindOf(plan: SourcePlan, share: Share = WHOLE) -> type[Run]:
     Which kind of run that is: each is imported by those who want it.
     """
     if plan.findRate is not None:
+        if share is not WHOLE:  # whoever shares it out looks for the rate, also if there is one share
+            from smtpsource.load.stepped import SteppedRun
+
+            return SteppedRun
         from smtpsource.load.searched import SearchedRun
 
         return SearchedRun

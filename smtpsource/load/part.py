@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from smtpsource._version import __version__
 from smtpsource.load.kinds import kindOf
 from smtpsource.load.leased import LeasedRun
+from smtpsource.load.stepped import SteppedRun
 from smtpsource.load.watch import Watch
 from smtpsource.measure.counters import OUTCOMES, sums
 from smtpsource.measure.frame import Frame, continued
@@ -72,6 +73,8 @@ class Part:
         )
         if isinstance(run, LeasedRun):
             run.want = lambda count: say(Kind.WANT, {"count": count, "epoch": run.epoch})
+        elif isinstance(run, SteppedRun):
+            run.whenStepped = lambda trial: say(Kind.STEPPED, trial.frame().encode())
         self._watch = Watch(reactor, run, whenCut=self._cut)
         # What the parent has not read yet becomes one frame.
         self._kept: Frame | None = None
@@ -188,6 +191,8 @@ class Part:
         """
         run, recorder = self._run, self.recorder
         self._watch.finish()
+        # Before anything is wanted for what comes now: what is on its way counts there.
+        self.sayKept()
         self._warmUp = {"seconds": began - run.startTime, **sums((recorder,), OUTCOMES)}
         recorder.restart()
         run.restartAddresses()

@@ -450,11 +450,11 @@ class Run(OneProcess):
         self.notes = noted.notesOf(runId, self._reactor, self.guarded)
         self._sessionKind = noted.sessionKind(self._sessionKind)
 
-    def _numbers(self) -> Iterator[int]:
+    def _numbers(self) -> Iterator[int] | None:
         """
-        The numbers of its messages, in the order in which they are started.
+        The numbers of its messages, in the order in which they are started; C{None}: those of all.
         """
-        return count(self.share.index + 1, self.share.count)
+        return None if self.share == WHOLE else count(self.share.index + 1, self.share.count)
 
     def _beginSessions(self) -> None:
         """

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from smtpsource.interfaces import IContentSource
 from smtpsource.messages import headers, message, seeds, templates
 from smtpsource.messages.content import DEFAULT_BODY, FileContent, GeneratedContent, bodyOfSize
-from smtpsource.messages.message import DrawnTraffic, Recipients, Traffic
+from smtpsource.messages.message import Recipients, Traffic
 from smtpsource.plan import SourcePlan
 from smtpsource.values.numbers import LARGEST
 
@@ -76,8 +76,10 @@ class _Assembly:
                 enveloped=plan.parameters.dsn and plan.parameters.envid is None,
                 numbers=self.numbers,
             )
-        kind = Traffic if plan.seed is None and self.numbers is None else DrawnTraffic
-        return kind(self.sender, self._recipients(), contents, ofMail, self.run, self.numbers)
+        recipients = self._recipients()
+        if self._areNumbered() and plan.seed is None and self.numbers is None:
+            recipients = message.inOrder(recipients)
+        return Traffic(self.sender, recipients, contents, ofMail, self.run, self.numbers)
 
     def _subjectIsTemplate(self) -> bool:
         plan = self.plan
@@ -86,17 +88,23 @@ class _Assembly:
         assert not isinstance(plan.subject, str)
         return not templates.isLiteral(templates.parseSubject(plan.subject))
 
+    def _areNumbered(self) -> bool:
+        """
+        Has each recipient of the run a number of its own?
+        """
+        plan = self.plan
+        return plan.numberRecipients or (plan.recipientNumbering == "suffix" and plan.recipientCount is not None)
+
     def _recipients(self) -> Recipients:
         plan = self.plan
         perMessage = plan.recipientCount or 1
         ofRcpt = plan.parameters.ofRcpt()
         start, width = plan.numberStart, plan.numberWidth
-        if plan.recipientNumbering == "suffix":
-            if plan.numberRecipients or plan.recipientCount is not None:
+        if self._areNumbered():
+            if plan.recipientNumbering == "suffix":
                 return message.numberedAfter(self.recipient, perMessage, ofRcpt, start or 0, width)
-        elif plan.numberRecipients:
             return message.numberedBefore(self.recipient, perMessage, ofRcpt, 1 if start is None else start, width)
-        elif perMessage > 1:
+        if perMessage > 1:
             return message.countedDown(self.recipient, perMessage, ofRcpt, 1 if start is None else start, width)
         return message.sameRecipient(self.recipient, ofRcpt)
 

@@ -8,17 +8,17 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from smtpsource.load import parts
 from smtpsource.messages import headers, recipients
 from smtpsource.messages.bodies import SameBody, SizedBodies, WholeBody, isHeaded
 from smtpsource.messages.content import DEFAULT_BODY, bodyOfSize, lines
 from smtpsource.messages.corpus import Corpus
+from smtpsource.messages.draws import Draws, draws
 from smtpsource.messages.message import Recipients
 from smtpsource.messages.sizes import Fixed
 from smtpsource.messages.stored import StoredBodies
 from smtpsource.messages.templates import Template
 from smtpsource.messages.varied import Bodies, VariedTraffic
-from smtpsource.messages.weighted import Weighted
+from smtpsource.messages.weighted import Several, Weighted
 from smtpsource.plan import SourcePlan
 from smtpsource.smtp import commands
 
@@ -77,11 +77,11 @@ class VariedAssembly:
         return kind(
             self._run,
             self._mail(),
-            self._drawing(plan.senders, "senders") if plan.senders is not None else lambda: self._sender,
+            self._senders(),
             recipients,
             self._bodies(),
             self._heads(),
-            parts.generator(plan, "headers"),
+            self._draws("headers"),
             sized=plan.parameters.size,
             numbers=self._numbers,
         )
@@ -105,19 +105,22 @@ class VariedAssembly:
         same = parameters.ofMail(0)
         return lambda sender, size: commands.mail(sender, same)
 
-    def _drawing(self, values: object, purpose: str) -> Callable[[], bytes]:
-        assert isinstance(values, Weighted)
-        return values.drawing(parts.generator(self._plan, purpose))
+    def _draws(self, purpose: str) -> Draws:
+        return draws(self._plan.seedInUse, purpose)
+
+    def _senders(self) -> Callable[[int], bytes]:
+        senders = self._plan.senders
+        if senders is None:
+            return lambda number: self._sender
+        assert isinstance(senders, Weighted)
+        return senders.drawing(self._draws("senders"))
 
     def _drawnRecipients(self) -> Recipients:
         plan = self._plan
         listed = plan.recipients is not None
-        addresses = self._drawing(plan.recipients, "recipients") if listed else lambda: self._recipient
-        domains = None if plan.domains is None else self._drawing(plan.domains, "domains")
-        howMany = (
-            Fixed(plan.recipientCount or 1) if plan.recipientsDistribution is None else plan.recipientsDistribution
-        )
-        assert not isinstance(howMany, str)
+        addresses = self._several(plan.recipients, "recipients") if listed else self._sameRecipients
+        if plan.domains is not None:
+            addresses = recipients.withDomains(addresses, self._several(plan.domains, "domains"))
         # Who comes from a list needs no number to be different from the others.
         several = not listed and (plan.recipientCount is not None or plan.recipientsDistribution is not None)
         if plan.recipientNumbering == "suffix":
@@ -126,23 +129,45 @@ class VariedAssembly:
             numbering = recipients.BEFORE
         else:
             numbering = recipients.DOWN if several else recipients.NOT
+        # Do numbers or addresses go on from one message to the next?
+        goesOn = numbering in (recipients.BEFORE, recipients.AFTER) or getattr(plan.recipients, "weights", ()) is None
         return recipients.drawn(
-            recipients.withDomains(addresses, domains),
-            howMany.drawing(parts.generator(plan, "recipients of a message")),
+            addresses,
+            self._counts(goesOn),
             numbering,
             plan.numberStart,
             plan.numberWidth,
             plan.parameters.ofRcpt(),
         )
 
+    def _sameRecipients(self, number: int, before: int, several: int) -> list[bytes]:
+        return [self._recipient] * several
+
+    def _several(self, values: object, purpose: str) -> Several[bytes]:
+        assert isinstance(values, Weighted)
+        return values.severalDrawing(self._draws(purpose))
+
+    def _counts(self, goesOn: bool) -> recipients.Counts:
+        """
+        How many recipients messages have.
+
+        @param goesOn: does it matter for a message how many others have?
+        """
+        howMany = self._plan.recipientsDistribution
+        if howMany is None or isinstance(howMany, Fixed):
+            return recipients.same(howMany.value if howMany is not None else self._plan.recipientCount or 1)
+        assert not isinstance(howMany, str)
+        draw = howMany.drawing(self._draws("recipients of a message"))
+        return recipients.Counted(draw) if goesOn else recipients.uncounted(draw)
+
     def _bodies(self) -> Bodies:
         plan = self._plan
         if plan.messages is not None:
             assert isinstance(plan.messages, Corpus)
-            return StoredBodies(plan.messages, plan.pick, parts.generator(plan, "messages"))
+            return StoredBodies(plan.messages, plan.pick, self._draws("messages"))
         if plan.sizeDistribution is not None:
             assert not isinstance(plan.sizeDistribution, str)
-            return SizedBodies(plan.sizeDistribution.drawing(parts.generator(plan, "sizes")))
+            return SizedBodies(plan.sizeDistribution.drawing(self._draws("sizes")))
         if plan.message is not None:
             assert not isinstance(plan.message, str)
             return SameBody(WholeBody(lines(plan.message), headed=self._isHeaded()))

@@ -175,7 +175,7 @@ class Watch:
             cpu=(used[0] - self._used[0], used[1] - self._used[1]),
             lag=self._lag,
             waited=None if waited is None or self._waited is None else waited - self._waited,
-            gauges=gaugesOf(self._run),
+            gauges={} if self._whenCut is None else gaugesOf(self._run),
             last=last,
         )
         sample = self.series.add(frame, snapshot.delivered)

@@ -265,10 +265,11 @@ class SameBody:
     def __init__(self, body: Body) -> None:
         self._body = body
 
-    def draw(self, onProblem: Callable[[str], None]) -> Body:
+    def draw(self, number: int, onProblem: Callable[[str], None]) -> Body:
         """
-        The next message's body.
+        A message's body.
 
+        @param number: the message's.
         @param onProblem: called with one line about a body that can't be had.
         """
         return self._body
@@ -279,18 +280,18 @@ class SizedBodies:
     Bodies of drawn sizes.
     """
 
-    def __init__(self, draw: Callable[[], int]) -> None:
+    def __init__(self, draw: Callable[[int], int]) -> None:
         """
-        @param draw: gives one size after the other, each at least 1.
+        @param draw: gives the size of a message's by its number: at least 1.
         """
         self._draw = draw
         self._long = self._longEnough(LARGEST_WRITE)
 
-    def draw(self, onProblem: Callable[[str], None]) -> SizedBody:
+    def draw(self, number: int, onProblem: Callable[[str], None]) -> SizedBody:
         """
         See L{SameBody.draw}.
         """
-        size = self._draw()
+        size = self._draw(number)
         if size > len(self._long) - len(END):
             self._long = self._longEnough(size)
         return SizedBody(size, self._long)

@@ -12,12 +12,12 @@ from typing import Any
 
 from zope.interface import implementer
 
-from smtpsource.interfaces import IContentSource, ITraffic
+from smtpsource.interfaces import IContentSource, IMessage, ITraffic
 from smtpsource.ledger import identity
 from smtpsource.ledger.notes import Notes, addressIn
 from smtpsource.messages.bodies import digestsOf, isHeaded
 from smtpsource.messages.content import END, GeneratedContent, lines, stuffed
-from smtpsource.messages.message import DrawnMessage, Recipients, Traffic
+from smtpsource.messages.message import Message, Recipients, Traffic
 from smtpsource.smtp import commands
 from smtpsource.smtp.parameters import xtext
 from smtpsource.smtp.streaming import LARGEST_WRITE
@@ -109,14 +109,15 @@ class IdentifiedFile:
         return (head, text) if self._streamed else (head + text, b"")
 
 
-class IdentifiedMessage(DrawnMessage):
+@implementer(IMessage)
+class IdentifiedMessage(Message):
     """
     One message of an L{IdentifiedTraffic}.
 
     @ivar attempt: see L{smtpsource.ledger.notes.Noted}.
     """
 
-    __slots__ = ("attempt",)
+    __slots__ = ("_recipients", "attempt")
 
     _traffic: IdentifiedTraffic
 
@@ -125,8 +126,14 @@ class IdentifiedMessage(DrawnMessage):
         self._traffic = traffic
         self.number = number
         self.mail = traffic.mail
-        self._recipients, self._recipient = traffic.recipients()
+        self._recipients, self._recipient = traffic.recipients(number)
         self.attempt = 0
+
+    def recipientCommands(self) -> tuple[bytes, ...]:
+        """
+        See L{IMessage.recipientCommands}.
+        """
+        return self._recipients
 
     def content(self) -> tuple[bytes, bytes]:
         """
@@ -149,7 +156,7 @@ class IdentifiedMessage(DrawnMessage):
 @implementer(ITraffic)
 class IdentifiedTraffic(Traffic):
     """
-    The same as L{Traffic}, with ids, and recipients that are drawn when a message is started.
+    The same as L{Traffic}, with ids, and recipients that follow from the number of the message.
 
     @ivar digests: of the body that all have, and its size.
     @ivar intend: see L{Notes.intend}.
@@ -192,9 +199,9 @@ def withOriginal(recipients: Recipients) -> Recipients:
     last: tuple[bytes, ...] = ()
     same: tuple[bytes, ...] = ()
 
-    def named() -> tuple[tuple[bytes, ...], bytes]:
+    def named(number: int) -> tuple[tuple[bytes, ...], bytes]:
         nonlocal last, same
-        found, recipient = recipients()
+        found, recipient = recipients(number)
         if found is not last:
             last, same = found, tuple([_original(command) for command in found])
         return same, recipient

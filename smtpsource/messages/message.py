@@ -12,8 +12,8 @@ from zope.interface import implementer
 from smtpsource.interfaces import IContentSource, IMessage, ITraffic
 from smtpsource.smtp import commands
 
-#: Gives the recipients of one message, and the one that its To header names.
-Recipients = Callable[[], tuple[tuple[bytes, ...], bytes]]
+#: Gives the recipients of a message by its number, and the one that its To header names.
+Recipients = Callable[[int], tuple[tuple[bytes, ...], bytes]]
 
 
 def sameRecipient(recipient: bytes, parameters: bytes = b"") -> Recipients:
@@ -23,7 +23,7 @@ def sameRecipient(recipient: bytes, parameters: bytes = b"") -> Recipients:
     @param parameters: of RCPT, here and below.
     """
     same = ((commands.rcpt(recipient, parameters),), recipient)
-    return lambda: same
+    return lambda number: same
 
 
 def ignore(text: str) -> None:
@@ -50,7 +50,7 @@ def countedDown(
         commands.rcpt(_digits(width) % (start + n) + recipient, parameters) for n in range(perMessage - 1, 0, -1)
     )
     same = ((*numbered, commands.rcpt(recipient, parameters)), recipient)
-    return lambda: same
+    return lambda number: same
 
 
 def numberedBefore(
@@ -60,12 +60,12 @@ def numberedBefore(
     Every recipient of the run has its own number before the local part, from 1: smtp-source(1)'s -N before
     Postfix 3.9. The To header is not numbered.
     """
-    numbers = count(start)
     form = _digits(width) + b"%b"
 
-    def recipients() -> tuple[tuple[bytes, ...], bytes]:
-        named = [form % (next(numbers), recipient) for _ in range(perMessage)]
-        return tuple(commands.rcpt(name, parameters) for name in named), recipient
+    def recipients(number: int) -> tuple[tuple[bytes, ...], bytes]:
+        end = start + number * perMessage
+        named = [form % (n, recipient) for n in range(end - perMessage, end)]
+        return tuple([commands.rcpt(name, parameters) for name in named]), recipient
 
     return recipients
 
@@ -77,18 +77,27 @@ def numberedAfter(
     Every recipient of the run has its own number after the local part, from 0: smtp-source(1)'s -N and -r since
     Postfix 3.9. The To header names the last of a message's recipients.
     """
-    numbers = count(start)
     form = b"%b" + _digits(width) + b"%b"
     local, at, domain = recipient.rpartition(b"@")
     if not at:
         local, domain = domain, b""
     after = at + domain
 
-    def recipients() -> tuple[tuple[bytes, ...], bytes]:
-        named = [form % (local, next(numbers), after) for _ in range(perMessage)]
-        return tuple(commands.rcpt(name, parameters) for name in named), named[-1]
+    def recipients(number: int) -> tuple[tuple[bytes, ...], bytes]:
+        end = start + number * perMessage
+        named = [form % (local, n, after) for n in range(end - perMessage, end)]
+        return tuple([commands.rcpt(name, parameters) for name in named]), named[-1]
 
     return recipients
+
+
+def inOrder(recipients: Recipients) -> Recipients:
+    """
+    The same recipients, not by the numbers of messages, but in the order in which they are asked for: so no number is
+    left out where a message does not come as far as MAIL.
+    """
+    numbers = count(1)
+    return lambda number: recipients(next(numbers))
 
 
 @implementer(IMessage)
@@ -110,7 +119,7 @@ class Message:
         """
         See L{IMessage.recipientCommands}.
         """
-        recipients, self._recipient = self._traffic.recipients()
+        recipients, self._recipient = self._traffic.recipients(self.number)
         return recipients
 
     def content(self) -> tuple[bytes, bytes]:
@@ -163,34 +172,3 @@ class Traffic:
         See L{ITraffic.next}.
         """
         return Message(self, next(self._numbers))
-
-
-class DrawnMessage(Message):
-    """
-    One message of a L{DrawnTraffic}.
-    """
-
-    __slots__ = ("_recipients",)
-
-    def __init__(self, traffic: Traffic, number: int) -> None:
-        super().__init__(traffic, number)
-        self._recipients, self._recipient = traffic.recipients()
-
-    def recipientCommands(self) -> tuple[bytes, ...]:
-        """
-        See L{IMessage.recipientCommands}.
-        """
-        return self._recipients
-
-
-class DrawnTraffic(Traffic):
-    """
-    The same, with the recipients drawn when a message is started: those of the message of one number are the same in
-    each run, however many sessions it has.
-    """
-
-    def next(self) -> Message:
-        """
-        See L{ITraffic.next}.
-        """
-        return DrawnMessage(self, next(self._numbers))

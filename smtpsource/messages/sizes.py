@@ -8,10 +8,10 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from random import Random
 from typing import Any
 
 from smtpsource.messages import weighted
+from smtpsource.messages.draws import Draws
 from smtpsource.messages.weighted import Weighted
 from smtpsource.values import files, numbers
 
@@ -37,11 +37,11 @@ class Fixed:
     def __post_init__(self) -> None:
         _checkNumber("value", self.value)
 
-    def drawing(self, rng: Random) -> Callable[[], int]:
+    def drawing(self, draws: Draws) -> Callable[[int], int]:
         """
-        @return: gives one number after the other.
+        @return: gives the number of each message, by that of the message.
         """
-        return lambda: self.value
+        return lambda message: self.value
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,17 @@ class Uniform:
         if self.least > self.most:
             raise ValueError("expected the smaller number before the larger one, such as 1k-100k")
 
-    def drawing(self, rng: Random) -> Callable[[], int]:
+    def drawing(self, draws: Draws) -> Callable[[int], int]:
         """
         See L{Fixed.drawing}.
         """
-        random, least, number = rng.random, self.least, self.most - self.least + 1
-        return lambda: least + int(random() * number)
+        at, random, least, number = draws.at, draws.random, self.least, self.most - self.least + 1
+
+        def draw(message: int) -> int:
+            at(message)
+            return least + int(random() * number)
+
+        return draw
 
 
 @dataclass(frozen=True)
@@ -90,16 +95,17 @@ class LogNormal:
             if self.most < self.median:
                 raise ValueError("expected max to be no less than the median")
 
-    def drawing(self, rng: Random) -> Callable[[], int]:
+    def drawing(self, draws: Draws) -> Callable[[int], int]:
         """
         See L{Fixed.drawing}.
         """
-        mu, sigma, normal = math.log(self.median), self.sigma, rng.normalvariate
+        at, normal, exp, mu, sigma = draws.at, draws.normal, math.exp, math.log(self.median), self.sigma
         most = min(numbers.LARGEST, self.median * TIMES) if self.most is None else self.most
 
-        def draw() -> int:
+        def draw(message: int) -> int:
+            at(message)
             # The median is no more than the most: every other attempt is good.
-            while (value := round(math.exp(normal(mu, sigma)))) > most:
+            while (value := round(exp(mu + sigma * normal()))) > most:
                 pass
             return value or 1
 
@@ -121,11 +127,11 @@ class Empirical:
             _checkNumber("each number", number)
         object.__setattr__(self, "numbers", weighted.evenly(self.numbers))
 
-    def drawing(self, rng: Random) -> Callable[[], int]:
+    def drawing(self, draws: Draws) -> Callable[[int], int]:
         """
         See L{Fixed.drawing}.
         """
-        return self.numbers.drawing(rng)
+        return self.numbers.drawing(draws)
 
 
 Distribution = Fixed | Uniform | LogNormal | Empirical

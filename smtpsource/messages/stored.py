@@ -7,12 +7,12 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from itertools import cycle, islice
-from random import Random
+from itertools import islice
 
 from smtpsource.messages.bodies import WholeBody, isHeaded
 from smtpsource.messages.content import withCRLF
 from smtpsource.messages.corpus import Corpus, Exhausted
+from smtpsource.messages.draws import Draws
 from smtpsource.messages.parts import FilePart, Unreadable
 from smtpsource.smtp.streaming import LARGEST_WRITE
 
@@ -21,9 +21,6 @@ KEPT = 64 * 1024 * 1024
 
 #: How often another message is drawn in place of one that is left out, or tried in place of one that can't be read.
 _DRAWS = 100
-
-#: How many messages are looked at for one that is not left out, when such draws were in vain.
-_LOOKS = 10_000
 
 _HEADER_END = re.compile(rb"\n\r?\n")
 _MESSAGE_ID = re.compile(rb"\nmessage-id[ \t]*:")
@@ -72,11 +69,12 @@ def _isReady(found: FilePart) -> bool:
 
 class StoredBodies:
     """
-    Messages of a corpus, one after the other. One that can't be read is left out from then on; if none is left, or
-    none can be read for lack of open files, the last one that could be is sent again.
+    Messages of a corpus. One that can't be read is left out from then on, and which one is sent in its place follows
+    from the number of the message, too; if none is left, or none can be read for lack of open files, the last one that
+    could be is sent again.
     """
 
-    def __init__(self, corpus: Corpus, pick: str, rng: Random, kept: int = KEPT) -> None:
+    def __init__(self, corpus: Corpus, pick: str, draws: Draws, kept: int = KEPT) -> None:
         """
         @param pick: C{"in-turn"}, C{"random"} or C{"weighted"}.
         @param kept: how many bytes of messages that were read are kept.
@@ -84,16 +82,15 @@ class StoredBodies:
         """
         self._corpus = corpus
         total = len(corpus)
-        self._index: Callable[[], int]
-        if pick == "in-turn":
-            self._index = cycle(range(total)).__next__
-        elif pick == "random":
-            self._index = lambda: int(rng.random() * total)
-        else:
-            self._index = corpus.weights().drawing(rng)
-        self._leftOut: set[int] = set()
-        # Where the next look for one that is not left out begins.
-        self._place = 0
+        self._at = draws.at
+        # Gives an index at random, and others for the same message; C{None}: they are in turn.
+        self._draw: Callable[[], int] | None = None
+        if pick == "random":
+            self._draw = lambda: int(draws.random() * total)
+        elif pick == "weighted":
+            self._draw = corpus.weights().atRandom(draws)
+        # Those that are left out, and for each another one: of those between them, all are left out.
+        self._leftOut: dict[int, int] = {}
         self._doubts = corpus.doubts
         try:
             self._last = loaded(corpus.sample)
@@ -102,7 +99,7 @@ class StoredBodies:
         self._bodies: OrderedDict[int, WholeBody] = OrderedDict()
         self._room = kept
 
-    def draw(self, onProblem: Callable[[str], None]) -> WholeBody:
+    def draw(self, number: int, onProblem: Callable[[str], None]) -> WholeBody:
         """
         See L{smtpsource.messages.bodies.SameBody.draw}.
         """
@@ -110,7 +107,7 @@ class StoredBodies:
             for doubt in self._doubts:
                 onProblem(doubt)
             self._doubts = ()
-        for index in islice(self._candidates(), _DRAWS):
+        for index in islice(self._candidates(number), _DRAWS):
             body = self._bodies.get(index)
             if body is not None and body.outdated:
                 self._room += self._bodies.pop(index).kept
@@ -122,7 +119,7 @@ class StoredBodies:
                     onProblem(str(e))
                     break
                 except Unreadable as e:
-                    self._leftOut.add(index)
+                    self._leftOut[index] = (index + 1) % len(self._corpus)
                     onProblem(f"{e}; left out from now on")
                     continue
                 self._keep(index, body)
@@ -132,26 +129,41 @@ class StoredBodies:
             break
         return self._last
 
-    def _candidates(self) -> Iterator[int]:
+    def _candidates(self, number: int) -> Iterator[int]:
         """
         The index of the message that is drawn; then others that there are in case that it can't be read. Not all of
         them: there may be millions.
         """
-        total, leftOut = len(self._corpus), self._leftOut
+        total, leftOut, draw = len(self._corpus), self._leftOut, self._draw
         if len(leftOut) == total:
             return
-        for _ in range(_DRAWS):
-            index = self._index()
-            if index not in leftOut:
-                yield index
-        tried = 0
-        for _ in range(min(total, _LOOKS)):
-            if self._place not in leftOut:
-                yield self._place
-                tried += 1
-                if tried == _DRAWS:
-                    return
-            self._place = (self._place + 1) % total
+        turn, place = divmod(number - 1, total)
+        if draw is None:
+            if place not in leftOut:
+                yield place
+        else:
+            self._at(number)
+            for _ in range(_DRAWS):
+                index = draw()
+                if index not in leftOut:
+                    yield index
+        # It is another one in each turn.
+        place = (place + turn) % total
+        while len(leftOut) < total:
+            place = self._from(place)
+            yield place
+
+    def _from(self, place: int) -> int:
+        """
+        The first one from this place on that is not left out.
+        """
+        leftOut, passed = self._leftOut, []
+        while place in leftOut:
+            passed.append(place)
+            place = leftOut[place]
+        for one in passed:
+            leftOut[one] = place
+        return place
 
     def _keep(self, index: int, body: WholeBody) -> None:
         bodies = self._bodies

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import count
-from random import Random
 from typing import Any, Protocol
 
 from zope.interface import implementer
 
 from smtpsource.interfaces import IMessage, ITraffic
 from smtpsource.messages.bodies import Body
+from smtpsource.messages.draws import Draws
 from smtpsource.messages.message import Recipients, ignore
 from smtpsource.messages.templates import Template
 from smtpsource.values.numbers import LARGEST
@@ -21,13 +21,14 @@ from smtpsource.values.numbers import LARGEST
 
 class Bodies(Protocol):
     """
-    Gives one body after the other.
+    Gives bodies.
     """
 
-    def draw(self, onProblem: Callable[[str], None]) -> Body:
+    def draw(self, number: int, onProblem: Callable[[str], None]) -> Body:
         """
-        The next message's body.
+        A message's body.
 
+        @param number: the message's.
         @param onProblem: called with one line about a body that can't be had.
         """
 
@@ -101,21 +102,21 @@ class VariedTraffic:
         self,
         run: bytes,
         mail: Callable[[bytes, int | None], bytes],
-        senders: Callable[[], bytes],
+        senders: Callable[[int], bytes],
         recipients: Recipients,
         bodies: Bodies,
         heads: tuple[Template, Template],
-        rng: Random,
+        draws: Draws,
         *,
         sized: bool = False,
         numbers: Iterator[int] | None = None,
     ) -> None:
         """
         @param mail: makes the MAIL command of a sender and the size of the message.
-        @param senders: gives one sender after the other.
+        @param senders: gives the sender of each message, by its number.
         @param bodies: gives what comes after the head.
         @param heads: what comes before a body without a Message-Id, and before one with it.
-        @param rng: what random digits come from.
+        @param draws: what random digits come from.
         @param sized: has MAIL a size? It is C{None} otherwise.
         @param numbers: those of the messages; C{None}: all, from 1.
         """
@@ -128,7 +129,7 @@ class VariedTraffic:
         self._recipients = recipients
         self._bodies = bodies
         self._heads = heads
-        self._bits = rng.getrandbits
+        self._draws = draws
         self._sized = sized
 
     def next(self) -> VariedMessage:
@@ -136,9 +137,9 @@ class VariedTraffic:
         See L{ITraffic.next}.
         """
         number = next(self._numbers)
-        sender = self._senders()
-        recipients, recipient = self._recipients()
-        body = self._bodies.draw(self.onProblem)
+        sender = self._senders(number)
+        recipients, recipient = self._recipients(number)
+        body = self._bodies.draw(number, self.onProblem)
         values: dict[bytes, bytes | int] = {
             b"n": number,
             b"sender": sender,
@@ -146,8 +147,10 @@ class VariedTraffic:
             b"size": body.size,
         }
         head = self._head(body, number, values)
-        for key, digits in head.randoms:
-            values[key] = b"%0*x" % (digits, self._bits(4 * digits))
+        if head.randoms:
+            self._draws.at(number)
+            for key, digits in head.randoms:
+                values[key] = b"%0*x" % (digits, self._draws.getrandbits(4 * digits))
         size = None
         if self._sized:
             # The session is not known yet: SIZE may be an estimate, but not less (RFC 1870 section 5).

@@ -8,14 +8,17 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import accumulate, cycle
-from random import Random
+from itertools import accumulate
 from typing import Generic, TypeVar
 
+from smtpsource.messages.draws import Draws
 from smtpsource.values import inputs, textfiles
 from smtpsource.values.numbers import LARGEST
 
 T = TypeVar("T")
+
+#: Gives all of a message: by its number, by how many those before it have together, and by how many it has.
+Several = Callable[[int, int, int], list[T]]
 
 #: A line of a file: a value, which may begin with a quoted text (RFC 5321's Quoted-string), maybe a weight, maybe a
 #: comment.
@@ -46,21 +49,45 @@ class Weighted(Generic[T]):
         if not any(self.weights):
             raise ValueError("expected a weight of more than 0")
 
-    def drawing(self, rng: Random) -> Callable[[], T]:
+    def drawing(self, draws: Draws) -> Callable[[int], T]:
         """
-        @return: gives one value after the other.
+        @return: gives the value of each message, by its number.
         """
         if self.weights is None:
-            return cycle(self.values).__next__
+            values, total = self.values, len(self.values)
+            return lambda number: values[(number - 1) % total]
+        draw, at = self.atRandom(draws), draws.at
+
+        def drawn(number: int) -> T:
+            at(number)
+            return draw()
+
+        return drawn
+
+    def severalDrawing(self, draws: Draws) -> Several[T]:
+        """
+        The same for messages that have several each.
+        """
+        if self.weights is None:
+            values, total = self.values, len(self.values)
+            return lambda number, before, several: [values[place % total] for place in range(before, before + several)]
+        draw, at = self.atRandom(draws), draws.at
+
+        def drawn(number: int, before: int, several: int) -> list[T]:
+            at(number)
+            return [draw() for _ in range(several)]
+
+        return drawn
+
+    def atRandom(self, draws: Draws) -> Callable[[], T]:
+        """
+        @return: gives one value after the other, for the message that C{draws} are at. There have to be weights.
+        """
         values = self.values
-        cumulative = tuple(accumulate(self.weights))
+        cumulative = tuple(accumulate(self.weights or ()))
         total, last = cumulative[-1], len(values) - 1
-        random = rng.random
-
-        def draw() -> T:
-            return values[bisect_right(cumulative, random() * total, 0, last)]
-
-        return draw
+        random = draws.random
+        return lambda: values[bisect_right(cumulative, random() * total, 0, last)]
 
 
 def evenly(found: Weighted[T]) -> Weighted[T]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import encodings
 import pkgutil
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
@@ -40,6 +41,7 @@ class Doors:
     @ivar addresses: where the ports listen.
     @ivar nameServer: answers for the world, if there is one; it has counts of its own.
     @ivar control: lets others steer the sink, if anybody may.
+    @ivar pathsOf: gives all that can be asked there; C{None} is what can be asked of a sink that is this process.
     """
 
     def __init__(self, reactor: Any, plan: SinkPlan, factory: SinkFactory) -> None:
@@ -52,6 +54,7 @@ class Doors:
         self.addresses: list[Any] = []
         self.nameServer: NameServer | None = None
         self.control: ControlServer | None = None
+        self.pathsOf: Callable[..., Any] | None = None
 
     def open(self) -> None:
         """
@@ -82,7 +85,9 @@ class Doors:
         from smtpsource.sink.control.server import ControlServer  # twisted.web takes a while
 
         steering = cast("Steering", self._factory.steering)
-        control = ControlServer(self._reactor, steering, where, self._plan.controlTokenFile)
+        control = ControlServer(
+            self._reactor, steering, where, self._plan.controlTokenFile, *([self.pathsOf] if self.pathsOf else [])
+        )
         control.listen()
         self.control = control
 

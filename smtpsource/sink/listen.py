@@ -46,7 +46,8 @@ def listen(reactor: Any, plan: SinkPlan, factory: SinkFactory) -> list[Any]:
         where = f"unix:{plan.path}" if plan.path is not None else f"inet:{joined(plan.host, plan.port)}"
         raise ListenError(f"can't listen on {where}", e) from e
     for port in ports:
-        _setUp(port, plan)
+        if getattr(port, "socket", None) is not None:
+            setUp(port.socket, plan)
     return ports
 
 
@@ -114,13 +115,10 @@ def _listenIPv6Only(reactor: Any, number: int, backlog: int, factory: SinkFactor
         return reactor.adoptStreamPort(listener.fileno(), socket.AF_INET6, factory)
 
 
-def _setUp(port: Any, plan: SinkPlan) -> None:
+def setUp(listener: socket.socket, plan: SinkPlan) -> None:
     """
     Set what accepted connections inherit from the socket that listens.
     """
-    listener = getattr(port, "socket", None)
-    if listener is None:
-        return
     if plan.path is None:
         # Two replies in a row must not wait for the client's delayed acknowledgement.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

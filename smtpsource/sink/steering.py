@@ -29,7 +29,7 @@ _MOST_MARKS = 1000
 _MOST_DELIBERATE = 10_000
 
 #: Messages that are kept for those who ask by HTTP, where nobody says how many.
-_KEPT = 1000
+KEPT = 1000
 
 #: Lines of a dialogue.
 _LINES = 1000
@@ -118,7 +118,7 @@ class Steering:
             start = unescaped(plan.dumpStart or "")
             self.dumps.append(Dump(template, start, plan.hostname, append=plan.dump is None))
             self.keepers += self.dumps
-        keep = plan.keep or (_KEPT if plan.control is not None else None)
+        keep = plan.keep or (KEPT if plan.control is not None else None)
         if keep is not None:
             from smtpsource.sink.keeping.memory import Memory
             from smtpsource.sink.keeping.transcripts import Transcripts

@@ -301,7 +301,7 @@ class Band:
 
 
 #: What workers say from GO on.
-_WHILE_IT_GOES_ON = frozenset((Kind.FRAME, Kind.WANT, Kind.TROUBLE, Kind.BROKEN, Kind.HINT, Kind.END))
+_WHILE_IT_GOES_ON = frozenset((Kind.FRAME, Kind.WANT, Kind.STEPPED, Kind.TROUBLE, Kind.BROKEN, Kind.HINT, Kind.END))
 
 #: Seconds between two looks at those that are to end, and by how much a look is late when this process stood still.
 _LOOK, _LATE = 0.5, 1.0

@@ -48,6 +48,8 @@ class Kind(Enum):
     DRAIN = b"D"
     #: C{{}}: end now.
     ABORT = b"X"
+    #: C{{}}: to whoever started the worker elsewhere: end its process, whatever it does.
+    KILL = b"K"
 
     # From a worker.
     #: C{{"version": "1.2", "pid": n, "ledger": path or null, "reactor": name}}: ready to go.
@@ -62,6 +64,9 @@ class Kind(Enum):
     #: C{{"count": n, "epoch": e}}: could do with so many more messages. In a run whose messages have a limit, all that
     #: was lent in the warm-up is void when that is over; the first of epoch 1 comes after the last frame of epoch 0.
     WANT = b"w"
+    #: A frame of its own: what came of a step, as L{Trial<smtpsource.measure.trial.Trial>} has it. What it counts is in
+    #: those of the seconds as well.
+    STEPPED = b"s"
     #: C{{"text": line}}: a refusal or a fault that ends the run.
     TROUBLE = b"t"
     #: C{{"kind": word, "text": line}}: a fault of its own, which ends the run: see
@@ -74,6 +79,8 @@ class Kind(Enum):
     #: "reason": line or null, "ledger": path or null}}: after its last frame, what else is to be known of it. There is
     #: no ledger any more if nothing was noted in it.
     END = b"e"
+    #: C{{"text": how}}: from whoever started the worker elsewhere: its process is gone. How, if not in order: a line.
+    GONE = b"g"
 
 
 def pack(kind: Kind, body: bytes | dict[str, Any] | None = None) -> bytes:
@@ -101,15 +108,15 @@ def receive(descriptor: int) -> tuple[Kind, Any] | None:
     @raise ValueError: it is none.
     @raise OSError: it can't be read.
     """
-    prefix = _read(descriptor, 4)
+    prefix = exactly(descriptor, 4)
     length = int.from_bytes(prefix)
     if length > LONGEST:
         raise ValueError(f"expected a message, not one of {length} bytes")
-    message = _read(descriptor, length)
+    message = exactly(descriptor, length)
     return unpack(message) if len(prefix) == 4 and len(message) == length else None
 
 
-def _read(descriptor: int, length: int) -> bytes:
+def exactly(descriptor: int, length: int) -> bytes:
     """
     So many bytes; fewer if there are no more.
     """
@@ -130,4 +137,4 @@ def unpack(message: bytes) -> tuple[Kind, Any]:
     return kind, body if kind in _BYTES else json.loads(body)
 
 
-_BYTES = frozenset((Kind.PLAN, Kind.FRAME))
+_BYTES = frozenset((Kind.PLAN, Kind.FRAME, Kind.STEPPED))

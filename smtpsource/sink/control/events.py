@@ -37,6 +37,7 @@ class Events:
     All events of one sink. Whoever publishes one does not wait for those who watch.
 
     @ivar last: the number of the last event; 0 if there was none.
+    @ivar whenWatched: told whether anybody watches, whenever somebody comes or goes.
     """
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
@@ -46,6 +47,7 @@ class Events:
         self.last = 0
         self._now = now
         self._remembered: deque[Event] = deque(maxlen=REMEMBERED)
+        self.whenWatched: Callable[[bool], object] = lambda isWatched: None
         self._watchers: dict[object, Callable[[Event], object]] = {}
 
     def publish(self, kind: str, /, **fields: Any) -> None:
@@ -55,11 +57,25 @@ class Events:
         @param kind: one of L{KINDS}.
         @param fields: what there is to say about it.
         """
+        self.add(kind, self._now(), fields)
+
+    def add(self, kind: str, at: float, fields: Mapping[str, Any]) -> None:
+        """
+        Something has happened, in another process.
+
+        @param at: when, in seconds of the epoch.
+        """
         self.last += 1
-        event = Event(self.last, kind, self._now(), fields)
+        event = Event(self.last, kind, at, fields)
         self._remembered.append(event)
         for tell in list(self._watchers.values()):
             tell(event)
+
+    def skip(self, number: int) -> None:
+        """
+        So many events have been that nobody knows.
+        """
+        self.last += number
 
     def subscribe(self, tell: Callable[[Event], object]) -> Callable[[], None]:
         """
@@ -70,9 +86,11 @@ class Events:
         """
         key = object()
         self._watchers[key] = tell
+        self.whenWatched(True)
 
         def unsubscribe() -> None:
             self._watchers.pop(key, None)
+            self.whenWatched(bool(self._watchers))
 
         return unsubscribe
 

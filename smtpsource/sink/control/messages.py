@@ -59,7 +59,7 @@ class Messages:
             what["after"] = asked.wanted("after", 0, numbers.LARGEST, 0)
         count = asked.wanted("count", 1, numbers.LARGEST, 1)
         limit = asked.wanted("limit", 1, MOST, USUAL)
-        seconds = _wait(asked.query.get("wait", "0"))
+        seconds = waitOf(asked.query.get("wait", "0"))
         if not seconds or asked.request.method == b"HEAD":
             return _listed(memory, memory.find(**what), limit)
         stay = self._stays.begin(asked.request)
@@ -141,7 +141,12 @@ def _headers(entry: Entry) -> list[list[str]]:
     ]
 
 
-def _wait(text: str) -> float:
+def waitOf(text: str) -> float:
+    """
+    Seconds that somebody wants to wait.
+
+    @raise Problem: it can't be used.
+    """
     try:
         seconds = numbers.timeOrZero(text)
         if seconds > LONGEST_WAIT:

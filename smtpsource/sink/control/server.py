@@ -5,6 +5,7 @@ The control of a sink, as a server.
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from smtpsource.report.visitors import Visitors
 from smtpsource.sink.control.asked import LARGEST_BODY
 from smtpsource.sink.control.events import Events
 from smtpsource.sink.control.guard import Guard
-from smtpsource.sink.control.paths import paths
+from smtpsource.sink.control.paths import Paths, paths
 from smtpsource.sink.control.site import site
 from smtpsource.sink.control.where import parseControl, tokenOf
 
@@ -39,12 +40,20 @@ class ControlServer:
     Serves the control of one sink.
     """
 
-    def __init__(self, reactor: Any, steering: Steering, text: str, tokenFile: str | None = None) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        steering: Steering,
+        text: str,
+        tokenFile: str | None = None,
+        pathsOf: Callable[[Any, Steering, Events], Paths] = paths,
+    ) -> None:
         """
         @param reactor: provides C{IReactorTCP}, C{IReactorUNIX} and C{IReactorTime}.
         @param steering: the sink. What it publishes goes to those who watch.
         @param text: where, see L{parseControl}.
         @param tokenFile: has what a client needs; without one the environment may have it.
+        @param pathsOf: gives all that can be asked.
         @raise ValueError: it can't be there, or not without a token; the text is one line.
         """
         where = parseControl(text)
@@ -54,7 +63,7 @@ class ControlServer:
         self._port: Any = None
         events = Events()
         steering.publish = events.publish
-        served = site(reactor, paths(reactor, steering, events), Guard(where, token))
+        served = site(reactor, pathsOf(reactor, steering, events), Guard(where, token))
         self._visitors = Visitors(served, reactor, MOST, LARGEST)
 
     @property

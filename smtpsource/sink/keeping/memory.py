@@ -161,6 +161,16 @@ class Memory:
             self.displaced = 0
         return len(numbers)
 
+    def displace(self, number: int) -> None:
+        """
+        Give up all up to one, as if others had come in their place.
+
+        @param number: of the last one that goes.
+        """
+        for each in [each for each in self._entries if each <= number]:
+            self._forget(each)
+            self.displaced += 1
+
     def _forget(self, number: int) -> None:
         self._octets -= self._entries.pop(number).cost
 

@@ -17,7 +17,7 @@ from smtpsource.sink.control.answers import Answer, Problem
 from smtpsource.sink.control.asked import Asked
 from smtpsource.sink.control.events import REMEMBERED, Event, Events
 from smtpsource.sink.control.paths import at, paths
-from smtpsource.sink.steering import Steering
+from smtpsource.sink.steering import KEPT, Steering
 from smtpsource.sink.workers.counted import Counted
 from smtpsource.sink.workers.factory import WorkerFactory
 from smtpsource.sink.workers.wire import Kind
@@ -32,6 +32,10 @@ _GATHERING = 0.02
 
 #: What is asked that is no path of the control: other rules, and what was counted.
 RULES, COUNTS = "rules", "counts"
+
+
+#: What happens here; all else does in the sink as a whole, and is told by the parent.
+_OF_SESSIONS = ("connect", "disconnect", "auth", "message", "rule")
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,7 @@ class Answering:
         self._events: deque[Event] = deque()
         self._skipped = 0
         self._isWatched = False
+        self._keeps = steering.plan.keep or KEPT
         self._timer: Any = None
 
     def ask(self, number: int, question: Question) -> None:
@@ -111,6 +116,8 @@ class Answering:
         if question.method == RULES:
             self._factory.replaceRules(question.document)
             return Answer()
+        if self._steering.memory is not None:
+            self._steering.memory.displace(self._factory.lastKept - self._keeps)
         methods, names = at(self._paths, question.path.encode("ascii"))
         request = cast("Request", _Request(question))
         answer = methods[question.method].operation(Asked(question.method, names, question.query, "", b"", request))
@@ -130,6 +137,8 @@ class Answering:
         self._tell()
 
     def _happened(self, event: Event) -> None:
+        if event.kind not in _OF_SESSIONS:
+            return
         if not self._isWatched and len(self._events) >= REMEMBERED:
             self._events.popleft()
             self._skipped += 1

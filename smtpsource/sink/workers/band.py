@@ -4,8 +4,9 @@ A sink of several workers: one service for whoever starts it.
 
 from __future__ import annotations
 
+import socket
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
@@ -24,11 +25,16 @@ from smtpsource.sink.summary import SinkSummary, WorkerShare
 from smtpsource.sink.workers.counted import Counted, added
 from smtpsource.sink.workers.dealing import Dealer
 from smtpsource.sink.workers.link import Link
+from smtpsource.sink.workers.reuse import shares
 from smtpsource.sink.workers.shared import CONNECTED, LOST, MOST_OPEN, OPEN, Shared
 from smtpsource.sink.workers.table import SIZE
 from smtpsource.sink.workers.task import Task
 from smtpsource.sink.workers.wire import Kind
 from smtpsource.sink.workersettings import usableProcessors
+
+if TYPE_CHECKING:
+    from smtpsource.sink.workers.asking import Asking
+    from smtpsource.sink.workers.control import BandControl
 
 log = Logger()
 
@@ -76,6 +82,15 @@ class SinkBand(Breakable, Service):
         self._errors: dict[str, tuple[int, str]] = {}
         self._spare = Reserve(SPARE)
         self._dealer: Dealer | None = None
+        self._asking: Asking | None = None
+        self._control: BandControl | None = None
+        if plan.control is not None:
+            from smtpsource.sink.workers.asking import Asking  # twisted.web takes a while
+            from smtpsource.sink.workers.control import BandControl
+
+            self._asking = Asking(reactor, self.links)
+            self._control = BandControl(reactor, self._asking, lambda: self.shared)
+            self.doors.pathsOf = self._control.paths
         self._begin()
 
     def _begin(self) -> None:
@@ -114,16 +129,22 @@ class SinkBand(Breakable, Service):
         count = plan.workerCount
         self.shared = Shared.made(count, SIZE)
         processors = usableProcessors()
-        isKernels = plan.balance == "kernel"
+        one = plan.evolve(workers=1, pin=False, balance="fewest")
+        families: tuple[int, ...] = ()
+        listening: list[list[socket.socket]] = [[]] * count
+        if plan.balance == "kernel":
+            families = tuple(int(port.addressFamily) for port in ports)
+            listening = shares(ports, count, plan)
         for worker in range(count):
-            families = tuple(int(port.addressFamily) for port in ports) if isKernels else ()
             pinned = processors[worker % len(processors)] if plan.pin else None
-            task = Task(plan, worker, count, nameOf(self._reactor), families, pinned)
+            task = Task(one, worker, count, nameOf(self._reactor), families, pinned)
             link = Link(task, self._heard, self._lost)
             self.links.append(link)
-            listening = [port.fileno() for port in ports] if isKernels else []
-            link.start(self._reactor, self.shared.descriptor, listening)
-        if not isKernels:
+            link.start(self._reactor, self.shared.descriptor, listening[worker])
+        if families:
+            for port in ports:
+                port.stopListening()
+        else:
             self._dealer = Dealer(self._reactor, ports, self.links, self.shared)
 
     def become(self, user: str | None, root: str | None) -> None:
@@ -180,6 +201,10 @@ class SinkBand(Breakable, Service):
             self.tell(body)
         elif kind is Kind.BROKEN:
             self._problem = self._problem or ": ".join(body)
+        elif kind is Kind.ANSWER and self._asking is not None:
+            self._asking.answered(link, *body)
+        elif kind is Kind.EVENTS and self._control is not None:
+            self._control.happened(*body)
 
     def _listens(self) -> None:
         for timer in self._timers:
@@ -207,6 +232,8 @@ class SinkBand(Breakable, Service):
         A worker has ended.
         """
         worker = link.task.worker
+        if self._asking is not None:
+            self._asking.lost(link)
         if link.result is None and not (self._problem and not self._ready.called):
             self._isComplete = False
             problem = f"worker {worker + 1} (process {link.pid}) was lost: {how}"

@@ -32,7 +32,7 @@ class Dealer:
         """
         self._reactor = reactor
         self._links, self._shared = links, shared
-        self._turn = 0
+        self._turn = -1
         self._isOver = False
         self._isWaiting = False
         self._ports = list(ports)

@@ -52,8 +52,11 @@ class WorkerFactory(SinkFactory):
             shared.place(worker, which) for which in (OPEN, ENDED, MOST_OPEN, GONE, WAITS)
         )
         self._worker = worker
+        self._allOpen = shared.of(OPEN)
         self._all = plan.messageLimit or 0, plan.sessionLimit or maxsize
         self.whenRoom: Callable[[], None] = lambda: None
+        if plan.keep or plan.control:
+            plan = plan.evolve(keepBytes=max(1, plan.keepBytes // shared.workers))
         super().__init__(plan, seconds, callLater)
         self.sessionLimit = maxsize
         if plan.messageLimit is not None:
@@ -104,7 +107,7 @@ class WorkerFactory(SinkFactory):
         shared = self._shared
         if self.maxSessions == maxsize:
             shared.numbers[self._open] = self.counts.open + 1
-        atOnce = shared.sum(OPEN)
+        atOnce = sum(self._allOpen)
         if atOnce > shared.numbers[self._mostOpen]:
             shared.numbers[self._mostOpen] = atOnce
         super()._begin(protocol)
@@ -121,6 +124,13 @@ class WorkerFactory(SinkFactory):
             self._shared.numbers[self._waits] = 0
             for port in self.ports:
                 port.resumeProducing()
+
+    @property
+    def lastKept(self) -> int:
+        """
+        The number of the message that was kept last, by whichever worker.
+        """
+        return self._shared.numbers[LAST_KEPT]
 
     def haveRoom(self) -> None:
         """
@@ -142,7 +152,7 @@ class WorkerFactory(SinkFactory):
                 with shared:
                     shared.numbers[self._open] -= 1
                 self.whenRoom()
-            if shared.sum(ENDED) >= self._all[1]:
+            if self._all[1] != maxsize and shared.sum(ENDED) >= self._all[1]:
                 self.limitReached()
         super().disconnected(protocol)
 

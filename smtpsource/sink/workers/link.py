@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -64,25 +64,27 @@ class Link(ProcessProtocol):
         self.connections, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.connections.setblocking(False)
 
-    def start(self, reactor: Any, shared: int, listening: list[int]) -> None:
+    def start(self, reactor: Any, shared: int, listening: Sequence[socket.socket]) -> None:
         """
         Start the process.
 
         @param reactor: provides C{IReactorProcess}.
         @param shared: the descriptor of the memory that all share.
-        @param listening: sockets that it is to listen on.
+        @param listening: what it is to listen on, which is its own then.
         @raise OSError: there can't be one.
         """
         descriptors = {0: os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)}
         try:
             descriptors |= {1: descriptors[0], 2: "r", READ: "w", WRITE: "r"}  # type: ignore[dict-item]
             descriptors |= {CONNECTIONS: self._theirs.fileno(), SHARED: shared}
-            descriptors |= dict(enumerate(listening, LISTENING))
+            descriptors |= {number: one.fileno() for number, one in enumerate(listening, LISTENING)}
             command = [sys.executable, "-P", "-c", _PROGRAM]
             reactor.spawnProcess(self, sys.executable, command, environment(), childFDs=descriptors)
         finally:
             os.close(descriptors[0])
             self._theirs.close()
+            for one in listening:
+                one.close()
         self.pid = self.transport.pid
         self.say(Kind.TASK, self.task)
 

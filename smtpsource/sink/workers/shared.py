@@ -92,17 +92,23 @@ class Shared:
         """
         return _HEAD + _EACH * worker + which
 
+    def of(self, which: int) -> memoryview[int]:
+        """
+        A number of each worker, as it is whenever it is looked at.
+        """
+        return self.numbers[_HEAD + which : _HEAD + _EACH * self.workers : _EACH]
+
     def sum(self, which: int) -> int:
         """
         A number of all workers together.
         """
-        return sum(self.numbers[_HEAD + which : _HEAD + _EACH * self.workers : _EACH])
+        return sum(self.of(which))
 
     def most(self, which: int) -> int:
         """
         The largest of all workers.
         """
-        return max(self.numbers[_HEAD + which : _HEAD + _EACH * self.workers : _EACH])
+        return max(self.of(which))
 
     def clear(self, start: int, size: int) -> None:
         """

@@ -1,0 +1,90 @@
+"""
+What to do, as options of Locust: on its command line, in its files, and in the form of its web UI.
+"""
+
+from __future__ import annotations
+
+import shlex
+from argparse import Namespace
+from typing import Any, NamedTuple
+
+
+class Field(NamedTuple):
+    """
+    An option of ours that has one of Locust's of its own.
+
+    @ivar name: of the option of Locust; in the form of the web UI, with blanks for hyphens.
+    @ivar option: ours.
+    @ivar meta: what stands for its value.
+    @ivar help: one line.
+    """
+
+    name: str
+    option: str
+    meta: str
+    help: str
+
+
+#: The commonest.
+FIELDS = (
+    Field("sessions", "-s", "N", "smtpsource: sessions, on all workers together"),
+    Field("messages", "-m", "N", "smtpsource: messages, of all workers together"),
+    Field("duration", "--duration", "TIME", "smtpsource: for how long messages are started"),
+    Field("rate", "--rate", "RATE", "smtpsource: messages per second that are wanted, of all workers together"),
+    Field("report", "--report", "FILE", "smtpsource: its report, as JSON, a file on the master"),
+)
+
+#: Where to.
+DESTINATION = "destination"
+
+#: All else that smtpsource takes.
+OTHERS = "smtpsource-options"
+
+
+def declare(parser: Any) -> None:
+    """
+    Add them to Locust's own.
+
+    @param parser: a C{LocustArgumentParser}.
+    """
+    # Not in a group: then Locust would not have them in its form.
+    parser.add_argument(
+        f"--{DESTINATION}",
+        metavar="DESTINATION",
+        default="",
+        help="smtpsource: where to: [inet:]host[:port], smtp://host, lmtp://host, unix:path",
+    )
+    for field in FIELDS:
+        parser.add_argument(f"--{field.name}", metavar=field.meta, default="", help=field.help)
+    parser.add_argument(
+        f"--{OTHERS}",
+        metavar="OPTIONS",
+        default="",
+        help="smtpsource: more of its options, as on its command line: -d --pipelining require. "
+        "Users and spawn rate, above, are not the load",
+    )
+
+
+def commandLine(given: Namespace) -> list[str]:
+    """
+    The command line of smtpsource that was meant.
+
+    @raise ValueError: there is none, as one line.
+    """
+    try:
+        words = shlex.split(_said(given, OTHERS))
+    except ValueError as e:
+        raise ValueError(f"--{OTHERS}: {_said(given, OTHERS)!r} is not usable: {str(e).lower()}")
+    for field in FIELDS:
+        if value := _said(given, field.name):
+            words += [field.option, value]
+    destination = _said(given, DESTINATION)
+    if not destination and not any(word.startswith("--scenario") for word in words):
+        raise ValueError(f"no destination: expected --{DESTINATION} [inet:]host[:port], or one in the form")
+    # What looks like an option is one, wherever it stands: that is told by smtpsource itself.
+    return [*words, *filter(None, [destination])]
+
+
+def _said(given: Namespace, name: str) -> str:
+    value = getattr(given, name.replace("-", "_"), None)
+    return "" if value is None else str(value).strip()

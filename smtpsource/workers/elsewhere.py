@@ -1,0 +1,160 @@
+"""
+Workers that others have started, on whatever machines, and reach: all of them over one pipe.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime
+from zope.interface import implementer
+
+from smtpsource.workers.envelopes import MASTER, enclose, framed, opened
+from smtpsource.workers.link import Link, Words
+from smtpsource.workers.wire import Kind, pack, unpack
+
+
+class WorkerElsewhere(Link):
+    """
+    One of them. What it says before it is listened to is kept until then.
+    """
+
+    def __init__(self, reactor: IReactorTime, options: Sequence[str], send: Callable[[bytes], object]) -> None:
+        """
+        @param options: the command line of its part of the run: it does not take a plan.
+        @param send: sends it a message.
+        """
+        self._reactor = reactor
+        self._options = list(options)
+        self._send = send
+        self._early: list[bytes] | None = []
+        self._isGone = False
+
+    def start(self) -> None:
+        """
+        See L{Link.start}. It runs already.
+        """
+        self._reactor.callLater(0, self._listen)
+
+    def _listen(self) -> None:
+        early, self._early = self._early or [], None
+        for message in early:
+            self.came(message)
+
+    def send(self, kind: Kind, body: bytes | dict[str, Any] | None = None) -> None:
+        """
+        See L{Link.send}. A pickle means something in one version on one machine only, and a stranger's is code: so what
+        others make of a plan is made there of its command line.
+        """
+        if self._isGone:
+            return
+        if kind is Kind.PLAN:
+            assert isinstance(body, bytes)
+            plan, share, run = pickle.loads(body)
+            given = {"options": self._options, "index": share.index, "count": share.count}
+            kind, body = Kind.OPTIONS, {**given, "run": run.decode("ascii"), "seed": plan.seedInUse}
+        self._send(pack(kind, body))
+
+    def kill(self, reason: str) -> None:
+        """
+        See L{Link.kill}. Whether it is there to hear of it is not waited for.
+        """
+        if not self._isGone:
+            self._isGone = True
+            self._send(pack(Kind.KILL))
+            self._reactor.callLater(0, self.gone, reason)
+
+    def lost(self, how: str) -> None:
+        """
+        There is no way to it any more.
+        """
+        if not self._isGone:
+            self._isGone = True
+            self.gone(how)
+
+    def came(self, message: bytes) -> None:
+        """
+        There is a message of its.
+        """
+        if self._isGone:
+            return
+        if self._early is not None:
+            self._early.append(message)
+        elif message[:1] == Kind.GONE.value:
+            self.lost(str(unpack(message)[1]["text"]))
+        else:
+            if message[:1] == Kind.READY.value:
+                self.pid = unpack(message)[1].get("pid")
+            self.heard(message)
+
+
+@implementer(IHalfCloseableProtocol)
+class Switchboard(Words):
+    """
+    The pipe.
+
+    @ivar workers: those that messages are for, by their numbers.
+    """
+
+    transport: Any
+    _whenWritten: Callable[[], object] | None = None
+
+    def __init__(self, whenTold: Callable[[Kind, Any], object], whenAlone: Callable[[str], object]) -> None:
+        """
+        @param whenTold: called with what its other end says that is from no worker.
+        @param whenAlone: called with one line if there is no other end any more, or nobody can make anything of it.
+        """
+        super().__init__(self._enveloped, lambda length: self._whenAlone(f"it would say {length} bytes at once"))
+        self.workers: Sequence[WorkerElsewhere] = ()
+        self._whenTold = whenTold
+        self._whenAlone = whenAlone
+
+    def say(self, number: int, message: bytes) -> None:
+        """
+        Say something to a worker, or to L{MASTER}.
+        """
+        self.transport.write(framed(enclose(number, message)))
+
+    def _enveloped(self, envelope: bytes) -> None:
+        try:
+            number, message = opened(envelope)
+            if number == MASTER:
+                self._whenTold(*unpack(message))
+                return
+            worker = self.workers[number]
+        except (ValueError, IndexError) as e:
+            self._whenAlone(f"it says what makes no sense: {e}")
+            return
+        worker.came(message)
+
+    def finish(self, whenWritten: Callable[[], object]) -> None:
+        """
+        That was all.
+
+        @param whenWritten: called when it is written, or can't be.
+        """
+        self._whenWritten = whenWritten
+        self.transport.loseWriteConnection()
+
+    def readConnectionLost(self) -> None:
+        """
+        See C{IHalfCloseableProtocol}.
+        """
+        self._whenAlone("it is gone")
+
+    def writeConnectionLost(self) -> None:
+        """
+        See C{IHalfCloseableProtocol}.
+        """
+        if self._whenWritten is None:
+            self._whenAlone("it does not listen any more")
+        else:
+            self._whenWritten()
+
+    def connectionLost(self, reason: Any = None) -> None:
+        """
+        See C{IProtocol}.
+        """
+        self.writeConnectionLost()
