@@ -173,7 +173,9 @@ class WorkersFigures(Breakable):
             return self.clock()
         epoch = int(self.plan.warmUp > 0 and not self.warmingUp)
         begun = self.startTime + (self.plan.warmUp if epoch else 0.0)
-        return max((begun + facts.at for facts in self._facts if facts.at and facts.epoch == epoch), default=self.clock())
+        return max(
+            (begun + facts.at for facts in self._facts if facts.at and facts.epoch == epoch), default=self.clock()
+        )
 
     def byAddress(self) -> dict[str, AddressCounts]:
         """

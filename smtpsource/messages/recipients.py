@@ -34,10 +34,13 @@ def withDomains(addresses: Several[bytes], domains: Several[bytes]) -> Several[b
     """
 
     def drawn(number: int, before: int, several: int) -> list[bytes]:
-        found = zip(addresses(number, before, several), domains(number, before, several), strict=True)
-        return [b"%b@%b" % (split(address)[0], domain) for address, domain in found]
+        return [*map(_inDomain, addresses(number, before, several), domains(number, before, several))]
 
     return drawn
+
+
+def _inDomain(address: bytes, domain: bytes) -> bytes:
+    return address.rsplit(b"@", 1)[0] + b"@" + domain
 
 
 #: How many recipients those messages have together that are before one, and how many it has itself, by its number.
