@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from smtpsource.process import interrupts
@@ -56,9 +57,7 @@ def main(arguments: Sequence[str] = ()) -> NoReturn:
     @raise SystemExit: always: see docs/man/smtpsource.rst for the statuses.
     """
     interrupts.begin()
-    # They go to the whole process group, and Locust ends the run in order.
-    for number in interrupts.NUMBERS:
-        signal.signal(number, signal.SIG_IGN)
+    _ignoreSignals()
     from smtpsource.process.garbage import pause, relax
     from smtpsource.process.later import importTwisted
 
@@ -79,6 +78,14 @@ def main(arguments: Sequence[str] = ()) -> NoReturn:
         leave(2)
     relax()
     _Process(options, len(asked["workers"])).run()
+
+
+def _ignoreSignals() -> None:
+    """
+    They go to the whole process group, and Locust ends the run in order.
+    """
+    for number in interrupts.NUMBERS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _parsed(words: Sequence[str], workers: int) -> SourceOptions:
@@ -124,7 +131,7 @@ class _Process:
     def __init__(self, options: SourceOptions, workers: int) -> None:
         from twisted.internet import reactor as installed
 
-        from smtpsource.load.coordinated import CoordinatedService
+        from smtpsource.locust.coordinated import CoordinatedService
         from smtpsource.workers.elsewhere import Switchboard, WorkerElsewhere
 
         self._reactor: Any = installed
@@ -132,8 +139,7 @@ class _Process:
         self._board: Switchboard = Switchboard(self._told, self._alone)
         words = _partOf(options)
         self._board.workers = [
-            WorkerElsewhere(self._reactor, words, lambda message, n=index: self._board.say(n, message))
-            for index in range(workers)
+            WorkerElsewhere(self._reactor, words, partial(self._board.say, index)) for index in range(workers)
         ]
         presentation = options.presentation
         self._service = CoordinatedService(
@@ -155,12 +161,17 @@ class _Process:
 
         presentation = self._options.presentation
         beginLogging(FailureObserver(self._reactor, self._service.breakDown, presentation.complain))
-        StandardIO(self._board, stdin=READ, stdout=WRITE, reactor=self._reactor)
+        descriptors: Any = StandardIO
+        descriptors(self._board, stdin=READ, stdout=WRITE, reactor=self._reactor)
         self._reactor.callWhenRunning(self._begin)
-        self._reactor.run(installSignalHandlers=False)
+        # The reactor must hear of the end of its children, and would take other signals for itself as well.
+        signal.pthread_sigmask(signal.SIG_BLOCK, interrupts.NUMBERS)
+        self._reactor.run()
         leave(1)
 
     def _begin(self) -> None:
+        _ignoreSignals()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, interrupts.NUMBERS)
         presentation = self._options.presentation
         if not presentation.startMetrics(self._reactor, self._service):
             self._end(2)
