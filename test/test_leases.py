@@ -11,6 +11,8 @@ from together import Together, ids
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.pacing.share import Share
+from smtpsource.sink.factory import SinkFactory
+from smtpsource.sink.plan import SinkPlan
 from smtpsource.workers.leases import Leases
 
 
@@ -119,6 +121,28 @@ class CountTests(SynchronousTestCase):
         if "keepConnections" in connections:
             self.assertEqual(len(server.connections), sessions)
         self.assertEqual(together.reactor.getDelayedCalls(), [])
+
+    def test_windows(self):
+        """
+        With windows of messages, these get narrower where few are lent, and all are sent.
+        """
+        for size in (1, 5, 1000):
+            factory = SinkFactory(SinkPlan(chunking=True), lambda: 0.0)
+            together = Together(
+                2,
+                factory,
+                size=lambda wanted, rest: size,  # noqa: B023
+                delay=0.01,
+                messageCount=500,
+                sessionCount=4,
+                keepConnections=True,
+                pipelining="require",
+                chunking="require",
+                window=8,
+            )
+            together.finish()
+            self.assertEqual((together.total("accepted"), together.total("connectionsOpened")), (500, 4))
+            self.assertEqual(factory.counts.messages, 500)
 
     def test_sessions(self):
         """
