@@ -10,6 +10,7 @@ import re
 import select
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -332,6 +333,28 @@ class WorkersTests(SynchronousTestCase):
             return client.say("NOOP") == ["250"]
         except OSError:
             return False
+
+    def test_certificate(self):
+        """
+        Without a certificate of the user's all workers have the same of their own making.
+        """
+        sink, report = self.start("--tls")
+        address = ("127.0.0.1", sink.port())
+        self.assertEqual(1, len({ssl.get_server_certificate(address, timeout=PATIENCE) for _ in range(4)}))
+        document = self.end(sink, report)
+        self.assertEqual(4, document["extensions"]["tls"]["full"])
+        self.assertEqual([2, 2], [worker["sessions"] for worker in document["workers"]])
+
+    def test_log(self):
+        """
+        With C{-v} the commands of all workers are logged, as those of one process.
+        """
+        sink, _ = self.start("-v")
+        for client in self.clients(sink, 2):
+            self.assertEqual(["250", "221"], client.say("HELO x", "QUIT"))
+        sink.signal(signal.SIGTERM)
+        _, _, err = sink.outcome()
+        self.assertEqual(2, len(re.findall(r"(?m)^[^\[]+\[[a-z.#]+\] 'HELO x' -> 250$", err)), err)
 
     def test_orphans(self):
         """

@@ -26,7 +26,7 @@ from smtpsource.workers.wire import Kind, pack, unpack
 _log = logging.getLogger(__name__)
 
 #: The process that decides.
-_COORDINATOR = "smtpsource.load.coordinate"
+_COORDINATOR = "smtpsource.locust.coordinate"
 
 #: Seconds between two looks at which workers there are.
 _LOOK = 0.5
