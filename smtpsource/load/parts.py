@@ -146,11 +146,4 @@ def arrivalsOf(plan: SourcePlan, share: Share) -> Schedule:
     """
     from smtpsource.pacing.schedule import Schedule
 
-    return Schedule(profile(plan), plan.arrivals, drawnArrivals(plan, share), share)
-
-
-def drawnArrivals(plan: SourcePlan, share: Share) -> Random:
-    """
-    What independent arrivals of a share are drawn by.
-    """
-    return generator(plan, f"arrivals {share.index}" if share.index else "arrivals")
+    return Schedule(profile(plan), plan.arrivals, generator(plan, "arrivals", share), share)
