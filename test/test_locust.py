@@ -16,12 +16,12 @@ os.environ["LOCUST_SKIP_MONKEY_PATCH"] = "1"
 try:
     from locust.argument_parser import get_empty_argument_parser
     from locust.env import Environment
-    from locust.stats import PERCENTILES_TO_REPORT, RequestStats, StatsCSV
+    from locust.stats import PERCENTILES_TO_REPORT, RequestStats, StatsCSV, StatsCSVFileWriter
 finally:
     del os.environ["LOCUST_SKIP_MONKEY_PATCH"]
 
-from hypothesis import given
 from hypothesis import strategies as st
+from properties import given
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
@@ -48,6 +48,7 @@ class OptionsTests(SynchronousTestCase):
 
     def given(self, *arguments):
         parser = get_empty_argument_parser(default_config_files=[])
+        parser.add_argument("--host")  # one of Locust's own
         options.declare(parser)
         return parser.parse_args(list(arguments))
 
@@ -56,7 +57,7 @@ class OptionsTests(SynchronousTestCase):
         Its fields, and whatever else smtpsource takes, are a command line of smtpsource.
         """
         given = self.given(
-            *("--destination", "lmtp://mx:24", "--sessions", "20", "--messages", "1k"),
+            *("--host", "lmtp://mx:24", "--sessions", "20", "--messages", "1k"),
             *("--smtpsource-options", "-d --subject 'two words'"),
         )
         self.assertEqual(
@@ -67,7 +68,7 @@ class OptionsTests(SynchronousTestCase):
         """
         The web UI gives a text for each field, an empty one for what nobody has filled in.
         """
-        form = {"destination": " mx:25 ", "sessions": "", "messages": "", "duration": "30s", "rate": "5"}
+        form = {"host": " mx:25 ", "sessions": "", "messages": "", "duration": "30s", "rate": "5"}
         self.assertEqual(["--duration", "30s", "--rate", "5", "mx:25"], options.commandLine(Namespace(**form)))
 
     def test_unusable(self):
@@ -75,8 +76,8 @@ class OptionsTests(SynchronousTestCase):
         What is no command line is told in one line.
         """
         for arguments, problem in [
-            ((), "no destination: expected --destination"),
-            (("--destination", "x", "--smtpsource-options", "--subject 'x"), "--smtpsource-options: .* is not usable"),
+            ((), "no destination: expected --host"),
+            (("--host", "x", "--smtpsource-options", "--subject 'x"), "--smtpsource-options: .* is not usable"),
         ]:
             error = self.assertRaises(ValueError, options.commandLine, self.given(*arguments))
             self.assertRegex(str(error), problem)
@@ -88,7 +89,7 @@ class OptionsTests(SynchronousTestCase):
         """
         parser = get_empty_argument_parser(default_config_files=[])
         options.declare(parser)
-        names = {"destination", "sessions", "messages", "duration", "rate", "report", "smtpsource_options"}
+        names = {"sessions", "messages", "duration", "rate", "report", "smtpsource_options"}
         self.assertEqual(set(), names - set(parser.args_included_in_web_ui))
 
 
@@ -166,8 +167,12 @@ class StatisticsTests(SynchronousTestCase):
         """
         @return: the row of all in Locust's CSV file.
         """
-        original = StatsCSV._percentile_fields
-        self.addCleanup(setattr, StatsCSV, "_percentile_fields", original)
+        for owner, name in (
+            (StatsCSV, "_percentile_fields"),
+            (StatsCSVFileWriter, "stats_writer"),
+            (StatsCSVFileWriter, "close_files"),
+        ):
+            self.patch(owner, name, getattr(owner, name))
         keepExact()
         environment = Environment()
         environment.stats = self.stats
@@ -373,8 +378,12 @@ class ElsewhereTests(SynchronousTestCase):
         """
         The end of the pipe is told.
         """
-        self.board.connectionLost()
+        self.board.readConnectionLost()
         self.assertEqual(["it is gone"], self.alone)
+        ends = []
+        self.board.transport.loseWriteConnection = lambda: self.board.writeConnectionLost()
+        self.board.finish(lambda: ends.append("written"))
+        self.assertEqual((["it is gone"], ["written"]), (self.alone, ends))
 
 
 class DocumentTests(SynchronousTestCase):
