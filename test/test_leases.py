@@ -10,6 +10,9 @@ from sessions import Server
 from together import Together, ids
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource.pacing.share import Share
+from smtpsource.workers.leases import Leases
+
 
 def expected(count):
     """
@@ -32,6 +35,48 @@ def slow():
         return None
 
     return Server(decide)
+
+
+class FirstTests(SynchronousTestCase):
+    """
+    What a worker gets for its sessions.
+    """
+
+    @given(st.integers(2, 6), st.integers(0, 100), st.integers(0, 100), st.data())
+    def test_first(self, workers, sessions, more, data):
+        """
+        Whoever asks first, and for however many: each worker's first lease is enough for its sessions, and then all are
+        lent, each once.
+        """
+        sessions += workers
+        first = [Share(index, workers).of(sessions) for index in range(workers)]
+        leases = Leases(sessions + more, workers, first=first)
+        lent = [[] for _ in range(workers)]
+        asking = list(range(workers))
+        while asking:
+            worker = data.draw(st.sampled_from(asking))
+            granted = leases.grant(worker, data.draw(st.integers(1, 30)))
+            if granted is None:
+                # Some have not asked yet.
+                self.assertFalse(all(lent))
+                worker = next(index for index in asking if not lent[index])
+                granted = leases.grant(worker, 1)
+            lent[worker].append(granted)
+            if not granted[1]:
+                asking.remove(worker)
+        self.assertEqual([one[0][1] >= least for one, least in zip(lent, first, strict=True)], [True] * workers)
+        numbers = [number for one in lent for begin, count in one for number in range(begin, begin + count)]
+        self.assertEqual(sorted(numbers), list(range(1, sessions + more + 1)))
+
+    def test_gone(self):
+        """
+        What is kept for a worker that is gone is for the others.
+        """
+        leases = Leases(10, 2, first=[5, 5])
+        self.assertEqual(leases.grant(0, 9), (1, 5))
+        self.assertIsNone(leases.grant(0, 9))
+        leases.leave(1)
+        self.assertEqual(leases.grant(0, 9), (6, 2))
 
 
 class CountTests(SynchronousTestCase):

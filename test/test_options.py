@@ -1000,7 +1000,6 @@ class ErrorTests(Case):
                 "--pin needs a processor for each worker: expected --workers to be ",
                 "or less, as many as this process may use",
             ),
-            ("--workers 2 --find-rate errors==0", "--find-rate and --workers exclude each other: "),
             ("--stages-of sessions", "--stages-of needs --stages"),
             (
                 "--stages 0:1,5:1 --warmup 5",

@@ -191,6 +191,8 @@ class Part:
         """
         run, recorder = self._run, self.recorder
         self._watch.finish()
+        # Before anything is wanted for what comes now: what is on its way counts there.
+        self.sayKept()
         self._warmUp = {"seconds": began - run.startTime, **sums((recorder,), OUTCOMES)}
         recorder.restart()
         run.restartAddresses()

@@ -65,8 +65,10 @@ def main(arguments: Sequence[str] = ()) -> NoReturn:
         leave(1)  # it is gone already
     try:
         process = _Process(*_understood(*asked), *arguments[:1])
-    except Unusable as e:
-        _say(Kind.UNUSABLE, {"text": str(e)})
+    except Exception as e:
+        from smtpsource.process.unexpected import named
+
+        _say(Kind.UNUSABLE, {"text": str(e) if isinstance(e, Unusable) else named(e)[1]})
         leave(2)
     relax()
     process.run()
@@ -119,7 +121,9 @@ def _parsed(asked: dict[str, Any]) -> tuple[SourcePlan, Share, bytes]:
     options = SourceOptions()
     try:
         options.parseOptions(asked["options"])
-        share, runId = Share(asked["index"], asked["count"]), asked["run"].encode("ascii")
+        share, runId = Share(int(asked["index"]), int(asked["count"])), asked["run"].encode("ascii")
+        if not 0 <= share.index < share.count:
+            raise ValueError(f"expected an index below the count of {share.count}, not {share.index}")
         return options.plan.seeded(asked["seed"]), share, runId
     except UsageError as e:
         raise ValueError(str(e)) from None
@@ -141,6 +145,8 @@ class _Process:
         from smtpsource.net.reactorchoice import chooseReactor
         from smtpsource.process.openfiles import raiseFileLimit
 
+        if min(plan.sessionCount, plan.messageLimit) < share.count:
+            raise Unusable(f"expected at least {share.count} sessions and messages, one for each worker")
         try:
             chooseReactor(reactor)
             raiseFileLimit()

@@ -25,6 +25,7 @@ from smtpsource.workers.band import Band
 from smtpsource.workers.link import Link
 
 if TYPE_CHECKING:
+    from smtpsource.load.workerssearch import WorkersSearch
     from smtpsource.measure.search import Found, Searching
 
 
@@ -57,6 +58,7 @@ class WorkersFigures(Breakable):
         self._facts = [WorkerFacts() for _ in links]
         self._ready: Sequence[dict[str, Any]] = ()
         self._schedule = Schedule(parts.profile(plan)) if plan.openLoop else None
+        self._search: WorkersSearch | None = None
         self._isOver = False
 
     @property
@@ -100,6 +102,8 @@ class WorkersFigures(Breakable):
         """
         The rate that the schedule asks for now, in messages per second; C{None} without one.
         """
+        if self._search is not None:
+            return self._search.rate
         schedule, passed = self._schedule, self.clock() - self.startTime
         return None if schedule is None else schedule.rateAt(max(0.0, passed))
 
@@ -119,7 +123,7 @@ class WorkersFigures(Breakable):
         """
         See L{Run.givesUpAt<smtpsource.load.run.Run.givesUpAt>}.
         """
-        if self._schedule is None:
+        if self._schedule is None or self._search is not None:
             return None
         plan = self.plan
         patience = min(plan.catchUpTime, inf if plan.maxLate is None else plan.maxLate)
@@ -143,16 +147,16 @@ class WorkersFigures(Breakable):
     @property
     def found(self) -> Found | None:
         """
-        See L{Run.found<smtpsource.load.run.Run.found>}. The place for a search by several workers.
+        See L{Run.found<smtpsource.load.run.Run.found>}.
         """
-        return None
+        return None if self._search is None else self._search.found
 
     @property
     def searching(self) -> Searching | None:
         """
         See L{Run.searching<smtpsource.load.run.Run.searching>}.
         """
-        return None
+        return None if self._search is None else self._search.searching
 
     @property
     def standingHints(self) -> tuple[str, ...]:
@@ -166,14 +170,16 @@ class WorkersFigures(Breakable):
 
     def endedAt(self) -> float:
         """
-        When it was over: at the end of the last frame. What processes take to end is none of the run, nor how long those
-        are waited for that hang.
+        When it was over: at the end of the last frame. What processes take to end is none of the run, nor how long
+        those are waited for that hang.
         """
         if not self._isOver:
             return self.clock()
         epoch = int(self.plan.warmUp > 0 and not self.warmingUp)
         begun = self.startTime + (self.plan.warmUp if epoch else 0.0)
-        return max((begun + facts.at for facts in self._facts if facts.at and facts.epoch == epoch), default=self.clock())
+        return max(
+            (begun + facts.at for facts in self._facts if facts.at and facts.epoch == epoch), default=self.clock()
+        )
 
     def byAddress(self) -> dict[str, AddressCounts]:
         """

@@ -94,11 +94,20 @@ class WorkersRun(WorkersFigures):
         self._wanting: dict[int, tuple[int, int]] = {}
         self._warmUp: dict[str, Any] = {}
         self._band = Band(reactor, links, plan.grace, self._guardedSaid, self._guardedLost, self._allGone)
+        if plan.findRate is not None:
+            from smtpsource.load.workerssearch import WorkersSearch  # for those who look for one
+
+            self._search = WorkersSearch(
+                *(reactor, plan, self._band, self.beginsAt, clock, self.guarded),
+                lambda problem: self.trouble(problem, tolerable=False),
+            )
 
     def _newLeases(self) -> Leases:
         plan = self.plan
         if not plan.warmUp:
-            return Leases(plan.messageLimit, len(self._shares))
+            # Each session has its first message, but where they come and go.
+            first = 0 if plan.stages else min(plan.sessionCount, plan.messageLimit)
+            return Leases(plan.messageLimit, len(self._shares), first=[share.of(first) for share in self._shares])
         most = [share.of(plan.sessionCount) * plan.window for share in self._shares]
         return Leases(plan.messageLimit, len(self._shares), most)
 
@@ -138,6 +147,8 @@ class WorkersRun(WorkersFigures):
         """
         self.startTime = at
         self._band.go({"at": at, "addresses": [spelled(address) for address in addresses]})
+        if self._search is not None:
+            self._search.begin(at)
 
     def reroute(self, addresses: Sequence[Address]) -> None:
         """
@@ -150,22 +161,27 @@ class WorkersRun(WorkersFigures):
         See L{Run.drain<smtpsource.load.run.Run.drain>}.
         """
         if not self.draining and not self._isOver:
-            self.draining = True
+            self._end()
             self._band.drain()
 
     def abort(self) -> None:
         """
         See L{Run.abort<smtpsource.load.run.Run.abort>}.
         """
-        self.draining = True
+        self._end()
         self._band.abort()
 
     def abandon(self) -> None:
         """
         The run does not begin: no worker is left when that is told.
         """
-        self.draining = True
+        self._end()
         self._band.end()
+
+    def _end(self) -> None:
+        self.draining = True
+        if self._search is not None:
+            self._search.end()
 
     def trouble(self, text: str, *, tolerable: bool = True) -> None:
         """
@@ -210,6 +226,8 @@ class WorkersRun(WorkersFigures):
                 self._add(index, Frame.decode(body))
             elif kind is Kind.WANT:
                 self._want(index, int(body["count"]), int(body["epoch"]))
+            elif kind is Kind.STEPPED:
+                self._stepped(index, Frame.decode(body))
             elif kind is Kind.TROUBLE:
                 self.trouble(str(body["text"]), tolerable=False)
             elif kind is Kind.BROKEN:
@@ -264,6 +282,11 @@ class WorkersRun(WorkersFigures):
             self._endWarmUp(index)
         self._lend(index, count, epoch)
 
+    def _stepped(self, index: int, frame: Frame) -> None:
+        if self._search is None:
+            raise ValueError("nothing is searched for")
+        self._search.heard(index, frame)
+
     def _endWarmUp(self, index: int) -> None:
         """
         The warm-up is over for this worker.
@@ -281,6 +304,7 @@ class WorkersRun(WorkersFigures):
         else:
             first, count = granted
             self._band.say(index, Kind.LEASE, {"first": first, "count": count, "epoch": epoch})
+            self._lendMore()
 
     def _lendMore(self) -> None:
         """
@@ -310,12 +334,17 @@ class WorkersRun(WorkersFigures):
         missing = Counters(started=begun - counters.started, failed=max(0, begun - known))
         self._gathering.add(index, facts.last(missing, {WORKER_LOST: (1, text)}))
         self._gathering.lost(index)
-        if self._band.living and not self.draining:
+        if self._search is not None:
+            # The others would hold less than the rate.
+            self._fail(text)
+        elif self._band.living and not self.draining:
             self._tell(f"{text}; the run goes on with the others")
         self._lendMore()
 
     def _allGone(self) -> None:
         self._isOver = True
+        if self._search is not None:
+            self._search.end()
         if self._warmUp:
             # Of a schedule, some that were wanted in the warm-up have had their outcomes only after it.
             names = OUTCOMES if self._schedule is None else (*OUTCOMES, "overdue")

@@ -94,7 +94,7 @@ def numberedAfter(
 def inOrder(recipients: Recipients) -> Recipients:
     """
     The same recipients, not by the numbers of messages, but in the order in which they are asked for: so no number is
-    left out where a message was refused before that.
+    left out where a message does not come as far as MAIL.
     """
     numbers = count(1)
     return lambda number: recipients(next(numbers))

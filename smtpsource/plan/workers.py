@@ -73,7 +73,6 @@ class Workers(Settings):
         _hasCores,
         needs("{workers}", "pin", unless=_areSeveral),
         excludes("{workers}", "several would speak at once", "trace", when=_areSeveral),
-        excludes("{workers}", "the search is one process so far", "findRate", when=_areSeveral),
     )
 
     workers: int | Literal["auto"] = option(

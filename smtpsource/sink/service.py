@@ -46,10 +46,12 @@ class SinkService(Breakable, Service):
         """
         @param reactor: provides C{IReactorTime} and what L{listen} needs.
         @raise TypeError: the plan is none.
-        @raise ValueError: a file that the plan names can't be used.
+        @raise ValueError: a file that the plan names can't be used; or it is for several processes.
         """
         if not isinstance(plan, SinkPlan):
             raise TypeError(f"expected SinkService(reactor, plan) with a SinkPlan, not {type(plan).__name__}")
+        if plan.workers != 1:
+            raise ValueError(f"workers: {plan.workers!r} is not usable here: expected 1, this is one process")
         self._reactor = cast("Any", reactor)
         self._plan = plan
         self.factory = self.newFactory(plan)

@@ -42,7 +42,7 @@ class SinkProcess(Service):
         self._presentation = options.presentation
         self.sink: SinkService | SinkBand
         if options.plan.workerCount == 1:
-            self.sink = SinkService(reactor, options.plan)
+            self.sink = SinkService(reactor, options.plan.evolve(workers=1, pin=False, balance="fewest"))
         else:
             from smtpsource.sink.workers.band import SinkBand  # for those who want several
 

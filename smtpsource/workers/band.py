@@ -69,7 +69,7 @@ class Band:
         self._problem: str | None = None
         self._timer: Any = None
         self._until = 0.0
-        self._hasBegun = self._isOver = self._isNeedless = False
+        self._hasStarted = self._hasBegun = self._isOver = self._isNeedless = False
         # When the look at those that are to end is due; C{None} before the first.
         self._lookDue: float | None = None
         for index, link in enumerate(links):
@@ -95,6 +95,7 @@ class Band:
         @param plan: gives what to tell the one of this index first.
         @return: what all of them have said when they were ready; or fails with L{WorkerFailed}, and then none is left.
         """
+        self._hasStarted = True
         self._allReady = ready = Deferred[list[dict[str, Any]]]()
         self._timer = self._reactor.callLater(START_TIMEOUT, self._notReady)
         for index, worker in enumerate(self._workers):
@@ -286,7 +287,9 @@ class Band:
         self._isNeedless = True
         self._stopTimer()
         for worker in self._workers:
-            if not worker.isGone:
+            if not self._hasStarted:
+                worker.isGone = True
+            elif not worker.isGone:
                 worker.link.kill("was not needed any more")
         if all(worker.isGone for worker in self._workers):
             self._over()
@@ -298,7 +301,7 @@ class Band:
 
 
 #: What workers say from GO on.
-_WHILE_IT_GOES_ON = frozenset((Kind.FRAME, Kind.WANT, Kind.TROUBLE, Kind.BROKEN, Kind.HINT, Kind.END))
+_WHILE_IT_GOES_ON = frozenset((Kind.FRAME, Kind.WANT, Kind.STEPPED, Kind.TROUBLE, Kind.BROKEN, Kind.HINT, Kind.END))
 
 #: Seconds between two looks at those that are to end, and by how much a look is late when this process stood still.
 _LOOK, _LATE = 0.5, 1.0

@@ -14,21 +14,24 @@ class Leases:
     (guided self-scheduling). No number is lent twice.
 
     What is sent in a warm-up is not of the limited ones; but what a worker has on its way at the end of its warm-up is.
-    How many these are is known of one worker after the other: until then as many as there can be are kept back.
+    How many these are is known of one worker after the other: until then as many as there can be are kept back. So are
+    those that a worker has to have for its sessions, until it asks for the first time.
     """
 
-    def __init__(self, total: int, workers: int, onTheirWay: Sequence[int] = ()) -> None:
+    def __init__(self, total: int, workers: int, onTheirWay: Sequence[int] = (), first: Sequence[int] = ()) -> None:
         """
         @param total: how many there are, the warm-up's not included.
         @param workers: how many share them.
         @param onTheirWay: of each worker, how many it may have on their way at the end of a warm-up; empty if there is
             none.
+        @param first: of each worker, how many it gets at least when it asks first; no more than there are.
         """
         self._rest = total - sum(onTheirWay)
         self._next = 1
         self._living = workers
         # Of those whose warm-up is not over, as far as that is known.
         self._kept = dict(enumerate(onTheirWay))
+        self._owed = {worker: count for worker, count in enumerate(first) if count}
         self._lent = [0] * workers
 
     @property
@@ -43,7 +46,7 @@ class Leases:
         """
         Is there nothing left for anybody?
         """
-        return not self.rest and not self._kept
+        return not (self.rest or self._kept)
 
     def grant(self, worker: int, wanted: int) -> tuple[int, int] | None:
         """
@@ -56,8 +59,9 @@ class Leases:
         wanted = max(1, wanted)
         if worker in self._kept:
             count = wanted
-        elif self.rest or not self._kept:
-            count = min(wanted, self.rest, max(1, self.rest // (2 * self._living)))
+        elif (free := self._freeFor(worker)) or not (self._kept or self._owed):
+            fair = min(wanted, max(1, free // (2 * self._living)))
+            count = min(free, max(fair, self._owed.pop(worker, 0)))
             self._rest -= count
             self._lent[worker] += count
         else:
@@ -65,6 +69,12 @@ class Leases:
         first = self._next
         self._next += count
         return first, count
+
+    def _freeFor(self, worker: int) -> int:
+        """
+        How many are there for this worker?
+        """
+        return max(0, self._rest - sum(owed for other, owed in self._owed.items() if other != worker))
 
     def isWarmingUp(self, worker: int) -> bool:
         """
@@ -92,4 +102,5 @@ class Leases:
         This worker is gone, and what it was lent with it; what is left is for the others.
         """
         self.warm(worker, 0)
+        self._owed.pop(worker, None)
         self._living = max(1, self._living - 1)

@@ -5,6 +5,7 @@ A sink of several workers: one service for whoever starts it.
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,7 @@ class SinkBand(Breakable, Service):
         self.doors = Doors(reactor, plan, self.factory)
         self.links: list[Link] = []
         self.complain = lambda line: log.warn("{line}", line=line)
-        self.tell = lambda text: log.info("{text}", text=text.rstrip("\n"))
+        self.tell: Callable[[str], object] = lambda text: log.info("{text}", text=text.rstrip("\n"))
         self._user: tuple[str | None, str | None] = None, None
         self._ready: Deferred[None] = Deferred()
         self._problem: str | None = None
@@ -129,6 +130,7 @@ class SinkBand(Breakable, Service):
         count = plan.workerCount
         self.shared = Shared.made(count, SIZE)
         processors = usableProcessors()
+        one = plan.evolve(workers=1, pin=False, balance="fewest")
         families: tuple[int, ...] = ()
         listening: list[list[socket.socket]] = [[]] * count
         if plan.balance == "kernel":
@@ -136,7 +138,7 @@ class SinkBand(Breakable, Service):
             listening = shares(ports, count, plan)
         for worker in range(count):
             pinned = processors[worker % len(processors)] if plan.pin else None
-            task = Task(plan, worker, count, nameOf(self._reactor), families, pinned)
+            task = Task(one, worker, count, nameOf(self._reactor), families, pinned)
             link = Link(task, self._heard, self._lost)
             self.links.append(link)
             link.start(self._reactor, self.shared.descriptor, listening[worker])

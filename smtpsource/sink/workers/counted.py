@@ -40,10 +40,13 @@ class Counted:
     cpu: tuple[float, float] = (0.0, 0.0)
 
     @classmethod
-    def of(cls, factory: SinkFactory) -> Counted:
+    def of(cls, factory: SinkFactory, before: tuple[float, float] = (0.0, 0.0)) -> Counted:
         """
         What a factory's sessions have counted, in this process.
+
+        @param before: the processor's seconds that it had used when it began.
         """
+        user, system = processTime()
         counts, steering = factory.counts, factory.steering
         return cls(
             {name: getattr(counts, name) for name in _SUMS},
@@ -51,7 +54,7 @@ class Counted:
             {} if steering is None else steering.rulesCounted(),
             {} if steering is None else dict(steering.deceits),
             0 if steering is None else steering.number,
-            processTime(),
+            (user - before[0], system - before[1]),
         )
 
     @classmethod
@@ -108,11 +111,11 @@ class Result:
     last: float
 
     @classmethod
-    def of(cls, factory: SinkFactory, summary: SinkSummary) -> Result:
+    def of(cls, factory: SinkFactory, summary: SinkSummary, counted: Counted) -> Result:
         """
         What a factory's sessions leave.
         """
-        return cls(summary, Counted.of(factory), factory.counts.sources, factory.firstSession, factory.lastEnd)
+        return cls(summary, counted, factory.counts.sources, factory.firstSession, factory.lastEnd)
 
 
 def added(summary: SinkSummary, results: Iterable[Result]) -> SinkSummary:

@@ -60,6 +60,12 @@ class WorkerService(SinkService):
         self.whenLimit: Callable[[], None] = lambda: None
         super().__init__(reactor, task.plan)
 
+    def counted(self) -> Counted:
+        """
+        What it has counted so far.
+        """
+        return Counted.of(self.factory, self._cpu)
+
     def newFactory(self, plan: SinkPlan) -> SinkFactory:
         """
         See L{SinkService.newFactory}.
@@ -148,7 +154,7 @@ class Talk(Int32StringReceiver):
         self.say(Kind.READY, None if factory.ledger is None else factory.ledger.path)
 
     def _tellCounts(self) -> None:
-        counted = Counted.of(self._sink.factory)
+        counted = self._sink.counted()
         if self._told is None or counted.numbers != self._told.numbers or counted.errors != self._told.errors:
             self._told = counted
             self.say(Kind.COUNTS, counted)
@@ -158,7 +164,7 @@ class Talk(Int32StringReceiver):
             self._telling.stop()
         if self._answering is not None:
             self._answering.close()
-        self.say(Kind.END, Result.of(self._sink.factory, summary))
+        self.say(Kind.END, Result.of(self._sink.factory, summary, self._sink.counted()))
         # When that is written: the parent closes its end then.
         if self.transport is not None:
             self.transport.loseConnection()
