@@ -8,6 +8,7 @@ import csv
 import io
 import os
 import pickle
+import time
 from argparse import Namespace
 from dataclasses import replace
 
@@ -26,9 +27,12 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource import __version__
 from smtpsource.locust import options
 from smtpsource.locust.clock import RemoteClock
 from smtpsource.locust.figures import Statistics, keepExact
+from smtpsource.locust.words import ASKED, SAID, THEIRS
+from smtpsource.locust.worker import Part
 from smtpsource.measure.counters import Counters
 from smtpsource.measure.frame import Frame
 from smtpsource.measure.histogram import LatencyRecorder
@@ -122,6 +126,79 @@ class ClockTests(SynchronousTestCase):
         for asked, there, back in questions:
             clock.answered(asked, asked + there + ahead, asked + there + back)
         self.assertLessEqual(abs(clock.here(ahead)), clock.precision + 1e-6)
+
+
+class PartTests(SynchronousTestCase):
+    """
+    The part of a worker of Locust in a run.
+    """
+
+    def setUp(self):
+        self.sent, self.given, self.ended = [], [], []
+        self.part = Part(self, "run")
+        self.part._process = self
+
+    def send_message(self, type, data):
+        """
+        What is said to the master, as its runner does.
+        """
+        self.assertEqual(("smtpsource", "run"), (type, data["run"]))
+        self.sent.append(data)
+
+    def send(self, message):
+        """
+        What is said to the process of ours.
+        """
+        self.given.append(unpack(message))
+
+    def kill(self, reason):
+        self.ended.append(reason)
+
+    def test_time(self):
+        """
+        Times of the master's clock are told by that of this machine, all else as it is.
+        """
+        asked = time.perf_counter()
+        self.part.told({ASKED: asked, THEIRS: asked + 1000})
+        step = {"at": 1500.0, "rate": 5.0, "seconds": 1.0}
+        for kind, body in ((Kind.GO, {"at": 1500.0, "addresses": ["x"]}), (Kind.STEP, step), (Kind.LEASE, {"at": 1})):
+            self.part.told({SAID: pack(kind, body)})
+        (_, go), (_, step), (_, lease) = self.given
+        for body in (go, step):
+            self.assertApproximates(500.0, body["at"], self.part._clock.precision + 1e-6)
+        self.assertEqual((["x"], 5.0, {"at": 1}), (go["addresses"], step["rate"], lease))
+
+    def test_ending(self):
+        """
+        It knows when it was told to end; what does not listen is ended by force.
+        """
+        self.assertFalse(self.part.ending.is_set())
+        self.part.told({SAID: pack(Kind.DRAIN)})
+        self.assertTrue(self.part.ending.is_set())
+        self.part.told({SAID: pack(Kind.KILL)})
+        self.assertEqual(([(Kind.DRAIN, {})], ["was given up"]), (self.given, self.ended))
+
+    def test_said(self):
+        """
+        What the process says goes to the master as it is; how many sessions there are is known here as well.
+        """
+        frame = frameOf(gauges={"sessions": 7}).encode()
+        self.part._said(pack(Kind.FRAME, frame))
+        self.part._said(pack(Kind.WANT, {"count": 5}))
+        self.assertEqual([pack(Kind.FRAME, frame), pack(Kind.WANT, {"count": 5})], [data[SAID] for data in self.sent])
+        self.assertEqual(7, self.part.sessions)
+
+    def test_version(self):
+        """
+        Another version than the master's does nothing, and says so with both.
+        """
+        with self.assertLogs("smtpsource.locust.worker"):
+            self.part.begin("0.0")
+        kinds = [unpack(data[SAID]) for data in self.sent]
+        self.assertEqual([Kind.UNUSABLE, Kind.GONE], [kind for kind, _ in kinds])
+        for version in ("0.0", __version__):
+            self.assertIn(version, kinds[0][1]["text"])
+        self.assertTrue(self.part.over.is_set())
 
 
 def frameOf(**fields):

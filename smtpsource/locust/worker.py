@@ -145,7 +145,7 @@ class Part:
                 self._process = Process(_WORKER, self._said, self._gone)
             except OSError as e:
                 problem = f"can't start a process: {e.strerror}"
-        if self._process is None:
+        if problem:
             _log.error("smtpsource: %s", problem)
             self._send(pack(Kind.UNUSABLE, {"text": problem}))
             self._send(pack(Kind.GONE, {"text": "can't be used"}))
