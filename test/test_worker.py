@@ -446,6 +446,35 @@ time.sleep(3600)
                 self.assertEqual(worker.err, b"")
 
     @inlineCallbacks
+    def test_atTheEnd(self):
+        """
+        Its last words wait until they are read, however long that takes; unless nobody is there any more to do so.
+        """
+        for descriptors in ((), (wire.READ,), (wire.WRITE,)):
+            server = self.serve()
+            worker = FakeParent(self, SourcePlan(duration=3600, sessionCount=2, keepConnections=True))
+            yield worker.when(Kind.READY)
+            # More than a pipe takes.
+            worker.go(server.port, soon(), others=5000)
+            yield server.when(lambda server=server: len(server.messages) > 5)
+            worker.pause()
+            worker.say(Kind.DRAIN)
+            yield server.when(lambda server=server: server.count("QUIT") == 2)
+            yield server.whenIdle()
+            self.assertTrue(alive(worker.pid))
+            for descriptor in descriptors:
+                worker.close(descriptor)
+            if descriptors:
+                yield whenGone(worker.pid)
+            if wire.WRITE not in descriptors:
+                worker.resume()
+            if not descriptors:
+                yield worker.when(Kind.END)
+                self.assertEqual(len(worker.bodies[Kind.END]["addresses"]), 5001)
+                self.assertTold(worker)
+            self.assertIn((yield worker.whenEnded()), (0, 1) if descriptors else (0,))
+
+    @inlineCallbacks
     def test_nothingSaid(self):
         """
         So does one that was never told what to do.

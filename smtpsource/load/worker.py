@@ -156,7 +156,7 @@ class _Process:
             from smtpsource.workers.parentlink import ParentLink
 
             self._reactor = reactor_ = cast("Any", installed)
-            self._isAlone = False
+            self._isAlone = self._isOver = False
             self._problem: str | None = None
             self._part: Part = Part(reactor_, plan, share, runId, self._say, self._over)
         except ValueError as e:
@@ -192,8 +192,9 @@ class _Process:
             self._lost(str(e))
 
     def _over(self) -> None:
+        self._isOver = True
         if self._isAlone:
-            leave(1 if self._problem is None else 2)
+            self._giveUp()
         self._link.finish(lambda: leave(0))
 
     def _lost(self, problem: str | None) -> None:
@@ -205,8 +206,13 @@ class _Process:
         self._isAlone, self._problem = True, problem
         if problem is not None:
             _complain(problem)
+        if self._isOver:
+            self._giveUp()  # it has not read all
         self._reactor.callLater(_ENDS_WITHIN, self._part.end)
         self._part.abandon()
+
+    def _giveUp(self) -> NoReturn:
+        leave(1 if self._problem is None else 2)
 
 
 def _hasParent() -> bool:
