@@ -255,6 +255,7 @@ class WorkersFigures(Breakable):
                 {
                     "pid": link.pid,
                     "core": link.core,
+                    "reactor": self._ready[index].get("reactor") if self._ready else None,
                     "cpu": {"user": user, "system": system},
                     "started": counters.started,
                     "accepted": counters.accepted,

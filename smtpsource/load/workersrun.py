@@ -21,6 +21,7 @@ from smtpsource.measure.frame import Frame
 from smtpsource.measure.recorder import Recorder
 from smtpsource.messages import seeds
 from smtpsource.net.destination import Address, spelled
+from smtpsource.net.reactorchoice import nameOf
 from smtpsource.net.sources import Sources
 from smtpsource.pacing.share import Share
 from smtpsource.plan import SourcePlan
@@ -68,7 +69,7 @@ class WorkersRun(WorkersFigures):
         @param links: the workers; C{None}: children of this process.
         """
         if links is None:
-            links = spawned(reactor, program("smtpsource.load.worker"), plan.workerCount, plan.pin)
+            links = spawned(reactor, program("smtpsource.load.worker", nameOf(reactor)), plan.workerCount, plan.pin)
         super().__init__(plan, recorder, clock, links)
         count = len(links)
         self.id = seeds.runId(plan.seed)
