@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks import machine, measure
@@ -133,15 +133,14 @@ class Way:
         What is started, all at once.
         """
         if self.name == OURS:
-            words = [sys.executable, "-m", "smtpsource", "-s", str(load.sessions), "-m", str(messages)]
+            words = [sys.executable, "-m", "smtpsource", "-s", str(load.sessions * self.count), "-m", str(messages)]
             words += ["-d"] if load.keep else []
             words += ["--tls", "implicit"] if load.tls else []
             words += ["--workers", str(self.count)] if self.count > 1 else []
             return [[*words, *servers.words]]
         contender = self.contender(load, directory)
-        part = Load(load.sessions // self.count, load.keep, tls=load.tls)
         return [
-            contender.command(part, messages // self.count, servers.each[number % len(servers.each)])
+            contender.command(load, messages // self.count, servers.each[number % len(servers.each)])
             for number in range(self.count)
         ]
 
@@ -212,10 +211,10 @@ def lines(ways: Sequence[Way]) -> Iterator[str]:
 
 #: The cases: what they are, what is sent, messages of the small run, and against whom.
 CASES = {
-    "keep": ("connections kept, Postfix's smtp-sink", Load(40, True), 2000, "smtp-sink"),
-    "new": ("a new connection for each message, Postfix's smtp-sink", Load(40), 1000, "smtp-sink"),
-    "sink-keep": ("connections kept, our sink", Load(40, True), 2000, "smtpsink"),
-    "new-tls": ("a new connection and a full TLS handshake for each, our sink", Load(40, tls=True), 400, "smtpsink"),
+    "keep": ("connections kept, Postfix's smtp-sink", Load(keep=True), 2000, "smtp-sink"),
+    "new": ("a new connection for each message, Postfix's smtp-sink", Load(), 1000, "smtp-sink"),
+    "sink-keep": ("connections kept, our sink", Load(keep=True), 2000, "smtpsink"),
+    "new-tls": ("a new connection and a full TLS handshake for each, our sink", Load(tls=True), 400, "smtpsink"),
 }
 
 
@@ -233,6 +232,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--workers", metavar="A,B", default=",".join(map(str, counts)), help="how many (default: %(default)s)"
     )
     parser.add_argument("--sinks", metavar="N", type=int, default=usable, help="servers (default: %(default)s)")
+    parser.add_argument("--sessions", metavar="N", type=int, default=40, help="of each worker (default: 40)")
     parser.add_argument("--pairs", metavar="N", type=int, default=5, help="pairs of runs (default: 5)")
     parser.add_argument("--seconds", metavar="T", type=float, default=3.0, help="for each large run (default: 3)")
     asked = parser.parse_args(arguments)
@@ -241,6 +241,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     failed = False
     for name in asked.cases.split(","):
         title, load, few, kind = CASES[name]
+        load = replace(load, sessions=asked.sessions)
         ways = [Way(who, int(count)) for who in (OURS, "C by hand") for count in asked.workers.split(",")]
         with tempfile.TemporaryDirectory(prefix="workers-") as text:
             directory = Path(text)
@@ -249,7 +250,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             servers = _postfixs(directory, count) if kind == "smtp-sink" else _ours(directory, count, load.tls)
             with servers as there:
                 compare(load, few, ways, there, directory, asked.pairs, asked.seconds)
-        print(f"\n{name}: {title}, {load.sessions} sessions, {count} of them", *lines(ways), sep="\n", flush=True)
+        print(f"\n{name}: {title}, {count} of it, {load.sessions} sessions each", *lines(ways), sep="\n", flush=True)
         failed = failed or any((way.note or "").startswith("failed") for way in ways)
     return int(failed)
 

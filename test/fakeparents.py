@@ -71,13 +71,27 @@ class FakeParent(protocol.ProcessProtocol):
         """
         self.write(framed(kind, body))
 
-    def go(self, port, at):
+    def go(self, port, at, others=0):
         """
         Let it begin.
 
         @param port: of 127.0.0.1.
+        @param others: there are so many addresses besides that one.
         """
-        self.say(Kind.GO, at=at, addresses=[spelled(TCPAddress("127.0.0.1", port))])
+        addresses = [TCPAddress("127.0.0.1", port), *(TCPAddress("127.0.0.2", 1 + other) for other in range(others))]
+        self.say(Kind.GO, at=at, addresses=list(map(spelled, addresses)))
+
+    def pause(self):
+        """
+        Read nothing of what it says.
+        """
+        self.transport.pipes[WRITE].pauseProducing()
+
+    def resume(self):
+        """
+        Go on with reading.
+        """
+        self.transport.pipes[WRITE].resumeProducing()
 
     def close(self, descriptor):
         """

@@ -17,6 +17,7 @@ from judging import written
 from recording import SILENCE
 from subprocesses import Command, alive, killIfAlive, smtpsource, whenGone
 from twisted.internet.defer import gatherResults, inlineCallbacks
+from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource import SinkPlan, SinkService, SourcePlan
@@ -30,6 +31,7 @@ from smtpsource.pacing.share import WHOLE, Share
 from smtpsource.sink.factory import SinkFactory
 from smtpsource.testing import FakeReactor
 from smtpsource.workers import wire
+from smtpsource.workers.parentlink import ParentLink
 from smtpsource.workers.wire import Kind, framed
 
 
@@ -446,6 +448,35 @@ time.sleep(3600)
                 self.assertEqual(worker.err, b"")
 
     @inlineCallbacks
+    def test_atTheEnd(self):
+        """
+        Its last words wait until they are read, however long that takes; unless nobody is there any more to do so.
+        """
+        for descriptors in ((), (wire.READ,), (wire.WRITE,)):
+            server = self.serve()
+            worker = FakeParent(self, SourcePlan(duration=3600, sessionCount=2, keepConnections=True))
+            yield worker.when(Kind.READY)
+            # More than a pipe takes.
+            worker.go(server.port, soon(), others=5000)
+            yield server.when(lambda server=server: len(server.messages) > 5)
+            worker.pause()
+            worker.say(Kind.DRAIN)
+            yield server.when(lambda server=server: server.count("QUIT") == 2)
+            yield server.whenIdle()
+            self.assertTrue(alive(worker.pid))
+            for descriptor in descriptors:
+                worker.close(descriptor)
+            if descriptors:
+                yield whenGone(worker.pid)
+            if wire.WRITE not in descriptors:
+                worker.resume()
+            if not descriptors:
+                yield worker.when(Kind.END)
+                self.assertEqual(len(worker.bodies[Kind.END]["addresses"]), 5001)
+                self.assertTold(worker)
+            self.assertIn((yield worker.whenEnded()), (0, 1) if descriptors else (0,))
+
+    @inlineCallbacks
     def test_nothingSaid(self):
         """
         So does one that was never told what to do.
@@ -454,6 +485,50 @@ time.sleep(3600)
         worker.close(wire.READ)
         self.assertEqual((yield worker.whenEnded()), 1)
         self.assertEqual((worker.said, worker.err), ([], b""))
+
+
+class LinkTests(SynchronousTestCase):
+    """
+    L{ParentLink}, in memory.
+    """
+
+    def setUp(self):
+        self.heard, self.lost, self.read = [], [], []
+        self.link = ParentLink(
+            lambda kind, body: self.heard.append((kind, body)), self.lost.append, lambda: self.read.append(True)
+        )
+        self.transport = StringTransport()
+        self.link.makeConnection(self.transport)
+
+    def test_words(self):
+        """
+        Both understand each other, however the bytes come.
+        """
+        self.link.say(Kind.TROUBLE, {"text": "no"})
+        self.assertEqual(self.transport.value(), framed(Kind.TROUBLE, {"text": "no"}))
+        for octet in framed(Kind.LEASE, {"first": 7, "count": 3}) + framed(Kind.DRAIN):
+            self.link.dataReceived(bytes((octet,)))
+        self.assertEqual(self.heard, [(Kind.LEASE, {"first": 7, "count": 3}), (Kind.DRAIN, {})])
+
+    def test_isBehind(self):
+        """
+        A parent that does not read is behind until it has read all.
+        """
+        self.assertEqual((self.transport.producer, self.transport.streaming), (self.link, True))
+        self.link.pauseProducing()
+        self.assertEqual((self.link.isBehind, self.read), (True, []))
+        self.link.resumeProducing()
+        self.assertEqual((self.link.isBehind, self.read), (False, [True]))
+        self.link.stopProducing()
+
+    def test_lost(self):
+        """
+        That a parent is gone is told once, however it is found out; what has come after it is for nobody.
+        """
+        for find in (self.link.readConnectionLost, self.link.writeConnectionLost, self.link.connectionLost):
+            find()
+            self.link.dataReceived(framed(Kind.DRAIN))
+        self.assertEqual((self.lost, self.heard), ([None], []))
 
 
 class PartTests(SynchronousTestCase):
