@@ -84,7 +84,7 @@ class Workers(Settings):
         "share the load among this many processes, or auto: one on each processor; the result is one",
         default=1,
     )
-    pin: bool = switch("keep each worker on a processor of its own")
+    pin: bool = switch("keep each worker on a processor of its own", default=False)
 
     @property
     def workersWanted(self) -> int:
