@@ -2,8 +2,8 @@
 What several workers make of a machine: C{python -m benchmarks.workers}.
 
 Ours with 1, 2 and more workers, beside as many of ours, and of Postfix's smtp-source, started by hand; against as many
-of Postfix's smtp-sink, each with an address of its own, and against our sink. What a message costs is made by difference,
-pair by pair, as in all else here; the processors are shared by all, clients and servers.
+of Postfix's smtp-sink, each with an address of its own, and against our sink. What a message costs is made by
+difference, pair by pair, as in all else here; the processors are shared by all, clients and servers.
 """
 
 from __future__ import annotations
