@@ -202,7 +202,7 @@ class LocustTestCase(CommandTestCase):
 
         @return: a Deferred that fires with the answer.
         """
-        answer = yield self.ask("/swarm", user_count=1, spawn_rate=1, host="", destination=self.destination, **form)
+        answer = yield self.ask("/swarm", user_count=1, spawn_rate=1, host=self.destination, **form)
         return answer
 
 

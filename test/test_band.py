@@ -190,6 +190,14 @@ class BandTests(SynchronousTestCase):
         self.assertEqual(self.lost, [])
         self.atEnd()
 
+    def test_notStarted(self):
+        """
+        Nor is there anything to wait for if they were not even started.
+        """
+        self.band.drain()
+        self.assertEqual([worker.told for worker in self.workers], [[]] * 3)
+        self.atEnd()
+
     def test_abort(self):
         """
         Who is told to end now has less time.

@@ -307,7 +307,7 @@ class ConclusionTests(SynchronousTestCase):
         """
         for processors, ports, said in (
             (1, [32768, 60999], "processors 1, shared by generator and sink"),
-            (8, [32768, 60999], "a generator uses one, several side by side more (smtpsource merge)"),
+            (8, [32768, 60999], "a generator uses one, with --workers more"),
             (2, [1000, 1999], "sessions at most 1000 at once: open files for 19950 (ulimit -Hn), 1000 ports"),
             (2, None, "sessions at most 19950 at once: open files for 19950 (ulimit -Hn) connections"),
         ):

@@ -11,8 +11,11 @@ import shlex
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import kubernetes_validate
+import yaml
 from patience import PATIENCE
 from peers import missing
 from subprocesses import ROOT
@@ -113,3 +116,86 @@ class ImageTests(SynchronousTestCase):
         self.assertEqual({"docs/man", "contrib/completion"}, read)
         wanted = {"setup.py", "pyproject.toml", "README.rst", "LICENSE", "smtpsource", "twisted", "requirements"}
         self.assertLessEqual(wanted | read, {*copied})
+
+
+class KubernetesTests(SynchronousTestCase):
+    """
+    The manifests of a load from many pods.
+    """
+
+    def load(self, name):
+        """
+        @return: a manifest.
+        """
+        return yaml.safe_load((CONTRIB / "kubernetes" / name).read_text())
+
+    def test_valid(self):
+        """
+        They are what the newest Kubernetes knows, without a field that it does not know.
+        """
+        newest = kubernetes_validate.latest_version()
+        for path in sorted((CONTRIB / "kubernetes").iterdir()):
+            kubernetes_validate.validate(yaml.safe_load(path.read_text()), newest, strict=True)
+        # It does see what is wrong.
+        wrong = self.load("load.yaml")
+        wrong["spec"]["backofLimit"] = 0
+        self.assertRaises(kubernetes_validate.ValidationError, kubernetes_validate.validate, wrong, newest, strict=True)
+
+    def test_once(self):
+        """
+        No pod is ever started again, so no mail is sent twice; each run has a name of its own.
+        """
+        job = self.load("load.yaml")
+        spec, pod = job["spec"], job["spec"]["template"]["spec"]
+        self.assertEqual(("Indexed", 0), (spec["completionMode"], spec["backoffLimit"]))
+        self.assertEqual(("Never", spec["completions"]), (pod["restartPolicy"], spec["parallelism"]))
+        self.assertNotIn("name", job["metadata"])
+        self.assertTrue(job["metadata"]["generateName"])
+
+    def test_command(self):
+        """
+        The command line of a pod is one of smtpsource, when the cluster has filled in what it does; its report is one
+        of those that are added up.
+        """
+        job = self.load("load.yaml")
+        (container,) = job["spec"]["template"]["spec"]["containers"]
+        moment = (datetime.now(UTC) + timedelta(hours=1)).isoformat(timespec="seconds").replace("+00:00", "Z")
+        given = {"START": moment, "RUN": "smtpsource-7x2kp", "JOB_COMPLETION_INDEX": "3"}
+        for each in container["env"]:
+            self.assertIn(each["name"], given)
+        words = [re.sub(r"\$\(([A-Z_]+)\)", lambda match: given[match[1]], word) for word in container["args"]]
+        directory = Path(self.mktemp()).resolve()
+        directory.mkdir()
+        report = words[words.index("--report") + 1]
+        self.assertEqual("/reports/smtpsource-7x2kp-3.json", report)
+        words[words.index(report)] = str(directory / "3.json")
+        options = SourceOptions()
+        options.parseOptions(words)
+        self.assertEqual((250.0, 300.0), (options.plan.rate, options.plan.duration))
+        self.assertGreater(job["spec"]["template"]["spec"]["terminationGracePeriodSeconds"], options.plan.grace)
+
+    def test_merge(self):
+        """
+        Reports are added up if all of them are there, and only those of this run.
+        """
+        (container,) = self.load("merge.yaml")["spec"]["template"]["spec"]["containers"]
+        directory = Path(self.mktemp()).resolve()
+        directory.mkdir()
+        (script,) = container["args"]
+        script = script.replace("/reports", str(directory)).replace("exec smtpsource", "echo smtpsource")
+        environment = {**os.environ, "RUN": "smtpsource-a", "COMPLETIONS": "2"}
+
+        def merge():
+            command = [*container["command"], script]
+            done = subprocess.run(command, env=environment, capture_output=True, timeout=PATIENCE, text=True)
+            return done.returncode, done.stdout.split()
+
+        self.assertEqual(1, merge()[0])
+        for name in ("smtpsource-a-0", "smtpsource-ab-0", "smtpsource-ab-1"):
+            (directory / f"{name}.json").write_text("{}")
+        self.assertEqual(1, merge()[0])
+        (directory / "smtpsource-a-1.json").write_text("{}")
+        status, said = merge()
+        self.assertEqual(0, status)
+        parts = [f"{directory}/smtpsource-a-{index}.json" for index in (0, 1)]
+        self.assertEqual(["smtpsource", "merge", "--report", f"{directory}/smtpsource-a.json", *parts], said)

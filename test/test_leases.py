@@ -6,12 +6,20 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 from properties import given, settings
-from sessions import Server
+from sessions import ADDRESSES, Server
 from together import Together, ids
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource.load.part import Part
+from smtpsource.measure.frame import Frame
+from smtpsource.net.destination import spelled
 from smtpsource.pacing.share import Share
+from smtpsource.plan import SourcePlan
+from smtpsource.sink.factory import SinkFactory
+from smtpsource.sink.plan import SinkPlan
+from smtpsource.testing import FakeReactor
 from smtpsource.workers.leases import Leases
+from smtpsource.workers.wire import Kind
 
 
 def expected(count):
@@ -119,6 +127,28 @@ class CountTests(SynchronousTestCase):
         if "keepConnections" in connections:
             self.assertEqual(len(server.connections), sessions)
         self.assertEqual(together.reactor.getDelayedCalls(), [])
+
+    def test_windows(self):
+        """
+        With windows of messages, these get narrower where few are lent, and all are sent.
+        """
+        for size in (1, 5, 1000):
+            factory = SinkFactory(SinkPlan(chunking=True), lambda: 0.0)
+            together = Together(
+                2,
+                factory,
+                size=lambda wanted, rest: size,  # noqa: B023
+                delay=0.01,
+                messageCount=500,
+                sessionCount=4,
+                keepConnections=True,
+                pipelining="require",
+                chunking="require",
+                window=8,
+            )
+            together.finish()
+            self.assertEqual((together.total("accepted"), together.total("connectionsOpened")), (500, 4))
+            self.assertEqual(factory.counts.messages, 500)
 
     def test_sessions(self):
         """
@@ -307,3 +337,30 @@ class WarmUpTests(SynchronousTestCase):
         together.finish()
         self.assertEqual((together.total("accepted"), together.early), (40, 40))
         self.assertEqual([run.epoch for run in together.runs], [0, 0])
+
+    def test_order(self):
+        """
+        What is on its way at the end of the warm-up is told before more is wanted, also to a parent that is behind.
+        """
+        said = []
+        reactor = FakeReactor(slow())
+        plan = SourcePlan(
+            destination="127.0.0.1", messageCount=100, sessionCount=8, keepConnections=True, warmUp=1.1, myhostname="me"
+        )
+        part = Part(
+            *(reactor, plan, Share(0, 2), b"0123456789abcdef", lambda kind, body: said.append((kind, body))),
+            *(lambda: None, reactor.seconds),
+        )
+        part.isBehind = lambda: True
+        part.open()
+        part.obey(Kind.GO, {"at": reactor.seconds() + 0.02, "addresses": [spelled(one) for one in ADDRESSES]})
+        part.obey(Kind.LEASE, {"first": 1, "count": 50, "epoch": 0})
+        for _ in range(120):
+            reactor.advance(0.01)
+        wanted = [place for place, (kind, body) in enumerate(said) if kind is Kind.WANT and body["epoch"] == 1]
+        frames = [Frame.decode(body) for kind, body in said[: wanted[0]] if kind is Kind.FRAME]
+        self.assertEqual([frame.epoch for frame in frames], [0])
+        counters = frames[0].counters
+        self.assertEqual((counters.started - counters.accepted, counters.started > 4), (4, True))
+        part.obey(Kind.ABORT, {})
+        reactor.advance(0)

@@ -8,6 +8,7 @@ import csv
 import io
 import os
 import pickle
+import time
 from argparse import Namespace
 from dataclasses import replace
 
@@ -16,19 +17,22 @@ os.environ["LOCUST_SKIP_MONKEY_PATCH"] = "1"
 try:
     from locust.argument_parser import get_empty_argument_parser
     from locust.env import Environment
-    from locust.stats import PERCENTILES_TO_REPORT, RequestStats, StatsCSV
+    from locust.stats import PERCENTILES_TO_REPORT, RequestStats, StatsCSV, StatsCSVFileWriter
 finally:
     del os.environ["LOCUST_SKIP_MONKEY_PATCH"]
 
-from hypothesis import given
 from hypothesis import strategies as st
+from properties import given
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource import __version__
 from smtpsource.locust import options
 from smtpsource.locust.clock import RemoteClock
 from smtpsource.locust.figures import Statistics, keepExact
+from smtpsource.locust.words import ASKED, SAID, THEIRS
+from smtpsource.locust.worker import Part
 from smtpsource.measure.counters import Counters
 from smtpsource.measure.frame import Frame
 from smtpsource.measure.histogram import LatencyRecorder
@@ -48,6 +52,7 @@ class OptionsTests(SynchronousTestCase):
 
     def given(self, *arguments):
         parser = get_empty_argument_parser(default_config_files=[])
+        parser.add_argument("--host")  # one of Locust's own
         options.declare(parser)
         return parser.parse_args(list(arguments))
 
@@ -56,7 +61,7 @@ class OptionsTests(SynchronousTestCase):
         Its fields, and whatever else smtpsource takes, are a command line of smtpsource.
         """
         given = self.given(
-            *("--destination", "lmtp://mx:24", "--sessions", "20", "--messages", "1k"),
+            *("--host", "lmtp://mx:24", "--sessions", "20", "--messages", "1k"),
             *("--smtpsource-options", "-d --subject 'two words'"),
         )
         self.assertEqual(
@@ -67,7 +72,7 @@ class OptionsTests(SynchronousTestCase):
         """
         The web UI gives a text for each field, an empty one for what nobody has filled in.
         """
-        form = {"destination": " mx:25 ", "sessions": "", "messages": "", "duration": "30s", "rate": "5"}
+        form = {"host": " mx:25 ", "sessions": "", "messages": "", "duration": "30s", "rate": "5"}
         self.assertEqual(["--duration", "30s", "--rate", "5", "mx:25"], options.commandLine(Namespace(**form)))
 
     def test_unusable(self):
@@ -75,8 +80,8 @@ class OptionsTests(SynchronousTestCase):
         What is no command line is told in one line.
         """
         for arguments, problem in [
-            ((), "no destination: expected --destination"),
-            (("--destination", "x", "--smtpsource-options", "--subject 'x"), "--smtpsource-options: .* is not usable"),
+            ((), "no destination: expected --host"),
+            (("--host", "x", "--smtpsource-options", "--subject 'x"), "--smtpsource-options: .* is not usable"),
         ]:
             error = self.assertRaises(ValueError, options.commandLine, self.given(*arguments))
             self.assertRegex(str(error), problem)
@@ -88,7 +93,7 @@ class OptionsTests(SynchronousTestCase):
         """
         parser = get_empty_argument_parser(default_config_files=[])
         options.declare(parser)
-        names = {"destination", "sessions", "messages", "duration", "rate", "report", "smtpsource_options"}
+        names = {"sessions", "messages", "duration", "rate", "report", "smtpsource_options"}
         self.assertEqual(set(), names - set(parser.args_included_in_web_ui))
 
 
@@ -121,6 +126,79 @@ class ClockTests(SynchronousTestCase):
         for asked, there, back in questions:
             clock.answered(asked, asked + there + ahead, asked + there + back)
         self.assertLessEqual(abs(clock.here(ahead)), clock.precision + 1e-6)
+
+
+class PartTests(SynchronousTestCase):
+    """
+    The part of a worker of Locust in a run.
+    """
+
+    def setUp(self):
+        self.sent, self.given, self.ended = [], [], []
+        self.part = Part(self, "run")
+        self.part._process = self
+
+    def send_message(self, type, data):
+        """
+        What is said to the master, as its runner does.
+        """
+        self.assertEqual(("smtpsource", "run"), (type, data["run"]))
+        self.sent.append(data)
+
+    def send(self, message):
+        """
+        What is said to the process of ours.
+        """
+        self.given.append(unpack(message))
+
+    def kill(self, reason):
+        self.ended.append(reason)
+
+    def test_time(self):
+        """
+        Times of the master's clock are told by that of this machine, all else as it is.
+        """
+        asked = time.perf_counter()
+        self.part.told({ASKED: asked, THEIRS: asked + 1000})
+        step = {"at": 1500.0, "rate": 5.0, "seconds": 1.0}
+        for kind, body in ((Kind.GO, {"at": 1500.0, "addresses": ["x"]}), (Kind.STEP, step), (Kind.LEASE, {"at": 1})):
+            self.part.told({SAID: pack(kind, body)})
+        (_, go), (_, step), (_, lease) = self.given
+        for body in (go, step):
+            self.assertApproximates(500.0, body["at"], self.part._clock.precision + 1e-6)
+        self.assertEqual((["x"], 5.0, {"at": 1}), (go["addresses"], step["rate"], lease))
+
+    def test_ending(self):
+        """
+        It knows when it was told to end; what does not listen is ended by force.
+        """
+        self.assertFalse(self.part.ending.is_set())
+        self.part.told({SAID: pack(Kind.DRAIN)})
+        self.assertTrue(self.part.ending.is_set())
+        self.part.told({SAID: pack(Kind.KILL)})
+        self.assertEqual(([(Kind.DRAIN, {})], ["was given up"]), (self.given, self.ended))
+
+    def test_said(self):
+        """
+        What the process says goes to the master as it is; how many sessions there are is known here as well.
+        """
+        frame = frameOf(gauges={"sessions": 7}).encode()
+        self.part._said(pack(Kind.FRAME, frame))
+        self.part._said(pack(Kind.WANT, {"count": 5}))
+        self.assertEqual([pack(Kind.FRAME, frame), pack(Kind.WANT, {"count": 5})], [data[SAID] for data in self.sent])
+        self.assertEqual(7, self.part.sessions)
+
+    def test_version(self):
+        """
+        Another version than the master's does nothing, and says so with both.
+        """
+        with self.assertLogs("smtpsource.locust.worker"):
+            self.part.begin("0.0")
+        kinds = [unpack(data[SAID]) for data in self.sent]
+        self.assertEqual([Kind.UNUSABLE, Kind.GONE], [kind for kind, _ in kinds])
+        for version in ("0.0", __version__):
+            self.assertIn(version, kinds[0][1]["text"])
+        self.assertTrue(self.part.over.is_set())
 
 
 def frameOf(**fields):
@@ -166,8 +244,12 @@ class StatisticsTests(SynchronousTestCase):
         """
         @return: the row of all in Locust's CSV file.
         """
-        original = StatsCSV._percentile_fields
-        self.addCleanup(setattr, StatsCSV, "_percentile_fields", original)
+        for owner, name in (
+            (StatsCSV, "_percentile_fields"),
+            (StatsCSVFileWriter, "stats_writer"),
+            (StatsCSVFileWriter, "close_files"),
+        ):
+            self.patch(owner, name, getattr(owner, name))
         keepExact()
         environment = Environment()
         environment.stats = self.stats
@@ -373,8 +455,12 @@ class ElsewhereTests(SynchronousTestCase):
         """
         The end of the pipe is told.
         """
-        self.board.connectionLost()
+        self.board.readConnectionLost()
         self.assertEqual(["it is gone"], self.alone)
+        ends = []
+        self.board.transport.loseWriteConnection = lambda: self.board.writeConnectionLost()
+        self.board.finish(lambda: ends.append("written"))
+        self.assertEqual((["it is gone"], ["written"]), (self.alone, ends))
 
 
 class DocumentTests(SynchronousTestCase):

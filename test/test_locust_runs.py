@@ -32,7 +32,7 @@ class HeadlessTests(LocustTestCase):
         The sink, our report and Locust's files have the same numbers; all end well.
         """
         master = self.master(
-            *("--destination", self.destination, "--sessions", 4, "--messages", 5000, "--report", "report.json"),
+            *("--host", self.destination, "--sessions", 4, "--messages", 5000, "--report", "report.json"),
             *("--smtpsource-options=-d", "--csv", "out", "--html", "out.html"),
         )
         workers = self.workers()
@@ -68,7 +68,7 @@ class HeadlessTests(LocustTestCase):
         """
         server = self.serve({"RCPT": "550 5.1.1 nobody"})
         master = self.alone(
-            *("--destination", server.destination, "--sessions", 2, "--messages", 20, "--report", "report.json"),
+            *("--host", server.destination, "--sessions", 2, "--messages", 20, "--report", "report.json"),
             *("--smtpsource-options=-A -d", "--csv", "out"),
         )
         result = yield master.whenEnded()
@@ -92,7 +92,7 @@ class HeadlessTests(LocustTestCase):
             (("--smtpsource-options=--nonsense",), rb"--nonsense"),
             (("--sessions", "1"), rb"2 workers are there: expected a session and a message for each of them"),
         ]:
-            master, workers = self.master("--destination", self.destination, *options), self.workers()
+            master, workers = self.master("--host", self.destination, *options), self.workers()
             result = yield master.whenEnded()
             self.assertEqual(2, result.status, result.err)
             self.assertRegex(result.err, rb"ERROR/smtpsource.locust.master: smtpsource: [^\n]*" + words)
@@ -109,7 +109,7 @@ class HeadlessTests(LocustTestCase):
         master, workers = self.master("--messages", "10"), self.workers()
         result = yield master.whenEnded()
         self.assertEqual(2, result.status, result.err)
-        self.assertIn(b"smtpsource: no destination: expected --destination", result.err)
+        self.assertIn(b"smtpsource: no destination: expected --host", result.err)
         for worker in workers:
             yield worker.whenEnded()
 
@@ -124,7 +124,7 @@ class HeadlessTests(LocustTestCase):
             "smtpsource._version.__version__ = '9.9'\n"
             f"exec(compile(open({locustfile()!r}).read(), 'locustfile', 'exec'))\n"
         )
-        master = self.master("--destination", self.destination, "--messages", 10, "--sessions", 2)
+        master = self.master("--host", self.destination, "--messages", 10, "--sessions", 2)
         workers = [self.worker(), self.worker(locustfile=other)]
         result = yield master.whenEnded()
         self.assertNotEqual(0, result.status, result.err)
@@ -139,7 +139,7 @@ class HeadlessTests(LocustTestCase):
         ^C on the master ends the run in order: nothing is lost.
         """
         master = self.master(
-            *("--destination", self.destination, "--messages", LONG, "--sessions", 4, "--report", "report.json"),
+            *("--host", self.destination, "--messages", LONG, "--sessions", 4, "--report", "report.json"),
             PACED,
         )
         workers = self.workers()
@@ -159,7 +159,7 @@ class HeadlessTests(LocustTestCase):
         Locust's own end of a run is one in order as well.
         """
         master = self.master(
-            *("--destination", self.destination, "--messages", LONG, "--sessions", 4, "--report", "report.json"),
+            *("--host", self.destination, "--messages", LONG, "--sessions", 4, "--report", "report.json"),
             *(PACED, "--run-time", "3s"),
         )
         workers = self.workers()
@@ -183,7 +183,7 @@ class HeadlessTests(LocustTestCase):
         A worker of Locust that is killed takes its process with it; the result is incomplete, and no pass.
         """
         master = self.master(
-            *("--destination", self.destination, "--messages", LONG, "--sessions", 4, "--report", "report.json"),
+            *("--host", self.destination, "--messages", LONG, "--sessions", 4, "--report", "report.json"),
             PACED,
         )
         workers = self.workers()
@@ -196,7 +196,7 @@ class HeadlessTests(LocustTestCase):
         result = yield master.whenEnded()
         self.assertEqual(1, result.status, result.err)
         report = self.report()
-        self.assertEqual(1, len(report["incomplete"]), report["incomplete"])
+        self.assertEqual(1, len(report["incomplete"]), (report["incomplete"], result))
         self.assertIn("worker-lost", report["errors"])
         yield workers[1].whenEnded()
         yield self.whenAlone()
@@ -207,7 +207,7 @@ class HeadlessTests(LocustTestCase):
         The same if it is only the process that carries the mail.
         """
         master = self.master(
-            *("--destination", self.destination, "--messages", LONG, "--sessions", 4, "--report", "report.json"),
+            *("--host", self.destination, "--messages", LONG, "--sessions", 4, "--report", "report.json"),
             PACED,
         )
         workers = self.workers()
@@ -229,7 +229,7 @@ class HeadlessTests(LocustTestCase):
         Without a master no mail is sent: what it has started ends by itself, and so do the processes of its workers.
         """
         master = self.master(
-            *("--destination", self.destination, "--messages", LONG, "--sessions", 4, "--report", "report.json"),
+            *("--host", self.destination, "--messages", LONG, "--sessions", 4, "--report", "report.json"),
             PACED,
         )
         workers = self.workers()
@@ -324,7 +324,9 @@ class WebTests(LocustTestCase):
         yield self.whenWorking(already + 100)
         yield self.stop()
         self.assertEqual((2, []), (len(self.report()["environment"]["workers"]), self.report()["incomplete"]))
-        yield self.start(sessions=6, messages=600, smtpsource_options="-d -w 5ms", report="second.json")
+        yield self.whenShown(lambda found: found["state"] == "stopped")
+        answer = yield self.start(sessions=6, messages=600, smtpsource_options="-d -w 5ms", report="second.json")
+        self.assertTrue(answer["success"], answer)
         yield eventually((self.directory / "second.json").exists, "the second report")
         self.assertEqual(600, self.report("second.json")["messages"]["accepted"])
         self.assertEqual(3, len(self.report("second.json")["environment"]["workers"]))

@@ -5,6 +5,7 @@ Tests for what follows from the numbers of messages: several processes that shar
 from __future__ import annotations
 
 import pickle
+import re
 from collections import Counter
 from functools import partial
 from itertools import chain, combinations, count, islice
@@ -12,9 +13,12 @@ from pathlib import Path
 from random import Random
 from types import SimpleNamespace
 
+from commandlines import CommandTestCase
 from hypothesis import strategies as st
 from properties import given, settings
+from subprocesses import smtpsource
 from test_varied import Case as VariedCase
+from twisted.internet import defer
 from twisted.internet.address import IPv4Address
 from twisted.internet.protocol import ServerFactory
 from twisted.protocols.basic import LineReceiver
@@ -407,3 +411,46 @@ class TurnsTests(VariedCase):
         known = [TCPAddress(f"192.0.2.{n}", 25) for n in range(3)]
         for index in range(3):
             self.assertEqual(parts.route(SourcePlan(), known, Share(index, 3)).next().address, known[0])
+
+
+class WorkersTests(CommandTestCase):
+    """
+    Real processes.
+    """
+
+    @defer.inlineCallbacks
+    def test_same(self):
+        """
+        With the same seed a server gets the same envelopes and the same messages, however many workers send them, in
+        a closed loop and in an open one.
+        """
+        addresses = Path(self.mktemp())
+        addresses.write_bytes(b"a@x\nb@x\nc@x\n")
+        listed = str(addresses.absolute())
+        for options in (
+            (
+                "-d",
+                "-N",
+                "--senders",
+                listed,
+                "--recipients-distribution",
+                "uniform:1-4",
+                "--domains",
+                "a.test:9,b.test:1",
+            ),
+            ("--rate", "300", "--recipients", listed, "-r", "2", "--header", "X-A: {random:8}", "--size-distribution")
+            + ("lognormal:median=1k,sigma=1",),
+        ):
+            same = ("-s", "6", "-m", "61", "--seed", "7", "--header", "Date: now", *options)
+            found = []
+            for workers in ((), ("--workers", "2"), ("--workers", "3")):
+                server = self.serve()
+                result = yield smtpsource(self, "--quiet", *workers, *same, server.destination).whenEnded()
+                self.assertEqual((result.status, result.err), (0, b""), result)
+                sent = (connection.received for connection in server.connections)
+                found.append(
+                    sorted(chain.from_iterable(re.findall(rb"(?s)MAIL FROM.*?\r\n\.\r\n", one) for one in sent))
+                )
+                server.stop()
+            self.assertEqual(len(set(found[0])), 61)
+            self.assertEqual(found, found[:1] * 3, options)

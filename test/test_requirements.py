@@ -43,7 +43,8 @@ def wanted():
     project = PROJECT["project"]
     extras = project["optional-dependencies"]
     found = {}
-    for text in [*project["dependencies"], *extras["tls"], *extras["test"], *PROJECT["build-system"]["requires"]]:
+    ours = [text for extra in ("tls", "locust", "test") for text in extras[extra]]
+    for text in [*project["dependencies"], *ours, *PROJECT["build-system"]["requires"]]:
         match = re.fullmatch(r"([A-Za-z0-9._-]+)(\[[a-z,]+\])?(?:>=([0-9.]+))?(?:,<([0-9.]+))?", text)
         name = canonical(match[1])
         if name != project["name"]:
@@ -139,7 +140,7 @@ class BoundsTests(SynchronousTestCase):
         """
         text = (ROOT / "pyproject.toml").read_text("utf-8")
         bounded = {name for name, (_, upper) in wanted().items() if upper is not None}
-        self.assertEqual(bounded, {"twisted", "hdrhistogram", "pyopenssl", "shtab"})
+        self.assertEqual(bounded, {"twisted", "hdrhistogram", "pyopenssl", "shtab", "locust"})
         self.assertEqual(set(bounds.names(text)), bounded)
 
     def test_moved(self):

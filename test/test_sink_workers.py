@@ -10,6 +10,7 @@ import re
 import select
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -18,11 +19,13 @@ from urllib.parse import quote
 
 from patience import PATIENCE, TEST_LIMIT
 from sinks import ENVIRONMENT, Process
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.sink.control.client import Client as ControlClient
 from smtpsource.sink.control.client import ControlError
 from smtpsource.sink.control.where import parseControl
+from smtpsource.sink.service import SinkPlan, SinkService
 
 
 class Client:
@@ -333,6 +336,28 @@ class WorkersTests(SynchronousTestCase):
         except OSError:
             return False
 
+    def test_certificate(self):
+        """
+        Without a certificate of the user's all workers have the same of their own making.
+        """
+        sink, report = self.start("--tls")
+        address = ("127.0.0.1", sink.port())
+        self.assertEqual(1, len({ssl.get_server_certificate(address, timeout=PATIENCE) for _ in range(4)}))
+        document = self.end(sink, report)
+        self.assertEqual(4, document["extensions"]["tls"]["full"])
+        self.assertEqual([2, 2], [worker["sessions"] for worker in document["workers"]])
+
+    def test_log(self):
+        """
+        With C{-v} the commands of all workers are logged, as those of one process.
+        """
+        sink, _ = self.start("-v")
+        for client in self.clients(sink, 2):
+            self.assertEqual(["250", "221"], client.say("HELO x", "QUIT"))
+        sink.signal(signal.SIGTERM)
+        _, _, err = sink.outcome()
+        self.assertEqual(2, len(re.findall(r"(?m)^[^\[]+\[[a-z.#]+\] 'HELO x' -> 250$", err)), err)
+
     def test_orphans(self):
         """
         Workers whose parent is killed end, too.
@@ -414,6 +439,19 @@ class WorkersTests(SynchronousTestCase):
         with open(mbox, "rb") as file:
             self.assertEqual(200, len(re.findall(rb"(?m)^From <?foo", file.read())))
         self.assertEqual(200, len([name for name in os.listdir(directory) if name.startswith("dump")]))
+
+
+class ProgramTests(SynchronousTestCase):
+    """
+    What a program may do.
+    """
+
+    def test_service(self):
+        """
+        A service is one process, and says so where several are asked for.
+        """
+        error = self.assertRaises(ValueError, SinkService, Clock(), SinkPlan(workers=2))
+        self.assertEqual("workers: 2 is not usable here: expected 1, this is one process", str(error))
 
 
 class ControlTests(SynchronousTestCase):

@@ -4,6 +4,7 @@ Tests for C{--start-at}: a run that begins at a time of day.
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from datetime import UTC, datetime, timedelta
@@ -124,6 +125,49 @@ class StartAtTests(CommandTestCase):
         self.assertEqual((result.status, report["messages"]["accepted"]), (0, 5), result)
         self.assertGreaterEqual(datetime.fromisoformat(report["started"]) + timedelta(milliseconds=1), at)
         self.assertGreaterEqual(result.seconds - report["elapsed"], 1.0)  # what was waited is no part of it
+
+    @inlineCallbacks
+    def test_workers(self):
+        """
+        So does one of several workers, who are ready by then.
+        """
+        at = datetime.now(UTC) + timedelta(seconds=5)
+        options = ("--start-at", at.isoformat(), "--workers", "2", "-s", "2", "-m", "50")
+        result, report = yield loadAndReport(self, *options, "sink:")
+        self.assertEqual((result.status, report["messages"]["accepted"]), (0, 50), result)
+        self.assertGreaterEqual(datetime.fromisoformat(report["started"]) + timedelta(milliseconds=25), at)
+        self.assertGreaterEqual(result.seconds - report["elapsed"], 2.0)
+
+    @inlineCallbacks
+    def test_workerIsLost(self):
+        """
+        While it is waited for a worker may be lost: if it was the last, nobody waits any longer.
+        """
+        server = self.serve()
+        at = f"@{time.time() + 3600:.0f}"
+        options = (
+            "--start-at",
+            at,
+            "--workers",
+            "2",
+            "-s",
+            "2",
+            "-m",
+            "50",
+            "--live",
+            "on",
+            "--report",
+            "-",
+            "--quiet",
+        )
+        command = smtpsource(self, *options, server.destination)
+        yield command.whenPrinted(rb"waiting, begins in", "err")
+        for child in command.children():
+            os.kill(child, signal.SIGKILL)
+        result = yield command.whenEnded()
+        report = reported(result.out, result)
+        self.assertEqual((result.status, report["messages"]["started"]), (1, 0), result)
+        self.assertNoTraceback(result)
 
     @inlineCallbacks
     def test_stopped(self):

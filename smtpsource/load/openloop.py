@@ -45,8 +45,7 @@ class OpenLoop(Run):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.wanted = 0.0
-        index = self.share.index
-        self._rng = parts.generator(self.plan, f"arrivals {index}" if index else "arrivals")
+        self._rng = parts.generator(self.plan, "arrivals", self.share)
         self.schedule = self._newSchedule(parts.profile(self.plan))
         if not self.warmingUp and self.plan.messageLimit < maxsize:
             self.schedule.limit(self.plan.messageLimit)

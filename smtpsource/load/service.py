@@ -350,12 +350,14 @@ class SourceService(Service):
         from smtpsource.pacing.appointment import Appointment  # for those who have one
 
         assert isinstance(at, float)
-        self._appointment = appointment = Appointment(self._reactor, at)
+        lead = self._run.beginsAt() - self._clock()
+        self._appointment = appointment = Appointment(self._reactor, at - lead)
+        why = "this process was held up" if appointment.left else "it took that long to find the destination"
 
         def begin(late: float) -> list[Address]:
             self._appointment = None
             if late > _LATE and self._started.timestamp() < at:
-                self._tell(f"the run begins {late:.1f} s late: it took that long to find the destination")
+                self._tell(f"the run begins {late:.1f} s late: {why}")
             return addresses
 
         return appointment.wait().addCallback(begin)
@@ -475,6 +477,8 @@ class SourceService(Service):
             return
         self._ending = True
         self._run.reserve.release()
+        if self._appointment is not None:
+            self._appointment.breakOff()
         if self._lookingAgain is not None and self._lookingAgain.active():
             self._lookingAgain.cancel()
         self._elapsed = self._run.endedAt() - self._startTime

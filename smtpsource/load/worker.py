@@ -40,7 +40,8 @@ def main(arguments: Sequence[str] = ()) -> NoReturn:
     """
     The child.
 
-    @param arguments: the name of the reactor to run on, as C{twistd --help-reactors} has it, if that matters.
+    @param arguments: the reactor to run on, if that matters: a name as C{twistd --help-reactors} has it, or that of the
+        class of the parent's.
     @raise SystemExit: always: 0 if all was said that is to be said, 1 if the parent was gone before, 2 if there is
         none, or nobody knows what it wants.
     """
@@ -65,8 +66,10 @@ def main(arguments: Sequence[str] = ()) -> NoReturn:
         leave(1)  # it is gone already
     try:
         process = _Process(*_understood(*asked), *arguments[:1])
-    except Unusable as e:
-        _say(Kind.UNUSABLE, {"text": str(e)})
+    except Exception as e:
+        from smtpsource.process.unexpected import named
+
+        _say(Kind.UNUSABLE, {"text": str(e) if isinstance(e, Unusable) else named(e)[1]})
         leave(2)
     relax()
     process.run()
@@ -119,7 +122,9 @@ def _parsed(asked: dict[str, Any]) -> tuple[SourcePlan, Share, bytes]:
     options = SourceOptions()
     try:
         options.parseOptions(asked["options"])
-        share, runId = Share(asked["index"], asked["count"]), asked["run"].encode("ascii")
+        share, runId = Share(int(asked["index"]), int(asked["count"])), asked["run"].encode("ascii")
+        if not 0 <= share.index < share.count:
+            raise ValueError(f"expected an index below the count of {share.count}, not {share.index}")
         return options.plan.seeded(asked["seed"]), share, runId
     except UsageError as e:
         raise ValueError(str(e)) from None
@@ -138,11 +143,16 @@ class _Process:
         """
         @raise Unusable: it can't be done.
         """
-        from smtpsource.net.reactorchoice import chooseReactor
+        from smtpsource.net.reactorchoice import chooseReactor, installLike
         from smtpsource.process.openfiles import raiseFileLimit
 
+        if min(plan.sessionCount, plan.messageLimit) < share.count:
+            raise Unusable(f"expected at least {share.count} sessions and messages, one for each worker")
         try:
-            chooseReactor(reactor)
+            if reactor is None or "." not in reactor:
+                chooseReactor(reactor)
+            else:
+                installLike(reactor)
             raiseFileLimit()
             from twisted.internet import reactor as installed  # no earlier
 
@@ -150,7 +160,7 @@ class _Process:
             from smtpsource.workers.parentlink import ParentLink
 
             self._reactor = reactor_ = cast("Any", installed)
-            self._isAlone = False
+            self._isAlone = self._isOver = False
             self._problem: str | None = None
             self._part: Part = Part(reactor_, plan, share, runId, self._say, self._over)
         except ValueError as e:
@@ -186,8 +196,9 @@ class _Process:
             self._lost(str(e))
 
     def _over(self) -> None:
+        self._isOver = True
         if self._isAlone:
-            leave(1 if self._problem is None else 2)
+            self._giveUp()
         self._link.finish(lambda: leave(0))
 
     def _lost(self, problem: str | None) -> None:
@@ -199,8 +210,13 @@ class _Process:
         self._isAlone, self._problem = True, problem
         if problem is not None:
             _complain(problem)
+        if self._isOver:
+            self._giveUp()  # it has not read all
         self._reactor.callLater(_ENDS_WITHIN, self._part.end)
         self._part.abandon()
+
+    def _giveUp(self) -> NoReturn:
+        leave(1 if self._problem is None else 2)
 
 
 def _hasParent() -> bool:

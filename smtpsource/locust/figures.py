@@ -7,11 +7,11 @@ exact, as far as the buckets of a frame are: one thousandth.
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
 from typing import Any
 
-from locust import stats
-from locust.stats import RequestStats, StatsCSV, StatsEntry, StatsError
+from locust.stats import RequestStats, StatsCSV, StatsCSVFileWriter, StatsEntry, StatsError
 
 from smtpsource.measure.frame import Frame
 from smtpsource.measure.histogram import highestOf, lowestOf, middleOf
@@ -152,8 +152,39 @@ def _percentileFields(self: StatsCSV, entry: StatsEntry, use_current: bool = Fal
     return [find(one) or 0 for one in self.percentiles_to_report]
 
 
+def _writeRows(self: StatsCSVFileWriter) -> None:
+    """
+    In the place of C{StatsCSVFileWriter.stats_writer}, which writes each second, and complains of the end.
+    """
+    try:
+        _WRITE_ROWS(self)
+    except ValueError:
+        if not self.requests_csv_filehandle.closed:
+            raise
+
+
+def _closeFiles(self: StatsCSVFileWriter) -> None:
+    """
+    In the place of C{StatsCSVFileWriter.close_files}, before which the last second is not written.
+    """
+    for file, write in (
+        (self.requests_csv_filehandle, self.requests_csv),
+        (self.failures_csv_filehandle, self.failures_csv),
+        (self.exceptions_csv_filehandle, self.exceptions_csv),
+    ):
+        file.seek(0)
+        write(csv.writer(file))
+        file.truncate()
+    _CLOSE_FILES(self)
+
+
+_WRITE_ROWS, _CLOSE_FILES = StatsCSVFileWriter.stats_writer, StatsCSVFileWriter.close_files
+
+
 def keepExact() -> None:
     """
-    Let Locust's CSV files have times as they are.
+    Let Locust's CSV files have times as they are, and all of a run.
     """
-    stats.StatsCSV._percentile_fields = _percentileFields  # type: ignore[method-assign, assignment]
+    files: Any = StatsCSVFileWriter
+    StatsCSV._percentile_fields = _percentileFields  # type: ignore[method-assign, assignment]
+    files.stats_writer, files.close_files = _writeRows, _closeFiles

@@ -17,6 +17,7 @@ from locust.runners import STATE_MISSING
 from smtpsource._version import __version__
 from smtpsource.locust import options
 from smtpsource.locust.figures import Statistics
+from smtpsource.locust.interrupts import onInterrupt
 from smtpsource.locust.process import Process
 from smtpsource.locust.words import ASKED, BEGIN, END, SAID, THEIRS, TYPE
 from smtpsource.measure.frame import Frame
@@ -26,7 +27,7 @@ from smtpsource.workers.wire import Kind, pack, unpack
 _log = logging.getLogger(__name__)
 
 #: The process that decides.
-_COORDINATOR = "smtpsource.load.coordinate"
+_COORDINATOR = "smtpsource.locust.coordinate"
 
 #: Seconds between two looks at which workers there are.
 _LOOK = 0.5
@@ -61,6 +62,7 @@ class Master:
         if environment.web_ui is not None:
             environment.web_ui.app.before_request(self._refuse)
         self._runner.greenlet.spawn(self._watch)
+        onInterrupt(self._stop)
 
     @property
     def _isOn(self) -> bool:
@@ -216,6 +218,7 @@ class Course:
         self._numbers = {worker: number for number, worker in enumerate(workers)}
         self._gone: set[str] = set()
         self._status = _FAILED
+        self._hasResult = False
         self._grace = 0.0
         self._stopping = False
         try:
@@ -256,7 +259,7 @@ class Course:
 
     def stop(self) -> None:
         """
-        End in order, and wait for that; a second interrupt ends it at once.
+        End in order, and wait for that.
         """
         if self.over.is_set() or self._process is None:
             return
@@ -264,11 +267,7 @@ class Course:
             self._stopping = True
             _log.info("smtpsource: the run ends: messages that are on their way have the grace period")
             self._say(MASTER, pack(Kind.DRAIN))
-        try:
-            self.over.wait(self._grace + _PATIENCE)
-        except KeyboardInterrupt:
-            self._say(MASTER, pack(Kind.ABORT))
-            self.over.wait(_PATIENCE)
+        self.over.wait(self._grace + _PATIENCE)
         if not self.over.is_set():
             self._process.kill("did not end in time")
             self.over.wait()
@@ -293,17 +292,16 @@ class Course:
             _log.warning("smtpsource: %s", body["text"])
         elif kind is Kind.UNUSABLE:
             _log.error("smtpsource: %s", body["text"])
-            self._status = _UNUSABLE
+            self._status, self._hasResult = _UNUSABLE, True
         elif kind is Kind.END:
-            self._status = int(body["exit"])
+            self._status, self._hasResult = int(body["exit"]), True
 
     def _ended(self) -> None:
         """
         The coordinator is gone.
         """
-        if self._process is not None and self._process.how:
-            _log.error("smtpsource: the coordinator %s: there is no result", self._process.how)
-            self._status = self._status or _FAILED
+        if self._process is not None and not self._hasResult:
+            _log.error("smtpsource: the coordinator %s: there is no result", self._process.how or "has not said how")
         for worker in self._numbers:
             self._tell(worker, {END: True})
         self.over.set()

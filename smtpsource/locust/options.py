@@ -34,8 +34,8 @@ FIELDS = (
     Field("report", "--report", "FILE", "smtpsource: its report, as JSON, a file on the master"),
 )
 
-#: Where to.
-DESTINATION = "destination"
+#: Where to: an option of Locust's own.
+DESTINATION = "host"
 
 #: All else that smtpsource takes.
 OTHERS = "smtpsource-options"
@@ -48,12 +48,6 @@ def declare(parser: Any) -> None:
     @param parser: a C{LocustArgumentParser}.
     """
     # Not in a group: then Locust would not have them in its form.
-    parser.add_argument(
-        f"--{DESTINATION}",
-        metavar="DESTINATION",
-        default="",
-        help="smtpsource: where to: [inet:]host[:port], smtp://host, lmtp://host, unix:path",
-    )
     for field in FIELDS:
         parser.add_argument(f"--{field.name}", metavar=field.meta, default="", help=field.help)
     parser.add_argument(

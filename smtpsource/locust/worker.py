@@ -14,6 +14,7 @@ from locust.exception import RPCError
 
 from smtpsource._version import __version__
 from smtpsource.locust.clock import RemoteClock
+from smtpsource.locust.interrupts import onInterrupt
 from smtpsource.locust.process import Process
 from smtpsource.locust.words import ASKED, BEGIN, END, SAID, THEIRS, TYPE
 from smtpsource.measure.frame import Frame
@@ -57,6 +58,7 @@ class Worker:
         environment.events.test_stop.add_listener(lambda **others: self._giveUp("the test is over"))
         environment.events.quitting.add_listener(lambda **others: self._quit())
         self._runner.greenlet.spawn(self._watch)
+        onInterrupt(self._quit)
 
     def _heard(self, environment: Any, msg: Any) -> None:
         data = msg.data
@@ -143,7 +145,7 @@ class Part:
                 self._process = Process(_WORKER, self._said, self._gone)
             except OSError as e:
                 problem = f"can't start a process: {e.strerror}"
-        if self._process is None:
+        if problem:
             _log.error("smtpsource: %s", problem)
             self._send(pack(Kind.UNUSABLE, {"text": problem}))
             self._send(pack(Kind.GONE, {"text": "can't be used"}))

@@ -143,7 +143,7 @@ def limits(upkeep: Upkeep, errors: Mapping[str, int], exhausted: bool) -> Iterat
         part = f" in {upkeep.busy:.0f} of {upkeep.seconds:.0f} seconds" if rest >= 1 else ""
         yield (
             f"this process used {upkeep.busiest:.0%} of a processor{part}: it could not have done much more; for more "
-            "load run several side by side"
+            "load use more workers (--workers)"
         )
     if upkeep.matters(upkeep.own.seconds):
         yield (

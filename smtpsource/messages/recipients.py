@@ -6,11 +6,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from smtpsource.messages.message import Recipients
-from smtpsource.messages.weighted import Several
 from smtpsource.smtp import commands
+
+if TYPE_CHECKING:
+    from smtpsource.messages.weighted import Several
 
 #: Ways to number recipients: not at all; before the address, from 1 up over the run; after the local part, from 0 up
 #: over the run; before the address, in each message down to 2, and not at the last.
@@ -34,10 +36,13 @@ def withDomains(addresses: Several[bytes], domains: Several[bytes]) -> Several[b
     """
 
     def drawn(number: int, before: int, several: int) -> list[bytes]:
-        found = zip(addresses(number, before, several), domains(number, before, several), strict=True)
-        return [b"%b@%b" % (split(address)[0], domain) for address, domain in found]
+        return [*map(_inDomain, addresses(number, before, several), domains(number, before, several))]
 
     return drawn
+
+
+def _inDomain(address: bytes, domain: bytes) -> bytes:
+    return address.rsplit(b"@", 1)[0] + b"@" + domain
 
 
 #: How many recipients those messages have together that are before one, and how many it has itself, by its number.
@@ -88,7 +93,7 @@ class Counted:
         if number != self._next:
             self._goTo(number)
         before, several = self._before, self._howMany(number)
-        self._pass(several)
+        self._reach(number + 1, before + several)
         return before, several
 
     def _goTo(self, number: int) -> None:
@@ -97,13 +102,13 @@ class Counted:
         if not mark <= self._next < number:
             self._next, self._before = mark, self._marks[place]
         while self._next < number:
-            self._pass(self._howMany(self._next))
+            stop = min(number, 1 + len(self._marks) * _APART)
+            self._reach(stop, self._before + sum(map(self._howMany, range(self._next, stop))))
 
-    def _pass(self, several: int) -> None:
-        self._next += 1
-        self._before += several
-        if self._next == 1 + len(self._marks) * _APART:
-            self._marks.append(self._before)
+    def _reach(self, number: int, before: int) -> None:
+        self._next, self._before = number, before
+        if number == 1 + len(self._marks) * _APART:
+            self._marks.append(before)
 
 
 def drawn(
@@ -115,8 +120,7 @@ def drawn(
     parameters: bytes = b"",
 ) -> Recipients:
     """
-    Recipients of messages. The To header names the last: with its number, if that comes after its
-    local part.
+    Recipients of messages. The To header names the last: with its number, if that comes after its local part.
 
     @param addresses: gives those of a message.
     @param counts: gives how many they are.

@@ -75,7 +75,7 @@ class Weighted(Generic[T]):
 
         def drawn(number: int, before: int, several: int) -> list[T]:
             at(number)
-            return [draw() for _ in range(several)]
+            return [draw()] if several == 1 else [draw() for _ in range(several)]
 
         return drawn
 

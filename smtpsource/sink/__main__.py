@@ -86,11 +86,16 @@ def _run(reactor: Any, options: SinkOptions) -> Deferred[None]:
     from smtpsource.process.exitstatus import leave
     from smtpsource.process.failurelog import FailureObserver, beginLogging
     from smtpsource.process.interrupts import onInterrupt
+    from smtpsource.sink.service import SinkService
     from smtpsource.sink.tap import SinkProcess
 
     process = SinkProcess(reactor, options)
     failures = FailureObserver(reactor, process.sink.breakDown, options.presentation.complain)
-    beginLogging(failures, options.presentation.log(reactor) if options.plan.verbose else None)
+    file = options.presentation.log(reactor) if options.plan.verbose else None
+    beginLogging(failures, file)
+    if file is not None and not isinstance(process.sink, SinkService):
+        # Workers have written lines of a log already.
+        process.sink.tell = file.write
     reactor.callWhenRunning(onInterrupt, reactor, process.stopService)
     # For a signal that comes before that.
     reactor.addSystemEventTrigger("before", "shutdown", process.stopService)

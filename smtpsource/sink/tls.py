@@ -8,8 +8,9 @@ tells whether a handshake has resumed a session.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from zope.interface import implementer
@@ -46,6 +47,7 @@ class ServerTLS:
     Makes the TLS side of each connection, all from one context, so that a session can be resumed on any of them.
 
     @ivar certificate: one of our own making in PEM, from L{prepare} on; empty if there is another, or none.
+    @ivar common: gives what is common to all processes of a sink, when it is given a function that makes it.
     """
 
     certificate = ""
@@ -67,6 +69,7 @@ class ServerTLS:
         """
         self._hostname = hostname
         self._context: Any = None
+        self.common: Callable[[Callable[[], bytes]], bytes] = lambda make: make()
         if certificate is not None:
             requireTLS()
             self._context = _fromFiles(certificate, key, passwordFile)
@@ -79,7 +82,8 @@ class ServerTLS:
         """
         if self._context is None:
             try:
-                self._context, self.certificate = _selfSigned(self._hostname)
+                made = self.common(lambda: _selfSigned(self._hostname))
+                self._context, self.certificate = _fromPEM(made)
             except ImportError:
                 return False
         return True
@@ -173,9 +177,9 @@ def _fromFiles(certificate: str, key: str | None, passwordFile: str | None) -> A
     return context
 
 
-def _selfSigned(hostname: str) -> tuple[Any, str]:
+def _selfSigned(hostname: str) -> bytes:
     """
-    @return: a context, and its certificate in PEM.
+    @return: a certificate and its key, in PEM.
     """
     import datetime
     import ipaddress
@@ -183,7 +187,6 @@ def _selfSigned(hostname: str) -> tuple[Any, str]:
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
-    from OpenSSL import crypto
 
     names: list[x509.GeneralName] = []
     own = hostname.strip("[]")
@@ -210,6 +213,22 @@ def _selfSigned(hostname: str) -> tuple[Any, str]:
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .sign(key, hashes.SHA256())
     )
+    return certificate.public_bytes(serialization.Encoding.PEM) + key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _fromPEM(made: bytes) -> tuple[Any, str]:
+    """
+    @param made: a certificate and its key.
+    @return: a context, and the certificate in PEM.
+    """
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
+    from OpenSSL import crypto
+
+    certificate = x509.load_pem_x509_certificate(made)
+    key = cast("Any", serialization.load_pem_private_key(made[made.index(b"-----BEGIN PRIVATE KEY") :], None))
     context = _newContext()
     try:
         context.use_certificate(certificate)

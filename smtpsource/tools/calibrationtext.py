@@ -119,5 +119,5 @@ def _processors(count: int) -> str:
         "one (own), it can do more with the server on another machine"
     )
     if count > 2:
-        text += "; a generator uses one, several side by side more (smtpsource merge)"
+        text += "; a generator uses one, with --workers more"
     return text

@@ -69,7 +69,7 @@ class Band:
         self._problem: str | None = None
         self._timer: Any = None
         self._until = 0.0
-        self._hasBegun = self._isOver = self._isNeedless = False
+        self._hasStarted = self._hasBegun = self._isOver = self._isNeedless = False
         # When the look at those that are to end is due; C{None} before the first.
         self._lookDue: float | None = None
         for index, link in enumerate(links):
@@ -95,6 +95,7 @@ class Band:
         @param plan: gives what to tell the one of this index first.
         @return: what all of them have said when they were ready; or fails with L{WorkerFailed}, and then none is left.
         """
+        self._hasStarted = True
         self._allReady = ready = Deferred[list[dict[str, Any]]]()
         self._timer = self._reactor.callLater(START_TIMEOUT, self._notReady)
         for index, worker in enumerate(self._workers):
@@ -286,7 +287,9 @@ class Band:
         self._isNeedless = True
         self._stopTimer()
         for worker in self._workers:
-            if not worker.isGone:
+            if not self._hasStarted:
+                worker.isGone = True
+            elif not worker.isGone:
                 worker.link.kill("was not needed any more")
         if all(worker.isGone for worker in self._workers):
             self._over()

@@ -57,7 +57,7 @@ class ParentLink(Int32StringReceiver):
         That was all.
 
         @param whenWritten: called when it is written: once there is room for all in the pipe, however long the parent
-            takes to read. If it is gone that is told as ever, and this is not called.
+            takes to read; or when nobody can read it any more.
         """
         self._whenWritten = whenWritten
         self.transport.unregisterProducer()

@@ -5,6 +5,7 @@ A sink of several workers: one service for whoever starts it.
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,7 @@ class SinkBand(Breakable, Service):
         self.doors = Doors(reactor, plan, self.factory)
         self.links: list[Link] = []
         self.complain = lambda line: log.warn("{line}", line=line)
-        self.tell = lambda text: log.info("{text}", text=text.rstrip("\n"))
+        self.tell: Callable[[str], object] = lambda text: log.info("{text}", text=text.rstrip("\n"))
         self._user: tuple[str | None, str | None] = None, None
         self._ready: Deferred[None] = Deferred()
         self._problem: str | None = None

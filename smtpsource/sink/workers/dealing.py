@@ -7,7 +7,9 @@ docs/performance.rst.
 
 from __future__ import annotations
 
+import os
 import socket
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +21,8 @@ _MOST = 200
 
 #: Seconds until it is tried again, where no worker takes any, or there is no descriptor for one.
 _PAUSE = 0.01
+
+_LEVEL, _RIGHTS = socket.SOL_SOCKET, socket.SCM_RIGHTS
 
 
 class Dealer:
@@ -33,10 +37,12 @@ class Dealer:
         self._reactor = reactor
         self._links, self._shared = links, shared
         self._turn = -1
+        self._many = 1
         self._isOver = False
         self._isWaiting = False
         self._ports = list(ports)
-        self._held: tuple[int, socket.socket] | None = None
+        self._held: tuple[bytes, int] | None = None
+        self._gone = [shared.place(link.task.worker, GONE) for link in links]
         for port in self._ports:
             port.doRead = lambda port=port: self._accept(port)
 
@@ -54,46 +60,54 @@ class Dealer:
         """
         self._isOver = True
         if self._held is not None:
-            self._held[1].close()
+            os.close(self._held[1])
             self._held = None
 
     def _accept(self, port: Any) -> None:
-        for _ in range(_MOST):
+        # A socket made of the descriptor would be of no use here.
+        accept, family = port.socket._accept, bytes([port.addressFamily])
+        # As many as came last time, and some more if there were that many.
+        most = self._many
+        for number in range(most):
             try:
-                connection, _address = port.socket.accept()
+                descriptor, _address = accept()
             except BlockingIOError:
+                self._many = max(1, number)
                 return
             except OSError:
                 # Out of descriptors, most likely.
                 self._wait()
                 return
-            if not self._give(port.addressFamily, connection):
-                self._held = port.addressFamily, connection
+            if self._give(family, descriptor):
+                os.close(descriptor)
+            else:
+                self._held = family, descriptor
                 self._wait()
                 return
+        self._many = min(most + 20, _MOST)
 
-    def _give(self, family: int, connection: socket.socket) -> bool:
+    def _give(self, family: bytes, descriptor: int) -> bool:
         """
         @return: whether a worker has taken it.
         """
-        numbers, place = self._shared.numbers, self._shared.place
-        there = [link for link in self._links if link.isReady]
+        numbers, gone = self._shared.numbers, self._gone
         # Of those with as few, the one whose turn it is.
-        count = len(self._links)
-        self._turn = (self._turn + 1) % count
-        turn = self._turn
-
-        def load(link: Link) -> tuple[int, int]:
-            worker = link.task.worker
-            return link.given - numbers[place(worker, GONE)], (worker - turn) % count
-
-        for link in sorted(there, key=load):
+        self._turn += 1
+        count, turn = len(self._links), self._turn
+        loads = [
+            (link.given - numbers[place], (worker - turn) % count, worker)
+            for worker, (link, place) in enumerate(zip(self._links, gone, strict=True))
+            if link.isReady
+        ]
+        while loads:
+            least = min(loads)
+            link = self._links[least[2]]
             try:
-                socket.send_fds(link.connections, [bytes([family])], [connection.fileno()])
+                link.connections.sendmsg([family], [(_LEVEL, _RIGHTS, descriptor.to_bytes(4, sys.byteorder))])
             except OSError:
+                loads.remove(least)
                 continue
             link.given += 1
-            connection.close()
             return True
         return False
 
@@ -109,9 +123,9 @@ class Dealer:
         if self._isOver:
             return
         if self._held is not None:
-            family, connection = self._held
-            if not self._give(family, connection):
+            if not self._give(*self._held):
                 self._wait()
                 return
+            os.close(self._held[1])
             self._held = None
         self.begin()

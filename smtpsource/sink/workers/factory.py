@@ -58,6 +58,7 @@ class WorkerFactory(SinkFactory):
         if plan.keep or plan.control:
             plan = plan.evolve(keepBytes=max(1, plan.keepBytes // shared.workers))
         super().__init__(plan, seconds, callLater)
+        self.tls.common = shared.common
         self.sessionLimit = maxsize
         if plan.messageLimit is not None:
             # Neither is any number of messages below it, nor has any reached it.

@@ -6,11 +6,15 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
+from contextlib import ExitStack
 from typing import Any
 
 from twisted.internet.interfaces import IReadDescriptor
 from zope.interface import implementer
 
+from smtpsource.net.lean.ports import TCPPort, UNIXPort
+from smtpsource.net.reactor import LeanReactor
 from smtpsource.sink.doors import Doors
 from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.workers.factory import WorkerFactory
@@ -18,6 +22,9 @@ from smtpsource.sink.workers.wire import CONNECTIONS, LISTENING
 
 #: No more connections are taken in one turn.
 _MOST = 50
+
+#: What a message has beside its octet: a descriptor.
+_ROOM = socket.CMSG_SPACE(4)
 
 
 class WorkerDoors(Doors):
@@ -61,6 +68,8 @@ class GivenPort:
         self._reactor = reactor
         self._factory = factory
         self._given = given
+        self._many = 1
+        self._ports: dict[int, Any] = {}
         given.setblocking(False)
         reactor.addReader(self)
 
@@ -80,23 +89,53 @@ class GivenPort:
         """
         Take what there is.
         """
-        for _ in range(_MOST):
+        # As many as came last time, and some more if there were that many.
+        most = self._many
+        for number in range(most):
             try:
-                family, descriptors, _flags, _address = socket.recv_fds(self._given, 1, 1)
+                family, sent, _flags, _address = self._given.recvmsg(1, _ROOM, socket.MSG_CMSG_CLOEXEC)
             except OSError:
+                self._many = max(1, number)
                 return
             if not family:
                 # The parent gives none any more.
                 self.pauseProducing()
                 return
-            for descriptor in descriptors:
+            for _level, _type, data in sent:
+                descriptor = int.from_bytes(data, sys.byteorder)
                 try:
-                    self._reactor.adoptStreamConnection(descriptor, socket.AddressFamily(family[0]), self._factory)
+                    self._take(socket.socket(family[0], socket.SOCK_STREAM, 0, descriptor))
                 except OSError:
                     # A client that is gone has no address any more.
                     self._factory.neverCame()
-                finally:
-                    os.close(descriptor)
+        self._many = min(most + 20, _MOST)
+
+    def _take(self, connection: socket.socket) -> None:
+        """
+        @raise OSError: it has no address any more.
+        """
+        family = connection.family
+        with ExitStack() as undone:
+            undone.callback(connection.close)
+            if isinstance(self._reactor, LeanReactor):
+                address = connection.getpeername()
+                undone.pop_all()
+                self._portOf(family)._accepted(connection, address)
+            else:
+                self._reactor.adoptStreamConnection(connection.fileno(), family, self._factory)
+
+    def _portOf(self, family: int) -> Any:
+        """
+        What makes the transport of a connection, if our reactor is there: a port that does not listen. From it there is
+        a shorter way than from a descriptor.
+        """
+        if family not in self._ports:
+            if family == socket.AF_UNIX:
+                self._ports[family] = UNIXPort(b"", self._factory, reactor=self._reactor)
+            else:
+                interface = "::" if family == socket.AF_INET6 else ""
+                self._ports[family] = TCPPort(0, self._factory, interface=interface, reactor=self._reactor)
+        return self._ports[family]
 
     def connectionLost(self, reason: Any) -> None:
         """

@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
+from collections.abc import Callable
 from types import TracebackType
 
 #: No sink has more workers.
@@ -27,8 +28,12 @@ ACCEPTED, LAST_KEPT, LAST_SESSION, YOUNG, USED = range(5)
 #: again; whether somebody waits; connections as rules count them; whether it was lost.
 OPEN, ENDED, MOST_OPEN, GONE, WAITS, CONNECTED, LOST = range(7)
 
+#: Where there is what is made once, and its length before it; and so many octets of it.
+_MADE = -(-8 * (_HEAD + _EACH * MOST_WORKERS) // mmap.PAGESIZE) * mmap.PAGESIZE
+_MOST_MADE = 4 * mmap.PAGESIZE
+
 #: Octets before the table.
-BEFORE_TABLE = -(-8 * (_HEAD + _EACH * MOST_WORKERS) // mmap.PAGESIZE) * mmap.PAGESIZE
+BEFORE_TABLE = _MADE + _MOST_MADE
 
 
 class Shared:
@@ -109,6 +114,18 @@ class Shared:
         The largest of all workers.
         """
         return max(self.of(which))
+
+    def common(self, make: Callable[[], bytes]) -> bytes:
+        """
+        What is the same in all processes: the first that wants it makes it.
+        """
+        with self:
+            length, start = self.numbers[_MADE // 8], _MADE + 8
+            if not length:
+                made = make()
+                self._memory[start : start + len(made)] = made
+                self.numbers[_MADE // 8] = length = len(made)
+            return self._memory[start : start + length]
 
     def clear(self, start: int, size: int) -> None:
         """

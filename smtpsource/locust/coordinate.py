@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from smtpsource.process import interrupts
@@ -130,7 +131,7 @@ class _Process:
     def __init__(self, options: SourceOptions, workers: int) -> None:
         from twisted.internet import reactor as installed
 
-        from smtpsource.load.coordinated import CoordinatedService
+        from smtpsource.locust.coordinated import CoordinatedService
         from smtpsource.workers.elsewhere import Switchboard, WorkerElsewhere
 
         self._reactor: Any = installed
@@ -138,8 +139,7 @@ class _Process:
         self._board: Switchboard = Switchboard(self._told, self._alone)
         words = _partOf(options)
         self._board.workers = [
-            WorkerElsewhere(self._reactor, words, lambda message, n=index: self._board.say(n, message))
-            for index in range(workers)
+            WorkerElsewhere(self._reactor, words, partial(self._board.say, index)) for index in range(workers)
         ]
         presentation = options.presentation
         self._service = CoordinatedService(
@@ -161,7 +161,8 @@ class _Process:
 
         presentation = self._options.presentation
         beginLogging(FailureObserver(self._reactor, self._service.breakDown, presentation.complain))
-        StandardIO(self._board, stdin=READ, stdout=WRITE, reactor=self._reactor)
+        descriptors: Any = StandardIO
+        descriptors(self._board, stdin=READ, stdout=WRITE, reactor=self._reactor)
         self._reactor.callWhenRunning(self._begin)
         # The reactor must hear of the end of its children, and would take other signals for itself as well.
         signal.pthread_sigmask(signal.SIG_BLOCK, interrupts.NUMBERS)
