@@ -19,11 +19,13 @@ from urllib.parse import quote
 
 from patience import PATIENCE, TEST_LIMIT
 from sinks import ENVIRONMENT, Process
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.sink.control.client import Client as ControlClient
 from smtpsource.sink.control.client import ControlError
 from smtpsource.sink.control.where import parseControl
+from smtpsource.sink.service import SinkPlan, SinkService
 
 
 class Client:
@@ -437,6 +439,19 @@ class WorkersTests(SynchronousTestCase):
         with open(mbox, "rb") as file:
             self.assertEqual(200, len(re.findall(rb"(?m)^From <?foo", file.read())))
         self.assertEqual(200, len([name for name in os.listdir(directory) if name.startswith("dump")]))
+
+
+class ProgramTests(SynchronousTestCase):
+    """
+    What a program may do.
+    """
+
+    def test_service(self):
+        """
+        A service is one process, and says so where several are asked for.
+        """
+        error = self.assertRaises(ValueError, SinkService, Clock(), SinkPlan(workers=2))
+        self.assertEqual("workers: 2 is not usable here: expected 1, this is one process", str(error))
 
 
 class ControlTests(SynchronousTestCase):

@@ -22,8 +22,8 @@ from twisted.logger import Logger, LogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from smtpsource.load import oneprocess, watch
 from smtpsource.load import service as servicemodule
-from smtpsource.load import watch
 from smtpsource.load.ownsink import SINK_PATIENCE
 from smtpsource.load.service import SourceService
 from smtpsource.load.session import Session
@@ -186,8 +186,8 @@ class StepTests(SynchronousTestCase):
                 server = SinkFactory(SinkPlan(lmtp=plan.lmtp), lambda: 0.0)
                 reactor = FakeReactor()
 
-                def failing(plan, step=step):
-                    return FailingTraffic(newTraffic(plan), step, exception, number)
+                def failing(plan, *others, step=step):
+                    return FailingTraffic(newTraffic(plan, *others), step, exception, number)
 
                 with mock.patch("smtpsource.load.run.newTraffic", failing):
                     summary = runInMemory(plan, server, reactor=reactor, limit=20.0)
@@ -232,8 +232,8 @@ class StepTests(SynchronousTestCase):
         for options, steps in MODES.values():
             for step in steps:
 
-                def failing(plan, step=step):
-                    return Traffic(newTraffic(plan), step, MemoryError(), 1)
+                def failing(plan, *others, step=step):
+                    return Traffic(newTraffic(plan, *others), step, MemoryError(), 1)
 
                 options = {name: value for name, value in options.items() if value is not None}
                 if "stages" not in options:
@@ -368,7 +368,8 @@ class SummaryTests(SynchronousTestCase):
                 reactor = FakeReactor(SinkFactory(SinkPlan(), lambda: 0.0))
                 source = SourceService(reactor, SourcePlan(destination="127.0.0.1", messageCount=5))
                 source.startService()
-                with mock.patch.object(servicemodule, part, side_effect=exception):
+                module = servicemodule if hasattr(servicemodule, part) else oneprocess
+                with mock.patch.object(module, part, side_effect=exception):
                     reactor.pump([0.0] * 200)
                     summary = self.successResultOf(source.whenDone())
                 self.assertEqual((summary.messages.accepted, summary.messages.failed), (5, 0), part)

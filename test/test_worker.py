@@ -17,6 +17,7 @@ from judging import written
 from recording import SILENCE
 from subprocesses import Command, alive, killIfAlive, smtpsource, whenGone
 from twisted.internet.defer import gatherResults, inlineCallbacks
+from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource import SinkPlan, SinkService, SourcePlan
@@ -30,6 +31,7 @@ from smtpsource.pacing.share import WHOLE, Share
 from smtpsource.sink.factory import SinkFactory
 from smtpsource.testing import FakeReactor
 from smtpsource.workers import wire
+from smtpsource.workers.parentlink import ParentLink
 from smtpsource.workers.wire import Kind, framed
 
 
@@ -483,6 +485,50 @@ time.sleep(3600)
         worker.close(wire.READ)
         self.assertEqual((yield worker.whenEnded()), 1)
         self.assertEqual((worker.said, worker.err), ([], b""))
+
+
+class LinkTests(SynchronousTestCase):
+    """
+    L{ParentLink}, in memory.
+    """
+
+    def setUp(self):
+        self.heard, self.lost, self.read = [], [], []
+        self.link = ParentLink(
+            lambda kind, body: self.heard.append((kind, body)), self.lost.append, lambda: self.read.append(True)
+        )
+        self.transport = StringTransport()
+        self.link.makeConnection(self.transport)
+
+    def test_words(self):
+        """
+        Both understand each other, however the bytes come.
+        """
+        self.link.say(Kind.TROUBLE, {"text": "no"})
+        self.assertEqual(self.transport.value(), framed(Kind.TROUBLE, {"text": "no"}))
+        for octet in framed(Kind.LEASE, {"first": 7, "count": 3}) + framed(Kind.DRAIN):
+            self.link.dataReceived(bytes((octet,)))
+        self.assertEqual(self.heard, [(Kind.LEASE, {"first": 7, "count": 3}), (Kind.DRAIN, {})])
+
+    def test_isBehind(self):
+        """
+        A parent that does not read is behind until it has read all.
+        """
+        self.assertEqual((self.transport.producer, self.transport.streaming), (self.link, True))
+        self.link.pauseProducing()
+        self.assertEqual((self.link.isBehind, self.read), (True, []))
+        self.link.resumeProducing()
+        self.assertEqual((self.link.isBehind, self.read), (False, [True]))
+        self.link.stopProducing()
+
+    def test_lost(self):
+        """
+        That a parent is gone is told once, however it is found out; what has come after it is for nobody.
+        """
+        for find in (self.link.readConnectionLost, self.link.writeConnectionLost, self.link.connectionLost):
+            find()
+            self.link.dataReceived(framed(Kind.DRAIN))
+        self.assertEqual((self.lost, self.heard), ([None], []))
 
 
 class PartTests(SynchronousTestCase):

@@ -304,6 +304,21 @@ class FacesTests(CommandTestCase):
         self.assertEqual((report["messages"]["accepted"], len(report["environment"]["workers"])), (20, 2))
 
     @defer.inlineCallbacks
+    def test_reactor(self):
+        """
+        Workers run on the reactor that was asked for.
+        """
+        server = self.serve()
+        options = ("--reactor", "select", "--workers", "2", "-s", "2", "-m", "20", server.destination)
+        command = smtpsource(self, "--quiet", "--report", "-", *options)
+        result = yield command.whenEnded()
+        self.assertEqual(result.status, 0, result)
+        report = json.loads(result.out)
+        self.assertEqual(report["reactor"], "twisted.internet.selectreactor.SelectReactor")
+        reactors = {worker["reactor"] for worker in report["environment"]["workers"]}
+        self.assertEqual(reactors, {report["reactor"]})
+
+    @defer.inlineCallbacks
     def test_program(self):
         """
         So has a service within a program, on any of Twisted's reactors.

@@ -167,6 +167,29 @@ class WorkersRunTests(SynchronousTestCase):
         self.assertEqual((self.ended, self.counts()), (1, (20, 0, 0, 20)))
         self.assertEqual(self.recorder.errors, {"worker-lost": 2})
 
+    def test_lostOfSchedule(self):
+        """
+        With a schedule, what a lost worker was to start since it has told last has failed: for two seconds at most, as
+        it tells every second.
+        """
+        for passed, failed in ((1.1, 5), (1.9, 45), (100.0, 75)):
+            self.begin(rate=100.0, duration=200.0)
+            first, second = self.workers
+            gauges = {"overdue": 0, "inFlight": 0}
+            first.says(Kind.FRAME, frame(1, 50, 50, gauges=gauges, asked=50.0))
+            second.says(Kind.FRAME, frame(1, 50, 50, gauges=gauges, asked=50.0))
+            self.clock.advance(LEAD + passed)
+            first.dies("was ended by SIGKILL")
+            self.assertEqual(self.counts(), (100 + failed, 100, 0, failed), passed)
+
+    def test_nonsenseInTheEnd(self):
+        """
+        Nor is anything taken from a last word that makes no sense.
+        """
+        self.begin(messageCount=10)
+        self.workers[0].says(Kind.END, {"addresses": {"x": [1]}})
+        self.assertIn("said END in a way that makes no sense", self.workers[0].killed)
+
     def test_lostInWarmUp(self):
         """
         A worker that is lost in the warm-up is told of, although nothing of that is kept otherwise.

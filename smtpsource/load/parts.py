@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from smtpsource.net.destination import Address
     from smtpsource.net.tls.client import ClientTLS
-    from smtpsource.pacing.schedule import Profile
+    from smtpsource.pacing.schedule import Profile, Schedule
+    from smtpsource.pacing.share import Share
 
 
 def clientTLS(plan: SourcePlan) -> ClientTLS | None:
@@ -137,3 +138,12 @@ def profile(plan: SourcePlan) -> Profile:
     if plan.stages:
         return Profile(plan.stages)
     return Profile(((0.0, plan.rate or 0.0),), inf if plan.duration is None else plan.warmUp + plan.duration)
+
+
+def arrivalsOf(plan: SourcePlan, share: Share) -> Schedule:
+    """
+    When the messages of a share of an open loop are wanted.
+    """
+    from smtpsource.pacing.schedule import Schedule
+
+    return Schedule(profile(plan), plan.arrivals, generator(plan, "arrivals", share), share)

@@ -40,7 +40,8 @@ def main(arguments: Sequence[str] = ()) -> NoReturn:
     """
     The child.
 
-    @param arguments: the name of the reactor to run on, as C{twistd --help-reactors} has it, if that matters.
+    @param arguments: the reactor to run on, if that matters: a name as C{twistd --help-reactors} has it, or that of the
+        class of the parent's.
     @raise SystemExit: always: 0 if all was said that is to be said, 1 if the parent was gone before, 2 if there is
         none, or nobody knows what it wants.
     """
@@ -142,13 +143,16 @@ class _Process:
         """
         @raise Unusable: it can't be done.
         """
-        from smtpsource.net.reactorchoice import chooseReactor
+        from smtpsource.net.reactorchoice import chooseReactor, installLike
         from smtpsource.process.openfiles import raiseFileLimit
 
         if min(plan.sessionCount, plan.messageLimit) < share.count:
             raise Unusable(f"expected at least {share.count} sessions and messages, one for each worker")
         try:
-            chooseReactor(reactor)
+            if reactor is None or "." not in reactor:
+                chooseReactor(reactor)
+            else:
+                installLike(reactor)
             raiseFileLimit()
             from twisted.internet import reactor as installed  # no earlier
 

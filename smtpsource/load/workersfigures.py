@@ -4,14 +4,16 @@ How far a run of several workers has come, and what came of it: made of what eac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import inf
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from smtpsource.load import parts
 from smtpsource.load.gathered import Gathering
 from smtpsource.load.hints import isSilence
 from smtpsource.load.workerfacts import WorkerFacts, together
+from smtpsource.load.workerwords import WorkerEnd
 from smtpsource.measure.counters import AddressCounts
 from smtpsource.measure.limits import Upkeep
 from smtpsource.measure.progress import DRAINING, RUNNING, STATES
@@ -135,14 +137,14 @@ class WorkersFigures(Breakable):
         """
         See L{Run.catchUp<smtpsource.load.run.Run.catchUp>}: the longest of any worker.
         """
-        return max((found for found in self._answers("catchUp") if found is not None), default=None)
+        return max((end.catchUp for end in self._ends() if end.catchUp is not None), default=None)
 
     @property
     def exhausted(self) -> int | None:
         """
         How many sessions there were, of the workers that would have had a use for more; else C{None}.
         """
-        return sum(found for found in self._answers("exhausted") if found is not None) or None
+        return sum(end.exhausted or 0 for end in self._ends()) or None
 
     @property
     def found(self) -> Found | None:
@@ -186,8 +188,8 @@ class WorkersFigures(Breakable):
         How often each address was used, by the workers that have come to their end.
         """
         found: dict[str, AddressCounts] = {}
-        for facts in self._facts:
-            for where, counts in facts.addresses():
+        for end in self._ends():
+            for where, counts in end.addresses.items():
                 found[where] = counts + found[where] if where in found else counts
         return found
 
@@ -196,11 +198,9 @@ class WorkersFigures(Breakable):
         """
         The paths of the workers' ledgers, as far as there are any.
         """
-        paths = (facts.end.get("ledger") if facts.end else ready.get("ledger") for facts, ready in self._known())
+        known = zip(self._facts, self._ready, strict=False)
+        paths = (ready.get("ledger") if facts.end is None else facts.end.ledger for facts, ready in known)
         return [path for path in paths if path is not None]
-
-    def _known(self) -> Iterator[tuple[WorkerFacts, dict[str, Any]]]:
-        return zip(self._facts, self._ready, strict=False)
 
     def closeLedger(self) -> None:
         """
@@ -220,22 +220,26 @@ class WorkersFigures(Breakable):
         """
         Why the generator was the limit: what its workers say.
         """
-        return iter(together(self._lines("limits")))
+        return iter(together(self._named(attrgetter("limits"))))
 
     def disturbances(self, upkeep: Upkeep) -> Iterator[str]:
         """
         What kept the generator from its work: what its workers say.
         """
-        return iter(together(self._lines("disturbances")))
+        return iter(together(self._named(attrgetter("disturbances"))))
 
-    def _lines(self, name: str) -> list[tuple[str, list[str]]]:
+    def _named(self, lines: Callable[[WorkerEnd], Iterable[str]]) -> list[tuple[str, Iterable[str]]]:
         """
-        For each worker, its name and these lines of it.
+        For each worker that has come to its end, its name and these lines of it.
         """
-        return [(self._band.name(index), list(facts.end.get(name, ()))) for index, facts in enumerate(self._facts)]
+        return [
+            (self._band.name(index), lines(facts.end))
+            for index, facts in enumerate(self._facts)
+            if facts.end is not None
+        ]
 
-    def _answers(self, name: str) -> Iterator[Any]:
-        return (facts.end.get(name) for facts in self._facts)
+    def _ends(self) -> Iterator[WorkerEnd]:
+        return (facts.end for facts in self._facts if facts.end is not None)
 
     @property
     def workers(self) -> Sequence[dict[str, Any]]:
@@ -251,6 +255,7 @@ class WorkersFigures(Breakable):
                 {
                     "pid": link.pid,
                     "core": link.core,
+                    "reactor": self._ready[index].get("reactor") if self._ready else None,
                     "cpu": {"user": user, "system": system},
                     "started": counters.started,
                     "accepted": counters.accepted,

@@ -6,40 +6,34 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
 from smtpsource.interfaces import IReactor
 from smtpsource.load.gathered import Gathering
+from smtpsource.load.lending import Lending
 from smtpsource.load.workersfigures import WorkersFigures
+from smtpsource.load.workerwords import WorkerEnd, understood
 from smtpsource.measure.counters import OUTCOMES, Counters
 from smtpsource.measure.frame import Frame
 from smtpsource.measure.recorder import Recorder
 from smtpsource.messages import seeds
 from smtpsource.net.destination import Address, spelled
+from smtpsource.net.reactorchoice import nameOf
 from smtpsource.net.sources import Sources
 from smtpsource.pacing.share import Share
 from smtpsource.plan import SourcePlan
 from smtpsource.process.children import program
 from smtpsource.process.unexpected import ENOUGH_TO_END, OUT_OF_MEMORY, SPARE, WORKER_LOST, Reserve
 from smtpsource.workers.band import Band
-from smtpsource.workers.leases import Leases
 from smtpsource.workers.link import Link
-from smtpsource.workers.spawned import SpawnedWorker, cores
+from smtpsource.workers.spawned import spawned
 from smtpsource.workers.wire import Kind
 
 #: Seconds from GO to the time at which all begin: that long it may take to be heard by all.
 LEAD = 0.02
-
-
-def spawned(reactor: Any, plan: SourcePlan) -> list[Link]:
-    """
-    As many workers as the plan wants, each of which will be a child of this process.
-    """
-    count = plan.workerCount
-    own: Sequence[int | None] = cores(count) if plan.pin else (None,) * count
-    return [SpawnedWorker(reactor, program("smtpsource.load.worker"), core) for core in own]
 
 
 class WorkersRun(WorkersFigures):
@@ -74,7 +68,8 @@ class WorkersRun(WorkersFigures):
         @param tell: called with each line that the user should know of while the run goes on.
         @param links: the workers; C{None}: children of this process.
         """
-        links = spawned(reactor, plan) if links is None else links
+        if links is None:
+            links = spawned(reactor, program("smtpsource.load.worker", nameOf(reactor)), plan.workerCount, plan.pin)
         super().__init__(plan, recorder, clock, links)
         count = len(links)
         self.id = seeds.runId(plan.seed)
@@ -89,11 +84,12 @@ class WorkersRun(WorkersFigures):
         self._whenWarm = whenWarm
         self._tell = tell
         self._shares = [Share(index, count) for index in range(count)]
-        self._gathering = Gathering(recorder, count, self._second, self._warm)
-        self._leases = None if plan.openLoop else self._newLeases()
-        self._wanting: dict[int, tuple[int, int]] = {}
+        self._gathering = Gathering(recorder, count, lambda frame: self.whenSecond(frame), self._warm)
+        self._lending = None if plan.openLoop else Lending(plan, self._shares, self._lend)
         self._warmUp: dict[str, Any] = {}
-        self._band = Band(reactor, links, plan.grace, self._guardedSaid, self._guardedLost, self._allGone)
+        # For these nobody waits: what they raise is the end of the run.
+        said, lost = partial(self.guarded, self._said), partial(self.guarded, self._lost)
+        self._band = Band(reactor, links, plan.grace, said, lost, self._allGone)
         if plan.findRate is not None:
             from smtpsource.load.workerssearch import WorkersSearch  # for those who look for one
 
@@ -101,15 +97,6 @@ class WorkersRun(WorkersFigures):
                 *(reactor, plan, self._band, self.beginsAt, clock, self.guarded),
                 lambda problem: self.trouble(problem, tolerable=False),
             )
-
-    def _newLeases(self) -> Leases:
-        plan = self.plan
-        if not plan.warmUp:
-            # Each session has its first message, but where they come and go.
-            first = 0 if plan.stages else min(plan.sessionCount, plan.messageLimit)
-            return Leases(plan.messageLimit, len(self._shares), first=[share.of(first) for share in self._shares])
-        most = [share.of(plan.sessionCount) * plan.window for share in self._shares]
-        return Leases(plan.messageLimit, len(self._shares), most)
 
     # The course of a run, as its service wants it
 
@@ -217,40 +204,43 @@ class WorkersRun(WorkersFigures):
 
     # What workers say
 
-    def _guardedSaid(self, index: int, kind: Kind, body: Any) -> None:
-        self.guarded(self._said, index, kind, body)
-
     def _said(self, index: int, kind: Kind, body: Any) -> None:
         try:
-            if kind is Kind.FRAME:
-                self._add(index, Frame.decode(body))
-            elif kind is Kind.WANT:
-                self._want(index, int(body["count"]), int(body["epoch"]))
-            elif kind is Kind.STEPPED:
-                self._stepped(index, Frame.decode(body))
-            elif kind is Kind.TROUBLE:
-                self.trouble(str(body["text"]), tolerable=False)
-            elif kind is Kind.BROKEN:
-                self._fail(f"{self._band.name(index)}: {body['kind']}: {body['text']}")
-            elif kind is Kind.HINT:
-                self.hint(str(body["text"]))
-            else:
-                self._ended(index, body)
-        except (KeyError, TypeError, ValueError) as e:
-            self._band.giveUp(index, f"said {kind.name} in a way that makes no sense: {type(e).__name__}: {e}")
+            meaning = understood(kind, body)
+        except ValueError as e:
+            self._band.giveUp(index, f"said {kind.name} in a way that makes no sense: {e}")
+            return
+        match kind:
+            case Kind.FRAME:
+                self._add(index, meaning)
+            case Kind.WANT:
+                self._want(index, *meaning)
+            case Kind.STEPPED:
+                self._stepped(index, meaning)
+            case Kind.TROUBLE:
+                self.trouble(meaning, tolerable=False)
+            case Kind.BROKEN:
+                self._fail(f"{self._band.name(index)}: {meaning}")
+            case Kind.HINT:
+                self.hint(meaning)
+            case Kind.END:
+                self._ended(index, meaning)
+
+    def _want(self, index: int, wanted: int, epoch: int) -> None:
+        if self._lending is not None:
+            if epoch:
+                self._lending.warm(index, self._facts[index].inFlight)
+            self._lending.want(index, wanted, epoch)
+
+    def _lend(self, index: int, lease: dict[str, Any]) -> None:
+        self._band.say(index, Kind.LEASE, lease)
 
     def _add(self, index: int, frame: Frame) -> None:
         self.reached = self.reached or frame.counters.connectionsOpened > 0
-        if frame.epoch:
-            self._endWarmUp(index)
+        if frame.epoch and self._lending is not None:
+            self._lending.warm(index, self._facts[index].inFlight)
         self._gathering.add(index, frame)
         self._facts[index].add(frame)
-
-    def _second(self, frame: Frame) -> None:
-        """
-        A second of all workers is there.
-        """
-        self.whenSecond(frame)
 
     def _warm(self, counts: Counters) -> None:
         """
@@ -268,54 +258,18 @@ class WorkersRun(WorkersFigures):
         See L{Run.restartAddresses<smtpsource.load.run.Run.restartAddresses>}: each worker does that.
         """
 
-    def _ended(self, index: int, body: dict[str, Any]) -> None:
-        self._facts[index].end = body
-        for text in body.get("hints", ()):
-            self.hint(str(text))
+    def _ended(self, index: int, end: WorkerEnd) -> None:
+        self._facts[index].end = end
+        for text in end.hints:
+            self.hint(text)
         self._gathering.lost(index)
-        if self._leases is not None:
-            self._leases.leave(index)
-            self._lendMore()
-
-    def _want(self, index: int, count: int, epoch: int) -> None:
-        if epoch:
-            self._endWarmUp(index)
-        self._lend(index, count, epoch)
+        if self._lending is not None:
+            self._lending.leave(index)
 
     def _stepped(self, index: int, frame: Frame) -> None:
         if self._search is None:
             raise ValueError("nothing is searched for")
         self._search.heard(index, frame)
-
-    def _endWarmUp(self, index: int) -> None:
-        """
-        The warm-up is over for this worker.
-        """
-        if self._leases is not None and self._leases.isWarmingUp(index):
-            self._leases.warm(index, self._facts[index].inFlight)
-            self._lendMore()
-
-    def _lend(self, index: int, wanted: int, epoch: int) -> None:
-        if self._leases is None:
-            return
-        granted = self._leases.grant(index, wanted)
-        if granted is None:
-            self._wanting[index] = wanted, epoch
-        else:
-            first, count = granted
-            self._band.say(index, Kind.LEASE, {"first": first, "count": count, "epoch": epoch})
-            self._lendMore()
-
-    def _lendMore(self) -> None:
-        """
-        It may be known now whether there is something for those who could not be told before.
-        """
-        wanting, self._wanting = self._wanting, {}
-        for index, (wanted, epoch) in wanting.items():
-            self._lend(index, wanted, epoch)
-
-    def _guardedLost(self, index: int, how: str) -> None:
-        self.guarded(self._lost, index, how)
 
     def _lost(self, index: int, how: str) -> None:
         """
@@ -325,21 +279,19 @@ class WorkersRun(WorkersFigures):
         text = f"{self._band.name(index)} {how}"
         self.incomplete.append(text)
         facts = self._facts[index]
-        counters = facts.counters
-        begun = counters.started
-        if self._leases is not None:
-            begun = max(begun, self._leases.lent(index))
-            self._leases.leave(index)
-        known = counters.accepted + counters.rejected + counters.failed
-        missing = Counters(started=begun - counters.started, failed=max(0, begun - known))
-        self._gathering.add(index, facts.last(missing, {WORKER_LOST: (1, text)}))
+        if self._lending is not None:
+            begun = self._lending.leave(index)
+        elif self._search is not None:
+            begun = 0  # more than it has told is not known
+        else:
+            begun = facts.askedOf(self.plan, self._shares[index], self.clock() - self.startTime)
+        self._gathering.add(index, facts.last(begun, {WORKER_LOST: (1, text)}))
         self._gathering.lost(index)
         if self._search is not None:
             # The others would hold less than the rate.
             self._fail(text)
         elif self._band.living and not self.draining:
             self._tell(f"{text}; the run goes on with the others")
-        self._lendMore()
 
     def _allGone(self) -> None:
         self._isOver = True

@@ -6,11 +6,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from smtpsource.messages.message import Recipients
-from smtpsource.messages.weighted import Several
 from smtpsource.smtp import commands
+
+if TYPE_CHECKING:
+    from smtpsource.messages.weighted import Several
 
 #: Ways to number recipients: not at all; before the address, from 1 up over the run; after the local part, from 0 up
 #: over the run; before the address, in each message down to 2, and not at the last.

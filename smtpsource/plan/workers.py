@@ -4,6 +4,7 @@ Workers: the processes that carry the load.
 
 from __future__ import annotations
 
+import os
 from typing import Any, Literal
 
 from smtpsource.values import kinds, numbers
@@ -46,6 +47,8 @@ def _usable() -> int:
 def _hasCores(plan: Any) -> Rules:
     if not plan.pin:
         return
+    if not hasattr(os, "sched_setaffinity"):
+        yield Contradiction(plan, "{pin}: this system does not keep processes on processors", exclusive=False)
     usable = _usable()
     if plan.workers != "auto" and plan.workers > usable:
         yield Contradiction(
@@ -81,7 +84,7 @@ class Workers(Settings):
         "share the load among this many processes, or auto: one on each processor; the result is one",
         default=1,
     )
-    pin: bool = switch("keep each worker on a processor of its own")
+    pin: bool = switch("keep each worker on a processor of its own", default=False)
 
     @property
     def workersWanted(self) -> int:

@@ -8,10 +8,12 @@ import os
 import sys
 
 
-def program(module: str) -> str:
+def program(module: str, *arguments: str) -> str:
     """
     What a child runs with C{-c}: the C{main} of a module. Signals go to the whole process group, and the parent ends
     its child in order: so it ignores them, from before its imports on.
+
+    @param arguments: if there are any, C{main} gets all of them.
     """
     return f"""
 import signal
@@ -19,7 +21,7 @@ signal.signal(signal.SIGINT, signal.SIG_IGN)
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
 from {module} import main
-main()
+main({arguments or ""})
 """
 
 

@@ -90,7 +90,7 @@ class Workers(Settings):
         "share the sessions among so many processes, or auto: one on each processor; the result is one",
         default=1,
     )
-    pin: bool = switch("keep each worker on a processor of its own")
+    pin: bool = switch("keep each worker on a processor of its own", default=False)
     balance: _Balance = option(
         "WHO",
         kinds.words("fewest", "kernel"),

@@ -127,6 +127,16 @@ def _how(ended: Any) -> str:
     return f"ended with status {ended.exitCode}"
 
 
+def spawned(reactor: Any, program: str, count: int, pin: bool) -> list[Link]:
+    """
+    So many workers, each of which will be a child of this process.
+
+    @param pin: does each keep to a processor of its own?
+    """
+    own: Sequence[int | None] = cores(count) if pin else (None,) * count
+    return [SpawnedWorker(reactor, program, core) for core in own]
+
+
 def cores(count: int) -> Sequence[int]:
     """
     A processor for each of so many workers, of those that this process may use.

@@ -37,6 +37,7 @@ class Dealer:
         self._reactor = reactor
         self._links, self._shared = links, shared
         self._turn = -1
+        self._many = 1
         self._isOver = False
         self._isWaiting = False
         self._ports = list(ports)
@@ -65,10 +66,13 @@ class Dealer:
     def _accept(self, port: Any) -> None:
         # A socket made of the descriptor would be of no use here.
         accept, family = port.socket._accept, bytes([port.addressFamily])
-        for _ in range(_MOST):
+        # As many as came last time, and some more if there were that many.
+        most = self._many
+        for number in range(most):
             try:
                 descriptor, _address = accept()
             except BlockingIOError:
+                self._many = max(1, number)
                 return
             except OSError:
                 # Out of descriptors, most likely.
@@ -80,6 +84,7 @@ class Dealer:
                 self._held = family, descriptor
                 self._wait()
                 return
+        self._many = min(most + 20, _MOST)
 
     def _give(self, family: bytes, descriptor: int) -> bool:
         """

@@ -68,6 +68,7 @@ class GivenPort:
         self._reactor = reactor
         self._factory = factory
         self._given = given
+        self._many = 1
         self._ports: dict[int, Any] = {}
         given.setblocking(False)
         reactor.addReader(self)
@@ -88,10 +89,13 @@ class GivenPort:
         """
         Take what there is.
         """
-        for _ in range(_MOST):
+        # As many as came last time, and some more if there were that many.
+        most = self._many
+        for number in range(most):
             try:
                 family, sent, _flags, _address = self._given.recvmsg(1, _ROOM, socket.MSG_CMSG_CLOEXEC)
             except OSError:
+                self._many = max(1, number)
                 return
             if not family:
                 # The parent gives none any more.
@@ -104,6 +108,7 @@ class GivenPort:
                 except OSError:
                     # A client that is gone has no address any more.
                     self._factory.neverCame()
+        self._many = min(most + 20, _MOST)
 
     def _take(self, connection: socket.socket) -> None:
         """

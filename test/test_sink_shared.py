@@ -1,0 +1,288 @@
+"""
+Tests for what the workers of a sink share: memory, tables of what rules remember, counters that are added up.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from hypothesis import given
+from hypothesis import strategies as st
+from patience import PATIENCE
+from sinks import ENVIRONMENT, Pair
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from smtpsource.sink.rules import remembered
+from smtpsource.sink.rules.facts import Facts
+from smtpsource.sink.rules.remembered import Remembered
+from smtpsource.sink.rules.ruleset import RuleSet
+from smtpsource.sink.workers.answering import COUNTS, Question
+from smtpsource.sink.workers.asking import PATIENCE as ANSWER_PATIENCE
+from smtpsource.sink.workers.asking import Asking
+from smtpsource.sink.workers.connected import SharedConnected
+from smtpsource.sink.workers.counted import Counted
+from smtpsource.sink.workers.shared import CONNECTED, LAST_KEPT, LOST, OPEN, Shared
+from smtpsource.sink.workers.table import SIZE, SharedRemembered, Table, memory
+from smtpsource.sink.workers.wire import Kind, Received, framed, packed
+
+
+def views(test, number=2):
+    """
+    @return: the same memory, as so many workers see it.
+    """
+    first = Shared.made(number, SIZE)
+    test.addCleanup(os.close, first.descriptor)
+    return [first, *(Shared(first.descriptor, number, SIZE) for _ in range(number - 1))]
+
+
+class MemoryTests(SynchronousTestCase):
+    """
+    The memory itself.
+    """
+
+    def test_sums(self):
+        """
+        What one worker writes the others see, and sums are those of all.
+        """
+        first, second = views(self)
+        first.numbers[first.place(0, OPEN)] = 3
+        second.numbers[second.place(1, OPEN)] = 4
+        self.assertEqual((7, 7), (first.sum(OPEN), second.sum(OPEN)))
+        self.assertEqual(4, first.most(OPEN))
+        self.assertEqual([1, 2, 3], [first.next(LAST_KEPT), second.next(LAST_KEPT), first.next(LAST_KEPT)])
+
+    def test_common(self):
+        """
+        What is common is made once.
+        """
+        first, second = views(self)
+        made = [b"one", b"two"]
+        self.assertEqual([b"one", b"one"], [each.common(lambda: made.pop(0)) for each in (first, second)])
+
+    def test_processes(self):
+        """
+        Two processes that count at once lose nothing; one that is killed while it has the lock holds up nobody.
+        """
+        shared = Shared.made(2, SIZE)
+        self.addCleanup(os.close, shared.descriptor)
+        program = (
+            "import os, sys\n"
+            "from smtpsource.sink.workers.shared import LAST_KEPT, Shared\n"
+            "from smtpsource.sink.workers.table import SIZE\n"
+            "shared = Shared(int(sys.argv[1]), 2, SIZE)\n"
+            "for _ in range(20000): shared.next(LAST_KEPT)\n"
+            "shared.__enter__()\n"
+            "os.kill(os.getpid(), 9)"
+        )
+        command = [sys.executable, "-P", "-c", program, str(shared.descriptor)]
+        children = [
+            subprocess.Popen(command, env=ENVIRONMENT, pass_fds=[shared.descriptor], stderr=subprocess.PIPE)
+            for _ in range(2)
+        ]
+        self.assertEqual(
+            [(b"", -9)] * 2, [(each.communicate(timeout=PATIENCE)[1], each.returncode) for each in children]
+        )
+        self.assertEqual(40001, shared.next(LAST_KEPT))
+
+
+class TableTests(SynchronousTestCase):
+    """
+    What rules remember.
+    """
+
+    @given(st.lists(st.tuples(st.integers(0, 30), st.sampled_from(["get", "set", "next"]), st.integers(1, 9))))
+    def test_asOne(self, steps):
+        """
+        Whatever workers ask in turn, the answers are those of one process that asks the same.
+        """
+        self.patch(remembered, "MOST_KEYS", 16)
+        first = Shared.made(2, SIZE)
+        tables = [Table(first), Table(Shared(first.descriptor, 2, SIZE))]
+        try:
+            one: Remembered[float] = Remembered()
+            several = [SharedRemembered(table, "rule") for table in tables]
+            for index, (key, what, value) in enumerate(steps):
+                here = several[index % 2]
+                if what == "set":
+                    one.set(str(key), value)
+                    here.set(str(key), value)
+                elif what == "get":
+                    self.assertEqual(one.get(str(key), 0.5), here.get(str(key), 0.5))
+                else:
+                    self.assertEqual(one.next(str(key)), here.next(str(key)))
+        finally:
+            os.close(first.descriptor)
+
+    def test_scopes(self):
+        """
+        Two rules don't share what they remember.
+        """
+        table = Table(views(self)[0])
+        first, second = SharedRemembered(table, "a"), SharedRemembered(table, "b")
+        self.assertEqual([1, 2, 1], [first.next("x"), first.next("x"), second.next("x")])
+
+
+class RulesTests(SynchronousTestCase):
+    """
+    The same set of rules in two workers.
+    """
+
+    def sets(self, document):
+        """
+        @return: the rules of each worker, their open connections, and their memory.
+        """
+        found = []
+        for worker, shared in enumerate(views(self)):
+            table = Table(shared)
+            rules = RuleSet.fromDict(document)
+            connected = SharedConnected(table, worker)
+            rules.share(memory(table, 0), connected, shared)
+            found.append((rules, connected, shared))
+        return found
+
+    def test_draws(self):
+        """
+        What is drawn for the second attempt is the same whichever worker has had the first, and as in one process.
+        """
+        document = {"seed": 7, "rule": [{"on": "rcpt", "chance": 0.5, "do": {"reply": "451 no"}}]}
+        facts = [Facts(client="a", recipient=f"{number % 10}@example.com") for number in range(100)]
+        alone = RuleSet.fromDict(document)
+        expected = [alone.decide("rcpt", each, 0.0) for each in facts]
+        both = self.sets(document)
+        self.assertEqual(expected, [both[i % 2][0].decide("rcpt", each, 0.0) for i, each in enumerate(facts)])
+        self.assertIn(None, expected)
+
+    def test_equalRules(self):
+        """
+        Two equal rules of a set count apart, as in one process.
+        """
+        rule = {"on": "rcpt", "times": 1, "per": "all", "do": {"reply": "451 no"}}
+        (first, _, _), (second, _, _) = self.sets({"rule": [rule, rule]})
+        facts = Facts(client="a")
+        fates = [each.decide("rcpt", facts, 0.0) for each in (first, second, first)]
+        self.assertEqual(["rule 1 (rcpt)", "rule 2 (rcpt)", None], [fate and fate.rules[0] for fate in fates])
+
+    def test_lostConnections(self):
+        """
+        Connections of a worker that was lost are none.
+        """
+        rule = {"on": "helo", "connections": 1, "do": {"reply": "450 no"}}
+        (first, ours, _), (_, theirs, shared) = self.sets({"rule": [rule]})
+        ours.opened("a")
+        theirs.opened("a")
+        self.assertIsNotNone(first.decide("helo", Facts(client="a"), 0.0))
+        shared.numbers[shared.place(1, LOST)] = 1
+        shared.numbers[shared.place(1, CONNECTED)] = 0
+        self.assertIsNone(first.decide("helo", Facts(client="a"), 0.0))
+
+
+class CountedTests(SynchronousTestCase):
+    """
+    Counters of several.
+    """
+
+    def test_sum(self):
+        """
+        Two sinks' counters added up are those of one that has had all of it.
+        """
+        chunks = [
+            b"HELO x\r\nNONSENSE\r\n",
+            b"HELO x\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.com>\r\nDATA\r\n.\r\n",
+        ]
+        pairs = [Pair(), Pair()]
+        for pair, chunk in zip(pairs, chunks, strict=True):
+            pair.say(chunk)
+        one = Pair()
+        one.say(chunks[0])
+        one.connect()
+        one.say(chunks[1])
+        both = Counted.sum(Counted.of(pair.factory) for pair in pairs)
+        alone = Counted.of(one.factory)
+        self.assertEqual((both.numbers, both.errors), (alone.numbers, alone.errors))
+        self.assertEqual(1, both.numbers["messages"])
+
+    def test_samples(self):
+        """
+        Of errors of the same kind, the first sample is kept.
+        """
+        both = Counted.sum([Counted(errors={"unknown": (2, "A")}), Counted(errors={"unknown": (3, "B")})])
+        self.assertEqual({"unknown": (5, "A")}, both.errors)
+
+
+class FakeLink:
+    """
+    A worker that is asked.
+    """
+
+    def __init__(self, worker):
+        self.task = type("Task", (), {"worker": worker})
+        self.isReady = True
+        self.counted = Counted(kept=worker + 1)
+        self.said = []
+
+    def say(self, kind, body):
+        self.said.append((kind, body))
+
+
+class AskingTests(SynchronousTestCase):
+    """
+    Questions to all workers.
+    """
+
+    def setUp(self):
+        self.clock = Clock()
+        self.links = [FakeLink(0), FakeLink(1)]
+        self.asking = Asking(self.clock, self.links)
+
+    def test_order(self):
+        """
+        Answers are in the order of workers, whoever was quicker.
+        """
+        asked = self.asking.ask(Question("GET", "/messages"))
+        for link in reversed(self.links):
+            ((kind, (number, _)),) = link.said
+            self.assertIs(Kind.ASK, kind)
+            self.assertNoResult(asked)
+            self.asking.answered(link, number, link.task.worker)
+        self.assertEqual([0, 1], self.successResultOf(asked))
+        self.assertEqual([], self.clock.getDelayedCalls())
+
+    def test_lost(self):
+        """
+        One that is lost answers no more; what it had told counts.
+        """
+        asked = self.asking.counts()
+        self.asking.answered(self.links[0], self.links[0].said[0][1][0], Counted(kept=10))
+        self.links[1].isReady = False
+        self.asking.lost(self.links[1])
+        self.assertEqual(12, self.successResultOf(asked).kept)
+
+    def test_hangs(self):
+        """
+        One that does not answer is not waited for for ever.
+        """
+        asked = self.asking.ask(Question(COUNTS))
+        self.asking.answered(self.links[1], self.links[1].said[0][1][0], "here")
+        self.clock.advance(ANSWER_PATIENCE)
+        self.assertEqual(["here"], self.successResultOf(asked))
+        # Its answer comes too late.
+        self.asking.answered(self.links[0], self.links[0].said[0][1][0], "there")
+
+
+class WireTests(SynchronousTestCase):
+    """
+    What is said.
+    """
+
+    @given(st.lists(st.binary(max_size=100)), st.integers(1, 50))
+    def test_pieces(self, bodies, size):
+        """
+        However messages are cut, they come whole and in their order.
+        """
+        said = b"".join(framed(packed(Kind.LOG, body)) for body in bodies)
+        received = Received()
+        found = [one for at in range(0, len(said), size) for one in received.add(said[at : at + size])]
+        self.assertEqual([(Kind.LOG, body) for body in bodies], found)
