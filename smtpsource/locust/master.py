@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import time
 from argparse import Namespace
 from typing import Any
@@ -232,7 +233,7 @@ class Course:
         self._say(MASTER, pack(Kind.OPTIONS, {"options": words, "workers": workers}))
         for worker in workers:
             self._tell(worker, {BEGIN: __version__})
-        _log.info("smtpsource: a run begins, by %d workers: smtpsource %s", len(workers), " ".join(words))
+        _log.info("smtpsource: a run begins, by %d workers: smtpsource %s", len(workers), shlex.join(words))
 
     def has(self, worker: str) -> bool:
         """

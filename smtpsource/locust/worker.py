@@ -71,9 +71,9 @@ class Worker:
 
     def _report(self, client_id: str, data: dict[str, Any]) -> None:
         """
-        What Locust shows as users are sessions.
+        What Locust shows as users are sessions, as soon as there are any.
         """
-        if self._part is not None:
+        if self._part is not None and self._part.sessions:
             data["user_count"] = self._part.sessions
             data["user_classes_count"] = dict.fromkeys(data["user_classes_count"], self._part.sessions)
 
@@ -209,7 +209,7 @@ class Part:
     def _gone(self) -> None:
         assert self._process is not None
         self.sessions = 0
-        if self._process.how:
+        if self._process.how and not self.ending.is_set():
             _log.error("smtpsource: the worker process %s", self._process.how)
         self._send(pack(Kind.GONE, {"text": self._process.how}))
         self.over.set()

@@ -8,12 +8,22 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from smtpsource.cli import completion
+from smtpsource.cli.commandline import OTHER, CommandLine
 from smtpsource.cli.source import SourceOptions
 from smtpsource.sink.options import SinkOptions
 from smtpsource.tools.calibrate import CalibrateOptions
 from smtpsource.tools.compare import CompareOptions
 from smtpsource.tools.merge import MergeOptions
 from smtpsource.tools.reconcile import ReconcileOptions
+
+
+class LocustOptions(CommandLine):
+    """
+    Those of Locust that it shares with us: all others are its own.
+    """
+
+    name = "smtpsource locust"
+    groups = (OTHER,)
 
 
 def main(arguments: Sequence[str]) -> NoReturn:
@@ -32,6 +42,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
             "merge": ("add up reports", MergeOptions),
             "reconcile": ("say what became of every message", ReconcileOptions),
             "calibrate": ("measure what this machine can generate", CalibrateOptions),
+            "locust": ("load from many machines, by Locust", LocustOptions),
             "sink": ("take messages, as smtpsink does", SinkOptions),
         },
         ("help", "version"),
