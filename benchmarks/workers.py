@@ -1,9 +1,9 @@
 """
 What several workers make of a machine: C{python -m benchmarks.workers}.
 
-Ours with 1, 2 and more workers, beside as many of Postfix's smtp-source, started at once by hand; against as many of
-Postfix's smtp-sink, each with an address of its own, and against our sink. What a message costs is made by difference,
-pair by pair, as in all else here; the processors are shared by all, clients and servers.
+Ours with 1, 2 and more workers, beside as many of ours, and of Postfix's smtp-source, started by hand; against as many
+of Postfix's smtp-sink, each with an address of its own, and against our sink. What a message costs is made by
+difference, pair by pair, as in all else here; the processors are shared by all, clients and servers.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from benchmarks.servers import OurSink, PostfixSink, Server, freePort
 
 _DOMAIN = "workers.test"
 
-#: What is ours.
-OURS = "smtpsource"
+#: Ours with workers; as many of ours that know nothing of each other; and of C.
+OURS, APART, THEIRS = WAYS = ("smtpsource", "smtpsource by hand", "C by hand")
 
 
 class _Sink(OurSink):
@@ -100,7 +100,7 @@ def _postfixs(directory: Path, count: int) -> Iterator[Servers]:
 
 
 @contextmanager
-def _ours(directory: Path, count: int, tls: bool) -> Iterator[Servers]:
+def _ourSink(directory: Path, count: int, tls: bool) -> Iterator[Servers]:
     server = _Sink(directory, tls=tls)
     server.workers = count
     with server:
@@ -133,16 +133,18 @@ class Way:
         What is started, all at once.
         """
         if self.name == OURS:
-            words = [sys.executable, "-m", "smtpsource", "-s", str(load.sessions * self.count), "-m", str(messages)]
-            words += ["-d"] if load.keep else []
-            words += ["--tls", "implicit"] if load.tls else []
-            words += ["--workers", str(self.count)] if self.count > 1 else []
-            return [[*words, *servers.words]]
+            more = ["--workers", str(self.count)] if self.count > 1 else []
+            return [_ours(load, load.sessions * self.count, messages, more, servers.words)]
+        each = [servers.each[number % len(servers.each)] for number in range(self.count)]
+        if self.name == APART:
+            return [_ours(load, load.sessions, messages // self.count, [], [server.destination]) for server in each]
         contender = self.contender(load, directory)
-        return [
-            contender.command(load, messages // self.count, servers.each[number % len(servers.each)])
-            for number in range(self.count)
-        ]
+        return [contender.command(load, messages // self.count, server) for server in each]
+
+
+def _ours(load: Load, sessions: int, messages: int, more: Sequence[str], destination: Sequence[str]) -> list[str]:
+    words = [sys.executable, "-m", "smtpsource", "-s", str(sessions), "-m", str(messages), *more]
+    return [*words, *(["-d"] if load.keep else []), *(["--tls", "implicit"] if load.tls else []), *destination]
 
 
 def once(way: Way, load: Load, messages: int, servers: Servers, directory: Path) -> Run:
@@ -180,7 +182,7 @@ def compare(
             return None
 
     for way in ways:
-        if way.name != OURS:
+        if way.name == THEIRS:
             way.note = way.contender(load, directory).missing()
     warm = [pair(way, 4 * few) for way in ways]
     many = enough([rate(one) for one in warm if one is not None], seconds, few)
@@ -232,6 +234,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--workers", metavar="A,B", default=",".join(map(str, counts)), help="how many (default: %(default)s)"
     )
     parser.add_argument("--sinks", metavar="N", type=int, default=usable, help="servers (default: %(default)s)")
+    parser.add_argument("--ways", metavar="A,B", default=",".join(WAYS), help="only these (default: %(default)s)")
     parser.add_argument("--sessions", metavar="N", type=int, default=40, help="of each worker (default: 40)")
     parser.add_argument("--pairs", metavar="N", type=int, default=5, help="pairs of runs (default: 5)")
     parser.add_argument("--seconds", metavar="T", type=float, default=3.0, help="for each large run (default: 3)")
@@ -242,12 +245,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in asked.cases.split(","):
         title, load, few, kind = CASES[name]
         load = replace(load, sessions=asked.sessions)
-        ways = [Way(who, int(count)) for who in (OURS, "C by hand") for count in asked.workers.split(",")]
+        ways = [Way(who, int(count)) for who in asked.ways.split(",") for count in asked.workers.split(",")]
         with tempfile.TemporaryDirectory(prefix="workers-") as text:
             directory = Path(text)
             directory.chmod(0o755)
             count = asked.sinks
-            servers = _postfixs(directory, count) if kind == "smtp-sink" else _ours(directory, count, load.tls)
+            servers = _postfixs(directory, count) if kind == "smtp-sink" else _ourSink(directory, count, load.tls)
             with servers as there:
                 compare(load, few, ways, there, directory, asked.pairs, asked.seconds)
         print(f"\n{name}: {title}, {count} of it, {load.sessions} sessions each", *lines(ways), sep="\n", flush=True)

@@ -18,7 +18,10 @@ class FakeWorker(Link):
 
     @ivar told: what it was told so far: pairs of a kind and a body.
     @ivar killed: why it was killed, if it was; it is gone then.
+    @ivar hangs: does it not even end when it is told to, before the run has begun?
     """
+
+    hangs = False
 
     def __init__(self):
         self.told = []
@@ -30,6 +33,8 @@ class FakeWorker(Link):
 
     def send(self, kind, body=None):
         self.told.append(wire.unpack(wire.pack(kind, body)))
+        if kind is Kind.ABORT and Kind.GO not in self.kinds() and not self.hangs:
+            self.dies()
 
     def kill(self, reason):
         if self.killed is None:

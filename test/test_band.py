@@ -255,13 +255,18 @@ class BandTests(SynchronousTestCase):
 
     def test_end(self):
         """
-        When the run does not begin all workers end.
+        When the run does not begin all workers end: in order, if they can.
         """
         ready = self.start()
+        self.workers[2].hangs = True
         for worker in self.workers:
             worker.ready()
         self.successResultOf(ready)
         self.band.end()
+        self.assertEqual([worker.killed for worker in self.workers], [None] * 3)
+        self.assertEqual(self.over, 0)
+        self.pass_(PATIENCE + 1)
+        self.assertEqual(self.workers[2].killed, "did not end in time")
         self.assertEqual(self.lost, [])
         self.band.end()
         self.atEnd()

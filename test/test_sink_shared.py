@@ -8,9 +8,9 @@ import os
 import subprocess
 import sys
 
-from hypothesis import given
 from hypothesis import strategies as st
 from patience import PATIENCE
+from properties import given
 from sinks import ENVIRONMENT, Pair
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase

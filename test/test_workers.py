@@ -536,6 +536,10 @@ class FaultsTests(CommandTestCase):
         """
         Where there is no destination no worker is left, and the line is the usual one.
         """
-        result, report = yield loadAndReport(self, "--workers", "2", "-s", "2", "-m", "2", "nowhere.invalid")
+        options = ("--quiet", "--report", "-", "--workers", "2", "-s", "2", "-m", "2", "--ledger", "ledger")
+        command = smtpsource(self, *options, "nowhere.invalid")
+        result = yield command.whenEnded()
+        report = json.loads(result.out)
         self.assertEqual((result.status, list(report["errors"])), (1, ["no-destination"]))
         self.assertNoTraceback(result)
+        self.assertEqual(list(Path(command.directory, "ledger").glob("*")), [])

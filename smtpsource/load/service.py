@@ -481,7 +481,8 @@ class SourceService(Service):
             self._appointment.breakOff()
         if self._lookingAgain is not None and self._lookingAgain.active():
             self._lookingAgain.cancel()
-        self._elapsed = self._run.endedAt() - self._startTime
+        # Workers are told to begin a moment later; the run may be stopped in between.
+        self._elapsed = max(0.0, self._run.endedAt() - self._startTime)
         self._known(self._run.closeLedger, None)
         self._cpuAfter = self._known(self._run.processTime, self._cpuBefore)
         self._known(self._endMeasuring, None)

@@ -61,7 +61,7 @@ class Summary:
     @ivar ended: C{"done"}, C{"aborted"} (a refusal or fault ended it) or C{"signal"} (it was told to stop).
     @ivar reason: for C{"aborted"}, the fault that ended the run, as one line.
     @ivar rate: accepted messages per second, over C{elapsed} or the time of the schedule, whichever is longer.
-    @ivar user: CPU seconds this process spent in user mode, from the start of the run to its end.
+    @ivar user: CPU seconds that this process spent in user mode, from the start of the run to its end, and its workers.
     @ivar system: the same in the kernel.
     @ivar capabilities: what the server announced in reply to EHLO or LHLO: keywords, and their parameters.
     @ivar tls: how many connections have agreed on which version and cipher.

@@ -282,17 +282,24 @@ class Band:
 
     def _giveAllUp(self) -> None:
         """
-        There will be no run with them, or no more of it.
+        There will be no run with them, or no more of it. Those that are ready have something to put away, such as a
+        ledger.
         """
+        if self._isNeedless:
+            return
         self._isNeedless = True
         self._stopTimer()
         for worker in self._workers:
             if not self._hasStarted:
                 worker.isGone = True
+            elif worker.ready is not None:
+                worker.link.send(Kind.ABORT)
             elif not worker.isGone:
                 worker.link.kill("was not needed any more")
         if all(worker.isGone for worker in self._workers):
             self._over()
+        else:
+            self._endWithin(PATIENCE)
 
     def _stopTimer(self) -> None:
         if self._timer is not None and self._timer.active():

@@ -4,9 +4,10 @@ A sink of several workers: one service for whoever starts it.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
@@ -22,16 +23,15 @@ from smtpsource.process.unexpected import SPARE, Breakable, Reserve
 from smtpsource.sink.doors import Doors
 from smtpsource.sink.factory import SinkFactory
 from smtpsource.sink.plan import SinkPlan
-from smtpsource.sink.summary import SinkSummary, WorkerShare
-from smtpsource.sink.workers.counted import Counted, added
+from smtpsource.sink.summary import SinkSummary
+from smtpsource.sink.workers.counted import Counted
 from smtpsource.sink.workers.dealing import Dealer
 from smtpsource.sink.workers.link import Link
-from smtpsource.sink.workers.reuse import shares
+from smtpsource.sink.workers.outcome import summaryOf
 from smtpsource.sink.workers.shared import CONNECTED, LOST, MOST_OPEN, OPEN, Shared
+from smtpsource.sink.workers.starting import start
 from smtpsource.sink.workers.table import SIZE
-from smtpsource.sink.workers.task import Task
 from smtpsource.sink.workers.wire import Kind
-from smtpsource.sink.workersettings import usableProcessors
 
 if TYPE_CHECKING:
     from smtpsource.sink.workers.asking import Asking
@@ -112,10 +112,13 @@ class SinkBand(Breakable, Service):
         keepSteady(self._reactor)
         self.factory.seconds = self._reactor.seconds
         self.doors.open()
-        for port in self.factory.ports:
+        ports = self.factory.ports
+        for port in ports:
             port.stopReading()
         try:
-            self._startWorkers()
+            self.shared = Shared.made(self._plan.workerCount, SIZE)
+            make = partial(Link, heard=self._heard, ended=self._lost)
+            self._dealer = start(self._reactor, self._plan, ports, self.shared, make, self.links)
         except OSError as e:
             for link in self.links:
                 link.kill()
@@ -124,29 +127,6 @@ class SinkBand(Breakable, Service):
             self.doors.addresses = []
             raise ListenError("can't start workers", e) from None
         self._begin()
-
-    def _startWorkers(self) -> None:
-        plan, ports = self._plan, self.factory.ports
-        count = plan.workerCount
-        self.shared = Shared.made(count, SIZE)
-        processors = usableProcessors()
-        one = plan.evolve(workers=1, pin=False, balance="fewest")
-        families: tuple[int, ...] = ()
-        listening: list[list[socket.socket]] = [[]] * count
-        if plan.balance == "kernel":
-            families = tuple(int(port.addressFamily) for port in ports)
-            listening = shares(ports, count, plan)
-        for worker in range(count):
-            pinned = processors[worker % len(processors)] if plan.pin else None
-            task = Task(one, worker, count, nameOf(self._reactor), families, pinned)
-            link = Link(task, self._heard, self._lost)
-            self.links.append(link)
-            link.start(self._reactor, self.shared.descriptor, listening[worker])
-        if families:
-            for port in ports:
-                port.stopListening()
-        else:
-            self._dealer = Dealer(self._reactor, ports, self.links, self.shared)
 
     def become(self, user: str | None, root: str | None) -> None:
         """
@@ -360,45 +340,23 @@ class SinkBand(Breakable, Service):
         return self.doors.addresses[0]
 
     def _summarize(self) -> SinkSummary:
-        counted, numbers = self.counted(), self.counted().numbers
+        counted = Counted.sum([self.counted(), Counted(errors=self._errors)])
         user, system = processTime()
         nameServer, steering = self.doors.nameServer, self.factory.steering
-        own = steering.result() if steering is not None else {}
-        summary = SinkSummary(
+        return replace(
+            summaryOf(counted, self.links),
             command=self._plan.command,
             reactor=nameOf(self._reactor),
             started=self._started,
             elapsed=self._reactor.seconds() - self._startedAt,
-            busy=0.0,
             ended=self._ended,
             exit=0 if self._problem is None else 1,
             reason=self._problem,
-            sessions=numbers["sessions"],
-            sessionsOpen=0,
-            sessionsMax=self.shared.most(MOST_OPEN),
-            quits=numbers["quits"],
-            messages=numbers["messages"],
-            recipients=numbers["recipients"],
-            bytesReceived=numbers["bytesReceived"],
-            bytesSent=numbers["bytesSent"],
+            sessionsMax=self.shared.most(MOST_OPEN) if self.links else 0,
             cpuUser=counted.cpu[0] + user - self._cpu[0],
             cpuSystem=counted.cpu[1] + system - self._cpu[1],
-            errors=counted.errors | self._errors,
             ledger=self._plan.ledger,
             questions=nameServer.asked() if nameServer is not None else [],
-            rules=counted.rules,
-            deliberate=counted.deceits,
-            kept=counted.kept,
-            marks=own.get("marks", []),
-            workers=[self._shareOf(link) for link in self.links],
+            marks=steering.result()["marks"] if steering is not None else [],
             complete=self._isComplete,
         )
-        results = [link.result for link in self.links if link.result is not None]
-        return added(summary, results) if results else summary
-
-    def _shareOf(self, link: Link) -> WorkerShare:
-        counted = link.counted
-        return WorkerShare(
-            link.pid, counted.numbers["sessions"], counted.numbers["messages"], *counted.cpu, link.result is None,
-            link.ledger,
-        )  # fmt: skip
