@@ -8,13 +8,15 @@ exact, as far as the buckets of a frame are: one thousandth.
 from __future__ import annotations
 
 import csv
+from bisect import bisect_left
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import Any
 
 from locust.stats import RequestStats, StatsCSV, StatsCSVFileWriter, StatsEntry, StatsError
 
 from smtpsource.measure.frame import Frame
-from smtpsource.measure.histogram import highestOf, lowestOf, middleOf
+from smtpsource.measure.histogram import highestOf, lowestOf, middleOf, ranks
 from smtpsource.phases import NAMES, RESPONSE, TRANSACTION
 
 #: The row of messages, and the type of all rows that are phases.
@@ -62,6 +64,26 @@ class Row(StatsEntry):
                 lowest, highest if exact.min_response_time is None else exact.min_response_time
             )
             exact.max_response_time = max(highest, exact.max_response_time)
+
+    @property
+    def median_response_time(self) -> Any:
+        """
+        See C{StatsEntry}.
+        """
+        return self.get_response_time_percentile(0.5)
+
+    def get_response_time_percentile(self, percent: float) -> Any:
+        """
+        As our reports have it. Locust's way gives the message after that.
+
+        @param percent: from 0 to 1.
+        """
+        times = sorted(self.response_times)
+        reached = list(accumulate(map(self.response_times.__getitem__, times)))
+        if not reached:
+            return 0
+        (rank,) = ranks(reached[-1], [100 * percent])
+        return times[bisect_left(reached, rank)]
 
     def to_dict(self, escape_string_values: bool = False) -> dict[str, Any]:
         """

@@ -116,9 +116,7 @@ def summarize(counts: Sequence[int]) -> Latency | None:
         return None
     reached = list(accumulate(map(counts.__getitem__, used)))
     total = reached[-1]
-    p50, p90, p95, p99, p999 = (
-        highestOf(used[bisect_left(reached, rank)]) / 1e6 for rank in _ranks(total, PERCENTILES)
-    )
+    p50, p90, p95, p99, p999 = (highestOf(used[bisect_left(reached, rank)]) / 1e6 for rank in ranks(total, PERCENTILES))
     return Latency(
         count=total,
         minimum=lowestOf(used[0]) / 1e6,
@@ -182,7 +180,7 @@ def percentilesOf(buckets: Mapping[int, int], wanted: Sequence[float]) -> list[f
     reached = list(accumulate(map(buckets.__getitem__, used)))
     if not reached or not reached[-1]:
         return []
-    return [highestOf(used[bisect_left(reached, rank)]) / 1e6 for rank in _ranks(reached[-1], wanted)]
+    return [highestOf(used[bisect_left(reached, rank)]) / 1e6 for rank in ranks(reached[-1], wanted)]
 
 
 def _percentiles(reached: Sequence[int], wanted: Sequence[float], starts: Sequence[int]) -> list[float]:
@@ -193,11 +191,11 @@ def _percentiles(reached: Sequence[int], wanted: Sequence[float], starts: Sequen
     total = reached[-1] if reached else 0
     if not total:
         return [0.0] * len(wanted)
-    places = [divmod(bisect_left(reached, rank), PIECE) for rank in _ranks(total, wanted)]
+    places = [divmod(bisect_left(reached, rank), PIECE) for rank in ranks(total, wanted)]
     return [highestOf(starts[number] + place) / 1e6 for number, place in places]
 
 
-def _ranks(total: int, wanted: Sequence[float]) -> list[int]:
+def ranks(total: int, wanted: Sequence[float]) -> list[int]:
     """
     How many latencies must be reached for each of these percentiles: as HdrHistogram has it rounded, and at least one.
     """
