@@ -12,7 +12,7 @@ from twisted.internet import defer
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from smtpsource.workers.band import PATIENCE, START_TIMEOUT, Band
+from smtpsource.workers.band import PATIENCE, SILENCE, START_TIMEOUT, Band
 from smtpsource.workers.leases import Leases
 from smtpsource.workers.link import WorkerFailed
 from smtpsource.workers.spawned import SpawnedWorker, cores
@@ -59,6 +59,15 @@ class BandTests(SynchronousTestCase):
     def pass_(self, seconds):
         self.clock.pump([0.1] * round(seconds * 10))
 
+    def talk(self, *silent):
+        """
+        A second passes, and all say so but these.
+        """
+        self.pass_(1)
+        for worker in self.workers:
+            if worker not in silent:
+                worker.says(Kind.FRAME, b"frame")
+
     def atEnd(self):
         """
         All is over, nothing is left to be called, and nobody is told of it twice.
@@ -79,11 +88,12 @@ class BandTests(SynchronousTestCase):
         self.band.go({"at": 5.0, "addresses": []})
         for worker in self.workers:
             self.assertEqual(worker.told[1:], [(Kind.GO, {"at": 5.0, "addresses": []})])
-        self.pass_(1000)
+        for _ in range(100):
+            self.talk()
         for worker in self.workers:
             self.assertEqual(self.over, 0)
             worker.ends(limits=[])
-        self.assertEqual([kind for _, kind, _ in self.said], [Kind.END] * 3)
+        self.assertEqual([kind for _, kind, _ in self.said], [Kind.FRAME] * 300 + [Kind.END] * 3)
         self.assertEqual(self.lost, [])
         self.atEnd()
 
@@ -216,7 +226,8 @@ class BandTests(SynchronousTestCase):
         When others have ended, one that is silent is not waited for; but one that talks may take its time.
         """
         self.go()
-        self.pass_(100)
+        for _ in range(100):
+            self.talk()
         self.workers[0].ends()
         for _ in range(100):
             self.workers[1].says(Kind.FRAME, b"frame")
@@ -224,6 +235,36 @@ class BandTests(SynchronousTestCase):
         self.assertEqual(self.lost, [(2, "was silent for 8 seconds")])
         self.assertEqual(self.over, 0)
         self.workers[1].ends()
+        self.atEnd()
+
+    def test_hangsFromTheStart(self):
+        """
+        Nor is one that is silent waited for while all others go on, even if it has never said anything: they may wait
+        for what only it has.
+        """
+        self.go()
+        for _ in range(round(SILENCE)):
+            self.talk(self.workers[1])
+            self.assertEqual(self.lost, [])
+        self.talk(self.workers[1])
+        self.assertEqual(self.lost, [(1, f"was silent for {SILENCE:.0f} seconds")])
+        self.workers[0].ends()
+        self.workers[2].ends()
+        self.atEnd()
+
+    def test_stoppedTogether(self):
+        """
+        When all are stopped together, and go on later, nobody has been silent.
+        """
+        self.go()
+        for _ in range(5):
+            self.talk()
+            self.pass_(0.6)
+            self.clock.advance(3600)
+            self.pass_(SILENCE - 3)
+        self.assertEqual(self.lost, [])
+        for worker in self.workers:
+            worker.ends()
         self.atEnd()
 
     def test_stoodStill(self):

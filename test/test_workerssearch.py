@@ -4,7 +4,7 @@ Tests for L{smtpsource.load.workerssearch}: a search for a rate by several worke
 
 from __future__ import annotations
 
-from fakeworkers import FakeWorker
+from fakeworkers import FakeWorker, frame
 from patience import PATIENCE
 from slowserver import SlowFactory
 from twisted.internet import defer
@@ -135,8 +135,10 @@ class WorkersSearchTests(SynchronousTestCase):
         """
         self.begin()
         self.workers[0].says(Kind.STEPPED, held(50))
-        for _ in range(40):
-            self.clock.advance(0.5)
+        for number in range(1, 21):
+            for worker in self.workers:
+                worker.says(Kind.FRAME, frame(number))
+            self.clock.pump([0.5, 0.5])
         self.assertEqual([worker.killed for worker in self.workers], [None, "did not end its step in time"])
 
     def test_senseless(self):

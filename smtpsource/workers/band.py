@@ -20,6 +20,9 @@ START_TIMEOUT = 120.0
 #: Seconds that a worker has beyond what it takes to end in order.
 PATIENCE = 5.0
 
+#: Seconds after which a worker that has begun, and says nothing, will not say anything any more.
+SILENCE = 15.0
+
 
 class _Worker:
     """
@@ -38,7 +41,7 @@ class _Worker:
 class Band:
     """
     All workers of a run. None of them is waited for without an end: one that does not get ready in time is the end of
-    the run, and one that does not end in time is killed.
+    the run, and one that falls silent, or does not end in time, is killed.
 
     @ivar size: how many workers there are.
     """
@@ -111,6 +114,7 @@ class Band:
         """
         self._hasBegun = True
         self.tell(Kind.GO, body)
+        self._watchOver()
 
     def say(self, index: int, kind: Kind, body: dict[str, Any]) -> None:
         """
@@ -236,7 +240,7 @@ class Band:
 
     def _watchOver(self) -> None:
         """
-        Some workers are over, or are to be: look after the rest, which may hang, from now on.
+        The workers have begun, or are to end: look after those that may hang, from now on.
         """
         if self._isOver or self._timer is not None:
             return
@@ -250,7 +254,7 @@ class Band:
     def _look(self) -> None:
         """
         A worker says something every second. One that has been silent for so long that a second can't be the reason
-        will not end by itself, when others do; nor does one that has ended but for its process.
+        will not end by itself, and others may wait for what it has; nor does one that has ended but for its process.
         """
         self._timer = None
         now = self._reactor.seconds()
@@ -270,10 +274,17 @@ class Band:
         if worker.hasEnded:
             if silent > PATIENCE:
                 worker.link.kill("did not end its process")
-        elif silent > self._grace + PATIENCE:
+        elif silent > (min(SILENCE, self._grace + PATIENCE) if self._isEnding else SILENCE):
             worker.link.kill(f"was silent for {silent:.0f} seconds")
         elif self._until and now > self._until:
             worker.link.kill("did not end in time")
+
+    @property
+    def _isEnding(self) -> bool:
+        """
+        Do the others end?
+        """
+        return bool(self._until) or any(worker.isGone or worker.hasEnded for worker in self._workers)
 
     def _endWithin(self, seconds: float) -> None:
         until = self._reactor.seconds() + seconds
@@ -310,5 +321,5 @@ class Band:
 #: What workers say from GO on.
 _WHILE_IT_GOES_ON = frozenset((Kind.FRAME, Kind.WANT, Kind.STEPPED, Kind.TROUBLE, Kind.BROKEN, Kind.HINT, Kind.END))
 
-#: Seconds between two looks at those that are to end, and by how much a look is late when this process stood still.
+#: Seconds between two looks at those that may hang, and by how much a look is late when this process stood still.
 _LOOK, _LATE = 0.5, 1.0
