@@ -52,6 +52,8 @@ class Gathering:
     The warm-up is over when it is over for all: what comes before of those for whom it is, waits.
 
     There is no clock in here: how late it is, is known by the frames of the others.
+
+    @ivar epoch: 0; 1 when the warm-up is over.
     """
 
     def __init__(
@@ -71,7 +73,7 @@ class Gathering:
         self._whenSecond = whenSecond
         self._whenWarm = whenWarm
         self._workers = [_Worker() for _ in range(workers)]
-        self._epoch = 0
+        self.epoch = 0
         self._early: list[tuple[int, Frame]] = []
         self._forget()
 
@@ -86,9 +88,9 @@ class Gathering:
             worker.epoch, worker.second = frame.epoch, 0
         worker.second = max(worker.second, _secondOf(frame))
         worker.isLiving = worker.isLiving and not frame.last
-        if frame.epoch > self._epoch:
+        if frame.epoch > self.epoch:
             self._early.append((index, frame))
-        elif frame.epoch == self._epoch:
+        elif frame.epoch == self.epoch:
             self._count(worker, frame)
         self._goOn()
 
@@ -153,7 +155,7 @@ class Gathering:
         """
         Is the epoch over for all, or for too long for others?
         """
-        if all(worker.epoch > self._epoch for worker in self._workers if worker.isLiving):
+        if all(worker.epoch > self.epoch for worker in self._workers if worker.isLiving):
             return True
         return max(_secondOf(frame) for _, frame in self._early) > PATIENCE
 
@@ -161,13 +163,13 @@ class Gathering:
         self._whenWarm(self._recorder.copy())
         # Each worker tells what was on its way as the first that it has started since.
         self._recorder.started = 0
-        self._epoch += 1
+        self.epoch += 1
         self._forget()
         for worker in self._workers:
             worker.counters = Counters()
         early, self._early = self._early, []
         for index, frame in early:
-            if frame.epoch == self._epoch:
+            if frame.epoch == self.epoch:
                 self._count(self._workers[index], frame)
             else:
                 self._early.append((index, frame))
@@ -175,8 +177,8 @@ class Gathering:
     def _giveSeconds(self) -> None:
         while self._seconds:
             second = min(self._seconds)
-            latest = max((one.second for one in self._workers if one.epoch == self._epoch), default=0)
-            if latest <= second + PATIENCE and any(one.isBehind(self._epoch, second) for one in self._workers):
+            latest = max((one.second for one in self._workers if one.epoch == self.epoch), default=0)
+            if latest <= second + PATIENCE and any(one.isBehind(self.epoch, second) for one in self._workers):
                 return
             self._give(second)
 

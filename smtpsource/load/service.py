@@ -62,6 +62,9 @@ ABORT_AFTER = 5.0
 #: A run that begins so many seconds later than it should is late.
 _LATE = 0.1
 
+#: A warm-up that is so many seconds shorter than it should be was not over.
+_MOMENT = 1e-3
+
 
 def _showInLog(line: str) -> None:
     _log.info("{line}", line=line)
@@ -448,7 +451,11 @@ class SourceService(Service):
         """
         recorder = self.recorder
         self._warmUp = {"seconds": began - self._startTime, **sums((recorder,), OUTCOMES)}
+        lost, sample = recorder.errors.get(WORKER_LOST), recorder.errorSamples.get(WORKER_LOST)
         recorder.restart()
+        if lost is not None and sample is not None:
+            # They are lost to what is measured, too.
+            recorder.errors[WORKER_LOST], recorder.errorSamples[WORKER_LOST] = lost, sample
         self._run.restartAddresses()
         if self._delivery is not None:
             self._delivery.restart()
@@ -481,8 +488,7 @@ class SourceService(Service):
             self._appointment.breakOff()
         if self._lookingAgain is not None and self._lookingAgain.active():
             self._lookingAgain.cancel()
-        # Workers are told to begin a moment later; the run may be stopped in between.
-        self._elapsed = max(0.0, self._run.endedAt() - self._startTime)
+        self._elapsed = self._lasted()
         self._known(self._run.closeLedger, None)
         self._cpuAfter = self._known(self._run.processTime, self._cpuBefore)
         self._known(self._endMeasuring, None)
@@ -495,6 +501,16 @@ class SourceService(Service):
         self._watch.goOn(self._figures)
         self._delivery.drain(self._plan.drainQuiet, self._plan.drainTimeout).addCallback(lambda _: self._stopSink())
 
+    def _lasted(self) -> float:
+        """
+        For how many seconds there was something to measure; if the run has ended in its warm-up, how long that was.
+        """
+        warmUp = 0.0 if self._warmUp is None else self._warmUp["seconds"]
+        if 0 < warmUp < self._plan.warmUp - _MOMENT:
+            return warmUp  # each worker has told of its end
+        # Workers are told to begin a moment later; the run may be stopped in between.
+        return max(0.0, self._run.endedAt() - self._startTime)
+
     def _stopSink(self) -> None:
         if self._sink is None:
             self._finish(None)
@@ -503,7 +519,7 @@ class SourceService(Service):
 
     def _endMeasuring(self) -> None:
         if self._beganRun and self._run.warmingUp:
-            self._warm(self._clock())  # nothing was measured
+            self._warm(self._run.endedAt())  # nothing was measured
         self._figures = self._watch.finish()
         self._upkeep = self._watch.upkeep
 
@@ -574,7 +590,7 @@ class SourceService(Service):
         The exit status that this run deserves.
         """
         recorder = self.recorder
-        if not OURS.isdisjoint(recorder.errors):
+        if self._run.incomplete or not OURS.isdisjoint(recorder.errors):
             return 1  # its figures are not to be judged by
         limit = self._plan.messageLimit
         wholeTime = not self._stopping and (limit == maxsize or self._plan.duration is not None)

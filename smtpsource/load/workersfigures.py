@@ -55,6 +55,8 @@ class WorkersFigures(Breakable):
         self.startTime = clock()
         self.draining = False
         self.warmingUp = plan.warmUp > 0
+        # How long that was, when it is over.
+        self._warmUpSeconds = plan.warmUp
         self.hints: list[str] = []
         self._links = links
         self._facts = [WorkerFacts() for _ in links]
@@ -177,11 +179,15 @@ class WorkersFigures(Breakable):
         """
         if not self._isOver:
             return self.clock()
-        epoch = int(self.plan.warmUp > 0 and not self.warmingUp)
-        begun = self.startTime + (self.plan.warmUp if epoch else 0.0)
-        return max(
-            (begun + facts.at for facts in self._facts if facts.at and facts.epoch == epoch), default=self.clock()
-        )
+        last = max(facts.endedAt(self._epoch) for facts in self._facts)
+        return self.startTime + (self._warmUpSeconds if self._epoch else 0.0) + last if last else self.clock()
+
+    @property
+    def _epoch(self) -> int:
+        """
+        That of what counts now.
+        """
+        return int(self.plan.warmUp > 0 and not self.warmingUp)
 
     def byAddress(self) -> dict[str, AddressCounts]:
         """
@@ -246,11 +252,10 @@ class WorkersFigures(Breakable):
         """
         What is to be told of each worker, as JSON takes it.
         """
-        epoch = int(self.plan.warmUp > 0 and not self.warmingUp)
         told = []
         for index, (facts, link) in enumerate(zip(self._facts, self._links, strict=True)):
-            user, system = facts.cpu.get(epoch, (0.0, 0.0))
-            counters = facts.counters
+            user, system = facts.cpu.get(self._epoch, (0.0, 0.0))
+            counters = facts.counted(self._epoch)
             told.append(
                 {
                     "pid": link.pid,

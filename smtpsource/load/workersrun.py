@@ -87,6 +87,7 @@ class WorkersRun(WorkersFigures):
         self._gathering = Gathering(recorder, count, lambda frame: self.whenSecond(frame), self._warm)
         self._lending = None if plan.openLoop else Lending(plan, self._shares, self._lend)
         self._warmUp: dict[str, Any] = {}
+        self._hasBegun = False
         # For these nobody waits: what they raise is the end of the run.
         said, lost = partial(self.guarded, self._said), partial(self.guarded, self._lost)
         self._band = Band(reactor, links, plan.grace, said, lost, self._allGone)
@@ -133,6 +134,7 @@ class WorkersRun(WorkersFigures):
         @param at: when.
         """
         self.startTime = at
+        self._hasBegun = True
         self._band.go({"at": at, "addresses": [spelled(address) for address in addresses]})
         if self._search is not None:
             self._search.begin(at)
@@ -244,14 +246,12 @@ class WorkersRun(WorkersFigures):
 
     def _warm(self, counts: Counters) -> None:
         """
-        All workers measure from now on. Those that are lost are lost to what is measured.
+        All workers measure from now on; or the run has ended in its warm-up, which is told by each in the same way.
         """
-        lost = self.recorder.errorSamples.get(WORKER_LOST)
-        self._warmUp = self._whenWarm(self.startTime + self.plan.warmUp)
+        # All have told up to when, but those that were lost.
+        self._warmUpSeconds = min(self.plan.warmUp, max(facts.endedAt(0) for facts in self._facts))
+        self._warmUp = self._whenWarm(self.startTime + self._warmUpSeconds)
         self.warmingUp = False
-        if lost is not None:
-            for _ in self.incomplete:
-                self.recorder.error(WORKER_LOST, lost)
 
     def restartAddresses(self) -> None:
         """
@@ -278,6 +278,11 @@ class WorkersRun(WorkersFigures):
         """
         text = f"{self._band.name(index)} {how}"
         self.incomplete.append(text)
+        if not self._hasBegun:
+            # Nothing is lost but the load of this one: better no run than one of less than was asked for.
+            self.recorder.error(WORKER_LOST, text)
+            self._fail(text)
+            return
         facts = self._facts[index]
         if self._lending is not None:
             begun = self._lending.leave(index)
@@ -285,7 +290,11 @@ class WorkersRun(WorkersFigures):
             begun = 0  # more than it has told is not known
         else:
             begun = facts.askedOf(self.plan, self._shares[index], self.clock() - self.startTime)
-        self._gathering.add(index, facts.last(begun, {WORKER_LOST: (1, text)}))
+        last = facts.last(begun, {WORKER_LOST: (1, text)})
+        facts.add(last)
+        if last.epoch < self._gathering.epoch:
+            self.recorder.error(WORKER_LOST, text)  # it was not waited for; all else is of the warm-up
+        self._gathering.add(index, last)
         self._gathering.lost(index)
         if self._search is not None:
             # The others would hold less than the rate.
