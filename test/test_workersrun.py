@@ -172,7 +172,7 @@ class WorkersRunTests(SynchronousTestCase):
         With a schedule, what a lost worker was to start since it has told last has failed: for two seconds at most, as
         it tells every second.
         """
-        for passed, failed in ((1.1, 5), (1.9, 45), (100.0, 75)):
+        for passed, failed in ((1.09, 5), (1.89, 45), (100.0, 76)):
             self.begin(rate=100.0, duration=200.0)
             first, second = self.workers
             gauges = {"overdue": 0, "inFlight": 0}
@@ -181,6 +181,50 @@ class WorkersRunTests(SynchronousTestCase):
             self.clock.advance(LEAD + passed)
             first.dies("was ended by SIGKILL")
             self.assertEqual(self.counts(), (100 + failed, 100, 0, failed), passed)
+
+    def test_askedOfLost(self):
+        """
+        What a schedule asks of a lost worker it goes on to ask for; nobody starts that.
+        """
+        for warmUp in (0.0, 1.0):
+            run = self.begin(rate=100.0, duration=4.0, warmUp=warmUp)
+            first, second = self.workers
+            epoch, overdue = int(warmUp > 0), {"overdue": 10, "inFlight": 0}
+            for worker in self.workers * epoch:
+                worker.says(Kind.FRAME, frame(1, 50, 50, gauges=overdue, asked=50, scheduledSeconds=1.0))
+            first.says(Kind.FRAME, frame(2, 40, 40, at=1, gauges=overdue, asked=50, scheduledSeconds=1.0, epoch=epoch))
+            second.says(Kind.FRAME, frame(2, 50, 50, at=1, gauges={}, asked=50, scheduledSeconds=1.0, epoch=epoch))
+            self.clock.advance(LEAD + warmUp + 1.19)
+            first.dies("was ended by SIGKILL")
+            self.assertEqual((self.counts(), self.recorder.dropped), ((100, 90, 0, 10), 10))
+            for number in (2, 3, 4):
+                at = float(number)
+                said = frame(2, 50, 50, at=at, gauges={}, asked=50, scheduledSeconds=at, epoch=epoch)
+                second.says(Kind.FRAME, said)
+            second.ends()
+            self.assertEqual((run.scheduledMessages(), run.scheduledSeconds()), (400, 4.0))
+            self.assertIs(type(run.scheduledMessages()), int)
+            self.assertEqual(self.counts(), (250, 240, 0, 10))
+            self.assertEqual(self.recorder.started + self.recorder.dropped, 400)
+            measured = self.seconds[epoch:]
+            self.assertEqual(sum(one.asked for one in measured), 400)
+            self.assertEqual(sum(one.counters.started + one.counters.dropped for one in measured), 400)
+
+    def test_askedOfLostInWarmUp(self):
+        """
+        So it does if the worker was lost in the warm-up; and of a limited number of messages it has its part.
+        """
+        run = self.begin(rate=100.0, warmUp=1.0, messageCount=150)
+        first, second = self.workers
+        self.clock.advance(LEAD + 0.5)
+        first.dies("was ended by SIGKILL")
+        second.says(Kind.FRAME, frame(1, 50, 50, gauges={}, asked=50, scheduledSeconds=1.0))
+        for number in (1, 2):
+            asked = 50 if number == 1 else 25
+            said = frame(2, asked, asked, at=number, gauges={}, asked=asked, scheduledSeconds=number / 1.0, epoch=1)
+            second.says(Kind.FRAME, said)
+        second.ends()
+        self.assertEqual((run.scheduledMessages(), self.counts(), self.recorder.dropped), (150, (75, 75, 0, 0), 75))
 
     def test_nonsenseInTheEnd(self):
         """

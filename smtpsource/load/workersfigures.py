@@ -94,7 +94,7 @@ class WorkersFigures(Breakable):
         """
         How many messages the schedule has asked for since measuring began, as of the last second.
         """
-        return None if self._schedule is None else self._gathering.gauges().get("asked", 0.0)
+        return None if self._schedule is None else self._gauge("asked")
 
     def scheduledSeconds(self) -> float | None:
         """

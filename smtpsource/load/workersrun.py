@@ -7,6 +7,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import inf
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -14,6 +15,7 @@ from twisted.internet.defer import Deferred
 from smtpsource.interfaces import IReactor
 from smtpsource.load.gathered import Gathering
 from smtpsource.load.lending import Lending
+from smtpsource.load.lostpart import LostPart
 from smtpsource.load.workersfigures import WorkersFigures
 from smtpsource.load.workerwords import WorkerEnd, understood
 from smtpsource.measure.counters import OUTCOMES, Counters
@@ -88,6 +90,8 @@ class WorkersRun(WorkersFigures):
         self._lending = None if plan.openLoop else Lending(plan, self._shares, self._lend)
         self._warmUp: dict[str, Any] = {}
         self._hasBegun = False
+        # From when on no further message is started.
+        self._endsAt = inf
         # For these nobody waits: what they raise is the end of the run.
         said, lost = partial(self.guarded, self._said), partial(self.guarded, self._lost)
         self._band = Band(reactor, links, plan.grace, said, lost, self._allGone)
@@ -169,6 +173,7 @@ class WorkersRun(WorkersFigures):
 
     def _end(self) -> None:
         self.draining = True
+        self._endsAt = min(self._endsAt, self.clock())
         if self._search is not None:
             self._search.end()
 
@@ -284,13 +289,13 @@ class WorkersRun(WorkersFigures):
             self._fail(text)
             return
         facts = self._facts[index]
+        errors = {WORKER_LOST: (1, text)}
         if self._lending is not None:
-            begun = self._lending.leave(index)
-        elif self._search is not None:
-            begun = 0  # more than it has told is not known
+            last = facts.last(self._lending.leave(index), errors)
         else:
-            begun = facts.askedOf(self.plan, self._shares[index], self.clock() - self.startTime)
-        last = facts.last(begun, {WORKER_LOST: (1, text)})
+            part = self._partOf(index)
+            self._gathering.goOnWithout(part)
+            last = facts.last(facts.counted(facts.epoch).started + part.begun, errors, part.begun)
         facts.add(last)
         if last.epoch < self._gathering.epoch:
             self.recorder.error(WORKER_LOST, text)  # it was not waited for; all else is of the warm-up
@@ -301,6 +306,17 @@ class WorkersRun(WorkersFigures):
             self._fail(text)
         elif self._band.living and not self.draining:
             self._tell(f"{text}; the run goes on with the others")
+
+    def _partOf(self, index: int) -> LostPart:
+        """
+        What a worker was to do by its schedule that is lost now.
+        """
+        facts, share = self._facts[index], self._shares[index]
+        told = facts.endedAt(facts.epoch) + (self.plan.warmUp if facts.epoch else 0.0)
+        now = min(self.clock(), self._endsAt) - self.startTime
+        if self._search is None:
+            return LostPart.of(self.plan, share, facts.epoch, facts.asked(facts.epoch), told, now)
+        return self._search.lostPart(share, self.startTime + told, self.startTime + now)
 
     def _allGone(self) -> None:
         self._isOver = True
