@@ -414,12 +414,13 @@ class SourceService(Service):
         """
         Measure from now on.
 
-        @param began: when that is, which may be some microseconds ago.
+        @param began: when that is, which may be some microseconds ago, or, of workers, soon.
         """
         self._startTime = began
         self._cpuBefore = self._run.processTime()
         if self._warmUp is None:
-            self._started = datetime.datetime.now().astimezone()
+            ahead = datetime.timedelta(seconds=began - self._clock())
+            self._started = (datetime.datetime.now() + ahead).astimezone()
         self._watch.start(began)
 
     def _sampled(self, snapshot: Snapshot) -> None:
