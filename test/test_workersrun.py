@@ -141,12 +141,14 @@ class WorkersRunTests(SynchronousTestCase):
         self.assertEqual(lent, 50)
         first.says(Kind.FRAME, frame(1, 30, 26, rejected=1, failed=1, gauges={"inFlight": 2}))
         second.says(Kind.FRAME, frame(1, 20, 20))
+        self.clock.advance(LEAD + 1.4)
         first.dies("was ended by SIGKILL")
         self.assertEqual(self.counts(), (70, 46, 1, 23))
         text = "worker 1 of 2 was ended by SIGKILL"
         self.assertEqual(self.recorder.errors, {"worker-lost": 1})
         self.assertEqual(self.recorder.errorSamples, {"worker-lost": text})
-        self.assertEqual((run.incomplete, run.reason), ([text], None))
+        missing = f"{text} after 1.4 s: 22 messages that it had, or was lent, count as failed"
+        self.assertEqual((run.incomplete, run.reason), ([missing], None))
         self.assertEqual(self.told, [f"{text}; the run goes on with the others"])
         self.assertEqual(len(second.wants(10**6)), 475)
         self.assertEqual(self.ended, 0)
@@ -166,6 +168,24 @@ class WorkersRunTests(SynchronousTestCase):
             worker.dies("was ended by SIGKILL")
         self.assertEqual((self.ended, self.counts()), (1, (20, 0, 0, 20)))
         self.assertEqual(self.recorder.errors, {"worker-lost": 2})
+        text = "worker 2 of 2 was ended by SIGKILL"
+        self.assertEqual(self.run_.reason, f"all 2 workers were lost; the last: {text}")
+        others = "; the run goes on with the others"
+        self.assertEqual(self.told, [f"worker 1 of 2 was ended by SIGKILL{others}", text])
+
+    def test_uneven(self):
+        """
+        With a rate each worker has as many messages to start; so it should have as many sessions.
+        """
+        told = (
+            "3 sessions can't be shared evenly by 2 workers, each of which starts as many messages: expected -s to "
+            "be a multiple of 2, or some wait where others are free"
+        )
+        for plan in ({"rate": 10.0, "duration": 1.0}, {"findRate": "errors == 0"}):
+            run = self.begin(sessionCount=3, **plan)
+            self.assertEqual((self.told, run.standingHints), ([told], (told,)))
+            self.assertEqual(self.begin(**plan).standingHints, ())
+        self.assertEqual(self.begin(sessionCount=3, messageCount=10).standingHints, ())
 
     def test_lostOfSchedule(self):
         """

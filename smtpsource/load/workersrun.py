@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 
 from smtpsource.interfaces import IReactor
 from smtpsource.load.gathered import Gathering
+from smtpsource.load.hints import ofUneven
 from smtpsource.load.lending import Lending
 from smtpsource.load.lostpart import LostPart
 from smtpsource.load.workersfigures import WorkersFigures
@@ -140,6 +141,8 @@ class WorkersRun(WorkersFigures):
         self.startTime = at
         self._hasBegun = True
         self._band.go({"at": at, "addresses": [spelled(address) for address in addresses]})
+        if self.plan.openLoop and self.plan.sessionCount % self._band.size:
+            self.hint(ofUneven(self.plan.sessionCount, self._band.size))
         if self._search is not None:
             self._search.begin(at)
 
@@ -282,8 +285,8 @@ class WorkersRun(WorkersFigures):
         more.
         """
         text = f"{self._band.name(index)} {how}"
-        self.incomplete.append(text)
         if not self._hasBegun:
+            self.incomplete.append(text)
             # Nothing is lost but the load of this one: better no run than one of less than was asked for.
             self.recorder.error(WORKER_LOST, text)
             self._fail(text)
@@ -296,16 +299,32 @@ class WorkersRun(WorkersFigures):
             part = self._partOf(index)
             self._gathering.goOnWithout(part)
             last = facts.last(facts.counted(facts.epoch).started + part.begun, errors, part.begun)
+        passed = max(0.0, self.clock() - self.startTime)
+        self.incomplete.append(f"{text} after {passed:.1f} s{self._missing(last)}")
         facts.add(last)
         if last.epoch < self._gathering.epoch:
             self.recorder.error(WORKER_LOST, text)  # it was not waited for; all else is of the warm-up
         self._gathering.add(index, last)
         self._gathering.lost(index)
-        if self._search is not None:
+        goesOn = self._band.living and self._search is None and not self.draining
+        self._tell(f"{text}; the run goes on with the others" if goesOn else text)
+        if all(self._band.how(other) for other in range(self._band.size)):
+            self._fail(f"all {self._band.size} workers were lost; the last: {text}")
+        elif self._search is not None:
             # The others would hold less than the rate.
             self._fail(text)
-        elif self._band.living and not self.draining:
-            self._tell(f"{text}; the run goes on with the others")
+
+    def _missing(self, last: Frame) -> str:
+        """
+        How much of a lost worker counts as failed, in words that follow others.
+        """
+        failed = last.counters.failed
+        had = "had, or was lent" if self._lending is not None else "had, or was to start"
+        return (
+            f": {failed} message{'s' * (failed > 1)} that it {had}, count{'s' * (failed == 1)} as failed"
+            if failed
+            else ""
+        )
 
     def _partOf(self, index: int) -> LostPart:
         """
