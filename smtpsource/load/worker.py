@@ -140,7 +140,7 @@ def _parsed(asked: dict[str, Any]) -> SourcePlan:
 
     options = SourceOptions()
     try:
-        options.parseOptions(asked["options"])
+        options.parseOptions(["--workers", str(asked["count"]), *asked["options"]])
         return options.plan.seeded(asked["seed"])
     except UsageError as e:
         raise ValueError(str(e)) from None
