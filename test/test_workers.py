@@ -9,12 +9,13 @@ import io
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 from commandlines import CommandTestCase
 from recording import Held
-from subprocesses import loadAndReport, python, smtpsource, twistd, whenGone
+from subprocesses import Command, loadAndReport, python, reported, smtpsource, twistd, whenGone
 from twisted.internet import defer
 
 from smtpsource import SourcePlan, SourceService
@@ -182,6 +183,25 @@ class ExactTests(CommandTestCase):
         result, report = yield loadAndReport(self, "--workers", "auto", "-m", "9", server.destination)
         self.assertNotIn("workers", report["environment"])
         self.assertEqual((result.status, result.err), (0, b""))
+
+    @defer.inlineCallbacks
+    def test_openFiles(self):
+        """
+        Each worker may have as many open files as one process may: only its share of the sessions counts.
+        """
+        server = self.serve()
+        limited = ["/bin/sh", "-c", 'ulimit -n 100; exec "$@"', "sh", sys.executable, "-m", "smtpsource"]
+        options = ["-d", "-s", "120", "-m", "120", "--report", "-", "--quiet", server.destination]
+        result = yield Command(self, [*limited, "--workers", "3", *options]).whenEnded()
+        self.assertEqual(result.status, 0, result)
+        self.assertEqual(reported(result.out, result)["connections"]["opened"], 120)
+        result = yield Command(self, [*limited, "--workers", "2", *options]).whenEnded()
+        self.assertEqual(result.status, 2, result)
+        self.assertOneLine(
+            result.err,
+            b"smtpsource: -s (--session-count): 120 sessions need more open files than each of 2 workers may have: "
+            b"expected at most 100, or a higher limit",
+        )
 
     @defer.inlineCallbacks
     def test_pin(self):
