@@ -264,6 +264,7 @@ class WorkersFigures(Breakable):
                     "cpu": {"user": user, "system": system},
                     "started": counters.started,
                     "accepted": counters.accepted,
+                    "exhausted": None if facts.end is None else facts.end.exhausted,
                     "lost": self._band.how(index) or None,
                 }
             )
