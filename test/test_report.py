@@ -199,6 +199,14 @@ inet:[2001:db8::1]:25          0        5          0  mx1.example
             ["workers      9, NOOPs of each from 100 to 108; CPU of each from 1.25 to 9.25 s, most of it worker 1's"],
         )
 
+    def test_workersOfRuns(self):
+        """
+        Of runs that were added up it is told how many each had.
+        """
+        environment = {"runs": [{"workers": [{}, {}]}, {}, {"workers": [{}, {}, {}]}]}
+        self.assertIn("\nworkers      of 3 runs 2, 1, 3\n", render(example(environment=environment)))
+        self.assertNotIn("workers", render(example(environment={"runs": [{}, {}]})))
+
     def test_busyWorkers(self):
         """
         Sessions that were all busy are those of a worker, which others could not help.

@@ -157,6 +157,7 @@ class WorkersRunTests(SynchronousTestCase):
         self.assertEqual((self.ended, self.counts()), (1, (75, 51, 1, 23)))
         self.assertEqual(sum(one.counters.failed for one in self.seconds), 23)
         self.assertEqual([one["lost"] for one in run.workers], ["was ended by SIGKILL", None])
+        self.assertEqual([(one.state, one.user) for one in run.working], [("lost", 0.25), ("over", 0.5)])
 
     def test_allLost(self):
         """

@@ -239,6 +239,7 @@ class SourceService(Service):
             hints=run.standingHints,
             delivered=self._delivered(),
             awaited=None if self._delivery is None else self._delivery.awaited(),
+            workers=run.working,
             startsIn=None if self._appointment is None else self._appointment.left,
         )
 

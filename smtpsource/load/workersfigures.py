@@ -16,7 +16,7 @@ from smtpsource.load.workerfacts import WorkerFacts, together
 from smtpsource.load.workerwords import WorkerEnd
 from smtpsource.measure.counters import AddressCounts
 from smtpsource.measure.limits import Upkeep
-from smtpsource.measure.progress import DRAINING, RUNNING, STATES
+from smtpsource.measure.progress import DRAINING, RUNNING, STATES, Working
 from smtpsource.measure.recorder import Recorder
 from smtpsource.pacing.schedule import Schedule
 from smtpsource.phases import BANNER
@@ -246,6 +246,18 @@ class WorkersFigures(Breakable):
 
     def _ends(self) -> Iterator[WorkerEnd]:
         return (facts.end for facts in self._facts if facts.end is not None)
+
+    @property
+    def working(self) -> list[Working]:
+        """
+        What each worker does now.
+        """
+        found = []
+        for index, facts in enumerate(self._facts):
+            state = "lost" if self._band.how(index) else "running" if facts.end is None else "over"
+            user, system = map(sum, zip((0.0, 0.0), *facts.cpu.values(), strict=True))
+            found.append(Working(state, user, system))
+        return found
 
     @property
     def workers(self) -> Sequence[dict[str, Any]]:

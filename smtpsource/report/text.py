@@ -216,6 +216,9 @@ def _surroundings(summary: Summary) -> Iterator[Line | str]:
     speedups = summary.environment.get("versions", {}).get("speedups")
     yield _labelled("reactor", f"{summary.reactor}{', ' + speedups if speedups else ''}")
     workers = summary.environment.get("workers")
+    ofRuns = [len(one.get("workers") or (1,)) for one in summary.environment.get("runs", ())]
+    if any(count > 1 for count in ofRuns):
+        yield _labelled("workers", f"of {len(ofRuns)} runs {', '.join(map(str, ofRuns))}")
     if workers:
         yield _labelled("workers", _ofWorkers(workers, NOUNS[summary.exercise][1]))
     ledgers = _ledgers(summary)
