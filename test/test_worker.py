@@ -10,6 +10,7 @@ import pickle
 import signal
 import sys
 import time
+from functools import partial
 
 from commandlines import CommandTestCase
 from fakeparents import RUN, FakeParent, ledgers, planned
@@ -115,16 +116,24 @@ class CourseTests(WorkerTestCase):
         sink, directory = self.sink(), os.path.abspath(self.mktemp())
         plan = SourcePlan(messageCount=1000, sessionCount=10, keepConnections=True, ledger=directory)
         workers = [FakeParent(self, plan, Share(index, 2)) for index in range(2)]
-        lent = []
-        for worker in workers:
-            worker.lend = lambda count: lent.append(min(count, 1000 - sum(lent), 70)) or (sum(lent[:-1]) + 1, lent[-1])
+        lent, counts = [], [[], []]
+
+        def lend(own, count):
+            count = min(count, 1000 - len(lent), 70)
+            first = len(lent) + 1
+            lent.extend(range(first, first + count))
+            own.append(count)
+            return first, count
+
+        for worker, own in zip(workers, counts, strict=True):
+            worker.lend = partial(lend, own)
         yield gatherResults([worker.when(Kind.READY) for worker in workers])
         for worker in workers:
             worker.go(sink.address().port, soon())
         self.assertEqual((yield gatherResults([worker.whenEnded() for worker in workers])), [0, 0])
-        for worker in workers:
+        for worker, own in zip(workers, counts, strict=True):
             self.assertTold(worker)
-            self.assertGreaterEqual(worker.sum("accepted"), 70)
+            self.assertEqual(worker.sum("accepted"), sum(own))
         sent = written(directory, records.INTENT)
         self.assertEqual(sorted(one["number"] for one in sent), list(range(1, 1001)))
         self.assertEqual((yield sink.finish()).messages, 1000)

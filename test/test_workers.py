@@ -510,7 +510,7 @@ class FaultsTests(CommandTestCase):
         """
         A signal, to the whole group as from a terminal, ends the run in order: nobody is lost.
         """
-        server, command = self.begin()
+        server, command = self.begin("--grace", "1h")
         yield server.when(lambda: server.count("DATA") == 4)
         workers = command.children()
         for pid in (*workers, command.pid):

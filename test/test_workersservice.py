@@ -71,6 +71,8 @@ class WorkersServiceTests(SynchronousTestCase):
         self.assertEqual((summary.exit, summary.messages.started, len(summary.incomplete)), (1, 0, 2))
         self.assertEqual(summary.errors["worker-lost"].count, 2)
         self.assertEqual((summary.warmUp["seconds"], summary.warmUp["accepted"]), (3.0, 594))
+        told = [(one["started"], one["cpu"]["user"]) for one in summary.environment["workers"]]
+        self.assertEqual(told, [(0, 0.0), (0, 0.0)])
         # What was on its way, and what they were to start since.
         self.assertGreater(summary.warmUp["failed"], 6)
 

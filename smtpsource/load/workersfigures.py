@@ -262,12 +262,13 @@ class WorkersFigures(Breakable):
     @property
     def workers(self) -> Sequence[dict[str, Any]]:
         """
-        What is to be told of each worker, as JSON takes it.
+        What is to be told of each worker, as JSON takes it: of what is measured, which is nothing in a warm-up.
         """
+        measured = int(self.plan.warmUp > 0)
         told = []
         for index, (facts, link) in enumerate(zip(self._facts, self._links, strict=True)):
-            user, system = facts.cpu.get(self._epoch, (0.0, 0.0))
-            counters = facts.counted(self._epoch)
+            user, system = facts.cpu.get(measured, (0.0, 0.0))
+            counters = facts.counted(measured)
             told.append(
                 {
                     "pid": link.pid,
