@@ -34,12 +34,14 @@ class BandTests(SynchronousTestCase):
         self.workers = [FakeWorker() for _ in range(3)]
         self.said = []
         self.lost = []
+        self.silent = []
         self.over = 0
         self.band = Band(
             *(self.clock, self.workers, GRACE),
             lambda index, kind, body: self.said.append((index, kind, body)),
             lambda index, how: self.lost.append((index, how)),
             self.isOver,
+            lambda index, seconds: self.silent.append((index, round(seconds))),
         )
 
     def isOver(self):
@@ -69,6 +71,17 @@ class BandTests(SynchronousTestCase):
         for worker in self.workers:
             if worker not in silent:
                 worker.says(Kind.FRAME, b"frame")
+
+    def test_silent(self):
+        """
+        Whose silence lasts some seconds is told of, once each time.
+        """
+        self.go()
+        for silent in ([self.workers[1]] * 6, [], [self.workers[1]] * 5):
+            for one in silent:
+                self.talk(one)
+            self.talk()
+        self.assertEqual((self.silent, self.lost), ([(1, 4), (1, 4)], []))
 
     def atEnd(self):
         """

@@ -247,6 +247,16 @@ class WorkersRunTests(SynchronousTestCase):
         second.ends()
         self.assertEqual((run.scheduledMessages(), self.counts(), self.recorder.dropped), (150, (75, 75, 0, 0), 75))
 
+    def test_silent(self):
+        """
+        A worker that may hang is told of, before anybody knows.
+        """
+        self.begin(messageCount=10)
+        for number in range(1, 6):
+            self.workers[0].says(Kind.FRAME, frame(number))
+            self.clock.pump([0.5, 0.5])
+        self.assertEqual(self.told, ["worker 2 of 2 has been silent for 4 s"])
+
     def test_nonsenseInTheEnd(self):
         """
         Nor is anything taken from a last word that makes no sense.

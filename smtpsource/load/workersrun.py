@@ -96,7 +96,7 @@ class WorkersRun(WorkersFigures):
         self._endsAt = inf
         # For these nobody waits: what they raise is the end of the run.
         said, lost = partial(self.guarded, self._said), partial(self.guarded, self._lost)
-        self._band = Band(reactor, links, plan.grace, said, lost, self._allGone)
+        self._band = Band(reactor, links, plan.grace, said, lost, self._allGone, partial(self.guarded, self._silent))
         if plan.findRate is not None:
             from smtpsource.load.workerssearch import WorkersSearch  # for those who look for one
 
@@ -332,6 +332,9 @@ class WorkersRun(WorkersFigures):
             if failed
             else ""
         )
+
+    def _silent(self, index: int, seconds: float) -> None:
+        self._tell(f"{self._band.name(index)} has been silent for {seconds:.0f} s")
 
     def _partOf(self, index: int) -> LostPart:
         """

@@ -23,6 +23,9 @@ PATIENCE = 5.0
 #: Seconds after which a worker that has begun, and says nothing, will not say anything any more.
 SILENCE = 15.0
 
+#: Seconds after which its silence is worth a remark.
+REMARKABLE = 4.0
+
 
 class _Worker:
     """
@@ -33,7 +36,7 @@ class _Worker:
         self.link = link
         self.name = name
         self.ready: dict[str, Any] | None = None
-        self.hasEnded = self.isGone = False
+        self.hasEnded = self.isGone = self.isSilent = False
         self.heard = 0.0
         self.how = ""
 
@@ -54,12 +57,15 @@ class Band:
         whenSaid: Callable[[int, Kind, Any], object],
         whenLost: Callable[[int, str], object],
         whenOver: Callable[[], object],
+        whenSilent: Callable[[int, float], object] = lambda index, seconds: None,
     ) -> None:
         """
         @param grace: seconds that a worker may take to end in order, once it was told to drain.
         @param whenSaid: called with a worker's index, and what it has said; L{Kind.END} is the last of it.
         @param whenLost: called with a worker's index, and why it is gone before its end, as one line.
         @param whenOver: called once, when all are gone.
+        @param whenSilent: called with a worker's index when it has begun, and said nothing for some seconds; and how
+            many these are.
         """
         self.size = len(links)
         self._reactor = reactor
@@ -67,6 +73,7 @@ class Band:
         self._whenSaid = whenSaid
         self._whenLost = whenLost
         self._whenOver = whenOver
+        self._whenSilent = whenSilent
         self._workers = [_Worker(link, f"worker {number} of {self.size}") for number, link in enumerate(links, 1)]
         self._allReady: Deferred[list[dict[str, Any]]] | None = None
         self._problem: str | None = None
@@ -279,6 +286,11 @@ class Band:
             worker.link.kill(f"was silent for {silent:.0f} seconds")
         elif self._until and now > self._until:
             worker.link.kill("did not end in time")
+        elif silent < REMARKABLE:
+            worker.isSilent = False
+        elif not worker.isSilent and self._hasBegun:
+            worker.isSilent = True
+            self._whenSilent(self._workers.index(worker), silent)
 
     @property
     def _isEnding(self) -> bool:
