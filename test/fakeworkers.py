@@ -4,6 +4,7 @@ Workers without processes, for tests of their parent.
 
 from __future__ import annotations
 
+from smtpsource._version import __version__
 from smtpsource.measure.counters import Counters
 from smtpsource.measure.frame import Frame
 from smtpsource.phases import NAMES
@@ -46,8 +47,8 @@ class FakeWorker(Link):
     def says(self, kind, body=None):
         self.heard(wire.pack(kind, body))
 
-    def ready(self, ledger=None):
-        self.says(Kind.READY, {"version": "x", "pid": 1, "ledger": ledger})
+    def ready(self, ledger=None, version=__version__):
+        self.says(Kind.READY, {"version": version, "pid": 1, "ledger": ledger})
 
     def dies(self, how=""):
         if not self.isGone:

@@ -4,6 +4,8 @@ Tests for L{smtpsource.workers}: the parent's side, up to where its run begins.
 
 from __future__ import annotations
 
+import tracemalloc
+
 from fakeworkers import FakeWorker
 from hypothesis import strategies as st
 from patience import TEST_LIMIT
@@ -44,7 +46,7 @@ class BandTests(SynchronousTestCase):
         self.over += 1
 
     def start(self):
-        return self.band.start(lambda index: (Kind.PLAN, b"plan %d" % index))
+        return self.band.start([[(Kind.SHARE, {"index": index}), (Kind.PLAN, b"plan")] for index in range(3)])
 
     def go(self):
         """
@@ -81,13 +83,13 @@ class BandTests(SynchronousTestCase):
         """
         ready = self.start()
         for index, worker in enumerate(self.workers):
-            self.assertEqual(worker.told, [(Kind.PLAN, b"plan %d" % index)])
+            self.assertEqual(worker.told, [(Kind.SHARE, {"index": index}), (Kind.PLAN, b"plan")])
             self.assertNoResult(ready)
             worker.ready(f"ledger {index}")
         self.assertEqual([each["ledger"] for each in self.successResultOf(ready)], ["ledger 0", "ledger 1", "ledger 2"])
         self.band.go({"at": 5.0, "addresses": []})
         for worker in self.workers:
-            self.assertEqual(worker.told[1:], [(Kind.GO, {"at": 5.0, "addresses": []})])
+            self.assertEqual(worker.told[2:], [(Kind.GO, {"at": 5.0, "addresses": []})])
         for _ in range(100):
             self.talk()
         for worker in self.workers:
@@ -447,6 +449,31 @@ class SpawnedWorkerTests(TestCase):
         worker[0].send(Kind.PLAN, b"x" * 100_000)
         self.assertEqual((yield ended), "")
         self.assertEqual(said, [(Kind.HINT, {"text": "PLAN" + "x" * 100_000})])
+
+    @defer.inlineCallbacks
+    def test_long(self):
+        """
+        What several are told that is long is not copied for each; and what comes after it comes after it.
+        """
+        program = (
+            "import os\n"
+            "from smtpsource.workers.wire import *\n"
+            "said = [receive(3) for _ in range(3)]\n"
+            "text = ' '.join(f'{kind.name} {len(body)}' for kind, body in said)\n"
+            "os.write(4, framed(Kind.HINT, {'text': text}))"
+        )
+        plan = bytes(16 << 20)
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        workers = [self.worker(program) for _ in range(3)]
+        for worker, _, _ in workers:
+            worker.send(Kind.SHARE, {"index": 0})
+            worker.send(Kind.PLAN, plan)
+            worker.send(Kind.DRAIN)
+        for _, said, ended in workers:
+            self.assertEqual((yield ended), "")
+            self.assertEqual(said, [(Kind.HINT, {"text": f"SHARE 1 PLAN {len(plan)} DRAIN 0"})])
+        self.assertLess(tracemalloc.get_traced_memory()[1], len(plan) / 2)
 
     @defer.inlineCallbacks
     def test_fails(self):

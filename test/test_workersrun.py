@@ -63,9 +63,9 @@ class WorkersRunTests(SynchronousTestCase):
         """
         run = self.begin(messageCount=10)
         for worker in self.workers:
-            self.assertEqual(worker.kinds(), [Kind.PLAN, Kind.GO])
+            self.assertEqual(worker.kinds(), [Kind.SHARE, Kind.PLAN, Kind.GO])
             address = {"host": "127.0.0.1", "port": 2525, "name": None, "preference": 0}
-            body = worker.told[1][1]
+            body = worker.told[2][1]
             self.assertEqual(body["at"], LEAD)
             self.assertEqual(body["addresses"], [address])
         run.reroute([TCPAddress("127.0.0.2", 25)])

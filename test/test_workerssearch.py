@@ -71,7 +71,7 @@ class WorkersSearchTests(SynchronousTestCase):
         what came of all parts together.
         """
         run = self.begin()
-        self.assertEqual([kind for kind, _ in self.workers[0].told], [Kind.PLAN, Kind.GO, Kind.STEP])
+        self.assertEqual([kind for kind, _ in self.workers[0].told], [Kind.SHARE, Kind.PLAN, Kind.GO, Kind.STEP])
         self.assertEqual(self.steps(), [(LEAD, 50.0, 2.0)])
         self.assertEqual((run.askedRate(), run.searching.rate), (0.0, 50.0))
         self.clock.advance(1.0)

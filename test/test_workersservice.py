@@ -4,9 +4,12 @@ Tests for runs by workers that are none, as a service: from the first that is lo
 
 from __future__ import annotations
 
+from itertools import zip_longest
+
 from fakeworkers import FakeWorker, frame
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource._version import __version__
 from smtpsource.locust.coordinated import LEAD, CoordinatedService
 from smtpsource.plan import SourcePlan
 from smtpsource.testing import FakeReactor
@@ -20,7 +23,7 @@ class WorkersServiceTests(SynchronousTestCase):
     they are those that others would have started.
     """
 
-    def begin(self, workers=2, *, goes=True, **plan):
+    def begin(self, workers=2, *, goes=True, versions=(), **plan):
         """
         Begin a run, up to its first second.
         """
@@ -34,8 +37,8 @@ class WorkersServiceTests(SynchronousTestCase):
         )
         self.service.startService()
         self.reactor.advance(0)
-        for worker in self.workers:
-            worker.ready()
+        for worker, version in zip_longest(self.workers, versions, fillvalue=__version__):
+            worker.ready(version=version)
         self.reactor.advance(0.1)
         self.assertEqual([Kind.GO in worker.kinds() for worker in self.workers], [goes] * workers)
         if goes:
@@ -83,6 +86,18 @@ class WorkersServiceTests(SynchronousTestCase):
         self.assertEqual(summary.incomplete, (summary.reason,))
         self.assertEqual(summary.errors["worker-lost"].count, 1)
         self.assertTrue(self.workers[1].isGone)
+
+    def test_otherVersion(self):
+        """
+        Where a worker is of another version there is no run, and both are named.
+        """
+        self.begin(goes=False, versions=[__version__, "0.0.1"], messageCount=10)
+        summary = self.summary()
+        expected = f"worker 2 of 2 is of version 0.0.1, and this is {__version__}: expected the same"
+        self.assertEqual((summary.exit, summary.reason), (1, expected))
+        self.assertEqual(
+            ([worker.isGone for worker in self.workers], summary.errors["no-workers"].count), ([True] * 2, 1)
+        )
 
     def test_stoppedInWarmUp(self):
         """

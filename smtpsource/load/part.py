@@ -253,7 +253,6 @@ class Part:
                 "addresses": {where: [c.opened, c.failed, c.accepted, c.name] for where, c in addresses.items()},
                 "warmUp": self._warmUp,
                 "hints": list(run.standingHints),
-                "reason": run.reason,
                 "ledger": None if notes is None else notes.path,
             },
         )

@@ -11,6 +11,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from smtpsource._version import __version__
 from smtpsource.interfaces import IReactor
 from smtpsource.load.gathered import Gathering
 from smtpsource.load.lending import Lending
@@ -28,7 +29,7 @@ from smtpsource.plan import SourcePlan
 from smtpsource.process.children import program
 from smtpsource.process.unexpected import ENOUGH_TO_END, OUT_OF_MEMORY, SPARE, WORKER_LOST, Reserve
 from smtpsource.workers.band import Band
-from smtpsource.workers.link import Link
+from smtpsource.workers.link import Link, WorkerFailed
 from smtpsource.workers.spawned import spawned
 from smtpsource.workers.wire import Kind
 
@@ -105,7 +106,7 @@ class WorkersRun(WorkersFigures):
         """
         Start the workers.
 
-        @return: fires when all are ready; or fails with L{WorkerFailed<smtpsource.workers.link.WorkerFailed>}.
+        @return: fires when all are ready; or fails with L{WorkerFailed}.
         @raise Breakdown: there can't be a ledger.
         """
         plan = self.plan
@@ -113,13 +114,19 @@ class WorkersRun(WorkersFigures):
             from smtpsource.ledger.notes import seeAlone  # for those who keep one
 
             seeAlone(plan.ledger, self.id.decode("ascii"))
-        return self._band.start(self._planOf).addCallback(self._areReady)
-
-    def _planOf(self, index: int) -> tuple[Kind, bytes]:
-        return Kind.PLAN, pickle.dumps((self.plan, self._shares[index], self.id))
+        run = {"run": self.id.decode("ascii"), "seed": plan.seedInUse}
+        # There may be a large message in it: there is one for all.
+        pickled = Kind.PLAN, pickle.dumps(plan)
+        shares = [(Kind.SHARE, {"index": share.index, "count": share.count, **run}) for share in self._shares]
+        return self._band.start([(share, pickled) for share in shares]).addCallback(self._areReady)
 
     def _areReady(self, ready: list[dict[str, Any]]) -> None:
         self._ready = ready
+        for index, one in enumerate(ready):
+            if (version := one.get("version")) != __version__:
+                raise WorkerFailed(
+                    f"{self._band.name(index)} is of version {version}, and this is {__version__}: expected the same"
+                )
 
     def beginsAt(self) -> float:
         """

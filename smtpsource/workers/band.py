@@ -4,7 +4,7 @@ The workers of a run, all together: started, told what to do, and heard, up to t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -91,19 +91,20 @@ class Band:
         """
         return self._workers[index].how
 
-    def start(self, plan: Callable[[int], tuple[Kind, bytes | dict[str, Any]]]) -> Deferred[list[dict[str, Any]]]:
+    def start(self, plans: Sequence[Iterable[tuple[Kind, bytes | dict[str, Any]]]]) -> Deferred[list[dict[str, Any]]]:
         """
         Start all workers.
 
-        @param plan: gives what to tell the one of this index first.
+        @param plans: for each, what to tell it first.
         @return: what all of them have said when they were ready; or fails with L{WorkerFailed}, and then none is left.
         """
         self._hasStarted = True
         self._allReady = ready = Deferred[list[dict[str, Any]]]()
         self._timer = self._reactor.callLater(START_TIMEOUT, self._notReady)
-        for index, worker in enumerate(self._workers):
+        for worker, plan in zip(self._workers, plans, strict=True):
             worker.link.start()
-            worker.link.send(*plan(index))
+            for message in plan:
+                worker.link.send(*message)
         return ready
 
     def go(self, body: dict[str, Any]) -> None:

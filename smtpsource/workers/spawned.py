@@ -7,17 +7,20 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
 from twisted.internet.error import ProcessDone, ProcessExitedAlready
+from twisted.internet.interfaces import IPullProducer
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from smtpsource.process.children import environment
 from smtpsource.workers.link import Link, Words
-from smtpsource.workers.wire import READ, WRITE, Kind, framed
+from smtpsource.workers.wire import READ, WRITE, Kind, framedPieces
 
 #: How many bytes are kept of what a child writes to standard error.
 _SAID = 4096
@@ -67,7 +70,7 @@ class SpawnedWorker(Link):
         """
         See L{Link.send}.
         """
-        self._process.write(framed(kind, body))
+        self._process.write(framedPieces(kind, body))
 
     def kill(self, reason: str) -> None:
         """
@@ -76,9 +79,11 @@ class SpawnedWorker(Link):
         self._process.kill(reason)
 
 
+@implementer(IPullProducer)
 class _Process(ProcessProtocol):
     """
-    The child process itself.
+    The child process itself. What it is told goes to its pipe piece by piece: where several are told the same, there is
+    one copy of that in this process.
     """
 
     transport: Any = None
@@ -87,11 +92,27 @@ class _Process(ProcessProtocol):
         self._link = link
         self._errors = b""
         self._reason = ""
+        self._unwritten: deque[bytes] = deque()
+        self._isWriting = False
         self._words = Words(link.heard, lambda length: self.kill(f"said that it would say {length} bytes at once"))
 
-    def write(self, data: bytes) -> None:
+    def write(self, pieces: Iterable[bytes]) -> None:
         if self.transport is not None and READ in self.transport.pipes:
-            self.transport.writeToChild(READ, data)
+            self._unwritten += pieces
+            if not self._isWriting:
+                self._isWriting = True
+                self.transport.pipes[READ].registerProducer(self, False)
+
+    def resumeProducing(self) -> None:
+        pipe = self.transport.pipes[READ]
+        if self._unwritten:
+            pipe.write(self._unwritten.popleft())
+        else:
+            self._isWriting = False
+            pipe.unregisterProducer()
+
+    def stopProducing(self) -> None:
+        self._unwritten.clear()
 
     def kill(self, reason: str) -> None:
         self._reason = self._reason or reason
