@@ -75,6 +75,15 @@ class ExactTests(CommandTestCase):
         yield self.check("--workers", "3", "-s", "3", "-m", "4", messages=4, sessions=4)
 
     @defer.inlineCallbacks
+    def test_stages(self):
+        """
+        Sessions that join and leave are shared out: how many there are is what the stages say.
+        """
+        stages = ("--stages-of", "sessions", "--stages", "0:2,1s:4")
+        report = yield self.check("--workers", "2", "-d", *stages, "-m", "50", messages=50)
+        self.assertEqual(len(report["environment"]["workers"]), 2)
+
+    @defer.inlineCallbacks
     def test_warmUp(self):
         """
         After a warm-up there are exactly as many as were asked for.

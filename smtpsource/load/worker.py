@@ -162,7 +162,7 @@ class _Process:
         from smtpsource.net.reactorchoice import chooseReactor, installLike
         from smtpsource.process.openfiles import raiseFileLimit
 
-        if min(plan.sessionCount, plan.messageLimit) < share.count:
+        if min(plan.mostSessions, plan.messageLimit) < share.count:
             raise Unusable(f"expected at least {share.count} sessions and messages, one for each worker")
         try:
             if reactor is None or "." not in reactor:
