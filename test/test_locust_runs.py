@@ -94,7 +94,7 @@ class HeadlessTests(LocustTestCase):
             master, workers = self.master("--host", self.destination, *options), self.workers()
             result = yield master.whenEnded()
             self.assertEqual(2, result.status, result.err)
-            self.assertRegex(result.err, rb"ERROR/smtpsource.locust.master: smtpsource: [^\n]*" + words)
+            self.assertRegex(result.err, rb"ERROR/smtpsource.locust.course: smtpsource: [^\n]*" + words)
             self.assertNoTraceback(result)
             for worker in workers:
                 yield worker.whenEnded()
