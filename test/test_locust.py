@@ -178,6 +178,25 @@ class PartTests(SynchronousTestCase):
         self.part.told({SAID: pack(Kind.KILL)})
         self.assertEqual(([(Kind.DRAIN, {})], ["was given up"]), (self.given, self.ended))
 
+    def test_code(self):
+        """
+        Orders are passed on; whatever else somebody may say in the master's name is not, a plan above all.
+        """
+        orders = {Kind.OPTIONS, Kind.GO, Kind.LEASE, Kind.ADDRESSES, Kind.STEP, Kind.EXPIRE, Kind.DRAIN, Kind.ABORT}
+        for kind in Kind:
+            self.given.clear()
+            said = pack(kind, {"at": 1.0})
+            if kind in orders:
+                self.part.told({SAID: said})
+            elif kind is not Kind.KILL:
+                with self.assertLogs("smtpsource.locust.worker", "ERROR"):
+                    self.part.told({SAID: said})
+            self.assertEqual([kind] if kind in orders else [], [each for each, _ in self.given])
+        for junk in ({}, {SAID: b""}, {SAID: 5}, {SAID: pack(Kind.GO)}, {SAID: b"G["}, {THEIRS: "x", ASKED: 1}):
+            with self.assertLogs("smtpsource.locust.worker", "ERROR"):
+                self.part.told(junk)
+        self.assertEqual([], self.given)
+
     def test_said(self):
         """
         What the process says goes to the master as it is; how many sessions there are is known here as well.

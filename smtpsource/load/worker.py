@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from smtpsource.process import interrupts
 from smtpsource.process.exitstatus import leave
-from smtpsource.workers.wire import READ, WRITE, Kind, framed, receive
+from smtpsource.workers.wire import FROM_ELSEWHERE, READ, WRITE, Kind, framed, receive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] = ()) -> NoReturn:
     The child.
 
     @param arguments: the reactor to run on, if that matters: a name as C{twistd --help-reactors} has it, or that of the
-        class of the parent's.
+        class of the parent's. Or L{FROM_ELSEWHERE}.
     @raise SystemExit: always: 0 if all was said that is to be said, 1 if the parent was gone before, 2 if there is
         none, or nobody knows what it wants.
     """
@@ -65,7 +65,10 @@ def main(arguments: Sequence[str] = ()) -> NoReturn:
     if asked is None:
         leave(1)  # it is gone already
     try:
-        process = _Process(*_understood(*asked), *arguments[:1])
+        if FROM_ELSEWHERE in arguments:
+            process = _Process(*_understood(*asked, takesPlan=False))
+        else:
+            process = _Process(*_understood(*asked), *arguments[:1])
     except Exception as e:
         from smtpsource.process.unexpected import named
 
@@ -75,14 +78,15 @@ def main(arguments: Sequence[str] = ()) -> NoReturn:
     process.run()
 
 
-def _understood(kind: Kind, body: Any) -> tuple[SourcePlan, Share, bytes]:
+def _understood(kind: Kind, body: Any, *, takesPlan: bool = True) -> tuple[SourcePlan, Share, bytes]:
     """
     What is wanted.
 
+    @param takesPlan: is the parent a process of this machine, that may say what code is to run?
     @raise Unusable: it can't be done, or is nothing to begin with.
     """
     try:
-        if kind is Kind.PLAN:
+        if kind is Kind.PLAN and takesPlan:
             return _unpickled(body)
         if kind is Kind.OPTIONS:
             return _parsed(body)
@@ -90,7 +94,7 @@ def _understood(kind: Kind, body: Any) -> tuple[SourcePlan, Share, bytes]:
         raise Unusable(str(e)) from None
     except MemoryError:
         raise Unusable(_NO_MEMORY) from None
-    raise Unusable(f"expected a plan to begin with, not {kind.name}")
+    raise Unusable(f"expected {'a plan' if takesPlan else 'options'} to begin with, not {kind.name}")
 
 
 def _unpickled(body: bytes) -> tuple[SourcePlan, Share, bytes]:

@@ -15,6 +15,10 @@ from typing import Any
 #: The descriptors of a worker: what its parent says, and what it says.
 READ, WRITE = 3, 4
 
+#: An argument of a worker: what it is told comes from another machine in the end, so it takes no plan, which is a pickle
+#: and so may be any code.
+FROM_ELSEWHERE = "--from-elsewhere"
+
 #: No message is longer. A plan may have a whole message in it, and lists of addresses.
 LONGEST = 1 << 30
 
