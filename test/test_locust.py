@@ -28,7 +28,7 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource import __version__
-from smtpsource.locust import options
+from smtpsource.locust import course, options
 from smtpsource.locust.clock import RemoteClock
 from smtpsource.locust.figures import Statistics, keepExact
 from smtpsource.locust.words import ASKED, SAID, THEIRS
@@ -42,7 +42,7 @@ from smtpsource.plan import SourcePlan
 from smtpsource.workers import envelopes
 from smtpsource.workers.elsewhere import Switchboard, WorkerElsewhere
 from smtpsource.workers.envelopes import MASTER, Framed, enclose, framed, opened
-from smtpsource.workers.wire import Kind, pack, unpack
+from smtpsource.workers.wire import LONGEST_SAID, Kind, pack, unpack
 
 
 class OptionsTests(SynchronousTestCase):
@@ -218,6 +218,50 @@ class PartTests(SynchronousTestCase):
         for version in ("0.0", __version__):
             self.assertIn(version, kinds[0][1]["text"])
         self.assertTrue(self.part.over.is_set())
+
+
+class CourseTests(SynchronousTestCase):
+    """
+    A run, as the master of Locust has it.
+    """
+
+    def setUp(self):
+        self.sent, self.given = [], []
+        self.patch(course, "Process", lambda *arguments: self)
+        environment = Environment()
+        environment.stats, environment.runner = RequestStats(), self
+        environment.parsed_options = Namespace(host="mx:25")
+        self.course = course.Course(environment, ["a", "b"], lambda status: None)
+        self.given.clear()
+
+    def send_message(self, type, data, worker):
+        """
+        What is said to a worker, as the master's runner does.
+        """
+        self.sent.append((worker, data))
+
+    def send(self, message):
+        """
+        What is said to the coordinator.
+        """
+        self.given.append(opened(message))
+
+    def test_noMessage(self):
+        """
+        What is no message of a worker is no more than the end of that worker.
+        """
+        for junk in (None, "text", b"", 5, bytes(LONGEST_SAID + 1)):
+            self.course.said("b", junk)
+        self.assertEqual({(1, b"?")}, set(self.given))
+        self.assertRaises(ValueError, unpack, b"?")
+
+    def test_givenUp(self):
+        """
+        Nobody listens to a worker any more that was given up.
+        """
+        self.course._decided(enclose(1, pack(Kind.KILL)))
+        self.assertEqual(("b", pack(Kind.KILL)), (self.sent[-1][0], self.sent[-1][1][SAID]))
+        self.assertEqual((True, False), (self.course.has("a"), self.course.has("b")))
 
 
 def frameOf(**fields):
@@ -469,6 +513,24 @@ class ElsewhereTests(SynchronousTestCase):
             self.board.dataReceived(framed(envelope))
             self.assertEqual(1, len(self.alone), envelope)
             self.assertRegex(self.alone[0], "^it says what makes no sense")
+
+    def test_nonsenseOfOne(self):
+        """
+        What one worker says that makes no sense is the end of that one: it is told so, and the others are heard.
+        """
+        for junk in (
+            *(b"g{}", b"g[]", b"g5", b'r{"pid": []}', b"r[]", b"r", b"?", b"f", b"w" + b"[" * 100_000),
+            b"h" + bytes(LONGEST_SAID),
+        ):
+            self.setUp()
+            self.start()
+            self.board.dataReceived(framed(enclose(0, junk)))
+            if junk != b"f":  # an empty frame is for those who know frames
+                self.assertEqual([(0, Kind.KILL, {})], self.sent(), junk[:40])
+            self.clock.advance(0)
+            self.receive(1, Kind.HINT, {"text": "still here"})
+            self.assertEqual((1, Kind.HINT, {"text": "still here"}), self.said[-1])
+            self.assertEqual([], self.alone)
 
     def test_alone(self):
         """

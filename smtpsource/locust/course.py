@@ -19,7 +19,7 @@ from smtpsource.locust.process import Process
 from smtpsource.locust.words import BEGIN, END, SAID, TYPE
 from smtpsource.measure.frame import Frame
 from smtpsource.workers.envelopes import MASTER, enclose, opened
-from smtpsource.workers.wire import Kind, pack, unpack
+from smtpsource.workers.wire import LONGEST_SAID, Kind, pack, unpack
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +28,9 @@ _COORDINATOR = "smtpsource.locust.coordinate"
 
 #: Seconds that the coordinator may take beyond what it has said, to end.
 _PATIENCE = 60.0
+
+#: No word of a worker's.
+_NONSENSE = b"?"
 
 #: Exit status of a run that nobody knows the result of; and where there could be none: see docs/man/smtpsource.rst.
 FAILED, UNUSABLE = 1, 2
@@ -79,10 +82,13 @@ class Course:
         """
         return worker in self._numbers and worker not in self._gone
 
-    def said(self, worker: str, message: bytes) -> None:
+    def said(self, worker: str, message: Any) -> None:
         """
-        A worker has said something.
+        A worker has said something. If that is no message at all, the coordinator hears one that makes no sense, which
+        is the end of this worker.
         """
+        if not isinstance(message, bytes) or not 0 < len(message) <= LONGEST_SAID:
+            message = _NONSENSE
         self._say(self._numbers[worker], message)
         if message[:1] == Kind.GONE.value:
             self._gone.add(worker)
@@ -120,6 +126,9 @@ class Course:
             for worker, its in self._numbers.items():
                 if its == number and worker not in self._gone:
                     self._tell(worker, {SAID: message})
+                    if message[:1] == Kind.KILL.value:
+                        self._gone.add(worker)  # whatever it says, nobody listens any more
+                    break
             return
         kind, body = unpack(message)
         if kind is Kind.GO:

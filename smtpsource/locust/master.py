@@ -124,14 +124,14 @@ class Master:
     # What goes on
 
     def _heard(self, environment: Any, msg: Any) -> None:
-        now, data = time.perf_counter(), msg.data
+        now, data = time.perf_counter(), msg.data if isinstance(msg.data, dict) else {}
         course = self._course
-        if course is None or data["run"] != course.run or not course.has(msg.node_id):
-            self._tell(msg.node_id, {"run": data["run"], END: True})
+        if course is None or data.get("run") != course.run or not course.has(msg.node_id):
+            self._tell(msg.node_id, {"run": data.get("run"), END: True})
         elif ASKED in data:
             self._tell(msg.node_id, {"run": course.run, ASKED: data[ASKED], THEIRS: now})
         else:
-            course.said(msg.node_id, data[SAID])
+            course.said(msg.node_id, data.get(SAID))
 
     def _tell(self, worker: str, data: dict[str, Any]) -> None:
         self._runner.send_message(TYPE, data, worker)
