@@ -7,8 +7,9 @@ from __future__ import annotations
 import os
 import signal
 
-from locusts import LocustTestCase, descendants
+from locusts import LocustTestCase, descendants, listens
 from peers import eventually
+from subprocesses import smtpsource
 from twisted.internet.defer import inlineCallbacks
 
 from smtpsource import __version__
@@ -99,6 +100,15 @@ class HeadlessTests(LocustTestCase):
             for worker in workers:
                 yield worker.whenEnded()
         self.assertEqual(0, self.received)
+
+    @inlineCallbacks
+    def test_help(self):
+        """
+        The help says what is other than Locust has it.
+        """
+        result = yield smtpsource(self, "locust", "--help").whenEnded()
+        self.assertEqual(0, result.status, result.err)
+        self.assertRegex(result.out, rb"(?s)^This is Locust.*listens on 127.0.0.1 only.*--web-host <ip>")
 
     @inlineCallbacks
     def test_noDestination(self):
@@ -340,7 +350,8 @@ class WebTests(LocustTestCase):
     @inlineCallbacks
     def test_tooFew(self):
         """
-        As long as not all are there that are expected there is no run, and a word why.
+        As long as not all are there that are expected there is no run, and a word why. The master lets in nobody but
+        this machine, which is said.
         """
         master = self.master(headless=False, workers=3)
         workers = self.workers(2)
@@ -348,8 +359,11 @@ class WebTests(LocustTestCase):
         answer = yield self.start(sessions=4, messages=100)
         self.assertFalse(answer["success"])
         self.assertIn("2 of 3 workers are there", answer["message"])
+        # All of 127.0.0.0/8 is this machine: who has bound to all interfaces listens there as well.
+        self.assertEqual([False, False], [listens(port, "127.0.0.2") for port in (self.port, self.webPort)])
         self.assertEqual(0, self.received)
-        yield self.end(master, workers)
+        result = yield self.end(master, workers)
+        self.assertIn(b"workers of other machines can't reach this master", result.err)
 
     @inlineCallbacks
     def test_shown(self):
