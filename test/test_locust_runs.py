@@ -108,7 +108,7 @@ class HeadlessTests(LocustTestCase):
         """
         result = yield smtpsource(self, "locust", "--help").whenEnded()
         self.assertEqual(0, result.status, result.err)
-        self.assertRegex(result.out, rb"(?s)^This is Locust.*listens on 127.0.0.1 only.*--web-host <ip>")
+        self.assertRegex(result.out, rb"(?s)^This is Locust.*listens on\s127.0.0.1 only.*--web-host <ip>")
 
     @inlineCallbacks
     def test_noDestination(self):

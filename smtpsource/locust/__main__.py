@@ -12,9 +12,9 @@ from typing import NoReturn
 
 #: Locust does not ask its locustfile when it is to say what there is.
 _HELP = """\
-This is Locust with a locustfile of ours. What the load is, is said by --host, --sessions, --messages, --duration, --rate,
---report and --smtpsource-options: see docs/distributed.rst. Other than Locust says below, it listens on 127.0.0.1 only:
---master-bind-host ADDRESS and --web-host ADDRESS, or '*', let in others.
+This is Locust with a locustfile of ours. What the load is, is said by --host, --sessions, --messages, --duration,
+--rate, --report and --smtpsource-options: see docs/distributed.rst. Other than Locust says below, it listens on
+127.0.0.1 only: --master-bind-host ADDRESS and --web-host ADDRESS, or '*', let in others.
 """
 
 
