@@ -186,6 +186,18 @@ class BandTests(SynchronousTestCase):
         self.assertEqual([index for index, _ in self.lost], [0, 1])
         self.atEnd()
 
+    def test_nonsenseFirst(self):
+        """
+        So is one whose first word makes no sense, and then there is no run.
+        """
+        for kind, body in ((Kind.READY, {"pid": "x"}), (Kind.READY, {"pid": 1e999}), (Kind.UNUSABLE, {})):
+            self.setUp()
+            ready = self.start()
+            self.workers[0].says(kind, body)
+            self.assertIn(f"said {kind.name} in a way that makes no sense", self.workers[0].killed)
+            self.failureResultOf(ready, WorkerFailed)
+            self.atEnd()
+
     def test_drain(self):
         """
         Who is told to drain has the grace period for it, and a little more; even if it still talks.

@@ -38,13 +38,16 @@ class Process:
 
     how = ""
 
-    def __init__(self, module: str, said: Callable[[bytes], object], whenGone: Callable[[], object]) -> None:
+    def __init__(
+        self, module: str, said: Callable[[bytes], object], whenGone: Callable[[], object], *arguments: str
+    ) -> None:
         """
         Start it.
 
         @param module: whose C{main} it is to run.
         @param said: called with each message of its.
         @param whenGone: called when it is gone.
+        @param arguments: what C{main} gets, if anything.
         @raise OSError: it can't be started.
         """
         self.ended = Event()
@@ -55,7 +58,7 @@ class Process:
         theirs, self._toChild = _pipe()
         self._fromChild, alsoTheirs = _pipe()
         # -P: nothing may be imported from the current directory.
-        command = [sys.executable, "-P", "-c", program(module)]
+        command = [sys.executable, "-P", "-c", program(module, *arguments)]
         actions = [
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_DUP2, theirs, READ),
