@@ -15,7 +15,7 @@ from dataclasses import replace
 # Locust would put gevent in the place of what Twisted is built upon.
 os.environ["LOCUST_SKIP_MONKEY_PATCH"] = "1"
 try:
-    from locust.argument_parser import get_empty_argument_parser
+    from locust.argument_parser import get_empty_argument_parser, setup_parser_arguments
     from locust.env import Environment
     from locust.stats import PERCENTILES_TO_REPORT, RequestStats, StatsCSV, StatsCSVFileWriter
 finally:
@@ -86,6 +86,26 @@ class OptionsTests(SynchronousTestCase):
             error = self.assertRaises(ValueError, options.commandLine, self.given(*arguments))
             self.assertRegex(str(error), problem)
             self.assertNotIn("\n", str(error))
+
+    def test_loopback(self):
+        """
+        Only this machine is let in, unless something else is said: on the command line, in the environment or a file.
+        """
+        file = self.mktemp()
+        with open(file, "w") as f:
+            f.write("master-bind-host = 10.0.0.1\n")
+
+        def hosts(*arguments, files=(), **variables):
+            parser = get_empty_argument_parser(default_config_files=files)
+            setup_parser_arguments(parser)
+            options.declare(parser)
+            given = parser.parse_known_args(list(arguments), env_vars=variables)[0]
+            return given.master_bind_host, given.web_host
+
+        self.assertEqual(("127.0.0.1", "127.0.0.1"), hosts())
+        self.assertEqual(("*", ""), hosts("--master-bind-host", "*", "--web-host="))
+        self.assertEqual(("127.0.0.1", "10.0.0.2"), hosts(LOCUST_WEB_HOST="10.0.0.2"))
+        self.assertEqual(("10.0.0.1", "127.0.0.1"), hosts(files=[file]))
 
     def test_shown(self):
         """

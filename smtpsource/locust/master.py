@@ -46,6 +46,12 @@ class Master:
         events.worker_connect.add_listener(lambda client_id, **others: self._connected(client_id))
         if environment.web_ui is not None:
             environment.web_ui.app.before_request(self._refuse)
+        given = environment.parsed_options
+        if given.master_bind_host == options.LOOPBACK and not given.processes:
+            _log.info(
+                "smtpsource: workers of other machines can't reach this master: for them there are tunnels, and "
+                "--master-bind-host"
+            )
         self._runner.greenlet.spawn(self._watch)
         onInterrupt(self._stop)
 
