@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 from typing import Any, Literal
 
+from smtpsource.process.processors import allowed, usable
 from smtpsource.values import kinds, numbers
 from smtpsource.values.kinds import Kind
 from smtpsource.values.option import Settings, option, switch
@@ -35,28 +36,19 @@ def _given(value: object) -> int | Literal["auto"]:
         raise ValueError(_EXPECTED)
 
 
-def _usable() -> int:
-    """
-    How many processors this process may use.
-    """
-    from smtpsource.measure.environment import usableProcessors  # for those who ask for several workers
-
-    return usableProcessors() or 1
-
-
 def _hasCores(plan: Any) -> Rules:
     if not plan.pin:
         return
     if not hasattr(os, "sched_setaffinity"):
         yield Contradiction(plan, "{pin}: this system does not keep processes on processors", exclusive=False)
-    usable = _usable()
-    if plan.workers != "auto" and plan.workers > usable:
+    processors = len(allowed())
+    if plan.workers != "auto" and plan.workers > processors:
         yield Contradiction(
             plan,
             "{pin} needs a processor for each worker: expected {workers} to be {usable} or less, as many as this "
             "process may use",
             exclusive=False,
-            usable=usable,
+            usable=processors,
         )
 
 
@@ -67,7 +59,7 @@ def _areSeveral(plan: Any) -> bool:
 class Workers(Settings):
     """
     @ivar workers: how many processes carry the load; one is this process itself. C{"auto"}: as many as there are
-        processors that this process may use. There are no more of them than sessions or messages.
+        processors that this process can keep busy. There are no more of them than sessions or messages.
     @ivar pin: each keeps to a processor of its own.
     """
 
@@ -91,4 +83,4 @@ class Workers(Settings):
         """
         How many there are to be, if there is enough to do.
         """
-        return _usable() if self.workers == "auto" else self.workers
+        return usable() if self.workers == "auto" else self.workers

@@ -4,9 +4,9 @@ What of a sink's plan says which processes it is made of.
 
 from __future__ import annotations
 
-import os
 from typing import Any, Literal
 
+from smtpsource.process.processors import allowed, usable
 from smtpsource.values import kinds, numbers
 from smtpsource.values.kinds import Kind
 from smtpsource.values.option import Settings, option, switch
@@ -37,22 +37,15 @@ def _given(value: object) -> int | Literal["auto"]:
         raise ValueError(_EXPECTED)
 
 
-def usableProcessors() -> list[int]:
-    """
-    The processors that this process may use.
-    """
-    return sorted(os.sched_getaffinity(0))
-
-
 def _hasProcessors(plan: Any) -> Rules:
-    usable = len(usableProcessors()) if plan.pin else 0
-    if plan.pin and plan.workers != "auto" and plan.workers > usable:
+    processors = len(allowed()) if plan.pin else 0
+    if plan.pin and plan.workers != "auto" and plan.workers > processors:
         yield Contradiction(
             plan,
             "{pin} needs a processor for each worker: expected {workers} to be {usable} or less, as many as this "
             "process may use",
             exclusive=False,
-            usable=usable,
+            usable=processors,
         )
 
 
@@ -103,4 +96,4 @@ class Workers(Settings):
         """
         How many processes carry sessions.
         """
-        return len(usableProcessors()) if self.workers == "auto" else self.workers
+        return usable() if self.workers == "auto" else self.workers

@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from smtpsource.process.children import environment
+from smtpsource.process.processors import allowed
 from smtpsource.workers.link import Link, Words
 from smtpsource.workers.wire import READ, WRITE, Kind, framedPieces
 
@@ -162,4 +163,4 @@ def cores(count: int) -> Sequence[int]:
     """
     A processor for each of so many workers, of those that this process may use.
     """
-    return sorted(os.sched_getaffinity(0))[:count]
+    return allowed()[:count]
