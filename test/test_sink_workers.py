@@ -399,6 +399,35 @@ class WorkersTests(SynchronousTestCase):
                     (status, err), (1, f"smtpsink: can't listen on inet:{address}: Address already in use\n")
                 )
 
+    def test_manyRules(self):
+        """
+        What a worker is told to be may be longer than what a pipe holds.
+        """
+        rule = 'on = "rcpt", when = {{ recipient = "{0}@*" }}, do = {{ reply = "550 5.1.1 no {0:0400}" }}'
+        sink, report = self.start(*(f"--rule={rule.format(number)}" for number in range(200)))
+        for client in self.clients(sink, 2):
+            codes = client.say("HELO x", "MAIL FROM:<>", "RCPT TO:<199@example.com>", "RSET")
+            self.assertEqual(["250", "250", "550", "250"], codes)
+        self.end(sink, report)
+
+    def test_noDescriptors(self):
+        """
+        Where the system does not give what workers take, there is one line; and none of them is left.
+        """
+        begin = (
+            "import resource, sys; files = int(sys.argv.pop(1));"
+            "resource.setrlimit(resource.RLIMIT_NOFILE, (files, files));"
+            "from smtpsource.sink.__main__ import main; main()"
+        )
+        told = set()
+        for files in (14, 17, 20, 23, 26):
+            sink = Process(self, str(files), "--workers", "4", "127.0.0.1:0", program=("-c", begin))
+            status, _, err = sink.outcome()
+            self.assertEqual(status, 1, err)
+            self.assertRegex(err, r"\Asmtpsink: [^\n]*Too many open files\n\Z", files)
+            told.add(err)
+        self.assertIn("smtpsink: can't start workers: Too many open files\n", told)
+
     def test_broken(self):
         """
         A worker that can't begin, here by a broken installation, is told of in one line, and the sink ends.

@@ -33,3 +33,17 @@ def environment() -> dict[str, str]:
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     path = os.pathsep.join([root, *filter(os.path.isabs, sys.path)])
     return dict(os.environ, PYTHONPATH=path)
+
+
+def exactly(descriptor: int, length: int) -> bytes:
+    """
+    So many bytes of what the parent says, for a child that has nothing else to do yet; fewer if there are no more.
+
+    @raise OSError: they can't be read.
+    """
+    pieces = []
+    # A pipe gives what is in it, which may be less.
+    while length and (piece := os.read(descriptor, min(length, 1 << 20))):
+        pieces.append(piece)
+        length -= len(piece)
+    return b"".join(pieces)

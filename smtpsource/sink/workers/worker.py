@@ -256,8 +256,7 @@ def main() -> NoReturn:
     from smtpsource.net.reactorchoice import installLike
     from smtpsource.process.garbage import relax
 
-    with os.fdopen(READ, "rb", buffering=0, closefd=False) as file:
-        first = readFirst(file)
+    first = readFirst(READ)
     if first is None:
         # The parent is gone.
         raise SystemExit(1)
