@@ -41,7 +41,8 @@ class Link(ProcessProtocol):
     @ivar connections: the socket that these go through.
     """
 
-    transport: Any
+    #: C{None} until the process is there.
+    transport: Any = None
 
     def __init__(
         self, task: Task, heard: Callable[[Link, Kind, Any], None], ended: Callable[[Link, str], None]
@@ -134,7 +135,8 @@ class Link(ProcessProtocol):
 
     def kill(self) -> None:
         """
-        End it at once.
+        End it at once, if it could be started.
         """
-        with suppress(ProcessExitedAlready):
-            self.transport.signalProcess("KILL")
+        if self.transport is not None:
+            with suppress(ProcessExitedAlready):
+                self.transport.signalProcess("KILL")
