@@ -4,6 +4,7 @@ Tests for a sink of several processes: C{smtpsink --workers}, as its user sees i
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -26,6 +27,7 @@ from smtpsource.sink.control.client import Client as ControlClient
 from smtpsource.sink.control.client import ControlError
 from smtpsource.sink.control.where import parseControl
 from smtpsource.sink.service import SinkPlan, SinkService
+from smtpsource.sink.workers.wire import SHARED
 
 
 class Client:
@@ -328,6 +330,28 @@ class WorkersTests(SynchronousTestCase):
         self.assertEqual((document["complete"], document["exit"]), (False, 1))
         self.assertEqual([True, False], [worker["lost"] for worker in document["workers"]])
         self.assertEqual(4, document["workers"][1]["messages"])
+
+    def test_stopped(self):
+        """
+        Where one does not go on while it has what all share to itself, the others do; they tell so, and it is no pass.
+        """
+        rule = 'on = "mail", times = 1, per = "all", do = { reply = "451 4.7.1 once" }'
+        sink = Process(self, "--workers", "2", "--report", "-", "--rule", rule, "127.0.0.1:0", people="stderr")
+        clients = self.clients(sink, 2)
+        # We are such a one.
+        with open(f"/proc/{workersOf(sink.pid)[0]}/fd/{SHARED}", "r+b", buffering=0) as memory:
+            fcntl.lockf(memory, fcntl.LOCK_EX, 1)
+            codes = [client.say("HELO x", "MAIL FROM:<a@example.com>", "RSET")[1] for client in clients]
+            problem = (
+                f"internal-error: process {os.getpid()} has kept what all workers share to itself for more than 1 "
+                "second: what they decide together may be off by some"
+            )
+            sink.line(f"^smtpsink: {problem}$")
+        self.assertEqual(["451", "250"], codes)
+        sink.signal(signal.SIGTERM)
+        status, out, _ = sink.outcome()
+        document = json.loads(out)
+        self.assertEqual((1, 1, problem), (status, document["exit"], document["reason"]))
 
     def isAlive(self, client):
         """
