@@ -317,7 +317,7 @@ class WorkersTests(SynchronousTestCase):
             self.assertEqual("250", [*client.say("HELO x"), *client.deliver()][-1])
         first, _ = sorted(workersOf(sink.pid))
         os.kill(first, signal.SIGKILL)
-        sink.line(rf"^smtpsink: worker 1 \(process {first}\) was lost: killed by signal 9$")
+        sink.line(rf"^smtpsink: worker 1 \(process {first}\) was killed by SIGKILL$")
         self.assertEqual([False, True], [self.isAlive(client) for client in clients])
         # Whoever comes now is the other one's.
         for client in self.clients(sink, 3):
@@ -326,6 +326,7 @@ class WorkersTests(SynchronousTestCase):
         status, out, err = sink.outcome()
         self.assertEqual(status, 1)
         self.assertIn("the result is incomplete", err)
+        self.assertEqual(1, err.count(f"process {first}"), err)
         document = json.loads(out)
         self.assertEqual((document["complete"], document["exit"]), (False, 1))
         self.assertEqual([True, False], [worker["lost"] for worker in document["workers"]])
@@ -349,7 +350,8 @@ class WorkersTests(SynchronousTestCase):
             sink.line(f"^smtpsink: {problem}$")
         self.assertEqual(["451", "250"], codes)
         sink.signal(signal.SIGTERM)
-        status, out, _ = sink.outcome()
+        status, out, err = sink.outcome()
+        self.assertEqual(1, err.count(problem), err)
         document = json.loads(out)
         self.assertEqual((1, 1, problem), (status, document["exit"], document["reason"]))
 
@@ -463,7 +465,7 @@ class WorkersTests(SynchronousTestCase):
         sink = Process(self, directory, "--workers", "2", "127.0.0.1:0", program=("-c", begin))
         status, _, err = sink.outcome()
         self.assertEqual(1, status)
-        self.assertRegex(err, r"(?m)^smtpsink: worker [12] \(process [0-9]+\) was lost: ended with status 3: no luck$")
+        self.assertRegex(err, r"(?m)^smtpsink: worker [12] \(process [0-9]+\) ended with status 3: no luck$")
 
     def test_ledgers(self):
         """

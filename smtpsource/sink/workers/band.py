@@ -217,7 +217,7 @@ class SinkBand(Breakable, Service):
             self._asking.lost(link)
         if link.result is None and not (self._problem and not self._ready.called):
             self._isComplete = False
-            problem = f"worker {worker + 1} (process {link.pid}) was lost: {how}"
+            problem = f"worker {worker + 1} (process {link.pid}) {how}"
             self._problem = self._problem or problem
             if self._ready.called:
                 self.complain(problem)
