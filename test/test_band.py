@@ -508,7 +508,7 @@ class SpawnedWorkerTests(TestCase):
         for program, expected in (
             ("raise SystemExit(3)", "ended with status 3"),
             ("raise ValueError('no good')", "ended with status 1: ValueError: no good"),
-            ("import os; os.kill(os.getpid(), 9)", "was ended by SIGKILL"),
+            ("import os; os.kill(os.getpid(), 9)", "was killed by SIGKILL"),
             (
                 "import os; os.write(4, bytes([255] * 8)); os.read(3, 1)",
                 "said that it would say 4294967295 byt",

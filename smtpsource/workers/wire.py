@@ -8,10 +8,11 @@ but for a plan and for frames.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from enum import Enum
 from typing import Any
+
+from smtpsource.process.children import exactly
 
 #: The descriptors of a worker: what its parent says, and what it says.
 READ, WRITE = 3, 4
@@ -132,17 +133,6 @@ def receive(descriptor: int) -> tuple[Kind, Any] | None:
         raise ValueError(f"expected a message, not one of {length} bytes")
     message = exactly(descriptor, length)
     return unpack(message) if len(prefix) == 4 and len(message) == length else None
-
-
-def exactly(descriptor: int, length: int) -> bytes:
-    """
-    So many bytes; fewer if there are no more.
-    """
-    pieces = []
-    while length and (piece := os.read(descriptor, min(length, 1 << 20))):
-        pieces.append(piece)
-        length -= len(piece)
-    return b"".join(pieces)
 
 
 def unpack(message: bytes) -> tuple[Kind, Any]:
