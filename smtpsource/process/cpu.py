@@ -1,10 +1,21 @@
 """
-The processors' time that this process has used, and has waited for.
+The processors that this process may use; their time that it has used, and has waited for.
 """
 
 from __future__ import annotations
 
+import os
 from resource import RUSAGE_SELF, getrusage
+
+
+def usableProcessors() -> list[int]:
+    """
+    The numbers of the processors that this process may use, in order; there is at least one.
+    """
+    try:
+        return sorted(os.sched_getaffinity(0))
+    except AttributeError:  # not on this system
+        return list(range(os.cpu_count() or 1))
 
 
 def processTime() -> tuple[float, float]:

@@ -15,6 +15,7 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
 from smtpsource.process.children import environment, howEnded, lastLine
+from smtpsource.process.cpu import usableProcessors
 from smtpsource.workers.link import Link, Words
 from smtpsource.workers.wire import READ, WRITE, Kind, framed
 
@@ -122,4 +123,4 @@ def cores(count: int) -> Sequence[int]:
     """
     A processor for each of so many workers, of those that this process may use.
     """
-    return sorted(os.sched_getaffinity(0))[:count]
+    return usableProcessors()[:count]

@@ -18,8 +18,7 @@ from collections.abc import Callable, Iterator
 from itertools import repeat
 from types import TracebackType
 
-#: No sink has more workers.
-MOST_WORKERS = 256
+from smtpsource.sink.workersettings import MOST
 
 #: The numbers at the beginning, and those of each worker.
 _HEAD, _EACH = 16, 8
@@ -33,7 +32,7 @@ ACCEPTED, LAST_KEPT, LAST_SESSION, TABLE = range(4)
 OPEN, ENDED, MOST_OPEN, GONE, WAITS, CONNECTED, LOST = range(7)
 
 #: Where there is what is made once, and its length before it; and so many octets of it.
-_MADE = -(-8 * (_HEAD + _EACH * MOST_WORKERS) // mmap.PAGESIZE) * mmap.PAGESIZE
+_MADE = -(-8 * (_HEAD + _EACH * MOST) // mmap.PAGESIZE) * mmap.PAGESIZE
 _MOST_MADE = 4 * mmap.PAGESIZE
 
 #: Octets before the table.

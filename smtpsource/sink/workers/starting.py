@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from smtpsource.net.reactorchoice import nameOf
+from smtpsource.process.cpu import usableProcessors
 from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.workers.dealing import Dealer
 from smtpsource.sink.workers.link import Link
 from smtpsource.sink.workers.reuse import shares
 from smtpsource.sink.workers.shared import Shared
 from smtpsource.sink.workers.task import Task
-from smtpsource.sink.workersettings import usableProcessors
 
 
 def start(
