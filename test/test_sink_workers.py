@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import re
+import resource
 import select
 import signal
 import socket
@@ -182,6 +183,34 @@ class WorkersTests(SynchronousTestCase):
             self.assertEqual(["250", "250", "250", "354", "250"], [*client.say("HELO x"), *client.deliver()])
         document = self.end(sink, report)
         self.assertEqual([2, 2], [worker["messages"] for worker in document["workers"]])
+
+    def test_noFiles(self):
+        """
+        Where a worker has no descriptor left, connections wait until it has, and it is told of; later on the worker has
+        its share as before.
+        """
+        sink, report = self.start("--control", "0")
+        where = sink.line(r"^listening on control:127.0.0.1:([0-9]+)$").group(1)
+        control = ControlClient(parseControl(where), None)
+        clients = self.clients(sink, 2)
+        worker = workersOf(sink.pid)[0]
+        before = resource.prlimit(worker, resource.RLIMIT_NOFILE)
+        taken = {int(name) for name in os.listdir(f"/proc/{worker}/fd")}
+        free = [number for number in range(len(taken) + 3) if number not in taken]
+        # There is room for two more.
+        resource.prlimit(worker, resource.RLIMIT_NOFILE, (free[2], before[1]))
+        later = [Client(self, ("127.0.0.1", sink.port())) for _ in range(12)]
+        until(lambda: "out-of-files" in control.askJSON("GET", "/counters")["errors"])
+        resource.prlimit(worker, resource.RLIMIT_NOFILE, before)
+        clients += [client.greeted() for client in later]
+        for client in clients:
+            self.assertEqual(["221"], client.say("QUIT"))
+        until(lambda: control.askJSON("GET", "/counters")["sessions"]["open"] == 0)
+        for client in self.clients(sink, 6):
+            self.assertEqual(["250", "250", "250", "354", "250"], [*client.say("HELO x"), *client.deliver()])
+        document = self.end(sink, report)
+        self.assertEqual([(10, 3)] * 2, [(each["sessions"], each["messages"]) for each in document["workers"]])
+        self.assertIn("raise the limit", document["errors"]["out-of-files"]["sample"])
 
     def test_kernel(self):
         """
