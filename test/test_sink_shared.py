@@ -4,7 +4,9 @@ Tests for what the workers of a sink share: memory, tables of what rules remembe
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 import subprocess
 import sys
 
@@ -15,6 +17,7 @@ from sinks import ENVIRONMENT, Pair
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.rules import remembered
 from smtpsource.sink.rules.facts import Facts
 from smtpsource.sink.rules.remembered import Remembered
@@ -26,8 +29,10 @@ from smtpsource.sink.workers.asking import PATIENCE as ANSWER_PATIENCE
 from smtpsource.sink.workers.asking import Asking
 from smtpsource.sink.workers.connected import SharedConnected
 from smtpsource.sink.workers.counted import Counted
+from smtpsource.sink.workers.link import Link
 from smtpsource.sink.workers.shared import BEFORE_TABLE, CONNECTED, LAST_KEPT, LOST, OPEN, Shared
 from smtpsource.sink.workers.table import SIZE, SharedRemembered, Table, memory
+from smtpsource.sink.workers.task import Task
 from smtpsource.sink.workers.wire import Kind, Received, framed, packed
 
 
@@ -396,6 +401,27 @@ class AskingTests(SynchronousTestCase):
         self.assertEqual(["here"], self.successResultOf(asked))
         # Its answer comes too late.
         self.asking.answered(self.links[0], self.links[0].said[0][1][0], "there")
+
+
+class LinkTests(SynchronousTestCase):
+    """
+    A worker's process.
+    """
+
+    def test_notStarted(self):
+        """
+        One that can't be started leaves no descriptor open: there may be none for whoever tells people why.
+        """
+
+        class Reactor:
+            def spawnProcess(self, *arguments, **others):
+                raise OSError(errno.EMFILE, "Too many open files")
+
+        link = Link(Task(SinkPlan(), 0, 1, ""), heard=lambda *words: None, ended=lambda *words: None)
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            self.assertRaises(OSError, link.start, Reactor(), 0, [listening])
+        link.kill()
+        self.assertEqual((-1, -1), (link.connections.fileno(), listening.fileno()))
 
 
 class WireTests(SynchronousTestCase):
