@@ -76,6 +76,11 @@ def main(arguments: Sequence[str] = ()) -> NoReturn:
     except _Refused as e:
         _say(Kind.UNUSABLE, {"text": str(e)})
         leave(2)
+    _say(Kind.READY, {})
+    try:
+        receive(READ)
+    except (OSError, ValueError):
+        leave(0)  # that was all that was to be known
     relax()
     _Process(options, len(asked["workers"])).run()
 
