@@ -42,6 +42,7 @@ from smtpsource.pacing.share import Share
 from smtpsource.phases import MAIL, NAMES, RCPT, RESPONSE, TRANSACTION
 from smtpsource.plan import SourcePlan
 from smtpsource.workers import envelopes
+from smtpsource.workers.band import Band
 from smtpsource.workers.elsewhere import Switchboard, WorkerElsewhere
 from smtpsource.workers.envelopes import MASTER, Framed, enclose, framed, opened
 from smtpsource.workers.wire import LONGEST_SAID, Kind, pack, unpack
@@ -535,6 +536,23 @@ class ElsewhereTests(SynchronousTestCase):
         for worker in self.workers:
             worker.start()
         self.clock.advance(0)
+
+    def test_names(self):
+        """
+        It is called by its machine, whatever it calls itself.
+        """
+        for id, host in (
+            ("load2_0123", "load2"),
+            ("a_b_0123", "a_b"),
+            ("", None),
+            ("load\x1b[2_0", "load?[2"),
+            ("x", None),
+        ):
+            worker = WorkerElsewhere(self.clock, [], lambda message: None, id)
+            self.assertEqual(host, worker.host)
+        named = [WorkerElsewhere(self.clock, [], lambda message: None, f"load{n}_0") for n in (1, 2)]
+        band = Band(self.clock, named, 1.0, whenSaid=None, whenLost=None, whenOver=None)
+        self.assertEqual(["worker 1 of 2 (load1)", "worker 2 of 2 (load2)"], [band.name(0), band.name(1)])
 
     def test_early(self):
         """

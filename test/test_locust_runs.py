@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 
 from locusts import LocustTestCase, descendants, listens
 from peers import eventually
@@ -52,6 +53,9 @@ class HeadlessTests(LocustTestCase):
         self.assertEqual(("5000", "0"), (row["Request Count"], row["Failure Count"]))
         # Whoever had more to do, both had something.
         self.assertEqual(2, len([each for each in report["environment"]["workers"] if each["accepted"]]))
+        self.assertEqual({socket.gethostname()}, {each["host"] for each in report["environment"]["workers"]})
+        for each in report["environment"]["workers"]:
+            self.assertIn(each["id"].encode(), result.err)
         for (kind, name), other in self.rows().items():
             latency = report["latency"]["transaction" if kind != "phase" else name]
             for field, ours in (("Min", "min"), ("Max", "max"), ("Average", "mean")):
@@ -240,6 +244,7 @@ class HeadlessTests(LocustTestCase):
         report = self.report()
         self.assertEqual(1, len(report["incomplete"]), (report["incomplete"], result))
         self.assertIn("worker-lost", report["errors"])
+        self.assertRegex(report["incomplete"][0], rf"worker [12] of 2 \({re.escape(socket.gethostname())}\)")
         yield workers[1].whenEnded()
         yield self.whenAlone()
 

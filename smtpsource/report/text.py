@@ -247,8 +247,9 @@ def _ofWorkers(workers: Sequence[Mapping[str, Any]]) -> str:
     used = [one["cpu"]["user"] + one["cpu"]["system"] for one in workers]
     busiest = max(range(len(used)), key=used.__getitem__)
     seconds = ", ".join(f"{one:.2f}" for one in used[:_MOST_WORKERS]) + (", ..." if len(used) > _MOST_WORKERS else "")
-    started = workers[busiest]["started"]
-    return f"{len(used)}, with {seconds} s of CPU; the busiest, worker {busiest + 1}, has started {started}"
+    started, host = workers[busiest]["started"], workers[busiest].get("host")
+    where = f" ({host})" if host else ""
+    return f"{len(used)}, with {seconds} s of CPU; the busiest, worker {busiest + 1}{where}, has started {started}"
 
 
 def _ledgers(summary: Summary) -> Sequence[str]:
