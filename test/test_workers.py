@@ -76,6 +76,15 @@ class ExactTests(CommandTestCase):
         yield self.check("--workers", "3", "-s", "3", "-m", "4", messages=4, sessions=4)
 
     @defer.inlineCallbacks
+    def test_stages(self):
+        """
+        Sessions that join and leave are shared out: how many there are is what the stages say.
+        """
+        stages = ("--stages-of", "sessions", "--stages", "0:2,1s:4")
+        report = yield self.check("--workers", "2", "-d", *stages, "-m", "50", messages=50)
+        self.assertEqual(len(report["environment"]["workers"]), 2)
+
+    @defer.inlineCallbacks
     def test_warmUp(self):
         """
         After a warm-up there are exactly as many as were asked for.
@@ -262,7 +271,7 @@ class FacesTests(CommandTestCase):
         self.assertNoTraceback(result)
         self.assertIn(b"passed       all 100 messages accepted", result.out)
         self.assertRegex(
-            result.out, rb"(?m)^workers +2, with \d+\.\d\d, \d+\.\d\d s of CPU; the busiest, worker [12], has"
+            result.out, rb"(?m)^workers +2, messages of each \d+, \d+; CPU of each \d+\.\d\d, \d+\.\d\d s, most of it"
         )
         self.assertIn(b"100", result.out + result.err)
         files = command.directory
@@ -459,14 +468,14 @@ class FaultsTests(CommandTestCase):
         yield server.when(lambda: server.count("DATA") == 4)
         victim = command.children()[0]
         os.kill(victim, signal.SIGKILL)
-        yield command.whenPrinted(rb"worker [12] of 2 was ended by SIGKILL; the run goes on with the others\n", "err")
+        yield command.whenPrinted(rb"worker [12] of 2 was killed by SIGKILL; the run goes on with the others\n", "err")
         self.held.release()
         yield server.when(lambda: len(server.messages) > 10)
         command.signal(signal.SIGINT)
         result = yield command.whenEnded()
         self.assertEqual(result.status, 1, result)
         self.assertNoTraceback(result)
-        self.assertRegex(result.out, rb"(?m)^INCOMPLETE +worker [12] of 2 was ended by SIGKILL$")
+        self.assertRegex(result.out, rb"(?m)^INCOMPLETE +worker [12] of 2 was killed by SIGKILL$")
         report = self.report(command)
         self.assertEqual(len(report["incomplete"]), 1)
         self.assertEqual(report["errors"]["worker-lost"]["count"], 1)
