@@ -19,6 +19,7 @@ from subprocesses import Command, loadAndReport, python, reported, smtpsource, t
 from twisted.internet import defer
 
 from smtpsource import SourcePlan, SourceService
+from smtpsource.ledger import records
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.series import COUNTED, Series
 from smtpsource.measure.summary import Summary, bucketsOf, countsOf, errorsOf, latenciesOf, repliesOf
@@ -122,9 +123,15 @@ class ExactTests(CommandTestCase):
         """
         from twisted.internet import reactor
 
-        server = self.serve({"RCPT": [None, "450 later", "550 no"] * 20})
+        server, directory = self.serve({"RCPT": [None, "450 later", "550 no"] * 20}), os.path.abspath(self.mktemp())
         plan = SourcePlan(
-            destination=server.destination, messageCount=300, sessionCount=8, workers=4, tolerant=True, esmtp=True
+            destination=server.destination,
+            messageCount=300,
+            sessionCount=8,
+            workers=4,
+            tolerant=True,
+            esmtp=True,
+            ledger=directory,
         )
         service = SourceService(reactor, plan)
         frames = [[] for _ in range(4)]
@@ -148,6 +155,17 @@ class ExactTests(CommandTestCase):
         for name in set(COUNTED) - {"open"}:
             sums = [sum(getattr(sample, name) for sample in run.series) for run in (merged, whole)]
             self.assertEqual(*sums, name)
+
+        # What each has noted itself, of each message that it has sent, is the same.
+        noted = {}
+        for path in whole.environment["ledger"]:
+            octets = Path(path).read_bytes()
+            header, start = records.parseHeader(octets)
+            kinds = octets[start :: records.SIZE]
+            noted[header["worker"]["index"]] = kinds.count(records.INTENT)
+            self.assertEqual(kinds.count(records.OUTCOME), kinds.count(records.INTENT))
+        told = [worker["accepted"] for worker in whole.environment["workers"]]
+        self.assertEqual([noted[index] for index in range(4)], told)
 
     def tallies(self, replies):
         return {phase: {code: tally.count for code, tally in codes.items()} for phase, codes in replies.items()}
@@ -457,7 +475,7 @@ class FaultsTests(CommandTestCase):
         result = yield command.whenEnded()
         self.assertEqual(result.status, 1, result)
         self.assertNoTraceback(result)
-        self.assertRegex(result.out, rb"(?m)^INCOMPLETE +worker [12] of 2 was killed by SIGKILL$")
+        self.assertRegex(result.out, rb"(?m)^INCOMPLETE +worker [12] of 2 was killed by SIGKILL\b")
         report = self.report(command)
         self.assertEqual(len(report["incomplete"]), 1)
         self.assertEqual(report["errors"]["worker-lost"]["count"], 1)
