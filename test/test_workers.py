@@ -448,7 +448,7 @@ class FaultsTests(CommandTestCase):
         result = yield command.whenEnded()
         self.assertEqual(result.status, 1, result)
         self.assertNoTraceback(result)
-        self.assertRegex(result.out, rb"(?m)^INCOMPLETE +worker [12] of 2 was ended by SIGKILL$")
+        self.assertRegex(result.out, rb"(?m)^INCOMPLETE +worker [12] of 2 was ended by SIGKILL after \d")
         report = self.report(command)
         self.assertEqual(len(report["incomplete"]), 1)
         self.assertEqual(report["errors"]["worker-lost"]["count"], 1)
