@@ -186,6 +186,18 @@ class BandTests(SynchronousTestCase):
         self.assertEqual([index for index, _ in self.lost], [0, 1])
         self.atEnd()
 
+    def test_nonsenseFirst(self):
+        """
+        So is one whose first word makes no sense, and then there is no run.
+        """
+        for kind, body in ((Kind.READY, {"pid": "x"}), (Kind.READY, {"pid": 1e999}), (Kind.UNUSABLE, {})):
+            self.setUp()
+            ready = self.start()
+            self.workers[0].says(kind, body)
+            self.assertIn(f"said {kind.name} in a way that makes no sense", self.workers[0].killed)
+            self.failureResultOf(ready, WorkerFailed)
+            self.atEnd()
+
     def test_drain(self):
         """
         Who is told to drain has the grace period for it, and a little more; even if it still talks.
@@ -496,7 +508,7 @@ class SpawnedWorkerTests(TestCase):
         for program, expected in (
             ("raise SystemExit(3)", "ended with status 3"),
             ("raise ValueError('no good')", "ended with status 1: ValueError: no good"),
-            ("import os; os.kill(os.getpid(), 9)", "was ended by SIGKILL"),
+            ("import os; os.kill(os.getpid(), 9)", "was killed by SIGKILL"),
             (
                 "import os; os.write(4, bytes([255] * 8)); os.read(3, 1)",
                 "said that it would say 4294967295 byt",

@@ -33,7 +33,7 @@ from smtpsource.sink.factory import SinkFactory
 from smtpsource.testing import FakeReactor
 from smtpsource.workers import wire
 from smtpsource.workers.parentlink import ParentLink
-from smtpsource.workers.wire import Kind, framed
+from smtpsource.workers.wire import FROM_ELSEWHERE, Kind, framed
 
 
 def soon():
@@ -342,6 +342,25 @@ class PlanTests(WorkerTestCase):
             ({"index": None}, "expected index, count and run: "),
         ):
             yield self.unusable(*words, first=framed(Kind.OPTIONS, right | wrong))
+
+    @inlineCallbacks
+    def test_planFromElsewhere(self):
+        """
+        Whose words come from another machine is given no plan: that would be code, which is not run.
+        """
+        mark = os.path.abspath(self.mktemp())
+
+        class Code:
+            def __reduce__(self):
+                return os.mkdir, (mark,)
+
+        for arguments, isRun in (((), True), ((FROM_ELSEWHERE,), False)):
+            worker = FakeParent(self, first=framed(Kind.PLAN, pickle.dumps(Code())), arguments=arguments)
+            self.assertEqual((yield worker.whenEnded()), 2)
+            self.assertEqual(isRun, os.path.exists(mark), worker.bodies)
+            if isRun:
+                os.rmdir(mark)
+        self.assertEqual("expected options to begin with, not PLAN", worker.bodies[Kind.UNUSABLE]["text"])
 
     @inlineCallbacks
     def test_junk(self):

@@ -19,6 +19,7 @@ from subprocesses import Command, loadAndReport, python, reported, smtpsource, t
 from twisted.internet import defer
 
 from smtpsource import SourcePlan, SourceService
+from smtpsource.ledger import records
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.series import COUNTED, Series
 from smtpsource.measure.summary import Summary, bucketsOf, countsOf, errorsOf, latenciesOf, repliesOf
@@ -75,6 +76,15 @@ class ExactTests(CommandTestCase):
         yield self.check("--workers", "3", "-s", "3", "-m", "4", messages=4, sessions=4)
 
     @defer.inlineCallbacks
+    def test_stages(self):
+        """
+        Sessions that join and leave are shared out: how many there are is what the stages say.
+        """
+        stages = ("--stages-of", "sessions", "--stages", "0:2,1s:4")
+        report = yield self.check("--workers", "2", "-d", *stages, "-m", "50", messages=50)
+        self.assertEqual(len(report["environment"]["workers"]), 2)
+
+    @defer.inlineCallbacks
     def test_warmUp(self):
         """
         After a warm-up there are exactly as many as were asked for.
@@ -113,9 +123,15 @@ class ExactTests(CommandTestCase):
         """
         from twisted.internet import reactor
 
-        server = self.serve({"RCPT": [None, "450 later", "550 no"] * 20})
+        server, directory = self.serve({"RCPT": [None, "450 later", "550 no"] * 20}), os.path.abspath(self.mktemp())
         plan = SourcePlan(
-            destination=server.destination, messageCount=300, sessionCount=8, workers=4, tolerant=True, esmtp=True
+            destination=server.destination,
+            messageCount=300,
+            sessionCount=8,
+            workers=4,
+            tolerant=True,
+            esmtp=True,
+            ledger=directory,
         )
         service = SourceService(reactor, plan)
         frames = [[] for _ in range(4)]
@@ -139,6 +155,17 @@ class ExactTests(CommandTestCase):
         for name in set(COUNTED) - {"open"}:
             sums = [sum(getattr(sample, name) for sample in run.series) for run in (merged, whole)]
             self.assertEqual(*sums, name)
+
+        # What each has noted itself, of each message that it has sent, is the same.
+        noted = {}
+        for path in whole.environment["ledger"]:
+            octets = Path(path).read_bytes()
+            header, start = records.parseHeader(octets)
+            kinds = octets[start :: records.SIZE]
+            noted[header["worker"]["index"]] = kinds.count(records.INTENT)
+            self.assertEqual(kinds.count(records.OUTCOME), kinds.count(records.INTENT))
+        told = [worker["accepted"] for worker in whole.environment["workers"]]
+        self.assertEqual([noted[index] for index in range(4)], told)
 
     def tallies(self, replies):
         return {phase: {code: tally.count for code, tally in codes.items()} for phase, codes in replies.items()}
@@ -441,14 +468,14 @@ class FaultsTests(CommandTestCase):
         yield server.when(lambda: server.count("DATA") == 4)
         victim = command.children()[0]
         os.kill(victim, signal.SIGKILL)
-        yield command.whenPrinted(rb"worker [12] of 2 was ended by SIGKILL; the run goes on with the others\n", "err")
+        yield command.whenPrinted(rb"worker [12] of 2 was killed by SIGKILL; the run goes on with the others\n", "err")
         self.held.release()
         yield server.when(lambda: len(server.messages) > 10)
         command.signal(signal.SIGINT)
         result = yield command.whenEnded()
         self.assertEqual(result.status, 1, result)
         self.assertNoTraceback(result)
-        self.assertRegex(result.out, rb"(?m)^INCOMPLETE +worker [12] of 2 was ended by SIGKILL after \d")
+        self.assertRegex(result.out, rb"(?m)^INCOMPLETE +worker [12] of 2 was killed by SIGKILL after \d")
         report = self.report(command)
         self.assertEqual(len(report["incomplete"]), 1)
         self.assertEqual(report["errors"]["worker-lost"]["count"], 1)

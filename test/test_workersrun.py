@@ -4,16 +4,33 @@ Tests for L{smtpsource.load.workersrun}: a run by workers that are none, up to t
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 from fakeworkers import FakeWorker, frame
+from hypothesis import strategies as st
+from properties import given
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.load.workersrun import LEAD, WorkersRun
+from smtpsource.measure.frame import Frame
 from smtpsource.measure.recorder import Recorder
 from smtpsource.net.destination import TCPAddress
 from smtpsource.plan import SourcePlan
 from smtpsource.workers.link import WorkerFailed
 from smtpsource.workers.wire import Kind
+
+#: What workers say, and what may come instead.
+_SAID = [Kind.FRAME, Kind.WANT, Kind.STEPPED, Kind.TROUBLE, Kind.BROKEN, Kind.HINT, Kind.END, Kind.READY, Kind.UNUSABLE]
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["", "x", "\ud800", "9" * 5000]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["x", "count"]), inner),
+    max_leaves=8,
+)
+_NAMES = ["count", "epoch", "text", "kind", "limits", "exhausted", "catchUp", "addresses", "warmUp", "hints", "ledger"]
+_JSON = st.dictionaries(st.sampled_from([*_NAMES, "pid"]), _VALUES).map(lambda body: json.dumps(body).encode())
+_ENDS = st.sampled_from([b"", b"{", b"5", b"null", b"[]", b'{"count": 1e999, "epoch": 1}', b"[" * 100_000, b"\xff"])
 
 ADDRESS = TCPAddress("127.0.0.1", 2525)
 
@@ -350,6 +367,52 @@ class WorkersRunTests(SynchronousTestCase):
         self.assertIn("said WANT in a way that makes no sense", self.workers[1].killed)
         self.assertEqual(self.recorder.errors, {"worker-lost": 2})
         self.assertEqual(self.ended, 1)
+
+    @given(st.sampled_from(_SAID), st.one_of(_JSON, _ENDS))
+    def test_anyNonsense(self, kind, body):
+        """
+        Whatever a worker says instead of what it should, it is the end of none but that worker.
+        """
+        for plan in ({"messageCount": 10}, {"findRate": "errors < 10%", "rate": 50.0}):
+            run = self.begin(**plan)
+            self.workers[0].heard(kind.value + body)
+            self.assertNotIn("internal-error", self.recorder.errors, (run.reason, body))
+            self.assertIsNone(self.workers[1].killed)
+
+    def test_unexpected(self):
+        """
+        What came of a step, where there is none, is no more than the end of that worker.
+        """
+        run = self.begin(messageCount=10)
+        self.workers[0].says(Kind.STEPPED, frame(1))
+        self.assertIn("said STEPPED in a way that makes no sense", self.workers[0].killed)
+        self.assertEqual((run.reason, self.workers[1].killed), (None, None))
+
+    def test_bounds(self):
+        """
+        A worker that says more than any can is given up: this process does not grow without an end by it.
+        """
+        texts = {f"kind {number}": (1, "x" * 1000) for number in range(800)}
+
+        def others(number):
+            return replace(
+                Frame.decode(frame(1)), errors={f"{key} {number}": tally for key, tally in texts.items()}
+            ).encode()
+
+        for kind, bodies in (
+            (Kind.FRAME, (frame(1) for _ in range(1000))),
+            (Kind.FRAME, [frame(1, at=1e6)]),
+            (Kind.FRAME, [frame(1, started=1 << 50)]),
+            (Kind.FRAME, map(others, range(10))),
+            (Kind.HINT, ({"text": f"hint {number}"} for number in range(1000))),
+            (Kind.WANT, ({"count": 1, "epoch": 0} for _ in range(100_000))),
+        ):
+            run = self.begin(messageCount=10)
+            for body in bodies:
+                if self.workers[0].killed is None:
+                    self.workers[0].says(kind, body)
+            self.assertIn("more than there can be", self.workers[0].killed or "nothing")
+            self.assertEqual((run.reason, self.workers[1].killed), (None, None))
 
     def test_notReady(self):
         """

@@ -5,7 +5,6 @@ Messages that a run of workers lends to them, in a closed loop.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import ceil
 from typing import Any
 
 from smtpsource.pacing.share import Share
@@ -77,8 +76,7 @@ class Lending:
 def _leasesOf(plan: SourcePlan, shares: Sequence[Share]) -> Leases:
     total, count = plan.messageLimit, len(shares)
     if plan.warmUp:
-        sessions = max([plan.sessionCount, *(ceil(value) for _, value in plan.stages)])
-        return Leases(total, count, [share.of(sessions) * plan.window for share in shares])
+        return Leases(total, count, [share.of(plan.mostSessions) * plan.window for share in shares])
     # Each session has its first message, but where they come and go.
     first = 0 if plan.stages else min(plan.sessionCount, total)
     return Leases(total, count, first=[share.of(first) for share in shares])

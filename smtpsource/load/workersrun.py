@@ -18,6 +18,7 @@ from smtpsource.load.gathered import Gathering
 from smtpsource.load.hints import ofUneven
 from smtpsource.load.lending import Lending
 from smtpsource.load.lostpart import LostPart
+from smtpsource.load.workerbounds import WorkerBounds
 from smtpsource.load.workersfigures import WorkersFigures
 from smtpsource.load.workerwords import WorkerEnd, understood
 from smtpsource.measure.counters import OUTCOMES, Counters
@@ -87,6 +88,7 @@ class WorkersRun(WorkersFigures):
         self._whenEnded = whenEnded
         self._whenWarm = whenWarm
         self._tell = tell
+        self._bounds = [WorkerBounds() for _ in links]
         self._shares = [Share(index, count) for index in range(count)]
         self._gathering = Gathering(recorder, count, lambda frame: self.whenSecond(frame), self._warm)
         self._lending = None if plan.openLoop else Lending(plan, self._shares, self._lend)
@@ -224,6 +226,9 @@ class WorkersRun(WorkersFigures):
     def _said(self, index: int, kind: Kind, body: Any) -> None:
         try:
             meaning = understood(kind, body)
+            self._bounds[index].check(kind, meaning, self.clock() - self.startTime)
+            if kind is Kind.STEPPED:
+                self._stepped(index, meaning)
         except ValueError as e:
             self._band.giveUp(index, f"said {kind.name} in a way that makes no sense: {e}")
             return
@@ -232,8 +237,6 @@ class WorkersRun(WorkersFigures):
                 self._add(index, meaning)
             case Kind.WANT:
                 self._want(index, *meaning)
-            case Kind.STEPPED:
-                self._stepped(index, meaning)
             case Kind.TROUBLE:
                 self.trouble(meaning, tolerable=False)
             case Kind.BROKEN:

@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from smtpsource.workers.link import Link, WorkerFailed
 from smtpsource.workers.wire import Kind
+from smtpsource.workers.words import understood
 
 #: Seconds that workers may take to get ready: they import all, and read what they are to send.
 START_TIMEOUT = 120.0
@@ -186,18 +187,27 @@ class Band:
     def _said(self, index: int, kind: Kind, body: Any) -> None:
         worker = self._workers[index]
         worker.heard = self._reactor.seconds()
-        if kind is Kind.READY:
-            worker.ready = body
-            self._countReady()
-        elif kind is Kind.UNUSABLE:
-            self._problem = self._problem or str(body.get("text", "it can't be used"))
-            worker.link.kill("can't be used")
+        if kind is Kind.READY or kind is Kind.UNUSABLE:
+            self._saidFirst(worker, kind, body)
         elif kind in _WHILE_IT_GOES_ON and not worker.hasEnded:
             if kind is Kind.END:
                 self._ends(worker)
             self._whenSaid(index, kind, body)
         else:
             worker.link.kill(f"said {kind.name}, which makes no sense now")
+
+    def _saidFirst(self, worker: _Worker, kind: Kind, body: Any) -> None:
+        try:
+            meaning = understood(kind, body)
+        except ValueError as e:
+            worker.link.kill(f"said {kind.name} in a way that makes no sense: {e}")
+            return
+        if kind is Kind.READY:
+            worker.ready = meaning
+            self._countReady()
+        else:
+            self._problem = self._problem or meaning
+            worker.link.kill("can't be used")
 
     def _countReady(self) -> None:
         if self._allReady is not None and all(worker.ready is not None for worker in self._workers):
