@@ -83,6 +83,7 @@ class WorkersServiceTests(SynchronousTestCase):
         summary = self.summary()
         self.assertEqual((summary.exit, summary.ended, summary.messages.started), (1, "aborted", 0))
         self.assertEqual(summary.reason, "worker 1 of 2 was ended by SIGKILL")
+        self.assertEqual(summary.elapsed, 0.0)
         self.assertEqual(summary.incomplete, (summary.reason,))
         self.assertEqual(summary.errors["worker-lost"].count, 1)
         self.assertTrue(self.workers[1].isGone)
@@ -98,6 +99,22 @@ class WorkersServiceTests(SynchronousTestCase):
         self.assertEqual(
             ([worker.isGone for worker in self.workers], summary.errors["no-workers"].count), ([True] * 2, 1)
         )
+
+    def test_nothing(self):
+        """
+        A run that is stopped before it begins, or before anybody has done anything, has taken no time.
+        """
+        self.begin(goes=False, startAt=4e9, messageCount=9)
+        self.reactor.advance(2)
+        self.service.stopService()
+        summary = self.summary()
+        self.assertEqual((summary.exit, summary.ended, summary.elapsed), (1, "signal", 0.0))
+        self.begin(messageCount=9)
+        self.reactor.advance(2)
+        for worker in self.workers:
+            worker.dies("was ended by SIGKILL")
+        summary = self.summary()
+        self.assertEqual((summary.exit, summary.elapsed, summary.rate), (1, 0.0, 0.0))
 
     def test_stoppedInWarmUp(self):
         """
@@ -116,7 +133,7 @@ class WorkersServiceTests(SynchronousTestCase):
         summary = self.summary()
         self.assertEqual((summary.exit, summary.ended, summary.messages.started), (1, "signal", 0))
         self.assertEqual((summary.warmUp["seconds"], summary.warmUp["accepted"]), (4.125, 82))
-        self.assertEqual((summary.elapsed, summary.rate), (4.125, 0.0))
+        self.assertEqual((summary.elapsed, summary.rate), (0.0, 0.0))
 
     def test_oneLostInWarmUp(self):
         """

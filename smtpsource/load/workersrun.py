@@ -260,6 +260,12 @@ class WorkersRun(WorkersFigures):
         self._warmUp = self._whenWarm(self.startTime + self._warmUpSeconds)
         self.warmingUp = False
 
+    def endInWarmUp(self) -> dict[str, Any]:
+        """
+        See L{Run.endInWarmUp<smtpsource.load.run.Run.endInWarmUp>}: all workers were lost in it.
+        """
+        return self._whenWarm(self.endedAt())
+
     def restartAddresses(self) -> None:
         """
         See L{Run.restartAddresses<smtpsource.load.run.Run.restartAddresses>}: each worker does that.
