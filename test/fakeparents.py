@@ -43,11 +43,12 @@ class FakeParent(protocol.ProcessProtocol):
 
     lend = None
 
-    def __init__(self, test, plan=None, share=WHOLE, first=None):
+    def __init__(self, test, plan=None, share=WHOLE, first=None, arguments=()):
         """
         Start it.
 
         @param first: what to tell it first, as bytes, if that is not the plan.
+        @param arguments: what it is started with.
         """
         from twisted.internet import reactor
 
@@ -57,7 +58,7 @@ class FakeParent(protocol.ProcessProtocol):
         self._waiting = []
         self._status, self._ended = None, False
         self._timer = reactor.callLater(PATIENCE, self._overdue)
-        command = [sys.executable, "-P", "-c", program("smtpsource.load.worker")]
+        command = [sys.executable, "-P", "-c", program("smtpsource.load.worker", *arguments)]
         pipes = {0: "w", 1: "r", 2: "r", READ: "w", WRITE: "r"}
         self.pid = reactor.spawnProcess(self, sys.executable, command, environment(), childFDs=pipes).pid
         if first is None:

@@ -78,12 +78,30 @@ class FakeWorker(Link):
         return [kind for kind, _ in self.told]
 
 
-def frame(number, started=0, accepted=0, *, at=None, epoch=0, last=False, gauges=None, asked=None, **counts):
+def frame(
+    number,
+    started=0,
+    accepted=0,
+    *,
+    at=None,
+    epoch=0,
+    last=False,
+    gauges=None,
+    asked=None,
+    scheduledSeconds=None,
+    **counts,
+):
     """
     @return: a frame of the second of this number, encoded; all that was started and not accepted is in flight.
     """
     nothing = ({},) * len(NAMES)
     at = float(number) if at is None else at
     counters = Counters(started=started, accepted=accepted, **counts)
-    others = {"asked": asked, "gauges": gauges or {}, "cpu": (0.25, 0.5), "last": last}
+    others = {
+        "asked": asked,
+        "scheduledSeconds": scheduledSeconds,
+        "gauges": gauges or {},
+        "cpu": (0.25, 0.5),
+        "last": last,
+    }
     return Frame(number, epoch, at, 1.0, counters, nothing, nothing, {}, **others).encode()

@@ -64,10 +64,10 @@ class LocustTestCase(CommandTestCase):
         @return: a L{subprocesses.Command}.
         """
         self.webPort = freePort()
-        face = ("--headless",) if headless else ("--web-host", "127.0.0.1", "--web-port", self.webPort)
+        face = ("--headless",) if headless else ("--web-port", self.webPort)
         self._master = smtpsource(
             self,
-            *("locust", "--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", self.port),
+            *("locust", "--master", "--master-bind-port", self.port),
             *("--expect-workers", workers, *face, *arguments),
             cwd=self.directory,
             env={"COLUMNS": "100"},
@@ -82,8 +82,8 @@ class LocustTestCase(CommandTestCase):
         """
         return smtpsource(
             self,
-            *("locust", "--processes", 2, "--master-bind-host", "127.0.0.1", "--master-bind-port", self.port),
-            *("--master-port", self.port, "--headless", *arguments),
+            *("locust", "--processes", 2, "--master-bind-port", self.port, "--master-port", self.port),
+            *("--headless", *arguments),
             cwd=self.directory,
         )
 
@@ -193,7 +193,7 @@ class LocustTestCase(CommandTestCase):
         for index in range(workers):
             yield self._master.whenPrinted(rb"\(index %d\) reported as ready" % index, "err")
         # It has said so before it listens.
-        yield eventually(lambda: _listens(self.webPort), "the web interface")
+        yield eventually(lambda: listens(self.webPort), "the web interface")
 
     @inlineCallbacks
     def start(self, **form):
@@ -206,6 +206,9 @@ class LocustTestCase(CommandTestCase):
         return answer
 
 
-def _listens(port):
+def listens(port, host="127.0.0.1"):
+    """
+    Does somebody listen there?
+    """
     with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0
+        return client.connect_ex((host, port)) == 0

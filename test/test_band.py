@@ -34,12 +34,14 @@ class BandTests(SynchronousTestCase):
         self.workers = [FakeWorker() for _ in range(3)]
         self.said = []
         self.lost = []
+        self.silent = []
         self.over = 0
         self.band = Band(
             *(self.clock, self.workers, GRACE),
             lambda index, kind, body: self.said.append((index, kind, body)),
             lambda index, how: self.lost.append((index, how)),
             self.isOver,
+            lambda index, seconds: self.silent.append((index, round(seconds))),
         )
 
     def isOver(self):
@@ -69,6 +71,17 @@ class BandTests(SynchronousTestCase):
         for worker in self.workers:
             if worker not in silent:
                 worker.says(Kind.FRAME, b"frame")
+
+    def test_silent(self):
+        """
+        Whose silence lasts some seconds is told of, once each time.
+        """
+        self.go()
+        for silent in ([self.workers[1]] * 6, [], [self.workers[1]] * 5):
+            for one in silent:
+                self.talk(one)
+            self.talk()
+        self.assertEqual((self.silent, self.lost), ([(1, 4), (1, 4)], []))
 
     def atEnd(self):
         """
@@ -172,6 +185,18 @@ class BandTests(SynchronousTestCase):
         self.workers[2].ends()
         self.assertEqual([index for index, _ in self.lost], [0, 1])
         self.atEnd()
+
+    def test_nonsenseFirst(self):
+        """
+        So is one whose first word makes no sense, and then there is no run.
+        """
+        for kind, body in ((Kind.READY, {"pid": "x"}), (Kind.READY, {"pid": 1e999}), (Kind.UNUSABLE, {})):
+            self.setUp()
+            ready = self.start()
+            self.workers[0].says(kind, body)
+            self.assertIn(f"said {kind.name} in a way that makes no sense", self.workers[0].killed)
+            self.failureResultOf(ready, WorkerFailed)
+            self.atEnd()
 
     def test_drain(self):
         """
@@ -483,7 +508,7 @@ class SpawnedWorkerTests(TestCase):
         for program, expected in (
             ("raise SystemExit(3)", "ended with status 3"),
             ("raise ValueError('no good')", "ended with status 1: ValueError: no good"),
-            ("import os; os.kill(os.getpid(), 9)", "was ended by SIGKILL"),
+            ("import os; os.kill(os.getpid(), 9)", "was killed by SIGKILL"),
             (
                 "import os; os.write(4, bytes([255] * 8)); os.read(3, 1)",
                 "said that it would say 4294967295 byt",

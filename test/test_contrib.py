@@ -141,6 +141,36 @@ class KubernetesTests(SynchronousTestCase):
         wrong["spec"]["backofLimit"] = 0
         self.assertRaises(kubernetes_validate.ValidationError, kubernetes_validate.validate, wrong, newest, strict=True)
 
+    def test_oneOnEachNode(self):
+        """
+        No two pods of a load are on one node.
+        """
+        pod = self.load("load.yaml")["spec"]["template"]
+        (term,) = pod["spec"]["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+        self.assertEqual("kubernetes.io/hostname", term["topologyKey"])
+        self.assertEqual(term["labelSelector"]["matchLabels"], pod["metadata"]["labels"])
+
+    def test_together(self):
+        """
+        The three agree, and what is to be edited is marked.
+        """
+        load, merge = (self.load(f"{name}.yaml")["spec"] for name in ("load", "merge"))
+        pods = [job["template"]["spec"] for job in (load, merge)]
+        images = {container["image"] for pod in pods for container in pod["containers"]}
+        claims = {volume["persistentVolumeClaim"]["claimName"] for pod in pods for volume in pod["volumes"]}
+        self.assertEqual(1, len(images))
+        self.assertEqual({self.load("reports.yaml")["metadata"]["name"]}, claims)
+        given = {each["name"]: each.get("value") for each in pods[1]["containers"][0]["env"]}
+        self.assertEqual(str(load["completions"]), given["COMPLETIONS"])
+        for name, marked in (
+            ("load", ("completions", "image", "value", "args", "- name: reports")),
+            ("merge", ("image", "value: smtpsource-xxxxx", 'value: "4"', "- name: reports")),
+            ("reports", ("name", "storageClassName")),
+        ):
+            text = (CONTRIB / "kubernetes" / f"{name}.yaml").read_text()
+            for what in marked:
+                self.assertRegex(text, rf"# EDIT:[^\n]*\n(?:[^\n]*\n)?\s*{re.escape(what)}", (name, what))
+
     def test_once(self):
         """
         No pod is ever started again, so no mail is sent twice; each run has a name of its own.

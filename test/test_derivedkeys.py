@@ -137,8 +137,8 @@ class DerivedKeysTests(SynchronousTestCase):
         """
         How many at once depends on the processors: one is for the load.
         """
-        for processors, most in ((None, 1), (1, 1), (2, 1), (3, 2), (5, 4), (64, 4)):
-            with mock.patch.object(derivedkeys, "usableProcessors", lambda processors=processors: processors):
+        for processors, most in ((1, 1), (2, 1), (3, 2), (5, 4), (64, 4)):
+            with mock.patch.object(derivedkeys, "usable", lambda processors=processors: processors):
                 self.assertEqual(derivedkeys.mostAtOnce(), most)
 
     def test_goneBeforeItsTurn(self):

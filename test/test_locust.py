@@ -15,7 +15,7 @@ from dataclasses import replace
 # Locust would put gevent in the place of what Twisted is built upon.
 os.environ["LOCUST_SKIP_MONKEY_PATCH"] = "1"
 try:
-    from locust.argument_parser import get_empty_argument_parser
+    from locust.argument_parser import get_empty_argument_parser, setup_parser_arguments
     from locust.env import Environment
     from locust.stats import PERCENTILES_TO_REPORT, RequestStats, StatsCSV, StatsCSVFileWriter
 finally:
@@ -28,7 +28,7 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource import __version__
-from smtpsource.locust import options
+from smtpsource.locust import course, options
 from smtpsource.locust.clock import RemoteClock
 from smtpsource.locust.figures import Statistics, keepExact
 from smtpsource.locust.words import ASKED, SAID, THEIRS
@@ -38,10 +38,11 @@ from smtpsource.measure.frame import Frame
 from smtpsource.measure.histogram import LatencyRecorder
 from smtpsource.phases import MAIL, NAMES, RCPT, RESPONSE, TRANSACTION
 from smtpsource.plan import SourcePlan
+from smtpsource.process.loopback import loopback
 from smtpsource.workers import envelopes
 from smtpsource.workers.elsewhere import Switchboard, WorkerElsewhere
 from smtpsource.workers.envelopes import MASTER, Framed, enclose, framed, opened
-from smtpsource.workers.wire import Kind, pack, unpack
+from smtpsource.workers.wire import LONGEST_SAID, Kind, pack, unpack
 
 
 class OptionsTests(SynchronousTestCase):
@@ -85,6 +86,26 @@ class OptionsTests(SynchronousTestCase):
             error = self.assertRaises(ValueError, options.commandLine, self.given(*arguments))
             self.assertRegex(str(error), problem)
             self.assertNotIn("\n", str(error))
+
+    def test_loopback(self):
+        """
+        Only this machine is let in, unless something else is said: on the command line, in the environment or a file.
+        """
+        file = self.mktemp()
+        with open(file, "w") as f:
+            f.write("master-bind-host = 10.0.0.1\n")
+
+        def hosts(*arguments, files=(), **variables):
+            parser = get_empty_argument_parser(default_config_files=files)
+            setup_parser_arguments(parser)
+            options.declare(parser)
+            given = parser.parse_known_args(list(arguments), env_vars=variables)[0]
+            return given.master_bind_host, given.web_host
+
+        self.assertEqual(("127.0.0.1", "127.0.0.1"), hosts())
+        self.assertEqual(("*", ""), hosts("--master-bind-host", "*", "--web-host="))
+        self.assertEqual(("127.0.0.1", "10.0.0.2"), hosts(LOCUST_WEB_HOST="10.0.0.2"))
+        self.assertEqual(("10.0.0.1", "127.0.0.1"), hosts(files=[file]))
 
     def test_shown(self):
         """
@@ -177,15 +198,38 @@ class PartTests(SynchronousTestCase):
         self.part.told({SAID: pack(Kind.KILL)})
         self.assertEqual(([(Kind.DRAIN, {})], ["was given up"]), (self.given, self.ended))
 
+    def test_code(self):
+        """
+        Orders are passed on; whatever else somebody may say in the master's name is not, a plan above all.
+        """
+        orders = {Kind.OPTIONS, Kind.GO, Kind.LEASE, Kind.ADDRESSES, Kind.STEP, Kind.EXPIRE, Kind.DRAIN, Kind.ABORT}
+        for kind in Kind:
+            self.given.clear()
+            said = pack(kind, {"at": 1.0})
+            if kind in orders:
+                self.part.told({SAID: said})
+            elif kind is not Kind.KILL:
+                with self.assertLogs("smtpsource.locust.worker", "ERROR"):
+                    self.part.told({SAID: said})
+            self.assertEqual([kind] if kind in orders else [], [each for each, _ in self.given])
+        for junk in ({}, {SAID: b""}, {SAID: 5}, {SAID: pack(Kind.GO)}, {SAID: b"G["}, {THEIRS: "x", ASKED: 1}):
+            with self.assertLogs("smtpsource.locust.worker", "ERROR"):
+                self.part.told(junk)
+        self.assertEqual([], self.given)
+
     def test_said(self):
         """
-        What the process says goes to the master as it is; how many sessions there are is known here as well.
+        What the process says goes to the master as it is; how many sessions there are is known here as well. When it is
+        ready, the master is told which machine it is on.
         """
         frame = frameOf(gauges={"sessions": 7}).encode()
         self.part._said(pack(Kind.FRAME, frame))
         self.part._said(pack(Kind.WANT, {"count": 5}))
         self.assertEqual([pack(Kind.FRAME, frame), pack(Kind.WANT, {"count": 5})], [data[SAID] for data in self.sent])
         self.assertEqual(7, self.part.sessions)
+        self.part._knowsTime.set()
+        self.part._said(pack(Kind.READY, {"pid": 5}))
+        self.assertEqual((Kind.READY, {"pid": 5, "loopback": loopback()}), unpack(self.sent[-1][SAID]))
 
     def test_version(self):
         """
@@ -198,6 +242,50 @@ class PartTests(SynchronousTestCase):
         for version in ("0.0", __version__):
             self.assertIn(version, kinds[0][1]["text"])
         self.assertTrue(self.part.over.is_set())
+
+
+class CourseTests(SynchronousTestCase):
+    """
+    A run, as the master of Locust has it.
+    """
+
+    def setUp(self):
+        self.sent, self.given = [], []
+        self.patch(course, "Process", lambda *arguments: self)
+        environment = Environment()
+        environment.stats, environment.runner = RequestStats(), self
+        environment.parsed_options = Namespace(host="mx:25")
+        self.course = course.Course(environment, ["a", "b"], lambda status: None)
+        self.given.clear()
+
+    def send_message(self, type, data, worker):
+        """
+        What is said to a worker, as the master's runner does.
+        """
+        self.sent.append((worker, data))
+
+    def send(self, message):
+        """
+        What is said to the coordinator.
+        """
+        self.given.append(opened(message))
+
+    def test_noMessage(self):
+        """
+        What is no message of a worker is no more than the end of that worker.
+        """
+        for junk in (None, "text", b"", 5, bytes(LONGEST_SAID + 1)):
+            self.course.said("b", junk)
+        self.assertEqual({(1, b"?")}, set(self.given))
+        self.assertRaises(ValueError, unpack, b"?")
+
+    def test_givenUp(self):
+        """
+        Nobody listens to a worker any more that was given up.
+        """
+        self.course._decided(enclose(1, pack(Kind.KILL)))
+        self.assertEqual(("b", pack(Kind.KILL)), (self.sent[-1][0], self.sent[-1][1][SAID]))
+        self.assertEqual((True, False), (self.course.has("a"), self.course.has("b")))
 
 
 def frameOf(**fields):
@@ -450,6 +538,24 @@ class ElsewhereTests(SynchronousTestCase):
             self.board.dataReceived(framed(envelope))
             self.assertEqual(1, len(self.alone), envelope)
             self.assertRegex(self.alone[0], "^it says what makes no sense")
+
+    def test_nonsenseOfOne(self):
+        """
+        What one worker says that makes no sense is the end of that one: it is told so, and the others are heard.
+        """
+        for junk in (
+            *(b"g{}", b"g[]", b"g5", b'r{"pid": []}', b"r[]", b"r", b"?", b"f", b"w" + b"[" * 100_000),
+            b"h" + bytes(LONGEST_SAID),
+        ):
+            self.setUp()
+            self.start()
+            self.board.dataReceived(framed(enclose(0, junk)))
+            if junk != b"f":  # an empty frame is for those who know frames
+                self.assertEqual([(0, Kind.KILL, {})], self.sent(), junk[:40])
+            self.clock.advance(0)
+            self.receive(1, Kind.HINT, {"text": "still here"})
+            self.assertEqual((1, Kind.HINT, {"text": "still here"}), self.said[-1])
+            self.assertEqual([], self.alone)
 
     def test_alone(self):
         """

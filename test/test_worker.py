@@ -10,6 +10,7 @@ import pickle
 import signal
 import sys
 import time
+from functools import partial
 
 from commandlines import CommandTestCase
 from fakeparents import RUN, FakeParent, ledgers, planned
@@ -32,7 +33,7 @@ from smtpsource.sink.factory import SinkFactory
 from smtpsource.testing import FakeReactor
 from smtpsource.workers import wire
 from smtpsource.workers.parentlink import ParentLink
-from smtpsource.workers.wire import Kind, framed
+from smtpsource.workers.wire import FROM_ELSEWHERE, Kind, framed
 
 
 def soon():
@@ -115,16 +116,24 @@ class CourseTests(WorkerTestCase):
         sink, directory = self.sink(), os.path.abspath(self.mktemp())
         plan = SourcePlan(messageCount=1000, sessionCount=10, keepConnections=True, ledger=directory)
         workers = [FakeParent(self, plan, Share(index, 2)) for index in range(2)]
-        lent = []
-        for worker in workers:
-            worker.lend = lambda count: lent.append(min(count, 1000 - sum(lent), 70)) or (sum(lent[:-1]) + 1, lent[-1])
+        lent, counts = [], [[], []]
+
+        def lend(own, count):
+            count = min(count, 1000 - len(lent), 70)
+            first = len(lent) + 1
+            lent.extend(range(first, first + count))
+            own.append(count)
+            return first, count
+
+        for worker, own in zip(workers, counts, strict=True):
+            worker.lend = partial(lend, own)
         yield gatherResults([worker.when(Kind.READY) for worker in workers])
         for worker in workers:
             worker.go(sink.address().port, soon())
         self.assertEqual((yield gatherResults([worker.whenEnded() for worker in workers])), [0, 0])
-        for worker in workers:
+        for worker, own in zip(workers, counts, strict=True):
             self.assertTold(worker)
-            self.assertGreaterEqual(worker.sum("accepted"), 70)
+            self.assertEqual(worker.sum("accepted"), sum(own))
         sent = written(directory, records.INTENT)
         self.assertEqual(sorted(one["number"] for one in sent), list(range(1, 1001)))
         self.assertEqual((yield sink.finish()).messages, 1000)
@@ -333,6 +342,25 @@ class PlanTests(WorkerTestCase):
             ({"index": None}, "expected index, count and run: "),
         ):
             yield self.unusable(*words, first=framed(Kind.OPTIONS, right | wrong))
+
+    @inlineCallbacks
+    def test_planFromElsewhere(self):
+        """
+        Whose words come from another machine is given no plan: that would be code, which is not run.
+        """
+        mark = os.path.abspath(self.mktemp())
+
+        class Code:
+            def __reduce__(self):
+                return os.mkdir, (mark,)
+
+        for arguments, isRun in (((), True), ((FROM_ELSEWHERE,), False)):
+            worker = FakeParent(self, first=framed(Kind.PLAN, pickle.dumps(Code())), arguments=arguments)
+            self.assertEqual((yield worker.whenEnded()), 2)
+            self.assertEqual(isRun, os.path.exists(mark), worker.bodies)
+            if isRun:
+                os.rmdir(mark)
+        self.assertEqual("expected options to begin with, not PLAN", worker.bodies[Kind.UNUSABLE]["text"])
 
     @inlineCallbacks
     def test_junk(self):

@@ -4,16 +4,33 @@ Tests for L{smtpsource.load.workersrun}: a run by workers that are none, up to t
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 from fakeworkers import FakeWorker, frame
+from hypothesis import strategies as st
+from properties import given
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.load.workersrun import LEAD, WorkersRun
+from smtpsource.measure.frame import Frame
 from smtpsource.measure.recorder import Recorder
 from smtpsource.net.destination import TCPAddress
 from smtpsource.plan import SourcePlan
 from smtpsource.workers.link import WorkerFailed
 from smtpsource.workers.wire import Kind
+
+#: What workers say, and what may come instead.
+_SAID = [Kind.FRAME, Kind.WANT, Kind.STEPPED, Kind.TROUBLE, Kind.BROKEN, Kind.HINT, Kind.END, Kind.READY, Kind.UNUSABLE]
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["", "x", "\ud800", "9" * 5000]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["x", "count"]), inner),
+    max_leaves=8,
+)
+_NAMES = ["count", "epoch", "text", "kind", "limits", "exhausted", "catchUp", "addresses", "warmUp", "hints", "ledger"]
+_JSON = st.dictionaries(st.sampled_from([*_NAMES, "pid"]), _VALUES).map(lambda body: json.dumps(body).encode())
+_ENDS = st.sampled_from([b"", b"{", b"5", b"null", b"[]", b'{"count": 1e999, "epoch": 1}', b"[" * 100_000, b"\xff"])
 
 ADDRESS = TCPAddress("127.0.0.1", 2525)
 
@@ -141,12 +158,14 @@ class WorkersRunTests(SynchronousTestCase):
         self.assertEqual(lent, 50)
         first.says(Kind.FRAME, frame(1, 30, 26, rejected=1, failed=1, gauges={"inFlight": 2}))
         second.says(Kind.FRAME, frame(1, 20, 20))
+        self.clock.advance(LEAD + 1.4)
         first.dies("was ended by SIGKILL")
         self.assertEqual(self.counts(), (70, 46, 1, 23))
         text = "worker 1 of 2 was ended by SIGKILL"
         self.assertEqual(self.recorder.errors, {"worker-lost": 1})
         self.assertEqual(self.recorder.errorSamples, {"worker-lost": text})
-        self.assertEqual((run.incomplete, run.reason), ([text], None))
+        missing = f"{text} after 1.4 s: 22 messages that it had, or was lent, count as failed"
+        self.assertEqual((run.incomplete, run.reason), ([missing], None))
         self.assertEqual(self.told, [f"{text}; the run goes on with the others"])
         self.assertEqual(len(second.wants(10**6)), 475)
         self.assertEqual(self.ended, 0)
@@ -155,6 +174,7 @@ class WorkersRunTests(SynchronousTestCase):
         self.assertEqual((self.ended, self.counts()), (1, (75, 51, 1, 23)))
         self.assertEqual(sum(one.counters.failed for one in self.seconds), 23)
         self.assertEqual([one["lost"] for one in run.workers], ["was ended by SIGKILL", None])
+        self.assertEqual([(one.state, one.user) for one in run.working], [("lost", 0.25), ("over", 0.5)])
 
     def test_allLost(self):
         """
@@ -166,13 +186,31 @@ class WorkersRunTests(SynchronousTestCase):
             worker.dies("was ended by SIGKILL")
         self.assertEqual((self.ended, self.counts()), (1, (20, 0, 0, 20)))
         self.assertEqual(self.recorder.errors, {"worker-lost": 2})
+        text = "worker 2 of 2 was ended by SIGKILL"
+        self.assertEqual(self.run_.reason, f"all 2 workers were lost; the last: {text}")
+        others = "; the run goes on with the others"
+        self.assertEqual(self.told, [f"worker 1 of 2 was ended by SIGKILL{others}", text])
+
+    def test_uneven(self):
+        """
+        With a rate each worker has as many messages to start; so it should have as many sessions.
+        """
+        told = (
+            "3 sessions can't be shared evenly by 2 workers, each of which starts as many messages: expected -s to "
+            "be a multiple of 2, or some wait where others are free"
+        )
+        for plan in ({"rate": 10.0, "duration": 1.0}, {"findRate": "errors == 0"}):
+            run = self.begin(sessionCount=3, **plan)
+            self.assertEqual((self.told, run.standingHints), ([told], (told,)))
+            self.assertEqual(self.begin(**plan).standingHints, ())
+        self.assertEqual(self.begin(sessionCount=3, messageCount=10).standingHints, ())
 
     def test_lostOfSchedule(self):
         """
         With a schedule, what a lost worker was to start since it has told last has failed: for two seconds at most, as
         it tells every second.
         """
-        for passed, failed in ((1.1, 5), (1.9, 45), (100.0, 75)):
+        for passed, failed in ((1.09, 5), (1.89, 45), (100.0, 76)):
             self.begin(rate=100.0, duration=200.0)
             first, second = self.workers
             gauges = {"overdue": 0, "inFlight": 0}
@@ -181,6 +219,60 @@ class WorkersRunTests(SynchronousTestCase):
             self.clock.advance(LEAD + passed)
             first.dies("was ended by SIGKILL")
             self.assertEqual(self.counts(), (100 + failed, 100, 0, failed), passed)
+
+    def test_askedOfLost(self):
+        """
+        What a schedule asks of a lost worker it goes on to ask for; nobody starts that.
+        """
+        for warmUp in (0.0, 1.0):
+            run = self.begin(rate=100.0, duration=4.0, warmUp=warmUp)
+            first, second = self.workers
+            epoch, overdue = int(warmUp > 0), {"overdue": 10, "inFlight": 0}
+            for worker in self.workers * epoch:
+                worker.says(Kind.FRAME, frame(1, 50, 50, gauges=overdue, asked=50, scheduledSeconds=1.0))
+            first.says(Kind.FRAME, frame(2, 40, 40, at=1, gauges=overdue, asked=50, scheduledSeconds=1.0, epoch=epoch))
+            second.says(Kind.FRAME, frame(2, 50, 50, at=1, gauges={}, asked=50, scheduledSeconds=1.0, epoch=epoch))
+            self.clock.advance(LEAD + warmUp + 1.19)
+            first.dies("was ended by SIGKILL")
+            self.assertEqual((self.counts(), self.recorder.dropped), ((100, 90, 0, 10), 10))
+            for number in (2, 3, 4):
+                at = float(number)
+                said = frame(2, 50, 50, at=at, gauges={}, asked=50, scheduledSeconds=at, epoch=epoch)
+                second.says(Kind.FRAME, said)
+            second.ends()
+            self.assertEqual((run.scheduledMessages(), run.scheduledSeconds()), (400, 4.0))
+            self.assertIs(type(run.scheduledMessages()), int)
+            self.assertEqual(self.counts(), (250, 240, 0, 10))
+            self.assertEqual(self.recorder.started + self.recorder.dropped, 400)
+            measured = self.seconds[epoch:]
+            self.assertEqual(sum(one.asked for one in measured), 400)
+            self.assertEqual(sum(one.counters.started + one.counters.dropped for one in measured), 400)
+
+    def test_askedOfLostInWarmUp(self):
+        """
+        So it does if the worker was lost in the warm-up; and of a limited number of messages it has its part.
+        """
+        run = self.begin(rate=100.0, warmUp=1.0, messageCount=150)
+        first, second = self.workers
+        self.clock.advance(LEAD + 0.5)
+        first.dies("was ended by SIGKILL")
+        second.says(Kind.FRAME, frame(1, 50, 50, gauges={}, asked=50, scheduledSeconds=1.0))
+        for number in (1, 2):
+            asked = 50 if number == 1 else 25
+            said = frame(2, asked, asked, at=number, gauges={}, asked=asked, scheduledSeconds=number / 1.0, epoch=1)
+            second.says(Kind.FRAME, said)
+        second.ends()
+        self.assertEqual((run.scheduledMessages(), self.counts(), self.recorder.dropped), (150, (75, 75, 0, 0), 75))
+
+    def test_silent(self):
+        """
+        A worker that may hang is told of, before anybody knows.
+        """
+        self.begin(messageCount=10)
+        for number in range(1, 6):
+            self.workers[0].says(Kind.FRAME, frame(number))
+            self.clock.pump([0.5, 0.5])
+        self.assertEqual(self.told, ["worker 2 of 2 has been silent for 4 s"])
 
     def test_nonsenseInTheEnd(self):
         """
@@ -275,6 +367,52 @@ class WorkersRunTests(SynchronousTestCase):
         self.assertIn("said WANT in a way that makes no sense", self.workers[1].killed)
         self.assertEqual(self.recorder.errors, {"worker-lost": 2})
         self.assertEqual(self.ended, 1)
+
+    @given(st.sampled_from(_SAID), st.one_of(_JSON, _ENDS))
+    def test_anyNonsense(self, kind, body):
+        """
+        Whatever a worker says instead of what it should, it is the end of none but that worker.
+        """
+        for plan in ({"messageCount": 10}, {"findRate": "errors < 10%", "rate": 50.0}):
+            run = self.begin(**plan)
+            self.workers[0].heard(kind.value + body)
+            self.assertNotIn("internal-error", self.recorder.errors, (run.reason, body))
+            self.assertIsNone(self.workers[1].killed)
+
+    def test_unexpected(self):
+        """
+        What came of a step, where there is none, is no more than the end of that worker.
+        """
+        run = self.begin(messageCount=10)
+        self.workers[0].says(Kind.STEPPED, frame(1))
+        self.assertIn("said STEPPED in a way that makes no sense", self.workers[0].killed)
+        self.assertEqual((run.reason, self.workers[1].killed), (None, None))
+
+    def test_bounds(self):
+        """
+        A worker that says more than any can is given up: this process does not grow without an end by it.
+        """
+        texts = {f"kind {number}": (1, "x" * 1000) for number in range(800)}
+
+        def others(number):
+            return replace(
+                Frame.decode(frame(1)), errors={f"{key} {number}": tally for key, tally in texts.items()}
+            ).encode()
+
+        for kind, bodies in (
+            (Kind.FRAME, (frame(1) for _ in range(1000))),
+            (Kind.FRAME, [frame(1, at=1e6)]),
+            (Kind.FRAME, [frame(1, started=1 << 50)]),
+            (Kind.FRAME, map(others, range(10))),
+            (Kind.HINT, ({"text": f"hint {number}"} for number in range(1000))),
+            (Kind.WANT, ({"count": 1, "epoch": 0} for _ in range(100_000))),
+        ):
+            run = self.begin(messageCount=10)
+            for body in bodies:
+                if self.workers[0].killed is None:
+                    self.workers[0].says(kind, body)
+            self.assertIn("more than there can be", self.workers[0].killed or "nothing")
+            self.assertEqual((run.reason, self.workers[1].killed), (None, None))
 
     def test_notReady(self):
         """

@@ -129,6 +129,19 @@ class WorkersSearchTests(SynchronousTestCase):
         self.workers[0].ends()
         self.assertEqual((self.ended, run.found.rate, len(run.incomplete)), ([1], None, 1))
 
+    def test_lostInStep(self):
+        """
+        What the lost one was to start of the step, and has not told, has failed, as in any run.
+        """
+        self.begin()
+        self.workers[0].says(Kind.FRAME, frame(1, 25, 25, gauges={}, asked=25, scheduledSeconds=1.0))
+        self.workers[1].says(Kind.FRAME, frame(1, 24, 20, gauges={"inFlight": 4}, asked=25, scheduledSeconds=1.0))
+        self.clock.advance(LEAD + 1.41)
+        self.workers[1].dies("was killed by signal 9")
+        self.workers[0].ends()
+        counts = self.recorder
+        self.assertEqual((counts.started, counts.accepted, counts.failed, counts.dropped), (59, 45, 14, 1))
+
     def test_hangs(self):
         """
         One that never tells what came of its part is waited for no longer than it may take.

@@ -4,6 +4,7 @@ Tests for runs by workers that are none, as a service: from the first that is lo
 
 from __future__ import annotations
 
+import datetime
 from itertools import zip_longest
 
 from fakeworkers import FakeWorker, frame
@@ -70,6 +71,8 @@ class WorkersServiceTests(SynchronousTestCase):
         self.assertEqual((summary.exit, summary.messages.started, len(summary.incomplete)), (1, 0, 2))
         self.assertEqual(summary.errors["worker-lost"].count, 2)
         self.assertEqual((summary.warmUp["seconds"], summary.warmUp["accepted"]), (3.0, 594))
+        told = [(one["started"], one["cpu"]["user"]) for one in summary.environment["workers"]]
+        self.assertEqual(told, [(0, 0.0), (0, 0.0)])
         # What was on its way, and what they were to start since.
         self.assertGreater(summary.warmUp["failed"], 6)
 
@@ -208,3 +211,14 @@ class WorkersServiceTests(SynchronousTestCase):
             summary = self.summary()
             self.assertEqual((summary.exit, summary.messages.accepted, len(summary.incomplete)), (1, 20, 1))
             self.assertEqual(summary.errors["worker-lost"].count, 1)
+
+    def test_started(self):
+        """
+        The run has started when its workers began, and not when they were told to.
+        """
+        before = datetime.datetime.now().astimezone()
+        self.begin(messageCount=10)
+        for worker in self.workers:
+            worker.ends()
+        started = datetime.datetime.fromisoformat(self.summary().started)
+        self.assertGreater(started, before + datetime.timedelta(seconds=LEAD - 0.01))

@@ -143,19 +143,12 @@ class SourceOptions(PlanOptions):
             except ValueError as e:
                 raise usage.UsageError(f"this machine's name {socket.gethostname()!r} is not usable: {e}; use -M NAME")
         self._checkFiles()
-        sessions = self["session-count"]
-        if not (self["duration"] or self["stages"] or self["find-rate"]):
-            sessions = min(sessions, self["message-count"] or 1)
         room = raiseFileLimit()
-        if sessions > room:
-            raise usage.UsageError(
-                f"-s (--session-count): {self['session-count']} sessions need more open files than this process may "
-                f"have: expected at most {room}, or a higher limit (ulimit -Hn)"
-            )
         try:
             self.plan = self.newPlan(destination=goal, logins=self._logins(), command=self.command)
         except ValueError as e:
             raise usage.UsageError(f"{self._ofLogins(str(e))}: {e}")  # whatever has an option names it
+        self._checkSessions(room)
         self._checkCertificate()
         try:
             self.tryTLS()
@@ -175,6 +168,24 @@ class SourceOptions(PlanOptions):
             metrics=self._metrics(),
         )
         self.chooseReactor()
+
+    def _checkSessions(self, room: int) -> None:
+        """
+        See that there can be so many at once: each worker has its share of them, and the same limit. But a sink of the
+        run's own has them all.
+
+        @param room: how many one process may have.
+        """
+        sessions = self["session-count"]
+        workers = 1 if isinstance(self.plan.destination, destination.SinkDestination) else self.plan.workerCount
+        if not (self["duration"] or self["stages"] or self["find-rate"]):
+            sessions = min(sessions, self["message-count"] or 1)
+        if -(-sessions // workers) > room:
+            process = "this process" if workers == 1 else f"each of {workers} workers"
+            raise usage.UsageError(
+                f"-s (--session-count): {self['session-count']} sessions need more open files than {process} may "
+                f"have: expected at most {room * workers}, or a higher limit (ulimit -Hn)"
+            )
 
     def _goal(self) -> destination.Destination:
         """

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from smtpsource.measure.environment import usableProcessors
+from smtpsource.process.processors import usable
 from smtpsource.smtp.scramkeys import Derivation, Keys
 
 #: Who is told of keys, or of what kept us from having them.
@@ -32,7 +32,7 @@ def mostAtOnce() -> int:
     """
     How many keys to work out at once: the reactor needs a processor, too.
     """
-    return max(1, min(4, (usableProcessors() or 1) - 1))
+    return max(1, min(4, usable() - 1))
 
 
 class DerivedKeys:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from math import ceil, floor
 
+from smtpsource.load.lostpart import LostPart
 from smtpsource.measure.counters import Counters
 from smtpsource.measure.frame import Frame, merged
 from smtpsource.measure.recorder import Recorder
@@ -75,6 +76,7 @@ class Gathering:
         self._workers = [_Worker() for _ in range(workers)]
         self.epoch = 0
         self._early: list[tuple[int, Frame]] = []
+        self._lostParts: list[LostPart] = []
         self._forget()
 
     def add(self, index: int, frame: Frame) -> None:
@@ -101,6 +103,12 @@ class Gathering:
         self._workers[index].isLiving = False
         self._setOpen()
         self._goOn()
+
+    def goOnWithout(self, part: LostPart) -> None:
+        """
+        What the schedule asks for of a lost worker is never started: count it as that, second by second.
+        """
+        self._lostParts.append(part)
 
     def of(self, index: int) -> Counters:
         """
@@ -183,7 +191,7 @@ class Gathering:
             self._give(second)
 
     def _give(self, second: int) -> None:
-        frame = merged(self._seconds.pop(second))
+        frame = self._withLostParts(merged(self._seconds.pop(second)))
         # What has come late does not make this second longer. Gauges are those of all.
         before, self._at = self._at, max(self._at, frame.at)
         self._given = second
@@ -194,6 +202,18 @@ class Gathering:
                 frame, number=second, at=self._at, seconds=length, counters=counters, gauges=self.gauges(), last=last
             )
         )
+
+    def _withLostParts(self, frame: Frame) -> Frame:
+        """
+        The same second with what is never started in it, which is counted by this.
+        """
+        seconds = frame.scheduledSeconds
+        more = 0 if seconds is None else sum(part.asks(self.epoch, seconds) for part in self._lostParts)
+        if not more:
+            return frame
+        self._recorder.dropped += more
+        self._scheduled["asked"] = self._scheduled.get("asked", 0) + more
+        return replace(frame, asked=(frame.asked or 0) + more, counters=frame.counters + Counters(dropped=more))
 
     def _isLast(self) -> bool:
         return not self._seconds and not any(worker.isLiving for worker in self._workers)

@@ -15,6 +15,7 @@ from smtpsource.process.unexpected import Breakable
 
 if TYPE_CHECKING:
     from smtpsource.ledger.notes import Notes
+    from smtpsource.measure.progress import Working
     from smtpsource.measure.recorder import Recorder
     from smtpsource.plan import SourcePlan
 
@@ -25,6 +26,7 @@ class OneProcess(Breakable):
 
     @ivar incomplete: what is missing from the figures: a line for each worker that was lost.
     @ivar workers: what is to be told of each worker, as JSON takes it.
+    @ivar working: what each worker does now.
     """
 
     plan: SourcePlan
@@ -39,6 +41,7 @@ class OneProcess(Breakable):
 
     incomplete: Sequence[str] = ()
     workers: Sequence[dict[str, Any]] = ()
+    working: Sequence[Working] = ()
 
     @property
     def id(self) -> bytes:

@@ -236,6 +236,7 @@ class SourceService(Service):
             hints=run.standingHints,
             delivered=self._delivered(),
             awaited=None if self._delivery is None else self._delivery.awaited(),
+            workers=run.working,
             startsIn=None if self._appointment is None else self._appointment.left,
         )
 
@@ -411,12 +412,13 @@ class SourceService(Service):
         """
         Measure from now on.
 
-        @param began: when that is, which may be some microseconds ago.
+        @param began: when that is, which may be some microseconds ago, or, of workers, soon.
         """
         self._startTime = began
         self._cpuBefore = self._run.processTime()
         if self._warmUp is None:
-            self._started = datetime.datetime.now().astimezone()
+            ahead = datetime.timedelta(seconds=began - self._clock())
+            self._started = (datetime.datetime.now() + ahead).astimezone()
         self._watch.start(began)
 
     def _sampled(self, snapshot: Snapshot) -> None:

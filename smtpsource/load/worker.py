@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from smtpsource.process import interrupts
 from smtpsource.process.exitstatus import leave
-from smtpsource.workers.wire import READ, WRITE, Kind, framed, receive
+from smtpsource.workers.wire import FROM_ELSEWHERE, READ, WRITE, Kind, framed, receive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] = ()) -> NoReturn:
     The child.
 
     @param arguments: the reactor to run on, if that matters: a name as C{twistd --help-reactors} has it, or that of the
-        class of the parent's.
+        class of the parent's. Or L{FROM_ELSEWHERE}.
     @raise SystemExit: always: 0 if all was said that is to be said, 1 if the parent was gone before, 2 if there is
         none, or nobody knows what it wants.
     """
@@ -67,7 +67,11 @@ def main(arguments: Sequence[str] = ()) -> NoReturn:
     if None in asked:
         leave(1)  # it is gone already
     try:
-        process = _Process(*_understood(*filter(None, asked)), *arguments[:1])
+        known = [each for each in asked if each is not None]
+        if FROM_ELSEWHERE in arguments:
+            process = _Process(*_understood(*known, takesPlan=False))
+        else:
+            process = _Process(*_understood(*known), *arguments[:1])
     except Exception as e:
         from smtpsource.process.unexpected import named
 
@@ -77,15 +81,16 @@ def main(arguments: Sequence[str] = ()) -> NoReturn:
     process.run()
 
 
-def _understood(*asked: tuple[Kind, Any]) -> tuple[SourcePlan, Share, bytes]:
+def _understood(*asked: tuple[Kind, Any], takesPlan: bool = True) -> tuple[SourcePlan, Share, bytes]:
     """
     What is wanted.
 
+    @param takesPlan: is the parent a process of this machine, that may say what code is to run?
     @raise Unusable: it can't be done, or is nothing to begin with.
     """
     try:
         match asked:
-            case [(Kind.SHARE, share), (Kind.PLAN, plan)]:
+            case [(Kind.SHARE, share), (Kind.PLAN, plan)] if takesPlan:
                 return _unpickled(plan), *_shareOf(share)
             case [(Kind.OPTIONS, options)]:
                 return _parsed(options), *_shareOf(options)
@@ -93,7 +98,7 @@ def _understood(*asked: tuple[Kind, Any]) -> tuple[SourcePlan, Share, bytes]:
         raise Unusable(str(e)) from None
     except MemoryError:
         raise Unusable(_NO_MEMORY) from None
-    raise Unusable(f"expected a plan to begin with, not {asked[-1][0].name}")
+    raise Unusable(f"expected {'a plan' if takesPlan else 'options'} to begin with, not {asked[-1][0].name}")
 
 
 def _shareOf(asked: dict[str, Any]) -> tuple[Share, bytes]:
@@ -140,7 +145,7 @@ def _parsed(asked: dict[str, Any]) -> SourcePlan:
 
     options = SourceOptions()
     try:
-        options.parseOptions(asked["options"])
+        options.parseOptions(["--workers", str(asked["count"]), *asked["options"]])
         return options.plan.seeded(asked["seed"])
     except UsageError as e:
         raise ValueError(str(e)) from None

@@ -6,19 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from re import sub
-from sys import maxsize
 from typing import Any
 
-from smtpsource.load.parts import arrivalsOf
 from smtpsource.load.workerwords import WorkerEnd
 from smtpsource.measure.counters import Counters
 from smtpsource.measure.frame import Frame, Tallies
-from smtpsource.pacing.share import Share
 from smtpsource.phases import NAMES
-from smtpsource.plan import SourcePlan
-
-#: Seconds after its last frame for which a worker may have gone on that is lost.
-_SILENCE = 1.5
 
 
 class WorkerFacts:
@@ -37,6 +30,7 @@ class WorkerFacts:
         self.gauges: Mapping[str, float] = {}
         self.end: WorkerEnd | None = None
         self._counted: dict[int, Counters] = {}
+        self._asked: dict[int, int] = {}
         self._endedAt: dict[int, float] = {}
 
     def add(self, frame: Frame) -> None:
@@ -45,6 +39,7 @@ class WorkerFacts:
         """
         self.epoch, self.gauges = frame.epoch, frame.gauges
         self._counted[frame.epoch] = self.counted(frame.epoch) + frame.counters
+        self._asked[frame.epoch] = self.asked(frame.epoch) + round(frame.asked or 0)
         self._endedAt[frame.epoch] = frame.at
         user, system = self.cpu.get(frame.epoch, (0.0, 0.0))
         self.cpu[frame.epoch] = user + frame.cpu[0], system + frame.cpu[1]
@@ -55,45 +50,35 @@ class WorkerFacts:
         """
         return self._counted.get(epoch, Counters())
 
+    def asked(self, epoch: int) -> int:
+        """
+        How many messages a schedule has asked it for in this epoch, as far as it has told.
+        """
+        return self._asked.get(epoch, 0)
+
     def endedAt(self, epoch: int) -> float:
         """
         When the last frame of this epoch ended, in seconds from its beginning; 0 if there is none.
         """
         return self._endedAt.get(epoch, 0.0)
 
-    def last(self, begun: int, errors: Tallies) -> Frame:
+    def last(self, begun: int, errors: Tallies, asked: int | None = None) -> Frame:
         """
         The frame that a lost worker would have ended with: all that it may have begun and that has no outcome has
-        failed.
+        failed, and what a schedule has asked it for besides is never started.
 
-        @param begun: how many messages that is.
+        @param begun: how many messages that is, in all.
+        @param asked: how many messages the schedule has asked it for since its last frame; C{None} without one.
         """
         counters = self.counted(self.epoch)
         begun = max(begun, counters.started)
         known = counters.accepted + counters.rejected + counters.failed
-        missing = Counters(started=begun - counters.started, failed=max(0, begun - known))
+        dropped = 0 if asked is None else max(0, self.asked(self.epoch) + asked - begun - counters.dropped)
+        missing = Counters(started=begun - counters.started, failed=max(0, begun - known), dropped=dropped)
         nothing: tuple[Any, ...] = ({},) * len(NAMES)
         return Frame(
-            *(0, self.epoch, self.endedAt(self.epoch), 0.0, missing, nothing, nothing, errors),
-            asked=0.0 if "overdue" in self.gauges else None,
-            last=True,
+            *(0, self.epoch, self.endedAt(self.epoch), 0.0, missing, nothing, nothing, errors), asked=asked, last=True
         )
-
-    def askedOf(self, plan: SourcePlan, share: Share, passed: float) -> int:
-        """
-        How many messages of a schedule the worker may have begun, if it is lost: those that it has told, and those that
-        it was to start since. It would have told a second later: after that it did not run.
-
-        @param share: the worker's.
-        @param passed: seconds since the run began.
-        """
-        started = self.counted(self.epoch).started
-        told = self.endedAt(self.epoch) + (plan.warmUp if self.epoch else 0.0)
-        schedule = arrivalsOf(plan, share)
-        since = schedule.asked(min(passed, told + _SILENCE)) - schedule.asked(told)
-        if plan.messageLimit < maxsize:
-            since = min(since, share.of(plan.messageLimit) - started)
-        return started + max(0, since)
 
     @property
     def inFlight(self) -> int:

@@ -16,7 +16,7 @@ from smtpsource.load.workerfacts import WorkerFacts, together
 from smtpsource.load.workerwords import WorkerEnd
 from smtpsource.measure.counters import AddressCounts
 from smtpsource.measure.limits import Upkeep
-from smtpsource.measure.progress import DRAINING, RUNNING, STATES
+from smtpsource.measure.progress import DRAINING, RUNNING, STATES, Working
 from smtpsource.measure.recorder import Recorder
 from smtpsource.pacing.schedule import Schedule
 from smtpsource.phases import BANNER
@@ -94,7 +94,7 @@ class WorkersFigures(Breakable):
         """
         How many messages the schedule has asked for since measuring began, as of the last second.
         """
-        return None if self._schedule is None else self._gathering.gauges().get("asked", 0.0)
+        return None if self._schedule is None else self._gauge("asked")
 
     def scheduledSeconds(self) -> float | None:
         """
@@ -248,14 +248,27 @@ class WorkersFigures(Breakable):
         return (facts.end for facts in self._facts if facts.end is not None)
 
     @property
+    def working(self) -> list[Working]:
+        """
+        What each worker does now.
+        """
+        found = []
+        for index, facts in enumerate(self._facts):
+            state = "lost" if self._band.how(index) else "running" if facts.end is None else "over"
+            user, system = map(sum, zip((0.0, 0.0), *facts.cpu.values(), strict=True))
+            found.append(Working(state, user, system))
+        return found
+
+    @property
     def workers(self) -> Sequence[dict[str, Any]]:
         """
-        What is to be told of each worker, as JSON takes it.
+        What is to be told of each worker, as JSON takes it: of what is measured, which is nothing in a warm-up.
         """
+        measured = int(self.plan.warmUp > 0)
         told = []
         for index, (facts, link) in enumerate(zip(self._facts, self._links, strict=True)):
-            user, system = facts.cpu.get(self._epoch, (0.0, 0.0))
-            counters = facts.counted(self._epoch)
+            user, system = facts.cpu.get(measured, (0.0, 0.0))
+            counters = facts.counted(measured)
             told.append(
                 {
                     "pid": link.pid,
@@ -264,6 +277,7 @@ class WorkersFigures(Breakable):
                     "cpu": {"user": user, "system": system},
                     "started": counters.started,
                     "accepted": counters.accepted,
+                    "exhausted": None if facts.end is None else facts.end.exhausted,
                     "lost": self._band.how(index) or None,
                 }
             )

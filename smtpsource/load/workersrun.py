@@ -7,6 +7,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import inf
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -14,7 +15,10 @@ from twisted.internet.defer import Deferred
 from smtpsource._version import __version__
 from smtpsource.interfaces import IReactor
 from smtpsource.load.gathered import Gathering
+from smtpsource.load.hints import ofUneven
 from smtpsource.load.lending import Lending
+from smtpsource.load.lostpart import LostPart
+from smtpsource.load.workerbounds import WorkerBounds
 from smtpsource.load.workersfigures import WorkersFigures
 from smtpsource.load.workerwords import WorkerEnd, understood
 from smtpsource.measure.counters import OUTCOMES, Counters
@@ -84,14 +88,17 @@ class WorkersRun(WorkersFigures):
         self._whenEnded = whenEnded
         self._whenWarm = whenWarm
         self._tell = tell
+        self._bounds = [WorkerBounds() for _ in links]
         self._shares = [Share(index, count) for index in range(count)]
         self._gathering = Gathering(recorder, count, lambda frame: self.whenSecond(frame), self._warm)
         self._lending = None if plan.openLoop else Lending(plan, self._shares, self._lend)
         self._warmUp: dict[str, Any] = {}
         self._hasBegun = False
+        # From when on no further message is started.
+        self._endsAt = inf
         # For these nobody waits: what they raise is the end of the run.
         said, lost = partial(self.guarded, self._said), partial(self.guarded, self._lost)
-        self._band = Band(reactor, links, plan.grace, said, lost, self._allGone)
+        self._band = Band(reactor, links, plan.grace, said, lost, self._allGone, partial(self.guarded, self._silent))
         if plan.findRate is not None:
             from smtpsource.load.workerssearch import WorkersSearch  # for those who look for one
 
@@ -143,6 +150,8 @@ class WorkersRun(WorkersFigures):
         self.startTime = at
         self._hasBegun = True
         self._band.go({"at": at, "addresses": [spelled(address) for address in addresses]})
+        if self.plan.openLoop and self.plan.sessionCount % self._band.size:
+            self.hint(ofUneven(self.plan.sessionCount, self._band.size))
         if self._search is not None:
             self._search.begin(at)
 
@@ -176,6 +185,7 @@ class WorkersRun(WorkersFigures):
 
     def _end(self) -> None:
         self.draining = True
+        self._endsAt = min(self._endsAt, self.clock())
         if self._search is not None:
             self._search.end()
 
@@ -216,6 +226,9 @@ class WorkersRun(WorkersFigures):
     def _said(self, index: int, kind: Kind, body: Any) -> None:
         try:
             meaning = understood(kind, body)
+            self._bounds[index].check(kind, meaning, self.clock() - self.startTime)
+            if kind is Kind.STEPPED:
+                self._stepped(index, meaning)
         except ValueError as e:
             self._band.giveUp(index, f"said {kind.name} in a way that makes no sense: {e}")
             return
@@ -224,8 +237,6 @@ class WorkersRun(WorkersFigures):
                 self._add(index, meaning)
             case Kind.WANT:
                 self._want(index, *meaning)
-            case Kind.STEPPED:
-                self._stepped(index, meaning)
             case Kind.TROUBLE:
                 self.trouble(meaning, tolerable=False)
             case Kind.BROKEN:
@@ -290,30 +301,60 @@ class WorkersRun(WorkersFigures):
         more.
         """
         text = f"{self._band.name(index)} {how}"
-        self.incomplete.append(text)
         if not self._hasBegun:
+            self.incomplete.append(text)
             # Nothing is lost but the load of this one: better no run than one of less than was asked for.
             self.recorder.error(WORKER_LOST, text)
             self._fail(text)
             return
         facts = self._facts[index]
+        errors = {WORKER_LOST: (1, text)}
         if self._lending is not None:
-            begun = self._lending.leave(index)
-        elif self._search is not None:
-            begun = 0  # more than it has told is not known
+            last = facts.last(self._lending.leave(index), errors)
         else:
-            begun = facts.askedOf(self.plan, self._shares[index], self.clock() - self.startTime)
-        last = facts.last(begun, {WORKER_LOST: (1, text)})
+            part = self._partOf(index)
+            self._gathering.goOnWithout(part)
+            last = facts.last(facts.counted(facts.epoch).started + part.begun, errors, part.begun)
+        passed = max(0.0, self.clock() - self.startTime)
+        self.incomplete.append(f"{text} after {passed:.1f} s{self._missing(last)}")
         facts.add(last)
         if last.epoch < self._gathering.epoch:
             self.recorder.error(WORKER_LOST, text)  # it was not waited for; all else is of the warm-up
         self._gathering.add(index, last)
         self._gathering.lost(index)
-        if self._search is not None:
+        goesOn = self._band.living and self._search is None and not self.draining
+        self._tell(f"{text}; the run goes on with the others" if goesOn else text)
+        if all(self._band.how(other) for other in range(self._band.size)):
+            self._fail(f"all {self._band.size} workers were lost; the last: {text}")
+        elif self._search is not None:
             # The others would hold less than the rate.
             self._fail(text)
-        elif self._band.living and not self.draining:
-            self._tell(f"{text}; the run goes on with the others")
+
+    def _missing(self, last: Frame) -> str:
+        """
+        How much of a lost worker counts as failed, in words that follow others.
+        """
+        failed = last.counters.failed
+        had = "had, or was lent" if self._lending is not None else "had, or was to start"
+        return (
+            f": {failed} message{'s' * (failed > 1)} that it {had}, count{'s' * (failed == 1)} as failed"
+            if failed
+            else ""
+        )
+
+    def _silent(self, index: int, seconds: float) -> None:
+        self._tell(f"{self._band.name(index)} has been silent for {seconds:.0f} s")
+
+    def _partOf(self, index: int) -> LostPart:
+        """
+        What a worker was to do by its schedule that is lost now.
+        """
+        facts, share = self._facts[index], self._shares[index]
+        told = facts.endedAt(facts.epoch) + (self.plan.warmUp if facts.epoch else 0.0)
+        now = min(self.clock(), self._endsAt) - self.startTime
+        if self._search is None:
+            return LostPart.of(self.plan, share, facts.epoch, facts.asked(facts.epoch), told, now)
+        return self._search.lostPart(share, self.startTime + told, self.startTime + now)
 
     def _allGone(self) -> None:
         self._isOver = True

@@ -10,6 +10,7 @@ from typing import Any
 
 from smtpsource.measure.counters import AddressCounts
 from smtpsource.measure.frame import Frame
+from smtpsource.workers import words
 from smtpsource.workers.wire import Kind
 
 
@@ -35,10 +36,7 @@ def understood(kind: Kind, body: Any) -> Any:
 
     @raise ValueError: it makes no sense; the text is one line.
     """
-    try:
-        return _MEANINGS[kind](body)
-    except (AttributeError, KeyError, TypeError, ValueError) as e:
-        raise ValueError(f"{type(e).__name__}: {e}") from None
+    return words.understood(kind, body, _MEANINGS)
 
 
 def _end(body: Mapping[str, Any]) -> WorkerEnd:
@@ -67,8 +65,8 @@ _MEANINGS: dict[Kind, Callable[[Any], Any]] = {
     Kind.FRAME: Frame.decode,
     Kind.STEPPED: Frame.decode,
     Kind.WANT: lambda body: (int(body["count"]), int(body["epoch"])),
-    Kind.TROUBLE: lambda body: str(body["text"]),
+    Kind.TROUBLE: words.text,
     Kind.BROKEN: lambda body: f"{body['kind']}: {body['text']}",
-    Kind.HINT: lambda body: str(body["text"]),
+    Kind.HINT: words.text,
     Kind.END: _end,
 }

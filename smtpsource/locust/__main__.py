@@ -10,6 +10,13 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import NoReturn
 
+#: Locust does not ask its locustfile when it is to say what there is.
+_HELP = """\
+This is Locust with a locustfile of ours. What the load is, is said by --host, --sessions, --messages, --duration,
+--rate, --report and --smtpsource-options: see docs/distributed.rst. Other than Locust says below, it listens on
+127.0.0.1 only: --master-bind-host ADDRESS and --web-host ADDRESS, or '*', let in others.
+"""
+
 
 def main(arguments: Sequence[str]) -> NoReturn:
     """
@@ -21,6 +28,8 @@ def main(arguments: Sequence[str]) -> NoReturn:
     if find_spec("locust") is None:
         print("smtpsource: Locust is not installed: expected pip install 'smtpsource[locust]'", file=sys.stderr)
         raise SystemExit(2)
+    if {"-h", "--help"} & set(arguments):
+        print(_HELP, flush=True)
     # -P: Locust is not what may have this name in the current directory.
     command = [sys.executable, "-P", "-m", "locust", "-f", locustfile(), *arguments]
     os.execv(sys.executable, command)

@@ -136,6 +136,7 @@ class _Process:
 
         self._reactor: Any = installed
         self._options = options
+        self._needsMaster = True
         self._board: Switchboard = Switchboard(self._told, self._alone)
         words = _partOf(options)
         self._board.workers = [
@@ -192,6 +193,7 @@ class _Process:
         self._end(conclude(presentation, stopView, summary, show, documentOf, summary.reason))
 
     def _end(self, status: int) -> None:
+        self._needsMaster = False
         self._tell(Kind.END, {"exit": status})
         self._board.finish(lambda: leave(status))
         self._reactor.callLater(_PATIENCE, leave, status)
@@ -208,6 +210,9 @@ class _Process:
         """
         Locust's master is gone, and with it all workers.
         """
+        if self._needsMaster:
+            self._needsMaster = False
+            self._options.presentation.complain(f"the master of Locust: {problem}: the run ends here")
         for worker in self._board.workers:
             worker.lost("was lost with the master of Locust")
         self._service.stopService()

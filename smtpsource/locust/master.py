@@ -1,12 +1,10 @@
 """
-Beside the master of Locust: the process that decides and adds up, for one run after the other.
+Beside the master of Locust: one run after the other.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-import shlex
 import time
 from argparse import Namespace
 from typing import Any
@@ -15,29 +13,15 @@ import gevent
 from gevent.event import Event
 from locust.runners import STATE_MISSING
 
-from smtpsource._version import __version__
 from smtpsource.locust import options
-from smtpsource.locust.figures import Statistics
+from smtpsource.locust.course import UNUSABLE, Course
 from smtpsource.locust.interrupts import onInterrupt
-from smtpsource.locust.process import Process
-from smtpsource.locust.words import ASKED, BEGIN, END, SAID, THEIRS, TYPE
-from smtpsource.measure.frame import Frame
-from smtpsource.workers.envelopes import MASTER, enclose, opened
-from smtpsource.workers.wire import Kind, pack, unpack
+from smtpsource.locust.words import ASKED, END, SAID, THEIRS, TYPE
 
 _log = logging.getLogger(__name__)
 
-#: The process that decides.
-_COORDINATOR = "smtpsource.locust.coordinate"
-
 #: Seconds between two looks at which workers there are.
 _LOOK = 0.5
-
-#: Seconds that the coordinator may take beyond what it has said, to end.
-_PATIENCE = 60.0
-
-#: Exit status of a run that nobody knows the result of; and where there could be none: see docs/man/smtpsource.rst.
-_FAILED, _UNUSABLE = 1, 2
 
 
 class Master:
@@ -62,6 +46,12 @@ class Master:
         events.worker_connect.add_listener(lambda client_id, **others: self._connected(client_id))
         if environment.web_ui is not None:
             environment.web_ui.app.before_request(self._refuse)
+        given = environment.parsed_options
+        if given.master_bind_host == options.LOOPBACK and not given.processes:
+            _log.info(
+                "smtpsource: workers of other machines can't reach this master: for them there are tunnels, and "
+                "--master-bind-host"
+            )
         self._runner.greenlet.spawn(self._watch)
         onInterrupt(self._stop)
 
@@ -107,7 +97,7 @@ class Master:
         problem = self._problem(self._environment.parsed_options)
         if problem:
             _log.error("smtpsource: %s", problem)
-            self._quitWith(_UNUSABLE)
+            self._quitWith(UNUSABLE)
             return
         workers = len(self._runner.clients.ready)
         self._hasStarted.clear()
@@ -140,14 +130,14 @@ class Master:
     # What goes on
 
     def _heard(self, environment: Any, msg: Any) -> None:
-        now, data = time.perf_counter(), msg.data
+        now, data = time.perf_counter(), msg.data if isinstance(msg.data, dict) else {}
         course = self._course
-        if course is None or data["run"] != course.run or not course.has(msg.node_id):
-            self._tell(msg.node_id, {"run": data["run"], END: True})
+        if course is None or data.get("run") != course.run or not course.has(msg.node_id):
+            self._tell(msg.node_id, {"run": data.get("run"), END: True})
         elif ASKED in data:
             self._tell(msg.node_id, {"run": course.run, ASKED: data[ASKED], THEIRS: now})
         else:
-            course.said(msg.node_id, data[SAID])
+            course.said(msg.node_id, data.get(SAID))
 
     def _tell(self, worker: str, data: dict[str, Any]) -> None:
         self._runner.send_message(TYPE, data, worker)
@@ -193,125 +183,3 @@ class Master:
             gevent.sleep(given.autoquit)
             self._runner.quit()
             self._environment.web_ui.stop()
-
-
-class Course:
-    """
-    One run, from its start to its end.
-
-    @ivar run: a word that no other run has.
-    @ivar over: an event: it has ended, and its result was told.
-    """
-
-    def __init__(self, environment: Any, workers: list[str], whenOver: Any) -> None:
-        """
-        Begin.
-
-        @param environment: Locust's.
-        @param workers: the ids of those that have a part in it.
-        @param whenOver: called with its exit status.
-        """
-        self.run = os.urandom(8).hex()
-        self.over = Event()
-        self._runner = environment.runner
-        self._statistics = Statistics(environment.stats)
-        self._whenOver = whenOver
-        self._numbers = {worker: number for number, worker in enumerate(workers)}
-        self._gone: set[str] = set()
-        self._status = _FAILED
-        self._hasResult = False
-        self._grace = 0.0
-        self._stopping = False
-        try:
-            words = options.commandLine(environment.parsed_options)
-            self._process: Process | None = Process(_COORDINATOR, self._decided, self._ended)
-        except (OSError, ValueError) as e:
-            _log.error("smtpsource: there can be no run: %s", e)
-            self._process = None
-            self._ended()
-            return
-        self._say(MASTER, pack(Kind.OPTIONS, {"options": words, "workers": workers}))
-        for worker in workers:
-            self._tell(worker, {BEGIN: __version__})
-        _log.info("smtpsource: a run begins, by %d workers: smtpsource %s", len(workers), shlex.join(words))
-
-    def has(self, worker: str) -> bool:
-        """
-        Has this worker a part in it?
-        """
-        return worker in self._numbers and worker not in self._gone
-
-    def said(self, worker: str, message: bytes) -> None:
-        """
-        A worker has said something.
-        """
-        self._say(self._numbers[worker], message)
-        if message[:1] == Kind.GONE.value:
-            self._gone.add(worker)
-
-    def keep(self, there: set[str]) -> None:
-        """
-        Others than these are lost.
-        """
-        for worker in self._numbers.keys() - self._gone - there:
-            _log.error("smtpsource: worker %s is lost", worker)
-            self._say(self._numbers[worker], pack(Kind.GONE, {"text": "was lost: Locust hears nothing of it"}))
-            self._gone.add(worker)
-
-    def stop(self) -> None:
-        """
-        End in order, and wait for that.
-        """
-        if self.over.is_set() or self._process is None:
-            return
-        if not self._stopping:
-            self._stopping = True
-            _log.info("smtpsource: the run ends: messages that are on their way have the grace period")
-            self._say(MASTER, pack(Kind.DRAIN))
-        self.over.wait(self._grace + _PATIENCE)
-        if not self.over.is_set():
-            self._process.kill("did not end in time")
-            self.over.wait()
-
-    def _decided(self, envelope: bytes) -> None:
-        """
-        The coordinator has said something.
-        """
-        number, message = opened(envelope)
-        if number != MASTER:
-            for worker, its in self._numbers.items():
-                if its == number and worker not in self._gone:
-                    self._tell(worker, {SAID: message})
-            return
-        kind, body = unpack(message)
-        if kind is Kind.GO:
-            self._grace = body["grace"]
-            self._statistics.began(time.time() + body["at"] - time.perf_counter())
-        elif kind is Kind.FRAME:
-            self._statistics.add(Frame.decode(body), time.time())
-        elif kind is Kind.HINT:
-            _log.warning("smtpsource: %s", body["text"])
-        elif kind is Kind.UNUSABLE:
-            _log.error("smtpsource: %s", body["text"])
-            self._status, self._hasResult = _UNUSABLE, True
-        elif kind is Kind.END:
-            self._status, self._hasResult = int(body["exit"]), True
-
-    def _ended(self) -> None:
-        """
-        The coordinator is gone.
-        """
-        if self._process is not None and not self._hasResult:
-            _log.error("smtpsource: the coordinator %s: there is no result", self._process.how or "has not said how")
-        for worker in self._numbers:
-            self._tell(worker, {END: True})
-        self.over.set()
-        _log.info("smtpsource: the run is over, with exit status %d", self._status)
-        self._whenOver(self._status)
-
-    def _say(self, number: int, message: bytes) -> None:
-        if self._process is not None:
-            self._process.send(enclose(number, message))
-
-    def _tell(self, worker: str, data: dict[str, Any]) -> None:
-        self._runner.send_message(TYPE, {"run": self.run, **data}, worker)

@@ -41,12 +41,17 @@ DESTINATION = "host"
 OTHERS = "smtpsource-options"
 
 
+#: For what Locust takes all interfaces: nobody has to say who he is there, and whoever is there can do much.
+LOOPBACK = "127.0.0.1"
+
+
 def declare(parser: Any) -> None:
     """
-    Add them to Locust's own.
+    Add them to Locust's own; and let it listen on the loopback only, where nothing else is said.
 
     @param parser: a C{LocustArgumentParser}.
     """
+    parser.set_defaults(master_bind_host=LOOPBACK, web_host=LOOPBACK)
     # Not in a group: then Locust would not have them in its form.
     for field in FIELDS:
         parser.add_argument(f"--{field.name}", metavar=field.meta, default="", help=field.help)

@@ -16,7 +16,7 @@ from gevent import os as geventOS
 from gevent.event import Event
 from gevent.queue import Queue
 
-from smtpsource.process.children import environment, program
+from smtpsource.process.children import environment, howEnded, program
 from smtpsource.workers.envelopes import Framed, framed
 from smtpsource.workers.wire import READ, WRITE
 
@@ -38,13 +38,16 @@ class Process:
 
     how = ""
 
-    def __init__(self, module: str, said: Callable[[bytes], object], whenGone: Callable[[], object]) -> None:
+    def __init__(
+        self, module: str, said: Callable[[bytes], object], whenGone: Callable[[], object], *arguments: str
+    ) -> None:
         """
         Start it.
 
         @param module: whose C{main} it is to run.
         @param said: called with each message of its.
         @param whenGone: called when it is gone.
+        @param arguments: what C{main} gets, if anything.
         @raise OSError: it can't be started.
         """
         self.ended = Event()
@@ -55,7 +58,7 @@ class Process:
         theirs, self._toChild = _pipe()
         self._fromChild, alsoTheirs = _pipe()
         # -P: nothing may be imported from the current directory.
-        command = [sys.executable, "-P", "-c", program(module)]
+        command = [sys.executable, "-P", "-c", program(module, *arguments)]
         actions = [
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_DUP2, theirs, READ),
@@ -120,19 +123,9 @@ class Process:
             os.close(self._fromChild)
             self.close()
             _, status = geventOS.waitpid(self._pid, 0)
-            self.how = self._reason or _how(os.waitstatus_to_exitcode(status))
+            self.how = self._reason or howEnded(os.waitstatus_to_exitcode(status))
             self.ended.set()
             self._whenGone()
-
-
-def _how(code: int) -> str:
-    """
-    How a process has ended, as one line; empty if in order.
-    """
-    if code >= 0:
-        return f"ended with status {code}" if code else ""
-    names = {number.value: number.name for number in signal.Signals}
-    return f"was ended by {names.get(-code, f'signal {-code}')}"
 
 
 def _pipe() -> tuple[int, int]:

@@ -18,7 +18,8 @@ from smtpsource.locust.interrupts import onInterrupt
 from smtpsource.locust.process import Process
 from smtpsource.locust.words import ASKED, BEGIN, END, SAID, THEIRS, TYPE
 from smtpsource.measure.frame import Frame
-from smtpsource.workers.wire import Kind, pack, unpack
+from smtpsource.process.loopback import loopback
+from smtpsource.workers.wire import FROM_ELSEWHERE, Kind, pack, unpack
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +35,12 @@ SILENT = 10.0
 #: Seconds that a worker that is to quit waits for the master's word to end the run; and for the run's end after that it
 #: waits as long as there is a master.
 _WORD = 3.0
+
+#: What the process may be told: none of it is code.
+_ORDERS = (
+    *(Kind.OPTIONS, Kind.GO, Kind.LEASE, Kind.ADDRESSES, Kind.STEP),
+    *(Kind.EXPIRE, Kind.DRAIN, Kind.ABORT),
+)
 
 #: What is said with times in it, by the clock of the master's machine.
 _TIMED = (Kind.GO, Kind.STEP)
@@ -62,11 +69,13 @@ class Worker:
 
     def _heard(self, environment: Any, msg: Any) -> None:
         data = msg.data
-        if BEGIN in data:
+        if not isinstance(data, dict):
+            _log.error("smtpsource: the master says what makes no sense: expected a table, not %.40r", data)
+        elif BEGIN in data:
             self._giveUp("another run begins")
-            self._part = Part(self._runner, data["run"])
-            self._part.begin(data[BEGIN])
-        elif self._part is not None and data["run"] == self._part.run:
+            self._part = Part(self._runner, str(data.get("run")))
+            self._part.begin(str(data[BEGIN]))
+        elif self._part is not None and data.get("run") == self._part.run:
             self._part.told(data)
 
     def _report(self, client_id: str, data: dict[str, Any]) -> None:
@@ -142,7 +151,7 @@ class Part:
             )
         else:
             try:
-                self._process = Process(_WORKER, self._said, self._gone)
+                self._process = Process(_WORKER, self._said, self._gone, FROM_ELSEWHERE)
             except OSError as e:
                 problem = f"can't start a process: {e.strerror}"
         if problem:
@@ -155,22 +164,37 @@ class Part:
 
     def told(self, data: dict[str, Any]) -> None:
         """
-        The master has said something.
+        The master has said something. What makes no sense is not passed on.
         """
+        try:
+            self._obey(data)
+        except (AttributeError, KeyError, TypeError, ValueError) as e:
+            _log.error("smtpsource: the master says what makes no sense: %s: %.200s", type(e).__name__, e)
+
+    def _obey(self, data: dict[str, Any]) -> None:
         if THEIRS in data:
-            self._clock.answered(data[ASKED], data[THEIRS], time.perf_counter())
+            self._clock.answered(float(data[ASKED]), float(data[THEIRS]), time.perf_counter())
             self._knowsTime.set()
         elif END in data:
             self.giveUp()
         elif self._process is not None:
-            message = data[SAID]
-            kind = Kind(message[:1])
-            if kind in _ENDING:
-                self.ending.set()
-            if kind is Kind.KILL:
-                self._process.kill("was given up")
-            else:
-                self._process.send(self._here(message) if kind in _TIMED else message)
+            self._pass(self._process, data[SAID])
+
+    def _pass(self, process: Process, message: bytes) -> None:
+        """
+        The coordinator has something to say to the process.
+
+        @raise ValueError: it is nothing that a coordinator says.
+        """
+        kind = Kind(message[:1])
+        if kind in _ENDING:
+            self.ending.set()
+        if kind is Kind.KILL:
+            process.kill("was given up")
+        elif kind in _ORDERS:
+            process.send(self._here(message) if kind in _TIMED else message)
+        else:
+            raise ValueError(f"{kind.name} is no order")
 
     def giveUp(self) -> None:
         """
@@ -196,6 +220,8 @@ class Part:
         kind = message[:1]
         if kind == Kind.READY.value and not self._knowsTime.wait(_ANSWERED):
             message = pack(Kind.UNUSABLE, {"text": f"the master does not tell the time within {_ANSWERED:g} seconds"})
+        elif kind == Kind.READY.value:
+            message = pack(Kind.READY, unpack(message)[1] | {"loopback": loopback()})
         elif kind == Kind.FRAME.value:
             self._notice(message[1:])
         self._send(message)

@@ -14,6 +14,7 @@ from typing import Any
 
 from smtpsource import speedups
 from smtpsource._version import __version__
+from smtpsource.process.processors import usable
 
 
 def environment(reactor: str, started: str) -> dict[str, Any]:
@@ -31,7 +32,7 @@ def environment(reactor: str, started: str) -> dict[str, Any]:
         "versions": _versions(),
         "host": socket.gethostname(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "processors": {"online": os.cpu_count(), "usable": usableProcessors()},
+        "processors": {"online": os.cpu_count(), "usable": usable()},
         "memory": _memory(),
         "peakMemory": _peakMemory(),
         "limits": {
@@ -54,13 +55,6 @@ def _versions() -> dict[str, str | None]:
         "twisted": None if twisted is None else twisted.__version__,
         "openssl": None if tls is None else tls.SSLeay_version(tls.SSLEAY_VERSION).decode("ascii", "replace"),
     }
-
-
-def usableProcessors() -> int | None:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on this system
-        return os.cpu_count()
 
 
 def _memory() -> int | None:

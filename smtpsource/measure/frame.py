@@ -101,7 +101,8 @@ class Frame:
     @classmethod
     def decode(cls, data: bytes) -> Frame:
         """
-        The opposite of L{encode}. It may be anybody's data: no more than a few megabytes are made of it.
+        The opposite of L{encode}. It may be anybody's data: no more is made of it than of a frame of ours in which all
+        buckets of all phases are used, which is some tens of megabytes.
 
         @raise ValueError: it is none, or one of another version; the text is one line.
         """
@@ -212,7 +213,7 @@ class Frames:
             errors={kind: (count, recorder.errorSamples[kind]) for kind, count in _more(errors, self._errors)},
             tls=dict(_more(tls, self._tls)),
             capabilities=None if self._announced else recorder.capabilities,
-            asked=None if now.asked is None else now.asked - (before.asked or 0.0),
+            asked=None if now.asked is None else now.asked - (before.asked or 0),
             scheduledSeconds=now.scheduledSeconds,
             **others,
         )

@@ -1,6 +1,6 @@
 """
 Frames as bytes: they go from process to process, and from machine to machine. Whatever somebody else may send instead
-is told from them in little time and memory.
+is told from them in little time and memory; no more than the longest of ours takes.
 
 All is compressed: the length of a header, the header in JSON, and then for all buckets that are used their indexes, and
 how many latencies there are in each; as in memory on most machines, with the lowest byte first.

@@ -4,56 +4,17 @@ What of a sink's plan says which processes it is made of.
 
 from __future__ import annotations
 
-import os
 from typing import Any, Literal
 
-from smtpsource.values import kinds, numbers
-from smtpsource.values.kinds import Kind
+from smtpsource.values import kinds
+from smtpsource.values import workers as common
 from smtpsource.values.option import Settings, option, switch
 from smtpsource.values.rules import Contradiction, Rules, allOf, needs
 
 #: The most workers.
 MOST = 256
 
-_count = kinds.wholeNumber(1, MOST)
-_EXPECTED = f"expected a whole number from 1 to {MOST}, or auto for one on each processor"
-
 _Balance = Literal["fewest", "kernel"]
-
-
-def _parsed(text: str) -> int | Literal["auto"]:
-    if text == "auto":
-        return "auto"
-    try:
-        return int(numbers.wholeNumber(1, MOST)(text))
-    except ValueError:
-        raise ValueError(_EXPECTED)
-
-
-def _given(value: object) -> int | Literal["auto"]:
-    try:
-        return "auto" if value == "auto" else int(_count.check(value))
-    except ValueError:
-        raise ValueError(_EXPECTED)
-
-
-def usableProcessors() -> list[int]:
-    """
-    The processors that this process may use.
-    """
-    return sorted(os.sched_getaffinity(0))
-
-
-def _hasProcessors(plan: Any) -> Rules:
-    usable = len(usableProcessors()) if plan.pin else 0
-    if plan.pin and plan.workers != "auto" and plan.workers > usable:
-        yield Contradiction(
-            plan,
-            "{pin} needs a processor for each worker: expected {workers} to be {usable} or less, as many as this "
-            "process may use",
-            exclusive=False,
-            usable=usable,
-        )
 
 
 def _hasPort(plan: Any) -> Rules:
@@ -61,10 +22,6 @@ def _hasPort(plan: Any) -> Rules:
         yield Contradiction(
             plan, "{balance} kernel is not usable with a UNIX socket: expected a host and a port", exclusive=False
         )
-
-
-def _areSeveral(plan: Any) -> bool:
-    return bool(plan.workers != 1)
 
 
 class Workers(Settings):
@@ -78,15 +35,15 @@ class Workers(Settings):
 
     heading = "Workers"
     rules = allOf(
-        _hasProcessors,
+        common.haveProcessors,
         _hasPort,
-        needs("{workers}", "pin", unless=_areSeveral),
-        needs("{workers}", "balance", unless=lambda plan: _areSeveral(plan) or plan.balance == "fewest"),
+        needs("{workers}", "pin", unless=common.areSeveral),
+        needs("{workers}", "balance", unless=lambda plan: common.areSeveral(plan) or plan.balance == "fewest"),
     )
 
     workers: int | Literal["auto"] = option(
         "N",
-        Kind(_parsed, _given),
+        common.count(MOST),
         "share the sessions among so many processes, or auto: one on each processor; the result is one",
         default=1,
     )
@@ -103,4 +60,4 @@ class Workers(Settings):
         """
         How many processes carry sessions.
         """
-        return len(usableProcessors()) if self.workers == "auto" else self.workers
+        return common.wanted(self.workers)

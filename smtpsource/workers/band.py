@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from smtpsource.workers.link import Link, WorkerFailed
 from smtpsource.workers.wire import Kind
+from smtpsource.workers.words import understood
 
 #: Seconds that workers may take to get ready: they import all, and read what they are to send.
 START_TIMEOUT = 120.0
@@ -22,6 +23,9 @@ PATIENCE = 5.0
 
 #: Seconds after which a worker that has begun, and says nothing, will not say anything any more.
 SILENCE = 15.0
+
+#: Seconds after which its silence is worth a remark.
+REMARKABLE = 4.0
 
 
 class _Worker:
@@ -33,7 +37,7 @@ class _Worker:
         self.link = link
         self.name = name
         self.ready: dict[str, Any] | None = None
-        self.hasEnded = self.isGone = False
+        self.hasEnded = self.isGone = self.isSilent = False
         self.heard = 0.0
         self.how = ""
 
@@ -54,12 +58,15 @@ class Band:
         whenSaid: Callable[[int, Kind, Any], object],
         whenLost: Callable[[int, str], object],
         whenOver: Callable[[], object],
+        whenSilent: Callable[[int, float], object] = lambda index, seconds: None,
     ) -> None:
         """
         @param grace: seconds that a worker may take to end in order, once it was told to drain.
         @param whenSaid: called with a worker's index, and what it has said; L{Kind.END} is the last of it.
         @param whenLost: called with a worker's index, and why it is gone before its end, as one line.
         @param whenOver: called once, when all are gone.
+        @param whenSilent: called with a worker's index when it has begun, and said nothing for some seconds; and how
+            many these are.
         """
         self.size = len(links)
         self._reactor = reactor
@@ -67,6 +74,7 @@ class Band:
         self._whenSaid = whenSaid
         self._whenLost = whenLost
         self._whenOver = whenOver
+        self._whenSilent = whenSilent
         self._workers = [_Worker(link, f"worker {number} of {self.size}") for number, link in enumerate(links, 1)]
         self._allReady: Deferred[list[dict[str, Any]]] | None = None
         self._problem: str | None = None
@@ -179,18 +187,27 @@ class Band:
     def _said(self, index: int, kind: Kind, body: Any) -> None:
         worker = self._workers[index]
         worker.heard = self._reactor.seconds()
-        if kind is Kind.READY:
-            worker.ready = body
-            self._countReady()
-        elif kind is Kind.UNUSABLE:
-            self._problem = self._problem or str(body.get("text", "it can't be used"))
-            worker.link.kill("can't be used")
+        if kind is Kind.READY or kind is Kind.UNUSABLE:
+            self._saidFirst(worker, kind, body)
         elif kind in _WHILE_IT_GOES_ON and not worker.hasEnded:
             if kind is Kind.END:
                 self._ends(worker)
             self._whenSaid(index, kind, body)
         else:
             worker.link.kill(f"said {kind.name}, which makes no sense now")
+
+    def _saidFirst(self, worker: _Worker, kind: Kind, body: Any) -> None:
+        try:
+            meaning = understood(kind, body)
+        except ValueError as e:
+            worker.link.kill(f"said {kind.name} in a way that makes no sense: {e}")
+            return
+        if kind is Kind.READY:
+            worker.ready = meaning
+            self._countReady()
+        else:
+            self._problem = self._problem or meaning
+            worker.link.kill("can't be used")
 
     def _countReady(self) -> None:
         if self._allReady is not None and all(worker.ready is not None for worker in self._workers):
@@ -279,6 +296,11 @@ class Band:
             worker.link.kill(f"was silent for {silent:.0f} seconds")
         elif self._until and now > self._until:
             worker.link.kill("did not end in time")
+        elif silent < REMARKABLE:
+            worker.isSilent = False
+        elif not worker.isSilent and self._hasBegun:
+            worker.isSilent = True
+            self._whenSilent(self._workers.index(worker), silent)
 
     @property
     def _isEnding(self) -> bool:

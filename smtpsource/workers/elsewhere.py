@@ -12,7 +12,11 @@ from zope.interface import implementer
 
 from smtpsource.workers.envelopes import MASTER, enclose, framed, opened
 from smtpsource.workers.link import Link, Words
-from smtpsource.workers.wire import Kind, pack, unpack
+from smtpsource.workers.wire import LONGEST_SAID, Kind, pack, unpack
+from smtpsource.workers.words import understood
+
+#: How much one may say before it is listened to: that it can't be used, and is gone.
+_EARLY = 10
 
 
 class WorkerElsewhere(Link):
@@ -78,14 +82,28 @@ class WorkerElsewhere(Link):
         """
         if self._isGone:
             return
-        if self._early is not None:
-            self._early.append(message)
-        elif message[:1] == Kind.GONE.value:
-            self.lost(str(unpack(message)[1]["text"]))
-        else:
-            if message[:1] == Kind.READY.value:
-                self.pid = unpack(message)[1].get("pid")
+        if len(message) > LONGEST_SAID:
+            self.kill(f"said {len(message)} bytes at once")
+        elif self._early is None:
             self.heard(message)
+        elif len(self._early) < _EARLY:
+            self._early.append(message)
+
+    def heard(self, message: bytes) -> None:
+        """
+        See L{Link.heard}.
+        """
+        try:
+            kind, body = unpack(message)
+            if kind is Kind.GONE:
+                self.lost(understood(kind, body))
+                return
+            if kind is Kind.READY:
+                self.pid = understood(kind, body)["pid"]
+        except ValueError as e:
+            self.kill(f"said {message[:40]!r}, which makes no sense: {e}")
+        else:
+            self.whenSaid(kind, body)
 
 
 @implementer(IHalfCloseableProtocol)

@@ -5,28 +5,25 @@ Workers that are children of this process: fresh interpreters.
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from twisted.internet.error import ProcessDone, ProcessExitedAlready
+from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.interfaces import IPullProducer
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from smtpsource.process.children import environment
+from smtpsource.process.children import environment, howEnded, lastLine
+from smtpsource.process.processors import allowed
 from smtpsource.workers.link import Link, Words
 from smtpsource.workers.wire import READ, WRITE, Kind, framedPieces
 
 #: How many bytes are kept of what a child writes to standard error.
 _SAID = 4096
-
-#: The longest line of that which is shown.
-_LONGEST = 200
 
 
 class SpawnedWorker(Link):
@@ -127,25 +124,10 @@ class _Process(ProcessProtocol):
             self._errors = (self._errors + data)[-_SAID:]
 
     def processEnded(self, reason: Failure) -> None:
-        how = self._reason or ("" if reason.check(ProcessDone) else _how(reason.value))
-        lines = self._errors.decode("utf-8", "backslashreplace").split("\n")
-        said = [line.strip() for line in lines if line.strip()]
-        if how and said:
-            how += f": {said[-1][:_LONGEST]}"
-        self._link.gone(how)
-
-
-def _how(ended: Any) -> str:
-    """
-    How a process has ended, which it has not in order.
-    """
-    if ended.signal is not None:
-        try:
-            name = signal.Signals(ended.signal).name
-        except ValueError:  # there are some without names
-            name = f"signal {ended.signal}"
-        return f"was ended by {name}"
-    return f"ended with status {ended.exitCode}"
+        ended: Any = reason.value
+        how = self._reason or howEnded(-ended.signal if ended.signal else ended.exitCode)
+        said = lastLine(self._errors)
+        self._link.gone(f"{how}: {said}" if how and said else how)
 
 
 def spawned(reactor: Any, program: str, count: int, pin: bool) -> list[Link]:
@@ -162,4 +144,4 @@ def cores(count: int) -> Sequence[int]:
     """
     A processor for each of so many workers, of those that this process may use.
     """
-    return sorted(os.sched_getaffinity(0))[:count]
+    return allowed()[:count]

@@ -8,16 +8,24 @@ but for a plan and for frames.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
+from smtpsource.process.children import exactly
+
 #: The descriptors of a worker: what its parent says, and what it says.
 READ, WRITE = 3, 4
 
+#: An argument of a worker: what it is told comes from another machine in the end, so it takes no plan, which may be any
+#: code.
+FROM_ELSEWHERE = "--from-elsewhere"
+
 #: No message is longer. A plan may have a whole message in it, and lists of addresses.
 LONGEST = 1 << 30
+
+#: What workers elsewhere say may be anybody's words: none of them is longer. The longest frame is not.
+LONGEST_SAID = 8 << 20
 
 
 class Kind(Enum):
@@ -54,7 +62,8 @@ class Kind(Enum):
     KILL = b"K"
 
     # From a worker.
-    #: C{{"version": "1.2", "pid": n, "ledger": path or null, "reactor": name}}: ready to go.
+    #: C{{"version": "1.2", "pid": n, "ledger": path or null, "reactor": name}}: ready to go. From one elsewhere with
+    #: C{loopback}: see L{loopback<smtpsource.process.loopback.loopback>}.
     READY = b"r"
     #: C{{"text": line}}: it can't even begin.
     UNUSABLE = b"u"
@@ -126,17 +135,6 @@ def receive(descriptor: int) -> tuple[Kind, Any] | None:
     return unpack(message) if len(prefix) == 4 and len(message) == length else None
 
 
-def exactly(descriptor: int, length: int) -> bytes:
-    """
-    So many bytes; fewer if there are no more.
-    """
-    pieces = []
-    while length and (piece := os.read(descriptor, min(length, 1 << 20))):
-        pieces.append(piece)
-        length -= len(piece)
-    return b"".join(pieces)
-
-
 def unpack(message: bytes) -> tuple[Kind, Any]:
     """
     The opposite of L{pack}.
@@ -144,7 +142,15 @@ def unpack(message: bytes) -> tuple[Kind, Any]:
     @raise ValueError: it is none.
     """
     kind, body = Kind(message[:1]), message[1:]
-    return kind, body if kind in _BYTES else json.loads(body)
+    if kind in _BYTES:
+        return kind, body
+    try:
+        found = json.loads(body)
+    except RecursionError:
+        raise ValueError("lists in lists without an end") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"expected a table, not {type(found).__name__}")
+    return kind, found
 
 
 _BYTES = frozenset((Kind.PLAN, Kind.FRAME, Kind.STEPPED))

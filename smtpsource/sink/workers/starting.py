@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from smtpsource.net.reactorchoice import nameOf
+from smtpsource.process.processors import allowed
 from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.workers.dealing import Dealer
 from smtpsource.sink.workers.link import Link
 from smtpsource.sink.workers.reuse import shares
 from smtpsource.sink.workers.shared import Shared
 from smtpsource.sink.workers.task import Task
-from smtpsource.sink.workersettings import usableProcessors
 
 
 def start(
@@ -36,7 +36,7 @@ def start(
     @return: what gives them connections, if anything has to.
     @raise OSError: one can't be started.
     """
-    count, processors = plan.workerCount, usableProcessors()
+    count, processors = plan.workerCount, allowed()
     one = plan.evolve(workers=1, pin=False, balance="fewest")
     families: tuple[int, ...] = ()
     listening: list[list[socket.socket]] = [[]] * count
