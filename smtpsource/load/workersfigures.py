@@ -180,7 +180,7 @@ class WorkersFigures(Breakable):
         if not self._isOver:
             return self.clock()
         last = max(facts.endedAt(self._epoch) for facts in self._facts)
-        return self.startTime + (self._warmUpSeconds if self._epoch else 0.0) + last if last else self.clock()
+        return self.startTime + (self._warmUpSeconds if self._epoch else 0.0) + last
 
     @property
     def _epoch(self) -> int:
