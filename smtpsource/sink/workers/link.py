@@ -65,6 +65,13 @@ class Link(ProcessProtocol):
         self.connections, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.connections.setblocking(False)
 
+    @property
+    def name(self) -> str:
+        """
+        What it is called.
+        """
+        return f"worker {self.task.worker + 1} (process {self.pid})"
+
     def start(self, reactor: Any, shared: int, listening: Sequence[socket.socket]) -> None:
         """
         Start the process.
