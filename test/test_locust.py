@@ -41,6 +41,7 @@ from smtpsource.measure.histogram import LatencyRecorder
 from smtpsource.pacing.share import Share
 from smtpsource.phases import MAIL, NAMES, RCPT, RESPONSE, TRANSACTION
 from smtpsource.plan import SourcePlan
+from smtpsource.process.loopback import loopback
 from smtpsource.workers import envelopes
 from smtpsource.workers.band import Band
 from smtpsource.workers.elsewhere import Switchboard, WorkerElsewhere
@@ -245,13 +246,17 @@ class PartTests(SynchronousTestCase):
 
     def test_said(self):
         """
-        What the process says goes to the master as it is; how many sessions there are is known here as well.
+        What the process says goes to the master as it is; how many sessions there are is known here as well. When it is
+        ready, the master is told which machine it is on.
         """
         frame = frameOf(gauges={"sessions": 7}).encode()
         self.part._said(pack(Kind.FRAME, frame))
         self.part._said(pack(Kind.WANT, {"count": 5}))
         self.assertEqual([pack(Kind.FRAME, frame), pack(Kind.WANT, {"count": 5})], [data[SAID] for data in self.sent])
         self.assertEqual(7, self.part.sessions)
+        self.part._knowsTime.set()
+        self.part._said(pack(Kind.READY, {"pid": 5}))
+        self.assertEqual((Kind.READY, {"pid": 5, "loopback": loopback()}), unpack(self.sent[-1][SAID]))
 
     def test_version(self):
         """

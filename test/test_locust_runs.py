@@ -116,7 +116,7 @@ class HeadlessTests(LocustTestCase):
         """
         result = yield smtpsource(self, "locust", "--help").whenEnded()
         self.assertEqual(0, result.status, result.err)
-        self.assertRegex(result.out, rb"(?s)This is Locust.*listens on 127.0.0.1 only.*--web-host <ip>")
+        self.assertRegex(result.out, rb"(?s)This is Locust.*listens on\s127.0.0.1 only.*--web-host <ip>")
 
     @inlineCallbacks
     def test_noMode(self):
@@ -173,6 +173,40 @@ class HeadlessTests(LocustTestCase):
         for worker in workers:
             yield worker.whenEnded()
         self.assertEqual(0, self.received)
+
+    @inlineCallbacks
+    def test_sink(self):
+        """
+        A sink of its own is for workers of the same machine.
+        """
+        master = self.alone("--host", "sink:", "--messages", 100, "--sessions", 2, "--report", "report.json")
+        result = yield master.whenEnded()
+        self.assertEqual(0, result.status, result.err)
+        self.assertEqual(100, self.report()["messages"]["accepted"])
+
+    @inlineCallbacks
+    def test_sinkElsewhere(self):
+        """
+        From another machine it can't be reached: mail would go to whoever listens there. So there is no such run.
+        """
+        other = self.directory / "other.py"
+        other.write_text(
+            "import smtpsource.process.loopback\n"
+            "smtpsource.process.loopback.loopback = lambda: 'elsewhere'\n"
+            f"exec(compile(open({locustfile()!r}).read(), 'locustfile', 'exec'))\n"
+        )
+        master = self.master("--host", "sink:", "--messages", 100, "--sessions", 2, "--report", "report.json")
+        workers = [self.worker(), self.worker(locustfile=other)]
+        result = yield master.whenEnded()
+        self.assertNotEqual(0, result.status, result.err)
+        self.assertRegex(
+            result.out + result.err,
+            rb"worker [12] of 2 is on another machine, and sink: can only be reached on the one of the master",
+        )
+        self.assertNoTraceback(result)
+        for worker in workers:
+            yield worker.whenEnded()
+        self.assertEqual(0, self.report()["messages"]["started"])
 
     @inlineCallbacks
     def test_interrupt(self):

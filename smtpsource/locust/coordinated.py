@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 from smtpsource.load.service import SourceService
 from smtpsource.load.workersrun import WorkersRun
 from smtpsource.load.workerswatch import WorkersWatch
+from smtpsource.net.destination import SinkDestination
+from smtpsource.process.loopback import loopback
+from smtpsource.workers.link import WorkerFailed
 from smtpsource.workers.wire import Kind
 
 if TYPE_CHECKING:
@@ -83,6 +86,16 @@ class _CoordinatedRun(WorkersRun):
     def __init__(self, *arguments: Any, whenBegun: Callable[[float], object], **others: Any) -> None:
         super().__init__(*arguments, **others)
         self._whenBegun = whenBegun
+
+    def _areReady(self, ready: list[dict[str, Any]]) -> None:
+        super()._areReady(ready)
+        if isinstance(self.plan.destination, SinkDestination):
+            for index, one in enumerate(ready):
+                if one["loopback"] != loopback():
+                    raise WorkerFailed(
+                        f"{self._band.name(index)} is on another machine, and sink: can only be reached on the one of "
+                        "the master: expected a server that all can reach"
+                    )
 
     def beginsAt(self) -> float:
         """

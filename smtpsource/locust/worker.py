@@ -18,6 +18,7 @@ from smtpsource.locust.interrupts import onInterrupt
 from smtpsource.locust.process import Process
 from smtpsource.locust.words import ASKED, BEGIN, END, SAID, THEIRS, TYPE
 from smtpsource.measure.frame import Frame
+from smtpsource.process.loopback import loopback
 from smtpsource.workers.wire import FROM_ELSEWHERE, Kind, pack, unpack
 
 _log = logging.getLogger(__name__)
@@ -221,6 +222,8 @@ class Part:
         kind = message[:1]
         if kind == Kind.READY.value and not self._knowsTime.wait(_ANSWERED):
             message = pack(Kind.UNUSABLE, {"text": f"the master does not tell the time within {_ANSWERED:g} seconds"})
+        elif kind == Kind.READY.value:
+            message = pack(Kind.READY, unpack(message)[1] | {"loopback": loopback()})
         elif kind == Kind.UNUSABLE.value:
             self._isRefused = True  # the master says why
         elif kind == Kind.FRAME.value:

@@ -59,7 +59,8 @@ class Kind(Enum):
     KILL = b"K"
 
     # From a worker.
-    #: C{{"version": "1.2", "pid": n, "ledger": path or null, "reactor": name}}: ready to go.
+    #: C{{"version": "1.2", "pid": n, "ledger": path or null, "reactor": name}}: ready to go. From one elsewhere with
+    #: C{loopback}: see L{loopback<smtpsource.process.loopback.loopback>}.
     READY = b"r"
     #: C{{"text": line}}: it can't even begin.
     UNUSABLE = b"u"

@@ -31,12 +31,9 @@ def text(body: Mapping[str, Any]) -> str:
 
 
 def _ready(body: Mapping[str, Any]) -> dict[str, Any]:
-    ledger, pid, reactor = body.get("ledger"), body.get("pid"), body.get("reactor")
-    return {
-        "pid": None if pid is None else int(pid),
-        "ledger": None if ledger is None else str(ledger),
-        "reactor": None if reactor is None else str(reactor),
-    }
+    pid = body.get("pid")
+    texts = {name: None if body.get(name) is None else str(body[name]) for name in ("ledger", "reactor", "loopback")}
+    return {"pid": None if pid is None else int(pid), **texts}
 
 
 _MEANINGS: dict[Kind, Callable[[Any], Any]] = {Kind.READY: _ready, Kind.UNUSABLE: text, Kind.GONE: text}
