@@ -231,6 +231,23 @@ class ExactTests(CommandTestCase):
         )
 
     @defer.inlineCallbacks
+    def test_pipes(self):
+        """
+        More workers than this process may have pipes to are refused at once; as many as it says can be had.
+        """
+        limited = ["/bin/sh", "-c", 'ulimit -n 62; exec "$@"', "sh", sys.executable, "-m", "smtpsource"]
+        options = ("-s", "24", "-m", "24", self.serve().destination)
+        result = yield Command(self, [*limited, "--workers", "24", *options]).whenEnded()
+        self.assertEqual((result.status, result.out), (2, b""))
+        self.assertOneLine(
+            result.err,
+            b"smtpsource: --workers: 24 workers need more open files than this process may have: "
+            b"expected at most 3, or a higher limit (ulimit -Hn) (see smtpsource --help)",
+        )
+        result = yield Command(self, [*limited, "--workers", "3", *options]).whenEnded()
+        self.assertEqual(result.status, 0, result)
+
+    @defer.inlineCallbacks
     def test_pin(self):
         """
         With --pin each has a processor.
@@ -368,7 +385,7 @@ class FacesTests(CommandTestCase):
     @defer.inlineCallbacks
     def test_program(self):
         """
-        So has a service within a program, on any of Twisted's reactors.
+        So has a service within a program, on any of Twisted's reactors, whoever handles signals.
         """
         server = self.serve()
         program = (
@@ -384,10 +401,11 @@ class FacesTests(CommandTestCase):
             "    reactor.stop()\n"
             "service.whenDone().addCallback(done)\n"
             "service.startService()\n"
-            "reactor.run()\n"
+            "reactor.run(installSignalHandlers=sys.argv[2] == 'handlers')\n"
         )
-        result = yield python(self, "-c", program, server.destination).whenEnded()
-        self.assertEqual((result.out, result.err), (b"20 0 2\n", b""))
+        for handlers in ("handlers", "none"):
+            result = yield python(self, "-c", program, server.destination, handlers).whenEnded()
+            self.assertEqual((result.out, result.err), (b"20 0 2\n", b""))
 
 
 class LedgerTests(CommandTestCase):
@@ -475,7 +493,7 @@ class FaultsTests(CommandTestCase):
         result = yield command.whenEnded()
         self.assertEqual(result.status, 1, result)
         self.assertNoTraceback(result)
-        self.assertRegex(result.out, rb"(?m)^INCOMPLETE +worker [12] of 2 was killed by SIGKILL\b")
+        self.assertRegex(result.out, rb"(?m)^INCOMPLETE +worker [12] of 2 was killed by SIGKILL after \d")
         report = self.report(command)
         self.assertEqual(len(report["incomplete"]), 1)
         self.assertEqual(report["errors"]["worker-lost"]["count"], 1)
