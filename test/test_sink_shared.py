@@ -5,10 +5,13 @@ Tests for what the workers of a sink share: memory, tables of what rules remembe
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import socket
 import subprocess
 import sys
+from functools import partial
+from types import SimpleNamespace
 
 from hypothesis import strategies as st
 from patience import PATIENCE
@@ -33,6 +36,7 @@ from smtpsource.sink.workers.connected import SharedConnected
 from smtpsource.sink.workers.counted import Counted
 from smtpsource.sink.workers.link import Link
 from smtpsource.sink.workers.shared import BEFORE_TABLE, CONNECTED, LAST_KEPT, LOST, OPEN, Shared
+from smtpsource.sink.workers.starting import start
 from smtpsource.sink.workers.table import SIZE, SharedRemembered, Table, memory
 from smtpsource.sink.workers.task import Task
 from smtpsource.sink.workers.wire import Kind, Received, framed, packed
@@ -140,6 +144,52 @@ class MemoryTests(SynchronousTestCase):
             self.assertEqual(child.pid, told.pop())
             child.communicate(timeout=PATIENCE)
             self.assertEqual((3 * turn + 3, []), (shared.next(LAST_KEPT), told))
+
+
+class StartTests(SynchronousTestCase):
+    """
+    Workers that can't be started.
+    """
+
+    def spawnProcess(self, *arguments, **options):
+        """
+        As a reactor has it.
+        """
+        raise OSError(errno.EAGAIN, "no more processes")
+
+    def openFiles(self):
+        """
+        @return: what this process has open.
+        """
+        gc.collect()
+        return sorted(os.listdir("/proc/self/fd"))
+
+    def test_nothingLeft(self):
+        """
+        What was opened for them is closed, for those after the first one as well.
+        """
+        shared = Shared.made(3, SIZE)
+        self.addCleanup(os.close, shared.descriptor)
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = SimpleNamespace(socket=server, addressFamily=server.family)
+            links = []
+            before = self.openFiles()
+            for balance in ("fewest", "kernel"):
+                plan = SinkPlan(workers=3, balance=balance)
+                make = partial(Link, heard=print, ended=print)
+                error = self.assertRaises(OSError, start, self, plan, [port], shared, make, links)
+                self.assertEqual(errno.EAGAIN, error.errno)
+                self.assertEqual(before, self.openFiles())
+        self.assertEqual([False, False], [link.isThere for link in links])
+
+    def test_noMemory(self):
+        """
+        Nor is anything left of memory that there is not enough of.
+        """
+        before = self.openFiles()
+        self.assertRaises(OSError, Shared.made, 1, -1)
+        self.assertRaises(OSError, Shared.made, 1, 1 << 62)
+        self.assertEqual(before, self.openFiles())
 
 
 class TableTests(SynchronousTestCase):

@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
 from twisted.internet.error import ProcessExitedAlready
@@ -81,18 +81,21 @@ class Link(ProcessProtocol):
         @param listening: what it is to listen on, which is its own then.
         @raise OSError: there can't be one.
         """
-        descriptors = {0: os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)}
-        try:
-            descriptors |= {1: descriptors[0], 2: "r", READ: "w", WRITE: "r"}  # type: ignore[dict-item]
-            descriptors |= {CONNECTIONS: self._theirs.fileno(), SHARED: shared}
-            descriptors |= {number: one.fileno() for number, one in enumerate(listening, LISTENING)}
-            command = [sys.executable, "-P", "-c", _PROGRAM]
-            reactor.spawnProcess(self, sys.executable, command, environment(), childFDs=descriptors)
-        finally:
-            os.close(descriptors[0])
-            self._theirs.close()
-            for one in listening:
-                one.close()
+        with ExitStack() as afterwards:
+            for one in (self._theirs, *listening):
+                afterwards.callback(one.close)
+            try:
+                null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+                afterwards.callback(os.close, null)
+                descriptors: dict[int, Any] = {0: null, 1: null, 2: "r", READ: "w", WRITE: "r"}
+                descriptors |= {CONNECTIONS: self._theirs.fileno(), SHARED: shared}
+                descriptors |= {number: one.fileno() for number, one in enumerate(listening, LISTENING)}
+                command = [sys.executable, "-P", "-c", _PROGRAM]
+                reactor.spawnProcess(self, sys.executable, command, environment(), childFDs=descriptors)
+            except OSError:
+                self.isThere = False
+                self.connections.close()
+                raise
         self.pid = self.transport.pid
         self.say(Kind.TASK, self.task)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 from smtpsource.sink.listen import setUp
@@ -26,19 +27,28 @@ def shares(ports: Sequence[Any], count: int, plan: SinkPlan) -> list[list[socket
         first: socket.socket = port.socket
         first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         for each in found:
-            each.append(_another(first, plan))
+            try:
+                each.append(_another(first, plan))
+            except OSError:
+                for one in chain(*found):
+                    one.close()
+                raise
     return found
 
 
 def _another(first: socket.socket, plan: SinkPlan) -> socket.socket:
     one = socket.socket(first.family, socket.SOCK_STREAM)
-    one.setblocking(False)
-    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    if first.family == socket.AF_INET6:
-        only = first.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
-        one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
-    one.bind(first.getsockname())
-    one.listen(plan.backlog)
-    setUp(one, plan)
+    try:
+        one.setblocking(False)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if first.family == socket.AF_INET6:
+            only = first.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
+        one.bind(first.getsockname())
+        one.listen(plan.backlog)
+        setUp(one, plan)
+    except OSError:
+        one.close()
+        raise
     return one

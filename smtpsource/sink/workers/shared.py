@@ -84,8 +84,12 @@ class Shared:
         @raise OSError: there is none.
         """
         descriptor = os.memfd_create("smtpsink", os.MFD_CLOEXEC)
-        os.ftruncate(descriptor, octets)
-        return cls(descriptor, workers, octets)
+        try:
+            os.ftruncate(descriptor, octets)
+            return cls(descriptor, workers, octets)
+        except OSError:
+            os.close(descriptor)
+            raise
 
     def __enter__(self) -> Shared:
         """

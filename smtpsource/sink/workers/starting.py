@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from itertools import chain
 from typing import Any
 
 from smtpsource.net.reactorchoice import nameOf
@@ -43,11 +45,14 @@ def start(
     if plan.balance == "kernel":
         families = tuple(int(port.addressFamily) for port in ports)
         listening = shares(ports, count, plan)
-    for worker in range(count):
-        pinned = processors[worker % len(processors)] if plan.pin else None
-        link = make(Task(one, worker, count, nameOf(reactor), families, pinned))
-        links.append(link)
-        link.start(reactor, shared.descriptor, listening[worker])
+    with ExitStack() as unused:
+        for each in chain(*listening):
+            unused.callback(each.close)
+        for worker in range(count):
+            pinned = processors[worker % len(processors)] if plan.pin else None
+            link = make(Task(one, worker, count, nameOf(reactor), families, pinned))
+            links.append(link)
+            link.start(reactor, shared.descriptor, listening[worker])
     if not families:
         return Dealer(reactor, ports, links, shared)
     for port in ports:
