@@ -38,6 +38,7 @@ from smtpsource.sink.workers.link import Link
 from smtpsource.sink.workers.shared import BEFORE_TABLE, CONNECTED, LAST_KEPT, LOST, OPEN, Shared
 from smtpsource.sink.workers.starting import start
 from smtpsource.sink.workers.table import SIZE, SharedRemembered, Table, memory
+from smtpsource.sink.workers.task import Task
 from smtpsource.sink.workers.wire import Kind, Received, framed, packed
 
 
@@ -481,6 +482,27 @@ class AskingTests(SynchronousTestCase):
         self.asking.answered(self.links[1], self.number(self.links[1]), Answer())
         self.clock.advance(ANSWER_PATIENCE)
         self.assertEqual(3, self.successResultOf(asked).kept)
+
+
+class LinkTests(SynchronousTestCase):
+    """
+    A worker's process.
+    """
+
+    def test_notStarted(self):
+        """
+        One that can't be started leaves no descriptor open: there may be none for whoever tells people why.
+        """
+
+        class Reactor:
+            def spawnProcess(self, *arguments, **others):
+                raise OSError(errno.EMFILE, "Too many open files")
+
+        link = Link(Task(SinkPlan(), 0, 1, ""), heard=lambda *words: None, ended=lambda *words: None)
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            self.assertRaises(OSError, link.start, Reactor(), 0, [listening])
+        link.kill()
+        self.assertEqual((-1, -1), (link.connections.fileno(), listening.fileno()))
 
 
 class WireTests(SynchronousTestCase):
