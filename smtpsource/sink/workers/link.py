@@ -143,10 +143,8 @@ class Link(ProcessProtocol):
 
     def kill(self) -> None:
         """
-        End it at once. If it could not even be started, there is nothing to be kept open for it.
+        End it at once, if it could be started.
         """
-        if self.transport is None:
-            self.connections.close()
-            return
-        with suppress(ProcessExitedAlready):
-            self.transport.signalProcess("KILL")
+        if self.transport is not None:
+            with suppress(ProcessExitedAlready):
+                self.transport.signalProcess("KILL")
