@@ -618,6 +618,20 @@ class PartTests(SynchronousTestCase):
             self.assertAlmostEqual(sum(frame.seconds for frame in those), those[-1].at, 3)
         self.assertEqual([kind for kind, _ in self.said][-2:], [Kind.FRAME, Kind.END])
 
+    def test_stoppedInWarmUp(self):
+        """
+        In a warm-up that is its end nothing is measured, for no time, and nothing was asked for.
+        """
+        part = self.part(SourcePlan(rate=10, duration=3, warmUp=20, sessionCount=3))
+        self.pass_(4)
+        part.obey(Kind.DRAIN, {})
+        self.pass_(1)
+        self.assertEqual(self.over, [True])
+        last = self.frames[-1]
+        self.assertEqual((last.epoch, last.last, last.at, last.seconds), (1, True, 0.0, 0.0))
+        self.assertEqual((last.counters.started, last.asked), (0, 0))
+        self.assertIn(sum(frame.counters.accepted for frame in self.frames), (35, 36))
+
     def test_states(self):
         """
         What it does now is a gauge of every frame.

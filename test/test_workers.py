@@ -231,6 +231,23 @@ class ExactTests(CommandTestCase):
         )
 
     @defer.inlineCallbacks
+    def test_pipes(self):
+        """
+        More workers than this process may have pipes to are refused at once; as many as it says can be had.
+        """
+        limited = ["/bin/sh", "-c", 'ulimit -n 62; exec "$@"', "sh", sys.executable, "-m", "smtpsource"]
+        options = ("-s", "24", "-m", "24", self.serve().destination)
+        result = yield Command(self, [*limited, "--workers", "24", *options]).whenEnded()
+        self.assertEqual((result.status, result.out), (2, b""))
+        self.assertOneLine(
+            result.err,
+            b"smtpsource: --workers: 24 workers need more open files than this process may have: "
+            b"expected at most 3, or a higher limit (ulimit -Hn) (see smtpsource --help)",
+        )
+        result = yield Command(self, [*limited, "--workers", "3", *options]).whenEnded()
+        self.assertEqual(result.status, 0, result)
+
+    @defer.inlineCallbacks
     def test_pin(self):
         """
         With --pin each has a processor.

@@ -86,6 +86,7 @@ class WorkersServiceTests(SynchronousTestCase):
         summary = self.summary()
         self.assertEqual((summary.exit, summary.ended, summary.messages.started), (1, "aborted", 0))
         self.assertEqual(summary.reason, "worker 1 of 2 was ended by SIGKILL")
+        self.assertEqual(summary.elapsed, 0.0)
         self.assertEqual(summary.incomplete, (summary.reason,))
         self.assertEqual(summary.errors["worker-lost"].count, 1)
         self.assertTrue(self.workers[1].isGone)
@@ -101,6 +102,22 @@ class WorkersServiceTests(SynchronousTestCase):
         self.assertEqual(
             ([worker.isGone for worker in self.workers], summary.errors["no-workers"].count), ([True] * 2, 1)
         )
+
+    def test_nothing(self):
+        """
+        A run that is stopped before it begins, or before anybody has done anything, has taken no time.
+        """
+        self.begin(goes=False, startAt=4e9, messageCount=9)
+        self.reactor.advance(2)
+        self.service.stopService()
+        summary = self.summary()
+        self.assertEqual((summary.exit, summary.ended, summary.elapsed), (1, "signal", 0.0))
+        self.begin(messageCount=9)
+        self.reactor.advance(2)
+        for worker in self.workers:
+            worker.dies("was ended by SIGKILL")
+        summary = self.summary()
+        self.assertEqual((summary.exit, summary.elapsed, summary.rate), (1, 0.0, 0.0))
 
     def test_stoppedInWarmUp(self):
         """
@@ -119,7 +136,7 @@ class WorkersServiceTests(SynchronousTestCase):
         summary = self.summary()
         self.assertEqual((summary.exit, summary.ended, summary.messages.started), (1, "signal", 0))
         self.assertEqual((summary.warmUp["seconds"], summary.warmUp["accepted"]), (4.125, 82))
-        self.assertEqual((summary.elapsed, summary.rate), (4.125, 0.0))
+        self.assertEqual((summary.elapsed, summary.rate), (0.0, 0.0))
 
     def test_oneLostInWarmUp(self):
         """
@@ -137,10 +154,39 @@ class WorkersServiceTests(SynchronousTestCase):
         summary = self.summary()
         self.assertEqual((summary.exit, summary.messages.accepted), (1, 3))
         found = {name: summary.warmUp[name] for name in ("seconds", "accepted", "rejected", "failed")}
-        self.assertEqual(found, {"seconds": 1.0, "accepted": 11, "rejected": 0, "failed": 2})
+        # It may have begun all that it was lent.
+        self.assertEqual(found, {"seconds": 1.0, "accepted": 11, "rejected": 0, "failed": 3})
         told = [(one["started"], one["accepted"]) for one in summary.environment["workers"]]
         self.assertEqual(told, [(0, 0), (3, 3)])
         self.assertEqual(summary.errors["worker-lost"].count, 1)
+
+    def test_lostAfterWarmUp(self):
+        """
+        One that is lost before it tells of its first second after the warm-up may have begun all that it was lent for
+        that; or, if there is no limit, all that it was lent before and has not begun in it.
+        """
+        for load, asks, lost in (({"messageCount": 50}, True, None), ({"duration": 9.0}, False, 5)):
+            self.begin(warmUp=1.0, **load)
+            first, second = self.workers
+            self.assertEqual(len(first.wants(12)), 12)
+            self.reactor.advance(1)
+            first.says(Kind.FRAME, frame(1, 9, 7, gauges={"inFlight": 2}))
+            second.says(Kind.FRAME, frame(1, 5, 5, gauges={"inFlight": 0}))
+            if asks:
+                before = len(first.told)
+                first.wants(10, epoch=1)
+            second.says(Kind.FRAME, frame(2, 0, 0, at=1.0, epoch=1))
+            if asks:
+                lost = 2 + len(first.lent(before))
+            else:
+                first.says(Kind.FRAME, frame(2, 2, 0, at=1.0, epoch=1, gauges={"inFlight": 2}))
+            first.dies("was ended by SIGKILL")
+            second.says(Kind.FRAME, frame(3, 3, 3, at=2.0, epoch=1, last=True))
+            second.ends(warmUp={"accepted": 5, "rejected": 0, "failed": 0})
+            summary = self.summary()
+            self.assertGreater(lost, 2)
+            self.assertEqual((summary.messages.accepted, summary.messages.failed), (3, lost))
+            self.assertEqual((summary.warmUp["accepted"], summary.warmUp["failed"]), (12, 0))
 
     def test_lostAroundItsEnd(self):
         """

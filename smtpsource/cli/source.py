@@ -20,7 +20,7 @@ from smtpsource.net import destination
 from smtpsource.net.tls.settings import UnusableSetting, checkPEM
 from smtpsource.plan import SourcePlan, machineName
 from smtpsource.plan.traffic import corpusAt
-from smtpsource.process.openfiles import raiseFileLimit
+from smtpsource.process.openfiles import PIPES, raiseFileLimit
 from smtpsource.report.presentation import Presentation
 from smtpsource.values import inputs, numbers
 from smtpsource.values.option import ValueOption
@@ -172,12 +172,18 @@ class SourceOptions(PlanOptions):
     def _checkSessions(self, room: int) -> None:
         """
         See that there can be so many at once: each worker has its share of them, and the same limit. But a sink of the
-        run's own has them all.
+        run's own has them all; and this process has pipes to each worker.
 
         @param room: how many one process may have.
         """
+        count, most = self.plan.workerCount, room // PIPES
+        if count > max(1, most):
+            raise usage.UsageError(
+                f"--workers: {count} workers need more open files than this process may have: expected at most {most}, "
+                "or a higher limit (ulimit -Hn)"
+            )
         sessions = self["session-count"]
-        workers = 1 if isinstance(self.plan.destination, destination.SinkDestination) else self.plan.workerCount
+        workers = 1 if isinstance(self.plan.destination, destination.SinkDestination) else count
         if not (self["duration"] or self["stages"] or self["find-rate"]):
             sessions = min(sessions, self["message-count"] or 1)
         if -(-sessions // workers) > room:

@@ -37,6 +37,7 @@ class OneProcess(Breakable):
     exhausted: int | None
     clock: Callable[[], float]
     _whenEnded: Callable[[], None]
+    _endedAt: float | None = None
 
     incomplete: Sequence[str] = ()
     workers: Sequence[dict[str, Any]] = ()
@@ -92,9 +93,9 @@ class OneProcess(Breakable):
 
     def endedAt(self) -> float:
         """
-        When it was over, which is now.
+        When it was over; now, if it is not.
         """
-        return self.clock()
+        return self.clock() if self._endedAt is None else self._endedAt
 
     def closeLedger(self) -> None:
         """

@@ -62,9 +62,6 @@ ABORT_AFTER = 5.0
 #: A run that begins so many seconds later than it should is late.
 _LATE = 0.1
 
-#: A warm-up that is so many seconds shorter than it should be was not over.
-_MOMENT = 1e-3
-
 
 def _showInLog(line: str) -> None:
     _log.info("{line}", line=line)
@@ -490,7 +487,9 @@ class SourceService(Service):
             self._appointment.breakOff()
         if self._lookingAgain is not None and self._lookingAgain.active():
             self._lookingAgain.cancel()
-        self._elapsed = self._lasted()
+        self._known(self._endWarmUp, None)
+        # Workers are told to begin a moment later; the run may be stopped in between.
+        self._elapsed = max(0.0, self._run.endedAt() - self._startTime) if self._beganRun else 0.0
         self._known(self._run.closeLedger, None)
         self._cpuAfter = self._known(self._run.processTime, self._cpuBefore)
         self._known(self._endMeasuring, None)
@@ -503,25 +502,17 @@ class SourceService(Service):
         self._watch.goOn(self._figures)
         self._delivery.drain(self._plan.drainQuiet, self._plan.drainTimeout).addCallback(lambda _: self._stopSink())
 
-    def _lasted(self) -> float:
-        """
-        For how many seconds there was something to measure; if the run has ended in its warm-up, how long that was.
-        """
-        warmUp = 0.0 if self._warmUp is None else self._warmUp["seconds"]
-        if 0 < warmUp < self._plan.warmUp - _MOMENT:
-            return warmUp  # each worker has told of its end
-        # Workers are told to begin a moment later; the run may be stopped in between.
-        return max(0.0, self._run.endedAt() - self._startTime)
-
     def _stopSink(self) -> None:
         if self._sink is None:
             self._finish(None)
         else:
             self._sink.stop().addBoth(self._sinkStopped)
 
-    def _endMeasuring(self) -> None:
+    def _endWarmUp(self) -> None:
         if self._beganRun and self._run.warmingUp:
-            self._warm(self._run.endedAt())  # nothing was measured
+            self._run.endInWarmUp()
+
+    def _endMeasuring(self) -> None:
         self._figures = self._watch.finish()
         self._upkeep = self._watch.upkeep
 

@@ -18,7 +18,7 @@ class WorkerFacts:
     """
     The sum of its frames, and what it has said in the end.
 
-    @ivar epoch: that of its last frame.
+    @ivar epoch: that of its last frame, or of what it has begun since.
     @ivar cpu: by epoch, the CPU seconds that it has used: in user mode and in the kernel.
     @ivar gauges: those of its last frame.
     @ivar end: what it has said in the end; C{None} if it has not.

@@ -180,7 +180,7 @@ class WorkersFigures(Breakable):
         if not self._isOver:
             return self.clock()
         last = max(facts.endedAt(self._epoch) for facts in self._facts)
-        return self.startTime + (self._warmUpSeconds if self._epoch else 0.0) + last if last else self.clock()
+        return self.startTime + (self._warmUpSeconds if self._epoch else 0.0) + last
 
     @property
     def _epoch(self) -> int:
@@ -271,6 +271,7 @@ class WorkersFigures(Breakable):
             counters = facts.counted(measured)
             told.append(
                 {
+                    **({"host": link.host, "id": link.id} if link.id is not None else {}),
                     "pid": link.pid,
                     "core": link.core,
                     "reactor": self._ready[index].get("reactor") if self._ready else None,

@@ -249,16 +249,25 @@ class WorkersRun(WorkersFigures):
     def _want(self, index: int, wanted: int, epoch: int) -> None:
         if self._lending is not None:
             if epoch:
-                self._lending.warm(index, self._facts[index].inFlight)
+                self._isWarm(index)
             self._lending.want(index, wanted, epoch)
+
+    def _isWarm(self, index: int) -> None:
+        """
+        The warm-up of a worker is over, if that is not known yet.
+        """
+        facts = self._facts[index]
+        if self._lending is not None and facts.epoch == 0:
+            self._lending.warm(index, facts.inFlight, facts.counted(0).started)
+            facts.epoch = 1
 
     def _lend(self, index: int, lease: dict[str, Any]) -> None:
         self._band.say(index, Kind.LEASE, lease)
 
     def _add(self, index: int, frame: Frame) -> None:
         self.reached = self.reached or frame.counters.connectionsOpened > 0
-        if frame.epoch and self._lending is not None:
-            self._lending.warm(index, self._facts[index].inFlight)
+        if frame.epoch:
+            self._isWarm(index)
         self._gathering.add(index, frame)
         self._facts[index].add(frame)
 
@@ -270,6 +279,12 @@ class WorkersRun(WorkersFigures):
         self._warmUpSeconds = min(self.plan.warmUp, max(facts.endedAt(0) for facts in self._facts))
         self._warmUp = self._whenWarm(self.startTime + self._warmUpSeconds)
         self.warmingUp = False
+
+    def endInWarmUp(self) -> dict[str, Any]:
+        """
+        See L{Run.endInWarmUp<smtpsource.load.run.Run.endInWarmUp>}: all workers were lost in it.
+        """
+        return self._whenWarm(self.endedAt())
 
     def restartAddresses(self) -> None:
         """
