@@ -53,7 +53,7 @@ def merge(runs: Sequence[Summary]) -> Summary:
         tls=_counts(run.tls for run in runs),
         replies=_replies(runs),
         errors=_tallies(run.errors for run in runs),
-        asked=None if any(run.asked is None for run in runs) else sum(run.asked or 0.0 for run in runs),
+        asked=None if any(run.asked is None for run in runs) else sum(run.asked or 0 for run in runs),
         askedRate=_askedRate(runs),
         catchUp=max((run.catchUp for run in runs if run.catchUp is not None), default=None),
         warmUp=warmUp,
