@@ -21,7 +21,9 @@ try:
 finally:
     del os.environ["LOCUST_SKIP_MONKEY_PATCH"]
 
+from gevent.event import Event
 from hypothesis import strategies as st
+from manuals import MANUAL, documented
 from properties import given
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -40,6 +42,7 @@ from smtpsource.phases import MAIL, NAMES, RCPT, RESPONSE, TRANSACTION
 from smtpsource.plan import SourcePlan
 from smtpsource.process.loopback import loopback
 from smtpsource.workers import envelopes
+from smtpsource.workers.band import Band
 from smtpsource.workers.elsewhere import Switchboard, WorkerElsewhere
 from smtpsource.workers.envelopes import MASTER, Framed, enclose, framed, opened
 from smtpsource.workers.wire import LONGEST_SAID, Kind, pack, unpack
@@ -67,6 +70,29 @@ class OptionsTests(SynchronousTestCase):
         self.assertEqual(
             ["-d", "--subject", "two words", "-s", "20", "-m", "1k", "lmtp://mx:24"], options.commandLine(given)
         )
+
+    def test_runTime(self):
+        """
+        The end that Locust is to make is the duration, where there is no other end.
+        """
+        given = self.given("--host", "x", "--rate", "20")
+        given.run_time = 90
+        self.assertTrue(options.settle(given))
+        self.assertIsNone(given.run_time)
+        self.assertEqual(["--duration", "90s", "--rate", "20", "x"], options.commandLine(given))
+        for others in (
+            {"duration": "5"},
+            {"messages": "5"},
+            *({"smtpsource_options": text} for text in ("-d -m5", "--stages 10:1m", "--scenario=x")),
+        ):
+            other = Namespace(host="x", run_time="1m30s", **others)
+            self.assertFalse(options.settle(other), others)
+            self.assertEqual("1m30s", other.run_time)
+        form = Namespace(host="x", run_time="1m30s", duration="")
+        self.assertTrue(options.settle(form))
+        self.assertEqual("90s", form.duration)
+        self.assertFalse(options.settle(Namespace(run_time="nonsense")))
+        self.assertFalse(options.settle(Namespace(run_time=None)))
 
     def test_form(self):
         """
@@ -254,9 +280,47 @@ class CourseTests(SynchronousTestCase):
         self.patch(course, "Process", lambda *arguments: self)
         environment = Environment()
         environment.stats, environment.runner = RequestStats(), self
-        environment.parsed_options = Namespace(host="mx:25")
-        self.course = course.Course(environment, ["a", "b"], lambda status: None)
+        self.ended, self.statuses, self.how = Event(), [], ""
+        self.course = course.Course(environment, ["mx:25"], ["a", "b"], self.statuses.append)
         self.given.clear()
+
+    def close(self):
+        """
+        The coordinator is no longer wanted.
+        """
+        self.given.append("closed")
+
+    def test_refused(self):
+        """
+        Of a run that can't be no worker hears, and it has no end.
+        """
+        self.course._decided(enclose(MASTER, pack(Kind.UNUSABLE, {"text": "no such option"})))
+        self.course._ended()
+        self.assertEqual("no such option", self.course.problem())
+        self.assertEqual(([], []), (self.sent, self.statuses))
+
+    def test_brokenBefore(self):
+        """
+        A coordinator that ends without a word is a problem as well.
+        """
+        self.how = "was ended by SIGKILL"
+        self.course._ended()
+        self.assertEqual("the coordinator was ended by SIGKILL", self.course.problem())
+        self.assertEqual(([], []), (self.sent, self.statuses))
+
+    def test_begin(self):
+        """
+        All hear of a run that can be, once it begins; if the coordinator is gone by then, that is the end of it.
+        """
+        self.course._decided(enclose(MASTER, pack(Kind.READY)))
+        self.assertEqual("", self.course.problem())
+        self.assertEqual([], self.sent)
+        self.course.begin()
+        self.assertEqual(["a", "b"], [worker for worker, _ in self.sent])
+        self.assertEqual([(MASTER, pack(Kind.GO))], self.given)
+        self.course._ended()
+        self.assertEqual([course.FAILED], self.statuses)
+        self.assertEqual(4, len(self.sent))
 
     def send_message(self, type, data, worker):
         """
@@ -477,6 +541,23 @@ class ElsewhereTests(SynchronousTestCase):
             worker.start()
         self.clock.advance(0)
 
+    def test_names(self):
+        """
+        It is called by its machine, whatever it calls itself.
+        """
+        for id, host in (
+            ("load2_0123", "load2"),
+            ("a_b_0123", "a_b"),
+            ("", None),
+            ("load\x1b[2_0", "load?[2"),
+            ("x", None),
+        ):
+            worker = WorkerElsewhere(self.clock, [], lambda message: None, id)
+            self.assertEqual(host, worker.host)
+        named = [WorkerElsewhere(self.clock, [], lambda message: None, f"load{n}_0") for n in (1, 2)]
+        band = Band(self.clock, named, 1.0, whenSaid=None, whenLost=None, whenOver=None)
+        self.assertEqual(["worker 1 of 2 (load1)", "worker 2 of 2 (load2)"], [band.name(0), band.name(1)])
+
     def test_early(self):
         """
         What a worker says before it is listened to is heard then.
@@ -583,3 +664,10 @@ class DocumentTests(SynchronousTestCase):
         known = SourceOptions()
         for field in options.FIELDS:
             self.assertIsNotNone(known.optionOf(field.option), field)
+
+    def test_manual(self):
+        """
+        The manual page has all that can be said.
+        """
+        ours = {options.DESTINATION, options.OTHERS, *(field.name for field in options.FIELDS)}
+        self.assertEqual(ours, {name for _, name, _ in documented(MANUAL / "smtpsource-locust.rst")})

@@ -5,7 +5,9 @@ Tests for runs by Locust: real masters and workers, against a real sink.
 from __future__ import annotations
 
 import os
+import re
 import signal
+import socket
 
 from locusts import LocustTestCase, descendants, listens
 from peers import eventually
@@ -14,6 +16,7 @@ from twisted.internet.defer import inlineCallbacks
 
 from smtpsource import __version__
 from smtpsource.locust.__main__ import locustfile
+from smtpsource.locust.options import DESTINATION, FIELDS, OTHERS
 
 #: Runs that have an end of their own only if something is wrong.
 LONG = "100000000"
@@ -50,6 +53,9 @@ class HeadlessTests(LocustTestCase):
         self.assertEqual(("5000", "0"), (row["Request Count"], row["Failure Count"]))
         # Whoever had more to do, both had something.
         self.assertEqual(2, len([each for each in report["environment"]["workers"] if each["accepted"]]))
+        self.assertEqual({socket.gethostname()}, {each["host"] for each in report["environment"]["workers"]})
+        for each in report["environment"]["workers"]:
+            self.assertIn(each["id"].encode(), result.err)
         for (kind, name), other in self.rows().items():
             latency = report["latency"]["transaction" if kind != "phase" else name]
             for field, ours in (("Min", "min"), ("Max", "max"), ("Average", "mean")):
@@ -95,10 +101,12 @@ class HeadlessTests(LocustTestCase):
             master, workers = self.master("--host", self.destination, *options), self.workers()
             result = yield master.whenEnded()
             self.assertEqual(2, result.status, result.err)
-            self.assertRegex(result.err, rb"ERROR/smtpsource.locust.course: smtpsource: [^\n]*" + words)
+            self.assertRegex(result.err, rb"ERROR/smtpsource.locust.master: smtpsource: [^\n]*" + words)
+            self.assertEqual(1, len(re.findall(rb"(?:ERROR|WARNING)/smtpsource", result.err)), result.err)
             self.assertNoTraceback(result)
             for worker in workers:
-                yield worker.whenEnded()
+                ended = yield worker.whenEnded()
+                self.assertNotIn(b"smtpsource: ", ended.err)
         self.assertEqual(0, self.received)
 
     @inlineCallbacks
@@ -108,7 +116,31 @@ class HeadlessTests(LocustTestCase):
         """
         result = yield smtpsource(self, "locust", "--help").whenEnded()
         self.assertEqual(0, result.status, result.err)
-        self.assertRegex(result.out, rb"(?s)^This is Locust.*listens on\s127.0.0.1 only.*--web-host <ip>")
+        self.assertRegex(result.out, rb"(?s)This is Locust.*listens on\s127.0.0.1 only.*--web-host <ip>")
+
+    @inlineCallbacks
+    def test_noMode(self):
+        """
+        Whoever does not say what it is to be is told so, before there is a web interface.
+        """
+        result = yield smtpsource(self, "locust", "--host", self.destination).whenEnded()
+        self.assertEqual(2, result.status, result.err)
+        self.assertIn(b"smtpsource: expected --master, --worker or --processes N", result.err)
+        self.assertNotIn(b"web interface", result.err)
+        self.assertNoTraceback(result)
+
+    @inlineCallbacks
+    def test_ourOptions(self):
+        """
+        Our options are told of before Locust's.
+        """
+        for words in (("locust", "--help"), ("help", "locust")):
+            result = yield smtpsource(self, *words).whenEnded()
+            self.assertEqual(0, result.status, result.err)
+            ours, locusts = result.out.split(b"Usage: locust", 1)
+            for name in (DESTINATION, OTHERS, *(field.name for field in FIELDS)):
+                self.assertIn(f"--{name}".encode(), ours)
+            self.assertIn(b"--spawn-rate", locusts)
 
     @inlineCallbacks
     def test_noDestination(self):
@@ -246,6 +278,7 @@ class HeadlessTests(LocustTestCase):
         report = self.report()
         self.assertEqual(1, len(report["incomplete"]), (report["incomplete"], result))
         self.assertIn("worker-lost", report["errors"])
+        self.assertRegex(report["incomplete"][0], rf"worker [12] of 2 \({re.escape(socket.gethostname())}\)")
         yield workers[1].whenEnded()
         yield self.whenAlone()
 
@@ -369,6 +402,7 @@ class WebTests(LocustTestCase):
         master, workers = yield self.begin()
         workers.append(self.worker())
         yield master.whenPrinted(rb"has come while a run goes on, and has no part in it", "err")
+        yield master.whenPrinted(rb"\(index 2\) reported as ready", "err")
         already = self.received
         yield self.whenWorking(already + 100)
         yield self.stop()
@@ -379,7 +413,8 @@ class WebTests(LocustTestCase):
         yield eventually((self.directory / "second.json").exists, "the second report")
         self.assertEqual(600, self.report("second.json")["messages"]["accepted"])
         self.assertEqual(3, len(self.report("second.json")["environment"]["workers"]))
-        yield self.end(master, workers)
+        result = yield self.end(master, workers)
+        self.assertNotIn(b"can't be changed", result.err)
 
     @inlineCallbacks
     def test_tooFew(self):
@@ -398,6 +433,39 @@ class WebTests(LocustTestCase):
         self.assertEqual(0, self.received)
         result = yield self.end(master, workers)
         self.assertIn(b"workers of other machines can't reach this master", result.err)
+
+    @inlineCallbacks
+    def test_refused(self):
+        """
+        What smtpsource can't do is the answer to the form; nothing begins.
+        """
+        master, workers = self.master(headless=False), self.workers()
+        yield self.whenServing()
+        answer = yield self.start(smtpsource_options="--nonsense")
+        self.assertFalse(answer["success"])
+        self.assertIn("--nonsense", answer["message"])
+        found = yield self.ask("/stats/requests")
+        self.assertEqual("ready", found["state"])
+        self.assertEqual(0, self.received)
+        result = yield self.end(master, workers)
+        self.assertNotIn(b"a run begins", result.err)
+
+    @inlineCallbacks
+    def test_twice(self):
+        """
+        A run whose only end is that of Locust's form is done then; that the next one replaces its report is said.
+        """
+        master, workers = self.master(headless=False), self.workers()
+        yield self.whenServing()
+        for number in (1, 2):
+            answer = yield self.start(sessions=2, rate=50, duration="", run_time="1s", report="report.json")
+            self.assertTrue(answer["success"], answer)
+            yield master.whenPrinted(rb"(?s)(the run is over, with exit status 0.*){%d}" % number, "err")
+            report = self.report()
+            self.assertEqual(("done", 50), (report["ended"], report["messages"]["accepted"]))
+            yield self.whenShown(lambda found: found["state"] == "stopped")
+        result = yield self.end(master, workers)
+        self.assertEqual(1, result.err.count(b"this run will replace it"), result.err)
 
     @inlineCallbacks
     def test_shown(self):

@@ -192,11 +192,11 @@ inet:[2001:db8::1]:25          0        5          0  mx1.example
         """
         self.assertEqual(
             self.workers((100, 1.0, None, None), (99, 1.5, None, "was killed")),
-            ["workers      2, messages of each 100, 99 (lost); CPU of each 1.25, 1.75 s, most of it worker 2's"],
+            ["workers      2, messages of each 100, 99 (lost); CPU of each 1.25, 1.75 s, most of it by worker 2"],
         )
         self.assertEqual(
             self.workers(*((100 + number, 9.0 - number, None, None) for number in range(9)), exercise="noop"),
-            ["workers      9, NOOPs of each from 100 to 108; CPU of each from 1.25 to 9.25 s, most of it worker 1's"],
+            ["workers      9, NOOPs of each from 100 to 108; CPU of each from 1.25 to 9.25 s, most of it by worker 1"],
         )
 
     def test_workersOfRuns(self):

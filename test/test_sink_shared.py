@@ -4,7 +4,9 @@ Tests for what the workers of a sink share: memory, tables of what rules remembe
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 import subprocess
 import sys
 
@@ -15,19 +17,24 @@ from sinks import ENVIRONMENT, Pair
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource.report.visitors import LONGEST
+from smtpsource.sink.control.answers import Answer, Problem
+from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.rules import remembered
 from smtpsource.sink.rules.facts import Facts
 from smtpsource.sink.rules.remembered import Remembered
 from smtpsource.sink.rules.ruleset import RuleSet
 from smtpsource.sink.workers import shared as sharedMemory
 from smtpsource.sink.workers import table as sharedTable
-from smtpsource.sink.workers.answering import COUNTS, Question
+from smtpsource.sink.workers.answering import Question
 from smtpsource.sink.workers.asking import PATIENCE as ANSWER_PATIENCE
 from smtpsource.sink.workers.asking import Asking
 from smtpsource.sink.workers.connected import SharedConnected
 from smtpsource.sink.workers.counted import Counted
+from smtpsource.sink.workers.link import Link
 from smtpsource.sink.workers.shared import BEFORE_TABLE, CONNECTED, LAST_KEPT, LOST, OPEN, Shared
 from smtpsource.sink.workers.table import SIZE, SharedRemembered, Table, memory
+from smtpsource.sink.workers.task import Task
 from smtpsource.sink.workers.wire import Kind, Received, framed, packed
 
 
@@ -330,6 +337,14 @@ class CountedTests(SynchronousTestCase):
         self.assertEqual((both.numbers, both.errors), (alone.numbers, alone.errors))
         self.assertEqual(1, both.numbers["messages"])
 
+    def test_busy(self):
+        """
+        There were sessions from the first one's beginning to the last one's end, also those of a worker that is lost.
+        """
+        lost, idle, other = Counted(first=5.0, last=9.0), Counted(), Counted(first=7.0, last=8.0)
+        self.assertEqual(4.0, Counted.sum([lost, idle, other]).busy)
+        self.assertEqual(0.0, Counted.sum([idle]).busy)
+
     def test_samples(self):
         """
         Of errors of the same kind, the first sample is kept.
@@ -345,6 +360,7 @@ class FakeLink:
 
     def __init__(self, worker):
         self.task = type("Task", (), {"worker": worker})
+        self.name = f"worker {worker + 1} (process {worker + 100})"
         self.isReady = True
         self.counted = Counted(kept=worker + 1)
         self.said = []
@@ -376,26 +392,67 @@ class AskingTests(SynchronousTestCase):
         self.assertEqual([0, 1], self.successResultOf(asked))
         self.assertEqual([], self.clock.getDelayedCalls())
 
+    def number(self, link):
+        """
+        @return: that of the latest question.
+        """
+        _, (number, _) = link.said[-1]
+        return number
+
     def test_lost(self):
         """
         One that is lost answers no more; what it had told counts.
         """
         asked = self.asking.counts()
-        self.asking.answered(self.links[0], self.links[0].said[0][1][0], Counted(kept=10))
+        self.links[0].counted = Counted(kept=10)
+        self.asking.answered(self.links[0], self.number(self.links[0]), Answer())
         self.links[1].isReady = False
         self.asking.lost(self.links[1])
         self.assertEqual(12, self.successResultOf(asked).kept)
 
     def test_hangs(self):
         """
-        One that does not answer is not waited for for ever.
+        One that does not answer is not waited for for ever: who has asked is told which one that is, while still there.
         """
-        asked = self.asking.ask(Question(COUNTS))
-        self.asking.answered(self.links[1], self.links[1].said[0][1][0], "here")
+        asked = self.asking.ask(Question("GET", "/messages"))
+        self.asking.answered(self.links[1], self.number(self.links[1]), "here")
+        self.assertLess(ANSWER_PATIENCE, LONGEST)
         self.clock.advance(ANSWER_PATIENCE)
-        self.assertEqual(["here"], self.successResultOf(asked))
+        problem = self.failureResultOf(asked, Problem).value
+        self.assertEqual(504, problem.answer.status)
+        self.assertIn("from worker 1 (process 100):", str(problem))
         # Its answer comes too late.
-        self.asking.answered(self.links[0], self.links[0].said[0][1][0], "there")
+        self.asking.answered(self.links[0], self.number(self.links[0]), "there")
+
+    def test_countsOfOneThatHangs(self):
+        """
+        What one has counted that does not answer counts as it has told it last.
+        """
+        asked = self.asking.counts()
+        self.asking.answered(self.links[1], self.number(self.links[1]), Answer())
+        self.clock.advance(ANSWER_PATIENCE)
+        self.assertEqual(3, self.successResultOf(asked).kept)
+
+
+class LinkTests(SynchronousTestCase):
+    """
+    A worker's process.
+    """
+
+    def test_notStarted(self):
+        """
+        One that can't be started leaves no descriptor open: there may be none for whoever tells people why.
+        """
+
+        class Reactor:
+            def spawnProcess(self, *arguments, **others):
+                raise OSError(errno.EMFILE, "Too many open files")
+
+        link = Link(Task(SinkPlan(), 0, 1, ""), heard=lambda *words: None, ended=lambda *words: None)
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            self.assertRaises(OSError, link.start, Reactor(), 0, [listening])
+        link.kill()
+        self.assertEqual((-1, -1), (link.connections.fileno(), listening.fileno()))
 
 
 class WireTests(SynchronousTestCase):

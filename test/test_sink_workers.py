@@ -597,6 +597,51 @@ class ControlTests(SynchronousTestCase):
         self.assertEqual(0, self.get("/messages")["found"])
         self.assertEqual(6, self.end()["kept"])
 
+    def test_messagesLost(self):
+        """
+        Messages that were with a worker that is lost count as they did; they are gone as if others had come for them.
+        """
+        for number in range(6):
+            self.clients[number % 2].deliver()
+        self.control.ask("DELETE", "/messages/1")
+        names = ("found", "total", "displaced")
+        found = self.get("/messages")
+        self.assertEqual([5, 6, 0], [found[name] for name in names])
+        first, second = sorted(workersOf(self.sink.pid))
+        os.kill(first, signal.SIGKILL)
+        until(lambda: self.get("/messages")["found"] == 3)
+        found = self.get("/messages")
+        self.assertEqual([3, 6, 2], [found[name] for name in names])
+        self.assertEqual(6, self.get("/counters")["kept"])
+        self.control.ask("DELETE", "/messages")
+        found = self.get("/messages")
+        self.assertEqual([0, 6, 0], [found[name] for name in names])
+        os.kill(second, signal.SIGKILL)
+        self.assertEqual(self.sink.outcome()[0], 1)
+        with open(self.report) as file:
+            document = json.load(file)
+        self.assertEqual(6, document["messages"])
+        self.assertGreater(document["busy"], 0)
+        self.assertGreater(document["rate"], 0)
+
+    def test_stopped(self):
+        """
+        A worker that does not go on holds up nobody who asks: what it has told counts, and else it is named.
+        """
+        for client in self.clients:
+            client.deliver()
+        self.assertEqual(2, self.get("/counters")["messages"])
+        first = min(workersOf(self.sink.pid))
+        os.kill(first, signal.SIGSTOP)
+        self.addCleanup(os.kill, first, signal.SIGCONT)
+        self.assertEqual(2, self.get("/counters")["messages"])
+        with self.assertRaises(ControlError) as raised:
+            self.get("/messages")
+        self.assertEqual(504, raised.exception.status)
+        self.assertIn(f"from worker 1 (process {first})", str(raised.exception))
+        # The other one has this.
+        self.assertEqual(2, self.get("/messages/2")["number"])
+
     def test_waiting(self):
         """
         Who waits for messages of both workers gets them as soon as there are enough; who waits in vain, what there is.

@@ -175,7 +175,7 @@ class StartAtTests(CommandTestCase):
         result = yield command.whenEnded()
         report = reported(result.out, result)
         self.assertEqual((result.status, report["ended"], report["messages"]["started"]), (1, "aborted", 0), result)
-        self.assertRegex(report["reason"], r"^worker [12] of 2 was ended by SIGKILL$")
+        self.assertRegex(report["reason"], r"^worker [12] of 2 was killed by SIGKILL$")
         self.assertNoTraceback(result)
 
     @inlineCallbacks

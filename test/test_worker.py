@@ -355,7 +355,7 @@ class PlanTests(WorkerTestCase):
                 return os.mkdir, (mark,)
 
         for arguments, isRun in (((), True), ((FROM_ELSEWHERE,), False)):
-            worker = FakeParent(self, first=framed(Kind.PLAN, pickle.dumps(Code())), arguments=arguments)
+            worker = FakeParent(self, first=planned(pickle.dumps(Code())), arguments=arguments)
             self.assertEqual((yield worker.whenEnded()), 2)
             self.assertEqual(isRun, os.path.exists(mark), worker.bodies)
             if isRun:

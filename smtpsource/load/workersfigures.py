@@ -271,6 +271,7 @@ class WorkersFigures(Breakable):
             counters = facts.counted(measured)
             told.append(
                 {
+                    **({"host": link.host, "id": link.id} if link.id is not None else {}),
                     "pid": link.pid,
                     "core": link.core,
                     "reactor": self._ready[index].get("reactor") if self._ready else None,

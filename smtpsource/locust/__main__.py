@@ -6,15 +6,20 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from typing import NoReturn
 
 #: Locust does not ask its locustfile when it is to say what there is.
 _HELP = """\
-This is Locust with a locustfile of ours. What the load is, is said by --host, --sessions, --messages, --duration,
---rate, --report and --smtpsource-options: see docs/distributed.rst. Other than Locust says below, it listens on
-127.0.0.1 only: --master-bind-host ADDRESS and --web-host ADDRESS, or '*', let in others.
+Usage: smtpsource locust --master|--worker|--processes N [options]
+
+This is Locust with a locustfile of ours. What the load is, is said by these: see smtpsource-locust(1).
+
+{fields}
+
+Other than Locust says below, it listens on 127.0.0.1 only: --master-bind-host ADDRESS and --web-host ADDRESS, or '*',
+let in others.
 """
 
 
@@ -29,10 +34,19 @@ def main(arguments: Sequence[str]) -> NoReturn:
         print("smtpsource: Locust is not installed: expected pip install 'smtpsource[locust]'", file=sys.stderr)
         raise SystemExit(2)
     if {"-h", "--help"} & set(arguments):
-        print(_HELP, flush=True)
+        print(_HELP.format(fields="\n".join(_fields())), flush=True)
     # -P: Locust is not what may have this name in the current directory.
     command = [sys.executable, "-P", "-m", "locust", "-f", locustfile(), *arguments]
     os.execv(sys.executable, command)
+
+
+def _fields() -> Iterator[str]:
+    from smtpsource.locust.options import DESTINATION, FIELDS, OTHERS
+
+    yield f"  {f'-H, --{DESTINATION} DESTINATION':34}[inet:]host[:port], smtp://host, lmtp://host or unix:path"
+    for field in FIELDS:
+        yield f"  {f'--{field.name} {field.meta}':34}{field.help.removeprefix('smtpsource: ')}"
+    yield f"  {f'--{OTHERS}=OPTIONS':34}more of smtpsource's options, as on its command line"
 
 
 def locustfile() -> str:

@@ -76,8 +76,13 @@ def main(arguments: Sequence[str] = ()) -> NoReturn:
     except _Refused as e:
         _say(Kind.UNUSABLE, {"text": str(e)})
         leave(2)
+    _say(Kind.READY, {})
+    try:
+        receive(READ)
+    except (OSError, ValueError):
+        leave(0)  # that was all that was to be known
     relax()
-    _Process(options, len(asked["workers"])).run()
+    _Process(options, asked["workers"]).run()
 
 
 def _ignoreSignals() -> None:
@@ -128,7 +133,7 @@ class _Process:
     The process, once it knows what to do.
     """
 
-    def __init__(self, options: SourceOptions, workers: int) -> None:
+    def __init__(self, options: SourceOptions, workers: Sequence[str]) -> None:
         from twisted.internet import reactor as installed
 
         from smtpsource.locust.coordinated import CoordinatedService
@@ -140,7 +145,8 @@ class _Process:
         self._board: Switchboard = Switchboard(self._told, self._alone)
         words = _partOf(options)
         self._board.workers = [
-            WorkerElsewhere(self._reactor, words, partial(self._board.say, index)) for index in range(workers)
+            WorkerElsewhere(self._reactor, words, partial(self._board.say, index), str(worker))
+            for index, worker in enumerate(workers)
         ]
         presentation = options.presentation
         self._service = CoordinatedService(

@@ -8,12 +8,12 @@ import logging
 import os
 import shlex
 import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from gevent.event import Event
 
 from smtpsource._version import __version__
-from smtpsource.locust import options
 from smtpsource.locust.figures import Statistics
 from smtpsource.locust.process import Process
 from smtpsource.locust.words import BEGIN, END, SAID, TYPE
@@ -29,6 +29,9 @@ _COORDINATOR = "smtpsource.locust.coordinate"
 #: Seconds that the coordinator may take beyond what it has said, to end.
 _PATIENCE = 60.0
 
+#: Seconds that it may take to read its options.
+_READ = 60.0
+
 #: No word of a worker's.
 _NONSENSE = b"?"
 
@@ -38,24 +41,31 @@ FAILED, UNUSABLE = 1, 2
 
 class Course:
     """
-    One run, from its start to its end.
+    One run, from the question whether there can be such a run to its end.
 
     @ivar run: a word that no other run has.
     @ivar over: an event: it has ended, and its result was told.
     """
 
-    def __init__(self, environment: Any, workers: list[str], whenOver: Any) -> None:
+    def __init__(
+        self, environment: Any, words: Sequence[str], workers: Sequence[str], whenOver: Callable[[int], object]
+    ) -> None:
         """
-        Begin.
+        Start the process that decides. No worker hears of it before L{begin}.
 
         @param environment: Locust's.
+        @param words: the command line of smtpsource.
         @param workers: the ids of those that have a part in it.
-        @param whenOver: called with its exit status.
+        @param whenOver: called with its exit status, if it has begun.
         """
         self.run = os.urandom(8).hex()
         self.over = Event()
+        self._words, self._workers = list(words), list(workers)
+        self._isRead = Event()
+        self._hasBegun = False
+        self._problem = ""
         self._runner = environment.runner
-        self._statistics = Statistics(environment.stats)
+        self._stats = environment.stats
         self._whenOver = whenOver
         self._numbers = {worker: number for number, worker in enumerate(workers)}
         self._gone: set[str] = set()
@@ -63,18 +73,50 @@ class Course:
         self._hasResult = False
         self._grace = 0.0
         self._stopping = False
+        self._process: Process | None = None
         try:
-            words = options.commandLine(environment.parsed_options)
-            self._process: Process | None = Process(_COORDINATOR, self._decided, self._ended)
-        except (OSError, ValueError) as e:
-            _log.error("smtpsource: there can be no run: %s", e)
-            self._process = None
-            self._ended()
-            return
-        self._say(MASTER, pack(Kind.OPTIONS, {"options": words, "workers": workers}))
-        for worker in workers:
+            self._process = Process(_COORDINATOR, self._decided, self._ended)
+        except OSError as e:
+            self._problem = f"can't start a process: {e.strerror}"
+            self._isRead.set()
+        self._say(MASTER, pack(Kind.OPTIONS, {"options": self._words, "workers": self._workers}))
+
+    def isOf(self, words: Sequence[str], workers: Sequence[str]) -> bool:
+        """
+        Is this the run of this command line, by these workers?
+        """
+        return (self._words, self._workers) == (list(words), list(workers))
+
+    def problem(self) -> str:
+        """
+        Wait for the answer to whether there can be such a run.
+
+        @return: why there can't, as one line; empty if there can.
+        """
+        if not self._isRead.wait(_READ):
+            self._problem = f"its options were not read within {_READ:g} seconds"
+            self.cancel()
+        return self._problem
+
+    def cancel(self) -> None:
+        """
+        Nobody wants it any more; it has not begun.
+        """
+        if self._process is not None:
+            self._process.close()
+
+    def begin(self) -> None:
+        """
+        Begin, where there is no problem.
+        """
+        self._hasBegun = True
+        self._statistics = Statistics(self._stats)  # Locust has cleared them by now
+        _log.info("smtpsource: a run begins, by %d workers: smtpsource %s", len(self._workers), shlex.join(self._words))
+        self._say(MASTER, pack(Kind.GO))
+        for worker in self._workers:
             self._tell(worker, {BEGIN: __version__})
-        _log.info("smtpsource: a run begins, by %d workers: smtpsource %s", len(workers), shlex.join(words))
+        if self._process is None or self._process.ended.is_set():
+            self._ended()
 
     def has(self, worker: str) -> bool:
         """
@@ -131,7 +173,9 @@ class Course:
                     break
             return
         kind, body = unpack(message)
-        if kind is Kind.GO:
+        if kind is Kind.READY:
+            self._isRead.set()
+        elif kind is Kind.GO:
             self._grace = body["grace"]
             self._statistics.began(time.time() + body["at"] - time.perf_counter())
         elif kind is Kind.FRAME:
@@ -139,8 +183,8 @@ class Course:
         elif kind is Kind.HINT:
             _log.warning("smtpsource: %s", body["text"])
         elif kind is Kind.UNUSABLE:
-            _log.error("smtpsource: %s", body["text"])
-            self._status, self._hasResult = UNUSABLE, True
+            self._problem = body["text"]
+            self._isRead.set()
         elif kind is Kind.END:
             self._status, self._hasResult = int(body["exit"]), True
 
@@ -148,13 +192,21 @@ class Course:
         """
         The coordinator is gone.
         """
-        if self._process is not None and not self._hasResult:
-            _log.error("smtpsource: the coordinator %s: there is no result", self._process.how or "has not said how")
+        if not self._hasBegun:
+            if not self._isRead.is_set():
+                self._problem = f"the coordinator {self._how()}"
+                self._isRead.set()
+            return
+        if not self._hasResult:
+            _log.error("smtpsource: the coordinator %s: there is no result", self._how())
         for worker in self._numbers:
             self._tell(worker, {END: True})
         self.over.set()
         _log.info("smtpsource: the run is over, with exit status %d", self._status)
         self._whenOver(self._status)
+
+    def _how(self) -> str:
+        return (self._process.how if self._process is not None else "") or "has not said how"
 
     def _say(self, number: int, message: bytes) -> None:
         if self._process is not None:

@@ -5,6 +5,7 @@ Beside the master of Locust: one run after the other.
 from __future__ import annotations
 
 import logging
+import os
 import time
 from argparse import Namespace
 from typing import Any
@@ -36,10 +37,12 @@ class Master:
         self._environment = environment
         self._runner = environment.runner
         self._course: Course | None = None
+        self._prepared: Course | None = None
         self._hasStarted = Event()
         self._start = self._runner.start
         self._runner.start = self._begin
         self._runner.register_message(TYPE, self._heard)
+        options.settle(environment.parsed_options)
         events = environment.events
         events.test_start.add_listener(lambda **others: self._started())
         events.test_stopping.add_listener(lambda **others: self._stop())
@@ -61,29 +64,48 @@ class Master:
 
     # How a run begins
 
-    def _problem(self, given: Namespace) -> str:
+    def _prepare(self, given: Namespace) -> str:
         """
-        Why there can't be a run of these options now; empty if there can.
+        Have a run of these options prepared.
+
+        @return: why there can't be one now, as one line; empty if there can.
         """
         if self._isOn:
             return "the load can't be changed while it runs: stop it, and start another"
         try:
-            options.commandLine(given)
+            words = options.commandLine(given)
         except ValueError as e:
             return str(e)
-        ready = len(self._runner.clients.ready)
+        workers = [worker.id for worker in self._runner.clients.ready]
         expected = max(1, self._environment.parsed_options.expect_workers)
-        return f"{ready} of {expected} workers are there: expected all of them" if ready < expected else ""
+        if len(workers) < expected:
+            return f"{len(workers)} of {expected} workers are there: expected all of them"
+        before, self._prepared = self._prepared, None
+        if before is not None and before.isOf(words, workers):
+            course = before
+        else:
+            if before is not None:
+                before.cancel()
+            course = Course(self._environment, words, workers, self._over)
+        problem = course.problem()
+        if not problem:
+            self._prepared = course
+        return problem
 
     def _refuse(self) -> Any:
         """
         The web UI wants to start a run, or to change it: is there something wrong with that?
         """
         from flask import jsonify, request
+        from werkzeug.datastructures import ImmutableMultiDict
 
         if request.method != "POST" or not request.path.endswith("/swarm"):
             return None
-        problem = self._problem(Namespace(**vars(self._environment.parsed_options) | request.form.to_dict()))
+        form = request.form.to_dict()
+        given = Namespace(**vars(self._environment.parsed_options) | {"run_time": None} | form)
+        if options.settle(given):
+            request.form = ImmutableMultiDict(form | {"duration": given.duration, "run_time": ""})
+        problem = self._prepare(given)
         if not problem:
             return None
         _log.error("smtpsource: %s", problem)
@@ -94,7 +116,9 @@ class Master:
         In the place of the runner's C{start}, which Locust calls to change the number of users as well, whether it is
         a person who wants that or a worker that has come or gone.
         """
-        problem = self._problem(self._environment.parsed_options)
+        if self._isOn and user_count == self._runner.target_user_count:
+            return  # nobody wants anything else: a worker has come or gone
+        problem = self._prepare(self._environment.parsed_options)
         if problem:
             _log.error("smtpsource: %s", problem)
             self._quitWith(UNUSABLE)
@@ -110,15 +134,27 @@ class Master:
         """
         What nobody is there to mend is the end.
         """
-        if not self._isOn and self._environment.parsed_options.headless:
+        given = self._environment.parsed_options
+        if not self._isOn and (given.headless or (given.autostart and given.autoquit != -1)):
             self._environment.process_exit_code = status
-            gevent.spawn(self._runner.quit)
+            gevent.spawn(self._quit)
 
     def _started(self) -> None:
         """
         Locust has forgotten its last run, and has not sent its users yet.
         """
-        self._course = Course(self._environment, [worker.id for worker in self._runner.clients.ready], self._over)
+        self._course, self._prepared = self._prepared, None
+        if self._course is not None:
+            self._warnOfReport()
+            self._course.begin()
+
+    def _warnOfReport(self) -> None:
+        """
+        The form keeps the name of the last report.
+        """
+        report = options.reportOf(self._environment.parsed_options)
+        if os.path.isfile(report):
+            _log.warning("smtpsource: the report %s is there already: this run will replace it", report)
 
     def _connected(self, worker: str) -> None:
         if self._isOn and worker not in self._runner.clients:
@@ -175,11 +211,18 @@ class Master:
         """
         self._hasStarted.wait()
         given = self._environment.parsed_options
-        if given.headless:
-            self._runner.quit()
-            return
-        self._runner.stop()
-        if given.autostart and given.autoquit != -1:
+        if not given.headless:
+            self._runner.stop()
+        if given.headless or (given.autostart and given.autoquit != -1):
+            self._quit()
+
+    def _quit(self) -> None:
+        """
+        End Locust.
+        """
+        given = self._environment.parsed_options
+        if not given.headless:
             gevent.sleep(given.autoquit)
-            self._runner.quit()
+        self._runner.quit()
+        if not given.headless:
             self._environment.web_ui.stop()

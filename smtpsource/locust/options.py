@@ -40,6 +40,8 @@ DESTINATION = "host"
 #: All else that smtpsource takes.
 OTHERS = "smtpsource-options"
 
+#: What of that says when a load ends, or may do so.
+_ENDS = ("-m", "--message-count", "--duration", "--stages", "--find-rate", "--scenario")
 
 #: For what Locust takes all interfaces: nobody has to say who he is there, and whoever is there can do much.
 LOOPBACK = "127.0.0.1"
@@ -62,6 +64,35 @@ def declare(parser: Any) -> None:
         help="smtpsource: more of its options, as on its command line: -d --pipelining require. "
         "Users and spawn rate, above, are not the load",
     )
+
+
+def settle(given: Namespace) -> bool:
+    """
+    Where Locust's own end is the only one that a load has, make it one of ours: so it is done then, and not stopped.
+
+    @param given: what was said, in the command line or the form; may be changed.
+    @return: was it changed?
+    """
+    from locust.util.timespan import parse_timespan  # what is told by --help does without Locust
+
+    others = _said(given, OTHERS).split()
+    hasEnd = _said(given, "messages") or _said(given, "duration") or any(word.startswith(_ENDS) for word in others)
+    runTime = _said(given, "run_time")
+    if hasEnd or not runTime:
+        return False
+    try:
+        given.duration = f"{parse_timespan(runTime)}s"
+    except ValueError:
+        return False  # Locust says what is wrong with it
+    given.run_time = None
+    return True
+
+
+def reportOf(given: Namespace) -> str:
+    """
+    The path of the report; empty if there is to be none.
+    """
+    return _said(given, "report")
 
 
 def commandLine(given: Namespace) -> list[str]:

@@ -112,7 +112,8 @@ class Worker:
 
     def _giveUp(self, reason: str) -> None:
         if self._part is not None and self._isOn():
-            _log.warning("smtpsource: %s: the run ends here, before its time", reason)
+            if not self._part.ending.is_set():
+                _log.warning("smtpsource: %s: the run ends here, before its time", reason)
             self._part.giveUp()
             self._part.over.wait(_WORD)
 
@@ -128,6 +129,7 @@ class Part:
     """
 
     sessions = 0
+    _isRefused = False
 
     def __init__(self, runner: Any, run: str) -> None:
         self.run = run
@@ -222,6 +224,8 @@ class Part:
             message = pack(Kind.UNUSABLE, {"text": f"the master does not tell the time within {_ANSWERED:g} seconds"})
         elif kind == Kind.READY.value:
             message = pack(Kind.READY, unpack(message)[1] | {"loopback": loopback()})
+        elif kind == Kind.UNUSABLE.value:
+            self._isRefused = True  # the master says why
         elif kind == Kind.FRAME.value:
             self._notice(message[1:])
         self._send(message)
@@ -235,7 +239,7 @@ class Part:
     def _gone(self) -> None:
         assert self._process is not None
         self.sessions = 0
-        if self._process.how and not self.ending.is_set():
+        if self._process.how and not (self._isRefused or self.ending.is_set()):
             _log.error("smtpsource: the worker process %s", self._process.how)
         self._send(pack(Kind.GONE, {"text": self._process.how}))
         self.over.set()

@@ -258,7 +258,9 @@ def _ofWorkers(workers: Sequence[Mapping[str, Any]], noun: str) -> str:
         messages = ", ".join(f"{one['started']}{'' if one['lost'] is None else ' (lost)'}" for one in workers)
         seconds = ", ".join(f"{one:.2f}" for one in used)
     most = used.index(max(used)) + 1
-    return f"{len(workers)}, {noun} of each {messages}; CPU of each {seconds} s, most of it worker {most}'s"
+    host = workers[most - 1].get("host")
+    where = f" ({host})" if host else ""
+    return f"{len(workers)}, {noun} of each {messages}; CPU of each {seconds} s, most of it by worker {most}{where}"
 
 
 def _busy(sessions: int, workers: Sequence[Mapping[str, Any]]) -> str:

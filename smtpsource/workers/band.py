@@ -75,7 +75,10 @@ class Band:
         self._whenLost = whenLost
         self._whenOver = whenOver
         self._whenSilent = whenSilent
-        self._workers = [_Worker(link, f"worker {number} of {self.size}") for number, link in enumerate(links, 1)]
+        self._workers = [
+            _Worker(link, f"worker {number} of {self.size}" + (f" ({link.host})" if link.host else ""))
+            for number, link in enumerate(links, 1)
+        ]
         self._allReady: Deferred[list[dict[str, Any]]] | None = None
         self._problem: str | None = None
         self._timer: Any = None

@@ -10,10 +10,14 @@ from typing import Any
 from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime
 from zope.interface import implementer
 
+from smtpsource.printable import printable
 from smtpsource.workers.envelopes import MASTER, enclose, framed, opened
 from smtpsource.workers.link import Link, Words
 from smtpsource.workers.wire import LONGEST_SAID, Kind, pack, unpack
 from smtpsource.workers.words import understood
+
+#: As long as the name of a machine can be, and what comes after it.
+_LONGEST_NAME = 300
 
 #: How much one may say before it is listened to: that it can't be used, and is gone.
 _EARLY = 10
@@ -24,11 +28,16 @@ class WorkerElsewhere(Link):
     One of them. What it says before it is listened to is kept until then.
     """
 
-    def __init__(self, reactor: IReactorTime, options: Sequence[str], send: Callable[[bytes], object]) -> None:
+    def __init__(
+        self, reactor: IReactorTime, options: Sequence[str], send: Callable[[bytes], object], id: str = ""
+    ) -> None:
         """
         @param options: the command line of its part of the run: it does not take a plan.
         @param send: sends it a message.
+        @param id: what Locust calls it: the name of its machine, an underscore, and something that no other has.
         """
+        self.id = printable(id)[:_LONGEST_NAME] or None
+        self.host = (self.id or "").rpartition("_")[0] or None
         self._reactor = reactor
         self._options = list(options)
         self._send = send

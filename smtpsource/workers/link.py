@@ -27,6 +27,8 @@ class Link:
     @ivar whenSaid: called with the kind of a message, and its body.
     @ivar whenGone: called with how it ended: empty if it did so in order, else one line.
     @ivar pid: the process of the worker, if it is one of this machine; C{None} before it runs.
+    @ivar host: the machine of the worker, where that may be another one; else C{None}.
+    @ivar id: what it is called by whoever has started it; C{None} if that is us.
     @ivar core: the processor that it keeps to; C{None} if any will do.
     """
 
@@ -34,6 +36,8 @@ class Link:
     whenGone: Callable[[str], object]
     pid: int | None = None
     core: int | None = None
+    host: str | None = None
+    id: str | None = None
 
     def start(self) -> None:
         """

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from twisted.internet.error import ProcessExitedAlready
-from twisted.internet.interfaces import IPullProducer
+from twisted.internet.interfaces import IDelayedCall, IPullProducer
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -25,10 +25,15 @@ from smtpsource.workers.wire import READ, WRITE, Kind, framedPieces
 #: How many bytes are kept of what a child writes to standard error.
 _SAID = 4096
 
+#: Seconds between two looks at whether a child has ended that says no more.
+_REAP = 0.1
+
 
 class SpawnedWorker(Link):
     """
     A worker in a child process. It ignores the signals that end its parent, and ends when its parent is gone.
+
+    @ivar reactor: what starts it.
     """
 
     def __init__(self, reactor: Any, program: str, core: int | None = None) -> None:
@@ -37,7 +42,7 @@ class SpawnedWorker(Link):
         @param program: what the child runs with C{-c}: see L{smtpsource.process.children.program}.
         @param core: the processor that it is to keep to; C{None} for any.
         """
-        self._reactor = reactor
+        self.reactor = reactor
         self._program = program
         self.core = core
         self._process = _Process(self)
@@ -51,11 +56,9 @@ class SpawnedWorker(Link):
         with open(os.devnull, "rb") as nothing:
             pipes: dict[int, int | str] = {0: nothing.fileno(), 1: "r", 2: "r", READ: "w", WRITE: "r"}
             try:
-                child = self._reactor.spawnProcess(
-                    self._process, sys.executable, command, environment(), childFDs=pipes
-                )
+                child = self.reactor.spawnProcess(self._process, sys.executable, command, environment(), childFDs=pipes)
             except OSError as e:
-                self._reactor.callLater(0, self.gone, f"can't start a process: {e.strerror}")
+                self.reactor.callLater(0, self.gone, f"can't start a process: {e.strerror}")
                 return
         self.pid = child.pid
         if self.core is not None:
@@ -91,6 +94,7 @@ class _Process(ProcessProtocol):
         self._reason = ""
         self._unwritten: deque[bytes] = deque()
         self._isWriting = False
+        self._reaping: IDelayedCall | None = None
         self._words = Words(link.heard, lambda length: self.kill(f"said that it would say {length} bytes at once"))
 
     def write(self, pieces: Iterable[bytes]) -> None:
@@ -123,7 +127,21 @@ class _Process(ProcessProtocol):
         else:
             self._errors = (self._errors + data)[-_SAID:]
 
+    def childConnectionLost(self, childFD: int) -> None:
+        if childFD == WRITE:
+            self._reap()
+
+    def _reap(self) -> None:
+        """
+        It ends. A reactor without handlers of signals is not told when.
+        """
+        if self.transport.pid is not None:
+            self._reaping = self._link.reactor.callLater(_REAP, self._reap)
+            self.transport.reapProcess()  # which may be its end
+
     def processEnded(self, reason: Failure) -> None:
+        if self._reaping is not None and self._reaping.active():
+            self._reaping.cancel()
         ended: Any = reason.value
         how = self._reason or howEnded(-ended.signal if ended.signal else ended.exitCode)
         said = lastLine(self._errors)

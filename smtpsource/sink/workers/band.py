@@ -197,7 +197,7 @@ class SinkBand(Life):
             self._asking.lost(link)
         if link.result is None and not (self._problem and not self._ready.called):
             self._isComplete = False
-            problem = f"worker {worker + 1} (process {link.pid}) {how}"
+            problem = f"{link.name} {how}"
             self._problem = self._problem or problem
             if self._ready.called:
                 self.complain(problem)

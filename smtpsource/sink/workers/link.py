@@ -65,6 +65,13 @@ class Link(ProcessProtocol):
         self.connections, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.connections.setblocking(False)
 
+    @property
+    def name(self) -> str:
+        """
+        What it is called.
+        """
+        return f"worker {self.task.worker + 1} (process {self.pid})"
+
     def start(self, reactor: Any, shared: int, listening: Sequence[socket.socket]) -> None:
         """
         Start the process.
@@ -133,8 +140,10 @@ class Link(ProcessProtocol):
 
     def kill(self) -> None:
         """
-        End it at once, if it could be started.
+        End it at once. If it could not even be started, there is nothing to be kept open for it.
         """
-        if self.transport is not None:
-            with suppress(ProcessExitedAlready):
-                self.transport.signalProcess("KILL")
+        if self.transport is None:
+            self.connections.close()
+            return
+        with suppress(ProcessExitedAlready):
+            self.transport.signalProcess("KILL")

@@ -28,8 +28,8 @@ _HEAD, _EACH = 16, 8
 ACCEPTED, LAST_KEPT, LAST_SESSION, TABLE = range(4)
 
 #: What each worker has: sessions open, ended, the most of all workers that it has seen open; connections that are gone
-#: again; whether somebody waits; connections as rules count them; whether it was lost.
-OPEN, ENDED, MOST_OPEN, GONE, WAITS, CONNECTED, LOST = range(7)
+#: again; connections as rules count them; whether it was lost.
+OPEN, ENDED, MOST_OPEN, GONE, CONNECTED, LOST = range(6)
 
 #: Where there is what is made once, and its length before it; and so many octets of it.
 _MADE = -(-8 * (_HEAD + _EACH * MOST) // mmap.PAGESIZE) * mmap.PAGESIZE

@@ -149,14 +149,14 @@ class Talk(Int32StringReceiver):
         if sink.plan.control is not None:
             from smtpsource.sink.workers.answering import Answering  # twisted.web takes a while
 
-            self._answering = Answering(self._reactor, factory, self.say)
+            self._answering = Answering(self._reactor, factory, self.say, self._tellCounts)
         sink.whenDone().addCallback(self._over)
         self._telling.start(_INTERVAL, now=False)
         self.say(Kind.READY, None if factory.ledger is None else factory.ledger.path)
 
     def _tellCounts(self) -> None:
         counted = self._sink.counted()
-        if self._told is None or counted.numbers != self._told.numbers or counted.errors != self._told.errors:
+        if self._told is None or counted.withoutTimes() != self._told.withoutTimes():
             self._told = counted
             self.say(Kind.COUNTS, counted)
 
