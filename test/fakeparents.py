@@ -21,6 +21,15 @@ from smtpsource.workers.wire import READ, WRITE, Kind, framed, unpack
 RUN = b"0123456789abcdef"
 
 
+def planned(plan, share=WHOLE):
+    """
+    @return: what a parent says first: a share of this plan is to be done.
+    """
+    pickled = plan if isinstance(plan, bytes) else pickle.dumps(plan)
+    first = {"index": share.index, "count": share.count, "run": RUN.decode("ascii"), "seed": 7}
+    return framed(Kind.SHARE, first) + framed(Kind.PLAN, pickled)
+
+
 class FakeParent(protocol.ProcessProtocol):
     """
     One worker, and what it has said.
@@ -53,7 +62,7 @@ class FakeParent(protocol.ProcessProtocol):
         pipes = {0: "w", 1: "r", 2: "r", READ: "w", WRITE: "r"}
         self.pid = reactor.spawnProcess(self, sys.executable, command, environment(), childFDs=pipes).pid
         if first is None:
-            first = framed(Kind.PLAN, pickle.dumps((plan, share, RUN)))
+            first = planned(plan, share)
         if first:
             self.write(first)
         test.addCleanup(self._cleanUp)

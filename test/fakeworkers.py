@@ -4,6 +4,7 @@ Workers without processes, for tests of their parent.
 
 from __future__ import annotations
 
+from smtpsource._version import __version__
 from smtpsource.measure.counters import Counters
 from smtpsource.measure.frame import Frame
 from smtpsource.phases import NAMES
@@ -46,8 +47,8 @@ class FakeWorker(Link):
     def says(self, kind, body=None):
         self.heard(wire.pack(kind, body))
 
-    def ready(self, ledger=None):
-        self.says(Kind.READY, {"version": "x", "pid": 1, "ledger": ledger})
+    def ready(self, ledger=None, version=__version__):
+        self.says(Kind.READY, {"version": version, "pid": 1, "ledger": ledger})
 
     def dies(self, how=""):
         if not self.isGone:
@@ -77,12 +78,30 @@ class FakeWorker(Link):
         return [kind for kind, _ in self.told]
 
 
-def frame(number, started=0, accepted=0, *, at=None, epoch=0, last=False, gauges=None, asked=None, **counts):
+def frame(
+    number,
+    started=0,
+    accepted=0,
+    *,
+    at=None,
+    epoch=0,
+    last=False,
+    gauges=None,
+    asked=None,
+    scheduledSeconds=None,
+    **counts,
+):
     """
     @return: a frame of the second of this number, encoded; all that was started and not accepted is in flight.
     """
     nothing = ({},) * len(NAMES)
     at = float(number) if at is None else at
     counters = Counters(started=started, accepted=accepted, **counts)
-    others = {"asked": asked, "gauges": gauges or {}, "cpu": (0.25, 0.5), "last": last}
+    others = {
+        "asked": asked,
+        "scheduledSeconds": scheduledSeconds,
+        "gauges": gauges or {},
+        "cpu": (0.25, 0.5),
+        "last": last,
+    }
     return Frame(number, epoch, at, 1.0, counters, nothing, nothing, {}, **others).encode()

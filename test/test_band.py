@@ -4,6 +4,8 @@ Tests for L{smtpsource.workers}: the parent's side, up to where its run begins.
 
 from __future__ import annotations
 
+import tracemalloc
+
 from fakeworkers import FakeWorker
 from hypothesis import strategies as st
 from patience import TEST_LIMIT
@@ -12,7 +14,7 @@ from twisted.internet import defer
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from smtpsource.workers.band import PATIENCE, START_TIMEOUT, Band
+from smtpsource.workers.band import PATIENCE, SILENCE, START_TIMEOUT, Band
 from smtpsource.workers.leases import Leases
 from smtpsource.workers.link import WorkerFailed
 from smtpsource.workers.spawned import SpawnedWorker, cores
@@ -32,19 +34,21 @@ class BandTests(SynchronousTestCase):
         self.workers = [FakeWorker() for _ in range(3)]
         self.said = []
         self.lost = []
+        self.silent = []
         self.over = 0
         self.band = Band(
             *(self.clock, self.workers, GRACE),
             lambda index, kind, body: self.said.append((index, kind, body)),
             lambda index, how: self.lost.append((index, how)),
             self.isOver,
+            lambda index, seconds: self.silent.append((index, round(seconds))),
         )
 
     def isOver(self):
         self.over += 1
 
     def start(self):
-        return self.band.start(lambda index: (Kind.PLAN, b"plan %d" % index))
+        return self.band.start([[(Kind.SHARE, {"index": index}), (Kind.PLAN, b"plan")] for index in range(3)])
 
     def go(self):
         """
@@ -59,6 +63,26 @@ class BandTests(SynchronousTestCase):
     def pass_(self, seconds):
         self.clock.pump([0.1] * round(seconds * 10))
 
+    def talk(self, *silent):
+        """
+        A second passes, and all say so but these.
+        """
+        self.pass_(1)
+        for worker in self.workers:
+            if worker not in silent:
+                worker.says(Kind.FRAME, b"frame")
+
+    def test_silent(self):
+        """
+        Whose silence lasts some seconds is told of, once each time.
+        """
+        self.go()
+        for silent in ([self.workers[1]] * 6, [], [self.workers[1]] * 5):
+            for one in silent:
+                self.talk(one)
+            self.talk()
+        self.assertEqual((self.silent, self.lost), ([(1, 4), (1, 4)], []))
+
     def atEnd(self):
         """
         All is over, nothing is left to be called, and nobody is told of it twice.
@@ -72,18 +96,19 @@ class BandTests(SynchronousTestCase):
         """
         ready = self.start()
         for index, worker in enumerate(self.workers):
-            self.assertEqual(worker.told, [(Kind.PLAN, b"plan %d" % index)])
+            self.assertEqual(worker.told, [(Kind.SHARE, {"index": index}), (Kind.PLAN, b"plan")])
             self.assertNoResult(ready)
             worker.ready(f"ledger {index}")
         self.assertEqual([each["ledger"] for each in self.successResultOf(ready)], ["ledger 0", "ledger 1", "ledger 2"])
         self.band.go({"at": 5.0, "addresses": []})
         for worker in self.workers:
-            self.assertEqual(worker.told[1:], [(Kind.GO, {"at": 5.0, "addresses": []})])
-        self.pass_(1000)
+            self.assertEqual(worker.told[2:], [(Kind.GO, {"at": 5.0, "addresses": []})])
+        for _ in range(100):
+            self.talk()
         for worker in self.workers:
             self.assertEqual(self.over, 0)
             worker.ends(limits=[])
-        self.assertEqual([kind for _, kind, _ in self.said], [Kind.END] * 3)
+        self.assertEqual([kind for _, kind, _ in self.said], [Kind.FRAME] * 300 + [Kind.END] * 3)
         self.assertEqual(self.lost, [])
         self.atEnd()
 
@@ -228,7 +253,8 @@ class BandTests(SynchronousTestCase):
         When others have ended, one that is silent is not waited for; but one that talks may take its time.
         """
         self.go()
-        self.pass_(100)
+        for _ in range(100):
+            self.talk()
         self.workers[0].ends()
         for _ in range(100):
             self.workers[1].says(Kind.FRAME, b"frame")
@@ -236,6 +262,36 @@ class BandTests(SynchronousTestCase):
         self.assertEqual(self.lost, [(2, "was silent for 8 seconds")])
         self.assertEqual(self.over, 0)
         self.workers[1].ends()
+        self.atEnd()
+
+    def test_hangsFromTheStart(self):
+        """
+        Nor is one that is silent waited for while all others go on, even if it has never said anything: they may wait
+        for what only it has.
+        """
+        self.go()
+        for _ in range(round(SILENCE)):
+            self.talk(self.workers[1])
+            self.assertEqual(self.lost, [])
+        self.talk(self.workers[1])
+        self.assertEqual(self.lost, [(1, f"was silent for {SILENCE:.0f} seconds")])
+        self.workers[0].ends()
+        self.workers[2].ends()
+        self.atEnd()
+
+    def test_stoppedTogether(self):
+        """
+        When all are stopped together, and go on later, nobody has been silent.
+        """
+        self.go()
+        for _ in range(5):
+            self.talk()
+            self.pass_(0.6)
+            self.clock.advance(3600)
+            self.pass_(SILENCE - 3)
+        self.assertEqual(self.lost, [])
+        for worker in self.workers:
+            worker.ends()
         self.atEnd()
 
     def test_stoodStill(self):
@@ -420,6 +476,31 @@ class SpawnedWorkerTests(TestCase):
         self.assertEqual(said, [(Kind.HINT, {"text": "PLAN" + "x" * 100_000})])
 
     @defer.inlineCallbacks
+    def test_long(self):
+        """
+        What several are told that is long is not copied for each; and what comes after it comes after it.
+        """
+        program = (
+            "import os\n"
+            "from smtpsource.workers.wire import *\n"
+            "said = [receive(3) for _ in range(3)]\n"
+            "text = ' '.join(f'{kind.name} {len(body)}' for kind, body in said)\n"
+            "os.write(4, framed(Kind.HINT, {'text': text}))"
+        )
+        plan = bytes(16 << 20)
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        workers = [self.worker(program) for _ in range(3)]
+        for worker, _, _ in workers:
+            worker.send(Kind.SHARE, {"index": 0})
+            worker.send(Kind.PLAN, plan)
+            worker.send(Kind.DRAIN)
+        for _, said, ended in workers:
+            self.assertEqual((yield ended), "")
+            self.assertEqual(said, [(Kind.HINT, {"text": f"SHARE 1 PLAN {len(plan)} DRAIN 0"})])
+        self.assertLess(tracemalloc.get_traced_memory()[1], len(plan) / 2)
+
+    @defer.inlineCallbacks
     def test_fails(self):
         """
         How it has failed is told in one line, with the last one that it wrote.
@@ -427,7 +508,7 @@ class SpawnedWorkerTests(TestCase):
         for program, expected in (
             ("raise SystemExit(3)", "ended with status 3"),
             ("raise ValueError('no good')", "ended with status 1: ValueError: no good"),
-            ("import os; os.kill(os.getpid(), 9)", "was ended by SIGKILL"),
+            ("import os; os.kill(os.getpid(), 9)", "was killed by SIGKILL"),
             (
                 "import os; os.write(4, bytes([255] * 8)); os.read(3, 1)",
                 "said that it would say 4294967295 byt",

@@ -164,8 +164,8 @@ class ReportTests(CommandTestCase):
         self.assertIn(b"10 started, 9 accepted, 1 rejected, 0 failed", result.out)
         report = reported((command.directory / "r.json").read_bytes())
         fields = "schema tool command run seed reactor started elapsed exit ended reason thresholds limits disturbances"
-        fields += " hints warmup asked late dropped exhausted catchUp exercise messages recipients connections"
-        fields += " addresses bytes askedRate rate cpu percentiles latency"
+        fields += " incomplete hints warmup asked late dropped exhausted catchUp exercise messages recipients"
+        fields += " connections addresses bytes askedRate rate cpu percentiles latency"
         fields += " capabilities tls"
         self.assertEqual(list(report), [*fields.split(), "replies", "errors", "environment", "histograms", "series"])
         self.assertEqual(report["schema"], 1)

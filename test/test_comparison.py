@@ -354,6 +354,19 @@ transaction  400 ms  500 ms +25.0%
         self.assertIn("!  not the same number of processors: 2 in A, 16 in B\n", text)
         self.assertEqual(text.count("not the same"), 2)
 
+    def test_workers(self):
+        """
+        So it is if there were not as many processes to carry the load; of merged runs, in any of them.
+        """
+        two, none = {"workers": [{}, {}]}, {}
+        for one, other, said in (
+            (two, none, "2 in A, 1 in B"),
+            ({"runs": [two, none]}, {"runs": [two, two]}, "2, 1 in A, 2, 2 in B"),
+        ):
+            text = render(example(environment=one), example(environment=other), ("a", "b"))
+            self.assertIn(f"!  not the same number of workers: {said}\n", text)
+        self.assertNotIn("workers", render(example(environment=two), example(environment=two), ("a", "b")))
+
     @given(
         st.floats(0, 1e6),
         st.floats(0, 1e6),

@@ -38,7 +38,6 @@ from smtpsource.locust.worker import Part
 from smtpsource.measure.counters import Counters
 from smtpsource.measure.frame import Frame
 from smtpsource.measure.histogram import LatencyRecorder
-from smtpsource.pacing.share import Share
 from smtpsource.phases import MAIL, NAMES, RCPT, RESPONSE, TRANSACTION
 from smtpsource.plan import SourcePlan
 from smtpsource.process.loopback import loopback
@@ -574,9 +573,10 @@ class ElsewhereTests(SynchronousTestCase):
         """
         plan = SourcePlan(destination="mx:25", seed=5)
         self.start()
-        self.workers[1].send(Kind.PLAN, pickle.dumps((plan, Share(1, 2), b"0123456789abcdef")))
-        expected = {"options": ["-m", "10", "mx:25"], "index": 1, "count": 2, "run": "0123456789abcdef", "seed": 5}
-        self.assertEqual([(1, Kind.OPTIONS, expected)], self.sent())
+        share = {"index": 1, "count": 2, "run": "0123456789abcdef", "seed": 5}
+        self.workers[1].send(Kind.SHARE, share)
+        self.workers[1].send(Kind.PLAN, pickle.dumps(plan))
+        self.assertEqual([(1, Kind.OPTIONS, {"options": ["-m", "10", "mx:25"], **share})], self.sent())
 
     def test_goneInOrder(self):
         """

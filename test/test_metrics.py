@@ -28,6 +28,7 @@ from visiting import VisitingMixin
 from smtpsource import __version__
 from smtpsource.load.service import SourceService
 from smtpsource.measure.histogram import LatencyRecorder, highestOf, indexOf, lowestOf
+from smtpsource.measure.progress import Working
 from smtpsource.phases import LATE, MESSAGE, NAMES, RCPT
 from smtpsource.plan import SourcePlan
 from smtpsource.report.metrics import MOST, ListenError, MetricsService
@@ -213,6 +214,23 @@ class ServiceTests(TestCase):
             self.assertApproximates(values["smtpsource_phase_seconds_sum", ("phase", "transaction")], 0.0006, 2e-6)
             self.assertGreater(values["process_cpu_seconds_total",], 0)
             self.assertGreater(values["process_open_fds",], 0)
+
+    @defer.inlineCallbacks
+    def test_workers(self):
+        """
+        Of several workers, how many there are, and the CPU seconds of each.
+        """
+        run = Served(workers=(Working("running", 1.5, 0.5), Working("lost", 1.0, 0.25), Working("running", 2.0, 1.0)))
+        service = self.serve(run)
+        for accept, parse in (("text/plain", parseText), (OPENMETRICS, parseOpenMetrics)):
+            _, _, body = yield deferToThread(get, service.url, accept)
+            values = scraped(body, parse)
+            counts = [values["smtpsource_workers", ("state", state)] for state in ("running", "over", "lost")]
+            self.assertEqual(counts, [2, 0, 1])
+            self.assertEqual(values["smtpsource_worker_cpu_seconds_total", ("mode", "user"), ("worker", "3")], 2.0)
+            self.assertEqual(values["smtpsource_worker_cpu_seconds_total", ("mode", "system"), ("worker", "2")], 0.25)
+        _, _, body = yield deferToThread(get, self.serve(Served()).url)
+        self.assertNotIn("worker", body)
 
     @defer.inlineCallbacks
     def test_closedLoop(self):

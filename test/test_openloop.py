@@ -5,6 +5,8 @@ makes, on a fake clock.
 
 from __future__ import annotations
 
+from itertools import count
+
 from attrs import evolve
 from hypothesis import strategies as st
 from properties import given, settings
@@ -293,22 +295,28 @@ class OpenLoopTests(SynchronousTestCase):
 
     def test_stoppedInWarmUp(self):
         """
-        A run that is stopped in its warm-up has measured nothing.
+        A run that is stopped in its warm-up has measured nothing, for no time.
         """
-        reactor = FakeReactor()
-        reactor.server = SlowFactory(reactor, 1000.0)
-        plan = SourcePlan(
-            destination="127.0.0.1:25", rate=100.0, warmUp=3.0, duration=3.0, sessionCount=3, keepConnections=True
-        )
-        service = SourceService(reactor, plan, clock=reactor.seconds)
-        service.startService()
-        reactor.pump([0.01] * 100)
-        service.stopService()
-        reactor.pump([0.1] * 60)
-        summary = self.successResultOf(service.whenDone())
-        self.assertEqual((summary.messages.started, summary.messages.accepted, summary.exit), (0, 0, 1))
-        self.assertApproximates(summary.warmUp["accepted"], 100, 1)
-        self.assertEqual(reactor.getDelayedCalls(), [])
+        for load, asked in (({"rate": 100.0}, 0), ({"fixedInterval": 0.03}, None)):
+            reactor = FakeReactor()
+            reactor.server = SlowFactory(reactor, 1000.0)
+            plan = SourcePlan(
+                **load, destination="127.0.0.1:25", warmUp=3.0, duration=3.0, sessionCount=3, keepConnections=True
+            )
+            # Time goes on between any two looks at it.
+            looks = count()
+            service = SourceService(reactor, plan, clock=lambda: reactor.seconds() + next(looks) * 1e-6)  # noqa: B023
+            service.startService()
+            reactor.pump([0.01] * 100)
+            service.stopService()
+            reactor.pump([0.1] * 60)
+            summary = self.successResultOf(service.whenDone())
+            self.assertEqual((summary.messages.started, summary.messages.accepted, summary.exit), (0, 0, 1))
+            self.assertApproximates(summary.warmUp["accepted"], 100, 5)
+            self.assertApproximates(summary.warmUp["seconds"], 1.0, 0.2)
+            self.assertEqual((summary.elapsed, summary.series, summary.asked, summary.rate), (0.0, [], asked, 0.0))
+            self.assertGreaterEqual(min(summary.user, summary.system), 0)
+            self.assertEqual(reactor.getDelayedCalls(), [])
 
     def test_hour(self):
         """

@@ -172,6 +172,55 @@ inet:[2001:db8::1]:25          0        5          0  mx1.example
         self.assertIn(table, render(example(addresses=ADDRESSES)))
         self.assertNotIn("addresses", render(example(addresses=dict([*ADDRESSES.items()][:1]))))
 
+    def workers(self, *each, **values):
+        """
+        @return: the lines about workers, and about what they could not do in time.
+
+        @param each: of each worker what it has started, its CPU seconds, how many sessions were all busy, and how it
+            was lost.
+        """
+        workers = [
+            {"started": started, "cpu": {"user": cpu, "system": 0.25}, "exhausted": exhausted, "lost": lost}
+            for started, cpu, exhausted, lost in each
+        ]
+        text = render(example(environment={"workers": workers}, asked=300, dropped=1, **values), Page(width=200))
+        return [line for line in text.splitlines() if line.startswith("workers") or "busy" in line]
+
+    def test_workers(self):
+        """
+        What each worker has done; of many, the least and the most.
+        """
+        self.assertEqual(
+            self.workers((100, 1.0, None, None), (99, 1.5, None, "was killed")),
+            ["workers      2, messages of each 100, 99 (lost); CPU of each 1.25, 1.75 s, most of it by worker 2"],
+        )
+        self.assertEqual(
+            self.workers(*((100 + number, 9.0 - number, None, None) for number in range(9)), exercise="noop"),
+            ["workers      9, NOOPs of each from 100 to 108; CPU of each from 1.25 to 9.25 s, most of it by worker 1"],
+        )
+
+    def test_workersOfRuns(self):
+        """
+        Of runs that were added up it is told how many each had.
+        """
+        environment = {"runs": [{"workers": [{}, {}]}, {}, {"workers": [{}, {}, {}]}]}
+        self.assertIn("\nworkers      of 3 runs 2, 1, 3\n", render(example(environment=environment)))
+        self.assertNotIn("workers", render(example(environment={"runs": [{}, {}]})))
+
+    def test_busyWorkers(self):
+        """
+        Sessions that were all busy are those of a worker, which others could not help.
+        """
+        free, busy, lost = (1, 1.0, None, None), (1, 1.0, 2, None), (1, 1.0, None, "was killed")
+        for each, exhausted, said in (
+            ((busy, busy), 4, "all 4 sessions were busy"),
+            ((free, free, busy), 2, "all 2 sessions of worker 3 were busy, while others had free ones"),
+            ((busy, free, busy), 4, "all 4 sessions of workers 1, 3 were busy, while others had free ones"),
+            ((lost, (1, 1.0, 1, None)), 1, "the only session of worker 2 was busy"),
+        ):
+            line = self.workers(*each, exhausted=exhausted)[0]
+            self.assertTrue(line.strip().startswith(f"{said}: "), line)
+
     def test_hints(self):
         """
         What may be wrong stands below what it comes to, where it is seen.

@@ -4,7 +4,9 @@ Tests for what the workers of a sink share: memory, tables of what rules remembe
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 import subprocess
 import sys
 
@@ -15,17 +17,24 @@ from sinks import ENVIRONMENT, Pair
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource.report.visitors import LONGEST
+from smtpsource.sink.control.answers import Answer, Problem
+from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.rules import remembered
 from smtpsource.sink.rules.facts import Facts
 from smtpsource.sink.rules.remembered import Remembered
 from smtpsource.sink.rules.ruleset import RuleSet
-from smtpsource.sink.workers.answering import COUNTS, Question
+from smtpsource.sink.workers import shared as sharedMemory
+from smtpsource.sink.workers import table as sharedTable
+from smtpsource.sink.workers.answering import Question
 from smtpsource.sink.workers.asking import PATIENCE as ANSWER_PATIENCE
 from smtpsource.sink.workers.asking import Asking
 from smtpsource.sink.workers.connected import SharedConnected
 from smtpsource.sink.workers.counted import Counted
-from smtpsource.sink.workers.shared import CONNECTED, LAST_KEPT, LOST, OPEN, Shared
+from smtpsource.sink.workers.link import Link
+from smtpsource.sink.workers.shared import BEFORE_TABLE, CONNECTED, LAST_KEPT, LOST, OPEN, Shared
 from smtpsource.sink.workers.table import SIZE, SharedRemembered, Table, memory
+from smtpsource.sink.workers.task import Task
 from smtpsource.sink.workers.wire import Kind, Received, framed, packed
 
 
@@ -62,6 +71,14 @@ class MemoryTests(SynchronousTestCase):
         made = [b"one", b"two"]
         self.assertEqual([b"one", b"one"], [each.common(lambda: made.pop(0)) for each in (first, second)])
 
+    def test_commonAtOnce(self):
+        """
+        While one makes it the others are not held up, and whoever has made it first has made it for all.
+        """
+        first, second = views(self)
+        self.assertEqual(b"two", first.common(lambda: second.common(lambda: b"two") and b"one"))
+        self.assertEqual(b"two", second.common(lambda: b"three"))
+
     def test_processes(self):
         """
         Two processes that count at once lose nothing; one that is killed while it has the lock holds up nobody.
@@ -86,6 +103,43 @@ class MemoryTests(SynchronousTestCase):
             [(b"", -9)] * 2, [(each.communicate(timeout=PATIENCE)[1], each.returncode) for each in children]
         )
         self.assertEqual(40001, shared.next(LAST_KEPT))
+
+    def holder(self, shared):
+        """
+        @return: a process that has the lock, until its standard input ends.
+        """
+        program = (
+            "import sys\n"
+            "from smtpsource.sink.workers.shared import Shared\n"
+            "from smtpsource.sink.workers.table import SIZE\n"
+            "with Shared(int(sys.argv[1]), 2, SIZE): print('mine', flush=True), sys.stdin.read()"
+        )
+        child = subprocess.Popen(
+            [sys.executable, "-P", "-c", program, str(shared.descriptor)],
+            env=ENVIRONMENT,
+            pass_fds=[shared.descriptor],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        self.addCleanup(child.wait, PATIENCE)
+        self.addCleanup(child.communicate, timeout=PATIENCE)
+        self.assertEqual(b"mine\n", child.stdout.readline())
+        return child
+
+    def test_stopped(self):
+        """
+        One that does not go on while it has the lock holds up others for a moment only, and they tell once who it is.
+        """
+        self.patch(sharedMemory, "PATIENCE", 0.01)
+        (shared,) = views(self, 1)
+        told = []
+        shared.whenStuck = told.append
+        for turn in range(2):
+            child = self.holder(shared)
+            self.assertEqual([3 * turn + 1, 3 * turn + 2], [shared.next(LAST_KEPT), shared.next(LAST_KEPT)])
+            self.assertEqual(child.pid, told.pop())
+            child.communicate(timeout=PATIENCE)
+            self.assertEqual((3 * turn + 3, []), (shared.next(LAST_KEPT), told))
 
 
 class TableTests(SynchronousTestCase):
@@ -123,6 +177,85 @@ class TableTests(SynchronousTestCase):
         table = Table(views(self)[0])
         first, second = SharedRemembered(table, "a"), SharedRemembered(table, "b")
         self.assertEqual([1, 2, 1], [first.next("x"), first.next("x"), second.next("x")])
+
+    def small(self):
+        """
+        @return: a memory whose table has 16 slots in each half, as two see it; and what counts those in use of each.
+        """
+        self.patch(sharedTable, "SLOTS", 16)
+        first, second = views(self)
+        start = BEFORE_TABLE // 8
+
+        def used():
+            return [sum(map(bool, first.numbers[at : at + 32 : 2])) for at in (start, start + 32)]
+
+        return first, second, used
+
+    def test_killed(self):
+        """
+        Wherever in the middle of it a worker is killed, the table is as usable to the others.
+        """
+        for last in range(4):
+            first, second, used = self.small()
+            table = Table(first)
+            for key in range(1, 9):
+                table.set(key, key)
+            # The next one takes a new half.
+            table = Table(Killed(first, last))
+            self.assertRaises(KeyboardInterrupt, table.set, 9, 9)
+            table = Table(second)
+            for key in range(9, 50):
+                table.set(key, key)
+                self.assertLessEqual(max(used()), 8, f"{last} writes, then {key}")
+                self.assertEqual([key, key - 1], [table.get(key), table.get(key - 1)])
+
+    def test_full(self):
+        """
+        Whatever stands in the table, nobody looks for ever.
+        """
+        first, _, used = self.small()
+        start = BEFORE_TABLE // 8
+        for place in range(start, start + 64):
+            first.numbers[place] = 99
+        table = Table(first)
+        self.assertIsNone(table.get(1))
+        table.set(1, 7)
+        self.assertEqual((7, [16, 1]), (table.get(1), used()))
+
+
+class Killed:
+    """
+    The memory, as a worker sees it that is killed after so many writes.
+    """
+
+    def __init__(self, shared, writes):
+        self._shared, self._left = shared, writes
+        self.numbers, self.fractions = (Dying(self, all) for all in (shared.numbers, shared.fractions))
+
+    def write(self):
+        if not self._left:
+            raise KeyboardInterrupt
+        self._left -= 1
+
+    def clear(self, start, size):
+        self.write()
+        self._shared.clear(start, size)
+
+
+class Dying:
+    """
+    Numbers of it.
+    """
+
+    def __init__(self, memory, numbers):
+        self._memory, self._numbers = memory, numbers
+
+    def __getitem__(self, place):
+        return self._numbers[place]
+
+    def __setitem__(self, place, number):
+        self._memory.write()
+        self._numbers[place] = number
 
 
 class RulesTests(SynchronousTestCase):
@@ -204,6 +337,14 @@ class CountedTests(SynchronousTestCase):
         self.assertEqual((both.numbers, both.errors), (alone.numbers, alone.errors))
         self.assertEqual(1, both.numbers["messages"])
 
+    def test_busy(self):
+        """
+        There were sessions from the first one's beginning to the last one's end, also those of a worker that is lost.
+        """
+        lost, idle, other = Counted(first=5.0, last=9.0), Counted(), Counted(first=7.0, last=8.0)
+        self.assertEqual(4.0, Counted.sum([lost, idle, other]).busy)
+        self.assertEqual(0.0, Counted.sum([idle]).busy)
+
     def test_samples(self):
         """
         Of errors of the same kind, the first sample is kept.
@@ -219,6 +360,7 @@ class FakeLink:
 
     def __init__(self, worker):
         self.task = type("Task", (), {"worker": worker})
+        self.name = f"worker {worker + 1} (process {worker + 100})"
         self.isReady = True
         self.counted = Counted(kept=worker + 1)
         self.said = []
@@ -250,26 +392,67 @@ class AskingTests(SynchronousTestCase):
         self.assertEqual([0, 1], self.successResultOf(asked))
         self.assertEqual([], self.clock.getDelayedCalls())
 
+    def number(self, link):
+        """
+        @return: that of the latest question.
+        """
+        _, (number, _) = link.said[-1]
+        return number
+
     def test_lost(self):
         """
         One that is lost answers no more; what it had told counts.
         """
         asked = self.asking.counts()
-        self.asking.answered(self.links[0], self.links[0].said[0][1][0], Counted(kept=10))
+        self.links[0].counted = Counted(kept=10)
+        self.asking.answered(self.links[0], self.number(self.links[0]), Answer())
         self.links[1].isReady = False
         self.asking.lost(self.links[1])
         self.assertEqual(12, self.successResultOf(asked).kept)
 
     def test_hangs(self):
         """
-        One that does not answer is not waited for for ever.
+        One that does not answer is not waited for for ever: who has asked is told which one that is, while still there.
         """
-        asked = self.asking.ask(Question(COUNTS))
-        self.asking.answered(self.links[1], self.links[1].said[0][1][0], "here")
+        asked = self.asking.ask(Question("GET", "/messages"))
+        self.asking.answered(self.links[1], self.number(self.links[1]), "here")
+        self.assertLess(ANSWER_PATIENCE, LONGEST)
         self.clock.advance(ANSWER_PATIENCE)
-        self.assertEqual(["here"], self.successResultOf(asked))
+        problem = self.failureResultOf(asked, Problem).value
+        self.assertEqual(504, problem.answer.status)
+        self.assertIn("from worker 1 (process 100):", str(problem))
         # Its answer comes too late.
-        self.asking.answered(self.links[0], self.links[0].said[0][1][0], "there")
+        self.asking.answered(self.links[0], self.number(self.links[0]), "there")
+
+    def test_countsOfOneThatHangs(self):
+        """
+        What one has counted that does not answer counts as it has told it last.
+        """
+        asked = self.asking.counts()
+        self.asking.answered(self.links[1], self.number(self.links[1]), Answer())
+        self.clock.advance(ANSWER_PATIENCE)
+        self.assertEqual(3, self.successResultOf(asked).kept)
+
+
+class LinkTests(SynchronousTestCase):
+    """
+    A worker's process.
+    """
+
+    def test_notStarted(self):
+        """
+        One that can't be started leaves no descriptor open: there may be none for whoever tells people why.
+        """
+
+        class Reactor:
+            def spawnProcess(self, *arguments, **others):
+                raise OSError(errno.EMFILE, "Too many open files")
+
+        link = Link(Task(SinkPlan(), 0, 1, ""), heard=lambda *words: None, ended=lambda *words: None)
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            self.assertRaises(OSError, link.start, Reactor(), 0, [listening])
+        link.kill()
+        self.assertEqual((-1, -1), (link.connections.fileno(), listening.fileno()))
 
 
 class WireTests(SynchronousTestCase):

@@ -4,9 +4,11 @@ Tests for a sink of several processes: C{smtpsink --workers}, as its user sees i
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
+import resource
 import select
 import signal
 import socket
@@ -26,6 +28,7 @@ from smtpsource.sink.control.client import Client as ControlClient
 from smtpsource.sink.control.client import ControlError
 from smtpsource.sink.control.where import parseControl
 from smtpsource.sink.service import SinkPlan, SinkService
+from smtpsource.sink.workers.wire import SHARED
 
 
 class Client:
@@ -181,6 +184,34 @@ class WorkersTests(SynchronousTestCase):
         document = self.end(sink, report)
         self.assertEqual([2, 2], [worker["messages"] for worker in document["workers"]])
 
+    def test_noFiles(self):
+        """
+        Where a worker has no descriptor left, connections wait until it has, and it is told of; later on the worker has
+        its share as before.
+        """
+        sink, report = self.start("--control", "0")
+        where = sink.line(r"^listening on control:127.0.0.1:([0-9]+)$").group(1)
+        control = ControlClient(parseControl(where), None)
+        clients = self.clients(sink, 2)
+        worker = workersOf(sink.pid)[0]
+        before = resource.prlimit(worker, resource.RLIMIT_NOFILE)
+        taken = {int(name) for name in os.listdir(f"/proc/{worker}/fd")}
+        free = [number for number in range(len(taken) + 3) if number not in taken]
+        # There is room for two more.
+        resource.prlimit(worker, resource.RLIMIT_NOFILE, (free[2], before[1]))
+        later = [Client(self, ("127.0.0.1", sink.port())) for _ in range(12)]
+        until(lambda: "out-of-files" in control.askJSON("GET", "/counters")["errors"])
+        resource.prlimit(worker, resource.RLIMIT_NOFILE, before)
+        clients += [client.greeted() for client in later]
+        for client in clients:
+            self.assertEqual(["221"], client.say("QUIT"))
+        until(lambda: control.askJSON("GET", "/counters")["sessions"]["open"] == 0)
+        for client in self.clients(sink, 6):
+            self.assertEqual(["250", "250", "250", "354", "250"], [*client.say("HELO x"), *client.deliver()])
+        document = self.end(sink, report)
+        self.assertEqual([(10, 3)] * 2, [(each["sessions"], each["messages"]) for each in document["workers"]])
+        self.assertIn("raise the limit", document["errors"]["out-of-files"]["sample"])
+
     def test_kernel(self):
         """
         By SO_REUSEPORT: all is taken, by whichever worker.
@@ -315,7 +346,7 @@ class WorkersTests(SynchronousTestCase):
             self.assertEqual("250", [*client.say("HELO x"), *client.deliver()][-1])
         first, _ = sorted(workersOf(sink.pid))
         os.kill(first, signal.SIGKILL)
-        sink.line(rf"^smtpsink: worker 1 \(process {first}\) was lost: killed by signal 9$")
+        sink.line(rf"^smtpsink: worker 1 \(process {first}\) was killed by SIGKILL$")
         self.assertEqual([False, True], [self.isAlive(client) for client in clients])
         # Whoever comes now is the other one's.
         for client in self.clients(sink, 3):
@@ -324,10 +355,34 @@ class WorkersTests(SynchronousTestCase):
         status, out, err = sink.outcome()
         self.assertEqual(status, 1)
         self.assertIn("the result is incomplete", err)
+        self.assertEqual(1, err.count(f"process {first}"), err)
         document = json.loads(out)
         self.assertEqual((document["complete"], document["exit"]), (False, 1))
         self.assertEqual([True, False], [worker["lost"] for worker in document["workers"]])
         self.assertEqual(4, document["workers"][1]["messages"])
+
+    def test_stopped(self):
+        """
+        Where one does not go on while it has what all share to itself, the others do; they tell so, and it is no pass.
+        """
+        rule = 'on = "mail", times = 1, per = "all", do = { reply = "451 4.7.1 once" }'
+        sink = Process(self, "--workers", "2", "--report", "-", "--rule", rule, "127.0.0.1:0", people="stderr")
+        clients = self.clients(sink, 2)
+        # We are such a one.
+        with open(f"/proc/{workersOf(sink.pid)[0]}/fd/{SHARED}", "r+b", buffering=0) as memory:
+            fcntl.lockf(memory, fcntl.LOCK_EX, 1)
+            codes = [client.say("HELO x", "MAIL FROM:<a@example.com>", "RSET")[1] for client in clients]
+            problem = (
+                f"internal-error: process {os.getpid()} has kept what all workers share to itself for more than 1 "
+                "second: what they decide together may be off by some"
+            )
+            sink.line(f"^smtpsink: {problem}$")
+        self.assertEqual(["451", "250"], codes)
+        sink.signal(signal.SIGTERM)
+        status, out, err = sink.outcome()
+        self.assertEqual(1, err.count(problem), err)
+        document = json.loads(out)
+        self.assertEqual((1, 1, problem), (status, document["exit"], document["reason"]))
 
     def isAlive(self, client):
         """
@@ -399,6 +454,35 @@ class WorkersTests(SynchronousTestCase):
                     (status, err), (1, f"smtpsink: can't listen on inet:{address}: Address already in use\n")
                 )
 
+    def test_manyRules(self):
+        """
+        What a worker is told to be may be longer than what a pipe holds.
+        """
+        rule = 'on = "rcpt", when = {{ recipient = "{0}@*" }}, do = {{ reply = "550 5.1.1 no {0:0400}" }}'
+        sink, report = self.start(*(f"--rule={rule.format(number)}" for number in range(200)))
+        for client in self.clients(sink, 2):
+            codes = client.say("HELO x", "MAIL FROM:<>", "RCPT TO:<199@example.com>", "RSET")
+            self.assertEqual(["250", "250", "550", "250"], codes)
+        self.end(sink, report)
+
+    def test_noDescriptors(self):
+        """
+        Where the system does not give what workers take, there is one line; and none of them is left.
+        """
+        begin = (
+            "import resource, sys; files = int(sys.argv.pop(1));"
+            "resource.setrlimit(resource.RLIMIT_NOFILE, (files, files));"
+            "from smtpsource.sink.__main__ import main; main()"
+        )
+        told = set()
+        for files in (14, 17, 20, 23, 26):
+            sink = Process(self, str(files), "--workers", "4", "127.0.0.1:0", program=("-c", begin))
+            status, _, err = sink.outcome()
+            self.assertEqual(status, 1, err)
+            self.assertRegex(err, r"\Asmtpsink: [^\n]*Too many open files\n\Z", files)
+            told.add(err)
+        self.assertIn("smtpsink: can't start workers: Too many open files\n", told)
+
     def test_broken(self):
         """
         A worker that can't begin, here by a broken installation, is told of in one line, and the sink ends.
@@ -410,7 +494,7 @@ class WorkersTests(SynchronousTestCase):
         sink = Process(self, directory, "--workers", "2", "127.0.0.1:0", program=("-c", begin))
         status, _, err = sink.outcome()
         self.assertEqual(1, status)
-        self.assertRegex(err, r"(?m)^smtpsink: worker [12] \(process [0-9]+\) was lost: ended with status 3: no luck$")
+        self.assertRegex(err, r"(?m)^smtpsink: worker [12] \(process [0-9]+\) ended with status 3: no luck$")
 
     def test_ledgers(self):
         """
@@ -512,6 +596,51 @@ class ControlTests(SynchronousTestCase):
         self.assertEqual({"deleted": 5}, self.control.askJSON("DELETE", "/messages"))
         self.assertEqual(0, self.get("/messages")["found"])
         self.assertEqual(6, self.end()["kept"])
+
+    def test_messagesLost(self):
+        """
+        Messages that were with a worker that is lost count as they did; they are gone as if others had come for them.
+        """
+        for number in range(6):
+            self.clients[number % 2].deliver()
+        self.control.ask("DELETE", "/messages/1")
+        names = ("found", "total", "displaced")
+        found = self.get("/messages")
+        self.assertEqual([5, 6, 0], [found[name] for name in names])
+        first, second = sorted(workersOf(self.sink.pid))
+        os.kill(first, signal.SIGKILL)
+        until(lambda: self.get("/messages")["found"] == 3)
+        found = self.get("/messages")
+        self.assertEqual([3, 6, 2], [found[name] for name in names])
+        self.assertEqual(6, self.get("/counters")["kept"])
+        self.control.ask("DELETE", "/messages")
+        found = self.get("/messages")
+        self.assertEqual([0, 6, 0], [found[name] for name in names])
+        os.kill(second, signal.SIGKILL)
+        self.assertEqual(self.sink.outcome()[0], 1)
+        with open(self.report) as file:
+            document = json.load(file)
+        self.assertEqual(6, document["messages"])
+        self.assertGreater(document["busy"], 0)
+        self.assertGreater(document["rate"], 0)
+
+    def test_stopped(self):
+        """
+        A worker that does not go on holds up nobody who asks: what it has told counts, and else it is named.
+        """
+        for client in self.clients:
+            client.deliver()
+        self.assertEqual(2, self.get("/counters")["messages"])
+        first = min(workersOf(self.sink.pid))
+        os.kill(first, signal.SIGSTOP)
+        self.addCleanup(os.kill, first, signal.SIGCONT)
+        self.assertEqual(2, self.get("/counters")["messages"])
+        with self.assertRaises(ControlError) as raised:
+            self.get("/messages")
+        self.assertEqual(504, raised.exception.status)
+        self.assertIn(f"from worker 1 (process {first})", str(raised.exception))
+        # The other one has this.
+        self.assertEqual(2, self.get("/messages/2")["number"])
 
     def test_waiting(self):
         """

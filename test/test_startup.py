@@ -54,7 +54,7 @@ OURS = """
         authentication chunking commands connection groups lines opening owed parameters protocol
         proxyprotocol replies script state streaming trace transactions xclient
     smtpsource.values
-        checks color files inputs kinds moments names numbers option rules textfiles
+        checks color files inputs kinds moments names numbers option rules textfiles workers
 """
 
 #: What it has no use for, of others.

@@ -4,14 +4,68 @@ Tests for L{smtpsource.load.watch}.
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 from slowserver import SlowFactory
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.load import watch
 from smtpsource.load.service import SourceService
+from smtpsource.load.workerswatch import WorkersWatch
+from smtpsource.measure.frame import Frames
+from smtpsource.measure.judgement import Delivered
 from smtpsource.measure.recorder import Recorder
+from smtpsource.measure.snapshot import take
+from smtpsource.phases import DELIVERY
 from smtpsource.plan import SourcePlan
 from smtpsource.testing import FakeReactor, runInMemory
+
+
+class WorkersWatchTests(SynchronousTestCase):
+    """
+    L{WorkersWatch}: the same for a run of several workers.
+    """
+
+    def test_deliveries(self):
+        """
+        How long deliveries took is known by this process: of all that it has measured nothing is missing from the
+        series, be it of the load, after it, or in between.
+        """
+        clock, recorder = Clock(), Recorder()
+        run = SimpleNamespace(
+            recorder=recorder,
+            clock=clock.seconds,
+            endedAt=lambda: 1.5,
+            scheduledMessages=lambda: None,
+            scheduledSeconds=lambda: None,
+            guarded=lambda call, *arguments: call(*arguments),
+        )
+        followed = WorkersWatch(clock, run, keepBuckets=True, delivered=lambda: Delivered(4, 4, 4, 4))
+        followed.start(0.0)
+        kept = []
+        self.patch(
+            followed.series.intervals,
+            "add",
+            lambda begin, seconds, tag, buckets: kept.append((begin, sum(buckets.values()))),
+        )
+        beside = Frames(Recorder())
+        for at in (1.0, 1.5):
+            clock.advance(at - clock.seconds())
+            recorder.duration(DELIVERY, 0.01)
+            run.whenSecond(beside.cut(take(Recorder(), at, None)))
+        clock.advance(0.25)
+        recorder.duration(DELIVERY, 0.02)
+        load = followed.finish()
+        recorder.duration(DELIVERY, 0.03)
+        followed.goOn(load)
+        clock.advance(1)
+        recorder.duration(DELIVERY, 0.04)
+        clock.advance(0.125)
+        followed.finish()
+        self.assertEqual(kept, [(0.0, 1), (1.0, 1), (1.5, 2), (2.75, 1)])
+        self.assertEqual(sum(sample.seconds for sample in followed.series.samples), 2.875)
+        self.assertEqual(clock.getDelayedCalls(), [])
 
 
 class WatchTests(SynchronousTestCase):

@@ -9,15 +9,17 @@ import io
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 from commandlines import CommandTestCase
 from recording import Held
-from subprocesses import loadAndReport, python, smtpsource, twistd, whenGone
+from subprocesses import Command, loadAndReport, python, reported, smtpsource, twistd, whenGone
 from twisted.internet import defer
 
 from smtpsource import SourcePlan, SourceService
+from smtpsource.ledger import records
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.series import COUNTED, Series
 from smtpsource.measure.summary import Summary, bucketsOf, countsOf, errorsOf, latenciesOf, repliesOf
@@ -74,6 +76,15 @@ class ExactTests(CommandTestCase):
         yield self.check("--workers", "3", "-s", "3", "-m", "4", messages=4, sessions=4)
 
     @defer.inlineCallbacks
+    def test_stages(self):
+        """
+        Sessions that join and leave are shared out: how many there are is what the stages say.
+        """
+        stages = ("--stages-of", "sessions", "--stages", "0:2,1s:4")
+        report = yield self.check("--workers", "2", "-d", *stages, "-m", "50", messages=50)
+        self.assertEqual(len(report["environment"]["workers"]), 2)
+
+    @defer.inlineCallbacks
     def test_warmUp(self):
         """
         After a warm-up there are exactly as many as were asked for.
@@ -112,9 +123,15 @@ class ExactTests(CommandTestCase):
         """
         from twisted.internet import reactor
 
-        server = self.serve({"RCPT": [None, "450 later", "550 no"] * 20})
+        server, directory = self.serve({"RCPT": [None, "450 later", "550 no"] * 20}), os.path.abspath(self.mktemp())
         plan = SourcePlan(
-            destination=server.destination, messageCount=300, sessionCount=8, workers=4, tolerant=True, esmtp=True
+            destination=server.destination,
+            messageCount=300,
+            sessionCount=8,
+            workers=4,
+            tolerant=True,
+            esmtp=True,
+            ledger=directory,
         )
         service = SourceService(reactor, plan)
         frames = [[] for _ in range(4)]
@@ -138,6 +155,17 @@ class ExactTests(CommandTestCase):
         for name in set(COUNTED) - {"open"}:
             sums = [sum(getattr(sample, name) for sample in run.series) for run in (merged, whole)]
             self.assertEqual(*sums, name)
+
+        # What each has noted itself, of each message that it has sent, is the same.
+        noted = {}
+        for path in whole.environment["ledger"]:
+            octets = Path(path).read_bytes()
+            header, start = records.parseHeader(octets)
+            kinds = octets[start :: records.SIZE]
+            noted[header["worker"]["index"]] = kinds.count(records.INTENT)
+            self.assertEqual(kinds.count(records.OUTCOME), kinds.count(records.INTENT))
+        told = [worker["accepted"] for worker in whole.environment["workers"]]
+        self.assertEqual([noted[index] for index in range(4)], told)
 
     def tallies(self, replies):
         return {phase: {code: tally.count for code, tally in codes.items()} for phase, codes in replies.items()}
@@ -184,6 +212,42 @@ class ExactTests(CommandTestCase):
         self.assertEqual((result.status, result.err), (0, b""))
 
     @defer.inlineCallbacks
+    def test_openFiles(self):
+        """
+        Each worker may have as many open files as one process may: only its share of the sessions counts.
+        """
+        server = self.serve()
+        limited = ["/bin/sh", "-c", 'ulimit -n 100; exec "$@"', "sh", sys.executable, "-m", "smtpsource"]
+        options = ["-d", "-s", "120", "-m", "120", "--report", "-", "--quiet", server.destination]
+        result = yield Command(self, [*limited, "--workers", "3", *options]).whenEnded()
+        self.assertEqual(result.status, 0, result)
+        self.assertEqual(reported(result.out, result)["connections"]["opened"], 120)
+        result = yield Command(self, [*limited, "--workers", "2", *options]).whenEnded()
+        self.assertEqual(result.status, 2, result)
+        self.assertOneLine(
+            result.err,
+            b"smtpsource: -s (--session-count): 120 sessions need more open files than each of 2 workers may have: "
+            b"expected at most 100, or a higher limit",
+        )
+
+    @defer.inlineCallbacks
+    def test_pipes(self):
+        """
+        More workers than this process may have pipes to are refused at once; as many as it says can be had.
+        """
+        limited = ["/bin/sh", "-c", 'ulimit -n 62; exec "$@"', "sh", sys.executable, "-m", "smtpsource"]
+        options = ("-s", "24", "-m", "24", self.serve().destination)
+        result = yield Command(self, [*limited, "--workers", "24", *options]).whenEnded()
+        self.assertEqual((result.status, result.out), (2, b""))
+        self.assertOneLine(
+            result.err,
+            b"smtpsource: --workers: 24 workers need more open files than this process may have: "
+            b"expected at most 3, or a higher limit (ulimit -Hn) (see smtpsource --help)",
+        )
+        result = yield Command(self, [*limited, "--workers", "3", *options]).whenEnded()
+        self.assertEqual(result.status, 0, result)
+
+    @defer.inlineCallbacks
     def test_pin(self):
         """
         With --pin each has a processor.
@@ -224,7 +288,7 @@ class FacesTests(CommandTestCase):
         self.assertNoTraceback(result)
         self.assertIn(b"passed       all 100 messages accepted", result.out)
         self.assertRegex(
-            result.out, rb"(?m)^workers +2, with \d+\.\d\d, \d+\.\d\d s of CPU; the busiest, worker [12], has"
+            result.out, rb"(?m)^workers +2, messages of each \d+, \d+; CPU of each \d+\.\d\d, \d+\.\d\d s, most of it"
         )
         self.assertIn(b"100", result.out + result.err)
         files = command.directory
@@ -321,7 +385,7 @@ class FacesTests(CommandTestCase):
     @defer.inlineCallbacks
     def test_program(self):
         """
-        So has a service within a program, on any of Twisted's reactors.
+        So has a service within a program, on any of Twisted's reactors, whoever handles signals.
         """
         server = self.serve()
         program = (
@@ -337,10 +401,11 @@ class FacesTests(CommandTestCase):
             "    reactor.stop()\n"
             "service.whenDone().addCallback(done)\n"
             "service.startService()\n"
-            "reactor.run()\n"
+            "reactor.run(installSignalHandlers=sys.argv[2] == 'handlers')\n"
         )
-        result = yield python(self, "-c", program, server.destination).whenEnded()
-        self.assertEqual((result.out, result.err), (b"20 0 2\n", b""))
+        for handlers in ("handlers", "none"):
+            result = yield python(self, "-c", program, server.destination, handlers).whenEnded()
+            self.assertEqual((result.out, result.err), (b"20 0 2\n", b""))
 
 
 class LedgerTests(CommandTestCase):
@@ -421,14 +486,14 @@ class FaultsTests(CommandTestCase):
         yield server.when(lambda: server.count("DATA") == 4)
         victim = command.children()[0]
         os.kill(victim, signal.SIGKILL)
-        yield command.whenPrinted(rb"worker [12] of 2 was ended by SIGKILL; the run goes on with the others\n", "err")
+        yield command.whenPrinted(rb"worker [12] of 2 was killed by SIGKILL; the run goes on with the others\n", "err")
         self.held.release()
         yield server.when(lambda: len(server.messages) > 10)
         command.signal(signal.SIGINT)
         result = yield command.whenEnded()
         self.assertEqual(result.status, 1, result)
         self.assertNoTraceback(result)
-        self.assertRegex(result.out, rb"(?m)^INCOMPLETE +worker [12] of 2 was ended by SIGKILL$")
+        self.assertRegex(result.out, rb"(?m)^INCOMPLETE +worker [12] of 2 was killed by SIGKILL after \d")
         report = self.report(command)
         self.assertEqual(len(report["incomplete"]), 1)
         self.assertEqual(report["errors"]["worker-lost"]["count"], 1)
@@ -490,7 +555,7 @@ class FaultsTests(CommandTestCase):
         """
         A signal, to the whole group as from a terminal, ends the run in order: nobody is lost.
         """
-        server, command = self.begin()
+        server, command = self.begin("--grace", "1h")
         yield server.when(lambda: server.count("DATA") == 4)
         workers = command.children()
         for pid in (*workers, command.pid):

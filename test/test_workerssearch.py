@@ -4,7 +4,7 @@ Tests for L{smtpsource.load.workerssearch}: a search for a rate by several worke
 
 from __future__ import annotations
 
-from fakeworkers import FakeWorker
+from fakeworkers import FakeWorker, frame
 from patience import PATIENCE
 from slowserver import SlowFactory
 from twisted.internet import defer
@@ -71,7 +71,7 @@ class WorkersSearchTests(SynchronousTestCase):
         what came of all parts together.
         """
         run = self.begin()
-        self.assertEqual([kind for kind, _ in self.workers[0].told], [Kind.PLAN, Kind.GO, Kind.STEP])
+        self.assertEqual([kind for kind, _ in self.workers[0].told], [Kind.SHARE, Kind.PLAN, Kind.GO, Kind.STEP])
         self.assertEqual(self.steps(), [(LEAD, 50.0, 2.0)])
         self.assertEqual((run.askedRate(), run.searching.rate), (0.0, 50.0))
         self.clock.advance(1.0)
@@ -129,14 +129,29 @@ class WorkersSearchTests(SynchronousTestCase):
         self.workers[0].ends()
         self.assertEqual((self.ended, run.found.rate, len(run.incomplete)), ([1], None, 1))
 
+    def test_lostInStep(self):
+        """
+        What the lost one was to start of the step, and has not told, has failed, as in any run.
+        """
+        self.begin()
+        self.workers[0].says(Kind.FRAME, frame(1, 25, 25, gauges={}, asked=25, scheduledSeconds=1.0))
+        self.workers[1].says(Kind.FRAME, frame(1, 24, 20, gauges={"inFlight": 4}, asked=25, scheduledSeconds=1.0))
+        self.clock.advance(LEAD + 1.41)
+        self.workers[1].dies("was killed by signal 9")
+        self.workers[0].ends()
+        counts = self.recorder
+        self.assertEqual((counts.started, counts.accepted, counts.failed, counts.dropped), (59, 45, 14, 1))
+
     def test_hangs(self):
         """
         One that never tells what came of its part is waited for no longer than it may take.
         """
         self.begin()
         self.workers[0].says(Kind.STEPPED, held(50))
-        for _ in range(40):
-            self.clock.advance(0.5)
+        for number in range(1, 21):
+            for worker in self.workers:
+                worker.says(Kind.FRAME, frame(number))
+            self.clock.pump([0.5, 0.5])
         self.assertEqual([worker.killed for worker in self.workers], [None, "did not end its step in time"])
 
     def test_senseless(self):

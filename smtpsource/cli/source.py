@@ -20,7 +20,7 @@ from smtpsource.net import destination
 from smtpsource.net.tls.settings import UnusableSetting, checkPEM
 from smtpsource.plan import SourcePlan, machineName
 from smtpsource.plan.traffic import corpusAt
-from smtpsource.process.openfiles import raiseFileLimit
+from smtpsource.process.openfiles import PIPES, raiseFileLimit
 from smtpsource.report.presentation import Presentation
 from smtpsource.values import inputs, numbers
 from smtpsource.values.option import ValueOption
@@ -143,19 +143,12 @@ class SourceOptions(PlanOptions):
             except ValueError as e:
                 raise usage.UsageError(f"this machine's name {socket.gethostname()!r} is not usable: {e}; use -M NAME")
         self._checkFiles()
-        sessions = self["session-count"]
-        if not (self["duration"] or self["stages"] or self["find-rate"]):
-            sessions = min(sessions, self["message-count"] or 1)
         room = raiseFileLimit()
-        if sessions > room:
-            raise usage.UsageError(
-                f"-s (--session-count): {self['session-count']} sessions need more open files than this process may "
-                f"have: expected at most {room}, or a higher limit (ulimit -Hn)"
-            )
         try:
             self.plan = self.newPlan(destination=goal, logins=self._logins(), command=self.command)
         except ValueError as e:
             raise usage.UsageError(f"{self._ofLogins(str(e))}: {e}")  # whatever has an option names it
+        self._checkSessions(room)
         self._checkCertificate()
         try:
             self.tryTLS()
@@ -175,6 +168,30 @@ class SourceOptions(PlanOptions):
             metrics=self._metrics(),
         )
         self.chooseReactor()
+
+    def _checkSessions(self, room: int) -> None:
+        """
+        See that there can be so many at once: each worker has its share of them, and the same limit. But a sink of the
+        run's own has them all; and this process has pipes to each worker.
+
+        @param room: how many one process may have.
+        """
+        count, most = self.plan.workerCount, room // PIPES
+        if count > max(1, most):
+            raise usage.UsageError(
+                f"--workers: {count} workers need more open files than this process may have: expected at most {most}, "
+                "or a higher limit (ulimit -Hn)"
+            )
+        sessions = self["session-count"]
+        workers = 1 if isinstance(self.plan.destination, destination.SinkDestination) else count
+        if not (self["duration"] or self["stages"] or self["find-rate"]):
+            sessions = min(sessions, self["message-count"] or 1)
+        if -(-sessions // workers) > room:
+            process = "this process" if workers == 1 else f"each of {workers} workers"
+            raise usage.UsageError(
+                f"-s (--session-count): {self['session-count']} sessions need more open files than {process} may "
+                f"have: expected at most {room * workers}, or a higher limit (ulimit -Hn)"
+            )
 
     def _goal(self) -> destination.Destination:
         """

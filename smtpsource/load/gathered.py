@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from math import ceil, floor
 
+from smtpsource.load.lostpart import LostPart
 from smtpsource.measure.counters import Counters
 from smtpsource.measure.frame import Frame, merged
 from smtpsource.measure.recorder import Recorder
@@ -52,6 +53,8 @@ class Gathering:
     The warm-up is over when it is over for all: what comes before of those for whom it is, waits.
 
     There is no clock in here: how late it is, is known by the frames of the others.
+
+    @ivar epoch: 0; 1 when the warm-up is over.
     """
 
     def __init__(
@@ -71,8 +74,9 @@ class Gathering:
         self._whenSecond = whenSecond
         self._whenWarm = whenWarm
         self._workers = [_Worker() for _ in range(workers)]
-        self._epoch = 0
+        self.epoch = 0
         self._early: list[tuple[int, Frame]] = []
+        self._lostParts: list[LostPart] = []
         self._forget()
 
     def add(self, index: int, frame: Frame) -> None:
@@ -86,9 +90,9 @@ class Gathering:
             worker.epoch, worker.second = frame.epoch, 0
         worker.second = max(worker.second, _secondOf(frame))
         worker.isLiving = worker.isLiving and not frame.last
-        if frame.epoch > self._epoch:
+        if frame.epoch > self.epoch:
             self._early.append((index, frame))
-        elif frame.epoch == self._epoch:
+        elif frame.epoch == self.epoch:
             self._count(worker, frame)
         self._goOn()
 
@@ -99,6 +103,12 @@ class Gathering:
         self._workers[index].isLiving = False
         self._setOpen()
         self._goOn()
+
+    def goOnWithout(self, part: LostPart) -> None:
+        """
+        What the schedule asks for of a lost worker is never started: count it as that, second by second.
+        """
+        self._lostParts.append(part)
 
     def of(self, index: int) -> Counters:
         """
@@ -153,7 +163,7 @@ class Gathering:
         """
         Is the epoch over for all, or for too long for others?
         """
-        if all(worker.epoch > self._epoch for worker in self._workers if worker.isLiving):
+        if all(worker.epoch > self.epoch for worker in self._workers if worker.isLiving):
             return True
         return max(_secondOf(frame) for _, frame in self._early) > PATIENCE
 
@@ -161,13 +171,13 @@ class Gathering:
         self._whenWarm(self._recorder.copy())
         # Each worker tells what was on its way as the first that it has started since.
         self._recorder.started = 0
-        self._epoch += 1
+        self.epoch += 1
         self._forget()
         for worker in self._workers:
             worker.counters = Counters()
         early, self._early = self._early, []
         for index, frame in early:
-            if frame.epoch == self._epoch:
+            if frame.epoch == self.epoch:
                 self._count(self._workers[index], frame)
             else:
                 self._early.append((index, frame))
@@ -175,13 +185,13 @@ class Gathering:
     def _giveSeconds(self) -> None:
         while self._seconds:
             second = min(self._seconds)
-            latest = max((one.second for one in self._workers if one.epoch == self._epoch), default=0)
-            if latest <= second + PATIENCE and any(one.isBehind(self._epoch, second) for one in self._workers):
+            latest = max((one.second for one in self._workers if one.epoch == self.epoch), default=0)
+            if latest <= second + PATIENCE and any(one.isBehind(self.epoch, second) for one in self._workers):
                 return
             self._give(second)
 
     def _give(self, second: int) -> None:
-        frame = merged(self._seconds.pop(second))
+        frame = self._withLostParts(merged(self._seconds.pop(second)))
         # What has come late does not make this second longer. Gauges are those of all.
         before, self._at = self._at, max(self._at, frame.at)
         self._given = second
@@ -192,6 +202,18 @@ class Gathering:
                 frame, number=second, at=self._at, seconds=length, counters=counters, gauges=self.gauges(), last=last
             )
         )
+
+    def _withLostParts(self, frame: Frame) -> Frame:
+        """
+        The same second with what is never started in it, which is counted by this.
+        """
+        seconds = frame.scheduledSeconds
+        more = 0 if seconds is None else sum(part.asks(self.epoch, seconds) for part in self._lostParts)
+        if not more:
+            return frame
+        self._recorder.dropped += more
+        self._scheduled["asked"] = self._scheduled.get("asked", 0) + more
+        return replace(frame, asked=(frame.asked or 0) + more, counters=frame.counters + Counters(dropped=more))
 
     def _isLast(self) -> bool:
         return not self._seconds and not any(worker.isLiving for worker in self._workers)

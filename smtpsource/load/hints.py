@@ -41,6 +41,16 @@ def ofSilence(seconds: float) -> str:
     return f"no banner for {seconds:g} s: perhaps --tls implicit"
 
 
+def ofUneven(sessions: int, workers: int) -> str:
+    """
+    Workers have the same number of messages to start, and not of sessions.
+    """
+    return (
+        f"{sessions} sessions can't be shared evenly by {workers} workers, each of which starts as many messages: "
+        f"expected -s to be a multiple of {workers}, or some wait where others are free"
+    )
+
+
 def isSilence(text: str) -> bool:
     """
     Is this what L{ofSilence} says?

@@ -168,7 +168,7 @@ class LeasedRun(Run):
         """
         How many messages may be on their way at once.
         """
-        return self.share.of(min(self.plan.sessionCount, self.plan.messageLimit)) * max(1, self.plan.window)
+        return self.share.of(min(self.plan.mostSessions, self.plan.messageLimit)) * max(1, self.plan.window)
 
     def _resumeSome(self) -> None:
         """
@@ -227,6 +227,3 @@ class LeasedStagedRun(StagedRun, LeasedRun):
     """
     The same where sessions join and leave.
     """
-
-    def _atOnce(self) -> int:
-        return self.share.of(round(max(value for _, value in self.plan.stages))) * max(1, self.plan.window)

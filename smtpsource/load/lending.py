@@ -5,7 +5,7 @@ Messages that a run of workers lends to them, in a closed loop.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import ceil
+from sys import maxsize
 from typing import Any
 
 from smtpsource.pacing.share import Share
@@ -26,6 +26,8 @@ class Lending:
             <smtpsource.workers.wire.Kind.LEASE>}.
         """
         self._leases = _leasesOf(plan, shares)
+        # Of a limited number, what was lent in a warm-up is void after it.
+        self._isLimited = plan.messageLimit < maxsize
         self._say = say
         self._waiting: dict[int, tuple[int, int]] = {}
 
@@ -43,21 +45,29 @@ class Lending:
             self._say(index, {"first": first, "count": count, "epoch": epoch})
             self._goOn()
 
-    def warm(self, index: int, onTheirWay: int) -> None:
+    def isWarmingUp(self, index: int) -> bool:
+        """
+        Is a worker's warm-up not over, as far as that is known?
+        """
+        return self._leases.isWarmingUp(index)
+
+    def warm(self, index: int, onTheirWay: int, started: int) -> None:
         """
         The warm-up of a worker is over; that may have been told before.
 
         @param onTheirWay: how many messages it had on their way then.
+        @param started: how many it has started in it.
         """
         if self._leases.isWarmingUp(index):
-            self._leases.warm(index, onTheirWay)
+            unused = 0 if self._isLimited else max(0, self._leases.lent(index) - started)
+            self._leases.warm(index, onTheirWay, unused)
             self._goOn()
 
     def leave(self, index: int) -> int:
         """
         A worker is gone.
 
-        @return: how many messages it was lent, but for its warm-up.
+        @return: how many messages it was lent: see L{Leases.lent}.
         """
         self._waiting.pop(index, None)
         lent = self._leases.lent(index)
@@ -77,8 +87,7 @@ class Lending:
 def _leasesOf(plan: SourcePlan, shares: Sequence[Share]) -> Leases:
     total, count = plan.messageLimit, len(shares)
     if plan.warmUp:
-        sessions = max([plan.sessionCount, *(ceil(value) for _, value in plan.stages)])
-        return Leases(total, count, [share.of(sessions) * plan.window for share in shares])
+        return Leases(total, count, [share.of(plan.mostSessions) * plan.window for share in shares])
     # Each session has its first message, but where they come and go.
     first = 0 if plan.stages else min(plan.sessionCount, total)
     return Leases(total, count, first=[share.of(first) for share in shares])

@@ -15,6 +15,7 @@ from smtpsource.process.unexpected import Breakable
 
 if TYPE_CHECKING:
     from smtpsource.ledger.notes import Notes
+    from smtpsource.measure.progress import Working
     from smtpsource.measure.recorder import Recorder
     from smtpsource.plan import SourcePlan
 
@@ -25,6 +26,7 @@ class OneProcess(Breakable):
 
     @ivar incomplete: what is missing from the figures: a line for each worker that was lost.
     @ivar workers: what is to be told of each worker, as JSON takes it.
+    @ivar working: what each worker does now.
     """
 
     plan: SourcePlan
@@ -35,9 +37,11 @@ class OneProcess(Breakable):
     exhausted: int | None
     clock: Callable[[], float]
     _whenEnded: Callable[[], None]
+    _endedAt: float | None = None
 
     incomplete: Sequence[str] = ()
     workers: Sequence[dict[str, Any]] = ()
+    working: Sequence[Working] = ()
 
     @property
     def id(self) -> bytes:
@@ -89,9 +93,9 @@ class OneProcess(Breakable):
 
     def endedAt(self) -> float:
         """
-        When it was over, which is now.
+        When it was over; now, if it is not.
         """
-        return self.clock()
+        return self.clock() if self._endedAt is None else self._endedAt
 
     def closeLedger(self) -> None:
         """

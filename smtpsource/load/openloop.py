@@ -193,7 +193,7 @@ class OpenLoop(Run):
         """
         The seconds of the schedule.
         """
-        return self.clock() - self.scheduleStart
+        return self.endedAt() - self.scheduleStart
 
     def _kindOfSession(self) -> type[Session]:
         return ScheduledSession
@@ -250,6 +250,13 @@ class OpenLoop(Run):
         if self.plan.messageLimit < maxsize:
             self.schedule.limit(self.plan.messageLimit, self.plan.warmUp)
             self.remaining = self.schedule.last - self.schedule.taken
+
+    def endInWarmUp(self) -> dict[str, Any]:
+        """
+        See L{Run.endInWarmUp}.
+        """
+        self._before = self.schedule.asked(self._passed())
+        return super().endInWarmUp()
 
     def _startDue(self) -> None:
         """

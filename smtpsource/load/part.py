@@ -235,7 +235,7 @@ class Part:
 
     def _finish(self) -> None:
         if self._hasBegun and self._run.warmingUp:
-            self._warm(self._clock())  # nothing was measured
+            self._run.endInWarmUp()
         self._watch.finish(last=True)
 
     def _sayEnd(self) -> None:
@@ -253,7 +253,6 @@ class Part:
                 "addresses": {where: [c.opened, c.failed, c.accepted, c.name] for where, c in addresses.items()},
                 "warmUp": self._warmUp,
                 "hints": list(run.standingHints),
-                "reason": run.reason,
                 "ledger": None if notes is None else notes.path,
             },
         )

@@ -524,6 +524,15 @@ class Run(OneProcess):
         if self.plan.messageLimit < maxsize:
             self._limit()
 
+    def endInWarmUp(self) -> dict[str, Any]:
+        """
+        The run is over before its warm-up: that has ended as well, and nothing is measured.
+
+        @return: the warm-up's counts.
+        """
+        self.warmingUp = False
+        return self._whenWarm(self.endedAt())
+
     def _limit(self) -> None:
         """
         From now on there are no more messages than the plan says.
@@ -628,4 +637,5 @@ class Run(OneProcess):
             for call in self._calls:
                 if call.active():
                     call.cancel()
+            self._endedAt = self.clock()
             self._whenEnded()

@@ -236,6 +236,7 @@ class SourceService(Service):
             hints=run.standingHints,
             delivered=self._delivered(),
             awaited=None if self._delivery is None else self._delivery.awaited(),
+            workers=run.working,
             startsIn=None if self._appointment is None else self._appointment.left,
         )
 
@@ -411,12 +412,13 @@ class SourceService(Service):
         """
         Measure from now on.
 
-        @param began: when that is, which may be some microseconds ago.
+        @param began: when that is, which may be some microseconds ago, or, of workers, soon.
         """
         self._startTime = began
         self._cpuBefore = self._run.processTime()
         if self._warmUp is None:
-            self._started = datetime.datetime.now().astimezone()
+            ahead = datetime.timedelta(seconds=began - self._clock())
+            self._started = (datetime.datetime.now() + ahead).astimezone()
         self._watch.start(began)
 
     def _sampled(self, snapshot: Snapshot) -> None:
@@ -448,7 +450,11 @@ class SourceService(Service):
         """
         recorder = self.recorder
         self._warmUp = {"seconds": began - self._startTime, **sums((recorder,), OUTCOMES)}
+        lost, sample = recorder.errors.get(WORKER_LOST), recorder.errorSamples.get(WORKER_LOST)
         recorder.restart()
+        if lost is not None and sample is not None:
+            # They are lost to what is measured, too.
+            recorder.errors[WORKER_LOST], recorder.errorSamples[WORKER_LOST] = lost, sample
         self._run.restartAddresses()
         if self._delivery is not None:
             self._delivery.restart()
@@ -481,8 +487,9 @@ class SourceService(Service):
             self._appointment.breakOff()
         if self._lookingAgain is not None and self._lookingAgain.active():
             self._lookingAgain.cancel()
+        self._known(self._endWarmUp, None)
         # Workers are told to begin a moment later; the run may be stopped in between.
-        self._elapsed = max(0.0, self._run.endedAt() - self._startTime)
+        self._elapsed = max(0.0, self._run.endedAt() - self._startTime) if self._beganRun else 0.0
         self._known(self._run.closeLedger, None)
         self._cpuAfter = self._known(self._run.processTime, self._cpuBefore)
         self._known(self._endMeasuring, None)
@@ -501,9 +508,11 @@ class SourceService(Service):
         else:
             self._sink.stop().addBoth(self._sinkStopped)
 
-    def _endMeasuring(self) -> None:
+    def _endWarmUp(self) -> None:
         if self._beganRun and self._run.warmingUp:
-            self._warm(self._clock())  # nothing was measured
+            self._run.endInWarmUp()
+
+    def _endMeasuring(self) -> None:
         self._figures = self._watch.finish()
         self._upkeep = self._watch.upkeep
 
@@ -574,7 +583,7 @@ class SourceService(Service):
         The exit status that this run deserves.
         """
         recorder = self.recorder
-        if not OURS.isdisjoint(recorder.errors):
+        if self._run.incomplete or not OURS.isdisjoint(recorder.errors):
             return 1  # its figures are not to be judged by
         limit = self._plan.messageLimit
         wholeTime = not self._stopping and (limit == maxsize or self._plan.duration is not None)

@@ -97,7 +97,7 @@ class Watch:
         @return: all that was measured.
         """
         self.stop()
-        snapshot = self.snapshot()
+        snapshot = self.snapshot(self._run.endedAt() if self._load is None else None)
         if last or snapshot.at > self._at:
             self._sample(snapshot, last)
         return snapshot
@@ -112,12 +112,14 @@ class Watch:
         self.upkeep = Upkeep()
         self._wait(self._run.clock())
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self, at: float | None = None) -> Snapshot:
         """
         What was measured up to now.
+
+        @param at: when that is, on the run's clock.
         """
         run, load = self._run, self._load
-        passed = max(0.0, run.clock() - self.startTime)
+        passed = max(0.0, (run.clock() if at is None else at) - self.startTime)
         asked = run.scheduledMessages(), run.scheduledSeconds()
         if load is not None:
             asked = load.asked, load.scheduledSeconds

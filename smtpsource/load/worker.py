@@ -58,17 +58,20 @@ def main(arguments: Sequence[str] = ()) -> NoReturn:
     pause()
     importTwisted()
     try:
-        asked = receive(READ)
+        asked = [receive(READ)]
+        if asked[0] is not None and asked[0][0] is Kind.SHARE:
+            asked.append(receive(READ))
     except (OSError, ValueError) as e:
         _complain(f"what came on descriptor {READ} is not from a parent: {e}")
         leave(2)
-    if asked is None:
+    if None in asked:
         leave(1)  # it is gone already
     try:
+        known = [each for each in asked if each is not None]
         if FROM_ELSEWHERE in arguments:
-            process = _Process(*_understood(*asked, takesPlan=False))
+            process = _Process(*_understood(*known, takesPlan=False))
         else:
-            process = _Process(*_understood(*asked), *arguments[:1])
+            process = _Process(*_understood(*known), *arguments[:1])
     except Exception as e:
         from smtpsource.process.unexpected import named
 
@@ -78,7 +81,7 @@ def main(arguments: Sequence[str] = ()) -> NoReturn:
     process.run()
 
 
-def _understood(kind: Kind, body: Any, *, takesPlan: bool = True) -> tuple[SourcePlan, Share, bytes]:
+def _understood(*asked: tuple[Kind, Any], takesPlan: bool = True) -> tuple[SourcePlan, Share, bytes]:
     """
     What is wanted.
 
@@ -86,56 +89,70 @@ def _understood(kind: Kind, body: Any, *, takesPlan: bool = True) -> tuple[Sourc
     @raise Unusable: it can't be done, or is nothing to begin with.
     """
     try:
-        if kind is Kind.PLAN and takesPlan:
-            return _unpickled(body)
-        if kind is Kind.OPTIONS:
-            return _parsed(body)
+        match asked:
+            case [(Kind.SHARE, share), (Kind.PLAN, plan)] if takesPlan:
+                return _unpickled(plan), *_shareOf(share)
+            case [(Kind.OPTIONS, options)]:
+                return _parsed(options), *_shareOf(options)
     except ValueError as e:
         raise Unusable(str(e)) from None
     except MemoryError:
         raise Unusable(_NO_MEMORY) from None
-    raise Unusable(f"expected {'a plan' if takesPlan else 'options'} to begin with, not {kind.name}")
+    raise Unusable(f"expected {'a plan' if takesPlan else 'options'} to begin with, not {asked[-1][0].name}")
 
 
-def _unpickled(body: bytes) -> tuple[SourcePlan, Share, bytes]:
+def _shareOf(asked: dict[str, Any]) -> tuple[Share, bytes]:
+    """
+    Which part of which run is wanted.
+
+    @raise ValueError: that is none.
+    """
+    from smtpsource.pacing.share import Share
+
+    try:
+        share, runId = Share(int(asked["index"]), int(asked["count"])), asked["run"].encode("ascii")
+    except (KeyError, TypeError, AttributeError) as e:
+        raise ValueError(f"expected index, count and run: {type(e).__name__}: {e}") from None
+    if not 0 <= share.index < share.count:
+        raise ValueError(f"expected an index below the count of {share.count}, not {share.index}")
+    return share, runId
+
+
+def _unpickled(body: bytes) -> SourcePlan:
     """
     @raise ValueError: it can't be made again here.
     """
     import pickle
 
     try:
-        plan, share, runId = pickle.loads(body)
+        plan: SourcePlan = pickle.loads(body)
     except MemoryError:
         raise
     except OSError as e:
         raise ValueError(f"{e.filename!r}: {e.strerror}") from None
     except Exception as e:  # whatever there is in another version of ours
         raise ValueError(f"expected the plan of this version: {type(e).__name__}: {e}") from None
-    return plan, share, runId
+    return plan
 
 
-def _parsed(asked: dict[str, Any]) -> tuple[SourcePlan, Share, bytes]:
+def _parsed(asked: dict[str, Any]) -> SourcePlan:
     """
     @raise ValueError: that is no command line, or one that can't be used.
     """
     from twisted.python.usage import UsageError
 
     from smtpsource.cli.source import SourceOptions  # for those who come from another machine
-    from smtpsource.pacing.share import Share
 
     options = SourceOptions()
     try:
-        options.parseOptions(asked["options"])
-        share, runId = Share(int(asked["index"]), int(asked["count"])), asked["run"].encode("ascii")
-        if not 0 <= share.index < share.count:
-            raise ValueError(f"expected an index below the count of {share.count}, not {share.index}")
-        return options.plan.seeded(asked["seed"]), share, runId
+        options.parseOptions(["--workers", str(asked["count"]), *asked["options"]])
+        return options.plan.seeded(asked["seed"])
     except UsageError as e:
         raise ValueError(str(e)) from None
     except SystemExit:
         raise ValueError("expected the options of a run, and not --help or --version") from None
     except (KeyError, TypeError, AttributeError) as e:
-        raise ValueError(f"expected options, index, count, run and seed: {type(e).__name__}: {e}") from None
+        raise ValueError(f"expected options and seed: {type(e).__name__}: {e}") from None
 
 
 class _Process:
@@ -150,7 +167,7 @@ class _Process:
         from smtpsource.net.reactorchoice import chooseReactor, installLike
         from smtpsource.process.openfiles import raiseFileLimit
 
-        if min(plan.sessionCount, plan.messageLimit) < share.count:
+        if min(plan.mostSessions, plan.messageLimit) < share.count:
             raise Unusable(f"expected at least {share.count} sessions and messages, one for each worker")
         try:
             if reactor is None or "." not in reactor:

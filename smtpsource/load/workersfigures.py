@@ -16,7 +16,7 @@ from smtpsource.load.workerfacts import WorkerFacts, together
 from smtpsource.load.workerwords import WorkerEnd
 from smtpsource.measure.counters import AddressCounts
 from smtpsource.measure.limits import Upkeep
-from smtpsource.measure.progress import DRAINING, RUNNING, STATES
+from smtpsource.measure.progress import DRAINING, RUNNING, STATES, Working
 from smtpsource.measure.recorder import Recorder
 from smtpsource.pacing.schedule import Schedule
 from smtpsource.phases import BANNER
@@ -55,6 +55,8 @@ class WorkersFigures(Breakable):
         self.startTime = clock()
         self.draining = False
         self.warmingUp = plan.warmUp > 0
+        # How long that was, when it is over.
+        self._warmUpSeconds = plan.warmUp
         self.hints: list[str] = []
         self._links = links
         self._facts = [WorkerFacts() for _ in links]
@@ -92,7 +94,7 @@ class WorkersFigures(Breakable):
         """
         How many messages the schedule has asked for since measuring began, as of the last second.
         """
-        return None if self._schedule is None else self._gathering.gauges().get("asked", 0.0)
+        return None if self._schedule is None else self._gauge("asked")
 
     def scheduledSeconds(self) -> float | None:
         """
@@ -177,11 +179,15 @@ class WorkersFigures(Breakable):
         """
         if not self._isOver:
             return self.clock()
-        epoch = int(self.plan.warmUp > 0 and not self.warmingUp)
-        begun = self.startTime + (self.plan.warmUp if epoch else 0.0)
-        return max(
-            (begun + facts.at for facts in self._facts if facts.at and facts.epoch == epoch), default=self.clock()
-        )
+        last = max(facts.endedAt(self._epoch) for facts in self._facts)
+        return self.startTime + (self._warmUpSeconds if self._epoch else 0.0) + last
+
+    @property
+    def _epoch(self) -> int:
+        """
+        That of what counts now.
+        """
+        return int(self.plan.warmUp > 0 and not self.warmingUp)
 
     def byAddress(self) -> dict[str, AddressCounts]:
         """
@@ -242,15 +248,27 @@ class WorkersFigures(Breakable):
         return (facts.end for facts in self._facts if facts.end is not None)
 
     @property
+    def working(self) -> list[Working]:
+        """
+        What each worker does now.
+        """
+        found = []
+        for index, facts in enumerate(self._facts):
+            state = "lost" if self._band.how(index) else "running" if facts.end is None else "over"
+            user, system = map(sum, zip((0.0, 0.0), *facts.cpu.values(), strict=True))
+            found.append(Working(state, user, system))
+        return found
+
+    @property
     def workers(self) -> Sequence[dict[str, Any]]:
         """
-        What is to be told of each worker, as JSON takes it.
+        What is to be told of each worker, as JSON takes it: of what is measured, which is nothing in a warm-up.
         """
-        epoch = int(self.plan.warmUp > 0 and not self.warmingUp)
+        measured = int(self.plan.warmUp > 0)
         told = []
         for index, (facts, link) in enumerate(zip(self._facts, self._links, strict=True)):
-            user, system = facts.cpu.get(epoch, (0.0, 0.0))
-            counters = facts.counters
+            user, system = facts.cpu.get(measured, (0.0, 0.0))
+            counters = facts.counted(measured)
             told.append(
                 {
                     **({"host": link.host, "id": link.id} if link.id is not None else {}),
@@ -260,6 +278,7 @@ class WorkersFigures(Breakable):
                     "cpu": {"user": user, "system": system},
                     "started": counters.started,
                     "accepted": counters.accepted,
+                    "exhausted": None if facts.end is None else facts.end.exhausted,
                     "lost": self._band.how(index) or None,
                 }
             )

@@ -7,13 +7,17 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import inf
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from smtpsource._version import __version__
 from smtpsource.interfaces import IReactor
 from smtpsource.load.gathered import Gathering
+from smtpsource.load.hints import ofUneven
 from smtpsource.load.lending import Lending
+from smtpsource.load.lostpart import LostPart
 from smtpsource.load.workerbounds import WorkerBounds
 from smtpsource.load.workersfigures import WorkersFigures
 from smtpsource.load.workerwords import WorkerEnd, understood
@@ -29,7 +33,7 @@ from smtpsource.plan import SourcePlan
 from smtpsource.process.children import program
 from smtpsource.process.unexpected import ENOUGH_TO_END, OUT_OF_MEMORY, SPARE, WORKER_LOST, Reserve
 from smtpsource.workers.band import Band
-from smtpsource.workers.link import Link
+from smtpsource.workers.link import Link, WorkerFailed
 from smtpsource.workers.spawned import spawned
 from smtpsource.workers.wire import Kind
 
@@ -89,9 +93,12 @@ class WorkersRun(WorkersFigures):
         self._gathering = Gathering(recorder, count, lambda frame: self.whenSecond(frame), self._warm)
         self._lending = None if plan.openLoop else Lending(plan, self._shares, self._lend)
         self._warmUp: dict[str, Any] = {}
+        self._hasBegun = False
+        # From when on no further message is started.
+        self._endsAt = inf
         # For these nobody waits: what they raise is the end of the run.
         said, lost = partial(self.guarded, self._said), partial(self.guarded, self._lost)
-        self._band = Band(reactor, links, plan.grace, said, lost, self._allGone)
+        self._band = Band(reactor, links, plan.grace, said, lost, self._allGone, partial(self.guarded, self._silent))
         if plan.findRate is not None:
             from smtpsource.load.workerssearch import WorkersSearch  # for those who look for one
 
@@ -106,7 +113,7 @@ class WorkersRun(WorkersFigures):
         """
         Start the workers.
 
-        @return: fires when all are ready; or fails with L{WorkerFailed<smtpsource.workers.link.WorkerFailed>}.
+        @return: fires when all are ready; or fails with L{WorkerFailed}.
         @raise Breakdown: there can't be a ledger.
         """
         plan = self.plan
@@ -114,13 +121,19 @@ class WorkersRun(WorkersFigures):
             from smtpsource.ledger.notes import seeAlone  # for those who keep one
 
             seeAlone(plan.ledger, self.id.decode("ascii"))
-        return self._band.start(self._planOf).addCallback(self._areReady)
-
-    def _planOf(self, index: int) -> tuple[Kind, bytes]:
-        return Kind.PLAN, pickle.dumps((self.plan, self._shares[index], self.id))
+        run = {"run": self.id.decode("ascii"), "seed": plan.seedInUse}
+        # There may be a large message in it: there is one for all.
+        pickled = Kind.PLAN, pickle.dumps(plan)
+        shares = [(Kind.SHARE, {"index": share.index, "count": share.count, **run}) for share in self._shares]
+        return self._band.start([(share, pickled) for share in shares]).addCallback(self._areReady)
 
     def _areReady(self, ready: list[dict[str, Any]]) -> None:
         self._ready = ready
+        for index, one in enumerate(ready):
+            if (version := one.get("version")) != __version__:
+                raise WorkerFailed(
+                    f"{self._band.name(index)} is of version {version}, and this is {__version__}: expected the same"
+                )
 
     def beginsAt(self) -> float:
         """
@@ -135,7 +148,10 @@ class WorkersRun(WorkersFigures):
         @param at: when.
         """
         self.startTime = at
+        self._hasBegun = True
         self._band.go({"at": at, "addresses": [spelled(address) for address in addresses]})
+        if self.plan.openLoop and self.plan.sessionCount % self._band.size:
+            self.hint(ofUneven(self.plan.sessionCount, self._band.size))
         if self._search is not None:
             self._search.begin(at)
 
@@ -169,6 +185,7 @@ class WorkersRun(WorkersFigures):
 
     def _end(self) -> None:
         self.draining = True
+        self._endsAt = min(self._endsAt, self.clock())
         if self._search is not None:
             self._search.end()
 
@@ -232,29 +249,42 @@ class WorkersRun(WorkersFigures):
     def _want(self, index: int, wanted: int, epoch: int) -> None:
         if self._lending is not None:
             if epoch:
-                self._lending.warm(index, self._facts[index].inFlight)
+                self._isWarm(index)
             self._lending.want(index, wanted, epoch)
+
+    def _isWarm(self, index: int) -> None:
+        """
+        The warm-up of a worker is over, if that is not known yet.
+        """
+        facts = self._facts[index]
+        if self._lending is not None and facts.epoch == 0:
+            self._lending.warm(index, facts.inFlight, facts.counted(0).started)
+            facts.epoch = 1
 
     def _lend(self, index: int, lease: dict[str, Any]) -> None:
         self._band.say(index, Kind.LEASE, lease)
 
     def _add(self, index: int, frame: Frame) -> None:
         self.reached = self.reached or frame.counters.connectionsOpened > 0
-        if frame.epoch and self._lending is not None:
-            self._lending.warm(index, self._facts[index].inFlight)
+        if frame.epoch:
+            self._isWarm(index)
         self._gathering.add(index, frame)
         self._facts[index].add(frame)
 
     def _warm(self, counts: Counters) -> None:
         """
-        All workers measure from now on. Those that are lost are lost to what is measured.
+        All workers measure from now on; or the run has ended in its warm-up, which is told by each in the same way.
         """
-        lost = self.recorder.errorSamples.get(WORKER_LOST)
-        self._warmUp = self._whenWarm(self.startTime + self.plan.warmUp)
+        # All have told up to when, but those that were lost.
+        self._warmUpSeconds = min(self.plan.warmUp, max(facts.endedAt(0) for facts in self._facts))
+        self._warmUp = self._whenWarm(self.startTime + self._warmUpSeconds)
         self.warmingUp = False
-        if lost is not None:
-            for _ in self.incomplete:
-                self.recorder.error(WORKER_LOST, lost)
+
+    def endInWarmUp(self) -> dict[str, Any]:
+        """
+        See L{Run.endInWarmUp<smtpsource.load.run.Run.endInWarmUp>}: all workers were lost in it.
+        """
+        return self._whenWarm(self.endedAt())
 
     def restartAddresses(self) -> None:
         """
@@ -280,21 +310,60 @@ class WorkersRun(WorkersFigures):
         more.
         """
         text = f"{self._band.name(index)} {how}"
-        self.incomplete.append(text)
+        if not self._hasBegun:
+            self.incomplete.append(text)
+            # Nothing is lost but the load of this one: better no run than one of less than was asked for.
+            self.recorder.error(WORKER_LOST, text)
+            self._fail(text)
+            return
         facts = self._facts[index]
+        errors = {WORKER_LOST: (1, text)}
         if self._lending is not None:
-            begun = self._lending.leave(index)
-        elif self._search is not None:
-            begun = 0  # more than it has told is not known
+            last = facts.last(self._lending.leave(index), errors)
         else:
-            begun = facts.askedOf(self.plan, self._shares[index], self.clock() - self.startTime)
-        self._gathering.add(index, facts.last(begun, {WORKER_LOST: (1, text)}))
+            part = self._partOf(index)
+            self._gathering.goOnWithout(part)
+            last = facts.last(facts.counted(facts.epoch).started + part.begun, errors, part.begun)
+        passed = max(0.0, self.clock() - self.startTime)
+        self.incomplete.append(f"{text} after {passed:.1f} s{self._missing(last)}")
+        facts.add(last)
+        if last.epoch < self._gathering.epoch:
+            self.recorder.error(WORKER_LOST, text)  # it was not waited for; all else is of the warm-up
+        self._gathering.add(index, last)
         self._gathering.lost(index)
-        if self._search is not None:
+        goesOn = self._band.living and self._search is None and not self.draining
+        self._tell(f"{text}; the run goes on with the others" if goesOn else text)
+        if all(self._band.how(other) for other in range(self._band.size)):
+            self._fail(f"all {self._band.size} workers were lost; the last: {text}")
+        elif self._search is not None:
             # The others would hold less than the rate.
             self._fail(text)
-        elif self._band.living and not self.draining:
-            self._tell(f"{text}; the run goes on with the others")
+
+    def _missing(self, last: Frame) -> str:
+        """
+        How much of a lost worker counts as failed, in words that follow others.
+        """
+        failed = last.counters.failed
+        had = "had, or was lent" if self._lending is not None else "had, or was to start"
+        return (
+            f": {failed} message{'s' * (failed > 1)} that it {had}, count{'s' * (failed == 1)} as failed"
+            if failed
+            else ""
+        )
+
+    def _silent(self, index: int, seconds: float) -> None:
+        self._tell(f"{self._band.name(index)} has been silent for {seconds:.0f} s")
+
+    def _partOf(self, index: int) -> LostPart:
+        """
+        What a worker was to do by its schedule that is lost now.
+        """
+        facts, share = self._facts[index], self._shares[index]
+        told = facts.endedAt(facts.epoch) + (self.plan.warmUp if facts.epoch else 0.0)
+        now = min(self.clock(), self._endsAt) - self.startTime
+        if self._search is None:
+            return LostPart.of(self.plan, share, facts.epoch, facts.asked(facts.epoch), told, now)
+        return self._search.lostPart(share, self.startTime + told, self.startTime + now)
 
     def _allGone(self) -> None:
         self._isOver = True

@@ -9,12 +9,15 @@ from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 
+from smtpsource.load.lostpart import LostPart
 from smtpsource.load.search import Search
 from smtpsource.load.stepped import LEAST_WAIT
 from smtpsource.measure.frame import Frame
 from smtpsource.measure.search import Found, Searching
 from smtpsource.measure.trial import Trial
 from smtpsource.net.patience import Deadline
+from smtpsource.pacing.schedule import Profile, Schedule
+from smtpsource.pacing.share import Share
 from smtpsource.plan import SourcePlan
 from smtpsource.workers.band import PATIENCE, Band
 from smtpsource.workers.wire import Kind
@@ -113,6 +116,21 @@ class WorkersSearch:
                 self.begin(self._beginsAt())
             else:
                 self._whenHopeless(problem)
+
+    def lostPart(self, share: Share, told: float, now: float) -> LostPart:
+        """
+        What a worker was to do of this step that is lost. Nobody asks for more of it: the search ends with that.
+
+        @param told: up to when it has told what it did, on the clock's scale.
+        @param now: up to when it may have gone on, likewise.
+        """
+        step = self._search.next
+        if step is None or self._at is None:
+            return LostPart(Schedule(Profile(((0.0, 0.0),))), 0, told, now)
+        rate, seconds = step
+        schedule = Schedule(Profile(((0.0, rate),), seconds), share=share)
+        told -= self._at
+        return LostPart(schedule, schedule.asked(told) if told > 0 else 0, told, now - self._at)
 
     def end(self) -> None:
         """

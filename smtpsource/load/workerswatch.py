@@ -87,7 +87,6 @@ class WorkersWatch:
         See L{Watch.goOn<smtpsource.load.watch.Watch.goOn>}.
         """
         self._load = load
-        self._own.cut(load)
         self._wait()
 
     def snapshot(self) -> Snapshot:

@@ -16,7 +16,7 @@ from gevent import os as geventOS
 from gevent.event import Event
 from gevent.queue import Queue
 
-from smtpsource.process.children import environment, program
+from smtpsource.process.children import environment, howEnded, program
 from smtpsource.workers.envelopes import Framed, framed
 from smtpsource.workers.wire import READ, WRITE
 
@@ -123,19 +123,9 @@ class Process:
             os.close(self._fromChild)
             self.close()
             _, status = geventOS.waitpid(self._pid, 0)
-            self.how = self._reason or _how(os.waitstatus_to_exitcode(status))
+            self.how = self._reason or howEnded(os.waitstatus_to_exitcode(status))
             self.ended.set()
             self._whenGone()
-
-
-def _how(code: int) -> str:
-    """
-    How a process has ended, as one line; empty if in order.
-    """
-    if code >= 0:
-        return f"ended with status {code}" if code else ""
-    names = {number.value: number.name for number in signal.Signals}
-    return f"was ended by {names.get(-code, f'signal {-code}')}"
 
 
 def _pipe() -> tuple[int, int]:

@@ -213,7 +213,7 @@ class Frames:
             errors={kind: (count, recorder.errorSamples[kind]) for kind, count in _more(errors, self._errors)},
             tls=dict(_more(tls, self._tls)),
             capabilities=None if self._announced else recorder.capabilities,
-            asked=None if now.asked is None else now.asked - (before.asked or 0.0),
+            asked=None if now.asked is None else now.asked - (before.asked or 0),
             scheduledSeconds=now.scheduledSeconds,
             **others,
         )

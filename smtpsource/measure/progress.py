@@ -44,6 +44,21 @@ class Awaited:
 
 
 @dataclass(frozen=True)
+class Working:
+    """
+    A worker of a run.
+
+    @ivar state: C{"running"}; C{"over"}, when it has done its part; or C{"lost"}.
+    @ivar user: the CPU seconds that it has told to have used in user mode, its warm-up included.
+    @ivar system: the same in the kernel.
+    """
+
+    state: str
+    user: float
+    system: float
+
+
+@dataclass(frozen=True)
 class Progress:
     """
     How far a run has come.
@@ -65,6 +80,7 @@ class Progress:
     @ivar hints: what may be wrong with what was asked for, as far as it is known by now.
     @ivar delivered: how far the server has come with delivering; C{None} if nobody looks.
     @ivar awaited: what of that is waited for; C{None} before the load is over.
+    @ivar workers: who carries the load, if these are other processes.
     """
 
     at: float
@@ -83,6 +99,7 @@ class Progress:
     delivered: Delivered | None = None
     awaited: Awaited | None = None
     startsIn: float | None = None
+    workers: Sequence[Working] = ()
 
 
 class Running(Protocol):

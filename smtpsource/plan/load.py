@@ -249,6 +249,15 @@ class Load(Settings):
         return self.rate is not None or self.findRate is not None or (bool(self.stages) and self.stagesOf == "rate")
 
     @property
+    def mostSessions(self) -> int:
+        """
+        The most sessions that there may be at once: those of the highest stage, if stages are of sessions.
+        """
+        if self.stages and self.stagesOf == "sessions":
+            return round(max(value for _, value in self.stages))
+        return self.sessionCount
+
+    @property
     def stagesLength(self) -> float:
         """
         For how many seconds the stages last.

@@ -65,10 +65,7 @@ class SourcePlan(
         """
         if self.workers == 1:
             return 1
-        sessions = self.sessionCount
-        if self.stages and self.stagesOf == "sessions":
-            sessions = int(max(value for _, value in self.stages))
-        return max(1, min(self.workersWanted, sessions, self.messageLimit))
+        return max(1, min(self.workersWanted, self.mostSessions, self.messageLimit))
 
     def evolve(self, **changes: Any) -> SourcePlan:
         """

@@ -5,7 +5,11 @@ Processes of Python that this one starts.
 from __future__ import annotations
 
 import os
+import signal
 import sys
+
+#: The longest line of what a child has written that is shown.
+_LONGEST = 200
 
 
 def program(module: str, *arguments: str) -> str:
@@ -33,3 +37,37 @@ def environment() -> dict[str, str]:
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     path = os.pathsep.join([root, *filter(os.path.isabs, sys.path)])
     return dict(os.environ, PYTHONPATH=path)
+
+
+def exactly(descriptor: int, length: int) -> bytes:
+    """
+    So many bytes of what the parent says, for a child that has nothing else to do yet; fewer if there are no more.
+
+    @raise OSError: they can't be read.
+    """
+    pieces = []
+    # A pipe gives what is in it, which may be less.
+    while length and (piece := os.read(descriptor, min(length, 1 << 20))):
+        pieces.append(piece)
+        length -= len(piece)
+    return b"".join(pieces)
+
+
+def howEnded(code: int) -> str:
+    """
+    How a process has ended, as one line; empty if in order.
+
+    @param code: its status, or the signal that has killed it as a negative number: see C{os.waitstatus_to_exitcode}.
+    """
+    if code >= 0:
+        return f"ended with status {code}" if code else ""
+    names = {number.value: number.name for number in signal.Signals}  # there are some without names
+    return f"was killed by {names.get(-code, f'signal {-code}')}"
+
+
+def lastLine(written: bytes) -> str:
+    """
+    The last line of what a child has written to standard error, which says most; empty if there is none.
+    """
+    lines = [line.strip() for line in written.decode("utf-8", "backslashreplace").split("\n")]
+    return next(filter(None, reversed(lines)), "")[:_LONGEST]

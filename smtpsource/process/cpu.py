@@ -1,5 +1,5 @@
 """
-The processors' time that this process has used, and has waited for.
+The processor time that this process has used, and has waited for.
 """
 
 from __future__ import annotations

@@ -10,6 +10,9 @@ import resource
 #: whoever asks for its metrics (L{smtpsource.report.metrics.MOST}).
 _SPARE = 50
 
+#: Descriptors that a worker takes in its parent: what each says and is told, its standard output, and its complaints.
+PIPES = 4
+
 
 def raiseFileLimit() -> int:
     """

@@ -47,6 +47,7 @@ class RunCollector:
         All of the metrics, as they are now.
         """
         yield from self._progress()
+        yield from self._workers()
         yield from self._counters()
         yield from self._delivered()
         yield from self._replies()
@@ -75,6 +76,22 @@ class RunCollector:
             yield GaugeMetricFamily(
                 "smtpsource_overdue", "Messages that it has asked for and that are not started.", value=progress.overdue
             )
+
+    def _workers(self) -> Iterator[Metric]:
+        workers = self._source.progress().workers
+        if not workers:
+            return
+        states = GaugeMetricFamily("smtpsource_workers", "Processes that carry the load.", labels=["state"])
+        for state in ("running", "over", "lost"):
+            states.add_metric([state], sum(worker.state == state for worker in workers))
+        yield states
+        cpu = CounterMetricFamily(
+            "smtpsource_worker_cpu_seconds", "CPU seconds that each of them has used.", labels=["worker", "mode"]
+        )
+        for number, worker in enumerate(workers, 1):
+            cpu.add_metric([str(number), "user"], worker.user)
+            cpu.add_metric([str(number), "system"], worker.system)
+        yield cpu
 
     def _delivered(self) -> Iterator[Metric]:
         delivered = self._source.progress().delivered

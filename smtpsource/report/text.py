@@ -27,8 +27,8 @@ _SAMPLE_INDENT = 31
 #: The columns of a latency table: of a phase's name, of a count, and of each other figure at the least.
 _NAME, _COUNT, _FIGURE = 12, 9, 8
 
-#: Of so many workers the CPU seconds are told.
-_MOST_WORKERS = 16
+#: Of so many workers it is told what each has done; of more, the least and the most.
+_MOST_WORKERS = 8
 
 
 def render(summary: Summary, page: Page | None = None) -> str:
@@ -176,8 +176,8 @@ def _counts(summary: Summary) -> Iterator[Line | str]:
             yield _labelled("", f"{summary.catchUp:.3f} s more to catch up with what was overdue at its end")
         if summary.late + summary.dropped and summary.exhausted is not None:
             disturbed = "this machine had other work to do, " if summary.disturbances else ""
-            busy = "the only session was" if summary.exhausted == 1 else f"all {summary.exhausted} sessions were"
-            yield _labelled("", f"{busy} busy: {disturbed}the server was too slow for this rate, or -s is too low")
+            busy = _busy(summary.exhausted, summary.environment.get("workers") or ())
+            yield _labelled("", f"{busy}: {disturbed}the server was too slow for this rate, or -s is too low")
     if summary.exercise == "mail":
         yield _labelled("recipients", f"{summary.recipientsAccepted} accepted, {summary.recipientsRejected} rejected")
     yield _labelled(
@@ -216,8 +216,11 @@ def _surroundings(summary: Summary) -> Iterator[Line | str]:
     speedups = summary.environment.get("versions", {}).get("speedups")
     yield _labelled("reactor", f"{summary.reactor}{', ' + speedups if speedups else ''}")
     workers = summary.environment.get("workers")
+    ofRuns = [len(one.get("workers") or (1,)) for one in summary.environment.get("runs", ())]
+    if any(count > 1 for count in ofRuns):
+        yield _labelled("workers", f"of {len(ofRuns)} runs {', '.join(map(str, ofRuns))}")
     if workers:
-        yield _labelled("workers", _ofWorkers(workers))
+        yield _labelled("workers", _ofWorkers(workers, NOUNS[summary.exercise][1]))
     ledgers = _ledgers(summary)
     if ledgers:
         directory = os.path.dirname(ledgers[0])
@@ -240,16 +243,37 @@ def _surroundings(summary: Summary) -> Iterator[Line | str]:
         )
 
 
-def _ofWorkers(workers: Sequence[Mapping[str, Any]]) -> str:
+def _ofWorkers(workers: Sequence[Mapping[str, Any]], noun: str) -> str:
     """
     How the load was shared.
     """
+    started = [one["started"] for one in workers]
     used = [one["cpu"]["user"] + one["cpu"]["system"] for one in workers]
-    busiest = max(range(len(used)), key=used.__getitem__)
-    seconds = ", ".join(f"{one:.2f}" for one in used[:_MOST_WORKERS]) + (", ..." if len(used) > _MOST_WORKERS else "")
-    started, host = workers[busiest]["started"], workers[busiest].get("host")
+    if len(workers) > _MOST_WORKERS:
+        messages = f"from {min(started)} to {max(started)}"
+        seconds = f"from {min(used):.2f} to {max(used):.2f}"
+        lost = sum(one["lost"] is not None for one in workers)
+        messages += f" ({lost} of them lost)" if lost else ""
+    else:
+        messages = ", ".join(f"{one['started']}{'' if one['lost'] is None else ' (lost)'}" for one in workers)
+        seconds = ", ".join(f"{one:.2f}" for one in used)
+    most = used.index(max(used)) + 1
+    host = workers[most - 1].get("host")
     where = f" ({host})" if host else ""
-    return f"{len(used)}, with {seconds} s of CPU; the busiest, worker {busiest + 1}{where}, has started {started}"
+    return f"{len(workers)}, {noun} of each {messages}; CPU of each {seconds} s, most of it by worker {most}{where}"
+
+
+def _busy(sessions: int, workers: Sequence[Mapping[str, Any]]) -> str:
+    """
+    Which sessions were all busy when a message was wanted.
+    """
+    those = [str(number) for number, one in enumerate(workers, 1) if one.get("exhausted") is not None]
+    of = free = ""
+    if those and len(those) < len(workers):
+        of = f" of worker{'s' * (len(those) > 1)} {', '.join(those)}"
+        if any(one.get("exhausted") is None and one["lost"] is None for one in workers):
+            free = ", while others had free ones"
+    return f"the only session{of} was busy{free}" if sessions == 1 else f"all {sessions} sessions{of} were busy{free}"
 
 
 def _ledgers(summary: Summary) -> Sequence[str]:

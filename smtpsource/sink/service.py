@@ -5,22 +5,20 @@ The sink as a service: it listens, and it ends in order. It never stops the reac
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.internet.task import LoopingCall
 
 from smtpsource.net.patience import Deadline, Standstills
-from smtpsource.net.reactorchoice import nameOf
 from smtpsource.net.steady import keepSteady
-from smtpsource.process.cpu import processTime
 from smtpsource.process.listening import ListenError
 from smtpsource.process.threads import inThread
-from smtpsource.process.unexpected import OUT_OF_MEMORY, SPARE, Breakable, Reserve
+from smtpsource.process.unexpected import OUT_OF_MEMORY, SPARE, Reserve
 from smtpsource.sink.doors import Doors
 from smtpsource.sink.factory import SinkFactory
+from smtpsource.sink.life import Life
 from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.summary import SinkSummary
 
@@ -33,13 +31,11 @@ __all__ = ["TIME_TO_QUIT", "ListenError", "SinkFactory", "SinkPlan", "SinkServic
 TIME_TO_QUIT = 1.0
 
 
-class SinkService(Breakable, Service):
+class SinkService(Life):
     """
-    A sink that listens from C{startService} on, until a limit of its plan is reached or it is stopped. It has
-    one life: it can't be started again.
+    A sink that is this process. It has one life: it can't be started again.
 
     @ivar factory: has the counters of the run.
-    @ivar doors: all that it is reached by.
     """
 
     def __init__(self, reactor: AnyReactor, plan: SinkPlan) -> None:
@@ -52,8 +48,7 @@ class SinkService(Breakable, Service):
             raise TypeError(f"expected SinkService(reactor, plan) with a SinkPlan, not {type(plan).__name__}")
         if plan.workers != 1:
             raise ValueError(f"workers: {plan.workers!r} is not usable here: expected 1, this is one process")
-        self._reactor = cast("Any", reactor)
-        self._plan = plan
+        super().__init__(reactor, plan)
         self.factory = self.newFactory(plan)
         self.factory.later = lambda call: self._reactor.callLater(0, call)
         self.factory.whenLimitReached = self._limitReached
@@ -64,19 +59,9 @@ class SinkService(Breakable, Service):
         self._alive = LoopingCall(self.guarded, self._beAlive)
         self._alive.clock = self._reactor
         self.doors = self.newDoors(plan)
-        self._timers: list[Any] = []
-        self._closed: list[Deferred[Any]] = []
-        self._waiters: list[Deferred[SinkSummary]] = []
-        self._summary: SinkSummary | None = None
-        # Why the end has begun; empty until then.
-        self._ended = ""
-        self._finishing = False
         self._sessionsOpen = 0
-        # The first that was this process's own fault.
-        self._problem: str | None = None
-        # One for when there is no more memory, one for the end.
-        self._spare, self._reserve = Reserve(SPARE), Reserve(SPARE)
-        self._begin()
+        # Memory for the end.
+        self._reserve = Reserve(SPARE)
 
     def newFactory(self, plan: SinkPlan) -> SinkFactory:
         """
@@ -89,11 +74,6 @@ class SinkService(Breakable, Service):
         What it is reached by.
         """
         return Doors(self._reactor, plan, self.factory)
-
-    def _begin(self) -> None:
-        self._startedAt = self._reactor.seconds()
-        self._started = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self._cpu = processTime()
 
     def privilegedStartService(self) -> None:
         """
@@ -146,22 +126,6 @@ class SinkService(Breakable, Service):
             self._standstills.look(self._reactor.seconds())
             self._sweep.start(interval, now=False)
 
-    def address(self) -> Any:
-        """
-        Where the sink listens, an C{IAddress}: the first one if there are several.
-
-        @raise RuntimeError: it has not been started.
-        """
-        if not self.doors.addresses:
-            raise RuntimeError("the sink has not been started")
-        return self.doors.addresses[0]
-
-    def listening(self) -> list[str]:
-        """
-        All addresses, as a client would be told: see L{Doors.told}.
-        """
-        return self.doors.told()
-
     def progress(self) -> str:
         """
         What has happened so far, as one line.
@@ -177,30 +141,9 @@ class SinkService(Breakable, Service):
         """
         return succeed(None)
 
-    def whenDone(self) -> Deferred[SinkSummary]:
-        """
-        @return: fires with the result when the sink has ended, for whatever reason; each call gives its own.
-        """
-        waiter: Deferred[SinkSummary] = Deferred()
-        if self._summary is not None:
-            waiter.callback(self._summary)
-        else:
-            self._waiters.append(waiter)
-        return waiter
-
-    def stopService(self) -> Deferred[None]:
-        """
-        End the sink: see L{finish}.
-        """
-        Service.stopService(self)
-        return self.finish("signal").addCallback(lambda summary: None)
-
     def finish(self, ended: str = "done") -> Deferred[SinkSummary]:
         """
-        End the sink within its grace period: nothing new is accepted, idle sessions are told 421, those in a
-        transaction may complete it, and what is left in the end is aborted.
-
-        @param ended: for the summary, unless a limit was reached before.
+        See L{Life.finish}.
         """
         done = self.whenDone()
         if not self._finishing and self._summary is None:
@@ -232,12 +175,6 @@ class SinkService(Breakable, Service):
         self._beginEnd("done")
         self._timers.append(Deadline(self._reactor, TIME_TO_QUIT, self.guarded, self.finish))
 
-    def _beginEnd(self, ended: str) -> None:
-        if self._ended:
-            return
-        self._ended = ended
-        self._closed += self.doors.close()
-
     def _empty(self) -> None:
         """
         There is no connection now; and if the end has begun, that is it.
@@ -266,9 +203,7 @@ class SinkService(Breakable, Service):
     def _over(self) -> None:
         if self._summary is not None:
             return
-        for timer in self._timers:
-            if timer.active():
-                timer.cancel()
+        self._cancelTimers()
         if self._sweep.running:
             self._sweep.stop()
         if self._alive.running:
@@ -279,33 +214,21 @@ class SinkService(Breakable, Service):
         if self.factory.steering is not None:
             self.factory.steering.close()
         self._summary = self._summarize()
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            waiter.callback(self._summary)
+        self._tell(self._summary)
 
     def _summarize(self) -> SinkSummary:
         factory = self.factory
         counts = factory.counts
-        now = self._reactor.seconds()
         busy = 0.0
         if factory.firstSession is not None:
-            busy = (now if factory.connections else factory.lastEnd) - factory.firstSession
-        user, system = processTime()
-        nameServer = self.doors.nameServer
+            busy = (self._reactor.seconds() if factory.connections else factory.lastEnd) - factory.firstSession
         used: dict[str, Any] = {}
         try:
             used = counts.extensions(factory.parameters.counted())
         except Exception as e:
             self.broken(e)
         return SinkSummary(
-            command=self._plan.command,
-            reactor=nameOf(self._reactor),
-            started=self._started,
-            elapsed=now - self._startedAt,
             busy=busy,
-            ended=self._ended,
-            exit=0 if self._problem is None else 1,
-            reason=self._problem,
             sessions=counts.sessions,
             sessionsOpen=self._sessionsOpen,
             sessionsMax=counts.mostOpen,
@@ -314,11 +237,9 @@ class SinkService(Breakable, Service):
             recipients=counts.recipients,
             bytesReceived=counts.bytesReceived,
             bytesSent=counts.bytesSent,
-            cpuUser=user - self._cpu[0],
-            cpuSystem=system - self._cpu[1],
             errors=dict(counts.errors),
             extensions=used,
             ledger=factory.ledger.path if factory.ledger is not None else None,
-            questions=nameServer.asked() if nameServer is not None else [],
+            **self._facts(),
             **(factory.steering.result() if factory.steering is not None else {}),
         )

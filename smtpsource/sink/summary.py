@@ -74,7 +74,8 @@ class SinkCounts:
             that was refused; C{"plain-text-after-starttls"} for what came together with one that starts TLS;
             C{"proxy"} for a connection without a PROXY header, C{"tls"} for one that was ended by TLS or within its
             handshake; C{"timeout"} for a session that was idle too long; C{"lost"} for one that was lost in a
-            transaction; C{"internal-error"} and C{"out-of-memory"} for what is no client's fault.
+            transaction; C{"out-of-files"} for a connection that had to wait for a file descriptor;
+            C{"internal-error"} and C{"out-of-memory"} for what is no client's fault.
         @param sample: what the client had sent; kept for the first of each kind. Must not have passwords in it.
         """
         number, text = self.errors.get(kind, (0, ""))

@@ -47,7 +47,8 @@ class SinkProcess(Service):
             from smtpsource.sink.workers.band import SinkBand  # for those who want several
 
             self.sink = SinkBand(reactor, options.plan)
-            self.sink.complain = self._presentation.complain
+            self.sink.complain = self._complain
+        self._told: set[str] = set()
         self._done: Deferred[int] = Deferred()
         self._begun = False
 
@@ -120,9 +121,17 @@ class SinkProcess(Service):
         return None
 
     def _show(self, summary: SinkSummary, stopCounter: Any) -> None:
+        # What was told at once is not told again.
+        reason = None if summary.reason in self._told else summary.reason
         self._done.callback(
-            conclude(self._presentation, stopCounter, summary, SinkSummary.asText, SinkSummary.asDict, summary.reason)
+            conclude(self._presentation, stopCounter, summary, SinkSummary.asText, SinkSummary.asDict, reason)
         )
+
+    def _complain(self, line: str) -> None:
+        # Several workers may say the same.
+        if line not in self._told:
+            self._told.add(line)
+            self._presentation.complain(line)
 
     def _fail(self, problem: str) -> None:
         self._presentation.complain(problem)

@@ -51,7 +51,9 @@ def checkOne(sources: Sequence[LedgerFile]) -> None:
     for file in sources:
         shift, (begin, end) = clocks.shift(file), file.period()
         if end:
-            periods.append((begin + shift, end + shift, file.path))
+            # A worker may have come to its first message when another was over; but all were ready before any began.
+            ready = int(file.header.get("wall") or 0) - int(file.header["offset"])
+            periods.append((min(begin, ready) + shift if ready > 0 else begin + shift, end + shift, file.path))
     latest, earlier = 0, ""
     for begin, end, path in sorted(periods):
         if earlier and latest < begin:

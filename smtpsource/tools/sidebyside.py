@@ -148,6 +148,13 @@ def _differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterato
             yield name, str(a), str(b)
 
 
+def _workers(environment: Mapping[str, Any]) -> str:
+    """
+    How many processes have carried the load, in each run if there were several.
+    """
+    return ", ".join(str(len(one.get("workers") or (1,))) for one in environment.get("runs", [environment]))
+
+
 def _version(of: str) -> tuple[str, Any]:
     return f"version of {of}", lambda environment: environment.get("versions", {}).get(of)
 
@@ -156,6 +163,7 @@ _COMPARED: tuple[tuple[str, Any], ...] = (
     ("host", lambda environment: environment.get("host")),
     ("system", lambda environment: environment.get("system")),
     ("number of processors", lambda environment: environment.get("processors", {}).get("usable")),
+    ("number of workers", _workers),
     ("reactor", lambda environment: environment.get("reactor")),
     *map(_version, ("smtpsource", "python", "twisted", "openssl")),
 )

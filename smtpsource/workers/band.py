@@ -4,7 +4,7 @@ The workers of a run, all together: started, told what to do, and heard, up to t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,12 @@ START_TIMEOUT = 120.0
 #: Seconds that a worker has beyond what it takes to end in order.
 PATIENCE = 5.0
 
+#: Seconds after which a worker that has begun, and says nothing, will not say anything any more.
+SILENCE = 15.0
+
+#: Seconds after which its silence is worth a remark.
+REMARKABLE = 4.0
+
 
 class _Worker:
     """
@@ -31,7 +37,7 @@ class _Worker:
         self.link = link
         self.name = name
         self.ready: dict[str, Any] | None = None
-        self.hasEnded = self.isGone = False
+        self.hasEnded = self.isGone = self.isSilent = False
         self.heard = 0.0
         self.how = ""
 
@@ -39,7 +45,7 @@ class _Worker:
 class Band:
     """
     All workers of a run. None of them is waited for without an end: one that does not get ready in time is the end of
-    the run, and one that does not end in time is killed.
+    the run, and one that falls silent, or does not end in time, is killed.
 
     @ivar size: how many workers there are.
     """
@@ -52,12 +58,15 @@ class Band:
         whenSaid: Callable[[int, Kind, Any], object],
         whenLost: Callable[[int, str], object],
         whenOver: Callable[[], object],
+        whenSilent: Callable[[int, float], object] = lambda index, seconds: None,
     ) -> None:
         """
         @param grace: seconds that a worker may take to end in order, once it was told to drain.
         @param whenSaid: called with a worker's index, and what it has said; L{Kind.END} is the last of it.
         @param whenLost: called with a worker's index, and why it is gone before its end, as one line.
         @param whenOver: called once, when all are gone.
+        @param whenSilent: called with a worker's index when it has begun, and said nothing for some seconds; and how
+            many these are.
         """
         self.size = len(links)
         self._reactor = reactor
@@ -65,6 +74,7 @@ class Band:
         self._whenSaid = whenSaid
         self._whenLost = whenLost
         self._whenOver = whenOver
+        self._whenSilent = whenSilent
         self._workers = [
             _Worker(link, f"worker {number} of {self.size}" + (f" ({link.host})" if link.host else ""))
             for number, link in enumerate(links, 1)
@@ -92,19 +102,20 @@ class Band:
         """
         return self._workers[index].how
 
-    def start(self, plan: Callable[[int], tuple[Kind, bytes | dict[str, Any]]]) -> Deferred[list[dict[str, Any]]]:
+    def start(self, plans: Sequence[Iterable[tuple[Kind, bytes | dict[str, Any]]]]) -> Deferred[list[dict[str, Any]]]:
         """
         Start all workers.
 
-        @param plan: gives what to tell the one of this index first.
+        @param plans: for each, what to tell it first.
         @return: what all of them have said when they were ready; or fails with L{WorkerFailed}, and then none is left.
         """
         self._hasStarted = True
         self._allReady = ready = Deferred[list[dict[str, Any]]]()
         self._timer = self._reactor.callLater(START_TIMEOUT, self._notReady)
-        for index, worker in enumerate(self._workers):
+        for worker, plan in zip(self._workers, plans, strict=True):
             worker.link.start()
-            worker.link.send(*plan(index))
+            for message in plan:
+                worker.link.send(*message)
         return ready
 
     def go(self, body: dict[str, Any]) -> None:
@@ -115,6 +126,7 @@ class Band:
         """
         self._hasBegun = True
         self.tell(Kind.GO, body)
+        self._watchOver()
 
     def say(self, index: int, kind: Kind, body: dict[str, Any]) -> None:
         """
@@ -249,7 +261,7 @@ class Band:
 
     def _watchOver(self) -> None:
         """
-        Some workers are over, or are to be: look after the rest, which may hang, from now on.
+        The workers have begun, or are to end: look after those that may hang, from now on.
         """
         if self._isOver or self._timer is not None:
             return
@@ -263,7 +275,7 @@ class Band:
     def _look(self) -> None:
         """
         A worker says something every second. One that has been silent for so long that a second can't be the reason
-        will not end by itself, when others do; nor does one that has ended but for its process.
+        will not end by itself, and others may wait for what it has; nor does one that has ended but for its process.
         """
         self._timer = None
         now = self._reactor.seconds()
@@ -283,10 +295,22 @@ class Band:
         if worker.hasEnded:
             if silent > PATIENCE:
                 worker.link.kill("did not end its process")
-        elif silent > self._grace + PATIENCE:
+        elif silent > (min(SILENCE, self._grace + PATIENCE) if self._isEnding else SILENCE):
             worker.link.kill(f"was silent for {silent:.0f} seconds")
         elif self._until and now > self._until:
             worker.link.kill("did not end in time")
+        elif silent < REMARKABLE:
+            worker.isSilent = False
+        elif not worker.isSilent and self._hasBegun:
+            worker.isSilent = True
+            self._whenSilent(self._workers.index(worker), silent)
+
+    @property
+    def _isEnding(self) -> bool:
+        """
+        Do the others end?
+        """
+        return bool(self._until) or any(worker.isGone or worker.hasEnded for worker in self._workers)
 
     def _endWithin(self, seconds: float) -> None:
         until = self._reactor.seconds() + seconds
@@ -323,5 +347,5 @@ class Band:
 #: What workers say from GO on.
 _WHILE_IT_GOES_ON = frozenset((Kind.FRAME, Kind.WANT, Kind.STEPPED, Kind.TROUBLE, Kind.BROKEN, Kind.HINT, Kind.END))
 
-#: Seconds between two looks at those that are to end, and by how much a look is late when this process stood still.
+#: Seconds between two looks at those that may hang, and by how much a look is late when this process stood still.
 _LOOK, _LATE = 0.5, 1.0

@@ -4,7 +4,6 @@ Workers that others have started, on whatever machines, and reach: all of them o
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -63,12 +62,11 @@ class WorkerElsewhere(Link):
         """
         if self._isGone:
             return
-        if kind is Kind.PLAN:
-            assert isinstance(body, bytes)
-            plan, share, run = pickle.loads(body)
-            given = {"options": self._options, "index": share.index, "count": share.count}
-            kind, body = Kind.OPTIONS, {**given, "run": run.decode("ascii"), "seed": plan.seedInUse}
-        self._send(pack(kind, body))
+        if kind is Kind.SHARE:
+            assert isinstance(body, dict)
+            kind, body = Kind.OPTIONS, {"options": self._options, **body}
+        if kind is not Kind.PLAN:
+            self._send(pack(kind, body))
 
     def kill(self, reason: str) -> None:
         """

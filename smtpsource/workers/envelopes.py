@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from smtpsource.workers.wire import LONGEST, exactly
+from smtpsource.process.children import exactly
+from smtpsource.workers.wire import LONGEST
 
 #: Who has started the coordinator, and is no worker.
 MASTER = 0xFFFFFFFF

@@ -59,6 +59,7 @@ class Leases:
         wanted = max(1, wanted)
         if worker in self._kept:
             count = wanted
+            self._lent[worker] += count
         elif (free := self._freeFor(worker)) or not (self._kept or self._owed):
             fair = min(wanted, max(1, free // (2 * self._living)))
             count = min(free, max(fair, self._owed.pop(worker, 0)))
@@ -82,18 +83,20 @@ class Leases:
         """
         return worker in self._kept
 
-    def warm(self, worker: int, onTheirWay: int) -> None:
+    def warm(self, worker: int, onTheirWay: int, unused: int = 0) -> None:
         """
         The warm-up of a worker is over: what it was lent before is lent no more, but for these.
+
+        @param unused: how many it has left that it may still use, if there is no limit.
         """
         kept = self._kept.pop(worker, None)
         if kept is not None:
             self._rest += kept - onTheirWay
-            self._lent[worker] = onTheirWay
+            self._lent[worker] = onTheirWay + unused
 
     def lent(self, worker: int) -> int:
         """
-        How many a worker was lent, but for its warm-up.
+        How many a worker was lent: in its warm-up, or since, with those that were on their way at its end.
         """
         return self._lent[worker]
 

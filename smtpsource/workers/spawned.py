@@ -5,31 +5,35 @@ Workers that are children of this process: fresh interpreters.
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from twisted.internet.error import ProcessDone, ProcessExitedAlready
+from twisted.internet.error import ProcessExitedAlready
+from twisted.internet.interfaces import IDelayedCall, IPullProducer
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
-from smtpsource.process.children import environment
+from smtpsource.process.children import environment, howEnded, lastLine
 from smtpsource.process.processors import allowed
 from smtpsource.workers.link import Link, Words
-from smtpsource.workers.wire import READ, WRITE, Kind, framed
+from smtpsource.workers.wire import READ, WRITE, Kind, framedPieces
 
 #: How many bytes are kept of what a child writes to standard error.
 _SAID = 4096
 
-#: The longest line of that which is shown.
-_LONGEST = 200
+#: Seconds between two looks at whether a child has ended that says no more.
+_REAP = 0.1
 
 
 class SpawnedWorker(Link):
     """
     A worker in a child process. It ignores the signals that end its parent, and ends when its parent is gone.
+
+    @ivar reactor: what starts it.
     """
 
     def __init__(self, reactor: Any, program: str, core: int | None = None) -> None:
@@ -38,7 +42,7 @@ class SpawnedWorker(Link):
         @param program: what the child runs with C{-c}: see L{smtpsource.process.children.program}.
         @param core: the processor that it is to keep to; C{None} for any.
         """
-        self._reactor = reactor
+        self.reactor = reactor
         self._program = program
         self.core = core
         self._process = _Process(self)
@@ -52,11 +56,9 @@ class SpawnedWorker(Link):
         with open(os.devnull, "rb") as nothing:
             pipes: dict[int, int | str] = {0: nothing.fileno(), 1: "r", 2: "r", READ: "w", WRITE: "r"}
             try:
-                child = self._reactor.spawnProcess(
-                    self._process, sys.executable, command, environment(), childFDs=pipes
-                )
+                child = self.reactor.spawnProcess(self._process, sys.executable, command, environment(), childFDs=pipes)
             except OSError as e:
-                self._reactor.callLater(0, self.gone, f"can't start a process: {e.strerror}")
+                self.reactor.callLater(0, self.gone, f"can't start a process: {e.strerror}")
                 return
         self.pid = child.pid
         if self.core is not None:
@@ -68,7 +70,7 @@ class SpawnedWorker(Link):
         """
         See L{Link.send}.
         """
-        self._process.write(framed(kind, body))
+        self._process.write(framedPieces(kind, body))
 
     def kill(self, reason: str) -> None:
         """
@@ -77,9 +79,11 @@ class SpawnedWorker(Link):
         self._process.kill(reason)
 
 
+@implementer(IPullProducer)
 class _Process(ProcessProtocol):
     """
-    The child process itself.
+    The child process itself. What it is told goes to its pipe piece by piece: where several are told the same, there is
+    one copy of that in this process.
     """
 
     transport: Any = None
@@ -88,11 +92,28 @@ class _Process(ProcessProtocol):
         self._link = link
         self._errors = b""
         self._reason = ""
+        self._unwritten: deque[bytes] = deque()
+        self._isWriting = False
+        self._reaping: IDelayedCall | None = None
         self._words = Words(link.heard, lambda length: self.kill(f"said that it would say {length} bytes at once"))
 
-    def write(self, data: bytes) -> None:
+    def write(self, pieces: Iterable[bytes]) -> None:
         if self.transport is not None and READ in self.transport.pipes:
-            self.transport.writeToChild(READ, data)
+            self._unwritten += pieces
+            if not self._isWriting:
+                self._isWriting = True
+                self.transport.pipes[READ].registerProducer(self, False)
+
+    def resumeProducing(self) -> None:
+        pipe = self.transport.pipes[READ]
+        if self._unwritten:
+            pipe.write(self._unwritten.popleft())
+        else:
+            self._isWriting = False
+            pipe.unregisterProducer()
+
+    def stopProducing(self) -> None:
+        self._unwritten.clear()
 
     def kill(self, reason: str) -> None:
         self._reason = self._reason or reason
@@ -106,26 +127,25 @@ class _Process(ProcessProtocol):
         else:
             self._errors = (self._errors + data)[-_SAID:]
 
+    def childConnectionLost(self, childFD: int) -> None:
+        if childFD == WRITE:
+            self._reap()
+
+    def _reap(self) -> None:
+        """
+        It ends. A reactor without handlers of signals is not told when.
+        """
+        if self.transport.pid is not None:
+            self._reaping = self._link.reactor.callLater(_REAP, self._reap)
+            self.transport.reapProcess()  # which may be its end
+
     def processEnded(self, reason: Failure) -> None:
-        how = self._reason or ("" if reason.check(ProcessDone) else _how(reason.value))
-        lines = self._errors.decode("utf-8", "backslashreplace").split("\n")
-        said = [line.strip() for line in lines if line.strip()]
-        if how and said:
-            how += f": {said[-1][:_LONGEST]}"
-        self._link.gone(how)
-
-
-def _how(ended: Any) -> str:
-    """
-    How a process has ended, which it has not in order.
-    """
-    if ended.signal is not None:
-        try:
-            name = signal.Signals(ended.signal).name
-        except ValueError:  # there are some without names
-            name = f"signal {ended.signal}"
-        return f"was ended by {name}"
-    return f"ended with status {ended.exitCode}"
+        if self._reaping is not None and self._reaping.active():
+            self._reaping.cancel()
+        ended: Any = reason.value
+        how = self._reason or howEnded(-ended.signal if ended.signal else ended.exitCode)
+        said = lastLine(self._errors)
+        self._link.gone(f"{how}: {said}" if how and said else how)
 
 
 def spawned(reactor: Any, program: str, count: int, pin: bool) -> list[Link]:

@@ -8,9 +8,11 @@ but for a plan and for frames.
 from __future__ import annotations
 
 import json
-import os
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any
+
+from smtpsource.process.children import exactly
 
 #: The descriptors of a worker: what its parent says, and what it says.
 READ, WRITE = 3, 4
@@ -33,11 +35,12 @@ class Kind(Enum):
     """
 
     # From the parent.
-    #: A pickle of the plan, the worker's L{Share<smtpsource.pacing.share.Share>} and the run's id. From a parent of
-    #: this machine only.
+    #: C{{"index": i, "count": n, "run": "0123456789abcdef", "seed": n}}: which L{Share<smtpsource.pacing.share.Share>}
+    #: the worker has, of which run, and the seed of all. What that is of comes next.
+    SHARE = b"H"
+    #: A pickle of the plan, the same for all workers. From a parent of this machine only.
     PLAN = b"P"
-    #: The same as C{{"options": [...], "index": i, "count": n, "run": "0123456789abcdef", "seed": n}}: a command line;
-    #: and if it names no seed, the one that was drawn for all.
+    #: C{{"options": [...], ...}}: both as one, with what there is in C{SHARE}, and the plan as a command line.
     OPTIONS = b"O"
     #: C{{"at": time, "addresses": [...]}}: begin then, at these addresses, which are as
     #: L{spelled<smtpsource.net.destination.spelled>}.
@@ -84,8 +87,8 @@ class Kind(Enum):
     HINT = b"h"
     #: C{{"limits": [line], "disturbances": [line], "exhausted": sessions or null, "catchUp": seconds or null,
     #: "addresses": {text: [opened, failed, accepted, name or null]}, "warmUp": {...} or null, "hints": [line],
-    #: "reason": line or null, "ledger": path or null}}: after its last frame, what else is to be known of it. There is
-    #: no ledger any more if nothing was noted in it.
+    #: "ledger": path or null}}: after its last frame, what else is to be known of it. There is no ledger any more if
+    #: nothing was noted in it.
     END = b"e"
     #: C{{"text": how}}: from whoever started the worker elsewhere: its process is gone. How, if not in order: a line.
     GONE = b"g"
@@ -104,8 +107,16 @@ def framed(kind: Kind, body: bytes | dict[str, Any] | None = None) -> bytes:
     """
     A message with its length before it.
     """
-    message = pack(kind, body)
-    return len(message).to_bytes(4) + message
+    return b"".join(framedPieces(kind, body))
+
+
+def framedPieces(kind: Kind, body: bytes | dict[str, Any] | None = None) -> Sequence[bytes]:
+    """
+    The same in pieces: C{bytes}, which may be many, are not copied.
+    """
+    if not isinstance(body, bytes):
+        body = json.dumps(body or {}).encode("ascii")
+    return (len(kind.value) + len(body)).to_bytes(4) + kind.value, body
 
 
 def receive(descriptor: int) -> tuple[Kind, Any] | None:
@@ -122,17 +133,6 @@ def receive(descriptor: int) -> tuple[Kind, Any] | None:
         raise ValueError(f"expected a message, not one of {length} bytes")
     message = exactly(descriptor, length)
     return unpack(message) if len(prefix) == 4 and len(message) == length else None
-
-
-def exactly(descriptor: int, length: int) -> bytes:
-    """
-    So many bytes; fewer if there are no more.
-    """
-    pieces = []
-    while length and (piece := os.read(descriptor, min(length, 1 << 20))):
-        pieces.append(piece)
-        length -= len(piece)
-    return b"".join(pieces)
 
 
 def unpack(message: bytes) -> tuple[Kind, Any]:

@@ -32,7 +32,8 @@ def text(body: Mapping[str, Any]) -> str:
 
 def _ready(body: Mapping[str, Any]) -> dict[str, Any]:
     pid = body.get("pid")
-    texts = {name: None if body.get(name) is None else str(body[name]) for name in ("ledger", "reactor", "loopback")}
+    names = "version", "ledger", "reactor", "loopback"
+    texts = {name: None if body.get(name) is None else str(body[name]) for name in names}
     return {"pid": None if pid is None else int(pid), **texts}
 
 

@@ -63,6 +63,13 @@ class Memory:
         self._octets = 0
         self._waiting: list[_Waiting] = []
 
+    @property
+    def present(self) -> int:
+        """
+        How many there are now.
+        """
+        return len(self._entries)
+
     def keep(self, message: KeptMessage) -> Callable[[], None]:
         """
         Keep a message, and tell those who wait for it.

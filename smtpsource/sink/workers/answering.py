@@ -18,7 +18,6 @@ from smtpsource.sink.control.asked import Asked
 from smtpsource.sink.control.events import REMEMBERED, Event, Events
 from smtpsource.sink.control.paths import at, paths
 from smtpsource.sink.steering import KEPT, Steering
-from smtpsource.sink.workers.counted import Counted
 from smtpsource.sink.workers.factory import WorkerFactory
 from smtpsource.sink.workers.wire import Kind
 
@@ -30,7 +29,7 @@ _log = Logger()
 #: Seconds in which what happens is gathered, to be told together.
 _GATHERING = 0.02
 
-#: What is asked that is no path of the control: other rules, and what was counted.
+#: What is asked that is no path of the control: other rules; and what was counted, which is told before each answer.
 RULES, COUNTS = "rules", "counts"
 
 
@@ -76,11 +75,18 @@ class Answering:
     One worker's part in its sink's control.
     """
 
-    def __init__(self, reactor: Any, factory: WorkerFactory, say: Callable[[Kind, Any], None]) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        factory: WorkerFactory,
+        say: Callable[[Kind, Any], None],
+        tellCounts: Callable[[], None],
+    ) -> None:
         """
         @param say: tells the parent something.
+        @param tellCounts: tells it what was counted, if there is something new.
         """
-        self._reactor, self._factory, self._say = reactor, factory, say
+        self._reactor, self._factory, self._say, self._tellCounts = reactor, factory, say, tellCounts
         steering = cast("Steering", factory.steering)
         events = Events()
         steering.publish = events.publish
@@ -106,13 +112,14 @@ class Answering:
         except Exception as e:
             _log.failure("a question about control failed")
             answer = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, f"this is a fault of the sink's: {e!r}").answer
-        # What has happened before the answer is told before it.
+        # What has happened before the answer is told before it: so nothing that was answered is unknown later on.
         self._tell()
+        self._tellCounts()
         self._say(Kind.ANSWER, (number, answer))
 
     def _answer(self, question: Question) -> Any:
         if question.method == COUNTS:
-            return Counted.of(self._factory)
+            return Answer()
         if question.method == RULES:
             self._factory.replaceRules(question.document)
             return Answer()

@@ -10,13 +10,15 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from smtpsource.net.patience import Deadline
+from smtpsource.report.visitors import LONGEST
 from smtpsource.sink.workers.answering import COUNTS, Question
 from smtpsource.sink.workers.counted import Counted
+from smtpsource.sink.workers.documents import silent
 from smtpsource.sink.workers.link import Link
 from smtpsource.sink.workers.wire import Kind
 
-#: Seconds that a worker may take to answer; then it does without.
-PATIENCE = 30.0
+#: Seconds that a worker may take to answer; then it does without. Whoever has asked over HTTP has to stay for longer.
+PATIENCE = LONGEST / 2
 
 
 class _Asked:
@@ -27,7 +29,7 @@ class _Asked:
     def __init__(self, links: Sequence[Link]) -> None:
         self.missing = list(links)
         self.answers: dict[int, Any] = {}
-        self.deferred: Deferred[list[Any]] = Deferred()
+        self.deferred: Deferred[tuple[list[Any], list[Link]]] = Deferred()
         self.timer: Any = None
 
 
@@ -49,7 +51,22 @@ class Asking:
         """
         Ask all workers that are there.
 
-        @return: fires with their answers, in their order.
+        @return: fires with their answers, in their order; or with a C{Problem} if one has not answered in time.
+        """
+
+        def all(asked: tuple[list[Any], list[Link]]) -> list[Any]:
+            answers, missing = asked
+            if missing:
+                raise silent(missing, PATIENCE)
+            return answers
+
+        return self.gather(question).addCallback(all)
+
+    def gather(self, question: Question) -> Deferred[tuple[list[Any], list[Link]]]:
+        """
+        Ask all workers that are there.
+
+        @return: fires with their answers, in their order, and those that have not answered in time.
         """
         self._number += 1
         number = self._number
@@ -82,14 +99,9 @@ class Asking:
         """
         Ask what was counted.
 
-        @return: all of it, with what those had told who are not there any more.
+        @return: all of it, with what those had told last who don't answer, or are not there any more.
         """
-
-        def sum(answers: list[Any]) -> Counted:
-            told = [link.counted for link in self.links if not link.isReady]
-            return Counted.sum([*told, *(answer for answer in answers if isinstance(answer, Counted))])
-
-        return self.ask(Question(COUNTS)).addCallback(sum)
+        return self.gather(Question(COUNTS)).addCallback(lambda told: Counted.sum(link.counted for link in self.links))
 
     def _without(self, number: int, link: Link) -> None:
         asked = self._asked[number]
@@ -101,4 +113,4 @@ class Asking:
         asked = self._asked.pop(number)
         if asked.timer.active():
             asked.timer.cancel()
-        asked.deferred.callback([asked.answers[worker] for worker in sorted(asked.answers)])
+        asked.deferred.callback(([asked.answers[worker] for worker in sorted(asked.answers)], asked.missing))

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +14,11 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
 
 from smtpsource.net.patience import Deadline
-from smtpsource.net.reactorchoice import nameOf
 from smtpsource.net.steady import keepSteady
-from smtpsource.process.cpu import processTime
 from smtpsource.process.listening import ListenError
-from smtpsource.process.unexpected import SPARE, Breakable, Reserve
 from smtpsource.sink.doors import Doors
 from smtpsource.sink.factory import SinkFactory
+from smtpsource.sink.life import Life
 from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.summary import SinkSummary
 from smtpsource.sink.workers.counted import Counted
@@ -46,12 +43,11 @@ START_TIMEOUT = 120.0
 END_TIMEOUT = 10.0
 
 
-class SinkBand(Breakable, Service):
+class SinkBand(Life):
     """
-    A L{SinkService<smtpsource.sink.service.SinkService>} whose sessions are those of its workers. It has one life, too.
+    A L{SinkService<smtpsource.sink.service.SinkService>} whose sessions are those of its workers.
 
     @ivar factory: has the counters, added up, and what is common: rules, the world.
-    @ivar doors: all that it is reached by.
     @ivar links: the workers.
     @ivar complain: called with one line about what people should know at once.
     @ivar tell: called with a line of the workers' log.
@@ -62,8 +58,7 @@ class SinkBand(Breakable, Service):
         @param reactor: provides C{IReactorProcess}, C{IReactorTime} and what L{listen} needs.
         @raise ValueError: a file that the plan names can't be used.
         """
-        self._reactor = reactor
-        self._plan = plan
+        super().__init__(reactor, plan)
         # It keeps nothing itself.
         kept = plan.evolve(maildir=None, mbox=None, dump=None, dumpAppend=None, dumpStart=None)
         self.factory = SinkFactory(kept.evolve(ledger=None, ledgerSync=False), reactor.seconds, reactor.callLater)
@@ -73,15 +68,8 @@ class SinkBand(Breakable, Service):
         self.tell: Callable[[str], object] = lambda text: log.info("{text}", text=text.rstrip("\n"))
         self._user: tuple[str | None, str | None] = None, None
         self._ready: Deferred[None] = Deferred()
-        self._problem: str | None = None
         self._isComplete = True
-        self._ended = ""
-        self._finishing = False
-        self._timers: list[Any] = []
-        self._waiters: list[Deferred[SinkSummary]] = []
-        self._summary: SinkSummary | None = None
         self._errors: dict[str, tuple[int, str]] = {}
-        self._spare = Reserve(SPARE)
         self._dealer: Dealer | None = None
         self._asking: Asking | None = None
         self._control: BandControl | None = None
@@ -92,12 +80,6 @@ class SinkBand(Breakable, Service):
             self._asking = Asking(reactor, self.links)
             self._control = BandControl(reactor, self._asking, lambda: self.shared)
             self.doors.pathsOf = self._control.paths
-        self._begin()
-
-    def _begin(self) -> None:
-        self._startedAt = self._reactor.seconds()
-        self._started = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self._cpu = processTime()
 
     # -- The beginning
 
@@ -188,9 +170,7 @@ class SinkBand(Breakable, Service):
             self._control.happened(*body)
 
     def _listens(self) -> None:
-        for timer in self._timers:
-            if timer.active():
-                timer.cancel()
+        self._cancelTimers()
         self._begin()
         if self._dealer is not None:
             self._dealer.begin()
@@ -217,7 +197,7 @@ class SinkBand(Breakable, Service):
             self._asking.lost(link)
         if link.result is None and not (self._problem and not self._ready.called):
             self._isComplete = False
-            problem = f"worker {worker + 1} (process {link.pid}) was lost: {how}"
+            problem = f"{link.name} {how}"
             self._problem = self._problem or problem
             if self._ready.called:
                 self.complain(problem)
@@ -233,27 +213,9 @@ class SinkBand(Breakable, Service):
 
     # -- The end
 
-    def whenDone(self) -> Deferred[SinkSummary]:
-        """
-        See L{SinkService.whenDone<smtpsource.sink.service.SinkService.whenDone>}.
-        """
-        waiter: Deferred[SinkSummary] = Deferred()
-        if self._summary is not None:
-            waiter.callback(self._summary)
-        else:
-            self._waiters.append(waiter)
-        return waiter
-
-    def stopService(self) -> Deferred[None]:
-        """
-        End the sink: see L{finish}.
-        """
-        Service.stopService(self)
-        return self.finish("signal").addCallback(lambda summary: None)
-
     def finish(self, ended: str = "done") -> Deferred[SinkSummary]:
         """
-        End the sink within its grace period: see L{SinkService.finish<smtpsource.sink.service.SinkService.finish>}.
+        See L{Life.finish}.
         """
         done = self.whenDone()
         if not self._finishing and self._summary is None:
@@ -277,11 +239,9 @@ class SinkBand(Breakable, Service):
             self.finish("aborted")
 
     def _beginEnd(self, ended: str) -> None:
-        if not self._ended:
-            self._ended = ended
-            if self._dealer is not None:
-                self._dealer.close()
-            self._closed = self.doors.close()
+        if not self._ended and self._dealer is not None:
+            self._dealer.close()
+        super()._beginEnd(ended)
 
     def _killLater(self) -> None:
         self._timers.append(Deadline(self._reactor, self._plan.grace + END_TIMEOUT, self.guarded, self._kill))
@@ -294,21 +254,12 @@ class SinkBand(Breakable, Service):
     def _over(self) -> None:
         if self._summary is not None:
             return
-        for timer in self._timers:
-            if timer.active():
-                timer.cancel()
+        self._cancelTimers()
         self._closed += self.doors.closeControl()
         if self.factory.steering is not None:
             self.factory.steering.close()
-        self._summary = self._summarize()
-        waiters, self._waiters = self._waiters, []
-        summary = self._summary
-
-        def tell(results: object) -> None:
-            for waiter in waiters:
-                waiter.callback(summary)
-
-        DeferredList(self._closed).addCallback(tell)
+        self._summary = summary = self._summarize()
+        DeferredList(self._closed).addCallback(lambda results: self._tell(summary))
 
     # -- What has come of it
 
@@ -327,36 +278,14 @@ class SinkBand(Breakable, Service):
         numbers = counted.numbers
         return f"sess={numbers['sessions']} quit={numbers['quits']} mesg={numbers['messages']}{byRule}"
 
-    def listening(self) -> list[str]:
-        """
-        See L{SinkService.listening<smtpsource.sink.service.SinkService.listening>}.
-        """
-        return self.doors.told()
-
-    def address(self) -> Any:
-        """
-        See L{SinkService.address<smtpsource.sink.service.SinkService.address>}.
-        """
-        return self.doors.addresses[0]
-
     def _summarize(self) -> SinkSummary:
         counted = Counted.sum([self.counted(), Counted(errors=self._errors)])
-        user, system = processTime()
-        nameServer, steering = self.doors.nameServer, self.factory.steering
+        steering = self.factory.steering
         return replace(
             summaryOf(counted, self.links),
-            command=self._plan.command,
-            reactor=nameOf(self._reactor),
-            started=self._started,
-            elapsed=self._reactor.seconds() - self._startedAt,
-            ended=self._ended,
-            exit=0 if self._problem is None else 1,
-            reason=self._problem,
             sessionsMax=self.shared.most(MOST_OPEN) if self.links else 0,
-            cpuUser=counted.cpu[0] + user - self._cpu[0],
-            cpuSystem=counted.cpu[1] + system - self._cpu[1],
             ledger=self._plan.ledger,
-            questions=nameServer.asked() if nameServer is not None else [],
             marks=steering.result()["marks"] if steering is not None else [],
             complete=self._isComplete,
+            **self._facts(counted.cpu),
         )

@@ -19,10 +19,11 @@ from smtpsource.sink.control.events import Events
 from smtpsource.sink.control.paths import Paths, paths
 from smtpsource.sink.steering import Steering
 from smtpsource.sink.workers.answering import RULES, Question
-from smtpsource.sink.workers.asking import Asking
+from smtpsource.sink.workers.asking import PATIENCE, Asking
 from smtpsource.sink.workers.counted import Counted
-from smtpsource.sink.workers.documents import documents, noWorker
+from smtpsource.sink.workers.documents import documents, noWorker, silent
 from smtpsource.sink.workers.finding import Finding
+from smtpsource.sink.workers.link import Link
 from smtpsource.sink.workers.shared import MOST_OPEN, Shared
 from smtpsource.sink.workers.wire import Kind
 
@@ -59,10 +60,10 @@ class BandControl:
         for path in ("/pause", "/resume"):
             found[path]["POST"] = self._afterwards(found[path]["POST"], Question("POST", path))
         found["/sessions"]["DELETE"] = Does(self._sum("/sessions", "dropped"))
-        found["/messages"]["GET"] = Does(
-            Finding(reactor, steering, events, self._asking).find, found["/messages"]["GET"].query
-        )
-        found["/messages"]["DELETE"] = Does(self._deleting(self._sum("/messages", "deleted"), "count"))
+        finding = Finding(reactor, steering, events, self._asking)
+        found["/messages"]["GET"] = Does(finding.find, found["/messages"]["GET"].query)
+        deleting = self._deleting(self._sum("/messages", "deleted"), "count", finding.forget)
+        found["/messages"]["DELETE"] = Does(deleting)
         found["/transcripts"]["DELETE"] = Does(self._deleting(self._sum("/transcripts", "deleted"), "transcripts"))
         found["/transcripts"]["GET"] = Does(self._transcripts)
         for path, methods in (
@@ -140,8 +141,11 @@ class BandControl:
 
         return lambda asked: self._asking.ask(Question("DELETE", path)).addCallback(summed)
 
-    def _deleting(self, operation: Callable[[Asked], Deferred[Answer]], name: str) -> Operation:
+    def _deleting(
+        self, operation: Callable[[Asked], Deferred[Answer]], name: str, also: Callable[[], None] = lambda: None
+    ) -> Operation:
         def tell(answer: Answer) -> Answer:
+            also()
             self._steering.publish("deleted", **{name: json.loads(answer.body)["deleted"]})
             return answer
 
@@ -152,10 +156,13 @@ class BandControl:
         What is with one of the workers, or none.
         """
 
-        def first(answers: list[Answer]) -> Answer:
+        def first(gathered: tuple[list[Answer], list[Link]]) -> Answer:
+            answers, missing = gathered
             for answer in answers:
                 if answer.status < HTTPStatus.BAD_REQUEST:
                     return answer
+            if missing:
+                raise silent(missing, PATIENCE)
             if not answers:
                 raise noWorker()
             return answers[0]
@@ -165,7 +172,7 @@ class BandControl:
             for name, value in asked.names.items():
                 path = path.replace(f"{{{name}}}", quote(value, safe=""))
             headers = {name: text for name in _HEADERS if (text := asked.header(name)) is not None}
-            found = self._asking.ask(Question(method, path, headers=headers)).addCallback(first)
+            found = self._asking.gather(Question(method, path, headers=headers)).addCallback(first)
             return found.addCallback(tell, asked) if method == "DELETE" else found
 
         def tell(answer: Answer, asked: Asked) -> Answer:

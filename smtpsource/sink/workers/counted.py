@@ -29,6 +29,11 @@ class Counted:
     @ivar rules: how often each rule has had a part in what was done.
     @ivar deceits: how often each deceit was done.
     @ivar kept: messages that were kept.
+    @ivar total: of those in memory; see L{Memory<smtpsource.sink.keeping.memory.Memory>}.
+    @ivar present: likewise.
+    @ivar displaced: likewise.
+    @ivar first: when the first session began, in the reactor's seconds; C{None} if there was none.
+    @ivar last: when there was one last.
     @ivar cpu: the processor's seconds, outside the kernel and within.
     """
 
@@ -37,6 +42,11 @@ class Counted:
     rules: dict[str, int] = field(default_factory=dict)
     deceits: dict[str, int] = field(default_factory=dict)
     kept: int = 0
+    total: int = 0
+    present: int = 0
+    displaced: int = 0
+    first: float | None = None
+    last: float = 0.0
     cpu: tuple[float, float] = (0.0, 0.0)
 
     @classmethod
@@ -48,13 +58,19 @@ class Counted:
         """
         user, system = processTime()
         counts, steering = factory.counts, factory.steering
+        memory = None if steering is None else steering.memory
         return cls(
             {name: getattr(counts, name) for name in _SUMS},
             dict(counts.errors),
             {} if steering is None else steering.rulesCounted(),
             {} if steering is None else dict(steering.deceits),
-            0 if steering is None else steering.number,
-            (user - before[0], system - before[1]),
+            kept=0 if steering is None else steering.number,
+            total=0 if memory is None else memory.total,
+            present=0 if memory is None else memory.present,
+            displaced=0 if memory is None else memory.displaced,
+            first=factory.firstSession,
+            last=factory.seconds() if counts.open else factory.lastEnd,
+            cpu=(user - before[0], system - before[1]),
         )
 
     @classmethod
@@ -66,7 +82,8 @@ class Counted:
         rules: dict[str, int] = {}
         deceits: dict[str, int] = {}
         errors: _Errors = {}
-        kept, cpu = 0, (0.0, 0.0)
+        kept = total = present = displaced = 0
+        firsts, last, cpu = [], 0.0, (0.0, 0.0)
         for one in all:
             numbers.update(one.numbers)
             _add(rules, one.rules)
@@ -75,8 +92,28 @@ class Counted:
                 before, first = errors.get(kind, (0, sample))
                 errors[kind] = before + number, first
             kept += one.kept
+            total += one.total
+            present += one.present
+            displaced += one.displaced
+            if one.first is not None:
+                firsts.append(one.first)
+                last = max(last, one.last)
             cpu = cpu[0] + one.cpu[0], cpu[1] + one.cpu[1]
-        return cls(dict(numbers), errors, rules, deceits, kept, cpu)
+        begun = min(firsts, default=None)
+        return cls(dict(numbers), errors, rules, deceits, kept, total, present, displaced, begun, last, cpu)
+
+    @property
+    def busy(self) -> float:
+        """
+        Seconds from the first session's beginning to when there was one last.
+        """
+        return 0.0 if self.first is None else self.last - self.first
+
+    def withoutTimes(self) -> Counted:
+        """
+        The same but for what changes without anything having happened.
+        """
+        return replace(self, last=0.0, cpu=(0.0, 0.0))
 
     def fill(self, counts: SinkCounts) -> None:
         """
@@ -100,22 +137,18 @@ class Result:
     @ivar summary: its own.
     @ivar counted: what it has counted.
     @ivar sources: the addresses in PROXY headers.
-    @ivar first: when its first session began, in the reactor's seconds; C{None} if there was none.
-    @ivar last: when its latest ended.
     """
 
     summary: SinkSummary
     counted: Counted
     sources: set[bytes]
-    first: float | None
-    last: float
 
     @classmethod
     def of(cls, factory: SinkFactory, summary: SinkSummary, counted: Counted) -> Result:
         """
         What a factory's sessions leave.
         """
-        return cls(summary, counted, factory.counts.sources, factory.firstSession, factory.lastEnd)
+        return cls(summary, counted, factory.counts.sources)
 
 
 def added(summary: SinkSummary, results: Iterable[Result]) -> SinkSummary:
@@ -125,7 +158,6 @@ def added(summary: SinkSummary, results: Iterable[Result]) -> SinkSummary:
     @param summary: has what is the parent's to say: how it ended, the counters, what was counted by rules.
     """
     results = list(results)
-    firsts = [one.first for one in results if one.first is not None]
     extensions = _extensions([one.summary.extensions for one in results])
     sources = set[bytes]().union(*(one.sources for one in results))
     if sources:
@@ -133,7 +165,6 @@ def added(summary: SinkSummary, results: Iterable[Result]) -> SinkSummary:
     deliberate = [one for each in results for one in each.summary.deliberateMessages]
     return replace(
         summary,
-        busy=max(one.last for one in results if one.first is not None) - min(firsts) if firsts else 0.0,
         sessionsOpen=sum(one.summary.sessionsOpen for one in results),
         extensions=extensions,
         deliberateMessages=sorted(deliberate, key=lambda one: str(one.get("time", ""))),

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 from smtpsource.sink.control.answers import Answer, Problem
+from smtpsource.sink.workers.link import Link
 
 
 def documents(answers: Sequence[Answer]) -> list[Any]:
@@ -32,3 +33,14 @@ def noWorker() -> Problem:
     There is nobody to ask.
     """
     return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "no worker is there: expected the sink to listen")
+
+
+def silent(missing: Sequence[Link], seconds: float) -> Problem:
+    """
+    Some don't answer.
+
+    @param seconds: for which they were waited for.
+    """
+    problem = f"no answer within {seconds:g} seconds from {', '.join(link.name for link in missing)}"
+    text = f"{problem}: expected all workers to run; the others have done their part"
+    return Problem(HTTPStatus.GATEWAY_TIMEOUT, text)

@@ -24,7 +24,6 @@ from smtpsource.sink.workers.shared import (
     LAST_SESSION,
     MOST_OPEN,
     OPEN,
-    WAITS,
     Shared,
 )
 from smtpsource.sink.workers.table import Table, memory
@@ -48,8 +47,8 @@ class WorkerFactory(SinkFactory):
         @raise ValueError: a file that the plan names can't be used.
         """
         self._shared = shared
-        self._open, self._endedAt, self._mostOpen, self._gone, self._waits = (
-            shared.place(worker, which) for which in (OPEN, ENDED, MOST_OPEN, GONE, WAITS)
+        self._open, self._endedAt, self._mostOpen, self._gone = (
+            shared.place(worker, which) for which in (OPEN, ENDED, MOST_OPEN, GONE)
         )
         self._worker = worker
         self._allOpen = shared.of(OPEN)
@@ -101,7 +100,6 @@ class WorkerFactory(SinkFactory):
             hasRoom = shared.sum(OPEN) < self.maxSessions
             if hasRoom:
                 shared.numbers[self._open] += 1
-        shared.numbers[self._waits] = not hasRoom
         return hasRoom
 
     def _begin(self, protocol: SinkConnection) -> None:
@@ -122,7 +120,6 @@ class WorkerFactory(SinkFactory):
             super()._begin(protocol)
             protocol.resumeProducing()
         if not (self.waiting or self._isPaused or self._ending):
-            self._shared.numbers[self._waits] = 0
             for port in self.ports:
                 port.resumeProducing()
 

@@ -4,6 +4,7 @@ C{/messages} of a sink of several workers: which there are, and waiting for them
 
 from __future__ import annotations
 
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -53,6 +54,14 @@ class Finding:
         stay = self._stays.begin(asked.request)
         return _Waiting(self, question, limit, count, stay).begin(self._reactor, self._events, seconds)
 
+    def forget(self) -> None:
+        """
+        All are deleted: those that were lost with a worker, too.
+        """
+        for link in self._asking.links:
+            if not link.isReady:
+                link.counted = replace(link.counted, present=0, displaced=0)
+
     def look(self, question: Question, limit: int) -> Deferred[dict[str, Any]]:
         """
         @return: fires with what there is now.
@@ -63,6 +72,11 @@ class Finding:
             messages = [message for each in found for message in each["messages"]]
             messages.sort(key=lambda message: int(message["number"]))
             sums = {name: sum(each[name] for each in found) for name in ("found", "total", "displaced")}
+            for link in self._asking.links:
+                if not link.isReady:
+                    # What it had is gone, as if others had come in its place.
+                    sums["total"] += link.counted.total
+                    sums["displaced"] += link.counted.displaced + link.counted.present
             return {"messages": messages[:limit], **sums}
 
         return self._asking.ask(question).addCallback(merged)

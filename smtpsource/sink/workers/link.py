@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from twisted.internet.error import ProcessDone, ProcessExitedAlready
+from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
 from smtpsource.printable import printable
-from smtpsource.process.children import environment, program
+from smtpsource.process.children import environment, howEnded, lastLine, program
 from smtpsource.sink.workers.counted import Counted, Result
 from smtpsource.sink.workers.task import Task
 from smtpsource.sink.workers.wire import CONNECTIONS, LISTENING, READ, SHARED, WRITE, Kind, Received, framed, packed
@@ -41,7 +41,8 @@ class Link(ProcessProtocol):
     @ivar connections: the socket that these go through.
     """
 
-    transport: Any
+    #: C{None} until the process is there.
+    transport: Any = None
 
     def __init__(
         self, task: Task, heard: Callable[[Link, Kind, Any], None], ended: Callable[[Link, str], None]
@@ -63,6 +64,13 @@ class Link(ProcessProtocol):
         self.given = 0
         self.connections, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.connections.setblocking(False)
+
+    @property
+    def name(self) -> str:
+        """
+        What it is called.
+        """
+        return f"worker {self.task.worker + 1} (process {self.pid})"
 
     def start(self, reactor: Any, shared: int, listening: Sequence[socket.socket]) -> None:
         """
@@ -124,17 +132,18 @@ class Link(ProcessProtocol):
         self.connections.close()
         how = ""
         if self.result is None:
-            said = self._errors.decode("utf-8", "backslashreplace").strip().splitlines()
             value: Any = reason.value
-            number = getattr(value, "signal", None)
-            how = f"killed by signal {number}" if number else f"ended with status {getattr(value, 'exitCode', None)}"
-            how = "ended before its time" if reason.check(ProcessDone) else how
-            how += f": {printable(said[-1])}" if said else ""
+            how = howEnded(-value.signal if value.signal else value.exitCode) or "ended before its time"
+            said = printable(lastLine(self._errors))
+            how += f": {said}" if said else ""
         self._ended(self, how)
 
     def kill(self) -> None:
         """
-        End it at once.
+        End it at once. If it could not even be started, there is nothing to be kept open for it.
         """
+        if self.transport is None:
+            self.connections.close()
+            return
         with suppress(ProcessExitedAlready):
             self.transport.signalProcess("KILL")

@@ -26,6 +26,11 @@ _MOST = 50
 #: What a message has beside its octet: a descriptor.
 _ROOM = socket.CMSG_SPACE(4)
 
+#: Seconds until it is tried again, where there was no descriptor left.
+_PAUSE = 0.05
+
+_NO_FILES = b"no file descriptors were left for a connection: raise the limit (ulimit -Hn)"
+
 
 class WorkerDoors(Doors):
     """
@@ -69,6 +74,10 @@ class GivenPort:
         self._factory = factory
         self._given = given
         self._many = 1
+        self._isPaused = self._isShort = False
+        self._later: Any = None
+        # Twisted's reactors make a copy of a descriptor that they are given, and leave that to be closed.
+        self._needed = 1 if isinstance(reactor, LeanReactor) else 2
         self._ports: dict[int, Any] = {}
         given.setblocking(False)
         reactor.addReader(self)
@@ -92,6 +101,11 @@ class GivenPort:
         # As many as came last time, and some more if there were that many.
         most = self._many
         for number in range(most):
+            if not self._hasRoom():
+                self._many = max(1, number)
+                if not number:
+                    self._wait()
+                return
             try:
                 family, sent, _flags, _address = self._given.recvmsg(1, _ROOM, socket.MSG_CMSG_CLOEXEC)
             except OSError:
@@ -101,6 +115,11 @@ class GivenPort:
                 # The parent gives none any more.
                 self.pauseProducing()
                 return
+            self._isShort = False
+            if not sent:
+                # There was room a moment ago.
+                self._runShort()
+                self._factory.neverCame()
             for _level, _type, data in sent:
                 descriptor = int.from_bytes(data, sys.byteorder)
                 try:
@@ -109,6 +128,39 @@ class GivenPort:
                     # A client that is gone has no address any more.
                     self._factory.neverCame()
         self._many = min(most + 20, _MOST)
+
+    def _hasRoom(self) -> bool:
+        """
+        Are there descriptors for another connection? The system drops one that there is none for.
+        """
+        taken: list[int] = []
+        try:
+            for _ in range(self._needed):
+                taken.append(os.dup(self.fileno()))  # noqa: PERF401
+        except OSError:
+            return False
+        finally:
+            for descriptor in taken:
+                os.close(descriptor)
+        return True
+
+    def _runShort(self) -> None:
+        if not self._isShort:
+            self._isShort = True
+            self._factory.counts.error("out-of-files", _NO_FILES)
+
+    def _wait(self) -> None:
+        """
+        Leave those who come where they are, until there may be a descriptor for one of them.
+        """
+        self._runShort()
+        self._reactor.removeReader(self)
+        self._later = self._reactor.callLater(_PAUSE, self._again)
+
+    def _again(self) -> None:
+        self._later = None
+        if not self._isPaused:
+            self.resumeProducing()
 
     def _take(self, connection: socket.socket) -> None:
         """
@@ -147,6 +199,7 @@ class GivenPort:
         """
         Take none.
         """
+        self._isPaused = True
         if self.fileno() >= 0:
             self._reactor.removeReader(self)
 
@@ -154,7 +207,8 @@ class GivenPort:
         """
         Take some again.
         """
-        if self.fileno() >= 0:
+        self._isPaused = False
+        if self.fileno() >= 0 and self._later is None:
             self._reactor.addReader(self)
 
     def stopListening(self) -> None:
@@ -162,4 +216,7 @@ class GivenPort:
         Take none any more: those that are on their way are closed.
         """
         self.pauseProducing()
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
         self._given.close()

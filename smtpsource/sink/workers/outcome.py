@@ -24,7 +24,7 @@ def summaryOf(counted: Counted, links: Sequence[Link]) -> SinkSummary:
         reactor="",
         started="",
         elapsed=0.0,
-        busy=0.0,
+        busy=counted.busy,
         ended="",
         sessionsOpen=0,
         sessionsMax=0,

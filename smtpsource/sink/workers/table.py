@@ -10,7 +10,7 @@ from hashlib import blake2b
 
 from smtpsource.sink.rules import remembered
 from smtpsource.sink.rules.remembered import Remembered
-from smtpsource.sink.workers.shared import BEFORE_TABLE, USED, YOUNG, Shared
+from smtpsource.sink.workers.shared import BEFORE_TABLE, TABLE, Shared
 
 #: Slots of each half of the table, a power of two; no more than half of them are in use. A slot is two numbers: the
 #: hash of a key, 0 if there is none, and a value.
@@ -23,6 +23,10 @@ SIZE = BEFORE_TABLE + 2 * SLOTS * _SLOT
 
 _FIRST = BEFORE_TABLE // 8
 
+#: Slots that are looked at for a key. Half of a table in use, no key of a million is farther than some hundred from its
+#: place.
+_MOST_STEPS = 1024
+
 _hash = struct.Struct("=Q").unpack
 
 
@@ -30,6 +34,10 @@ class Table:
     """
     Values by the hashes of their keys, as L{Remembered} has them: when the half where new ones go is full, the other
     one is forgotten, and takes its place. Whoever asks holds the lock.
+
+    One number says which half that is, and how many keys are in it, so there is never a half with the number of the
+    other: a worker may be killed between any two writes. And wherever something is not as it should be, a half that has
+    no place for a key is full.
     """
 
     def __init__(self, shared: Shared) -> None:
@@ -41,12 +49,12 @@ class Table:
         """
         @return: the value, or C{None}.
         """
-        young = self._numbers[YOUNG]
+        young = self._numbers[TABLE] & 1
         place = self._find(young, key)
-        if self._numbers[place]:
+        if place is not None and self._numbers[place]:
             return self._fractions[place + 1]
         place = self._find(1 - young, key)
-        if not self._numbers[place]:
+        if place is None or not self._numbers[place]:
             return None
         value = self._fractions[place + 1]
         self.set(key, value)
@@ -57,37 +65,40 @@ class Table:
         Remember a value.
         """
         numbers = self._numbers
-        place = self._find(numbers[YOUNG], key)
-        if not numbers[place]:
-            if numbers[USED] >= self._most:
-                self._turn()
-                place = self._find(numbers[YOUNG], key)
-            numbers[USED] += 1
-            # The value first: a worker may be killed at any time.
+        place = self._find(numbers[TABLE] & 1, key)
+        if place is not None and numbers[place]:
+            self._fractions[place + 1] = value
+            return
+        if place is None or numbers[TABLE] >> 1 >= self._most:
+            place = self._find(self._turned(), key)
+        if place is not None:
+            # It counts before it is there, and its value is there before its key.
+            numbers[TABLE] += 2
             self._fractions[place + 1] = value
             numbers[place] = key
-        else:
-            self._fractions[place + 1] = value
 
-    def _find(self, half: int, key: int) -> int:
+    def _find(self, half: int, key: int) -> int | None:
         """
-        Where a key is in one half, or would be.
+        Where a key is in one half, or would be; C{None} if there is no place for it.
         """
         first = _FIRST + half * 2 * SLOTS
-        slot = key & (SLOTS - 1)
+        start = key & (SLOTS - 1)
         numbers = self._numbers
-        while True:
-            place = first + 2 * slot
+        for slot in range(start, start + min(_MOST_STEPS, SLOTS)):
+            place = first + 2 * (slot & (SLOTS - 1))
             found = numbers[place]
             if found == key or not found:
                 return place
-            slot = (slot + 1) & (SLOTS - 1)
+        return None
 
-    def _turn(self) -> None:
-        other = 1 - self._numbers[YOUNG]
+    def _turned(self) -> int:
+        """
+        @return: the half where new ones go from now on.
+        """
+        other = 1 - (self._numbers[TABLE] & 1)
         self.shared.clear(BEFORE_TABLE + other * SLOTS * _SLOT, SLOTS * _SLOT)
-        self._numbers[USED] = 0
-        self._numbers[YOUNG] = other
+        self._numbers[TABLE] = other
+        return other
 
 
 class SharedRemembered(Remembered[float]):

@@ -11,7 +11,9 @@ import pickle
 import struct
 from collections.abc import Iterator
 from enum import Enum, auto
-from typing import Any, BinaryIO
+from typing import Any
+
+from smtpsource.process.children import exactly
 
 #: The descriptors of a worker: what its parent says, what it says, the connections that it is given, the memory that
 #: all share, and the first of the sockets that it listens on itself.
@@ -87,17 +89,19 @@ def framed(message: bytes) -> bytes:
     return _LENGTH.pack(len(message)) + message
 
 
-def readFirst(file: BinaryIO) -> tuple[Kind, Any] | None:
+def readFirst(descriptor: int) -> tuple[Kind, Any] | None:
     """
     Wait for a message, without a reactor.
 
     @return: C{None} if there is nobody to say one.
+    @raise OSError: it can't be read.
     """
-    length = file.read(_LENGTH.size)
-    if len(length) < _LENGTH.size:
+    prefix = exactly(descriptor, _LENGTH.size)
+    if len(prefix) < _LENGTH.size:
         return None
-    message = file.read(*_LENGTH.unpack(length))
-    return unpacked(message) if len(message) == _LENGTH.unpack(length)[0] else None
+    (length,) = _LENGTH.unpack(prefix)
+    message = exactly(descriptor, length)
+    return unpacked(message) if len(message) == length else None
 
 
 class Received:

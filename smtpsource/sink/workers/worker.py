@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from smtpsource.process.listening import ListenError
+from smtpsource.process.unexpected import INTERNAL_ERROR
 from smtpsource.sink.doors import Doors
 from smtpsource.sink.factory import SinkFactory
 from smtpsource.sink.plan import SinkPlan
@@ -29,7 +30,7 @@ from smtpsource.sink.user import becomeUser
 from smtpsource.sink.workers.counted import Counted, Result
 from smtpsource.sink.workers.factory import WorkerFactory
 from smtpsource.sink.workers.listening import WorkerDoors
-from smtpsource.sink.workers.shared import Shared
+from smtpsource.sink.workers.shared import PATIENCE, Shared
 from smtpsource.sink.workers.table import SIZE
 from smtpsource.sink.workers.task import Task
 from smtpsource.sink.workers.wire import LONGEST, READ, SHARED, WRITE, Kind, framed, packed, readFirst, unpacked
@@ -148,14 +149,14 @@ class Talk(Int32StringReceiver):
         if sink.plan.control is not None:
             from smtpsource.sink.workers.answering import Answering  # twisted.web takes a while
 
-            self._answering = Answering(self._reactor, factory, self.say)
+            self._answering = Answering(self._reactor, factory, self.say, self._tellCounts)
         sink.whenDone().addCallback(self._over)
         self._telling.start(_INTERVAL, now=False)
         self.say(Kind.READY, None if factory.ledger is None else factory.ledger.path)
 
     def _tellCounts(self) -> None:
         counted = self._sink.counted()
-        if self._told is None or counted.numbers != self._told.numbers or counted.errors != self._told.errors:
+        if self._told is None or counted.withoutTimes() != self._told.withoutTimes():
             self._told = counted
             self.say(Kind.COUNTS, counted)
 
@@ -237,6 +238,15 @@ def _run(reactor: Any, task: Task) -> Deferred[None]:
         sink.breakDown(kind, text)
         talk.say(Kind.BROKEN, (kind, text))
 
+    def stuck(process: int) -> None:
+        text = (
+            f"process {process} has kept what all workers share to itself for more than {PATIENCE:g} second: what they "
+            "decide together may be off by some"
+        )
+        breakDown(INTERNAL_ERROR, text)
+        talk.say(Kind.COMPLAINT, f"{INTERNAL_ERROR}: {text}")
+
+    shared.whenStuck = stuck
     observer = FailureObserver(reactor, breakDown, lambda line: talk.say(Kind.COMPLAINT, line))
     beginLogging(observer, cast("Lines", _Lines(talk)) if task.plan.verbose else None)
     StandardIO(talk, stdin=READ, stdout=WRITE, reactor=reactor)
@@ -256,8 +266,7 @@ def main() -> NoReturn:
     from smtpsource.net.reactorchoice import installLike
     from smtpsource.process.garbage import relax
 
-    with os.fdopen(READ, "rb", buffering=0, closefd=False) as file:
-        first = readFirst(file)
+    first = readFirst(READ)
     if first is None:
         # The parent is gone.
         raise SystemExit(1)
