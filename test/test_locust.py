@@ -257,6 +257,24 @@ class PartTests(SynchronousTestCase):
         self.part._said(pack(Kind.READY, {"pid": 5}))
         self.assertEqual((Kind.READY, {"pid": 5, "loopback": loopback()}), unpack(self.sent[-1][SAID]))
 
+    def test_refused(self):
+        """
+        Why a worker can't be used is for the master to say: its process then ends with a status that is no news.
+        """
+        self.how = "ended with status 1"
+        self.part._said(pack(Kind.UNUSABLE, {"text": "no such file"}))
+        with self.assertNoLogs("smtpsource.locust.worker"):
+            self.part._gone()
+        self.assertEqual([Kind.UNUSABLE, Kind.GONE], [unpack(data[SAID])[0] for data in self.sent])
+
+    def test_ended(self):
+        """
+        What ends otherwise is told of.
+        """
+        self.how = "ended with status 1"
+        with self.assertLogs("smtpsource.locust.worker", "ERROR"):
+            self.part._gone()
+
     def test_version(self):
         """
         Another version than the master's does nothing, and says so with both.

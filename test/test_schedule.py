@@ -257,4 +257,5 @@ class ScheduleTests(SynchronousTestCase):
         """
         schedule = Schedule(Profile([(0.0, 0.0), (10.0, 100.0)]))
         self.assertEqual([schedule.rateAt(t) for t in (0, 5, 10)], [0, 50, 0])
+        self.assertEqual([schedule.rateAt(t) for t in (-1, -math.inf)], [0, 0])
         self.assertEqual(schedule.end, 10)

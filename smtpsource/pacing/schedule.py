@@ -375,9 +375,10 @@ class Schedule:
 
     def rateAt(self, time: float) -> float:
         """
-        The rate that is wanted at this time, in messages per second; 0 when all is over.
+        The rate that is wanted at this time, in messages per second; 0 when all is over. Before the beginning, which
+        may be endlessly far off, it is that of the beginning.
         """
-        return self._profile.valueAt(time) / self._shares if time < self._profile.end else 0.0
+        return self._profile.valueAt(max(0.0, time)) / self._shares if time < self._profile.end else 0.0
 
     def _wantedAll(self, time: float) -> bool:
         if self._arrivals is None:
