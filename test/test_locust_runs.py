@@ -464,6 +464,7 @@ class WebTests(LocustTestCase):
             report = self.report()
             self.assertEqual(("done", 50), (report["ended"], report["messages"]["accepted"]))
             yield self.whenShown(lambda found: found["state"] == "stopped")
+            yield master.whenPrinted(rb"(?s)(reported as ready.*?){%d}" % (2 + 2 * number), "err")
         result = yield self.end(master, workers)
         self.assertEqual(1, result.err.count(b"this run will replace it"), result.err)
 
