@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from smtpsource.measure.counters import COUNTS, Counters
 from smtpsource.measure.frame import Frame, Frames
 from smtpsource.measure.judgement import Delivered
 from smtpsource.measure.limits import LAG, Upkeep
@@ -98,9 +99,16 @@ class Watch:
         """
         self.stop()
         snapshot = self.snapshot(self._run.endedAt() if self._load is None else None)
-        if last or snapshot.at > self._at:
+        if last or snapshot.at > self._at or (snapshot.at == self._at and self._hasMore(snapshot)):
             self._sample(snapshot, last)
         return snapshot
+
+    def _hasMore(self, snapshot: Snapshot) -> bool:
+        """
+        Has something come in the very moment of the sample before, but after it?
+        """
+        since = snapshot.counters - self._counted
+        return any(getattr(since, name) for name in COUNTS)
 
     def goOn(self, load: Snapshot) -> None:
         """
@@ -134,6 +142,7 @@ class Watch:
         self._used, self._waited = processTime(), waitedTime()
         # When the last frame ended; when the next one is to end.
         self._at, self._next = 0.0, SAMPLE
+        self._counted = Counters()
         # When the CPU time was looked at last, what it was, and how much of it is usual per second.
         self._known = self._run.clock(), sum(self._used)
         self._usual = 0.0
@@ -180,6 +189,7 @@ class Watch:
             gauges={} if self._whenCut is None else gaugesOf(self._run),
             last=last,
         )
+        self._counted = snapshot.counters
         sample = self.series.add(frame, snapshot.delivered)
         self.upkeep.add(sample)
         self._usual = min(1.0, sample.cpu)
