@@ -45,7 +45,7 @@ OURS = """
         connections dialogue extensions ledger load login message parameters results source thresholds tls traffic
         workers
     smtpsource.process
-        cpu exitstatus failurelog garbage interrupts later openfiles places streams threads turns unexpected
+        cpu exitstatus failurelog garbage interrupts later openfiles places processors streams threads turns unexpected
     smtpsource.report
         ending files page presentation text words
     smtpsource.report.live
