@@ -22,6 +22,9 @@ from smtpsource.process.processors import allowed
 from smtpsource.workers.link import Link, Words
 from smtpsource.workers.wire import READ, WRITE, Kind, framedPieces
 
+#: So many bytes are written to a pipe at once.
+_AT_ONCE = 1 << 16
+
 #: How many bytes are kept of what a child writes to standard error.
 _SAID = 4096
 
@@ -92,14 +95,14 @@ class _Process(ProcessProtocol):
         self._link = link
         self._errors = b""
         self._reason = ""
-        self._unwritten: deque[bytes] = deque()
+        self._unwritten: deque[memoryview] = deque()
         self._isWriting = False
         self._reaping: IDelayedCall | None = None
         self._words = Words(link.heard, lambda length: self.kill(f"said that it would say {length} bytes at once"))
 
     def write(self, pieces: Iterable[bytes]) -> None:
         if self.transport is not None and READ in self.transport.pipes:
-            self._unwritten += pieces
+            self._unwritten += map(memoryview, pieces)
             if not self._isWriting:
                 self._isWriting = True
                 self.transport.pipes[READ].registerProducer(self, False)
@@ -107,7 +110,11 @@ class _Process(ProcessProtocol):
     def resumeProducing(self) -> None:
         pipe = self.transport.pipes[READ]
         if self._unwritten:
-            pipe.write(self._unwritten.popleft())
+            piece = self._unwritten.popleft()
+            if len(piece) > _AT_ONCE:
+                self._unwritten.appendleft(piece[_AT_ONCE:])
+            # The pipe's end copies what it is given.
+            pipe.write(bytes(piece[:_AT_ONCE]))
         else:
             self._isWriting = False
             pipe.unregisterProducer()
