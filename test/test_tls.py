@@ -369,7 +369,8 @@ class TLSTestCase(ReactorBuilder, SynchronousTestCase):
         client = self.connect(ClientTLS(TLSSettings(**settings), host), speaksTLS(context))
         self.assertEqual((client.events, client.received), (["complete", "data", "lost"], GREETING))
         self.assertIsNone(client.explanation)
-        self.assertIsInstance(client.reason.value, error.ConnectionDone)
+        # Its type: older versions of twisted.mail, in another test, put something else into the one failure of all.
+        self.assertTrue(client.reason.check(error.ConnectionDone), client.reason)
         return client
 
     def refused(self, context, text, host=HOST, **settings):
