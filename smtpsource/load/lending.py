@@ -45,12 +45,6 @@ class Lending:
             self._say(index, {"first": first, "count": count, "epoch": epoch})
             self._goOn()
 
-    def isWarmingUp(self, index: int) -> bool:
-        """
-        Is a worker's warm-up not over, as far as that is known?
-        """
-        return self._leases.isWarmingUp(index)
-
     def warm(self, index: int, onTheirWay: int, started: int) -> None:
         """
         The warm-up of a worker is over; that may have been told before.

@@ -4,7 +4,7 @@ What the service asks of a run of one process, this one, that has nothing to do 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -71,12 +71,7 @@ class OneProcess(Breakable):
 
         @raise Breakdown: it can't be.
         """
-        plan = self.plan
-        if self.notes is not None:
-            from smtpsource.load.noted import headerOf
-
-            assert plan.ledger is not None
-            self.notes.open(plan.ledger, headerOf(plan), sync=plan.ledgerSync)
+        self.openLedger()
         return succeed(None)
 
     def abandon(self) -> None:
@@ -96,6 +91,22 @@ class OneProcess(Breakable):
         When it was over; now, if it is not.
         """
         return self.clock() if self._endedAt is None else self._endedAt
+
+    def openLedger(self, *, worker: Mapping[str, int] | None = None) -> None:
+        """
+        Open the ledger, if there is to be one.
+
+        @param worker: which one this is, where others of the same run have ledgers there, too. Their parent has seen to
+            it that no other run has.
+        @raise Breakdown: it can't be.
+        """
+        plan = self.plan
+        if self.notes is not None:
+            from smtpsource.load.noted import headerOf
+
+            assert plan.ledger is not None
+            header = headerOf(plan) if worker is None else headerOf(plan) | {"worker": worker}
+            self.notes.open(plan.ledger, header, sync=plan.ledgerSync, alone=worker is None)
 
     def closeLedger(self) -> None:
         """

@@ -18,7 +18,6 @@ from smtpsource.load.stepped import SteppedRun
 from smtpsource.load.watch import Watch
 from smtpsource.measure.counters import OUTCOMES, sums
 from smtpsource.measure.frame import Frame, continued
-from smtpsource.measure.limits import disturbances, limits
 from smtpsource.measure.recorder import Recorder
 from smtpsource.net.destination import unspelled
 from smtpsource.net.reactorchoice import nameOf
@@ -131,15 +130,8 @@ class Part:
     # What the parent says
 
     def _open(self) -> None:
-        plan, notes = self._plan, self._run.notes
-        if notes is not None:
-            from smtpsource.load.noted import headerOf
-
-            assert plan.ledger is not None
-            # The other workers of this run have ledgers there, too: the parent has seen to it that no other run has.
-            header = headerOf(plan) | {"worker": {"index": self._share.index, "count": self._share.count}}
-            notes.open(plan.ledger, header, sync=plan.ledgerSync, alone=False)
-        ledger = None if notes is None else notes.path
+        self._run.openLedger(worker={"index": self._share.index, "count": self._share.count})
+        ledger = next(iter(self._run.ledgers), None)
         reactor = nameOf(self._reactor)
         self._say(Kind.READY, {"version": __version__, "pid": os.getpid(), "ledger": ledger, "reactor": reactor})
 
@@ -225,13 +217,9 @@ class Part:
         self._run.reserve.release()
         if not self._hasBegun:
             self._watch.start(self._clock())
-        for finish in (self._closeLedger, self._finish, self._sayEnd):
+        for finish in (self._run.closeLedger, self._finish, self._sayEnd):
             self._known(finish)
         self._whenOver()
-
-    def _closeLedger(self) -> None:
-        if self._run.notes is not None:
-            self._run.notes.close()
 
     def _finish(self) -> None:
         if self._hasBegun and self._run.warmingUp:
@@ -240,20 +228,18 @@ class Part:
 
     def _sayEnd(self) -> None:
         run, upkeep = self._run, self._watch.upkeep
-        exhausted = run.exhausted
-        notes = run.notes
         addresses = run.byAddress() if self._hasBegun else {}
         self._say(
             Kind.END,
             {
-                "limits": list(limits(upkeep, self.recorder.errors, exhausted is not None)),
-                "disturbances": list(disturbances(upkeep, exhausted is not None)),
-                "exhausted": exhausted,
+                "limits": list(run.limits(upkeep)),
+                "disturbances": list(run.disturbances(upkeep)),
+                "exhausted": run.exhausted,
                 "catchUp": run.catchUp,
                 "addresses": {where: [c.opened, c.failed, c.accepted, c.name] for where, c in addresses.items()},
                 "warmUp": self._warmUp,
                 "hints": list(run.standingHints),
-                "ledger": None if notes is None else notes.path,
+                "ledger": next(iter(run.ledgers), None),
             },
         )
 

@@ -14,7 +14,7 @@ from smtpsource.load.gathered import Gathering
 from smtpsource.load.hints import isSilence
 from smtpsource.load.workerfacts import WorkerFacts, together
 from smtpsource.load.workerwords import WorkerEnd
-from smtpsource.measure.counters import AddressCounts
+from smtpsource.measure.counters import AddressCounts, totals
 from smtpsource.measure.limits import Upkeep
 from smtpsource.measure.progress import DRAINING, RUNNING, STATES, Working
 from smtpsource.measure.recorder import Recorder
@@ -193,11 +193,7 @@ class WorkersFigures(Breakable):
         """
         How often each address was used, by the workers that have come to their end.
         """
-        found: dict[str, AddressCounts] = {}
-        for end in self._ends():
-            for where, counts in end.addresses.items():
-                found[where] = counts + found[where] if where in found else counts
-        return found
+        return totals(end.addresses for end in self._ends())
 
     @property
     def ledgers(self) -> Sequence[str]:

@@ -8,8 +8,13 @@ L{smtpsource.measure.summary.Summary}, and of L{smtpsource.measure.series.Sample
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from typing import TypeVar
+
+Number = TypeVar("Number", int, float)
+Key = TypeVar("Key")
+Amount = TypeVar("Amount")
 
 
 def _gauge() -> int:
@@ -122,3 +127,29 @@ def sums(those: Sequence[object], names: Iterable[str]) -> dict[str, int]:
     The sums of these attributes.
     """
     return {name: sum(getattr(one, name) for one in those) for name in names}
+
+
+def worst(*values: float | None) -> float | None:
+    """
+    The highest of those that are there; C{None} if none is.
+    """
+    return max((value for value in values if value is not None), default=None)
+
+
+def together(*values: Number | None) -> Number | None:
+    """
+    The sum of those that are there; C{None} if none is.
+    """
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def totals(those: Iterable[Mapping[Key, Amount]]) -> dict[Key, Amount]:
+    """
+    Mappings as one: what several have for the same key is added, in their order.
+    """
+    total: dict[Key, Amount] = {}
+    for one in those:
+        for key, amount in one.items():
+            total[key] = total[key] + amount if key in total else amount  # type: ignore[operator]
+    return total

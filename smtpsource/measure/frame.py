@@ -11,7 +11,7 @@ from dataclasses import field, replace
 from itertools import compress
 from typing import Any
 
-from smtpsource.measure.counters import COUNTS, Counters
+from smtpsource.measure.counters import COUNTS, Counters, together, totals, worst
 from smtpsource.measure.histogram import pieces
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.snapshot import Snapshot
@@ -126,17 +126,17 @@ def merged(frames: Iterable[Frame]) -> Frame:
         at=at,
         seconds=at - min(frame.at - frame.seconds for frame in those),
         counters=sum((frame.counters for frame in those), Counters()),
-        buckets=[_added(frame.buckets[phase] for frame in those) for phase in range(len(NAMES))],
+        buckets=[totals(frame.buckets[phase] for frame in those) for phase in range(len(NAMES))],
         replies=[_together(frame.replies[phase] for frame in those) for phase in range(len(NAMES))],
         errors=_together(frame.errors for frame in those),
-        tls=_added(frame.tls for frame in those),
+        tls=totals(frame.tls for frame in those),
         capabilities=next((frame.capabilities for frame in those if frame.capabilities is not None), None),
-        asked=_sum(frame.asked for frame in those),
-        scheduledSeconds=max((f.scheduledSeconds for f in those if f.scheduledSeconds is not None), default=None),
+        asked=together(*(frame.asked for frame in those)),
+        scheduledSeconds=worst(*(frame.scheduledSeconds for frame in those)),
         cpu=(sum(frame.cpu[0] for frame in those), sum(frame.cpu[1] for frame in those)),
         lag=max(frame.lag for frame in those),
-        waited=max((frame.waited for frame in those if frame.waited is not None), default=None),
-        gauges=_added(frame.gauges for frame in those),
+        waited=worst(*(frame.waited for frame in those)),
+        gauges=totals(frame.gauges for frame in those),
         last=all(frame.last for frame in those),
     )
 
@@ -155,7 +155,7 @@ def continued(frames: Iterable[Frame]) -> Frame:
         at=latest.at,
         counters=sum((frame.counters for frame in those[:-1]), Counters()).then(latest.counters),
         scheduledSeconds=latest.scheduledSeconds,
-        waited=_sum(frame.waited for frame in those),
+        waited=together(*(frame.waited for frame in those)),
         gauges=latest.gauges,
         last=latest.last,
     )
@@ -240,14 +240,6 @@ def _used(now: Sequence[int], before: Sequence[int]) -> dict[int, int]:
     return found
 
 
-def _added(those: Iterable[Mapping[Any, Any]]) -> dict[Any, Any]:
-    total: dict[Any, Any] = {}
-    for one in those:
-        for key, count in one.items():
-            total[key] = total.get(key, 0) + count
-    return total
-
-
 def _together(those: Iterable[Tallies]) -> dict[str, tuple[int, str]]:
     total: dict[str, tuple[int, str]] = {}
     for one in those:
@@ -255,8 +247,3 @@ def _together(those: Iterable[Tallies]) -> dict[str, tuple[int, str]]:
             known = total.get(key)
             total[key] = (count, sample) if known is None else (known[0] + count, known[1])
     return total
-
-
-def _sum(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if known else None

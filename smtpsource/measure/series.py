@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from smtpsource.measure.counters import COUNTERS, COUNTS, GAUGES, sums
+from smtpsource.measure.counters import COUNTERS, COUNTS, GAUGES, sums, together, worst
 from smtpsource.measure.frame import Frame
 from smtpsource.measure.histogram import percentilesOf
 from smtpsource.measure.intervals import Intervals
@@ -178,21 +178,6 @@ def joined(first: Sample, second: Sample) -> Sample:
         **sums((first, second), _COUNTS),
         **sums((second,), _GAUGES),
     )
-
-
-def worst(*values: float | None) -> float | None:
-    """
-    The highest of those that are there.
-    """
-    return max((value for value in values if value is not None), default=None)
-
-
-def together(*values: int | None) -> int | None:
-    """
-    The sum of those that are there; C{None} if none is.
-    """
-    known = [value for value in values if value is not None]
-    return sum(known) if known else None
 
 
 def _sample(frame: Frame, delivered: Delivered | None, arrivedBefore: int) -> Sample:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from typing import Any
 
 #: The longest line of what a child has written that is shown.
 _LONGEST = 200
@@ -63,6 +64,15 @@ def howEnded(code: int) -> str:
         return f"ended with status {code}" if code else ""
     names = {number.value: number.name for number in signal.Signals}  # there are some without names
     return f"was killed by {names.get(-code, f'signal {-code}')}"
+
+
+def statusOf(ended: Any) -> int:
+    """
+    The same number for what Twisted says of a process that has ended.
+
+    @param ended: a C{ProcessDone} or C{ProcessTerminated}.
+    """
+    return int(-ended.signal if ended.signal else ended.exitCode)
 
 
 def lastLine(written: bytes) -> str:

@@ -12,11 +12,11 @@ from math import ceil
 from statistics import median
 from typing import Any
 
-from smtpsource.measure.counters import OUTCOMES, AddressCounts, Counters, sums
+from smtpsource.measure.counters import OUTCOMES, Counters, sums, together, totals, worst
 from smtpsource.measure.encoding import added
 from smtpsource.measure.histogram import Latency, summarize
 from smtpsource.measure.judgement import merged
-from smtpsource.measure.series import COUNTED, Sample, joined, together, worst
+from smtpsource.measure.series import COUNTED, Sample, joined
 from smtpsource.measure.summary import Summary, Tally, countsOf
 from smtpsource.phases import NAMES
 
@@ -50,7 +50,7 @@ def merge(runs: Sequence[Summary]) -> Summary:
         system=sum(run.system for run in runs),
         latency=_latencies(buckets),
         capabilities={name: text for run in reversed(runs) for name, text in run.capabilities.items()},
-        tls=_counts(run.tls for run in runs),
+        tls=totals(run.tls for run in runs),
         replies=_replies(runs),
         errors=_tallies(run.errors for run in runs),
         asked=None if any(run.asked is None for run in runs) else sum(run.asked or 0 for run in runs),
@@ -65,7 +65,7 @@ def merge(runs: Sequence[Summary]) -> Summary:
         disturbances=tuple(_different(text for run in runs for text in run.disturbances)),
         incomplete=tuple(text for run in runs for text in run.incomplete),
         judgement=merged(judged) if (judged := [run.judgement for run in runs if run.judgement is not None]) else None,
-        addresses=_addresses(run.addresses for run in runs),
+        addresses=totals(run.addresses for run in runs),
         hints=tuple(_different(hint for run in runs for hint in run.hints)),
         run=",".join(_different(run.run for run in runs if run.run)),
         exercise=runs[0].exercise,
@@ -166,22 +166,6 @@ def _latencies(buckets: Mapping[str, Sequence[int]]) -> dict[str, Latency]:
 
 def _different(texts: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(texts))
-
-
-def _counts(mappings: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    total: dict[str, int] = {}
-    for mapping in mappings:
-        for name, count in mapping.items():
-            total[name] = total.get(name, 0) + count
-    return total
-
-
-def _addresses(mappings: Iterable[Mapping[str, AddressCounts]]) -> dict[str, AddressCounts]:
-    total: dict[str, AddressCounts] = {}
-    for mapping in mappings:
-        for address, counts in mapping.items():
-            total[address] = total[address] + counts if address in total else counts
-    return total
 
 
 def _tallies(mappings: Iterable[Mapping[str, Tally]]) -> dict[str, Tally]:

@@ -17,7 +17,7 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from smtpsource.process.children import environment, howEnded, lastLine
+from smtpsource.process.children import environment, howEnded, lastLine, statusOf
 from smtpsource.process.processors import allowed
 from smtpsource.workers.link import Link, Words
 from smtpsource.workers.wire import READ, WRITE, Kind, framedPieces
@@ -149,8 +149,7 @@ class _Process(ProcessProtocol):
     def processEnded(self, reason: Failure) -> None:
         if self._reaping is not None and self._reaping.active():
             self._reaping.cancel()
-        ended: Any = reason.value
-        how = self._reason or howEnded(-ended.signal if ended.signal else ended.exitCode)
+        how = self._reason or howEnded(statusOf(reason.value))
         said = lastLine(self._errors)
         self._link.gone(f"{how}: {said}" if how and said else how)
 

@@ -100,7 +100,7 @@ def pack(kind: Kind, body: bytes | dict[str, Any] | None = None) -> bytes:
 
     @param body: bytes for a plan or a frame, else what is to be JSON.
     """
-    return kind.value + (body if isinstance(body, bytes) else json.dumps(body or {}).encode("ascii"))
+    return kind.value + _octets(body)
 
 
 def framed(kind: Kind, body: bytes | dict[str, Any] | None = None) -> bytes:
@@ -114,9 +114,12 @@ def framedPieces(kind: Kind, body: bytes | dict[str, Any] | None = None) -> Sequ
     """
     The same in pieces: C{bytes}, which may be many, are not copied.
     """
-    if not isinstance(body, bytes):
-        body = json.dumps(body or {}).encode("ascii")
-    return (len(kind.value) + len(body)).to_bytes(4) + kind.value, body
+    octets = _octets(body)
+    return (len(kind.value) + len(octets)).to_bytes(4) + kind.value, octets
+
+
+def _octets(body: bytes | dict[str, Any] | None) -> bytes:
+    return body if isinstance(body, bytes) else json.dumps(body or {}).encode("ascii")
 
 
 def receive(descriptor: int) -> tuple[Kind, Any] | None:

@@ -232,8 +232,8 @@ class SinkBand(Life):
         """
         Something went wrong in the parent: see L{SinkService.breakDown<smtpsource.sink.service.SinkService.breakDown>}.
         """
-        number, _ = self._errors.get(kind, (0, text))
-        self._errors[kind] = number + 1, self._errors.get(kind, (0, text))[1]
+        number, first = self._errors.get(kind, (0, text))
+        self._errors[kind] = number + 1, first
         self._problem = self._problem or f"{kind}: {text}"
         if kind == "out-of-memory" and self._summary is None:
             self.finish("aborted")

@@ -16,7 +16,7 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
 from smtpsource.printable import printable
-from smtpsource.process.children import environment, howEnded, lastLine, program
+from smtpsource.process.children import environment, howEnded, lastLine, program, statusOf
 from smtpsource.sink.workers.counted import Counted, Result
 from smtpsource.sink.workers.task import Task
 from smtpsource.sink.workers.wire import CONNECTIONS, LISTENING, READ, SHARED, WRITE, Kind, Received, framed, packed
@@ -135,8 +135,7 @@ class Link(ProcessProtocol):
         self.connections.close()
         how = ""
         if self.result is None:
-            value: Any = reason.value
-            how = howEnded(-value.signal if value.signal else value.exitCode) or "ended before its time"
+            how = howEnded(statusOf(reason.value)) or "ended before its time"
             said = printable(lastLine(self._errors))
             how += f": {said}" if said else ""
         self._ended(self, how)
