@@ -11,6 +11,7 @@ from twisted.internet import defer, reactor
 from twisted.internet.protocol import ServerFactory
 from twisted.internet.task import deferLater
 from twisted.mail import smtp
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 
@@ -77,7 +78,7 @@ class SmallRelay:
                 yield deferLater(reactor, self._pause)
             try:
                 sent = defer.Deferred()
-                factory = smtp.SMTPSenderFactory(sender, recipients, BytesIO(text), sent, retries=0)
+                factory = _SenderFactory(sender, recipients, BytesIO(text), sent, retries=0)
                 reactor.connectTCP("127.0.0.1", self._port, factory)
                 yield sent
             except defer.CancelledError:
@@ -94,6 +95,15 @@ class SmallRelay:
         session.timeout = None
         self._sessions.append(session)
         return session
+
+
+class _SenderFactory(smtp.SMTPSenderFactory):
+    """
+    Keeps to itself what it makes of the reason: it is one object for all connections of this process.
+    """
+
+    def clientConnectionLost(self, connector, err):
+        super().clientConnectionLost(connector, Failure(err.value))
 
 
 @implementer(smtp.IMessageDelivery)

@@ -210,7 +210,7 @@ class RelayMixin:
         All three are killed. The judgement is made from what they have written down.
         """
         yield self.started(SLOW % self.delay)
-        generator = smtpsource(self, *self.arguments("--rate", "100/s", "--duration", "60s"))
+        generator = smtpsource(self, *self.arguments("--rate", "100/s", "--duration", "1h"))
         yield self.whenArrived(50)
         yield self.killed(self.sink)
         number = arrivals(self.arrived).total()

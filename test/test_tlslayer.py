@@ -351,7 +351,7 @@ class LayerTests(SynchronousTestCase):
         it.server.shutdown()
         it.give()
         self.assertEqual(it.protocol.received, [b"221 bye\r\n"])
-        self.assertIsInstance(it.protocol.reason.value, error.ConnectionDone)
+        self.assertTrue(it.protocol.reason.check(error.ConnectionDone))
 
     def test_unsaid(self):
         """
@@ -360,7 +360,7 @@ class LayerTests(SynchronousTestCase):
         it = Connected(self)
         it.give(b"220 hello\r\n")
         it.transport.connectionLost(Failure(error.ConnectionDone()))
-        self.assertIsInstance(it.protocol.reason.value, error.ConnectionLost)
+        self.assertTrue(it.protocol.reason.check(error.ConnectionLost))
 
     def test_goodbye(self):
         """
@@ -378,7 +378,7 @@ class LayerTests(SynchronousTestCase):
         self.assertEqual(it.server.get_shutdown(), SSL.RECEIVED_SHUTDOWN)
         it.server.shutdown()
         it.give()
-        self.assertIsInstance(it.protocol.reason.value, error.ConnectionDone)
+        self.assertTrue(it.protocol.reason.check(error.ConnectionDone))
         kept(b"MORE\r\n")
 
     def test_goodbyeToSome(self):

@@ -232,7 +232,7 @@ class SinkConnection(LineReceiver):
         """
         The session is over.
         """
-        if not isinstance(reason.value, ConnectionClosed) and not tls.isTLSError(reason.value):
+        if not reason.check(ConnectionClosed) and not tls.isTLSError(reason.value):
             self.factory.whenBroken(reason.value)
         elif not (self._ended or self._ending):
             if self.inTLS and (self._mute or tls.isTLSError(reason.value)):
