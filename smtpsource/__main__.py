@@ -124,7 +124,7 @@ def _run(reactor: Any, options: SourceOptions) -> Deferred[None]:
     reactor.callWhenRunning(onInterrupt, reactor, service.stopService)
     # For a signal that comes before that.
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
-    if not presentation.startMetrics(reactor, service):
+    if not presentation.accompany(reactor, service):
         raise SystemExit(2)
     stopView = presentation.startView(reactor, service)
 

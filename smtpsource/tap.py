@@ -48,7 +48,7 @@ class SourceProcess(MultiService):
         """
         Begin the run; its end is this process's.
         """
-        if not self._presentation.startMetrics(self._reactor, self._source):
+        if not self._presentation.accompany(self._reactor, self._source):
             exitWith(2, self._reactor)
             self._reactor.callWhenRunning(self._stopReactor)
             return

@@ -7,7 +7,7 @@ from __future__ import annotations
 import datetime
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from errno import ENOENT
 from sys import maxsize
@@ -24,10 +24,12 @@ from smtpsource.load.watch import Watch
 from smtpsource.measure.counters import OUTCOMES, AddressCounts, sums
 from smtpsource.measure.environment import environment
 from smtpsource.measure.judgement import Delivered, Judgement
+from smtpsource.measure.marks import Mark
 from smtpsource.measure.progress import DELIVERING, WAITING, Progress
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.snapshot import Snapshot
 from smtpsource.measure.summary import Summary, bucketsOf, countsOf, errorsOf, latenciesOf, repliesOf
+from smtpsource.measure.timeline import Timeline, tableOf
 from smtpsource.net.destination import (
     Address,
     HostDestination,
@@ -50,6 +52,8 @@ if TYPE_CHECKING:
     from smtpsource.load.run import Run
     from smtpsource.load.workersrun import WorkersRun
     from smtpsource.load.workerswatch import WorkersWatch
+    from smtpsource.measure.frame import Frame
+    from smtpsource.measure.series import Sample
     from smtpsource.measure.thresholds import Outcome, Threshold
     from smtpsource.pacing.appointment import Appointment
 
@@ -74,6 +78,8 @@ class SourceService(Service):
     Nothing here stops the reactor, and nothing outlives the run.
 
     @ivar recorder: what is counted, while the run goes on.
+    @ivar marks: what was marked of it so far, in order.
+    @ivar watched: gives the figures of what is watched besides, by name; for those who watch to replace.
     """
 
     name = "smtp-source"
@@ -109,6 +115,9 @@ class SourceService(Service):
         self._run = self._newRun(show, tell)
         self._sink: OwnSink | None = None
         self._judgement: Judgement | None = None
+        self.marks: list[Mark] = []
+        self.watched: Callable[[], Mapping[str, float]] = dict
+        self._listeners: list[Callable[[Frame], None]] = []
         self._watch = self._newWatch(keepIntervals)
         self._figures = self._watch.snapshot()
         self._upkeep = self._watch.upkeep
@@ -150,7 +159,13 @@ class SourceService(Service):
 
             kind = WorkersWatch
         watch: Watch | WorkersWatch = kind(
-            reactor, run, self._sampled, keepBuckets=keepIntervals, delivered=lambda: self._deliveredNow()
+            reactor,
+            run,
+            self._sampled,
+            keepBuckets=keepIntervals,
+            delivered=lambda: self._deliveredNow(),
+            whenCut=self._cut,
+            watched=lambda: self.watched(),
         )
         return watch
 
@@ -260,6 +275,75 @@ class SourceService(Service):
         See L{smtpsource.measure.progress.Running}.
         """
         return self._run.byAddress() if self._beganRun else {}
+
+    @property
+    def samples(self) -> Sequence[Sample]:
+        """
+        What happened in each second so far.
+        """
+        return self._watch.series.samples
+
+    @property
+    def timeline(self) -> Timeline:
+        """
+        All that is known of the time that is measured so far. When a warm-up is over there is another one.
+        """
+        return self._watch.timeline
+
+    def onFrame(self, listener: Callable[[Frame], None]) -> None:
+        """
+        Have something called with each frame of the run, a second each, as soon as there is one: as long as it takes,
+        the run waits. The first frame of another C{epoch} says that a warm-up is over, and that all before it does not
+        count.
+        """
+        self._listeners.append(listener)
+
+    def now(self) -> float:
+        """
+        How many seconds of the run are measured so far; less than 0 in a warm-up, and 0 before a run.
+        """
+        if not self._beganRun:
+            return 0.0
+        passed = (self._run.clock() if self._summary is None else self._run.endedAt()) - self._startTime
+        warms = self._plan.warmUp and self._warmUp is None
+        return passed - self._plan.warmUp if warms else passed
+
+    def mark(self, text: str, kind: str = "note") -> Mark:
+        """
+        Mark this moment.
+
+        @param text: what it is, as one line.
+        @param kind: one of L{smtpsource.measure.marks.KINDS}.
+        """
+        mark = Mark(self.now(), text, kind)
+        self.marks.append(mark)
+        return mark
+
+    def remark(self, mark: Mark, **more: Any) -> Mark:
+        """
+        More is known of a moment that was marked.
+
+        @param more: fields of L{Mark}.
+        @return: what stands in its place now.
+        """
+        place = next(place for place, each in enumerate(self.marks) if each is mark)
+        self.marks[place] = replace(mark, **more)
+        return self.marks[place]
+
+    def summaryNow(self) -> Summary:
+        """
+        The summary of what has happened so far, or of the whole run when it is over. It takes some milliseconds.
+        """
+        if self._summary is not None:
+            return self._summary
+        figures, elapsed = self._figures, self._elapsed
+        if not self._ending and self._beganRun:
+            self._figures = self._watch.snapshot()
+            self._elapsed = self._figures.at
+        try:
+            return replace(self._summarize(None), ended="running", exit=0, reason=None)
+        finally:
+            self._figures, self._elapsed = figures, elapsed
 
     def breakDown(self, kind: str, text: str) -> None:
         """
@@ -420,6 +504,10 @@ class SourceService(Service):
             ahead = datetime.timedelta(seconds=began - self._clock())
             self._started = (datetime.datetime.now() + ahead).astimezone()
         self._watch.start(began)
+
+    def _cut(self, frame: Frame) -> None:
+        for listener in self._listeners:
+            listener(frame)
 
     def _sampled(self, snapshot: Snapshot) -> None:
         """
@@ -670,6 +758,8 @@ class SourceService(Service):
             addresses=known(self.byAddress, {}),
             hints=self._run.standingHints,
             incomplete=tuple(self._run.incomplete),
+            marks=tuple(self.marks),
+            timeline=known(lambda: tableOf(self.timeline.steps), None),
             run=self._run.id.decode("ascii"),
             seed=self._plan.seedInUse,
             exercise=self._plan.exercise,

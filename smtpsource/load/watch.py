@@ -4,7 +4,7 @@ Watching a run from beside it: once a second, what happened, and how well this p
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -15,7 +15,7 @@ from smtpsource.measure.judgement import Delivered
 from smtpsource.measure.limits import LAG, Upkeep
 from smtpsource.measure.series import Series
 from smtpsource.measure.snapshot import Snapshot, take
-from smtpsource.phases import NAMES
+from smtpsource.measure.timeline import Timeline
 from smtpsource.process.cpu import processTime, waitedTime
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Watch:
     message.
 
     @ivar series: the samples.
+    @ivar timeline: all that is known of its time.
     @ivar startTime: when measuring began, on the run's clock.
     @ivar upkeep: how well this process has kept up.
     """
@@ -49,13 +50,15 @@ class Watch:
         *,
         keepBuckets: bool = False,
         delivered: Callable[[], Delivered | None] = lambda: None,
-        whenCut: Callable[[Frame], None] | None = None,
+        whenCut: Callable[[Frame], None] = lambda frame: None,
+        watched: Callable[[], Mapping[str, float]] = dict,
     ) -> None:
         """
         @param whenSampled: called after each sample with all that was measured up to then.
         @param keepBuckets: does the series need the latencies of every second?
         @param delivered: says how far the server has come with delivering.
         @param whenCut: called with each frame, as soon as there is one.
+        @param watched: gives the figures of what is watched besides.
         """
         self._reactor = reactor
         self._run = run
@@ -63,6 +66,7 @@ class Watch:
         self._keepBuckets = keepBuckets
         self._delivered = delivered
         self._whenCut = whenCut
+        self._watched = watched
         self._frames = Frames(run.recorder)
         self._hasBegun = False
         self._call: IDelayedCall | None = None
@@ -135,6 +139,7 @@ class Watch:
 
     def _reset(self, began: float) -> None:
         self.series = Series(keepBuckets=self._keepBuckets)
+        self.timeline = Timeline()
         self.startTime = began
         self._load = None
         self.upkeep = Upkeep()
@@ -182,23 +187,23 @@ class Watch:
         used, waited = processTime(), waitedTime()
         frame = self._frames.cut(
             snapshot,
-            self.series.phases if self._whenCut is None else range(len(NAMES)),
             cpu=(used[0] - self._used[0], used[1] - self._used[1]),
             lag=self._lag,
             waited=None if waited is None or self._waited is None else waited - self._waited,
-            gauges={} if self._whenCut is None else gaugesOf(self._run),
+            gauges=gaugesOf(self._run),
+            watched=self._watched(),
             last=last,
         )
         self._counted = snapshot.counters
         sample = self.series.add(frame, snapshot.delivered)
+        self.timeline.add(frame)
         self.upkeep.add(sample)
         self._usual = min(1.0, sample.cpu)
         self._known = self._run.clock(), sum(used)
         self._used, self._waited, self._lag = used, waited, 0.0
         # One that is late makes the next one shorter or longer, but all after that are where they should be.
         self._at, self._next = frame.at, (round(frame.at / SAMPLE) + 1) * SAMPLE
-        if self._whenCut is not None:
-            self._whenCut(frame)
+        self._whenCut(frame)
 
 
 def gaugesOf(run: Run) -> dict[str, float]:

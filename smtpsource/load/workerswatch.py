@@ -4,7 +4,7 @@ Watching a run of several workers: they cut what happens into frames, and here a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from smtpsource.measure.judgement import Delivered
 from smtpsource.measure.limits import Upkeep
 from smtpsource.measure.series import Series
 from smtpsource.measure.snapshot import Snapshot, take
+from smtpsource.measure.timeline import Timeline
 from smtpsource.phases import ARRIVAL, DELIVERY
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class WorkersWatch:
     Has the same for its service as L{Watch<smtpsource.load.watch.Watch>}.
 
     @ivar series: the samples.
+    @ivar timeline: all that is known of its time.
     @ivar startTime: when measuring began, on the run's clock.
     @ivar upkeep: nothing of this process, which has little to do; each worker tells how well it has kept up.
     """
@@ -39,17 +41,23 @@ class WorkersWatch:
         *,
         keepBuckets: bool = False,
         delivered: Callable[[], Delivered | None] = lambda: None,
+        whenCut: Callable[[Frame], None] = lambda frame: None,
+        watched: Callable[[], Mapping[str, float]] = dict,
     ) -> None:
         """
         @param whenSampled: called after each sample with all that was measured up to then.
         @param keepBuckets: does the series need the latencies of every second?
         @param delivered: says how far the server has come with delivering.
+        @param whenCut: called with each frame, as soon as there is one.
+        @param watched: gives the figures of what is watched besides.
         """
         self._reactor = reactor
         self._run = run
         self._whenSampled = whenSampled
         self._keepBuckets = keepBuckets
         self._delivered = delivered
+        self._whenCut = whenCut
+        self._watched = watched
         self._call: IDelayedCall | None = None
         self._load: Snapshot | None = None
         run.whenSecond = self._second
@@ -105,6 +113,7 @@ class WorkersWatch:
 
     def _reset(self, began: float) -> None:
         self.series = Series(keepBuckets=self._keepBuckets)
+        self.timeline = Timeline()
         self.startTime = began
         self.upkeep = Upkeep()
         self._load = None
@@ -122,8 +131,14 @@ class WorkersWatch:
             for phase in (DELIVERY, ARRIVAL):
                 buckets[phase] = own.buckets[phase]
             frame = replace(frame, buckets=buckets)
-        self.series.add(frame, snapshot.delivered)
+        self._add(frame, snapshot)
         self._whenSampled(snapshot)
+
+    def _add(self, frame: Frame, snapshot: Snapshot) -> None:
+        frame = replace(frame, watched=self._watched())
+        self.series.add(frame, snapshot.delivered)
+        self.timeline.add(frame)
+        self._whenCut(frame)
 
     def _wait(self) -> None:
         self._call = self._reactor.callLater(SAMPLE, self._run.guarded, self._look)
@@ -141,4 +156,4 @@ class WorkersWatch:
     def _sampleDeliveries(self, snapshot: Snapshot) -> None:
         frame = self._own.cut(snapshot)
         if frame.seconds > 0:
-            self.series.add(frame, snapshot.delivered)
+            self._add(frame, snapshot)

@@ -180,7 +180,7 @@ class _Process:
         _ignoreSignals()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, interrupts.NUMBERS)
         presentation = self._options.presentation
-        if not presentation.startMetrics(self._reactor, self._service):
+        if not presentation.accompany(self._reactor, self._service):
             self._end(2)
             return
         self._service.whenDone().addCallback(self._done, presentation.startView(self._reactor, self._service))

@@ -46,6 +46,8 @@ class Frame:
     @ivar lag: the most seconds by which the reactor was late.
     @ivar waited: for how many seconds the process could have run but had no processor; C{None} if nobody knows.
     @ivar gauges: other numbers as they are at the end of it, by name: sessions, overdue messages. They are added up.
+    @ivar watched: figures of the server and of others that are watched, as they are at the end of it, by name: see
+        L{smtpsource.measure.watched}. They are no generator's.
     @ivar last: there are no more of this generator.
     """
 
@@ -65,6 +67,7 @@ class Frame:
     lag: float = 0.0
     waited: float | None = None
     gauges: Mapping[str, float] = field(default_factory=dict)
+    watched: Mapping[str, float] = field(default_factory=dict)
     last: bool = False
 
     def addTo(self, recorder: Recorder) -> None:
@@ -137,6 +140,7 @@ def merged(frames: Iterable[Frame]) -> Frame:
         lag=max(frame.lag for frame in those),
         waited=worst(*(frame.waited for frame in those)),
         gauges=totals(frame.gauges for frame in those),
+        watched={name: value for frame in those for name, value in frame.watched.items()},
         last=all(frame.last for frame in those),
     )
 

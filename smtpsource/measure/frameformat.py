@@ -21,7 +21,7 @@ from smtpsource.measure.histogram import HIGHEST_MICROSECONDS, indexOf
 from smtpsource.phases import NAMES
 
 #: The layout of what L{encode} gives. Whoever reads another one says so.
-VERSION = 1
+VERSION = 2
 
 #: The most bytes of a header. What is longer is so by the texts of a server's replies, and is sent without them.
 _LONGEST_HEADER = 1 << 20
@@ -191,5 +191,6 @@ _CHECKS: Mapping[str, Callable[[Any], bool]] = {
     "lag": _isTime,
     "waited": _maybe(_isTime),
     "gauges": _table(_isText, _isNumber),
+    "watched": _table(_isText, _isNumber),
     "last": lambda value: isinstance(value, bool),
 }

@@ -4,6 +4,7 @@ A run in time: what happened in each second of it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from smtpsource.measure.counters import COUNTERS, COUNTS, GAUGES, sums, together, worst
@@ -43,6 +44,7 @@ class Sample:
     @ivar arrived: how many acknowledged messages have arrived where the server delivers to, for a recipient each;
         C{None} if nobody looked.
     @ivar backlog: how many had not, at its end; C{None} likewise.
+    @ivar watched: what was watched, as it was at its end, by name; C{None} if nothing was.
     """
 
     time: float
@@ -66,6 +68,7 @@ class Sample:
     p95: float | None = None
     arrived: int | None = None
     backlog: int | None = None
+    watched: Mapping[str, float] | None = None
 
 
 #: The counters that a sample has, and how these become one number for two samples, one after the other.
@@ -81,7 +84,6 @@ class Series:
     up; of p50, p95 and p99 the higher one is kept.
 
     @ivar intervals: the latencies of each second, if they are asked for.
-    @ivar phases: those of which it makes use of the latencies.
     """
 
     def __init__(self, *, keepBuckets: bool = False, limit: int = LIMIT) -> None:
@@ -94,7 +96,6 @@ class Series:
         self._toJoin: list[Sample] = []
         self._joined: list[Sample] = []
         self.intervals = Intervals() if keepBuckets else None
-        self.phases = LOGGED if keepBuckets else (TRANSACTION,)
         self._limit = limit
         self._arrived = 0
         # How many seconds become one sample, and how many of them are in the last.
@@ -175,6 +176,7 @@ def joined(first: Sample, second: Sample) -> Sample:
         else 0.0,
         arrived=together(first.arrived, second.arrived),
         backlog=second.backlog,
+        watched=second.watched if first.watched is None else {**first.watched, **(second.watched or {})},
         **sums((first, second), _COUNTS),
         **sums((second,), _GAUGES),
     )
@@ -197,5 +199,6 @@ def _sample(frame: Frame, delivered: Delivered | None, arrivedBefore: int) -> Sa
         waited=None if frame.waited is None else frame.waited / seconds if seconds else 0.0,
         arrived=None if delivered is None else delivered.arrived - arrivedBefore,
         backlog=None if delivered is None else delivered.backlog,
+        watched=dict(frame.watched) or None,
         **sums((frame.counters,), COUNTED),
     )

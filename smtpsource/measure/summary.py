@@ -22,6 +22,7 @@ from smtpsource.records import dataclass
 if TYPE_CHECKING:
     from smtpsource.measure.intervals import Intervals
     from smtpsource.measure.judgement import Judgement
+    from smtpsource.measure.marks import Mark
     from smtpsource.measure.search import Found
     from smtpsource.measure.thresholds import Outcome
 
@@ -58,7 +59,8 @@ class Summary:
     @ivar started: when the run began, ISO 8601 with the zone.
     @ivar elapsed: seconds from the first connect to the end.
     @ivar exit: the exit status this run deserves: 0 all was accepted, 1 something was not, 3 a threshold failed.
-    @ivar ended: C{"done"}, C{"aborted"} (a refusal or fault ended it) or C{"signal"} (it was told to stop).
+    @ivar ended: C{"done"}, C{"aborted"} (a refusal or fault ended it) or C{"signal"} (it was told to stop); or
+        C{"running"}, if it goes on.
     @ivar reason: for C{"aborted"}, the fault that ended the run, as one line.
     @ivar rate: accepted messages per second, over C{elapsed} or the time of the schedule, whichever is longer.
     @ivar user: CPU seconds that this process spent in user mode, from the start of the run to its end, and its workers.
@@ -93,6 +95,9 @@ class Summary:
     @ivar addresses: how often each address of the destination was used.
     @ivar hints: what may be wrong with what was asked for, each as one line.
     @ivar incomplete: what is missing from the figures, each as one line: a worker that was lost.
+    @ivar marks: what somebody did at its moments, in their order.
+    @ivar timeline: a whole run in some hundred steps, as L{smtpsource.measure.timeline.tableOf} gives it; C{None} if
+        nobody knows.
     @ivar intervals: the latencies of each second, if they were asked for; no part of the report.
 
     What was counted is named as in L{Counters}.
@@ -144,6 +149,8 @@ class Summary:
     addresses: Mapping[str, AddressCounts] = field(default_factory=dict)
     hints: Sequence[str] = ()
     incomplete: Sequence[str] = ()
+    marks: Sequence[Mark] = ()
+    timeline: Mapping[str, Any] | None = None
     intervals: Intervals | None = field(default=None, compare=False, repr=False)
 
     def plain(self, problem: str) -> Summary:
@@ -161,6 +168,7 @@ class Summary:
             environment={},
             buckets={},
             series=(),
+            timeline=None,
             limits=(),
             search=None,
             intervals=None,

@@ -16,6 +16,6 @@ def lines(summary: Summary) -> Iterator[str]:
     One for each sample, after the headings: they are named as in the report. What there is not, such as the latency of
     a second without a transaction, is left empty.
     """
-    yield ",".join(Sample.__slots__) + "\n"
+    yield ",".join(name for name in Sample.__slots__ if name != "watched") + "\n"
     for sample in summary.series:
         yield ",".join("" if value is None else f"{value}" for value in sampleDict(sample).values()) + "\n"

@@ -15,6 +15,7 @@ from smtpsource._version import __version__
 from smtpsource.measure.counters import AddressCounts, Counters
 from smtpsource.measure.encoding import decode, encode
 from smtpsource.measure.histogram import PERCENTILES, Latency, nameOf, percentiles
+from smtpsource.measure.marks import Mark
 from smtpsource.measure.search import Found, Step
 from smtpsource.measure.series import Sample
 from smtpsource.measure.summary import Summary, Tally, countsOf
@@ -74,8 +75,12 @@ def sampleDict(sample: Sample) -> dict[str, float | None]:
     """
     To the microsecond: what is less was not measured.
     """
-    values = {name: getattr(sample, name) for name in Sample.__slots__}
+    values = {name: getattr(sample, name) for name in Sample.__slots__ if name != "watched"}
     return {name: round(value, 6) if isinstance(value, float) else value for name, value in values.items()}
+
+
+def _sample(sample: Sample) -> dict[str, Any]:
+    return {**sampleDict(sample), **({"watched": dict(sample.watched)} if sample.watched else {})}
 
 
 def _histograms(buckets: Mapping[str, Sequence[int]]) -> dict[str, str]:
@@ -182,8 +187,10 @@ FIELDS = (
     Field("errors", _TALLIES),
     Field("sink", _OBJECT, optional=True),
     Field("environment", _OBJECT),
+    Field("marks", _several(_record(Mark))),
+    Field("timeline", _OBJECT, optional=True),
     Field("histograms", Form(_histograms, _buckets), "buckets"),
-    Field("series", _several(Form(sampleDict, _record(Sample).read))),
+    Field("series", _several(Form(_sample, _record(Sample).read))),
 )
 
 

@@ -128,6 +128,15 @@ class Presentation:
         """
         return pageOf(self._out(), self.color)
 
+    def accompany(self, reactor: Any, source: Source) -> bool:
+        """
+        Start all that was asked for beside a run, and that ends when it is over.
+
+        @param reactor: what to listen with.
+        @return: C{False} if a part of it is not possible; it was said why.
+        """
+        return self.startMetrics(reactor, source)
+
     def startMetrics(self, reactor: Any, source: Source) -> bool:
         """
         Serve the metrics of a run until it is over, if that was asked for, and say where.

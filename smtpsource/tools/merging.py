@@ -120,6 +120,7 @@ def _beside(samples: Sequence[Sample]) -> Sample:
         waited=worst(*(sample.waited for sample in samples)),
         arrived=together(*(sample.arrived for sample in samples)),
         backlog=together(*(sample.backlog for sample in samples)),
+        watched={name: value for one in samples for name, value in (one.watched or {}).items()} or None,
         **sums(samples, COUNTED),
     )
 
