@@ -226,6 +226,20 @@ class SourceService(Service):
         """
         return self._plan.percentiles
 
+    @property
+    def thresholds(self) -> tuple[str, ...]:
+        """
+        What must be so of the run.
+        """
+        return tuple(str(getattr(threshold, "text", threshold)) for threshold in self._plan.thresholds)
+
+    @property
+    def warmUp(self) -> float:
+        """
+        How many seconds of it are not to be measured.
+        """
+        return self._plan.warmUp
+
     def progress(self) -> Progress:
         """
         How far the run has come.
@@ -750,7 +764,7 @@ class SourceService(Service):
     def _summarize(self) -> Summary:
         facts = self.facts()
         found = measured(
-            self.recorder, self._figures, facts.elapsed, self._watch.series, lambda: self.timeline.steps, self._known
+            self.recorder, self._figures, facts.elapsed, self.samples, lambda: self.timeline.steps, self._known
         )
         reason = self._failure or self._run.reason
         return summaryOf(
@@ -759,4 +773,5 @@ class SourceService(Service):
             exit=self._known(lambda: self._exit(reason), 1),
             ended="aborted" if reason is not None else "signal" if self._stopping else "done",
             reason=reason,
+            intervals=self._watch.series.intervals,
         )
