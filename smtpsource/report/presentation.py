@@ -21,7 +21,7 @@ from smtpsource.report.page import Page, pageOf, shown
 
 if TYPE_CHECKING:
     from smtpsource.measure.progress import Running
-    from smtpsource.report.checkpoint import Checkpoint
+    from smtpsource.report.checkpoint import Checkpoint, Recorded
     from smtpsource.report.live.view import Periodic
     from smtpsource.report.metrics import Source
 
@@ -142,7 +142,7 @@ class Presentation:
         """
         return self.startCheckpoint(source) and self.startMetrics(reactor, source)
 
-    def startCheckpoint(self, source: Source) -> bool:
+    def startCheckpoint(self, source: Recorded) -> bool:
         """
         Begin to write down what is known of a run, if that was asked for, or as soon as it is a long one.
 
@@ -153,7 +153,8 @@ class Presentation:
             if self.report is None or not isFile(self.report):
                 return True
             path = f"{self.report}.checkpoint"
-        from smtpsource.report.checkpoint import Checkpoint, CheckpointError  # for runs with reports
+        from smtpsource.measure.checkpoint import CheckpointError  # for runs with reports
+        from smtpsource.report.checkpoint import Checkpoint
 
         checkpoint = Checkpoint(source, path, self.complain, isAsked=self.checkpoint is not None)
         try:

@@ -40,12 +40,12 @@ class RecoverOptions(ToolOptions):
     synopsis = "smtpsource recover [options] DIR"
     about = (
         "Tell what came of a run that was cut off, by its checkpoint: the directory of --checkpoint, or what stands\n"
-        "beside the report as FILE.checkpoint. Messages that were on their way count as failed. The checkpoint of a run\n"
-        "that goes on can be read as well, and stays as it is."
+        "beside the report as FILE.checkpoint. Messages that were on their way count as failed. The checkpoint of\n"
+        "a run that goes on can be read as well, and stays as it is."
     )
     closing = (
-        "Exit status: as the run's own, if it has ended in order; 1 it was cut off, or goes on, or its checkpoint can't\n"
-        "be read or the result not be written; 2 the command line can't be used.\n"
+        "Exit status: as the run's own, if it has ended in order; 1 it was cut off, or goes on, or its checkpoint\n"
+        "can't be read, or the result not be written; 2 the command line can't be used.\n"
         "Example: smtpsource recover --report report.json report.json.checkpoint"
     )
     wordsAfter = FILES
@@ -55,12 +55,8 @@ class RecoverOptions(ToolOptions):
             (
                 _written("report", "write the results there as JSON; - is standard output"),
                 _written("csv", "write what happened in each second there, as comma-separated values; - as above"),
-                _written(
-                    "hlog", "write the latencies of each second there, as a log for HdrHistogram's tools; - as above"
-                ),
-                _written(
-                    "junit", "write there, as JUnit's XML, whether all was accepted and the thresholds held; - as above"
-                ),
+                _written("hlog", "write the latencies of each second there, for HdrHistogram's tools; - as above"),
+                _written("junit", "write there, as JUnit's XML, whether the thresholds held; - as above"),
                 COLOR,
                 Flag("quiet", None, "no summary"),
             ),
