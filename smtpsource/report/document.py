@@ -79,7 +79,10 @@ def sampleDict(sample: Sample) -> dict[str, float | None]:
     return {name: round(value, 6) if isinstance(value, float) else value for name, value in values.items()}
 
 
-def _sample(sample: Sample) -> dict[str, Any]:
+def sampleOf(sample: Sample) -> dict[str, Any]:
+    """
+    A sample as the report has it.
+    """
     return {**sampleDict(sample), **({"watched": dict(sample.watched)} if sample.watched else {})}
 
 
@@ -190,7 +193,7 @@ FIELDS = (
     Field("marks", _several(_record(Mark))),
     Field("timeline", _OBJECT, optional=True),
     Field("histograms", Form(_histograms, _buckets), "buckets"),
-    Field("series", _several(Form(_sample, _record(Sample).read))),
+    Field("series", _several(Form(sampleOf, _record(Sample).read))),
 )
 
 
