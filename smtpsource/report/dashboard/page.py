@@ -5,14 +5,12 @@ The page of a run that goes on, and what is on it besides charts: made anew for 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from importlib import resources
 from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall
 
 from smtpsource.measure.summary import Summary
 from smtpsource.report.dashboard.broadcast import Broadcast
-from smtpsource.report.dashboard.history import asJSON
 from smtpsource.report.dashboard.site import DashboardRequest, Operation
 from smtpsource.web.answers import Answer
 
@@ -48,7 +46,7 @@ class Page:
         """
         The page itself.
         """
-        return Answer(b"<!DOCTYPE html><html lang=en><title>smtpsource</title><script src=live.js></script>", _HTML)
+        return Answer(b"<!DOCTYPE html><html lang=en><title>smtpsource</title>", "text/html; charset=utf-8")
 
     def files(self) -> dict[str, Operation]:
         """
@@ -78,6 +76,9 @@ class Page:
         if self._call is not None:
             self._call.cancel()
             self._call = None
+
+    def _parts(self) -> Iterator[None]:
+        yield
 
     def _goOn(self, parts: Iterator[None], spent: float) -> None:
         began = self._clock()

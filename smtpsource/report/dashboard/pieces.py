@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any
 
 from twisted.internet.interfaces import IPullProducer
 from twisted.web.http import Request

@@ -5,26 +5,33 @@ The dashboard of a run, as a service.
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred, succeed
 from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
+from twisted.web.resource import Resource
 
 from smtpsource.measure.frame import Frame
 from smtpsource.measure.marks import Mark
 from smtpsource.measure.summary import Summary
 from smtpsource.process.listening import ListenError, addressOf
 from smtpsource.report.dashboard.broadcast import Broadcast
+from smtpsource.report.dashboard.history import asJSON
 from smtpsource.report.dashboard.page import Page
-from smtpsource.report.dashboard.site import DashboardRequest, Site
+from smtpsource.report.dashboard.pieces import reportPieces, sendPieces
+from smtpsource.report.dashboard.site import DashboardRequest, Marking, Operation, Site
 from smtpsource.report.document import documentOf
 from smtpsource.values.serving import Where
+from smtpsource.web.answers import JSON, Answer
 from smtpsource.web.eventstream import TYPE
 from smtpsource.web.visitors import QuietSite, Visitors
+
+__all__ = ["LAST", "MOST", "DashboardService", "ListenError", "Shown"]
 
 _log = Logger()
 
@@ -98,7 +105,7 @@ class DashboardService(Service):
         self._token = None if where.isLocal else secrets.token_urlsafe(18)
         self._port: Any = None
         self._broadcast = Broadcast(reactor, about or {}, lambda: source.marks)
-        self._page = Page(reactor, source.summaryNow, self._broadcast)
+        self._page = Page(reactor, source.summaryNow, self._broadcast, time.perf_counter)
 
     @property
     def url(self) -> str:
@@ -200,5 +207,5 @@ class DashboardService(Service):
     def _report(self, request: DashboardRequest) -> Answer | None:
         if request.method == b"HEAD":
             return Answer(contentType=JSON)
-        sendPieces(self._reactor, request, reportPieces(self._source.summaryNow()))
+        sendPieces(request, reportPieces(self._source.summaryNow()))
         return None
