@@ -86,6 +86,8 @@ def _verdict(summary: Summary) -> Line:
         return _labelled("FAILED", f"{missed} of {of} missed; {came}", "bad")
     if summary.ended == "signal":
         return _labelled("stopped", f"before its end: {came}", "doubtful")
+    if summary.ended == "running":
+        return _labelled("running", f"so far: {came}", "doubtful")
     if search is not None:
         return _labelled("found", came, "good" if search.rate is not None else "bad")
     return _labelled("FAILED", came, "bad") if summary.exit else _labelled("passed", came, "good")
@@ -291,7 +293,12 @@ def outcomes(messages: Messages) -> str:
     return ", ".join(f"{number} {name}" for name, number in asdict(messages).items())
 
 
-_HOW = {"done": "", "aborted": ", ended before its time", "signal": ", stopped before its end"}
+_HOW = {
+    "done": "",
+    "running": ", and it goes on",
+    "aborted": ", ended before its time",
+    "signal": ", stopped before its end",
+}
 
 
 def _bytes(number: float) -> str:
