@@ -30,7 +30,7 @@ OURS = """
         kinds oneprocess parts run service session traffic watch
     smtpsource.measure
         counters encoding environment frame histogram intervals judgement limits progress recorder series snapshot
-        summary
+        summary summing
     smtpsource.messages
         content headers message recipients seeds templates
     smtpsource.net
