@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from smtpsource.values.serving import Where
 
 #: The files that are written.
-_FILES = ("report", "csv", "hlog", "junit")
+_FILES = ("report", "csv", "hlog", "html", "junit")
 
 #: How much a word must be like a command to be taken for one that is misspelt, as C{difflib} has it.
 _LIKE = 0.75
@@ -66,9 +66,9 @@ class SourceOptions(PlanOptions):
         "Exit status: 0 everything was accepted; 1 something was refused or failed, or the run was stopped;\n"
         "2 the command line can't be used; 3 a threshold failed.\n"
         "Example: smtpsource -d -s 20 -m 10000 sink:\n"
-        "See also: smtpsource compare A.json B.json; smtpsource merge A.json B.json ...; smtpsource calibrate;\n"
-        "smtpsource completion bash|zsh|fish; smtpsource sink :2525, which is smtpsink; each has a --help of its\n"
-        "own. A host of such a name: compare:25."
+        "See also: smtpsource compare A.json B.json; smtpsource merge A.json B.json ...;\n"
+        "smtpsource html A.json; smtpsource calibrate; smtpsource completion bash|zsh|fish;\n"
+        "smtpsource sink :2525, which is smtpsink; each has a --help of its own. A host of such a name: compare:25."
     )
 
     planClass = SourcePlan
@@ -166,6 +166,7 @@ class SourceOptions(PlanOptions):
             csv=self["csv"],
             hlog=self["hlog"],
             junit=self["junit"],
+            html=self["html"],
             color=self["color"],
             live=self._live(),
             metrics=self._metrics(),

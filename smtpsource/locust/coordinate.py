@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 #: Options that are none of the workers': what is told to people and files, and what is decided.
 _OURS = frozenset(
     (
-        *("counter", "quiet", "report", "csv", "hlog", "junit", "color", "live", "metrics-port", "metrics-interface"),
+        *("counter", "quiet", "report", "csv", "hlog", "html", "junit"),
+        *("color", "live", "metrics-port", "metrics-interface"),
         *("threshold", "abort-on-threshold", "percentiles", "start-at"),
     )
 )

@@ -108,6 +108,7 @@ class Results(Settings):
         _written("report", "write the results there as JSON; - is standard output"),
         _written("csv", "write what happened in each second there, as comma-separated values; - as above"),
         _written("hlog", "write the latencies of each second there, as a log for HdrHistogram's tools; - as above"),
+        _written("html", "write the results there as one HTML file, with charts; - as above"),
         _written("junit", "write there, as JUnit's XML, whether all was accepted and the thresholds held; - as above"),
     )
     grace: float = option(

@@ -81,6 +81,7 @@ class Presentation:
     @ivar csv: where to write the series of a run as a table; C{"-"} likewise, here and below.
     @ivar hlog: where to write the latencies of each second. The run has to keep them.
     @ivar junit: where to write the result of a run as a test.
+    @ivar html: where to write it as one HTML file.
     @ivar live: how a run goes on, where errors go: C{"on"}, C{"off"} or C{"auto"}, on a terminal only. On a terminal it
         is a picture, elsewhere a line a second.
     @ivar color: when the result is in colors: C{"auto"}, C{"always"} or C{"never"}.
@@ -97,6 +98,7 @@ class Presentation:
     csv: str | None = None
     hlog: str | None = None
     junit: str | None = None
+    html: str | None = None
     live: str = "off"
     color: str = "auto"
     metrics: tuple[str, int] | None = None
@@ -309,18 +311,26 @@ class Presentation:
         """
         written = True
         patience = patience or Patience()
-        for what, path, texts in self._files(result):
-            written &= self._writeFile(what, path, texts, patience)
+        for what, path, texts in self._files(result, asDict):
+            written &= self.writeFile(what, path, texts, patience)
         # The last of all: it has the status.
         if self.report is not None:
             document = asDict(result)
             if status is not None:
                 document["exit"] = status or int(not written)
             pieces = jsonPieces(document, ascii=self.report == "-")
-            written &= self._writeFile("report", self.report, pieces, patience)
+            written &= self.writeFile("report", self.report, pieces, patience)
         return written
 
-    def _writeFile(self, what: str, path: str, texts: Iterable[str], patience: Patience) -> bool:
+    def writeFile(self, what: str, path: str, texts: Iterable[str], patience: Patience | None = None) -> bool:
+        """
+        Write one file.
+
+        @param what: what it is, in words.
+        @param path: an absolute name, or C{"-"}.
+        @param patience: as in L{writeFiles}.
+        @return: C{False} if it could not be written; it was said why.
+        """
         try:
             writeWhole(path, texts, patience)
         except OSError as e:
@@ -329,7 +339,7 @@ class Presentation:
             return False
         return True
 
-    def _files(self, result: Any) -> Iterator[tuple[str, str, Iterable[str]]]:
+    def _files(self, result: Any, asDict: Callable[[Any], dict[str, Any]]) -> Iterator[tuple[str, str, Iterable[str]]]:
         """
         What was asked for besides the report: what it is, where it goes, and its text.
         """
@@ -345,9 +355,13 @@ class Presentation:
             from smtpsource.report import junit
 
             yield "JUnit report", self.junit, junit.lines(result)
+        if self.html is not None:
+            from smtpsource.report.html.page import htmlOf
+
+            yield "HTML report", self.html, htmlOf([asDict(result)])
 
     def _out(self) -> Outlet:
-        taken = "-" in (self.report, self.csv, self.hlog, self.junit)
+        taken = "-" in (self.report, self.csv, self.hlog, self.junit, self.html)
         return self._err() if taken else self._outlet("__stdout__")
 
     def _err(self) -> Outlet:
