@@ -4,6 +4,7 @@ The page: one file that needs nothing else, and runs nothing but what we have pu
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -26,30 +27,31 @@ MOST = 8
 _FILES = resources.files("smtpsource.report.html")
 
 
+#: The scripts, in the order in which they need each other: uPlot draws lines and axes, these do the rest.
+_SCRIPTS = ("values", "colors", "axes", "views", "plots", "tables", "chart", "keys", "page")
+
+
 @cache
 def style() -> str:
     """
     The style sheet of a page.
     """
-    return _asset("vendor/uPlot.min.css") + _asset("page.css")
+    return "".join(map(_asset, ("vendor/uPlot.min.css", "page.css", "charts.css")))
 
 
 @cache
 def script() -> str:
     """
-    What draws its charts.
+    What draws its charts. All that others see of it is C{uPlot} and, for who shows a run that goes on, C{smtpsource}.
     """
-    folder = _FILES / "js"
-    # All are functions and classes, but for the one that begins.
-    names = sorted((each.name for each in folder.iterdir()), key=lambda name: (name == "page.js", name))
-    return _asset("vendor/uPlot.iife.min.js") + "".join(_asset(f"js/{name}") for name in names)
+    ours = "".join(_asset(f"js/{name}.js") for name in _SCRIPTS)
+    # What is for readers of the source only does not go along with every report.
+    ours = re.sub(r"(?m)^ *(//.*|/\*\*.*\*/)?\n|^ +", "", ours)
+    return f'{_asset("vendor/uPlot.iife.min.js")}(() => {{\n"use strict";\n{ours}}})();\n'
 
 
 def _asset(name: str) -> str:
-    try:
-        return (_FILES / name).read_text("utf-8").strip() + "\n"
-    except FileNotFoundError:
-        return ""
+    return (_FILES / name).read_text("utf-8").strip() + "\n"
 
 
 def htmlOf(documents: Sequence[Document], labels: Sequence[str] = (), changes: Sequence[Change] = ()) -> Iterator[Html]:
