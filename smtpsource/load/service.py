@@ -374,7 +374,8 @@ class SourceService(Service):
 
     def summaryNow(self) -> Summary:
         """
-        The summary of what has happened so far, or of the whole run when it is over. It takes some milliseconds.
+        The summary of what has happened so far, or of the whole run when it is over. It takes some milliseconds; so
+        there is no timeline in it before the end.
         """
         if self._summary is not None:
             return self._summary
@@ -384,7 +385,7 @@ class SourceService(Service):
             self._elapsed = self._figures.at
             self._cpuAfter = self._run.processTime()
         try:
-            return replace(self._summarize(), ended="running", exit=0, reason=None)
+            return replace(self._summarize(steps=tuple), ended="running", exit=0, reason=None, timeline=None)
         finally:
             self._figures, self._elapsed, self._cpuAfter = before
 
@@ -747,11 +748,10 @@ class SourceService(Service):
         known = [threshold for threshold in self._plan.thresholds if not isinstance(threshold, str)]
         return verdictBesides(known, self._judgement) == "pass"
 
-    def _summarize(self) -> Summary:
+    def _summarize(self, steps: Callable[[], Sequence[Frame]] | None = None) -> Summary:
         facts = self.facts()
-        found = measured(
-            self.recorder, self._figures, facts.elapsed, self._watch.series, lambda: self.timeline.steps, self._known
-        )
+        steps = steps or (lambda: self.timeline.steps)
+        found = measured(self.recorder, self._figures, facts.elapsed, self._watch.series, steps, self._known)
         reason = self._failure or self._run.reason
         return summaryOf(
             facts,

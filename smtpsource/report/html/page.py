@@ -4,7 +4,6 @@ The page: one file that needs nothing else, and runs nothing but what we have pu
 
 from __future__ import annotations
 
-import re
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -16,6 +15,8 @@ from smtpsource._version import __version__
 from smtpsource.report.html import sections
 from smtpsource.report.html.data import block, dataOf
 from smtpsource.report.html.markup import Html, element, section, text
+from smtpsource.report.html.scripts import script
+from smtpsource.report.html.scripts import style as styleOfCharts
 from smtpsource.report.html.sections import Change
 from smtpsource.report.html.title import headingOf, titleOf
 
@@ -24,34 +25,13 @@ Document = Mapping[str, Any]
 #: The most runs that are told apart in one chart.
 MOST = 8
 
-_FILES = resources.files("smtpsource.report.html")
-
-
-#: The scripts, in the order in which they need each other: uPlot draws lines and axes, these do the rest.
-_SCRIPTS = ("values", "colors", "axes", "views", "plots", "tables", "chart", "keys", "page")
-
 
 @cache
 def style() -> str:
     """
     The style sheet of a page.
     """
-    return "".join(map(_asset, ("vendor/uPlot.min.css", "page.css", "charts.css")))
-
-
-@cache
-def script() -> str:
-    """
-    What draws its charts. All that others see of it is C{uPlot} and, for who shows a run that goes on, C{smtpsource}.
-    """
-    ours = "".join(_asset(f"js/{name}.js") for name in _SCRIPTS)
-    # What is for readers of the source only does not go along with every report.
-    ours = re.sub(r"(?m)^ *(//.*|/\*\*.*\*/)?\n|^ +", "", ours)
-    return f'{_asset("vendor/uPlot.iife.min.js")}(() => {{\n"use strict";\n{ours}}})();\n'
-
-
-def _asset(name: str) -> str:
-    return (_FILES / name).read_text("utf-8").strip() + "\n"
+    return styleOfCharts() + (resources.files("smtpsource.report.html") / "page.css").read_text("utf-8")
 
 
 def htmlOf(documents: Sequence[Document], labels: Sequence[str] = (), changes: Sequence[Change] = ()) -> Iterator[Html]:
