@@ -129,6 +129,9 @@ SEARCH = Form(
 )
 
 
+#: What happened in each second.
+SERIES = _several(Form(sampleOf, _record(Sample).read))
+
 #: What became of every message where the server delivers to.
 LEDGER = Form(judgement.documentOf, judgement.judgementOf)
 
@@ -193,7 +196,7 @@ FIELDS = (
     Field("marks", _several(_record(Mark))),
     Field("timeline", _OBJECT, optional=True),
     Field("histograms", Form(_histograms, _buckets), "buckets"),
-    Field("series", _several(Form(sampleOf, _record(Sample).read))),
+    Field("series", SERIES),
 )
 
 

@@ -1,0 +1,1 @@
+// Charts are drawn here.
