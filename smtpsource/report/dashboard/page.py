@@ -5,14 +5,28 @@ The page of a run that goes on, and what is on it besides charts: made anew for 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from importlib import resources
+from itertools import chain
 from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall
 
+from smtpsource.measure.histogram import PERCENTILES
 from smtpsource.measure.summary import Summary
+from smtpsource.printable import printable
 from smtpsource.report.dashboard.broadcast import Broadcast
+from smtpsource.report.dashboard.history import asJSON
 from smtpsource.report.dashboard.site import DashboardRequest, Operation
+from smtpsource.report.document import documentOf
+from smtpsource.report.html import sections
+from smtpsource.report.html.charts import chartsOf
+from smtpsource.report.html.data import curveOf
+from smtpsource.report.html.page import livePage, script, style
 from smtpsource.web.answers import Answer
+
+#: What the run is called: there is but one.
+LABEL = "run"
 
 #: The least seconds between two times.
 INTERVAL = 2.0
@@ -44,15 +58,23 @@ class Page:
 
     def get(self, request: DashboardRequest) -> Answer:
         """
-        The page itself.
+        The page itself. What its charts show comes as events.
         """
-        return Answer(b"<!DOCTYPE html><html lang=en><title>smtpsource</title>", "text/html; charset=utf-8")
+        document = _document(self._summaryNow())
+        html = "".join(livePage(document, LABEL, ("page.css", "live.css"), ("page.js", "live.js"), _own("live.html")))
+        return Answer(html.encode("utf-8", "replace"), "text/html; charset=utf-8")
 
     def files(self) -> dict[str, Operation]:
         """
         What it needs, by paths.
         """
-        return {}
+        found = {
+            "/page.css": (style(), "text/css"),
+            "/live.css": (_own("live.css"), "text/css"),
+            "/page.js": (script(), "text/javascript"),
+            "/live.js": (_own("live.js"), "text/javascript"),
+        }
+        return {path: _served(text, kind) for path, (text, kind) in found.items()}
 
     def renew(self) -> None:
         """
@@ -78,7 +100,23 @@ class Page:
             self._call = None
 
     def _parts(self) -> Iterator[None]:
+        """
+        All of it, with a pause after each part.
+        """
+        say = self._broadcast.say
+        summary = self._summaryNow()
         yield
+        say("charts", asJSON([chart.document for chart in chartsOf([_runOf(summary)], live=True)]))
+        yield
+        document = _document(summary)
+        yield
+        runs = [document], [LABEL]
+        for place, html in enumerate(chain(sections.before(*runs), sections.after(*runs))):
+            say("section", asJSON({"place": place, "html": html}), place)
+            yield
+        for phase, counts in summary.buckets.items():
+            say("curve", asJSON({"phase": phase, "curve": curveOf(counts)}), phase)
+            yield
 
     def _goOn(self, parts: Iterator[None], spent: float) -> None:
         began = self._clock()
@@ -89,3 +127,36 @@ class Page:
             self._next = self._reactor.seconds() + max(INTERVAL, spent / SHARE)
         else:
             self._call = self._reactor.callLater(0, self._goOn, parts, spent)
+
+
+def _document(summary: Summary) -> dict[str, Any]:
+    """
+    A report without what takes long: histograms, and all of the series but what says what is in it.
+    """
+    known = tuple(percentile for percentile in summary.percentiles if percentile in PERCENTILES)
+    return documentOf(replace(summary, series=summary.series[-1:], timeline=None, buckets={}, percentiles=known))
+
+
+def _runOf(summary: Summary) -> dict[str, Any]:
+    """
+    What charts there are depends on.
+    """
+    replies = {
+        printable(phase): {printable(code): [tally.count] for code, tally in codes.items()}
+        for phase, codes in summary.replies.items()
+    }
+    errors = {printable(kind): [tally.count] for kind, tally in summary.errors.items()}
+    watched = (summary.series[-1].watched if summary.series else None) or {}
+    return {
+        "timeline": {"time": [], "phases": {}, "replies": replies, "errors": errors},
+        "watched": [printable(name) for name in sorted(watched)],
+    }
+
+
+def _own(name: str) -> str:
+    return (resources.files("smtpsource.report.dashboard") / name).read_text("utf-8")
+
+
+def _served(text: str, kind: str) -> Operation:
+    answer = Answer(text.encode("utf-8"), f"{kind}; charset=utf-8")
+    return lambda request: answer
