@@ -12,8 +12,8 @@ from visiting import VisitingMixin
 
 from smtpsource.sink.control.asked import LARGEST_BODY
 from smtpsource.sink.control.server import MOST, ControlServer
-from smtpsource.web.requests import READING_TIME
 from smtpsource.sink.control.stream import QUIET
+from smtpsource.web.requests import READING_TIME
 from smtpsource.web.visitors import LONGEST, SILENCE
 
 WAIT = b"GET /messages?wait=600 HTTP/1.1\r\nHost: localhost\r\n\r\n"
