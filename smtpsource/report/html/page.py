@@ -15,6 +15,8 @@ from smtpsource._version import __version__
 from smtpsource.report.html import sections
 from smtpsource.report.html.data import block, dataOf
 from smtpsource.report.html.markup import Html, element, section, text
+from smtpsource.report.html.scripts import script
+from smtpsource.report.html.scripts import style as styleOfCharts
 from smtpsource.report.html.sections import Change
 from smtpsource.report.html.title import headingOf, titleOf
 
@@ -23,33 +25,13 @@ Document = Mapping[str, Any]
 #: The most runs that are told apart in one chart.
 MOST = 8
 
-_FILES = resources.files("smtpsource.report.html")
-
 
 @cache
 def style() -> str:
     """
     The style sheet of a page.
     """
-    return _asset("vendor/uPlot.min.css") + _asset("page.css")
-
-
-@cache
-def script() -> str:
-    """
-    What draws its charts.
-    """
-    folder = _FILES / "js"
-    # All are functions and classes, but for the one that begins.
-    names = sorted((each.name for each in folder.iterdir()), key=lambda name: (name == "page.js", name))
-    return _asset("vendor/uPlot.iife.min.js") + "".join(_asset(f"js/{name}") for name in names)
-
-
-def _asset(name: str) -> str:
-    try:
-        return (_FILES / name).read_text("utf-8").strip() + "\n"
-    except FileNotFoundError:
-        return ""
+    return styleOfCharts() + (resources.files("smtpsource.report.html") / "page.css").read_text("utf-8")
 
 
 def htmlOf(documents: Sequence[Document], labels: Sequence[str] = (), changes: Sequence[Change] = ()) -> Iterator[Html]:
