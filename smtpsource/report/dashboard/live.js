@@ -130,6 +130,11 @@
       run.curves[phase] = curve;
       showSoon();
     },
+    header({ html, title }) {
+      const fresh = new DOMParser().parseFromString(html, "text/html").body;
+      document.querySelector("header").replaceChildren(...fresh.childNodes);
+      document.title = title;
+    },
     section,
     over(found) {
       source.close();
@@ -167,5 +172,7 @@
     }
   });
 
+  // The result first, then what can be done.
+  document.getElementById("verdict").after(document.getElementById("live"));
   connect();
 })();

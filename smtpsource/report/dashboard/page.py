@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from html import unescape
 from importlib import resources
 from itertools import chain
 from typing import Any
@@ -21,8 +22,9 @@ from smtpsource.report.dashboard.site import DashboardRequest, Operation
 from smtpsource.report.document import documentOf
 from smtpsource.report.html import sections
 from smtpsource.report.html.charts import chartsOf
-from smtpsource.report.html.data import curveOf
+from smtpsource.report.html.data import columnsOf, curveOf
 from smtpsource.report.html.page import livePage, script, style
+from smtpsource.report.html.title import headingOf, titleOf
 from smtpsource.web.answers import Answer
 
 #: What the run is called: there is but one.
@@ -110,6 +112,7 @@ class Page:
         yield
         document = _document(summary)
         yield
+        say("header", asJSON({"html": headingOf([document], [LABEL]), "title": unescape(titleOf([document], [LABEL]))}))
         runs = [document], [LABEL]
         for place, html in enumerate(chain(sections.before(*runs), sections.after(*runs))):
             say("section", asJSON({"place": place, "html": html}), place)
@@ -148,6 +151,7 @@ def _runOf(summary: Summary) -> dict[str, Any]:
     errors = {printable(kind): [tally.count] for kind, tally in summary.errors.items()}
     watched = (summary.series[-1].watched if summary.series else None) or {}
     return {
+        "series": columnsOf(summary.series[-1:]),
         "timeline": {"time": [], "phases": {}, "replies": replies, "errors": errors},
         "watched": [printable(name) for name in sorted(watched)],
     }

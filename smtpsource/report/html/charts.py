@@ -130,7 +130,7 @@ def chartsOf(runs: Sequence[Run], live: bool = False) -> Iterator[Chart]:
         *_counted(runs),
         _LATE,
         _CONNECTIONS,
-        *((_DELIVERED, _BACKLOG) if live or any(_has(run, "series", "backlog") for run in runs) else ()),
+        *((_DELIVERED, _BACKLOG) if any(_has(run, "series", "backlog") for run in runs) else ()),
         *watchedCharts(tuple(watched)),
         _CPU,
         _LAG,
