@@ -5,7 +5,6 @@ The page of a run that goes on, and what is on it besides charts: made anew for 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from html import unescape
 from importlib import resources
 from itertools import chain
@@ -13,17 +12,19 @@ from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall
 
-from smtpsource.measure.histogram import PERCENTILES
 from smtpsource.measure.summary import Summary
+from smtpsource.measure.summing import withLatencies
 from smtpsource.printable import printable
 from smtpsource.report.dashboard.broadcast import Broadcast
 from smtpsource.report.dashboard.history import asJSON
+from smtpsource.report.dashboard.pieces import quickDocument
 from smtpsource.report.dashboard.site import DashboardRequest, Operation
-from smtpsource.report.document import documentOf
+from smtpsource.report.document import othersOf
 from smtpsource.report.html import sections
 from smtpsource.report.html.charts import chartsOf
 from smtpsource.report.html.data import columnsOf, curveOf
-from smtpsource.report.html.page import livePage, script, style
+from smtpsource.report.html.page import livePage, style
+from smtpsource.report.html.scripts import script
 from smtpsource.report.html.title import headingOf, titleOf
 from smtpsource.web.answers import Answer
 
@@ -62,7 +63,7 @@ class Page:
         """
         The page itself. What its charts show comes as events.
         """
-        document = _document(self._summaryNow())
+        document = quickDocument(self._summaryNow())
         html = "".join(livePage(document, LABEL, ("page.css", "live.css"), ("page.js", "live.js"), _own("live.html")))
         return Answer(html.encode("utf-8", "replace"), "text/html; charset=utf-8")
 
@@ -106,12 +107,15 @@ class Page:
         All of it, with a pause after each part.
         """
         say = self._broadcast.say
-        summary = self._summaryNow()
+        summary = yield from withLatencies(self._summaryNow())
         yield
         say("charts", asJSON([chart.document for chart in chartsOf([_runOf(summary)], live=True)]))
         yield
-        document = _document(summary)
+        document = quickDocument(summary)
         yield
+        for phase in document["latency"]:
+            document["latency"][phase].update(othersOf(summary, phase))
+            yield
         say("header", asJSON({"html": headingOf([document], [LABEL]), "title": unescape(titleOf([document], [LABEL]))}))
         runs = [document], [LABEL]
         for place, html in enumerate(chain(sections.before(*runs), sections.after(*runs))):
@@ -130,14 +134,6 @@ class Page:
             self._next = self._reactor.seconds() + max(INTERVAL, spent / SHARE)
         else:
             self._call = self._reactor.callLater(0, self._goOn, parts, spent)
-
-
-def _document(summary: Summary) -> dict[str, Any]:
-    """
-    A report without what takes long: histograms, and all of the series but what says what is in it.
-    """
-    known = tuple(percentile for percentile in summary.percentiles if percentile in PERCENTILES)
-    return documentOf(replace(summary, series=summary.series[-1:], timeline=None, buckets={}, percentiles=known))
 
 
 def _runOf(summary: Summary) -> dict[str, Any]:
