@@ -374,8 +374,9 @@ class SourceService(Service):
 
     def summaryNow(self) -> Summary:
         """
-        The summary of what has happened so far, or of the whole run when it is over. It takes some milliseconds; so
-        there is no timeline in it before the end.
+        The summary of what has happened so far, or of the whole run when it is over. It takes a millisecond or
+        two; so before the end there is no timeline in it, and no figures of latencies but for their buckets: see
+        L{smtpsource.measure.summing.withLatencies}.
         """
         if self._summary is not None:
             return self._summary
@@ -385,7 +386,7 @@ class SourceService(Service):
             self._elapsed = self._figures.at
             self._cpuAfter = self._run.processTime()
         try:
-            return replace(self._summarize(steps=tuple), ended="running", exit=0, reason=None, timeline=None)
+            return replace(self._summarize(quickly=True), ended="running", exit=0, reason=None)
         finally:
             self._figures, self._elapsed, self._cpuAfter = before
 
@@ -748,10 +749,12 @@ class SourceService(Service):
         known = [threshold for threshold in self._plan.thresholds if not isinstance(threshold, str)]
         return verdictBesides(known, self._judgement) == "pass"
 
-    def _summarize(self, steps: Callable[[], Sequence[Frame]] | None = None) -> Summary:
+    def _summarize(self, *, quickly: bool = False) -> Summary:
         facts = self.facts()
-        steps = steps or (lambda: self.timeline.steps)
-        found = measured(self.recorder, self._figures, facts.elapsed, self._watch.series, steps, self._known)
+        series, figures = self._watch.series, self._figures
+        found = measured(
+            *(self.recorder, figures, facts.elapsed, series, lambda: self.timeline.steps, self._known), quickly=quickly
+        )
         reason = self._failure or self._run.reason
         return summaryOf(
             facts,

@@ -211,11 +211,18 @@ def documentOf(summary: Summary) -> dict[str, Any]:
         if value is not None or not optional:
             *groups, last = path.split(".")
             reduce(lambda inner, group: inner.setdefault(group, {}), groups, document)[last] = form.write(value)
-    others = [percentile for percentile in summary.percentiles if percentile not in PERCENTILES]
     for phase, latency in document["latency"].items():
-        found = percentiles(summary.buckets.get(phase, ()), others)
-        latency.update({nameOf(percentile): value for percentile, value in zip(others, found, strict=True)})
+        latency.update(othersOf(summary, phase))
     return document
+
+
+def othersOf(summary: Summary, phase: str) -> dict[str, float]:
+    """
+    The percentiles of a phase that are told besides the usual ones, by their names.
+    """
+    others = [percentile for percentile in summary.percentiles if percentile not in PERCENTILES]
+    found = percentiles(summary.buckets.get(phase, ()), others) if others else []
+    return {nameOf(percentile): value for percentile, value in zip(others, found, strict=True)}
 
 
 def summaryFrom(document: Mapping[str, Any]) -> Summary:

@@ -52,7 +52,7 @@ class Broadcast:
         self.history = History()
         self._recent: deque[tuple[str, bytes]] = deque(maxlen=REMEMBERED)
         # What is not of a second: the latest of each kind.
-        self._standing: dict[str, bytes] = {}
+        self._standing: dict[tuple[str, object], bytes] = {}
         self._over: bytes | None = None
         # Those who want what is made for a page, and those who want frames.
         self._pages: dict[object, Watcher] = {}
@@ -89,15 +89,16 @@ class Broadcast:
         if self._others:
             self._tell(self._others, _raw("frame", frame.encode()))
 
-    def say(self, kind: str, data: bytes) -> None:
+    def say(self, kind: str, data: bytes, of: object = None) -> None:
         """
         Something is to be seen from now on, in place of what was of its kind.
 
         @param data: one line of JSON.
+        @param of: what it is of, where there are several of a kind.
         """
         event = written(kind, data)
-        if self._standing.get(kind) != event:
-            self._standing[kind] = event
+        if self._standing.get((kind, of)) != event:
+            self._standing[kind, of] = event
             self._tell(self._pages, event)
 
     def sayMarks(self) -> None:
