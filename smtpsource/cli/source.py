@@ -166,6 +166,8 @@ class SourceOptions(PlanOptions):
             color=self["color"],
             live=self._live(),
             metrics=self._metrics(),
+            errands=(*self["at"], *self["every"]),
+            watched=self._watched(),
         )
         self.chooseReactor()
 
@@ -264,6 +266,18 @@ class SourceOptions(PlanOptions):
                 raise Exclusion("--metrics-interface needs --metrics-port", "metrics-interface", "metrics-port")
             return None
         return self["metrics-interface"] or "127.0.0.1", self["metrics-port"]
+
+    def _watched(self) -> tuple[Any, ...]:
+        """
+        What to watch: no two figures can have one name.
+        """
+        if self["watch"]:
+            from smtpsource.beside.things import sameName  # few watch anything
+
+            name = sameName(self["watch"])
+            if name is not None:
+                raise usage.UsageError(f"--watch: two are called {name!r}: expected a name for one, such as b=pid:1234")
+        return tuple(self["watch"])
 
     def _checkFiles(self) -> None:
         """

@@ -5,7 +5,7 @@ What a user asked to see of a run, and where.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -20,9 +20,19 @@ from smtpsource.report.live.counter import Counter
 from smtpsource.report.page import Page, pageOf, shown
 
 if TYPE_CHECKING:
+    from smtpsource.beside.commands import Marked
+    from smtpsource.beside.things import Thing
+    from smtpsource.beside.values import Errand
+    from smtpsource.beside.watching import Watched
     from smtpsource.measure.progress import Running
     from smtpsource.report.live.view import Periodic
     from smtpsource.report.metrics import Source
+
+    class Accompanied(Marked, Watched, Source, Protocol):
+        """
+        A run that something goes on beside.
+        """
+
 
 _log = Logger(namespace="smtpsource")
 
@@ -81,6 +91,8 @@ class Presentation:
         is a picture, elsewhere a line a second.
     @ivar color: when the result is in colors: C{"auto"}, C{"always"} or C{"never"}.
     @ivar metrics: the address and the port where Prometheus is to find the run; C{None} for nowhere.
+    @ivar errands: commands that are started at its moments.
+    @ivar watched: what is watched beside it.
     """
 
     tool: str
@@ -94,6 +106,8 @@ class Presentation:
     live: str = "off"
     color: str = "auto"
     metrics: tuple[str, int] | None = None
+    errands: Sequence[Errand] = ()
+    watched: Sequence[Thing] = ()
     _outlets: dict[str, Outlet] = field(default_factory=dict, init=False, repr=False, compare=False)
     _views: list[Periodic] = field(default_factory=list, init=False, repr=False, compare=False)
 
@@ -128,14 +142,24 @@ class Presentation:
         """
         return pageOf(self._out(), self.color)
 
-    def accompany(self, reactor: Any, source: Source) -> bool:
+    def accompany(self, reactor: Any, source: Accompanied) -> bool:
         """
         Start all that was asked for beside a run, and that ends when it is over.
 
         @param reactor: what to listen with.
         @return: C{False} if a part of it is not possible; it was said why.
         """
-        return self.startMetrics(reactor, source)
+        if not self.startMetrics(reactor, source):
+            return False
+        if self.errands:
+            from smtpsource.beside.commands import Commands  # few have such
+
+            Commands(reactor, source, self.errands, self.complain).begin()
+        if self.watched:
+            from smtpsource.beside.watching import Watching  # likewise
+
+            Watching(reactor, source, self.watched, self.complain).begin()
+        return True
 
     def startMetrics(self, reactor: Any, source: Source) -> bool:
         """
