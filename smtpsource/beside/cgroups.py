@@ -83,7 +83,7 @@ class UnitLook:
     """
 
     def __init__(self, name: str, where: Mapping[str, Any]) -> None:
-        self.names = (name,)
+        self.name = name
         self._directories = where["directories"]
         self._cpu = Rate()
 
@@ -91,7 +91,7 @@ class UnitLook:
         """
         See L{Look.look<smtpsource.beside.looks.Look.look>}.
         """
-        [name] = self.names
+        name = self.name
         found: dict[str, float] = {}
         problem: OSError | None = None
         for figure, (controller, file, word, factor) in (_V2 if "" in self._directories else _V1).items():

@@ -15,12 +15,12 @@ class Gone(LookupError):
 
 class Look(Protocol):
     """
-    What looks at one thing, or at several in one place, again and again; it may take its time.
+    What looks at one thing, again and again; it may take its time.
 
-    @ivar names: the things' names.
+    @ivar name: the thing's.
     """
 
-    names: tuple[str, ...]
+    name: str
 
     def look(self) -> dict[str, float]:
         """

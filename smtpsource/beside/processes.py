@@ -58,7 +58,7 @@ class ProcessLook:
     """
 
     def __init__(self, name: str, where: Mapping[str, Any], root: str = "/proc") -> None:
-        self.names = (name,)
+        self.name = name
         self._number, self._began = where["number"], where["began"]
         self._root = root
         self._cpu = Rate()
@@ -67,7 +67,7 @@ class ProcessLook:
         """
         See L{Look.look<smtpsource.beside.looks.Look.look>}.
         """
-        [name] = self.names
+        name = self.name
         state = stateOf(self._number, self._root)
         if state.began != self._began:
             raise Gone("the process has ended")

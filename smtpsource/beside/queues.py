@@ -40,14 +40,14 @@ class QueueLook:
     """
 
     def __init__(self, name: str, where: Mapping[str, Any]) -> None:
-        self.names = (name,)
+        self.name = name
         self._directory = where["directory"]
 
     def look(self) -> dict[str, float]:
         """
         See L{Look.look<smtpsource.beside.looks.Look.look>}.
         """
-        [name] = self.names
+        name = self.name
         found: dict[str, float] = {}
         problem: OSError | None = None
         for part in PARTS:

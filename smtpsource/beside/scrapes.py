@@ -5,10 +5,11 @@ Metrics of others that are watched: what Prometheus would see there.
 from __future__ import annotations
 
 import http.client
-import math
 import re
 import time
 from collections.abc import Mapping, Sequence
+from math import inf, isfinite
+from threading import Lock
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,30 +23,50 @@ PATIENCE = 2.5
 
 _AT_ONCE = 65_536
 
+#: For so many seconds an answer is what is there now.
+_FRESH = 0.5
+
+
+class Page:
+    """
+    What is said at one address, for all that look there.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._lock = Lock()
+        self._at = -inf
+        self._text = ""
+
+    def text(self) -> str:
+        """
+        See L{fetched}. It is fetched once for those who come at about the same time.
+        """
+        with self._lock:
+            if time.monotonic() - self._at > _FRESH:
+                self._text = fetched(self._url)
+                self._at = time.monotonic()
+            return self._text
+
 
 class ScrapeLook:
     """
-    Looks at some metrics of one address: of each the sum of all samples that have its labels.
+    Looks at one metric: the sum of all samples that have its labels.
     """
 
-    def __init__(self, wanted: Mapping[str, Mapping[str, Any]]) -> None:
-        """
-        @param wanted: by the names of figures, C{url}, which is the same for all, C{metric} and C{labels}.
-        """
-        self.names = tuple(wanted)
-        self._wanted = wanted
-        self._url = next(iter(wanted.values()))["url"]
+    def __init__(self, name: str, where: Mapping[str, Any], page: Page) -> None:
+        self.name = name
+        self._where = where
+        self._page = page
 
     def look(self) -> dict[str, float]:
         """
         See L{Look.look<smtpsource.beside.looks.Look.look>}.
         """
-        text = fetched(self._url)
-        found = {name: valueIn(text, each["metric"], each["labels"]) for name, each in self._wanted.items()}
-        missing = [each["metric"] for name, each in self._wanted.items() if found[name] is None]
-        if len(missing) == len(found):
-            raise ValueError(f"there is no {missing[0]} at {self._url}")
-        return {name: value for name, value in found.items() if value is not None}
+        value = valueIn(self._page.text(), self._where["metric"], self._where["labels"])
+        if value is None:
+            raise ValueError(f"there is no such metric at {self._where['url']}")
+        return {self.name: value}
 
 
 def fetched(url: str) -> str:
@@ -91,6 +112,6 @@ def valueIn(text: str, metric: str, labels: Mapping[str, str]) -> float | None:
         sample.value
         for family in text_string_to_metric_families("".join(f"{line}\n" for line in lines))
         for sample in family.samples
-        if labels.items() <= sample.labels.items() and math.isfinite(sample.value)
+        if labels.items() <= sample.labels.items() and isfinite(sample.value)
     ]
     return sum(values) if values else None

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -55,14 +55,6 @@ def thing(text: str) -> Thing:
     given, kind, rest = match.groups()
     name, where = _KINDS[kind](rest)
     return Thing(given or name, kind, where)
-
-
-def sameName(things: Sequence[Thing]) -> str | None:
-    """
-    A name that two of them have.
-    """
-    names = [one.name for one in things]
-    return next((name for name in names if names.count(name) > 1), None)
 
 
 def _process(text: str) -> tuple[str, dict[str, Any]]:

@@ -15,12 +15,15 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from threading import Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from smtpsource.beside.cgroups import UnitLook
 from smtpsource.beside.looks import Gone, Look
 from smtpsource.beside.processes import ProcessLook
 from smtpsource.beside.queues import QueueLook
+
+if TYPE_CHECKING:
+    from smtpsource.beside.scrapes import Page
 
 #: Seconds between two looks.
 EVERY = 1.0
@@ -61,7 +64,7 @@ class Looking:
         Why nothing is.
         """
         at, _ = self._seen
-        return dict.fromkeys(self._look.names, self._problem) if self._isGone or now - at > OLDEST else {}
+        return {self._look.name: self._problem} if self._isGone or now - at > OLDEST else {}
 
     def _run(self) -> None:
         while True:
@@ -90,21 +93,21 @@ class Looking:
 
 def looksFor(things: Sequence[Sequence[Any]]) -> Iterator[Look]:
     """
-    What looks at these: one for each, but one for all metrics of one address.
+    What looks at these.
 
     @param things: of each name, kind and where.
     """
-    metrics: dict[str, dict[str, Mapping[str, Any]]] = {}
+    pages: dict[str, Page] = {}
     for name, kind, where in things:
-        if kind == "prometheus":
-            metrics.setdefault(where["url"], {})[name] = where
-        else:
+        if kind != "prometheus":
             yield _KINDS[kind](name, where)
-    if metrics:
-        from smtpsource.beside.scrapes import ScrapeLook  # few have those
+            continue
+        from smtpsource.beside.scrapes import Page, ScrapeLook  # few have those
 
-        for wanted in metrics.values():
-            yield ScrapeLook(wanted)
+        url = where["url"]
+        if url not in pages:
+            pages[url] = Page(url)
+        yield ScrapeLook(name, where, pages[url])
 
 
 def told(lookings: Sequence[Looking], now: float) -> bytes:

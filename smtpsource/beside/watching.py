@@ -67,7 +67,7 @@ class Watching(ProcessProtocol):
     def __init__(self, reactor: Any, run: Watched, things: Sequence[Thing], tell: Callable[[str], None]) -> None:
         """
         @param reactor: provides C{IReactorProcess} and C{IReactorTime}.
-        @param tell: called with a line if nothing can be watched any more.
+        @param tell: called with a line about what can't be watched any more.
         """
         self._reactor = reactor
         self._run = run
@@ -130,6 +130,8 @@ class Watching(ProcessProtocol):
         """
         before, self._missing = self._missing, missing
         for name in missing.keys() - before.keys():
+            if not self._marks[name]:
+                self._tell(f"--watch {name}: {missing[name]}")
             self._mark(name, f"{name}: {missing[name]}")
         for name in before.keys() - missing.keys():
             self._mark(name, f"{name}: it is there again")

@@ -276,11 +276,9 @@ class SourceOptions(PlanOptions):
         """
         What to watch: no two figures can have one name.
         """
-        if self["watch"]:
-            from smtpsource.beside.things import sameName  # few watch anything
-
-            name = sameName(self["watch"])
-            if name is not None:
+        names = [thing.name for thing in self["watch"]]
+        for name in names:
+            if names.count(name) > 1:
                 raise usage.UsageError(f"--watch: two are called {name!r}: expected a name for one, such as b=pid:1234")
         return tuple(self["watch"])
 
