@@ -13,7 +13,6 @@ from typing import Any
 from twisted.web.http import Request
 
 from smtpsource.measure.frame import Frame
-from smtpsource.measure.judgement import Delivered
 from smtpsource.measure.marks import Mark
 from smtpsource.report.dashboard.history import COLUMNS, History, asJSON
 from smtpsource.web.eventstream import Watcher, written
@@ -72,17 +71,15 @@ class Broadcast:
         """
         return f"{self.history.epoch}.{self.history.number}"
 
-    def add(self, frame: Frame, delivered: Delivered | None = None) -> None:
+    def add(self, frame: Frame) -> None:
         """
         A second has passed.
-
-        @param delivered: how far the server had come with delivering, if somebody looks.
         """
         if frame.epoch != self.history.epoch:
             self._recent.clear()
             for watcher in list(self._pages.values()):
                 watcher.tell(self._reset())
-        row, step = self.history.add(frame, delivered)
+        row, step = self.history.add(frame)
         event = written("frame", b'{"row":%s,"step":%s}' % (row, step), self.identity)
         self._recent.append((self.identity, event))
         self._tell(self._pages, event)
