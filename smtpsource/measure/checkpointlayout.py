@@ -40,6 +40,9 @@ FRAME, FACTS, MARK, END = "frame", "facts", "mark", "end"
 _LETTERS = {FRAME: b"F", FACTS: b"K", MARK: b"M", END: b"E"}
 _KINDS = {letter: kind for kind, letter in _LETTERS.items()}
 
+# What is written of a mark; what has come of the run after it is found again.
+_OF_MARK = ("at", "text", "kind", "status", "seconds", "output")
+
 
 class Record(NamedTuple):
     """
@@ -64,7 +67,7 @@ def encoded(kind: str, content: Any) -> bytes:
         octets = content.encode()
     elif kind == MARK:
         place, mark = content
-        octets = _packed({"place": place, **vars(mark)})
+        octets = _packed({"place": place, **{name: getattr(mark, name) for name in _OF_MARK}})
     else:
         octets = _packed(content)
     if len(octets) > _LONGEST:
@@ -154,13 +157,13 @@ def _contentOf(kind: str, octets: bytes) -> Any:
 
 
 def _markOf(content: dict[str, Any]) -> tuple[int, Mark]:
-    place = content.pop("place", None)
-    try:
-        mark = Mark(**content)
-    except TypeError as e:
-        raise ValueError(str(e))
+    place = content.get("place")
+    if not content.keys() >= set(_OF_MARK):
+        raise ValueError("it lacks a field of a mark")
+    mark = Mark(**{name: content[name] for name in _OF_MARK})
+    numbers = (mark.at, mark.seconds or 0.0, mark.status or 0)
     texts = isinstance(mark.text, str) and isinstance(mark.output, str) and mark.kind in KINDS
-    if type(place) is not int or place < 0 or not texts or type(mark.at) not in (int, float):
+    if type(place) is not int or place < 0 or not texts or any(type(number) not in (int, float) for number in numbers):
         raise ValueError("it is no mark")
     return place, mark
 

@@ -14,7 +14,7 @@ from smtpsource.measure.checkpointfile import CheckpointFile, Writer
 from smtpsource.measure.frame import Frame
 from smtpsource.measure.marks import Mark
 from smtpsource.process.unexpected import named
-from smtpsource.report import facts
+from smtpsource.report import factsdocument
 from smtpsource.report.document import documentOf
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Checkpoint:
         if self._isAsked:
             try:
                 file = self._newFile()()
-                self._writer = Writer(lambda: file, facts.written)
+                self._writer = Writer(lambda: file, factsdocument.written)
             except CheckpointError as e:
                 raise CheckpointError(f"--checkpoint: {e}")
             except OSError as e:
@@ -154,7 +154,7 @@ class Checkpoint:
         if max(self._seconds, self._run.progress().duration or 0.0) <= LONG:
             return False
         try:
-            self._writer = Writer(self._newFile(), facts.written)
+            self._writer = Writer(self._newFile(), factsdocument.written)
         except OSError as e:
             self._fail(str(e.strerror))
         return self._writer is not None

@@ -15,7 +15,7 @@ from smtpsource._version import __version__
 from smtpsource.measure.counters import AddressCounts, Counters
 from smtpsource.measure.encoding import decode, encode
 from smtpsource.measure.histogram import PERCENTILES, Latency, nameOf, percentiles
-from smtpsource.measure.marks import Mark
+from smtpsource.measure.marks import Effect, Mark
 from smtpsource.measure.search import Found, Step
 from smtpsource.measure.series import Sample
 from smtpsource.measure.summary import Summary, Tally, countsOf
@@ -79,7 +79,10 @@ def sampleDict(sample: Sample) -> dict[str, float | None]:
     return {name: round(value, 6) if isinstance(value, float) else value for name, value in values.items()}
 
 
-def _sample(sample: Sample) -> dict[str, Any]:
+def sampleOf(sample: Sample) -> dict[str, Any]:
+    """
+    A sample as the report has it.
+    """
     return {**sampleDict(sample), **({"watched": dict(sample.watched)} if sample.watched else {})}
 
 
@@ -126,8 +129,26 @@ SEARCH = Form(
 )
 
 
+#: What happened in each second.
+SERIES = _several(Form(sampleOf, _record(Sample).read))
+
 #: What became of every message where the server delivers to.
 LEDGER = Form(judgement.documentOf, judgement.judgementOf)
+
+
+def _inner(form: Form, **inner: Form) -> Form:
+    """
+    The same where fields, if there is anything in them, have forms of their own.
+    """
+
+    def changed(found: Mapping[str, Any], way: Callable[[Form], Callable[[Any], Any]]) -> dict[str, Any]:
+        there = {name: way(one)(found[name]) for name, one in inner.items() if found.get(name) is not None}
+        return {**found, **there}
+
+    return Form(
+        lambda one: changed(form.write(one), lambda each: each.write),
+        lambda found: form.read(changed(found, lambda each: each.read)),
+    )
 
 
 class Field(NamedTuple):
@@ -198,10 +219,10 @@ FIELDS = (
     Field("errors", _TALLIES),
     Field("sink", _OBJECT, optional=True),
     Field("environment", _OBJECT),
-    Field("marks", _several(_record(Mark))),
+    Field("marks", _several(_inner(_record(Mark), effect=_record(Effect)))),
     Field("timeline", _OBJECT, optional=True),
     Field("histograms", Form(_histograms, _buckets), "buckets"),
-    Field("series", _several(Form(_sample, _record(Sample).read))),
+    Field("series", SERIES),
 )
 
 
@@ -216,11 +237,18 @@ def documentOf(summary: Summary, without: Container[str] = ()) -> dict[str, Any]
     for each in FIELDS:
         if each.path not in without:
             each.put(document, counters if each.form is COUNT else summary)
-    others = [percentile for percentile in summary.percentiles if percentile not in PERCENTILES]
     for phase, latency in document["latency"].items():
-        found = percentiles(summary.buckets.get(phase, ()), others)
-        latency.update({nameOf(percentile): value for percentile, value in zip(others, found, strict=True)})
+        latency.update(othersOf(summary, phase))
     return document
+
+
+def othersOf(summary: Summary, phase: str) -> dict[str, float]:
+    """
+    The percentiles of a phase that are told besides the usual ones, by their names.
+    """
+    others = [percentile for percentile in summary.percentiles if percentile not in PERCENTILES]
+    found = percentiles(summary.buckets.get(phase, ()), others) if others else []
+    return {nameOf(percentile): value for percentile, value in zip(others, found, strict=True)}
 
 
 def summaryFrom(document: Mapping[str, Any]) -> Summary:

@@ -20,7 +20,7 @@ from smtpsource.measure.snapshot import take
 from smtpsource.measure.summary import Summary, bucketsOf
 from smtpsource.measure.summing import Facts, measured, summaryOf
 from smtpsource.measure.timeline import Timeline, tableOf
-from smtpsource.report import facts, reading
+from smtpsource.report import factsdocument, reading
 
 #: Seconds between two frames that are no gap: how late a frame may be.
 _GAP = 0.001
@@ -138,7 +138,6 @@ class Recovery:
             lacks = (*lacks, f"its histograms and its series are of {recorder.started} messages only")
         return replace(
             told,
-            marks=self._marksInOrder(),
             buckets=bucketsOf(recorder),
             series=self._samples(),
             timeline=tableOf(self._steps()),
@@ -148,7 +147,7 @@ class Recovery:
         )
 
     def _cutOff(self, isWritten: bool) -> Summary:
-        known, recorder = facts.read(self._facts), self._recorder
+        known, recorder = factsdocument.read(self._facts), self._recorder
         if self._isWarmUp:
             known = replace(known, warmUp=self._counted())
             recorder = Recorder()
