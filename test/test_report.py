@@ -37,10 +37,11 @@ from smtpsource.printable import printable
 from smtpsource.process.streams import Outlet
 from smtpsource.report import csvfile, files, hlog, junit
 from smtpsource.report.document import documentOf
+from smtpsource.report.facts import answerOf
 from smtpsource.report.live.counter import Counter
 from smtpsource.report.page import Page, shown
 from smtpsource.report.presentation import Presentation
-from smtpsource.report.text import answerOf, render
+from smtpsource.report.text import render
 from smtpsource.report.words import duration
 
 
@@ -121,7 +122,7 @@ timeout                     1  no reply
             ("done", "elapsed      2.000 s\n"),
             ("aborted", "elapsed      2.000 s, ended before its time\n"),
             ("signal", "elapsed      2.000 s, stopped before its end\n"),
-            ("running", "elapsed      2.000 s, and it goes on\n"),
+            ("running", "elapsed      2.000 s, and goes on\n"),
         ):
             self.assertIn(words, render(example(ended=ended)))
 
