@@ -93,8 +93,8 @@ def _prepare() -> None:
     Import now what a run needs in the end: twistd may become another user meanwhile, who may not read it any more.
     """
     from smtpsource.load import hints, noted, varied  # noqa: F401
-    from smtpsource.measure import frameformat  # noqa: F401
-    from smtpsource.report import csvfile, hlog, judgement, junit  # noqa: F401
+    from smtpsource.measure import effects, frameformat  # noqa: F401
+    from smtpsource.report import beside, csvfile, hlog, judgement, junit  # noqa: F401
 
     noted.prepare()
     for name in ("ascii", "idna", "latin-1", "utf-8"):

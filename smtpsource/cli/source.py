@@ -172,6 +172,8 @@ class SourceOptions(PlanOptions):
             metrics=self._metrics(),
             dashboard=self._dashboard(),
             lingers=bool(self["linger"]),
+            errands=(*self["at"], *self["every"]),
+            watched=self._watched(),
         )
         self.chooseReactor()
 
@@ -270,6 +272,16 @@ class SourceOptions(PlanOptions):
                 raise Exclusion("--metrics-interface needs --metrics-port", "metrics-interface", "metrics-port")
             return None
         return self["metrics-interface"] or "127.0.0.1", self["metrics-port"]
+
+    def _watched(self) -> tuple[Any, ...]:
+        """
+        What to watch: no two figures can have one name.
+        """
+        names = [thing.name for thing in self["watch"]]
+        for name in names:
+            if names.count(name) > 1:
+                raise usage.UsageError(f"--watch: two are called {name!r}: expected a name for one, such as b=pid:1234")
+        return tuple(self["watch"])
 
     def _dashboard(self) -> Where | None:
         """

@@ -5,7 +5,7 @@ What a user asked to see of a run, and where.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -22,11 +22,21 @@ from smtpsource.report.page import Page, pageOf, shown
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
+    from smtpsource.beside.commands import Marked
+    from smtpsource.beside.things import Thing
+    from smtpsource.beside.values import Errand
+    from smtpsource.beside.watching import Watched
     from smtpsource.measure.progress import Running
     from smtpsource.report.dashboard.service import DashboardService
     from smtpsource.report.live.view import Periodic
     from smtpsource.report.metrics import Source
     from smtpsource.values.serving import Where
+
+    class Accompanied(Marked, Watched, Source, Protocol):
+        """
+        A run that something goes on beside.
+        """
+
 
 _log = Logger(namespace="smtpsource")
 
@@ -88,6 +98,8 @@ class Presentation:
     @ivar metrics: the address and the port where Prometheus is to find the run; C{None} for nowhere.
     @ivar dashboard: where a browser is to find it; C{None} likewise.
     @ivar lingers: it is to be found there when it is over, too.
+    @ivar errands: commands that are started at its moments.
+    @ivar watched: what is watched beside it.
     """
 
     tool: str
@@ -104,6 +116,8 @@ class Presentation:
     metrics: tuple[str, int] | None = None
     dashboard: Where | None = None
     lingers: bool = False
+    errands: Sequence[Errand] = ()
+    watched: Sequence[Thing] = ()
     _outlets: dict[str, Outlet] = field(default_factory=dict, init=False, repr=False, compare=False)
     _views: list[Periodic] = field(default_factory=list, init=False, repr=False, compare=False)
     _dashboards: list[DashboardService] = field(default_factory=list, init=False, repr=False, compare=False)
@@ -139,14 +153,24 @@ class Presentation:
         """
         return pageOf(self._out(), self.color)
 
-    def accompany(self, reactor: Any, source: Source) -> bool:
+    def accompany(self, reactor: Any, source: Accompanied) -> bool:
         """
         Start all that was asked for beside a run, and that ends when it is over.
 
         @param reactor: what to listen with.
         @return: C{False} if a part of it is not possible; it was said why.
         """
-        return self.startMetrics(reactor, source) and self.startDashboard(reactor, source)
+        if not (self.startMetrics(reactor, source) and self.startDashboard(reactor, source)):
+            return False
+        if self.errands:
+            from smtpsource.beside.commands import Commands  # few have such
+
+            Commands(reactor, source, self.errands, self.complain).begin()
+        if self.watched:
+            from smtpsource.beside.watching import Watching  # likewise
+
+            Watching(reactor, source, self.watched, self.complain).begin()
+        return True
 
     def startMetrics(self, reactor: Any, source: Source) -> bool:
         """

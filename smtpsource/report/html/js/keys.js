@@ -52,5 +52,5 @@ function zoomBy(chart, plot, factor) {
   const at = plot.cursor.left >= 0 ? plot.posToVal(plot.cursor.left, "x") : (low + high) / 2;
   chart.axis.scale(factor, at);
   const [from, to] = chart.axis.range();
-  speak(chart.spec.kind === "curve" ? `${toPercentile(from)} % to ${toPercentile(to)} %` : `${clock(from, to)} to ${clock(to, to)}`);
+  speak(chart.spec.kind === "curve" ? [from, to].map((place) => `${toPercentile(place)} %`).join(" to ") : `${clock(from, to)} to ${clock(to, to)}`);
 }
