@@ -13,7 +13,6 @@ from typing import Any
 from twisted.web.http import Request
 
 from smtpsource.measure.frame import Frame
-from smtpsource.measure.judgement import Delivered
 from smtpsource.measure.marks import Mark
 from smtpsource.report.dashboard.history import COLUMNS, History, asJSON
 from smtpsource.web.eventstream import Watcher, written
@@ -52,7 +51,7 @@ class Broadcast:
         self.history = History()
         self._recent: deque[tuple[str, bytes]] = deque(maxlen=REMEMBERED)
         # What is not of a second: the latest of each kind.
-        self._standing: dict[str, bytes] = {}
+        self._standing: dict[tuple[str, object], bytes] = {}
         self._over: bytes | None = None
         # Those who want what is made for a page, and those who want frames.
         self._pages: dict[object, Watcher] = {}
@@ -72,32 +71,31 @@ class Broadcast:
         """
         return f"{self.history.epoch}.{self.history.number}"
 
-    def add(self, frame: Frame, delivered: Delivered | None = None) -> None:
+    def add(self, frame: Frame) -> None:
         """
         A second has passed.
-
-        @param delivered: how far the server had come with delivering, if somebody looks.
         """
         if frame.epoch != self.history.epoch:
             self._recent.clear()
             for watcher in list(self._pages.values()):
                 watcher.tell(self._reset())
-        row, step = self.history.add(frame, delivered)
+        row, step = self.history.add(frame)
         event = written("frame", b'{"row":%s,"step":%s}' % (row, step), self.identity)
         self._recent.append((self.identity, event))
         self._tell(self._pages, event)
         if self._others:
             self._tell(self._others, _raw("frame", frame.encode()))
 
-    def say(self, kind: str, data: bytes) -> None:
+    def say(self, kind: str, data: bytes, of: object = None) -> None:
         """
         Something is to be seen from now on, in place of what was of its kind.
 
         @param data: one line of JSON.
+        @param of: what it is of, where there are several of a kind.
         """
         event = written(kind, data)
-        if self._standing.get(kind) != event:
-            self._standing[kind] = event
+        if self._standing.get((kind, of)) != event:
+            self._standing[kind, of] = event
             self._tell(self._pages, event)
 
     def sayMarks(self) -> None:

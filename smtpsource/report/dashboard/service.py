@@ -180,7 +180,7 @@ class DashboardService(Service):
         return gone.addCallback(stop)
 
     def _cut(self, frame: Frame) -> None:
-        self._broadcast.add(frame, self._source.progress().delivered)
+        self._broadcast.add(frame)
         self._broadcast.sayMarks()
         self._page.renew()
 

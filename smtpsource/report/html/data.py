@@ -187,13 +187,18 @@ def curvesOf(document: Mapping[str, Any]) -> dict[str, list[list[float]]]:
     """
     histograms = document.get("histograms", {})
     return {
-        phase: _curve(decode(histograms[phase])) if phase in histograms else _knownOf(figures)
+        phase: curveOf(decode(histograms[phase])) if phase in histograms else _knownOf(figures)
         for phase, figures in document["latency"].items()
         if phase in NAMES
     }
 
 
-def _curve(counts: Sequence[int]) -> list[list[float]]:
+def curveOf(counts: Sequence[int]) -> list[list[float]]:
+    """
+    Percentiles and their latencies in seconds; the last one, 100, is the longest.
+
+    @param counts: buckets.
+    """
     total = sum(counts)
     if not total:
         return []
