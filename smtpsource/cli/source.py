@@ -166,6 +166,7 @@ class SourceOptions(PlanOptions):
             csv=self["csv"],
             hlog=self["hlog"],
             junit=self["junit"],
+            checkpoint=self["checkpoint"],
             html=self["html"],
             color=self["color"],
             live=self._live(),
@@ -311,7 +312,9 @@ class SourceOptions(PlanOptions):
         weights = [("--pick weighted", messages.weightsPath)] if self["pick"] == "weighted" and messages else []
         isThere = any(self[long] is not None and os.path.exists(self[long]) for long in _FILES)
         scattered = [("--messages", file) for file in messages.scattered] if messages and isThere else []
-        self.checkOutputs(*_FILES, inputs=[*weights, *scattered])
+        checkpoint = self["checkpoint"]
+        checkpoints = [] if checkpoint is None else [("--checkpoint", checkpoint)]
+        self.checkOutputs(*_FILES, inputs=[*weights, *scattered, *checkpoints])
 
     def _logElsewhere(self) -> str | None:
         """

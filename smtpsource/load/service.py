@@ -236,6 +236,20 @@ class SourceService(Service):
         """
         return self._plan.percentiles
 
+    @property
+    def thresholds(self) -> tuple[str, ...]:
+        """
+        What must be so of the run.
+        """
+        return tuple(str(getattr(threshold, "text", threshold)) for threshold in self._plan.thresholds)
+
+    @property
+    def warmUp(self) -> float:
+        """
+        How many seconds of it are not to be measured.
+        """
+        return self._plan.warmUp
+
     def progress(self) -> Progress:
         """
         How far the run has come.
@@ -807,7 +821,8 @@ class SourceService(Service):
         facts = self.facts()
         series, figures = self._watch.series, self._figures
         found = measured(
-            *(self.recorder, figures, facts.elapsed, series, lambda: self.timeline.steps, self._known), quickly=quickly
+            *(self.recorder, figures, facts.elapsed, series.samples, lambda: self.timeline.steps, self._known),
+            quickly=quickly,
         )
         reason = self._failure or self._run.reason
         return summaryOf(
@@ -816,4 +831,5 @@ class SourceService(Service):
             exit=self._known(lambda: self._exit(reason), 1),
             ended="aborted" if reason is not None else "signal" if self._stopping else "done",
             reason=reason,
+            intervals=self._watch.series.intervals,
         )
