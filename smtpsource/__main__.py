@@ -29,6 +29,7 @@ _TOOLS = {
     "merge": "smtpsource.tools.merge",
     "reconcile": "smtpsource.tools.reconcile",
     "sink": "smtpsource.sink.__main__",
+    "watch": "smtpsource.tools.watch",
 }
 
 #: What is started as a command, and is none for people: its parent has to be there.
