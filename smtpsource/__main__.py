@@ -25,6 +25,7 @@ _TOOLS = {
     "calibrate": "smtpsource.tools.calibrate",
     "compare": "smtpsource.tools.compare",
     "completion": "smtpsource.tools.completion",
+    "html": "smtpsource.tools.html",
     "locust": "smtpsource.locust.__main__",
     "merge": "smtpsource.tools.merge",
     "reconcile": "smtpsource.tools.reconcile",

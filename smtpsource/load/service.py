@@ -7,6 +7,7 @@ from __future__ import annotations
 import datetime
 import os
 import time
+from bisect import insort
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from errno import ENOENT
@@ -14,7 +15,7 @@ from sys import maxsize
 from typing import TYPE_CHECKING, Any, cast
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, DeferredList, gatherResults, maybeDeferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorProcess
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -66,6 +67,9 @@ ABORT_AFTER = 5.0
 
 #: A run that begins so many seconds later than it should is late.
 _LATE = 0.1
+
+#: A process that did nothing for so many seconds is a mark of its run.
+_STILL = 3.0
 
 
 def _showInLog(line: str) -> None:
@@ -120,6 +124,9 @@ class SourceService(Service):
         self.marks: list[Mark] = []
         self.watched: Callable[[], Mapping[str, float]] = dict
         self._listeners: list[Callable[[Frame], None]] = []
+        self._endings: list[Callable[[float], Deferred[Any]]] = []
+        self._othersOver: Deferred[Any] | None = None
+        self._addresses: Sequence[Address] = ()
         self._watch = self._newWatch(keepIntervals)
         self._figures = self._watch.snapshot()
         self._upkeep = self._watch.upkeep
@@ -151,7 +158,9 @@ class SourceService(Service):
             raise TypeError("expected a reactor that can start processes, for several workers")
         from smtpsource.load.workersrun import WorkersRun  # for those who want several
 
-        return WorkersRun(reactor, plan, self.recorder, self._clock, self._sessionsOver, self._warm, tell)
+        run = WorkersRun(reactor, plan, self.recorder, self._clock, self._sessionsOver, self._warm, tell)
+        run.whenLost = self._event
+        return run
 
     def _newWatch(self, keepIntervals: bool) -> Watch | WorkersWatch:
         reactor, run = self._reactor, self._run
@@ -198,6 +207,7 @@ class SourceService(Service):
         ended = self.whenDone()
         if not self._stopping:
             self._stopping = True
+            self._endOthers()
             if self._appointment is not None:
                 self._appointment.breakOff()
             if self._delivery is not None:
@@ -300,6 +310,20 @@ class SourceService(Service):
         """
         self._listeners.append(listener)
 
+    def onEnd(self, end: Callable[[float], Deferred[Any]]) -> None:
+        """
+        Have something called when the load is over, or when it is told to stop, with the seconds that it may take. The
+        summary is made when the L{Deferred} that it returns has fired.
+        """
+        self._endings.append(end)
+
+    @property
+    def runId(self) -> str:
+        """
+        The run's id, which is in every Message-Id.
+        """
+        return self._run.id.decode("ascii")
+
     def now(self) -> float:
         """
         How many seconds of the run are measured so far; less than 0 in a warm-up, and 0 before a run.
@@ -320,6 +344,15 @@ class SourceService(Service):
         mark = Mark(self.now(), text, kind)
         self.marks.append(mark)
         return mark
+
+    def _event(self, text: str, earlier: float = 0.0) -> None:
+        """
+        Mark what has happened to the run itself.
+
+        @param earlier: so many seconds ago.
+        """
+        mark = Mark(self.now() - earlier, text, "event")
+        insort(self.marks, mark, key=lambda each: each.at)
 
     def remark(self, mark: Mark, **more: Any) -> Mark:
         """
@@ -502,6 +535,7 @@ class SourceService(Service):
             self._run.abandon()
         else:
             self._beganRun = True
+            self._addresses = addresses
             self._run.begin(addresses, began)
             self._lookAgainLater()
 
@@ -519,9 +553,13 @@ class SourceService(Service):
         found.addErrback(lambda reason: self._run.broken(reason.value))
 
     def _foundAgain(self, addresses: list[Address]) -> None:
-        if not self._ending:
-            self._run.reroute(addresses)
-            self._lookAgainLater()
+        if self._ending:
+            return
+        if set(addresses) != set(self._addresses):
+            self._addresses = addresses
+            self._event(f"the destination has other addresses: {', '.join(map(str, addresses))}")
+        self._run.reroute(addresses)
+        self._lookAgainLater()
 
     def _notFoundAgain(self, reason: Failure) -> None:
         """
@@ -551,6 +589,8 @@ class SourceService(Service):
         self._watch.start(began)
 
     def _cut(self, frame: Frame) -> None:
+        if frame.lag >= _STILL:
+            self._event(f"the generator stood still for {frame.lag:.1f} s", frame.lag)
         for listener in self._listeners:
             listener(frame)
 
@@ -616,6 +656,7 @@ class SourceService(Service):
             return
         self._ending = True
         self._run.reserve.release()
+        self._endOthers()
         if self._appointment is not None:
             self._appointment.breakOff()
         if self._lookingAgain is not None and self._lookingAgain.active():
@@ -688,7 +729,20 @@ class SourceService(Service):
             self._failure = f"the sink counted only {result['messages']} of {self.recorder.accepted} accepted messages"
             self.recorder.error("lost-by-server", self._failure)
 
+    def _endOthers(self) -> None:
+        """
+        What goes on beside the run has to end.
+        """
+        if self._othersOver is None:
+            grace = self._plan.grace
+            self._othersOver = DeferredList([maybeDeferred(end, grace) for end in self._endings], consumeErrors=True)
+
     def _finish(self) -> None:
+        self._endOthers()
+        assert self._othersOver is not None
+        self._othersOver.addCallback(lambda _: self._end())
+
+    def _end(self) -> None:
         if self._summary is None:
             if self._delivery is not None:
                 self._delivery.close()

@@ -103,7 +103,12 @@ def summaryOf(facts: Facts, measured: Mapping[str, Any], *, exit: int, ended: st
     @param measured: as L{measured} gives it.
     @param exit: as in L{Summary}, and so are the others.
     """
-    return Summary(**vars(facts), **measured, exit=exit, ended=ended, reason=reason)
+    marks = facts.marks
+    if marks:
+        from smtpsource.measure.effects import withEffects  # few have marks
+
+        marks = withEffects(marks, measured["series"], facts.elapsed)
+    return Summary(**{**vars(facts), "marks": marks}, **measured, exit=exit, ended=ended, reason=reason)
 
 
 def withLatencies(summary: Summary) -> Generator[None, None, Summary]:

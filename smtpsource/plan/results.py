@@ -59,6 +59,24 @@ def _percentiles(text: str) -> tuple[float, ...]:
     return tuple(sorted(found))
 
 
+def _errand(text: str) -> Any:
+    from smtpsource.beside.values import once  # few have commands
+
+    return once(text)
+
+
+def _errands(text: str) -> Any:
+    from smtpsource.beside.values import repeatedly  # likewise
+
+    return repeatedly(text)
+
+
+def _watched(text: str) -> Any:
+    from smtpsource.beside.things import thing  # likewise
+
+    return thing(text)
+
+
 def _written(long: str, help: str) -> ValueOption:
     return ValueOption(long, None, "FILE", None, help, writableFile)
 
@@ -108,6 +126,7 @@ class Results(Settings):
         _written("report", "write the results there as JSON; - is standard output"),
         _written("csv", "write what happened in each second there, as comma-separated values; - as above"),
         _written("hlog", "write the latencies of each second there, as a log for HdrHistogram's tools; - as above"),
+        _written("html", "write the results there as one HTML file, with charts; - as above"),
         _written("junit", "write there, as JUnit's XML, whether all was accepted and the thresholds held; - as above"),
     )
     grace: float = option(
@@ -157,6 +176,32 @@ class Results(Settings):
             _place,
         ),
         Flag("linger", None, "keep the dashboard when the run is over, until the process is told to end"),
+    )
+    _beside = Only(
+        ValueOption(
+            *("at", None, "TIME CMD", None),
+            "start a command so long after the beginning of what is measured, by /bin/sh, and mark it in the series: "
+            "--at 10m 'systemctl restart postfix'",
+            _errand,
+            repeated=True,
+            pair=True,
+            typed=True,
+        ),
+        ValueOption(
+            *("every", None, "TIME CMD", None),
+            "the same, again and again",
+            _errands,
+            repeated=True,
+            pair=True,
+            typed=True,
+        ),
+        ValueOption(
+            *("watch", None, "WHAT", None),
+            "once a second, look at pid:N, unit:NAME, postfix-queue:DIR or prometheus:URL#METRIC, for the series; "
+            "NAME=pid:N gives it a name",
+            _watched,
+            repeated=True,
+        ),
     )
     trace: int = setting(
         checks.wholeNumber(0),

@@ -15,7 +15,7 @@ from smtpsource._version import __version__
 from smtpsource.measure.counters import AddressCounts, Counters
 from smtpsource.measure.encoding import decode, encode
 from smtpsource.measure.histogram import PERCENTILES, Latency, nameOf, percentiles
-from smtpsource.measure.marks import Mark
+from smtpsource.measure.marks import Effect, Mark
 from smtpsource.measure.search import Found, Step
 from smtpsource.measure.series import Sample
 from smtpsource.measure.summary import Summary, Tally, countsOf
@@ -136,6 +136,21 @@ SERIES = _several(Form(sampleOf, _record(Sample).read))
 LEDGER = Form(judgement.documentOf, judgement.judgementOf)
 
 
+def _inner(form: Form, **inner: Form) -> Form:
+    """
+    The same where fields, if there is anything in them, have forms of their own.
+    """
+
+    def changed(found: Mapping[str, Any], way: Callable[[Form], Callable[[Any], Any]]) -> dict[str, Any]:
+        there = {name: way(one)(found[name]) for name, one in inner.items() if found.get(name) is not None}
+        return {**found, **there}
+
+    return Form(
+        lambda one: changed(form.write(one), lambda each: each.write),
+        lambda found: form.read(changed(found, lambda each: each.read)),
+    )
+
+
 class Field(NamedTuple):
     """
     One field of a report.
@@ -193,7 +208,7 @@ FIELDS = (
     Field("errors", _TALLIES),
     Field("sink", _OBJECT, optional=True),
     Field("environment", _OBJECT),
-    Field("marks", _several(_record(Mark))),
+    Field("marks", _several(_inner(_record(Mark), effect=_record(Effect)))),
     Field("timeline", _OBJECT, optional=True),
     Field("histograms", Form(_histograms, _buckets), "buckets"),
     Field("series", SERIES),

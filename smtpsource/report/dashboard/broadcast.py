@@ -83,7 +83,7 @@ class Broadcast:
             self._recent.clear()
             for watcher in list(self._pages.values()):
                 watcher.tell(self._reset())
-        row, step = self.history.add(frame, progress.delivered)
+        row, step = self.history.add(frame)
         event = written("frame", b'{"row":%s,"step":%s}' % (row, step), self.identity)
         self._recent.append((self.identity, event))
         self._tell(self._pages, event)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 from smtpsource.measure.frame import Frame, continued
-from smtpsource.measure.judgement import Delivered
 from smtpsource.measure.series import Sample, Series, joined
 from smtpsource.measure.timeline import tableOf
 from smtpsource.printable import printable
@@ -101,17 +100,16 @@ class History:
         # It makes them; those that it keeps are few.
         self._series = Series(limit=2)
 
-    def add(self, frame: Frame, delivered: Delivered | None = None) -> tuple[bytes, bytes]:
+    def add(self, frame: Frame) -> tuple[bytes, bytes]:
         """
         Take what happened in a second.
 
-        @param delivered: how far the server has come with delivering, if somebody looks.
         @return: the sample and the step, as JSON.
         """
         if frame.epoch != self.epoch:
             self._begin()
         self.epoch, self.number = frame.epoch, frame.number
-        sample = self._series.add(frame, delivered)
+        sample = self._series.add(frame)
         return self.samples.add(sample, _row(sample)), self.steps.add(frame.encode(), _stepOf(frame))
 
 

@@ -17,8 +17,8 @@ from smtpsource.report.html.data import block, dataOf
 from smtpsource.report.html.markup import Html, element, section, text
 from smtpsource.report.html.scripts import script
 from smtpsource.report.html.scripts import style as styleOfCharts
-from smtpsource.report.html.sections import Change
 from smtpsource.report.html.title import headingOf, titleOf
+from smtpsource.report.page import Change
 
 Document = Mapping[str, Any]
 
@@ -34,13 +34,27 @@ def style() -> str:
     return styleOfCharts() + (resources.files("smtpsource.report.html") / "page.css").read_text("utf-8")
 
 
-def htmlOf(documents: Sequence[Document], labels: Sequence[str] = (), changes: Sequence[Change] = ()) -> Iterator[Html]:
+def prepare() -> None:
+    """
+    Read now what a page is made of besides reports.
+    """
+    style()
+    script()
+
+
+def htmlOf(
+    documents: Sequence[Document],
+    labels: Sequence[str] = (),
+    changes: Sequence[Change] = (),
+    differences: Sequence[str] = (),
+) -> Iterator[Html]:
     """
     A page of these reports, in pieces.
 
     @param documents: reports, as the schema says: from one to L{MOST}.
     @param labels: what to call them; letters, if there is nothing.
     @param changes: from the first to the second.
+    @param differences: what was different of what they ran on.
     @raise ValueError: a histogram is broken.
     """
     labels = labels or "ABCDEFGH"[: len(documents)]
@@ -51,7 +65,7 @@ def htmlOf(documents: Sequence[Document], labels: Sequence[str] = (), changes: S
     )
     yield _head(documents, labels, f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n')
     yield f"<style>{style()}</style>\n</head>\n<body>\n"
-    yield from body(documents, labels, data["charts"], changes)
+    yield from body(documents, labels, data["charts"], changes, differences)
     yield f'<script type="application/json" id="data">{block(data)}</script>\n'
     yield f"<script>{script()}</script>\n</body>\n</html>\n"
 
@@ -81,6 +95,7 @@ def body(
     labels: Sequence[str],
     charts: Sequence[Mapping[str, Any]],
     changes: Sequence[Change] = (),
+    differences: Sequence[str] = (),
 ) -> Iterator[Html]:
     """
     What is seen of a page.
@@ -89,7 +104,7 @@ def body(
     """
     yield '<a class="skip" href="#verdict">To the result</a>\n'
     yield f"<header>{headingOf(documents, labels)}</header>\n<main>\n"
-    yield from sections.before(documents, labels, changes)
+    yield from sections.before(documents, labels, changes, differences)
     yield section("charts", "Course", element("div", "".join(map(_figure, charts)), "charts"))
     yield from sections.after(documents, labels)
     yield f"</main>\n<footer><p>Made by smtp-source {text(__version__)}</p></footer>\n"
