@@ -26,7 +26,7 @@ from smtpsource.values import inputs, numbers
 from smtpsource.values.option import ValueOption
 
 #: The files that are written.
-_FILES = ("report", "csv", "hlog", "junit")
+_FILES = ("report", "csv", "hlog", "junit", "log-messages")
 
 #: How much a word must be like a command to be taken for one that is misspelt, as C{difflib} has it.
 _LIKE = 0.75
@@ -163,6 +163,7 @@ class SourceOptions(PlanOptions):
             csv=self["csv"],
             hlog=self["hlog"],
             junit=self["junit"],
+            messageLog=self["log-messages"],
             color=self["color"],
             live=self._live(),
             metrics=self._metrics(),

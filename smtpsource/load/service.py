@@ -591,6 +591,9 @@ class SourceService(Service):
         self._delivery.drain(self._plan.drainQuiet, self._plan.drainTimeout).addCallback(lambda _: self._stopSink())
 
     def _stopSink(self) -> None:
+        self._run.closeLog().addCallback(lambda _: self._logClosed())
+
+    def _logClosed(self) -> None:
         if self._sink is None:
             self._finish(None)
         else:
@@ -717,6 +720,8 @@ class SourceService(Service):
             surroundings["ledger"] = ledgers[0] if len(ledgers) == 1 else list(ledgers)
         if workers:
             surroundings["workers"] = list(workers)
+        if self._run.messageLog is not None:
+            surroundings["messageLog"] = {**self._run.messageLog, "file": self._plan.logMessages}
         limiting = known(lambda: tuple(self._run.limits(self._upkeep)), ())
         disturbing = known(lambda: tuple(self._run.disturbances(self._upkeep)), ())
         found = known(lambda: self._run.found, None)

@@ -77,6 +77,7 @@ class Presentation:
     @ivar csv: where to write the series of a run as a table; C{"-"} likewise, here and below.
     @ivar hlog: where to write the latencies of each second. The run has to keep them.
     @ivar junit: where to write the result of a run as a test.
+    @ivar messageLog: where a run writes its log of messages.
     @ivar live: how a run goes on, where errors go: C{"on"}, C{"off"} or C{"auto"}, on a terminal only. On a terminal it
         is a picture, elsewhere a line a second.
     @ivar color: when the result is in colors: C{"auto"}, C{"always"} or C{"never"}.
@@ -91,6 +92,7 @@ class Presentation:
     csv: str | None = None
     hlog: str | None = None
     junit: str | None = None
+    messageLog: str | None = None
     live: str = "off"
     color: str = "auto"
     metrics: tuple[str, int] | None = None
@@ -301,7 +303,7 @@ class Presentation:
             yield "JUnit report", self.junit, junit.lines(result)
 
     def _out(self) -> Outlet:
-        taken = "-" in (self.report, self.csv, self.hlog, self.junit)
+        taken = "-" in (self.report, self.csv, self.hlog, self.junit, self.messageLog)
         return self._err() if taken else self._outlet("__stdout__")
 
     def _err(self) -> Outlet:
