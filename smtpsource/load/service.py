@@ -392,6 +392,8 @@ class SourceService(Service):
             surroundings["ledger"] = run.ledgers[0] if len(run.ledgers) == 1 else list(run.ledgers)
         if run.workers:
             surroundings["workers"] = list(run.workers)
+        if run.messageLog is not None:
+            surroundings["messageLog"] = {**run.messageLog, "file": self._plan.logMessages}
         return Facts(
             command=self._plan.command,
             run=run.id.decode("ascii"),
@@ -691,6 +693,9 @@ class SourceService(Service):
         self._delivery.drain(self._plan.drainQuiet, self._plan.drainTimeout).addCallback(lambda _: self._stopSink())
 
     def _stopSink(self) -> None:
+        self._run.closeLog().addCallback(lambda _: self._logClosed())
+
+    def _logClosed(self) -> None:
         if self._sink is None:
             self._finish()
         else:
