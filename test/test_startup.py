@@ -29,8 +29,8 @@ OURS = """
     smtpsource.load
         kinds oneprocess parts run service session traffic watch
     smtpsource.measure
-        counters encoding environment frame histogram intervals judgement limits progress recorder series snapshot
-        summary
+        counters encoding environment frame histogram intervals judgement limits minutes progress recorder series
+        snapshot summary
     smtpsource.messages
         content headers message recipients seeds templates
     smtpsource.net

@@ -25,6 +25,7 @@ from smtpsource.measure.counters import OUTCOMES, AddressCounts, sums
 from smtpsource.measure.environment import environment
 from smtpsource.measure.judgement import Delivered, Judgement
 from smtpsource.measure.marks import Mark
+from smtpsource.measure.minutes import Minutes, usual
 from smtpsource.measure.progress import DELIVERING, WAITING, Progress
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.snapshot import Snapshot
@@ -119,6 +120,8 @@ class SourceService(Service):
         self.watched: Callable[[], Mapping[str, float]] = dict
         self._listeners: list[Callable[[Frame], None]] = []
         self._watch = self._newWatch(keepIntervals)
+        drifting = [figure for one in plan.thresholds if not isinstance(one, str) for figure in one.drifting]
+        self._minutes = Minutes((*drifting, *usual(plan.exercise, plan.openLoop)))
         self._figures = self._watch.snapshot()
         self._upkeep = self._watch.upkeep
         self._warmUp: dict[str, Any] | None = None
@@ -128,7 +131,7 @@ class SourceService(Service):
         self._appointment: Appointment | None = None
         self._lookingAgain: IDelayedCall | None = None
         self._toldOfLookUp = False
-        self._ending = False
+        self._ending = self._measured = False
         self._failure: str | None = None
         self._outcomes: list[Outcome] = []
         self._stopping = False
@@ -506,6 +509,8 @@ class SourceService(Service):
         self._watch.start(began)
 
     def _cut(self, frame: Frame) -> None:
+        if not self._measured:
+            self._minutes.add(frame)
         for listener in self._listeners:
             listener(frame)
 
@@ -521,6 +526,7 @@ class SourceService(Service):
             # So much is known for sure.
             known = Judgement(verdict="inconclusive", backlogPeak=snapshot.delivered.peak)
             snapshot = replace(snapshot, judgement=known)
+        snapshot = replace(snapshot, minutes=self._minutes)
         for threshold in self._plan.thresholds:
             assert not isinstance(threshold, str)
             outcome = threshold.cannotPass(snapshot)
@@ -601,8 +607,10 @@ class SourceService(Service):
             self._run.endInWarmUp()
 
     def _endMeasuring(self) -> None:
-        self._figures = self._watch.finish()
+        self._figures = replace(self._watch.finish(), minutes=self._minutes)
         self._upkeep = self._watch.upkeep
+        self._measured = True
+        self._minutes.end(self._figures.at)
 
     def _checkThresholds(self) -> None:
         # What has ended the run stays what it was then.
@@ -760,6 +768,7 @@ class SourceService(Service):
             incomplete=tuple(self._run.incomplete),
             marks=tuple(self.marks),
             timeline=known(lambda: tableOf(self.timeline.steps), None),
+            drift=known(self._minutes.drifts, {}),
             run=self._run.id.decode("ascii"),
             seed=self._plan.seedInUse,
             exercise=self._plan.exercise,

@@ -199,10 +199,27 @@ def _counts(summary: Summary) -> Iterator[Line | str]:
         asked = "" if summary.askedRate is None else f"asked {summary.askedRate:.1f} {more}/s, achieved "
         sent = _bytes(summary.bytesSent / summary.elapsed if summary.elapsed else 0)
         yield _labelled("rate", f"{asked}{summary.rate:.1f} {more}/s, {sent}/s sent")
+    yield from _drifts(summary)
     judgement = summary.judgement
     if judgement is not None and judgement.duration:
         rate = (judgement.delivered + judgement.recovered) / judgement.duration
         yield _labelled("delivered", f"{rate:.1f}/s, for a recipient each, until the last of them had arrived")
+
+
+def _drifts(summary: Summary) -> Iterator[Line | str]:
+    """
+    What is not as it was at the beginning.
+    """
+    found = {name: drift for name, drift in summary.drift.items() if drift.isSignificant}
+    if not found:
+        return
+    from smtpsource.measure.drift import perCentOf, wordsOf  # most runs are too short
+
+    for name, drift in found.items():
+        if drift.perCent is not None:
+            of = " of the messages" if name == "errors" else ""
+            change = f"has {'grown' if drift.perHour > 0 else 'fallen'} by {perCentOf(abs(drift.perCent))}{of} an hour"
+            yield _labelled("drift", f"{name} {change} ({wordsOf(drift)})", "doubtful")
 
 
 def _surroundings(summary: Summary) -> Iterator[Line | str]:
