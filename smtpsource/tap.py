@@ -67,18 +67,20 @@ class SourceProcess(MultiService):
         return stopped
 
     def _done(self, summary: Summary) -> None:
-        exitWith(
-            conclude(
-                self._presentation,
-                self._stopView,
-                summary,
-                lambda summary: render(summary, self._presentation.page),
-                documentOf,
-                summary.reason,
-            ),
-            self._reactor,
+        status = conclude(
+            self._presentation,
+            self._stopView,
+            summary,
+            lambda summary: render(summary, self._presentation.page),
+            documentOf,
+            summary.reason,
         )
-        self._stopReactor()
+        exitWith(status, self._reactor)
+        left = None if self._stopping else self._presentation.whenLeft(self._reactor, status)
+        if left is None:
+            self._stopReactor()
+        else:
+            left.addBoth(lambda _: self._stopReactor())
 
     def _stopReactor(self) -> None:
         if not self._stopping:

@@ -36,10 +36,11 @@ from smtpsource.printable import printable
 from smtpsource.process.streams import Outlet
 from smtpsource.report import csvfile, files, hlog, junit
 from smtpsource.report.document import documentOf
+from smtpsource.report.facts import answerOf
 from smtpsource.report.live.counter import Counter
 from smtpsource.report.page import Page, shown
 from smtpsource.report.presentation import Presentation
-from smtpsource.report.text import answerOf, render
+from smtpsource.report.text import render
 from smtpsource.report.words import duration
 
 

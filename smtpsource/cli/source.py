@@ -8,7 +8,7 @@ import os
 import re
 import socket
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.python import usage
 
@@ -24,6 +24,9 @@ from smtpsource.process.openfiles import PIPES, raiseFileLimit
 from smtpsource.report.presentation import Presentation
 from smtpsource.values import inputs, numbers
 from smtpsource.values.option import ValueOption
+
+if TYPE_CHECKING:
+    from smtpsource.values.serving import Where
 
 #: The files that are written.
 _FILES = ("report", "csv", "hlog", "junit")
@@ -166,6 +169,8 @@ class SourceOptions(PlanOptions):
             color=self["color"],
             live=self._live(),
             metrics=self._metrics(),
+            dashboard=self._dashboard(),
+            lingers=bool(self["linger"]),
         )
         self.chooseReactor()
 
@@ -264,6 +269,15 @@ class SourceOptions(PlanOptions):
                 raise Exclusion("--metrics-interface needs --metrics-port", "metrics-interface", "metrics-port")
             return None
         return self["metrics-interface"] or "127.0.0.1", self["metrics-port"]
+
+    def _dashboard(self) -> Where | None:
+        """
+        Where to show a dashboard.
+        """
+        where: Where | None = self["dashboard"]
+        if self["linger"] and where is None:
+            raise Exclusion("--linger needs --dashboard", "linger", "dashboard")
+        return where
 
     def _checkFiles(self) -> None:
         """

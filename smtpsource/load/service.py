@@ -29,8 +29,9 @@ from smtpsource.measure.minutes import Minutes, usual
 from smtpsource.measure.progress import DELIVERING, WAITING, Progress
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.snapshot import Snapshot
-from smtpsource.measure.summary import Summary, bucketsOf, countsOf, errorsOf, latenciesOf, repliesOf
-from smtpsource.measure.timeline import Timeline, tableOf
+from smtpsource.measure.summary import Summary
+from smtpsource.measure.summing import Facts, measured, summaryOf
+from smtpsource.measure.timeline import Timeline
 from smtpsource.net.destination import (
     Address,
     HostDestination,
@@ -115,6 +116,7 @@ class SourceService(Service):
         self._clock = clock
         self._run = self._newRun(show, tell)
         self._sink: OwnSink | None = None
+        self._sinkReport: dict[str, Any] | None = None
         self._judgement: Judgement | None = None
         self.marks: list[Mark] = []
         self.watched: Callable[[], Mapping[str, float]] = dict
@@ -206,7 +208,7 @@ class SourceService(Service):
             if self._begun:
                 self._run.drain()
             else:
-                self._finish(None)
+                self._finish()
         return ended
 
     def whenDone(self) -> Deferred[Summary]:
@@ -333,20 +335,62 @@ class SourceService(Service):
         self.marks[place] = replace(mark, **more)
         return self.marks[place]
 
+    def facts(self) -> Facts:
+        """
+        What is known of the run by now besides what was counted and timed. How long it took, and how much CPU time, is
+        0 until the load is over.
+        """
+        run, known = self._run, self._known
+        upkeep = self._upkeep if self._ending else self._watch.upkeep
+        reactor, started = nameOf(self._reactor), self._started.isoformat(timespec="milliseconds")
+        surroundings = known(lambda: environment(reactor, started), {})
+        if run.ledgers:
+            surroundings["ledger"] = run.ledgers[0] if len(run.ledgers) == 1 else list(run.ledgers)
+        if run.workers:
+            surroundings["workers"] = list(run.workers)
+        return Facts(
+            command=self._plan.command,
+            run=run.id.decode("ascii"),
+            seed=self._plan.seedInUse,
+            reactor=reactor,
+            started=started,
+            elapsed=self._elapsed,
+            user=self._cpuAfter[0] - self._cpuBefore[0],
+            system=self._cpuAfter[1] - self._cpuBefore[1],
+            exercise=self._plan.exercise,
+            percentiles=self._plan.percentiles,
+            environment=surroundings,
+            warmUp=self._warmUp,
+            exhausted=run.exhausted,
+            catchUp=run.catchUp,
+            limits=known(lambda: tuple(run.limits(upkeep)), ()),
+            disturbances=known(lambda: tuple(run.disturbances(upkeep)), ()),
+            hints=run.standingHints,
+            incomplete=tuple(run.incomplete),
+            search=known(lambda: run.found, None),
+            addresses=known(self.byAddress, {}),
+            marks=tuple(self.marks),
+            thresholds=tuple(self._outcomes),
+            judgement=self._judgement,
+            sink=self._sinkReport,
+        )
+
     def summaryNow(self) -> Summary:
         """
-        The summary of what has happened so far, or of the whole run when it is over. It takes some milliseconds.
+        The summary of what has happened so far, or of the whole run when it is over. It takes some milliseconds; so
+        there is no timeline in it before the end.
         """
         if self._summary is not None:
             return self._summary
-        figures, elapsed = self._figures, self._elapsed
+        before = self._figures, self._elapsed, self._cpuAfter
         if not self._ending and self._beganRun:
-            self._figures = self._watch.snapshot()
+            self._figures = replace(self._watch.snapshot(), minutes=self._minutes)
             self._elapsed = self._figures.at
+            self._cpuAfter = self._run.processTime()
         try:
-            return replace(self._summarize(None), ended="running", exit=0, reason=None)
+            return replace(self._summarize(steps=tuple), ended="running", exit=0, reason=None, timeline=None)
         finally:
-            self._figures, self._elapsed = figures, elapsed
+            self._figures, self._elapsed, self._cpuAfter = before
 
     def breakDown(self, kind: str, text: str) -> None:
         """
@@ -598,7 +642,7 @@ class SourceService(Service):
 
     def _stopSink(self) -> None:
         if self._sink is None:
-            self._finish(None)
+            self._finish()
         else:
             self._sink.stop().addBoth(self._sinkStopped)
 
@@ -626,7 +670,8 @@ class SourceService(Service):
             report = None if isinstance(result, Failure) else result
         if self._delivery is not None and self._beganRun:
             self._known(self._judge, None)
-        self._finish(report)
+        self._sinkReport = report
+        self._finish()
 
     def _judge(self) -> None:
         """
@@ -650,12 +695,12 @@ class SourceService(Service):
             self._failure = f"the sink counted only {result['messages']} of {self.recorder.accepted} accepted messages"
             self.recorder.error("lost-by-server", self._failure)
 
-    def _finish(self, sink: dict[str, Any] | None) -> None:
+    def _finish(self) -> None:
         if self._summary is None:
             if self._delivery is not None:
                 self._delivery.close()
             self._known(self._checkThresholds, None)
-            self._summary = self._summarize(sink)
+            self._summary = self._summarize()
             waiting, self._waiting = self._waiting, []
             for one in waiting:
                 one.callback(self._summary)
@@ -711,67 +756,15 @@ class SourceService(Service):
         known = [threshold for threshold in self._plan.thresholds if not isinstance(threshold, str)]
         return verdictBesides(known, self._judgement) == "pass"
 
-    def _summarize(self, sink: dict[str, Any] | None) -> Summary:
-        recorder, known = self.recorder, self._known
-        started = self._started.isoformat(timespec="milliseconds")
-        figures, elapsed = self._figures, self._elapsed
-        reactor = nameOf(self._reactor)
-        latency = known(lambda: latenciesOf(recorder), {})
-        replies = known(lambda: repliesOf(recorder), {})
-        buckets = known(lambda: bucketsOf(recorder), {})
-        surroundings = known(lambda: environment(reactor, started), {})
-        ledgers, workers = self._run.ledgers, self._run.workers
-        if ledgers:
-            surroundings["ledger"] = ledgers[0] if len(ledgers) == 1 else list(ledgers)
-        if workers:
-            surroundings["workers"] = list(workers)
-        limiting = known(lambda: tuple(self._run.limits(self._upkeep)), ())
-        disturbing = known(lambda: tuple(self._run.disturbances(self._upkeep)), ())
-        found = known(lambda: self._run.found, None)
-        errors = known(lambda: errorsOf(recorder), {})
+    def _summarize(self, steps: Callable[[], Sequence[Frame]] | None = None) -> Summary:
+        facts = self.facts()
+        steps = steps or (lambda: self.timeline.steps)
+        found = measured(self.recorder, self._figures, facts.elapsed, self._watch.series, steps, self._known)
         reason = self._failure or self._run.reason
-        asked, lasted = figures.asked, figures.scheduledSeconds
-        seconds = max(elapsed, lasted or 0.0)
-        return Summary(
-            command=self._plan.command,
-            reactor=reactor,
-            started=started,
-            elapsed=elapsed,
-            exit=known(lambda: self._exit(reason), 1),
+        return summaryOf(
+            facts,
+            found,
+            exit=self._known(lambda: self._exit(reason), 1),
             ended="aborted" if reason is not None else "signal" if self._stopping else "done",
             reason=reason,
-            **countsOf(recorder),
-            rate=recorder.accepted / seconds if seconds else 0.0,
-            user=self._cpuAfter[0] - self._cpuBefore[0],
-            system=self._cpuAfter[1] - self._cpuBefore[1],
-            latency=latency,
-            capabilities=recorder.capabilities or {},
-            tls=dict(recorder.tls),
-            replies=replies,
-            errors=errors,
-            sink=sink,
-            asked=asked,
-            askedRate=asked / lasted if asked is not None and lasted else None,
-            exhausted=self._run.exhausted,
-            catchUp=self._run.catchUp,
-            warmUp=self._warmUp,
-            series=self._watch.series.samples,
-            buckets=buckets,
-            environment=surroundings,
-            thresholds=tuple(self._outcomes),
-            limits=limiting,
-            disturbances=disturbing,
-            search=found,
-            judgement=self._judgement,
-            addresses=known(self.byAddress, {}),
-            hints=self._run.standingHints,
-            incomplete=tuple(self._run.incomplete),
-            marks=tuple(self.marks),
-            timeline=known(lambda: tableOf(self.timeline.steps), None),
-            drift=known(self._minutes.drifts, {}),
-            run=self._run.id.decode("ascii"),
-            seed=self._plan.seedInUse,
-            exercise=self._plan.exercise,
-            percentiles=self._plan.percentiles,
-            intervals=self._watch.series.intervals,
         )

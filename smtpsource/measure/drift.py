@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import erfc, log1p, sqrt
 from operator import mul
 from typing import Protocol
@@ -85,6 +85,11 @@ class Drifts(Protocol):
     def drift(self, name: str) -> Drift | None:
         """
         How it has changed; C{None} if too few have it.
+        """
+
+    def drifts(self) -> Mapping[str, Drift]:
+        """
+        How each of those has changed of which that is known.
         """
 
 

@@ -18,6 +18,7 @@ from smtpsource.values.rules import Contradiction, Rules, allOf, needs
 
 if TYPE_CHECKING:
     from smtpsource.measure.thresholds import Threshold
+    from smtpsource.values.serving import Where
 
 
 def _port(text: str) -> int:
@@ -31,6 +32,12 @@ def _interface(text: str) -> str:
         return names.ipAddress(text)
     except ValueError:
         raise ValueError("expected an address of this machine, such as 127.0.0.1, ::1 or, for all, 0.0.0.0")
+
+
+def _place(text: str) -> Where:
+    from smtpsource.values.serving import hostAndPort  # for those who have one
+
+    return hostAndPort(text)
 
 
 def _percentile(value: object) -> float:
@@ -175,6 +182,12 @@ class Results(Settings):
             "serve them at this address of this machine (default: 127.0.0.1)",
             _interface,
         ),
+        ValueOption(
+            *("dashboard", None, "[HOST:]PORT", None),
+            "show the run in a browser there while it goes on (default host: 127.0.0.1); 0 is any free port",
+            _place,
+        ),
+        Flag("linger", None, "keep the dashboard when the run is over, until the process is told to end"),
     )
     trace: int = setting(
         checks.wholeNumber(0),

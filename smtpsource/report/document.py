@@ -80,7 +80,10 @@ def sampleDict(sample: Sample) -> dict[str, float | None]:
     return {name: round(value, 6) if isinstance(value, float) else value for name, value in values.items()}
 
 
-def _sample(sample: Sample) -> dict[str, Any]:
+def sampleOf(sample: Sample) -> dict[str, Any]:
+    """
+    A sample as the report has it.
+    """
     return {**sampleDict(sample), **({"watched": dict(sample.watched)} if sample.watched else {})}
 
 
@@ -126,6 +129,9 @@ SEARCH = Form(
     lambda found: Found(found["promise"], found["rate"], _STEPS.read(found["steps"])),
 )
 
+
+#: What happened in each second.
+SERIES = _several(Form(sampleOf, _record(Sample).read))
 
 #: What became of every message where the server delivers to.
 LEDGER = Form(judgement.documentOf, judgement.judgementOf)
@@ -192,7 +198,7 @@ FIELDS = (
     Field("timeline", _OBJECT, optional=True),
     Field("drift", _named(_record(Drift))),
     Field("histograms", Form(_histograms, _buckets), "buckets"),
-    Field("series", _several(Form(_sample, _record(Sample).read))),
+    Field("series", SERIES),
 )
 
 

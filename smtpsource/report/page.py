@@ -41,6 +41,29 @@ class Line(NamedTuple):
     isCommand: bool = False
 
 
+class Fact(NamedTuple):
+    """
+    Something that is said of a run, whatever it is shown on.
+
+    @ivar label: what it is about, in a word or two; empty if it goes on about the same.
+    @ivar text: it.
+    @ivar style: as in L{Line}.
+    @ivar isCommand: likewise.
+    """
+
+    label: str
+    text: str
+    style: str = ""
+    isCommand: bool = False
+
+    @property
+    def line(self) -> Line:
+        """
+        The same as a line of text.
+        """
+        return Line(f"{self.label:<{INDENT}}{self.text}", self.style, isCommand=self.isCommand)
+
+
 @dataclass(frozen=True)
 class Page:
     """

@@ -20,9 +20,13 @@ from smtpsource.report.live.counter import Counter
 from smtpsource.report.page import Page, pageOf, shown
 
 if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
+
     from smtpsource.measure.progress import Running
+    from smtpsource.report.dashboard.service import DashboardService
     from smtpsource.report.live.view import Periodic
     from smtpsource.report.metrics import Source
+    from smtpsource.values.serving import Where
 
 _log = Logger(namespace="smtpsource")
 
@@ -81,6 +85,8 @@ class Presentation:
         is a picture, elsewhere a line a second.
     @ivar color: when the result is in colors: C{"auto"}, C{"always"} or C{"never"}.
     @ivar metrics: the address and the port where Prometheus is to find the run; C{None} for nowhere.
+    @ivar dashboard: where a browser is to find it; C{None} likewise.
+    @ivar lingers: it is to be found there when it is over, too.
     """
 
     tool: str
@@ -94,8 +100,11 @@ class Presentation:
     live: str = "off"
     color: str = "auto"
     metrics: tuple[str, int] | None = None
+    dashboard: Where | None = None
+    lingers: bool = False
     _outlets: dict[str, Outlet] = field(default_factory=dict, init=False, repr=False, compare=False)
     _views: list[Periodic] = field(default_factory=list, init=False, repr=False, compare=False)
+    _dashboards: list[DashboardService] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def wantsIntervals(self) -> bool:
@@ -135,7 +144,7 @@ class Presentation:
         @param reactor: what to listen with.
         @return: C{False} if a part of it is not possible; it was said why.
         """
-        return self.startMetrics(reactor, source)
+        return self.startMetrics(reactor, source) and self.startDashboard(reactor, source)
 
     def startMetrics(self, reactor: Any, source: Source) -> bool:
         """
@@ -157,6 +166,43 @@ class Presentation:
             return False
         self.complain(f"metrics at {service.url}")
         return True
+
+    def startDashboard(self, reactor: Any, source: Any) -> bool:
+        """
+        Show a run in browsers, if that was asked for, and say where.
+
+        @param reactor: what to listen with.
+        @param source: a L{Shown<smtpsource.report.dashboard.service.Shown>}.
+        @return: C{False} if it is not possible there; it was said why.
+        """
+        if self.dashboard is None:
+            return True
+        from smtpsource.report.dashboard.service import DashboardService, ListenError  # as above
+
+        service = DashboardService(reactor, source, self.dashboard)
+        try:
+            service.startService()
+        except ListenError as e:
+            self.complain(str(e))
+            return False
+        self._dashboards.append(service)
+        self.complain(f"dashboard at {service.url}")
+        return True
+
+    def whenLeft(self, reactor: Any, status: int) -> Deferred[Any] | None:
+        """
+        All was shown and written: what is left is what those have who look at a dashboard.
+
+        @param reactor: the one that runs.
+        @param status: the exit status that the process will have, whatever comes.
+        @return: fires when the process may end, which is soon, or with C{lingers} when it is told to; C{None} if it may
+            end now.
+        """
+        if not self._dashboards:
+            return None
+        from smtpsource.report.dashboard.leaving import leave  # as above
+
+        return leave(reactor, self._dashboards, self.lingers, status, self.complain, self.daemonized)
 
     def startCounter(self, reactor: IReactorTime, count: Callable[[], int | str]) -> Callable[[], None]:
         """
