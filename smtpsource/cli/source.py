@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from smtpsource.values.serving import Where
 
 #: The files that are written.
-_FILES = ("report", "csv", "hlog", "html", "junit")
+_FILES = ("report", "csv", "hlog", "html", "junit", "log-messages")
 
 #: How much a word must be like a command to be taken for one that is misspelt, as C{difflib} has it.
 _LIKE = 0.75
@@ -168,6 +168,7 @@ class SourceOptions(PlanOptions):
             junit=self["junit"],
             checkpoint=self["checkpoint"],
             html=self["html"],
+            messageLog=self["log-messages"],
             color=self["color"],
             live=self._live(),
             metrics=self._metrics(),

@@ -95,6 +95,7 @@ class Presentation:
     @ivar checkpoint: the directory to write down there what is known of a run, each second. Without it, a long run has
         one beside its C{report}, until that is written.
     @ivar html: where to write it as one HTML file.
+    @ivar messageLog: where a run writes its log of messages.
     @ivar live: how a run goes on, where errors go: C{"on"}, C{"off"} or C{"auto"}, on a terminal only. On a terminal it
         is a picture, elsewhere a line a second.
     @ivar color: when the result is in colors: C{"auto"}, C{"always"} or C{"never"}.
@@ -115,6 +116,7 @@ class Presentation:
     junit: str | None = None
     checkpoint: str | None = None
     html: str | None = None
+    messageLog: str | None = None
     live: str = "off"
     color: str = "auto"
     metrics: tuple[str, int] | None = None
@@ -419,7 +421,7 @@ class Presentation:
             yield "HTML report", self.html, htmlOf([asDict(result)])
 
     def _out(self) -> Outlet:
-        taken = "-" in (self.report, self.csv, self.hlog, self.junit, self.html)
+        taken = "-" in (self.report, self.csv, self.hlog, self.junit, self.html, self.messageLog)
         return self._err() if taken else self._outlet("__stdout__")
 
     def _err(self) -> Outlet:
