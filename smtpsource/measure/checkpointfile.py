@@ -245,14 +245,14 @@ class Writer:
     def _records(
         self, frames: list[Frame], marks: dict[int, Mark], facts: Any, end: Mapping[str, Any] | None
     ) -> Iterator[bytes]:
-        for frame in frames:
-            yield encoded(FRAME, frame)
-        for mark in marks.items():
-            yield encoded(MARK, mark)
         known = {} if facts is None else self._asDocument(facts)
         changed = {name: value for name, value in known.items() if self._known.get(name, self) != value}
         self._known.update(changed)
         if changed:
             yield encoded(FACTS, changed)
+        for frame in frames:
+            yield encoded(FRAME, frame)
+        for mark in marks.items():
+            yield encoded(MARK, mark)
         if end is not None:
             yield encoded(END, end)

@@ -12,7 +12,6 @@ from smtpsource.measure.counters import Counters
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.snapshot import Snapshot
 from smtpsource.measure.summing import Facts, measured, summaryOf
-from smtpsource.report import reading
 from smtpsource.report.document import FIELDS, documentOf
 
 _NAMES = [each.name for each in fields(Facts)]
@@ -35,7 +34,9 @@ def read(document: Mapping[str, Any]) -> Facts:
 
     @raise ValueError: they are not as they should be; the text is one line.
     """
-    known = reading.summaryOf({**_nothing(), **document})
+    from smtpsource.report.reading import summaryOf as summaryIn  # a run only writes them
+
+    known = summaryIn({**_nothing(), **document})
     return Facts(**{name: getattr(known, name) for name in _NAMES})
 
 
