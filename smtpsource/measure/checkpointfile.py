@@ -147,7 +147,7 @@ class Writer:
         self._facts: Any = None
         self._end: Mapping[str, Any] | None = None
         self._isOver = False
-        self._written = Event()
+        self._ended = Event()
         # Of the thread: what was written of facts, and what is to be written next.
         self._known: dict[str, Any] = {}
         self._left: deque[bytes] = deque()
@@ -198,7 +198,7 @@ class Writer:
 
         @return: is it?
         """
-        return self._written.wait(seconds)
+        return self._ended.wait(seconds) and not self.hasFailed
 
     def _run(self) -> None:
         try:
@@ -207,6 +207,8 @@ class Writer:
         except Exception as e:
             self.problem = str(e) if isinstance(e, CheckpointError) else ": ".join(named(e))
             self.hasFailed = True
+        finally:
+            self._ended.set()
 
     def _writeAll(self) -> bool:
         """
@@ -233,8 +235,6 @@ class Writer:
             self.problem = e.strerror or str(e)
             return False
         self.problem = None
-        if isLast:
-            self._written.set()
         return isLast
 
     def _take(self) -> tuple[list[Frame], dict[int, Mark], Any, Mapping[str, Any] | None]:

@@ -12,10 +12,12 @@ from smtpsource.measure.counters import Counters
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.snapshot import Snapshot
 from smtpsource.measure.summing import Facts, measured, summaryOf
-from smtpsource.report.document import FIELDS, documentOf
+from smtpsource.report.document import COUNT, FIELDS, documentOf
 
 _NAMES = [each.name for each in fields(Facts)]
-_FIELDS = [each for each in FIELDS if (each.name or each.path) in _NAMES and each.path != "marks"]
+_FIELDS = [
+    each for each in FIELDS if (each.name or each.path) in _NAMES and each.form is not COUNT and each.path != "marks"
+]
 
 
 def written(facts: Facts) -> dict[str, Any]:
