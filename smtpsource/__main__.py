@@ -29,6 +29,7 @@ _TOOLS = {
     "locust": "smtpsource.locust.__main__",
     "merge": "smtpsource.tools.merge",
     "reconcile": "smtpsource.tools.reconcile",
+    "recover": "smtpsource.tools.recover",
     "sink": "smtpsource.sink.__main__",
     "watch": "smtpsource.tools.watch",
 }

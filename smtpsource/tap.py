@@ -88,7 +88,7 @@ class SourceProcess(MultiService):
             self._reactor.stop()
 
 
-def _prepare() -> None:
+def _prepare(options: Options) -> None:
     """
     Import now what a run needs in the end: twistd may become another user meanwhile, who may not read it any more.
     """
@@ -97,6 +97,8 @@ def _prepare() -> None:
     from smtpsource.report import beside, csvfile, hlog, judgement, junit  # noqa: F401
 
     noted.prepare()
+    if options.plan.logMessages is not None:
+        from smtpsource.load import logged, messagelog  # noqa: F401, for those who keep one
     for name in ("ascii", "idna", "latin-1", "utf-8"):
         codecs.lookup(name)
 
@@ -107,7 +109,7 @@ def makeService(options: Options) -> IService:
     """
     from twisted.internet import reactor  # the one that twistd has installed
 
-    _prepare()
+    _prepare(options)
     if options.plan.deliverTo is not None:
         from smtpsource.load import delivery  # noqa: F401, for those who need it
     if options.presentation.html is not None:

@@ -236,6 +236,20 @@ class SourceService(Service):
         """
         return self._plan.percentiles
 
+    @property
+    def thresholds(self) -> tuple[str, ...]:
+        """
+        What must be so of the run.
+        """
+        return tuple(str(getattr(threshold, "text", threshold)) for threshold in self._plan.thresholds)
+
+    @property
+    def warmUp(self) -> float:
+        """
+        How many seconds of it are not to be measured.
+        """
+        return self._plan.warmUp
+
     def progress(self) -> Progress:
         """
         How far the run has come.
@@ -378,6 +392,8 @@ class SourceService(Service):
             surroundings["ledger"] = run.ledgers[0] if len(run.ledgers) == 1 else list(run.ledgers)
         if run.workers:
             surroundings["workers"] = list(run.workers)
+        if run.messageLog is not None:
+            surroundings["messageLog"] = {**run.messageLog, "file": self._plan.logMessages}
         return Facts(
             command=self._plan.command,
             run=run.id.decode("ascii"),
@@ -677,6 +693,9 @@ class SourceService(Service):
         self._delivery.drain(self._plan.drainQuiet, self._plan.drainTimeout).addCallback(lambda _: self._stopSink())
 
     def _stopSink(self) -> None:
+        self._run.closeLog().addCallback(lambda _: self._logClosed())
+
+    def _logClosed(self) -> None:
         if self._sink is None:
             self._finish()
         else:
@@ -807,7 +826,8 @@ class SourceService(Service):
         facts = self.facts()
         series, figures = self._watch.series, self._figures
         found = measured(
-            *(self.recorder, figures, facts.elapsed, series, lambda: self.timeline.steps, self._known), quickly=quickly
+            *(self.recorder, figures, facts.elapsed, series.samples, lambda: self.timeline.steps, self._known),
+            quickly=quickly,
         )
         reason = self._failure or self._run.reason
         return summaryOf(
@@ -816,4 +836,5 @@ class SourceService(Service):
             exit=self._known(lambda: self._exit(reason), 1),
             ended="aborted" if reason is not None else "signal" if self._stopping else "done",
             reason=reason,
+            intervals=self._watch.series.intervals,
         )

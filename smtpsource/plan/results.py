@@ -11,7 +11,7 @@ from smtpsource.measure.histogram import PERCENTILES
 from smtpsource.plan.thresholds import threshold
 from smtpsource.values import checks, kinds, names
 from smtpsource.values.color import COLOR
-from smtpsource.values.files import writableFile
+from smtpsource.values.files import directoryToBe, writableFile
 from smtpsource.values.kinds import Kind
 from smtpsource.values.option import Flag, Only, Settings, ValueOption, option, setting, switch
 from smtpsource.values.rules import Contradiction, Rules, allOf, needs
@@ -128,6 +128,12 @@ class Results(Settings):
         _written("hlog", "write the latencies of each second there, as a log for HdrHistogram's tools; - as above"),
         _written("html", "write the results there as one HTML file, with charts; - as above"),
         _written("junit", "write there, as JUnit's XML, whether all was accepted and the thresholds held; - as above"),
+        ValueOption(
+            *("checkpoint", None, "DIR", None),
+            "write what is known there each second, for smtpsource recover (default: FILE.checkpoint beside --report, "
+            "until that is written, for runs over a minute)",
+            directoryToBe,
+        ),
     )
     grace: float = option(
         "TIME",

@@ -6,7 +6,7 @@ L{smtpsource.report.schema} says what may stand there; docs/report.rst says what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import astuple, fields, replace
 from functools import reduce
 from typing import Any, NamedTuple
@@ -165,6 +165,17 @@ class Field(NamedTuple):
     name: str = ""
     optional: bool = False
 
+    def put(self, document: dict[str, Any], of: object) -> None:
+        """
+        Write it there.
+
+        @param of: what has the attribute.
+        """
+        value = getattr(of, self.name or self.path)
+        if value is not None or not self.optional:
+            *groups, last = self.path.split(".")
+            reduce(lambda inner, group: inner.setdefault(group, {}), groups, document)[last] = self.form.write(value)
+
 
 #: All fields that are of a summary, in their order.
 FIELDS = (
@@ -215,17 +226,17 @@ FIELDS = (
 )
 
 
-def documentOf(summary: Summary) -> dict[str, Any]:
+def documentOf(summary: Summary, without: Container[str] = ()) -> dict[str, Any]:
     """
     The report of a run, as JSON takes it.
+
+    @param without: what to leave out of it.
     """
     document: dict[str, Any] = {"schema": SCHEMA, "tool": {"name": "smtp-source", "version": __version__}}
     counters = summary.counters()
-    for path, form, name, optional in FIELDS:
-        value = getattr(counters if form is COUNT else summary, name or path)
-        if value is not None or not optional:
-            *groups, last = path.split(".")
-            reduce(lambda inner, group: inner.setdefault(group, {}), groups, document)[last] = form.write(value)
+    for each in FIELDS:
+        if each.path not in without:
+            each.put(document, counters if each.form is COUNT else summary)
     for phase, latency in document["latency"].items():
         latency.update(othersOf(summary, phase))
     return document

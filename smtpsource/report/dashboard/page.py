@@ -22,7 +22,8 @@ from smtpsource.report.dashboard.site import DashboardRequest, Operation
 from smtpsource.report.document import othersOf
 from smtpsource.report.html import sections
 from smtpsource.report.html.charts import chartsOf
-from smtpsource.report.html.data import columnsOf, curveOf
+from smtpsource.report.html.curves import curveOf
+from smtpsource.report.html.data import columnsOf
 from smtpsource.report.html.page import livePage, style
 from smtpsource.report.html.scripts import script
 from smtpsource.report.html.title import headingOf, titleOf

@@ -255,6 +255,10 @@ function heatAt({ view, plot, pointed }, page) {
 
 /** The mark that the cursor is at, as text. */
 function markAt(plot, runs) {
-  const near = marksOf(runs).find(({ mark }) => Math.abs(plot.valToPos(mark.at, "x") - plot.cursor.left) < 6);
+  let near = null, least = 6;
+  for (const one of marksOf(runs)) {
+    const distance = Math.abs(plot.valToPos(one.mark.at, "x") - plot.cursor.left);
+    if (distance < least) [near, least] = [one, distance];
+  }
   return near ? `, mark ${near.number}: ${near.mark.text}` : "";
 }
