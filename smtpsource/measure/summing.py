@@ -86,6 +86,7 @@ def measured(
         "replies": known(lambda: repliesOf(recorder), {}),
         "buckets": known(lambda: bucketsOf(recorder), {}),
         "timeline": None if quickly else known(lambda: tableOf(steps()), None),
+        "drift": {} if quickly or figures.minutes is None else known(figures.minutes.drifts, {}),
         "rate": recorder.accepted / seconds if seconds else 0.0,
         "asked": asked,
         "askedRate": asked / lasted if asked is not None and lasted else None,

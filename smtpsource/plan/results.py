@@ -103,6 +103,35 @@ def _hasALedger(plan: Any) -> Rules:
             )
 
 
+def _isLongEnough(plan: Any) -> Rules:
+    if not any(one.drifting for one in plan.thresholds):
+        return
+    from smtpsource.measure.drifting import LEAST  # few want it
+
+    length = plan.stagesLength - plan.warmUp if plan.stages else plan.duration
+    for one in plan.thresholds:
+        if one.drifting and length is not None and length < LEAST:
+            yield Contradiction(
+                plan,
+                "{thresholds}: {which!r} is not usable: a drift needs at least {least:g} minutes, and "
+                f"{'{stages}' if plan.stages else '{duration}'} measures {{length:g}} seconds",
+                exclusive=False,
+                which=one.text,
+                least=LEAST / 60,
+                length=length,
+            )
+
+
+def _isOfOneRate(plan: Any) -> Rules:
+    if plan.findRate is not None and plan.findRate.drifting:
+        yield Contradiction(
+            plan,
+            "{findRate}: {which!r} is not usable: a drift is of minutes with the same load, and this tries many rates",
+            exclusive=False,
+            which=plan.findRate.text,
+        )
+
+
 class Results(Settings):
     """
     @ivar grace: seconds that messages on their way have to end once the run is told to stop.
@@ -117,6 +146,8 @@ class Results(Settings):
     rules = allOf(
         _hasASchedule,
         _hasALedger,
+        _isLongEnough,
+        _isOfOneRate,
         needs("{thresholds}", "abortOnThreshold", unless=lambda plan: plan.thresholds),
     )
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from smtpsource._version import __version__
 from smtpsource.measure.counters import AddressCounts, Counters
+from smtpsource.measure.drift import Drift
 from smtpsource.measure.encoding import decode, encode
 from smtpsource.measure.histogram import PERCENTILES, Latency, nameOf, percentiles
 from smtpsource.measure.marks import Effect, Mark
@@ -221,6 +222,7 @@ FIELDS = (
     Field("environment", _OBJECT),
     Field("marks", _several(_inner(_record(Mark), effect=_record(Effect)))),
     Field("timeline", _OBJECT, optional=True),
+    Field("drift", _named(_record(Drift))),
     Field("histograms", Form(_histograms, _buckets), "buckets"),
     Field("series", SERIES),
 )

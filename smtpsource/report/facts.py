@@ -42,6 +42,7 @@ def found(summary: Summary) -> Iterator[Fact]:
         yield Fact("INCOMPLETE", missing, "bad")
     for hint in summary.hints:
         yield Fact("hint", hint, "doubtful")
+    yield from _drifts(summary)
     for outcome in summary.thresholds:
         label, style = ("pass", "good") if outcome.passed else ("FAIL", "bad")
         yield Fact(label, f"{outcome.text}: {outcome.actual}", style)
@@ -50,6 +51,23 @@ def found(summary: Summary) -> Iterator[Fact]:
 
         directory = os.path.dirname(next(iter(_ledgers(summary)), ""))
         yield from judgement.factsOf(summary.judgement, shlex.quote(directory or "DIR"))
+
+
+def _drifts(summary: Summary) -> Iterator[Fact]:
+    """
+    What is not as it was at the beginning, but for what thresholds say of it.
+    """
+    told = " ".join(outcome.text for outcome in summary.thresholds)
+    found = {name: drift for name, drift in summary.drift.items() if drift.isSignificant and f"({name})" not in told}
+    if not found:
+        return
+    from smtpsource.measure.drift import perCentOf, wordsOf  # most runs are too short
+
+    for name, drift in found.items():
+        if drift.perCent is not None:
+            of = " of the messages" if name == "errors" else ""
+            change = f"has {'grown' if drift.perHour > 0 else 'fallen'} by {perCentOf(abs(drift.perCent))}{of} an hour"
+            yield Fact("drift", f"{name} {change} ({wordsOf(drift)})", "doubtful")
 
 
 def verdict(summary: Summary) -> Fact:
