@@ -30,6 +30,7 @@ from smtpsource.smtp.parameters import Parameters
 from smtpsource.tap import Options
 from smtpsource.tools.calibrate import CalibrateOptions
 from smtpsource.values.option import Flag, ValueOption
+from smtpsource.values.serving import Where
 
 try:
     import OpenSSL
@@ -199,6 +200,8 @@ class PlanTests(Case):
             "abort-on-threshold": 0,
             "live": "auto",
             "metrics-port": None,
+            "dashboard": None,
+            "linger": False,
             "metrics-interface": None,
             "verbose": 0,
             "destination": "127.0.0.1",
@@ -592,6 +595,8 @@ class PlanTests(Case):
             ("--csv - --hlog /x --junit /y", {"csv": "-", "hlog": "/x", "junit": "/y", "live": "auto"}),
             ("--metrics-port 9100", {"metrics": ("127.0.0.1", 9100), "live": "auto"}),
             ("--metrics-port 0 --metrics-interface ::", {"metrics": ("::", 0), "live": "auto"}),
+            ("--dashboard 8089", {"dashboard": Where("127.0.0.1", 8089), "lingers": False}),
+            ("--dashboard [::]:0 --linger", {"dashboard": Where("::", 0), "lingers": True}),
         ):
             self.assertEqual(parsed(*line.split(), "127.0.0.1").presentation, Presentation("smtpsource", **expected))
 
@@ -766,6 +771,7 @@ class ErrorTests(Case):
             (None, "proxy-source", ("", "a.b", "::1,"), "expected IP addresses such as"),
             (None, "dns-server", ("", "dns.example", "::1:x", "127.0.0.1:0"), "expected the address of a name server"),
             (None, "live", ("", "yes", "ON"), "expected auto, on or off"),
+            (None, "dashboard", ("", "x", ":8089", "1.2.3.4:", "::1:80", "a b:1", "h:65536"), "expected"),
             (None, "metrics-port", ("", "-1", "65536", "9k", "http"), "expected a port from 1 to 65535, or 0"),
             (None, "metrics-interface", ("", "localhost", "::1,::", "[::1]"), "expected an address of this machine"),
         ):
@@ -922,6 +928,7 @@ class ErrorTests(Case):
             ),
             ("--connect-only --noop", "--connect-only and --noop exclude each other: "),
             ("--metrics-interface ::1", "--metrics-interface needs --metrics-port"),
+            ("--linger", "--linger needs --dashboard"),
             ("--live on -c", "--live 'on' and -c (--counter) exclude each other: "),
             ("--live on -v", "--live 'on' and -v exclude each other: "),
             *(
