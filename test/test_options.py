@@ -1409,7 +1409,8 @@ class HelpTests(SynchronousTestCase):
             self.assertEqual(
                 str(self.assertRaises(usage.UsageError, parsed, *arguments)),
                 "--help: 'conections' is no heading: expected one of load, workers, message, traffic, dialogue, "
-                "extensions, tls, login, parameters, connections, ledger, message-log, results, other; did you mean connections?",
+                "extensions, tls, login, parameters, connections, ledger, message-log, results, other; did you mean "
+                "connections?",
             )
         e = str(self.assertRaises(usage.UsageError, sinkParsed, "--help", "what"))
         self.assertTrue(e.startswith("--help: 'what' is no heading: expected one of where-it-listens, what-it-says"), e)
