@@ -25,10 +25,13 @@ _TOOLS = {
     "calibrate": "smtpsource.tools.calibrate",
     "compare": "smtpsource.tools.compare",
     "completion": "smtpsource.tools.completion",
+    "html": "smtpsource.tools.html",
     "locust": "smtpsource.locust.__main__",
     "merge": "smtpsource.tools.merge",
     "reconcile": "smtpsource.tools.reconcile",
+    "recover": "smtpsource.tools.recover",
     "sink": "smtpsource.sink.__main__",
+    "watch": "smtpsource.tools.watch",
 }
 
 #: What is started as a command, and is none for people: its parent has to be there.
@@ -104,7 +107,7 @@ def _documentOf(summary: Summary) -> dict[str, Any]:
     return documentOf(summary)
 
 
-def _run(reactor: Any, options: SourceOptions) -> Deferred[None]:
+def _run(reactor: Any, options: SourceOptions) -> Deferred[Any]:
     from smtpsource.load.service import SourceService
     from smtpsource.process.exitstatus import leave
     from smtpsource.process.failurelog import FailureObserver, beginLogging
@@ -128,25 +131,27 @@ def _run(reactor: Any, options: SourceOptions) -> Deferred[None]:
         raise SystemExit(2)
     stopView = presentation.startView(reactor, service)
 
-    def done(summary: Summary) -> None:
+    def done(summary: Summary) -> Deferred[Any]:
         if service.isMisnamed():
             # Then it is the command line that can't be used: there is no result.
             settle()
             stopView()
             presentation.complain(str(summary.reason))
             leave(2)
-        leave(
-            conclude(
-                presentation,
-                stopView,
-                summary,
-                lambda summary: render(summary, presentation.page),
-                _documentOf,
-                summary.reason,
-            )
+        status = conclude(
+            presentation,
+            stopView,
+            summary,
+            lambda summary: render(summary, presentation.page),
+            _documentOf,
+            summary.reason,
         )
+        left = presentation.whenLeft(reactor, status)
+        if left is None:
+            leave(status)
+        return left.addBoth(lambda _: leave(status))
 
-    ended = service.whenDone().addCallback(done)
+    ended: Deferred[Any] = service.whenDone().addCallback(done)
     service.startService()
     return ended
 

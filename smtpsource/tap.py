@@ -67,18 +67,20 @@ class SourceProcess(MultiService):
         return stopped
 
     def _done(self, summary: Summary) -> None:
-        exitWith(
-            conclude(
-                self._presentation,
-                self._stopView,
-                summary,
-                lambda summary: render(summary, self._presentation.page),
-                documentOf,
-                summary.reason,
-            ),
-            self._reactor,
+        status = conclude(
+            self._presentation,
+            self._stopView,
+            summary,
+            lambda summary: render(summary, self._presentation.page),
+            documentOf,
+            summary.reason,
         )
-        self._stopReactor()
+        exitWith(status, self._reactor)
+        left = None if self._stopping else self._presentation.whenLeft(self._reactor, status)
+        if left is None:
+            self._stopReactor()
+        else:
+            left.addBoth(lambda _: self._stopReactor())
 
     def _stopReactor(self) -> None:
         if not self._stopping:
@@ -91,8 +93,8 @@ def _prepare() -> None:
     Import now what a run needs in the end: twistd may become another user meanwhile, who may not read it any more.
     """
     from smtpsource.load import hints, noted, varied  # noqa: F401
-    from smtpsource.measure import frameformat  # noqa: F401
-    from smtpsource.report import csvfile, hlog, judgement, junit  # noqa: F401
+    from smtpsource.measure import effects, frameformat  # noqa: F401
+    from smtpsource.report import beside, csvfile, hlog, judgement, junit  # noqa: F401
 
     noted.prepare()
     for name in ("ascii", "idna", "latin-1", "utf-8"):
@@ -110,6 +112,10 @@ def makeService(options: Options) -> IService:
         from smtpsource.load import delivery  # noqa: F401, for those who need it
     if options.plan.logMessages is not None:
         from smtpsource.load import logged, messagelog  # noqa: F401, likewise
+    if options.presentation.html is not None:
+        from smtpsource.report.html.page import prepare
+
+        prepare()
     relax()
     try:
         return SourceProcess(reactor, options)

@@ -20,8 +20,6 @@ from sinks import ENVIRONMENT, Pair
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpsource.report.visitors import LONGEST
-from smtpsource.sink.control.answers import Answer, Problem
 from smtpsource.sink.plan import SinkPlan
 from smtpsource.sink.rules import remembered
 from smtpsource.sink.rules.facts import Facts
@@ -40,6 +38,8 @@ from smtpsource.sink.workers.starting import start
 from smtpsource.sink.workers.table import SIZE, SharedRemembered, Table, memory
 from smtpsource.sink.workers.task import Task
 from smtpsource.sink.workers.wire import Kind, Received, framed, packed
+from smtpsource.web.answers import Answer, Problem
+from smtpsource.web.visitors import LONGEST
 
 
 def views(test, number=2):

@@ -1,5 +1,5 @@
 """
-Tests for L{smtpsource.report.visitors}, where visitors stay: at the control of a sink. (For those who get one answer
+Tests for L{smtpsource.web.visitors}, where visitors stay: at the control of a sink. (For those who get one answer
 and go, see test_metrics.)
 """
 
@@ -10,11 +10,11 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 from visiting import VisitingMixin
 
-from smtpsource.report.visitors import LONGEST, SILENCE
 from smtpsource.sink.control.asked import LARGEST_BODY
 from smtpsource.sink.control.server import MOST, ControlServer
-from smtpsource.sink.control.site import READING_TIME
 from smtpsource.sink.control.stream import QUIET
+from smtpsource.web.requests import READING_TIME
+from smtpsource.web.visitors import LONGEST, SILENCE
 
 WAIT = b"GET /messages?wait=600 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 WATCH = b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n"

@@ -271,6 +271,8 @@ class WheelTests(InstalledTestCase):
         modules = {str(path.relative_to(ROOT)) for path in ROOT.glob("smtpsource/**/*.py")}
         data = {"smtpsource/py.typed", "smtpsource/report/report.schema.json", "smtpsource/sink/control/openapi.json"}
         data |= {str(path.relative_to(ROOT)) for path in ROOT.glob("smtpsource/sink/rules/profiles/*.toml")}
+        for pattern in ("*.css", "js/*.js", "vendor/*"):
+            data |= {str(path.relative_to(ROOT)) for path in (ROOT / "smtpsource/report/html").glob(pattern)}
         expected = modules | data | {"twisted/plugins/smtpsource_plugins.py"}
         expected |= {f"smtpsource-{__version__}.data/data/{name}" for name in SHARED}
         if speedups.NAME == "compiled":

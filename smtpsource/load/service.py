@@ -7,6 +7,7 @@ from __future__ import annotations
 import datetime
 import os
 import time
+from bisect import insort
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from errno import ENOENT
@@ -14,7 +15,7 @@ from sys import maxsize
 from typing import TYPE_CHECKING, Any, cast
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, DeferredList, gatherResults, maybeDeferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorProcess
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -25,11 +26,13 @@ from smtpsource.measure.counters import OUTCOMES, AddressCounts, sums
 from smtpsource.measure.environment import environment
 from smtpsource.measure.judgement import Delivered, Judgement
 from smtpsource.measure.marks import Mark
+from smtpsource.measure.minutes import Minutes, usual
 from smtpsource.measure.progress import DELIVERING, WAITING, Progress
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.snapshot import Snapshot
-from smtpsource.measure.summary import Summary, bucketsOf, countsOf, errorsOf, latenciesOf, repliesOf
-from smtpsource.measure.timeline import Timeline, tableOf
+from smtpsource.measure.summary import Summary
+from smtpsource.measure.summing import Facts, measured, summaryOf
+from smtpsource.measure.timeline import Timeline
 from smtpsource.net.destination import (
     Address,
     HostDestination,
@@ -65,6 +68,9 @@ ABORT_AFTER = 5.0
 
 #: A run that begins so many seconds later than it should is late.
 _LATE = 0.1
+
+#: A process that did nothing for so many seconds is a mark of its run.
+_STILL = 3.0
 
 
 def _showInLog(line: str) -> None:
@@ -114,11 +120,17 @@ class SourceService(Service):
         self._clock = clock
         self._run = self._newRun(show, tell)
         self._sink: OwnSink | None = None
+        self._sinkReport: dict[str, Any] | None = None
         self._judgement: Judgement | None = None
         self.marks: list[Mark] = []
         self.watched: Callable[[], Mapping[str, float]] = dict
         self._listeners: list[Callable[[Frame], None]] = []
+        self._endings: list[Callable[[float], Deferred[Any]]] = []
+        self._othersOver: Deferred[Any] | None = None
+        self._addresses: Sequence[Address] = ()
         self._watch = self._newWatch(keepIntervals)
+        drifting = [figure for one in plan.thresholds if not isinstance(one, str) for figure in one.drifting]
+        self._minutes = Minutes((*drifting, *usual(plan.exercise, plan.openLoop)))
         self._figures = self._watch.snapshot()
         self._upkeep = self._watch.upkeep
         self._warmUp: dict[str, Any] | None = None
@@ -128,7 +140,7 @@ class SourceService(Service):
         self._appointment: Appointment | None = None
         self._lookingAgain: IDelayedCall | None = None
         self._toldOfLookUp = False
-        self._ending = False
+        self._ending = self._measured = False
         self._failure: str | None = None
         self._outcomes: list[Outcome] = []
         self._stopping = False
@@ -149,7 +161,9 @@ class SourceService(Service):
             raise TypeError("expected a reactor that can start processes, for several workers")
         from smtpsource.load.workersrun import WorkersRun  # for those who want several
 
-        return WorkersRun(reactor, plan, self.recorder, self._clock, self._sessionsOver, self._warm, tell)
+        run = WorkersRun(reactor, plan, self.recorder, self._clock, self._sessionsOver, self._warm, tell)
+        run.whenLost = self._event
+        return run
 
     def _newWatch(self, keepIntervals: bool) -> Watch | WorkersWatch:
         reactor, run = self._reactor, self._run
@@ -196,6 +210,7 @@ class SourceService(Service):
         ended = self.whenDone()
         if not self._stopping:
             self._stopping = True
+            self._endOthers()
             if self._appointment is not None:
                 self._appointment.breakOff()
             if self._delivery is not None:
@@ -203,7 +218,7 @@ class SourceService(Service):
             if self._begun:
                 self._run.drain()
             else:
-                self._finish(None)
+                self._finish()
         return ended
 
     def whenDone(self) -> Deferred[Summary]:
@@ -223,6 +238,20 @@ class SourceService(Service):
         See L{smtpsource.measure.progress.Running}.
         """
         return self._plan.percentiles
+
+    @property
+    def thresholds(self) -> tuple[str, ...]:
+        """
+        What must be so of the run.
+        """
+        return tuple(str(getattr(threshold, "text", threshold)) for threshold in self._plan.thresholds)
+
+    @property
+    def warmUp(self) -> float:
+        """
+        How many seconds of it are not to be measured.
+        """
+        return self._plan.warmUp
 
     def progress(self) -> Progress:
         """
@@ -298,6 +327,20 @@ class SourceService(Service):
         """
         self._listeners.append(listener)
 
+    def onEnd(self, end: Callable[[float], Deferred[Any]]) -> None:
+        """
+        Have something called when the load is over, or when it is told to stop, with the seconds that it may take. The
+        summary is made when the L{Deferred} that it returns has fired.
+        """
+        self._endings.append(end)
+
+    @property
+    def runId(self) -> str:
+        """
+        The run's id, which is in every Message-Id.
+        """
+        return self._run.id.decode("ascii")
+
     def now(self) -> float:
         """
         How many seconds of the run are measured so far; less than 0 in a warm-up, and 0 before a run.
@@ -319,6 +362,15 @@ class SourceService(Service):
         self.marks.append(mark)
         return mark
 
+    def _event(self, text: str, earlier: float = 0.0) -> None:
+        """
+        Mark what has happened to the run itself.
+
+        @param earlier: so many seconds ago.
+        """
+        mark = Mark(self.now() - earlier, text, "event")
+        insort(self.marks, mark, key=lambda each: each.at)
+
     def remark(self, mark: Mark, **more: Any) -> Mark:
         """
         More is known of a moment that was marked.
@@ -330,20 +382,65 @@ class SourceService(Service):
         self.marks[place] = replace(mark, **more)
         return self.marks[place]
 
+    def facts(self) -> Facts:
+        """
+        What is known of the run by now besides what was counted and timed. How long it took, and how much CPU time, is
+        0 until the load is over.
+        """
+        run, known = self._run, self._known
+        upkeep = self._upkeep if self._ending else self._watch.upkeep
+        reactor, started = nameOf(self._reactor), self._started.isoformat(timespec="milliseconds")
+        surroundings = known(lambda: environment(reactor, started), {})
+        if run.ledgers:
+            surroundings["ledger"] = run.ledgers[0] if len(run.ledgers) == 1 else list(run.ledgers)
+        if run.workers:
+            surroundings["workers"] = list(run.workers)
+        if run.messageLog is not None:
+            surroundings["messageLog"] = {**run.messageLog, "file": self._plan.logMessages}
+        return Facts(
+            command=self._plan.command,
+            run=run.id.decode("ascii"),
+            seed=self._plan.seedInUse,
+            reactor=reactor,
+            started=started,
+            elapsed=self._elapsed,
+            user=self._cpuAfter[0] - self._cpuBefore[0],
+            system=self._cpuAfter[1] - self._cpuBefore[1],
+            exercise=self._plan.exercise,
+            percentiles=self._plan.percentiles,
+            environment=surroundings,
+            warmUp=self._warmUp,
+            exhausted=run.exhausted,
+            catchUp=run.catchUp,
+            limits=known(lambda: tuple(run.limits(upkeep)), ()),
+            disturbances=known(lambda: tuple(run.disturbances(upkeep)), ()),
+            hints=run.standingHints,
+            incomplete=tuple(run.incomplete),
+            search=known(lambda: run.found, None),
+            addresses=known(self.byAddress, {}),
+            marks=tuple(self.marks),
+            thresholds=tuple(self._outcomes),
+            judgement=self._judgement,
+            sink=self._sinkReport,
+        )
+
     def summaryNow(self) -> Summary:
         """
-        The summary of what has happened so far, or of the whole run when it is over. It takes some milliseconds.
+        The summary of what has happened so far, or of the whole run when it is over. It takes a millisecond or
+        two; so before the end there is no timeline in it, and no figures of latencies but for their buckets: see
+        L{smtpsource.measure.summing.withLatencies}.
         """
         if self._summary is not None:
             return self._summary
-        figures, elapsed = self._figures, self._elapsed
+        before = self._figures, self._elapsed, self._cpuAfter
         if not self._ending and self._beganRun:
-            self._figures = self._watch.snapshot()
+            self._figures = replace(self._watch.snapshot(), minutes=self._minutes)
             self._elapsed = self._figures.at
+            self._cpuAfter = self._run.processTime()
         try:
-            return replace(self._summarize(None), ended="running", exit=0, reason=None)
+            return replace(self._summarize(quickly=True), ended="running", exit=0, reason=None)
         finally:
-            self._figures, self._elapsed = figures, elapsed
+            self._figures, self._elapsed, self._cpuAfter = before
 
     def breakDown(self, kind: str, text: str) -> None:
         """
@@ -457,6 +554,7 @@ class SourceService(Service):
             self._run.abandon()
         else:
             self._beganRun = True
+            self._addresses = addresses
             self._run.begin(addresses, began)
             self._lookAgainLater()
 
@@ -474,9 +572,13 @@ class SourceService(Service):
         found.addErrback(lambda reason: self._run.broken(reason.value))
 
     def _foundAgain(self, addresses: list[Address]) -> None:
-        if not self._ending:
-            self._run.reroute(addresses)
-            self._lookAgainLater()
+        if self._ending:
+            return
+        if set(addresses) != set(self._addresses):
+            self._addresses = addresses
+            self._event(f"the destination has other addresses: {', '.join(map(str, addresses))}")
+        self._run.reroute(addresses)
+        self._lookAgainLater()
 
     def _notFoundAgain(self, reason: Failure) -> None:
         """
@@ -506,6 +608,10 @@ class SourceService(Service):
         self._watch.start(began)
 
     def _cut(self, frame: Frame) -> None:
+        if frame.lag >= _STILL:
+            self._event(f"the generator stood still for {frame.lag:.1f} s", frame.lag)
+        if not self._measured:
+            self._minutes.add(frame)
         for listener in self._listeners:
             listener(frame)
 
@@ -521,6 +627,7 @@ class SourceService(Service):
             # So much is known for sure.
             known = Judgement(verdict="inconclusive", backlogPeak=snapshot.delivered.peak)
             snapshot = replace(snapshot, judgement=known)
+        snapshot = replace(snapshot, minutes=self._minutes)
         for threshold in self._plan.thresholds:
             assert not isinstance(threshold, str)
             outcome = threshold.cannotPass(snapshot)
@@ -571,6 +678,7 @@ class SourceService(Service):
             return
         self._ending = True
         self._run.reserve.release()
+        self._endOthers()
         if self._appointment is not None:
             self._appointment.breakOff()
         if self._lookingAgain is not None and self._lookingAgain.active():
@@ -595,7 +703,7 @@ class SourceService(Service):
 
     def _logClosed(self) -> None:
         if self._sink is None:
-            self._finish(None)
+            self._finish()
         else:
             self._sink.stop().addBoth(self._sinkStopped)
 
@@ -604,8 +712,10 @@ class SourceService(Service):
             self._run.endInWarmUp()
 
     def _endMeasuring(self) -> None:
-        self._figures = self._watch.finish()
+        self._figures = replace(self._watch.finish(), minutes=self._minutes)
         self._upkeep = self._watch.upkeep
+        self._measured = True
+        self._minutes.end(self._figures.at)
 
     def _checkThresholds(self) -> None:
         # What has ended the run stays what it was then.
@@ -621,7 +731,8 @@ class SourceService(Service):
             report = None if isinstance(result, Failure) else result
         if self._delivery is not None and self._beganRun:
             self._known(self._judge, None)
-        self._finish(report)
+        self._sinkReport = report
+        self._finish()
 
     def _judge(self) -> None:
         """
@@ -645,12 +756,25 @@ class SourceService(Service):
             self._failure = f"the sink counted only {result['messages']} of {self.recorder.accepted} accepted messages"
             self.recorder.error("lost-by-server", self._failure)
 
-    def _finish(self, sink: dict[str, Any] | None) -> None:
+    def _endOthers(self) -> None:
+        """
+        What goes on beside the run has to end.
+        """
+        if self._othersOver is None:
+            grace = self._plan.grace
+            self._othersOver = DeferredList([maybeDeferred(end, grace) for end in self._endings], consumeErrors=True)
+
+    def _finish(self) -> None:
+        self._endOthers()
+        assert self._othersOver is not None
+        self._othersOver.addCallback(lambda _: self._end())
+
+    def _end(self) -> None:
         if self._summary is None:
             if self._delivery is not None:
                 self._delivery.close()
             self._known(self._checkThresholds, None)
-            self._summary = self._summarize(sink)
+            self._summary = self._summarize()
             waiting, self._waiting = self._waiting, []
             for one in waiting:
                 one.callback(self._summary)
@@ -706,68 +830,19 @@ class SourceService(Service):
         known = [threshold for threshold in self._plan.thresholds if not isinstance(threshold, str)]
         return verdictBesides(known, self._judgement) == "pass"
 
-    def _summarize(self, sink: dict[str, Any] | None) -> Summary:
-        recorder, known = self.recorder, self._known
-        started = self._started.isoformat(timespec="milliseconds")
-        figures, elapsed = self._figures, self._elapsed
-        reactor = nameOf(self._reactor)
-        latency = known(lambda: latenciesOf(recorder), {})
-        replies = known(lambda: repliesOf(recorder), {})
-        buckets = known(lambda: bucketsOf(recorder), {})
-        surroundings = known(lambda: environment(reactor, started), {})
-        ledgers, workers = self._run.ledgers, self._run.workers
-        if ledgers:
-            surroundings["ledger"] = ledgers[0] if len(ledgers) == 1 else list(ledgers)
-        if workers:
-            surroundings["workers"] = list(workers)
-        if self._run.messageLog is not None:
-            surroundings["messageLog"] = {**self._run.messageLog, "file": self._plan.logMessages}
-        limiting = known(lambda: tuple(self._run.limits(self._upkeep)), ())
-        disturbing = known(lambda: tuple(self._run.disturbances(self._upkeep)), ())
-        found = known(lambda: self._run.found, None)
-        errors = known(lambda: errorsOf(recorder), {})
+    def _summarize(self, *, quickly: bool = False) -> Summary:
+        facts = self.facts()
+        series, figures = self._watch.series, self._figures
+        found = measured(
+            *(self.recorder, figures, facts.elapsed, series.samples, lambda: self.timeline.steps, self._known),
+            quickly=quickly,
+        )
         reason = self._failure or self._run.reason
-        asked, lasted = figures.asked, figures.scheduledSeconds
-        seconds = max(elapsed, lasted or 0.0)
-        return Summary(
-            command=self._plan.command,
-            reactor=reactor,
-            started=started,
-            elapsed=elapsed,
-            exit=known(lambda: self._exit(reason), 1),
+        return summaryOf(
+            facts,
+            found,
+            exit=self._known(lambda: self._exit(reason), 1),
             ended="aborted" if reason is not None else "signal" if self._stopping else "done",
             reason=reason,
-            **countsOf(recorder),
-            rate=recorder.accepted / seconds if seconds else 0.0,
-            user=self._cpuAfter[0] - self._cpuBefore[0],
-            system=self._cpuAfter[1] - self._cpuBefore[1],
-            latency=latency,
-            capabilities=recorder.capabilities or {},
-            tls=dict(recorder.tls),
-            replies=replies,
-            errors=errors,
-            sink=sink,
-            asked=asked,
-            askedRate=asked / lasted if asked is not None and lasted else None,
-            exhausted=self._run.exhausted,
-            catchUp=self._run.catchUp,
-            warmUp=self._warmUp,
-            series=self._watch.series.samples,
-            buckets=buckets,
-            environment=surroundings,
-            thresholds=tuple(self._outcomes),
-            limits=limiting,
-            disturbances=disturbing,
-            search=found,
-            judgement=self._judgement,
-            addresses=known(self.byAddress, {}),
-            hints=self._run.standingHints,
-            incomplete=tuple(self._run.incomplete),
-            marks=tuple(self.marks),
-            timeline=known(lambda: tableOf(self.timeline.steps), None),
-            run=self._run.id.decode("ascii"),
-            seed=self._plan.seedInUse,
-            exercise=self._plan.exercise,
-            percentiles=self._plan.percentiles,
             intervals=self._watch.series.intervals,
         )

@@ -85,6 +85,7 @@ class WorkersRun(WorkersFigures):
         self.incomplete: list[str] = []
         self.reserve = Reserve(ENOUGH_TO_END)
         self.whenSecond: Callable[[Frame], None] = lambda frame: None
+        self.whenLost: Callable[[str], None] = lambda text: None
         self._spare = Reserve(SPARE)
         self._whenEnded = whenEnded
         self._whenWarm = whenWarm
@@ -316,6 +317,7 @@ class WorkersRun(WorkersFigures):
         more.
         """
         text = f"{self._band.name(index)} {how}"
+        self.whenLost(text)
         if not self._hasBegun:
             self.incomplete.append(text)
             # Nothing is lost but the load of this one: better no run than one of less than was asked for.

@@ -11,13 +11,14 @@ from smtpsource.measure.histogram import PERCENTILES
 from smtpsource.plan.thresholds import threshold
 from smtpsource.values import checks, kinds, names
 from smtpsource.values.color import COLOR
-from smtpsource.values.files import writableFile
+from smtpsource.values.files import directoryToBe, writableFile
 from smtpsource.values.kinds import Kind
 from smtpsource.values.option import Flag, Only, Settings, ValueOption, option, setting, switch
 from smtpsource.values.rules import Contradiction, Rules, allOf, needs
 
 if TYPE_CHECKING:
     from smtpsource.measure.thresholds import Threshold
+    from smtpsource.values.serving import Where
 
 
 def _port(text: str) -> int:
@@ -31,6 +32,12 @@ def _interface(text: str) -> str:
         return names.ipAddress(text)
     except ValueError:
         raise ValueError("expected an address of this machine, such as 127.0.0.1, ::1 or, for all, 0.0.0.0")
+
+
+def _place(text: str) -> Where:
+    from smtpsource.values.serving import hostAndPort  # for those who have one
+
+    return hostAndPort(text)
 
 
 def _percentile(value: object) -> float:
@@ -50,6 +57,24 @@ def _percentiles(text: str) -> tuple[float, ...]:
             raise ValueError("expected percentiles, such as p50,p95,p99.9")
         found.add(float(number))
     return tuple(sorted(found))
+
+
+def _errand(text: str) -> Any:
+    from smtpsource.beside.values import once  # few have commands
+
+    return once(text)
+
+
+def _errands(text: str) -> Any:
+    from smtpsource.beside.values import repeatedly  # likewise
+
+    return repeatedly(text)
+
+
+def _watched(text: str) -> Any:
+    from smtpsource.beside.things import thing  # likewise
+
+    return thing(text)
 
 
 def _written(long: str, help: str) -> ValueOption:
@@ -78,6 +103,35 @@ def _hasALedger(plan: Any) -> Rules:
             )
 
 
+def _isLongEnough(plan: Any) -> Rules:
+    if not any(one.drifting for one in plan.thresholds):
+        return
+    from smtpsource.measure.drifting import LEAST  # few want it
+
+    length = plan.stagesLength - plan.warmUp if plan.stages else plan.duration
+    for one in plan.thresholds:
+        if one.drifting and length is not None and length < LEAST:
+            yield Contradiction(
+                plan,
+                "{thresholds}: {which!r} is not usable: a drift needs at least {least:g} minutes, and "
+                f"{'{stages}' if plan.stages else '{duration}'} measures {{length:g}} seconds",
+                exclusive=False,
+                which=one.text,
+                least=LEAST / 60,
+                length=length,
+            )
+
+
+def _isOfOneRate(plan: Any) -> Rules:
+    if plan.findRate is not None and plan.findRate.drifting:
+        yield Contradiction(
+            plan,
+            "{findRate}: {which!r} is not usable: a drift is of minutes with the same load, and this tries many rates",
+            exclusive=False,
+            which=plan.findRate.text,
+        )
+
+
 class Results(Settings):
     """
     @ivar grace: seconds that messages on their way have to end once the run is told to stop.
@@ -92,6 +146,8 @@ class Results(Settings):
     rules = allOf(
         _hasASchedule,
         _hasALedger,
+        _isLongEnough,
+        _isOfOneRate,
         needs("{thresholds}", "abortOnThreshold", unless=lambda plan: plan.thresholds),
     )
 
@@ -101,7 +157,14 @@ class Results(Settings):
         _written("report", "write the results there as JSON; - is standard output"),
         _written("csv", "write what happened in each second there, as comma-separated values; - as above"),
         _written("hlog", "write the latencies of each second there, as a log for HdrHistogram's tools; - as above"),
+        _written("html", "write the results there as one HTML file, with charts; - as above"),
         _written("junit", "write there, as JUnit's XML, whether all was accepted and the thresholds held; - as above"),
+        ValueOption(
+            *("checkpoint", None, "DIR", None),
+            "write what is known there each second, for smtpsource recover (default: FILE.checkpoint beside --report, "
+            "until that is written, for runs over a minute)",
+            directoryToBe,
+        ),
     )
     grace: float = option(
         "TIME",
@@ -143,6 +206,38 @@ class Results(Settings):
             *("metrics-interface", None, "ADDR", None),
             "serve them at this address of this machine (default: 127.0.0.1)",
             _interface,
+        ),
+        ValueOption(
+            *("dashboard", None, "[HOST:]PORT", None),
+            "show the run in a browser there while it goes on (default host: 127.0.0.1); 0 is any free port",
+            _place,
+        ),
+        Flag("linger", None, "keep the dashboard when the run is over, until the process is told to end"),
+    )
+    _beside = Only(
+        ValueOption(
+            *("at", None, "TIME CMD", None),
+            "start a command so long after the beginning of what is measured, by /bin/sh, and mark it in the series: "
+            "--at 10m 'systemctl restart postfix'",
+            _errand,
+            repeated=True,
+            pair=True,
+            typed=True,
+        ),
+        ValueOption(
+            *("every", None, "TIME CMD", None),
+            "the same, again and again",
+            _errands,
+            repeated=True,
+            pair=True,
+            typed=True,
+        ),
+        ValueOption(
+            *("watch", None, "WHAT", None),
+            "once a second, look at pid:N, unit:NAME, postfix-queue:DIR or prometheus:URL#METRIC, for the series; "
+            "NAME=pid:N gives it a name",
+            _watched,
+            repeated=True,
         ),
     )
     trace: int = setting(

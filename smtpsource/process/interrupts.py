@@ -22,6 +22,7 @@ NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class _State:
     """
     @ivar received: how many of these signals have come.
+    @ivar last: the last of them.
     @ivar own: this process is all ours, and so are its signals.
     @ivar settled: there is nothing left that a signal could end.
     @ivar status: the exit status, once the result is shown; what is left is to stop what else there is.
@@ -29,6 +30,7 @@ class _State:
     """
 
     received = 0
+    last: int | None = None
     own = False
     settled = False
     status: int | None = None
@@ -71,7 +73,7 @@ def onInterrupt(reactor: IReactor, stop: Callable[[], object], daemonized: bool 
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         nonlocal stopped
-        _State.received += 1
+        _receive(number)
         if _State.settled:
             _hasten()
             return
@@ -80,6 +82,34 @@ def onInterrupt(reactor: IReactor, stop: Callable[[], object], daemonized: bool 
         if not stopped:
             stopped = True
             reactor.callFromThread(stop)
+
+    _set(interrupt, daemonized)
+
+
+def isToEnd() -> bool:
+    """
+    Was this process told to end by somebody who says so once? Ctrl-C may be meant for what goes on at the moment.
+    """
+    return _State.last not in (None, signal.SIGINT)
+
+
+def onLaterInterrupt(reactor: IReactor, stop: Callable[[], object], status: int, daemonized: bool = False) -> None:
+    """
+    The result is shown, and the process stays: call C{stop} in the reactor's thread on the next signal. Another one
+    ends the process at once.
+
+    @param status: the exit status.
+    @param daemonized: as for L{onInterrupt}.
+    """
+    stopped = False
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal stopped
+        _receive(number)
+        if stopped:
+            os._exit(status)
+        stopped = True
+        reactor.callFromThread(stop)
 
     _set(interrupt, daemonized)
 
@@ -118,7 +148,12 @@ def hold() -> None:
 
 
 def _count(number: int, frame: FrameType | None) -> None:
+    _receive(number)
+
+
+def _receive(number: int) -> None:
     _State.received += 1
+    _State.last = number
 
 
 def _set(handler: Callable[[int, FrameType | None], None], daemonized: bool = False) -> None:

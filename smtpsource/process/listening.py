@@ -33,6 +33,18 @@ def joined(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def addressOf(host: str) -> str:
+    """
+    The address of a host, one of IPv4 if there is such a one. Blocks while that is asked for.
+
+    @raise OSError: there is none.
+    """
+    import socket  # for those who have such a host
+
+    found = socket.getaddrinfo(host, None, 0, socket.SOCK_STREAM)
+    return str(sorted((family != socket.AF_INET, sockaddr[0]) for family, _, _, _, sockaddr in found)[0][1])
+
+
 def removeStale(path: str) -> None:
     """
     Remove the socket of a server that is no more; anything else of that name stays and is an error.

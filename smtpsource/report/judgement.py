@@ -11,7 +11,7 @@ from typing import Any
 from smtpsource.measure.encoding import decode, encode
 from smtpsource.measure.histogram import Latency, summarize
 from smtpsource.measure.judgement import CLASSES, TOLD, Judgement
-from smtpsource.report.page import INDENT, Line
+from smtpsource.report.page import Fact, Line
 from smtpsource.report.words import duration, several
 
 _STYLES = {"pass": "good", "fail": "bad", "inconclusive": "doubtful"}
@@ -86,32 +86,32 @@ def judgementOf(document: Mapping[str, Any]) -> Judgement:
     return Judgement(buckets=buckets, **{name: document[key] for name, key in _KEYS.items() if key in document})
 
 
-def linesOf(judgement: Judgement, where: str = "DIR") -> Iterator[Line]:
+def factsOf(judgement: Judgement, where: str = "DIR") -> Iterator[Fact]:
     """
     A judgement for people, the verdict first; what is 0 is not told.
 
     @param where: the words that say where the ledgers are, for the command that says more.
     """
-    yield _labelled("ledger", *verdictOf(judgement))
+    yield Fact("ledger", *verdictOf(judgement))
     counts = [f"{getattr(judgement, name)} {name}" for name in CLASSES if getattr(judgement, name)]
     sent = several(judgement.sent, "message and recipient", "messages and recipients")
-    yield _labelled("fates", f"{sent}{': ' if counts else ''}{', '.join(counts)}")
+    yield Fact("fates", f"{sent}{': ' if counts else ''}{', '.join(counts)}")
     if judgement.duplicated:
-        yield _labelled("", f"{judgement.duplicated} duplicated: {_reasons(judgement.duplicatedBy)}", "bad")
+        yield Fact("", f"{judgement.duplicated} duplicated: {_reasons(judgement.duplicatedBy)}", "bad")
     for name, words in _BESIDES:
         count = getattr(judgement, name)
         if count:
             more = _by(judgement) if name == "early" else ""
-            yield _labelled("", f"{count} {words}{more}", "bad" if name in ("corrupted", "astray") else "")
+            yield Fact("", f"{count} {words}{more}", "bad" if name in ("corrupted", "astray") else "")
     strangers = "".join(f", {count} {words}" for name, words in _STRANGERS if (count := getattr(judgement, name)))
-    yield _labelled("arrivals", f"{judgement.arrivals} of this run{strangers}")
+    yield Fact("arrivals", f"{judgement.arrivals} of this run{strangers}")
     if judgement.drain is not None:
-        yield _labelled(
+        yield Fact(
             "drain",
             f"{duration(judgement.drain)} from the last acknowledgement to the last arrival; at most "
             f"{judgement.backlogPeak} were under way",
         )
-    told: dict[str, list[Line]] = {}
+    told: dict[str, list[Fact]] = {}
     for anomaly in judgement.anomalies:
         told.setdefault(str(anomaly["class"]), []).append(_anomaly(anomaly))
     for name, lines in told.items():
@@ -119,10 +119,17 @@ def linesOf(judgement: Judgement, where: str = "DIR") -> Iterator[Line]:
         attribute = _ATTRIBUTES.get(name, name)
         others = getattr(judgement, attribute) - len(lines) if attribute in TOLD else 0
         if others > 0:
-            yield _labelled(name, f"and {others} more")
+            yield Fact(name, f"and {others} more")
     if judgement.anomalies:
-        yield _labelled("", "the history of one of them:", "aside")
-        yield Line(f"{'':<{INDENT}}smtpsource reconcile --show ID {where}", "aside", isCommand=True)
+        yield Fact("", "the history of one of them:", "aside")
+        yield Fact("", f"smtpsource reconcile --show ID {where}", "aside", isCommand=True)
+
+
+def linesOf(judgement: Judgement, where: str = "DIR") -> Iterator[Line]:
+    """
+    The same as lines of text.
+    """
+    return (fact.line for fact in factsOf(judgement, where))
 
 
 def _by(judgement: Judgement) -> str:
@@ -146,15 +153,11 @@ def _well(judgement: Judgement) -> str:
     return f"{arrived}, and {judgement.bounced} bounced" if judgement.bounced else f"all {arrived}"
 
 
-def _labelled(label: str, text: str, style: str = "") -> Line:
-    return Line(f"{label:<{INDENT}}{text}", style)
-
-
 def _reasons(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {_WHY.get(reason, reason)}" for reason, count in counts.items())
 
 
-def _anomaly(anomaly: Mapping[str, object]) -> Line:
+def _anomaly(anomaly: Mapping[str, object]) -> Fact:
     reason = f", {_WHY.get(str(anomaly['reason']), anomaly['reason'])}" if "reason" in anomaly else ""
     whom = f" for {anomaly['recipient']}" if anomaly.get("recipient") else ""
-    return _labelled(str(anomaly["class"]), f"{anomaly['id']}{whom}{reason}")
+    return Fact(str(anomaly["class"]), f"{anomaly['id']}{whom}{reason}")

@@ -11,7 +11,8 @@ from xml.etree import ElementTree as ET
 from smtpsource.measure import thresholds
 from smtpsource.measure.summary import Summary
 from smtpsource.printable import printable
-from smtpsource.report.text import answerOf, outcomes, render
+from smtpsource.report.facts import answerOf, outcomes
+from smtpsource.report.text import render
 
 
 def lines(summary: Summary) -> Iterator[str]:

@@ -18,7 +18,7 @@ from twisted.web.resource import Resource
 from smtpsource.measure.progress import Running
 from smtpsource.process.listening import ListenError, joined
 from smtpsource.report.prometheus import RunCollector
-from smtpsource.report.visitors import QuietSite, Visitors
+from smtpsource.web.visitors import QuietSite, Visitors
 
 __all__ = ["MOST", "ListenError", "MetricsService", "Source"]
 

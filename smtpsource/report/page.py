@@ -41,6 +41,49 @@ class Line(NamedTuple):
     isCommand: bool = False
 
 
+class Fact(NamedTuple):
+    """
+    Something that is said of a run, whatever it is shown on.
+
+    @ivar label: what it is about, in a word or two; empty if it goes on about the same.
+    @ivar text: it.
+    @ivar style: as in L{Line}.
+    @ivar isCommand: likewise.
+    """
+
+    label: str
+    text: str
+    style: str = ""
+    isCommand: bool = False
+
+    @property
+    def line(self) -> Line:
+        """
+        The same as a line of text.
+        """
+        return Line(f"{self.label:<{INDENT}}{self.text}", self.style, isCommand=self.isCommand)
+
+
+class Change(NamedTuple):
+    """
+    A figure of two runs.
+
+    @ivar name: what it is.
+    @ivar first: what it was in the first, as text.
+    @ivar second: in the second.
+    @ivar change: how it has changed.
+    @ivar verdict: whether that is more than noise; empty if nobody can tell.
+    @ivar isMore: it is.
+    """
+
+    name: str
+    first: str
+    second: str
+    change: str
+    verdict: str = ""
+    isMore: bool = False
+
+
 @dataclass(frozen=True)
 class Page:
     """

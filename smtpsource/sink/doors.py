@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import smtpsource.net
 import smtpsource.report
 import smtpsource.sink
+import smtpsource.web
 from smtpsource.process.listening import ListenError, joined
 from smtpsource.sink.factory import SinkFactory
 from smtpsource.sink.listen import described, listen
@@ -97,7 +98,7 @@ class Doors:
         """
         from smtpsource.process.later import importTwisted
 
-        for package in (smtpsource.net, smtpsource.report, smtpsource.sink):
+        for package in (smtpsource.net, smtpsource.report, smtpsource.sink, smtpsource.web):
             for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
                 if not module.name.endswith("__main__"):
                     import_module(module.name)

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from smtpsource.sink.control.address import Where
 from smtpsource.sink.control.client import PATIENCE, Client, ControlError
+from smtpsource.values.serving import Where
 
 
 class SinkGone(RuntimeError):

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from smtpsource.cli.words import didYouMean, nearest
 from smtpsource.printable import printable
-from smtpsource.sink.control.answers import JSON, Answer, Problem, unusable
 from smtpsource.values import numbers
+from smtpsource.web.answers import JSON, Answer, Problem, unusable
+from smtpsource.web.requests import BoundedRequest
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
     from twisted.web.http import Request
 
 #: The most octets of a body.
-LARGEST_BODY = 1024 * 1024
+LARGEST_BODY = BoundedRequest.largestBody
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import Any
 
 from smtpsource.printable import printable
-from smtpsource.sink.control.address import Where
+from smtpsource.values.serving import Where
 
 #: Seconds after which a sink that says nothing is taken for dead; more than there are between two signs of life in
 #: events.

@@ -16,12 +16,12 @@ from smtpsource.cli import words as cliwords
 from smtpsource.cli.commandline import CommandLine
 from smtpsource.printable import printable
 from smtpsource.process.streams import sayOnce
-from smtpsource.sink.control.address import Where
 from smtpsource.sink.control.client import Client, ControlError
 from smtpsource.sink.control.commands import COMMANDS, Command, Unusable
 from smtpsource.sink.control.where import parseControl, tokenFor
 from smtpsource.values import kinds, numbers
 from smtpsource.values.option import Flag, Group, ValueOption
+from smtpsource.values.serving import Where
 
 #: The environment variable that says where the sink is.
 VARIABLE = "SMTPSINK_CONTROL"

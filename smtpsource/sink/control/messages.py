@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred
 
-from smtpsource.sink.control.answers import Answer, Problem, asJSON, unusable
 from smtpsource.sink.control.asked import Asked
-from smtpsource.sink.control.staying import Stays
 from smtpsource.values import numbers
+from smtpsource.web.answers import Answer, Problem, asJSON, unusable
+from smtpsource.web.staying import Stays
 
 if TYPE_CHECKING:
     from smtpsource.sink.keeping.entry import Entry

@@ -12,8 +12,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import choose_encoder
 
 from smtpsource._version import __version__
-from smtpsource.sink.control.answers import Answer
 from smtpsource.sink.control.asked import Asked
+from smtpsource.web.answers import Answer
 
 if TYPE_CHECKING:
     from smtpsource.sink.steering import Steering

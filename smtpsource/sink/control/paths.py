@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from smtpsource._version import __version__
-from smtpsource.sink.control.answers import Answer, Problem, asJSON
 from smtpsource.sink.control.asked import Does
 from smtpsource.sink.control.events import Events
 from smtpsource.sink.control.messages import LISTING, Messages
 from smtpsource.sink.control.metrics import Metrics
 from smtpsource.sink.control.rules import Rules
 from smtpsource.sink.control.running import Running
-from smtpsource.sink.control.staying import Stays
 from smtpsource.sink.control.stream import Stream
 from smtpsource.sink.control.transcripts import Transcripts
+from smtpsource.web.answers import Answer, Problem, asJSON
+from smtpsource.web.staying import Stays
 
 if TYPE_CHECKING:
     from smtpsource.sink.steering import Steering

@@ -12,10 +12,10 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from smtpsource.sink.control.answers import JSON, Answer, Problem, asJSON, unusable
 from smtpsource.sink.control.asked import Asked
 from smtpsource.sink.rules.ruleset import RuleSet
 from smtpsource.sink.rules.written import fromTOML
+from smtpsource.web.answers import JSON, Answer, Problem, asJSON, unusable
 
 if TYPE_CHECKING:
     from smtpsource.sink.steering import Steering

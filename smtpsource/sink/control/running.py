@@ -7,10 +7,10 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from smtpsource.sink.control.answers import Answer, Problem, asJSON
 from smtpsource.sink.control.asked import Asked
 from smtpsource.sink.control.commands import LONGEST_MARK
 from smtpsource.sink.summary import moment
+from smtpsource.web.answers import Answer, Problem, asJSON
 
 if TYPE_CHECKING:
     from smtpsource.sink.steering import Steering

@@ -4,7 +4,6 @@ The control of a sink, as a server.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -12,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.error import CannotListenError
 
-from smtpsource.process.listening import ListenError, removeStale
-from smtpsource.report.visitors import Visitors
+from smtpsource.process.listening import ListenError, addressOf, removeStale
 from smtpsource.sink.control.asked import LARGEST_BODY
 from smtpsource.sink.control.events import Events
-from smtpsource.sink.control.guard import Guard
 from smtpsource.sink.control.paths import Paths, paths
 from smtpsource.sink.control.site import site
 from smtpsource.sink.control.where import parseControl, tokenOf
+from smtpsource.web.guard import Guard
+from smtpsource.web.visitors import Visitors
 
 if TYPE_CHECKING:
     from smtpsource.sink.steering import Steering
@@ -63,7 +62,7 @@ class ControlServer:
         self._port: Any = None
         events = Events()
         steering.publish = events.publish
-        served = site(reactor, pathsOf(reactor, steering, events), Guard(where, token))
+        served = site(reactor, pathsOf(reactor, steering, events), Guard(where, token, "smtpsink"))
         self._visitors = Visitors(served, reactor, MOST, LARGEST)
 
     @property
@@ -86,7 +85,7 @@ class ControlServer:
                 removeStale(where.path)
                 self._port = self._reactor.listenUNIX(where.path, self._visitors, BACKLOG, mode=0o600)
             else:
-                address = _addressOf(where.host)
+                address = addressOf(where.host)
                 self._port = self._reactor.listenTCP(where.port, self._visitors, BACKLOG, interface=address)
         except (CannotListenError, OSError) as e:
             raise ListenError(f"can't be controlled at {where}", e) from e
@@ -103,11 +102,3 @@ class ControlServer:
             return succeed(None)
         self._visitors.abort()
         return maybeDeferred(port.stopListening)
-
-
-def _addressOf(host: str) -> str:
-    """
-    The address of a host, one of IPv4 if there is such a one. Blocks while that is asked for.
-    """
-    found = socket.getaddrinfo(host, None, 0, socket.SOCK_STREAM)
-    return str(sorted((family != socket.AF_INET, sockaddr[0]) for family, _, _, _, sockaddr in found)[0][1])

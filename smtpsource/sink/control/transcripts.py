@@ -7,8 +7,8 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from smtpsource.sink.control.answers import Answer, Problem, asJSON
 from smtpsource.sink.control.asked import Asked
+from smtpsource.web.answers import Answer, Problem, asJSON
 
 if TYPE_CHECKING:
     from smtpsource.sink.keeping.transcripts import Transcripts as Kept

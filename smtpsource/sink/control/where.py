@@ -4,12 +4,11 @@ Where a sink is controlled, and by whom: what a user may write for it.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 
 from smtpsource.net.destination import LONGEST_PATH
-from smtpsource.sink.control.address import Where
-from smtpsource.values import inputs, names, textfiles
+from smtpsource.values import inputs, textfiles
+from smtpsource.values.serving import Where, hostAndPort
 
 #: The environment variable that may have the token.
 TOKEN_VARIABLE = "SMTPSINK_CONTROL_TOKEN"
@@ -26,20 +25,7 @@ def parseControl(text: str) -> Where:
 
     @raise ValueError: it is neither; the text says what would be right.
     """
-    if text.startswith("unix:"):
-        return _socket(text.removeprefix("unix:"))
-    host, colon, port = text.rpartition(":")
-    if host.startswith("[") and host.endswith("]"):
-        host = _ipv6(host[1:-1])
-    elif ":" in host or text.endswith("]"):
-        raise ValueError(f"{_EXPECTED}; an address of IPv6 stands in brackets")
-    elif host:
-        host = host if _isIPv4(host) else names.hostname(names.inASCII(host))
-    elif colon:
-        raise ValueError(f"{_EXPECTED}; for all addresses say 0.0.0.0:{port or 'PORT'} or [::]:{port or 'PORT'}")
-    if not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535):
-        raise ValueError(f"{_EXPECTED}; a port is a number of at most 65535")
-    return Where(host or "127.0.0.1", int(port))
+    return _socket(text.removeprefix("unix:")) if text.startswith("unix:") else hostAndPort(text, _EXPECTED)
 
 
 def _socket(path: str) -> Where:
@@ -49,24 +35,6 @@ def _socket(path: str) -> Where:
     if len(os.fsencode(path)) > LONGEST_PATH:
         raise ValueError(f"expected the path of a socket to be at most {LONGEST_PATH} bytes, as the system wants")
     return Where(path=path)
-
-
-def _isIPv4(host: str) -> bool:
-    """
-    Is this an address of IPv4?
-    """
-    try:
-        ipaddress.IPv4Address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def _ipv6(text: str) -> str:
-    try:
-        return str(ipaddress.IPv6Address(text))
-    except ValueError:
-        raise ValueError(f"{_EXPECTED}; in brackets stands an address of IPv6")
 
 
 def checkedToken(text: str) -> str:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, cast
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from smtpsource.sink.control.answers import Answer, Problem
 from smtpsource.sink.control.asked import Asked
 from smtpsource.sink.control.events import REMEMBERED, Event, Events
 from smtpsource.sink.control.paths import at, paths
 from smtpsource.sink.steering import KEPT, Steering
 from smtpsource.sink.workers.factory import WorkerFactory
 from smtpsource.sink.workers.wire import Kind
+from smtpsource.web.answers import Answer, Problem
 
 if TYPE_CHECKING:
     from twisted.web.http import Request

@@ -10,12 +10,12 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from smtpsource.net.patience import Deadline
-from smtpsource.report.visitors import LONGEST
 from smtpsource.sink.workers.answering import COUNTS, Question
 from smtpsource.sink.workers.counted import Counted
 from smtpsource.sink.workers.documents import silent
 from smtpsource.sink.workers.link import Link
 from smtpsource.sink.workers.wire import Kind
+from smtpsource.web.visitors import LONGEST
 
 #: Seconds that a worker may take to answer; then it does without. Whoever has asked over HTTP has to stay for longer.
 PATIENCE = LONGEST / 2

@@ -13,7 +13,6 @@ from urllib.parse import quote
 
 from twisted.internet.defer import Deferred
 
-from smtpsource.sink.control.answers import Answer, asJSON
 from smtpsource.sink.control.asked import Asked, Does, Operation
 from smtpsource.sink.control.events import Events
 from smtpsource.sink.control.paths import Paths, paths
@@ -26,6 +25,7 @@ from smtpsource.sink.workers.finding import Finding
 from smtpsource.sink.workers.link import Link
 from smtpsource.sink.workers.shared import MOST_OPEN, Shared
 from smtpsource.sink.workers.wire import Kind
+from smtpsource.web.answers import Answer, asJSON
 
 #: Headers of a request that workers look at.
 _HEADERS = ("accept",)

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
-from smtpsource.sink.control.answers import Answer, Problem
 from smtpsource.sink.workers.link import Link
+from smtpsource.web.answers import Answer, Problem
 
 
 def documents(answers: Sequence[Answer]) -> list[Any]:

@@ -10,16 +10,16 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from smtpsource.sink.control.answers import Answer, Problem, asJSON
 from smtpsource.sink.control.asked import Asked
 from smtpsource.sink.control.events import Event, Events
 from smtpsource.sink.control.messages import FINDING, MOST, USUAL, waitOf
-from smtpsource.sink.control.staying import Stay, Stays
 from smtpsource.sink.steering import KEPT, Steering
 from smtpsource.sink.workers.answering import Question
 from smtpsource.sink.workers.asking import Asking
 from smtpsource.sink.workers.documents import documents
 from smtpsource.values import numbers
+from smtpsource.web.answers import Answer, Problem, asJSON
+from smtpsource.web.staying import Stay, Stays
 
 
 class Finding:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from math import inf
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel, Request
@@ -133,6 +134,7 @@ class Visitors(WrappingFactory):
         self._most = most
         self._look: Any = None
         self._suspect: Visitor | None = None
+        self._waiting: list[Deferred[None]] = []
 
     def serveAt(self, port: Any) -> None:
         """
@@ -161,6 +163,10 @@ class Visitors(WrappingFactory):
             self._look.cancel()
             self._takeNoMore()
             self.port.resumeProducing()
+        if not self.protocols:
+            waiting, self._waiting = self._waiting, []
+            for one in waiting:
+                one.callback(None)
 
     def _takeNoMore(self) -> None:
         """
@@ -194,6 +200,17 @@ class Visitors(WrappingFactory):
     def _first(self) -> Visitor:
         visitors: list[Visitor] = list(self.protocols)
         return min(visitors, key=lambda each: each.staysUntil)
+
+    def whenEmpty(self) -> Deferred[None]:
+        """
+        @return: fires when there is no connection; may be cancelled.
+        """
+        empty: Deferred[None] = Deferred(lambda cancelled: self._waiting.remove(cancelled))
+        if self.protocols:
+            self._waiting.append(empty)
+        else:
+            empty.callback(None)
+        return empty
 
     def abort(self) -> None:
         """

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from smtpsource.printable import printable
-from smtpsource.sink.control.address import Where
-from smtpsource.sink.control.answers import Problem
+from smtpsource.values.serving import Where
+from smtpsource.web.answers import Problem
 
 if TYPE_CHECKING:
     from twisted.web.http import Request
@@ -21,14 +21,20 @@ if TYPE_CHECKING:
 class Guard:
     """
     Lets requests in, or does not.
+
+    @cvar wanted: how a token may be given, in words.
     """
 
-    def __init__(self, where: Where, token: str | None) -> None:
+    wanted = "Authorization: Bearer TOKEN"
+
+    def __init__(self, where: Where, token: str | None, realm: str) -> None:
         """
         @param where: where they come to.
         @param token: what they need; C{None} is nothing.
+        @param realm: who they come to.
         """
         self._where = where
+        self._realm = realm
         self._token = None if token is None else token.encode("ascii")
 
     def check(self, request: Request) -> None:
@@ -37,11 +43,17 @@ class Guard:
         """
         host = self._checkedHost(request)
         origin = request.getHeader(b"origin")
-        # No page of ours asks for anything: it is one of somebody else's.
         if origin is not None and _hostOf(origin) != host:
             raise Problem(HTTPStatus.FORBIDDEN, "requests from pages of other sites are not taken")
         if self._token is not None:
             self._checkToken(request, self._token)
+
+    def givenBy(self, request: Request) -> bytes:
+        """
+        @return: the token that came along with a request; empty if there was none.
+        """
+        scheme, _, given = (request.getHeader(b"authorization") or b"").strip().partition(b" ")
+        return given.strip() if scheme.lower() == b"bearer" else b""
 
     def _checkedHost(self, request: Request) -> str:
         """
@@ -70,10 +82,9 @@ class Guard:
         return True
 
     def _checkToken(self, request: Request, token: bytes) -> None:
-        scheme, _, given = (request.getHeader(b"authorization") or b"").strip().partition(b" ")
-        if scheme.lower() != b"bearer" or not hmac.compare_digest(given.strip(), token):
-            problem = "a token is needed here: expected Authorization: Bearer TOKEN"
-            raise Problem(HTTPStatus.UNAUTHORIZED, problem, {"WWW-Authenticate": 'Bearer realm="smtpsink"'})
+        if not hmac.compare_digest(self.givenBy(request), token):
+            problem = f"a token is needed here: expected {self.wanted}"
+            raise Problem(HTTPStatus.UNAUTHORIZED, problem, {"WWW-Authenticate": f'Bearer realm="{self._realm}"'})
 
 
 def _hostOf(origin: bytes) -> str | None:

@@ -10,8 +10,8 @@ from typing import Any
 
 from twisted.web.http import Request
 
-from smtpsource.report.visitors import Visitor
-from smtpsource.sink.control.answers import Problem
+from smtpsource.web.answers import Problem
+from smtpsource.web.visitors import Visitor
 
 #: How many requests may wait at once.
 MOST = 32
@@ -55,8 +55,15 @@ class Stays:
     All of them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST) -> None:
+        """
+        @param most: how many may wait at once.
+        """
+        self._most = most
         self._here: set[Stay] = set()
+
+    def __len__(self) -> int:
+        return len(self._here)
 
     def begin(self, request: Request) -> Stay:
         """
@@ -64,10 +71,10 @@ class Stays:
 
         @raise Problem: too many do.
         """
-        if len(self._here) >= MOST:
+        if len(self._here) >= self._most:
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
-                f"{MOST} requests wait already: expected at most so many at once",
+                f"{self._most} requests wait already: expected at most so many at once",
                 {"Retry-After": "1"},
             )
         stay = Stay(request, self._here.discard)

@@ -1,0 +1,145 @@
+"""
+What has been of a run, for one who comes late: as JSON that is there already, and within bounds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
+
+from smtpsource.measure.frame import Frame, continued
+from smtpsource.measure.series import Sample, Series, joined
+from smtpsource.measure.timeline import tableOf
+from smtpsource.printable import printable
+from smtpsource.report.html.data import columnsOf, timelineOf
+
+#: The most samples: an hour of seconds. Of a longer run, neighbours become one.
+MOST_SAMPLES = 3600
+
+#: The most steps with all that is known of their time: more than a picture has room for.
+MOST_STEPS = 720
+
+#: The columns of a sample.
+COLUMNS = tuple(columnsOf(()))
+
+_Kept = TypeVar("_Kept")
+
+
+class Bounded(Generic[_Kept]):
+    """
+    Things that follow each other, however many there were: when there are too many, with each that comes two neighbours
+    become one, from the first on to the last and then again. So nothing takes long at any time.
+    """
+
+    def __init__(self, most: int, join: Callable[[_Kept, _Kept], _Kept], write: Callable[[_Kept], bytes]) -> None:
+        """
+        @param most: an even number.
+        @param join: makes one of two.
+        @param write: gives one as JSON, in ASCII.
+        """
+        self._most = most
+        self._join = join
+        self._write = write
+        self._place = 0
+        self.kept: list[_Kept] = []
+        self.texts: list[bytes] = []
+
+    def add(self, one: _Kept, text: bytes) -> bytes:
+        """
+        Keep one more.
+
+        @param text: it, as JSON.
+        @return: that.
+        """
+        self.kept.append(one)
+        self.texts.append(text)
+        if len(self.kept) > self._most:
+            self._joinAt(self._place)
+            self._place = (self._place + 1) % (self._most // 2)
+        return text
+
+    def _joinAt(self, place: int) -> None:
+        both = self._join(self.kept[place], self.kept[place + 1])
+        self.kept[place : place + 2] = [both]
+        self.texts[place : place + 2] = [self._write(both)]
+
+    def clear(self) -> None:
+        """
+        Forget all.
+        """
+        self._place = 0
+        self.kept, self.texts = [], []
+
+    def pieces(self, size: int) -> Iterator[bytes]:
+        """
+        All of them as JSON, in lists of at most so many.
+        """
+        for start in range(0, len(self.texts), size):
+            yield b"[" + b",".join(self.texts[start : start + size]) + b"]"
+
+
+class History:
+    """
+    The samples and the steps of a run's epoch, as they are known by now.
+
+    @ivar epoch: see L{Frame}; -1 before the first one.
+    @ivar number: of the last frame.
+    """
+
+    def __init__(self) -> None:
+        self.epoch = self.number = -1
+        self.samples = Bounded[Sample](MOST_SAMPLES, joined, _row)
+        # As bytes, they take little room.
+        self.steps = Bounded[bytes](MOST_STEPS, _continued, _step)
+        self._begin()
+
+    def _begin(self) -> None:
+        self.samples.clear()
+        self.steps.clear()
+        # It makes them; those that it keeps are few.
+        self._series = Series(limit=2)
+
+    def add(self, frame: Frame) -> tuple[bytes, bytes]:
+        """
+        Take what happened in a second.
+
+        @return: the sample and the step, as JSON.
+        """
+        if frame.epoch != self.epoch:
+            self._begin()
+        self.epoch, self.number = frame.epoch, frame.number
+        sample = self._series.add(frame)
+        return self.samples.add(sample, _row(sample)), self.steps.add(frame.encode(), _stepOf(frame))
+
+
+def _row(sample: Sample) -> bytes:
+    values = [column[0] for column in columnsOf((sample,)).values()]
+    watched = {printable(name): value for name, value in (sample.watched or {}).items()}
+    return asJSON([*values, watched])
+
+
+def _continued(first: bytes, second: bytes) -> bytes:
+    return continued((Frame.decode(first), Frame.decode(second))).encode()
+
+
+def _step(step: bytes) -> bytes:
+    return _stepOf(Frame.decode(step))
+
+
+def _stepOf(frame: Frame) -> bytes:
+    return asJSON(_only(timelineOf(tableOf((frame,)))))
+
+
+def _only(table: Any) -> Any:
+    """
+    A table of one step, without its lists.
+    """
+    return {name: _only(inner) for name, inner in table.items()} if isinstance(table, dict) else table[0]
+
+
+def asJSON(value: Any) -> bytes:
+    """
+    In one line of ASCII.
+    """
+    return json.dumps(value, separators=(",", ":")).encode("ascii")

@@ -1,0 +1,163 @@
+"""
+The page of a run that goes on, and what is on it besides charts: made anew for all who look, and only if somebody does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from html import unescape
+from importlib import resources
+from itertools import chain
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall
+
+from smtpsource.measure.summary import Summary
+from smtpsource.measure.summing import withLatencies
+from smtpsource.printable import printable
+from smtpsource.report.dashboard.broadcast import Broadcast
+from smtpsource.report.dashboard.history import asJSON
+from smtpsource.report.dashboard.pieces import quickDocument
+from smtpsource.report.dashboard.site import DashboardRequest, Operation
+from smtpsource.report.document import othersOf
+from smtpsource.report.html import sections
+from smtpsource.report.html.charts import chartsOf
+from smtpsource.report.html.curves import curveOf
+from smtpsource.report.html.data import columnsOf
+from smtpsource.report.html.page import livePage, style
+from smtpsource.report.html.scripts import script
+from smtpsource.report.html.title import headingOf, titleOf
+from smtpsource.web.answers import Answer
+
+#: What the run is called: there is but one.
+LABEL = "run"
+
+#: The least seconds between two times.
+INTERVAL = 2.0
+
+#: The part of the time that may be spent on it; it comes less often where it would be more.
+SHARE = 0.005
+
+
+class Page:
+    """
+    The page of one run.
+    """
+
+    def __init__(
+        self, reactor: Any, summaryNow: Callable[[], Summary], broadcast: Broadcast, clock: Callable[[], float]
+    ) -> None:
+        """
+        @param reactor: provides C{IReactorTime}.
+        @param summaryNow: gives what is known of the run.
+        @param broadcast: those who look.
+        @param clock: for the seconds that it takes.
+        """
+        self._reactor = reactor
+        self._summaryNow = summaryNow
+        self._broadcast = broadcast
+        self._clock = clock
+        self._call: IDelayedCall | None = None
+        self._next = 0.0
+
+    def get(self, request: DashboardRequest) -> Answer:
+        """
+        The page itself. What its charts show comes as events.
+        """
+        document = quickDocument(self._summaryNow())
+        html = "".join(livePage(document, LABEL, ("page.css", "live.css"), ("page.js", "live.js"), _own("live.html")))
+        return Answer(html.encode("utf-8", "replace"), "text/html; charset=utf-8")
+
+    def files(self) -> dict[str, Operation]:
+        """
+        What it needs, by paths.
+        """
+        found = {
+            "/page.css": (style(), "text/css"),
+            "/live.css": (_own("live.css"), "text/css"),
+            "/page.js": (script(), "text/javascript"),
+            "/live.js": (_own("live.js"), "text/javascript"),
+        }
+        return {path: _served(text, kind) for path, (text, kind) in found.items()}
+
+    def renew(self) -> None:
+        """
+        Make what stands on it anew, if somebody looks and it is time: some in each turn of the reactor.
+        """
+        if self._call is None and self._broadcast.isWatched and self._reactor.seconds() >= self._next:
+            self._call = self._reactor.callLater(0, self._goOn, self._parts(), 0.0)
+
+    def renewAll(self) -> None:
+        """
+        Make it anew at once: this is the last time.
+        """
+        self.stop()
+        for _ in self._parts():
+            pass
+
+    def stop(self) -> None:
+        """
+        Make no more of it.
+        """
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+
+    def _parts(self) -> Iterator[None]:
+        """
+        All of it, with a pause after each part.
+        """
+        say = self._broadcast.say
+        summary = yield from withLatencies(self._summaryNow())
+        yield
+        say("charts", asJSON([chart.document for chart in chartsOf([_runOf(summary)], live=True)]))
+        yield
+        document = quickDocument(summary)
+        yield
+        for phase in document["latency"]:
+            document["latency"][phase].update(othersOf(summary, phase))
+            yield
+        say("header", asJSON({"html": headingOf([document], [LABEL]), "title": unescape(titleOf([document], [LABEL]))}))
+        runs = [document], [LABEL]
+        for place, html in enumerate(chain(sections.before(*runs), sections.after(*runs))):
+            say("section", asJSON({"place": place, "html": html}), place)
+            yield
+        for phase, counts in summary.buckets.items():
+            say("curve", asJSON({"phase": phase, "curve": curveOf(counts)}), phase)
+            yield
+
+    def _goOn(self, parts: Iterator[None], spent: float) -> None:
+        began = self._clock()
+        isLast = next(parts, self) is self
+        spent += self._clock() - began
+        self._call = None
+        if isLast:
+            self._next = self._reactor.seconds() + max(INTERVAL, spent / SHARE)
+        else:
+            self._call = self._reactor.callLater(0, self._goOn, parts, spent)
+
+
+def _runOf(summary: Summary) -> dict[str, Any]:
+    """
+    What charts there are depends on.
+    """
+    replies = {
+        printable(phase): {printable(code): [tally.count] for code, tally in codes.items()}
+        for phase, codes in summary.replies.items()
+    }
+    errors = {printable(kind): [tally.count] for kind, tally in summary.errors.items()}
+    watched = (summary.series[-1].watched if summary.series else None) or {}
+    return {
+        "series": columnsOf(summary.series[-1:]),
+        "timeline": {"time": [], "phases": {}, "replies": replies, "errors": errors},
+        "watched": [printable(name) for name in sorted(watched)],
+    }
+
+
+def _own(name: str) -> str:
+    return (resources.files("smtpsource.report.dashboard") / name).read_text("utf-8")
+
+
+def _served(text: str, kind: str) -> Operation:
+    answer = Answer(text.encode("utf-8"), f"{kind}; charset=utf-8")
+    return lambda request: answer

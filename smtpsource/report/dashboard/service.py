@@ -1,0 +1,210 @@
+"""
+The dashboard of a run, as a service.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred, succeed
+from twisted.internet.error import CannotListenError
+from twisted.logger import Logger
+from twisted.web.resource import Resource
+
+from smtpsource.measure.frame import Frame
+from smtpsource.measure.marks import Mark
+from smtpsource.measure.progress import Progress
+from smtpsource.measure.summary import Summary
+from smtpsource.process.listening import ListenError, addressOf
+from smtpsource.report.dashboard.broadcast import Broadcast
+from smtpsource.report.dashboard.history import asJSON
+from smtpsource.report.dashboard.page import Page
+from smtpsource.report.dashboard.pieces import reportPieces, sendPieces
+from smtpsource.report.dashboard.site import DashboardRequest, Marking, Operation, Site
+from smtpsource.report.document import documentOf
+from smtpsource.values.serving import Where
+from smtpsource.web.answers import JSON, Answer
+from smtpsource.web.eventstream import TYPE
+from smtpsource.web.visitors import QuietSite, Visitors
+
+__all__ = ["LAST", "MOST", "DashboardService", "ListenError", "Shown"]
+
+_log = Logger()
+
+#: The most connections at once: a run has few descriptors to spare for them (see L{smtpsource.process.openfiles}).
+MOST = 16
+
+#: So many more may wait outside.
+_BACKLOG = 64
+
+#: The most bytes that a request may have.
+_LARGEST = 65_536
+
+#: Seconds that those who watch have to read the last they are told.
+LAST = 1.0
+
+
+class Shown(Protocol):
+    """
+    A run that a dashboard can show: a L{smtpsource.load.service.SourceService}.
+    """
+
+    @property
+    def marks(self) -> Sequence[Mark]:
+        """
+        What was marked so far.
+        """
+
+    def mark(self, text: str) -> Mark:
+        """
+        Mark this moment.
+        """
+
+    def onFrame(self, listener: Callable[[Frame], None]) -> None:
+        """
+        Have something called with each second.
+        """
+
+    def progress(self) -> Progress:
+        """
+        How far it has come.
+        """
+
+    def summaryNow(self) -> Summary:
+        """
+        What has happened so far.
+        """
+
+    def whenDone(self) -> Deferred[Any]:
+        """
+        @return: fires when it is over.
+        """
+
+
+class DashboardService(Service):
+    """
+    Shows one run in browsers, from C{startService} to C{stopService}.
+    """
+
+    name = "dashboard"
+
+    def __init__(self, reactor: Any, source: Shown, where: Where) -> None:
+        """
+        @param reactor: provides C{IReactorTCP} and C{IReactorTime}.
+        @param source: the run.
+        @param where: a host and a port; 0 is any that is free.
+        """
+        self._reactor = reactor
+        self._source = source
+        self._where = where
+        self._token = None if where.isLocal else secrets.token_urlsafe(18)
+        self._port: Any = None
+        self._broadcast = Broadcast(reactor, lambda: source.marks)
+        self._page = Page(reactor, source.summaryNow, self._broadcast, time.perf_counter)
+
+    @property
+    def url(self) -> str:
+        """
+        Where the page is, with what is needed to see it.
+        """
+        return f"http://{self._where}/" + ("" if self._token is None else f"?token={self._token}")
+
+    def startService(self) -> None:
+        """
+        Begin to serve.
+
+        @raise ListenError: it is not possible there.
+        """
+        site = QuietSite(Resource(), requestFactory=DashboardRequest, timeout=None, reactor=self._reactor)
+        site.displayTracebacks = False
+        self._visitors = Visitors(site, self._reactor, MOST, _LARGEST)
+        where = self._where
+        try:
+            address = addressOf(where.host)
+            self._port = self._reactor.listenTCP(where.port, self._visitors, _BACKLOG, interface=address)
+        except (CannotListenError, OSError) as e:
+            raise ListenError(f"can't show a dashboard at {where}", e) from e
+        self._where = replace(where, port=self._port.getHost().port)
+        site.resource = Site(self._where, self._token, self._paths())
+        self._visitors.serveAt(self._port)
+        super().startService()
+        _log.info("dashboard at {where}", where=str(self._where))
+        self._source.onFrame(self._cut)
+        self._source.whenDone().addCallback(self._over)
+
+    def _paths(self) -> dict[str, dict[str, Operation]]:
+        page, marking = self._page, Marking(self._mark, lambda: len(self._source.marks))
+        return {
+            "/": {"GET": page.get},
+            **{path: {"GET": operation} for path, operation in page.files().items()},
+            "/events": {"GET": self._watch},
+            "/frames": {"GET": lambda request: self._broadcast.watchFrames(request)},
+            "/report.json": {"GET": self._report},
+            "/mark": {"POST": marking.post},
+        }
+
+    def stopService(self) -> Deferred[Any]:
+        """
+        Serve no longer; connections are closed.
+        """
+        super().stopService()
+        port, self._port = self._port, None
+        if port is None:
+            return succeed(None)
+        self._page.stop()
+        self._visitors.abort()
+        stopped: Deferred[Any] = maybeDeferred(port.stopListening)
+        return stopped
+
+    def leave(self) -> Deferred[Any]:
+        """
+        The run is over, and was told: serve no longer when those who watch have read that.
+
+        @return: fires when that is so, L{LAST} seconds from now at the latest.
+        """
+        self._broadcast.finish()
+        gone = self._visitors.whenEmpty()
+        late = self._reactor.callLater(LAST, gone.cancel)
+        gone.addErrback(lambda reason: reason.trap(CancelledError))
+
+        def stop(result: Any) -> Deferred[Any]:
+            if late.active():
+                late.cancel()
+            return self.stopService()
+
+        return gone.addCallback(stop)
+
+    def _cut(self, frame: Frame) -> None:
+        self._broadcast.add(frame, self._source.progress())
+        self._broadcast.sayMarks()
+        self._page.renew()
+
+    def _over(self, summary: Summary) -> Summary:
+        self._broadcast.sayMarks()
+        self._page.renewAll()
+        end = {"exit": summary.exit, "ended": summary.ended, "reason": summary.reason}
+        self._broadcast.end(asJSON(end), lambda: asJSON(documentOf(summary)))
+        return summary
+
+    def _mark(self, text: str) -> Mark:
+        made = self._source.mark(text)
+        self._broadcast.sayMarks()
+        return made
+
+    def _watch(self, request: DashboardRequest) -> Answer | None:
+        if request.method == b"HEAD":
+            return Answer(contentType=TYPE)
+        self._broadcast.watch(request, request.getHeader("last-event-id"))
+        self._page.renew()
+        return None
+
+    def _report(self, request: DashboardRequest) -> Answer | None:
+        if request.method == b"HEAD":
+            return Answer(contentType=JSON)
+        sendPieces(request, reportPieces(self._source.summaryNow()))
+        return None

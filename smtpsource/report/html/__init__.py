@@ -1,0 +1,3 @@
+"""
+A run, or several, as one HTML file that needs nothing else: see docs/report-html.rst.
+"""

@@ -1,0 +1,132 @@
+// The page: its data, its charts, what they follow, and what a run that goes on adds to them.
+
+const page = {
+  runs: [],
+  charts: [],
+  phase: null,
+  printing: false,
+  time: new Axis("time", () => {
+    const ends = page.runs.flatMap((run) => [timesOf(run, "series").at(-1), timesOf(run, "timeline").at(-1)]);
+    return [0, Math.max(...ends.filter(isNumber), 0) || 1];
+  }),
+
+  take(data) {
+    this.runs = data.runs;
+    this.choosePhase();
+    const specs = new Map(data.charts.map((spec) => [spec.id, spec]));
+    if (this.charts.length) {
+      for (const chart of this.charts) chart.spec = specs.get(chart.spec.id) ?? chart.spec;
+      this.render();
+      return;
+    }
+    for (const figure of document.querySelectorAll("figure.chart[data-chart]")) {
+      const spec = specs.get(figure.dataset.chart);
+      if (spec) this.charts.push(new Chart(figure, spec, this));
+    }
+  },
+
+  choosePhase() {
+    const names = phasesOf(this.runs);
+    if (!names.includes(this.phase)) this.phase = firstPhase(names) ?? null;
+  },
+
+  pick(phase) {
+    this.phase = phase;
+    for (const chart of this.charts) if (chart.spec.pick) chart.render();
+  },
+
+  render() {
+    for (const chart of this.charts) chart.render();
+  },
+
+  /** Draw soon what has changed, once. */
+  renderSoon() {
+    this.soon ??= requestAnimationFrame(() => {
+      this.soon = null;
+      this.choosePhase();
+      this.render();
+    });
+  },
+
+  recolor() {
+    forgetColors();
+    for (const chart of this.charts) {
+      for (const { plot } of chart.parts) plot.redraw(false);
+      if (chart.spec.kind === "heat") chart.showLegend(chart.parts.map((part) => part.view));
+    }
+  },
+
+  print(printing) {
+    this.printing = printing;
+    document.documentElement.toggleAttribute("data-print", printing);
+    this.recolor();
+    for (const chart of this.charts) {
+      chart.resize();
+      if (printing && chart.details && !chart.details.open) chart.fill(FEW_IN_PRINT);
+    }
+  },
+};
+
+const FEW_IN_PRINT = 20;
+
+/** What the dashboard calls. */
+const dashboard = {
+  /** Add to a run, by its place: {series: {column: [values]}, timeline, marks}; what is left out stays as it is. */
+  append(place, { series, timeline, marks }) {
+    const run = page.runs[place];
+    if (!run) return;
+    if (series) appendColumns((run.series ??= {}), series);
+    if (timeline !== undefined) run.timeline = timeline;
+    if (marks?.length) (run.marks ??= []).push(...marks);
+    page.renderSoon();
+  },
+
+  /** Show other data: as the data block has them. */
+  replace(data) {
+    page.take(data);
+  },
+
+  /** Show a section anew, by the HTML that the program has made of it; charts in it stay, and what was opened stays open. */
+  section(id, html) {
+    const old = document.getElementById(id);
+    const fresh = new DOMParser().parseFromString(html, "text/html").body;
+    const content = fresh.firstElementChild?.id === id ? fresh.firstElementChild : fresh;
+    if (!old) return;
+    for (const figure of old.querySelectorAll("figure.chart")) {
+      content.querySelector(`figure[data-chart="${CSS.escape(figure.dataset.chart)}"]`)?.replaceWith(figure);
+    }
+    const opened = [...old.querySelectorAll("details[open] > summary")].map((summary) => summary.textContent);
+    for (const summary of content.querySelectorAll("details > summary")) {
+      if (opened.includes(summary.textContent)) summary.parentElement.open = true;
+    }
+    old.replaceChildren(...content.childNodes);
+  },
+};
+
+function appendColumns(all, added) {
+  const before = Math.max(0, ...Object.values(all).map((values) => values.length));
+  const more = Math.max(0, ...Object.values(added).map((values) => values.length));
+  for (const name of new Set([...Object.keys(all), ...Object.keys(added)])) {
+    const values = (all[name] ??= new Array(before).fill(null));
+    for (let index = 0; index < more; index++) values.push(added[name]?.[index] ?? null);
+  }
+}
+
+/** The text of the data block: JSON, or the same compressed and in base64. */
+async function textOf(block) {
+  if (block.type === "application/json") return block.textContent;
+  const bytes = Uint8Array.from(atob(block.textContent), (character) => character.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).text();
+}
+
+async function start() {
+  const block = document.getElementById("data");
+  if (!block) return;
+  page.take(JSON.parse(await textOf(block)));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => page.recolor());
+  addEventListener("beforeprint", () => page.print(true));
+  addEventListener("afterprint", () => page.print(false));
+  window.smtpsource = dashboard;
+}
+
+start();

@@ -1,0 +1,66 @@
+// The table behind each chart: the numbers as they are in the data.
+
+const FEW = 60;
+
+const cellText = (value) => (value === null || value === undefined ? "" : String(value));
+
+/** {caption, head: [texts], count, row: index => [values]} for each table of a chart. */
+function tablesOf(chart, runs, phase) {
+  if (chart.kind === "heat") return runs.flatMap((run) => heatTable(run, runs, phase));
+  const view = chart.kind === "curve" ? curveView(chart, runs, phase) : lineView(chart, runs, phase);
+  if (chart.kind === "curve") return curveTables(view, runs);
+  const unit = chart.unit ? ` (${chart.unit})` : "";
+  return runs.flatMap((run, runIndex) => {
+    const lines = view.lines.filter((line) => line.run === runIndex);
+    if (!lines.length) return [];
+    const caption = runs.length > 1 ? run.label : "";
+    const head = ["time (s)", ...lines.map((line) => line.label + unit)];
+    return [{ caption, head, count: lines[0].times.length, row: (index) => [lines[0].times[index], ...lines.map((line) => line.values[index])] }];
+  });
+}
+
+function curveTables(view, runs) {
+  return runs.flatMap((run, runIndex) => {
+    const lines = view.lines.filter((line) => line.run === runIndex);
+    if (!lines.length) return [];
+    const percentiles = [...new Set(lines.flatMap((line) => line.points.map(([percentile]) => percentile)))].sort((a, b) => a - b);
+    const values = lines.map((line) => new Map(line.points));
+    const head = ["percentile (%)", ...lines.map((line) => `${line.label} (s)`)];
+    return [{ caption: runs.length > 1 ? run.label : "", head, count: percentiles.length, row: (index) => [percentiles[index], ...values.map((of) => of.get(percentiles[index]))] }];
+  });
+}
+
+function heatTable(run, runs, phase) {
+  const view = heatView(run, phase);
+  if (!view) return [];
+  const rows = Array.from({ length: view.rows[1] - view.rows[0] + 1 }, (_, index) => view.rows[0] + index);
+  const head = ["time (s)", ...rows.map((row) => `from ${seconds(rowStart(row))}`)];
+  return [{ caption: runs.length > 1 ? run.label : "", head, count: view.times.length, row: (index) => [view.times[index], ...rows.map((row) => view.steps[index].get(row))] }];
+}
+
+/** Fill the element of a chart's tables. */
+function fillTables(details, tables, title, most) {
+  details.querySelectorAll(".scroll, .more").forEach((element) => element.remove());
+  for (const table of tables) {
+    const caption = table.caption ? `${title}: ${table.caption}` : title;
+    const body = make("tbody");
+    const head = make("tr", {}, ...table.head.map((text) => make("th", { scope: "col" }, text)));
+    const element = make("table", {}, make("caption", {}, caption), make("thead", {}, head), body);
+    details.append(make("div", { className: "scroll", tabIndex: 0, role: "group", "aria-label": `Table: ${caption}` }, element));
+    const fill = (indexes) =>
+      body.replaceChildren(
+        ...indexes.map((index) => {
+          const [first, ...others] = table.row(index).map(cellText);
+          return make("tr", {}, make("th", { scope: "row" }, first), ...others.map((text) => make("td", {}, text)));
+        }),
+      );
+    fill(evenly(table.count, most));
+    if (table.count <= most) continue;
+    const button = make("button", { type: "button", className: "more" }, `all ${table.count} rows`);
+    button.addEventListener("click", () => {
+      fill(evenly(table.count, Infinity));
+      button.remove();
+    });
+    details.append(button);
+  }
+}
