@@ -146,6 +146,8 @@ class PlanTests(Case):
             "csv": None,
             "hlog": None,
             "junit": None,
+            "log-messages": None,
+            "log-sample": None,
             "esmtp": 0,
             "pipelining": "off",
             "chunking": "off",
@@ -618,7 +620,7 @@ class PlanTests(Case):
         foreground.parseOptions(["-n"])
         self.assertTrue(parsed("127.0.0.1", parent=daemon).presentation.daemonized)
         self.assertFalse(parsed("127.0.0.1", parent=foreground).presentation.daemonized)
-        for option in ("report", "csv", "hlog", "junit"):
+        for option in ("report", "csv", "hlog", "junit", "log-messages"):
             e = self.assertRaises(usage.UsageError, parsed, f"--{option}", "-", "127.0.0.1", parent=foreground)
             expected = "'-' is not usable, the log is on standard output: expected a file, or --logfile=FILE before "
             self.assertEqual(str(e), f"--{option}: {expected}smtp-source")
@@ -1402,7 +1404,7 @@ class HelpTests(SynchronousTestCase):
         help = " ".join(self.shown(parsed, "--help").split())
         self.assertIn(
             " One heading only: smtpsource --help HEADING, of load, workers, message, traffic, dialogue, extensions, "
-            "tls, login, parameters, connections, ledger, results, other Make SMTP ",
+            "tls, login, parameters, connections, ledger, message-log, results, other Make SMTP ",
             help,
         )
 
@@ -1414,7 +1416,8 @@ class HelpTests(SynchronousTestCase):
             self.assertEqual(
                 str(self.assertRaises(usage.UsageError, parsed, *arguments)),
                 "--help: 'conections' is no heading: expected one of load, workers, message, traffic, dialogue, "
-                "extensions, tls, login, parameters, connections, ledger, results, other; did you mean connections?",
+                "extensions, tls, login, parameters, connections, ledger, message-log, results, other; did you mean "
+                "connections?",
             )
         e = str(self.assertRaises(usage.UsageError, sinkParsed, "--help", "what"))
         self.assertTrue(e.startswith("--help: 'what' is no heading: expected one of where-it-listens, what-it-says"), e)
