@@ -88,15 +88,17 @@ class SourceProcess(MultiService):
             self._reactor.stop()
 
 
-def _prepare() -> None:
+def _prepare(options: Options) -> None:
     """
     Import now what a run needs in the end: twistd may become another user meanwhile, who may not read it any more.
     """
     from smtpsource.load import hints, noted, varied  # noqa: F401
-    from smtpsource.measure import frameformat  # noqa: F401
-    from smtpsource.report import csvfile, hlog, judgement, junit  # noqa: F401
+    from smtpsource.measure import effects, frameformat  # noqa: F401
+    from smtpsource.report import beside, csvfile, hlog, judgement, junit  # noqa: F401
 
     noted.prepare()
+    if options.plan.logMessages is not None:
+        from smtpsource.load import logged, messagelog  # noqa: F401, for those who keep one
     for name in ("ascii", "idna", "latin-1", "utf-8"):
         codecs.lookup(name)
 
@@ -107,9 +109,13 @@ def makeService(options: Options) -> IService:
     """
     from twisted.internet import reactor  # the one that twistd has installed
 
-    _prepare()
+    _prepare(options)
     if options.plan.deliverTo is not None:
         from smtpsource.load import delivery  # noqa: F401, for those who need it
+    if options.presentation.html is not None:
+        from smtpsource.report.html.page import prepare
+
+        prepare()
     relax()
     try:
         return SourceProcess(reactor, options)

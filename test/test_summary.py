@@ -105,6 +105,7 @@ class SummaryTests(SynchronousTestCase):
                 },
                 "errors": {"timeout": {"count": 1, "sample": "no reply"}},
                 "environment": {},
+                "marks": [],
                 "drift": {},
                 "histograms": {},
                 "series": [],

@@ -25,7 +25,7 @@ _HOW = {
     "done": "",
     "aborted": ", ended before its time",
     "signal": ", stopped before its end",
-    "running": ", and goes on",
+    "running": ", and it goes on",
 }
 
 
@@ -217,6 +217,9 @@ def surroundings(summary: Summary) -> Iterator[Fact]:
         yield Fact("workers", f"of {len(ofRuns)} runs {', '.join(map(str, ofRuns))}")
     if workers:
         yield Fact("workers", _ofWorkers(workers, NOUNS[summary.exercise][1]))
+    log = summary.environment.get("messageLog")
+    if log:
+        yield _logged(log)
     ledgers = _ledgers(summary)
     if ledgers:
         directory = os.path.dirname(ledgers[0])
@@ -270,6 +273,15 @@ def _busy(sessions: int, workers: Sequence[Mapping[str, Any]]) -> str:
         if any(one.get("exhausted") is None and one["lost"] is None for one in workers):
             free = ", while others had free ones"
     return f"the only session{of} was busy{free}" if sessions == 1 else f"all {sessions} sessions{of} were busy{free}"
+
+
+def _logged(log: Mapping[str, Any]) -> Fact:
+    """
+    What came of the log of messages.
+    """
+    text = f"{several(log['lines'], 'line', 'lines')}, {log['dropped']} dropped"
+    problem = f": {log['problem']}" if log["problem"] else ""
+    return Fact("message log", text + problem, "doubtful" if log["dropped"] else "")
 
 
 def _ledgers(summary: Summary) -> Sequence[str]:

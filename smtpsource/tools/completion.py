@@ -13,6 +13,7 @@ from smtpsource.cli.source import SourceOptions
 from smtpsource.sink.options import SinkOptions
 from smtpsource.tools.calibrate import CalibrateOptions
 from smtpsource.tools.compare import CompareOptions
+from smtpsource.tools.html import HtmlOptions
 from smtpsource.tools.merge import MergeOptions
 from smtpsource.tools.reconcile import ReconcileOptions
 
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
         SourceOptions,
         {
             "compare": ("show two reports side by side", CompareOptions),
+            "html": ("make a page of reports", HtmlOptions),
             "merge": ("add up reports", MergeOptions),
             "reconcile": ("say what became of every message", ReconcileOptions),
             "calibrate": ("measure what this machine can generate", CalibrateOptions),

@@ -5,15 +5,19 @@ Long answers in pieces, so that no turn of the reactor takes long.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import replace
+from typing import Any
 
 from twisted.internet.interfaces import IPullProducer
 from twisted.web.http import Request
 from zope.interface import implementer
 
+from smtpsource.measure.encoding import encode
+from smtpsource.measure.histogram import PERCENTILES
 from smtpsource.measure.summary import Summary
-from smtpsource.report.document import documentOf, sampleOf
+from smtpsource.measure.summing import withLatencies
+from smtpsource.report.document import documentOf, othersOf, sampleOf
 from smtpsource.web.answers import JSON
 from smtpsource.web.requests import HEADERS, READING_TIME
 from smtpsource.web.staying import visitorOf
@@ -22,17 +26,46 @@ from smtpsource.web.staying import visitorOf
 _AT_ONCE = 100
 
 
+def quickDocument(summary: Summary) -> dict[str, Any]:
+    """
+    A report without what takes long: histograms and what comes of them, and all of the series but what says what is in
+    it.
+    """
+    known = tuple(percentile for percentile in summary.percentiles if percentile in PERCENTILES)
+    return documentOf(replace(summary, series=summary.series[-1:], buckets={}, percentiles=known))
+
+
 def reportPieces(summary: Summary) -> Iterator[bytes]:
     """
-    The report of a run, as far as it has come, as JSON.
+    The report of a run, as far as it has come, as JSON. Of one that goes on there is no timeline.
     """
-    document = documentOf(replace(summary, series=()))
+    summary = yield from _waiting(withLatencies(summary))
+    document = quickDocument(summary)
+    document["percentiles"] = list(summary.percentiles)
+    document["histograms"] = histograms = {}
+    for phase, counts in summary.buckets.items():
+        document["latency"][phase].update(othersOf(summary, phase))
+        histograms[phase] = encode(counts)
+        yield b""
     del document["series"]
     yield json.dumps(document).encode("ascii")[:-1] + b', "series": ['
     for start in range(0, len(summary.series), _AT_ONCE):
-        rows = [json.dumps(sampleOf(sample)) for sample in summary.series[start : start + _AT_ONCE]]
-        yield (", " if start else "").encode("ascii") + ", ".join(rows).encode("ascii")
+        rows = ", ".join(json.dumps(sampleOf(sample)) for sample in summary.series[start : start + _AT_ONCE])
+        yield (", " if start else "").encode("ascii") + rows.encode("ascii")
     yield b"]}\n"
+
+
+def _waiting(parts: Generator[None, None, Summary]) -> Generator[bytes, None, Summary]:
+    """
+    The same with nothing to send after each part.
+    """
+    while True:
+        try:
+            next(parts)
+        except StopIteration as e:
+            found: Summary = e.value
+            return found
+        yield b""
 
 
 @implementer(IPullProducer)

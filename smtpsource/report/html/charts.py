@@ -130,14 +130,15 @@ def chartsOf(runs: Sequence[Run], live: bool = False) -> Iterator[Chart]:
         *_counted(runs),
         _LATE,
         _CONNECTIONS,
-        *((_DELIVERED, _BACKLOG) if live or any(_has(run, "series", "backlog") for run in runs) else ()),
+        *((_DELIVERED, _BACKLOG) if any(_has(run, "series", "backlog") for run in runs) else ()),
         *watchedCharts(tuple(watched)),
         _CPU,
         _LAG,
     )
     for chart in all:
         lines = tuple(line for line in chart.lines if live or any(_isOf(run, chart, line) for run in runs))
-        if lines or (chart.kind == "heat" and any(run["timeline"]["phases"] for run in runs if run["timeline"])):
+        hasHeat = chart.kind == "heat" and any(run["timeline"]["phases"] for run in runs if run["timeline"])
+        if live or lines or hasHeat:
             yield chart._replace(lines=lines)
 
 

@@ -13,30 +13,10 @@ from smtpsource.phases import MEANINGS
 from smtpsource.report import facts
 from smtpsource.report.document import summaryFrom
 from smtpsource.report.html.markup import Html, Row, definitions, element, lines, section, table, text
-from smtpsource.report.page import Fact
+from smtpsource.report.page import Change, Fact
 from smtpsource.report.words import NOUNS, duration
 
 Document = Mapping[str, Any]
-
-
-class Change(NamedTuple):
-    """
-    A figure of two runs.
-
-    @ivar name: what it is.
-    @ivar first: what it was in the first, as text.
-    @ivar second: in the second.
-    @ivar change: how it has changed.
-    @ivar verdict: whether that is more than noise; empty if nobody can tell.
-    @ivar isMore: it is.
-    """
-
-    name: str
-    first: str
-    second: str
-    change: str
-    verdict: str = ""
-    isMore: bool = False
 
 
 def lightly(document: Document) -> Summary:
@@ -52,17 +32,23 @@ class _Run(NamedTuple):
     summary: Summary
 
 
-def before(documents: Sequence[Document], labels: Sequence[str], changes: Sequence[Change] = ()) -> Iterator[Html]:
+def before(
+    documents: Sequence[Document],
+    labels: Sequence[str],
+    changes: Sequence[Change] = (),
+    differences: Sequence[str] = (),
+) -> Iterator[Html]:
     """
     The sections that come before the charts.
 
     @param documents: reports, as the schema says.
     @param labels: what to call them.
     @param changes: from the first to the second.
+    @param differences: what was different of what they ran on.
     """
     runs = _runs(documents, labels)
     yield section("verdict", "Result", _each(runs, _result))
-    yield section("changes", "What has changed", _changes(labels, changes))
+    yield section("changes", "What has changed", _changes(labels, changes) + _notes(differences))
 
 
 def after(documents: Sequence[Document], labels: Sequence[str]) -> Iterator[Html]:
@@ -141,6 +127,11 @@ def _changes(labels: Sequence[str], changes: Sequence[Change]) -> Html:
         for one in changes
     )
     return table("From the first to the second", ["figure", *labels[:2], "change", "going by each second"], rows)
+
+
+def _notes(those: Sequence[str]) -> Html:
+    items = "".join(element("li", text(one)) for one in those)
+    return element("ul", items, "notes") if items else ""
 
 
 def _marks(run: _Run) -> Html:

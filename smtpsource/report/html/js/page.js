@@ -112,10 +112,17 @@ function appendColumns(all, added) {
   }
 }
 
-function start() {
+/** The text of the data block: JSON, or the same compressed and in base64. */
+async function textOf(block) {
+  if (block.type === "application/json") return block.textContent;
+  const bytes = Uint8Array.from(atob(block.textContent), (character) => character.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).text();
+}
+
+async function start() {
   const block = document.getElementById("data");
   if (!block) return;
-  page.take(JSON.parse(block.textContent));
+  page.take(JSON.parse(await textOf(block)));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => page.recolor());
   addEventListener("beforeprint", () => page.print(true));
   addEventListener("afterprint", () => page.print(false));

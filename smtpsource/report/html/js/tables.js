@@ -46,7 +46,7 @@ function fillTables(details, tables, title, most) {
     const body = make("tbody");
     const head = make("tr", {}, ...table.head.map((text) => make("th", { scope: "col" }, text)));
     const element = make("table", {}, make("caption", {}, caption), make("thead", {}, head), body);
-    details.append(make("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": `Table: ${caption}` }, element));
+    details.append(make("div", { className: "scroll", tabIndex: 0, role: "group", "aria-label": `Table: ${caption}` }, element));
     const fill = (indexes) =>
       body.replaceChildren(
         ...indexes.map((index) => {
