@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from smtpsource.measure.summary import Messages, Summary
 from smtpsource.report.page import Fact
-from smtpsource.report.words import NOUNS, several
+from smtpsource.report.words import NOUNS, amount, several
 
 if TYPE_CHECKING:
     from smtpsource.measure.search import Found, Tried
@@ -193,7 +193,7 @@ def counted(summary: Summary) -> Iterator[Fact]:
     yield Fact("elapsed", f"{summary.elapsed:.3f} s{_HOW[summary.ended]}")
     if summary.search is None:  # the mean of many rates says nothing
         asked = "" if summary.askedRate is None else f"asked {summary.askedRate:.1f} {more}/s, achieved "
-        sent = _bytes(summary.bytesSent / summary.elapsed if summary.elapsed else 0)
+        sent = amount(summary.bytesSent / summary.elapsed if summary.elapsed else 0)
         yield Fact("rate", f"{asked}{summary.rate:.1f} {more}/s, {sent}/s sent")
     judgement = summary.judgement
     if judgement is not None and judgement.duration:
@@ -297,11 +297,3 @@ def outcomes(messages: Messages) -> str:
     What became of the messages, in one line.
     """
     return ", ".join(f"{number} {name}" for name, number in asdict(messages).items())
-
-
-def _bytes(number: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if number < 1000:
-            return f"{number:.1f} {unit}"
-        number /= 1000
-    return f"{number:.1f} TB"
