@@ -187,7 +187,6 @@ class Recovery:
         samples = list(self._samples())
         if samples:
             samples[-1] = replace(samples[-1], failed=samples[-1].failed + unanswered)
-        why = self._why(isWritten)
         known = replace(
             known,
             elapsed=elapsed,
@@ -195,21 +194,24 @@ class Recovery:
             system=cpu[1],
             marks=self._marksInOrder(),
             thresholds=tuple(threshold.check(figures) for threshold in self._thresholds),
-            incomplete=(*known.incomplete, why, *self._damages()),
+            incomplete=(*known.incomplete, self._unknown(isWritten), *self._damages()),
         )
         return summaryOf(
             known,
             measured(recorder, figures, elapsed, samples, self._steps),
             exit=1,  # nobody knows how it would have ended
             ended="running" if isWritten else "aborted",
-            reason=None if isWritten else why,
+            reason=None if isWritten else f"the run was cut off after {self._passed}",
             intervals=self._series.intervals,
         )
 
-    def _why(self, isWritten: bool) -> str:
-        passed = f"{self.at:.1f} s{' of its warm-up' if self._isWarmUp else ''}"
-        came = f"the run goes on after {passed}" if isWritten else f"the run was cut off after {passed}"
-        return f"{came}; what has come since is not known, and messages on their way count as failed"
+    @property
+    def _passed(self) -> str:
+        return f"{self.at:.1f} s{' of its warm-up' if self._isWarmUp else ''}"
+
+    def _unknown(self, isWritten: bool) -> str:
+        goesOn = "the run goes on: " if isWritten else ""
+        return f"{goesOn}what came after {self._passed} is not known, and messages on their way count as failed"
 
     def _damages(self) -> tuple[str, ...]:
         return (f"{self.missing:.1f} s are missing: its checkpoint is damaged",) if self.missing else ()
