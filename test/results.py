@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from smtpsource.measure.counters import AddressCounts
 from smtpsource.measure.histogram import HIGHEST_MICROSECONDS, PERCENTILES, LatencyRecorder
 from smtpsource.measure.judgement import Judgement
+from smtpsource.measure.marks import Mark
 from smtpsource.measure.progress import Progress
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.search import Found, Step
@@ -103,7 +104,30 @@ EVERYTHING = {
     "late": 12,
     "dropped": 3,
     "warmUp": {"seconds": 10.0, "accepted": 90, "rejected": 1, "failed": 2},
-    "series": (second(1, asked=250.0), second(2.0000004, p50=None, p99=None, max=None, asked=250.0)),
+    "series": (
+        second(1, asked=250.0, watched={"rss": 4096.0}),
+        second(2.0000004, p50=None, p99=None, max=None, asked=250.0),
+    ),
+    "marks": (
+        Mark(-0.5, "still warm"),
+        Mark(1.25, 'systemctl reload "postfix", twice', "command", 1, 0.5, "Job for postfix.service failed"),
+    ),
+    "timeline": {
+        "time": [1.0, 2.0],
+        "phases": {
+            "message": {
+                "count": [2, 0],
+                "p50": [0.25, None],
+                "p95": [0.5, None],
+                "p99": [0.5, None],
+                "max": [0.500223, None],
+                "heat": [[43, 1, 45, 1], []],
+            }
+        },
+        "replies": {"message": {"250": [2, 0], "451": [0, 1]}},
+        "errors": {"timeout": [0, 1]},
+        "watched": {"rss": [4096.0, None]},
+    },
     "environment": {"host": "load.example"},
     "thresholds": (
         Outcome("p99(message) < 250ms", True, "31 ms", 0.031),

@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.measure.counters import COUNTS, Counters
 from smtpsource.measure.frame import Frame, Frames, continued, merged
+from smtpsource.measure.frameformat import VERSION
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.snapshot import take
 from smtpsource.phases import NAMES, TLS, TRANSACTION
@@ -148,7 +149,9 @@ class FramesTests(SynchronousTestCase):
         generator = Generator()
         for _, event in course[0]:
             happen(generator.recorder, *event)
-        frame = generator.cut(cpu=(0.5, 0.25), lag=0.01, waited=0.1, gauges={"sessions": 7}, last=True)
+        frame = generator.cut(
+            cpu=(0.5, 0.25), lag=0.01, waited=0.1, gauges={"sessions": 7}, watched={"rss": 0.5}, last=True
+        )
         self.assertEqual(Frame.decode(frame.encode()), frame)
 
     def test_of(self):
@@ -283,7 +286,7 @@ class StrangeTests(SynchronousTestCase):
         """
         One of another version is said to be such.
         """
-        self.refused(encoded(self.frame, version=2), "another version")
+        self.refused(encoded(self.frame, version=VERSION + 1), "another version")
 
     def test_wrongField(self):
         """

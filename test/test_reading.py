@@ -277,7 +277,7 @@ class ReadingTests(SynchronousTestCase):
         """
         for name, value, problem in (
             ("rate", "fast", 'expected a number of 0 or more in rate, not "fast"'),
-            ("ended", "well", 'expected "done" or "aborted" or "signal" in ended, not "well"'),
+            ("ended", "well", 'expected "done" or "aborted" or "signal" or "running" in ended, not "well"'),
             ("messages", {"started": -1}, "expected a field messages.accepted, which is missing"),
             ("tls", {"TLSv1.3": 0.5}, "expected a whole number of 0 or more in tls.TLSv1.3, not 0.5"),
             ("limits", [1], "expected a text in limits[0], not 1"),

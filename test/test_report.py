@@ -19,7 +19,7 @@ from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 from hypothesis import strategies as st
 from properties import given, settings
-from results import ADDRESSES, EVERYTHING, FOUND, JUDGED, example, latencies
+from results import ADDRESSES, EVERYTHING, FOUND, JUDGED, example, latencies, second
 from rich.cells import cell_len
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
@@ -27,6 +27,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.measure.histogram import HIGHEST_MICROSECONDS, indexOf
 from smtpsource.measure.intervals import Intervals
+from smtpsource.measure.marks import Mark
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.search import Found, Step
 from smtpsource.measure.summary import Messages, Tally, repliesOf
@@ -121,6 +122,7 @@ timeout                     1  no reply
             ("done", "elapsed      2.000 s\n"),
             ("aborted", "elapsed      2.000 s, ended before its time\n"),
             ("signal", "elapsed      2.000 s, stopped before its end\n"),
+            ("running", "elapsed      2.000 s, and goes on\n"),
         ):
             self.assertIn(words, render(example(ended=ended)))
 
@@ -575,16 +577,47 @@ class TableTests(SynchronousTestCase):
         """
         rows = readCSV(example(**EVERYTHING))
         document = documentOf(example(**EVERYTHING))["series"]
-        self.assertEqual([list(row) for row in rows], [list(sample) for sample in document])
         for row, sample in zip(rows, document, strict=True):
-            self.assertEqual(row, {name: "" if value is None else str(value) for name, value in sample.items()})
+            watched = sample.pop("watched", {"rss": None})
+            wanted = {**sample, "mark": row["mark"], **watched}
+            self.assertEqual(list(row), list(wanted))
+            self.assertEqual(row, {name: "" if value is None else str(value) for name, value in wanted.items()})
         self.assertEqual([row["p99"] for row in rows], ["0.002", ""])
+        self.assertEqual([row["rss"] for row in rows], ["4096.0", ""])
+        self.assertEqual([row["mark"] for row in rows], ["", 'systemctl reload "postfix", twice'])
+
+    def test_marks(self):
+        """
+        A mark stands in the row of its second, several of one second beside each other; one that was set after the
+        last sample, in the last row; one of the warm-up nowhere, as its seconds.
+        """
+        marks = [Mark(-1.0, "warm"), Mark(0.0, "a"), Mark(1.0, "b"), Mark(1.1, "c"), Mark(3.5, "d"), Mark(9.0, "e")]
+        rows = readCSV(example(series=[second(time) for time in range(1, 5)], marks=marks))
+        self.assertEqual([row["mark"] for row in rows], ["a | b", "c", "", "d | e"])
+
+    def test_hostileMarks(self):
+        """
+        Whatever the text of a mark or the name of what is watched: it is one value on one line, and no formula.
+        """
+        for text, found in (
+            ('say "no", twice', 'say "no", twice'),
+            ("a\r\nb\n", "a | b"),
+            ("=1+2", "'=1+2"),
+            (" \t@SUM(A1)", "'  @SUM(A1)"),
+            ("-5", "'-5"),
+            ("'quoted'", "'quoted'"),
+            ("\x1b[31m", "?[31m"),
+        ):
+            summary = example(series=[second(1, watched={text: 2.5})], marks=[Mark(0.5, text)])
+            self.assertEqual(len(list(csvfile.lines(summary))), 2)
+            (row,) = readCSV(summary)
+            self.assertEqual((row["mark"], row[found]), (found, "2.5"))
 
     def test_empty(self):
         """
         Without samples there are the headings.
         """
-        self.assertEqual([line.count(",") for line in csvfile.lines(example())], [20])
+        self.assertEqual([line.count(",") for line in csvfile.lines(example())], [21])
 
 
 class HistogramLogTests(SynchronousTestCase):

@@ -27,9 +27,8 @@ def sample(time=1.0, **values):
     @return: a second in which nothing happened but this.
     """
     usual = dict.fromkeys(Sample.__slots__, 0)
-    return Sample(
-        **{**usual, "time": time, "seconds": 1.0, "asked": None, "p50": None, "p99": None, "max": None, **values}
-    )
+    unknown = dict.fromkeys(("asked", "p50", "p95", "p99", "max", "watched"))
+    return Sample(**{**usual, "time": time, "seconds": 1.0, **unknown, **values})
 
 
 class SeriesTests(SynchronousTestCase):

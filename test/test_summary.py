@@ -105,6 +105,8 @@ class SummaryTests(SynchronousTestCase):
                 },
                 "errors": {"timeout": {"count": 1, "sample": "no reply"}},
                 "environment": {},
+                "marks": [],
+                "drift": {},
                 "histograms": {},
                 "series": [],
             },

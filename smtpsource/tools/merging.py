@@ -42,7 +42,9 @@ def merge(runs: Sequence[Summary]) -> Summary:
         started=_started(runs[0], warmUp),
         elapsed=elapsed,
         exit=next((status for status in (3, 1) if any(run.exit == status for run in runs)), 0),
-        ended=next(ended for ended in ("aborted", "signal", "done") if any(run.ended == ended for run in runs)),
+        ended=next(
+            ended for ended in ("aborted", "signal", "running", "done") if any(run.ended == ended for run in runs)
+        ),
         reason=next((run.reason for run in runs if run.reason is not None), None),
         **countsOf(counters),
         rate=counters.accepted / rateFor if rateFor else 0.0,
