@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from smtpsource.load.workerswatch import WorkersWatch
     from smtpsource.measure.frame import Frame
     from smtpsource.measure.series import Sample
+    from smtpsource.measure.step import Step
     from smtpsource.measure.thresholds import Outcome, Threshold
     from smtpsource.pacing.appointment import Appointment
 
@@ -748,7 +749,7 @@ class SourceService(Service):
         known = [threshold for threshold in self._plan.thresholds if not isinstance(threshold, str)]
         return verdictBesides(known, self._judgement) == "pass"
 
-    def _summarize(self, steps: Callable[[], Sequence[Frame]] | None = None) -> Summary:
+    def _summarize(self, steps: Callable[[], Sequence[Step]] | None = None) -> Summary:
         facts = self.facts()
         steps = steps or (lambda: self.timeline.steps)
         found = measured(self.recorder, self._figures, facts.elapsed, self._watch.series, steps, self._known)
