@@ -93,8 +93,8 @@ def _prepare() -> None:
     Import now what a run needs in the end: twistd may become another user meanwhile, who may not read it any more.
     """
     from smtpsource.load import hints, noted, varied  # noqa: F401
-    from smtpsource.measure import frameformat  # noqa: F401
-    from smtpsource.report import csvfile, hlog, judgement, junit  # noqa: F401
+    from smtpsource.measure import effects, frameformat  # noqa: F401
+    from smtpsource.report import beside, csvfile, hlog, judgement, junit  # noqa: F401
 
     noted.prepare()
     for name in ("ascii", "idna", "latin-1", "utf-8"):
@@ -110,6 +110,12 @@ def makeService(options: Options) -> IService:
     _prepare()
     if options.plan.deliverTo is not None:
         from smtpsource.load import delivery  # noqa: F401, for those who need it
+    if options.plan.logMessages is not None:
+        from smtpsource.load import logged, messagelog  # noqa: F401, likewise
+    if options.presentation.html is not None:
+        from smtpsource.report.html.page import prepare
+
+        prepare()
     relax()
     try:
         return SourceProcess(reactor, options)

@@ -167,7 +167,7 @@ class TextTests(SynchronousTestCase):
         Whatever there is in it, the verdict is the first word.
         """
         first = Page().lay(linesOf(judgement)).splitlines()[0]
-        self.assertRegex(first.lower(), rf"\Aledger       {judgement.verdict}: ")
+        self.assertRegex(first.lower(), rf"\Aledger       {judgement.verdict}:")
 
 
 class FigureTests(SynchronousTestCase):

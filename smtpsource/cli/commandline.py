@@ -19,7 +19,7 @@ from smtpsource.cli import outputs, words
 from smtpsource.net.reactorchoice import chooseReactor, reactorInUse
 from smtpsource.printable import printable
 from smtpsource.process.streams import sayOnce
-from smtpsource.values.files import writableFile
+from smtpsource.values.files import fileWrittenInPlace, writableFile
 from smtpsource.values.inputs import STANDARD
 from smtpsource.values.option import Flag, Group, ValueOption
 
@@ -161,7 +161,16 @@ class CommandLine(usage.Options):
         help = ("--help", "-h") if self.synonyms.get("h") == "help" else ("--help",)
         try:
             self.options, rest = words.split(
-                arguments, self.shortOpt, self.longOpt, anywhere=self.anywhere, optional=help, shown=self._called
+                *(arguments, self.shortOpt, self.longOpt),
+                anywhere=self.anywhere,
+                optional=help,
+                pairs=[
+                    f"--{option.long}"
+                    for _, group in self.groups
+                    for option in group
+                    if isinstance(option, ValueOption) and option.pair
+                ],
+                shown=self._called,
             )
             for name, value, _ in self.options:
                 if name in help:
@@ -227,7 +236,14 @@ class CommandLine(usage.Options):
         """
         for number, (name, value, apart) in enumerate(self.options, 1):
             option = self.optionOf(name)
-            if not apart or not isinstance(option, ValueOption) or option.secret or not isGoal(value):
+            if not apart or not isinstance(option, ValueOption) or option.secret:
+                continue
+            if option.pair:
+                value = value.partition(" ")[2]
+                if number == len(self.options) and isGoal(value):
+                    return f"no {what}: {value!r} was taken for a part of the value of {fullName(option)}"
+                continue
+            if not isGoal(value):
                 continue
             try:
                 option.convert(value)
@@ -439,7 +455,7 @@ def _inputOf(option: ValueOption, text: str) -> str | None:
     """
     The file that an option reads.
     """
-    if option.convert is writableFile:
+    if option.convert in (writableFile, fileWrittenInPlace):
         return None
     if takesFile(option):
         return "/dev/stdin" if text == STANDARD else text

@@ -196,7 +196,8 @@ def _addValue(parser: ArgumentParser, names: Sequence[str], option: ValueOption)
     action = parser.add_argument(
         *names,
         action="append" if repeated else "store",
-        metavar=option.meta,
+        nargs=2 if option.pair else None,
+        metavar=tuple(option.meta.split()) if option.pair else option.meta,
         choices=words,
         help=_escaped(option.help),
     )

@@ -130,6 +130,8 @@ def read(path: str, groups: Iterable[Group]) -> dict[str, Setting]:
             raise usage.UsageError(f"{where} is no option: expected {_nearest(name, options, tables)}")
         else:
             option, right = options[name]
+            if isinstance(option, ValueOption) and option.typed:
+                raise usage.UsageError(f"{where} is not usable: expected it on the command line, and in no file")
             if table not in (None, right):
                 raise usage.UsageError(f"{where}: expected it in [{right}], or at the top")
         if name in settings:

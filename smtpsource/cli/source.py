@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from smtpsource.values.serving import Where
 
 #: The files that are written.
-_FILES = ("report", "csv", "hlog", "junit")
+_FILES = ("report", "csv", "hlog", "html", "junit", "log-messages")
 
 #: How much a word must be like a command to be taken for one that is misspelt, as C{difflib} has it.
 _LIKE = 0.75
@@ -66,9 +66,10 @@ class SourceOptions(PlanOptions):
         "Exit status: 0 everything was accepted; 1 something was refused or failed, or the run was stopped;\n"
         "2 the command line can't be used; 3 a threshold failed.\n"
         "Example: smtpsource -d -s 20 -m 10000 sink:\n"
-        "See also: smtpsource compare A.json B.json; smtpsource merge A.json B.json ...; smtpsource calibrate;\n"
-        "smtpsource completion bash|zsh|fish; smtpsource sink :2525, which is smtpsink; each has a --help of its\n"
-        "own. A host of such a name: compare:25."
+        "See also: smtpsource compare A.json B.json; smtpsource merge A.json B.json ...;\n"
+        "smtpsource html A.json; smtpsource watch URL; smtpsource calibrate;\n"
+        "smtpsource completion bash|zsh|fish; smtpsource sink :2525, which is smtpsink; each has a\n"
+        "--help of its own. A host of such a name: compare:25."
     )
 
     planClass = SourcePlan
@@ -166,11 +167,16 @@ class SourceOptions(PlanOptions):
             csv=self["csv"],
             hlog=self["hlog"],
             junit=self["junit"],
+            checkpoint=self["checkpoint"],
+            html=self["html"],
+            messageLog=self["log-messages"],
             color=self["color"],
             live=self._live(),
             metrics=self._metrics(),
             dashboard=self._dashboard(),
             lingers=bool(self["linger"]),
+            errands=(*self["at"], *self["every"]),
+            watched=self._watched(),
         )
         self.chooseReactor()
 
@@ -270,6 +276,16 @@ class SourceOptions(PlanOptions):
             return None
         return self["metrics-interface"] or "127.0.0.1", self["metrics-port"]
 
+    def _watched(self) -> tuple[Any, ...]:
+        """
+        What to watch: no two figures can have one name.
+        """
+        names = [thing.name for thing in self["watch"]]
+        for name in names:
+            if names.count(name) > 1:
+                raise usage.UsageError(f"--watch: two are called {name!r}: expected a name for one, such as b=pid:1234")
+        return tuple(self["watch"])
+
     def _dashboard(self) -> Where | None:
         """
         Where to show a dashboard.
@@ -298,7 +314,9 @@ class SourceOptions(PlanOptions):
         weights = [("--pick weighted", messages.weightsPath)] if self["pick"] == "weighted" and messages else []
         isThere = any(self[long] is not None and os.path.exists(self[long]) for long in _FILES)
         scattered = [("--messages", file) for file in messages.scattered] if messages and isThere else []
-        self.checkOutputs(*_FILES, inputs=[*weights, *scattered])
+        checkpoint = self["checkpoint"]
+        checkpoints = [] if checkpoint is None else [("--checkpoint", checkpoint)]
+        self.checkOutputs(*_FILES, inputs=[*weights, *scattered, *checkpoints])
 
     def _logElsewhere(self) -> str | None:
         """

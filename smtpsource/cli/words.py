@@ -1,9 +1,9 @@
 """
 The words of a command line: which of them are options, which are values of options, and which come after those.
 
-As getopt(3) has it, but for four things: a long name must be all there; an error never has a value in it, nor the rest
-of a word that may be one; where a value is missing, the option after it is not taken for it; and an option may have a
-value that is a plain word or none.
+As getopt(3) has it, but for five things: a long name must be all there; an error never has a value in it, nor the rest
+of a word that may be one; where a value is missing, the option after it is not taken for it; an option may have a
+value that is a plain word or none; and one may have a value of two words.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ def split(
     *,
     anywhere: bool = False,
     optional: Collection[str] = (),
+    pairs: Collection[str] = (),
     shown: Callable[[str], str] = str,
 ) -> tuple[list[Given], list[str]]:
     """
@@ -57,6 +58,8 @@ def split(
     @param longs: likewise, each with an equals sign.
     @param anywhere: options may stand after other words, too.
     @param optional: of those without a value, with their dashes: a word may come after them all the same.
+    @param pairs: of those with a value, with their dashes: it is of two words, which become one text, unless there is a
+        blank in the first.
     @param shown: gives what people call an option.
     @return: the options, and the words that are none.
     @raise UsageError: there is no such option, or a value is missing, or there is one too many.
@@ -79,6 +82,9 @@ def split(
             )
         return text
 
+    def whole(name: str, text: str) -> str:
+        return f"{text} {value(name)}" if name in pairs and " " not in text else text
+
     def wordAfter() -> str:
         return left.pop() if left and re.fullmatch(r"[A-Za-z][A-Za-z -]*", left[-1]) else ""
 
@@ -99,7 +105,7 @@ def split(
             if name in optional and not equals:
                 text = wordAfter()
             apart = takes[name] and not equals
-            given.append(Given(name, value(name) if apart else text, apart))
+            given.append(Given(name, whole(name, value(name) if apart else text), apart))
         else:
             for at, letter in enumerate(word[1:], 1):
                 name = f"-{letter}"
@@ -107,7 +113,7 @@ def split(
                     raise UsageError(unknown(name, takes, shown))
                 if takes[name]:
                     text = word[at + 1 :]
-                    given.append(Given(name, text or value(name), not text))
+                    given.append(Given(name, whole(name, text or value(name)), not text))
                     break
                 isLast = at == len(word) - 1
                 given.append(Given(name, wordAfter() if isLast and name in optional else "", False))

@@ -7,6 +7,7 @@ from __future__ import annotations
 import datetime
 import os
 import time
+from bisect import insort
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from errno import ENOENT
@@ -14,7 +15,7 @@ from sys import maxsize
 from typing import TYPE_CHECKING, Any, cast
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, DeferredList, gatherResults, maybeDeferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorProcess
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -25,6 +26,7 @@ from smtpsource.measure.counters import OUTCOMES, AddressCounts, sums
 from smtpsource.measure.environment import environment
 from smtpsource.measure.judgement import Delivered, Judgement
 from smtpsource.measure.marks import Mark
+from smtpsource.measure.minutes import Minutes, usual
 from smtpsource.measure.progress import DELIVERING, WAITING, Progress
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.snapshot import Snapshot
@@ -55,7 +57,6 @@ if TYPE_CHECKING:
     from smtpsource.load.workerswatch import WorkersWatch
     from smtpsource.measure.frame import Frame
     from smtpsource.measure.series import Sample
-    from smtpsource.measure.step import Step
     from smtpsource.measure.thresholds import Outcome, Threshold
     from smtpsource.pacing.appointment import Appointment
 
@@ -67,6 +68,9 @@ ABORT_AFTER = 5.0
 
 #: A run that begins so many seconds later than it should is late.
 _LATE = 0.1
+
+#: A process that did nothing for so many seconds is a mark of its run.
+_STILL = 3.0
 
 
 def _showInLog(line: str) -> None:
@@ -121,7 +125,12 @@ class SourceService(Service):
         self.marks: list[Mark] = []
         self.watched: Callable[[], Mapping[str, float]] = dict
         self._listeners: list[Callable[[Frame], None]] = []
+        self._endings: list[Callable[[float], Deferred[Any]]] = []
+        self._othersOver: Deferred[Any] | None = None
+        self._addresses: Sequence[Address] = ()
         self._watch = self._newWatch(keepIntervals)
+        drifting = [figure for one in plan.thresholds if not isinstance(one, str) for figure in one.drifting]
+        self._minutes = Minutes((*drifting, *usual(plan.exercise, plan.openLoop)))
         self._figures = self._watch.snapshot()
         self._upkeep = self._watch.upkeep
         self._warmUp: dict[str, Any] | None = None
@@ -131,7 +140,7 @@ class SourceService(Service):
         self._appointment: Appointment | None = None
         self._lookingAgain: IDelayedCall | None = None
         self._toldOfLookUp = False
-        self._ending = False
+        self._ending = self._measured = False
         self._failure: str | None = None
         self._outcomes: list[Outcome] = []
         self._stopping = False
@@ -152,7 +161,9 @@ class SourceService(Service):
             raise TypeError("expected a reactor that can start processes, for several workers")
         from smtpsource.load.workersrun import WorkersRun  # for those who want several
 
-        return WorkersRun(reactor, plan, self.recorder, self._clock, self._sessionsOver, self._warm, tell)
+        run = WorkersRun(reactor, plan, self.recorder, self._clock, self._sessionsOver, self._warm, tell)
+        run.whenLost = self._event
+        return run
 
     def _newWatch(self, keepIntervals: bool) -> Watch | WorkersWatch:
         reactor, run = self._reactor, self._run
@@ -199,6 +210,7 @@ class SourceService(Service):
         ended = self.whenDone()
         if not self._stopping:
             self._stopping = True
+            self._endOthers()
             if self._appointment is not None:
                 self._appointment.breakOff()
             if self._delivery is not None:
@@ -226,6 +238,20 @@ class SourceService(Service):
         See L{smtpsource.measure.progress.Running}.
         """
         return self._plan.percentiles
+
+    @property
+    def thresholds(self) -> tuple[str, ...]:
+        """
+        What must be so of the run.
+        """
+        return tuple(str(getattr(threshold, "text", threshold)) for threshold in self._plan.thresholds)
+
+    @property
+    def warmUp(self) -> float:
+        """
+        How many seconds of it are not to be measured.
+        """
+        return self._plan.warmUp
 
     def progress(self) -> Progress:
         """
@@ -301,6 +327,20 @@ class SourceService(Service):
         """
         self._listeners.append(listener)
 
+    def onEnd(self, end: Callable[[float], Deferred[Any]]) -> None:
+        """
+        Have something called when the load is over, or when it is told to stop, with the seconds that it may take. The
+        summary is made when the L{Deferred} that it returns has fired.
+        """
+        self._endings.append(end)
+
+    @property
+    def runId(self) -> str:
+        """
+        The run's id, which is in every Message-Id.
+        """
+        return self._run.id.decode("ascii")
+
     def now(self) -> float:
         """
         How many seconds of the run are measured so far; less than 0 in a warm-up, and 0 before a run.
@@ -321,6 +361,15 @@ class SourceService(Service):
         mark = Mark(self.now(), text, kind)
         self.marks.append(mark)
         return mark
+
+    def _event(self, text: str, earlier: float = 0.0) -> None:
+        """
+        Mark what has happened to the run itself.
+
+        @param earlier: so many seconds ago.
+        """
+        mark = Mark(self.now() - earlier, text, "event")
+        insort(self.marks, mark, key=lambda each: each.at)
 
     def remark(self, mark: Mark, **more: Any) -> Mark:
         """
@@ -346,6 +395,8 @@ class SourceService(Service):
             surroundings["ledger"] = run.ledgers[0] if len(run.ledgers) == 1 else list(run.ledgers)
         if run.workers:
             surroundings["workers"] = list(run.workers)
+        if run.messageLog is not None:
+            surroundings["messageLog"] = {**run.messageLog, "file": self._plan.logMessages}
         return Facts(
             command=self._plan.command,
             run=run.id.decode("ascii"),
@@ -375,18 +426,19 @@ class SourceService(Service):
 
     def summaryNow(self) -> Summary:
         """
-        The summary of what has happened so far, or of the whole run when it is over. It takes some milliseconds; so
-        there is no timeline in it before the end.
+        The summary of what has happened so far, or of the whole run when it is over. It takes a millisecond or
+        two; so before the end there is no timeline in it, and no figures of latencies but for their buckets: see
+        L{smtpsource.measure.summing.withLatencies}.
         """
         if self._summary is not None:
             return self._summary
         before = self._figures, self._elapsed, self._cpuAfter
         if not self._ending and self._beganRun:
-            self._figures = self._watch.snapshot()
+            self._figures = replace(self._watch.snapshot(), minutes=self._minutes)
             self._elapsed = self._figures.at
             self._cpuAfter = self._run.processTime()
         try:
-            return replace(self._summarize(steps=tuple), ended="running", exit=0, reason=None, timeline=None)
+            return replace(self._summarize(quickly=True), ended="running", exit=0, reason=None)
         finally:
             self._figures, self._elapsed, self._cpuAfter = before
 
@@ -502,6 +554,7 @@ class SourceService(Service):
             self._run.abandon()
         else:
             self._beganRun = True
+            self._addresses = addresses
             self._run.begin(addresses, began)
             self._lookAgainLater()
 
@@ -519,9 +572,13 @@ class SourceService(Service):
         found.addErrback(lambda reason: self._run.broken(reason.value))
 
     def _foundAgain(self, addresses: list[Address]) -> None:
-        if not self._ending:
-            self._run.reroute(addresses)
-            self._lookAgainLater()
+        if self._ending:
+            return
+        if set(addresses) != set(self._addresses):
+            self._addresses = addresses
+            self._event(f"the destination has other addresses: {', '.join(map(str, addresses))}")
+        self._run.reroute(addresses)
+        self._lookAgainLater()
 
     def _notFoundAgain(self, reason: Failure) -> None:
         """
@@ -551,6 +608,10 @@ class SourceService(Service):
         self._watch.start(began)
 
     def _cut(self, frame: Frame) -> None:
+        if frame.lag >= _STILL:
+            self._event(f"the generator stood still for {frame.lag:.1f} s", frame.lag)
+        if not self._measured:
+            self._minutes.add(frame)
         for listener in self._listeners:
             listener(frame)
 
@@ -566,6 +627,7 @@ class SourceService(Service):
             # So much is known for sure.
             known = Judgement(verdict="inconclusive", backlogPeak=snapshot.delivered.peak)
             snapshot = replace(snapshot, judgement=known)
+        snapshot = replace(snapshot, minutes=self._minutes)
         for threshold in self._plan.thresholds:
             assert not isinstance(threshold, str)
             outcome = threshold.cannotPass(snapshot)
@@ -616,6 +678,7 @@ class SourceService(Service):
             return
         self._ending = True
         self._run.reserve.release()
+        self._endOthers()
         if self._appointment is not None:
             self._appointment.breakOff()
         if self._lookingAgain is not None and self._lookingAgain.active():
@@ -636,6 +699,9 @@ class SourceService(Service):
         self._delivery.drain(self._plan.drainQuiet, self._plan.drainTimeout).addCallback(lambda _: self._stopSink())
 
     def _stopSink(self) -> None:
+        self._run.closeLog().addCallback(lambda _: self._logClosed())
+
+    def _logClosed(self) -> None:
         if self._sink is None:
             self._finish()
         else:
@@ -646,8 +712,10 @@ class SourceService(Service):
             self._run.endInWarmUp()
 
     def _endMeasuring(self) -> None:
-        self._figures = self._watch.finish()
+        self._figures = replace(self._watch.finish(), minutes=self._minutes)
         self._upkeep = self._watch.upkeep
+        self._measured = True
+        self._minutes.end(self._figures.at)
 
     def _checkThresholds(self) -> None:
         # What has ended the run stays what it was then.
@@ -688,7 +756,20 @@ class SourceService(Service):
             self._failure = f"the sink counted only {result['messages']} of {self.recorder.accepted} accepted messages"
             self.recorder.error("lost-by-server", self._failure)
 
+    def _endOthers(self) -> None:
+        """
+        What goes on beside the run has to end.
+        """
+        if self._othersOver is None:
+            grace = self._plan.grace
+            self._othersOver = DeferredList([maybeDeferred(end, grace) for end in self._endings], consumeErrors=True)
+
     def _finish(self) -> None:
+        self._endOthers()
+        assert self._othersOver is not None
+        self._othersOver.addCallback(lambda _: self._end())
+
+    def _end(self) -> None:
         if self._summary is None:
             if self._delivery is not None:
                 self._delivery.close()
@@ -749,10 +830,13 @@ class SourceService(Service):
         known = [threshold for threshold in self._plan.thresholds if not isinstance(threshold, str)]
         return verdictBesides(known, self._judgement) == "pass"
 
-    def _summarize(self, steps: Callable[[], Sequence[Step]] | None = None) -> Summary:
+    def _summarize(self, *, quickly: bool = False) -> Summary:
         facts = self.facts()
-        steps = steps or (lambda: self.timeline.steps)
-        found = measured(self.recorder, self._figures, facts.elapsed, self._watch.series, steps, self._known)
+        series, figures = self._watch.series, self._figures
+        found = measured(
+            *(self.recorder, figures, facts.elapsed, series.samples, lambda: self.timeline.steps, self._known),
+            quickly=quickly,
+        )
         reason = self._failure or self._run.reason
         return summaryOf(
             facts,
@@ -760,4 +844,5 @@ class SourceService(Service):
             exit=self._known(lambda: self._exit(reason), 1),
             ended="aborted" if reason is not None else "signal" if self._stopping else "done",
             reason=reason,
+            intervals=self._watch.series.intervals,
         )

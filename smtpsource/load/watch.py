@@ -190,12 +190,12 @@ class Watch:
             cpu=(used[0] - self._used[0], used[1] - self._used[1]),
             lag=self._lag,
             waited=None if waited is None or self._waited is None else waited - self._waited,
-            gauges=gaugesOf(self._run),
+            gauges=gaugesOf(self._run) | deliveriesOf(snapshot),
             watched=self._watched(),
             last=last,
         )
         self._counted = snapshot.counters
-        sample = self.series.add(frame, snapshot.delivered)
+        sample = self.series.add(frame)
         self.timeline.add(frame)
         self.upkeep.add(sample)
         self._usual = min(1.0, sample.cpu)
@@ -204,6 +204,13 @@ class Watch:
         # One that is late makes the next one shorter or longer, but all after that are where they should be.
         self._at, self._next = frame.at, (round(frame.at / SAMPLE) + 1) * SAMPLE
         self._whenCut(frame)
+
+
+def deliveriesOf(snapshot: Snapshot) -> dict[str, float]:
+    """
+    How far the server has come with delivering, likewise; nothing if nobody looked.
+    """
+    return {} if snapshot.delivered is None else snapshot.delivered.gauges()
 
 
 def gaugesOf(run: Run) -> dict[str, float]:

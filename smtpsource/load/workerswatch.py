@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from smtpsource.load.watch import SAMPLE
+from smtpsource.load.watch import SAMPLE, deliveriesOf
 from smtpsource.measure.frame import Frame, Frames
 from smtpsource.measure.judgement import Delivered
 from smtpsource.measure.limits import Upkeep
@@ -60,6 +60,8 @@ class WorkersWatch:
         self._watched = watched
         self._call: IDelayedCall | None = None
         self._load: Snapshot | None = None
+        # Of the next frame, and of its epoch.
+        self._number, self._epoch = 0, -1
         run.whenSecond = self._second
         self._reset(run.clock())
 
@@ -68,6 +70,7 @@ class WorkersWatch:
         See L{Watch.start<smtpsource.load.watch.Watch.start>}.
         """
         self.stop()
+        self._epoch += 1
         self._reset(began)
 
     def stop(self) -> None:
@@ -135,8 +138,16 @@ class WorkersWatch:
         self._whenSampled(snapshot)
 
     def _add(self, frame: Frame, snapshot: Snapshot) -> None:
-        frame = replace(frame, watched=self._watched())
-        self.series.add(frame, snapshot.delivered)
+        # Not all of them are of the workers: those after the load are of this process.
+        frame = replace(
+            frame,
+            number=self._number,
+            epoch=self._epoch,
+            gauges={**frame.gauges, **deliveriesOf(snapshot)},
+            watched=self._watched(),
+        )
+        self._number += 1
+        self.series.add(frame)
         self.timeline.add(frame)
         self._whenCut(frame)
 

@@ -63,6 +63,20 @@ class Delivered:
         """
         return self.acknowledged - self.here
 
+    def gauges(self) -> dict[str, float]:
+        """
+        The same as gauges of a frame.
+        """
+        return dict(vars(self))
+
+    @classmethod
+    def of(cls, gauges: Mapping[str, float]) -> Delivered | None:
+        """
+        The opposite of L{gauges}; C{None} if there are none of these.
+        """
+        names = [each.name for each in fields(cls)]
+        return cls(*(int(gauges[name]) for name in names)) if gauges.keys() >= set(names) else None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:

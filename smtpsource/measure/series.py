@@ -101,15 +101,15 @@ class Series:
         # How many seconds become one sample, and how many of them are in the last.
         self._factor = self._merged = 1
 
-    def add(self, frame: Frame, delivered: Delivered | None = None) -> Sample:
+    def add(self, frame: Frame) -> Sample:
         """
         Take what happened in a time. This takes less than half a millisecond, and about as much again if latencies are
         kept.
 
         @param frame: it begins when the one before has ended.
-        @param delivered: how far the server had come with delivering; C{None} if nobody looked.
         @return: just that, whatever the length of the samples that are kept.
         """
+        delivered = Delivered.of(frame.gauges)
         sample = _sample(frame, delivered, self._arrived)
         if delivered is not None:
             self._arrived = delivered.arrived

@@ -5,14 +5,14 @@ others afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from smtpsource.measure.counters import AddressCounts
-from smtpsource.measure.histogram import PERCENTILES
+from smtpsource.measure.histogram import PERCENTILES, summarize
 from smtpsource.measure.recorder import Recorder
-from smtpsource.measure.series import Series
+from smtpsource.measure.series import Sample
 from smtpsource.measure.snapshot import Snapshot
 from smtpsource.measure.step import Step
 from smtpsource.measure.summary import Summary, bucketsOf, countsOf, errorsOf, latenciesOf, repliesOf
@@ -62,42 +62,68 @@ def measured(
     recorder: Recorder,
     figures: Snapshot,
     elapsed: float,
-    series: Series,
+    samples: Sequence[Sample],
     steps: Callable[[], Sequence[Step]],
     known: Callable[[Callable[[], Any], Any], Any] = lambda find, otherwise: find(),
+    *,
+    quickly: bool = False,
 ) -> dict[str, Any]:
     """
     What a summary has of what was counted and timed, by the names of its fields.
 
     @param figures: all that was measured of the load.
     @param elapsed: as in L{Summary}.
+    @param samples: what happened in each second.
     @param steps: gives those of the timeline.
+    @param quickly: leave out what takes long: the timeline, and the figures of latencies.
     @param known: gives what a function returns, or something else if it raises something; that may be noted as an error
         of the run.
     """
     asked, lasted = figures.asked, figures.scheduledSeconds
     seconds = max(elapsed, lasted or 0.0)
     found = {
-        "latency": known(lambda: latenciesOf(recorder), {}),
+        "latency": {} if quickly else known(lambda: latenciesOf(recorder), {}),
         "replies": known(lambda: repliesOf(recorder), {}),
         "buckets": known(lambda: bucketsOf(recorder), {}),
-        "timeline": known(lambda: tableOf(steps()), None),
+        "timeline": None if quickly else known(lambda: tableOf(steps()), None),
+        "drift": {} if quickly or figures.minutes is None else known(figures.minutes.drifts, {}),
         "rate": recorder.accepted / seconds if seconds else 0.0,
         "asked": asked,
         "askedRate": asked / lasted if asked is not None and lasted else None,
         "capabilities": recorder.capabilities or {},
         "tls": dict(recorder.tls),
-        "series": series.samples,
-        "intervals": series.intervals,
+        "series": samples,
         **countsOf(recorder),
     }
     # The last of all: it has those that came of this.
     return found | {"errors": known(lambda: errorsOf(recorder), {})}
 
 
-def summaryOf(facts: Facts, measured: Mapping[str, Any], *, exit: int, ended: str, reason: str | None) -> Summary:
+def summaryOf(facts: Facts, measured: Mapping[str, Any], **others: Any) -> Summary:
     """
     @param measured: as L{measured} gives it.
-    @param exit: as in L{Summary}, and so are the others.
+    @param others: what there is besides in L{Summary}: C{exit}, C{ended}, C{reason}, C{intervals}.
     """
-    return Summary(**vars(facts), **measured, exit=exit, ended=ended, reason=reason)
+    marks = facts.marks
+    if marks:
+        from smtpsource.measure.effects import withEffects  # few have marks
+
+        marks = withEffects(marks, measured["series"], facts.elapsed)
+    return Summary(**{**vars(facts), "marks": marks}, **measured, **others)
+
+
+def withLatencies(summary: Summary) -> Generator[None, None, Summary]:
+    """
+    Make the figures of latencies that a summary lacks, with a pause after each phase: one takes a millisecond.
+
+    @return: the summary that has them.
+    """
+    if summary.latency:
+        return summary
+    found = {}
+    for phase, counts in summary.buckets.items():
+        figures = summarize(counts)
+        assert figures is not None
+        found[phase] = figures
+        yield
+    return replace(summary, latency=found)

@@ -7,7 +7,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import ExitStack
 from typing import Any
+
+#: How many descriptors Twisted takes for a moment to start a child: two for each pipe, and some in the child itself.
+_PASSING = 10
 
 #: The longest line of what a child has written that is shown.
 _LONGEST = 200
@@ -28,6 +32,18 @@ signal.signal(signal.SIGHUP, signal.SIG_IGN)
 from {module} import main
 main({arguments or ""})
 """
+
+
+def seeRoom() -> None:
+    """
+    See that there are enough descriptors to start a child: where they end only in the child itself, Twisted shows a
+    traceback there.
+
+    @raise OSError: there are not.
+    """
+    with ExitStack() as afterwards:
+        for _ in range(_PASSING):
+            afterwards.callback(os.close, os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
 
 
 def environment() -> dict[str, str]:

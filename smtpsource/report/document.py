@@ -6,16 +6,17 @@ L{smtpsource.report.schema} says what may stand there; docs/report.rst says what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import astuple, fields, replace
 from functools import reduce
 from typing import Any, NamedTuple
 
 from smtpsource._version import __version__
 from smtpsource.measure.counters import AddressCounts, Counters
+from smtpsource.measure.drift import Drift
 from smtpsource.measure.encoding import decode, encode
 from smtpsource.measure.histogram import PERCENTILES, Latency, nameOf, percentiles
-from smtpsource.measure.marks import Mark
+from smtpsource.measure.marks import Effect, Mark
 from smtpsource.measure.search import Found, Step
 from smtpsource.measure.series import Sample
 from smtpsource.measure.summary import Summary, Tally, countsOf
@@ -136,6 +137,21 @@ SERIES = _several(Form(sampleOf, _record(Sample).read))
 LEDGER = Form(judgement.documentOf, judgement.judgementOf)
 
 
+def _inner(form: Form, **inner: Form) -> Form:
+    """
+    The same where fields, if there is anything in them, have forms of their own.
+    """
+
+    def changed(found: Mapping[str, Any], way: Callable[[Form], Callable[[Any], Any]]) -> dict[str, Any]:
+        there = {name: way(one)(found[name]) for name, one in inner.items() if found.get(name) is not None}
+        return {**found, **there}
+
+    return Form(
+        lambda one: changed(form.write(one), lambda each: each.write),
+        lambda found: form.read(changed(found, lambda each: each.read)),
+    )
+
+
 class Field(NamedTuple):
     """
     One field of a report.
@@ -149,6 +165,17 @@ class Field(NamedTuple):
     form: Form = _AS_IS
     name: str = ""
     optional: bool = False
+
+    def put(self, document: dict[str, Any], of: object) -> None:
+        """
+        Write it there.
+
+        @param of: what has the attribute.
+        """
+        value = getattr(of, self.name or self.path)
+        if value is not None or not self.optional:
+            *groups, last = self.path.split(".")
+            reduce(lambda inner, group: inner.setdefault(group, {}), groups, document)[last] = self.form.write(value)
 
 
 #: All fields that are of a summary, in their order.
@@ -193,29 +220,37 @@ FIELDS = (
     Field("errors", _TALLIES),
     Field("sink", _OBJECT, optional=True),
     Field("environment", _OBJECT),
-    Field("marks", _several(_record(Mark))),
+    Field("marks", _several(_inner(_record(Mark), effect=_record(Effect)))),
     Field("timeline", _OBJECT, optional=True),
+    Field("drift", _named(_record(Drift))),
     Field("histograms", Form(_histograms, _buckets), "buckets"),
     Field("series", SERIES),
 )
 
 
-def documentOf(summary: Summary) -> dict[str, Any]:
+def documentOf(summary: Summary, without: Container[str] = ()) -> dict[str, Any]:
     """
     The report of a run, as JSON takes it.
+
+    @param without: what to leave out of it.
     """
     document: dict[str, Any] = {"schema": SCHEMA, "tool": {"name": "smtp-source", "version": __version__}}
     counters = summary.counters()
-    for path, form, name, optional in FIELDS:
-        value = getattr(counters if form is COUNT else summary, name or path)
-        if value is not None or not optional:
-            *groups, last = path.split(".")
-            reduce(lambda inner, group: inner.setdefault(group, {}), groups, document)[last] = form.write(value)
-    others = [percentile for percentile in summary.percentiles if percentile not in PERCENTILES]
+    for each in FIELDS:
+        if each.path not in without:
+            each.put(document, counters if each.form is COUNT else summary)
     for phase, latency in document["latency"].items():
-        found = percentiles(summary.buckets.get(phase, ()), others)
-        latency.update({nameOf(percentile): value for percentile, value in zip(others, found, strict=True)})
+        latency.update(othersOf(summary, phase))
     return document
+
+
+def othersOf(summary: Summary, phase: str) -> dict[str, float]:
+    """
+    The percentiles of a phase that are told besides the usual ones, by their names.
+    """
+    others = [percentile for percentile in summary.percentiles if percentile not in PERCENTILES]
+    found = percentiles(summary.buckets.get(phase, ()), others) if others else []
+    return {nameOf(percentile): value for percentile, value in zip(others, found, strict=True)}
 
 
 def summaryFrom(document: Mapping[str, Any]) -> Summary:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from smtpsource.measure.summary import Messages, Summary
 from smtpsource.report.page import Fact
-from smtpsource.report.words import NOUNS, several
+from smtpsource.report.words import NOUNS, amount, several
 
 if TYPE_CHECKING:
     from smtpsource.measure.search import Found, Tried
@@ -25,7 +25,7 @@ _HOW = {
     "done": "",
     "aborted": ", ended before its time",
     "signal": ", stopped before its end",
-    "running": ", and goes on",
+    "running": ", and it goes on",
 }
 
 
@@ -42,6 +42,7 @@ def found(summary: Summary) -> Iterator[Fact]:
         yield Fact("INCOMPLETE", missing, "bad")
     for hint in summary.hints:
         yield Fact("hint", hint, "doubtful")
+    yield from _drifts(summary)
     for outcome in summary.thresholds:
         label, style = ("pass", "good") if outcome.passed else ("FAIL", "bad")
         yield Fact(label, f"{outcome.text}: {outcome.actual}", style)
@@ -50,6 +51,23 @@ def found(summary: Summary) -> Iterator[Fact]:
 
         directory = os.path.dirname(next(iter(_ledgers(summary)), ""))
         yield from judgement.factsOf(summary.judgement, shlex.quote(directory or "DIR"))
+
+
+def _drifts(summary: Summary) -> Iterator[Fact]:
+    """
+    What is not as it was at the beginning, but for what thresholds say of it.
+    """
+    told = " ".join(outcome.text for outcome in summary.thresholds)
+    found = {name: drift for name, drift in summary.drift.items() if drift.isSignificant and f"({name})" not in told}
+    if not found:
+        return
+    from smtpsource.measure.drift import perCentOf, wordsOf  # most runs are too short
+
+    for name, drift in found.items():
+        if drift.perCent is not None:
+            of = " of the messages" if name == "errors" else ""
+            change = f"has {'grown' if drift.perHour > 0 else 'fallen'} by {perCentOf(abs(drift.perCent))}{of} an hour"
+            yield Fact("drift", f"{name} {change} ({wordsOf(drift)})", "doubtful")
 
 
 def verdict(summary: Summary) -> Fact:
@@ -175,7 +193,7 @@ def counted(summary: Summary) -> Iterator[Fact]:
     yield Fact("elapsed", f"{summary.elapsed:.3f} s{_HOW[summary.ended]}")
     if summary.search is None:  # the mean of many rates says nothing
         asked = "" if summary.askedRate is None else f"asked {summary.askedRate:.1f} {more}/s, achieved "
-        sent = _bytes(summary.bytesSent / summary.elapsed if summary.elapsed else 0)
+        sent = amount(summary.bytesSent / summary.elapsed if summary.elapsed else 0)
         yield Fact("rate", f"{asked}{summary.rate:.1f} {more}/s, {sent}/s sent")
     judgement = summary.judgement
     if judgement is not None and judgement.duration:
@@ -199,6 +217,9 @@ def surroundings(summary: Summary) -> Iterator[Fact]:
         yield Fact("workers", f"of {len(ofRuns)} runs {', '.join(map(str, ofRuns))}")
     if workers:
         yield Fact("workers", _ofWorkers(workers, NOUNS[summary.exercise][1]))
+    log = summary.environment.get("messageLog")
+    if log:
+        yield _logged(log)
     ledgers = _ledgers(summary)
     if ledgers:
         directory = os.path.dirname(ledgers[0])
@@ -254,6 +275,15 @@ def _busy(sessions: int, workers: Sequence[Mapping[str, Any]]) -> str:
     return f"the only session{of} was busy{free}" if sessions == 1 else f"all {sessions} sessions{of} were busy{free}"
 
 
+def _logged(log: Mapping[str, Any]) -> Fact:
+    """
+    What came of the log of messages.
+    """
+    text = f"{several(log['lines'], 'line', 'lines')}, {log['dropped']} dropped"
+    problem = f": {log['problem']}" if log["problem"] else ""
+    return Fact("message log", text + problem, "doubtful" if log["dropped"] else "")
+
+
 def _ledgers(summary: Summary) -> Sequence[str]:
     """
     The paths of the run's own ledgers.
@@ -267,11 +297,3 @@ def outcomes(messages: Messages) -> str:
     What became of the messages, in one line.
     """
     return ", ".join(f"{number} {name}" for name, number in asdict(messages).items())
-
-
-def _bytes(number: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if number < 1000:
-            return f"{number:.1f} {unit}"
-        number /= 1000
-    return f"{number:.1f} TB"

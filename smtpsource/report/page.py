@@ -64,6 +64,26 @@ class Fact(NamedTuple):
         return Line(f"{self.label:<{INDENT}}{self.text}", self.style, isCommand=self.isCommand)
 
 
+class Change(NamedTuple):
+    """
+    A figure of two runs.
+
+    @ivar name: what it is.
+    @ivar first: what it was in the first, as text.
+    @ivar second: in the second.
+    @ivar change: how it has changed.
+    @ivar verdict: whether that is more than noise; empty if nobody can tell.
+    @ivar isMore: it is.
+    """
+
+    name: str
+    first: str
+    second: str
+    change: str
+    verdict: str = ""
+    isMore: bool = False
+
+
 @dataclass(frozen=True)
 class Page:
     """

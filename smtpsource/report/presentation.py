@@ -5,7 +5,7 @@ What a user asked to see of a run, and where.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -15,18 +15,29 @@ from twisted.logger import Logger
 from smtpsource.printable import printable
 from smtpsource.process.streams import Lines, Outlet, Patience
 from smtpsource.records import dataclass
-from smtpsource.report.files import jsonPieces, writeWhole
+from smtpsource.report.files import isFile, jsonPieces, writeWhole
 from smtpsource.report.live.counter import Counter
 from smtpsource.report.page import Page, pageOf, shown
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
+    from smtpsource.beside.commands import Marked
+    from smtpsource.beside.things import Thing
+    from smtpsource.beside.values import Errand
+    from smtpsource.beside.watching import Watched
     from smtpsource.measure.progress import Running
+    from smtpsource.report.checkpoint import Checkpoint, Recorded
     from smtpsource.report.dashboard.service import DashboardService
     from smtpsource.report.live.view import Periodic
     from smtpsource.report.metrics import Source
     from smtpsource.values.serving import Where
+
+    class Accompanied(Marked, Watched, Recorded, Source, Protocol):
+        """
+        A run that something goes on beside.
+        """
+
 
 _log = Logger(namespace="smtpsource")
 
@@ -81,12 +92,18 @@ class Presentation:
     @ivar csv: where to write the series of a run as a table; C{"-"} likewise, here and below.
     @ivar hlog: where to write the latencies of each second. The run has to keep them.
     @ivar junit: where to write the result of a run as a test.
+    @ivar checkpoint: the directory to write down there what is known of a run, each second. Without it, a long run has
+        one beside its C{report}, until that is written.
+    @ivar html: where to write it as one HTML file.
+    @ivar messageLog: where a run writes its log of messages.
     @ivar live: how a run goes on, where errors go: C{"on"}, C{"off"} or C{"auto"}, on a terminal only. On a terminal it
         is a picture, elsewhere a line a second.
     @ivar color: when the result is in colors: C{"auto"}, C{"always"} or C{"never"}.
     @ivar metrics: the address and the port where Prometheus is to find the run; C{None} for nowhere.
     @ivar dashboard: where a browser is to find it; C{None} likewise.
     @ivar lingers: it is to be found there when it is over, too.
+    @ivar errands: commands that are started at its moments.
+    @ivar watched: what is watched beside it.
     """
 
     tool: str
@@ -97,12 +114,18 @@ class Presentation:
     csv: str | None = None
     hlog: str | None = None
     junit: str | None = None
+    checkpoint: str | None = None
+    html: str | None = None
+    messageLog: str | None = None
     live: str = "off"
     color: str = "auto"
     metrics: tuple[str, int] | None = None
     dashboard: Where | None = None
     lingers: bool = False
+    errands: Sequence[Errand] = ()
+    watched: Sequence[Thing] = ()
     _outlets: dict[str, Outlet] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _checkpoints: list[Checkpoint] = field(default_factory=list, init=False, repr=False, compare=False)
     _views: list[Periodic] = field(default_factory=list, init=False, repr=False, compare=False)
     _dashboards: list[DashboardService] = field(default_factory=list, init=False, repr=False, compare=False)
 
@@ -137,14 +160,49 @@ class Presentation:
         """
         return pageOf(self._out(), self.color)
 
-    def accompany(self, reactor: Any, source: Source) -> bool:
+    def accompany(self, reactor: Any, source: Accompanied) -> bool:
         """
         Start all that was asked for beside a run, and that ends when it is over.
 
         @param reactor: what to listen with.
         @return: C{False} if a part of it is not possible; it was said why.
         """
-        return self.startMetrics(reactor, source) and self.startDashboard(reactor, source)
+        if not self.startCheckpoint(source):
+            return False
+        if not (self.startMetrics(reactor, source) and self.startDashboard(reactor, source)):
+            return False
+        if self.errands:
+            from smtpsource.beside.commands import Commands  # few have such
+
+            Commands(reactor, source, self.errands, self.complain).begin()
+        if self.watched:
+            from smtpsource.beside.watching import Watching  # likewise
+
+            Watching(reactor, source, self.watched, self.complain).begin()
+        return True
+
+    def startCheckpoint(self, source: Recorded) -> bool:
+        """
+        Begin to write down what is known of a run, if that was asked for, or as soon as it is a long one.
+
+        @return: C{False} if it is not possible; it was said why.
+        """
+        path = self.checkpoint
+        if path is None:
+            if self.report is None or not isFile(self.report):
+                return True
+            path = f"{self.report}.checkpoint"
+        from smtpsource.measure.checkpoint import CheckpointError  # for runs with reports
+        from smtpsource.report.checkpoint import Checkpoint
+
+        checkpoint = Checkpoint(source, path, self.complain, isAsked=self.checkpoint is not None)
+        try:
+            checkpoint.start()
+        except CheckpointError as e:
+            self.complain(str(e))
+            return False
+        self._checkpoints.append(checkpoint)
+        return True
 
     def startMetrics(self, reactor: Any, source: Source) -> bool:
         """
@@ -309,18 +367,30 @@ class Presentation:
         """
         written = True
         patience = patience or Patience()
-        for what, path, texts in self._files(result):
-            written &= self._writeFile(what, path, texts, patience)
+        for what, path, texts in self._files(result, asDict):
+            written &= self.writeFile(what, path, texts, patience)
         # The last of all: it has the status.
+        isReported = False
         if self.report is not None:
             document = asDict(result)
             if status is not None:
                 document["exit"] = status or int(not written)
             pieces = jsonPieces(document, ascii=self.report == "-")
-            written &= self._writeFile("report", self.report, pieces, patience)
+            isReported = self.writeFile("report", self.report, pieces, patience)
+            written &= isReported
+        for checkpoint in self._checkpoints:
+            checkpoint.finish(isReported)
         return written
 
-    def _writeFile(self, what: str, path: str, texts: Iterable[str], patience: Patience) -> bool:
+    def writeFile(self, what: str, path: str, texts: Iterable[str], patience: Patience | None = None) -> bool:
+        """
+        Write one file.
+
+        @param what: what it is, in words.
+        @param path: an absolute name, or C{"-"}.
+        @param patience: as in L{writeFiles}.
+        @return: C{False} if it could not be written; it was said why.
+        """
         try:
             writeWhole(path, texts, patience)
         except OSError as e:
@@ -329,7 +399,7 @@ class Presentation:
             return False
         return True
 
-    def _files(self, result: Any) -> Iterator[tuple[str, str, Iterable[str]]]:
+    def _files(self, result: Any, asDict: Callable[[Any], dict[str, Any]]) -> Iterator[tuple[str, str, Iterable[str]]]:
         """
         What was asked for besides the report: what it is, where it goes, and its text.
         """
@@ -345,9 +415,13 @@ class Presentation:
             from smtpsource.report import junit
 
             yield "JUnit report", self.junit, junit.lines(result)
+        if self.html is not None:
+            from smtpsource.report.html.page import htmlOf
+
+            yield "HTML report", self.html, htmlOf([asDict(result)])
 
     def _out(self) -> Outlet:
-        taken = "-" in (self.report, self.csv, self.hlog, self.junit)
+        taken = "-" in (self.report, self.csv, self.hlog, self.junit, self.html, self.messageLog)
         return self._err() if taken else self._outlet("__stdout__")
 
     def _err(self) -> Outlet:

@@ -47,6 +47,14 @@ def _lines(summary: Summary, width: int) -> Iterator[Line | str]:
     yield from _latencies(summary, width)
     yield from _replies(summary)
     yield from _errors(summary.errors)
+    if summary.marks:
+        from smtpsource.report import beside  # few have such
+
+        yield from beside.marksOf(summary.marks)
+    if any(sample.watched for sample in summary.series):
+        from smtpsource.report import beside
+
+        yield from beside.watchedOf(summary.series)
 
 
 def _addresses(addresses: Mapping[str, AddressCounts]) -> Iterator[Line | str]:

@@ -25,7 +25,7 @@ from zope.interface import implementer
 
 from smtpsource.credentials import Credentials, writtenUsers
 from smtpsource.net.patience import Deadline
-from smtpsource.process.children import environment, program
+from smtpsource.process.children import environment, program, seeRoom
 
 #: Seconds a child may take to listen.
 START_TIMEOUT = 120.0
@@ -101,6 +101,7 @@ class CompanionSink:
         command = [sys.executable, "-P", "-c", _PROGRAM, json.dumps(self._settings)]
         try:
             pipes = {0: "w", 1: "r", 2: "r", **({_USERS: "w"} if self._users else {})}
+            seeRoom()
             self._reactor.spawnProcess(child, sys.executable, command, environment(), childFDs=pipes)
         except OSError as e:
             child.end(f"can't start a process: {e.strerror}")

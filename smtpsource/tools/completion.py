@@ -13,8 +13,10 @@ from smtpsource.cli.source import SourceOptions
 from smtpsource.sink.options import SinkOptions
 from smtpsource.tools.calibrate import CalibrateOptions
 from smtpsource.tools.compare import CompareOptions
+from smtpsource.tools.html import HtmlOptions
 from smtpsource.tools.merge import MergeOptions
 from smtpsource.tools.reconcile import ReconcileOptions
+from smtpsource.tools.recover import RecoverOptions
 
 
 class LocustOptions(CommandLine):
@@ -39,7 +41,9 @@ def main(arguments: Sequence[str]) -> NoReturn:
         SourceOptions,
         {
             "compare": ("show two reports side by side", CompareOptions),
+            "html": ("make a page of reports", HtmlOptions),
             "merge": ("add up reports", MergeOptions),
+            "recover": ("make the report of a run that was cut off", RecoverOptions),
             "reconcile": ("say what became of every message", ReconcileOptions),
             "calibrate": ("measure what this machine can generate", CalibrateOptions),
             "locust": ("load from many machines, by Locust", LocustOptions),

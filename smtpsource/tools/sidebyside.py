@@ -12,7 +12,7 @@ from typing import Any
 from smtpsource.measure.summary import Summary
 from smtpsource.phases import NAMES
 from smtpsource.report.judgement import verdictOf
-from smtpsource.report.page import Line, Page
+from smtpsource.report.page import Change, Line, Page
 from smtpsource.report.words import duration
 from smtpsource.tools.comparison import JUDGED, Figure, figures, relative
 from smtpsource.tools.noise import LEVEL
@@ -58,18 +58,36 @@ def _lines(first: Summary, second: Summary, names: Sequence[str], width: int) ->
             yield Line(f"   LIMITED BY the generator, not the server: {reason}", "bad", 3)
         for reason in run.disturbances:
             yield Line(f"   DISTURBED by its machine, not the server: {reason}", "doubtful", 3)
-    for what, a, b in _differences(first.environment, second.environment):
-        yield Line(f"!  not the same {what}: {a} in A, {b} in B", "doubtful", 3)
+    for difference in differences(first, second):
+        yield Line(f"!  {difference}", "doubtful", 3)
     yield ""
     yield f"{'':<17}{'A':>12}{'B':>12}{'change':>10}  going by each second"
+    for name, a, b, change, said, _ in changes(first, second):
+        yield f"{name:<17}{a:>12}{b:>12}{change:>10}  {said}".rstrip()
+    yield from _latencies(first, second, width)
+
+
+def changes(first: Summary, second: Summary) -> Iterator[Change]:
+    """
+    What two runs have come to, in words.
+    """
     for figure in figures(first, second):
-        label = _LABELS.get(figure.name, figure.name)
-        values = "".join(
-            f"{_shown(figure.kind, value, isJudged=run.judgement is not None and figure.name in JUDGED):>12}"
+        a, b = (
+            _shown(figure.kind, value, isJudged=run.judgement is not None and figure.name in JUDGED)
             for run, value in ((first, figure.first), (second, figure.second))
         )
-        yield f"{label:<17}{values}{_changed(figure.change):>10}  {_verdict(figure)}".rstrip()
-    yield from _latencies(first, second, width)
+        isMore = bool(figure.perSecond and figure.change and figure.chance is not None and figure.chance < LEVEL)
+        yield Change(_LABELS.get(figure.name, figure.name), a, b, _changed(figure.change), _verdict(figure), isMore)
+
+
+def differences(first: Summary, second: Summary, names: Sequence[str] = "AB") -> Iterator[str]:
+    """
+    What is different of what they ran on.
+
+    @param names: what to call them.
+    """
+    for what, a, b in _differences(first.environment, second.environment):
+        yield f"not the same {what}: {a} in {names[0]}, {b} in {names[1]}"
 
 
 _LABELS = {"asked": "rate asked", "found": "rate found", "cpu": "CPU for a message"}

@@ -57,6 +57,8 @@ class ValueOption(NamedTuple):
     @ivar repeated: the option may be given several times; its value is the tuple of all, C{()} by default.
     @ivar secret: its value may be a secret, or somebody may give one for it, such as a password for the name of a file:
         no error repeats it.
+    @ivar pair: its value is of two words, the first without a blank; as one text they have a blank between them.
+    @ivar typed: it has to be on the command line: no file can say it for others.
     """
 
     long: str
@@ -67,6 +69,8 @@ class ValueOption(NamedTuple):
     convert: Callable[[str], Any] = str
     repeated: bool = False
     secret: bool = False
+    pair: bool = False
+    typed: bool = False
 
 
 #: The options under one heading of the help.

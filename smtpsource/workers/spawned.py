@@ -17,7 +17,7 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from smtpsource.process.children import environment, howEnded, lastLine, statusOf
+from smtpsource.process.children import environment, howEnded, lastLine, seeRoom, statusOf
 from smtpsource.process.processors import allowed
 from smtpsource.workers.link import Link, Words
 from smtpsource.workers.wire import READ, WRITE, Kind, framedPieces
@@ -59,6 +59,7 @@ class SpawnedWorker(Link):
         with open(os.devnull, "rb") as nothing:
             pipes: dict[int, int | str] = {0: nothing.fileno(), 1: "r", 2: "r", READ: "w", WRITE: "r"}
             try:
+                seeRoom()
                 child = self.reactor.spawnProcess(self._process, sys.executable, command, environment(), childFDs=pipes)
             except OSError as e:
                 self.reactor.callLater(0, self.gone, f"can't start a process: {e.strerror}")

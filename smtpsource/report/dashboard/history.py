@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 from smtpsource.measure.frame import Frame, continued
-from smtpsource.measure.judgement import Delivered
 from smtpsource.measure.series import Sample, Series, joined
 from smtpsource.measure.timeline import tableOf
-from smtpsource.report.document import sampleDict
+from smtpsource.printable import printable
+from smtpsource.report.html.data import columnsOf, timelineOf
 
 #: The most samples: an hour of seconds. Of a longer run, neighbours become one.
 MOST_SAMPLES = 3600
@@ -21,7 +21,7 @@ MOST_SAMPLES = 3600
 MOST_STEPS = 720
 
 #: The columns of a sample.
-COLUMNS = (*(name for name in Sample.__slots__ if name != "watched"), "rate", "askedRate")
+COLUMNS = tuple(columnsOf(()))
 
 _Kept = TypeVar("_Kept")
 
@@ -100,26 +100,23 @@ class History:
         # It makes them; those that it keeps are few.
         self._series = Series(limit=2)
 
-    def add(self, frame: Frame, delivered: Delivered | None = None) -> tuple[bytes, bytes]:
+    def add(self, frame: Frame) -> tuple[bytes, bytes]:
         """
         Take what happened in a second.
 
-        @param delivered: how far the server has come with delivering, if somebody looks.
         @return: the sample and the step, as JSON.
         """
         if frame.epoch != self.epoch:
             self._begin()
         self.epoch, self.number = frame.epoch, frame.number
-        sample = self._series.add(frame, delivered)
+        sample = self._series.add(frame)
         return self.samples.add(sample, _row(sample)), self.steps.add(frame.encode(), _stepOf(frame))
 
 
 def _row(sample: Sample) -> bytes:
-    found = sampleDict(sample)
-    seconds = sample.seconds
-    found["rate"] = round(sample.accepted / seconds, 3) if seconds else 0.0
-    found["askedRate"] = round(sample.asked / seconds, 3) if seconds and sample.asked is not None else None
-    return asJSON([found[name] for name in COLUMNS])
+    values = [column[0] for column in columnsOf((sample,)).values()]
+    watched = {printable(name): value for name, value in (sample.watched or {}).items()}
+    return asJSON([*values, watched])
 
 
 def _continued(first: bytes, second: bytes) -> bytes:
@@ -131,7 +128,7 @@ def _step(step: bytes) -> bytes:
 
 
 def _stepOf(frame: Frame) -> bytes:
-    return asJSON(_only(tableOf((frame,))))
+    return asJSON(_only(timelineOf(tableOf((frame,)))))
 
 
 def _only(table: Any) -> Any:

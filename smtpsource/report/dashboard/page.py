@@ -5,14 +5,32 @@ The page of a run that goes on, and what is on it besides charts: made anew for 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from html import unescape
+from importlib import resources
+from itertools import chain
 from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall
 
 from smtpsource.measure.summary import Summary
+from smtpsource.measure.summing import withLatencies
+from smtpsource.printable import printable
 from smtpsource.report.dashboard.broadcast import Broadcast
+from smtpsource.report.dashboard.history import asJSON
+from smtpsource.report.dashboard.pieces import quickDocument
 from smtpsource.report.dashboard.site import DashboardRequest, Operation
+from smtpsource.report.document import othersOf
+from smtpsource.report.html import sections
+from smtpsource.report.html.charts import chartsOf
+from smtpsource.report.html.curves import curveOf
+from smtpsource.report.html.data import columnsOf
+from smtpsource.report.html.page import livePage, style
+from smtpsource.report.html.scripts import script
+from smtpsource.report.html.title import headingOf, titleOf
 from smtpsource.web.answers import Answer
+
+#: What the run is called: there is but one.
+LABEL = "run"
 
 #: The least seconds between two times.
 INTERVAL = 2.0
@@ -44,15 +62,23 @@ class Page:
 
     def get(self, request: DashboardRequest) -> Answer:
         """
-        The page itself.
+        The page itself. What its charts show comes as events.
         """
-        return Answer(b"<!DOCTYPE html><html lang=en><title>smtpsource</title>", "text/html; charset=utf-8")
+        document = quickDocument(self._summaryNow())
+        html = "".join(livePage(document, LABEL, ("page.css", "live.css"), ("page.js", "live.js"), _own("live.html")))
+        return Answer(html.encode("utf-8", "replace"), "text/html; charset=utf-8")
 
     def files(self) -> dict[str, Operation]:
         """
         What it needs, by paths.
         """
-        return {}
+        found = {
+            "/page.css": (style(), "text/css"),
+            "/live.css": (_own("live.css"), "text/css"),
+            "/page.js": (script(), "text/javascript"),
+            "/live.js": (_own("live.js"), "text/javascript"),
+        }
+        return {path: _served(text, kind) for path, (text, kind) in found.items()}
 
     def renew(self) -> None:
         """
@@ -78,7 +104,27 @@ class Page:
             self._call = None
 
     def _parts(self) -> Iterator[None]:
+        """
+        All of it, with a pause after each part.
+        """
+        say = self._broadcast.say
+        summary = yield from withLatencies(self._summaryNow())
         yield
+        say("charts", asJSON([chart.document for chart in chartsOf([_runOf(summary)], live=True)]))
+        yield
+        document = quickDocument(summary)
+        yield
+        for phase in document["latency"]:
+            document["latency"][phase].update(othersOf(summary, phase))
+            yield
+        say("header", asJSON({"html": headingOf([document], [LABEL]), "title": unescape(titleOf([document], [LABEL]))}))
+        runs = [document], [LABEL]
+        for place, html in enumerate(chain(sections.before(*runs), sections.after(*runs))):
+            say("section", asJSON({"place": place, "html": html}), place)
+            yield
+        for phase, counts in summary.buckets.items():
+            say("curve", asJSON({"phase": phase, "curve": curveOf(counts)}), phase)
+            yield
 
     def _goOn(self, parts: Iterator[None], spent: float) -> None:
         began = self._clock()
@@ -89,3 +135,29 @@ class Page:
             self._next = self._reactor.seconds() + max(INTERVAL, spent / SHARE)
         else:
             self._call = self._reactor.callLater(0, self._goOn, parts, spent)
+
+
+def _runOf(summary: Summary) -> dict[str, Any]:
+    """
+    What charts there are depends on.
+    """
+    replies = {
+        printable(phase): {printable(code): [tally.count] for code, tally in codes.items()}
+        for phase, codes in summary.replies.items()
+    }
+    errors = {printable(kind): [tally.count] for kind, tally in summary.errors.items()}
+    watched = (summary.series[-1].watched if summary.series else None) or {}
+    return {
+        "series": columnsOf(summary.series[-1:]),
+        "timeline": {"time": [], "phases": {}, "replies": replies, "errors": errors},
+        "watched": [printable(name) for name in sorted(watched)],
+    }
+
+
+def _own(name: str) -> str:
+    return (resources.files("smtpsource.report.dashboard") / name).read_text("utf-8")
+
+
+def _served(text: str, kind: str) -> Operation:
+    answer = Answer(text.encode("utf-8"), f"{kind}; charset=utf-8")
+    return lambda request: answer

@@ -4,20 +4,19 @@ The data of a page's charts: what page.js reads. It is JSON in which nothing can
 
 from __future__ import annotations
 
+import base64
 import json
-import re
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import zip_longest
-from math import floor, log2, log10
+from math import floor, log10
 from typing import Any
 
-from smtpsource.measure.encoding import decode
-from smtpsource.measure.histogram import percentiles
 from smtpsource.measure.series import Sample, joined
-from smtpsource.phases import NAMES
 from smtpsource.printable import printable
 from smtpsource.report.document import SERIES
 from smtpsource.report.html.charts import Chart, chartsOf
+from smtpsource.report.html.curves import curvesOf
 
 #: The most rows of a series, and steps of a timeline, in a page; where there are more, neighbours become one.
 ROWS, STEPS = 3600, 360
@@ -25,20 +24,23 @@ ROWS, STEPS = 3600, 360
 #: Digits of a number: more are not to be seen.
 _DIGITS = 4
 
-#: Points of a curve for each part of the messages that is half as large as the one before.
-_POINTS = 4
+#: A data block of more characters is compressed.
+_PLAIN = 65536
 
 
-def dataOf(documents: Sequence[Mapping[str, Any]], labels: Sequence[str], *, live: bool = False) -> dict[str, Any]:
+def dataOf(
+    documents: Sequence[Mapping[str, Any]], labels: Sequence[str], *, live: bool = False, steps: int = STEPS
+) -> dict[str, Any]:
     """
     What stands in the data block: C{"runs"} and C{"charts"}.
 
     @param documents: reports, as the schema says.
     @param labels: what to call them.
     @param live: charts for which there is nothing yet are among them.
+    @param steps: the most steps of a timeline.
     """
     watched = _watched(documents)
-    runs = [runOf(document, label, watched) for document, label in zip(documents, labels, strict=True)]
+    runs = [runOf(document, label, watched, steps) for document, label in zip(documents, labels, strict=True)]
     charts = list(chartsOf(runs, live))
     if not live:
         for run in runs:
@@ -46,11 +48,12 @@ def dataOf(documents: Sequence[Mapping[str, Any]], labels: Sequence[str], *, liv
     return {"runs": runs, "charts": [chart.document for chart in charts]}
 
 
-def runOf(document: Mapping[str, Any], label: str, watched: Sequence[str] = ()) -> dict[str, Any]:
+def runOf(document: Mapping[str, Any], label: str, watched: Sequence[str] = (), steps: int = STEPS) -> dict[str, Any]:
     """
     What there is of a run.
 
     @param watched: the names of what was watched, in the order of their columns.
+    @param steps: as in L{dataOf}.
     """
     samples = _fewer(SERIES.read(document.get("series", ())), ROWS)
     timeline = document.get("timeline")
@@ -59,7 +62,7 @@ def runOf(document: Mapping[str, Any], label: str, watched: Sequence[str] = ()) 
         "exercise": document.get("exercise", "mail"),
         "started": document["started"],
         "series": columnsOf(samples, watched),
-        "timeline": None if timeline is None else timelineOf(timeline),
+        "timeline": None if timeline is None else timelineOf(timeline, steps),
         "marks": [markOf(mark) for mark in document.get("marks", ())],
         "curves": curvesOf(document),
         "watched": [printable(name) for name in watched],
@@ -136,13 +139,14 @@ def timesOf(times: Sequence[float]) -> list[float | None]:
     return [_whole(round(time, decimals)) for time in times]
 
 
-def timelineOf(table: Mapping[str, Any]) -> dict[str, Any]:
+def timelineOf(table: Mapping[str, Any], steps: int = STEPS) -> dict[str, Any]:
     """
-    A timeline with fewer steps and digits.
+    A timeline with fewer steps and digits. Of the percentiles of steps that become one, the highest is kept.
 
     @param table: as a report has it.
+    @param steps: as in L{dataOf}.
     """
-    step = -(-len(table["time"]) // STEPS)
+    step = -(-len(table["time"]) // steps)
 
     def groups(values: Sequence[Any]) -> list[Sequence[Any]]:
         return [values[begin : begin + step] for begin in range(0, len(values), step)] if step else []
@@ -177,49 +181,6 @@ def _heat(steps: Sequence[Sequence[int]]) -> list[int]:
         for row, count in zip(step[::2], step[1::2], strict=False):
             rows[row] = rows.get(row, 0) + count
     return [number for pair in sorted(rows.items()) for number in pair]
-
-
-def curvesOf(document: Mapping[str, Any]) -> dict[str, list[list[float]]]:
-    """
-    By phase, percentiles and their latencies in seconds. The last one, 100, is the longest.
-
-    @raise ValueError: a histogram is broken.
-    """
-    histograms = document.get("histograms", {})
-    return {
-        phase: _curve(decode(histograms[phase])) if phase in histograms else _knownOf(figures)
-        for phase, figures in document["latency"].items()
-        if phase in NAMES
-    }
-
-
-def _curve(counts: Sequence[int]) -> list[list[float]]:
-    total = sum(counts)
-    if not total:
-        return []
-    wanted = [100 * (1 - 2 ** (-number / _POINTS)) for number in range(floor(_POINTS * log2(total)) + 1)]
-    found = percentiles(counts, [*wanted, 100])
-    curve: list[list[float]] = []
-    for percentile, latency in zip([*wanted, 100.0], found, strict=True):
-        # Of several at one height the first and the last are enough.
-        if len(curve) > 1 and curve[-1][1] == curve[-2][1] == latency:
-            curve.pop()
-        curve.append([_percentile(percentile), latency])
-    return curve
-
-
-def _percentile(percentile: float) -> float:
-    rest = 100 - percentile
-    return 100 if not rest else round(percentile, 2 - floor(log10(rest)))
-
-
-def _knownOf(figures: Mapping[str, float | None]) -> list[list[float]]:
-    """
-    The points of a curve that a report without histograms has.
-    """
-    known = {float(name[1:]): latency for name, latency in figures.items() if re.fullmatch(r"p[0-9.]+", name)}
-    known[100] = figures["max"]
-    return [[percentile, latency] for percentile, latency in sorted(known.items()) if latency is not None]
 
 
 def _fewer(samples: Sequence[Sample], most: int) -> Sequence[Sample]:
@@ -260,7 +221,20 @@ def _whole(value: float) -> float:
 
 def block(data: Mapping[str, Any]) -> str:
     """
-    JSON that can stand in a C{script} element: whatever is in a text, nothing of it ends that, or begins another.
+    The data block: JSON that can stand in a C{script} element: whatever is in a text, nothing of it ends that, or
+    begins another.
     """
     text = json.dumps(data, separators=(",", ":"))  # ASCII
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+    text = text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+    return f'<script type="application/json" id="data">{text}</script>\n'
+
+
+def smallBlock(data: Mapping[str, Any]) -> str:
+    """
+    The same, compressed if there is much of it, as page.js finds out by its type.
+    """
+    plain = block(data)
+    if len(plain) <= _PLAIN:
+        return plain
+    compressed = zlib.compress(json.dumps(data, separators=(",", ":")).encode(), 9)
+    return f'<script type="application/zlib" id="data">{base64.b64encode(compressed).decode()}</script>\n'

@@ -13,14 +13,21 @@ from typing import Any
 
 from smtpsource._version import __version__
 from smtpsource.report.html import sections
-from smtpsource.report.html.data import block, dataOf
+from smtpsource.report.html.data import STEPS, dataOf, smallBlock
+from smtpsource.report.html.data import block as plainBlock
 from smtpsource.report.html.markup import Html, element, section, text
 from smtpsource.report.html.scripts import script
 from smtpsource.report.html.scripts import style as styleOfCharts
-from smtpsource.report.html.sections import Change
 from smtpsource.report.html.title import headingOf, titleOf
+from smtpsource.report.page import Change
 
 Document = Mapping[str, Any]
+
+#: The most characters of the data of one run; where there would be more, there are fewer steps.
+BUDGET = 270_000
+
+#: But not fewer than these.
+_LEAST_STEPS = 60
 
 #: The most runs that are told apart in one chart.
 MOST = 8
@@ -34,26 +41,53 @@ def style() -> str:
     return styleOfCharts() + (resources.files("smtpsource.report.html") / "page.css").read_text("utf-8")
 
 
-def htmlOf(documents: Sequence[Document], labels: Sequence[str] = (), changes: Sequence[Change] = ()) -> Iterator[Html]:
+def prepare() -> None:
+    """
+    Read now what a page is made of besides reports.
+    """
+    style()
+    script()
+
+
+def htmlOf(
+    documents: Sequence[Document],
+    labels: Sequence[str] = (),
+    changes: Sequence[Change] = (),
+    differences: Sequence[str] = (),
+) -> Iterator[Html]:
     """
     A page of these reports, in pieces.
 
     @param documents: reports, as the schema says: from one to L{MOST}.
     @param labels: what to call them; letters, if there is nothing.
     @param changes: from the first to the second.
+    @param differences: what was different of what they ran on.
     @raise ValueError: a histogram is broken.
     """
     labels = labels or "ABCDEFGH"[: len(documents)]
-    data = dataOf(documents, labels)
+    data, block = _fitting(documents, labels)
     policy = (
         f"default-src 'none'; script-src {_hash(script())}; style-src {_hash(style())}; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
     yield _head(documents, labels, f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n')
     yield f"<style>{style()}</style>\n</head>\n<body>\n"
-    yield from body(documents, labels, data["charts"], changes)
-    yield f'<script type="application/json" id="data">{block(data)}</script>\n'
+    yield from body(documents, labels, data["charts"], changes, differences)
+    yield block
     yield f"<script>{script()}</script>\n</body>\n</html>\n"
+
+
+def _fitting(documents: Sequence[Document], labels: Sequence[str]) -> tuple[dict[str, Any], Html]:
+    """
+    The data, and as a block that is not too large.
+    """
+    steps = STEPS
+    while True:
+        data = dataOf(documents, labels, steps=steps)
+        block = smallBlock(data)
+        if len(block) <= BUDGET * len(documents) or steps < 2 * _LEAST_STEPS:
+            return data, block
+        steps //= 2
 
 
 def livePage(
@@ -71,7 +105,7 @@ def livePage(
     yield _head([document], [label], links) + "</head>\n<body>\n"
     yield from body([document], [label], data["charts"])
     yield extra
-    yield f'<script type="application/json" id="data">{block(data)}</script>\n'
+    yield plainBlock(data)
     yield "".join(f'<script src="{text(address)}"></script>\n' for address in scripts)
     yield "</body>\n</html>\n"
 
@@ -81,6 +115,7 @@ def body(
     labels: Sequence[str],
     charts: Sequence[Mapping[str, Any]],
     changes: Sequence[Change] = (),
+    differences: Sequence[str] = (),
 ) -> Iterator[Html]:
     """
     What is seen of a page.
@@ -89,14 +124,14 @@ def body(
     """
     yield '<a class="skip" href="#verdict">To the result</a>\n'
     yield f"<header>{headingOf(documents, labels)}</header>\n<main>\n"
-    yield from sections.before(documents, labels, changes)
+    yield from sections.before(documents, labels, changes, differences)
     yield section("charts", "Course", element("div", "".join(map(_figure, charts)), "charts"))
     yield from sections.after(documents, labels)
     yield f"</main>\n<footer><p>Made by smtp-source {text(__version__)}</p></footer>\n"
 
 
 def _figure(chart: Mapping[str, Any]) -> Html:
-    unit = f" ({chart['unit']})" if chart["unit"] else ""
+    unit = f" ({chart['unit'] or 'number'})"
     return (
         f'<figure class="chart" data-chart="{text(chart["id"])}"><figcaption>{text(chart["title"] + unit)}</figcaption>'
         '<div class="plot"><noscript>It takes JavaScript to draw this.</noscript></div>'

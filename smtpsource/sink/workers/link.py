@@ -16,7 +16,7 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
 from smtpsource.printable import printable
-from smtpsource.process.children import environment, howEnded, lastLine, program, statusOf
+from smtpsource.process.children import environment, howEnded, lastLine, program, seeRoom, statusOf
 from smtpsource.sink.workers.counted import Counted, Result
 from smtpsource.sink.workers.task import Task
 from smtpsource.sink.workers.wire import CONNECTIONS, LISTENING, READ, SHARED, WRITE, Kind, Received, framed, packed
@@ -91,6 +91,7 @@ class Link(ProcessProtocol):
                 descriptors |= {CONNECTIONS: self._theirs.fileno(), SHARED: shared}
                 descriptors |= {number: one.fileno() for number, one in enumerate(listening, LISTENING)}
                 command = [sys.executable, "-P", "-c", _PROGRAM]
+                seeRoom()
                 reactor.spawnProcess(self, sys.executable, command, environment(), childFDs=descriptors)
             except OSError:
                 self.isThere = False

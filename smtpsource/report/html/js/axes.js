@@ -55,6 +55,9 @@ const timeAxis = () =>
     values: (plot, splits) => splits.map((time) => clock(time, plot.scales.x.max)),
   });
 
+/** Units that stand at each value of an axis; others stand in the chart's title only. */
+const AXIS_UNITS = /^(s|%|\/.*|B.*)$/;
+
 /** The axis of values; C{isLog} says whether it is a logarithmic one now. */
 const valueAxis = (unit, isLog) =>
   axis({
@@ -65,16 +68,28 @@ const valueAxis = (unit, isLog) =>
       const first = Math.ceil(low / step) * step;
       return Array.from({ length: Math.floor((high - first) / step + 1e-6) + 1 }, (_, i) => Number((first + i * step).toPrecision(12)));
     },
-    values: (plot, splits) => splits.map((value) => quantity(value, unit)),
+    values: (plot, splits) => splits.map((value) => quantity(value, AXIS_UNITS.test(unit) ? unit : "")),
   });
 
 /** Of a percentile, where it stands: each nine is as far from the next. */
 const ofPercentile = (percentile) => 1 / (1 - percentile / 100);
-const toPercentile = (place) => Number((100 * (1 - 1 / place)).toPrecision(9));
+const toPercentile = (place) => Number((100 * (1 - 1 / place)).toPrecision(7));
+
+/** Where its values stand: 0, 50, 75 and 90 per cent, and each further nine. */
+const NINES = [1, 2, 4, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
 
 const percentileAxis = () =>
   axis({
     size: 26,
-    splits: (plot, index, low, high) => [1, 2, 4, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7].filter((place) => place >= low && place <= high),
-    values: (plot, splits) => splits.map((place) => `${toPercentile(place)}%`),
+    splits: (plot, index, low, high) => NINES.filter((place) => place >= low && place <= high),
+    values: (plot, splits) => {
+      let free = -Infinity;
+      return splits.map((place) => {
+        const text = `${toPercentile(place)}%`;
+        const left = plot.valToPos(place, "x");
+        if (left < free) return "";
+        free = left + 12 + text.length * 7;
+        return text;
+      });
+    },
   });

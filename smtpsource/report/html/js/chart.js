@@ -9,10 +9,10 @@ class Chart {
     this.log = Boolean(spec.log);
     this.off = new Set();
     this.parts = [];
-    this.axis = spec.kind === "curve" ? new Axis(spec.id, () => this.percentiles()) : page.time;
+    this.axis = spec.kind === "curve" ? new Axis(spec.id, () => this.percentiles(), true) : page.time;
     this.holder = figure.querySelector(".plot");
     this.tools = make("div", { className: "tools" });
-    this.body = make("div");
+    this.body = make("div", { className: "cells" });
     this.legend = make("ul", { className: "legend" });
     this.holder.replaceChildren(this.tools, this.body, this.legend);
     this.addTools();
@@ -46,7 +46,6 @@ class Chart {
 
   /** Make the plots anew, or give them their new data where they show the same as before. */
   render() {
-    const { spec, page } = this;
     if (this.select) this.fillSelect();
     const views = this.views();
     const alike = JSON.stringify([this.log, views.map((view) => view.lines?.map((line) => [line.label, line.property, line.dash]) ?? view.rows)]);
@@ -56,14 +55,14 @@ class Chart {
     } else {
       this.clear();
       this.alike = alike;
+      this.figure.classList.toggle("wide", views.length > 1);
       if (!views.length) this.body.replaceChildren(make("p", { className: "empty" }, "There is nothing of this phase."));
-      else this.parts = views.map((view, index) => this.part(view, index));
+      else this.parts = views.map((view) => this.part(view));
       this.showLegend(views);
     }
     for (const part of this.parts) part.frame.setAttribute("aria-label", this.sentence(part.view));
     if (this.details?.open) this.fill();
     this.showZoom();
-    void page;
   }
 
   views() {
@@ -75,16 +74,17 @@ class Chart {
     return view.data ? [view] : [];
   }
 
-  part(view, index) {
+  part(view) {
     const { spec, page } = this;
     const keys = "ArrowLeft ArrowRight Home End + - Escape";
     const frame = make("div", { className: "canvas", tabIndex: 0, role: "application", "aria-roledescription": "chart", "aria-keyshortcuts": keys });
-    if (spec.kind === "heat" && page.runs.length > 1) this.body.append(make("p", { className: "of" }, page.runs[view.run].label));
-    this.body.append(frame);
+    const cell = make("div", { className: "cell" }, frame);
+    if (spec.kind === "heat" && page.runs.length > 1) cell.prepend(make("p", { className: "of" }, page.runs[view.run].label));
+    this.body.append(cell);
     const part = { frame, view };
     const common = {
       axis: this.axis,
-      place: this.size(),
+      place: this.size(cell),
       view,
       target: frame,
       onCursor: (plot) => this.follow(part, plot),
@@ -94,7 +94,10 @@ class Chart {
     this.axis.plots.add(part.plot);
     view.lines?.forEach((line, place) => this.off.has(line.label) && part.plot.setSeries(place + 1, { show: false }));
     frame.addEventListener("keydown", (event) => onKey(event, this, part));
-    void index;
+    // Whoever takes the mouse does not want to go on from where keys had led.
+    frame.addEventListener("pointermove", () => (part.index = part.plot.row = undefined));
+    frame.addEventListener("pointerenter", () => (part.pointed = true));
+    frame.addEventListener("pointerleave", () => (part.pointed = false));
     return part;
   }
 
@@ -118,14 +121,16 @@ class Chart {
     this.legend.replaceChildren();
   }
 
-  size() {
-    const width = this.page.printing ? 660 : Math.max(240, this.holder.clientWidth);
+  size(cell) {
+    const width = this.page.printing ? 660 : Math.max(240, cell.clientWidth);
     return { width, height: (width < 560 ? 200 : 240) + (this.spec.kind === "heat" ? 30 : 0) };
   }
 
   resize() {
-    const { width, height } = this.size();
-    for (const { plot } of this.parts) if (plot.width !== width || plot.height !== height) plot.setSize({ width, height });
+    for (const { plot, frame } of this.parts) {
+      const { width, height } = this.size(frame.parentElement);
+      if (plot.width !== width || plot.height !== height) plot.setSize({ width, height });
+    }
   }
 
   fillSelect() {
@@ -169,7 +174,7 @@ class Chart {
 
   describe(part, plot) {
     const { spec, page } = this;
-    if (spec.kind === "heat") return heatAt(part.view, plot, page);
+    if (spec.kind === "heat") return heatAt(part, page);
     const index = plot.cursor.idx;
     if (index === null || index === undefined) return null;
     const place = plot.data[0][index];
@@ -178,7 +183,7 @@ class Chart {
       return isNumber(value) ? quantity(value, spec.unit) : "none";
     });
     const mark = spec.kind === "curve" ? "" : markAt(plot, page.runs);
-    const where = spec.kind === "curve" ? `${toPercentile(place)} % of all` : clock(place, page.time.full()[1]) + mark;
+    const where = spec.kind === "curve" ? `${part.view.percentiles.get(place)} %` : clock(place, page.time.full()[1]) + mark;
     return { where, values };
   }
 
@@ -207,8 +212,9 @@ class Chart {
     this.whole.hidden = this.axis.zoom === null;
   }
 
-  fill(most = FEW) {
-    fillTables(this.details, tablesOf(this.spec, this.page.runs, this.page.phase), this.title, most);
+  fill(most = FEW, bands = Infinity) {
+    const { spec, page, title } = this;
+    fillTables(this.details, tablesOf(spec, page.runs, page.phase, bands), this.select ? `${title}: ${page.phase}` : title, most);
   }
 }
 
@@ -238,21 +244,26 @@ function heatLegend(most) {
   return [make("li", {}, "how many:"), ...items];
 }
 
-function heatAt(view, plot, page) {
+function heatAt({ view, plot, pointed }, page) {
+  if (!plot) return null;
   const time = plot.posToVal(plot.cursor.left, "x");
   const step = view.times.findIndex((end) => end >= time);
   if (step < 0) return null;
   const longest = page.time.full()[1];
   const when = `${clock(view.starts[step], longest)} to ${clock(view.times[step], longest)}`;
   const mark = markAt(plot, [page.runs[view.run]]);
-  if (plot.cursor.top < 0 || !plot.cursor.event?.isTrusted && plot.row === undefined) return { where: when + mark, step };
+  if (!pointed && plot.row === undefined) return { where: when + mark };
   const row = plot.row ?? Math.floor(ROWS * (Math.log10(plot.posToVal(plot.cursor.top, "y")) + 6) + 1e-6);
   const count = view.steps[step].get(row) ?? 0;
-  return { where: `${when}, ${seconds(rowStart(row))} to ${seconds(rowStart(row + 1))}: ${digits(count)}${mark}`, step, row };
+  return { where: `${when}, ${seconds(rowStart(row))} to ${seconds(rowStart(row + 1))}: ${digits(count)}${mark}` };
 }
 
 /** The mark that the cursor is at, as text. */
 function markAt(plot, runs) {
-  const near = marksOf(runs).find(({ mark }) => Math.abs(plot.valToPos(mark.at, "x") - plot.cursor.left) < 6);
+  let near = null, least = 6;
+  for (const one of marksOf(runs)) {
+    const distance = Math.abs(plot.valToPos(one.mark.at, "x") - plot.cursor.left);
+    if (distance < least) [near, least] = [one, distance];
+  }
   return near ? `, mark ${near.number}: ${near.mark.text}` : "";
 }

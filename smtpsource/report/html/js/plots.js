@@ -2,9 +2,10 @@
 
 /** What plots have in common whose horizontal axis is the same: how far it goes, and which part of it is shown. */
 class Axis {
-  constructor(key, full) {
+  constructor(key, full, isLog = false) {
     this.key = key;
     this.full = full;
+    this.isLog = isLog;
     this.zoom = null;
     this.plots = new Set();
     this.listeners = [];
@@ -24,10 +25,12 @@ class Axis {
 
   /** Show so much of what is shown now, around a place of it. */
   scale(factor, middle) {
+    const [there, back] = this.isLog ? [Math.log, Math.exp] : [Number, Number];
     const [least, most] = this.full();
-    const [low, high] = this.range();
-    const from = Math.max(least, middle - (middle - low) * factor);
-    const to = Math.min(most, middle + (high - middle) * factor);
+    const [low, high] = this.range().map(there);
+    const at = there(middle);
+    const from = Math.max(least, back(at - (at - low) * factor));
+    const to = Math.min(most, back(at + (high - at) * factor));
     this.show(from <= least && to >= most ? null : [from, to]);
   }
 }
@@ -62,6 +65,24 @@ function plotOptions(axis, place, series, scales, axes, hooks) {
   };
 }
 
+/** The points that no line shows, as there is nothing beside them: where not all points are shown. */
+function alone(plot, series, all) {
+  if (all) return null;
+  const values = plot.data[series];
+  const [first, last] = plot.series[0].idxs;
+  const found = [];
+  // What is undefined is another run's.
+  const neighbor = (index, by) => {
+    do index += by;
+    while (index in values && values[index] === undefined);
+    return values[index];
+  };
+  for (let index = first; index <= last; index++) {
+    if (isNumber(values[index]) && !isNumber(neighbor(index, -1)) && !isNumber(neighbor(index, 1))) found.push(index);
+  }
+  return found;
+}
+
 /** A plot of lines. */
 function linePlot({ axis, place, view, unit, isLog, kind, horizontal, onCursor, onDraw, target }) {
   const series = view.lines.map(({ property, dash, label }) => ({
@@ -70,7 +91,7 @@ function linePlot({ axis, place, view, unit, isLog, kind, horizontal, onCursor, 
     width: 1.6,
     dash: dash.length ? dash : undefined,
     spanGaps: kind === "curve",
-    points: { size: 5, fill: () => color(property) },
+    points: { size: 5, fill: () => color(property), filter: alone },
     ...(kind === "bars" ? { paths: uPlot.paths.stepped({ align: -1 }) } : {}),
   }));
   const scales = {

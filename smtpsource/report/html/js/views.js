@@ -26,7 +26,7 @@ function lineView(chart, runs, phase) {
 
 /** Curves over percentiles; the last point, of all, is as far behind the one before as that is from the end. */
 function curveView(chart, runs, phase) {
-  const tables = [], lines = [];
+  const tables = [], lines = [], percentiles = new Map();
   const asked = chart.lines?.length ? chart.lines : [...new Set(runs.flatMap((run) => Object.keys(run.curves ?? {})))]
     .map((name, index) => ({ label: name, column: `curves.${name}`, color: index }));
   runs.forEach((run, runIndex) => {
@@ -37,11 +37,12 @@ function curveView(chart, runs, phase) {
       const finite = points.filter(([percentile]) => percentile < 100);
       const last = finite.length ? ofPercentile(finite.at(-1)[0]) : 1;
       const places = points.map(([percentile]) => (percentile < 100 ? ofPercentile(percentile) : last * 2));
+      points.forEach(([percentile], index) => percentiles.set(places[index], percentile));
       tables.push([places, points.map(([, value]) => value)]);
       lines.push({ label: labeled(run, runs, line.label || (runs.length > 1 ? "" : phase)), points, run: runIndex, ...look(line, index, runIndex, runs.length) });
     });
   });
-  return { data: tables.length ? uPlot.join(tables) : null, lines };
+  return { data: tables.length ? uPlot.join(tables) : null, lines, percentiles };
 }
 
 /** The cells of a run's heat map: {times, starts, steps: [Map of row to count], rows: [first, last], most}. */

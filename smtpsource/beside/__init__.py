@@ -1,0 +1,3 @@
+"""
+What goes on beside a run: commands at moments of it, and what is watched of others.
+"""

@@ -1,0 +1,185 @@
+"""
+What has come of a run after its marks: how deep each has cut, and how long it took until the run was as before.
+
+What is usual is the median of the samples of the last minute before a mark; those in which the run had not got over
+an earlier mark are left out, if there are others. The spread is the median of the deviations, made comparable to a
+standard deviation. A sample is as before if two things are so. Its rate is not below what is usual by more than three
+times the spread or a tenth, whichever is more, and not by more than a half; or it is what was asked for. Its p99 is
+not above what is usual by more than three times the spread, a half or a millisecond, whichever is most. To be better
+than before is to be as before.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from smtpsource.measure.marks import Effect, Mark
+from smtpsource.measure.series import Sample
+
+#: The seconds before a mark that say what is usual.
+BEFORE = 60.0
+
+#: What begins so many seconds after a mark, or after the end of its command, has to do with it.
+REACH = 10.0
+
+#: The run is as before after so many samples in a row that are; what is usual is known from as many.
+IN_A_ROW = 3
+
+#: For no longer than so many seconds it is looked for.
+LONGEST = 900.0
+
+#: So many marks have effects: nobody looks at more.
+MOST = 1000
+
+#: The samples of a load are of one length. The last is what is left of it: one that is shorter than this part of the
+#: others says little.
+_LEAST_PART = 0.5
+
+
+def withEffects(marks: Sequence[Mark], samples: Sequence[Sample], until: float) -> tuple[Mark, ...]:
+    """
+    Marks with their effects.
+
+    @param marks: in order.
+    @param samples: all of the run.
+    @param until: when the load was over, in seconds of the run.
+    """
+    longest = max((sample.seconds for sample in samples), default=0.0)
+    usable = [one for one in samples if one.time <= until + 1e-3 and one.seconds > _LEAST_PART * longest]
+    looks = _Looks(usable, [mark.at for mark in marks])
+    found = [looks.effect(mark) for mark in marks[:MOST]]
+    return tuple(replace(mark, effect=effect) for mark, effect in zip(marks, found, strict=False)) + tuple(marks[MOST:])
+
+
+class _Usual(NamedTuple):
+    """
+    What was usual before a mark.
+
+    @ivar rate: the median; C{None} if it is not known.
+    @ivar least: a rate below this is not as before.
+    @ivar p99: the median; C{None} if it is not known.
+    @ivar most: a p99 above this is not as before.
+    """
+
+    rate: float | None
+    least: float
+    p99: float | None
+    most: float | None
+
+    def has(self, sample: Sample) -> bool:
+        """
+        Is a sample as those before?
+        """
+        isAsked = bool(sample.asked) and sample.accepted >= 0.9 * (sample.asked or 0)
+        isSlow = self.most is not None and sample.p99 is not None and sample.p99 > self.most
+        return not isSlow and (_rate(sample) >= self.least or isAsked)
+
+
+class _Looks:
+    """
+    Looks for the effects of marks, one after the other.
+    """
+
+    def __init__(self, samples: Sequence[Sample], moments: Sequence[float]) -> None:
+        self._samples = samples
+        self._times = [sample.time for sample in samples]
+        self._moments = moments
+        # The times in which the run had not got over earlier marks; with infinity it never had.
+        self._disturbed: list[tuple[float, float]] = []
+
+    def effect(self, mark: Mark) -> Effect | None:
+        """
+        @return: C{None} if nothing is known of the time after it.
+        """
+        first = bisect_right(self._times, mark.at)
+        if mark.at < 0 or first == len(self._samples):
+            return None
+        usual = _usualIn(self._before(mark.at, first))
+        if usual.rate is None:
+            back, window = None, [*self._from(first, mark.at + REACH)]
+        else:
+            back, window = self._back(mark, first, usual)
+        self._disturbed.append((mark.at, float("inf") if back is None else mark.at + back))
+        return Effect(
+            lowestRate=min(map(_rate, window)),
+            rateBefore=usual.rate,
+            highestP99=max((sample.p99 for sample in window if sample.p99 is not None), default=None),
+            p99Before=usual.p99,
+            failed=sum(sample.failed + sample.rejected for sample in window),
+            back=back,
+        )
+
+    def _before(self, at: float, first: int) -> list[Sample]:
+        begin = bisect_right(self._times, at - BEFORE)
+        samples = list(self._samples[begin:first])
+        near = [(since, until) for since, until in self._disturbed if until > at - BEFORE]
+        calm = [
+            sample
+            for sample in samples
+            if not any(since < sample.time and sample.time - sample.seconds < until for since, until in near)
+        ]
+        return calm if len(calm) >= IN_A_ROW else samples
+
+    def _from(self, first: int, until: float) -> Iterator[Sample]:
+        """
+        The samples from one on that begin before a time, and one at the least.
+        """
+        yield self._samples[first]
+        for sample in self._samples[first + 1 :]:
+            if sample.time - sample.seconds >= until:
+                return
+            yield sample
+
+    def _back(self, mark: Mark, first: int, usual: _Usual) -> tuple[float | None, list[Sample]]:
+        """
+        @return: the seconds until the run was as before, and the samples up to then.
+        """
+        near = list(self._from(first, mark.at + (mark.seconds or 0.0) + REACH))
+        begun = next((number for number, sample in enumerate(near) if not usual.has(sample)), None)
+        if begun is None:
+            return (0.0 if len(near) >= IN_A_ROW else None), near
+        after = list(self._from(first, mark.at + LONGEST))
+        bad = begun
+        for number in range(begun + 1, len(after)):
+            if not usual.has(after[number]):
+                bad = number
+            elif number - bad == IN_A_ROW:
+                return after[bad].time - mark.at, after[: bad + 1]
+        # Not as before: a mark that comes much later has its own effect.
+        later = bisect_right(self._moments, mark.at + BEFORE)
+        until = self._moments[later] if later < len(self._moments) else float("inf")
+        return None, list(self._from(first, min(until, mark.at + LONGEST)))
+
+
+def _usualIn(samples: Sequence[Sample]) -> _Usual:
+    if len(samples) < IN_A_ROW:
+        return _Usual(None, 0.0, None, None)
+    rate, spread = _middle([_rate(sample) for sample in samples])
+    least = max(rate / 2, rate - max(3 * spread, 0.1 * rate))
+    latencies = [sample.p99 for sample in samples if sample.p99 is not None]
+    if not latencies:
+        return _Usual(rate, least, None, None)
+    p99, spread = _middle(latencies)
+    return _Usual(rate, least, p99, p99 + max(3 * spread, 0.5 * p99, 0.001))
+
+
+def _middle(numbers: Sequence[float]) -> tuple[float, float]:
+    """
+    Their median, and their spread, which a few that are far off don't change: of a normal distribution the standard
+    deviation.
+    """
+    median = _median(numbers)
+    return median, 1.4826 * _median([abs(number - median) for number in numbers])
+
+
+def _median(numbers: Sequence[float]) -> float:
+    ordered = sorted(numbers)
+    half = len(ordered) // 2
+    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
+
+
+def _rate(sample: Sample) -> float:
+    return sample.accepted / sample.seconds if sample.seconds else 0.0
