@@ -144,6 +144,7 @@ class PlanTests(Case):
             "report": None,
             "csv": None,
             "hlog": None,
+            "html": None,
             "junit": None,
             "esmtp": 0,
             "pipelining": "off",
@@ -590,6 +591,7 @@ class PlanTests(Case):
             ("--quiet --live on", {"quiet": True, "live": "on"}),
             ("--report -", {"report": "-", "live": "auto"}),
             ("--csv - --hlog /x --junit /y", {"csv": "-", "hlog": "/x", "junit": "/y", "live": "auto"}),
+            ("--html -", {"html": "-", "live": "auto"}),
             ("--metrics-port 9100", {"metrics": ("127.0.0.1", 9100), "live": "auto"}),
             ("--metrics-port 0 --metrics-interface ::", {"metrics": ("::", 0), "live": "auto"}),
         ):
@@ -613,7 +615,7 @@ class PlanTests(Case):
         foreground.parseOptions(["-n"])
         self.assertTrue(parsed("127.0.0.1", parent=daemon).presentation.daemonized)
         self.assertFalse(parsed("127.0.0.1", parent=foreground).presentation.daemonized)
-        for option in ("report", "csv", "hlog", "junit"):
+        for option in ("report", "csv", "hlog", "html", "junit"):
             e = self.assertRaises(usage.UsageError, parsed, f"--{option}", "-", "127.0.0.1", parent=foreground)
             expected = "'-' is not usable, the log is on standard output: expected a file, or --logfile=FILE before "
             self.assertEqual(str(e), f"--{option}: {expected}smtp-source")

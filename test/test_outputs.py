@@ -276,7 +276,7 @@ class FIFOTests(OutputTestCase):
         checked = self.each(
             check,
             [
-                ("smtpsource: ", ["sink:"], ["--report", "--csv", "--hlog", "--junit"], "smtpsource"),
+                ("smtpsource: ", ["sink:"], ["--report", "--csv", "--hlog", "--html", "--junit"], "smtpsource"),
                 ("smtpsource merge: ", ["merge", report], ["--report", "--csv"], "smtpsource"),
                 ("smtpsink: ", ["-n", "1", f"unix:{listening}"], ["--report"], "smtpsource.sink"),
             ],
@@ -447,7 +447,7 @@ class ClosedTests(OutputTestCase):
 
 
 #: Options of a run that name files to write.
-OUTPUTS = ("report", "csv", "hlog", "junit")
+OUTPUTS = ("report", "csv", "hlog", "html", "junit")
 
 
 class ConflictTests(SynchronousTestCase):
