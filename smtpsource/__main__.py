@@ -29,7 +29,9 @@ _TOOLS = {
     "locust": "smtpsource.locust.__main__",
     "merge": "smtpsource.tools.merge",
     "reconcile": "smtpsource.tools.reconcile",
+    "recover": "smtpsource.tools.recover",
     "sink": "smtpsource.sink.__main__",
+    "watch": "smtpsource.tools.watch",
 }
 
 #: What is started as a command, and is none for people: its parent has to be there.

@@ -224,6 +224,9 @@ class IRun(Interface):
     notes: Any = Attribute(
         "The L{Notes<smtpsource.ledger.notes.Notes>} of what leaves and what comes of it; C{None} without a ledger."
     )
+    log: Any = Attribute(
+        "The L{MessageLog<smtpsource.load.messagelog.MessageLog>} with a line for each message; C{None} without one."
+    )
     pause: Callable[[], float] | None = Attribute(
         "Draws the seconds before a session's next message; C{None} if there is no pause at all."
     )

@@ -110,6 +110,8 @@ def makeService(options: Options) -> IService:
     _prepare()
     if options.plan.deliverTo is not None:
         from smtpsource.load import delivery  # noqa: F401, for those who need it
+    if options.plan.logMessages is not None:
+        from smtpsource.load import logged, messagelog  # noqa: F401, likewise
     if options.presentation.html is not None:
         from smtpsource.report.html.page import prepare
 

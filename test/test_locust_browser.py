@@ -8,18 +8,11 @@ import os
 import shutil
 import signal
 
+from browsing import CHROMIUM, need
 from locusts import LocustTestCase
 from patience import PATIENCE
-from peers import missing
 from twisted.internet.defer import inlineCallbacks
 from twisted.internet.threads import deferToThread
-
-#: It calls nobody but us.
-CHROMIUM = (
-    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"),
-    "--window-size=1400,1600",
-)
 
 #: All tables at once: elements do not stay while numbers change.
 _ROWS = "return [...document.querySelectorAll('tr')].map(row => [...row.cells].map(cell => cell.innerText))"
@@ -38,7 +31,7 @@ class Page:
 
         options = webdriver.ChromeOptions()
         options.binary_location = shutil.which("chromium")
-        for argument in (*CHROMIUM, f"--user-data-dir={profile}"):
+        for argument in (*CHROMIUM, "--window-size=1400,1600", f"--user-data-dir={profile}"):
             options.add_argument(argument)
         self.driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
         self.wait = WebDriverWait(self.driver, PATIENCE, ignored_exceptions=[StaleElementReferenceException])
@@ -110,9 +103,7 @@ class BrowserTests(LocustTestCase):
         """
         A run is started from the form, shows its numbers, refuses to be changed, and is stopped with nothing lost.
         """
-        for tool in ("chromium", "chromedriver"):
-            if shutil.which(tool) is None:
-                missing(f"{tool} isn't installed (Debian: chromium, chromium-driver)")
+        need()
         master, workers = self.master(headless=False), self.workers()
         yield self.whenServing()
         profile = self.directory / "profile"

@@ -29,8 +29,8 @@ OURS = """
     smtpsource.load
         kinds oneprocess parts run service session traffic watch
     smtpsource.measure
-        counters encoding environment frame frameformat histogram intervals judgement limits marks progress recorder
-        series snapshot summary summing timeline
+        counters encoding environment frame frameformat histogram intervals judgement limits marks minutes progress
+        recorder series snapshot summary summing timeline
     smtpsource.messages
         content headers message recipients seeds templates
     smtpsource.net
@@ -42,8 +42,8 @@ OURS = """
     smtpsource.pacing
         pauses share
     smtpsource.plan
-        connections dialogue extensions ledger load login message parameters results source thresholds tls traffic
-        workers
+        connections dialogue extensions ledger load login message messagelog parameters results source thresholds tls
+        traffic workers
     smtpsource.process
         cpu exitstatus failurelog garbage interrupts later openfiles places processors streams threads turns unexpected
     smtpsource.report

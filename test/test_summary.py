@@ -106,6 +106,7 @@ class SummaryTests(SynchronousTestCase):
                 "errors": {"timeout": {"count": 1, "sample": "no reply"}},
                 "environment": {},
                 "marks": [],
+                "drift": {},
                 "histograms": {},
                 "series": [],
             },

@@ -19,7 +19,7 @@ from smtpsource.cli import outputs, words
 from smtpsource.net.reactorchoice import chooseReactor, reactorInUse
 from smtpsource.printable import printable
 from smtpsource.process.streams import sayOnce
-from smtpsource.values.files import writableFile
+from smtpsource.values.files import fileWrittenInPlace, writableFile
 from smtpsource.values.inputs import STANDARD
 from smtpsource.values.option import Flag, Group, ValueOption
 
@@ -455,7 +455,7 @@ def _inputOf(option: ValueOption, text: str) -> str | None:
     """
     The file that an option reads.
     """
-    if option.convert is writableFile:
+    if option.convert in (writableFile, fileWrittenInPlace):
         return None
     if takesFile(option):
         return "/dev/stdin" if text == STANDARD else text

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from smtpsource.values.serving import Where
 
 #: The files that are written.
-_FILES = ("report", "csv", "hlog", "html", "junit")
+_FILES = ("report", "csv", "hlog", "html", "junit", "log-messages")
 
 #: How much a word must be like a command to be taken for one that is misspelt, as C{difflib} has it.
 _LIKE = 0.75
@@ -67,8 +67,9 @@ class SourceOptions(PlanOptions):
         "2 the command line can't be used; 3 a threshold failed.\n"
         "Example: smtpsource -d -s 20 -m 10000 sink:\n"
         "See also: smtpsource compare A.json B.json; smtpsource merge A.json B.json ...;\n"
-        "smtpsource html A.json; smtpsource calibrate; smtpsource completion bash|zsh|fish;\n"
-        "smtpsource sink :2525, which is smtpsink; each has a --help of its own. A host of such a name: compare:25."
+        "smtpsource html A.json; smtpsource watch URL; smtpsource calibrate;\n"
+        "smtpsource completion bash|zsh|fish; smtpsource sink :2525, which is smtpsink; each has a\n"
+        "--help of its own. A host of such a name: compare:25."
     )
 
     planClass = SourcePlan
@@ -166,7 +167,9 @@ class SourceOptions(PlanOptions):
             csv=self["csv"],
             hlog=self["hlog"],
             junit=self["junit"],
+            checkpoint=self["checkpoint"],
             html=self["html"],
+            messageLog=self["log-messages"],
             color=self["color"],
             live=self._live(),
             metrics=self._metrics(),
@@ -311,7 +314,9 @@ class SourceOptions(PlanOptions):
         weights = [("--pick weighted", messages.weightsPath)] if self["pick"] == "weighted" and messages else []
         isThere = any(self[long] is not None and os.path.exists(self[long]) for long in _FILES)
         scattered = [("--messages", file) for file in messages.scattered] if messages and isThere else []
-        self.checkOutputs(*_FILES, inputs=[*weights, *scattered])
+        checkpoint = self["checkpoint"]
+        checkpoints = [] if checkpoint is None else [("--checkpoint", checkpoint)]
+        self.checkOutputs(*_FILES, inputs=[*weights, *scattered, *checkpoints])
 
     def _logElsewhere(self) -> str | None:
         """

@@ -14,7 +14,9 @@ from smtpsource.process.cpu import processTime
 from smtpsource.process.unexpected import Breakable
 
 if TYPE_CHECKING:
+    from smtpsource.interfaces import IReactor
     from smtpsource.ledger.notes import Notes
+    from smtpsource.load.messagelog import MessageLog
     from smtpsource.measure.progress import Working
     from smtpsource.measure.recorder import Recorder
     from smtpsource.plan import SourcePlan
@@ -32,11 +34,13 @@ class OneProcess(Breakable):
     plan: SourcePlan
     recorder: Recorder
     notes: Notes | None
+    log: MessageLog | None
     traffic: Any
     open: set[Any]
     exhausted: int | None
     clock: Callable[[], float]
     _whenEnded: Callable[[], None]
+    _reactor: IReactor
     _endedAt: float | None = None
 
     incomplete: Sequence[str] = ()
@@ -72,6 +76,7 @@ class OneProcess(Breakable):
         @raise Breakdown: it can't be.
         """
         self.openLedger()
+        self.openLog()
         return succeed(None)
 
     def abandon(self) -> None:
@@ -116,6 +121,28 @@ class OneProcess(Breakable):
         """
         if self.notes is not None:
             self.notes.close()
+
+    def openLog(self, *, ofWorker: bool = False) -> None:
+        """
+        Open the log of messages, if there is to be one.
+        """
+        if self.log is not None:
+            self.log.open(self._reactor, ofWorker=ofWorker)
+
+    def closeLog(self) -> Deferred[None]:
+        """
+        The run is over, and so is its log of messages.
+
+        @return: fires when all of it is written that will be.
+        """
+        return succeed(None) if self.log is None else self.log.close()
+
+    @property
+    def messageLog(self) -> Mapping[str, Any] | None:
+        """
+        What came of the log of messages, as JSON takes it; C{None} if there is none.
+        """
+        return None if self.log is None else self.log.result
 
     def processTime(self) -> tuple[float, float]:
         """

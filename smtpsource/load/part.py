@@ -131,6 +131,7 @@ class Part:
 
     def _open(self) -> None:
         self._run.openLedger(worker={"index": self._share.index, "count": self._share.count})
+        self._run.openLog(ofWorker=True)
         ledger = next(iter(self._run.ledgers), None)
         reactor = nameOf(self._reactor)
         self._say(Kind.READY, {"version": __version__, "pid": os.getpid(), "ledger": ledger, "reactor": reactor})
@@ -217,8 +218,12 @@ class Part:
         self._run.reserve.release()
         if not self._hasBegun:
             self._watch.start(self._clock())
-        for finish in (self._run.closeLedger, self._finish, self._sayEnd):
+        for finish in (self._run.closeLedger, self._finish):
             self._known(finish)
+        self._run.closeLog().addCallback(lambda _: self._sayAll())
+
+    def _sayAll(self) -> None:
+        self._known(self._sayEnd)
         self._whenOver()
 
     def _finish(self) -> None:
@@ -240,6 +245,7 @@ class Part:
                 "warmUp": self._warmUp,
                 "hints": list(run.standingHints),
                 "ledger": next(iter(run.ledgers), None),
+                "messageLog": run.messageLog,
             },
         )
 

@@ -47,6 +47,7 @@ from smtpsource.smtp.trace import TracedProtocol
 if TYPE_CHECKING:
     from smtpsource.ledger.notes import Notes
     from smtpsource.load.hints import Refusals
+    from smtpsource.load.messagelog import MessageLog
     from smtpsource.measure.search import Found, Searching
     from smtpsource.smtp.commands import Dialogue
 
@@ -106,6 +107,7 @@ class Run(OneProcess):
     @ivar reserve: memory for the end of the run.
     @ivar notes: where messages are noted before they leave; C{None} if there is no ledger. Who begins the run opens
         and closes it.
+    @ivar log: where a line is written for each message; C{None} if there is no such log. Opened and closed likewise.
     @ivar seeking: those of them that could not connect, and have no message until they try again or can.
     """
 
@@ -171,6 +173,10 @@ class Run(OneProcess):
         runId = seeds.runId(plan.seed) if runId is None else runId
         if plan.ledger is not None:
             self._note(runId)
+        self.log: MessageLog | None = None
+        self._protocolKind = SMTPSourceProtocol
+        if plan.logMessages is not None:
+            self._logMessages(runId)
         self.traffic = traffic = newTraffic(plan, runId, self.notes, self._numbers())
         traffic.onProblem = lambda text: recorder.error("unreadable-message", text)
         self._nextMessage = traffic.next
@@ -198,6 +204,8 @@ class Run(OneProcess):
         self._queue = ConnectQueue(max(1, self.share.of(plan.connectParallelism)))
         now = self.clock()
         self.startTime = now if at is None else at
+        if self.log is not None:
+            self.log.zero = self.startTime
         if self.startTime > now:
             self._later(self._start, self.startTime - now)
         else:
@@ -425,8 +433,9 @@ class Run(OneProcess):
             self._mostOpen = self.recorder.open + _CHECKED
             checkHeadroom()
         if not self.plan.trace:
-            return SMTPSourceProtocol(session, self._dialogue, self.recorder, self.clock)
-        protocol = TracedProtocol(session, self._dialogue, self.recorder, self.clock)
+            return self._protocolKind(session, self._dialogue, self.recorder, self.clock)
+        kind: Any = TracedProtocol if self.log is None else self._protocolKind
+        protocol: TracedProtocol = kind(session, self._dialogue, self.recorder, self.clock)
         protocol.show = self._show
         return protocol
 
@@ -449,6 +458,24 @@ class Run(OneProcess):
 
         self.notes = noted.notesOf(runId, self._reactor, self.guarded)
         self._sessionKind = noted.sessionKind(self._sessionKind)
+
+    def _logMessages(self, runId: bytes) -> None:
+        """
+        Write a line for each message.
+        """
+        from smtpsource.load import logged, messagelog
+
+        idOf = None if self.notes is None else self.notes.idOf
+        self.log = log = messagelog.MessageLog(self.plan, self.share, runId, idOf, self.clock)
+        self._sessionKind = logged.sessionKind(self._sessionKind)
+        self._protocolKind = logged.protocolKind(self.plan.trace)
+        whenWarm = self._whenWarm
+
+        def warm(began: float) -> dict[str, Any]:
+            log.zero = began
+            return whenWarm(began)
+
+        self._whenWarm = warm
 
     def _numbers(self) -> Iterator[int] | None:
         """

@@ -26,6 +26,7 @@ from smtpsource.measure.counters import OUTCOMES, AddressCounts, sums
 from smtpsource.measure.environment import environment
 from smtpsource.measure.judgement import Delivered, Judgement
 from smtpsource.measure.marks import Mark
+from smtpsource.measure.minutes import Minutes, usual
 from smtpsource.measure.progress import DELIVERING, WAITING, Progress
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.snapshot import Snapshot
@@ -128,6 +129,8 @@ class SourceService(Service):
         self._othersOver: Deferred[Any] | None = None
         self._addresses: Sequence[Address] = ()
         self._watch = self._newWatch(keepIntervals)
+        drifting = [figure for one in plan.thresholds if not isinstance(one, str) for figure in one.drifting]
+        self._minutes = Minutes((*drifting, *usual(plan.exercise, plan.openLoop)))
         self._figures = self._watch.snapshot()
         self._upkeep = self._watch.upkeep
         self._warmUp: dict[str, Any] | None = None
@@ -137,7 +140,7 @@ class SourceService(Service):
         self._appointment: Appointment | None = None
         self._lookingAgain: IDelayedCall | None = None
         self._toldOfLookUp = False
-        self._ending = False
+        self._ending = self._measured = False
         self._failure: str | None = None
         self._outcomes: list[Outcome] = []
         self._stopping = False
@@ -235,6 +238,20 @@ class SourceService(Service):
         See L{smtpsource.measure.progress.Running}.
         """
         return self._plan.percentiles
+
+    @property
+    def thresholds(self) -> tuple[str, ...]:
+        """
+        What must be so of the run.
+        """
+        return tuple(str(getattr(threshold, "text", threshold)) for threshold in self._plan.thresholds)
+
+    @property
+    def warmUp(self) -> float:
+        """
+        How many seconds of it are not to be measured.
+        """
+        return self._plan.warmUp
 
     def progress(self) -> Progress:
         """
@@ -378,6 +395,8 @@ class SourceService(Service):
             surroundings["ledger"] = run.ledgers[0] if len(run.ledgers) == 1 else list(run.ledgers)
         if run.workers:
             surroundings["workers"] = list(run.workers)
+        if run.messageLog is not None:
+            surroundings["messageLog"] = {**run.messageLog, "file": self._plan.logMessages}
         return Facts(
             command=self._plan.command,
             run=run.id.decode("ascii"),
@@ -415,7 +434,7 @@ class SourceService(Service):
             return self._summary
         before = self._figures, self._elapsed, self._cpuAfter
         if not self._ending and self._beganRun:
-            self._figures = self._watch.snapshot()
+            self._figures = replace(self._watch.snapshot(), minutes=self._minutes)
             self._elapsed = self._figures.at
             self._cpuAfter = self._run.processTime()
         try:
@@ -591,6 +610,8 @@ class SourceService(Service):
     def _cut(self, frame: Frame) -> None:
         if frame.lag >= _STILL:
             self._event(f"the generator stood still for {frame.lag:.1f} s", frame.lag)
+        if not self._measured:
+            self._minutes.add(frame)
         for listener in self._listeners:
             listener(frame)
 
@@ -606,6 +627,7 @@ class SourceService(Service):
             # So much is known for sure.
             known = Judgement(verdict="inconclusive", backlogPeak=snapshot.delivered.peak)
             snapshot = replace(snapshot, judgement=known)
+        snapshot = replace(snapshot, minutes=self._minutes)
         for threshold in self._plan.thresholds:
             assert not isinstance(threshold, str)
             outcome = threshold.cannotPass(snapshot)
@@ -677,6 +699,9 @@ class SourceService(Service):
         self._delivery.drain(self._plan.drainQuiet, self._plan.drainTimeout).addCallback(lambda _: self._stopSink())
 
     def _stopSink(self) -> None:
+        self._run.closeLog().addCallback(lambda _: self._logClosed())
+
+    def _logClosed(self) -> None:
         if self._sink is None:
             self._finish()
         else:
@@ -687,8 +712,10 @@ class SourceService(Service):
             self._run.endInWarmUp()
 
     def _endMeasuring(self) -> None:
-        self._figures = self._watch.finish()
+        self._figures = replace(self._watch.finish(), minutes=self._minutes)
         self._upkeep = self._watch.upkeep
+        self._measured = True
+        self._minutes.end(self._figures.at)
 
     def _checkThresholds(self) -> None:
         # What has ended the run stays what it was then.
@@ -807,7 +834,8 @@ class SourceService(Service):
         facts = self.facts()
         series, figures = self._watch.series, self._figures
         found = measured(
-            *(self.recorder, figures, facts.elapsed, series, lambda: self.timeline.steps, self._known), quickly=quickly
+            *(self.recorder, figures, facts.elapsed, series.samples, lambda: self.timeline.steps, self._known),
+            quickly=quickly,
         )
         reason = self._failure or self._run.reason
         return summaryOf(
@@ -816,4 +844,5 @@ class SourceService(Service):
             exit=self._known(lambda: self._exit(reason), 1),
             ended="aborted" if reason is not None else "signal" if self._stopping else "done",
             reason=reason,
+            intervals=self._watch.series.intervals,
         )

@@ -4,16 +4,19 @@ How far a run of several workers has come, and what came of it: made of what eac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import reduce
 from math import inf
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred, succeed
 
 from smtpsource.load import parts
 from smtpsource.load.gathered import Gathering
 from smtpsource.load.hints import isSilence
 from smtpsource.load.workerfacts import WorkerFacts, together
-from smtpsource.load.workerwords import WorkerEnd
+from smtpsource.load.workerwords import WorkerEnd, addedUp
 from smtpsource.measure.counters import AddressCounts, totals
 from smtpsource.measure.limits import Upkeep
 from smtpsource.measure.progress import DRAINING, RUNNING, STATES, Working
@@ -208,6 +211,19 @@ class WorkersFigures(Breakable):
         """
         The run is over: each worker has closed its own.
         """
+
+    def closeLog(self) -> Deferred[None]:
+        """
+        The run is over: each worker has closed its own.
+        """
+        return succeed(None)
+
+    @property
+    def messageLog(self) -> Mapping[str, Any] | None:
+        """
+        What came of the log of messages, of all workers that have come to their end.
+        """
+        return reduce(addedUp, (end.messageLog for end in self._ends()), None)
 
     def processTime(self) -> tuple[float, float]:
         """

@@ -73,6 +73,7 @@ class WorkersRun(WorkersFigures):
         @param tell: called with each line that the user should know of while the run goes on.
         @param links: the workers; C{None}: children of this process.
         """
+        areHere = links is None
         if links is None:
             links = spawned(reactor, program("smtpsource.load.worker", nameOf(reactor)), plan.workerCount, plan.pin)
         super().__init__(plan, recorder, clock, links)
@@ -95,6 +96,7 @@ class WorkersRun(WorkersFigures):
         self._lending = None if plan.openLoop else Lending(plan, self._shares, self._lend)
         self._warmUp: dict[str, Any] = {}
         self._hasBegun = False
+        self._areHere = areHere
         # From when on no further message is started.
         self._endsAt = inf
         # For these nobody waits: what they raise is the end of the run.
@@ -123,6 +125,10 @@ class WorkersRun(WorkersFigures):
 
             seeAlone(plan.ledger, self.id.decode("ascii"))
         run = {"run": self.id.decode("ascii"), "seed": plan.seedInUse}
+        if plan.logMessages is not None and self._areHere:
+            from smtpsource.load.messagelog import ofWorkers  # for those who keep one
+
+            plan = ofWorkers(plan)
         # There may be a large message in it: there is one for all.
         pickled = Kind.PLAN, pickle.dumps(plan)
         shares = [(Kind.SHARE, {"index": share.index, "count": share.count, **run}) for share in self._shares]

@@ -10,6 +10,7 @@ from typing import Any
 
 from smtpsource.measure.counters import AddressCounts
 from smtpsource.measure.frame import Frame
+from smtpsource.printable import printable
 from smtpsource.workers import words
 from smtpsource.workers.wire import Kind
 
@@ -28,6 +29,7 @@ class WorkerEnd:
     addresses: Mapping[str, AddressCounts] = field(default_factory=dict)
     warmUp: Mapping[str, int] = field(default_factory=dict)
     ledger: str | None = None
+    messageLog: Mapping[str, Any] | None = None
 
 
 def understood(kind: Kind, body: Any) -> Any:
@@ -50,7 +52,30 @@ def _end(body: Mapping[str, Any]) -> WorkerEnd:
         addresses={where: _used(*counts) for where, counts in (body.get("addresses") or {}).items()},
         warmUp={name: int(count) for name, count in (body.get("warmUp") or {}).items()},
         ledger=None if ledger is None else str(ledger),
+        messageLog=_logged(body.get("messageLog")),
     )
+
+
+def _logged(found: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    if found is None:
+        return None
+    problem = found["problem"]
+    return {
+        "file": str(found["file"]),
+        "lines": int(found["lines"]),
+        "dropped": int(found["dropped"]),
+        "problem": None if problem is None else printable(str(problem)),
+    }
+
+
+def addedUp(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """
+    What came of two parts of a log of messages, if they are there.
+    """
+    if one is None or other is None:
+        return one or other
+    counts = {name: one[name] + other[name] for name in ("lines", "dropped")}
+    return {**one, **counts, "problem": one["problem"] or other["problem"]}
 
 
 def _lines(found: Any) -> tuple[str, ...]:

@@ -96,6 +96,7 @@ class Metric:
     @ivar scheduled: it has a meaning only if the run has a schedule.
     @ivar delivered: only if there are ledgers of both ends.
     @ivar minds: the figure of a verdict in whose place a threshold on this one is.
+    @ivar phase: the phase that it is of, if it is of one.
     """
 
     name: str
@@ -104,6 +105,7 @@ class Metric:
     scheduled: bool = False
     delivered: bool = False
     minds: str = ""
+    phase: int | None = None
 
 
 def metricOf(text: str, onlyLedger: bool = False) -> Metric:
@@ -150,7 +152,12 @@ def _ofPhase(word: str, number: str | None, phase: int) -> Metric:
         raise ValueError(f"expected a percentile from p0 to p100, not p{number}")
     if word == "count":
         return Metric(
-            f"count({NAMES[phase]})", COUNT, lambda figures: sum(figures.buckets[phase]), scheduled, delivered
+            f"count({NAMES[phase]})",
+            COUNT,
+            lambda figures: sum(figures.buckets[phase]),
+            scheduled,
+            delivered,
+            phase=phase,
         )
     statistic = _percentile(float(number)) if number is not None else _STATISTIC_OF[word]
 
@@ -162,7 +169,7 @@ def _ofPhase(word: str, number: str | None, phase: int) -> Metric:
             return 0.0  # it has those only that were late, so nothing in it is as good as can be
         raise Unmeasured(f"no {NAMES[phase]} was measured")
 
-    return Metric(f"{word}{number or ''}({NAMES[phase]})", TIME, read, scheduled, delivered)
+    return Metric(f"{word}{number or ''}({NAMES[phase]})", TIME, read, scheduled, delivered, phase=phase)
 
 
 def _percentile(wanted: float) -> Callable[[Sequence[int]], float]:

@@ -16,6 +16,7 @@ from smtpsource.phases import LATE, RESPONSE
 from smtpsource.records import dataclass
 
 if TYPE_CHECKING:
+    from smtpsource.measure.drift import Drifts
     from smtpsource.measure.judgement import Delivered, Judgement
 
 
@@ -31,6 +32,7 @@ class Snapshot:
     @ivar delivered: how far the server had come with delivering; C{None} if nobody looked.
     @ivar buckets: for each phase, the buckets of its latencies; see L{smtpsource.measure.histogram}.
     @ivar judgement: what became of all messages until then, if there are ledgers of both ends.
+    @ivar minutes: the minutes of the run until then, if somebody asks for them.
     """
 
     at: float
@@ -40,6 +42,7 @@ class Snapshot:
     scheduledSeconds: float | None = None
     delivered: Delivered | None = None
     judgement: Judgement | None = None
+    minutes: Drifts | None = None
 
     @property
     def seconds(self) -> float:

@@ -20,6 +20,7 @@ from smtpsource.printable import printable
 from smtpsource.records import dataclass
 
 if TYPE_CHECKING:
+    from smtpsource.measure.drift import Drift
     from smtpsource.measure.intervals import Intervals
     from smtpsource.measure.judgement import Judgement
     from smtpsource.measure.marks import Mark
@@ -98,6 +99,7 @@ class Summary:
     @ivar marks: what somebody did at its moments, in their order.
     @ivar timeline: a whole run in some hundred steps, as L{smtpsource.measure.timeline.tableOf} gives it; C{None} if
         nobody knows.
+    @ivar drift: how some figures have changed in the course of the run, by their names, if it was long enough to say.
     @ivar intervals: the latencies of each second, if they were asked for; no part of the report.
 
     What was counted is named as in L{Counters}.
@@ -151,6 +153,7 @@ class Summary:
     incomplete: Sequence[str] = ()
     marks: Sequence[Mark] = ()
     timeline: Mapping[str, Any] | None = None
+    drift: Mapping[str, Drift] = field(default_factory=dict)
     intervals: Intervals | None = field(default=None, compare=False, repr=False)
 
     def plain(self, problem: str) -> Summary:
@@ -169,6 +172,7 @@ class Summary:
             buckets={},
             series=(),
             timeline=None,
+            drift={},
             limits=(),
             search=None,
             intervals=None,

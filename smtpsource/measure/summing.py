@@ -13,7 +13,7 @@ from smtpsource.measure.counters import AddressCounts
 from smtpsource.measure.frame import Frame
 from smtpsource.measure.histogram import PERCENTILES, summarize
 from smtpsource.measure.recorder import Recorder
-from smtpsource.measure.series import Series
+from smtpsource.measure.series import Sample
 from smtpsource.measure.snapshot import Snapshot
 from smtpsource.measure.summary import Summary, bucketsOf, countsOf, errorsOf, latenciesOf, repliesOf
 from smtpsource.measure.timeline import tableOf
@@ -62,7 +62,7 @@ def measured(
     recorder: Recorder,
     figures: Snapshot,
     elapsed: float,
-    series: Series,
+    samples: Sequence[Sample],
     steps: Callable[[], Sequence[Frame]],
     known: Callable[[Callable[[], Any], Any], Any] = lambda find, otherwise: find(),
     *,
@@ -73,6 +73,7 @@ def measured(
 
     @param figures: all that was measured of the load.
     @param elapsed: as in L{Summary}.
+    @param samples: what happened in each second.
     @param steps: gives those of the timeline.
     @param quickly: leave out what takes long: the timeline, and the figures of latencies.
     @param known: gives what a function returns, or something else if it raises something; that may be noted as an error
@@ -85,30 +86,30 @@ def measured(
         "replies": known(lambda: repliesOf(recorder), {}),
         "buckets": known(lambda: bucketsOf(recorder), {}),
         "timeline": None if quickly else known(lambda: tableOf(steps()), None),
+        "drift": {} if quickly or figures.minutes is None else known(figures.minutes.drifts, {}),
         "rate": recorder.accepted / seconds if seconds else 0.0,
         "asked": asked,
         "askedRate": asked / lasted if asked is not None and lasted else None,
         "capabilities": recorder.capabilities or {},
         "tls": dict(recorder.tls),
-        "series": series.samples,
-        "intervals": series.intervals,
+        "series": samples,
         **countsOf(recorder),
     }
     # The last of all: it has those that came of this.
     return found | {"errors": known(lambda: errorsOf(recorder), {})}
 
 
-def summaryOf(facts: Facts, measured: Mapping[str, Any], *, exit: int, ended: str, reason: str | None) -> Summary:
+def summaryOf(facts: Facts, measured: Mapping[str, Any], **others: Any) -> Summary:
     """
     @param measured: as L{measured} gives it.
-    @param exit: as in L{Summary}, and so are the others.
+    @param others: what there is besides in L{Summary}: C{exit}, C{ended}, C{reason}, C{intervals}.
     """
     marks = facts.marks
     if marks:
         from smtpsource.measure.effects import withEffects  # few have marks
 
         marks = withEffects(marks, measured["series"], facts.elapsed)
-    return Summary(**{**vars(facts), "marks": marks}, **measured, exit=exit, ended=ended, reason=reason)
+    return Summary(**{**vars(facts), "marks": marks}, **measured, **others)
 
 
 def withLatencies(summary: Summary) -> Generator[None, None, Summary]:

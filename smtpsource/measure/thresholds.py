@@ -4,114 +4,27 @@ Thresholds: what a user wants of a run, such as C{p99(message) < 250ms and error
 
 from __future__ import annotations
 
-import operator
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from smtpsource.measure.figures import ACCEPTED, COUNT, RATE, STARTED, Metric, Unmeasured, digits, metricOf
+from smtpsource.measure.comparisons import OPERATORS, Comparison
+from smtpsource.measure.figures import COUNT, Metric, metricOf
 from smtpsource.measure.snapshot import Snapshot
 from smtpsource.values import numbers
 
 if TYPE_CHECKING:
     from fractions import Fraction
 
+    from smtpsource.measure.drifting import Drifting
     from smtpsource.measure.judgement import Judgement, Verdict
-
-#: How a figure can be compared.
-OPERATORS: dict[str, Callable[[float, float], bool]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "==": operator.eq,
-    "!=": operator.ne,
-}
+    from smtpsource.measure.minutes import Figure
 
 _COMPARISON = re.compile(r"([^<>=!]*?)\s*([<>=!]+)\s*(.*)", re.DOTALL)
 
-
-@dataclass(frozen=True)
-class _Comparison:
-    """
-    @ivar factor: of C{other}; without it, what C{metric} is compared with: in seconds, per second, a number, or per
-        cent.
-    """
-
-    metric: Metric
-    sign: str
-    factor: Fraction
-    other: Metric | None = None
-    perCent: bool = False
-
-    def check(self, figures: Snapshot, others: Snapshot | None = None) -> tuple[bool, str, float | None]:
-        """
-        @param others: where C{other} is taken from, if that is not C{figures}.
-        @return: is it so, the figure as text, and as a number.
-        """
-        compare = OPERATORS[self.sign]
-        show = self.metric.kind.show
-        try:
-            value = self.metric.read(figures)
-            if self.perCent:
-                started = figures.counters.started
-                if not started:
-                    raise Unmeasured("no message was started")
-                # Whole numbers on both sides: 7 of 1000 are exactly 0.7 per cent.
-                share = value * 100 / started
-                passed = compare(value * 100 * self.factor.denominator, self.factor.numerator * started)
-                return passed, f"{digits(share)}% ({digits(value)} of {started})", share
-            if self.other is None:
-                return compare(value, float(self.factor)), show(value), value
-            limit = float(self.factor) * self.other.read(others or figures)
-        except Unmeasured as e:
-            return False, str(e), None
-        factor = "" if self.factor == 1 else f"{digits(float(self.factor))} * "
-        return compare(value, limit), f"{show(value)} ({factor}{self.other.name} is {show(limit)})", value
-
-    def cannotPass(self, figures: Snapshot) -> bool:
-        """
-        While a run goes on: has it failed, whatever is still to come?
-
-        What is not measured yet may come. Messages on their way may be accepted. Counts grow: one that is to be high is
-        no failure before the end, only C{accepted} as a part of others is. Other parts, rates and latencies are taken
-        for what they will be.
-        """
-        if self.sign == "!=":
-            return False
-        if self.sign == "==":
-            return any(replace(self, sign=sign).cannotPass(figures) for sign in ("<=", ">="))
-        atBest = _atBest(figures, self.metric)
-        part = self.perCent or self.other is not None
-        if self.sign in ("<", "<="):
-            if self.metric.kind is COUNT and self.other not in (None, ACCEPTED, STARTED):
-                return False
-            passed, _, value = self.check(figures, atBest)
-        else:
-            if self.metric.kind is COUNT and not (self.metric is ACCEPTED and part):
-                return False
-            if self.metric.kind is RATE and not part and not self._asked(figures):
-                return False
-            passed, _, value = self.check(atBest, figures)
-        return not passed and value is not None
-
-    def _asked(self, figures: Snapshot) -> bool:
-        """
-        Has a schedule, if there is one, asked for so much up to now? Its rate may rise.
-        """
-        return figures.asked is None or replace(self, metric=metricOf("asked")).check(figures)[0]
-
-
-def _atBest(figures: Snapshot, metric: Metric) -> Snapshot:
-    """
-    These figures, if all messages on their way had been accepted; for a rate with the one that a schedule may have
-    asked for this very moment.
-    """
-    due = metric.kind is RATE and figures.asked is not None
-    now = figures.counters
-    best = replace(now, accepted=now.started - now.rejected - now.failed + due)
-    return replace(figures, counters=best)
+# What drifts may have any name.
+_DRIFT = re.compile(r"drift\s*\(\s*(.*?)\s*\)\s*([<>=!]+)\s*([^<>=!()]*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -141,7 +54,7 @@ class Threshold:
     """
 
     text: str
-    _comparisons: tuple[_Comparison, ...] = field(compare=False, repr=False)
+    _comparisons: tuple[Comparison | Drifting, ...] = field(compare=False, repr=False)
 
     def __reduce__(self) -> Any:
         """
@@ -162,6 +75,13 @@ class Threshold:
         Does it ask for something that is only known by ledgers of both ends?
         """
         return any(metric.delivered for metric in self._metrics())
+
+    @property
+    def drifting(self) -> list[Figure]:
+        """
+        The figures of which it asks how they drift.
+        """
+        return [comparison.figure for comparison in self._comparisons if not isinstance(comparison, Comparison)]
 
     @property
     def minds(self) -> set[str]:
@@ -222,8 +142,22 @@ def parse(text: str, *, onlyLedger: bool = False) -> Threshold:
     @param onlyLedger: is nothing known but what ledgers of both ends say?
     @raise ValueError: it is none; the text says what was expected.
     """
-    comparisons = [_comparison(part.strip(), onlyLedger) for part in re.split(r"\band\b", text)]
+    comparisons = [_comparison(part.strip(), onlyLedger) for part in _parts(text)]
     return Threshold(" ".join(text.split()), tuple(comparisons))
+
+
+def _parts(text: str) -> list[str]:
+    """
+    What C{and} joins, where it is not in parentheses.
+    """
+    parts, depth = [""], 0
+    for piece in re.split(r"([()]|\band\b)", text):
+        depth += (piece == "(") - (piece == ")")
+        if piece == "and" and depth <= 0:
+            parts.append("")
+        else:
+            parts[-1] += piece
+    return parts
 
 
 def asThreshold(value: object) -> Threshold:
@@ -239,7 +173,14 @@ def asThreshold(value: object) -> Threshold:
     return value
 
 
-def _comparison(text: str, onlyLedger: bool) -> _Comparison:
+def _comparison(text: str, onlyLedger: bool) -> Comparison | Drifting:
+    drift = None if onlyLedger else _DRIFT.fullmatch(text)
+    if drift is not None:
+        from smtpsource.measure.drifting import drifting  # few ask for it
+
+        if drift[2] not in OPERATORS:
+            raise ValueError(f"expected one of {', '.join(OPERATORS)} after drift({drift[1]}), not {drift[2]!r}")
+        return drifting(*drift.groups())
     match = _COMPARISON.fullmatch(text)
     if match is None or not match[1]:
         example = "p99(message) < 250ms, rate >= 0.99 * asked or errors < 0.1%"
@@ -249,7 +190,7 @@ def _comparison(text: str, onlyLedger: bool) -> _Comparison:
     metric = metricOf(match[1], onlyLedger)
     if match[2] not in OPERATORS:
         raise ValueError(f"expected one of {', '.join(OPERATORS)} after {metric.name}, not {match[2]!r}")
-    return _Comparison(metric, match[2], *_operand(metric, match[2], match[3], onlyLedger))
+    return Comparison(metric, match[2], *_operand(metric, match[2], match[3], onlyLedger))
 
 
 def _operand(metric: Metric, sign: str, text: str, onlyLedger: bool) -> tuple[Fraction, Metric | None, bool]:

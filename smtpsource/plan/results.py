@@ -11,7 +11,7 @@ from smtpsource.measure.histogram import PERCENTILES
 from smtpsource.plan.thresholds import threshold
 from smtpsource.values import checks, kinds, names
 from smtpsource.values.color import COLOR
-from smtpsource.values.files import writableFile
+from smtpsource.values.files import directoryToBe, writableFile
 from smtpsource.values.kinds import Kind
 from smtpsource.values.option import Flag, Only, Settings, ValueOption, option, setting, switch
 from smtpsource.values.rules import Contradiction, Rules, allOf, needs
@@ -103,6 +103,35 @@ def _hasALedger(plan: Any) -> Rules:
             )
 
 
+def _isLongEnough(plan: Any) -> Rules:
+    if not any(one.drifting for one in plan.thresholds):
+        return
+    from smtpsource.measure.drifting import LEAST  # few want it
+
+    length = plan.stagesLength - plan.warmUp if plan.stages else plan.duration
+    for one in plan.thresholds:
+        if one.drifting and length is not None and length < LEAST:
+            yield Contradiction(
+                plan,
+                "{thresholds}: {which!r} is not usable: a drift needs at least {least:g} minutes, and "
+                f"{'{stages}' if plan.stages else '{duration}'} measures {{length:g}} seconds",
+                exclusive=False,
+                which=one.text,
+                least=LEAST / 60,
+                length=length,
+            )
+
+
+def _isOfOneRate(plan: Any) -> Rules:
+    if plan.findRate is not None and plan.findRate.drifting:
+        yield Contradiction(
+            plan,
+            "{findRate}: {which!r} is not usable: a drift is of minutes with the same load, and this tries many rates",
+            exclusive=False,
+            which=plan.findRate.text,
+        )
+
+
 class Results(Settings):
     """
     @ivar grace: seconds that messages on their way have to end once the run is told to stop.
@@ -117,6 +146,8 @@ class Results(Settings):
     rules = allOf(
         _hasASchedule,
         _hasALedger,
+        _isLongEnough,
+        _isOfOneRate,
         needs("{thresholds}", "abortOnThreshold", unless=lambda plan: plan.thresholds),
     )
 
@@ -128,6 +159,12 @@ class Results(Settings):
         _written("hlog", "write the latencies of each second there, as a log for HdrHistogram's tools; - as above"),
         _written("html", "write the results there as one HTML file, with charts; - as above"),
         _written("junit", "write there, as JUnit's XML, whether all was accepted and the thresholds held; - as above"),
+        ValueOption(
+            *("checkpoint", None, "DIR", None),
+            "write what is known there each second, for smtpsource recover (default: FILE.checkpoint beside --report, "
+            "until that is written, for runs over a minute)",
+            directoryToBe,
+        ),
     )
     grace: float = option(
         "TIME",

@@ -16,6 +16,7 @@ from smtpsource.plan.ledger import LedgerSettings
 from smtpsource.plan.load import Load
 from smtpsource.plan.login import Login
 from smtpsource.plan.message import Message
+from smtpsource.plan.messagelog import MessageLogSettings
 from smtpsource.plan.parameters import ParameterSettings
 from smtpsource.plan.results import Results
 from smtpsource.plan.tls import TLS
@@ -37,6 +38,7 @@ class SourcePlan(
     ParameterSettings,
     Connections,
     LedgerSettings,
+    MessageLogSettings,
     Results,
 ):
     """

@@ -6,13 +6,14 @@ L{smtpsource.report.schema} says what may stand there; docs/report.rst says what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import astuple, fields, replace
 from functools import reduce
 from typing import Any, NamedTuple
 
 from smtpsource._version import __version__
 from smtpsource.measure.counters import AddressCounts, Counters
+from smtpsource.measure.drift import Drift
 from smtpsource.measure.encoding import decode, encode
 from smtpsource.measure.histogram import PERCENTILES, Latency, nameOf, percentiles
 from smtpsource.measure.marks import Effect, Mark
@@ -165,6 +166,17 @@ class Field(NamedTuple):
     name: str = ""
     optional: bool = False
 
+    def put(self, document: dict[str, Any], of: object) -> None:
+        """
+        Write it there.
+
+        @param of: what has the attribute.
+        """
+        value = getattr(of, self.name or self.path)
+        if value is not None or not self.optional:
+            *groups, last = self.path.split(".")
+            reduce(lambda inner, group: inner.setdefault(group, {}), groups, document)[last] = self.form.write(value)
+
 
 #: All fields that are of a summary, in their order.
 FIELDS = (
@@ -210,22 +222,23 @@ FIELDS = (
     Field("environment", _OBJECT),
     Field("marks", _several(_inner(_record(Mark), effect=_record(Effect)))),
     Field("timeline", _OBJECT, optional=True),
+    Field("drift", _named(_record(Drift))),
     Field("histograms", Form(_histograms, _buckets), "buckets"),
     Field("series", SERIES),
 )
 
 
-def documentOf(summary: Summary) -> dict[str, Any]:
+def documentOf(summary: Summary, without: Container[str] = ()) -> dict[str, Any]:
     """
     The report of a run, as JSON takes it.
+
+    @param without: what to leave out of it.
     """
     document: dict[str, Any] = {"schema": SCHEMA, "tool": {"name": "smtp-source", "version": __version__}}
     counters = summary.counters()
-    for path, form, name, optional in FIELDS:
-        value = getattr(counters if form is COUNT else summary, name or path)
-        if value is not None or not optional:
-            *groups, last = path.split(".")
-            reduce(lambda inner, group: inner.setdefault(group, {}), groups, document)[last] = form.write(value)
+    for each in FIELDS:
+        if each.path not in without:
+            each.put(document, counters if each.form is COUNT else summary)
     for phase, latency in document["latency"].items():
         latency.update(othersOf(summary, phase))
     return document

@@ -42,6 +42,7 @@ def found(summary: Summary) -> Iterator[Fact]:
         yield Fact("INCOMPLETE", missing, "bad")
     for hint in summary.hints:
         yield Fact("hint", hint, "doubtful")
+    yield from _drifts(summary)
     for outcome in summary.thresholds:
         label, style = ("pass", "good") if outcome.passed else ("FAIL", "bad")
         yield Fact(label, f"{outcome.text}: {outcome.actual}", style)
@@ -50,6 +51,23 @@ def found(summary: Summary) -> Iterator[Fact]:
 
         directory = os.path.dirname(next(iter(_ledgers(summary)), ""))
         yield from judgement.factsOf(summary.judgement, shlex.quote(directory or "DIR"))
+
+
+def _drifts(summary: Summary) -> Iterator[Fact]:
+    """
+    What is not as it was at the beginning, but for what thresholds say of it.
+    """
+    told = " ".join(outcome.text for outcome in summary.thresholds)
+    found = {name: drift for name, drift in summary.drift.items() if drift.isSignificant and f"({name})" not in told}
+    if not found:
+        return
+    from smtpsource.measure.drift import perCentOf, wordsOf  # most runs are too short
+
+    for name, drift in found.items():
+        if drift.perCent is not None:
+            of = " of the messages" if name == "errors" else ""
+            change = f"has {'grown' if drift.perHour > 0 else 'fallen'} by {perCentOf(abs(drift.perCent))}{of} an hour"
+            yield Fact("drift", f"{name} {change} ({wordsOf(drift)})", "doubtful")
 
 
 def verdict(summary: Summary) -> Fact:
@@ -199,6 +217,9 @@ def surroundings(summary: Summary) -> Iterator[Fact]:
         yield Fact("workers", f"of {len(ofRuns)} runs {', '.join(map(str, ofRuns))}")
     if workers:
         yield Fact("workers", _ofWorkers(workers, NOUNS[summary.exercise][1]))
+    log = summary.environment.get("messageLog")
+    if log:
+        yield _logged(log)
     ledgers = _ledgers(summary)
     if ledgers:
         directory = os.path.dirname(ledgers[0])
@@ -252,6 +273,15 @@ def _busy(sessions: int, workers: Sequence[Mapping[str, Any]]) -> str:
         if any(one.get("exhausted") is None and one["lost"] is None for one in workers):
             free = ", while others had free ones"
     return f"the only session{of} was busy{free}" if sessions == 1 else f"all {sessions} sessions{of} were busy{free}"
+
+
+def _logged(log: Mapping[str, Any]) -> Fact:
+    """
+    What came of the log of messages.
+    """
+    text = f"{several(log['lines'], 'line', 'lines')}, {log['dropped']} dropped"
+    problem = f": {log['problem']}" if log["problem"] else ""
+    return Fact("message log", text + problem, "doubtful" if log["dropped"] else "")
 
 
 def _ledgers(summary: Summary) -> Sequence[str]:

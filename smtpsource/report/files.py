@@ -73,6 +73,19 @@ def writeWhole(path: str, texts: Iterable[str], patience: Patience | None = None
             target.close()
 
 
+def isFile(path: str) -> bool:
+    """
+    Is it a file, or the name of one that is to be, what L{writeWhole} would write there?
+    """
+    if path == "-":
+        return False
+    try:
+        with Place(path) as place:
+            return place.isFile
+    except OSError:
+        return False
+
+
 def _joined(texts: Iterable[str]) -> Iterator[str]:
     """
     The same in larger pieces.

@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from smtpsource.printable import printable
 from smtpsource.process.streams import Lines, Outlet, Patience
 from smtpsource.records import dataclass
-from smtpsource.report.files import jsonPieces, writeWhole
+from smtpsource.report.files import isFile, jsonPieces, writeWhole
 from smtpsource.report.live.counter import Counter
 from smtpsource.report.page import Page, pageOf, shown
 
@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from smtpsource.beside.values import Errand
     from smtpsource.beside.watching import Watched
     from smtpsource.measure.progress import Running
+    from smtpsource.report.checkpoint import Checkpoint, Recorded
     from smtpsource.report.dashboard.service import DashboardService
     from smtpsource.report.live.view import Periodic
     from smtpsource.report.metrics import Source
     from smtpsource.values.serving import Where
 
-    class Accompanied(Marked, Watched, Source, Protocol):
+    class Accompanied(Marked, Watched, Recorded, Source, Protocol):
         """
         A run that something goes on beside.
         """
@@ -91,7 +92,10 @@ class Presentation:
     @ivar csv: where to write the series of a run as a table; C{"-"} likewise, here and below.
     @ivar hlog: where to write the latencies of each second. The run has to keep them.
     @ivar junit: where to write the result of a run as a test.
+    @ivar checkpoint: the directory to write down there what is known of a run, each second. Without it, a long run has
+        one beside its C{report}, until that is written.
     @ivar html: where to write it as one HTML file.
+    @ivar messageLog: where a run writes its log of messages.
     @ivar live: how a run goes on, where errors go: C{"on"}, C{"off"} or C{"auto"}, on a terminal only. On a terminal it
         is a picture, elsewhere a line a second.
     @ivar color: when the result is in colors: C{"auto"}, C{"always"} or C{"never"}.
@@ -110,7 +114,9 @@ class Presentation:
     csv: str | None = None
     hlog: str | None = None
     junit: str | None = None
+    checkpoint: str | None = None
     html: str | None = None
+    messageLog: str | None = None
     live: str = "off"
     color: str = "auto"
     metrics: tuple[str, int] | None = None
@@ -119,6 +125,7 @@ class Presentation:
     errands: Sequence[Errand] = ()
     watched: Sequence[Thing] = ()
     _outlets: dict[str, Outlet] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _checkpoints: list[Checkpoint] = field(default_factory=list, init=False, repr=False, compare=False)
     _views: list[Periodic] = field(default_factory=list, init=False, repr=False, compare=False)
     _dashboards: list[DashboardService] = field(default_factory=list, init=False, repr=False, compare=False)
 
@@ -160,6 +167,8 @@ class Presentation:
         @param reactor: what to listen with.
         @return: C{False} if a part of it is not possible; it was said why.
         """
+        if not self.startCheckpoint(source):
+            return False
         if not (self.startMetrics(reactor, source) and self.startDashboard(reactor, source)):
             return False
         if self.errands:
@@ -170,6 +179,29 @@ class Presentation:
             from smtpsource.beside.watching import Watching  # likewise
 
             Watching(reactor, source, self.watched, self.complain).begin()
+        return True
+
+    def startCheckpoint(self, source: Recorded) -> bool:
+        """
+        Begin to write down what is known of a run, if that was asked for, or as soon as it is a long one.
+
+        @return: C{False} if it is not possible; it was said why.
+        """
+        path = self.checkpoint
+        if path is None:
+            if self.report is None or not isFile(self.report):
+                return True
+            path = f"{self.report}.checkpoint"
+        from smtpsource.measure.checkpoint import CheckpointError  # for runs with reports
+        from smtpsource.report.checkpoint import Checkpoint
+
+        checkpoint = Checkpoint(source, path, self.complain, isAsked=self.checkpoint is not None)
+        try:
+            checkpoint.start()
+        except CheckpointError as e:
+            self.complain(str(e))
+            return False
+        self._checkpoints.append(checkpoint)
         return True
 
     def startMetrics(self, reactor: Any, source: Source) -> bool:
@@ -338,12 +370,16 @@ class Presentation:
         for what, path, texts in self._files(result, asDict):
             written &= self.writeFile(what, path, texts, patience)
         # The last of all: it has the status.
+        isReported = False
         if self.report is not None:
             document = asDict(result)
             if status is not None:
                 document["exit"] = status or int(not written)
             pieces = jsonPieces(document, ascii=self.report == "-")
-            written &= self.writeFile("report", self.report, pieces, patience)
+            isReported = self.writeFile("report", self.report, pieces, patience)
+            written &= isReported
+        for checkpoint in self._checkpoints:
+            checkpoint.finish(isReported)
         return written
 
     def writeFile(self, what: str, path: str, texts: Iterable[str], patience: Patience | None = None) -> bool:
@@ -385,7 +421,7 @@ class Presentation:
             yield "HTML report", self.html, htmlOf([asDict(result)])
 
     def _out(self) -> Outlet:
-        taken = "-" in (self.report, self.csv, self.hlog, self.junit, self.html)
+        taken = "-" in (self.report, self.csv, self.hlog, self.junit, self.html, self.messageLog)
         return self._err() if taken else self._outlet("__stdout__")
 
     def _err(self) -> Outlet:

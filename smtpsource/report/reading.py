@@ -34,13 +34,26 @@ def read(path: str) -> Summary:
         raise ReportError(f"{path}: {e}")
     try:
         text = textfiles.withoutMark(content).decode("utf-8")
-        document = json.loads(text, parse_constant=_noNumber, parse_int=_whole, parse_float=_fraction)
-    except (ValueError, RecursionError) as e:
+    except ValueError as e:
         raise ReportError(f"{path}: expected a report of smtpsource in JSON: {e}")
     try:
-        return summaryOf(document)
+        return summaryIn(text)
     except ValueError as e:
         raise ReportError(f"{path}: {e}")
+
+
+def summaryIn(text: str | bytes) -> Summary:
+    """
+    The summary that a report was made of.
+
+    @param text: the report, as JSON.
+    @raise ValueError: it is none that can be used; the text is one line.
+    """
+    try:
+        document = json.loads(text, parse_constant=_noNumber, parse_int=_whole, parse_float=_fraction)
+    except (ValueError, RecursionError) as e:
+        raise ValueError(f"expected a report of smtpsource in JSON: {e}")
+    return summaryOf(document)
 
 
 #: Numbers beyond these are none that were measured, and what is calculated from them is no number any more.

@@ -7,9 +7,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from smtpsource.measure.comparisons import OPERATORS
 from smtpsource.measure.figures import COUNT, TIME, Kind, Unmeasured, digits, metricOf
 from smtpsource.measure.summary import Summary
-from smtpsource.measure.thresholds import OPERATORS
 from smtpsource.tools.comparison import cpuPerMessage, relative
 from smtpsource.values.numbers import exactNumber
 

@@ -25,6 +25,13 @@ from smtpsource.values.color import COLOR
 from smtpsource.values.option import Flag, Group, ValueOption
 
 
+def _threshold(text: str) -> thresholds.Threshold:
+    found = thresholds.parse(text)
+    if found.drifting:
+        raise ValueError("a drift is of the minutes of one run: give this to smtpsource itself")
+    return found
+
+
 class MergeOptions(ToolOptions):
     """
     Reports, and where to write the one of them all.
@@ -68,7 +75,7 @@ class MergeOptions(ToolOptions):
                     "EXPR",
                     None,
                     "what must be so of all runs together, or the status is 3: 'p99(message) < 250ms', 'errors < 0.1%'",
-                    thresholds.parse,
+                    _threshold,
                     repeated=True,
                 ),
                 COLOR,

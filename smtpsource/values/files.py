@@ -59,6 +59,16 @@ def writableFile(text: str) -> str:
     return places.checked(text)
 
 
+def fileWrittenInPlace(text: str) -> str:
+    """
+    The same for a file that is written to as it is, while a run goes on, and not replaced at its end.
+    """
+    path = writableFile(text)
+    if path != "-" and os.path.exists(path) and not os.access(path, os.W_OK):
+        raise ValueError("expected a file that can be written")
+    return path
+
+
 def fileToAppendTo(text: str) -> str:
     """
     A file that is added to over and over, or the name of one that can be made, with the directories above it; absolute

@@ -4,17 +4,20 @@ What happens in a run, told to all who watch it: as server-sent events, and once
 
 from __future__ import annotations
 
-import base64
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 
 from twisted.web.http import Request
 
 from smtpsource.measure.frame import Frame
 from smtpsource.measure.marks import Mark
+from smtpsource.measure.progress import Progress
+from smtpsource.report.dashboard.eventreader import packed
 from smtpsource.report.dashboard.history import COLUMNS, History, asJSON
+from smtpsource.report.following import told
 from smtpsource.web.eventstream import Watcher, written
 from smtpsource.web.staying import Stays
 
@@ -38,18 +41,17 @@ class Broadcast:
     @ivar history: what has been.
     """
 
-    def __init__(self, reactor: Any, about: Mapping[str, Any], marks: Callable[[], Sequence[Mark]]) -> None:
+    def __init__(self, reactor: Any, marks: Callable[[], Sequence[Mark]]) -> None:
         """
         @param reactor: provides C{IReactorTime}.
-        @param about: what there is to know of the run from its start on, as JSON takes it.
         @param marks: gives the moments that were marked so far.
         """
         self._reactor = reactor
-        self._about = about
         self._marks = marks
         self._stays = Stays(MOST)
         self.history = History()
         self._recent: deque[tuple[str, bytes]] = deque(maxlen=REMEMBERED)
+        self._progress: Progress | None = None
         # What is not of a second: the latest of each kind.
         self._standing: dict[tuple[str, object], bytes] = {}
         self._over: bytes | None = None
@@ -71,9 +73,11 @@ class Broadcast:
         """
         return f"{self.history.epoch}.{self.history.number}"
 
-    def add(self, frame: Frame) -> None:
+    def add(self, frame: Frame, progress: Progress) -> None:
         """
         A second has passed.
+
+        @param progress: how far the run had come then.
         """
         if frame.epoch != self.history.epoch:
             self._recent.clear()
@@ -83,8 +87,9 @@ class Broadcast:
         event = written("frame", b'{"row":%s,"step":%s}' % (row, step), self.identity)
         self._recent.append((self.identity, event))
         self._tell(self._pages, event)
+        self._progress = progress
         if self._others:
-            self._tell(self._others, _raw("frame", frame.encode()))
+            self._tell(self._others, written("frame", packed(told(progress), frame.encode())))
 
     def say(self, kind: str, data: bytes, of: object = None) -> None:
         """
@@ -104,17 +109,18 @@ class Broadcast:
         """
         self.say("marks", asJSON([asdict(mark) for mark in self._marks()]))
 
-    def end(self, forPages: bytes, forOthers: bytes) -> None:
+    def end(self, forPages: bytes, forOthers: Callable[[], bytes]) -> None:
         """
         The run is over, and nothing more will be told.
 
         @param forPages: what there is to say of that, as one line of JSON.
-        @param forOthers: the same for who is no page.
+        @param forOthers: gives the same for who is no page.
         """
         self._over = written("over", forPages)
-        self._overForOthers = written("over", forOthers)
+        self._overForOthers = cache(lambda: written("over", forOthers()))
         self._tell(self._pages, self._over)
-        self._tell(self._others, self._overForOthers)
+        if self._others:
+            self._tell(self._others, self._overForOthers())
 
     def watch(self, request: Request, after: str | None) -> None:
         """
@@ -142,11 +148,10 @@ class Broadcast:
         @raise Problem: there are too many.
         """
         watcher = self._begin(request, self._others)
-        watcher.tell(written("about", asJSON(self._about)))
         for step in self.history.steps.kept:
-            watcher.tell(_raw("frame", step))
+            watcher.tell(written("frame", packed(self._progress and told(self._progress), step)))
         if self._over is not None:
-            watcher.tell(self._overForOthers)
+            watcher.tell(self._overForOthers())
 
     def finish(self) -> None:
         """
@@ -168,7 +173,7 @@ class Broadcast:
             watcher.tell(event)
 
     def _reset(self) -> bytes:
-        return written("reset", asJSON({**self._about, "columns": COLUMNS}))
+        return written("reset", asJSON({"columns": COLUMNS}))
 
     def _tellAll(self, watcher: Watcher) -> None:
         history = self.history
@@ -180,7 +185,3 @@ class Broadcast:
             watcher.tell(written("history", b'{"rows":%s,"steps":[]}' % rows))
         if history.epoch >= 0:
             watcher.tell(written("known", b"null", self.identity))
-
-
-def _raw(kind: str, data: bytes) -> bytes:
-    return written(kind, base64.b64encode(data))

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from twisted.web.resource import Resource
 
 from smtpsource.measure.frame import Frame
 from smtpsource.measure.marks import Mark
+from smtpsource.measure.progress import Progress
 from smtpsource.measure.summary import Summary
 from smtpsource.process.listening import ListenError, addressOf
 from smtpsource.report.dashboard.broadcast import Broadcast
@@ -69,7 +70,7 @@ class Shown(Protocol):
         Have something called with each second.
         """
 
-    def progress(self) -> Any:
+    def progress(self) -> Progress:
         """
         How far it has come.
         """
@@ -92,19 +93,18 @@ class DashboardService(Service):
 
     name = "dashboard"
 
-    def __init__(self, reactor: Any, source: Shown, where: Where, about: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, reactor: Any, source: Shown, where: Where) -> None:
         """
         @param reactor: provides C{IReactorTCP} and C{IReactorTime}.
         @param source: the run.
         @param where: a host and a port; 0 is any that is free.
-        @param about: what there is to say of the run for those who follow it, as JSON takes it.
         """
         self._reactor = reactor
         self._source = source
         self._where = where
         self._token = None if where.isLocal else secrets.token_urlsafe(18)
         self._port: Any = None
-        self._broadcast = Broadcast(reactor, about or {}, lambda: source.marks)
+        self._broadcast = Broadcast(reactor, lambda: source.marks)
         self._page = Page(reactor, source.summaryNow, self._broadcast, time.perf_counter)
 
     @property
@@ -143,7 +143,7 @@ class DashboardService(Service):
             "/": {"GET": page.get},
             **{path: {"GET": operation} for path, operation in page.files().items()},
             "/events": {"GET": self._watch},
-            "/frames": {"GET": lambda request: self._broadcast.watchFrames(request)},
+            "/frames": {"GET": self._watchFrames},
             "/report.json": {"GET": self._report},
             "/mark": {"POST": marking.post},
         }
@@ -180,16 +180,15 @@ class DashboardService(Service):
         return gone.addCallback(stop)
 
     def _cut(self, frame: Frame) -> None:
-        self._broadcast.add(frame)
+        self._broadcast.add(frame, self._source.progress())
         self._broadcast.sayMarks()
         self._page.renew()
 
     def _over(self, summary: Summary) -> Summary:
         self._broadcast.sayMarks()
         self._page.renewAll()
-        document = documentOf(summary)
-        end = {name: document[name] for name in ("exit", "ended", "reason")}
-        self._broadcast.end(asJSON(end), asJSON(document))
+        end = {"exit": summary.exit, "ended": summary.ended, "reason": summary.reason}
+        self._broadcast.end(asJSON(end), lambda: asJSON(documentOf(summary)))
         return summary
 
     def _mark(self, text: str) -> Mark:
@@ -204,8 +203,14 @@ class DashboardService(Service):
         self._page.renew()
         return None
 
+    def _watchFrames(self, request: DashboardRequest) -> Answer | None:
+        if request.method == b"HEAD":
+            return Answer(contentType=TYPE)
+        self._broadcast.watchFrames(request)
+        return None
+
     def _report(self, request: DashboardRequest) -> Answer | None:
         if request.method == b"HEAD":
             return Answer(contentType=JSON)
-        sendPieces(request, reportPieces(self._source.summaryNow()))
+        sendPieces(self._reactor, request, reportPieces(self._source.summaryNow()))
         return None

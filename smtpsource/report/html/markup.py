@@ -65,7 +65,7 @@ def table(caption: str, headings: Sequence[str], rows: Iterable[Sequence[Html]],
         return ""
     # What is wider than the screen is scrolled in itself; by keys, too.
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{text(caption)}"><table><caption>{text(caption)}'
+        f'<div class="scroll" tabindex="0" role="group" aria-label="{text(caption)}"><table><caption>{text(caption)}'
         f"</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 

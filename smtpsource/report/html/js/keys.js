@@ -29,8 +29,8 @@ function onKey(event, chart, part) {
 function moveTo(chart, part, by, rowsUp) {
   const { plot, view } = part;
   const [first, last] = plot.series[0].idxs;
-  const current = part.index ?? plot.cursor.idx;
-  part.index = Math.max(first, Math.min(last, current === null || current === undefined ? (by < 0 ? last : first) : current + by));
+  const current = part.index ?? plot.cursor.idx ?? (by < 0 ? last + 1 : first - 1);
+  part.index = Math.max(first, Math.min(last, current + by));
   if (view.steps) {
     const filled = [...view.steps[part.index].entries()].sort((one, other) => other[1] - one[1]);
     plot.row = Math.max(view.rows[0], Math.min(view.rows[1], (plot.row ?? filled[0]?.[0] ?? view.rows[0]) + rowsUp));

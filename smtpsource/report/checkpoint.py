@@ -1,0 +1,192 @@
+"""
+The checkpoint of a run, from its start to its end.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from smtpsource._version import __version__
+from smtpsource.measure.checkpoint import CheckpointError
+from smtpsource.measure.checkpointfile import CheckpointFile, Writer
+from smtpsource.measure.frame import Frame
+from smtpsource.measure.marks import Mark
+from smtpsource.process.unexpected import named
+from smtpsource.report import factsdocument
+from smtpsource.report.document import documentOf
+
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
+
+    from smtpsource.measure.progress import Progress
+    from smtpsource.measure.summing import Facts
+
+#: A run that is longer has a checkpoint along with its report.
+LONG = 60.0
+
+#: When so many frames wait for the disk, people are told.
+_TOO_MANY = 30
+
+#: Seconds that the disk has in the end.
+_PATIENCE = 5.0
+
+#: What a run's report has that its frames say.
+OF_FRAMES = ("histograms", "series", "timeline")
+
+
+class Recorded(Protocol):
+    """
+    What is asked of a run: a L{smtpsource.load.service.SourceService}.
+    """
+
+    @property
+    def marks(self) -> Sequence[Mark]: ...
+
+    @property
+    def thresholds(self) -> Sequence[str]: ...
+
+    @property
+    def warmUp(self) -> float: ...
+
+    def facts(self) -> Facts: ...
+
+    def progress(self) -> Progress: ...
+
+    def onFrame(self, listener: Callable[[Frame], None]) -> None: ...
+
+    def whenDone(self) -> Deferred[Any]: ...
+
+
+class Checkpoint:
+    """
+    Writes down what is known of a run, each second.
+    """
+
+    def __init__(self, run: Recorded, path: str, tell: Callable[[str], None], *, isAsked: bool) -> None:
+        """
+        @param path: the directory, absolute.
+        @param tell: called with each line that people should know of.
+        @param isAsked: it is wanted in any case, and stays. Else only a run over L{LONG} has one, as long as there is
+            no report.
+        """
+        self._run = run
+        self._path = path
+        self._tell = tell
+        self._isAsked = isAsked
+        self._writer: Writer | None = None
+        # What is kept until there is a writer; how long that is.
+        self._frames: list[Frame] = []
+        self._seconds = 0.0
+        self._marks: list[Mark] = []
+        self._told = self._hasFailed = False
+
+    def start(self) -> None:
+        """
+        Begin to listen.
+
+        @raise CheckpointError: there can't be one that was asked for.
+        """
+        if self._isAsked:
+            try:
+                file = self._newFile()()
+                self._writer = Writer(lambda: file, factsdocument.written)
+            except CheckpointError as e:
+                raise CheckpointError(f"--checkpoint: {e}")
+            except OSError as e:
+                raise CheckpointError(f"--checkpoint: there can't be one in {self._path}: {e.strerror}")
+        self._run.onFrame(self._frame)
+        self._run.whenDone().addCallback(self._over)
+
+    def finish(self, hasReport: bool) -> None:
+        """
+        The result is told.
+
+        @param hasReport: was its report written?
+        """
+        writer = self._writer
+        if writer is None or self._hasFailed:
+            return
+        if not writer.wait(0.0 if writer.problem else _PATIENCE):
+            self._tell(f"the checkpoint {self._path} is not complete: {writer.problem or 'its disk takes nothing'}")
+            return
+        assert writer.file is not None
+        if hasReport and not self._isAsked:
+            writer.file.remove()
+        else:
+            writer.file.close()
+
+    def _newFile(self) -> Callable[[], CheckpointFile]:
+        """
+        @return: makes it, in whatever thread.
+        """
+        known = self._run.facts()
+        header = {
+            "tool": "smtp-source",
+            "version": __version__,
+            "run": known.run,
+            "command": list(known.command),
+            "begun": time.time(),
+            "thresholds": list(self._run.thresholds),
+            "warmUp": self._run.warmUp,
+        }
+        return lambda: CheckpointFile(self._path, header)
+
+    def _frame(self, frame: Frame) -> None:
+        if self._hasFailed:
+            return
+        self._frames.append(frame)
+        self._seconds += frame.seconds
+        if self._writer is None and not self._begin():
+            return
+        assert self._writer is not None
+        known, new = self._run.facts(), self._newMarks()
+        for each in self._frames:
+            self._writer.put(each, known, new)
+        self._frames = []
+        self._tellIfStuck(self._writer)
+
+    def _begin(self) -> bool:
+        """
+        Has the run one by now, though it was not asked for? Without it, it goes on as well.
+        """
+        if max(self._seconds, self._run.progress().duration or 0.0) <= LONG:
+            return False
+        try:
+            self._writer = Writer(self._newFile(), factsdocument.written)
+        except OSError as e:
+            self._fail(str(e.strerror))
+        return self._writer is not None
+
+    def _newMarks(self) -> dict[int, Mark]:
+        """
+        Those that are not as they were, by their places.
+        """
+        before, self._marks = self._marks, list(self._run.marks)
+        same = [old is new for old, new in zip(before, self._marks, strict=False)]
+        return {at: mark for at, mark in enumerate(self._marks) if at >= len(same) or not same[at]}
+
+    def _tellIfStuck(self, writer: Writer) -> None:
+        problem = writer.problem
+        if writer.hasFailed:
+            self._fail(str(problem))
+        elif not self._told and (problem is not None or writer.waiting > _TOO_MANY):
+            self._told = True
+            why = problem or "its disk takes nothing"
+            self._tell(f"the checkpoint {self._path} can't be written: {why}; the run goes on, and so do the tries")
+
+    def _fail(self, problem: str) -> None:
+        self._hasFailed = True
+        self._frames = []
+        self._tell(f"there is no checkpoint of this run: {problem}")
+
+    def _over(self, summary: Any) -> Any:
+        if self._writer is not None and not self._hasFailed:
+            end: dict[str, Any] | None = None
+            try:
+                end = documentOf(summary, OF_FRAMES)
+            except Exception as e:  # whoever shows it will say so, too
+                self._tell(f"the checkpoint {self._path} has no end: {': '.join(named(e))}")
+            self._writer.finish(end, self._newMarks())
+        return summary

@@ -1,0 +1,209 @@
+"""
+What a checkpoint says of a run, as its summary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from smtpsource.measure import thresholds
+from smtpsource.measure.checkpoint import CheckpointError
+from smtpsource.measure.checkpointlayout import END, FACTS, FRAME, Record
+from smtpsource.measure.counters import OUTCOMES, sums, together
+from smtpsource.measure.frame import Frame
+from smtpsource.measure.marks import Mark
+from smtpsource.measure.recorder import Recorder
+from smtpsource.measure.series import Sample, Series
+from smtpsource.measure.snapshot import take
+from smtpsource.measure.summary import Summary, bucketsOf
+from smtpsource.measure.summing import Facts, measured, summaryOf
+from smtpsource.measure.timeline import Timeline, tableOf
+from smtpsource.report import factsdocument, reading
+
+#: Seconds between two frames that are no gap: how late a frame may be.
+_GAP = 0.001
+
+
+class Recovery:
+    """
+    Takes the records of a checkpoint in their order, and knows the summary of all of them whenever it is asked.
+
+    @ivar timeline: of the run up to then.
+    @ivar missing: how many seconds of it are damaged, up to then.
+    """
+
+    def __init__(self, header: Mapping[str, Any], *, keepIntervals: bool = False) -> None:
+        """
+        @param header: the checkpoint's.
+        @param keepIntervals: keep the latencies of every second, for the summary's C{intervals}.
+        """
+        self._header = header
+        self._keepIntervals = keepIntervals
+        self._facts: dict[str, Any] = {"run": header["run"], "command": header["command"]}
+        self._marks: dict[int, Mark] = {}
+        self._end: dict[str, Any] | None = None
+        self._epoch = 0
+        self._warmUp: dict[str, Any] | None = None
+        self._reset()
+
+    def _reset(self) -> None:
+        self._recorder = Recorder()
+        self._series = Series(keepBuckets=self._keepIntervals)
+        self.timeline = Timeline()
+        self.missing = 0.0
+        self._asked: float | None = None
+        self._cpu = 0.0, 0.0
+        self._last: Frame | None = None
+
+    def take(self, records: Iterable[Record]) -> None:
+        """
+        Take those that come next.
+        """
+        for kind, content in records:
+            if kind == FRAME:
+                self._frame(content)
+            elif kind == FACTS:
+                self._facts.update(content)
+            elif kind == END:
+                self._end = content
+            else:
+                place, mark = content
+                self._marks[place] = mark
+
+    @property
+    def hasEnd(self) -> bool:
+        """
+        Has the run ended in order?
+        """
+        return self._end is not None
+
+    @property
+    def at(self) -> float:
+        """
+        Up to when it is known, in seconds from its start or from the end of its warm-up.
+        """
+        return 0.0 if self._last is None else self._last.at
+
+    def summary(self, *, isWritten: bool = False) -> Summary:
+        """
+        The summary of the run: as it was told, if it has ended in order. If not, it is incomplete, and messages that
+        were on their way count as failed.
+
+        @param isWritten: does it go on?
+        @raise CheckpointError: what is known does not fit together; the text is one line.
+        """
+        try:
+            return self._ended(self._end) if self._end is not None else self._cutOff(isWritten)
+        except ValueError as e:
+            raise CheckpointError(f"expected a checkpoint of this version of smtpsource: {e}")
+
+    def _frame(self, frame: Frame) -> None:
+        if frame.epoch > self._epoch:
+            # What is known of the server stays.
+            tls, capabilities = self._recorder.tls, self._recorder.capabilities
+            self._warmUp = self._counted()
+            self._reset()
+            self._epoch = frame.epoch
+            self._recorder.tls, self._recorder.capabilities = tls, capabilities
+        gap = frame.at - frame.seconds - self.at
+        if gap > _GAP:
+            self.missing += gap
+        frame.addTo(self._recorder)
+        self._series.add(frame)
+        self.timeline.add(frame)
+        self._asked = together(self._asked, frame.asked)
+        self._cpu = self._cpu[0] + frame.cpu[0], self._cpu[1] + frame.cpu[1]
+        self._last = frame
+
+    def _counted(self) -> dict[str, Any]:
+        """
+        What a warm-up has brought, as a summary has it.
+        """
+        return {"seconds": self.at, **sums((self._recorder,), OUTCOMES)}
+
+    @property
+    def _isWarmUp(self) -> bool:
+        """
+        Was nothing measured yet?
+        """
+        return self._header["warmUp"] > 0 and self._epoch == 0
+
+    def _ended(self, end: Mapping[str, Any]) -> Summary:
+        told = reading.summaryOf({**end, "histograms": {}, "series": []})
+        recorder = Recorder() if self._isWarmUp else self._recorder
+        lacks = self._damages()
+        if sums((recorder,), OUTCOMES) != sums((told.messages,), OUTCOMES):
+            lacks = (*lacks, f"its histograms and its series are of {recorder.started} messages only")
+        return replace(
+            told,
+            buckets=bucketsOf(recorder),
+            series=self._samples(),
+            timeline=tableOf(self._steps()),
+            intervals=self._series.intervals,
+            incomplete=(*told.incomplete, *lacks),
+            exit=told.exit or int(bool(lacks)),
+        )
+
+    def _cutOff(self, isWritten: bool) -> Summary:
+        known, recorder = factsdocument.read(self._facts), self._recorder
+        if self._isWarmUp:
+            known = replace(known, warmUp=self._counted())
+            recorder = Recorder()
+        elif self._epoch and known.warmUp is None:
+            known = replace(known, warmUp=self._warmUp)
+        unanswered = recorder.inFlight
+        recorder.failed += unanswered
+        try:
+            return self._summed(known, recorder, unanswered, isWritten)
+        finally:
+            recorder.failed -= unanswered
+
+    def _summed(self, known: Facts, recorder: Recorder, unanswered: int, isWritten: bool) -> Summary:
+        if known.elapsed:
+            elapsed, cpu = known.elapsed, (known.user, known.system)
+        else:
+            elapsed, cpu = (0.0, (0.0, 0.0)) if self._isWarmUp else (self.at, self._cpu)
+        asked, lasted = self._asked, None if self._last is None else self._last.scheduledSeconds
+        if self._isWarmUp:
+            asked = lasted = None
+        figures = take(recorder, elapsed, None if asked is None else round(asked, 6), lasted)
+        samples = list(self._samples())
+        if samples:
+            samples[-1] = replace(samples[-1], failed=samples[-1].failed + unanswered)
+        why = self._why(isWritten)
+        known = replace(
+            known,
+            elapsed=elapsed,
+            user=cpu[0],
+            system=cpu[1],
+            marks=self._marksInOrder(),
+            thresholds=tuple(thresholds.parse(text).check(figures) for text in self._header["thresholds"]),
+            incomplete=(*known.incomplete, why, *self._damages()),
+        )
+        return summaryOf(
+            known,
+            measured(recorder, figures, elapsed, samples, self._steps),
+            exit=1,  # nobody knows how it would have ended
+            ended="running" if isWritten else "aborted",
+            reason=None if isWritten else why,
+            intervals=self._series.intervals,
+        )
+
+    def _why(self, isWritten: bool) -> str:
+        passed = f"{self.at:.1f} s{' of its warm-up' if self._isWarmUp else ''}"
+        came = f"the run goes on after {passed}" if isWritten else f"the run was cut off after {passed}"
+        return f"{came}; what has come since is not known, and messages on their way count as failed"
+
+    def _damages(self) -> tuple[str, ...]:
+        return (f"{self.missing:.1f} s are missing: its checkpoint is damaged",) if self.missing else ()
+
+    def _samples(self) -> Sequence[Sample]:
+        return () if self._isWarmUp else self._series.samples
+
+    def _steps(self) -> list[Frame]:
+        return [] if self._isWarmUp else self.timeline.steps
+
+    def _marksInOrder(self) -> tuple[Mark, ...]:
+        return tuple(mark for _, mark in sorted(self._marks.items()))
