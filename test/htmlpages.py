@@ -11,6 +11,8 @@ import re
 import zlib
 from html.parser import HTMLParser
 
+import numpy
+
 #: Elements that have no end.
 _EMPTY = {"meta", "link", "br", "input"}
 
@@ -136,6 +138,37 @@ def contrast(one, other):
 
 
 def _luminance(color):
-    parts = (int(color[begin : begin + 2], 16) / 255 for begin in (1, 3, 5))
-    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return numpy.array([0.2126, 0.7152, 0.0722]) @ _linear(color)
+
+
+def _linear(color):
+    parts = numpy.array([int(color[begin : begin + 2], 16) / 255 for begin in (1, 3, 5)])
+    return numpy.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+
+
+#: How colors are seen, as Machado, Oliveira and Fernandes (2009) have found: by most people, and by those who lack one
+#: of three kinds of cones.
+EYES = {
+    "all": numpy.eye(3),
+    "no red": numpy.array([[0.1523, 1.0526, -0.2049], [0.1145, 0.7863, 0.0992], [-0.0039, -0.0481, 1.0520]]),
+    "no green": numpy.array([[0.3673, 0.8606, -0.2280], [0.2801, 0.6725, 0.0474], [-0.0118, 0.0429, 0.9689]]),
+    "no blue": numpy.array([[1.2555, -0.0767, -0.1788], [-0.0784, 0.9308, 0.1476], [0.0047, 0.6914, 0.3039]]),
+}
+
+_XYZ = numpy.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+_WHITE = numpy.array([0.9505, 1, 1.0888])
+
+
+def difference(one, other, eyes):
+    """
+    @return: how different two colors look, by the CIE's formula of 1976: what is below 2.3 is not seen.
+
+    @param eyes: one of L{EYES}.
+    """
+    return float(numpy.linalg.norm(_seen(one, eyes) - _seen(other, eyes)))
+
+
+def _seen(color, eyes):
+    parts = _XYZ @ (EYES[eyes] @ _linear(color)).clip(0, 1) / _WHITE
+    root = numpy.where(parts > 0.008856, numpy.cbrt(parts), 7.787 * parts + 16 / 116)
+    return numpy.array([116 * root[1] - 16, 500 * (root[0] - root[1]), 200 * (root[1] - root[2])])

@@ -7,9 +7,9 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from itertools import pairwise
+from itertools import combinations, pairwise
 
-from htmlpages import Page, colorsIn, contrast, hashOf
+from htmlpages import EYES, Page, colorsIn, contrast, difference, hashOf
 from hypothesis import strategies as st
 from longruns import longRun
 from properties import given, settings
@@ -412,16 +412,33 @@ class ColorTests(SynchronousTestCase):
     The colors of text and lines, on light pages, dark ones and paper.
     """
 
+    def schemes(self):
+        """
+        @return: the colors of the page's own style by their names, for each scheme.
+        """
+        return colorsIn(style().partition("/* The page. */")[2])
+
     def test_contrast(self):
         """
         Text is told from what is behind it, and so are lines: by as much as WCAG 2 wants, 4.5 and 3.
         """
-        for scheme, colors in colorsIn(style().partition("/* The page. */")[2]).items():
+        for scheme, colors in self.schemes().items():
             for name in ("fg", "soft", "link", "good", "bad", "doubtful"):
                 for behind in ("bg", "panel"):
                     self.assertGreaterEqual(contrast(colors[name], colors[behind]), 4.5, (scheme, name, behind))
             for number in range(8):
                 self.assertGreaterEqual(contrast(colors[f"c{number}"], colors["bg"]), 3, (scheme, number))
+
+    def test_eyes(self):
+        """
+        Lines are told from each other by their colors, whatever kind of cones one's eyes lack; those of which a chart
+        has but few by more.
+        """
+        for scheme, colors in self.schemes().items():
+            for eyes in EYES:
+                for one, other in combinations(range(8), 2):
+                    told = difference(colors[f"c{one}"], colors[f"c{other}"], eyes)
+                    self.assertGreaterEqual(told, 30 if other < 4 else 15, (scheme, eyes, one, other))
 
 
 #: What a server may say, and whoever wrote a report.
