@@ -221,11 +221,16 @@ class NumbersTests(PageTestCase):
         """
         Two runs are in one picture, with their names, and each has a table.
         """
-        self.show(report(20), report(30))
+        self.show(report(20), report(30, rows=8))
         self.assertEqual(
             ["A accepted", "A asked", "B accepted", "B asked"], self.browser.texts(chart("rate", ".legend button"))
         )
-        self.assertEqual(2, len(self.browser.texts(chart("heat", ".canvas"))))
+        # Their heat maps are side by side, with the same scale.
+        ranges = self.browser.run(
+            "return [...document.querySelectorAll(arguments[0])].map(one => one.getAttribute('aria-label'))",
+            chart("heat", ".canvas"),
+        )
+        self.assertEqual(["latencies from 1 ms to 100 ms."] * 2, [text.rpartition(", ")[2] for text in ranges])
         self.browser.click(chart("rate", "summary"))
         self.assertEqual(["Rate (/s): A", "Rate (/s): B"], self.browser.texts(chart("rate", "caption")))
         self.assertEqual(50, len(self.browser.texts(chart("rate", "tbody tr"))))

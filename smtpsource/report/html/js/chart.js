@@ -68,7 +68,8 @@ class Chart {
   views() {
     const { spec, page } = this;
     if (spec.kind === "heat") {
-      return page.runs.map((run) => heatView(run, page.phase)).map((view, run) => view && { ...view, run }).filter(Boolean);
+      const views = page.runs.map((run) => heatView(run, page.phase)).map((view, run) => view && { ...view, run }).filter(Boolean);
+      return comparable(views);
     }
     const view = spec.kind === "curve" ? curveView(spec, page.runs, page.phase) : lineView(spec, page.runs, page.phase);
     return view.data ? [view] : [];
