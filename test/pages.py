@@ -26,7 +26,7 @@ def report(seconds, name="response", marks=(), rows=0, **values):
         second(time, asked=100.0, accepted=90 + time % 10, rejected=time % 7, p99=0.002 + time % 5 / 1000)
         for time in range(1, seconds + 1)
     ]
-    noted = [Mark(float(number), text, "note", None, None, None) for number, text in enumerate(marks, 1)]
+    noted = [Mark(float(number), text) for number, text in enumerate(marks, 1)]
     summary = example(**{**EVERYTHING, "elapsed": float(seconds), "series": tuple(samples), "marks": noted, **values})
     document = documentOf(summary)
     document["timeline"] = _timeline(seconds, name, rows)

@@ -181,7 +181,7 @@ class NumbersTests(PageTestCase):
             [[step[1], None, step[3], *[None] * 4, step[5]] for step in steps], [_numbers(row[1:]) for row in rows[1:]]
         )
         rows = self.table("replies")
-        place = rows[0].index("message 451 (in 1 s)")
+        place = rows[0].index("message 451 (per 1 s)")
         self.assertEqual(document["timeline"]["replies"]["message"]["451"], [int(row[place]) for row in rows[1:]])
 
     def test_few(self):
