@@ -16,6 +16,7 @@ from twisted.internet.defer import inlineCallbacks
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from smtpsource.report.html.data import dataOf
 from smtpsource.report.html.page import htmlOf
 
 #: What a server may say to whoever shows it.
@@ -411,33 +412,51 @@ class LiveTests(PageTestCase):
         What is to be seen is what there is now.
         """
         self.show(report(10))
-        self.browser.run("const data = arguments[0]; smtpsource.replace(data)", self.data(report(20, "transaction")))
-        self.browser.whenDrawn()
+        self.replace(report(20, "transaction"))
         self.assertIn(
             "transaction, from 0 s to 20 s", self.browser.find(chart("latency", ".canvas")).get_attribute("aria-label")
         )
 
-    def data(self, *documents):
+    def replace(self, *documents):
         """
-        @return: the data block of a page.
+        Show other runs.
         """
-        from smtpsource.report.html.data import dataOf
+        self.browser.run("smtpsource.replace(arguments[0])", dataOf(documents, "AB"[: len(documents)]))
+        self.browser.whenDrawn()
 
-        return dataOf(documents, ["A"])
+    def test_firstPhase(self):
+        """
+        As long as nobody picks a phase, it is the one that says most.
+        """
+        from selenium.webdriver.support.ui import Select
+
+        document = report(10)
+        young = {**document, "timeline": {**document["timeline"]}}
+        young["timeline"]["phases"] = {"connect": document["timeline"]["phases"]["connect"]}
+        self.show(young)
+        shown = Select(self.browser.find(chart("latency", "select")))
+        self.assertEqual("connect", shown.first_selected_option.text)
+        self.replace(document)
+        self.assertEqual("response", shown.first_selected_option.text)
+        shown.select_by_visible_text("connect")
+        self.replace(document)
+        self.assertEqual("connect", shown.first_selected_option.text)
 
     def test_sections(self):
         """
         A section is shown anew: its charts stay, what was opened stays open, and no script in it runs.
         """
-        self.show(report(10))
+        self.show(report(10, marks=["one"]))
         self.browser.run("document.querySelector('canvas').mine = true")
-        html = re.search(r'(?s)<section id="charts".*?</section>', "".join(htmlOf([report(10)])))[0]
         self.browser.click(chart("rate", "summary"))
-        self.browser.run(
-            "smtpsource.section('charts', arguments[0])",
-            html.replace("<h2", "<script>document.title = 'gone'</script><h2").replace("Course", "Course so far"),
-        )
-        self.assertEqual(["Course so far"], self.browser.texts("#charts h2"))
+        self.browser.click("#latencies summary")
+        page = "".join(htmlOf([report(20, marks=["one", "two"])]))
+        for found in re.finditer(r'(?s)<section id="(\w+)".*?</section>', page):
+            html = found[0].replace("</h2>", "<script>document.title = 'gone'</script></h2>")
+            self.browser.run("smtpsource.section(arguments[0], arguments[1])", found[1], html)
+        self.browser.whenDrawn()
+        self.assertEqual(["one", "two"], self.browser.texts("#marks td:nth-child(4)"))
         self.assertTrue(self.browser.run("return document.querySelector('canvas').mine"))
         self.assertEqual(10, len(self.browser.texts(chart("rate", "tbody tr"))))
+        self.assertTrue(self.browser.find("#latencies details").get_property("open"))
         self.assertNotEqual("gone", self.browser.driver.title)

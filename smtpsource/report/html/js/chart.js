@@ -52,6 +52,7 @@ class Chart {
     this.figure.hidden = !views.length && !this.select;
     if (alike === this.alike) {
       this.parts.forEach((part, index) => this.renew(part, views[index]));
+      if (this.spec.kind === "heat") this.showLegend(views);
     } else {
       this.clear();
       this.alike = alike;
@@ -213,7 +214,7 @@ class Chart {
     this.whole.hidden = this.axis.zoom === null;
   }
 
-  fill(most = FEW, bands = Infinity) {
+  fill(most = this.details.dataset.all ? Infinity : FEW, bands = Infinity) {
     const { spec, page, title } = this;
     fillTables(this.details, tablesOf(spec, page.runs, page.phase, bands), this.select ? `${title}: ${page.phase}` : title, most);
   }
