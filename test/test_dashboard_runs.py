@@ -14,7 +14,7 @@ from contextlib import closing
 from dashboards import eventsIn
 from patience import PATIENCE, TEST_LIMIT
 from peers import freePort
-from recording import RecordingServer, ServingMixin
+from recording import ServingMixin
 from subprocesses import smtpsource, twistd
 from test_metrics import connectedTo
 from twisted.internet.defer import inlineCallbacks
@@ -97,9 +97,8 @@ class RunTests(ServingMixin, TestCase):
 
     timeout = TEST_LIMIT
 
-    @inlineCallbacks
     def setUp(self):
-        self.server = yield self.serve(RecordingServer())
+        self.server = self.serve()
 
     @inlineCallbacks
     def shown(self, *arguments, **settings):
@@ -263,7 +262,7 @@ class RunTests(ServingMixin, TestCase):
         command = twistd(
             self, "-n", "smtp-source", "-d", "-m", "5", "--dashboard", "0", "--linger", self.server.destination
         )
-        match = yield command.whenPrinted(STAYS.replace(b"127", b"127"), "err")
+        match = yield command.whenPrinted(STAYS, "err")
         status, page = yield deferToThread(ask, match[1].decode())
         self.assertIn("all 5 messages accepted", page)
         command.signal(signal.SIGINT)
@@ -295,7 +294,7 @@ class WatchTests(ServingMixin, TestCase):
         """
         It shows the run while it goes on and its summary in the end, and has its status.
         """
-        server = yield self.serve(RecordingServer())
+        server = self.serve()
         run = smtpsource(
             self,
             "-d",
@@ -307,11 +306,11 @@ class WatchTests(ServingMixin, TestCase):
             "--dashboard",
             "0",
             "--threshold",
-            "rate > 1m",
+            "rate > 1000000/s",
             server.destination,
         )
         match = yield run.whenPrinted(SHOWN, "err")
-        watch = smtpsource(self, "watch", match[1])
+        watch = smtpsource(self, "watch", match[1].decode())
         yield watch.whenPrinted(rb"0:0\d running; .* accepted", "err")
         run.signal(signal.SIGINT)
         ended = yield run.whenEnded()
@@ -324,10 +323,10 @@ class WatchTests(ServingMixin, TestCase):
         """
         Ctrl-C ends the watching, and nothing else.
         """
-        server = yield self.serve(RecordingServer())
+        server = self.serve()
         run = smtpsource(self, "-d", "-w", "20ms", "-m", "1m", "--dashboard", "0", server.destination)
         match = yield run.whenPrinted(SHOWN, "err")
-        watch = smtpsource(self, "watch", match[1])
+        watch = smtpsource(self, "watch", match[1].decode())
         yield watch.whenPrinted(rb"0:0\d running", "err")
         watch.signal(signal.SIGINT)
         result = yield watch.whenEnded()
@@ -343,10 +342,10 @@ class WatchTests(ServingMixin, TestCase):
         """
         A run that is gone without a word has no status that is known.
         """
-        server = yield self.serve(RecordingServer())
+        server = self.serve()
         run = smtpsource(self, "-d", "-w", "20ms", "-m", "1m", "--dashboard", "0", server.destination)
         match = yield run.whenPrinted(SHOWN, "err")
-        watch = smtpsource(self, "watch", match[1])
+        watch = smtpsource(self, "watch", match[1].decode())
         yield watch.whenPrinted(rb"0:0\d running", "err")
         run.signal(signal.SIGKILL)
         yield run.whenEnded()
@@ -359,7 +358,7 @@ class WatchTests(ServingMixin, TestCase):
         """
         Where there is no run, or no dashboard, one line says so.
         """
-        server = yield self.serve(RecordingServer())
+        server = self.serve()
         _, port = server.destination.rsplit(":", 1)
         for url, said in (
             (f"http://127.0.0.1:{freePort()}/", "nobody answers: Connection refused"),
