@@ -604,8 +604,8 @@ class PlanTests(Case):
             ("--metrics-port 9100", {"metrics": ("127.0.0.1", 9100), "live": "auto"}),
             ("--metrics-port 0 --metrics-interface ::", {"metrics": ("::", 0), "live": "auto"}),
             ("--every 2m b --at 1 a", {"errands": (Errand(1.0, "a"), Errand(120.0, "b", True)), "live": "auto"}),
-            ("--dashboard 8089", {"dashboard": Where("127.0.0.1", 8089), "lingers": False}),
-            ("--dashboard [::]:0 --linger", {"dashboard": Where("::", 0), "lingers": True}),
+            ("--dashboard 8089", {"dashboard": Where("127.0.0.1", 8089), "live": "auto"}),
+            ("--dashboard [::]:0 --linger", {"dashboard": Where("::", 0), "lingers": True, "live": "auto"}),
         ):
             self.assertEqual(parsed(*line.split(), "127.0.0.1").presentation, Presentation("smtpsource", **expected))
 

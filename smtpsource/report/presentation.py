@@ -250,19 +250,20 @@ class Presentation:
         self.complain(f"metrics at {service.url}")
         return True
 
-    def startDashboard(self, reactor: Any, source: Any) -> bool:
+    def startDashboard(self, reactor: Any, source: Any, **settings: Any) -> bool:
         """
         Show a run in browsers, if that was asked for, and say where.
 
         @param reactor: what to listen with.
         @param source: a L{Shown<smtpsource.report.dashboard.service.Shown>}.
+        @param settings: others of the dashboard.
         @return: C{False} if it is not possible there; it was said why.
         """
         if self.dashboard is None:
             return True
         from smtpsource.report.dashboard.service import DashboardService, ListenError  # as above
 
-        service = DashboardService(reactor, source, self.dashboard)
+        service = DashboardService(reactor, source, self.dashboard, **settings)
         try:
             service.startService()
         except ListenError as e:
