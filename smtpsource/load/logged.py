@@ -42,7 +42,7 @@ class _Logging(Session):
         # The fault that ends what is under way.
         self._why: str | None = None
         # What was accepted on this connection, where it may turn out that it was not.
-        self._maybeAccepted: list[IMessage | None] = []
+        self._maybeAccepted: list[LoggedMessage | None] = []
         self._mayDoubt = run.plan.pipelining != "off" and run.plan.chunking != "off"
         take, watched, clock = self._take, self._log.watched, run.clock
 
@@ -76,12 +76,12 @@ class _Logging(Session):
         """
         See L{ISession.accepted}.
         """
-        message, due, recorder = self.message, self._due(), self._run.recorder
+        message, due, recorder = self._measured(), self._due(), self._run.recorder
         before = recorder.accepted
         super().accepted(seconds, recipientsAccepted, recipientsRejected)
         if self._mayDoubt:
             self._maybeAccepted.append(message)
-        if recorder.accepted > before and type(message) is LoggedMessage:
+        if message is not None and recorder.accepted > before:
             self._tell(
                 message,
                 ACCEPTED,
@@ -97,10 +97,10 @@ class _Logging(Session):
         """
         See L{ISession.exercised}.
         """
-        message, due, recorder = self.message, self._due(), self._run.recorder
+        message, due, recorder = self._measured(), self._due(), self._run.recorder
         before = recorder.accepted
         super().exercised()
-        if recorder.accepted > before and type(message) is LoggedMessage:
+        if message is not None and recorder.accepted > before:
             self._tell(message, ACCEPTED, due, said=message.accepting)
         self._refusal = None
 
@@ -108,10 +108,10 @@ class _Logging(Session):
         """
         See L{ISession.rejected}.
         """
-        message, due, recorder = self.message, self._due(), self._run.recorder
+        message, due, recorder = self._measured(), self._due(), self._run.recorder
         before = recorder.rejected
         super().rejected(recipientsRejected)
-        if recorder.rejected > before and type(message) is LoggedMessage:
+        if message is not None and recorder.rejected > before:
             self._tell(message, REJECTED, due, rejected=recipientsRejected, said=self._refusal)
         self._refusal = None
 
@@ -149,7 +149,7 @@ class _Logging(Session):
         super().fault(kind, text, quitting, doubtful)
         taken = recorder.takenBack - before
         for message in self._maybeAccepted[len(self._maybeAccepted) - taken :]:
-            if type(message) is LoggedMessage:
+            if message is not None:
                 self._tell(message, FAILED, None, error=kind)
 
     def _endMessage(self) -> None:
@@ -157,9 +157,9 @@ class _Logging(Session):
         # One at a time: each of them is measured or is not.
         following, self._following = self._following, deque()
         while self.message is not None:
-            message, due, before = self.message, self._due(), recorder.failed
+            message, due, before = self._measured(), self._due(), recorder.failed
             super()._endMessage()
-            if recorder.failed > before and type(message) is LoggedMessage:
+            if message is not None and recorder.failed > before:
                 accepted, rejected = self._unanswered
                 why = self._why or "stopped"
                 self._tell(message, FAILED, due, accepted=accepted, rejected=rejected, error=why)
@@ -174,8 +174,9 @@ class _Logging(Session):
     def _build(self) -> SMTPSourceProtocol:
         self._why = None
         self._maybeAccepted.clear()
+        seconds = self._connector.sinceStarted()
         protocol = super()._build()
-        self.heard(CONNECT, self._connector.sinceStarted(), b"", b"")
+        self.heard(CONNECT, seconds, b"", b"")
         return protocol
 
     def _tell(self, message: LoggedMessage, outcome: str, due: float | None, **more: Any) -> None:
@@ -187,6 +188,13 @@ class _Logging(Session):
             if outcome != FAILED:
                 times[RESPONSE] = now - due
         self._log.tell(message, self._logNumber, outcome, now, due=due, **more)
+
+    def _measured(self) -> LoggedMessage | None:
+        """
+        The message that gets its outcome now, if it may have a line: what comes of one in a warm-up does not count.
+        """
+        message = self.message
+        return message if type(message) is LoggedMessage and not self._run.warmingUp else None
 
     def _due(self) -> float | None:
         """

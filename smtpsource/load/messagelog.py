@@ -149,7 +149,9 @@ class MessageLog:
         @param said: the phase and the text of the reply that has decided.
         @param error: the kind of fault that has.
         """
-        seconds = now - (message.begun if due is None else due)
+        # Those of a window are taken one by one, and written at one time.
+        longest = max((times or {}).values(), default=0.0)
+        seconds = max(now - (message.begun if due is None else due), longest)
         if not message.drawn and not self._sample.has(outcome != ACCEPTED, seconds, message.times):
             return
         for phase, each in (times or {}).items():
