@@ -20,6 +20,8 @@ from recording import CLOSE, SILENCE, multiline
 from relays import EximRelay, OpenSMTPDRelay
 from subprocesses import loadAndReport, smtpsource
 from twisted.internet import defer
+from twisted.internet.protocol import Factory
+from twisted.protocols.basic import LineReceiver
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from smtpsource import SourcePlan
@@ -28,6 +30,7 @@ from smtpsource.phases import MESSAGE, RCPT
 from smtpsource.process import spool
 from smtpsource.process.spool import Spool, targetAt
 from smtpsource.process.streams import Patience
+from smtpsource.report.schema import problems
 from smtpsource.smtp.queueids import queueId
 
 #: What all lines have.
@@ -156,6 +159,7 @@ class LinesCase(CommandTestCase):
         lines = [json.loads(line) for line in path.read_text("ascii").splitlines()]
         for line in lines:
             self.assertEqual(list(line), FIELDS)
+        self.assertEqual(list(problems(report)), [])
         log = report["environment"]["messageLog"]
         self.assertEqual(
             (log["file"], log["lines"], log["dropped"], log["problem"]), (os.fspath(path), len(lines), 0, None)
@@ -470,6 +474,65 @@ class RefusalTests(LinesCase):
         report, lines = yield self.lines("-A", "-m", "3", "unix:/no/such/socket", status=1)
         self.same(report, lines)
         self.assertEqual({line["error"] for line in lines}, {"connect-failed"})
+
+
+class Talkative(LineReceiver):
+    """
+    A server that says one thing too many after its fourth content.
+    """
+
+    contents = 0
+
+    def connectionMade(self):
+        self.sendLine(b"220 hi")
+
+    def lineReceived(self, line):
+        verb, *words = line.split()
+        if verb == b"EHLO":
+            self.sendLine(b"250-peer.example\r\n250-PIPELINING\r\n250 CHUNKING")
+        elif verb == b"BDAT":
+            self.left = int(words[0])
+            self.setRawMode()
+        else:
+            self.sendLine(b"221 bye" if verb == b"QUIT" else b"250 ok")
+
+    def rawDataReceived(self, data):
+        self.left -= len(data)
+        if self.left > 0:
+            return
+        Talkative.contents += 1
+        self.sendLine(b"250 ok\r\n250 and more" if Talkative.contents == 4 else b"250 ok")
+        self.setLineMode(data[len(data) + self.left :])
+
+
+class DoubtTests(LinesCase):
+    """
+    Messages that may not have been accepted after all.
+    """
+
+    @defer.inlineCallbacks
+    def test_takenBack(self):
+        """
+        They have another line, and the last one counts.
+        """
+        from twisted.internet import reactor
+
+        factory = Factory.forProtocol(Talkative)
+        factory.noisy = False
+        port = reactor.listenTCP(0, factory, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        self.addCleanup(setattr, Talkative, "contents", 0)
+        options = ("-A", "-d", "-m", "10", "--pipelining", "require", "--chunking", "require")
+        for sample in ((), ("--log-sample", "failed")):
+            Talkative.contents = 0
+            report, lines = yield self.lines(*options, *sample, f"127.0.0.1:{port.getHost().port}", status=1)
+            self.assertGreater(report["messages"]["failed"], 0)
+            last = {line["number"]: line for line in lines}
+            outcomes = Counter(line["outcome"] for line in last.values())
+            self.assertEqual(outcomes["failed"], report["messages"]["failed"])
+            self.assertEqual(outcomes["accepted"], 0 if sample else report["messages"]["accepted"])
+            self.assertEqual({line["error"] for line in last.values()} - {None}, {"unexpected-reply"})
+            self.assertGreater(len(lines), len(last) - bool(sample))
 
 
 class SelectedTests(LinesCase):

@@ -4,8 +4,9 @@ Sessions of a run that logs its messages: each tells what has come of them, and 
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
-from typing import Any
+from typing import Any, NamedTuple
 
 from smtpsource.interfaces import IMessage, IReactor, IRun
 from smtpsource.load.messagelog import ACCEPTED, FAILED, REJECTED, MessageLog
@@ -27,6 +28,15 @@ class TracedHeardProtocol(TracedProtocol, HeardProtocol):
     steps = True
 
 
+class _Accepted(NamedTuple):
+    """
+    What is kept of a message that was accepted.
+    """
+
+    number: int
+    mail: bytes = b""
+
+
 class _Logging(Session):
     """
     What is more in such a session, whatever kind it is of.
@@ -41,8 +51,8 @@ class _Logging(Session):
         self._unanswered = (0, 0)
         # The fault that ends what is under way.
         self._why: str | None = None
-        # What was accepted on this connection, where it may turn out that it was not.
-        self._maybeAccepted: list[LoggedMessage | None] = []
+        # What was accepted on this connection, where it may turn out that it was not: see L{_Logging._remember}.
+        self._numbers, self._begun = array("q"), array("d")
         self._mayDoubt = run.plan.pipelining != "off" and run.plan.chunking != "off"
         take, watched, clock = self._take, self._log.watched, run.clock
 
@@ -80,7 +90,7 @@ class _Logging(Session):
         before = recorder.accepted
         super().accepted(seconds, recipientsAccepted, recipientsRejected)
         if self._mayDoubt:
-            self._maybeAccepted.append(message)
+            self._remember(message)
         if message is not None and recorder.accepted > before:
             self._tell(
                 message,
@@ -148,8 +158,10 @@ class _Logging(Session):
         before = recorder.takenBack
         super().fault(kind, text, quitting, doubtful)
         taken = recorder.takenBack - before
-        for message in self._maybeAccepted[len(self._maybeAccepted) - taken :]:
-            if message is not None:
+        for place in range(len(self._numbers) - taken, len(self._numbers)):
+            number = self._numbers[place]
+            if number:
+                message = LoggedMessage(_Accepted(abs(number)), self._begun[place], number > 0)
                 self._tell(message, FAILED, None, error=kind)
 
     def _endMessage(self) -> None:
@@ -173,11 +185,19 @@ class _Logging(Session):
 
     def _build(self) -> SMTPSourceProtocol:
         self._why = None
-        self._maybeAccepted.clear()
+        del self._numbers[:], self._begun[:]
         seconds = self._connector.sinceStarted()
         protocol = super()._build()
         self.heard(CONNECT, seconds, b"", b"")
         return protocol
+
+    def _remember(self, message: LoggedMessage | None) -> None:
+        """
+        This one was accepted; C{None}: one that has no line. A few bytes of it are kept, as there may be very many.
+        """
+        number = 0 if message is None else message.number
+        self._numbers.append(number if message is not None and message.drawn else -number)
+        self._begun.append(0.0 if message is None else message.begun)
 
     def _tell(self, message: LoggedMessage, outcome: str, due: float | None, **more: Any) -> None:
         now = self._run.clock()
