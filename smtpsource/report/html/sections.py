@@ -73,7 +73,7 @@ def _each(runs: Sequence[_Run], content: Callable[[_Run], Html]) -> Html:
 
 def _result(run: _Run) -> Html:
     verdict, *others = facts.found(run.summary)
-    label, said, style, _ = verdict
+    label, said, style, *_ = verdict
     return (
         element("p", f"<strong>{text(label)}</strong> <span>{text(said)}</span>", f"verdict {style}".strip())
         + _figures(run)
