@@ -88,7 +88,7 @@ class SourceProcess(MultiService):
             self._reactor.stop()
 
 
-def _prepare(options: Options) -> None:
+def _prepare() -> None:
     """
     Import now what a run needs in the end: twistd may become another user meanwhile, who may not read it any more.
     """
@@ -97,8 +97,6 @@ def _prepare(options: Options) -> None:
     from smtpsource.report import beside, csvfile, hlog, judgement, junit  # noqa: F401
 
     noted.prepare()
-    if options.plan.logMessages is not None:
-        from smtpsource.load import logged, messagelog  # noqa: F401, for those who keep one
     for name in ("ascii", "idna", "latin-1", "utf-8"):
         codecs.lookup(name)
 
@@ -109,9 +107,11 @@ def makeService(options: Options) -> IService:
     """
     from twisted.internet import reactor  # the one that twistd has installed
 
-    _prepare(options)
+    _prepare()
     if options.plan.deliverTo is not None:
         from smtpsource.load import delivery  # noqa: F401, for those who need it
+    if options.plan.logMessages is not None:
+        from smtpsource.load import logged, messagelog  # noqa: F401, likewise
     if options.presentation.html is not None:
         from smtpsource.report.html.page import prepare
 

@@ -70,9 +70,13 @@ class Browser:
 
     def open(self, where):
         """
-        Show a file, or what an address leads to.
+        Show a page, from a file or an address.
         """
+        from selenium.webdriver.support.ui import WebDriverWait
+
         self.driver.get(where if "://" in str(where) else Path(where).resolve().as_uri())
+        # It takes the data of a long run a moment to be unpacked.
+        WebDriverWait(self.driver, PATIENCE).until(lambda driver: self.run("return 'smtpsource' in window"))
         self.whenDrawn()
 
     def whenDrawn(self):

@@ -157,7 +157,18 @@ class BashTests(ShellTestCase):
         self.assertEqual(sorted(namesOf(SinkOptions)), sorted(self.offered("smtpsource", "sink", "-")))
         headings = [heading.lower().replace(" ", "-") for heading, _ in SourceOptions.groups]
         self.assertEqual(headings, self.offered("smtpsource", "--help", ""))
-        commands = {"compare", "merge", "html", "reconcile", "calibrate", "completion", "locust", "sink"}
+        commands = {
+            "compare",
+            "merge",
+            "html",
+            "recover",
+            "reconcile",
+            "calibrate",
+            "completion",
+            "locust",
+            "sink",
+            "watch",
+        }
         self.assertEqual({*headings, *commands}, set(self.offered("smtpsource", "help", "")))
         words = [word for word in self.offered("smtpsource", "") if not word.startswith("-")]
         self.assertEqual({"help", "version", "sink:", *commands} - {"sink"}, set(words) - {""})

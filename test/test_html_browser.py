@@ -401,21 +401,9 @@ class LiveTests(PageTestCase):
     A run that goes on.
     """
 
-    def test_appended(self):
-        """
-        What comes is added; of what is not told there is nothing.
-        """
-        self.show(report(10))
-        marks = "[{at: 12, text: 'restarted', kind: 'note'}]"
-        self.browser.run(f"smtpsource.append(0, {{series: {{time: [11, 12], rate: [500, 600]}}, marks: {marks}}})")
-        self.browser.whenDrawn()
-        rows = self.table("rate")
-        self.assertEqual([["11", "500", ""], ["12", "600", ""]], rows[-2:])
-        self.assertIn("to 12 s", self.browser.find(chart("rate", ".canvas")).get_attribute("aria-label"))
-
     def test_replaced(self):
         """
-        All is another run now.
+        What is to be seen is what there is now.
         """
         self.show(report(10))
         self.browser.run("const data = arguments[0]; smtpsource.replace(data)", self.data(report(20, "transaction")))

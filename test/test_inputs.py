@@ -178,7 +178,7 @@ class OptionTests(FileCase):
     }
 
     #: These are written, or are no files.
-    OTHERS = {"report", "csv", "hlog", "junit", "mbox"}
+    OTHERS = {"report", "csv", "hlog", "junit", "log-messages", "mbox"}
 
     def problems(self, path):
         """

@@ -30,6 +30,7 @@ from smtpsource.smtp.parameters import Parameters
 from smtpsource.tap import Options
 from smtpsource.tools.calibrate import CalibrateOptions
 from smtpsource.values.option import Flag, ValueOption
+from smtpsource.values.serving import Where
 
 try:
     import OpenSSL
@@ -145,6 +146,8 @@ class PlanTests(Case):
             "csv": None,
             "hlog": None,
             "junit": None,
+            "log-messages": None,
+            "log-sample": None,
             "esmtp": 0,
             "pipelining": "off",
             "chunking": "off",
@@ -199,6 +202,8 @@ class PlanTests(Case):
             "abort-on-threshold": 0,
             "live": "auto",
             "metrics-port": None,
+            "dashboard": None,
+            "linger": False,
             "metrics-interface": None,
             "verbose": 0,
             "destination": "127.0.0.1",
@@ -592,6 +597,8 @@ class PlanTests(Case):
             ("--csv - --hlog /x --junit /y", {"csv": "-", "hlog": "/x", "junit": "/y", "live": "auto"}),
             ("--metrics-port 9100", {"metrics": ("127.0.0.1", 9100), "live": "auto"}),
             ("--metrics-port 0 --metrics-interface ::", {"metrics": ("::", 0), "live": "auto"}),
+            ("--dashboard 8089", {"dashboard": Where("127.0.0.1", 8089), "lingers": False}),
+            ("--dashboard [::]:0 --linger", {"dashboard": Where("::", 0), "lingers": True}),
         ):
             self.assertEqual(parsed(*line.split(), "127.0.0.1").presentation, Presentation("smtpsource", **expected))
 
@@ -613,7 +620,7 @@ class PlanTests(Case):
         foreground.parseOptions(["-n"])
         self.assertTrue(parsed("127.0.0.1", parent=daemon).presentation.daemonized)
         self.assertFalse(parsed("127.0.0.1", parent=foreground).presentation.daemonized)
-        for option in ("report", "csv", "hlog", "junit"):
+        for option in ("report", "csv", "hlog", "junit", "log-messages"):
             e = self.assertRaises(usage.UsageError, parsed, f"--{option}", "-", "127.0.0.1", parent=foreground)
             expected = "'-' is not usable, the log is on standard output: expected a file, or --logfile=FILE before "
             self.assertEqual(str(e), f"--{option}: {expected}smtp-source")
@@ -766,6 +773,7 @@ class ErrorTests(Case):
             (None, "proxy-source", ("", "a.b", "::1,"), "expected IP addresses such as"),
             (None, "dns-server", ("", "dns.example", "::1:x", "127.0.0.1:0"), "expected the address of a name server"),
             (None, "live", ("", "yes", "ON"), "expected auto, on or off"),
+            (None, "dashboard", ("", "x", ":8089", "1.2.3.4:", "::1:80", "a b:1", "h:65536"), "expected"),
             (None, "metrics-port", ("", "-1", "65536", "9k", "http"), "expected a port from 1 to 65535, or 0"),
             (None, "metrics-interface", ("", "localhost", "::1,::", "[::1]"), "expected an address of this machine"),
         ):
@@ -922,6 +930,7 @@ class ErrorTests(Case):
             ),
             ("--connect-only --noop", "--connect-only and --noop exclude each other: "),
             ("--metrics-interface ::1", "--metrics-interface needs --metrics-port"),
+            ("--linger", "--linger needs --dashboard"),
             ("--live on -c", "--live 'on' and -c (--counter) exclude each other: "),
             ("--live on -v", "--live 'on' and -v exclude each other: "),
             *(
@@ -1395,7 +1404,7 @@ class HelpTests(SynchronousTestCase):
         help = " ".join(self.shown(parsed, "--help").split())
         self.assertIn(
             " One heading only: smtpsource --help HEADING, of load, workers, message, traffic, dialogue, extensions, "
-            "tls, login, parameters, connections, ledger, results, other Make SMTP ",
+            "tls, login, parameters, connections, ledger, message-log, results, other Make SMTP ",
             help,
         )
 
@@ -1407,7 +1416,8 @@ class HelpTests(SynchronousTestCase):
             self.assertEqual(
                 str(self.assertRaises(usage.UsageError, parsed, *arguments)),
                 "--help: 'conections' is no heading: expected one of load, workers, message, traffic, dialogue, "
-                "extensions, tls, login, parameters, connections, ledger, results, other; did you mean connections?",
+                "extensions, tls, login, parameters, connections, ledger, message-log, results, other; did you mean "
+                "connections?",
             )
         e = str(self.assertRaises(usage.UsageError, sinkParsed, "--help", "what"))
         self.assertTrue(e.startswith("--help: 'what' is no heading: expected one of where-it-listens, what-it-says"), e)

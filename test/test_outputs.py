@@ -447,7 +447,7 @@ class ClosedTests(OutputTestCase):
 
 
 #: Options of a run that name files to write.
-OUTPUTS = ("report", "csv", "hlog", "junit")
+OUTPUTS = ("report", "csv", "hlog", "junit", "log-messages")
 
 
 class ConflictTests(SynchronousTestCase):

@@ -792,6 +792,8 @@ class OtherProcessTests(SynchronousTestCase):
             deliverTo="127.0.0.1:2525",
             drainTimeout=7,
             drainQuiet=1,
+            logMessages=self.mbox,
+            logSample="1%,failed,slow>100ms,rcpt>1s",
         )
         yield SourcePlan(fixedInterval=1, startAt=7, workers="auto", pin=True)
         yield SourcePlan(rate=7, duration=3, arrivals="poisson", maxLate=1, catchUp=1, message=b"a\n")

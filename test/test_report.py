@@ -122,7 +122,7 @@ timeout                     1  no reply
             ("done", "elapsed      2.000 s\n"),
             ("aborted", "elapsed      2.000 s, ended before its time\n"),
             ("signal", "elapsed      2.000 s, stopped before its end\n"),
-            ("running", "elapsed      2.000 s, and goes on\n"),
+            ("running", "elapsed      2.000 s, and it goes on\n"),
         ):
             self.assertIn(words, render(example(ended=ended)))
 
@@ -354,6 +354,8 @@ confirm      100/s    100.0/s  kept: 80 us
             "buckets": bucketsOf(recorder),
             "replies": repliesOf(recorder),
             "sink": {"messages": 100, "recipients": 100},
+            "reactor": "smtpsource.net.reactor.LeanReactor",
+            "environment": {"versions": {"speedups": "compiled"}},
         }
         text = render(example(**usual), Page(isWhole=False))
         self.assertLessEqual(text.count("\n"), 20)
@@ -397,7 +399,8 @@ with -v      recipients, bytes, reactor, announced, sink; the latencies of
             "\nrcpt           250         99  450 busy\n",
             "\nrcpt           450          1  450 busy\n",
             "\ntimeout                     1  no reply\n",
-            "\nwith -v      bytes, reactor, announced; the latencies of mail, rcpt, rset and\n",
+            "\nwith -v      bytes, announced; the latencies of mail, rcpt, rset and quit; the\n",
+            "\nreactor      twisted.internet.selectreactor.SelectReactor\n",
         ):
             self.assertIn(row, text)
         self.assertNotIn("\nmail ", text)

@@ -42,12 +42,12 @@ OURS = """
     smtpsource.pacing
         pauses share
     smtpsource.plan
-        connections dialogue extensions ledger load login message parameters results source thresholds tls traffic
-        workers
+        connections dialogue extensions ledger load login message messagelog parameters results source thresholds tls
+        traffic workers
     smtpsource.process
         cpu exitstatus failurelog garbage interrupts later openfiles places processors streams threads turns unexpected
     smtpsource.report
-        ending facts files page presentation text words
+        ending facts files page presentation text usual words
     smtpsource.report.live
         counter
     smtpsource.smtp

@@ -9,8 +9,7 @@ from typing import Any
 
 from smtpsource.interfaces import IMessage, IReactor, IRun
 from smtpsource.load.messagelog import ACCEPTED, FAILED, REJECTED, MessageLog
-from smtpsource.load.openloop import LATE_AFTER
-from smtpsource.load.session import Session
+from smtpsource.load.session import LATE_AFTER, Session
 from smtpsource.messages.logged import LoggedMessage
 from smtpsource.net.route import ConnectQueue, Route
 from smtpsource.phases import CONNECT, LATE, RESPONSE, TRANSACTION

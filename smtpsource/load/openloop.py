@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from smtpsource.load import parts
 from smtpsource.load.run import BATCH, Run
-from smtpsource.load.session import Session
+from smtpsource.load.session import LATE_AFTER, Session
 from smtpsource.measure.progress import CATCHING_UP, RUNNING
 from smtpsource.pacing.schedule import Profile, Schedule
 from smtpsource.pacing.timer import ExactTimer, Timer, timer
@@ -22,10 +22,6 @@ from smtpsource.phases import LATE, RESPONSE
 
 if TYPE_CHECKING:
     from smtpsource.interfaces import IMessage
-
-#: A message that starts so many seconds after it was wanted is late. Less than that is what a timer and a turn of the
-#: reactor take.
-LATE_AFTER = 0.01
 
 
 class OpenLoop(Run):

@@ -25,6 +25,10 @@ from smtpsource.smtp.protocol import SMTPSourceProtocol
 #: That is some twenty seconds, enough for most servers to be started again.
 _TRIES = 17
 
+#: A message that starts so many seconds after it was wanted is late. Less than that is what a timer and a turn of the
+#: reactor take.
+LATE_AFTER = 0.01
+
 #: Refusals with these codes may tell what is wrong with what was asked for: see L{smtpsource.load.hints.Refusals}.
 _TELLING = frozenset({b"421", b"500", b"501", b"502", b"550", b"553"})
 

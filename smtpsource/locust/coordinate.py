@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _OURS = frozenset(
     (
         *("counter", "quiet", "report", "csv", "hlog", "html", "junit"),
-        *("color", "live", "metrics-port", "metrics-interface"),
+        *("color", "live", "metrics-port", "metrics-interface", "dashboard"),
         "watch",
         *("threshold", "abort-on-threshold", "percentiles", "start-at"),
     )
@@ -37,6 +37,7 @@ _OURS = frozenset(
 #: Options that there is no use for, and why.
 _UNUSABLE = {
     **dict.fromkeys(("at", "every"), "commands are started from a command line only, not by whoever has a form"),
+    "linger": "this process ends with its run, as another one may follow",
     "workers": "the workers are those of Locust: --processes N, or --expect-workers N",
     "pin": "where the workers of Locust are is not known here",
     "deliver-to": "the ledgers of workers elsewhere can't be read here: see smtpsource-reconcile(1)",
@@ -199,7 +200,12 @@ class _Process:
         def show(summary: Any) -> str:
             return render(summary, presentation.page)
 
-        self._end(conclude(presentation, stopView, summary, show, documentOf, summary.reason))
+        status = conclude(presentation, stopView, summary, show, documentOf, summary.reason)
+        left = presentation.whenLeft(self._reactor, status)
+        if left is None:
+            self._end(status)
+        else:
+            left.addBoth(lambda _: self._end(status))
 
     def _end(self, status: int) -> None:
         self._needsMaster = False

@@ -2,8 +2,10 @@
 Frames as bytes: they go from process to process, and from machine to machine. Whatever somebody else may send instead
 is told from them in little time and memory; no more than the longest of ours takes.
 
-All is compressed: the length of a header, the header in JSON, and then for all buckets that are used their indexes, and
-how many latencies there are in each; as in memory on most machines, with the lowest byte first.
+All is compressed: the length of a header, the header in JSON, and then for all buckets that are used their indexes,
+each as its distance from the one before in its phase, and how many latencies there are in each. Of these numbers the
+lowest bytes come first, then all that are next to them, and so on: most of them are 0, and so it is a third of what it
+would be.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ import sys
 import zlib
 from array import array
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain, islice
+from itertools import accumulate, chain, islice
+from operator import sub
 from typing import Any
 
 from smtpsource.measure.counters import COUNTERS, Counters
@@ -21,7 +24,7 @@ from smtpsource.measure.histogram import HIGHEST_MICROSECONDS, indexOf
 from smtpsource.phases import NAMES
 
 #: The layout of what L{encode} gives. Whoever reads another one says so.
-VERSION = 2
+VERSION = 3
 
 #: The most bytes of a header. What is longer is so by the texts of a server's replies, and is sent without them.
 _LONGEST_HEADER = 1 << 20
@@ -41,8 +44,10 @@ def encode(fields: Mapping[str, Any]) -> bytes:
     @param fields: those of a L{Frame<smtpsource.measure.frame.Frame>}.
     """
     buckets = fields["buckets"]
-    indexes = array("I", chain.from_iterable(buckets))
-    counts = array("q", chain.from_iterable(of.values() for of in buckets))
+    # Those of a recorder are in order.
+    inOrder = [of if list(of) == sorted(of) else dict(sorted(of.items())) for of in buckets]
+    distances = array("I", chain.from_iterable(map(sub, of, chain((0,), of)) for of in inOrder))
+    counts = array("q", chain.from_iterable(of.values() for of in inOrder))
     counters = {name: value for name in COUNTERS if (value := getattr(fields["counters"], name))}
     lengths = [len(of) for of in buckets]
     head = {"version": VERSION, **fields, "counters": counters, "buckets": lengths}
@@ -50,8 +55,7 @@ def encode(fields: Mapping[str, Any]) -> bytes:
     if len(text) > _LONGEST_HEADER:
         bare = {"replies": [_withoutTexts(of) for of in fields["replies"]], "errors": _withoutTexts(fields["errors"])}
         text = _dump(head | bare)
-    numbers = _swapped(indexes).tobytes(), _swapped(counts).tobytes()
-    return zlib.compress(b"".join((len(text).to_bytes(4), text, *numbers)), 1)
+    return zlib.compress(b"".join((len(text).to_bytes(4), text, *_planes(distances), *_planes(counts))), 1)
 
 
 def decode(data: bytes) -> dict[str, Any]:
@@ -93,11 +97,11 @@ def _buckets(numbers: memoryview, lengths: Sequence[int]) -> list[dict[int, int]
     total = sum(lengths)
     if len(numbers) != total * (_INDEX + _COUNT):
         raise ValueError("it has more or fewer buckets than it says")
-    indexes, counts = array("I"), array("q")
-    indexes.frombytes(numbers[: total * _INDEX])
-    counts.frombytes(numbers[total * _INDEX :])
-    pairs = zip(_swapped(indexes), _swapped(counts), strict=True)
-    buckets = [dict(islice(pairs, length)) for length in lengths]
+    distances = iter(_joined(numbers[: total * _INDEX], array("I")))
+    counts = iter(_joined(numbers[total * _INDEX :], array("q")))
+    buckets = [
+        dict(zip(accumulate(islice(distances, length)), islice(counts, length), strict=True)) for length in lengths
+    ]
     for of, length in zip(buckets, lengths, strict=True):
         if len(of) != length or (of and (max(of) >= _LENGTH or min(of.values()) < 0 or max(of.values()) >= _MOST)):
             raise ValueError("it has buckets that there are not")
@@ -116,14 +120,33 @@ def _tallies(found: Mapping[str, Sequence[Any]]) -> dict[str, tuple[int, str]]:
     return {key: (count, text) for key, (count, text) in found.items()}
 
 
-def _swapped(numbers: array[int]) -> array[int]:
+def _planes(numbers: array[int]) -> list[bytes]:
     """
-    From the order of this machine to that of a frame, or back.
+    The lowest bytes of all numbers, then those that are next to them, and so on.
     """
-    if sys.byteorder == "big":
-        numbers = numbers[:]
-        numbers.byteswap()
+    octets, size = numbers.tobytes(), numbers.itemsize
+    return [octets[place::size] for place in _places(size)]
+
+
+def _joined(planes: memoryview, numbers: array[int]) -> array[int]:
+    """
+    The opposite of that.
+
+    @param numbers: an empty array, to be filled.
+    """
+    size = numbers.itemsize
+    octets, length = bytearray(len(planes)), len(planes) // size
+    for number, place in enumerate(_places(size)):
+        octets[place::size] = planes[number * length : (number + 1) * length]
+    numbers.frombytes(octets)
     return numbers
+
+
+def _places(size: int) -> Sequence[int]:
+    """
+    Where the bytes of a number are on this machine, the lowest one first.
+    """
+    return range(size) if sys.byteorder == "little" else range(size)[::-1]
 
 
 # What each field must be in JSON.

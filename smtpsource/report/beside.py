@@ -4,13 +4,13 @@ What went on beside a run, as text: its marks, with what came of them, and what 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from smtpsource.measure.marks import Mark
 from smtpsource.measure.series import Sample
 from smtpsource.measure.watched import unitOf
 from smtpsource.report.page import Line
-from smtpsource.report.words import duration
+from smtpsource.report.words import amount, duration
 
 #: The most marks that are shown; the report has all of them.
 MOST = 24
@@ -36,8 +36,17 @@ def marksOf(marks: Sequence[Mark]) -> Iterator[Line | str]:
 
 
 def _markOf(mark: Mark) -> Line:
-    effect = mark.effect
     status = "-" if mark.status is None else str(mark.status)
+    rate, p99, back = effectOf(mark)
+    text = f"{mark.kind:<9}{f'{mark.at:.1f} s':>10}{status:>8}{rate:>7}{p99:>10}{back:>9}  {mark.text}"
+    return Line(text, "doubtful" if mark.status else "", _INDENT)
+
+
+def effectOf(mark: Mark) -> tuple[str, str, str]:
+    """
+    By how much the rate fell after a mark, the highest p99, and how long it took until the run was as before: in words.
+    """
+    effect = mark.effect
     rate = p99 = back = "-"
     if effect is not None:
         if effect.rateBefore:
@@ -48,27 +57,36 @@ def _markOf(mark: Mark) -> Line:
             back = f"{effect.back:.0f} s"
         elif effect.rateBefore is not None:
             back = "not yet"
-    text = f"{mark.kind:<9}{f'{mark.at:.1f} s':>10}{status:>8}{rate:>7}{p99:>10}{back:>9}  {mark.text}"
-    return Line(text, "doubtful" if mark.status else "", _INDENT)
+    return rate, p99, back
 
 
 def watchedOf(samples: Sequence[Sample]) -> Iterator[Line | str]:
     """
     A table of what was watched.
     """
-    values: dict[str, list[float]] = {}
-    for sample in samples:
-        for name, value in (sample.watched or {}).items():
-            values.setdefault(name, []).append(value)
-    if not values:
+    rows = list(figuresOf(sample.watched for sample in samples))
+    if not rows:
         return
-    width = max(11, *map(len, values)) + 2
+    width = max(11, *(len(name) for name, *_ in rows)) + 2
     yield ""
     yield f"{'watched':<{width}}{'first':>11}{'last':>11}{'highest':>11}"
+    for name, *figures in rows:
+        yield Line(f"{name:<{width}}" + "".join(f"{figure:>11}" for figure in figures), "", width)
+
+
+def figuresOf(watched: Iterable[Mapping[str, float] | None]) -> Iterator[tuple[str, str, str, str]]:
+    """
+    Of each that was watched, its name, and what was first, last and highest, in words.
+
+    @param watched: that of each second.
+    """
+    values: dict[str, list[float]] = {}
+    for one in watched:
+        for name, value in (one or {}).items():
+            values.setdefault(name, []).append(value)
     for name, those in values.items():
         unit = unitOf(name)
-        figures = "".join(f"{_inWords(value, unit):>11}" for value in (those[0], those[-1], max(those)))
-        yield Line(f"{name:<{width}}{figures}", "", width)
+        yield name, _inWords(those[0], unit), _inWords(those[-1], unit), _inWords(max(those), unit)
 
 
 def _inWords(value: float, unit: str) -> str:
@@ -78,8 +96,4 @@ def _inWords(value: float, unit: str) -> str:
         return f"{value:.2f}"
     if unit != "B":
         return f"{value:.6g}"
-    for unit in ("B", "kB", "MB", "GB"):
-        if abs(value) < 1000:
-            return f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
+    return amount(value)

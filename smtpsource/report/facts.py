@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from smtpsource.measure.summary import Messages, Summary
 from smtpsource.report.page import Fact
-from smtpsource.report.words import NOUNS, several
+from smtpsource.report.words import NOUNS, amount, several
 
 if TYPE_CHECKING:
     from smtpsource.measure.search import Found, Tried
@@ -197,7 +197,7 @@ def counted(summary: Summary) -> Iterator[Fact]:
     yield Fact("elapsed", f"{summary.elapsed:.3f} s{_HOW[summary.ended]}")
     if summary.search is None:  # the mean of many rates says nothing
         asked = "" if summary.askedRate is None else f"asked {summary.askedRate:.1f} {more}/s, achieved "
-        sent = _bytes(summary.bytesSent / summary.elapsed if summary.elapsed else 0)
+        sent = amount(summary.bytesSent / summary.elapsed if summary.elapsed else 0)
         yield Fact("rate", f"{asked}{summary.rate:.1f} {more}/s, {sent}/s sent")
     judgement = summary.judgement
     if judgement is not None and judgement.duration:
@@ -214,7 +214,11 @@ def surroundings(summary: Summary) -> Iterator[Fact]:
     each = f", {cpu / started * 1e6:.1f} us for each {NOUNS[summary.exercise][0]}" if started else ""
     yield Fact("own CPU", f"{summary.user:.2f} s user, {summary.system:.2f} s system{each}")
     speedups = summary.environment.get("versions", {}).get("speedups")
-    yield Fact("reactor", f"{summary.reactor}{', ' + speedups if speedups else ''}", isUsual=True)
+    yield Fact(
+        "reactor",
+        f"{summary.reactor}{', ' + speedups if speedups else ''}",
+        isUsual=summary.reactor.endswith(".LeanReactor") and speedups == "compiled",
+    )
     workers = summary.environment.get("workers")
     ofRuns = [len(one.get("workers") or (1,)) for one in summary.environment.get("runs", ())]
     if any(count > 1 for count in ofRuns):
@@ -304,11 +308,3 @@ def outcomes(messages: Messages) -> str:
     What became of the messages, in one line.
     """
     return ", ".join(f"{number} {name}" for name, number in asdict(messages).items())
-
-
-def _bytes(number: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if number < 1000:
-            return f"{number:.1f} {unit}"
-        number /= 1000
-    return f"{number:.1f} TB"

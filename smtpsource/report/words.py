@@ -26,6 +26,27 @@ def duration(seconds: float) -> str:
     return f"{_threeDigits(seconds)} s"
 
 
+def course(seconds: float) -> str:
+    """
+    How long something took, where it may be hours: C{"43.6 s"}, C{"1:02:05"}.
+    """
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    minutes, whole = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{whole:02}"
+
+
+def amount(bytes: float) -> str:
+    """
+    So many bytes, in the unit that suits them: C{"1.5 MB"}.
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(bytes) < 1000:
+            return f"{bytes:.1f} {unit}"
+        bytes /= 1000
+    return f"{bytes:.1f} TB"
+
+
 def _threeDigits(number: float) -> str:
     if number < 9.995:
         return f"{number:.2f}"

@@ -16,6 +16,7 @@ from smtpsource.tools.compare import CompareOptions
 from smtpsource.tools.html import HtmlOptions
 from smtpsource.tools.merge import MergeOptions
 from smtpsource.tools.reconcile import ReconcileOptions
+from smtpsource.tools.recover import RecoverOptions
 
 
 class LocustOptions(CommandLine):
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
             "compare": ("show two reports side by side", CompareOptions),
             "html": ("make a page of reports", HtmlOptions),
             "merge": ("add up reports", MergeOptions),
+            "recover": ("make the report of a run that was cut off", RecoverOptions),
             "reconcile": ("say what became of every message", ReconcileOptions),
             "calibrate": ("measure what this machine can generate", CalibrateOptions),
             "locust": ("load from many machines, by Locust", LocustOptions),

@@ -24,7 +24,7 @@ from smtpsource.values.color import COLOR
 from smtpsource.values.option import Flag, Group, ValueOption
 
 #: The files that it can write.
-_FILES = ("report", "csv", "hlog", "junit")
+_FILES = ("report", "csv", "hlog", "html", "junit")
 
 
 def _written(long: str, help: str) -> ValueOption:
@@ -56,6 +56,7 @@ class RecoverOptions(ToolOptions):
                 _written("report", "write the results there as JSON; - is standard output"),
                 _written("csv", "write what happened in each second there, as comma-separated values; - as above"),
                 _written("hlog", "write the latencies of each second there, for HdrHistogram's tools; - as above"),
+                _written("html", "write it as one HTML file with charts there; - as above"),
                 _written("junit", "write there, as JUnit's XML, whether the thresholds held; - as above"),
                 COLOR,
                 Flag("quiet", None, "no summary"),

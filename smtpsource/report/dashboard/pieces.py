@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from twisted.internet.interfaces import IPullProducer
+from twisted.internet.interfaces import IPushProducer
 from twisted.web.http import Request
 from zope.interface import implementer
 
@@ -68,36 +68,64 @@ def _waiting(parts: Generator[None, None, Summary]) -> Generator[bytes, None, Su
         yield b""
 
 
-@implementer(IPullProducer)
+@implementer(IPushProducer)
 class _Pieces:
-    def __init__(self, request: Request, pieces: Iterator[bytes]) -> None:
+    """
+    An answer, a piece in each turn of the reactor.
+    """
+
+    def __init__(self, reactor: Any, request: Request, pieces: Iterator[bytes]) -> None:
+        self._reactor = reactor
         self._request = request
         self._pieces = pieces
+        self._call: Any = None
 
     def resumeProducing(self) -> None:
         """
         There is room for another one.
         """
-        for piece in self._pieces:
-            self._request.write(piece)
+        if self._call is None:
+            self._call = self._reactor.callLater(0, self._next)
+
+    def _next(self) -> None:
+        self._call = None
+        piece = next(self._pieces, None)
+        if piece is None:
+            self._request.unregisterProducer()
+            self._request.finish()
             return
-        self._request.unregisterProducer()
-        self._request.finish()
+        # This may pause us.
+        self.resumeProducing()
+        self._request.write(piece)
+
+    def pauseProducing(self) -> None:
+        """
+        There is none.
+        """
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
 
     def stopProducing(self) -> None:
         """
         Nobody reads any more.
         """
-        self._pieces = iter(())
+        self.pauseProducing()
 
 
-def sendPieces(request: Request, pieces: Iterable[bytes], contentType: str = JSON) -> None:
+def sendPieces(reactor: Any, request: Request, pieces: Iterable[bytes], contentType: str = JSON) -> None:
     """
     Send an answer, as fast as it is read, within bounds.
+
+    @param reactor: provides C{IReactorTime}.
     """
     for name, value in {**HEADERS, "Content-Type": contentType}.items():
         request.setHeader(name, value)
     visitor = visitorOf(request)
     if visitor is not None:
         visitor.dismiss(READING_TIME)
-    request.registerProducer(_Pieces(request, iter(pieces)), False)
+    producer = _Pieces(reactor, request, iter(pieces))
+    # Where there is no producer any more, as there is no connection.
+    request.notifyFinish().addBoth(lambda result: producer.stopProducing())
+    request.registerProducer(producer, True)
+    producer.resumeProducing()

@@ -143,7 +143,7 @@ class DashboardService(Service):
             "/": {"GET": page.get},
             **{path: {"GET": operation} for path, operation in page.files().items()},
             "/events": {"GET": self._watch},
-            "/frames": {"GET": lambda request: self._broadcast.watchFrames(request)},
+            "/frames": {"GET": self._watchFrames},
             "/report.json": {"GET": self._report},
             "/mark": {"POST": marking.post},
         }
@@ -203,8 +203,14 @@ class DashboardService(Service):
         self._page.renew()
         return None
 
+    def _watchFrames(self, request: DashboardRequest) -> Answer | None:
+        if request.method == b"HEAD":
+            return Answer(contentType=TYPE)
+        self._broadcast.watchFrames(request)
+        return None
+
     def _report(self, request: DashboardRequest) -> Answer | None:
         if request.method == b"HEAD":
             return Answer(contentType=JSON)
-        sendPieces(request, reportPieces(self._source.summaryNow()))
+        sendPieces(self._reactor, request, reportPieces(self._source.summaryNow()))
         return None

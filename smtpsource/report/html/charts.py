@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from smtpsource.measure.watched import unitOf
+
 #: Stands in a column's name for the phase that somebody picks.
 PHASE = "{phase}"
 
@@ -171,7 +173,7 @@ def _counted(runs: Sequence[Run]) -> Iterator[Chart]:
     Replies that refuse, and errors, as often as they came in each step.
     """
     lengths = {round(run["timeline"]["time"][0], 1) for run in runs if run["timeline"] and run["timeline"]["time"]}
-    unit = f"in {lengths.pop():g} s" if len(lengths) == 1 else "in a step"
+    unit = f"per {lengths.pop():g} s" if len(lengths) == 1 else "per step"
     replies = _often(
         (f"{phase} {code}", f"replies.{phase}.{code}", counts)
         for run in runs
@@ -203,9 +205,17 @@ def _often(those: Iterator[tuple[str, str, Sequence[int]]]) -> tuple[Line, ...]:
 
 def watchedCharts(names: Sequence[str]) -> Iterator[Chart]:
     """
-    Those of what was watched: one for each unit.
+    Those of what was watched: what has the same unit stands together.
 
     @param names: in the order of their columns.
     """
+    units: dict[str, list[Line]] = {}
     for number, name in enumerate(names):
-        yield Chart(f"watched{number}", name, "lines", "series", "", (Line(name, f"watched{number}", 0),))
+        lines = units.setdefault(unitOf(name), [])
+        place = len(lines) % _MOST_KINDS
+        lines.append(Line(name, f"watched{number}", place, place % 2 == 1))
+    for unit, lines in units.items():
+        for begin in range(0, len(lines), _MOST_KINDS):
+            some = tuple(lines[begin : begin + _MOST_KINDS])
+            title = some[0].label if len(some) == 1 else "Watched"
+            yield Chart(some[0].column, title, "lines", "series", unit, some)

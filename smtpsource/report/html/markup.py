@@ -4,7 +4,7 @@ HTML made of texts, whatever is in these: nothing of a report is taken for HTML,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from html import escape
 
 from smtpsource.printable import legible, printable
@@ -47,16 +47,16 @@ def section(name: str, title: str, content: Html) -> Html:
     )
 
 
-def table(caption: str, headings: Sequence[str], rows: Iterable[Sequence[Html]], texts: int = 1) -> Html:
+def table(caption: str, headings: Sequence[str], rows: Iterable[Sequence[Html]], texts: Container[int] = (0,)) -> Html:
     """
     A table; the first cell of each row is its heading.
 
     @param caption: a text.
     @param headings: texts.
     @param rows: the cells of each; a row may be a L{Row}.
-    @param texts: so many columns at the left are no numbers.
+    @param texts: the columns that are no numbers.
     """
-    kinds = ["" if number < texts else "number" for number in range(len(headings))]
+    kinds = ["" if number in texts else "number" for number in range(len(headings))]
     head = "".join(
         f'<th scope="col"{_class(kind)}>{text(heading)}</th>' for heading, kind in zip(headings, kinds, strict=True)
     )

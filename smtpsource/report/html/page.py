@@ -131,7 +131,7 @@ def body(
 
 
 def _figure(chart: Mapping[str, Any]) -> Html:
-    unit = f" ({chart['unit']})" if chart["unit"] else ""
+    unit = f" ({chart['unit'] or 'number'})"
     return (
         f'<figure class="chart" data-chart="{text(chart["id"])}"><figcaption>{text(chart["title"] + unit)}</figcaption>'
         '<div class="plot"><noscript>It takes JavaScript to draw this.</noscript></div>'

@@ -10,8 +10,8 @@ from typing import Any
 
 from smtpsource.report import facts
 from smtpsource.report.html.markup import Html, element, text
-from smtpsource.report.html.sections import lightly
-from smtpsource.report.words import duration
+from smtpsource.report.html.run import lightly
+from smtpsource.report.words import course
 
 Document = Mapping[str, Any]
 
@@ -41,4 +41,4 @@ def headingOf(documents: Sequence[Document], labels: Sequence[str]) -> Html:
 def _run(document: Document) -> Html:
     started = datetime.datetime.fromisoformat(document["started"])
     when = f"{started:%Y-%m-%d %H:%M:%S} {started:%z}".strip()
-    return f'<time datetime="{text(document["started"])}">{text(when)}</time>, {duration(document["elapsed"])}'
+    return f'<time datetime="{text(document["started"])}">{text(when)}</time>, {course(document["elapsed"])}'

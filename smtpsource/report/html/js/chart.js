@@ -12,7 +12,7 @@ class Chart {
     this.axis = spec.kind === "curve" ? new Axis(spec.id, () => this.percentiles(), true) : page.time;
     this.holder = figure.querySelector(".plot");
     this.tools = make("div", { className: "tools" });
-    this.body = make("div");
+    this.body = make("div", { className: "cells" });
     this.legend = make("ul", { className: "legend" });
     this.holder.replaceChildren(this.tools, this.body, this.legend);
     this.addTools();
@@ -55,6 +55,7 @@ class Chart {
     } else {
       this.clear();
       this.alike = alike;
+      this.figure.classList.toggle("wide", views.length > 1);
       if (!views.length) this.body.replaceChildren(make("p", { className: "empty" }, "There is nothing of this phase."));
       else this.parts = views.map((view) => this.part(view));
       this.showLegend(views);
@@ -77,12 +78,13 @@ class Chart {
     const { spec, page } = this;
     const keys = "ArrowLeft ArrowRight Home End + - Escape";
     const frame = make("div", { className: "canvas", tabIndex: 0, role: "application", "aria-roledescription": "chart", "aria-keyshortcuts": keys });
-    if (spec.kind === "heat" && page.runs.length > 1) this.body.append(make("p", { className: "of" }, page.runs[view.run].label));
-    this.body.append(frame);
+    const cell = make("div", { className: "cell" }, frame);
+    if (spec.kind === "heat" && page.runs.length > 1) cell.prepend(make("p", { className: "of" }, page.runs[view.run].label));
+    this.body.append(cell);
     const part = { frame, view };
     const common = {
       axis: this.axis,
-      place: this.size(),
+      place: this.size(cell),
       view,
       target: frame,
       onCursor: (plot) => this.follow(part, plot),
@@ -119,14 +121,16 @@ class Chart {
     this.legend.replaceChildren();
   }
 
-  size() {
-    const width = this.page.printing ? 660 : Math.max(240, this.holder.clientWidth);
+  size(cell) {
+    const width = this.page.printing ? 660 : Math.max(240, cell.clientWidth);
     return { width, height: (width < 560 ? 200 : 240) + (this.spec.kind === "heat" ? 30 : 0) };
   }
 
   resize() {
-    const { width, height } = this.size();
-    for (const { plot } of this.parts) if (plot.width !== width || plot.height !== height) plot.setSize({ width, height });
+    for (const { plot, frame } of this.parts) {
+      const { width, height } = this.size(frame.parentElement);
+      if (plot.width !== width || plot.height !== height) plot.setSize({ width, height });
+    }
   }
 
   fillSelect() {
@@ -208,8 +212,9 @@ class Chart {
     this.whole.hidden = this.axis.zoom === null;
   }
 
-  fill(most = FEW) {
-    fillTables(this.details, tablesOf(this.spec, this.page.runs, this.page.phase), this.title, most);
+  fill(most = FEW, bands = Infinity) {
+    const { spec, page, title } = this;
+    fillTables(this.details, tablesOf(spec, page.runs, page.phase, bands), this.select ? `${title}: ${page.phase}` : title, most);
   }
 }
 

@@ -14,14 +14,12 @@ const page = {
     this.runs = data.runs;
     this.choosePhase();
     const specs = new Map(data.charts.map((spec) => [spec.id, spec]));
-    if (this.charts.length) {
-      for (const chart of this.charts) chart.spec = specs.get(chart.spec.id) ?? chart.spec;
-      this.render();
-      return;
-    }
+    for (const chart of this.charts) chart.spec = specs.get(chart.spec.id) ?? chart.spec;
+    this.render();
     for (const figure of document.querySelectorAll("figure.chart[data-chart]")) {
       const spec = specs.get(figure.dataset.chart);
-      if (spec) this.charts.push(new Chart(figure, spec, this));
+      if (!spec || this.charts.some((chart) => chart.figure === figure)) continue;
+      this.charts.push(new Chart(figure, spec, this));
     }
   },
 
@@ -39,15 +37,6 @@ const page = {
     for (const chart of this.charts) chart.render();
   },
 
-  /** Draw soon what has changed, once. */
-  renderSoon() {
-    this.soon ??= requestAnimationFrame(() => {
-      this.soon = null;
-      this.choosePhase();
-      this.render();
-    });
-  },
-
   recolor() {
     forgetColors();
     for (const chart of this.charts) {
@@ -62,25 +51,16 @@ const page = {
     this.recolor();
     for (const chart of this.charts) {
       chart.resize();
-      if (printing && chart.details && !chart.details.open) chart.fill(FEW_IN_PRINT);
+      if (printing && chart.details && !chart.details.open) chart.fill(ON_PAPER.rows, ON_PAPER.bands);
     }
   },
 };
 
-const FEW_IN_PRINT = 20;
+/** A table on paper. */
+const ON_PAPER = { rows: 20, bands: 12 };
 
 /** What the dashboard calls. */
 const dashboard = {
-  /** Add to a run, by its place: {series: {column: [values]}, timeline, marks}; what is left out stays as it is. */
-  append(place, { series, timeline, marks }) {
-    const run = page.runs[place];
-    if (!run) return;
-    if (series) appendColumns((run.series ??= {}), series);
-    if (timeline !== undefined) run.timeline = timeline;
-    if (marks?.length) (run.marks ??= []).push(...marks);
-    page.renderSoon();
-  },
-
   /** Show other data: as the data block has them. */
   replace(data) {
     page.take(data);
@@ -102,15 +82,6 @@ const dashboard = {
     old.replaceChildren(...content.childNodes);
   },
 };
-
-function appendColumns(all, added) {
-  const before = Math.max(0, ...Object.values(all).map((values) => values.length));
-  const more = Math.max(0, ...Object.values(added).map((values) => values.length));
-  for (const name of new Set([...Object.keys(all), ...Object.keys(added)])) {
-    const values = (all[name] ??= new Array(before).fill(null));
-    for (let index = 0; index < more; index++) values.push(added[name]?.[index] ?? null);
-  }
-}
 
 /** The text of the data block: JSON, or the same compressed and in base64. */
 async function textOf(block) {

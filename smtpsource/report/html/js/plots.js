@@ -71,8 +71,14 @@ function alone(plot, series, all) {
   const values = plot.data[series];
   const [first, last] = plot.series[0].idxs;
   const found = [];
+  // What is undefined is another run's.
+  const neighbor = (index, by) => {
+    do index += by;
+    while (index in values && values[index] === undefined);
+    return values[index];
+  };
   for (let index = first; index <= last; index++) {
-    if (isNumber(values[index]) && !isNumber(values[index - 1]) && !isNumber(values[index + 1])) found.push(index);
+    if (isNumber(values[index]) && !isNumber(neighbor(index, -1)) && !isNumber(neighbor(index, 1))) found.push(index);
   }
   return found;
 }

@@ -4,9 +4,9 @@ const FEW = 60;
 
 const cellText = (value) => (value === null || value === undefined ? "" : String(value));
 
-/** {caption, head: [texts], count, row: index => [values]} for each table of a chart. */
-function tablesOf(chart, runs, phase) {
-  if (chart.kind === "heat") return runs.flatMap((run) => heatTable(run, runs, phase));
+/** {caption, head: [texts], count, row: index => [values]} for each table of a chart; heat maps with so many columns. */
+function tablesOf(chart, runs, phase, bands = Infinity) {
+  if (chart.kind === "heat") return runs.flatMap((run) => heatTable(run, runs, phase, bands));
   const view = chart.kind === "curve" ? curveView(chart, runs, phase) : lineView(chart, runs, phase);
   if (chart.kind === "curve") return curveTables(view, runs);
   const unit = chart.unit ? ` (${chart.unit})` : "";
@@ -30,12 +30,21 @@ function curveTables(view, runs) {
   });
 }
 
-function heatTable(run, runs, phase) {
+function heatTable(run, runs, phase, bands) {
   const view = heatView(run, phase);
   if (!view) return [];
-  const rows = Array.from({ length: view.rows[1] - view.rows[0] + 1 }, (_, index) => view.rows[0] + index);
-  const head = ["time (s)", ...rows.map((row) => `from ${seconds(rowStart(row))}`)];
-  return [{ caption: runs.length > 1 ? run.label : "", head, count: view.times.length, row: (index) => [view.times[index], ...rows.map((row) => view.steps[index].get(row))] }];
+  const [first, last] = view.rows;
+  const together = Math.max(1, Math.ceil((last - first + 1) / bands));
+  const starts = [];
+  for (let row = first; row <= last; row += together) starts.push(row);
+  const head = ["time (s)", ...starts.map((row) => `from ${seconds(rowStart(row))}`)];
+  const counted = (step, start) => {
+    let sum = 0;
+    for (let row = start; row < start + together; row++) sum += step.get(row) ?? 0;
+    return sum || null;
+  };
+  const caption = runs.length > 1 ? run.label : "";
+  return [{ caption, head, count: view.times.length, row: (index) => [view.times[index], ...starts.map((start) => counted(view.steps[index], start))] }];
 }
 
 /** Fill the element of a chart's tables. */

@@ -1,0 +1,475 @@
+"""
+Tests for L{smtpsource.report.dashboard}: what is served, to whom, and within which bounds.
+"""
+
+from __future__ import annotations
+
+import json
+
+from dashboards import DashboardMixin, Shown, answered, eventsIn, second
+from hypothesis import strategies as st
+from properties import given
+from results import EVERYTHING, example
+from twisted.trial.unittest import SynchronousTestCase
+
+from smtpsource.measure.frame import Frame
+from smtpsource.report.dashboard import broadcast, history
+from smtpsource.report.dashboard.broadcast import MOST
+from smtpsource.report.dashboard.history import COLUMNS, Bounded, History
+from smtpsource.report.dashboard.service import LAST
+from smtpsource.report.dashboard.site import LONGEST_MARK, MOST_MARKS
+from smtpsource.report.reading import summaryIn
+from smtpsource.web.eventstream import QUIET
+
+FORM = "application/x-www-form-urlencoded"
+
+
+def kinds(events):
+    return [kind for _, kind, _ in events]
+
+
+class HistoryTests(SynchronousTestCase):
+    """
+    What one who comes late is told.
+    """
+
+    @given(st.integers(1, 60), st.integers(1, 8))
+    def test_bounded(self, number, pairs):
+        """
+        There are never more than there may be, nothing is lost, and all is in order.
+        """
+        kept = Bounded(2 * pairs, lambda one, other: one + other, lambda one: json.dumps(one).encode())
+        for each in range(number):
+            self.assertEqual(kept.add([each], b"[%d]" % each), b"[%d]" % each)
+            self.assertLessEqual(len(kept.kept), 2 * pairs)
+        self.assertEqual([each for one in kept.kept for each in one], list(range(number)))
+        said = [one for piece in kept.pieces(3) for one in json.loads(piece)]
+        self.assertEqual(said, kept.kept)
+
+    def test_long(self):
+        """
+        Of a long run all messages and latencies are there, in fewer samples and steps.
+        """
+        self.patch(history, "MOST_SAMPLES", 8)
+        self.patch(history, "MOST_STEPS", 4)
+        told = History()
+        for number in range(50):
+            told.add(second(number, microseconds=(100, 1000 + number)))
+        rows = [row for piece in told.samples.pieces(3) for row in json.loads(piece)]
+        steps = [step for piece in told.steps.pieces(3) for step in json.loads(piece)]
+        self.assertEqual((len(rows), len(steps)), (8, 4))
+        rate, time = COLUMNS.index("rate"), COLUMNS.index("time")
+        self.assertEqual({row[rate] for row in rows}, {10})
+        self.assertEqual(rows[-1][time], 50)
+        self.assertEqual(sum(step["phases"]["transaction"]["count"] for step in steps), 100)
+        self.assertEqual(sum(step["replies"]["mail"]["250"] for step in steps), 500)
+        self.assertEqual(sum(sum(step["phases"]["transaction"]["heat"][1::2]) for step in steps), 100)
+        self.assertEqual(sum(Frame.decode(step).counters.accepted for step in told.steps.kept), 500)
+
+    def test_warmUp(self):
+        """
+        What was before the end of a warm-up does not count.
+        """
+        told = History()
+        told.add(second(0))
+        told.add(second(0, epoch=1))
+        self.assertEqual((told.epoch, len(told.samples.kept), len(told.steps.kept)), (1, 1, 1))
+
+
+class StreamTests(DashboardMixin, SynchronousTestCase):
+    """
+    C{/events}.
+    """
+
+    def setUp(self):
+        self.service = self.serve(Shown(example()))
+
+    def watch(self, after=None):
+        return self.ask("/events", Last_Event_ID=after)
+
+    def told(self, transport):
+        text = self.said(transport).decode()
+        return eventsIn(text.partition("\r\n\r\n")[2] if text.startswith("HTTP") else text)
+
+    def test_seconds(self):
+        """
+        Each second is told as it comes, with its number.
+        """
+        watching = self.watch()
+        self.assertEqual(kinds(self.told(watching))[0], "reset")
+        self.run_.bring(second(0), second(1, accepted=25))
+        frames = [event for event in self.told(watching) if event[1] == "frame"]
+        self.assertEqual([identity for identity, _, _ in frames], ["0.0", "0.1"])
+        self.assertEqual(frames[1][2]["row"][COLUMNS.index("rate")], 25)
+        self.assertEqual(frames[1][2]["step"]["phases"]["transaction"]["count"], 2)
+
+    def test_late(self):
+        """
+        One who comes late is told all that has been.
+        """
+        self.run_.bring(*map(second, range(500)))
+        told = self.told(self.watch())
+        rows = [row for _, kind, data in told if kind == "history" for row in data["rows"]]
+        steps = [step for _, kind, data in told if kind == "history" for step in data["steps"]]
+        self.assertEqual([row[COLUMNS.index("time")] for row in rows], [step["time"] for step in steps])
+        self.assertEqual(len(rows), 500)
+        self.assertIn(("0.499", "known", None), told)
+
+    def test_back(self):
+        """
+        One who comes back is told what they have missed, and nothing twice.
+        """
+        self.run_.bring(*map(second, range(10)))
+        told = self.told(self.watch(after="0.6"))
+        self.assertEqual([identity for identity, kind, _ in told if kind == "frame"], ["0.7", "0.8", "0.9"])
+        self.assertNotIn("reset", kinds(told))
+
+    def test_unknown(self):
+        """
+        Who knows a second of another run, or of a warm-up, or says nonsense, is told everything.
+        """
+        self.run_.bring(second(0), second(1), second(0, epoch=1))
+        for after in ("0.1", "7.7", "x" * 100, "1"):
+            told = self.told(self.watch(after))
+            self.assertEqual(kinds(told)[0], "reset")
+            self.assertEqual(sum(len(data["rows"]) for _, kind, data in told if kind == "history"), 1)
+
+    def test_warmUpOver(self):
+        """
+        Those who watch are told when a warm-up is over: what they know does not count.
+        """
+        watching = self.watch()
+        self.run_.bring(second(0))
+        self.told(watching)
+        self.run_.bring(second(0, epoch=1))
+        self.assertEqual(kinds(self.told(watching))[:2], ["reset", "frame"])
+
+    def test_quiet(self):
+        """
+        Where nothing happens there are signs of life.
+        """
+        watching = self.watch()
+        self.told(watching)
+        self.pass_(QUIET)
+        self.assertIn(b":\n\n", watching.take())
+
+    def test_neverReads(self):
+        """
+        One who does not read is dropped, and what waits for them is in bounds; others go on.
+        """
+        slow, good = self.watch(), self.watch()
+        self.told(good)
+        self.settle()
+        slow.producer.pauseProducing()
+        for number in range(broadcast.MOST_WAITING + 2):
+            self.run_.bring(second(number))
+            self.told(good)
+        self.assertTrue(slow.aborted)
+        self.run_.bring(second(broadcast.MOST_WAITING + 2))
+        self.assertIn("frame", kinds(self.told(good)))
+
+    def test_tooMany(self):
+        """
+        There are at most so many; when one goes, another may come.
+        """
+        all_ = [self.watch() for _ in range(MOST)]
+        status, _, _ = self.answer("/events")
+        self.assertEqual(status, 503)
+        all_[0].abortConnection()
+        self.settle()
+        self.assertEqual(kinds(self.told(self.watch()))[0], "reset")
+
+    def test_sections(self):
+        """
+        What stands on the page is made while somebody watches, once for all of them, and told when it has changed.
+        """
+        self.run_.bring(second(0))
+        self.settle()
+        first, other = self.watch(), self.watch()
+        for watching in (first, other):
+            told = self.told(watching)
+            sections = [data["html"] for _, kind, data in told if kind == "section"]
+            self.assertTrue(any('id="verdict"' in html for html in sections), sections)
+            self.assertIn("charts", kinds(told))
+        self.pass_(60)
+        self.run_.bring(second(1))
+        self.assertNotIn("section", kinds(self.told(first)))
+        self.run_.summary = example(exit=0, rate=77.0)
+        self.pass_(60)
+        self.run_.bring(second(2))
+        changed = [data["html"] for _, kind, data in self.told(first) if kind == "section"]
+        self.assertTrue(any("77.0/s" in html for html in changed), changed)
+
+    def test_unwatched(self):
+        """
+        While nobody watches, nothing is asked of the run but its seconds.
+        """
+        self.patch(self.run_, "summaryNow", lambda: self.fail("nobody wants to know"))
+        self.run_.bring(second(0))
+        self.settle()
+
+    def test_over(self):
+        """
+        The end is told to all who watch, those who come later included; then they are sent away.
+        """
+        watching, late = self.watch(), None
+        self.run_.bring(second(0))
+        self.run_.done.callback(self.run_.summary)
+        self.assertEqual(self.told(watching)[-1][1:], ("over", {"exit": 1, "ended": "done", "reason": None}))
+        late = self.watch()
+        self.assertEqual(kinds(self.told(late))[-1], "over")
+        left = self.service.leave()
+        self.settle()
+        self.successResultOf(left)
+        self.assertFalse(watching.connected)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_leaveSlow(self):
+        """
+        One who does not read holds up no end for long.
+        """
+        watching = self.watch()
+        self.settle()
+        watching.producer.pauseProducing()
+        self.run_.done.callback(self.run_.summary)
+        left = self.service.leave()
+        self.pass_(LAST * 0.9)
+        self.assertNoResult(left)
+        self.pass_(LAST * 0.2)
+        self.assertTrue(watching.aborted)
+        self.successResultOf(left)
+
+
+class SiteTests(DashboardMixin, SynchronousTestCase):
+    """
+    Everything else that is served.
+    """
+
+    def setUp(self):
+        self.serve(Shown(example(**EVERYTHING)))
+
+    def test_page(self):
+        """
+        The page has what the HTML report has, and nothing on it may come from elsewhere.
+        """
+        status, head, body = self.answer("/")
+        self.assertEqual(status, 200)
+        self.assertIn("content-security-policy: default-src 'none'; script-src 'self'", head)
+        self.assertIn("frame-ancestors 'none'", head)
+        self.assertIn("x-content-type-options: nosniff", head)
+        self.assertIn('id="verdict"', body)
+        self.assertIn('data-chart="heat"', body)
+        self.assertNotIn("<style", body)
+        for path, kind in (
+            ("/page.js", "text/javascript"),
+            ("/live.js", "text/javascript"),
+            ("/page.css", "text/css"),
+            ("/live.css", "text/css"),
+        ):
+            self.assertIn(f'"{path[1:]}"', body)
+            status, head, _ = self.answer(path)
+            self.assertEqual(status, 200)
+            self.assertIn(f"content-type: {kind}", head)
+
+    def test_hostile(self):
+        """
+        What a server or a user has said is no HTML.
+        """
+        evil = "</script><script>alert(1)</script><!--"
+        self.serve(Shown(example(errors={evil: example().errors["timeout"]}, command=("x", evil))))
+        self.run_.mark(evil)
+        self.run_.bring(second(0))
+        _, _, page = self.answer("/")
+        self.assertNotIn("<script>alert", page)
+        for _, kind, data in eventsIn(self.answer("/events")[2]):
+            if kind in ("section", "header"):
+                self.assertNotIn("<script>alert", data["html"])
+
+    def test_report(self):
+        """
+        The report so far is a report.
+        """
+        self.run_.summary = example(**EVERYTHING)
+        self.run_.marks.append(self.run_.mark("x"))
+        status, head, body = self.answer("/report.json")
+        self.assertEqual(status, 200)
+        self.assertIn("content-type: application/json", head)
+        summary = summaryIn(body)
+        self.assertEqual(summary.messages, self.run_.summary.messages)
+        self.assertEqual(summary.latency, self.run_.summary.latency)
+        self.assertEqual(
+            {k: list(v) for k, v in summary.buckets.items()}, {k: list(v) for k, v in self.run_.summary.buckets.items()}
+        )
+        self.assertEqual(len(summary.series), len(self.run_.summary.series))
+
+    def test_unfinishedReport(self):
+        """
+        Latencies that nobody has put together yet are put together for it, with the percentiles that were asked for.
+        """
+        whole = example(**EVERYTHING)
+        self.run_.summary = example(**{**EVERYTHING, "latency": {}, "percentiles": (50, 75.5)})
+        _, _, body = self.answer("/report.json")
+        document = json.loads(body)
+        self.assertEqual(summaryIn(body).latency, whole.latency)
+        self.assertIn("p75.5", document["latency"]["message"])
+
+    def test_nothing(self):
+        """
+        What is not there, or is not done, is told in one line.
+        """
+        for path, method, status in (("/x", "GET", 404), ("/mark", "GET", 405), ("/", "DELETE", 405)):
+            found, _, body = self.answer(path, method)
+            self.assertEqual(found, status)
+            self.assertIn("expected", json.loads(body)["detail"])
+
+    def test_head(self):
+        """
+        HEAD is answered with no body, a stream as well.
+        """
+        for path in ("/", "/events", "/report.json", "/frames"):
+            transport = self.ask(path, "HEAD")
+            status, _, body = answered(self.said(transport))
+            self.settle()
+            self.assertEqual((path, status, body), (path, 200, ""))
+            self.assertFalse(transport.connected)
+
+    def test_host(self):
+        """
+        A name that was made to lead here is none of ours.
+        """
+        for host in ("evil.example", "evil.example:8089", "localhost.evil.example"):
+            self.assertEqual(self.answer("/events", Host=host)[0], 421)
+        for host in ("localhost:8089", "127.0.0.1", "[::1]:8089"):
+            self.assertEqual(self.answer("/", Host=host)[0], 200)
+
+
+class MarkTests(DashboardMixin, SynchronousTestCase):
+    """
+    C{POST /mark}.
+    """
+
+    def setUp(self):
+        self.serve(Shown(example()))
+
+    def post(self, body, kind=FORM, **headers):
+        return self.answer("/mark", "POST", body, Content_Type=kind, **headers)
+
+    def test_mark(self):
+        """
+        A form, JSON or plain text marks the moment, and all who watch are told.
+        """
+        watching = self.ask("/events")
+        for body, kind in (
+            ("text=restarted+%C3%BC", FORM),
+            ('{"text": "restarted ü"}', "application/json"),
+            ('"restarted ü"', "application/json"),
+            ("restarted ü\n", "text/plain; charset=utf-8"),
+            (" restarted\tü ", None),
+        ):
+            status, _, answer = self.post(body, kind)
+            self.assertEqual((status, json.loads(answer)), (201, {"at": 1.5, "text": "restarted ü"}))
+        self.assertEqual({mark.text for mark in self.run_.marks}, {"restarted ü"})
+        marks = [data for _, kind, data in eventsIn(answered(self.said(watching))[2]) if kind == "marks"]
+        self.assertEqual([len(each) for each in marks], [1, 2, 3, 4, 5])
+
+    def test_unusable(self):
+        """
+        What is no text, or too long, is refused in one line, and marks nothing.
+        """
+        for body, kind, status in (
+            ("text=", FORM, 400),
+            ("other=x", FORM, 400),
+            ("text=" + "x" * (LONGEST_MARK + 1), FORM, 400),
+            ("text=%ff", FORM, 400),
+            ("{", "application/json", 400),
+            ("[" * 5000, "application/json", 400),
+            ("{}", "application/json", 400),
+            ("x", "image/png", 415),
+            ("x" * 8193, "text/plain", 413),
+        ):
+            found, _, answer = self.post(body, kind)
+            self.assertEqual((body[:20], found), (body[:20], status))
+            self.assertNotIn("\n", json.loads(answer)["detail"])
+        self.assertEqual(self.run_.marks, [])
+        self.assertEqual(self.post("text=" + "x" * LONGEST_MARK)[0], 201)
+
+    def test_controls(self):
+        """
+        What can't be seen, or turns what can, is shown as what it is.
+        """
+        self.post('{"text": "a\\u0000b\\u202ec\\nd"}', "application/json")
+        (mark,) = self.run_.marks
+        self.assertTrue(mark.text.isprintable(), mark.text)
+
+    def test_tooMany(self):
+        """
+        There is an end to it.
+        """
+        self.run_.marks.extend([None] * MOST_MARKS)
+        self.assertEqual(self.post("text=x")[0], 429)
+
+    def test_otherSites(self):
+        """
+        No page of somebody else's can do it, whatever its browser says of it.
+        """
+        for headers in (
+            {"Origin": "http://evil.example"},
+            {"Origin": "null"},
+            {"Origin": "http://127.0.0.1:8090"},
+            {"Sec_Fetch_Site": "cross-site"},
+            {"Sec_Fetch_Site": "same-site"},
+        ):
+            self.assertEqual(self.post("text=x", **headers)[0], 403)
+        self.assertEqual(self.run_.marks, [])
+        self.assertEqual(self.post("text=x", Origin="http://127.0.0.1:8089", Sec_Fetch_Site="same-origin")[0], 201)
+
+
+class TokenTests(DashboardMixin, SynchronousTestCase):
+    """
+    Where others can come to.
+    """
+
+    def setUp(self):
+        self.service = self.serve(Shown(example()), host="0.0.0.0")
+        _, _, self.token = self.service.url.partition("?token=")
+
+    def test_needed(self):
+        """
+        Nothing is told without it.
+        """
+        self.assertGreaterEqual(len(self.token), 20)
+        for path in ("/", "/events", "/frames", "/report.json", "/page.js", "/nothing"):
+            for headers in ({}, {"Authorization": "Bearer x"}, {"Cookie": "smtpsource-8089=x"}, {"Cookie": '";;=\\"'}):
+                status, _, body = self.answer(path, **headers)
+                self.assertEqual(status, 401)
+                self.assertNotIn(self.token, body)
+        self.assertEqual(self.answer("/mark", "POST", "text=x", Content_Type=FORM)[0], 401)
+        self.assertEqual(self.answer("/?token=" + self.token[:-1])[0], 401)
+
+    def test_cookie(self):
+        """
+        With the address that was shown a browser has it in a cookie from then on, which no other site can use, and the
+        address has it no more.
+        """
+        status, head, _ = self.answer(f"/?token={self.token}")
+        self.assertEqual(status, 303)
+        self.assertIn("\r\nlocation: /\r\n", head + "\r\n")
+        cookie = next(line for line in head.split("\r\n") if line.startswith("set-cookie"))
+        self.assertIn("httponly; samesite=strict", cookie)
+        given = {"Cookie": f"other=1; smtpsource-8089={self.token}"}
+        self.assertEqual(self.answer("/", **given)[0], 200)
+        self.assertEqual(self.answer("/mark", "POST", "text=x", Content_Type=FORM, **given)[0], 201)
+
+    def test_command(self):
+        """
+        A command gives it in a header, or in the address.
+        """
+        self.assertEqual(self.answer("/report.json", Authorization=f"Bearer {self.token}")[0], 200)
+        self.assertEqual(self.answer(f"/report.json?token={self.token}")[0], 200)
+
+    def test_local(self):
+        """
+        Where nobody else can come to there is none.
+        """
+        for host in ("127.0.0.1", "localhost", "::1"):
+            self.assertNotIn("token", self.serve(Shown(example()), host=host).url)
