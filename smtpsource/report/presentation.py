@@ -102,6 +102,7 @@ class Presentation:
     @ivar live: how a run goes on, where errors go: C{"on"}, C{"off"} or C{"auto"}, on a terminal only. On a terminal it
         is a picture, elsewhere a line a second.
     @ivar color: when the result is in colors: C{"auto"}, C{"always"} or C{"never"}.
+    @ivar isWhole: does the result as text have what is as usual?
     @ivar metrics: the address and the port where Prometheus is to find the run; C{None} for nowhere.
     @ivar dashboard: where a browser is to find it; C{None} likewise.
     @ivar lingers: it is to be found there when it is over, too.
@@ -127,6 +128,7 @@ class Presentation:
     lingers: bool = False
     errands: Sequence[Errand] = ()
     watched: Sequence[Thing] = ()
+    isWhole: bool = True
     _outlets: dict[str, Outlet] = field(default_factory=dict, init=False, repr=False, compare=False)
     _checkpoints: list[Checkpoint] = field(default_factory=list, init=False, repr=False, compare=False)
     _growing: dict[str, GrowingFile] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -162,7 +164,7 @@ class Presentation:
         """
         Where the result will be shown: how wide that is, and whether it has colors.
         """
-        return pageOf(self._out(), self.color)
+        return pageOf(self._out(), self.color, isWhole=self.isWhole)
 
     def accompany(self, reactor: Any, source: Accompanied) -> bool:
         """
