@@ -30,7 +30,7 @@ def settings(warnings):
 def documented(page):
     """
     @return: the text about each option in a manual page, by letter, long name and what stands for the value; C{None}
-        for what an option lacks.
+        for what an option lacks. (Where there are two words for the value, docutils wants them within < and >.)
     """
     found = {}
     document, _ = parsed(page)
@@ -39,7 +39,7 @@ def documented(page):
         for option in item.findall(nodes.option):
             text = option.next_node(nodes.option_string).astext()
             argument = option.next_node(nodes.option_argument)
-            meta = argument.astext().lstrip(" =") if argument is not None else meta
+            meta = argument.astext().lstrip(" =").strip("<>") if argument is not None else meta
             if text.startswith("--"):
                 name = text[2:]
             else:

@@ -95,6 +95,7 @@ class HeadlessTests(LocustTestCase):
         for options, words in [
             (("--messages", "x"), rb"-m \(--message-count\): 'x' is not usable"),
             (("--smtpsource-options=--workers 3",), rb"--workers is not usable by Locust"),
+            (("--smtpsource-options=--at 1 true",), rb"--at is not usable by Locust: commands are started from a"),
             (("--smtpsource-options=--nonsense",), rb"--nonsense"),
             (("--sessions", "1"), rb"2 workers are there: expected a session and a message for each of them"),
         ]:

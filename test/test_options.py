@@ -17,6 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource import speedups
 from smtpsource._version import __version__
+from smtpsource.beside.values import Errand
 from smtpsource.cli import source as module
 from smtpsource.cli.source import SourceOptions
 from smtpsource.credentials import PASSWORD_VARIABLE, Credentials
@@ -205,6 +206,9 @@ class PlanTests(Case):
             "dashboard": None,
             "linger": False,
             "metrics-interface": None,
+            "at": (),
+            "every": (),
+            "watch": (),
             "verbose": 0,
             "destination": "127.0.0.1",
         }
@@ -597,6 +601,7 @@ class PlanTests(Case):
             ("--csv - --hlog /x --junit /y", {"csv": "-", "hlog": "/x", "junit": "/y", "live": "auto"}),
             ("--metrics-port 9100", {"metrics": ("127.0.0.1", 9100), "live": "auto"}),
             ("--metrics-port 0 --metrics-interface ::", {"metrics": ("::", 0), "live": "auto"}),
+            ("--every 2m b --at 1 a", {"errands": (Errand(1.0, "a"), Errand(120.0, "b", True)), "live": "auto"}),
             ("--dashboard 8089", {"dashboard": Where("127.0.0.1", 8089), "lingers": False}),
             ("--dashboard [::]:0 --linger", {"dashboard": Where("::", 0), "lingers": True}),
         ):

@@ -399,6 +399,11 @@ class ErrorTests(Case):
             ("[load]\ndestination = 'a'", "FILE: load.destination: expected it at the top, before the first table"),
             ("rate = 5\n[load]\nrate = 5", "FILE: load.rate and rate are the same option: expected one of them"),
             ("load = 5", "FILE: load is no option: expected a table, [load]"),
+            ("at = '1 true'", "FILE: at is not usable: expected it on the command line, and in no file"),
+            (
+                "[results]\nevery = ['1 true']",
+                "FILE: results.every is not usable: expected it on the command line, and in no file",
+            ),
             ("[[load]]\nrate = 5", "FILE: load is no option: expected a table, [load]"),
         )
         self.assertTrue(

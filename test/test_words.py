@@ -110,6 +110,23 @@ class SplitTests(SynchronousTestCase):
             given, others = split(words, LETTERS, LONGS, optional=["--lmtp"])
             self.assertEqual(([(one.name, one.value) for one in given], others), ([("--lmtp", value)], rest))
 
+    def test_pairs(self):
+        """
+        A value of two words, which become one text; where there is a blank in the first, it has both.
+        """
+        for words, value, rest in (
+            (["--subject", "10m", "a b", "c"], "10m a b", ["c"]),
+            (["--subject=10m", "a b", "c"], "10m a b", ["c"]),
+            (["--subject", "10m a b", "c"], "10m a b", ["c"]),
+            (["--subject=10m a b", "c"], "10m a b", ["c"]),
+            (["--subject", "10m", "-", "c"], "10m -", ["c"]),
+        ):
+            given, others = split(words, LETTERS, LONGS, pairs=["--subject"])
+            self.assertEqual(([(one.name, one.value) for one in given], others), ([("--subject", value)], rest))
+        for words in (["--subject"], ["--subject", "10m"], ["--subject=10m"], ["--subject", "10m", "--lmtp"]):
+            error = self.assertRaises(usage.UsageError, split, words, LETTERS, LONGS, pairs=["--subject"])
+            self.assertIn("--subject: its value is missing", str(error))
+
     def test_secrets(self):
         """
         What may be the value of an option that there is not is not repeated, however it was joined to it.

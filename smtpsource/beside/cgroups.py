@@ -94,18 +94,20 @@ class UnitLook:
         name = self.name
         found: dict[str, float] = {}
         problem: OSError | None = None
+        isThere = False
         for figure, (controller, file, word, factor) in (_V2 if "" in self._directories else _V1).items():
             try:
                 number = _number(f"{self._directories[controller]}/{file}", word)
             except OSError as e:
                 problem = e
                 continue
+            isThere = True
             value = None if number is None else number * factor
             if figure == "cpu" and value is not None:
                 value = self._cpu.of(time.monotonic(), value)
             if value is not None:
                 found[f"{name} {figure}"] = value
-        if not found and problem is not None:
+        if not isThere and problem is not None:
             raise problem
         return found
 

@@ -82,17 +82,18 @@ def fetched(url: str) -> str:
     try:
         path = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
         connection.request("GET", path, headers={"Accept": "text/plain;version=0.0.4", "User-Agent": "smtpsource"})
-        answer = connection.getresponse()
-        if answer.status != 200:
-            raise ValueError(f"it answers {answer.status}")
         pieces, length = [], 0
-        while piece := answer.read1(_AT_ONCE):
-            pieces.append(piece)
-            length += len(piece)
-            if length > MOST:
-                raise ValueError(f"its answer is longer than {MOST} bytes")
-            if time.monotonic() > ends:
-                raise TimeoutError(f"it takes longer than {PATIENCE:g} s")
+        # The answer may have the socket for its own.
+        with connection.getresponse() as answer:
+            if answer.status != 200:
+                raise ValueError(f"it answers {answer.status}")
+            while piece := answer.read1(_AT_ONCE):
+                pieces.append(piece)
+                length += len(piece)
+                if length > MOST:
+                    raise ValueError(f"its answer is longer than {MOST} bytes")
+                if time.monotonic() > ends:
+                    raise TimeoutError(f"it takes longer than {PATIENCE:g} s")
     except http.client.HTTPException as e:
         raise ValueError(f"that is no HTTP: {e or type(e).__name__}")
     finally:

@@ -617,7 +617,7 @@ class SourceService(Service):
         @param began: when that is, which may be some microseconds ago, or, of workers, soon.
         """
         self._startTime = began
-        self._cpuBefore = self._run.processTime()
+        self._cpuBefore = self._cpuAfter = self._run.processTime()
         if self._warmUp is None:
             ahead = datetime.timedelta(seconds=began - self._clock())
             self._started = (datetime.datetime.now() + ahead).astimezone()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 #: Options that are none of the workers': what is told to people and files, and what is decided.
 _OURS = frozenset(
     (
-        *("counter", "quiet", "report", "csv", "hlog", "html", "junit"),
+        *("counter", "quiet", "report", "csv", "hlog", "html", "junit", "checkpoint"),
         *("color", "live", "metrics-port", "metrics-interface", "dashboard"),
         "watch",
         *("threshold", "abort-on-threshold", "percentiles", "start-at"),

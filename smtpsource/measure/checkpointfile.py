@@ -147,7 +147,7 @@ class Writer:
         self._facts: Any = None
         self._end: Mapping[str, Any] | None = None
         self._isOver = False
-        self._written = Event()
+        self._ended = Event()
         # Of the thread: what was written of facts, and what is to be written next.
         self._known: dict[str, Any] = {}
         self._left: deque[bytes] = deque()
@@ -198,7 +198,7 @@ class Writer:
 
         @return: is it?
         """
-        return self._written.wait(seconds)
+        return self._ended.wait(seconds) and not self.hasFailed
 
     def _run(self) -> None:
         try:
@@ -207,6 +207,8 @@ class Writer:
         except Exception as e:
             self.problem = str(e) if isinstance(e, CheckpointError) else ": ".join(named(e))
             self.hasFailed = True
+        finally:
+            self._ended.set()
 
     def _writeAll(self) -> bool:
         """
@@ -233,8 +235,6 @@ class Writer:
             self.problem = e.strerror or str(e)
             return False
         self.problem = None
-        if isLast:
-            self._written.set()
         return isLast
 
     def _take(self) -> tuple[list[Frame], dict[int, Mark], Any, Mapping[str, Any] | None]:
@@ -245,14 +245,14 @@ class Writer:
     def _records(
         self, frames: list[Frame], marks: dict[int, Mark], facts: Any, end: Mapping[str, Any] | None
     ) -> Iterator[bytes]:
-        for frame in frames:
-            yield encoded(FRAME, frame)
-        for mark in marks.items():
-            yield encoded(MARK, mark)
         known = {} if facts is None else self._asDocument(facts)
         changed = {name: value for name, value in known.items() if self._known.get(name, self) != value}
         self._known.update(changed)
         if changed:
             yield encoded(FACTS, changed)
+        for frame in frames:
+            yield encoded(FRAME, frame)
+        for mark in marks.items():
+            yield encoded(MARK, mark)
         if end is not None:
             yield encoded(END, end)

@@ -81,8 +81,8 @@ def headerOf(content: Mapping[str, Any]) -> bytes:
     The file that says whose checkpoint it is.
 
     @param content: C{"tool"}, C{"version"}; C{"run"}, the run's id; C{"command"}; C{"begun"}, when it was begun, in
-        seconds since the epoch; C{"thresholds"}, what must be so of the run; C{"warmUp"}, how many seconds are not
-        measured.
+        seconds since the epoch; C{"exercise"}, what is counted as a message; C{"thresholds"}, what must be so of the
+        run; C{"warmUp"}, how many seconds are not measured.
     """
     return json.dumps({"checkpoint": LAYOUT, **content}, indent=2).encode("ascii") + b"\n"
 
@@ -190,6 +190,7 @@ _FIELDS = {
     "run": _isText,
     "command": _areTexts,
     "begun": _isNumber,
+    "exercise": lambda value: value in ("mail", "noop", "connect"),
     "thresholds": _areTexts,
     "warmUp": _isNumber,
 }

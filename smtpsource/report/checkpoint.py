@@ -128,6 +128,7 @@ class Checkpoint:
             "run": known.run,
             "command": list(known.command),
             "begun": time.time(),
+            "exercise": known.exercise,
             "thresholds": list(self._run.thresholds),
             "warmUp": self._run.warmUp,
         }

@@ -14,6 +14,7 @@ from smtpsource.measure.checkpointlayout import END, FACTS, FRAME, Record
 from smtpsource.measure.counters import OUTCOMES, sums, together
 from smtpsource.measure.frame import Frame
 from smtpsource.measure.marks import Mark
+from smtpsource.measure.minutes import Minutes, usual
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.series import Sample, Series
 from smtpsource.measure.snapshot import take
@@ -39,8 +40,14 @@ class Recovery:
         """
         @param header: the checkpoint's.
         @param keepIntervals: keep the latencies of every second, for the summary's C{intervals}.
+        @raise CheckpointError: it asks for what is not known here.
         """
         self._header = header
+        try:
+            self._thresholds = [thresholds.parse(text) for text in header["thresholds"]]
+        except ValueError as e:
+            raise CheckpointError(f"expected a checkpoint of this version of smtpsource: {e}")
+        self._minutes: Minutes | None = None
         self._keepIntervals = keepIntervals
         self._facts: dict[str, Any] = {"run": header["run"], "command": header["command"]}
         self._marks: dict[int, Mark] = {}
@@ -114,6 +121,11 @@ class Recovery:
         frame.addTo(self._recorder)
         self._series.add(frame)
         self.timeline.add(frame)
+        if self._minutes is None:
+            drifting = [figure for one in self._thresholds for figure in one.drifting]
+            self._minutes = Minutes((*drifting, *usual(self._header["exercise"], frame.asked is not None)))
+        if not self._facts.get("elapsed"):
+            self._minutes.add(frame)  # what the server does after the load is none of it
         self._asked = together(self._asked, frame.asked)
         self._cpu = self._cpu[0] + frame.cpu[0], self._cpu[1] + frame.cpu[1]
         self._last = frame
@@ -169,33 +181,38 @@ class Recovery:
         asked, lasted = self._asked, None if self._last is None else self._last.scheduledSeconds
         if self._isWarmUp:
             asked = lasted = None
+        if self._minutes is not None and not isWritten:
+            self._minutes.end(elapsed)
         figures = take(recorder, elapsed, None if asked is None else round(asked, 6), lasted)
+        figures = replace(figures, minutes=None if self._isWarmUp else self._minutes)
         samples = list(self._samples())
         if samples:
             samples[-1] = replace(samples[-1], failed=samples[-1].failed + unanswered)
-        why = self._why(isWritten)
         known = replace(
             known,
             elapsed=elapsed,
             user=cpu[0],
             system=cpu[1],
             marks=self._marksInOrder(),
-            thresholds=tuple(thresholds.parse(text).check(figures) for text in self._header["thresholds"]),
-            incomplete=(*known.incomplete, why, *self._damages()),
+            thresholds=tuple(threshold.check(figures) for threshold in self._thresholds),
+            incomplete=(*known.incomplete, self._unknown(isWritten), *self._damages()),
         )
         return summaryOf(
             known,
             measured(recorder, figures, elapsed, samples, self._steps),
             exit=1,  # nobody knows how it would have ended
             ended="running" if isWritten else "aborted",
-            reason=None if isWritten else why,
+            reason=None if isWritten else f"the run was cut off after {self._passed}",
             intervals=self._series.intervals,
         )
 
-    def _why(self, isWritten: bool) -> str:
-        passed = f"{self.at:.1f} s{' of its warm-up' if self._isWarmUp else ''}"
-        came = f"the run goes on after {passed}" if isWritten else f"the run was cut off after {passed}"
-        return f"{came}; what has come since is not known, and messages on their way count as failed"
+    @property
+    def _passed(self) -> str:
+        return f"{self.at:.1f} s{' of its warm-up' if self._isWarmUp else ''}"
+
+    def _unknown(self, isWritten: bool) -> str:
+        goesOn = "the run goes on: " if isWritten else ""
+        return f"{goesOn}what came after {self._passed} is not known, and messages on their way count as failed"
 
     def _damages(self) -> tuple[str, ...]:
         return (f"{self.missing:.1f} s are missing: its checkpoint is damaged",) if self.missing else ()

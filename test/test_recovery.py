@@ -1,0 +1,242 @@
+"""
+Tests for what is recovered of a run: all that was known of it, whatever has become of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+from checkpoints import Recorded, recovered
+from patience import PATIENCE
+from sessions import Server
+from twisted.trial.unittest import SynchronousTestCase
+
+from smtpsource.measure.checkpoint import CheckpointError, Reader
+from smtpsource.measure.summary import Summary
+from smtpsource.report import csvfile, hlog
+from smtpsource.report.checkpoint import OF_FRAMES
+from smtpsource.report.document import documentOf
+from smtpsource.report.recovery import Recovery
+
+
+class RecoveryTests(SynchronousTestCase):
+    """
+    Runs in memory, and their checkpoints.
+    """
+
+    def setUp(self):
+        self.path = Path(self.mktemp()).resolve()
+
+    def recorded(self, **plan):
+        run = Recorded(self.path, **plan)
+        run.begin()
+        return run
+
+    def assertSame(self, found, summary, without=()):
+        """
+        They are the same, but for some fields.
+        """
+        for field in fields(Summary):
+            if field.name not in (*without, "intervals", "series"):
+                self.assertEqual(getattr(found, field.name), getattr(summary, field.name), field.name)
+        found, known = documentOf(found), documentOf(summary)
+        self.assertEqual(found["series"], known["series"])
+
+    def ended(self, **plan):
+        """
+        A run that has ended in order.
+
+        @return: its own summary.
+        """
+        run = self.recorded(**plan)
+        run.passTime(1000)
+        (summary,) = run.done
+        run.checkpoint.finish(True)
+        self.assertEqual(run.told, [])
+        return summary
+
+    def test_ended(self):
+        """
+        Of a run that has ended in order it is all, to the last figure and each second's latencies.
+        """
+        summary = self.ended(rate=7.3, duration=20.0, sessionCount=3, thresholds=("errors == 0", "rate > 100"))
+        found = recovered(self.path)
+        self.assertSame(found, summary)
+        self.assertEqual((summary.exit, len(summary.series)), (3, 20))
+        self.assertEqual([*csvfile.lines(found)], [*csvfile.lines(summary)])
+        self.assertEqual([*hlog.lines(found)], [*hlog.lines(summary)])
+
+    def test_warm(self):
+        """
+        What came in a warm-up is in no figure but those of the warm-up.
+        """
+        summary = self.ended(rate=7.0, duration=10.0, sessionCount=3, warmUp=5.0)
+        self.assertEqual(summary.warmUp["accepted"], 35)
+        self.assertSame(recovered(self.path), summary)
+
+    def test_failures(self):
+        """
+        Replies, errors and their texts, and messages that were refused.
+        """
+
+        def decide(connection, event, usual):
+            number = len(connection.factory.mails)
+            return {3: b"550 5.1.1 no", 7: "close"}.get(number % 11, usual) if event == b"RCPT" else usual
+
+        summary = self.ended(server=Server(decide), rate=7.0, duration=10.0, sessionCount=3, tolerant=True)
+        self.assertEqual((bool(summary.messages.rejected), bool(summary.messages.failed)), (True, True))
+        self.assertSame(recovered(self.path), summary)
+
+    def test_cutOff(self):
+        """
+        Of a run that was killed it is all up to the last second; what was on its way has failed.
+        """
+
+        def decide(connection, event, usual):
+            return None if connection.factory.reactor.seconds() > 4.5 else usual
+
+        server = Server(decide)
+        run = Recorded(self.path, server, rate=7.3, duration=20.0, sessionCount=3, thresholds=("failed == 0",))
+        server.reactor = run.reactor
+        run.begin()
+        run.passTime(9.3)
+        run.cutOff()
+        found, known = recovered(self.path), run.service.recorder
+        self.assertEqual((found.ended, found.exit), ("aborted", 1))
+        self.assertIn("cut off after 9.0 s", found.reason)
+        (incomplete,) = found.incomplete
+        self.assertIn("what came after 9.0 s is not known", incomplete)
+        self.assertEqual(found.messages.accepted, known.accepted)
+        self.assertEqual((found.messages.failed, found.messages.started), (3, known.accepted + 3))
+        self.assertEqual([(one.passed, one.value) for one in found.thresholds], [(False, 3)])
+        self.assertEqual(sum(sample.failed for sample in found.series), 3)
+        self.assertEqual((found.elapsed, found.asked), (9.0, 66))
+        # As often as it is asked.
+        with Reader(str(self.path)) as reader:
+            recovery = Recovery(reader.header)
+            recovery.take(reader)
+            self.assertEqual(recovery.summary(), recovery.summary())
+
+    def test_sameAsNow(self):
+        """
+        It says what the run itself would have said of that moment.
+        """
+        run = self.recorded(rate=7.3, duration=20.0, sessionCount=3, warmUp=2.0)
+        run.passTime(9.001)
+        now = run.service.summaryNow()
+        run.cutOff()
+        new = ("ended", "exit", "incomplete", "elapsed", "rate", "askedRate", "asked", "user", "system", "environment")
+        # What takes long is not there while a run goes on.
+        new += ("latency", "timeline")
+        self.assertSame(recovered(self.path, isWritten=True), now, without=new)
+
+    def test_cutOffInWarmUp(self):
+        """
+        Of a run that was killed in its warm-up nothing was measured.
+        """
+        run = self.recorded(rate=7.3, duration=20.0, sessionCount=3, warmUp=5.0)
+        run.passTime(3.2)
+        run.cutOff()
+        found = recovered(self.path)
+        self.assertIn("after 3.0 s of its warm-up", found.reason)
+        self.assertEqual((found.messages.started, found.series, found.elapsed), (0, [], 0.0))
+        self.assertEqual((found.warmUp["seconds"], found.warmUp["accepted"]), (3.0, 22))
+
+    def test_atOnce(self):
+        """
+        A run that was killed before its first second was over.
+        """
+        run = self.recorded(rate=7.3, duration=20.0, sessionCount=3)
+        run.passTime(0.5)
+        run.cutOff()
+        found = recovered(self.path)
+        self.assertEqual((found.messages.started, found.ended, found.exit), (0, "aborted", 1))
+
+    def test_goesOn(self):
+        """
+        A run that goes on is read as it is written.
+        """
+        run = self.recorded(rate=7.3, duration=20.0, sessionCount=3)
+        with Reader(str(self.path)) as reader:
+            self.assertTrue(reader.isWritten)
+            recovery = Recovery(reader.header)
+            self.assertEqual(recovery.summary(isWritten=True).ended, "running")
+            run.passTime(100)
+            writer = run.checkpoint._writer
+            self.assertTrue(writer.wait(PATIENCE))
+            recovery.take(reader.poll())
+            self.assertTrue(recovery.hasEnd)
+            self.assertSame(recovery.summary(), run.done[0])
+            run.checkpoint.finish(False)
+            self.assertFalse(reader.isWritten)
+
+    def test_marks(self):
+        """
+        Marks are there as they were in the end, and what has come of each.
+        """
+        run = self.recorded(rate=7.3, duration=20.0, sessionCount=3)
+        run.passTime(5.5)
+        mark = run.service.mark("postfix restart", "command")
+        run.passTime(1)
+        run.service.mark("a note \N{SNOWMAN}")
+        run.service.remark(mark, status=1, seconds=0.25, output="no\n")
+        run.passTime(5)
+        now = run.service.summaryNow()
+        run.cutOff()
+        found = recovered(self.path)
+        self.assertEqual([one.text for one in found.marks], ["postfix restart", "a note \N{SNOWMAN}"])
+        self.assertEqual(found.marks, now.marks)
+
+    def test_watched(self):
+        """
+        What was watched besides is in the series.
+        """
+        run = Recorded(self.path, rate=7.3, duration=20.0, sessionCount=3)
+        run.service.watched = lambda: {"rss": 5.0}
+        run.begin()
+        run.passTime(4.5)
+        run.cutOff()
+        self.assertEqual([dict(one.watched) for one in recovered(self.path).series], [{"rss": 5.0}] * 4)
+
+    def test_missing(self):
+        """
+        Seconds that are missing are said, and no run passes without them.
+        """
+        summary = self.ended(rate=7.0, duration=10.0, sessionCount=3)
+        with Reader(str(self.path)) as reader:
+            recovery = Recovery(reader.header)
+            frames = 0
+            for record in reader:
+                frames += record.kind == "frame"
+                if not (record.kind == "frame" and 3 < frames < 6):
+                    recovery.take([record])
+        found = recovery.summary()
+        self.assertEqual(found.exit, 1)
+        self.assertIn("2.0 s are missing", " ".join(found.incomplete))
+        # All else is known by its end.
+        self.assertEqual(found.messages, summary.messages)
+        self.assertEqual(found.latency, summary.latency)
+
+    def test_strange(self):
+        """
+        Facts that can't be are one line.
+        """
+        run = self.recorded(rate=7.0, duration=10.0, sessionCount=3)
+        run.cutOff()
+        with Reader(str(self.path)) as reader:
+            for content in ({"limits": 5}, {"environment": []}, {"elapsed": "x"}, {"started": "1"}):
+                recovery = Recovery(reader.header)
+                recovery.take([("facts", content)])
+                told = str(self.assertRaises(CheckpointError, recovery.summary))
+                self.assertEqual(len(told.splitlines()), 1)
+                recovery = Recovery(reader.header)
+                recovery.take([("end", {"schema": 1, **content})])
+                self.assertRaises(CheckpointError, recovery.summary)
+            self.assertRaises(CheckpointError, Recovery, {**reader.header, "thresholds": ["nothing < 5"]})
+
+    def test_fields(self):
+        """
+        The end says all that frames don't.
+        """
+        self.assertEqual(set(OF_FRAMES), {"histograms", "series", "timeline"})
