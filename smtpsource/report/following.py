@@ -123,6 +123,7 @@ class Followed:
             askedRate=gauges.get("askedRate"),
             overdue=int(gauges["overdue"]) if "overdue" in gauges else None,
             ofWarmUp=int(gauges.get("ofWarmUp", 0)),
+            delivered=Delivered.of(gauges),
         )
 
     def progress(self) -> Progress:
