@@ -59,7 +59,7 @@ def heard(document: Any) -> Progress:
         **numbers,
         state=state,
         exercise=exercise,
-        hints=[printable(hint) for hint in hints],
+        hints=tuple(printable(hint) for hint in hints),
         delivered=delivered,
         awaited=awaited,
     )
