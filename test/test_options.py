@@ -146,6 +146,7 @@ class PlanTests(Case):
             "report": None,
             "csv": None,
             "hlog": None,
+            "html": None,
             "junit": None,
             "log-messages": None,
             "log-sample": None,
@@ -599,11 +600,12 @@ class PlanTests(Case):
             ("--quiet --live on", {"quiet": True, "live": "on"}),
             ("--report -", {"report": "-", "live": "auto"}),
             ("--csv - --hlog /x --junit /y", {"csv": "-", "hlog": "/x", "junit": "/y", "live": "auto"}),
+            ("--html -", {"html": "-", "live": "auto"}),
             ("--metrics-port 9100", {"metrics": ("127.0.0.1", 9100), "live": "auto"}),
             ("--metrics-port 0 --metrics-interface ::", {"metrics": ("::", 0), "live": "auto"}),
             ("--every 2m b --at 1 a", {"errands": (Errand(1.0, "a"), Errand(120.0, "b", True)), "live": "auto"}),
-            ("--dashboard 8089", {"dashboard": Where("127.0.0.1", 8089), "lingers": False}),
-            ("--dashboard [::]:0 --linger", {"dashboard": Where("::", 0), "lingers": True}),
+            ("--dashboard 8089", {"dashboard": Where("127.0.0.1", 8089), "live": "auto"}),
+            ("--dashboard [::]:0 --linger", {"dashboard": Where("::", 0), "lingers": True, "live": "auto"}),
         ):
             self.assertEqual(parsed(*line.split(), "127.0.0.1").presentation, Presentation("smtpsource", **expected))
 
@@ -625,7 +627,7 @@ class PlanTests(Case):
         foreground.parseOptions(["-n"])
         self.assertTrue(parsed("127.0.0.1", parent=daemon).presentation.daemonized)
         self.assertFalse(parsed("127.0.0.1", parent=foreground).presentation.daemonized)
-        for option in ("report", "csv", "hlog", "junit", "log-messages"):
+        for option in ("report", "csv", "hlog", "html", "junit", "log-messages"):
             e = self.assertRaises(usage.UsageError, parsed, f"--{option}", "-", "127.0.0.1", parent=foreground)
             expected = "'-' is not usable, the log is on standard output: expected a file, or --logfile=FILE before "
             self.assertEqual(str(e), f"--{option}: {expected}smtp-source")

@@ -171,6 +171,7 @@ class SourceOptions(PlanOptions):
             html=self["html"],
             messageLog=self["log-messages"],
             color=self["color"],
+            isWhole=bool(self["verbose"]),
             live=self._live(),
             metrics=self._metrics(),
             dashboard=self._dashboard(),
