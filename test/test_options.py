@@ -596,7 +596,7 @@ class PlanTests(Case):
             ("-c", {"counter": True, "live": "off"}),
             ("--counter", {"counter": True, "live": "off"}),
             ("--quiet", {"quiet": True, "live": "off"}),
-            ("-v", {"live": "off"}),
+            ("-v", {"live": "off", "isWhole": True}),
             ("--live off", {"live": "off"}),
             ("--quiet --live on", {"quiet": True, "live": "on"}),
             ("--report -", {"report": "-", "live": "auto"}),
