@@ -193,7 +193,7 @@ JUDGED = Judgement(
 REPORTS = [
     documentOf(example()),
     documentOf(example(**EVERYTHING)),
-    documentOf(example(**EVERYTHING, search=FOUND, judgement=JUDGED, sink={"messages": 3})),
+    documentOf(example(**EVERYTHING, search=FOUND, judgement=JUDGED, sink={"messages": 3, "recipients": 3})),
     documentOf(example(addresses=ADDRESSES, hints=("no banner for 5 s: perhaps --tls implicit",))),
     documentOf(example(elapsed=0.0, latency={}, replies={}, errors={}, reason="it was refused", ended="aborted")),
 ]

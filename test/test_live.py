@@ -34,7 +34,7 @@ from smtpsource.measure.histogram import percentiles, percentilesSince
 from smtpsource.measure.judgement import Delivered
 from smtpsource.measure.progress import Awaited
 from smtpsource.measure.search import Searching, Step
-from smtpsource.phases import BANNER, CONNECT, DELIVERY, LATE, MAIL, MESSAGE, RCPT, RESPONSE
+from smtpsource.phases import BANNER, CONNECT, DELIVERY, LATE, MAIL, MESSAGE, RCPT, RESPONSE, TRANSACTION
 from smtpsource.report.live import view
 from smtpsource.report.live.figures import Course, Kind
 from smtpsource.report.live.picture import line, picture
@@ -471,6 +471,33 @@ errors     20
         self.assertEqual(len(others), 2)
         shown = sum(int(text.split()[2]) for text in lines if text.startswith("  mail"))
         self.assertEqual(shown + int(others[0].rpartition(" ")[2]), 465)
+
+    def test_80(self):
+        """
+        On a terminal of 80 columns nothing is cut, whatever a run does, but the texts of others.
+        """
+        steps = [Step("confirm", 12345.5, 12000.0, False, "p99(response): 1.23456 s, errors: 12.3456% (7 of 56)")] * 12
+        search = Searching(13, 11999.5, "confirm", 11000.0, 12345.5, 3599.0, steps)
+        run = Run(
+            search=search,
+            asked=1e7,
+            askedRate=12345.5,
+            overdue=1234567,
+            hints=("no banner for 5 s: perhaps the server waits for TLS on this port: --tls implicit",),
+            delivered=Delivered(12345678, 1234567, 1234567, 12345678),
+            awaited=Awaited(11111111, 29.0, 30.0, 86399.0),
+        )
+        run.percentiles = (1, 25, 50, 75, 90, 95, 99, 99.9, 99.99, 99.999)
+        names = ("started", "accepted", "rejected", "failed", "late", "dropped", "open")
+        for name in (*names, "connectionsLost", "connectionsFailed"):
+            setattr(run.recorder, name, 12345678)
+        for phase in (TRANSACTION, DELIVERY):
+            run.recorder.duration(phase, 1.5)
+        lines = self.text(watched(run, 86399), width=79, height=60)
+        self.assertLessEqual(max(map(len, lines)), 79, lines)
+        told = " ".join(" ".join(lines).split())
+        for words in ("11999.5/s (confirm), 11000/s kept it, 12345.5/s did not", "p99.99 p99.999 max", steps[0].actual):
+            self.assertIn(words, told)
 
     @given(
         st.integers(1, 200),
@@ -947,6 +974,39 @@ class LiveTests(LiveTestCase):
         result = yield command.whenEnded()
         self.assertEnded(command, result, 1, "stopped before its end")
         self.assertIn("  the first one", "\n".join(self.screen(command)))
+
+    @defer.inlineCallbacks
+    def test_summaries(self):
+        """
+        The summary of any run fits into 80 columns, the verdict is first and in its color; in 100 columns it is as wide
+        as it is useful. Without a terminal it is plain.
+        """
+        server = self.serve({"RCPT": [None, "450 4.2.1 Mailbox is busy, and will be for a while: try again later"]})
+        many = ",".join(f"p{n}" for n in range(5, 100, 5))
+        for arguments, status, verdict in (
+            (("-d", "-s", "4", "-m", "40", "sink:"), 0, "32mpassed "),
+            (("-v", "-d", "-m", "2", "sink:"), 0, "32mpassed "),
+            (("--workers", "2", "-s", "4", "-m", "40", "--percentiles", many, "sink:"), 0, "32mpassed "),
+            (("--rate", "100", "-m", "20", "--threshold", "p99(response) < 1us", "sink:"), 3, "1;31mFAILED "),
+            (("-A", "-m", "4", server.destination), 1, "1;31mFAILED "),
+            (("--find-rate", "p99(response) < 1us", "--hold-step", "0.1", "--rate", "99", "sink:"), 3, "1;31mfound "),
+            (("--noop", "-m", "5", "sink:"), 0, "32mpassed "),
+            (("--connect-only", "-m", "5", "sink:"), 0, "32mpassed "),
+        ):
+            command = self.start("--live", "off", *arguments)
+            result = yield command.whenEnded()
+            self.assertEqual(result.status, status, result.out)
+            lines = result.out.decode().replace("\r", "").splitlines()
+            begin = next(number for number, text in enumerate(lines) if text.startswith(f"\x1b[{verdict}"))
+            plain = [re.sub("\x1b\\[[0-9;]*m", "", text) for text in lines[begin:]]
+            self.assertLessEqual(max(map(len, plain)), 79, plain)
+            self.assertNotIn("\x1b", "".join(plain))
+            self.assertEqual("-v" in arguments, not any(text.startswith("with -v ") for text in plain), plain)
+            if status == 0 and "-v" not in arguments and many not in arguments:
+                self.assertLessEqual(len(plain), 25, plain)
+        piped = yield smtpsource(self, "-d", "-m", "2", "sink:").whenEnded()
+        self.assertTrue(piped.out.startswith(b"passed       all 2 messages accepted\n"), piped.out)
+        self.assertNotIn(b"\x1b", piped.out)
 
     @defer.inlineCallbacks
     def test_summaryElsewhere(self):

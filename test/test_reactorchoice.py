@@ -112,7 +112,7 @@ class CommandTests(SynchronousTestCase):
             ((), "smtpsource.net.reactor.LeanReactor"),
             (("--reactor", "select"), "twisted.internet.selectreactor.SelectReactor"),
         ):
-            result = inNewProcess("-m", "smtpsource", *arguments, "--report", "-", "sink:")
+            result = inNewProcess("-m", "smtpsource", "-v", *arguments, "--report", "-", "sink:")
             self.assertEqual(0, result.returncode, result.stderr)
             self.assertEqual(name, json.loads(result.stdout)["reactor"])
             self.assertIn(f"reactor      {name}, {speedups.NAME}\n", result.stderr)

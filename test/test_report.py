@@ -19,7 +19,7 @@ from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 from hypothesis import strategies as st
 from properties import given, settings
-from results import ADDRESSES, EVERYTHING, FOUND, JUDGED, example, latencies, second
+from results import ADDRESSES, EVERYTHING, FOUND, JUDGED, REPORTS, example, latencies, second
 from rich.cells import cell_len
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
@@ -30,13 +30,13 @@ from smtpsource.measure.intervals import Intervals
 from smtpsource.measure.marks import Mark
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.search import Found, Step
-from smtpsource.measure.summary import Messages, Tally, repliesOf
+from smtpsource.measure.summary import Messages, Tally, bucketsOf, latenciesOf, repliesOf
 from smtpsource.measure.thresholds import Outcome
-from smtpsource.phases import HELO
+from smtpsource.phases import BANNER, CONNECT, DATA, HELO, MAIL, MEANINGS, MESSAGE, QUIT, RCPT, RSET
 from smtpsource.printable import printable
 from smtpsource.process.streams import Outlet
 from smtpsource.report import csvfile, files, hlog, junit
-from smtpsource.report.document import documentOf
+from smtpsource.report.document import documentOf, summaryFrom
 from smtpsource.report.facts import answerOf
 from smtpsource.report.live.counter import Counter
 from smtpsource.report.page import Page, shown
@@ -122,7 +122,7 @@ timeout                     1  no reply
             ("done", "elapsed      2.000 s\n"),
             ("aborted", "elapsed      2.000 s, ended before its time\n"),
             ("signal", "elapsed      2.000 s, stopped before its end\n"),
-            ("running", "elapsed      2.000 s, and goes on\n"),
+            ("running", "elapsed      2.000 s, and it goes on\n"),
         ):
             self.assertIn(words, render(example(ended=ended)))
 
@@ -327,6 +327,95 @@ confirm      100/s    100.0/s  kept: 80 us
         self.assertIn("message          1000  501 ms  250 ms  950 ms  1.00 s  1.00 s\n", text)
         many = render(example(**latencies(0.25), percentiles=tuple(range(1, 20))))
         self.assertEqual(3, many.count("latency         count"))
+
+    def test_usual(self):
+        """
+        Without what is as usual a run that has passed has some twenty lines at the most, and the last one says what is
+        not there. All that is in them is in the whole as well.
+        """
+        recorder = Recorder()
+        for phase, seconds in (*((CONNECT, 0.002), (BANNER, 0.001), (HELO, 0.001)), (QUIT, 0.001)):
+            recorder.reply(phase, seconds, b"220" if phase == BANNER else b"250", b"250 ok\r\n")
+        for _ in range(100):
+            recorder.reply(MAIL, 0.0005, b"250", b"250 ok\r\n")
+            recorder.reply(DATA, 0.0005, b"354", b"354 go on\r\n")
+            recorder.reply(MESSAGE, 0.0005, b"250", b"250 queued\r\n")
+            recorder.transaction(0.002, 1)
+        usual = {
+            "exit": 0,
+            "messages": Messages(100, 100, 0, 0),
+            "errors": {},
+            "recipientsRejected": 0,
+            "tls": {},
+            "connectionsFailed": 0,
+            "connectionsLost": 0,
+            "recipientsAccepted": 100,
+            "latency": latenciesOf(recorder),
+            "buckets": bucketsOf(recorder),
+            "replies": repliesOf(recorder),
+            "sink": {"messages": 100, "recipients": 100},
+            "reactor": "smtpsource.net.reactor.LeanReactor",
+            "environment": {"versions": {"speedups": "compiled"}},
+        }
+        text = render(example(**usual), Page(isWhole=False))
+        self.assertLessEqual(text.count("\n"), 20)
+        self.assertTrue(
+            text.endswith(
+                """
+with -v      recipients, bytes, reactor, announced, sink; the latencies of
+             banner, helo, mail, data and quit; the replies 220, 250 and 354, as
+             expected
+"""
+            ),
+            text,
+        )
+        whole = render(example(**usual)).splitlines()
+        rows = [
+            row for row in text.partition("\nwith -v")[0].splitlines() if not row.startswith(("connect: ", "trans"))
+        ]
+        self.assertEqual([row for row in rows if row not in whole], [])
+        self.assertEqual([name for name in MEANINGS if f"\n{name} " in text], ["connect", "message", "transaction"])
+        self.assertNotIn("with -v", "\n".join(whole))
+
+    def test_unusual(self):
+        """
+        What is not as usual is never left out: replies that refuse something, what a sink has not got, recipients that
+        were refused, a phase that takes half of the time or that has taken long once.
+        """
+        recorder = Recorder()
+        for number in range(100):
+            recorder.reply(MAIL, 0.001, b"250", b"250 ok\r\n")
+            recorder.reply(RCPT, 0.004, b"450" if number == 7 else b"250", b"450 busy\r\n")
+            recorder.reply(DATA, 2.5 if number == 7 else 0.0001, b"354", b"354 go on\r\n")
+            recorder.reply(QUIT, 0.0001, b"221", b"221 bye\r\n")
+            recorder.reply(RSET, 0.0001, b"250", b"250 ok\r\n")
+            recorder.transaction(2.6 if number == 7 else 0.007, 1)
+        what = {"latency": latenciesOf(recorder), "buckets": bucketsOf(recorder), "replies": repliesOf(recorder)}
+        text = render(example(**what, sink={"messages": 1, "recipients": 3}), Page(isWhole=False))
+        for row in (
+            "recipients   4 accepted, 5 rejected\n",
+            "sink         counted 1 message, 3 recipients itself\n",
+            "\ndata              100 ",
+            "\nrcpt           250         99  450 busy\n",
+            "\nrcpt           450          1  450 busy\n",
+            "\ntimeout                     1  no reply\n",
+            "\nwith -v      bytes, announced; the latencies of mail, rcpt, rset and quit; the\n",
+            "\nreactor      twisted.internet.selectreactor.SelectReactor\n",
+        ):
+            self.assertIn(row, text)
+        self.assertNotIn("\nmail ", text)
+
+    @given(st.sampled_from(REPORTS), st.integers(60, 120), st.booleans())
+    def test_widths(self, document, width, isWhole):
+        """
+        No line of any run is longer than there is room for, and no word of it is cut.
+        """
+        summary = summaryFrom(document)
+        lines = render(summary, Page(width, isWhole=isWhole)).splitlines()
+        self.assertLessEqual(max(map(len, lines)), width)
+        words = " ".join(render(summary, Page(1000, isWhole=isWhole)).split())
+        if len(summary.latency) == 0 or width >= 77:
+            self.assertEqual(" ".join(" ".join(lines).split()), words)
 
     @given(st.integers(40, 200), st.text(max_size=300), st.integers(0, 10**8))
     def test_width(self, width, text, count):

@@ -496,7 +496,7 @@ class SwitchTests(CommandTestCase):
                 continue
             result = yield smtpsource(self, "--version", env=env).whenEnded()
             self.assertIn(f"({name})".encode(), result.out)
-            result = yield smtpsource(self, "-d", "-s", "3", "-m", "50", server.destination, env=env).whenEnded()
+            result = yield smtpsource(self, "-v", "-d", "-s", "3", "-m", "50", server.destination, env=env).whenEnded()
             self.assertEqual(result.status, 0, result.err)
             self.assertRegex(result.out, rb"(?m)^reactor +[\w.]+, %b$" % re.escape(name.encode()))
             self.assertIn(b"50 started, 50 accepted", result.out)

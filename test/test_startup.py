@@ -29,8 +29,8 @@ OURS = """
     smtpsource.load
         kinds oneprocess parts run service session traffic watch
     smtpsource.measure
-        counters encoding environment frame frameformat histogram intervals judgement limits marks minutes progress
-        recorder series snapshot summary summing timeline
+        counters encoding environment frame histogram intervals judgement limits marks minutes progress
+        recorder series snapshot step summary summing timeline
     smtpsource.messages
         content headers message recipients seeds templates
     smtpsource.net
@@ -47,7 +47,7 @@ OURS = """
     smtpsource.process
         cpu exitstatus failurelog garbage interrupts later openfiles places processors streams threads turns unexpected
     smtpsource.report
-        ending facts files page presentation text words
+        ending facts files page presentation text usual words
     smtpsource.report.live
         counter
     smtpsource.smtp

@@ -176,7 +176,7 @@ class ForegroundTests(TwistdTestCase):
         """
         result = yield twistd(self, "-n", "smtp-source", "-d", "-s", "2", "-m", "50", "sink:").whenEnded()
         self.assertEqual((result.status, result.err), (0, b""))
-        self.assertRegex(result.out, rb"(?m)^sink         counted 50 messages, 50 recipients itself$")
+        self.assertRegex(result.out, rb"(?m)^with -v      recipients, bytes, (reactor, )?sink; ")
 
     @defer.inlineCallbacks
     def test_listed(self):

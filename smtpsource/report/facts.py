@@ -175,12 +175,16 @@ def counted(summary: Summary) -> Iterator[Fact]:
             busy = _busy(summary.exhausted, summary.environment.get("workers") or ())
             yield Fact("", f"{busy}: {disturbed}the server was too slow for this rate, or -s is too low")
     if summary.exercise == "mail":
-        yield Fact("recipients", f"{summary.recipientsAccepted} accepted, {summary.recipientsRejected} rejected")
+        yield Fact(
+            "recipients",
+            f"{summary.recipientsAccepted} accepted, {summary.recipientsRejected} rejected",
+            isUsual=not summary.recipientsRejected,
+        )
     yield Fact(
         "" if summary.exercise == "connect" else "connections",
         f"{summary.connectionsOpened} opened, {summary.connectionsFailed} failed, {summary.connectionsLost} lost",
     )
-    yield Fact("bytes", f"{summary.bytesSent} sent, {summary.bytesReceived} received")
+    yield Fact("bytes", f"{summary.bytesSent} sent, {summary.bytesReceived} received", isUsual=True)
     if summary.warmUp is not None:
         before = summary.warmUp
         yield Fact(
@@ -210,7 +214,11 @@ def surroundings(summary: Summary) -> Iterator[Fact]:
     each = f", {cpu / started * 1e6:.1f} us for each {NOUNS[summary.exercise][0]}" if started else ""
     yield Fact("own CPU", f"{summary.user:.2f} s user, {summary.system:.2f} s system{each}")
     speedups = summary.environment.get("versions", {}).get("speedups")
-    yield Fact("reactor", f"{summary.reactor}{', ' + speedups if speedups else ''}")
+    yield Fact(
+        "reactor",
+        f"{summary.reactor}{', ' + speedups if speedups else ''}",
+        isUsual=summary.reactor.endswith(".LeanReactor") and speedups == "compiled",
+    )
     workers = summary.environment.get("workers")
     ofRuns = [len(one.get("workers") or (1,)) for one in summary.environment.get("runs", ())]
     if any(count > 1 for count in ofRuns):
@@ -232,13 +240,16 @@ def surroundings(summary: Summary) -> Iterator[Fact]:
             yield Fact("ledger", f"{ledger} (judge it with {judge} and what has arrived: {sides})")
     if summary.capabilities:
         announced = ", ".join(f"{name} {value}".strip() for name, value in summary.capabilities.items())
-        yield Fact("announced", announced)
+        yield Fact("announced", announced, isUsual=True)
     if summary.tls:
         yield Fact("TLS", f"{', '.join(f'{count} with {what}' for what, count in summary.tls.items())}")
     if summary.sink is not None and summary.exercise == "mail" and {"messages", "recipients"} <= summary.sink.keys():
         counted = several(summary.sink["messages"], "message", "messages")
+        same = (summary.messages.accepted, summary.recipientsAccepted)
         yield Fact(
-            "sink", f"counted {counted}, {several(summary.sink['recipients'], 'recipient', 'recipients')} itself"
+            "sink",
+            f"counted {counted}, {several(summary.sink['recipients'], 'recipient', 'recipients')} itself",
+            isUsual=same == (summary.sink["messages"], summary.sink["recipients"]),
         )
 
 

@@ -49,12 +49,14 @@ class Fact(NamedTuple):
     @ivar text: it.
     @ivar style: as in L{Line}.
     @ivar isCommand: likewise.
+    @ivar isUsual: it says nothing that nobody would have thought.
     """
 
     label: str
     text: str
     style: str = ""
     isCommand: bool = False
+    isUsual: bool = False
 
     @property
     def line(self) -> Line:
@@ -91,10 +93,12 @@ class Page:
 
     @ivar width: how many columns there are; longer lines take several.
     @ivar colors: are there colors?
+    @ivar isWhole: is there room for what says nothing unusual?
     """
 
     width: int = WIDTH
     colors: bool = False
+    isWhole: bool = True
 
     def lay(self, lines: Iterable[Line | str]) -> str:
         """
@@ -136,12 +140,13 @@ def _wrapWide(text: str, width: int, indent: int) -> list[str]:
     return [*lines, line]
 
 
-def pageOf(outlet: Outlet, color: str, environment: Mapping[str, str] = os.environ) -> Page:
+def pageOf(outlet: Outlet, color: str, environment: Mapping[str, str] = os.environ, *, isWhole: bool = True) -> Page:
     """
     What there is room for.
 
     @param color: C{"always"}, C{"never"}, or C{"auto"}: on a terminal that has them, if C{NO_COLOR}
         (https://no-color.org) is not set.
+    @param isWhole: as in L{Page}.
     """
     isTerminal = outlet.isatty()
     width = WIDTH
@@ -154,7 +159,7 @@ def pageOf(outlet: Outlet, color: str, environment: Mapping[str, str] = os.envir
         except (OSError, ValueError):
             pass
     wanted = isTerminal and environment.get("TERM", "dumb") != "dumb" and not environment.get("NO_COLOR")
-    return Page(width, color == "always" or (color == "auto" and wanted))
+    return Page(width, color == "always" or (color == "auto" and wanted), isWhole)
 
 
 def shown(text: str) -> str:

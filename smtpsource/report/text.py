@@ -11,7 +11,8 @@ from smtpsource.measure.histogram import nameOf
 from smtpsource.measure.summary import Summary, Tally
 from smtpsource.phases import MEANINGS
 from smtpsource.report import facts
-from smtpsource.report.page import Line, Page
+from smtpsource.report.page import Fact, Line, Page
+from smtpsource.report.usual import Usual, usualOf
 from smtpsource.report.words import duration
 
 if TYPE_CHECKING:
@@ -28,33 +29,30 @@ _NAME, _COUNT, _FIGURE = 12, 9, 8
 
 def render(summary: Summary, page: Page | None = None) -> str:
     """
-    All of a summary, in lines.
+    A summary in lines: all of it, or, where that is wanted, without what is as usual.
 
-    @param page: where they are shown; C{None} is 80 columns, without colors.
+    @param page: where they are shown; C{None} is 80 columns, without colors, and for all of it.
     """
     page = page or Page()
-    return page.lay(_lines(summary, page.width))
+    return page.lay(_lines(summary, page))
 
 
-def _lines(summary: Summary, width: int) -> Iterator[Line | str]:
+def _lines(summary: Summary, page: Page) -> Iterator[Line | str]:
     yield from (fact.line for fact in facts.found(summary))
     yield ""
-    yield from (fact.line for fact in facts.counted(summary))
-    yield from (fact.line for fact in facts.surroundings(summary))
+    said = [*facts.counted(summary), *facts.surroundings(summary)]
+    usual = Usual() if page.isWhole else usualOf(summary, said)
+    yield from (fact.line for fact in said if fact not in usual.facts)
     if summary.search is not None:
         yield from _steps(summary.search)
     yield from _addresses(summary.addresses)
-    yield from _latencies(summary, width)
-    yield from _replies(summary)
+    yield from _latencies(summary, usual, page.width)
+    yield from _replies(summary, usual)
     yield from _errors(summary.errors)
-    if summary.marks:
-        from smtpsource.report import beside  # few have such
-
-        yield from beside.marksOf(summary.marks)
-    if any(sample.watched for sample in summary.series):
-        from smtpsource.report import beside
-
-        yield from beside.watchedOf(summary.series)
+    words = usual.words
+    if words:
+        yield ""
+        yield Fact("with -v", words, "aside").line
 
 
 def _addresses(addresses: Mapping[str, AddressCounts]) -> Iterator[Line | str]:
@@ -66,17 +64,18 @@ def _addresses(addresses: Mapping[str, AddressCounts]) -> Iterator[Line | str]:
     for address, counts in addresses.items():
         name = f"  {counts.name}" if counts.name else ""
         row = f"{address:<{width}}{counts.opened:>9}{counts.failed:>9}{counts.accepted:>11}{name}"
-        yield Line(row, "doubtful" if counts.failed else "", 0)
+        yield Line(row, "doubtful" if counts.failed else "", 4)
 
 
-def _latencies(summary: Summary, width: int) -> Iterator[Line | str]:
+def _latencies(summary: Summary, usual: Usual, width: int) -> Iterator[Line | str]:
     """
     A table; where there is no room for all of its columns there is a second one below.
     """
-    if not summary.latency:
+    latencies = {phase: latency for phase, latency in summary.latency.items() if phase not in usual.phases}
+    if not latencies:
         return
     headings = ["mean", *map(nameOf, summary.percentiles), "max"]
-    rows = {phase: _figuresOf(summary, phase, latency) for phase, latency in summary.latency.items()}
+    rows = {phase: _figuresOf(summary, phase, latency) for phase, latency in latencies.items()}
     column = max(_FIGURE, 1 + max(map(len, headings)))
     room = max(1, (width - _NAME - _COUNT) // column)
     for begin in range(0, len(headings), room):
@@ -85,22 +84,24 @@ def _latencies(summary: Summary, width: int) -> Iterator[Line | str]:
         yield f"{'latency':<{_NAME}}{'count':>{_COUNT}}" + "".join(f"{name:>{column}}" for name in headings[part])
         for phase, figures in rows.items():
             times = "".join(f"{'-' if each is None else duration(each):>{column}}" for each in figures[part])
-            yield f"{phase:<{_NAME}}{summary.latency[phase].count:>{_COUNT}}{times}"
+            yield f"{phase:<{_NAME}}{latencies[phase].count:>{_COUNT}}{times}"
     meanings = [f"{phase}: {meaning}" for phase, meaning in MEANINGS.items() if phase in rows]
-    if meanings:
-        yield Line("; ".join([*meanings, "others: the reply to that command"]), "aside", 0)
+    if len(meanings) < len(rows):
+        meanings.append("others: the reply to that command" if meanings else "the replies to these commands")
+    yield Line("; ".join(meanings), "aside", 0)
 
 
 def _figuresOf(summary: Summary, phase: str, latency: Latency) -> list[float | None]:
     return [latency.mean, *(summary.percentile(phase, each) for each in summary.percentiles), latency.maximum]
 
 
-def _replies(summary: Summary) -> Iterator[Line | str]:
-    if not summary.replies:
+def _replies(summary: Summary, usual: Usual) -> Iterator[Line | str]:
+    replies = {phase: codes for phase, codes in summary.replies.items() if phase not in usual.replies}
+    if not replies:
         return
     yield ""
     yield f"{'replies':<12}{'code':>6}{'count':>11}  the first one"
-    for phase, codes in summary.replies.items():
+    for phase, codes in replies.items():
         for code, tally in codes.items():
             sample = tally.sample
             if phase == "helo" and summary.capabilities and code.startswith("2"):

@@ -18,7 +18,7 @@ def result(run: Run) -> Html:
     The verdict, the figures that everybody asks for, and why it is so.
     """
     verdict, *others = facts.found(run.summary)
-    label, said, style, _ = verdict
+    label, said, style, *_ = verdict
     return (
         element("p", f"<strong>{text(label)}</strong> <span>{text(said)}</span>", f"verdict {style}".strip())
         + _figures(run)

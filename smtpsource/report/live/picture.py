@@ -41,7 +41,7 @@ def line(course: Course) -> str:
         state += f", begins in {_clock(ceil(progress.startsIn))}"
     if progress.search is not None:
         state += f", {_searching(progress.search)}"
-    parts = [f"{_clock(progress.at)} {state}", _rates(course), ", ".join(_plain(_outcomes(course)))]
+    parts = [f"{_clock(progress.at)} {state}", ", ".join(_rates(course)), ", ".join(_plain(_outcomes(course)))]
     parts.append(", ".join(_plain(_present(course))))
     if progress.delivered is not None:
         parts.append(", ".join(_plain(_delivered(course, progress.delivered))))
@@ -66,15 +66,15 @@ def picture(course: Course, width: int, height: int, unicode: bool = True) -> It
     delivered, awaited = course.progress.delivered, course.progress.awaited
     lines = [
         _course(course, width, unicode),
-        *_hints(course.progress.hints, width),
-        *_search(course.progress.search),
-        _labelled("rate", Text(_rates(course))),
+        *(text for hint in course.progress.hints for text in _wrapped("hint", hint, "yellow", width)),
+        *_search(course.progress.search, width),
+        *_filled("rate", ((rate, "") for rate in _rates(course)), width),
         *_sparkline(course, width, unicode),
         *_filled(NOUNS[course.progress.exercise][1], _outcomes(course), width),
         *_filled("now", _present(course), width),
         *(_filled("delivered", _delivered(course, delivered), width) if delivered is not None else ()),
         *(_filled("waiting", _awaited(awaited), width) if awaited is not None else ()),
-        *_latencies(course),
+        *_latencies(course, width),
     ]
     yield from lines[:height]
     refusals, errors = course.refusals(), course.errors()
@@ -109,25 +109,24 @@ def stepLine(number: int, step: Step) -> str:
     return f"step {number} ({step.purpose}): {step.rate:g}/s {'kept it' if step.passed else 'did not'}: {step.actual}"
 
 
-def _search(search: Searching | None) -> Iterator[Text]:
+def _search(search: Searching | None, width: int) -> Iterator[Text]:
     """
     The step that is tried, and the last one that was.
     """
     if search is None:
         return
-    yield _labelled("search", Text(_searching(search)))
+    yield from _wrapped("search", _searching(search), "", width)
     if search.steps:
         last = search.steps[-1]
-        yield _label("").append(stepLine(len(search.steps), last), "green" if last.passed else "yellow")
+        yield from _wrapped("", stepLine(len(search.steps), last), "green" if last.passed else "yellow", width)
 
 
-def _hints(hints: Sequence[str], width: int) -> Iterator[Text]:
+def _wrapped(label: str, text: str, style: str, width: int) -> Iterator[Text]:
     """
-    What may be wrong with what was asked for.
+    A text in as many lines as it takes.
     """
-    for hint in hints:
-        for number, part in enumerate(wrap(hint, max(1, width - _LABEL))):
-            yield _label("" if number else "hint").append(part, "yellow")
+    for number, part in enumerate(wrap(text, max(1, width - _LABEL), break_on_hyphens=False)):
+        yield _label("" if number else label).append(part, style)
 
 
 def _course(course: Course, width: int, unicode: bool) -> Text:
@@ -149,14 +148,13 @@ def _course(course: Course, width: int, unicode: bool) -> Text:
     return text.append(f" {int(done * 100):3} %", "bold").append(f"  {times}")
 
 
-def _rates(course: Course) -> str:
+def _rates(course: Course) -> Iterator[str]:
     asked = course.progress.askedRate
-    parts = [f"{_rate(course.rate())} accepted"]
+    yield f"{_rate(course.rate())} accepted"
     if asked is not None:
-        parts.append(f"{_rate(asked)} asked")
+        yield f"{_rate(asked)} asked"
     if course.progress.search is None:  # the mean of many rates says nothing
-        parts.append(f"{_rate(course.meanRate())} so far")
-    return ", ".join(parts)
+        yield f"{_rate(course.meanRate())} so far"
 
 
 def _rate(rate: float) -> str:
@@ -221,16 +219,23 @@ def _awaited(awaited: Awaited) -> Iterator[tuple[str, str]]:
         yield f"over after {awaited.enough:g} s of silence", ""
 
 
-def _latencies(course: Course) -> Iterator[Text]:
+def _latencies(course: Course, width: int) -> Iterator[Text]:
+    """
+    A table; where there is no room for all of its columns, others below.
+    """
     shown = course.latencies()
-    if shown:
-        headings = list(_headings(shown[0]))
-        width = max(_WIDTH, 1 + max(map(len, headings)))
-        yield Text(f"{'':<{_PHASE}}" + "".join(f"{name:>{width}}" for name in headings), "dim")
-    for latencies in shown:
-        yield _times(latencies.name, latencies.soFar, "bold", width)
-        if latencies.recent is not None:
-            yield _times(f"  last {RECENT:.0f} s", latencies.recent, "", width)
+    if not shown:
+        return
+    headings = list(_headings(shown[0]))
+    column = max(_WIDTH, 1 + max(map(len, headings)))
+    room = max(1, (width - _PHASE) // column)
+    for begin in range(0, len(headings), room):
+        part = slice(begin, begin + room)
+        yield Text(f"{'':<{_PHASE}}" + "".join(f"{name:>{column}}" for name in headings[part]), "dim")
+        for latencies in shown:
+            yield _times(latencies.name, latencies.soFar[part], "bold", column)
+            if latencies.recent is not None:
+                yield _times(f"  last {RECENT:.0f} s", latencies.recent[part], "", column)
 
 
 def _headings(latencies: Latencies) -> Iterator[str]:
@@ -262,10 +267,6 @@ def _label(label: str, style: str = "dim") -> Text:
     text = Text()
     # One is longer than the others.
     return text.append(f"{label + ' ':<{_LABEL}}" if label else " " * _LABEL, style)
-
-
-def _labelled(label: str, content: Text) -> Text:
-    return _label(label).append_text(content)
 
 
 def _filled(label: str, items: Iterable[tuple[str, str]], width: int) -> Iterator[Text]:
