@@ -377,3 +377,52 @@ class WatchTests(ServingMixin, TestCase):
             result = yield smtpsource(self, "watch", wrong).whenEnded()
             self.assertEqual((result.status, result.err.count(b"\n")), (2, 1))
             self.assertIn(b"expected the address of a dashboard", result.err)
+
+    @inlineCallbacks
+    def test_checkpoint(self):
+        """
+        A run that has no dashboard is followed by its checkpoint, and gets one by that; its summary is the same.
+        """
+        server = self.serve()
+        run = smtpsource(self, "-d", "-A", "-w", "20ms", "-m", "1m", "--checkpoint", "kept", server.destination)
+        yield server.when(lambda: len(server.messages) > 60)
+        watch = smtpsource(self, "watch", "--dashboard", "0", "kept", cwd=run.directory)
+        match = yield watch.whenPrinted(SHOWN.replace(b"smtpsource", b"smtpsource watch"), "err")
+        yield watch.whenPrinted(rb"0:0\d running; .* accepted", "err")
+        watcher = yield deferToThread(Watcher, match[1].decode())
+        self.addCleanup(watcher.close)
+        yield deferToThread(watcher.until, isOf("section"))
+        status, _ = yield deferToThread(ask, match[1].decode(), "mark", "POST", "text=x")
+        self.assertEqual(status, 404)
+        run.signal(signal.SIGINT)
+        ended = yield run.whenEnded()
+        _, _, over = yield deferToThread(watcher.until, isOf("over"))
+        watched = yield watch.whenEnded()
+        self.assertEqual((ended.status, watched.status, over["exit"]), (1, 1, 1))
+        self.assertEqual(watched.out, ended.out)
+
+    @inlineCallbacks
+    def test_cutOff(self):
+        """
+        Of a run that was killed there is what is known.
+        """
+        server = self.serve()
+        run = smtpsource(self, "-d", "-w", "20ms", "-m", "1m", "--checkpoint", "kept", server.destination)
+        yield server.when(lambda: len(server.messages) > 60)
+        watch = smtpsource(self, "watch", "kept", cwd=run.directory)
+        yield watch.whenPrinted(rb"0:0\d running; .* accepted", "err")
+        run.signal(signal.SIGKILL)
+        yield run.whenEnded()
+        watched = yield watch.whenEnded()
+        self.assertEqual(watched.status, 1)
+        self.assertIn(b"INCOMPLETE", watched.out)
+
+    @inlineCallbacks
+    def test_noCheckpoint(self):
+        """
+        A directory that is none is refused in one line.
+        """
+        os.makedirs(directory := self.mktemp())
+        result = yield smtpsource(self, "watch", os.path.abspath(directory)).whenEnded()
+        self.assertEqual((result.status, result.out, result.err.count(b"\n")), (1, b"", 1))
+        self.assertIn(b"expected a checkpoint", result.err)

@@ -206,7 +206,8 @@ class PlanTests(Case):
             "live": "auto",
             "metrics-port": None,
             "dashboard": None,
-            "linger": False,
+            "linger": 0,
+            "checkpoint": None,
             "metrics-interface": None,
             "at": (),
             "every": (),
@@ -215,7 +216,7 @@ class PlanTests(Case):
             "destination": "127.0.0.1",
         }
         self.assertEqual(dict(options), expected)
-        self.assertEqual(options.presentation, Presentation("smtpsource", live="auto"))
+        self.assertEqual(options.presentation, Presentation("smtpsource", live="auto", isWhole=False))
         self.assertEqual((options.plan.timeout, options.plan.grace, options.plan.connectTimeout), (300.0, 5.0, 30.0))
 
     def test_each(self):
@@ -596,7 +597,7 @@ class PlanTests(Case):
             ("-c", {"counter": True, "live": "off"}),
             ("--counter", {"counter": True, "live": "off"}),
             ("--quiet", {"quiet": True, "live": "off"}),
-            ("-v", {"live": "off"}),
+            ("-v", {"live": "off", "isWhole": True}),
             ("--live off", {"live": "off"}),
             ("--quiet --live on", {"quiet": True, "live": "on"}),
             ("--report -", {"report": "-", "live": "auto"}),
@@ -609,7 +610,7 @@ class PlanTests(Case):
             ("--dashboard 8089", {"dashboard": Where("127.0.0.1", 8089), "live": "auto"}),
             ("--dashboard [::]:0 --linger", {"dashboard": Where("::", 0), "lingers": True, "live": "auto"}),
         ):
-            self.assertEqual(parsed(*line.split(), "127.0.0.1").presentation, Presentation("smtpsource", **expected))
+            self.assertEqual(parsed(*line.split(), "127.0.0.1").presentation, Presentation("smtpsource", **{"isWhole": False, **expected}))
 
     def test_liveUnderTwistd(self):
         """

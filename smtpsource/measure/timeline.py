@@ -4,7 +4,7 @@ A whole run in some hundred steps, for pictures of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from smtpsource.measure.frame import Frame
@@ -118,6 +118,28 @@ def _phase(spreads: Sequence[Spread]) -> dict[str, list[Any]]:
         },
         "heat": [[number for pair in sorted(spread.heat.items()) for number in pair] for spread in spreads],
     }
+
+
+def checked(table: dict[str, Any]) -> dict[str, Any]:
+    """
+    A table of somebody else that is as the schema says: has each list an entry for each step?
+
+    @raise ValueError: not so; the text is one line.
+    """
+    for path, column in _lists(table, "timeline"):
+        if len(column) != len(table["time"]):
+            raise ValueError(f"expected {len(table['time'])} entries in {path}, as in timeline.time, not {len(column)}")
+        if path.endswith(".heat") and any(len(cell) % 2 for cell in column):
+            raise ValueError(f"expected a count for each row in {path}")
+    return table
+
+
+def _lists(inner: Any, path: str) -> Iterator[tuple[str, Sequence[Any]]]:
+    if isinstance(inner, list):
+        yield path, inner
+    elif isinstance(inner, dict):
+        for name, value in inner.items():
+            yield from _lists(value, f"{path}.{name}")
 
 
 def _columns(those: Sequence[Mapping[str, Any]], absent: Any) -> dict[str, list[Any]]:

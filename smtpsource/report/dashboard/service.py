@@ -110,7 +110,7 @@ class DashboardService(Service):
         self._port: Any = None
         self._broadcast = Broadcast(reactor, lambda: source.marks)
         self._mayMark = mayMark
-        self._page = Page(reactor, source.summaryNow, self._broadcast, time.perf_counter, share, mayMark)
+        self._page = Page(reactor, source.summaryNow, self._broadcast, time.thread_time, share, mayMark)
 
     @property
     def url(self) -> str:
