@@ -14,7 +14,7 @@ TESTS = $(notdir $(basename $(wildcard test/test_*.py)))
 JOBS ?= 3
 TRIAL = PYTHONPATH=.:test $(BIN)/python -m twisted.trial --jobs=$(JOBS) --temp-directory=$(VENV)/trial
 
-.PHONY: demo test coverage apidocs counts capacity test-newest bounds lock lint reactor-conformance benchmark instructions startup docs man plan dist clean
+.PHONY: demo test coverage apidocs counts capacity test-newest bounds lock lint reactor-conformance benchmark instructions startup docs man plan pictures dist clean
 
 demo: $(VENV)/installed
 	$(BIN)/smtpsource -d -s 20 -m 10000 sink:
@@ -103,6 +103,10 @@ man: $(VENV)/installed
 # The tables of docs/plan.rst, as the settings are now.
 plan: $(VENV)/installed
 	$(BIN)/python docs/plantables.py
+
+# The pictures of docs/report-html.rst, of runs that take some minutes, by Chromium.
+pictures: $(VENV)/installed
+	PYTHONPATH=.:test $(BIN)/python docs/pictures.py
 
 # What is published, in dist/: the source distribution, and a wheel that is made of it. See docs/release.rst.
 dist: $(VENV)/installed-dev

@@ -163,11 +163,11 @@ class BashTests(ShellTestCase):
             "html",
             "recover",
             "reconcile",
+            "watch",
             "calibrate",
             "completion",
             "locust",
             "sink",
-            "watch",
         }
         self.assertEqual({*headings, *commands}, set(self.offered("smtpsource", "help", "")))
         words = [word for word in self.offered("smtpsource", "") if not word.startswith("-")]

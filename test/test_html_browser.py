@@ -16,6 +16,7 @@ from twisted.internet.defer import inlineCallbacks
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from smtpsource.report.html.data import dataOf
 from smtpsource.report.html.page import htmlOf
 
 #: What a server may say to whoever shows it.
@@ -181,7 +182,7 @@ class NumbersTests(PageTestCase):
             [[step[1], None, step[3], *[None] * 4, step[5]] for step in steps], [_numbers(row[1:]) for row in rows[1:]]
         )
         rows = self.table("replies")
-        place = rows[0].index("message 451 (in 1 s)")
+        place = rows[0].index("message 451 (per 1 s)")
         self.assertEqual(document["timeline"]["replies"]["message"]["451"], [int(row[place]) for row in rows[1:]])
 
     def test_few(self):
@@ -221,11 +222,16 @@ class NumbersTests(PageTestCase):
         """
         Two runs are in one picture, with their names, and each has a table.
         """
-        self.show(report(20), report(30))
+        self.show(report(20), report(30, rows=8))
         self.assertEqual(
             ["A accepted", "A asked", "B accepted", "B asked"], self.browser.texts(chart("rate", ".legend button"))
         )
-        self.assertEqual(2, len(self.browser.texts(chart("heat", ".canvas"))))
+        # Their heat maps are side by side, with the same scale.
+        ranges = self.browser.run(
+            "return [...document.querySelectorAll(arguments[0])].map(one => one.getAttribute('aria-label'))",
+            chart("heat", ".canvas"),
+        )
+        self.assertEqual(["latencies from 1 ms to 100 ms."] * 2, [text.rpartition(", ")[2] for text in ranges])
         self.browser.click(chart("rate", "summary"))
         self.assertEqual(["Rate (/s): A", "Rate (/s): B"], self.browser.texts(chart("rate", "caption")))
         self.assertEqual(50, len(self.browser.texts(chart("rate", "tbody tr"))))
@@ -406,33 +412,51 @@ class LiveTests(PageTestCase):
         What is to be seen is what there is now.
         """
         self.show(report(10))
-        self.browser.run("const data = arguments[0]; smtpsource.replace(data)", self.data(report(20, "transaction")))
-        self.browser.whenDrawn()
+        self.replace(report(20, "transaction"))
         self.assertIn(
             "transaction, from 0 s to 20 s", self.browser.find(chart("latency", ".canvas")).get_attribute("aria-label")
         )
 
-    def data(self, *documents):
+    def replace(self, *documents):
         """
-        @return: the data block of a page.
+        Show other runs.
         """
-        from smtpsource.report.html.data import dataOf
+        self.browser.run("smtpsource.replace(arguments[0])", dataOf(documents, "AB"[: len(documents)]))
+        self.browser.whenDrawn()
 
-        return dataOf(documents, ["A"])
+    def test_firstPhase(self):
+        """
+        As long as nobody picks a phase, it is the one that says most.
+        """
+        from selenium.webdriver.support.ui import Select
+
+        document = report(10)
+        young = {**document, "timeline": {**document["timeline"]}}
+        young["timeline"]["phases"] = {"connect": document["timeline"]["phases"]["connect"]}
+        self.show(young)
+        shown = Select(self.browser.find(chart("latency", "select")))
+        self.assertEqual("connect", shown.first_selected_option.text)
+        self.replace(document)
+        self.assertEqual("response", shown.first_selected_option.text)
+        shown.select_by_visible_text("connect")
+        self.replace(document)
+        self.assertEqual("connect", shown.first_selected_option.text)
 
     def test_sections(self):
         """
         A section is shown anew: its charts stay, what was opened stays open, and no script in it runs.
         """
-        self.show(report(10))
+        self.show(report(10, marks=["one"]))
         self.browser.run("document.querySelector('canvas').mine = true")
-        html = re.search(r'(?s)<section id="charts".*?</section>', "".join(htmlOf([report(10)])))[0]
         self.browser.click(chart("rate", "summary"))
-        self.browser.run(
-            "smtpsource.section('charts', arguments[0])",
-            html.replace("<h2", "<script>document.title = 'gone'</script><h2").replace("Course", "Course so far"),
-        )
-        self.assertEqual(["Course so far"], self.browser.texts("#charts h2"))
+        self.browser.click("#latencies summary")
+        page = "".join(htmlOf([report(20, marks=["one", "two"])]))
+        for found in re.finditer(r'(?s)<section id="(\w+)".*?</section>', page):
+            html = found[0].replace("</h2>", "<script>document.title = 'gone'</script></h2>")
+            self.browser.run("smtpsource.section(arguments[0], arguments[1])", found[1], html)
+        self.browser.whenDrawn()
+        self.assertEqual(["one", "two"], self.browser.texts("#marks td:nth-child(4)"))
         self.assertTrue(self.browser.run("return document.querySelector('canvas').mine"))
         self.assertEqual(10, len(self.browser.texts(chart("rate", "tbody tr"))))
+        self.assertTrue(self.browser.find("#latencies details").get_property("open"))
         self.assertNotEqual("gone", self.browser.driver.title)

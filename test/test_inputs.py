@@ -178,7 +178,7 @@ class OptionTests(FileCase):
     }
 
     #: These are written, or are no files.
-    OTHERS = {"report", "csv", "hlog", "junit", "log-messages", "mbox"}
+    OTHERS = {"report", "csv", "hlog", "html", "junit", "log-messages", "mbox"}
 
     def problems(self, path):
         """

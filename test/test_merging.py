@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.measure.counters import AddressCounts
 from smtpsource.measure.judgement import Judgement
+from smtpsource.measure.marks import Mark
 from smtpsource.measure.summary import Messages, Tally
 from smtpsource.measure.thresholds import Outcome
 from smtpsource.report.document import documentOf
@@ -26,6 +27,114 @@ def at(seconds):
     @return: that many seconds after a certain midnight.
     """
     return f"2026-01-02T00:00:{seconds:06.3f}+00:00"
+
+
+def timeline(*times, **phases):
+    """
+    @return: a timeline with steps that end then, and these figures of a phase: all percentiles are the same.
+    """
+    return {
+        "time": list(times),
+        "phases": {
+            phase: {
+                "count": [count for count, *_ in steps],
+                **{name: [figure for _, figure, _ in steps] for name in ("p50", "p95", "p99", "max")},
+                "heat": [heat for *_, heat in steps],
+            }
+            for phase, steps in phases.items()
+        },
+        "replies": {},
+        "errors": {},
+        "watched": {},
+    }
+
+
+class TimelineTests(SynchronousTestCase):
+    """
+    The timelines and the marks of several runs.
+    """
+
+    def merged(self, *runs):
+        """
+        @return: the report of runs that have begun so many seconds after a certain midnight.
+        """
+        report = documentOf(merge([example(started=at(begin), **values) for begin, values in runs]))
+        self.assertEqual(list(problems(report)), [])
+        self.assertEqual(documentOf(summaryOf(report)), report)
+        return report
+
+    def test_beside(self):
+        """
+        Steps of the same time are added up, but of percentiles the highest is kept; a run that began later is later.
+        """
+        first = timeline(1.0, 2.0, mail=[(5, 0.5, [20, 5]), (1, 0.25, [8, 1])])
+        first |= {"errors": {"timeout": [1, 0]}, "watched": {"rss": [1.0, 2.0]}}
+        second = timeline(
+            1.0, 2.0, mail=[(2, 0.75, [8, 1, 21, 1]), (0, None, [])], rcpt=[(0, None, []), (1, 0.5, [9, 1])]
+        )
+        second |= {"replies": {"mail": {"250": [2, 0], "451": [0, 1]}}, "watched": {"rss": [None, 7.0], "fds": [3, 4]}}
+        table = self.merged((10, {"timeline": first}), (11.2, {"timeline": second}))["timeline"]
+        highest = [0.5, 0.75, None]
+        self.assertEqual(
+            table,
+            {
+                "time": [1.0, 2.0, 3.0],
+                "phases": {
+                    "mail": {
+                        "count": [5, 3, 0],
+                        **dict.fromkeys(("p50", "p95", "p99", "max"), highest),
+                        "heat": [[20, 5], [8, 2, 21, 1], []],
+                    },
+                    "rcpt": {
+                        "count": [0, 0, 1],
+                        **{name: [None, None, 0.5] for name in ("p50", "p95", "p99", "max")},
+                        "heat": [[], [], [9, 1]],
+                    },
+                },
+                "replies": {"mail": {"250": [0, 2, 0], "451": [0, 0, 1]}},
+                "errors": {"timeout": [1, 0, 0]},
+                "watched": {"fds": [None, 3, 4], "rss": [1.0, 2.0, 7.0]},
+            },
+        )
+
+    def test_lengths(self):
+        """
+        If the steps of one run are longer, so are those of all; nothing is lost.
+        """
+        long = timeline(4.0, 8.0, 9.0, mail=[(4, 0.1, [8, 4]), (4, 0.1, [8, 4]), (1, 0.1, [8, 1])])
+        short = timeline(*map(float, range(1, 10)), mail=[(1, 0.2, [9, 1])] * 9)
+        table = self.merged((0, {"timeline": long}), (0, {"timeline": short}))["timeline"]
+        self.assertEqual(table["time"], [4.0, 8.0, 9.0])
+        self.assertEqual(table["phases"]["mail"]["count"], [8, 8, 2])
+        self.assertEqual(table["phases"]["mail"]["heat"], [[8, 4, 9, 4], [8, 4, 9, 4], [8, 1, 9, 1]])
+
+    def test_unknown(self):
+        """
+        Reports of earlier versions have no timeline; then there is none of all. Those of no time have one.
+        """
+        self.assertNotIn("timeline", self.merged((0, {"timeline": timeline(1.0)}), (0, {})))
+        self.assertEqual(
+            self.merged((0, {"timeline": timeline()}), (1, {"timeline": timeline()}))["timeline"], timeline()
+        )
+
+    def test_marks(self):
+        """
+        The marks of all runs are there, in order, at the time that they have in the series of all.
+        """
+        found = self.merged(
+            (10, {"marks": (Mark(-1.0, "a"), Mark(5.0, "b", "command", 1, 0.5, "no"))}),
+            (13.1, {"marks": (Mark(1.5, "c"),)}),
+        )["marks"]
+        self.assertEqual([(mark["at"], mark["text"]) for mark in found], [(-1.0, "a"), (4.5, "c"), (5.0, "b")])
+        self.assertEqual((found[2]["status"], found[2]["output"]), (1, "no"))
+
+    def test_watched(self):
+        """
+        What runs have watched is in the series of all.
+        """
+        series = [(second(1, watched={"rss": 1.0}), second(2)), (second(1, watched={"rss": 2.0, "fds": 3.0}),)]
+        found = self.merged(*((0, {"series": each}) for each in series))["series"]
+        self.assertEqual([sample.get("watched") for sample in found], [{"rss": 2.0, "fds": 3.0}, None])
 
 
 class MergeTests(SynchronousTestCase):

@@ -146,6 +146,7 @@ class PlanTests(Case):
             "report": None,
             "csv": None,
             "hlog": None,
+            "html": None,
             "junit": None,
             "log-messages": None,
             "log-sample": None,
@@ -204,7 +205,8 @@ class PlanTests(Case):
             "live": "auto",
             "metrics-port": None,
             "dashboard": None,
-            "linger": False,
+            "linger": 0,
+            "checkpoint": None,
             "metrics-interface": None,
             "at": (),
             "every": (),
@@ -213,7 +215,7 @@ class PlanTests(Case):
             "destination": "127.0.0.1",
         }
         self.assertEqual(dict(options), expected)
-        self.assertEqual(options.presentation, Presentation("smtpsource", live="auto"))
+        self.assertEqual(options.presentation, Presentation("smtpsource", live="auto", isWhole=False))
         self.assertEqual((options.plan.timeout, options.plan.grace, options.plan.connectTimeout), (300.0, 5.0, 30.0))
 
     def test_each(self):
@@ -594,18 +596,19 @@ class PlanTests(Case):
             ("-c", {"counter": True, "live": "off"}),
             ("--counter", {"counter": True, "live": "off"}),
             ("--quiet", {"quiet": True, "live": "off"}),
-            ("-v", {"live": "off"}),
+            ("-v", {"live": "off", "isWhole": True}),
             ("--live off", {"live": "off"}),
             ("--quiet --live on", {"quiet": True, "live": "on"}),
             ("--report -", {"report": "-", "live": "auto"}),
             ("--csv - --hlog /x --junit /y", {"csv": "-", "hlog": "/x", "junit": "/y", "live": "auto"}),
+            ("--html -", {"html": "-", "live": "auto"}),
             ("--metrics-port 9100", {"metrics": ("127.0.0.1", 9100), "live": "auto"}),
             ("--metrics-port 0 --metrics-interface ::", {"metrics": ("::", 0), "live": "auto"}),
             ("--every 2m b --at 1 a", {"errands": (Errand(1.0, "a"), Errand(120.0, "b", True)), "live": "auto"}),
-            ("--dashboard 8089", {"dashboard": Where("127.0.0.1", 8089), "lingers": False}),
-            ("--dashboard [::]:0 --linger", {"dashboard": Where("::", 0), "lingers": True}),
+            ("--dashboard 8089", {"dashboard": Where("127.0.0.1", 8089), "live": "auto"}),
+            ("--dashboard [::]:0 --linger", {"dashboard": Where("::", 0), "lingers": True, "live": "auto"}),
         ):
-            self.assertEqual(parsed(*line.split(), "127.0.0.1").presentation, Presentation("smtpsource", **expected))
+            self.assertEqual(parsed(*line.split(), "127.0.0.1").presentation, Presentation("smtpsource", **{"isWhole": False, **expected}))
 
     def test_liveUnderTwistd(self):
         """
@@ -625,7 +628,7 @@ class PlanTests(Case):
         foreground.parseOptions(["-n"])
         self.assertTrue(parsed("127.0.0.1", parent=daemon).presentation.daemonized)
         self.assertFalse(parsed("127.0.0.1", parent=foreground).presentation.daemonized)
-        for option in ("report", "csv", "hlog", "junit", "log-messages"):
+        for option in ("report", "csv", "hlog", "html", "junit", "log-messages"):
             e = self.assertRaises(usage.UsageError, parsed, f"--{option}", "-", "127.0.0.1", parent=foreground)
             expected = "'-' is not usable, the log is on standard output: expected a file, or --logfile=FILE before "
             self.assertEqual(str(e), f"--{option}: {expected}smtp-source")

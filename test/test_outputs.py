@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+from itertools import product
 from pathlib import Path
 
 from certificates import makeCertificates
@@ -276,7 +277,7 @@ class FIFOTests(OutputTestCase):
         checked = self.each(
             check,
             [
-                ("smtpsource: ", ["sink:"], ["--report", "--csv", "--hlog", "--junit"], "smtpsource"),
+                ("smtpsource: ", ["sink:"], ["--report", "--csv", "--hlog", "--html", "--junit"], "smtpsource"),
                 ("smtpsource merge: ", ["merge", report], ["--report", "--csv"], "smtpsource"),
                 ("smtpsink: ", ["-n", "1", f"unix:{listening}"], ["--report"], "smtpsource.sink"),
             ],
@@ -447,7 +448,7 @@ class ClosedTests(OutputTestCase):
 
 
 #: Options of a run that name files to write.
-OUTPUTS = ("report", "csv", "hlog", "junit", "log-messages")
+OUTPUTS = ("report", "csv", "hlog", "html", "junit", "log-messages")
 
 
 class ConflictTests(SynchronousTestCase):
@@ -483,7 +484,7 @@ class ConflictTests(SynchronousTestCase):
         link, hard = self.directory / "link", self.directory / "hard"
         link.symlink_to(path)
         os.link(path, hard)
-        for output, name in zip(outputs * 3, (path, link, hard) * len(outputs), strict=True):
+        for output, name in product(outputs, (path, link, hard)):
             text = self.refused(options, *arguments, f"--{output}", name, *end)
             self.assertTrue(text.startswith(f"--{output}: {str(name)!r} is not usable: it belongs to "), text)
             self.assertTrue(text.endswith("expected another file"), text)

@@ -288,6 +288,16 @@ class ReadingTests(SynchronousTestCase):
                 "expected histograms of known phases, not 'moon'; is it of a later version?",
             ),
             ("histograms", {"mail": "AAAA"}, "histograms.mail: expected an HdrHistogram in base64, version 2"),
+            (
+                "timeline",
+                {**REPORTS[1]["timeline"], "errors": {"timeout": [1]}},
+                "expected 2 entries in timeline.errors.timeout, as in timeline.time, not 1",
+            ),
+            (
+                "marks",
+                [{"at": 1.0, "text": "x", "kind": "thing"}],
+                'expected "note" or "command" or "event" in marks[0].kind, not "thing"',
+            ),
             ("started", "2026-02-30T00:00:00Z", "day is out of range for month"),
         ):
             self.assertEqual(self.refused(json.dumps({**REPORTS[1], name: value})), problem)

@@ -982,18 +982,28 @@ class PresentationTests(SynchronousTestCase):
         """
         directory = os.path.abspath(self.mktemp())
         os.makedirs(directory)
-        paths = {name: os.path.join(directory, name) for name in ("csv", "hlog", "junit")}
+        paths = {name: os.path.join(directory, name) for name in ("csv", "hlog", "html", "junit")}
         self.assertEqual(self.show(**paths), (0, "text\n", ""))
-        for name, beginning in (("csv", "time,seconds,"), ("hlog", "#["), ("junit", "<?xml ")):
+        for name, beginning in (
+            ("csv", "time,seconds,"),
+            ("hlog", "#["),
+            ("html", "<!DOCTYPE html>"),
+            ("junit", "<?xml "),
+        ):
             with open(paths[name]) as file:
                 self.assertTrue(file.read().startswith(beginning), name)
-        self.assertEqual(sorted(os.listdir(directory)), ["csv", "hlog", "junit"])
+        self.assertEqual(sorted(os.listdir(directory)), ["csv", "hlog", "html", "junit"])
 
     def test_othersOnStandardOutput(self):
         """
         With C{-} for one of them, standard output is that and nothing else.
         """
-        for name, beginning in (("csv", "time,seconds,"), ("hlog", "#["), ("junit", "<?xml ")):
+        for name, beginning in (
+            ("csv", "time,seconds,"),
+            ("hlog", "#["),
+            ("html", "<!DOCTYPE html>"),
+            ("junit", "<?xml "),
+        ):
             self.setUp()
             status, out, err = self.show(**{name: "-"})
             self.assertEqual((status, err), (0, "text\n"))

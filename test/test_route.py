@@ -360,6 +360,8 @@ class LookUpTests(SynchronousTestCase):
             {where: one.accepted for where, one in summary.addresses.items()}, {str(A): 2, str(B): 4, str(C): 6}
         )
         self.assertEqual((self.told, summary.errors), ([], {}))
+        self.assertEqual([(mark.at, mark.kind) for mark in summary.marks], [(4.0, "event"), (8.0, "event")])
+        self.assertEqual(summary.marks[0].text, f"the destination has other addresses: {B}, {C}")
 
     def test_failed(self):
         """

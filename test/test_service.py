@@ -321,6 +321,59 @@ class LifeTests(SynchronousTestCase):
         self.assertEqual(reactor.getDelayedCalls(), [])
         self.assertFalse(reactor.hasStopped)
 
+    def test_onEnd(self):
+        """
+        The summary waits for what goes on beside the run, which is told once how long it may take; marks that are made
+        by then are in it.
+        """
+        for stops in (False, True):
+            reactor = FakeReactor(SinkFactory(SinkPlan(), lambda: 0.0))
+            service = self.service(reactor, grace=7.0, **({"messageCount": 5, "fixedInterval": 60.0} if stops else {}))
+            asked, over = [], Deferred()
+            service.onEnd(lambda seconds, asked=asked, over=over: asked.append(seconds) or over)
+            service.startService()
+            reactor.advance(1)
+            if stops:
+                service.stopService()
+                reactor.advance(0)
+            self.assertEqual(asked, [7.0])
+            done = service.whenDone()
+            self.assertNoResult(done)
+            mark = service.mark("x", "command")
+            service.remark(mark, status=0)
+            over.callback(None)
+            self.assertEqual([mark.status for mark in self.successResultOf(done).marks], [0])
+            self.assertEqual(asked, [7.0])
+
+    def test_onEndRaises(self):
+        """
+        Whatever becomes of that, there is a summary.
+        """
+        reactor = FakeReactor(SinkFactory(SinkPlan(), lambda: 0.0))
+        service = self.service(reactor)
+        service.onEnd(lambda seconds: 1 / 0)
+        service.startService()
+        reactor.advance(1)
+        self.assertEqual(self.successResultOf(service.whenDone()).exit, 0)
+
+    def test_stoodStill(self):
+        """
+        A process that stood still for seconds is a mark, at the time when that began.
+        """
+        reactor, held = FakeReactor(SinkFactory(SinkPlan(), lambda: 0.0)), [0.0]
+        plan = SourcePlan(destination="127.0.0.1", messageCount=20, fixedInterval=1.0)
+        service = SourceService(reactor, plan, clock=lambda: reactor.seconds() + held[0])
+        service.startService()
+        reactor.advance(5.0)
+        held[0] = 4.0
+        reactor.advance(0.2)
+        [mark] = service.marks
+        self.assertRegex(mark.text, r"^the generator stood still for [34]\.\d s$")
+        self.assertEqual(mark.kind, "event")
+        self.assertLess(abs(mark.at - 5.0), 0.3)
+        service.stopService()
+        reactor.advance(10)
+
     def test_reactorNotYetRunning(self):
         """
         Nothing is connected before the reactor runs.

@@ -29,8 +29,8 @@ OURS = """
     smtpsource.load
         kinds oneprocess parts run service session traffic watch
     smtpsource.measure
-        counters encoding environment frame frameformat histogram intervals judgement limits marks minutes progress
-        recorder series snapshot summary summing timeline
+        counters encoding environment frame histogram intervals judgement limits marks minutes progress
+        recorder series snapshot step summary summing timeline
     smtpsource.messages
         content headers message recipients seeds templates
     smtpsource.net

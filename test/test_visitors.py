@@ -12,7 +12,7 @@ from visiting import VisitingMixin
 
 from smtpsource.sink.control.asked import LARGEST_BODY
 from smtpsource.sink.control.server import MOST, ControlServer
-from smtpsource.sink.control.stream import QUIET
+from smtpsource.web.eventstream import QUIET
 from smtpsource.web.requests import READING_TIME
 from smtpsource.web.visitors import LONGEST, SILENCE
 

@@ -478,7 +478,7 @@ class WatcherTests(SynchronousTestCase):
         looking = Looking(look)
         with mock.patch("time.monotonic", return_value=looking._seen[0] + 1):
             self.assertEqual(json.loads(told([looking], looking._seen[0])), {"figures": {}, "missing": {}})
-            looking.once(0.0)
+            looking.once()
         now = looking._seen[0]
         self.assertEqual(json.loads(told([looking], now + OLDEST)), {"figures": {"x rss": 1.0}, "missing": {}})
         for problem, text in (
@@ -486,7 +486,7 @@ class WatcherTests(SynchronousTestCase):
             (ValueError("a" * 500), "a" * 200),
         ):
             look.found = problem
-            looking.once(0.0)
+            looking.once()
             self.assertEqual(json.loads(told([looking], now + 1))["figures"], {"x rss": 1.0})
             self.assertEqual(json.loads(told([looking], now + 4)), {"figures": {}, "missing": {"x": text}})
 
@@ -496,13 +496,13 @@ class WatcherTests(SynchronousTestCase):
         """
         look = self.Look()
         looking = Looking(look)
-        looking.once(0.0)
+        looking.once()
         look.found = Gone("it is gone")
-        looking.once(0.0)
+        looking.once()
         now = looking._seen[0]
         self.assertEqual(json.loads(told([looking], now)), {"figures": {}, "missing": {"x": "it is gone"}})
         look.found = {"x rss": 2.0}
-        looking.once(0.0)
+        looking.once()
         self.assertEqual(json.loads(told([looking], now))["figures"], {"x rss": 2.0})
 
     def test_kinds(self):

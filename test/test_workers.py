@@ -496,6 +496,9 @@ class FaultsTests(CommandTestCase):
         self.assertRegex(result.out, rb"(?m)^INCOMPLETE +worker [12] of 2 was killed by SIGKILL after \d")
         report = self.report(command)
         self.assertEqual(len(report["incomplete"]), 1)
+        [mark] = report["marks"]
+        self.assertRegex(mark["text"], r"^worker [12] of 2 was killed by SIGKILL$")
+        self.assertEqual(mark["kind"], "event")
         self.assertEqual(report["errors"]["worker-lost"]["count"], 1)
         self.assertGreaterEqual(report["messages"]["failed"], 2)
         self.assertGreaterEqual(report["messages"]["accepted"], 9)

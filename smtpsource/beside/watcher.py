@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 #: Seconds between two looks.
 EVERY = 1.0
 
-#: What is older than so many seconds is not told.
+#: What is older than so many seconds is not told, but for what takes as long to be seen.
 OLDEST = 3.0
 
 _KINDS: Mapping[str, Any] = {"pid": ProcessLook, "unit": UnitLook, "postfix-queue": QueueLook}
@@ -45,6 +45,8 @@ class Looking:
         self._seen: tuple[float, Mapping[str, float]] = (time.monotonic(), {})
         self._problem = "there is no answer"
         self._isGone = False
+        # How long one look took: one that takes its time is not made as often.
+        self._took = 0.0
 
     def begin(self) -> None:
         """
@@ -56,28 +58,30 @@ class Looking:
         """
         What is known.
         """
-        at, found = self._seen
-        return {} if self._isGone or now - at > OLDEST else found
+        return {} if self._isMissing(now) else self._seen[1]
 
     def missing(self, now: float) -> Mapping[str, str]:
         """
         Why nothing is.
         """
-        at, _ = self._seen
-        return {self._look.name: self._problem} if self._isGone or now - at > OLDEST else {}
+        return {self._look.name: self._problem} if self._isMissing(now) else {}
+
+    def _isMissing(self, now: float) -> bool:
+        return self._isGone or now - self._seen[0] > OLDEST + 2 * self._took
 
     def _run(self) -> None:
         while True:
             began = time.monotonic()
-            self.once(began)
+            self.once()
             took = time.monotonic() - began
             # What takes its time has a processor for half of it at the most.
             time.sleep(max(EVERY - took, took))
 
-    def once(self, now: float) -> None:
+    def once(self) -> None:
         """
         Look once.
         """
+        began = time.monotonic()
         try:
             found = self._look.look()
         except Gone as e:
@@ -88,7 +92,8 @@ class Looking:
             self._problem = str(e) or type(e).__name__
         else:
             self._isGone = False
-            self._seen = time.monotonic(), found
+            now = time.monotonic()
+            self._took, self._seen = now - began, (now, found)
 
 
 def looksFor(things: Sequence[Sequence[Any]]) -> Iterator[Look]:

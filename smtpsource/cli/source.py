@@ -67,7 +67,7 @@ class SourceOptions(PlanOptions):
         "2 the command line can't be used; 3 a threshold failed.\n"
         "Example: smtpsource -d -s 20 -m 10000 sink:\n"
         "See also: smtpsource compare A.json B.json; smtpsource merge A.json B.json ...;\n"
-        "smtpsource html A.json; smtpsource watch URL; smtpsource calibrate;\n"
+        "smtpsource html A.json; smtpsource watch URL|DIR; smtpsource calibrate;\n"
         "smtpsource completion bash|zsh|fish; smtpsource sink :2525, which is smtpsink; each has a\n"
         "--help of its own. A host of such a name: compare:25."
     )

@@ -4,8 +4,9 @@ Sessions of a run that logs its messages: each tells what has come of them, and 
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
-from typing import Any
+from typing import Any, NamedTuple
 
 from smtpsource.interfaces import IMessage, IReactor, IRun
 from smtpsource.load.messagelog import ACCEPTED, FAILED, REJECTED, MessageLog
@@ -27,6 +28,15 @@ class TracedHeardProtocol(TracedProtocol, HeardProtocol):
     steps = True
 
 
+class _Accepted(NamedTuple):
+    """
+    What is kept of a message that was accepted.
+    """
+
+    number: int
+    mail: bytes = b""
+
+
 class _Logging(Session):
     """
     What is more in such a session, whatever kind it is of.
@@ -41,8 +51,8 @@ class _Logging(Session):
         self._unanswered = (0, 0)
         # The fault that ends what is under way.
         self._why: str | None = None
-        # What was accepted on this connection, where it may turn out that it was not.
-        self._maybeAccepted: list[IMessage | None] = []
+        # What was accepted on this connection, where it may turn out that it was not: see L{_Logging._remember}.
+        self._numbers, self._begun = array("q"), array("d")
         self._mayDoubt = run.plan.pipelining != "off" and run.plan.chunking != "off"
         take, watched, clock = self._take, self._log.watched, run.clock
 
@@ -76,12 +86,12 @@ class _Logging(Session):
         """
         See L{ISession.accepted}.
         """
-        message, due, recorder = self.message, self._due(), self._run.recorder
+        message, due, recorder = self._measured(), self._due(), self._run.recorder
         before = recorder.accepted
         super().accepted(seconds, recipientsAccepted, recipientsRejected)
         if self._mayDoubt:
-            self._maybeAccepted.append(message)
-        if recorder.accepted > before and type(message) is LoggedMessage:
+            self._remember(message)
+        if message is not None and recorder.accepted > before:
             self._tell(
                 message,
                 ACCEPTED,
@@ -97,10 +107,10 @@ class _Logging(Session):
         """
         See L{ISession.exercised}.
         """
-        message, due, recorder = self.message, self._due(), self._run.recorder
+        message, due, recorder = self._measured(), self._due(), self._run.recorder
         before = recorder.accepted
         super().exercised()
-        if recorder.accepted > before and type(message) is LoggedMessage:
+        if message is not None and recorder.accepted > before:
             self._tell(message, ACCEPTED, due, said=message.accepting)
         self._refusal = None
 
@@ -108,10 +118,10 @@ class _Logging(Session):
         """
         See L{ISession.rejected}.
         """
-        message, due, recorder = self.message, self._due(), self._run.recorder
+        message, due, recorder = self._measured(), self._due(), self._run.recorder
         before = recorder.rejected
         super().rejected(recipientsRejected)
-        if recorder.rejected > before and type(message) is LoggedMessage:
+        if message is not None and recorder.rejected > before:
             self._tell(message, REJECTED, due, rejected=recipientsRejected, said=self._refusal)
         self._refusal = None
 
@@ -148,8 +158,10 @@ class _Logging(Session):
         before = recorder.takenBack
         super().fault(kind, text, quitting, doubtful)
         taken = recorder.takenBack - before
-        for message in self._maybeAccepted[len(self._maybeAccepted) - taken :]:
-            if type(message) is LoggedMessage:
+        for place in range(len(self._numbers) - taken, len(self._numbers)):
+            number = self._numbers[place]
+            if number:
+                message = LoggedMessage(_Accepted(abs(number)), self._begun[place], number > 0)
                 self._tell(message, FAILED, None, error=kind)
 
     def _endMessage(self) -> None:
@@ -157,9 +169,9 @@ class _Logging(Session):
         # One at a time: each of them is measured or is not.
         following, self._following = self._following, deque()
         while self.message is not None:
-            message, due, before = self.message, self._due(), recorder.failed
+            message, due, before = self._measured(), self._due(), recorder.failed
             super()._endMessage()
-            if recorder.failed > before and type(message) is LoggedMessage:
+            if message is not None and recorder.failed > before:
                 accepted, rejected = self._unanswered
                 why = self._why or "stopped"
                 self._tell(message, FAILED, due, accepted=accepted, rejected=rejected, error=why)
@@ -173,10 +185,19 @@ class _Logging(Session):
 
     def _build(self) -> SMTPSourceProtocol:
         self._why = None
-        self._maybeAccepted.clear()
+        del self._numbers[:], self._begun[:]
+        seconds = self._connector.sinceStarted()
         protocol = super()._build()
-        self.heard(CONNECT, self._connector.sinceStarted(), b"", b"")
+        self.heard(CONNECT, seconds, b"", b"")
         return protocol
+
+    def _remember(self, message: LoggedMessage | None) -> None:
+        """
+        This one was accepted; C{None}: one that has no line. A few bytes of it are kept, as there may be very many.
+        """
+        number = 0 if message is None else message.number
+        self._numbers.append(number if message is not None and message.drawn else -number)
+        self._begun.append(0.0 if message is None else message.begun)
 
     def _tell(self, message: LoggedMessage, outcome: str, due: float | None, **more: Any) -> None:
         now = self._run.clock()
@@ -187,6 +208,13 @@ class _Logging(Session):
             if outcome != FAILED:
                 times[RESPONSE] = now - due
         self._log.tell(message, self._logNumber, outcome, now, due=due, **more)
+
+    def _measured(self) -> LoggedMessage | None:
+        """
+        The message that gets its outcome now, if it may have a line: what comes of one in a warm-up does not count.
+        """
+        message = self.message
+        return message if type(message) is LoggedMessage and not self._run.warmingUp else None
 
     def _due(self) -> float | None:
         """

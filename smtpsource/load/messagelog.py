@@ -4,10 +4,12 @@ The log of messages: one line of JSON for each, as soon as its outcome is known.
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Callable, Mapping
 from copy import copy
+from functools import partial
 from json.encoder import encode_basestring_ascii as quoted
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +23,7 @@ from smtpsource.pacing.share import Share
 from smtpsource.phases import MESSAGE, NAMES
 from smtpsource.plan import SourcePlan
 from smtpsource.printable import printable
-from smtpsource.process.spool import Spool, targetAt
+from smtpsource.process.spool import Spool, Target, targetAt
 from smtpsource.process.streams import Patience
 from smtpsource.smtp.queueids import queueId
 
@@ -79,7 +81,12 @@ class MessageLog:
         @param ofWorker: others write there, too; whoever has them begins it.
         """
         self._patience = (_PATIENCE_OF_WORKER, _MOST_OF_WORKER) if ofWorker else (None, _MOST)
-        self._spool = Spool(reactor, lambda: targetAt(self.path, fresh=not ofWorker))
+        self._spool = Spool(reactor, partial(self._target, ofWorker))
+
+    def _target(self, ofWorker: bool) -> Target:
+        if ofWorker and self.path == "-":
+            raise OSError(errno.EBADF, "the standard output of a worker on another machine is nobody's")
+        return targetAt(self.path, fresh=not ofWorker)
 
     def close(self) -> Deferred[None]:
         """
@@ -149,7 +156,9 @@ class MessageLog:
         @param said: the phase and the text of the reply that has decided.
         @param error: the kind of fault that has.
         """
-        seconds = now - (message.begun if due is None else due)
+        # Those of a window are taken one by one, and written at one time.
+        longest = max((times or {}).values(), default=0.0)
+        seconds = max(now - (message.begun if due is None else due), longest)
         if not message.drawn and not self._sample.has(outcome != ACCEPTED, seconds, message.times):
             return
         for phase, each in (times or {}).items():

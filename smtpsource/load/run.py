@@ -174,7 +174,8 @@ class Run(OneProcess):
         if plan.ledger is not None:
             self._note(runId)
         self.log: MessageLog | None = None
-        self._protocolKind = SMTPSourceProtocol
+        self._isPlain = not plan.trace and plan.logMessages is None
+        self._protocolKind: type[SMTPSourceProtocol] = TracedProtocol if plan.trace else SMTPSourceProtocol
         if plan.logMessages is not None:
             self._logMessages(runId)
         self.traffic = traffic = newTraffic(plan, runId, self.notes, self._numbers())
@@ -432,11 +433,11 @@ class Run(OneProcess):
         if self.recorder.open >= self._mostOpen:
             self._mostOpen = self.recorder.open + _CHECKED
             checkHeadroom()
-        if not self.plan.trace:
-            return self._protocolKind(session, self._dialogue, self.recorder, self.clock)
-        kind: Any = TracedProtocol if self.log is None else self._protocolKind
-        protocol: TracedProtocol = kind(session, self._dialogue, self.recorder, self.clock)
-        protocol.show = self._show
+        if self._isPlain:
+            return SMTPSourceProtocol(session, self._dialogue, self.recorder, self.clock)
+        protocol = self._protocolKind(session, self._dialogue, self.recorder, self.clock)
+        if isinstance(protocol, TracedProtocol):
+            protocol.show = self._show
         return protocol
 
     def _withKeys(self, dialogue: Dialogue) -> Dialogue:

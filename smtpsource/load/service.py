@@ -313,6 +313,22 @@ class SourceService(Service):
         return self._watch.series.samples
 
     @property
+    def latest(self) -> Sample | None:
+        """
+        What happened in the last second; C{None} before it is over.
+        """
+        return self._watch.series.latest
+
+    @property
+    def latestIntervals(self) -> str:
+        """
+        The latencies of that second, if they are kept: as lines of
+        L{Intervals<smtpsource.measure.intervals.Intervals>}.
+        """
+        intervals = self._watch.series.intervals
+        return "" if intervals is None else intervals.latest
+
+    @property
     def timeline(self) -> Timeline:
         """
         All that is known of the time that is measured so far. When a warm-up is over there is another one.

@@ -16,6 +16,8 @@ from smtpsource.measure.histogram import highestOf
 class Intervals:
     """
     Histograms, each with a time and a tag.
+
+    @ivar latest: the lines that were added since whoever sets it has last made it empty.
     """
 
     def __init__(self) -> None:
@@ -24,6 +26,7 @@ class Intervals:
         self._tempfile = tempfile
         self._file: IO[str] | None = None
         self._problem: OSError | None = None
+        self.latest = ""
 
     def add(self, begin: float, seconds: float, tag: str, buckets: Mapping[int, int]) -> None:
         """
@@ -34,16 +37,18 @@ class Intervals:
         @param tag: what they are latencies of.
         @param buckets: how many are in each that is used; there is one.
         """
-        if self._problem is not None:
-            return
         counts = [0] * (max(buckets) + 1)
         for index, count in buckets.items():
             counts[index] = count
         longest = highestOf(len(counts) - 1) / 1e3
+        line = f"Tag={tag},{begin:.3f},{seconds:.3f},{longest:.3f},{encode(counts)}\n"
+        self.latest += line
+        if self._problem is not None:
+            return
         try:
             if self._file is None:
                 self._file = self._tempfile.TemporaryFile("w+", encoding="ascii")
-            self._file.write(f"Tag={tag},{begin:.3f},{seconds:.3f},{longest:.3f},{encode(counts)}\n")
+            self._file.write(line)
         except OSError as e:
             self._problem = e
 

@@ -84,6 +84,7 @@ class Series:
     up; of p50, p95 and p99 the higher one is kept.
 
     @ivar intervals: the latencies of each second, if they are asked for.
+    @ivar latest: the sample of the last second alone, however long those are that are kept; C{None} before it.
     """
 
     def __init__(self, *, keepBuckets: bool = False, limit: int = LIMIT) -> None:
@@ -96,6 +97,7 @@ class Series:
         self._toJoin: list[Sample] = []
         self._joined: list[Sample] = []
         self.intervals = Intervals() if keepBuckets else None
+        self.latest: Sample | None = None
         self._limit = limit
         self._arrived = 0
         # How many seconds become one sample, and how many of them are in the last.
@@ -113,7 +115,9 @@ class Series:
         sample = _sample(frame, delivered, self._arrived)
         if delivered is not None:
             self._arrived = delivered.arrived
+        self.latest = sample
         if self.intervals is not None:
+            self.intervals.latest = ""
             for phase in LOGGED:
                 if frame.buckets[phase]:
                     self.intervals.add(frame.at - frame.seconds, frame.seconds, NAMES[phase], frame.buckets[phase])

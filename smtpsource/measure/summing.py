@@ -10,11 +10,11 @@ from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from smtpsource.measure.counters import AddressCounts
-from smtpsource.measure.frame import Frame
 from smtpsource.measure.histogram import PERCENTILES, summarize
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.series import Sample
 from smtpsource.measure.snapshot import Snapshot
+from smtpsource.measure.step import Step
 from smtpsource.measure.summary import Summary, bucketsOf, countsOf, errorsOf, latenciesOf, repliesOf
 from smtpsource.measure.timeline import tableOf
 from smtpsource.records import dataclass
@@ -63,7 +63,7 @@ def measured(
     figures: Snapshot,
     elapsed: float,
     samples: Sequence[Sample],
-    steps: Callable[[], Sequence[Frame]],
+    steps: Callable[[], Sequence[Step]],
     known: Callable[[Callable[[], Any], Any], Any] = lambda find, otherwise: find(),
     *,
     quickly: bool = False,

@@ -1,33 +1,28 @@
 """
-A whole run in some hundred steps, with all that is known of each: for pictures of it.
+A whole run in some hundred steps, for pictures of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
-from math import floor, log10
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from smtpsource.measure.frame import Buckets, Frame, continued
-from smtpsource.measure.histogram import lowestOf, percentilesOf
+from smtpsource.measure.frame import Frame
+from smtpsource.measure.step import PERCENTILES, Spread, Step, joined, stepOf
 from smtpsource.phases import NAMES
 
 #: The most steps: more than a picture has room for.
 LIMIT = 720
 
-#: The percentiles of each step, and their names.
-PERCENTILES = {"p50": 50, "p95": 95, "p99": 99, "max": 100}
-
-#: A heat map has so many rows for latencies up to ten times as long.
-ROWS = 8
+#: So many frames become one step in one go.
+_AT_ONCE = 4
 
 
 class Timeline:
     """
-    The frames of a run, however long it is: when there are more than C{limit} steps, neighbours become one, and from
-    then on a step is twice as long. So all of them are of the same length, but the last. Nothing is lost but when it
-    was. They are kept as bytes: some kilobytes each.
+    The steps of a run, however long it is: when there are more than C{limit}, neighbours become one, and from then on a
+    step is twice as long. So all of them are of the same length, but the last. They are kept as bytes: some kilobytes
+    each.
     """
 
     def __init__(self, limit: int = LIMIT) -> None:
@@ -35,39 +30,42 @@ class Timeline:
         @param limit: an even number.
         """
         self._limit = limit
-        # Those that are whole, in order: first those that were joined, then those that are to be, then the others.
+        # Those that are whole: first those that were joined, then those that are to be, the last one first, then the
+        # others.
         self._joined: list[bytes] = []
         self._toJoin: list[bytes] = []
         self._steps: list[bytes] = []
-        self._current: Frame | None = None
-        # How many frames become one step, and how many of them are in the current one.
-        self._factor, self._taken = 1, 0
+        # The last step, as far as it has come; how many frames it is made of, and of how many one is in the end.
+        self._current: list[Step] = []
+        self._taken, self._factor = 0, 1
 
     def add(self, frame: Frame) -> None:
         """
-        Take what happened in a time.
+        Take what happened in a time. This takes some milliseconds at the most.
 
         @param frame: it begins when the one before has ended.
         """
         self._join(1)
-        self._current = frame if self._current is None else continued((self._current, frame))
+        self._current.append(stepOf(frame))
         self._taken += 1
-        if self._taken < self._factor:
-            return
-        self._steps.append(self._current.encode())
-        self._current, self._taken = None, 0
-        if len(self._joined) + len(self._toJoin) + len(self._steps) >= self._limit:
-            self._join(len(self._toJoin))
-            self._toJoin, self._joined, self._steps = (self._joined + self._steps)[::-1], [], []
-            self._factor *= 2
+        if len(self._current) > _AT_ONCE or self._taken == self._factor:
+            self._current = [joined(self._current)]
+        if self._taken == self._factor:
+            self._steps.append(self._current.pop().encode())
+            self._taken = 0
+            if len(self._joined) + len(self._steps) >= self._limit:
+                # There is nothing left to join: that took as many frames as there were pairs.
+                self._toJoin, self._joined, self._steps = (self._joined + self._steps)[::-1], [], []
+                self._factor *= 2
 
     @property
-    def steps(self) -> list[Frame]:
+    def steps(self) -> list[Step]:
         """
-        All of them: they follow each other without a gap.
+        All of them: they follow each other without a gap. This may take a second.
         """
-        whole = [*self._joined, *self._toJoin[::-1], *self._steps]
-        return [*map(Frame.decode, whole), *(() if self._current is None else (self._current,))]
+        self._join(self._limit)
+        whole = map(Step.decode, [*self._joined, *self._steps])
+        return [*whole, joined(self._current)] if self._current else [*whole]
 
     def _join(self, pairs: int) -> None:
         """
@@ -75,11 +73,11 @@ class Timeline:
         """
         rest = self._toJoin
         for _ in range(min(pairs, len(rest) // 2)):
-            pair = Frame.decode(rest.pop()), Frame.decode(rest.pop())
-            self._joined.append(continued(pair).encode())
+            pair = Step.decode(rest.pop()), Step.decode(rest.pop())
+            self._joined.append(joined(pair).encode())
 
 
-def tableOf(steps: Sequence[Frame]) -> dict[str, Any]:
+def tableOf(steps: Sequence[Step | Frame]) -> dict[str, Any]:
     """
     What a report has of a run's steps, as JSON takes it: a list with an entry for each step in each of these.
 
@@ -87,49 +85,61 @@ def tableOf(steps: Sequence[Frame]) -> dict[str, Any]:
     in seconds, C{None} without any, and C{"heat"}: row, count, row, count and so on, where row r of a heat map has
     latencies from 10**(r/8) microseconds on. C{"replies"}: by phase, by code, how many. C{"errors"}: by kind.
     C{"watched"}: by name, C{None} where it was not known.
+
+    @param steps: a frame is a step as well.
     """
-    phases = [phase for phase in range(len(NAMES)) if any(step.buckets[phase] for step in steps)]
+    those = [stepOf(step) if isinstance(step, Frame) else step for step in steps]
     return {
-        "time": [round(step.at, 6) for step in steps],
-        "phases": {NAMES[phase]: _phase([step.buckets[phase] for step in steps]) for phase in phases},
+        "time": [round(step.at, 6) for step in those],
+        "phases": {
+            name: _phase([step.phases.get(phase, _NOTHING) for step in those])
+            for phase, name in enumerate(NAMES)
+            if any(phase in step.phases for step in those)
+        },
         "replies": {
             name: columns
             for phase, name in enumerate(NAMES)
-            if (columns := _columns([{key: n for key, (n, _) in step.replies[phase].items()} for step in steps], 0))
+            if (columns := _columns([step.replies.get(phase, {}) for step in those], 0))
         },
-        "errors": _columns([{key: n for key, (n, _) in step.errors.items()} for step in steps], 0),
-        "watched": _columns([step.watched for step in steps], None),
+        "errors": _columns([step.errors for step in those], 0),
+        "watched": _columns([step.watched for step in those], None),
     }
 
 
-def _phase(buckets: Sequence[Buckets]) -> dict[str, list[Any]]:
-    nothing: list[float | None] = [None] * len(PERCENTILES)
-    found = [percentilesOf(of, tuple(PERCENTILES.values())) or nothing for of in buckets]
-    columns = zip(*found, strict=True)
+_NOTHING = Spread(0, (), {}, {})
+
+
+def _phase(spreads: Sequence[Spread]) -> dict[str, list[Any]]:
     return {
-        "count": [sum(of.values()) for of in buckets],
+        "count": [spread.total for spread in spreads],
         **{
-            name: [None if value is None else round(value, 6) for value in column]
-            for name, column in zip(PERCENTILES, columns, strict=True)
+            name: [round(spread.figures[place], 6) if spread.total else None for spread in spreads]
+            for place, name in enumerate(PERCENTILES)
         },
-        "heat": [_heat(of) for of in buckets],
+        "heat": [[number for pair in sorted(spread.heat.items()) for number in pair] for spread in spreads],
     }
 
 
-def _heat(buckets: Buckets) -> list[int]:
-    rows: dict[int, int] = {}
-    for index, count in buckets.items():
-        row = rowOf(index)
-        rows[row] = rows.get(row, 0) + count
-    return [number for pair in sorted(rows.items()) for number in pair]
+def checked(table: dict[str, Any]) -> dict[str, Any]:
+    """
+    A table of somebody else that is as the schema says: has each list an entry for each step?
+
+    @raise ValueError: not so; the text is one line.
+    """
+    for path, column in _lists(table, "timeline"):
+        if len(column) != len(table["time"]):
+            raise ValueError(f"expected {len(table['time'])} entries in {path}, as in timeline.time, not {len(column)}")
+        if path.endswith(".heat") and any(len(cell) % 2 for cell in column):
+            raise ValueError(f"expected a count for each row in {path}")
+    return table
 
 
-@cache
-def rowOf(index: int) -> int:
-    """
-    The row of a heat map that a bucket is in.
-    """
-    return max(0, floor(ROWS * log10(max(1, lowestOf(index))) + 1e-9))
+def _lists(inner: Any, path: str) -> Iterator[tuple[str, Sequence[Any]]]:
+    if isinstance(inner, list):
+        yield path, inner
+    elif isinstance(inner, dict):
+        for name, value in inner.items():
+            yield from _lists(value, f"{path}.{name}")
 
 
 def _columns(those: Sequence[Mapping[str, Any]], absent: Any) -> dict[str, list[Any]]:

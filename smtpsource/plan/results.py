@@ -208,8 +208,8 @@ class Results(Settings):
             _interface,
         ),
         ValueOption(
-            *("dashboard", None, "[HOST:]PORT", None),
-            "show the run in a browser there while it goes on (default host: 127.0.0.1); 0 is any free port",
+            *("dashboard", None, "PLACE", None),
+            "show the run in a browser there while it goes on: [HOST:]PORT, 127.0.0.1 by default; 0 is any free port",
             _place,
         ),
         Flag("linger", None, "keep the dashboard when the run is over, until the process is told to end"),

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from math import inf
+from typing import TYPE_CHECKING, Protocol
 
 from smtpsource.measure.marks import Mark
 from smtpsource.measure.series import Sample
@@ -13,8 +15,23 @@ from smtpsource.measure.summary import Summary
 from smtpsource.printable import printable
 from smtpsource.report.document import sampleDict
 
+if TYPE_CHECKING:
+    from smtpsource.measure.frame import Frame
+
 #: A spreadsheet takes what begins so for a formula.
 _FORMULA = ("=", "+", "-", "@")
+
+
+class Run(Protocol):
+    """
+    What is asked of a run that goes on: a L{smtpsource.load.service.SourceService}.
+    """
+
+    @property
+    def latest(self) -> Sample | None: ...
+
+    @property
+    def marks(self) -> Sequence[Mark]: ...
 
 
 def lines(summary: Summary) -> Iterator[str]:
@@ -27,10 +44,41 @@ def lines(summary: Summary) -> Iterator[str]:
     yield headings(watched)
     marks = deque(sorted((mark for mark in summary.marks if mark.at >= 0), key=lambda mark: mark.at))
     for left, sample in zip(range(len(summary.series) - 1, -1, -1), summary.series, strict=True):
-        of = []
-        while marks and (marks[0].at <= sample.time or not left):
-            of.append(marks.popleft())
-        yield row(sample, of, watched)
+        yield row(sample, [*_until(sample.time if left else inf, marks)], watched)
+
+
+def _until(time: float, marks: deque[Mark]) -> Iterator[Mark]:
+    """
+    Those up to then, which are taken out.
+    """
+    while marks and marks[0].at <= time:
+        yield marks.popleft()
+
+
+class Growing:
+    """
+    The same while a run goes on. It has columns for what is watched in its first second.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._watched: list[str] | None = None
+        self._marks = 0
+
+    def __call__(self, frame: Frame) -> str:
+        """
+        What comes with this second.
+        """
+        sample = self._run.latest
+        assert sample is not None
+        before = ""
+        if self._watched is None:
+            self._watched = sorted(sample.watched or ())
+            before = headings(self._watched)
+        marks = deque(self._run.marks[self._marks :])
+        of = [*_until(sample.time, marks)]
+        self._marks += len(of)
+        return before + row(sample, [mark for mark in of if mark.at >= 0], self._watched)
 
 
 def headings(watched: Sequence[str]) -> str:

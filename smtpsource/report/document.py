@@ -21,6 +21,7 @@ from smtpsource.measure.search import Found, Step
 from smtpsource.measure.series import Sample
 from smtpsource.measure.summary import Summary, Tally, countsOf
 from smtpsource.measure.thresholds import Outcome
+from smtpsource.measure.timeline import checked
 from smtpsource.phases import NAMES
 from smtpsource.report import judgement
 
@@ -221,7 +222,7 @@ FIELDS = (
     Field("sink", _OBJECT, optional=True),
     Field("environment", _OBJECT),
     Field("marks", _several(_inner(_record(Mark), effect=_record(Effect)))),
-    Field("timeline", _OBJECT, optional=True),
+    Field("timeline", Form(_same, lambda found: None if found is None else checked(found)), optional=True),
     Field("drift", _named(_record(Drift))),
     Field("histograms", Form(_histograms, _buckets), "buckets"),
     Field("series", SERIES),

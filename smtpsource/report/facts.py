@@ -243,7 +243,7 @@ def surroundings(summary: Summary) -> Iterator[Fact]:
         yield Fact("announced", announced, isUsual=True)
     if summary.tls:
         yield Fact("TLS", f"{', '.join(f'{count} with {what}' for what, count in summary.tls.items())}")
-    if summary.sink is not None and summary.exercise == "mail":
+    if summary.sink is not None and summary.exercise == "mail" and {"messages", "recipients"} <= summary.sink.keys():
         counted = several(summary.sink["messages"], "message", "messages")
         same = (summary.messages.accepted, summary.recipientsAccepted)
         yield Fact(

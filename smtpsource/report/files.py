@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 
 from smtpsource.printable import escaped
@@ -113,22 +114,69 @@ def _writeOut(pieces: Iterable[str], patience: Patience) -> None:
 
 def _replace(place: Place, pieces: Iterable[bytes]) -> None:
     """
-    Write a new file and give it the name of the old one. What was private is so from the first byte on.
+    Write a new file and give it the name of the old one.
+    """
+    os.close(newFile(place, pieces))
+
+
+def newFile(place: Place, pieces: Iterable[bytes]) -> int:
+    """
+    Write a new file beside the place, and put it there as a whole. What was private is so from the first byte on.
+
+    @return: its descriptor, to read from and to add to.
+    @raise OSError: it can't be written.
     """
     aside = f".smtpsource-{os.urandom(8).hex()}"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     mode = 0o666 if place.status is None else 0o600
     descriptor = os.open(aside, flags, mode, dir_fd=place.directory)
     try:
-        with open(descriptor, "wb") as file:
+        with open(descriptor, "wb", closefd=False) as file:
             file.writelines(pieces)
-            if place.status is not None:
-                _makeLike(place.status, file.fileno())
+        if place.status is not None:
+            _makeLike(place.status, descriptor)
         os.rename(aside, place.name, src_dir_fd=place.directory, dst_dir_fd=place.directory)
     except BaseException:
         with suppress(OSError):
             os.unlink(aside, dir_fd=place.directory)
+        os.close(descriptor)
         raise
+    return descriptor
+
+
+def complete(descriptor: int, path: str, texts: Iterable[str]) -> None:
+    """
+    See that a file which was written so far is what it should be in the end. If that begins as it does, the rest is
+    added; else it is written anew.
+
+    @param descriptor: the file's; to read from and to add to.
+    @param path: where it was put.
+    @param texts: all of it.
+    @raise OSError: see L{writeWhole}.
+    """
+    pieces = (text.encode("utf-8", "backslashreplace") for text in _joined(texts))
+    here = os.fstat(descriptor)
+    at = 0
+    with Place(path) as place:
+        isThere = place.status is not None and os.path.samestat(place.status, here)
+        for piece in pieces:
+            found = os.pread(descriptor, len(piece), at) if isThere else b""
+            at += len(found)
+            if found == piece:
+                continue
+            if isThere and at == here.st_size and piece.startswith(found):
+                with open(descriptor, "ab", closefd=False) as file:
+                    file.write(piece[len(found) :])
+                    file.writelines(pieces)
+            else:
+                _replace(place, chain(_beginning(descriptor, at - len(found)), (piece,), pieces))
+            return
+    os.ftruncate(descriptor, at)
+
+
+def _beginning(descriptor: int, length: int) -> Iterator[bytes]:
+    for at in range(0, length, _PIECE):
+        yield os.pread(descriptor, min(_PIECE, length - at), at)
 
 
 def _makeLike(old: os.stat_result, descriptor: int) -> None:

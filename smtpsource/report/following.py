@@ -59,7 +59,7 @@ def heard(document: Any) -> Progress:
         **numbers,
         state=state,
         exercise=exercise,
-        hints=[printable(hint) for hint in hints],
+        hints=tuple(printable(hint) for hint in hints),
         delivered=delivered,
         awaited=awaited,
     )
@@ -123,6 +123,7 @@ class Followed:
             askedRate=gauges.get("askedRate"),
             overdue=int(gauges["overdue"]) if "overdue" in gauges else None,
             ofWarmUp=int(gauges.get("ofWarmUp", 0)),
+            delivered=Delivered.of(gauges),
         )
 
     def progress(self) -> Progress:

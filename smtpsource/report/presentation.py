@@ -26,14 +26,17 @@ if TYPE_CHECKING:
     from smtpsource.beside.things import Thing
     from smtpsource.beside.values import Errand
     from smtpsource.beside.watching import Watched
+    from smtpsource.measure.frame import Frame
     from smtpsource.measure.progress import Running
+    from smtpsource.report import csvfile, hlog
     from smtpsource.report.checkpoint import Checkpoint, Recorded
     from smtpsource.report.dashboard.service import DashboardService
+    from smtpsource.report.growing import GrowingFile
     from smtpsource.report.live.view import Periodic
     from smtpsource.report.metrics import Source
     from smtpsource.values.serving import Where
 
-    class Accompanied(Marked, Watched, Recorded, Source, Protocol):
+    class Accompanied(Marked, Watched, Recorded, Source, csvfile.Run, hlog.Run, Protocol):
         """
         A run that something goes on beside.
         """
@@ -128,6 +131,7 @@ class Presentation:
     isWhole: bool = True
     _outlets: dict[str, Outlet] = field(default_factory=dict, init=False, repr=False, compare=False)
     _checkpoints: list[Checkpoint] = field(default_factory=list, init=False, repr=False, compare=False)
+    _growing: dict[str, GrowingFile] = field(default_factory=dict, init=False, repr=False, compare=False)
     _views: list[Periodic] = field(default_factory=list, init=False, repr=False, compare=False)
     _dashboards: list[DashboardService] = field(default_factory=list, init=False, repr=False, compare=False)
 
@@ -171,6 +175,7 @@ class Presentation:
         """
         if not self.startCheckpoint(source):
             return False
+        self._startFiles(source)
         if not (self.startMetrics(reactor, source) and self.startDashboard(reactor, source)):
             return False
         if self.errands:
@@ -182,6 +187,26 @@ class Presentation:
 
             Watching(reactor, source, self.watched, self.complain).begin()
         return True
+
+    def _startFiles(self, source: Accompanied) -> None:
+        """
+        Begin to write the files that grow while a run goes on; pipes and descriptors are written to at its end.
+        """
+        rows: list[tuple[str, Callable[[Frame], str]]] = []
+        if self.csv is not None:
+            from smtpsource.report import csvfile
+
+            rows.append((self.csv, csvfile.Growing(source)))
+        if self.hlog is not None:
+            from smtpsource.report import hlog
+
+            rows.append((self.hlog, hlog.Growing(source)))
+        for path, textOf in rows:
+            if isFile(path):
+                from smtpsource.report.growing import GrowingFile
+
+                self._growing[path] = GrowingFile(path)
+                self._growing[path].follow(source, textOf)
 
     def startCheckpoint(self, source: Recorded) -> bool:
         """
@@ -227,19 +252,20 @@ class Presentation:
         self.complain(f"metrics at {service.url}")
         return True
 
-    def startDashboard(self, reactor: Any, source: Any) -> bool:
+    def startDashboard(self, reactor: Any, source: Any, **settings: Any) -> bool:
         """
         Show a run in browsers, if that was asked for, and say where.
 
         @param reactor: what to listen with.
         @param source: a L{Shown<smtpsource.report.dashboard.service.Shown>}.
+        @param settings: others of the dashboard.
         @return: C{False} if it is not possible there; it was said why.
         """
         if self.dashboard is None:
             return True
         from smtpsource.report.dashboard.service import DashboardService, ListenError  # as above
 
-        service = DashboardService(reactor, source, self.dashboard)
+        service = DashboardService(reactor, source, self.dashboard, **settings)
         try:
             service.startService()
         except ListenError as e:
@@ -393,8 +419,12 @@ class Presentation:
         @param patience: as in L{writeFiles}.
         @return: C{False} if it could not be written; it was said why.
         """
+        growing = self._growing.pop(path, None)
         try:
-            writeWhole(path, texts, patience)
+            if growing is not None:
+                growing.finish(texts, patience)
+            else:
+                writeWhole(path, texts, patience)
         except OSError as e:
             where = f"the {what} could not be written to standard output" if path == "-" else None
             self.complain(f"{where or f'the {what} {path} could not be written'}: {e.strerror}")

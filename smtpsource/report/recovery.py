@@ -18,6 +18,7 @@ from smtpsource.measure.minutes import Minutes, usual
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.series import Sample, Series
 from smtpsource.measure.snapshot import take
+from smtpsource.measure.step import Step
 from smtpsource.measure.summary import Summary, bucketsOf
 from smtpsource.measure.summing import Facts, measured, summaryOf
 from smtpsource.measure.timeline import Timeline, tableOf
@@ -219,7 +220,7 @@ class Recovery:
     def _samples(self) -> Sequence[Sample]:
         return () if self._isWarmUp else self._series.samples
 
-    def _steps(self) -> list[Frame]:
+    def _steps(self) -> list[Step]:
         return [] if self._isWarmUp else self.timeline.steps
 
     def _marksInOrder(self) -> tuple[Mark, ...]:

@@ -80,9 +80,20 @@ class HeardProtocol(SMTPSourceProtocol):
         """
         Send this message: nothing else is under way.
         """
-        session: Any = self._session
-        self.performs = self.plain = not (self.steps or session.hears(message))
+        self._begin(message)
         super().send(message)
+
+    def _sendMail(self, message: IMessage) -> None:
+        if self._begin(message):
+            # The message before it may have been sent by a script, which needs no state.
+            self._state.begin(message, self._clock())
+        super()._sendMail(message)
+
+    def _begin(self, message: IMessage) -> bool:
+        session: Any = self._session
+        isHeard: bool = self.steps or session.hears(message)
+        self.performs = self.plain = not isHeard
+        return isHeard
 
     def _writeGroup(self, content: bytes, message: IMessage) -> None:
         self._stepIfHeard(message)

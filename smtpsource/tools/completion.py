@@ -17,6 +17,7 @@ from smtpsource.tools.html import HtmlOptions
 from smtpsource.tools.merge import MergeOptions
 from smtpsource.tools.reconcile import ReconcileOptions
 from smtpsource.tools.recover import RecoverOptions
+from smtpsource.tools.watch import WatchOptions
 
 
 class LocustOptions(CommandLine):
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
             "merge": ("add up reports", MergeOptions),
             "recover": ("make the report of a run that was cut off", RecoverOptions),
             "reconcile": ("say what became of every message", ReconcileOptions),
+            "watch": ("show a run that goes on elsewhere", WatchOptions),
             "calibrate": ("measure what this machine can generate", CalibrateOptions),
             "locust": ("load from many machines, by Locust", LocustOptions),
             "sink": ("take messages, as smtpsink does", SinkOptions),

@@ -16,9 +16,11 @@ from smtpsource.measure.counters import OUTCOMES, Counters, sums, together, tota
 from smtpsource.measure.encoding import added
 from smtpsource.measure.histogram import Latency, summarize
 from smtpsource.measure.judgement import merged
+from smtpsource.measure.marks import Mark
 from smtpsource.measure.series import COUNTED, Sample, joined
 from smtpsource.measure.summary import Summary, Tally, countsOf
 from smtpsource.phases import NAMES
+from smtpsource.tools.mergedtimelines import mergedTimelines
 
 
 def merge(runs: Sequence[Summary]) -> Summary:
@@ -60,6 +62,8 @@ def merge(runs: Sequence[Summary]) -> Summary:
         catchUp=max((run.catchUp for run in runs if run.catchUp is not None), default=None),
         warmUp=warmUp,
         series=mergedSeries([(run.measuredFrom(), run.series) for run in runs]),
+        timeline=_timeline(runs),
+        marks=_marks(runs),
         buckets=buckets,
         environment={"runs": [environment for run in runs for environment in environmentsOf(run)]},
         thresholds=tuple(outcome for run in runs for outcome in run.thresholds),
@@ -74,6 +78,20 @@ def merge(runs: Sequence[Summary]) -> Summary:
         percentiles=runs[0].percentiles,
         seed=runs[0].seed if len({run.seed for run in runs}) == 1 else None,
     )
+
+
+def _timeline(runs: Sequence[Summary]) -> dict[str, Any] | None:
+    found = [(run.measuredFrom(), run.timeline) for run in runs if run.timeline is not None]
+    return mergedTimelines(found) if len(found) == len(runs) else None
+
+
+def _marks(runs: Sequence[Summary]) -> tuple[Mark, ...]:
+    """
+    Those of all runs, by the clock of L{mergedSeries}.
+    """
+    first = runs[0].measuredFrom()
+    shifted = (replace(mark, at=mark.at + round(run.measuredFrom() - first)) for run in runs for mark in run.marks)
+    return tuple(sorted(shifted, key=lambda mark: mark.at))
 
 
 def mergedSeries(runs: Sequence[tuple[float, Sequence[Sample]]]) -> list[Sample]:

@@ -79,7 +79,7 @@ class Broadcast:
 
         @param progress: how far the run had come then.
         """
-        if frame.epoch != self.history.epoch:
+        if frame.epoch != self.history.epoch >= 0:
             self._recent.clear()
             for watcher in list(self._pages.values()):
                 watcher.tell(self._reset())

@@ -130,12 +130,14 @@ class EventReader(LineOnlyReceiver):
     def _inHead(self, line: bytes) -> None:
         if line:
             self._lines.append(line[:1000])
-            if len(self._lines) > 100:
+            if not self._lines[0].startswith(b"HTTP/"):
+                self._end("it is no dashboard: expected HTTP")
+            elif len(self._lines) > 100:
                 self._end("it is no dashboard: expected fewer headers")
             return
         status = self._lines[0].split(b" ", 2) if self._lines else []
         kinds = [each for each in self._lines if each.lower().startswith(b"content-type: text/event-stream")]
-        if len(status) < 2 or not status[0].startswith(b"HTTP/"):
+        if len(status) < 2:
             self._end("it is no dashboard: expected HTTP")
         elif status[1] == b"401":
             self._end("a token is needed there: expected the address that was shown when the run began")

@@ -6,6 +6,7 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const run = data.runs[0];
   const watched = run.watched ?? [];
+  const form = document.getElementById("mark");
   let columns = [];
   let source = null;
   let reconnect = null;
@@ -140,7 +141,7 @@
       source.close();
       source = null;
       say(`The run is over: exit status ${found.exit}.`, true);
-      document.getElementById("mark").hidden = true;
+      form?.toggleAttribute("hidden", true);
       showSoon();
     },
   };
@@ -158,7 +159,7 @@
     };
   }
 
-  document.getElementById("mark").addEventListener("submit", async (event) => {
+  form?.addEventListener("submit", async (event) => {
     event.preventDefault();
     const input = document.getElementById("mark-text");
     const told = document.getElementById("marked");

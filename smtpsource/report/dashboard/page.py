@@ -45,18 +45,28 @@ class Page:
     """
 
     def __init__(
-        self, reactor: Any, summaryNow: Callable[[], Summary], broadcast: Broadcast, clock: Callable[[], float]
+        self,
+        reactor: Any,
+        summaryNow: Callable[[], Summary],
+        broadcast: Broadcast,
+        clock: Callable[[], float],
+        share: float = SHARE,
+        mayMark: bool = True,
     ) -> None:
         """
         @param reactor: provides C{IReactorTime}.
         @param summaryNow: gives what is known of the run.
         @param broadcast: those who look.
         @param clock: for the seconds that it takes.
+        @param share: the part of the time that may be spent on it.
+        @param mayMark: may who looks mark a moment?
         """
         self._reactor = reactor
         self._summaryNow = summaryNow
         self._broadcast = broadcast
         self._clock = clock
+        self._share = share
+        self._extra = _own("live.html").replace("{mark}", _own("mark.html") if mayMark else "")
         self._call: IDelayedCall | None = None
         self._next = 0.0
 
@@ -65,7 +75,7 @@ class Page:
         The page itself. What its charts show comes as events.
         """
         document = quickDocument(self._summaryNow())
-        html = "".join(livePage(document, LABEL, ("page.css", "live.css"), ("page.js", "live.js"), _own("live.html")))
+        html = "".join(livePage(document, LABEL, ("page.css", "live.css"), ("page.js", "live.js"), self._extra))
         return Answer(html.encode("utf-8", "replace"), "text/html; charset=utf-8")
 
     def files(self) -> dict[str, Operation]:
@@ -132,7 +142,7 @@ class Page:
         spent += self._clock() - began
         self._call = None
         if isLast:
-            self._next = self._reactor.seconds() + max(INTERVAL, spent / SHARE)
+            self._next = self._reactor.seconds() + max(INTERVAL, spent / self._share)
         else:
             self._call = self._reactor.callLater(0, self._goOn, parts, spent)
 

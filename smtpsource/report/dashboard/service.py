@@ -23,7 +23,7 @@ from smtpsource.measure.summary import Summary
 from smtpsource.process.listening import ListenError, addressOf
 from smtpsource.report.dashboard.broadcast import Broadcast
 from smtpsource.report.dashboard.history import asJSON
-from smtpsource.report.dashboard.page import Page
+from smtpsource.report.dashboard.page import SHARE, Page
 from smtpsource.report.dashboard.pieces import reportPieces, sendPieces
 from smtpsource.report.dashboard.site import DashboardRequest, Marking, Operation, Site
 from smtpsource.report.document import documentOf
@@ -93,11 +93,15 @@ class DashboardService(Service):
 
     name = "dashboard"
 
-    def __init__(self, reactor: Any, source: Shown, where: Where) -> None:
+    def __init__(
+        self, reactor: Any, source: Shown, where: Where, *, share: float = SHARE, mayMark: bool = True
+    ) -> None:
         """
         @param reactor: provides C{IReactorTCP} and C{IReactorTime}.
         @param source: the run.
         @param where: a host and a port; 0 is any that is free.
+        @param share: the part of the time that may be spent on what is on the page.
+        @param mayMark: may who looks mark a moment?
         """
         self._reactor = reactor
         self._source = source
@@ -105,7 +109,8 @@ class DashboardService(Service):
         self._token = None if where.isLocal else secrets.token_urlsafe(18)
         self._port: Any = None
         self._broadcast = Broadcast(reactor, lambda: source.marks)
-        self._page = Page(reactor, source.summaryNow, self._broadcast, time.perf_counter)
+        self._mayMark = mayMark
+        self._page = Page(reactor, source.summaryNow, self._broadcast, time.thread_time, share, mayMark)
 
     @property
     def url(self) -> str:
@@ -145,7 +150,7 @@ class DashboardService(Service):
             "/events": {"GET": self._watch},
             "/frames": {"GET": self._watchFrames},
             "/report.json": {"GET": self._report},
-            "/mark": {"POST": marking.post},
+            **({"/mark": {"POST": marking.post}} if self._mayMark else {}),
         }
 
     def stopService(self) -> Deferred[Any]:

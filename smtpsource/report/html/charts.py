@@ -173,7 +173,8 @@ def _counted(runs: Sequence[Run]) -> Iterator[Chart]:
     Replies that refuse, and errors, as often as they came in each step.
     """
     lengths = {round(run["timeline"]["time"][0], 1) for run in runs if run["timeline"] and run["timeline"]["time"]}
-    unit = f"per {lengths.pop():g} s" if len(lengths) == 1 else "per step"
+    lengths = lengths or {1.0}
+    unit = "per step" if len(lengths) > 1 else "/s" if lengths == {1.0} else f"per {lengths.pop():g} s"
     replies = _often(
         (f"{phase} {code}", f"replies.{phase}.{code}", counts)
         for run in runs

@@ -21,6 +21,9 @@ from smtpsource.report.html.curves import curvesOf
 #: The most rows of a series, and steps of a timeline, in a page; where there are more, neighbours become one.
 ROWS, STEPS = 3600, 360
 
+#: So many seconds, at the end of a run, say nothing of what there was in each second.
+_LEAST = 0.1
+
 #: Digits of a number: more are not to be seen.
 _DIGITS = 4
 
@@ -95,9 +98,16 @@ def _each(name: str) -> Callable[[Sample], float | None]:
 
     def read(sample: Sample) -> float | None:
         count = getattr(sample, name)
-        return None if count is None or not sample.seconds else count / sample.seconds
+        return None if count is None or sample.seconds < _LEAST else count / sample.seconds
 
     return read
+
+
+def _share(name: str) -> Callable[[Sample], float | None]:
+    """
+    How much of each second this took.
+    """
+    return lambda sample: None if sample.seconds < _LEAST else getattr(sample, name)
 
 
 #: The columns of a series that charts may show, and where they are from.
@@ -111,8 +121,10 @@ _COLUMNS: dict[str, Callable[[Sample], float | None]] = {
     "arrivedRate": _each("arrived"),
     **{
         name: (lambda sample, name=name: getattr(sample, name))  # type: ignore[misc]
-        for name in ("p50", "p95", "p99", "max", "open", "backlog", "cpu", "waited", "lag")
+        for name in ("p50", "p95", "p99", "max", "open", "backlog", "lag")
     },
+    "cpu": _share("cpu"),
+    "waited": _share("waited"),
 }
 
 

@@ -125,7 +125,7 @@ def body(
     yield '<a class="skip" href="#verdict">To the result</a>\n'
     yield f"<header>{headingOf(documents, labels)}</header>\n<main>\n"
     yield from sections.before(documents, labels, changes, differences)
-    yield section("charts", "Course", element("div", "".join(map(_figure, charts)), "charts"))
+    yield section("charts", "Course", element("div", "".join(map(_figure, charts)), "charts") if charts else "")
     yield from sections.after(documents, labels)
     yield f"</main>\n<footer><p>Made by smtp-source {text(__version__)}</p></footer>\n"
 

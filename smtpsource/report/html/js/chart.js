@@ -52,6 +52,7 @@ class Chart {
     this.figure.hidden = !views.length && !this.select;
     if (alike === this.alike) {
       this.parts.forEach((part, index) => this.renew(part, views[index]));
+      if (this.spec.kind === "heat") this.showLegend(views);
     } else {
       this.clear();
       this.alike = alike;
@@ -68,7 +69,8 @@ class Chart {
   views() {
     const { spec, page } = this;
     if (spec.kind === "heat") {
-      return page.runs.map((run) => heatView(run, page.phase)).map((view, run) => view && { ...view, run }).filter(Boolean);
+      const views = page.runs.map((run) => heatView(run, page.phase)).map((view, run) => view && { ...view, run }).filter(Boolean);
+      return comparable(views);
     }
     const view = spec.kind === "curve" ? curveView(spec, page.runs, page.phase) : lineView(spec, page.runs, page.phase);
     return view.data ? [view] : [];
@@ -212,7 +214,7 @@ class Chart {
     this.whole.hidden = this.axis.zoom === null;
   }
 
-  fill(most = FEW, bands = Infinity) {
+  fill(most = this.details.dataset.all ? Infinity : FEW, bands = Infinity) {
     const { spec, page, title } = this;
     fillTables(this.details, tablesOf(spec, page.runs, page.phase, bands), this.select ? `${title}: ${page.phase}` : title, most);
   }

@@ -4,6 +4,7 @@ const page = {
   runs: [],
   charts: [],
   phase: null,
+  picked: null,
   printing: false,
   time: new Axis("time", () => {
     const ends = page.runs.flatMap((run) => [timesOf(run, "series").at(-1), timesOf(run, "timeline").at(-1)]);
@@ -25,11 +26,11 @@ const page = {
 
   choosePhase() {
     const names = phasesOf(this.runs);
-    if (!names.includes(this.phase)) this.phase = firstPhase(names) ?? null;
+    this.phase = names.includes(this.picked) ? this.picked : (firstPhase(names) ?? null);
   },
 
   pick(phase) {
-    this.phase = phase;
+    this.phase = this.picked = phase;
     for (const chart of this.charts) if (chart.spec.pick) chart.render();
   },
 
@@ -66,22 +67,31 @@ const dashboard = {
     page.take(data);
   },
 
-  /** Show a section anew, by the HTML that the program has made of it; charts in it stay, and what was opened stays open. */
+  /** Show a section anew, by the HTML that the program has made of it. */
   section(id, html) {
     const old = document.getElementById(id);
     const fresh = new DOMParser().parseFromString(html, "text/html").body;
-    const content = fresh.firstElementChild?.id === id ? fresh.firstElementChild : fresh;
-    if (!old) return;
-    for (const figure of old.querySelectorAll("figure.chart")) {
-      content.querySelector(`figure[data-chart="${CSS.escape(figure.dataset.chart)}"]`)?.replaceWith(figure);
-    }
-    const opened = [...old.querySelectorAll("details[open] > summary")].map((summary) => summary.textContent);
-    for (const summary of content.querySelectorAll("details > summary")) {
-      if (opened.includes(summary.textContent)) summary.parentElement.open = true;
-    }
-    old.replaceChildren(...content.childNodes);
+    if (old) renewChildren(old, fresh.firstElementChild?.id === id ? fresh.firstElementChild : fresh);
   },
 };
+
+/** Change only what is another: so what was opened, scrolled or selected elsewhere stays as it is, and charts do. */
+function renew(old, fresh) {
+  if (old.isEqualNode(fresh) || (old.nodeType === Node.ELEMENT_NODE && old.matches("figure.chart"))) return;
+  if (old.nodeType !== Node.ELEMENT_NODE || old.nodeName !== fresh.nodeName) {
+    old.replaceWith(fresh);
+    return;
+  }
+  for (const { name } of [...old.attributes]) if (name !== "open" && !fresh.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name, value } of fresh.attributes) old.setAttribute(name, value);
+  renewChildren(old, fresh);
+}
+
+function renewChildren(old, fresh) {
+  const nodes = [...fresh.childNodes];
+  nodes.forEach((node, index) => (old.childNodes[index] ? renew(old.childNodes[index], node) : old.append(node)));
+  while (old.childNodes.length > nodes.length) old.lastChild.remove();
+}
 
 /** The text of the data block: JSON, or the same compressed and in base64. */
 async function textOf(block) {

@@ -91,7 +91,7 @@ function linePlot({ axis, place, view, unit, isLog, kind, horizontal, onCursor, 
     width: 1.6,
     dash: dash.length ? dash : undefined,
     spanGaps: kind === "curve",
-    points: { size: 5, fill: () => color(property), filter: alone },
+    points: { size: 5, space: 60, fill: () => color(property), filter: alone },
     ...(kind === "bars" ? { paths: uPlot.paths.stepped({ align: -1 }) } : {}),
   }));
   const scales = {

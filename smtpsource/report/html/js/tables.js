@@ -47,29 +47,35 @@ function heatTable(run, runs, phase, bands) {
   return [{ caption, head, count: view.times.length, row: (index) => [view.times[index], ...starts.map((start) => counted(view.steps[index], start))] }];
 }
 
-/** Fill the element of a chart's tables. */
+/** Fill the element of a chart's tables; those that are there get new rows. */
 function fillTables(details, tables, title, most) {
-  details.querySelectorAll(".scroll, .more").forEach((element) => element.remove());
-  for (const table of tables) {
-    const caption = table.caption ? `${title}: ${table.caption}` : title;
-    const body = make("tbody");
-    const head = make("tr", {}, ...table.head.map((text) => make("th", { scope: "col" }, text)));
-    const element = make("table", {}, make("caption", {}, caption), make("thead", {}, head), body);
-    details.append(make("div", { className: "scroll", tabIndex: 0, role: "group", "aria-label": `Table: ${caption}` }, element));
-    const fill = (indexes) =>
-      body.replaceChildren(
-        ...indexes.map((index) => {
-          const [first, ...others] = table.row(index).map(cellText);
-          return make("tr", {}, make("th", { scope: "row" }, first), ...others.map((text) => make("td", {}, text)));
-        }),
-      );
-    fill(evenly(table.count, most));
-    if (table.count <= most) continue;
-    const button = make("button", { type: "button", className: "more" }, `all ${table.count} rows`);
-    button.addEventListener("click", () => {
-      fill(evenly(table.count, Infinity));
-      button.remove();
-    });
-    details.append(button);
+  const captions = tables.map((table) => (table.caption ? `${title}: ${table.caption}` : title));
+  const key = JSON.stringify([captions, tables.map((table) => table.head)]);
+  if (details.dataset.tables !== key) {
+    details.dataset.tables = key;
+    details.querySelectorAll(".scroll").forEach((element) => element.remove());
+    details.append(...tables.map((table, index) => emptyTable(captions[index], table.head)));
   }
+  const rows = tables.map((table) => evenly(table.count, most).map((index) => tableRow(table.row(index))));
+  details.querySelectorAll("tbody").forEach((body, index) => body.replaceChildren(...rows[index]));
+  details.querySelector(".more")?.remove();
+  const count = Math.max(0, ...tables.map((table) => table.count));
+  if (count <= most) return;
+  const button = make("button", { type: "button", className: "more" }, `all ${count} rows`);
+  button.addEventListener("click", () => {
+    details.dataset.all = "yes";
+    fillTables(details, tables, title, Infinity);
+  });
+  details.append(button);
+}
+
+function emptyTable(caption, head) {
+  const names = make("tr", {}, ...head.map((text) => make("th", { scope: "col" }, text)));
+  const table = make("table", {}, make("caption", {}, caption), make("thead", {}, names), make("tbody"));
+  return make("div", { className: "scroll", tabIndex: 0, role: "group", "aria-label": `Table: ${caption}` }, table);
+}
+
+function tableRow(values) {
+  const [first, ...others] = values.map(cellText);
+  return make("tr", {}, make("th", { scope: "row" }, first), ...others.map((text) => make("td", {}, text)));
 }

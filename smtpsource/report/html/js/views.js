@@ -66,6 +66,13 @@ function heatView(run, phase) {
   return { times, starts, steps: cells, rows: [first, last], most };
 }
 
+/** The same heat maps with the same rows and colors, so that one can be compared with the other. */
+function comparable(views) {
+  const rows = [Math.min(...views.map(({ rows }) => rows[0])), Math.max(...views.map(({ rows }) => rows[1]))];
+  const most = Math.max(...views.map((view) => view.most));
+  return views.map((view) => ({ ...view, rows, most }));
+}
+
 /** The phases that one can pick, in the order of the data. */
 const phasesOf = (runs) => [...new Set(runs.flatMap((run) => Object.keys(run.timeline?.phases ?? run.curves ?? {})))];
 

@@ -1,0 +1,133 @@
+"""
+Tests for the dashboard in a browser: a person who watches a run.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+
+from browsing import Browser, need
+from patience import PATIENCE, TEST_LIMIT
+from recording import ServingMixin
+from subprocesses import smtpsource
+from test_dashboard_runs import SHOWN, STAYS
+from twisted.internet.defer import inlineCallbacks
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import TestCase
+
+#: What a server may say to whoever shows it.
+HOSTILE = "<script>document.title='gone'</script> </script><!-- <img src=x onerror=alert(1)>"
+
+_ROWS = """
+const figure = document.querySelector(`figure[data-chart="${arguments[0]}"]`);
+figure.querySelector("details").open = true;
+await new Promise(done => setTimeout(done));
+figure.querySelector("button.more")?.click();
+return [...figure.querySelectorAll("tbody tr")].map(row => [...row.cells].map(cell => cell.textContent));
+"""
+
+
+class Page:
+    """
+    The page of a dashboard. All its methods block: they are for threads.
+    """
+
+    def __init__(self, url, profile):
+        self.browser = Browser(profile)
+        self.browser.open(url)
+
+    def until(self, condition):
+        """
+        @return: what C{condition} gives, when that is something.
+        """
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        return WebDriverWait(self.browser.driver, PATIENCE).until(lambda driver: condition())
+
+    def rows(self, chart):
+        """
+        @return: the table behind a chart.
+        """
+        return self.browser.run(f"return (async () => {{{_ROWS}}})()", chart)
+
+    def text(self, selector):
+        """
+        @return: what is to be seen there; nothing, if there is no such thing.
+        """
+        return " ".join(self.browser.texts(selector))
+
+
+class BrowserTests(ServingMixin, TestCase):
+    """
+    A tab that is opened while a run goes on.
+    """
+
+    timeout = TEST_LIMIT
+
+    @inlineCallbacks
+    def open(self, url):
+        """
+        @return: the page, in a browser that ends with the test.
+        """
+        page = yield deferToThread(Page, url, self.mktemp())
+        self.addCleanup(deferToThread, page.browser.close)
+        return page
+
+    @inlineCallbacks
+    def test_watched(self):
+        """
+        A tab that is opened late has what has been, its numbers move, a moment can be marked, the end is told, and
+        with C{--linger} all is still there then. The numbers are those of the report; nothing that the server says is a
+        script; there is nothing for the browser, or for axe-core, to complain of.
+        """
+        need()
+        server = self.serve({"RCPT": [None, f"550 {HOSTILE}", None], ".": f"250 {HOSTILE}"})
+        command = smtpsource(
+            self,
+            *("-A", "-d", "-s", "2", "-w", "20ms", "-m", "1m", "--dashboard", "0", "--linger"),
+            *("--report", "report.json", server.destination),
+        )
+        match = yield command.whenPrinted(SHOWN, "err")
+        yield server.when(lambda: len(server.messages) > 150)
+        page = yield self.open(match[1].decode())
+        rows = yield deferToThread(page.until, lambda: page.rows("rate"))
+        self.assertGreaterEqual(len(rows), 1)
+        first = yield deferToThread(page.text, "#verdict .verdict")
+        self.assertIn("running", first)
+        yield deferToThread(page.until, lambda: page.text("#verdict .verdict") != first)
+        yield deferToThread(page.until, lambda: len(page.rows("rate")) > len(rows))
+        yield deferToThread(self.mark, page, "restarted <b>")
+        yield deferToThread(page.until, lambda: "restarted <b>" in page.text("#marks"))
+        command.signal(signal.SIGINT)
+        yield command.whenPrinted(STAYS, "err")
+        yield deferToThread(page.until, lambda: "exit status 1" in page.text("#state"))
+        report = json.loads((command.directory / "report.json").read_text())
+        verdict = yield deferToThread(page.text, "#verdict .verdict")
+        self.assertRegex(verdict, rf"stopped.*\b{report['messages']['accepted']}\b")
+        rows = yield deferToThread(page.rows, "rate")
+        self.assertEqual(len(rows), len(report["series"]))
+        shown = [round(float(row[1].replace(",", "").split("/")[0])) for row in rows]
+        expected = [round(float(f"{one['accepted'] / one['seconds']:.4g}")) for one in report["series"]]
+        self.assertEqual(shown, expected)
+        title = yield deferToThread(page.browser.run, "return document.title")
+        self.assertNotEqual(title, "gone")
+        replies = yield deferToThread(page.text, "#replies")
+        self.assertIn(HOSTILE, replies)
+        wrong = yield deferToThread(page.browser.violations)
+        self.assertEqual(wrong, [])
+        # Opened again, it is as it was.
+        yield deferToThread(page.browser.open, match[1].decode())
+        yield deferToThread(page.until, lambda: "exit status 1" in page.text("#state"))
+        again = yield deferToThread(page.until, lambda: page.rows("rate"))
+        self.assertEqual(again, rows)
+        complaints = yield deferToThread(page.browser.complaints)
+        self.assertEqual(complaints, [])
+        command.signal(signal.SIGTERM)
+        result = yield command.whenEnded()
+        self.assertEqual(result.status, 1)
+
+    def mark(self, page, text):
+        page.browser.press("#mark-text", text)
+        page.browser.click("#mark button")
+        page.until(lambda: "Marked at" in page.text("#marked"))
