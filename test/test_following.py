@@ -105,6 +105,18 @@ class FollowedTests(SynchronousTestCase):
         self.assertEqual(run.recorder.replies[MAIL], {b"250": 30})
         self.assertEqual(run.recorder.open, 3)
 
+    def test_soFar(self):
+        """
+        All of it at once is the same as each frame.
+        """
+        run, other = Followed(), Followed()
+        self.assertIsNone(run.soFar())
+        for number in range(5):
+            run.take(second(number, microseconds=(100, 1000 + number)))
+        other.take(Frame.decode(run.soFar().encode()))
+        self.assertEqual(other.soFar(), run.soFar())
+        self.assertEqual(other.recorder.accepted, 50)
+
     def test_guessed(self):
         """
         Where nobody says how far it is, the frames do.

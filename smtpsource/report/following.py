@@ -10,11 +10,12 @@ from math import isfinite
 from typing import Any
 
 from smtpsource.measure.counters import AddressCounts, together
-from smtpsource.measure.frame import Frame
+from smtpsource.measure.frame import Frame, Frames
 from smtpsource.measure.histogram import PERCENTILES
 from smtpsource.measure.judgement import Delivered
 from smtpsource.measure.progress import RUNNING, STATES, Awaited, Progress
 from smtpsource.measure.recorder import Recorder
+from smtpsource.measure.snapshot import take
 from smtpsource.printable import printable
 from smtpsource.report.words import NOUNS
 
@@ -90,7 +91,7 @@ class Followed:
     def __init__(self) -> None:
         self.recorder = Recorder()
         self.percentiles: Sequence[float] = PERCENTILES
-        self._epoch: int | None = None
+        self._last: Frame | None = None
         self._progress = Progress(at=0.0, state="starting", sessions=0)
 
     def take(self, frame: Frame, progress: Progress | None = None) -> None:
@@ -100,14 +101,24 @@ class Followed:
         @param progress: how far the run had come then; C{None} if nobody says.
         """
         recorder = self.recorder
-        if frame.epoch != self._epoch:
+        if self._last is None or frame.epoch != self._last.epoch:
             recorder.restart()
             recorder.started = 0
             self._progress = replace(self._progress, asked=None)
-            self._epoch = frame.epoch
+        self._last = frame
         frame.addTo(recorder)
         recorder.open = frame.counters.open
         self._progress = self._guessed(frame) if progress is None else progress
+
+    def soFar(self) -> Frame | None:
+        """
+        All that was counted, as if it had come in one frame; C{None} if there was none.
+        """
+        last = self._last
+        if last is None:
+            return None
+        whole = Frames(self.recorder).cut(take(self.recorder, last.at, None))
+        return replace(whole, number=last.number, epoch=last.epoch, gauges=last.gauges, watched=last.watched)
 
     def _guessed(self, frame: Frame) -> Progress:
         """

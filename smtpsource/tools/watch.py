@@ -70,6 +70,7 @@ class WatchOptions(ToolOptions):
                 Flag("linger", None, "keep the dashboard when the run is over, until the process is told to end"),
                 COLOR,
                 Flag("quiet", None, "no summary at the end"),
+                Flag("verbose", "v", "have all in the summary, what is as usual included"),
             ),
         ),
     )
@@ -146,6 +147,7 @@ def _run(reactor: Any, options: WatchOptions) -> Deferred[Any]:
         live=options["live"],
         color=options["color"],
         quiet=bool(options["quiet"]),
+        isWhole=bool(options["verbose"]),
         dashboard=options["dashboard"],
         lingers=bool(options["linger"]),
     )

@@ -17,7 +17,7 @@ from smtpsource.measure.marks import Mark
 from smtpsource.measure.progress import Progress
 from smtpsource.report.dashboard.eventreader import packed
 from smtpsource.report.dashboard.history import COLUMNS, History, asJSON
-from smtpsource.report.following import told
+from smtpsource.report.following import Followed, told
 from smtpsource.web.eventstream import Watcher, written
 from smtpsource.web.staying import Stays
 
@@ -51,7 +51,8 @@ class Broadcast:
         self._stays = Stays(MOST)
         self.history = History()
         self._recent: deque[tuple[str, bytes]] = deque(maxlen=REMEMBERED)
-        self._progress: Progress | None = None
+        # For those who want frames.
+        self._run = Followed()
         # What is not of a second: the latest of each kind.
         self._standing: dict[tuple[str, object], bytes] = {}
         self._over: bytes | None = None
@@ -87,7 +88,7 @@ class Broadcast:
         event = written("frame", b'{"row":%s,"step":%s}' % (row, step), self.identity)
         self._recent.append((self.identity, event))
         self._tell(self._pages, event)
-        self._progress = progress
+        self._run.take(frame, progress)
         if self._others:
             self._tell(self._others, written("frame", packed(told(progress), frame.encode())))
 
@@ -143,13 +144,14 @@ class Broadcast:
 
     def watchFrames(self, request: Request) -> None:
         """
-        Somebody wants the frames: those that have been, joined where they are many, and those to come.
+        Somebody wants the frames: those that have been, as one, and those to come.
 
         @raise Problem: there are too many.
         """
         watcher = self._begin(request, self._others)
-        for step in self.history.steps.kept:
-            watcher.tell(written("frame", packed(self._progress and told(self._progress), step)))
+        known = self._run.soFar()
+        if known is not None:
+            watcher.tell(written("frame", packed(told(self._run.progress()), known.encode())))
         if self._over is not None:
             watcher.tell(self._overForOthers())
 
@@ -162,7 +164,7 @@ class Broadcast:
 
     def _begin(self, request: Request, those: dict[object, Watcher]) -> Watcher:
         stay = self._stays.begin(request)
-        watcher = Watcher(self._reactor, request, stay, MOST_WAITING + len(self.history.steps.kept))
+        watcher = Watcher(self._reactor, request, stay, MOST_WAITING)
         watcher.begin("what happens in this run")
         those[watcher] = watcher
         stay.whenGone(lambda: those.pop(watcher, None))

@@ -8,8 +8,10 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
-from smtpsource.measure.frame import Frame, continued
+from smtpsource.measure.frame import Frame
 from smtpsource.measure.series import Sample, Series, joined
+from smtpsource.measure.step import Step, stepOf
+from smtpsource.measure.step import joined as joinedSteps
 from smtpsource.measure.timeline import tableOf
 from smtpsource.printable import printable
 from smtpsource.report.html.data import columnsOf, timelineOf
@@ -91,7 +93,7 @@ class History:
         self.epoch = self.number = -1
         self.samples = Bounded[Sample](MOST_SAMPLES, joined, _row)
         # As bytes, they take little room.
-        self.steps = Bounded[bytes](MOST_STEPS, _continued, _step)
+        self.steps = Bounded[bytes](MOST_STEPS, _together, _step)
         self._begin()
 
     def _begin(self) -> None:
@@ -109,8 +111,8 @@ class History:
         if frame.epoch != self.epoch:
             self._begin()
         self.epoch, self.number = frame.epoch, frame.number
-        sample = self._series.add(frame)
-        return self.samples.add(sample, _row(sample)), self.steps.add(frame.encode(), _stepOf(frame))
+        sample, step = self._series.add(frame), stepOf(frame)
+        return self.samples.add(sample, _row(sample)), self.steps.add(step.encode(), _table(step))
 
 
 def _row(sample: Sample) -> bytes:
@@ -119,16 +121,16 @@ def _row(sample: Sample) -> bytes:
     return asJSON([*values, watched])
 
 
-def _continued(first: bytes, second: bytes) -> bytes:
-    return continued((Frame.decode(first), Frame.decode(second))).encode()
+def _together(first: bytes, second: bytes) -> bytes:
+    return joinedSteps((Step.decode(first), Step.decode(second))).encode()
 
 
 def _step(step: bytes) -> bytes:
-    return _stepOf(Frame.decode(step))
+    return _table(Step.decode(step))
 
 
-def _stepOf(frame: Frame) -> bytes:
-    return asJSON(_only(timelineOf(tableOf((frame,)))))
+def _table(step: Step) -> bytes:
+    return asJSON(_only(timelineOf(tableOf((step,)))))
 
 
 def _only(table: Any) -> Any:
