@@ -608,7 +608,10 @@ class PlanTests(Case):
             ("--dashboard 8089", {"dashboard": Where("127.0.0.1", 8089), "live": "auto"}),
             ("--dashboard [::]:0 --linger", {"dashboard": Where("::", 0), "lingers": True, "live": "auto"}),
         ):
-            self.assertEqual(parsed(*line.split(), "127.0.0.1").presentation, Presentation("smtpsource", **{"isWhole": False, **expected}))
+            self.assertEqual(
+                parsed(*line.split(), "127.0.0.1").presentation,
+                Presentation("smtpsource", **{"isWhole": False, **expected}),
+            )
 
     def test_liveUnderTwistd(self):
         """

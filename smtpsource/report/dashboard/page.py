@@ -5,6 +5,7 @@ The page of a run that goes on, and what is on it besides charts: made anew for 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from html import unescape
 from importlib import resources
 from itertools import chain
@@ -164,6 +165,17 @@ def _runOf(summary: Summary) -> dict[str, Any]:
     }
 
 
+def prepare() -> None:
+    """
+    Have ready what may not be found any more in a moment, as the process becomes another user.
+    """
+    style()
+    script()
+    for name in ("live.css", "live.html", "live.js", "mark.html"):
+        _own(name)
+
+
+@cache
 def _own(name: str) -> str:
     return (resources.files("smtpsource.report.dashboard") / name).read_text("utf-8")
 
