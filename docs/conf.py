@@ -18,3 +18,14 @@ smartquotes = False
 html_theme = "alabaster"
 html_theme_options = {"description": "A load generator and tester for SMTP and LMTP", "page_width": "70em"}
 html_show_sourcelink = False
+
+
+def setup(app):
+    """
+    README.rst stands in another directory than the document that includes it: where its pictures are is said anew.
+    """
+    app.connect("include-read", _pictures)
+
+
+def _pictures(app, path, parent, content):
+    content[0] = content[0].replace(".. image:: docs/", ".. image:: ")

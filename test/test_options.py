@@ -148,6 +148,7 @@ class PlanTests(Case):
             "hlog": None,
             "html": None,
             "junit": None,
+            "checkpoint": None,
             "log-messages": None,
             "log-sample": None,
             "esmtp": 0,
@@ -206,7 +207,6 @@ class PlanTests(Case):
             "metrics-port": None,
             "dashboard": None,
             "linger": 0,
-            "checkpoint": None,
             "metrics-interface": None,
             "at": (),
             "every": (),
@@ -600,6 +600,7 @@ class PlanTests(Case):
             ("--live off", {"live": "off"}),
             ("--quiet --live on", {"quiet": True, "live": "on"}),
             ("--report -", {"report": "-", "live": "auto"}),
+            ("--checkpoint /tmp/x", {"checkpoint": "/tmp/x", "live": "auto"}),
             ("--csv - --hlog /x --junit /y", {"csv": "-", "hlog": "/x", "junit": "/y", "live": "auto"}),
             ("--html -", {"html": "-", "live": "auto"}),
             ("--metrics-port 9100", {"metrics": ("127.0.0.1", 9100), "live": "auto"}),
@@ -608,10 +609,8 @@ class PlanTests(Case):
             ("--dashboard 8089", {"dashboard": Where("127.0.0.1", 8089), "live": "auto"}),
             ("--dashboard [::]:0 --linger", {"dashboard": Where("::", 0), "lingers": True, "live": "auto"}),
         ):
-            self.assertEqual(
-                parsed(*line.split(), "127.0.0.1").presentation,
-                Presentation("smtpsource", **{"isWhole": False, **expected}),
-            )
+            wanted = Presentation("smtpsource", **{"isWhole": False, **expected})
+            self.assertEqual(parsed(*line.split(), "127.0.0.1").presentation, wanted)
 
     def test_liveUnderTwistd(self):
         """
@@ -734,6 +733,7 @@ class ErrorTests(Case):
             (None, "csv", ("/no/such/directory/x", "/", ""), "expected"),
             (None, "hlog", ("/no/such/directory/x", "/", ""), "expected"),
             (None, "junit", ("/no/such/directory/x", "/", ""), "expected"),
+            (None, "checkpoint", ("/dev/null", "/dev/null/x", "/proc/x"), "expected a directory"),
             ("f", "sender", ("a\nb", "a\rb"), "expected a text without line ends"),
             ("t", "recipient", ("a\r\nDATA",), "expected a text without line ends"),
             ("S", "subject", ("a\nBcc: b",), "expected a text without line ends"),

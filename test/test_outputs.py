@@ -197,7 +197,7 @@ class UnreadTests(OutputTestCase):
         """
         for unread, options in (("1", ()), (None, ("--report", self.fifo()))):
             # This one is written before.
-            arguments = ("--csv", "done", *options, "sink:")
+            arguments = ("--junit", "done", *options, "sink:")
             command = self.command(*arguments, patience=1000, unread=unread, more=_WAITING)
             if options:
                 yield eventually((command.directory / "done").exists, "the first file")
@@ -293,7 +293,7 @@ class FIFOTests(OutputTestCase):
         A reader who comes late gets all of it.
         """
         fifo = self.fifo()
-        command = self.command("--quiet", "--csv", "done", "--report", fifo, "sink:", patience=60)
+        command = self.command("--quiet", "--junit", "done", "--report", fifo, "sink:", patience=60)
         yield eventually((command.directory / "done").exists, "the first file")
         reader = python(self, "-c", "import sys; print(open(sys.argv[1]).read())", fifo)
         result = yield command.whenEnded()

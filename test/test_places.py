@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from properties import given, settings
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource.measure.checkpoint import CheckpointError
+from smtpsource.measure.checkpointfile import CheckpointFile
 from smtpsource.process.places import Place, checked
 from smtpsource.process.streams import Patience
 from smtpsource.report.files import writeWhole
@@ -331,6 +333,27 @@ class StrangerTests(PlaceTestCase):
         os.chown(path, ALICE, ALICE)
         self.assertWritten("file")
         self.assertWritten("new")
+
+    def test_checkpoints(self):
+        """
+        A directory or a link of another user's is no place for a checkpoint.
+        """
+        bobs = os.path.join(self.shared, "bobs")
+        os.mkdir(bobs)
+        os.chmod(bobs, 0o777)
+        os.chown(bobs, BOB, BOB)
+        self.plant(BOB, "link", self.path("alice"))
+        for name, kind, words in (
+            ("bobs", CheckpointError, "belongs to another user"),
+            ("link", OSError, "is a link that another user has put in a directory"),
+        ):
+            refused = self.asUser(ALICE, CheckpointFile, os.path.join(self.shared, name), {})
+            self.assertIsInstance(refused, kind)
+            self.assertIn(words, str(refused))
+        self.assertEqual((os.listdir(bobs), os.listdir(self.path("alice"))), ([], ["precious"]))
+        new = self.asUser(ALICE, CheckpointFile, os.path.join(self.shared, "new"), {})
+        self.addCleanup(new.close)
+        self.assertEqual(sorted(os.listdir(os.path.join(self.shared, "new"))), ["records", "run.json"])
 
     def test_fileOfRoot(self):
         """

@@ -47,7 +47,7 @@ class CheckpointFile:
         self._isNew = not os.path.lexists(path)
         os.makedirs(path, mode=0o700, exist_ok=True)
         with Place(os.path.join(path, HEADER)) as place:
-            if os.fstat(place.directory).st_uid not in (os.geteuid(), 0):
+            if not self._isNew and os.fstat(place.directory).st_uid not in (os.geteuid(), 0):
                 raise CheckpointError(f"{path} belongs to another user: expected another directory")
             if place.status is not None or _isThere(RECORDS, place.directory):
                 raise CheckpointError(

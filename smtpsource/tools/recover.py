@@ -60,6 +60,7 @@ class RecoverOptions(ToolOptions):
                 _written("junit", "write there, as JUnit's XML, whether the thresholds held; - as above"),
                 COLOR,
                 Flag("quiet", None, "no summary"),
+                Flag("verbose", "v", "have in the summary what is as usual, too"),
             ),
         ),
     )
@@ -94,6 +95,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
         options.tool,
         quiet=bool(options["quiet"]),
         color=options["color"],
+        isWhole=bool(options["verbose"]),
         **{name: options[name] for name in _FILES},
     )
     try:

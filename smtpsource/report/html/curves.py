@@ -5,7 +5,7 @@ Curves of latencies by percentile.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import floor, log2, log10
 from typing import Any
 
@@ -60,6 +60,13 @@ def _knownOf(figures: Mapping[str, float | None]) -> list[list[float]]:
     """
     The points of a curve that a report without histograms has.
     """
-    known = {float(name[1:]): latency for name, latency in figures.items() if re.fullmatch(r"p[0-9.]+", name)}
-    known[100] = figures["max"]
-    return [[percentile, latency] for percentile, latency in sorted(known.items()) if latency is not None]
+    known = [(percentile, figures[name]) for percentile, name in percentilesIn(figures)]
+    return [[percentile, latency] for percentile, latency in [*known, (100.0, figures["max"])] if latency is not None]
+
+
+def percentilesIn(figures: Iterable[str]) -> list[tuple[float, str]]:
+    """
+    Those figures that are percentiles, in their order: which they are, and their names.
+    """
+    found = (name for name in figures if re.fullmatch(r"p[0-9]{1,3}(\.[0-9]+)?", name))
+    return sorted((float(name[1:]), name) for name in found)

@@ -169,7 +169,7 @@ def timelineOf(table: Mapping[str, Any], steps: int = STEPS) -> dict[str, Any]:
     return {
         "time": timesOf([group[-1] for group in groups(table["time"])]),
         "phases": {
-            name: {
+            printable(name): {
                 "count": [sum(group) for group in groups(phase["count"])],
                 **{which: list(map(_worst, groups(phase[which]))) for which in ("p50", "p95", "p99", "max")},
                 "heat": [_heat(group) for group in groups(phase["heat"])],

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from smtpsource.phases import MEANINGS
 from smtpsource.report import beside
+from smtpsource.report.html.curves import percentilesIn
 from smtpsource.report.html.markup import Html, Row, definitions, element, lines, table, text
 from smtpsource.report.html.run import Run
 from smtpsource.report.words import duration
@@ -73,9 +74,8 @@ def latencies(run: Run) -> Html:
     Latencies by phase.
     """
     latency = run.document["latency"]
-    names = {name for figures in latency.values() for name in figures if name[:1] == "p" and name[1:2].isdigit()}
-    percentiles = sorted((name for name in names if _isNumber(name[1:])), key=lambda name: float(name[1:]))
-    columns = ["min", "mean", *percentiles, "max"]
+    names = {name for figures in latency.values() for name in figures}
+    columns = ["min", "mean", *(name for _, name in percentilesIn(names)), "max"]
     rows = (
         [
             text(phase),
@@ -87,10 +87,6 @@ def latencies(run: Run) -> Html:
     told = definitions((phase, text(meaning), "") for phase, meaning in MEANINGS.items() if phase in latency)
     rest = f"<details><summary>What the phases are</summary>{told}<p>Others: the reply to that command.</p></details>"
     return table("Latencies by phase", ["phase", "count", *columns], rows) + (rest if told else "")
-
-
-def _isNumber(word: str) -> bool:
-    return word.replace(".", "", 1).isdecimal()
 
 
 def watched(run: Run) -> Html:
