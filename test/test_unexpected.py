@@ -22,7 +22,7 @@ from twisted.logger import Logger, LogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from smtpsource.load import oneprocess, watch
+from smtpsource.load import oneprocess, watch, whereabouts
 from smtpsource.load import service as servicemodule
 from smtpsource.load.ownsink import SINK_PATIENCE
 from smtpsource.load.service import SourceService
@@ -329,7 +329,7 @@ class PlacesTests(SynchronousTestCase):
         Looking for the destination.
         """
         for found in (self.defect, lambda *arguments: defer.fail(ValueError("a defect"))):
-            self.patch(servicemodule, "resolve", found)
+            self.patch(whereabouts, "resolve", found)
             self.assertEqual(self.run_().messages.started, 0)
 
     def test_lost(self):

@@ -7,7 +7,6 @@ from __future__ import annotations
 import datetime
 import os
 import time
-from bisect import insort
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from errno import ENOENT
@@ -16,16 +15,17 @@ from typing import TYPE_CHECKING, Any, cast
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, gatherResults, maybeDeferred, succeed
-from twisted.internet.interfaces import IDelayedCall, IReactorProcess
+from twisted.internet.interfaces import IReactorProcess
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from smtpsource.load.kinds import kindOf
+from smtpsource.load.marking import Marking
 from smtpsource.load.watch import Watch
+from smtpsource.load.whereabouts import Whereabouts
 from smtpsource.measure.counters import OUTCOMES, AddressCounts, sums
 from smtpsource.measure.environment import environment
 from smtpsource.measure.judgement import Delivered, Judgement
-from smtpsource.measure.marks import Mark
 from smtpsource.measure.minutes import Minutes, usual
 from smtpsource.measure.progress import DELIVERING, WAITING, Progress
 from smtpsource.measure.recorder import Recorder
@@ -33,15 +33,7 @@ from smtpsource.measure.snapshot import Snapshot
 from smtpsource.measure.summary import Summary
 from smtpsource.measure.summing import Facts, measured, summaryOf
 from smtpsource.measure.timeline import Timeline
-from smtpsource.net.destination import (
-    Address,
-    HostDestination,
-    ResolutionFailed,
-    SinkDestination,
-    TCPAddress,
-    UNIXDestination,
-    resolve,
-)
+from smtpsource.net.destination import Address, HostDestination, ResolutionFailed, SinkDestination, UNIXDestination
 from smtpsource.net.reactorchoice import nameOf
 from smtpsource.net.steady import keepSteady
 from smtpsource.net.tls.settings import NO_TLS
@@ -56,6 +48,7 @@ if TYPE_CHECKING:
     from smtpsource.load.workersrun import WorkersRun
     from smtpsource.load.workerswatch import WorkersWatch
     from smtpsource.measure.frame import Frame
+    from smtpsource.measure.marks import Mark
     from smtpsource.measure.series import Sample
     from smtpsource.measure.thresholds import Outcome, Threshold
     from smtpsource.pacing.appointment import Appointment
@@ -118,16 +111,17 @@ class SourceService(Service):
         self._reactor = reactor
         self._plan = plan
         self._clock = clock
+        self._marking = Marking(self.now)
+        self.marks = self._marking.marks
         self._run = self._newRun(show, tell)
+        self._whereabouts = Whereabouts(reactor, plan, self._run, event=self._marking.event, tell=tell)
         self._sink: OwnSink | None = None
         self._sinkReport: dict[str, Any] | None = None
         self._judgement: Judgement | None = None
-        self.marks: list[Mark] = []
         self.watched: Callable[[], Mapping[str, float]] = dict
         self._listeners: list[Callable[[Frame], None]] = []
         self._endings: list[Callable[[float], Deferred[Any]]] = []
         self._othersOver: Deferred[Any] | None = None
-        self._addresses: Sequence[Address] = ()
         self._watch = self._newWatch(keepIntervals)
         drifting = [figure for one in plan.thresholds if not isinstance(one, str) for figure in one.drifting]
         self._minutes = Minutes((*drifting, *usual(plan.exercise, plan.openLoop)))
@@ -138,8 +132,6 @@ class SourceService(Service):
         self._summary: Summary | None = None
         self._tell = tell
         self._appointment: Appointment | None = None
-        self._lookingAgain: IDelayedCall | None = None
-        self._toldOfLookUp = False
         self._ending = self._measured = False
         self._failure: str | None = None
         self._outcomes: list[Outcome] = []
@@ -162,7 +154,7 @@ class SourceService(Service):
         from smtpsource.load.workersrun import WorkersRun  # for those who want several
 
         run = WorkersRun(reactor, plan, self.recorder, self._clock, self._sessionsOver, self._warm, tell)
-        run.whenLost = self._event
+        run.whenLost = self._marking.event
         return run
 
     def _newWatch(self, keepIntervals: bool) -> Watch | WorkersWatch:
@@ -374,18 +366,7 @@ class SourceService(Service):
         @param text: what it is, as one line.
         @param kind: one of L{smtpsource.measure.marks.KINDS}.
         """
-        mark = Mark(self.now(), text, kind)
-        self.marks.append(mark)
-        return mark
-
-    def _event(self, text: str, earlier: float = 0.0) -> None:
-        """
-        Mark what has happened to the run itself.
-
-        @param earlier: so many seconds ago.
-        """
-        mark = Mark(self.now() - earlier, text, "event")
-        insort(self.marks, mark, key=lambda each: each.at)
+        return self._marking.mark(text, kind)
 
     def remark(self, mark: Mark, **more: Any) -> Mark:
         """
@@ -394,9 +375,7 @@ class SourceService(Service):
         @param more: fields of L{Mark}.
         @return: what stands in its place now.
         """
-        place = next(place for place, each in enumerate(self.marks) if each is mark)
-        self.marks[place] = replace(mark, **more)
-        return self.marks[place]
+        return self._marking.remark(mark, **more)
 
     def facts(self) -> Facts:
         """
@@ -491,9 +470,9 @@ class SourceService(Service):
             return
         ready = self._run.prepare()
         ofOurs = isinstance(self._plan.destination, SinkDestination) or self._plan.deliverTo is not None
-        find = self._startSink if ofOurs else self._resolve
+        find = self._startSink if ofOurs else self._whereabouts.find
         found: Deferred[list[Address]] = maybeDeferred(find)
-        found.addCallback(self._withinReach)
+        found.addCallback(self._whereabouts.withinReach)
         # Both take their time; whichever fails first is the end.
         both: Deferred[list[Any]] = gatherResults([found, ready], consumeErrors=True)
         both.addCallbacks(lambda results: self._bothReady(results[0]), lambda reason: reason.value.subFailure)
@@ -510,33 +489,11 @@ class SourceService(Service):
 
         self._sink = OwnSink(self._reactor, self._plan, self._run)
         started: Deferred[Any] = self._sink.start()
-        return started if self._sink.isDestination else started.addCallback(lambda _: self._resolve())
+        return started if self._sink.isDestination else started.addCallback(lambda _: self._whereabouts.find())
 
     @property
     def _delivery(self) -> Delivery | None:
         return None if self._sink is None else self._sink.delivery
-
-    def _resolve(self) -> Deferred[list[Address]]:
-        destination = self._plan.destination
-        assert not isinstance(destination, str | SinkDestination)
-        if not self._plan.mx:
-            return resolve(self._reactor, destination)
-        from smtpsource.net.mx import lookUp  # twisted.names takes a while
-
-        assert isinstance(destination, HostDestination) and not isinstance(self._plan.dnsServer, str)
-        found = lookUp(self._reactor, destination.host, self._plan.dnsServer, destination.family)
-        port = destination.port
-        return found.addCallback(
-            lambda hosts: [TCPAddress(host.address, port, host.name, host.preference) for host in hosts]
-        )
-
-    def _withinReach(self, addresses: list[Address]) -> list[Address]:
-        sources = self._run.sources
-        if sources is not None:
-            addresses = [address for address in addresses if sources.reach(address)]
-            if not addresses:
-                raise ResolutionFailed("no address of the destination is of the same family as one to bind to")
-        return addresses
 
     def _whenItIsTime(self, addresses: list[Address]) -> list[Address] | Deferred[list[Address]]:
         """
@@ -570,45 +527,8 @@ class SourceService(Service):
             self._run.abandon()
         else:
             self._beganRun = True
-            self._addresses = addresses
             self._run.begin(addresses, began)
-            self._lookAgainLater()
-
-    def _lookAgainLater(self) -> None:
-        seconds = self._plan.resolveAgain
-        if seconds is not None and not self._ending:
-            self._lookingAgain = self._reactor.callLater(seconds, self._run.guarded, self._lookAgain)
-
-    def _lookAgain(self) -> None:
-        """
-        Look for the destination's addresses again, while the run goes on with those that are known.
-        """
-        found: Deferred[list[Address]] = maybeDeferred(self._resolve)
-        found.addCallback(self._withinReach).addCallbacks(self._foundAgain, self._notFoundAgain)
-        found.addErrback(lambda reason: self._run.broken(reason.value))
-
-    def _foundAgain(self, addresses: list[Address]) -> None:
-        if self._ending:
-            return
-        if set(addresses) != set(self._addresses):
-            self._addresses = addresses
-            self._event(f"the destination has other addresses: {', '.join(map(str, addresses))}")
-        self._run.reroute(addresses)
-        self._lookAgainLater()
-
-    def _notFoundAgain(self, reason: Failure) -> None:
-        """
-        The name server may have its troubles: that is none of the mail server.
-        """
-        reason.trap(ResolutionFailed)
-        if self._ending:
-            return
-        text = reason.getErrorMessage()
-        self.recorder.error("no-new-addresses", text)
-        if not self._toldOfLookUp:
-            self._toldOfLookUp = True
-            self._tell(f"{text}; the run goes on with the addresses that it has")
-        self._lookAgainLater()
+            self._whereabouts.follow(addresses)
 
     def _measure(self, began: float) -> None:
         """
@@ -625,7 +545,7 @@ class SourceService(Service):
 
     def _cut(self, frame: Frame) -> None:
         if frame.lag >= _STILL:
-            self._event(f"the generator stood still for {frame.lag:.1f} s", frame.lag)
+            self._marking.event(f"the generator stood still for {frame.lag:.1f} s", frame.lag)
         if not self._measured:
             self._minutes.add(frame)
         for listener in self._listeners:
@@ -697,8 +617,7 @@ class SourceService(Service):
         self._endOthers()
         if self._appointment is not None:
             self._appointment.breakOff()
-        if self._lookingAgain is not None and self._lookingAgain.active():
-            self._lookingAgain.cancel()
+        self._whereabouts.stop()
         self._known(self._endWarmUp, None)
         # Workers are told to begin a moment later; the run may be stopped in between.
         self._elapsed = max(0.0, self._run.endedAt() - self._startTime) if self._beganRun else 0.0
