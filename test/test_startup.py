@@ -27,7 +27,7 @@ OURS = """
     smtpsource.cli
         commandline outputs planoptions source words
     smtpsource.load
-        kinds marking oneprocess parts run service session traffic watch whereabouts
+        assessment kinds marking measuring oneprocess parts run service session traffic watch whereabouts
     smtpsource.measure
         counters encoding environment frame histogram intervals judgement limits marks minutes progress
         recorder series snapshot step summary summing timeline
