@@ -47,7 +47,7 @@ OURS = """
     smtpsource.process
         cpu exitstatus failurelog garbage interrupts later openfiles places processors streams threads turns unexpected
     smtpsource.report
-        ending facts files page presentation text usual words
+        company ending facts files forms outlets page presentation text usual words
     smtpsource.report.live
         counter
     smtpsource.smtp
