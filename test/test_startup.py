@@ -27,7 +27,8 @@ OURS = """
     smtpsource.cli
         commandline outputs planoptions source words
     smtpsource.load
-        assessment kinds marking measuring oneprocess parts run service session traffic watch whereabouts
+        assessment beginning kinds marking measuring oneprocess parts run service session standing traffic watch
+        whereabouts
     smtpsource.measure
         counters encoding environment frame histogram intervals judgement limits marks minutes progress
         recorder series snapshot step summary summing timeline

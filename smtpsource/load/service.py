@@ -8,30 +8,31 @@ import datetime
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from sys import maxsize
 from typing import TYPE_CHECKING, Any, cast
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredList, gatherResults, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
 from twisted.internet.interfaces import IReactorProcess
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from smtpsource.load.assessment import Assessment
+from smtpsource.load.beginning import Beginning
 from smtpsource.load.kinds import kindOf
 from smtpsource.load.marking import Marking
 from smtpsource.load.measuring import Measuring
+from smtpsource.load.standing import progressOf
 from smtpsource.load.watch import Watch
 from smtpsource.load.whereabouts import Whereabouts
 from smtpsource.measure.counters import AddressCounts
 from smtpsource.measure.judgement import Delivered
-from smtpsource.measure.progress import DELIVERING, WAITING, Progress
+from smtpsource.measure.progress import Progress
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.snapshot import Snapshot
 from smtpsource.measure.summary import Summary
 from smtpsource.measure.summing import Facts
 from smtpsource.measure.timeline import Timeline
-from smtpsource.net.destination import Address, ResolutionFailed, SinkDestination
+from smtpsource.net.destination import Address, ResolutionFailed
 from smtpsource.net.steady import keepSteady
 from smtpsource.plan import SourcePlan
 from smtpsource.process.unexpected import OURS, WORKER_LOST
@@ -39,20 +40,15 @@ from smtpsource.process.unexpected import OURS, WORKER_LOST
 if TYPE_CHECKING:
     from smtpsource.interfaces import AnyReactor, IReactor
     from smtpsource.load.delivery import Delivery
-    from smtpsource.load.ownsink import OwnSink
     from smtpsource.load.run import Run
     from smtpsource.load.workersrun import WorkersRun
     from smtpsource.load.workerswatch import WorkersWatch
     from smtpsource.measure.frame import Frame
     from smtpsource.measure.marks import Mark
     from smtpsource.measure.series import Sample
-    from smtpsource.pacing.appointment import Appointment
 
 
 _log = Logger()
-
-#: A run that begins so many seconds later than it should is late.
-_LATE = 0.1
 
 #: A process that did nothing for so many seconds is a mark of its run.
 _STILL = 3.0
@@ -107,7 +103,7 @@ class SourceService(Service):
         self.marks = self._marking.marks
         self._run = self._newRun(show, tell)
         self._whereabouts = Whereabouts(reactor, plan, self._run, event=self._marking.event, tell=tell)
-        self._sink: OwnSink | None = None
+        self._beginning = Beginning(reactor, plan, self._run, self._whereabouts, tell)
         self.watched: Callable[[], Mapping[str, float]] = dict
         self._listeners: list[Callable[[Frame], None]] = []
         self._endings: list[Callable[[float], Deferred[Any]]] = []
@@ -117,8 +113,6 @@ class SourceService(Service):
         self._assessment = Assessment(plan, self._run)
         self._waiting: list[Deferred[Summary]] = []
         self._summary: Summary | None = None
-        self._tell = tell
-        self._appointment: Appointment | None = None
         self._ending = self._stopping = self._begun = False
 
     def _newRun(self, show: Callable[[str], None], tell: Callable[[str], None]) -> Run | WorkersRun:
@@ -181,8 +175,7 @@ class SourceService(Service):
         if not self._stopping:
             self._stopping = True
             self._endOthers()
-            if self._appointment is not None:
-                self._appointment.breakOff()
+            self._beginning.breakOff()
             if self._delivery is not None:
                 self._delivery.interrupt()
             if self._begun:
@@ -227,44 +220,8 @@ class SourceService(Service):
         """
         How far the run has come.
         """
-        run, plan = self._run, self._plan
-        begun, state = self._measuring.hasBegun, self._state()
-        # When the load is over nothing is asked for.
-        asks = begun and state != DELIVERING
-        duration = sum(seconds for seconds, _ in plan.stages) or plan.duration
-        if duration is not None and not plan.stages:
-            duration += plan.warmUp
-        return Progress(
-            at=max(0.0, run.clock() - run.startTime) if begun else 0.0,
-            state=state,
-            sessions=run.openSessions,
-            asked=run.scheduledMessages() if asks else self._measuring.figures.asked if begun else None,
-            askedRate=run.askedRate() if asks else None,
-            overdue=run.overdue() if asks else None,
-            ofWarmUp=run.ofWarmUp(),
-            givesUpAt=run.givesUpAt() if begun else None,
-            total=plan.messageLimit if plan.messageLimit < maxsize else None,
-            duration=duration,
-            exercise=plan.exercise,
-            search=run.searching,
-            hints=run.standingHints,
-            delivered=self._delivered(),
-            awaited=None if self._delivery is None else self._delivery.awaited(),
-            workers=run.working,
-            startsIn=None if self._appointment is None else self._appointment.left,
-        )
-
-    def _state(self) -> str:
-        if self._summary is not None:
-            return "over"
-        if self._delivery is not None and self._delivery.waiting:
-            return DELIVERING
-        if self._appointment is not None:
-            return WAITING
-        return self._run.state if self._measuring.hasBegun else "starting"
-
-    def _delivered(self) -> Delivered | None:
-        return None if self._delivery is None else self._delivery.delivered()
+        isOver = self._summary is not None
+        return progressOf(self._plan, self._run, self._beginning, self._measuring, isOver=isOver)
 
     def _deliveredNow(self) -> Delivered | None:
         return None if self._delivery is None else self._delivery.upToDate()
@@ -391,54 +348,12 @@ class SourceService(Service):
     def _begin(self) -> None:
         if self._stopping:
             return
-        ready = self._run.prepare()
-        ofOurs = isinstance(self._plan.destination, SinkDestination) or self._plan.deliverTo is not None
-        find = self._startSink if ofOurs else self._whereabouts.find
-        found: Deferred[list[Address]] = maybeDeferred(find)
-        found.addCallback(self._whereabouts.withinReach)
-        # Both take their time; whichever fails first is the end.
-        both: Deferred[list[Any]] = gatherResults([found, ready], consumeErrors=True)
-        both.addCallbacks(lambda results: self._bothReady(results[0]), lambda reason: reason.value.subFailure)
-        both.addCallback(self._whenItIsTime)
-        both.addCallbacks(lambda addresses: self._run.guarded(self._beginSessions, addresses), self._notBegun)
-
-    def _bothReady(self, addresses: list[Address]) -> list[Address]:
-        if self._sink is not None and not self._ending:
-            self._sink.watchDelivery()
-        return addresses
-
-    def _startSink(self) -> Deferred[list[Address]]:
-        from smtpsource.load.ownsink import OwnSink  # a run against another server needs none of it
-
-        self._sink = OwnSink(self._reactor, self._plan, self._run)
-        started: Deferred[Any] = self._sink.start()
-        return started if self._sink.isDestination else started.addCallback(lambda _: self._whereabouts.find())
+        ready = self._beginning.prepare(self._measuring.started)
+        ready.addCallbacks(lambda addresses: self._run.guarded(self._beginSessions, addresses), self._notBegun)
 
     @property
     def _delivery(self) -> Delivery | None:
-        return None if self._sink is None else self._sink.delivery
-
-    def _whenItIsTime(self, addresses: list[Address]) -> list[Address] | Deferred[list[Address]]:
-        """
-        Go on with these at the time that the plan has for it.
-        """
-        at = self._plan.startAt
-        if at is None or self._stopping:
-            return addresses
-        from smtpsource.pacing.appointment import Appointment  # for those who have one
-
-        assert isinstance(at, float)
-        lead = self._run.beginsAt() - self._clock()
-        self._appointment = appointment = Appointment(self._reactor, at - lead)
-        why = "this process was held up" if appointment.left else "it took that long to find the destination"
-
-        def begin(late: float) -> list[Address]:
-            self._appointment = None
-            if late > _LATE and self._measuring.started.timestamp() < at:
-                self._tell(f"the run begins {late:.1f} s late: {why}")
-            return addresses
-
-        return appointment.wait().addCallback(begin)
+        return self._beginning.delivery
 
     def _beginSessions(self, addresses: list[Address]) -> None:
         if self._ending:
@@ -500,8 +415,7 @@ class SourceService(Service):
         self._ending = True
         self._run.reserve.release()
         self._endOthers()
-        if self._appointment is not None:
-            self._appointment.breakOff()
+        self._beginning.breakOff()
         self._whereabouts.stop()
         known, measuring = self._assessment.known, self._measuring
         for part in (
@@ -525,18 +439,18 @@ class SourceService(Service):
         self._run.closeLog().addCallback(lambda _: self._logClosed())
 
     def _logClosed(self) -> None:
-        if self._sink is None:
+        sink = self._beginning.sink
+        if sink is None:
             self._finish()
         else:
-            self._sink.stop().addBoth(self._sinkStopped)
+            sink.stop().addBoth(self._sinkStopped, sink.isDestination)
 
     def _endWarmUp(self) -> None:
         if self._measuring.hasBegun and self._run.warmingUp:
             self._run.endInWarmUp()
 
-    def _sinkStopped(self, result: dict[str, Any] | Failure) -> None:
-        assert self._sink is not None
-        if self._sink.isDestination:
+    def _sinkStopped(self, result: dict[str, Any] | Failure, isDestination: bool) -> None:
+        if isDestination:
             self._assessment.known(lambda: self._assessment.compare(result), None)
         if self._delivery is not None and self._measuring.hasBegun:
             self._assessment.known(self._judge, None)
