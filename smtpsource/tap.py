@@ -116,6 +116,11 @@ def makeService(options: Options) -> IService:
         from smtpsource.report.html.page import prepare
 
         prepare()
+    if options.presentation.dashboard is not None:
+        from smtpsource.report.dashboard import page
+        from smtpsource.report.dashboard.leaving import leave  # noqa: F401
+
+        page.prepare()
     relax()
     try:
         return SourceProcess(reactor, options)

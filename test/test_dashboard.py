@@ -10,6 +10,7 @@ from dashboards import DashboardMixin, Shown, answered, eventsIn, second
 from hypothesis import strategies as st
 from properties import given
 from results import EVERYTHING, example
+from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.report.dashboard import broadcast, history
@@ -205,6 +206,25 @@ class StreamTests(DashboardMixin, SynchronousTestCase):
         self.patch(self.run_, "summaryNow", lambda: self.fail("nobody wants to know"))
         self.run_.bring(second(0))
         self.settle()
+
+    def test_faults(self):
+        """
+        What goes wrong here is told in one line, and neither ends the run nor is logged as a failure, which would.
+        """
+        told = []
+        globalLogPublisher.addObserver(told.append)
+        self.addCleanup(globalLogPublisher.removeObserver, told.append)
+        self.run_.summary = None
+        watching = self.watch()
+        self.told(watching)
+        self.run_.bring(second(0))
+        self.assertIn("frame", kinds(self.told(watching)))
+        self.patch(self.run_, "progress", lambda: 1 / 0)
+        self.run_.bring(second(1))
+        self.assertEqual(self.answer("/")[0], 500)
+        faults = [event for event in told if "fault" in event]
+        self.assertEqual(len(faults), 3)
+        self.assertFalse([event for event in told if "log_failure" in event])
 
     def test_over(self):
         """

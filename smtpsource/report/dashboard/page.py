@@ -5,21 +5,25 @@ The page of a run that goes on, and what is on it besides charts: made anew for 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from html import unescape
 from importlib import resources
 from itertools import chain
 from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
 
 from smtpsource.measure.summary import Summary
 from smtpsource.measure.summing import withLatencies
 from smtpsource.printable import printable
+from smtpsource.process.unexpected import named
 from smtpsource.report.dashboard.broadcast import Broadcast
 from smtpsource.report.dashboard.history import asJSON
 from smtpsource.report.dashboard.pieces import quickDocument
 from smtpsource.report.dashboard.site import DashboardRequest, Operation
 from smtpsource.report.document import othersOf
+from smtpsource.report.html import page as report
 from smtpsource.report.html import sections
 from smtpsource.report.html.charts import chartsOf
 from smtpsource.report.html.curves import curveOf
@@ -28,6 +32,8 @@ from smtpsource.report.html.page import livePage, style
 from smtpsource.report.html.scripts import script
 from smtpsource.report.html.title import headingOf, titleOf
 from smtpsource.web.answers import Answer
+
+_log = Logger()
 
 #: What the run is called: there is but one.
 LABEL = "run"
@@ -102,7 +108,8 @@ class Page:
         Make it anew at once: this is the last time.
         """
         self.stop()
-        for _ in self._parts():
+        parts = self._parts()
+        while not self._isMade(parts):
             pass
 
     def stop(self) -> None:
@@ -138,13 +145,26 @@ class Page:
 
     def _goOn(self, parts: Iterator[None], spent: float) -> None:
         began = self._clock()
-        isLast = next(parts, self) is self
+        isMade = self._isMade(parts)
         spent += self._clock() - began
         self._call = None
-        if isLast:
+        if isMade:
             self._next = self._reactor.seconds() + max(INTERVAL, spent / self._share)
         else:
             self._call = self._reactor.callLater(0, self._goOn, parts, spent)
+
+    def _isMade(self, parts: Iterator[None]) -> bool:
+        """
+        Make one of them.
+
+        @return: was it the last one?
+        """
+        try:
+            return next(parts, self) is self
+        except Exception as e:
+            # The run has no part in it: a failure in the log would end it.
+            _log.warn("a part of the dashboard could not be made: {fault}", fault=": ".join(named(e)))
+            return True
 
 
 def _runOf(summary: Summary) -> dict[str, Any]:
@@ -164,6 +184,16 @@ def _runOf(summary: Summary) -> dict[str, Any]:
     }
 
 
+def prepare() -> None:
+    """
+    Have ready what may not be found any more in a moment, as the process becomes another user.
+    """
+    report.prepare()
+    for name in ("live.css", "live.html", "live.js", "mark.html"):
+        _own(name)
+
+
+@cache
 def _own(name: str) -> str:
     return (resources.files("smtpsource.report.dashboard") / name).read_text("utf-8")
 

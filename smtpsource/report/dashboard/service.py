@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -21,6 +22,7 @@ from smtpsource.measure.marks import Mark
 from smtpsource.measure.progress import Progress
 from smtpsource.measure.summary import Summary
 from smtpsource.process.listening import ListenError, addressOf
+from smtpsource.process.unexpected import named
 from smtpsource.report.dashboard.broadcast import Broadcast
 from smtpsource.report.dashboard.history import asJSON
 from smtpsource.report.dashboard.page import SHARE, Page
@@ -185,16 +187,29 @@ class DashboardService(Service):
         return gone.addCallback(stop)
 
     def _cut(self, frame: Frame) -> None:
-        self._broadcast.add(frame, self._source.progress())
-        self._broadcast.sayMarks()
-        self._page.renew()
+        with self._aside():
+            self._broadcast.add(frame, self._source.progress())
+            self._broadcast.sayMarks()
+            self._page.renew()
 
-    def _over(self, summary: Summary) -> Summary:
-        self._broadcast.sayMarks()
-        self._page.renewAll()
-        end = {"exit": summary.exit, "ended": summary.ended, "reason": summary.reason}
-        self._broadcast.end(asJSON(end), lambda: asJSON(documentOf(summary)))
+    def _over(self, summary: Any) -> Any:
+        with self._aside():
+            self._broadcast.sayMarks()
+            if isinstance(summary, Summary):
+                self._page.renewAll()
+                end = {"exit": summary.exit, "ended": summary.ended, "reason": summary.reason}
+                self._broadcast.end(asJSON(end), lambda: asJSON(documentOf(summary)))
         return summary
+
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        """
+        What goes wrong here is no fault of the run, which goes on.
+        """
+        try:
+            yield
+        except Exception as e:
+            _log.warn("the dashboard has a fault: {fault}", fault=": ".join(named(e)))
 
     def _mark(self, text: str) -> Mark:
         made = self._source.mark(text)

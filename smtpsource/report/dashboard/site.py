@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from smtpsource.measure.marks import Mark
 from smtpsource.printable import printable
+from smtpsource.process.unexpected import named
 from smtpsource.values.serving import Where
 from smtpsource.web.answers import JSON, Answer, Problem, asJSON
 from smtpsource.web.guard import Guard
@@ -118,8 +118,9 @@ class Site(Resource):
             answer = self._answer(request)
         except Problem as e:
             answer = e.answer
-        except Exception:
-            _log.failure("a request to the dashboard failed", Failure())
+        except Exception as e:
+            # A failure in the log would end the run, which has no part in it.
+            _log.warn("a request to the dashboard failed: {fault}", fault=": ".join(named(e)))
             answer = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "this is a fault of smtpsource").answer
         if answer is not None:
             send(request, Answer(answer.body, answer.contentType, answer.status, {**SECURITY, **answer.headers}))
