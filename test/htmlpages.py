@@ -121,7 +121,7 @@ def colorsIn(style):
     @return: the colors of a style sheet by the names of their properties: for light pages, dark ones and paper.
     """
     light, dark = (
-        re.search(r":root \{(.*?)\}", style, re.DOTALL),
+        re.search(r":root, :root\[data-print\] \{(.*?)\}", style, re.DOTALL),
         re.search(r"prefers-color-scheme: dark\) \{\s*:root \{(.*?)\}", style, re.DOTALL),
     )
     paper = re.search(r"@media print \{\s*:root \{(.*?)\}", style, re.DOTALL)

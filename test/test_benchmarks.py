@@ -55,6 +55,20 @@ class LedgerTests(SynchronousTestCase):
             )
 
 
+class DriftTests(SynchronousTestCase):
+    """
+    How often a drift is found.
+    """
+
+    def test_runs(self):
+        """
+        It counts of all kinds of runs.
+        """
+        command = [sys.executable, "-m", "benchmarks.drift", "2"]
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        self.assertRegex(result.stdout, r"\A(of 2 runs .*\n)(.+ [0-9.]+ % +[0-9.]+ %\n){13}\Z", result.stderr)
+
+
 class FramesTests(SynchronousTestCase):
     """
     What the parent of many workers has to do.

@@ -27,9 +27,10 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from smtpsource import SourcePlan
 from smtpsource.measure.logsample import parse
 from smtpsource.phases import MESSAGE, RCPT
-from smtpsource.process import spool
-from smtpsource.process.spool import Spool, targetAt
+from smtpsource.process import spool, targets
+from smtpsource.process.spool import Spool
 from smtpsource.process.streams import Patience
+from smtpsource.process.targets import targetAt
 from smtpsource.report.schema import problems
 from smtpsource.smtp.queueids import queueId
 
@@ -780,7 +781,7 @@ class SpoolTests(TestCase):
             return write(descriptor, data[:left])
 
         file = targetAt(path, True)
-        self.patch(spool.os, "write", full)
+        self.patch(targets.os, "write", full)
         self.assertEqual(file.write(b"".join(b"line %04d\n" % number for number in range(10))), 2)
         self.assertEqual(file.problem, os.strerror(errno.ENOSPC))
         self.assertEqual(file.write(b"line more\n"), 1)

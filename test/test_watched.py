@@ -166,6 +166,20 @@ class ThingTests(Case):
         names = [one.name for one in parsed("--watch", pid, "--watch", f"b={pid}", "sink:").presentation.watched]
         self.assertEqual(names, [pid, "b"])
 
+    def test_drifts(self):
+        """
+        A threshold can ask for the drift of what is watched, and of nothing else.
+        """
+        pid = f"pid:{os.getpid()}"
+        threshold = f"drift(watched({pid} rss)) < 10M/h"
+        parsed("--threshold", threshold, "--watch", pid, "sink:")
+        for others, expected in (((), "--watch along with it"), (("--watch", f"b={pid}"), "a figure of b")):
+            error = self.assertRaises(usage.UsageError, parsed, "--threshold", threshold, *others, "sink:")
+            self.assertEqual(
+                str(error),
+                f"--threshold: {threshold!r} is not usable: '{pid} rss' is not watched: expected {expected}",
+            )
+
     def test_units(self):
         """
         The unit of a figure is told by its name.

@@ -279,12 +279,19 @@ class SourceOptions(PlanOptions):
 
     def _watched(self) -> tuple[Any, ...]:
         """
-        What to watch: no two figures can have one name.
+        What to watch: no two figures can have one name, and thresholds can ask for nothing else.
         """
         names = [thing.name for thing in self["watch"]]
         for name in names:
             if names.count(name) > 1:
                 raise usage.UsageError(f"--watch: two are called {name!r}: expected a name for one, such as b=pid:1234")
+        asked = [one for one in self.plan.thresholds if not isinstance(one, str)]
+        for text, wanted in ((one.text, wanted) for one in asked for wanted in one.watched):
+            if not any(wanted == name or wanted.startswith(f"{name} ") for name in names):
+                known = f"a figure of {' or '.join(names)}" if names else "--watch along with it"
+                raise usage.UsageError(
+                    f"--threshold: {text!r} is not usable: {wanted!r} is not watched: expected {known}"
+                )
         return tuple(self["watch"])
 
     def _dashboard(self) -> Where | None:

@@ -23,8 +23,9 @@ from smtpsource.pacing.share import Share
 from smtpsource.phases import MESSAGE, NAMES
 from smtpsource.plan import SourcePlan
 from smtpsource.printable import printable
-from smtpsource.process.spool import Spool, Target, targetAt
+from smtpsource.process.spool import Spool
 from smtpsource.process.streams import Patience
+from smtpsource.process.targets import Target, targetAt
 from smtpsource.smtp.queueids import queueId
 
 if TYPE_CHECKING:

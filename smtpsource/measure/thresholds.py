@@ -84,6 +84,14 @@ class Threshold:
         return [comparison.figure for comparison in self._comparisons if not isinstance(comparison, Comparison)]
 
     @property
+    def watched(self) -> list[str]:
+        """
+        The names of those of them that are watched besides.
+        """
+        words = [figure.name.partition("(") for figure in self.drifting]
+        return [name[:-1] for kind, _, name in words if kind == "watched"]
+
+    @property
     def minds(self) -> set[str]:
         """
         The figures of a verdict in whose place it is.

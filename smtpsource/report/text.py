@@ -49,6 +49,14 @@ def _lines(summary: Summary, page: Page) -> Iterator[Line | str]:
     yield from _latencies(summary, usual, page.width)
     yield from _replies(summary, usual)
     yield from _errors(summary.errors)
+    if summary.marks:
+        from smtpsource.report import beside  # few have such
+
+        yield from beside.marksOf(summary.marks)
+    if any(sample.watched for sample in summary.series):
+        from smtpsource.report import beside
+
+        yield from beside.watchedOf(summary.series)
     words = usual.words
     if words:
         yield ""
