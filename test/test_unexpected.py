@@ -28,6 +28,7 @@ from smtpsource.load.ownsink import SINK_PATIENCE
 from smtpsource.load.service import SourceService
 from smtpsource.load.session import Session
 from smtpsource.load.traffic import traffic as newTraffic
+from smtpsource.measure import summing
 from smtpsource.plan import SourcePlan
 from smtpsource.process.failurelog import FailureObserver
 from smtpsource.process.unexpected import FATAL, INTERNAL_ERROR, OUT_OF_MEMORY, named
@@ -368,7 +369,7 @@ class SummaryTests(SynchronousTestCase):
                 reactor = FakeReactor(SinkFactory(SinkPlan(), lambda: 0.0))
                 source = SourceService(reactor, SourcePlan(destination="127.0.0.1", messageCount=5))
                 source.startService()
-                module = servicemodule if hasattr(servicemodule, part) else oneprocess
+                module = next(each for each in (servicemodule, summing, oneprocess) if hasattr(each, part))
                 with mock.patch.object(module, part, side_effect=exception):
                     reactor.pump([0.0] * 200)
                     summary = self.successResultOf(source.whenDone())
