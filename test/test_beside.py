@@ -37,19 +37,19 @@ class BesideTests(SynchronousTestCase):
             Mark(900.0, "x", effect=Effect(0.0, None, 1.25, None, 0, None)),
         ]
         self.assertEqual(
-            self.shown(marksOf(marks))[1:5],
+            self.shown(marksOf(marks))[1:12],
             [
                 "marks            at  status   rate       p99     back",
-                "note         -2.0 s       -      -         -        -  warming up",
-                "command     600.0 s       0  -100%    1.25 s      4 s  systemctl restart postfix",
-                "command     700.0 s       1    +0%   10.0 ms      0 s  false",
-            ],
-        )
-        self.assertEqual(
-            self.shown(marksOf(marks))[5:7],
-            [
-                "event       800.0 s       -   -80%         -  not yet  worker 1 is gone?[2J",
-                "note        900.0 s       -      -    1.25 s        -  x",
+                "note         -2.0 s       -      -         -        -",
+                "         warming up",
+                "command     600.0 s       0  -100%    1.25 s      4 s",
+                "         systemctl restart postfix",
+                "command     700.0 s       1    +0%   10.0 ms      0 s",
+                "         false",
+                "event       800.0 s       -   -80%         -  not yet",
+                "         worker 1 is gone?[2J",
+                "note        900.0 s       -      -    1.25 s        -",
+                "         x",
             ],
         )
 
@@ -58,7 +58,7 @@ class BesideTests(SynchronousTestCase):
         Of very many only some are shown; of none, nothing.
         """
         lines = self.shown(marksOf([Mark(float(n), "x") for n in range(MOST + 5)]))
-        self.assertEqual((len(lines), lines[-1].strip()), (MOST + 3, "and 5 more: see the report"))
+        self.assertEqual((len(lines), lines[-1].strip()), (2 * MOST + 3, "and 5 more: see the report"))
         self.assertEqual(self.shown(marksOf([])), [])
 
     def test_watched(self):

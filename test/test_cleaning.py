@@ -292,7 +292,7 @@ def poisoned(document, text):
         inner = document
         for name in way:
             inner = inner[name]
-        isFree = path not in fixed and path[0] != "histograms" and last != "purpose"
+        isFree = path not in fixed and path[0] != "histograms" and last not in ("purpose", "kind")
         if isFree and isinstance(inner[last], str):
             inner[last] += text
     for name in ("capabilities", "tls", "errors"):

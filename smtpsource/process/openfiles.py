@@ -9,7 +9,7 @@ import resource
 #: Descriptors that a run needs beside its connections: logs, pipes, the poller, a report, Python's own, and those of
 #: whoever asks for its metrics (L{smtpsource.report.metrics.MOST}) or looks at its dashboard
 #: (L{smtpsource.report.dashboard.service.MOST}).
-_SPARE = 66
+_SPARE = 50
 
 #: Descriptors that a worker takes in its parent: what each says and is told, its standard output, and its complaints.
 PIPES = 4

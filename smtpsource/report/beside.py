@@ -15,8 +15,8 @@ from smtpsource.report.words import amount, duration
 #: The most marks that are shown; the report has all of them.
 MOST = 24
 
-#: Where what a mark is of begins.
-_INDENT = 55
+#: Where the text of a mark begins, below its figures: it may be long.
+_INDENT = 9
 
 
 def marksOf(marks: Sequence[Mark]) -> Iterator[Line | str]:
@@ -28,18 +28,20 @@ def marksOf(marks: Sequence[Mark]) -> Iterator[Line | str]:
     yield ""
     yield f"{'marks':<9}{'at':>10}{'status':>8}{'rate':>7}{'p99':>10}{'back':>9}"
     for mark in marks[:MOST]:
-        yield _markOf(mark)
+        yield from _markOf(mark)
     if len(marks) > MOST:
         yield f"{'':<9}and {len(marks) - MOST} more: see the report"
     if any(mark.effect is not None for mark in marks):
         yield Line("rate, p99: the worst second until the run was as before; back: how long that took", "aside", 0)
 
 
-def _markOf(mark: Mark) -> Line:
+def _markOf(mark: Mark) -> Iterator[Line]:
     status = "-" if mark.status is None else str(mark.status)
     rate, p99, back = effectOf(mark)
-    text = f"{mark.kind:<9}{f'{mark.at:.1f} s':>10}{status:>8}{rate:>7}{p99:>10}{back:>9}  {mark.text}"
-    return Line(text, "doubtful" if mark.status else "", _INDENT)
+    figures = f"{mark.kind:<9}{f'{mark.at:.1f} s':>10}{status:>8}{rate:>7}{p99:>10}{back:>9}"
+    style = "doubtful" if mark.status else ""
+    yield Line(figures, style)
+    yield Line(f"{'':<{_INDENT}}{mark.text}", style, _INDENT)
 
 
 def effectOf(mark: Mark) -> tuple[str, str, str]:

@@ -16,6 +16,7 @@ from smtpsource.measure.frame import Frame
 from smtpsource.measure.marks import Mark
 from smtpsource.measure.progress import Progress
 from smtpsource.measure.summary import Summary
+from smtpsource.process.unexpected import named
 from smtpsource.report.following import Followed
 from smtpsource.report.recovery import Recovery
 
@@ -147,5 +148,9 @@ class Checkpointed:
                 return
         except CheckpointError as e:
             self.end(str(e))
+            return
+        except Exception as e:
+            # Else nobody would look again, and this would never end.
+            self.end(": ".join(named(e)))
             return
         self._call = self._reactor.callLater(SOON if records else INTERVAL, self._look)

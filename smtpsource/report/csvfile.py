@@ -99,7 +99,7 @@ def row(sample: Sample, marks: Sequence[Mark], watched: Sequence[str]) -> str:
     @param watched: as in L{headings}.
     """
     figures = sample.watched or {}
-    values = [*sampleDict(sample).values(), *(figures.get(name) for name in watched)]
+    values = [*sampleDict(sample).values(), *(round(figures[name], 6) if name in figures else None for name in watched)]
     texts = ["" if value is None else f"{value}" for value in values]
     texts.insert(len(texts) - len(watched), _quoted(" | ".join(mark.text for mark in marks)))
     return ",".join(texts) + "\n"
