@@ -29,7 +29,7 @@ OURS = """
     smtpsource.load
         kinds oneprocess parts run service session traffic watch
     smtpsource.measure
-        counters encoding environment frame histogram intervals judgement limits marks minutes progress
+        counters encoding environment frame histogram intervals judgement limits marks minutes planes progress
         recorder series snapshot step summary summing timeline
     smtpsource.messages
         content headers message recipients seeds templates
