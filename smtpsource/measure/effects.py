@@ -93,7 +93,7 @@ class _Looks:
     def __init__(self, samples: Sequence[Sample], moments: Sequence[float]) -> None:
         self._samples = samples
         lengths = [sample.seconds for sample in samples[:: len(samples) // _ENOUGH + 1]]
-        self._least = _LEAST_PART * _median(lengths) if lengths else 0.0
+        self._least = _LEAST_PART * medianOf(lengths) if lengths else 0.0
         self._moments = moments
         # The times in which the run had not got over earlier marks, without those that are too long ago to matter; with
         # infinity it never had.
