@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from smtpsource.load.workerswatch import WorkersWatch
     from smtpsource.measure.frame import Frame
     from smtpsource.measure.series import Sample
+    from smtpsource.measure.step import Step
     from smtpsource.measure.thresholds import Outcome, Threshold
     from smtpsource.pacing.appointment import Appointment
 
@@ -318,6 +319,13 @@ class SourceService(Service):
         What happened in the last second; C{None} before it is over.
         """
         return self._watch.series.latest
+
+    @property
+    def latestStep(self) -> Step | None:
+        """
+        The same with all that pictures show of it; C{None} likewise.
+        """
+        return self._watch.timeline.latest
 
     @property
     def latestIntervals(self) -> str:

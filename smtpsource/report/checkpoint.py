@@ -131,6 +131,7 @@ class Checkpoint:
             "exercise": known.exercise,
             "thresholds": list(self._run.thresholds),
             "warmUp": self._run.warmUp,
+            "percentiles": list(known.percentiles),
         }
         return lambda: CheckpointFile(self._path, header)
 
