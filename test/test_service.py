@@ -20,6 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 
 from smtpsource import SinkPlan, SinkService, SourcePlan, SourceService
+from smtpsource.load.marking import MOST_EVENTS, Marking
 from smtpsource.sink.factory import SinkFactory
 from smtpsource.testing import FakeReactor, runInMemory
 
@@ -374,6 +375,17 @@ class LifeTests(SynchronousTestCase):
         service.stopService()
         reactor.advance(10)
 
+    def test_manyEvents(self):
+        """
+        There is an end to the events of a run, and the last one says so.
+        """
+        marking = Marking(lambda: 5.0)
+        for number in range(MOST_EVENTS + 10):
+            marking.event(f"other addresses {number}", 1.0)
+        marking.mark("a note", "note")
+        self.assertEqual([mark.kind for mark in marking.marks], ["event"] * MOST_EVENTS + ["note"])
+        self.assertTrue(marking.marks[-2].text.endswith("; no more events are marked"), marking.marks[-2].text)
+
     def test_reactorNotYetRunning(self):
         """
         Nothing is connected before the reactor runs.
@@ -491,7 +503,7 @@ class LifeTests(SynchronousTestCase):
         """
         reactor = FakeReactor()
         service = self.service(reactor)
-        with mock.patch("smtpsource.load.service.resolve", side_effect=ValueError("what is wrong")):
+        with mock.patch("smtpsource.load.whereabouts.resolve", side_effect=ValueError("what is wrong")):
             service.startService()
         reactor.advance(0)
         reason = self.successResultOf(service.whenDone()).reason
