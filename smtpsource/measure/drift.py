@@ -18,6 +18,7 @@ from math import erfc, log1p, sqrt
 from operator import mul
 from typing import Protocol
 
+from smtpsource.measure.median import medianOf
 from smtpsource.records import dataclass
 
 #: How likely a drift may be found where there is none.
@@ -125,7 +126,7 @@ def driftOf(times: Sequence[float], values: Sequence[float], seconds: float, *, 
     if count < FEWEST:
         return None
     slope = _slope(times, values)
-    median = _median(sorted(values))
+    median = medianOf(values)
     perHour = slope * 3600
     of = perHour if perCent else perHour / abs(median) * 100 if median else None
     return Drift(perHour, of if of is not None or slope else 0.0, _chance(times, values, slope), count, seconds)
@@ -135,18 +136,11 @@ def _slope(times: Sequence[float], values: Sequence[float]) -> float:
     """
     Theil and Sen's.
     """
-    return _median(
-        sorted(
-            (later - value) / (then - time)
-            for place, (time, value) in enumerate(zip(times, values, strict=True), 1)
-            for then, later in zip(times[place:], values[place:], strict=True)
-        )
+    return medianOf(
+        (later - value) / (then - time)
+        for place, (time, value) in enumerate(zip(times, values, strict=True), 1)
+        for then, later in zip(times[place:], values[place:], strict=True)
     )
-
-
-def _median(ordered: Sequence[float]) -> float:
-    count = len(ordered)
-    return (ordered[count // 2] + ordered[(count - 1) // 2]) / 2
 
 
 def _chance(times: Sequence[float], values: Sequence[float], slope: float) -> float:

@@ -18,6 +18,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from smtpsource.measure.marks import Effect, Mark
+from smtpsource.measure.median import medianOf
 from smtpsource.measure.series import Sample
 
 #: The seconds before a mark that say what is usual.
@@ -92,7 +93,7 @@ class _Looks:
     def __init__(self, samples: Sequence[Sample], moments: Sequence[float]) -> None:
         self._samples = samples
         lengths = [sample.seconds for sample in samples[:: len(samples) // _ENOUGH + 1]]
-        self._least = _LEAST_PART * _median(lengths) if lengths else 0.0
+        self._least = _LEAST_PART * medianOf(lengths) if lengths else 0.0
         self._moments = moments
         # The times in which the run had not got over earlier marks, without those that are too long ago to matter; with
         # infinity it never had.
@@ -186,14 +187,8 @@ def _middle(numbers: Sequence[float]) -> tuple[float, float]:
     Their median, and their spread, which a few that are far off don't change: of a normal distribution the standard
     deviation.
     """
-    median = _median(numbers)
-    return median, 1.4826 * _median([abs(number - median) for number in numbers])
-
-
-def _median(numbers: Sequence[float]) -> float:
-    ordered = sorted(numbers)
-    half = len(ordered) // 2
-    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
+    median = medianOf(numbers)
+    return median, 1.4826 * medianOf(abs(number - median) for number in numbers)
 
 
 def _begin(sample: Sample) -> float:
