@@ -14,6 +14,7 @@ from smtpsource.measure.step import Step, stepOf
 from smtpsource.measure.step import joined as joinedSteps
 from smtpsource.measure.timeline import tableOf
 from smtpsource.printable import printable
+from smtpsource.report.dashboard.seen import Seen
 from smtpsource.report.html.data import columnsOf, timelineOf
 
 #: The most samples: an hour of seconds. Of a longer run, neighbours become one.
@@ -87,6 +88,7 @@ class History:
 
     @ivar epoch: see L{Frame}; -1 before the first one.
     @ivar number: of the last frame.
+    @ivar seen: what there was to be seen in the epoch.
     """
 
     def __init__(self) -> None:
@@ -99,6 +101,7 @@ class History:
     def _begin(self) -> None:
         self.samples.clear()
         self.steps.clear()
+        self.seen = Seen()
         # It makes them; those that it keeps are few.
         self._series = Series(limit=2)
 
@@ -112,6 +115,7 @@ class History:
             self._begin()
         self.epoch, self.number = frame.epoch, frame.number
         sample, step = self._series.add(frame), stepOf(frame)
+        self.seen.add(sample)
         return self.samples.add(sample, _row(sample)), self.steps.add(step.encode(), _table(step))
 
 
