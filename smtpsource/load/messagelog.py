@@ -49,7 +49,10 @@ class MessageLog:
 
     @ivar path: where to.
     @ivar zero: when the measured time of the run begins, on its clock.
+    @ivar forgotten: so many lines can't be made, as too little is known any more of their messages.
     """
+
+    forgotten = 0
 
     def __init__(
         self,
@@ -109,7 +112,10 @@ class MessageLog:
         if spool is None:
             return {"file": self.path, "lines": 0, "dropped": 0, "problem": None}
         problem = spool.problem if spool.dropped else None
-        return {"file": self.path, "lines": spool.lines, "dropped": spool.dropped, "problem": problem}
+        if self.forgotten and problem is None:
+            problem = "too many messages were in doubt"
+        dropped = spool.dropped + self.forgotten
+        return {"file": self.path, "lines": spool.lines, "dropped": dropped, "problem": problem}
 
     def session(self) -> int:
         """
