@@ -27,6 +27,8 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from smtpsource import SourcePlan
 from smtpsource.ledger import records
+from smtpsource.load import messagelog
+from smtpsource.load.service import SourceService
 from smtpsource.measure.logsample import parse
 from smtpsource.phases import MESSAGE, RCPT
 from smtpsource.process import spool, targets
@@ -624,6 +626,41 @@ class DoubtTests(LinesCase):
         first, again = self.told(lines)
         self.assertEqual([line["number"] for line in again], list(range(1, self.lastAccepted(first) + 1)))
         self.assertGreater(len(again), 8)
+
+    @defer.inlineCallbacks
+    def test_many(self):
+        """
+        Where that is more than are remembered, lines for the latest are there; the others are counted.
+        """
+        from twisted.internet import reactor
+
+        self.patch(messagelog, "_ROOM", 2)
+        path = Path(self.mktemp()).resolve()
+        plan = SourcePlan(
+            destination=self.talkative(10, isLMTP=True),
+            logMessages=os.fspath(path),
+            lmtp=True,
+            tolerant=True,
+            keepConnections=True,
+            messageCount=14,
+            pipelining="force",
+            chunking="force",
+        )
+        service = SourceService(reactor, plan)
+        service.startService()
+        summary = yield service.whenDone()
+        first, again = self.told([json.loads(line) for line in path.read_text().splitlines()])
+        found, last = [line["number"] for line in again], self.lastAccepted(first)
+        self.assertIn(found, ([last - 1, last], [last - 2, last - 1, last], list(range(last - 3, last + 1))))
+        self.assertEqual(
+            summary.environment["messageLog"],
+            {
+                "file": os.fspath(path),
+                "lines": 14 + len(found),
+                "dropped": last - len(found),
+                "problem": "too many messages were in doubt",
+            },
+        )
 
     def told(self, lines):
         """

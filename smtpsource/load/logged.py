@@ -38,10 +38,6 @@ class _Accepted(NamedTuple):
     mail: bytes = b""
 
 
-#: Of so many accepted messages at least is kept in a process what their second lines need, where all are in doubt.
-_MOST_IN_DOUBT = 250_000
-
-
 class _Logging(Session):
     """
     What is more in such a session, whatever kind it is of.
@@ -57,7 +53,7 @@ class _Logging(Session):
         # The fault that ends what is under way.
         self._why: str | None = None
         # What was accepted, where it may turn out that it was not: see L{_Logging._remember}.
-        self._loggedInDoubt = Doubts(4, max(1, _MOST_IN_DOUBT // run.plan.sessionCount))
+        self._loggedInDoubt = Doubts(4, self._log.roomOfSession)
         self._mayDoubt = run.plan.pipelining != "off" and run.plan.chunking != "off"
         take, watched, clock = self._take, self._log.watched, run.clock
 
