@@ -24,7 +24,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource import SourcePlan, SourceService
-from smtpsource.load import service as serviceModule
+from smtpsource.load import whereabouts as whereaboutsModule
 from smtpsource.net.destination import ResolutionFailed, TCPAddress
 from smtpsource.net.reconnecting import ReconnectingConnector
 from smtpsource.net.route import ConnectQueue, Route
@@ -285,7 +285,7 @@ class RunTests(SynchronousTestCase):
         """
         servers = Servers()
         reactor = FakeReactor(servers)
-        self.patch(serviceModule, "resolve", lambda reactor, destination: defer.succeed([A, B, C]))
+        self.patch(whereaboutsModule, "resolve", lambda reactor, destination: defer.succeed([A, B, C]))
         plan = SourcePlan(
             destination="cluster.example",
             addresses="all",
@@ -326,7 +326,7 @@ class LookUpTests(SynchronousTestCase):
             self.asked.append(self.reactor.seconds())
             return self.found.pop(0)
 
-        self.patch(serviceModule, "resolve", resolve)
+        self.patch(whereaboutsModule, "resolve", resolve)
         plan = SourcePlan(destination="cluster.example", messageCount=12, fixedInterval=1.0, **plan)
         self.service = SourceService(self.reactor, plan, clock=self.reactor.seconds, tell=self.told.append)
         self.service.startService()

@@ -491,7 +491,7 @@ class LifeTests(SynchronousTestCase):
         """
         reactor = FakeReactor()
         service = self.service(reactor)
-        with mock.patch("smtpsource.load.service.resolve", side_effect=ValueError("what is wrong")):
+        with mock.patch("smtpsource.load.whereabouts.resolve", side_effect=ValueError("what is wrong")):
             service.startService()
         reactor.advance(0)
         reason = self.successResultOf(service.whenDone()).reason

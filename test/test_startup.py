@@ -27,7 +27,8 @@ OURS = """
     smtpsource.cli
         commandline outputs planoptions source words
     smtpsource.load
-        kinds oneprocess parts run service session traffic watch
+        assessment beginning kinds marking measuring oneprocess parts run service session standing traffic watch
+        whereabouts
     smtpsource.measure
         counters encoding environment frame histogram intervals judgement limits marks minutes planes progress
         recorder series snapshot step summary summing timeline
@@ -47,7 +48,7 @@ OURS = """
     smtpsource.process
         cpu exitstatus failurelog garbage interrupts later openfiles places processors streams threads turns unexpected
     smtpsource.report
-        ending facts files page presentation text usual words
+        company ending facts files forms outlets page presentation text usual words
     smtpsource.report.live
         counter
     smtpsource.smtp

@@ -447,7 +447,7 @@ class DefectTests(TwistdTestCase):
         A part of the summary can't be made: one line says so, the report has what is known, the status is 1.
         """
         server = self.serve()
-        env = self.broken("smtpsource.load.service", "environment")
+        env = self.broken("smtpsource.load.measuring", "environment")
         arguments = ["-m", "3", "--report", "report", server.destination]
         expected = rb"smtp-?source: internal-error: ValueError\('a defect'\) in defect \([^\n]*\n"
         for start, before in ((twistd, ["-n", "smtp-source"]), (twist, ["smtp-source"]), (smtpsource, [])):
@@ -467,7 +467,7 @@ class DefectTests(TwistdTestCase):
         A daemon says it in its log.
         """
         server = self.serve()
-        env = self.broken("smtpsource.load.service", "environment")
+        env = self.broken("smtpsource.load.measuring", "environment")
         arguments = ["--logfile=log", "smtp-source", "-m", "3", "--report", "report", server.destination]
         command = twistd(self, *arguments, env=env)
         yield command.whenEnded()

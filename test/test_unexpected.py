@@ -22,8 +22,7 @@ from twisted.logger import Logger, LogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from smtpsource.load import oneprocess, watch
-from smtpsource.load import service as servicemodule
+from smtpsource.load import measuring, oneprocess, watch, whereabouts
 from smtpsource.load.ownsink import SINK_PATIENCE
 from smtpsource.load.service import SourceService
 from smtpsource.load.session import Session
@@ -330,7 +329,7 @@ class PlacesTests(SynchronousTestCase):
         Looking for the destination.
         """
         for found in (self.defect, lambda *arguments: defer.fail(ValueError("a defect"))):
-            self.patch(servicemodule, "resolve", found)
+            self.patch(whereabouts, "resolve", found)
             self.assertEqual(self.run_().messages.started, 0)
 
     def test_lost(self):
@@ -369,7 +368,7 @@ class SummaryTests(SynchronousTestCase):
                 reactor = FakeReactor(SinkFactory(SinkPlan(), lambda: 0.0))
                 source = SourceService(reactor, SourcePlan(destination="127.0.0.1", messageCount=5))
                 source.startService()
-                module = next(each for each in (servicemodule, summing, oneprocess) if hasattr(each, part))
+                module = next(one for one in (measuring, summing, oneprocess) if hasattr(one, part))
                 with mock.patch.object(module, part, side_effect=exception):
                     reactor.pump([0.0] * 200)
                     summary = self.successResultOf(source.whenDone())

@@ -37,8 +37,8 @@ class Drift:
     How a figure has changed in the course of a run.
 
     @ivar perHour: by how much in an hour, in the figure's unit: seconds, per second, per cent of the messages.
-    @ivar perCent: the same in per cent of the median of the windows or, of what is counted, in per cent of the
-        messages; C{None} if that median is 0.
+    @ivar perCent: the same in per cent of the median of the windows, be it above 0 or below, or, of what is counted, in
+        per cent of the messages; C{None} if that median is 0.
     @ivar p: how likely so much of a trend is, or more of it, where there is none.
     @ivar windows: how many windows were looked at.
     @ivar seconds: how long one of them is.
@@ -117,7 +117,7 @@ def driftOf(times: Sequence[float], values: Sequence[float], seconds: float, *, 
     slope = _slope(times, values)
     median = medianOf(values)
     perHour = slope * 3600
-    of = perHour if perCent else perHour / median * 100 if median else None
+    of = perHour if perCent else perHour / abs(median) * 100 if median else None
     return Drift(perHour, of if of is not None or slope else 0.0, _chance(times, values, slope), count, seconds)
 
 

@@ -4,45 +4,32 @@ What a user asked to see of a run, and where.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 
 from smtpsource.printable import printable
 from smtpsource.process.streams import Lines, Outlet, Patience
 from smtpsource.records import dataclass
-from smtpsource.report.files import isFile, jsonPieces, writeWhole
+from smtpsource.report.company import Company
+from smtpsource.report.files import jsonPieces, writeWhole
+from smtpsource.report.forms import formsOf
 from smtpsource.report.live.counter import Counter
+from smtpsource.report.outlets import Outlets, attended
 from smtpsource.report.page import Page, pageOf, shown
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
-    from smtpsource.beside.commands import Marked
     from smtpsource.beside.things import Thing
     from smtpsource.beside.values import Errand
-    from smtpsource.beside.watching import Watched
-    from smtpsource.measure.frame import Frame
     from smtpsource.measure.progress import Running
-    from smtpsource.report import csvfile, hlog
-    from smtpsource.report.checkpoint import Checkpoint, Recorded
-    from smtpsource.report.dashboard.service import DashboardService
-    from smtpsource.report.growing import GrowingFile
+    from smtpsource.report.company import Accompanied
     from smtpsource.report.live.view import Periodic
-    from smtpsource.report.metrics import Source
     from smtpsource.values.serving import Where
-
-    class Accompanied(Marked, Watched, Recorded, Source, csvfile.Run, hlog.Run, Protocol):
-        """
-        A run that something goes on beside.
-        """
-
-
-_log = Logger(namespace="smtpsource")
 
 
 class Result(Protocol):
@@ -55,31 +42,6 @@ class Result(Protocol):
 
 
 _Result = TypeVar("_Result", bound=Result)
-
-
-class LogStream:
-    """
-    A text stream into the log, for a daemon: it has no terminal.
-    """
-
-    def write(self, text: str) -> int:
-        """
-        Log each line.
-        """
-        for line in text.splitlines():
-            _log.info("{line}", line=line)
-        return len(text)
-
-    def flush(self) -> None:
-        """
-        The log does that.
-        """
-
-    def isatty(self) -> bool:
-        """
-        Never.
-        """
-        return False
 
 
 @dataclass(frozen=True)
@@ -129,11 +91,12 @@ class Presentation:
     errands: Sequence[Errand] = ()
     watched: Sequence[Thing] = ()
     isWhole: bool = True
-    _outlets: dict[str, Outlet] = field(default_factory=dict, init=False, repr=False, compare=False)
-    _checkpoints: list[Checkpoint] = field(default_factory=list, init=False, repr=False, compare=False)
-    _growing: dict[str, GrowingFile] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _outlets: Outlets = field(default_factory=Outlets, init=False, repr=False, compare=False)
     _views: list[Periodic] = field(default_factory=list, init=False, repr=False, compare=False)
-    _dashboards: list[DashboardService] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    @cached_property
+    def _company(self) -> Company:
+        return Company(self)
 
     @property
     def wantsIntervals(self) -> bool:
@@ -148,7 +111,7 @@ class Presentation:
 
         @return: call this at the end, before anything else is shown.
         """
-        outlet = self._attended(reactor, self._err())
+        outlet = attended(reactor, self._err())
         isSeen = self.live == "on" or outlet.isatty() or source.progress().search is not None
         if self.live == "off" or not isSeen:
             return self.startCounter(reactor, lambda: source.recorder.accepted)
@@ -173,122 +136,19 @@ class Presentation:
         @param reactor: what to listen with.
         @return: C{False} if a part of it is not possible; it was said why.
         """
-        if not self.startCheckpoint(source):
-            return False
-        self._startFiles(source)
-        if not (self.startMetrics(reactor, source) and self.startDashboard(reactor, source)):
-            return False
-        if self.errands:
-            from smtpsource.beside.commands import Commands  # few have such
-
-            Commands(reactor, source, self.errands, self.complain).begin()
-        if self.watched:
-            from smtpsource.beside.watching import Watching  # likewise
-
-            Watching(reactor, source, self.watched, self.complain).begin()
-        return True
-
-    def _startFiles(self, source: Accompanied) -> None:
-        """
-        Begin to write the files that grow while a run goes on; pipes and descriptors are written to at its end.
-        """
-        rows: list[tuple[str, Callable[[Frame], str]]] = []
-        if self.csv is not None:
-            from smtpsource.report import csvfile
-
-            rows.append((self.csv, csvfile.Growing(source)))
-        if self.hlog is not None:
-            from smtpsource.report import hlog
-
-            rows.append((self.hlog, hlog.Growing(source)))
-        for path, textOf in rows:
-            if isFile(path):
-                from smtpsource.report.growing import GrowingFile
-
-                self._growing[path] = GrowingFile(path)
-                self._growing[path].follow(source, textOf)
-
-    def startCheckpoint(self, source: Recorded) -> bool:
-        """
-        Begin to write down what is known of a run, if that was asked for, or as soon as it is a long one.
-
-        @return: C{False} if it is not possible; it was said why.
-        """
-        path = self.checkpoint
-        if path is None:
-            if self.report is None or not isFile(self.report):
-                return True
-            path = f"{self.report}.checkpoint"
-        from smtpsource.measure.checkpoint import CheckpointError  # for runs with reports
-        from smtpsource.report.checkpoint import Checkpoint
-
-        checkpoint = Checkpoint(source, path, self.complain, isAsked=self.checkpoint is not None)
-        try:
-            checkpoint.start()
-        except CheckpointError as e:
-            self.complain(str(e))
-            return False
-        self._checkpoints.append(checkpoint)
-        return True
-
-    def startMetrics(self, reactor: Any, source: Source) -> bool:
-        """
-        Serve the metrics of a run until it is over, if that was asked for, and say where.
-
-        @param reactor: what to listen with.
-        @return: C{False} if it is not possible there; it was said why.
-        """
-        if self.metrics is None:
-            return True
-        from smtpsource.report.metrics import ListenError, MetricsService  # twisted.web takes a while
-
-        interface, port = self.metrics
-        service = MetricsService(reactor, source, port, interface)
-        try:
-            service.startService()
-        except ListenError as e:
-            self.complain(str(e))
-            return False
-        self.complain(f"metrics at {service.url}")
-        return True
+        return self._company.start(reactor, source)
 
     def startDashboard(self, reactor: Any, source: Any, **settings: Any) -> bool:
         """
-        Show a run in browsers, if that was asked for, and say where.
-
-        @param reactor: what to listen with.
-        @param source: a L{Shown<smtpsource.report.dashboard.service.Shown>}.
-        @param settings: others of the dashboard.
-        @return: C{False} if it is not possible there; it was said why.
+        See L{Company.startDashboard}.
         """
-        if self.dashboard is None:
-            return True
-        from smtpsource.report.dashboard.service import DashboardService, ListenError  # as above
-
-        service = DashboardService(reactor, source, self.dashboard, **settings)
-        try:
-            service.startService()
-        except ListenError as e:
-            self.complain(str(e))
-            return False
-        self._dashboards.append(service)
-        self.complain(f"dashboard at {service.url}")
-        return True
+        return self._company.startDashboard(reactor, source, **settings)
 
     def whenLeft(self, reactor: Any, status: int) -> Deferred[Any] | None:
         """
-        All was shown and written: what is left is what those have who look at a dashboard.
-
-        @param reactor: the one that runs.
-        @param status: the exit status that the process will have, whatever comes.
-        @return: fires when the process may end, which is soon, or with C{lingers} when it is told to; C{None} if it may
-            end now.
+        All was shown and written: see L{Company.whenLeft}.
         """
-        if not self._dashboards:
-            return None
-        from smtpsource.report.dashboard.leaving import leave  # as above
-
-        return leave(reactor, self._dashboards, self.lingers, status, self.complain, self.daemonized)
+        return self._company.whenLeft(reactor, status)
 
     def startCounter(self, reactor: IReactorTime, count: Callable[[], int | str]) -> Callable[[], None]:
         """
@@ -298,7 +158,7 @@ class Presentation:
         """
         if not self.counter:
             return lambda: None
-        counter = Counter(reactor, count, self._attended(reactor, self._out()))
+        counter = Counter(reactor, count, attended(reactor, self._out()))
         counter.start()
         return counter.stop
 
@@ -346,7 +206,7 @@ class Presentation:
         """
         A file for a log, where errors go, if it is read there.
         """
-        return Lines(self._attended(reactor, self._err()))
+        return Lines(attended(reactor, self._err()))
 
     def show(
         self,
@@ -395,7 +255,8 @@ class Presentation:
         """
         written = True
         patience = patience or Patience()
-        for what, path, texts in self._files(result, asDict):
+        forms = formsOf(result, asDict, csv=self.csv, hlog=self.hlog, junit=self.junit, html=self.html)
+        for what, path, texts in forms:
             written &= self.writeFile(what, path, texts, patience)
         # The last of all: it has the status.
         isReported = False
@@ -406,8 +267,7 @@ class Presentation:
             pieces = jsonPieces(document, ascii=self.report == "-")
             isReported = self.writeFile("report", self.report, pieces, patience)
             written &= isReported
-        for checkpoint in self._checkpoints:
-            checkpoint.finish(isReported)
+        self._company.finish(isReported=isReported)
         return written
 
     def writeFile(self, what: str, path: str, texts: Iterable[str], patience: Patience | None = None) -> bool:
@@ -419,7 +279,7 @@ class Presentation:
         @param patience: as in L{writeFiles}.
         @return: C{False} if it could not be written; it was said why.
         """
-        growing = self._growing.pop(path, None)
+        growing = self._company.growing.pop(path, None)
         try:
             if growing is not None:
                 growing.finish(texts, patience)
@@ -431,43 +291,9 @@ class Presentation:
             return False
         return True
 
-    def _files(self, result: Any, asDict: Callable[[Any], dict[str, Any]]) -> Iterator[tuple[str, str, Iterable[str]]]:
-        """
-        What was asked for besides the report: what it is, where it goes, and its text.
-        """
-        if self.csv is not None:
-            from smtpsource.report import csvfile
-
-            yield "series", self.csv, csvfile.lines(result)
-        if self.hlog is not None:
-            from smtpsource.report import hlog
-
-            yield "histogram log", self.hlog, hlog.lines(result)
-        if self.junit is not None:
-            from smtpsource.report import junit
-
-            yield "JUnit report", self.junit, junit.lines(result)
-        if self.html is not None:
-            from smtpsource.report.html.page import htmlOf
-
-            yield "HTML report", self.html, htmlOf([asDict(result)])
-
     def _out(self) -> Outlet:
         taken = "-" in (self.report, self.csv, self.hlog, self.junit, self.html, self.messageLog)
-        return self._err() if taken else self._outlet("__stdout__")
+        return self._err() if taken else self._outlets.of("__stdout__", daemonized=self.daemonized)
 
     def _err(self) -> Outlet:
-        return self._outlet("__stderr__")
-
-    def _outlet(self, name: str) -> Outlet:
-        """
-        The process's own stream, even where twistd has redirected C{sys.stdout} into its log.
-        """
-        if name not in self._outlets:
-            stream: Any = LogStream() if self.daemonized else getattr(sys, name)
-            self._outlets[name] = Outlet(stream)
-        return self._outlets[name]
-
-    def _attended(self, reactor: IReactorTime, outlet: Outlet) -> Outlet:
-        outlet.attend(reactor)
-        return outlet
+        return self._outlets.of("__stderr__", daemonized=self.daemonized)

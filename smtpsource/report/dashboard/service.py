@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Any, Protocol
 
 from twisted.application.service import Service
@@ -30,7 +31,7 @@ from smtpsource.report.dashboard.pieces import reportPieces, sendPieces
 from smtpsource.report.dashboard.site import DashboardRequest, Marking, Operation, Site
 from smtpsource.report.document import documentOf
 from smtpsource.values.serving import Where
-from smtpsource.web.answers import JSON, Answer
+from smtpsource.web.answers import JSON, Answer, Problem
 from smtpsource.web.eventstream import TYPE
 from smtpsource.web.visitors import QuietSite, Visitors
 
@@ -110,6 +111,7 @@ class DashboardService(Service):
         self._where = where
         self._token = None if where.isLocal else secrets.token_urlsafe(18)
         self._port: Any = None
+        self._isOver = False
         self._broadcast = Broadcast(reactor, lambda: source.marks)
         self._mayMark = mayMark
         self._page = Page(reactor, source.summaryNow, self._broadcast, time.thread_time, share, mayMark)
@@ -193,6 +195,7 @@ class DashboardService(Service):
             self._page.renew()
 
     def _over(self, summary: Any) -> Any:
+        self._isOver = True
         with self._aside():
             self._broadcast.sayMarks()
             if isinstance(summary, Summary):
@@ -212,6 +215,8 @@ class DashboardService(Service):
             _log.warn("the dashboard has a fault: {fault}", fault=": ".join(named(e)))
 
     def _mark(self, text: str) -> Mark:
+        if self._isOver:
+            raise Problem(HTTPStatus.CONFLICT, "the run is over")
         made = self._source.mark(text)
         self._broadcast.sayMarks()
         return made
