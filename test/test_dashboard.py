@@ -550,6 +550,15 @@ class MarkTests(DashboardMixin, SynchronousTestCase):
         self.assertEqual(self.post("text=x")[0], 201)
         self.assertEqual(self.post("text=x")[0], 429)
 
+    def test_over(self):
+        """
+        When the run is over nothing is marked any more.
+        """
+        self.run_.done.callback(self.run_.summary)
+        status, _, answer = self.post("text=x")
+        self.assertEqual((status, json.loads(answer)["detail"]), (409, "the run is over"))
+        self.assertEqual(self.run_.marks, [])
+
     def test_otherSites(self):
         """
         No page of somebody else's can do it, whatever its browser says of it.

@@ -151,6 +151,14 @@ class DriftTests(SynchronousTestCase):
         self.assertAlmostEqual(driftOf(times, values, 60.0, perCent=True).perCent, 60)
         self.assertIsNone(drift([float(number) for number in range(-10, 11)]).perCent)
 
+    def test_negative(self):
+        """
+        What is below 0 and grows has grown by so many per cent, as what is above.
+        """
+        rising = drift([-160.0 + number for number in range(61)])
+        self.assertAlmostEqual(rising.perHour, 60)
+        self.assertAlmostEqual(rising.perCent, 60 / 130 * 100)
+
     @given(st.lists(st.integers(-(10**6), 10**6), min_size=FEWEST, max_size=40), st.integers(-20, 20))
     def test_scale(self, values, exponent):
         """
@@ -161,6 +169,7 @@ class DriftTests(SynchronousTestCase):
         for factor in (2.0**exponent, -1.0):
             other = drift([value * factor for value in values])
             self.assertEqual((other.p, other.perHour), (one.p, one.perHour * factor))
+            self.assertEqual(other.perCent, one.perCent if factor > 0 or not one.perCent else -one.perCent)
 
     def test_words(self):
         """

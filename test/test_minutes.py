@@ -209,6 +209,15 @@ class ThresholdTests(SynchronousTestCase):
         self.assertRegex(found.actual, r"^its median is 0, of which there are no per cent: 60/h \(p ")
         self.assertTrue(outcome("drift(watched(queue)) < 2%/h", lambda minute: {"watched": {"queue": 0.0}})[0].passed)
 
+    def test_negative(self):
+        """
+        A figure below 0 that grows has not fallen.
+        """
+        course = lambda minute: {"watched": {"balance": minute - 1000.0}}  # noqa: E731
+        for text, passed in (("< 2%/h", False), ("> -2%/h", True)):
+            found, _ = outcome(f"drift(watched(balance)) {text}", course)
+            self.assertEqual((found.passed, found.actual), (passed, "6.06%/h (p < 0.0001, 20 minutes)"), text)
+
     def test_short(self):
         """
         A run that is too short has failed, and says why; but not before its end.

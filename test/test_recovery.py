@@ -131,6 +131,31 @@ class RecoveryTests(SynchronousTestCase):
         new += ("latency", "timeline")
         self.assertSame(recovered(self.path, isWritten=True), now, without=new)
 
+    def test_now(self):
+        """
+        While a run goes on, what is on its way has not failed, nothing is incomplete, and no threshold is judged, as
+        the run itself would have said.
+        """
+
+        def decide(connection, event, usual):
+            return None if connection.factory.reactor.seconds() > 4.5 else usual
+
+        server = Server(decide)
+        run = Recorded(self.path, server, rate=7.3, duration=20.0, sessionCount=3, thresholds=("rate > 1000/s",))
+        server.reactor = run.reactor
+        run.begin()
+        run.passTime(9.001)
+        now = run.service.summaryNow()
+        run.cutOff()
+        with Reader(str(self.path)) as reader:
+            recovery = Recovery(reader.header)
+            recovery.take(reader)
+            found = recovery.now()
+        self.assertEqual((found.messages.failed, found.messages.started - found.messages.accepted), (0, 3))
+        self.assertEqual((found.ended, found.exit, found.incomplete), ("running", 0, ()))
+        new = ("elapsed", "rate", "askedRate", "asked", "user", "system", "environment")
+        self.assertSame(found, now, without=new)
+
     def test_cutOffInWarmUp(self):
         """
         Of a run that was killed in its warm-up nothing was measured.

@@ -326,8 +326,8 @@ class SourceService(Service):
     def summaryNow(self) -> Summary:
         """
         The summary of what has happened so far, or of the whole run when it is over. It takes a millisecond or
-        two; so before the end there is no timeline in it, and no figures of latencies but for their buckets: see
-        L{smtpsource.measure.summing.withLatencies}.
+        two; so before the end there is no timeline in it, no figures of latencies but for their buckets, and no effects
+        of marks: see L{smtpsource.measure.summing.completed}.
         """
         if self._summary is not None:
             return self._summary

@@ -108,11 +108,11 @@ class Checkpointed:
 
     def summaryNow(self) -> Summary:
         """
-        The summary of what is known.
+        The summary of what is known: as the run itself would tell it by now.
         """
         if isinstance(self._result, Summary):
             return self._result
-        return self._recovery.summary(isWritten=True)
+        return self._recovery.now()
 
     def whenDone(self) -> Deferred[Any]:
         """

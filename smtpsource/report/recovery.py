@@ -4,7 +4,7 @@ What a checkpoint says of a run, as its summary.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -109,8 +109,20 @@ class Recovery:
         @param isWritten: does it go on?
         @raise CheckpointError: what is known does not fit together; the text is one line.
         """
+        return self._known(lambda: self._cutOff(isWritten))
+
+    def now(self) -> Summary:
+        """
+        The summary of a run that goes on, as L{smtpsource.load.service.SourceService.summaryNow} would tell it: what is
+        on its way has not failed, and what takes long is left out. If the run has ended, as it was told.
+
+        @raise CheckpointError: as in L{summary}.
+        """
+        return self._known(lambda: self._summed(*self._begun(), 0, isWritten=True, isNow=True))
+
+    def _known(self, otherwise: Callable[[], Summary]) -> Summary:
         try:
-            return self._ended(self._end) if self._end is not None else self._cutOff(isWritten)
+            return self._ended(self._end) if self._end is not None else otherwise()
         except ValueError as e:
             raise CheckpointError(f"expected a checkpoint of this version of smtpsource: {e}")
 
@@ -166,13 +178,20 @@ class Recovery:
             exit=told.exit or int(bool(lacks)),
         )
 
-    def _cutOff(self, isWritten: bool) -> Summary:
+    def _begun(self) -> tuple[Facts, Recorder]:
+        """
+        What is known of a run that has not ended in order.
+        """
         known, recorder = factsdocument.read(self._facts), self._recorder
         if self._isWarmUp:
             known = replace(known, warmUp=self._counted())
             recorder = Recorder()
         elif self._epoch and known.warmUp is None:
             known = replace(known, warmUp=self._warmUp)
+        return known, recorder
+
+    def _cutOff(self, isWritten: bool) -> Summary:
+        known, recorder = self._begun()
         unanswered = recorder.inFlight
         recorder.failed += unanswered
         try:
@@ -180,7 +199,9 @@ class Recovery:
         finally:
             recorder.failed -= unanswered
 
-    def _summed(self, known: Facts, recorder: Recorder, unanswered: int, isWritten: bool) -> Summary:
+    def _summed(
+        self, known: Facts, recorder: Recorder, unanswered: int, isWritten: bool, isNow: bool = False
+    ) -> Summary:
         if known.elapsed:
             elapsed, cpu = known.elapsed, (known.user, known.system)
         else:
@@ -201,13 +222,13 @@ class Recovery:
             user=cpu[0],
             system=cpu[1],
             marks=self._marksInOrder(),
-            thresholds=tuple(threshold.check(figures) for threshold in self._thresholds),
-            incomplete=(*known.incomplete, self._unknown(isWritten), *self._damages()),
+            thresholds=() if isNow else tuple(threshold.check(figures) for threshold in self._thresholds),
+            incomplete=(*known.incomplete, *(() if isNow else (self._unknown(isWritten),)), *self._damages()),
         )
         return summaryOf(
             known,
-            measured(recorder, figures, elapsed, samples, self._steps),
-            exit=1,  # nobody knows how it would have ended
+            measured(recorder, figures, elapsed, samples, self._steps, quickly=isNow),
+            exit=0 if isNow else 1,  # nobody knows how it would have ended
             ended="running" if isWritten else "aborted",
             reason=None if isWritten else f"the run was cut off after {self._passed}",
             intervals=self._series.intervals,

@@ -102,9 +102,9 @@ class WatchOptions(ToolOptions):
             raise usage.UsageError("--dashboard needs a directory: the other one is a dashboard already")
 
 
-class Watching:
+class RemoteRun:
     """
-    A run that is followed by its dashboard, until it is over.
+    A run that goes on elsewhere, followed by its dashboard until it is over.
     """
 
     def __init__(self, reactor: Any, place: Place) -> None:
@@ -153,9 +153,9 @@ def _run(reactor: Any, options: WatchOptions) -> Deferred[Any]:
         dashboard=options["dashboard"],
         lingers=bool(options["linger"]),
     )
-    watching: Watching | Checkpointed
+    watching: RemoteRun | Checkpointed
     if options.place is not None:
-        watching = Watching(reactor, options.place)
+        watching = RemoteRun(reactor, options.place)
         run: Running = watching.run
     else:
         assert options.directory is not None

@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from smtpsource.measure.summary import Summary
-from smtpsource.measure.summing import withLatencies
+from smtpsource.measure.summing import completed
 from smtpsource.printable import printable
 from smtpsource.process.unexpected import named
 from smtpsource.report.dashboard.broadcast import Broadcast
@@ -131,7 +131,7 @@ class Page:
         All of it, with a pause after each part.
         """
         say = self._broadcast.say
-        summary = yield from withLatencies(self._summaryNow())
+        summary = yield from completed(self._summaryNow())
         yield
         say("charts", asJSON([chart.document for chart in chartsOf([_runOf(summary)], live=True)]))
         yield

@@ -16,7 +16,7 @@ from zope.interface import implementer
 from smtpsource.measure.encoding import encode
 from smtpsource.measure.histogram import PERCENTILES
 from smtpsource.measure.summary import Summary
-from smtpsource.measure.summing import withLatencies
+from smtpsource.measure.summing import completed
 from smtpsource.report.document import MARKS, SERIES, Form, documentOf, othersOf
 from smtpsource.web.answers import JSON
 from smtpsource.web.requests import HEADERS, READING_TIME
@@ -39,7 +39,7 @@ def reportPieces(summary: Summary) -> Iterator[bytes]:
     """
     The report of a run, as far as it has come, as JSON. Of one that goes on there is no timeline.
     """
-    summary = yield from _waiting(withLatencies(summary))
+    summary = yield from _waiting(completed(summary))
     document = quickDocument(replace(summary, marks=()))
     document["percentiles"] = list(summary.percentiles)
     document["histograms"] = histograms = {}

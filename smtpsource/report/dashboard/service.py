@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Any, Protocol
 
 from twisted.application.service import Service
@@ -32,7 +33,7 @@ from smtpsource.report.dashboard.pieces import reportPieces, sendPieces
 from smtpsource.report.dashboard.site import DashboardRequest, Marking, Operation, Site
 from smtpsource.report.document import documentOf
 from smtpsource.values.serving import Where
-from smtpsource.web.answers import JSON, Answer
+from smtpsource.web.answers import JSON, Answer, Problem
 from smtpsource.web.eventstream import TYPE
 from smtpsource.web.visitors import QuietSite, Visitors
 
@@ -130,6 +131,7 @@ class DashboardService(Service):
         self._where = where
         self._token = None if where.isLocal else secrets.token_urlsafe(18)
         self._port: Any = None
+        self._isOver = False
         self._broadcast = Broadcast(reactor, source.percentiles)
         self._mayMark = mayMark
         # Seconds that are yet to be told.
@@ -236,6 +238,7 @@ class DashboardService(Service):
         self._broadcast.sayMarks(self._source.marks)
 
     def _over(self, summary: Any) -> Any:
+        self._isOver = True
         with self._aside():
             self._tellAll()
             if isinstance(summary, Summary):
@@ -258,6 +261,8 @@ class DashboardService(Service):
         return sum(mark.kind == "note" for mark in self._source.marks)
 
     def _mark(self, text: str) -> Mark:
+        if self._isOver:
+            raise Problem(HTTPStatus.CONFLICT, "the run is over")
         made = self._source.mark(text)
         self._broadcast.sayMarks(self._source.marks)
         return made
