@@ -15,14 +15,20 @@ from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.measure.marks import Mark
+from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.series import Series
 from smtpsource.measure.step import stepOf
+from smtpsource.measure.summary import bucketsOf, latenciesOf, repliesOf
+from smtpsource.measure.timeline import Timeline, tableOf
 from smtpsource.report.dashboard import broadcast, history, marks
 from smtpsource.report.dashboard.broadcast import MOST
 from smtpsource.report.dashboard.history import COLUMNS, Bounded, History
 from smtpsource.report.dashboard.marks import Marks
 from smtpsource.report.dashboard.service import LAST
 from smtpsource.report.dashboard.site import LONGEST_MARK, MOST_MARKS
+from smtpsource.report.document import documentOf
+from smtpsource.report.html import sections
+from smtpsource.report.html.data import dataOf
 from smtpsource.report.reading import summaryIn
 from smtpsource.web.eventstream import QUIET
 
@@ -258,6 +264,61 @@ class StreamTests(DashboardMixin, SynchronousTestCase):
         self.bring(second(2))
         changed = [data["html"] for _, kind, data in self.told(first) if kind == "section"]
         self.assertTrue(any("77.0/s" in html for html in changed), changed)
+
+    def sections(self, name):
+        """
+        @return: what is told of a section to one who comes now.
+        """
+        told = [data["html"] for _, kind, data in self.told(self.watch()) if kind == "section"]
+        return next((html for html in reversed(told) if f'id="{name}"' in html), "")
+
+    def test_figures(self):
+        """
+        Of what was watched the first, the last and the highest are those of the whole run, and what is gone stays.
+        """
+        values = (3.0, 9.0, 7.0, 5.0)
+        seconds = [second(number, watched={"queue": value}) for number, value in enumerate(values)]
+        seconds[1] = second(1, watched={"queue": 9.0, "gone": 4.0})
+        self.run_.bring(second(0, epoch=-1, watched={"queue": 99.0}), *seconds)
+        series = Series()
+        for each in seconds:
+            series.add(each)
+        document = documentOf(replace(self.run_.summary, series=series.samples))
+        (expected,) = [html for html in sections.after([document], ["run"]) if 'id="watched"' in html]
+        self.assertEqual(self.sections("watched"), expected)
+        self.assertIn(expected, self.answer("/")[2])
+
+    def charts(self):
+        """
+        @return: which charts one who comes now is told of.
+        """
+        *_, told = [data for _, kind, data in self.told(self.watch()) if kind == "charts"]
+        return [(chart["id"], [line["label"] for line in chart["lines"]]) for chart in told]
+
+    def test_charts(self):
+        """
+        The charts are those that a page of the same run would have: none of what has never been. Once something has
+        been, it stays.
+        """
+        quiet = [second(number) for number in range(3)]
+        bad = second(3, watched={"queue": 1.0})
+        bad = replace(bad, counters=replace(bad.counters, accepted=8, rejected=2), asked=12.0)
+        series, timeline, recorder = Series(), Timeline(), Recorder()
+        for number, some in enumerate((quiet, [bad], [second(4)])):
+            for each in some:
+                series.add(each)
+                timeline.add(each)
+                each.addTo(recorder)
+            summary = self.run_.summary = example(
+                latency=latenciesOf(recorder), buckets=bucketsOf(recorder), replies=repliesOf(recorder), errors={}
+            )
+            self.run_.bring(*some)
+            self.pass_(60)
+            found = self.charts()
+            document = documentOf(replace(summary, series=series.samples, timeline=tableOf(timeline.steps)))
+            expected = dataOf([document], ["run"])["charts"]
+            self.assertEqual(found, [(one["id"], [line["label"] for line in one["lines"]]) for one in expected])
+            self.assertEqual("refused" in dict(found), number > 0)
 
     def test_unwatched(self):
         """

@@ -14,6 +14,7 @@ from smtpsource.measure.step import Step
 from smtpsource.measure.step import joined as joinedSteps
 from smtpsource.measure.timeline import tableOf
 from smtpsource.printable import printable
+from smtpsource.report.dashboard.seen import Seen
 from smtpsource.report.html.data import columnsOf, timelineOf
 
 #: The most samples: an hour of seconds. Of a longer run, neighbours become one.
@@ -87,6 +88,7 @@ class History:
 
     @ivar epoch: see L{Frame}; -1 before the first one.
     @ivar number: of the last frame.
+    @ivar seen: what there was to be seen in the epoch.
     """
 
     def __init__(self) -> None:
@@ -94,6 +96,7 @@ class History:
         self.samples = Bounded[Sample](MOST_SAMPLES, joined, _row)
         # As bytes, they take little room.
         self.steps = Bounded[bytes](MOST_STEPS, _together, _step)
+        self.seen = Seen()
 
     def add(self, frame: Frame, sample: Sample, step: Step) -> tuple[bytes, bytes]:
         """
@@ -104,7 +107,9 @@ class History:
         if frame.epoch != self.epoch:
             self.samples.clear()
             self.steps.clear()
+            self.seen = Seen()
         self.epoch, self.number = frame.epoch, frame.number
+        self.seen.add(sample)
         return self.samples.add(sample, _row(sample)), self.steps.add(step.encode(), _table(step))
 
 

@@ -22,13 +22,13 @@ from smtpsource.process.unexpected import named
 from smtpsource.report.dashboard.broadcast import Broadcast
 from smtpsource.report.dashboard.history import asJSON
 from smtpsource.report.dashboard.pieces import quickDocument
+from smtpsource.report.dashboard.seen import Seen
 from smtpsource.report.dashboard.site import DashboardRequest, Operation
 from smtpsource.report.document import othersOf
 from smtpsource.report.html import page as report
 from smtpsource.report.html import sections
 from smtpsource.report.html.charts import chartsOf
 from smtpsource.report.html.curves import curveOf
-from smtpsource.report.html.data import columnsOf
 from smtpsource.report.html.page import livePage, style
 from smtpsource.report.html.scripts import script
 from smtpsource.report.html.tables import EARLIER_MARKS
@@ -86,7 +86,7 @@ class Page:
         """
         The page itself. What its charts show comes as events.
         """
-        document = _documentOf(self._summaryNow())
+        document = _documentOf(self._summaryNow(), self._broadcast.history.seen)
         html = "".join(livePage(document, LABEL, ("page.css", "live.css"), ("page.js", "live.js"), self._extra))
         return Answer(html.encode("utf-8", "replace"), "text/html; charset=utf-8")
 
@@ -133,9 +133,10 @@ class Page:
         say = self._broadcast.say
         summary = yield from completed(self._summaryNow())
         yield
-        say("charts", asJSON([chart.document for chart in chartsOf([_runOf(summary)], live=True)]))
+        seen = self._broadcast.history.seen
+        say("charts", asJSON([chart.document for chart in chartsOf([_runOf(summary, seen)])]))
         yield
-        document = _documentOf(summary)
+        document = _documentOf(summary, seen)
         yield
         for phase in document["latency"]:
             document["latency"][phase].update(othersOf(summary, phase))
@@ -173,15 +174,16 @@ class Page:
             return True
 
 
-def _documentOf(summary: Summary) -> dict[str, Any]:
+def _documentOf(summary: Summary, seen: Seen) -> dict[str, Any]:
     """
     The report that the page is made of, with how many marks it lacks.
     """
     earlier = max(0, len(summary.marks) - MARKS)
-    return {**quickDocument(replace(summary, marks=summary.marks[earlier:])), EARLIER_MARKS: earlier}
+    document = quickDocument(replace(summary, marks=summary.marks[earlier:]), seen.samples)
+    return {**document, EARLIER_MARKS: earlier}
 
 
-def _runOf(summary: Summary) -> dict[str, Any]:
+def _runOf(summary: Summary, seen: Seen) -> dict[str, Any]:
     """
     What charts there are depends on.
     """
@@ -190,11 +192,11 @@ def _runOf(summary: Summary) -> dict[str, Any]:
         for phase, codes in summary.replies.items()
     }
     errors = {printable(kind): [tally.count] for kind, tally in summary.errors.items()}
-    watched = (summary.series[-1].watched if summary.series else None) or {}
+    phases = dict.fromkeys(summary.buckets)
     return {
-        "series": columnsOf(summary.series[-1:]),
-        "timeline": {"time": [], "phases": {}, "replies": replies, "errors": errors},
-        "watched": [printable(name) for name in sorted(watched)],
+        **seen.run,
+        "timeline": {"time": [], "phases": phases, "replies": replies, "errors": errors},
+        "curves": phases,
     }
 
 

@@ -15,6 +15,7 @@ from zope.interface import implementer
 
 from smtpsource.measure.encoding import encode
 from smtpsource.measure.histogram import PERCENTILES
+from smtpsource.measure.series import Sample
 from smtpsource.measure.summary import Summary
 from smtpsource.measure.summing import completed
 from smtpsource.report.document import MARKS, SERIES, Form, documentOf, othersOf
@@ -26,13 +27,14 @@ from smtpsource.web.staying import visitorOf
 _AT_ONCE = 100
 
 
-def quickDocument(summary: Summary) -> dict[str, Any]:
+def quickDocument(summary: Summary, series: Sequence[Sample] = ()) -> dict[str, Any]:
     """
-    A report without what takes long: histograms and what comes of them, and all of the series but what says what is in
-    it.
+    A report without what takes long: histograms and what comes of them.
+
+    @param series: what stands there for its series.
     """
     known = tuple(percentile for percentile in summary.percentiles if percentile in PERCENTILES)
-    return documentOf(replace(summary, series=summary.series[-1:], buckets={}, percentiles=known))
+    return documentOf(replace(summary, series=series, buckets={}, percentiles=known))
 
 
 def reportPieces(summary: Summary) -> Iterator[bytes]:
