@@ -7,9 +7,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from unittest import SkipTest, mock
 
@@ -19,6 +21,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from benchmarks import __main__ as command
 from benchmarks import contenders, figures, measure, running, servers, soak, startup, table
 from benchmarks.cases import CASES, Case
+from benchmarks.dashboard import Account
 from benchmarks.figures import MEASURES, Bar, Pair, Run, Spread
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -169,6 +172,46 @@ class FramesTests(SynchronousTestCase):
         result = subprocess.run([sys.executable, "-m", "benchmarks.frames", "4"], capture_output=True, text=True)
         self.assertEqual((result.returncode, result.stderr), (0, ""))
         self.assertRegex(result.stdout, r"^4 workers, .*\nthe parent takes [0-9.]+ ms of CPU a second: 0\.[0-9]+%")
+
+
+class DashboardTests(SynchronousTestCase):
+    """
+    What a dashboard takes.
+    """
+
+    def test_runs(self):
+        """
+        A run that is looked at is measured. That it takes more than it may is no fault on a busy machine.
+        """
+        options = ("--seconds", "3", "--rate", "20", "--sessions", "2", "--tabs", "1")
+        command = [sys.executable, "-m", "benchmarks.dashboard", *options]
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        figures = re.fullmatch(
+            r"1 tabs, ([0-9]+) messages/s: ([0-9.]+) ms of CPU a second, of ([0-9]+) ms of the whole process "
+            r"\([0-9.]+%\); ([0-9.]+) ms at once\n",
+            result.stdout,
+        )
+        self.assertTrue(figures, result.stdout + result.stderr)
+        rate, taken, whole, longest = map(float, figures.groups())
+        self.assertTrue(0 < rate <= 21 and 0 < taken < whole and longest > 0, result.stdout)
+
+    def test_account(self):
+        """
+        What is called within what is counted is counted once.
+        """
+        account = Account()
+        begun = time.thread_time()
+
+        def use():
+            end = time.thread_time() + 0.02
+            while time.thread_time() < end:
+                pass
+
+        inner = account.counted(use)
+        account.counted(lambda: (inner(), inner()))()
+        passed = time.thread_time() - begun
+        self.assertTrue(0.04 <= account.spent <= passed, (account.spent, passed))
+        self.assertEqual(account.longest, account.spent)
 
 
 class WorkersTests(SynchronousTestCase):

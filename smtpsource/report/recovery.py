@@ -65,6 +65,13 @@ class Recovery:
         self._cpu = 0.0, 0.0
         self._last: Frame | None = None
 
+    @property
+    def latest(self) -> tuple[Sample | None, Step | None]:
+        """
+        The last frame, as a sample and as a step.
+        """
+        return self._series.latest, self.timeline.latest
+
     def take(self, records: Iterable[Record]) -> None:
         """
         Take those that come next.

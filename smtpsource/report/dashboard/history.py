@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 from smtpsource.measure.frame import Frame
-from smtpsource.measure.series import Sample, Series, joined
-from smtpsource.measure.step import Step, stepOf
+from smtpsource.measure.series import Sample, joined
+from smtpsource.measure.step import Step
 from smtpsource.measure.step import joined as joinedSteps
 from smtpsource.measure.timeline import tableOf
 from smtpsource.printable import printable
@@ -94,24 +94,17 @@ class History:
         self.samples = Bounded[Sample](MOST_SAMPLES, joined, _row)
         # As bytes, they take little room.
         self.steps = Bounded[bytes](MOST_STEPS, _together, _step)
-        self._begin()
 
-    def _begin(self) -> None:
-        self.samples.clear()
-        self.steps.clear()
-        # It makes them; those that it keeps are few.
-        self._series = Series(limit=2)
-
-    def add(self, frame: Frame) -> tuple[bytes, bytes]:
+    def add(self, frame: Frame, sample: Sample, step: Step) -> tuple[bytes, bytes]:
         """
         Take what happened in a second.
 
         @return: the sample and the step, as JSON.
         """
         if frame.epoch != self.epoch:
-            self._begin()
+            self.samples.clear()
+            self.steps.clear()
         self.epoch, self.number = frame.epoch, frame.number
-        sample, step = self._series.add(frame), stepOf(frame)
         return self.samples.add(sample, _row(sample)), self.steps.add(step.encode(), _table(step))
 
 

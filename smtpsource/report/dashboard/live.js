@@ -119,7 +119,7 @@
       if (run.timeline.time.length > MANY) connect();
     },
     marks(found) {
-      run.marks = found;
+      run.marks.splice(found.from, Infinity, ...found.marks);
       showSoon();
     },
     charts(found) {

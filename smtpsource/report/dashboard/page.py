@@ -5,6 +5,7 @@ The page of a run that goes on, and what is on it besides charts: made anew for 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from html import unescape
 from importlib import resources
@@ -30,6 +31,7 @@ from smtpsource.report.html.curves import curveOf
 from smtpsource.report.html.data import columnsOf
 from smtpsource.report.html.page import livePage, style
 from smtpsource.report.html.scripts import script
+from smtpsource.report.html.tables import EARLIER_MARKS
 from smtpsource.report.html.title import headingOf, titleOf
 from smtpsource.web.answers import Answer
 
@@ -43,6 +45,10 @@ INTERVAL = 2.0
 
 #: The part of the time that may be spent on it; it comes less often where it would be more.
 SHARE = 0.005
+
+
+#: So many marks stand on it, the last ones: all of them are in the report, and in the charts.
+MARKS = 50
 
 
 class Page:
@@ -80,7 +86,7 @@ class Page:
         """
         The page itself. What its charts show comes as events.
         """
-        document = quickDocument(self._summaryNow())
+        document = _documentOf(self._summaryNow())
         html = "".join(livePage(document, LABEL, ("page.css", "live.css"), ("page.js", "live.js"), self._extra))
         return Answer(html.encode("utf-8", "replace"), "text/html; charset=utf-8")
 
@@ -129,7 +135,7 @@ class Page:
         yield
         say("charts", asJSON([chart.document for chart in chartsOf([_runOf(summary)], live=True)]))
         yield
-        document = quickDocument(summary)
+        document = _documentOf(summary)
         yield
         for phase in document["latency"]:
             document["latency"][phase].update(othersOf(summary, phase))
@@ -165,6 +171,14 @@ class Page:
             # The run has no part in it: a failure in the log would end it.
             _log.warn("a part of the dashboard could not be made: {fault}", fault=": ".join(named(e)))
             return True
+
+
+def _documentOf(summary: Summary) -> dict[str, Any]:
+    """
+    The report that the page is made of, with how many marks it lacks.
+    """
+    earlier = max(0, len(summary.marks) - MARKS)
+    return {**quickDocument(replace(summary, marks=summary.marks[earlier:])), EARLIER_MARKS: earlier}
 
 
 def _runOf(summary: Summary) -> dict[str, Any]:
