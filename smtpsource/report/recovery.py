@@ -237,6 +237,7 @@ class Recovery:
         return summaryOf(
             known,
             measured(recorder, figures, elapsed, samples, self._steps, quickly=isNow),
+            quickly=isNow,
             exit=0 if isNow else 1,  # nobody knows how it would have ended
             ended="running" if isWritten else "aborted",
             reason=None if isWritten else f"the run was cut off after {self._passed}",
