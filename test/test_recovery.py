@@ -286,6 +286,8 @@ class RecoveryTests(SynchronousTestCase):
             found = recovery.summary()
             self.assertEqual((found.messages.started, found.messages.accepted, found.messages.failed), (50, 50, 0))
             self.assertIn("43 messages are known by their outcomes only", " ".join(found.incomplete))
+            now = recovery.now().messages
+            self.assertEqual((now.started, now.accepted, now.failed), (50, 50, 0))
         recovery.take([("frame", generator.cut())])
         self.assertEqual(recovery.summary().messages.started, 50)
 
