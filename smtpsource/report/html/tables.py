@@ -33,7 +33,7 @@ def marks(run: Run) -> Html:
         for number, mark in enumerate(found, 1)
     ]
     headings = ["mark", "at", "kind", "what", "status", "took", "rate", "p99", "back after"]
-    told = "Rate, p99: the worst second until the run was as before; back after: how long that took."
+    told = "Rate, p99 of transactions: the worst second until the run was as before; back after: how long that took."
     shown = table("What was done meanwhile", headings, rows, (0, 2, 3))
     return shown + element("p", told, "aside") if any(mark.effect for mark in found) else shown
 
