@@ -9,6 +9,7 @@ import os
 import stat
 from pathlib import Path
 from threading import Event
+from unittest import mock
 
 from checkpoints import HEADER, Recorded, recordsIn, recovered
 from hypothesis import strategies as st
@@ -20,11 +21,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from smtpsource import report
 from smtpsource.measure import checkpointfile
 from smtpsource.measure.checkpoint import CheckpointError, Reader
-from smtpsource.measure.checkpointfile import LIMIT, CheckpointFile, Writer
+from smtpsource.measure.checkpointfile import LIMIT, CheckpointFile, OccupiedError, Writer
 from smtpsource.measure.checkpointlayout import END, FACTS, FRAME, MARK, Record, encoded, headerOf
 from smtpsource.measure.marks import Mark
 from smtpsource.measure.recorder import Recorder
-from smtpsource.report.checkpoint import LONG
+from smtpsource.report.checkpoint import LONG, MOST, Checkpoint
 
 
 def framesOf(count):
@@ -231,6 +232,16 @@ class FileTests(CheckpointCase):
         (self.path / "run.json").unlink()
         self.assertRaises(CheckpointError, CheckpointFile, str(self.path), HEADER)
 
+    def test_race(self):
+        """
+        Also if the other run makes it at the very moment.
+        """
+        CheckpointFile(str(self.path), HEADER).close()
+        (self.path / "run.json").unlink()
+        self.patch(checkpointfile, "_isThere", lambda name, directory: False)
+        self.assertRaises(OccupiedError, CheckpointFile, str(self.path), HEADER)
+        self.assertTrue(recordsIn(self.path).exists())
+
     def test_removed(self):
         """
         What was made is removed, and nothing else.
@@ -409,6 +420,11 @@ class RunTests(CheckpointCase):
     A run, and when it has a checkpoint.
     """
 
+    def setUp(self):
+        super().setUp()
+        # Many seconds pass at once: they wait for the disk, and that is no news.
+        self.patch(report.checkpoint, "_TOO_MANY", 10_000)
+
     def begun(self, **plan):
         run = Recorded(self.path, isAsked=False, sessionCount=3, **plan)
         run.begin()
@@ -458,14 +474,77 @@ class RunTests(CheckpointCase):
         run.checkpoint.finish(True)
         self.assertEqual(recovered(self.path).messages, run.done[0].messages)
 
-    def test_other(self):
+    def occupy(self, *names):
         """
-        Where there is that of another run, one that was asked for is refused; else the run goes on without, and says so
-        once.
+        There are those of other runs.
+
+        @return: what is in them.
         """
-        CheckpointFile(str(self.path), HEADER).close()
+        paths = [self.path.with_name(f"{self.path.name}{name}") for name in names]
+        for path in paths:
+            CheckpointFile(str(path), HEADER).close()
+        return lambda: [(path, one.name, one.read_bytes()) for path in paths for one in sorted(path.iterdir())]
+
+    def whenThere(self, run):
+        """
+        Wait until its thread has made the files.
+        """
+        pause, writer = Event(), run.checkpoint._writer
+        for _ in range(int(PATIENCE / 0.01)):
+            if writer.file is not None:
+                return
+            pause.wait(0.01)
+        self.fail(writer.problem)
+
+    def test_told(self):
+        """
+        What is left is told in the end if there was no time for it before.
+        """
+        self.occupy("")
+        for hasReport in (True, False):
+            run = self.begun(rate=7.3, duration=100.0)
+            with mock.patch.object(Checkpoint, "_tellIfElsewhere"):
+                run.passTime(200)
+                self.assertTrue(run.checkpoint._writer.wait(PATIENCE))
+            run.checkpoint.finish(hasReport)
+            self.assertEqual(len(run.told), not hasReport)
+
+    def test_askedOther(self):
+        """
+        Where there is that of another run, one that was asked for is refused.
+        """
+        self.occupy("")
         asked = Recorded(self.path, sessionCount=3, messageCount=5)
         self.assertIn("--checkpoint", str(self.assertRaises(CheckpointError, asked.checkpoint.start)))
+
+    def test_other(self):
+        """
+        Where there are those of other runs, one that was not asked for is beside them, and it is said where; they stay
+        as they are, and it is removed like any other.
+        """
+        others = self.occupy("", ".2")
+        before = others()
+        beside = self.path.with_name(f"{self.path.name}.3")
+        for hasReport in (False, True):
+            run = self.begun(rate=7.3, duration=100.0)
+            run.passTime(1.5)
+            self.whenThere(run)
+            run.passTime(200)
+            self.assertEqual(len(run.done), 1)
+            run.checkpoint.finish(hasReport)
+            self.assertEqual(run.told, [f"{self.path} is the checkpoint of another run: that of this one is {beside}"])
+            self.assertEqual(others(), before)
+            self.assertEqual(beside.exists(), not hasReport)
+            if not hasReport:
+                self.assertEqual(recovered(beside).messages, run.done[0].messages)
+                beside.rename(self.mktemp())
+
+    def test_many(self):
+        """
+        Where there are too many the run goes on without, and says so once.
+        """
+        others = self.occupy("", *(f".{number}" for number in range(2, MOST + 1)))
+        before = others()
         run = self.begun(rate=7.3, duration=100.0)
         run.passTime(1.5)
         self.assertFalse(run.checkpoint._writer.wait(PATIENCE))
@@ -474,8 +553,9 @@ class RunTests(CheckpointCase):
         run.checkpoint.finish(True)
         (told,) = run.told
         self.assertIn("no checkpoint of this run", told)
-        self.assertIn("another run", told)
-        self.assertTrue(self.path.exists())
+        self.assertIn(f"{self.path}.{MOST} is the checkpoint of another run", told)
+        self.assertEqual(others(), before)
+        self.assertFalse(self.path.with_name(f"{self.path.name}.{MOST + 1}").exists())
 
     def test_gone(self):
         """

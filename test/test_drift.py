@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from properties import given
 from twisted.trial.unittest import SynchronousTestCase
 
-from benchmarks.drift import cycle, noise
+from benchmarks.drift import cycle, firstLook, noise
 from smtpsource.measure.drift import FEWEST, LEVEL, Drift, driftOf, wordsOf
 
 SEEDS = range(200)
@@ -68,6 +68,13 @@ class FalseAlarmTests(SynchronousTestCase):
         Something that happens in one minute of ten.
         """
         self.check(lambda random: [float(random.random() < 0.1) for _ in range(60)])
+
+    def test_looks(self):
+        """
+        Nor does a run end early that is looked at each minute, where minutes take after each other a lot.
+        """
+        runs = [noise(Random(seed), 60, correlation=0.6) for seed in range(100)]
+        self.assertEqual([values for values in runs if firstLook(values) is not None], [])
 
 
 class PowerTests(SynchronousTestCase):
@@ -151,6 +158,14 @@ class DriftTests(SynchronousTestCase):
         self.assertAlmostEqual(driftOf(times, values, 60.0, perCent=True).perCent, 60)
         self.assertIsNone(drift([float(number) for number in range(-10, 11)]).perCent)
 
+    def test_negative(self):
+        """
+        What is below 0 and grows has grown by so many per cent, as what is above.
+        """
+        rising = drift([-160.0 + number for number in range(61)])
+        self.assertAlmostEqual(rising.perHour, 60)
+        self.assertAlmostEqual(rising.perCent, 60 / 130 * 100)
+
     @given(st.lists(st.integers(-(10**6), 10**6), min_size=FEWEST, max_size=40), st.integers(-20, 20))
     def test_scale(self, values, exponent):
         """
@@ -161,6 +176,7 @@ class DriftTests(SynchronousTestCase):
         for factor in (2.0**exponent, -1.0):
             other = drift([value * factor for value in values])
             self.assertEqual((other.p, other.perHour), (one.p, one.perHour * factor))
+            self.assertEqual(other.perCent, one.perCent if factor > 0 or not one.perCent else -one.perCent)
 
     def test_words(self):
         """

@@ -8,11 +8,18 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 from properties import given
+from slowserver import SlowFactory
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpsource.measure.effects import MOST, withEffects
+from smtpsource.load.service import SourceService
+from smtpsource.measure.effects import MOST, _Looks, withEffects
 from smtpsource.measure.marks import Effect, Mark
 from smtpsource.measure.series import Sample
+from smtpsource.measure.summing import completed
+from smtpsource.plan import SourcePlan
+from smtpsource.testing import FakeReactor
+
+effect = _Looks.effect
 
 
 def sample(time, accepted, p99=0.010, failed=0, seconds=1.0, asked=None, rejected=0):
@@ -49,7 +56,7 @@ class EffectsTests(SynchronousTestCase):
         @return: the effects of marks at these moments.
         """
         marks = [Mark(at, "x", **more) for at in moments]
-        found = withEffects(marks, samples, samples[-1].time if until is None else until)
+        found = list(withEffects(marks, samples, samples[-1].time if until is None else until))
         self.assertEqual([replace(mark, effect=None) for mark in found], marks)
         return [mark.effect for mark in found]
 
@@ -168,6 +175,24 @@ class EffectsTests(SynchronousTestCase):
         [effect] = self.effects(samples, 55.0, until=60.1)
         self.assertEqual(effect.back, 0.0)
 
+    def test_heldUp(self):
+        """
+        A run that was held up once, so that one sample is of many seconds, has its effects all the same.
+        """
+        samples = [*steady(60), sample(250, 190_000, seconds=190.0)]
+        samples += [replace(one, time=one.time + 250) for one in changed(steady(60), 30, 33, accepted=0)]
+        [effect] = self.effects(samples, 279.0)
+        self.assertEqual((effect.back, effect.lowestRate), (4.0, 0.0))
+
+    def test_joined(self):
+        """
+        While the samples of a very long run are joined, two at a time, those that still are of a second count.
+        """
+        samples = [sample(2 * n, 2000, seconds=2.0) for n in range(1, 100)]
+        samples += [sample(198 + n, 1000) for n in range(1, 60)]
+        [effect] = self.effects(changed(samples, 220, 223, accepted=0), 219.0)
+        self.assertEqual(effect.back, 4.0)
+
     def test_zero(self):
         """
         A run in which nothing is accepted, or nothing has a latency.
@@ -197,7 +222,7 @@ class EffectsTests(SynchronousTestCase):
         So many marks that nobody looks at them are still there.
         """
         marks = [Mark(float(n) / 100, "x") for n in range(MOST + 10)]
-        found = withEffects(marks, steady(60), 60.0)
+        found = list(withEffects(marks, steady(60), 60.0))
         self.assertEqual(len(found), MOST + 10)
         self.assertIsNone(found[-1].effect)
 
@@ -226,9 +251,74 @@ class EffectsTests(SynchronousTestCase):
             time += one.seconds
             following.append(replace(one, time=time))
         marks = [Mark(at, "x") for at in sorted(moments)]
-        found = withEffects(marks, following, until)
+        found = list(withEffects(marks, following, until))
         self.assertEqual([mark.at for mark in found], [mark.at for mark in marks])
         for mark in found:
             if mark.effect is not None:
                 self.assertGreaterEqual(mark.effect.lowestRate, 0)
                 self.assertGreaterEqual(mark.effect.back or 0.0, 0)
+
+
+class QuickTests(SynchronousTestCase):
+    """
+    What is told of a run that goes on may not hold it up.
+    """
+
+    def setUp(self):
+        self.reactor = FakeReactor()
+        self.reactor.server = SlowFactory(self.reactor, 100.0)
+        plan = SourcePlan(destination="127.0.0.1:25", keepConnections=True, rate=5.0, duration=3600.0)
+        self.service = SourceService(self.reactor, plan, clock=self.reactor.seconds)
+        self.service.startService()
+        self.reactor.pump([0.25] * 40)
+        for number in range(45):
+            self.service.mark(f"{number}")
+        self.reactor.pump([0.25] * 40)
+
+    def tearDown(self):
+        self.service.stopService()
+        self.reactor.pump([0.25] * 40)
+        self.successResultOf(self.service.whenDone())
+
+    def test_left(self):
+        """
+        Effects and the figures of latencies are left out of a summary that is made quickly.
+        """
+        summary = self.service.summaryNow()
+        self.assertEqual([mark.effect for mark in summary.marks], [None] * 45)
+        self.assertEqual((summary.latency, summary.ended), ({}, "running"))
+
+    def test_completed(self):
+        """
+        Who wants them gets them with pauses, a few at a time.
+        """
+        quick = self.service.summaryNow()
+        made, seen = [], []
+        self.patch(_Looks, "effect", lambda looks, mark: made.append(mark) or effect(looks, mark))
+        parts = completed(quick)
+        while True:
+            before = len(made)
+            try:
+                next(parts)
+            except StopIteration as e:
+                summary = e.value
+                break
+            finally:
+                seen.append(len(made) - before)
+        self.assertEqual(sum(seen), 45)
+        self.assertLessEqual(max(seen), 10)
+        expected = list(withEffects(quick.marks, quick.series, quick.elapsed))
+        self.assertEqual(list(summary.marks), expected)
+        self.assertEqual({mark.effect.back for mark in expected}, {0.0})
+        self.assertEqual(list(summary.latency), list(quick.buckets))
+
+    def test_end(self):
+        """
+        At its end a run has them all; and nothing is made again.
+        """
+        self.service.stopService()
+        self.reactor.pump([0.25] * 40)
+        summary = self.successResultOf(self.service.whenDone())
+        self.assertNotIn(None, [mark.effect for mark in summary.marks])
+        again = self.assertRaises(StopIteration, next, completed(summary)).value
+        self.assertEqual(again, summary)

@@ -53,6 +53,7 @@ class LoadedRun(Run):
     def __init__(self):
         super().__init__(asked=0.0, askedRate=float(RATE), duration=86400.0)
         self.startTime = 0.0
+        self.open = ()
         self.done = None
 
     def clock(self):
@@ -66,6 +67,15 @@ class LoadedRun(Run):
 
     def scheduledSeconds(self):
         return self.now["at"]
+
+    def askedRate(self):
+        return float(RATE)
+
+    def overdue(self):
+        return 0
+
+    def ofWarmUp(self):
+        return 0
 
     def second(self):
         """

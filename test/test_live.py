@@ -222,6 +222,42 @@ class CourseTests(SynchronousTestCase):
             new[index] += count
         self.assertEqual(percentilesSince(now, before, (50, 95, 100)), percentiles(new, (50, 95, 100)) if later else [])
 
+    def test_late(self):
+        """
+        Of a run that had begun long before it is first looked at, nothing is said of the last seconds until these are
+        known.
+        """
+        run = Run()
+        course = Course(run)
+        run.now["at"] = 60.0
+        run.accept(6000, 0.1)
+        course.look()
+        (transaction,) = course.latencies()
+        self.assertApproximates(transaction.soFar[0], 0.1, 0.001)
+        self.assertEqual((transaction.recent, list(course.rates)), (None, []))
+        self.assertApproximates(course.rate(), 100, 1e-6)
+        follow(course, run, 8, accepted=4, took=0.002)
+        self.assertIsNone(transaction.recent)
+        self.assertApproximates(course.rate(), 4, 1e-6)
+        self.assertEqual([round(rate) for rate in course.rates], [4] * 8)
+        follow(course, run, 3, accepted=4, took=0.002)
+        (transaction,) = course.latencies()
+        for found in transaction.recent:
+            self.assertApproximates(found, 0.002, 2e-6)
+
+    def test_early(self):
+        """
+        Of one that has just begun all is known, even if that comes at once.
+        """
+        run = Run()
+        course = Course(run)
+        run.now["at"] = 3.0
+        run.accept(30, 0.1)
+        course.look()
+        (transaction,) = course.latencies()
+        self.assertApproximates(transaction.recent[0], 0.1, 0.001)
+        self.assertEqual(list(course.rates), [10] * 3)
+
     def test_noneLately(self):
         """
         Where nothing came back in the last seconds, there are no percentiles of them.

@@ -4,6 +4,7 @@ Tests for runs by Locust: real masters and workers, against a real sink.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -35,9 +36,10 @@ class HeadlessTests(LocustTestCase):
         """
         The sink, our report and Locust's files have the same numbers; all end well.
         """
+        checkpoint, recovered = os.path.abspath(self.mktemp()), os.path.abspath(self.mktemp())
         master = self.master(
             *("--host", self.destination, "--sessions", 4, "--messages", 5000, "--report", "report.json"),
-            *("--smtpsource-options=-d", "--csv", "out", "--html", "out.html"),
+            *(f"--smtpsource-options=-d --checkpoint {checkpoint}", "--csv", "out", "--html", "out.html"),
         )
         workers = self.workers()
         result = yield master.whenEnded()
@@ -48,6 +50,10 @@ class HeadlessTests(LocustTestCase):
             self.assertNoTraceback(ended)
         self.assertNoTraceback(result)
         report, row = self.report(), self.rows()["", "Aggregated"]
+        # Whoever watches the run is told of every second of it.
+        yield smtpsource(self, "recover", checkpoint, "--quiet", "--report", recovered).whenEnded()
+        with open(recovered) as file:
+            self.assertEqual(report["histograms"], json.load(file)["histograms"])
         self.assertEqual(5000, self.received)
         self.assertEqual(5000, report["messages"]["accepted"])
         self.assertEqual(("5000", "0"), (row["Request Count"], row["Failure Count"]))

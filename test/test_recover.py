@@ -142,7 +142,7 @@ class RecoverTests(CommandTestCase):
     def test_unasked(self):
         """
         A run of more than a minute with a report has one beside that, which is what is left when it is killed; the next
-        run leaves that alone.
+        run leaves that alone, and has one of its own, which is as good when it is killed, too.
         """
         server = self.serve()
         load = ("-d", "--rate", "50", "--report", "run.json", "--duration")
@@ -153,12 +153,19 @@ class RecoverTests(CommandTestCase):
         yield run.whenEnded()
         before = recordsIn(beside).read_bytes()
         again = self.run_(*load, "2m", server.destination)
-        yield again.whenPrinted(rb"no checkpoint of this run: .*run\.json\.checkpoint", "err")
-        again.signal(signal.SIGTERM)
+        yield again.whenPrinted(
+            rb"run\.json\.checkpoint is the checkpoint of another run: .* is .*run\.json\.checkpoint\.2\n", "err"
+        )
+        yield self.whenWritten(1, f"{beside}.2")
+        again.signal(signal.SIGKILL)
         yield again.whenEnded()
         self.assertEqual(recordsIn(beside).read_bytes(), before)
-        report, _ = yield self.recovered("run.json.checkpoint")
-        self.assertEqual(report["ended"], "aborted")
+        reports = []
+        for name in ("run.json.checkpoint", "run.json.checkpoint.2"):
+            report, _ = yield self.recovered(name)
+            self.assertEqual(report["ended"], "aborted")
+            reports.append(report)
+        self.assertNotEqual(reports[0]["started"], reports[1]["started"])
 
     @defer.inlineCallbacks
     def test_stopped(self):

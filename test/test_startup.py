@@ -30,7 +30,7 @@ OURS = """
         assessment beginning kinds marking measuring oneprocess parts run service session standing traffic watch
         whereabouts
     smtpsource.measure
-        counters encoding environment frame histogram intervals judgement limits marks minutes progress
+        counters encoding environment frame histogram intervals judgement limits marks minutes planes progress
         recorder series snapshot step summary summing timeline
     smtpsource.messages
         content headers message recipients seeds templates

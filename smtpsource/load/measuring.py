@@ -219,6 +219,7 @@ class Measuring:
         return summaryOf(
             facts,
             found,
+            quickly=quickly,
             exit=known(lambda: assessment.exit(stopped=stopped, delivers=delivers), 1),
             ended="aborted" if reason is not None else "signal" if stopped else "done",
             reason=reason,

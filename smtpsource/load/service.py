@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from smtpsource.measure.frame import Frame
     from smtpsource.measure.marks import Mark
     from smtpsource.measure.series import Sample
+    from smtpsource.measure.step import Step
 
 
 _log = Logger()
@@ -247,6 +248,13 @@ class SourceService(Service):
         return self._watch.series.latest
 
     @property
+    def latestStep(self) -> Step | None:
+        """
+        The same with all that pictures show of it; C{None} likewise.
+        """
+        return self._watch.timeline.latest
+
+    @property
     def latestIntervals(self) -> str:
         """
         The latencies of that second, if they are kept: as lines of
@@ -318,8 +326,8 @@ class SourceService(Service):
     def summaryNow(self) -> Summary:
         """
         The summary of what has happened so far, or of the whole run when it is over. It takes a millisecond or
-        two; so before the end there is no timeline in it, and no figures of latencies but for their buckets: see
-        L{smtpsource.measure.summing.withLatencies}.
+        two; so before the end there is no timeline in it, no figures of latencies but for their buckets, and no effects
+        of marks: see L{smtpsource.measure.summing.completed}.
         """
         if self._summary is not None:
             return self._summary

@@ -57,16 +57,24 @@ class CoordinatedService(SourceService):
             self._run.abort()
 
     def _newRun(self, show: Callable[[str], None], tell: Callable[[str], None]) -> WorkersRun:
-        return _CoordinatedRun(
+        run = _CoordinatedRun(
             *(self._reactor, self._plan, self.recorder, self._clock, self._sessionsOver, self._warm, tell),
             links=self._workers,
             whenBegun=lambda at: self._say(Kind.GO, {"at": at, "grace": self._plan.grace}),
         )
+        run.whenLost = self._marking.event
+        return run
 
     def _newWatch(self, keepIntervals: bool) -> WorkersWatch:
         run: Any = self._run
         watch = WorkersWatch(
-            self._reactor, run, self._sampled, keepBuckets=keepIntervals, delivered=lambda: self._deliveredNow()
+            self._reactor,
+            run,
+            self._sampled,
+            keepBuckets=keepIntervals,
+            delivered=lambda: self._deliveredNow(),
+            whenCut=self._cut,
+            watched=lambda: self.watched(),
         )
         noticed = run.whenSecond
 

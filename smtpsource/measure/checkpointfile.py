@@ -28,6 +28,18 @@ _AGAIN = 1.0
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+class OccupiedError(CheckpointError):
+    """
+    That of another run is there.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"{path} is the checkpoint of another run: expected another directory, or that one removed "
+            f"(smtpsource recover makes a report of it)"
+        )
+
+
 class CheckpointFile:
     """
     The checkpoint of a run that goes on. While it is open, L{Reader<smtpsource.measure.checkpoint.Reader>} knows that.
@@ -39,8 +51,8 @@ class CheckpointFile:
         """
         @param path: absolute. It is made if there is none.
         @param header: see L{headerOf}.
-        @raise CheckpointError: there is one already, or it is in a place that a stranger has prepared: see
-            L{smtpsource.process.places}.
+        @raise OccupiedError: there is one already.
+        @raise CheckpointError: it is in a place that a stranger has prepared: see L{smtpsource.process.places}.
         @raise OSError: it can't be made.
         """
         self.path = path
@@ -50,15 +62,16 @@ class CheckpointFile:
             if not self._isNew and os.fstat(place.directory).st_uid not in (os.geteuid(), 0):
                 raise CheckpointError(f"{path} belongs to another user: expected another directory")
             if place.status is not None or _isThere(RECORDS, place.directory):
-                raise CheckpointError(
-                    f"{path} is the checkpoint of another run: expected another directory, or that one removed "
-                    f"(smtpsource recover makes a report of it)"
-                )
+                raise OccupiedError(path)
             # To be kept, and for fsync(2).
             self._directory = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=place.directory)
         self._descriptor = -1
         try:
-            self._descriptor = os.open(RECORDS, _NEW | os.O_APPEND, 0o600, dir_fd=self._directory)
+            try:
+                self._descriptor = os.open(RECORDS, _NEW | os.O_APPEND, 0o600, dir_fd=self._directory)
+            except FileExistsError:  # by another run that has begun at the same moment
+                self.close()
+                raise OccupiedError(path)
             with suppress(OSError):  # where there are no locks, nobody knows
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             with open(os.open(HEADER, _NEW, 0o600, dir_fd=self._directory), "wb") as file:

@@ -18,10 +18,15 @@ from math import erfc, log1p, sqrt
 from operator import mul
 from typing import Protocol
 
+from smtpsource.measure.median import medianOf
 from smtpsource.records import dataclass
 
 #: How likely a drift may be found where there is none.
 LEVEL = 0.01
+
+#: The same for one look of many: who looks each minute, and goes by the first drift that is found, is misled far more
+#: often than who looks once.
+SURE = LEVEL / 100
 
 #: With fewer windows there is nothing to be said.
 FEWEST = 10
@@ -36,8 +41,8 @@ class Drift:
     How a figure has changed in the course of a run.
 
     @ivar perHour: by how much in an hour, in the figure's unit: seconds, per second, per cent of the messages.
-    @ivar perCent: the same in per cent of the median of the windows or, of what is counted, in per cent of the
-        messages; C{None} if that median is 0.
+    @ivar perCent: the same in per cent of the median of the windows, be it above 0 or below, or, of what is counted, in
+        per cent of the messages; C{None} if that median is 0.
     @ivar p: how likely so much of a trend is, or more of it, where there is none.
     @ivar windows: how many windows were looked at.
     @ivar seconds: how long one of them is.
@@ -55,6 +60,13 @@ class Drift:
         Is it more than chance?
         """
         return self.p < LEVEL
+
+    @property
+    def isSure(self) -> bool:
+        """
+        Is it more than chance, though it has been looked for again and again?
+        """
+        return self.p < SURE
 
 
 def wordsOf(drift: Drift) -> str:
@@ -114,9 +126,9 @@ def driftOf(times: Sequence[float], values: Sequence[float], seconds: float, *, 
     if count < FEWEST:
         return None
     slope = _slope(times, values)
-    median = _median(sorted(values))
+    median = medianOf(values)
     perHour = slope * 3600
-    of = perHour if perCent else perHour / median * 100 if median else None
+    of = perHour if perCent else perHour / abs(median) * 100 if median else None
     return Drift(perHour, of if of is not None or slope else 0.0, _chance(times, values, slope), count, seconds)
 
 
@@ -124,18 +136,11 @@ def _slope(times: Sequence[float], values: Sequence[float]) -> float:
     """
     Theil and Sen's.
     """
-    return _median(
-        sorted(
-            (later - value) / (then - time)
-            for place, (time, value) in enumerate(zip(times, values, strict=True), 1)
-            for then, later in zip(times[place:], values[place:], strict=True)
-        )
+    return medianOf(
+        (later - value) / (then - time)
+        for place, (time, value) in enumerate(zip(times, values, strict=True), 1)
+        for then, later in zip(times[place:], values[place:], strict=True)
     )
-
-
-def _median(ordered: Sequence[float]) -> float:
-    count = len(ordered)
-    return (ordered[count // 2] + ordered[(count - 1) // 2]) / 2
 
 
 def _chance(times: Sequence[float], values: Sequence[float], slope: float) -> float:

@@ -11,12 +11,14 @@ than before is to be as before.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from typing import NamedTuple
 
 from smtpsource.measure.marks import Effect, Mark
+from smtpsource.measure.median import medianOf
 from smtpsource.measure.series import Sample
 
 #: The seconds before a mark that say what is usual.
@@ -34,24 +36,29 @@ LONGEST = 900.0
 #: So many marks have effects: nobody looks at more.
 MOST = 1000
 
-#: The samples of a load are of one length. The last is what is left of it: one that is shorter than this part of the
-#: others says little.
-_LEAST_PART = 0.5
+#: The samples of a load are of one length, or of two while those of a long run are joined. The last is what is left of
+#: it: one that is shorter than this part of the others says little.
+_LEAST_PART = 0.4
+
+#: So many samples say how long they are.
+_ENOUGH = 100
+
+_time = attrgetter("time")
 
 
-def withEffects(marks: Sequence[Mark], samples: Sequence[Sample], until: float) -> tuple[Mark, ...]:
+def withEffects(marks: Sequence[Mark], samples: Sequence[Sample], until: float) -> Iterator[Mark]:
     """
-    Marks with their effects.
+    Marks with their effects, one after the other. Each takes as long, whatever the number of marks and of samples:
+    some 50 microseconds, or some hundred if the run was not as before for long.
 
     @param marks: in order.
-    @param samples: all of the run.
+    @param samples: all of the run. There may be more of them, or others, before this is at its end.
     @param until: when the load was over, in seconds of the run.
     """
-    longest = max((sample.seconds for sample in samples), default=0.0)
-    usable = [one for one in samples if one.time <= until + 1e-3 and one.seconds > _LEAST_PART * longest]
-    looks = _Looks(usable, [mark.at for mark in marks])
-    found = [looks.effect(mark) for mark in marks[:MOST]]
-    return tuple(replace(mark, effect=effect) for mark, effect in zip(marks, found, strict=False)) + tuple(marks[MOST:])
+    looks = _Looks(samples[: bisect_right(samples, until + 1e-3, key=_time)], [mark.at for mark in marks])
+    for mark in marks[:MOST]:
+        yield replace(mark, effect=looks.effect(mark))
+    yield from marks[MOST:]
 
 
 class _Usual(NamedTuple):
@@ -85,24 +92,23 @@ class _Looks:
 
     def __init__(self, samples: Sequence[Sample], moments: Sequence[float]) -> None:
         self._samples = samples
-        self._times = [sample.time for sample in samples]
+        lengths = [sample.seconds for sample in samples[:: len(samples) // _ENOUGH + 1]]
+        self._least = _LEAST_PART * medianOf(lengths) if lengths else 0.0
         self._moments = moments
-        # The times in which the run had not got over earlier marks; with infinity it never had.
+        # The times in which the run had not got over earlier marks, without those that are too long ago to matter; with
+        # infinity it never had.
         self._disturbed: list[tuple[float, float]] = []
 
     def effect(self, mark: Mark) -> Effect | None:
         """
         @return: C{None} if nothing is known of the time after it.
         """
-        first = bisect_right(self._times, mark.at)
-        if mark.at < 0 or first == len(self._samples):
+        near = self._after(mark.at, mark.at + REACH)
+        if mark.at < 0 or not near:
             return None
-        usual = _usualIn(self._before(mark.at, first))
-        if usual.rate is None:
-            back, window = None, [*self._from(first, mark.at + REACH)]
-        else:
-            back, window = self._back(mark, first, usual)
-        self._disturbed.append((mark.at, float("inf") if back is None else mark.at + back))
+        usual = _usualIn(self._before(mark.at))
+        back, window = (None, near) if usual.rate is None else self._back(mark, usual)
+        self._disturb(mark.at, float("inf") if back is None else mark.at + back)
         return Effect(
             lowestRate=min(map(_rate, window)),
             rateBefore=usual.rate,
@@ -112,36 +118,46 @@ class _Looks:
             back=back,
         )
 
-    def _before(self, at: float, first: int) -> list[Sample]:
-        begin = bisect_right(self._times, at - BEFORE)
-        samples = list(self._samples[begin:first])
-        near = [(since, until) for since, until in self._disturbed if until > at - BEFORE]
+    def _disturb(self, since: float, until: float) -> None:
+        """
+        In this time the run had not got over a mark, which is later than those before.
+        """
+        if self._disturbed and self._disturbed[-1][1] >= since:
+            earlier, end = self._disturbed.pop()
+            since, until = earlier, max(end, until)
+        self._disturbed.append((since, until))
+
+    def _before(self, at: float) -> list[Sample]:
+        begin, end = (bisect_right(self._samples, time, key=_time) for time in (at - BEFORE, at))
+        samples = self._usable(begin, end)
+        near = self._disturbed = [one for one in self._disturbed if one[1] > at - BEFORE]
         calm = [
             sample
             for sample in samples
-            if not any(since < sample.time and sample.time - sample.seconds < until for since, until in near)
+            if not any(since < sample.time and _begin(sample) < until for since, until in near)
         ]
         return calm if len(calm) >= IN_A_ROW else samples
 
-    def _from(self, first: int, until: float) -> Iterator[Sample]:
+    def _after(self, at: float, until: float) -> list[Sample]:
         """
-        The samples from one on that begin before a time, and one at the least.
+        The samples that end after one time and begin before the other.
         """
-        yield self._samples[first]
-        for sample in self._samples[first + 1 :]:
-            if sample.time - sample.seconds >= until:
-                return
-            yield sample
+        first = bisect_right(self._samples, at, key=_time)
+        return self._usable(first, bisect_left(self._samples, until, first, key=_begin))
 
-    def _back(self, mark: Mark, first: int, usual: _Usual) -> tuple[float | None, list[Sample]]:
+    def _usable(self, first: int, end: int) -> list[Sample]:
+        return [sample for sample in self._samples[first:end] if sample.seconds > self._least]
+
+    def _back(self, mark: Mark, usual: _Usual) -> tuple[float | None, list[Sample]]:
         """
         @return: the seconds until the run was as before, and the samples up to then.
         """
-        near = list(self._from(first, mark.at + (mark.seconds or 0.0) + REACH))
+        longest = mark.at + LONGEST
+        near = self._after(mark.at, min(mark.at + (mark.seconds or 0.0) + REACH, longest))
         begun = next((number for number, sample in enumerate(near) if not usual.has(sample)), None)
         if begun is None:
             return (0.0 if len(near) >= IN_A_ROW else None), near
-        after = list(self._from(first, mark.at + LONGEST))
+        after = self._after(mark.at, longest)
         bad = begun
         for number in range(begun + 1, len(after)):
             if not usual.has(after[number]):
@@ -150,8 +166,8 @@ class _Looks:
                 return after[bad].time - mark.at, after[: bad + 1]
         # Not as before: a mark that comes much later has its own effect.
         later = bisect_right(self._moments, mark.at + BEFORE)
-        until = self._moments[later] if later < len(self._moments) else float("inf")
-        return None, list(self._from(first, min(until, mark.at + LONGEST)))
+        until = self._moments[later] if later < len(self._moments) else longest
+        return None, self._after(mark.at, min(until, longest))
 
 
 def _usualIn(samples: Sequence[Sample]) -> _Usual:
@@ -171,14 +187,12 @@ def _middle(numbers: Sequence[float]) -> tuple[float, float]:
     Their median, and their spread, which a few that are far off don't change: of a normal distribution the standard
     deviation.
     """
-    median = _median(numbers)
-    return median, 1.4826 * _median([abs(number - median) for number in numbers])
+    median = medianOf(numbers)
+    return median, 1.4826 * medianOf(abs(number - median) for number in numbers)
 
 
-def _median(numbers: Sequence[float]) -> float:
-    ordered = sorted(numbers)
-    half = len(ordered) // 2
-    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
+def _begin(sample: Sample) -> float:
+    return sample.time - sample.seconds
 
 
 def _rate(sample: Sample) -> float:

@@ -3,15 +3,13 @@ Frames as bytes: they go from process to process, and from machine to machine. W
 is told from them in little time and memory; no more than the longest of ours takes.
 
 All is compressed: the length of a header, the header in JSON, and then for all buckets that are used their indexes,
-each as its distance from the one before in its phase, and how many latencies there are in each. Of these numbers the
-lowest bytes come first, then all that are next to them, and so on: most of them are 0, and so it is a third of what it
-would be.
+each as its distance from the one before in its phase, and how many latencies there are in each, both as
+L{smtpsource.measure.planes} has numbers.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 import zlib
 from array import array
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +19,7 @@ from typing import Any
 
 from smtpsource.measure.counters import COUNTERS, Counters
 from smtpsource.measure.histogram import HIGHEST_MICROSECONDS, indexOf
+from smtpsource.measure.planes import fill, planesOf
 from smtpsource.phases import NAMES
 
 #: The layout of what L{encode} gives. Whoever reads another one says so.
@@ -55,7 +54,7 @@ def encode(fields: Mapping[str, Any]) -> bytes:
     if len(text) > _LONGEST_HEADER:
         bare = {"replies": [_withoutTexts(of) for of in fields["replies"]], "errors": _withoutTexts(fields["errors"])}
         text = _dump(head | bare)
-    return zlib.compress(b"".join((len(text).to_bytes(4), text, *_planes(distances), *_planes(counts))), 1)
+    return zlib.compress(b"".join((len(text).to_bytes(4), text, planesOf(distances), planesOf(counts))), 1)
 
 
 def decode(data: bytes) -> dict[str, Any]:
@@ -97,8 +96,8 @@ def _buckets(numbers: memoryview, lengths: Sequence[int]) -> list[dict[int, int]
     total = sum(lengths)
     if len(numbers) != total * (_INDEX + _COUNT):
         raise ValueError("it has more or fewer buckets than it says")
-    distances = iter(_joined(numbers[: total * _INDEX], array("I")))
-    counts = iter(_joined(numbers[total * _INDEX :], array("q")))
+    distances = iter(fill(array("I"), numbers[: total * _INDEX]))
+    counts = iter(fill(array("q"), numbers[total * _INDEX :]))
     buckets = [
         dict(zip(accumulate(islice(distances, length)), islice(counts, length), strict=True)) for length in lengths
     ]
@@ -118,35 +117,6 @@ def _withoutTexts(tallies: Mapping[str, tuple[int, str]]) -> dict[str, tuple[int
 
 def _tallies(found: Mapping[str, Sequence[Any]]) -> dict[str, tuple[int, str]]:
     return {key: (count, text) for key, (count, text) in found.items()}
-
-
-def _planes(numbers: array[int]) -> list[bytes]:
-    """
-    The lowest bytes of all numbers, then those that are next to them, and so on.
-    """
-    octets, size = numbers.tobytes(), numbers.itemsize
-    return [octets[place::size] for place in _places(size)]
-
-
-def _joined(planes: memoryview, numbers: array[int]) -> array[int]:
-    """
-    The opposite of that.
-
-    @param numbers: an empty array, to be filled.
-    """
-    size = numbers.itemsize
-    octets, length = bytearray(len(planes)), len(planes) // size
-    for number, place in enumerate(_places(size)):
-        octets[place::size] = planes[number * length : (number + 1) * length]
-    numbers.frombytes(octets)
-    return numbers
-
-
-def _places(size: int) -> Sequence[int]:
-    """
-    Where the bytes of a number are on this machine, the lowest one first.
-    """
-    return range(size) if sys.byteorder == "little" else range(size)[::-1]
 
 
 # What each field must be in JSON.

@@ -9,7 +9,7 @@ import zlib
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from itertools import accumulate, islice
 from math import ceil
 from typing import Any, NamedTuple
@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 from smtpsource.measure.counters import totals
 from smtpsource.measure.frame import Buckets, Frame
 from smtpsource.measure.histogram import HIGHEST_MICROSECONDS, highestOf, indexOf, lowestOf, ranks
+from smtpsource.measure.planes import fill, planesOf
+from smtpsource.records import dataclass
 
 #: The percentiles of each step, and their names.
 PERCENTILES = {"p50": 50, "p95": 95, "p99": 99, "max": 100}
@@ -45,7 +47,8 @@ class Spread(NamedTuple):
     coarse: Mapping[int, int]
 
 
-class Step(NamedTuple):
+@dataclass(frozen=True)
+class Step:
     """
     A part of a run.
 
@@ -64,14 +67,18 @@ class Step(NamedTuple):
 
     def encode(self) -> bytes:
         """
-        The same in some kilobytes, for this process.
+        The same in some kilobytes, for this process: made once, whoever asks.
         """
+        return self._encoded
+
+    @cached_property
+    def _encoded(self) -> bytes:
         phases = [(phase, len(spread.coarse), *spread[:3]) for phase, spread in self.phases.items()]
         about: Any = self.at, phases, self.replies, self.errors, self.watched
         head = marshal.dumps(about)
         pairs = [pair for spread in self.phases.values() for pair in sorted(spread.coarse.items())]
-        indexes = _planes(array("H", [index for index, _ in pairs]))
-        counts = _planes(array("Q", [count for _, count in pairs]))
+        indexes = planesOf(array("H", [index for index, _ in pairs]))
+        counts = planesOf(array("Q", [count for _, count in pairs]))
         return zlib.compress(b"".join((len(head).to_bytes(4), head, indexes, counts)), 1)
 
     @classmethod
@@ -83,7 +90,7 @@ class Step(NamedTuple):
         head = 4 + int.from_bytes(whole[:4])
         at, phases, *others = marshal.loads(whole[4:head])
         indexes = head + array("H").itemsize * sum(length for _, length, *_ in phases)
-        pairs = zip(_numbers("H", whole[head:indexes]), _numbers("Q", whole[indexes:]), strict=True)
+        pairs = zip(fill(array("H"), whole[head:indexes]), fill(array("Q"), whole[indexes:]), strict=True)
         spreads = {
             phase: Spread(total, figures, heat, dict(islice(pairs, length)))
             for phase, length, total, figures, heat in phases
@@ -115,6 +122,8 @@ def joined(steps: Sequence[Step]) -> Step:
 
     @param steps: at least one.
     """
+    if len(steps) == 1:
+        return steps[0]
     phases = sorted({phase for step in steps for phase in step.phases})
     answering = sorted({phase for step in steps for phase in step.replies})
     return Step(
@@ -189,23 +198,3 @@ def _starts() -> list[int]:
         lowest = ceil(10 ** (len(starts) / ROWS) - 1e-6)
         starts.append(indexOf(lowest) + (lowestOf(indexOf(lowest)) < lowest))
     return starts
-
-
-def _planes(numbers: array[int]) -> bytes:
-    """
-    The first bytes of all of them, then the second ones and so on: so most of them are alike.
-    """
-    data, size = numbers.tobytes(), numbers.itemsize
-    return b"".join(data[place::size] for place in range(size))
-
-
-def _numbers(code: str, planes: bytes) -> array[int]:
-    """
-    The opposite of L{_planes}.
-    """
-    numbers, whole = array(code), bytearray(len(planes))
-    length = len(planes) // numbers.itemsize
-    for place in range(numbers.itemsize):
-        whole[place :: numbers.itemsize] = planes[place * length : (place + 1) * length]
-    numbers.frombytes(bytes(whole))
-    return numbers

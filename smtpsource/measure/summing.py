@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from smtpsource.measure.thresholds import Outcome
 
 
+#: The effects of so many marks take about a millisecond.
+_AT_ONCE = 10
+
+
 @dataclass(frozen=True)
 class Facts:
     """
@@ -99,31 +103,39 @@ def measured(
     return found | {"errors": known(lambda: errorsOf(recorder), {})}
 
 
-def summaryOf(facts: Facts, measured: Mapping[str, Any], **others: Any) -> Summary:
+def summaryOf(facts: Facts, measured: Mapping[str, Any], *, quickly: bool = False, **others: Any) -> Summary:
     """
     @param measured: as L{measured} gives it.
+    @param quickly: leave out what takes long: the effects of marks.
     @param others: what there is besides in L{Summary}: C{exit}, C{ended}, C{reason}, C{intervals}.
     """
     marks = facts.marks
-    if marks:
+    if marks and not quickly:
         from smtpsource.measure.effects import withEffects  # few have marks
 
-        marks = withEffects(marks, measured["series"], facts.elapsed)
+        marks = tuple(withEffects(marks, measured["series"], facts.elapsed))
     return Summary(**{**vars(facts), "marks": marks}, **measured, **others)
 
 
-def withLatencies(summary: Summary) -> Generator[None, None, Summary]:
+def completed(summary: Summary) -> Generator[None, None, Summary]:
     """
-    Make the figures of latencies that a summary lacks, with a pause after each phase: one takes a millisecond.
+    Make what a summary lacks that was made quickly, but for the timeline, with pauses: the figures of the latencies of
+    one phase take a millisecond, as do the effects of L{_AT_ONCE} marks.
 
     @return: the summary that has them.
     """
-    if summary.latency:
-        return summary
-    found = {}
-    for phase, counts in summary.buckets.items():
+    latency = dict(summary.latency)
+    for phase, counts in summary.buckets.items() if not latency else ():
         figures = summarize(counts)
         assert figures is not None
-        found[phase] = figures
+        latency[phase] = figures
         yield
-    return replace(summary, latency=found)
+    marks = list(summary.marks)
+    if marks and all(mark.effect is None for mark in marks):
+        from smtpsource.measure.effects import withEffects  # few have marks
+
+        for number, mark in enumerate(withEffects(summary.marks, summary.series, summary.elapsed)):
+            marks[number] = mark
+            if number % _AT_ONCE == _AT_ONCE - 1:
+                yield
+    return replace(summary, latency=latency, marks=tuple(marks))

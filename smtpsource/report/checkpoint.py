@@ -5,12 +5,13 @@ The checkpoint of a run, from its start to its end.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from smtpsource._version import __version__
 from smtpsource.measure.checkpoint import CheckpointError
-from smtpsource.measure.checkpointfile import CheckpointFile, Writer
+from smtpsource.measure.checkpointfile import CheckpointFile, OccupiedError, Writer
 from smtpsource.measure.frame import Frame
 from smtpsource.measure.marks import Mark
 from smtpsource.process.unexpected import named
@@ -31,6 +32,9 @@ _TOO_MANY = 30
 
 #: Seconds that the disk has in the end.
 _PATIENCE = 5.0
+
+#: So many are left beside one report, of runs that were cut off; a run that would have one more has none.
+MOST = 100
 
 #: What a run's report has that its frames say.
 OF_FRAMES = ("histograms", "series", "timeline")
@@ -69,7 +73,7 @@ class Checkpoint:
         @param path: the directory, absolute.
         @param tell: called with each line that people should know of.
         @param isAsked: it is wanted in any case, and stays. Else only a run over L{LONG} has one, as long as there is
-            no report.
+            no report; where that of another run is, it has a number after its name.
         """
         self._run = run
         self._path = path
@@ -80,7 +84,7 @@ class Checkpoint:
         self._frames: list[Frame] = []
         self._seconds = 0.0
         self._marks: list[Mark] = []
-        self._told = self._hasFailed = False
+        self._told = self._hasFailed = self._isElsewhere = False
 
     def start(self) -> None:
         """
@@ -109,12 +113,14 @@ class Checkpoint:
         if writer is None or self._hasFailed:
             return
         if not writer.wait(0.0 if writer.problem else _PATIENCE):
-            self._tell(f"the checkpoint {self._path} is not complete: {writer.problem or 'its disk takes nothing'}")
+            self._tellIfElsewhere()
+            self._tell(f"the checkpoint {self._where} is not complete: {writer.problem or 'its disk takes nothing'}")
             return
         assert writer.file is not None
         if hasReport and not self._isAsked:
             writer.file.remove()
         else:
+            self._tellIfElsewhere()
             writer.file.close()
 
     def _newFile(self) -> Callable[[], CheckpointFile]:
@@ -131,8 +137,18 @@ class Checkpoint:
             "exercise": known.exercise,
             "thresholds": list(self._run.thresholds),
             "warmUp": self._run.warmUp,
+            "percentiles": list(known.percentiles),
         }
-        return lambda: CheckpointFile(self._path, header)
+        make = CheckpointFile if self._isAsked else _besideOthers
+        return lambda: make(self._path, header)
+
+    @property
+    def _where(self) -> str:
+        """
+        Where it is, or is to be.
+        """
+        file = self._writer and self._writer.file
+        return file.path if file else self._path
 
     def _frame(self, frame: Frame) -> None:
         if self._hasFailed:
@@ -146,6 +162,7 @@ class Checkpoint:
         for each in self._frames:
             self._writer.put(each, known, new)
         self._frames = []
+        self._tellIfElsewhere()
         self._tellIfStuck(self._writer)
 
     def _begin(self) -> bool:
@@ -168,6 +185,12 @@ class Checkpoint:
         same = [old is new for old, new in zip(before, self._marks, strict=False)]
         return {at: mark for at, mark in enumerate(self._marks) if at >= len(same) or not same[at]}
 
+    def _tellIfElsewhere(self) -> None:
+        where = self._where
+        if where != self._path and not self._isElsewhere:
+            self._isElsewhere = True
+            self._tell(f"{self._path} is the checkpoint of another run: that of this one is {where}")
+
     def _tellIfStuck(self, writer: Writer) -> None:
         problem = writer.problem
         if writer.hasFailed:
@@ -175,7 +198,7 @@ class Checkpoint:
         elif not self._told and (problem is not None or writer.waiting > _TOO_MANY):
             self._told = True
             why = problem or "its disk takes nothing"
-            self._tell(f"the checkpoint {self._path} can't be written: {why}; the run goes on, and so do the tries")
+            self._tell(f"the checkpoint {self._where} can't be written: {why}; the run goes on, and so do the tries")
 
     def _fail(self, problem: str) -> None:
         self._hasFailed = True
@@ -188,6 +211,16 @@ class Checkpoint:
             try:
                 end = documentOf(summary, OF_FRAMES)
             except Exception as e:  # whoever shows it will say so, too
-                self._tell(f"the checkpoint {self._path} has no end: {': '.join(named(e))}")
+                self._tell(f"the checkpoint {self._where} has no end: {': '.join(named(e))}")
             self._writer.finish(end, self._newMarks())
         return summary
+
+
+def _besideOthers(path: str, header: Mapping[str, Any]) -> CheckpointFile:
+    """
+    The first that can be made: there, or where those of other runs are, with a number.
+    """
+    for number in range(1, MOST):
+        with suppress(OccupiedError):
+            return CheckpointFile(path if number == 1 else f"{path}.{number}", header)
+    return CheckpointFile(f"{path}.{MOST}", header)

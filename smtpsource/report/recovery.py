@@ -4,14 +4,14 @@ What a checkpoint says of a run, as its summary.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from smtpsource.measure import thresholds
 from smtpsource.measure.checkpoint import CheckpointError
 from smtpsource.measure.checkpointlayout import END, FACTS, FRAME, Record
-from smtpsource.measure.counters import OUTCOMES, sums, together
+from smtpsource.measure.counters import COUNTS, OUTCOMES, sums, together
 from smtpsource.measure.frame import Frame
 from smtpsource.measure.marks import Mark
 from smtpsource.measure.minutes import Minutes, usual
@@ -65,6 +65,13 @@ class Recovery:
         self._cpu = 0.0, 0.0
         self._last: Frame | None = None
 
+    @property
+    def latest(self) -> tuple[Sample | None, Step | None]:
+        """
+        The last frame, as a sample and as a step.
+        """
+        return self._series.latest, self.timeline.latest
+
     def take(self, records: Iterable[Record]) -> None:
         """
         Take those that come next.
@@ -102,8 +109,20 @@ class Recovery:
         @param isWritten: does it go on?
         @raise CheckpointError: what is known does not fit together; the text is one line.
         """
+        return self._known(lambda: self._cutOff(isWritten))
+
+    def now(self) -> Summary:
+        """
+        The summary of a run that goes on, as L{smtpsource.load.service.SourceService.summaryNow} would tell it: what is
+        on its way has not failed, and what takes long is left out. If the run has ended, as it was told.
+
+        @raise CheckpointError: as in L{summary}.
+        """
+        return self._known(lambda: self._summed(*self._begun(), 0, isWritten=True, isNow=True))
+
+    def _known(self, otherwise: Callable[[], Summary]) -> Summary:
         try:
-            return self._ended(self._end) if self._end is not None else self._cutOff(isWritten)
+            return self._ended(self._end) if self._end is not None else otherwise()
         except ValueError as e:
             raise CheckpointError(f"expected a checkpoint of this version of smtpsource: {e}")
 
@@ -134,7 +153,8 @@ class Recovery:
         """
         What a warm-up has brought, as a summary has it.
         """
-        return {"seconds": self.at, **sums((self._recorder,), OUTCOMES)}
+        counted = sums((self._recorder,), OUTCOMES)
+        return {"seconds": self.at, **{name: max(0, count) for name, count in counted.items()}}
 
     @property
     def _isWarmUp(self) -> bool:
@@ -159,21 +179,38 @@ class Recovery:
             exit=told.exit or int(bool(lacks)),
         )
 
-    def _cutOff(self, isWritten: bool) -> Summary:
+    def _begun(self) -> tuple[Facts, Recorder]:
+        """
+        What is known of a run that has not ended in order.
+        """
         known, recorder = factsdocument.read(self._facts), self._recorder
         if self._isWarmUp:
             known = replace(known, warmUp=self._counted())
             recorder = Recorder()
         elif self._epoch and known.warmUp is None:
             known = replace(known, warmUp=self._warmUp)
-        unanswered = recorder.inFlight
+        return known, recorder
+
+    def _cutOff(self, isWritten: bool) -> Summary:
+        known, recorder = self._begun()
+        counted = sums((recorder,), COUNTS)
+        # Where seconds are missing, what was counted in them may have been taken back later, and what was started in
+        # them has its outcome elsewhere.
+        _assign(recorder, {name: max(0, count) for name, count in counted.items()})
+        unanswered, unseen = max(0, recorder.inFlight), max(0, -recorder.inFlight)
         recorder.failed += unanswered
+        recorder.started += unseen
+        if unseen:
+            lack = f"{unseen} messages are known by their outcomes only: they were started in seconds that are missing"
+            known = replace(known, incomplete=(*known.incomplete, lack))
         try:
             return self._summed(known, recorder, unanswered, isWritten)
         finally:
-            recorder.failed -= unanswered
+            _assign(recorder, counted)
 
-    def _summed(self, known: Facts, recorder: Recorder, unanswered: int, isWritten: bool) -> Summary:
+    def _summed(
+        self, known: Facts, recorder: Recorder, unanswered: int, isWritten: bool, isNow: bool = False
+    ) -> Summary:
         if known.elapsed:
             elapsed, cpu = known.elapsed, (known.user, known.system)
         else:
@@ -194,13 +231,13 @@ class Recovery:
             user=cpu[0],
             system=cpu[1],
             marks=self._marksInOrder(),
-            thresholds=tuple(threshold.check(figures) for threshold in self._thresholds),
-            incomplete=(*known.incomplete, self._unknown(isWritten), *self._damages()),
+            thresholds=() if isNow else tuple(threshold.check(figures) for threshold in self._thresholds),
+            incomplete=(*known.incomplete, *(() if isNow else (self._unknown(isWritten),)), *self._damages()),
         )
         return summaryOf(
             known,
-            measured(recorder, figures, elapsed, samples, self._steps),
-            exit=1,  # nobody knows how it would have ended
+            measured(recorder, figures, elapsed, samples, self._steps, quickly=isNow),
+            exit=0 if isNow else 1,  # nobody knows how it would have ended
             ended="running" if isWritten else "aborted",
             reason=None if isWritten else f"the run was cut off after {self._passed}",
             intervals=self._series.intervals,
@@ -225,3 +262,8 @@ class Recovery:
 
     def _marksInOrder(self) -> tuple[Mark, ...]:
         return tuple(mark for _, mark in sorted(self._marks.items()))
+
+
+def _assign(recorder: Recorder, counts: Mapping[str, int]) -> None:
+    for name, count in counts.items():
+        setattr(recorder, name, count)

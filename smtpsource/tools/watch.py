@@ -18,7 +18,7 @@ from smtpsource.measure.summary import Summary
 from smtpsource.process.exitstatus import leave
 from smtpsource.process.interrupts import onInterrupt, settle
 from smtpsource.report.checkpointed import Checkpointed
-from smtpsource.report.dashboard.eventreader import EventReaderFactory, Place, unpacked
+from smtpsource.report.dashboard.eventreader import EventReaderFactory, Place, percentilesIn, unpacked
 from smtpsource.report.following import Followed, heard
 from smtpsource.report.presentation import Presentation
 from smtpsource.report.reading import summaryIn
@@ -102,9 +102,9 @@ class WatchOptions(ToolOptions):
             raise usage.UsageError("--dashboard needs a directory: the other one is a dashboard already")
 
 
-class Watching:
+class RemoteRun:
     """
-    A run that is followed by its dashboard, until it is over.
+    A run that goes on elsewhere, followed by its dashboard until it is over.
     """
 
     def __init__(self, reactor: Any, place: Place) -> None:
@@ -130,6 +130,8 @@ class Watching:
         if kind == "frame":
             progress, frame = unpacked(data)
             self._followed.take(Frame.decode(frame), None if progress is None else heard(progress))
+        elif kind == "run":
+            self._followed.percentiles = percentilesIn(data)
         elif kind == "over":
             self.end(summaryIn(data))
 
@@ -151,9 +153,9 @@ def _run(reactor: Any, options: WatchOptions) -> Deferred[Any]:
         dashboard=options["dashboard"],
         lingers=bool(options["linger"]),
     )
-    watching: Watching | Checkpointed
+    watching: RemoteRun | Checkpointed
     if options.place is not None:
-        watching = Watching(reactor, options.place)
+        watching = RemoteRun(reactor, options.place)
         run: Running = watching.run
     else:
         assert options.directory is not None

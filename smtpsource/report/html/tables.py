@@ -11,12 +11,15 @@ from smtpsource.report.html.markup import Html, Row, definitions, element, lines
 from smtpsource.report.html.run import Run
 from smtpsource.report.words import duration
 
+#: A document has by this name how many marks there were before those that it has.
+EARLIER_MARKS = "earlierMarks"
+
 
 def marks(run: Run) -> Html:
     """
     What was done meanwhile, with the numbers that stand in the charts, and what has come of it.
     """
-    found = run.summary.marks
+    found, earlier = run.summary.marks, run.document.get(EARLIER_MARKS, 0)
     rows = [
         Row(
             (
@@ -30,12 +33,16 @@ def marks(run: Run) -> Html:
             ),
             "bad" if mark.status else "",
         )
-        for number, mark in enumerate(found, 1)
+        for number, mark in enumerate(found, 1 + earlier)
     ]
     headings = ["mark", "at", "kind", "what", "status", "took", "rate", "p99", "back after"]
     told = "Rate, p99 of transactions: the worst second until the run was as before; back after: how long that took."
     shown = table("What was done meanwhile", headings, rows, (0, 2, 3))
-    return shown + element("p", told, "aside") if any(mark.effect for mark in found) else shown
+    if any(mark.effect for mark in found):
+        shown += element("p", told, "aside")
+    if earlier:
+        shown += element("p", f"The first {earlier} are not told here, but in the report.", "aside")
+    return shown
 
 
 def _output(output: str) -> Html:

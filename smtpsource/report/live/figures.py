@@ -51,13 +51,19 @@ class Latencies:
     @ivar seen: when they were looked at, in seconds from the start of the run.
     """
 
-    def __init__(self, phase: int, wanted: Sequence[float]) -> None:
+    def __init__(self, phase: int, wanted: Sequence[float], isNew: bool) -> None:
+        """
+        @param phase: its place in L{NAMES}.
+        @param wanted: percentiles.
+        @param isNew: there was none when it was last looked. Else nobody knows when those came that are there.
+        """
         self.name = NAMES[phase]
         self.wanted = (*wanted, 100)
         self.soFar: list[float] = []
         self.recent: list[float] | None = None
         self.seen = 0.0
-        self._earlier: deque[tuple[float, list[int]]] = deque([(0.0, [])])
+        self._isNew = isNew
+        self._earlier: deque[tuple[float, list[int]]] = deque([(0.0, [])] if isNew else [])
 
     def look(self, at: float, buckets: Sequence[int]) -> None:
         """
@@ -69,10 +75,12 @@ class Latencies:
         now = list(buckets)
         earlier = self._earlier
         earlier.append((at, now))
-        while earlier[1][0] <= at - RECENT:
+        while len(earlier) > 1 and earlier[1][0] <= at - RECENT:
             earlier.popleft()
+        since, before = earlier[0]
+        isKnown = self._isNew or since <= at - RECENT
         self.soFar = percentilesSince(now, (), self.wanted)
-        self.recent = percentilesSince(now, earlier[0][1], self.wanted) or None
+        self.recent = (percentilesSince(now, before, self.wanted) or None) if isKnown else None
         self.seen = at
 
 
@@ -88,6 +96,8 @@ class Course:
     def __init__(self, source: Running) -> None:
         self._source = source
         self.progress = source.progress()
+        # When it was looked last.
+        self._seen = 0.0
         self._begin()
         self.look()
 
@@ -114,6 +124,10 @@ class Course:
         # After the warm-up everything is counted anew.
         if (before.state == "warm-up") != (now.state == "warm-up") or (self._looks and self.ended < self._looks[-1][2]):
             self._begin()
+        hasGap = now.at > self._seen + RECENT
+        self._seen = now.at
+        if hasGap:
+            self._skip()
         accepted = self.recorder.accepted
         looks = self._looks
         looks.append((now.at, accepted, self.ended))
@@ -133,7 +147,17 @@ class Course:
         if now.state != DELIVERING or before.state != DELIVERING:
             self._loaded = now.at
         self._countSecond(now.at, accepted)
-        self._lookAtLatencies(now.at)
+        self._lookAtLatencies(now.at, isNew=not hasGap)
+
+    def _skip(self) -> None:
+        """
+        More has passed since the last look than the last seconds are, as where a run is followed that had begun before:
+        what came in that time came at once.
+        """
+        for those in (self._looks, self._arrivals, self._behind):
+            those.clear()
+        self._second = None
+        self._latencies.clear()
 
     @property
     def ended(self) -> int:
@@ -158,7 +182,7 @@ class Course:
         since, before, _ = next((look for look in reversed(self._looks) if look[0] <= at - 1.0), self._looks[0])
         if accepted - before < _ENOUGH:
             since, before, _ = self._looks[0]
-        return (accepted - before) / (at - since) if at > since else 0.0
+        return (accepted - before) / (at - since) if at > since else self.meanRate()
 
     def arrivalRate(self) -> float:
         """
@@ -283,12 +307,13 @@ class Course:
             wanted = NOOP, LATE
         return [phase for phase in (*wanted, DELIVERY) if buckets[phase]]
 
-    def _lookAtLatencies(self, at: float) -> None:
+    def _lookAtLatencies(self, at: float, isNew: bool) -> None:
         """
         One phase at a time, the one that was not looked at for the longest time, so that no look takes long.
         """
         for phase in self._phases():
-            self._latencies.setdefault(phase, Latencies(phase, self._source.percentiles))
+            if phase not in self._latencies:
+                self._latencies[phase] = Latencies(phase, self._source.percentiles, isNew)
         due = [
             phase
             for phase in self._phases()
