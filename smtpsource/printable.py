@@ -15,6 +15,9 @@ _UNSEEN = "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f
 LONGEST = 4000
 _END = 1000
 
+#: Those that are shown of what is named in a sentence.
+_BRIEF = 40
+
 
 def printable(text: bytes | str) -> str:
     """
@@ -32,6 +35,13 @@ def printable(text: bytes | str) -> str:
     if len(text) > LONGEST:
         text = f"{text[: LONGEST - _END - 5]} ... {text[-_END:]}"
     return text
+
+
+def brief(text: str) -> str:
+    """
+    The beginning of a text of others as L{printable} has it, to be named in a sentence.
+    """
+    return printable(text if len(text) <= _BRIEF else f"{text[: _BRIEF - 3]}...")
 
 
 def legible(text: str) -> str:

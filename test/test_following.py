@@ -18,7 +18,16 @@ from smtpsource.measure.judgement import Delivered
 from smtpsource.measure.progress import STATES, Awaited, Progress
 from smtpsource.measure.recorder import Recorder
 from smtpsource.phases import MAIL, TRANSACTION
-from smtpsource.report.dashboard.eventreader import SILENCE, EventReaderFactory, Place, packed, percentilesIn, unpacked
+from smtpsource.report.dashboard.eventreader import (
+    LARGEST_FRAME,
+    LARGEST_LINE,
+    SILENCE,
+    EventReaderFactory,
+    Place,
+    packed,
+    percentilesIn,
+    unpacked,
+)
 from smtpsource.report.following import Followed, heard, told
 from smtpsource.report.reading import summaryIn
 
@@ -83,6 +92,24 @@ class ProgressTests(SynchronousTestCase):
         else:
             self.assertIn(progress.state, STATES)
             self.assertTrue(all(hint.isprintable() for hint in progress.hints))
+
+    def test_hostile(self):
+        """
+        So is one that is nearly right.
+        """
+        good = told(Progress(at=1.5, state="running", sessions=3))
+        self.assertEqual(heard(good).sessions, 3)
+        for name, value in (
+            ("exercise", []),
+            ("exercise", {}),
+            ("exercise", None),
+            ("state", []),
+            ("at", 10**400),
+            ("sessions", float("nan")),
+            ("hints", [[]]),
+        ):
+            error = self.assertRaises(ValueError, heard, {**good, name: value})
+            self.assertIn(f"expected {'a state' if name in ('exercise', 'state') else name}", str(error))
 
 
 class FollowedTests(SynchronousTestCase):
@@ -232,6 +259,58 @@ class ReaderTests(SynchronousTestCase):
             self.assertEqual(len(self.problems), 1, said)
             self.assertIn(expected, self.problems[0])
             self.assertTrue(self.problems[0].isprintable())
+
+    def test_endless(self):
+        """
+        A line that does not end is soon given up: in the head after some kilobytes, then after more than a frame has.
+        """
+        for head, most in ((b"HTTP/1.1 200 OK\r\na: ", LARGEST_LINE), (HEAD + b"event: frame\ndata: ", LARGEST_FRAME)):
+            reader = self.connect()
+            reader.dataReceived(head)
+            piece = b"x" * min(most, 65536)
+            for _ in range(most // len(piece) - 1):
+                reader.dataReceived(piece)
+            self.assertEqual(self.problems, [])
+            for _ in range(3):
+                reader.dataReceived(piece)
+            reader.connectionLost()
+            self.assertEqual((self.problems, self.events), (["it can't be understood: expected shorter lines"], []))
+            self.assertTrue(reader.transport.disconnected)
+
+    def test_longLine(self):
+        """
+        Nor is one that is too long and ends, however it comes.
+        """
+        for said in (
+            b"HTTP/1.1 200 OK\r\na: %s\r\n" % (b"x" * LARGEST_LINE),
+            HEAD + b"event: frame\ndata: %s\n\n" % (b"x" * LARGEST_FRAME),
+        ):
+            reader = self.connect()
+            reader.dataReceived(said)
+            self.assertEqual((self.problems, self.events), (["it can't be understood: expected shorter lines"], []))
+
+    def test_largeReport(self):
+        """
+        The report at the end may be larger than any frame.
+        """
+        reader = self.connect()
+        reader.dataReceived(HEAD + b"event: over\ndata: ")
+        for _ in range(LARGEST_FRAME // 65536 + 1):
+            reader.dataReceived(b"x" * 65536)
+        reader.dataReceived(b"\n\n")
+        self.assertEqual(self.problems, [])
+        self.assertEqual([(kind, len(data)) for kind, data in self.events], [("over", LARGEST_FRAME + 65536)])
+
+    def test_smallPieces(self):
+        """
+        A long line in a hundred thousand small pieces is read at once: what has come is not looked at again for each.
+        """
+        reader = self.connect()
+        reader.dataReceived(HEAD + b"event: frame\ndata: ")
+        for _ in range(100_000):
+            reader.dataReceived(b"x" * 150)
+        reader.dataReceived(b"\n")
+        self.assertEqual([len(data) for _, data in self.events], [15_000_000])
 
     @given(st.binary(max_size=60) | VALUES.map(lambda value: json.dumps(value).encode()))
     def test_noFrame(self, data):

@@ -259,7 +259,7 @@ class ReadingTests(SynchronousTestCase):
             ("[" * 100_000, "expected a report of smtpsource in JSON: "),
             ("[]", "expected a report of smtpsource"),
             ("{}", "expected a report of smtpsource"),
-            ('{"tool": {"name": "smtp-sink"}}', "expected a report of smtpsource, not of smtp-sink"),
+            ('{"tool": {"name": "smtp-sink"}}', 'expected a report of smtpsource, not of "smtp-sink"'),
             (
                 '{"tool": {"name": "smtp-source"}, "schema": 2}',
                 "expected a report of schema 1, not 2; is it of a later version?",
@@ -301,6 +301,44 @@ class ReadingTests(SynchronousTestCase):
             ("started", "2026-02-30T00:00:00Z", "day is out of range for month"),
         ):
             self.assertEqual(self.refused(json.dumps({**REPORTS[1], name: value})), problem)
+
+    def test_longTexts(self):
+        """
+        Of a text that is very long, only the beginning is told, whatever it is.
+        """
+        long, good = "9\n" * 5000, REPORTS[1]
+        for report in (
+            {**good, "schema": long},
+            {**good, "tool": {"name": long}},
+            {**good, "tool": {"name": [long]}},
+            {**good, "ended": long},
+            {**good, "started": long},
+            {**good, "tls": {long: "x"}},
+            {**good, "histograms": {long: "AAAA"}},
+            {**good, "timeline": {**good["timeline"], "errors": {long: [1]}}},
+        ):
+            problem = self.refused(json.dumps(report))
+            self.assertTrue(problem.startswith("expected "), problem)
+            self.assertLess(len(problem), 250)
+
+    def test_namedHeat(self):
+        """
+        An error may be called what a column of the timeline is called.
+        """
+        report = json.loads(json.dumps(REPORTS[1]))
+        report["timeline"]["errors"]["x.heat"] = [1] * len(report["timeline"]["time"])
+        self.assertIn("x.heat", summaryOf(report).timeline["errors"])
+
+    def test_deepSchema(self):
+        """
+        Lists in lists are no schema, nor a name.
+        """
+        deep = "[" * 900 + "]" * 900
+        for text in (
+            '{"tool": {"name": "smtp-source"}, "schema": %s}' % deep,
+            '{"tool": {"name": %s}, "schema": 1}' % deep,
+        ):
+            self.assertIn("expected a report", self.refused(text))
 
     @given(changed())
     @settings(deadline=None, max_examples=100)

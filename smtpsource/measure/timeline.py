@@ -10,6 +10,7 @@ from typing import Any
 from smtpsource.measure.frame import Frame
 from smtpsource.measure.step import PERCENTILES, Spread, Step, joined, stepOf
 from smtpsource.phases import NAMES
+from smtpsource.printable import brief
 
 #: The most steps: more than a picture has room for.
 LIMIT = 720
@@ -133,7 +134,7 @@ def checked(table: dict[str, Any]) -> dict[str, Any]:
     for path, column in _lists(table, "timeline"):
         if len(column) != len(table["time"]):
             raise ValueError(f"expected {len(table['time'])} entries in {path}, as in timeline.time, not {len(column)}")
-        if path.endswith(".heat") and any(len(cell) % 2 for cell in column):
+        if path.endswith(".heat") and any(isinstance(cell, list) and len(cell) % 2 for cell in column):
             raise ValueError(f"expected a count for each row in {path}")
     return table
 
@@ -143,7 +144,7 @@ def _lists(inner: Any, path: str) -> Iterator[tuple[str, Sequence[Any]]]:
         yield path, inner
     elif isinstance(inner, dict):
         for name, value in inner.items():
-            yield from _lists(value, f"{path}.{name}")
+            yield from _lists(value, f"{path}.{brief(name)}")
 
 
 def _columns(those: Sequence[Mapping[str, Any]], absent: Any) -> dict[str, list[Any]]:

@@ -23,6 +23,7 @@ from smtpsource.measure.summary import Summary, Tally, countsOf
 from smtpsource.measure.thresholds import Outcome
 from smtpsource.measure.timeline import checked
 from smtpsource.phases import NAMES
+from smtpsource.printable import brief
 from smtpsource.report import judgement
 
 #: The version of the report's layout; it changes when a field changes its meaning or goes away.
@@ -96,7 +97,9 @@ def _buckets(histograms: Mapping[str, str]) -> dict[str, list[int]]:
     found = {}
     for phase, text in histograms.items():
         if phase not in NAMES:
-            raise ValueError(f"expected histograms of known phases, not {phase!r}; is it of a later version?")
+            raise ValueError(
+                f"expected histograms of known phases, not {brief(repr(phase))}; is it of a later version?"
+            )
         try:
             found[phase] = decode(text)
             if sum(found[phase]) > _MOST:

@@ -46,7 +46,7 @@ def heard(document: Any) -> Progress:
         raise ValueError("expected an object that says how far a run has come")
     numbers = {name: _number(name, document.get(name), needed=name in _NEEDED) for name in _NUMBERS}
     state, exercise = document.get("state"), document.get("exercise")
-    if state not in STATES or exercise not in NOUNS:
+    if state not in STATES or not isinstance(exercise, str) or exercise not in NOUNS:
         raise ValueError("expected a state and an exercise that are known; is it of a later version?")
     hints = document.get("hints")
     if not isinstance(hints, list) or not all(isinstance(hint, str) for hint in hints):
@@ -75,7 +75,7 @@ def _all(document: Any, names: Sequence[str]) -> dict[str, Any]:
 def _number(name: str, value: Any, *, needed: bool) -> Any:
     if value is None and not needed:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or abs(value) > 2**63:
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 2**63 or not isfinite(value):
         raise ValueError(f"expected {name} to be a number")
     return value
 

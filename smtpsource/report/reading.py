@@ -10,7 +10,7 @@ import json
 from smtpsource.measure.summary import Summary
 from smtpsource.measure.watched import LARGEST, SMALLEST
 from smtpsource.report.document import SCHEMA, summaryFrom
-from smtpsource.report.schema import problems
+from smtpsource.report.schema import problems, shown
 from smtpsource.values import inputs, textfiles
 
 
@@ -87,13 +87,13 @@ def summaryOf(report: object) -> Summary:
     """
     if not isinstance(report, dict) or not isinstance(report.get("tool"), dict):
         raise ValueError("expected a report of smtpsource")
-    name, schema = report["tool"].get("name"), report.get("schema")
-    if name != "smtp-source":
-        raise ValueError(f"expected a report of smtpsource, not of {name}")
-    if schema != SCHEMA:
-        raise ValueError(f"expected a report of schema {SCHEMA}, not {schema}; is it of a later version?")
     if _isDeep(report):
         raise ValueError("expected a report with fewer lists and objects in each other")
+    name, schema = report["tool"].get("name"), report.get("schema")
+    if name != "smtp-source":
+        raise ValueError(f"expected a report of smtpsource, not of {shown(name)}")
+    if schema != SCHEMA:
+        raise ValueError(f"expected a report of schema {SCHEMA}, not {shown(schema)}; is it of a later version?")
     for problem in problems(report):
         raise ValueError(problem)
     # A pattern knows nothing of a 30th of February; and times are added to this one.

@@ -13,6 +13,8 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from smtpsource.printable import brief
+
 Schema = dict[str, Any]
 
 
@@ -37,7 +39,7 @@ def _problems(value: object, schema: Schema, path: str) -> Iterator[str]:
     if "$ref" in schema:
         schema = reportSchema()["$defs"][schema["$ref"].rpartition("/")[2]]
     if not _fits(value, schema):
-        yield f"expected {_wanted(value, schema)}{path and ' in ' + path}, not {_shown(value)}"
+        yield f"expected {_wanted(value, schema)}{path and ' in ' + path}, not {shown(value)}"
     elif isinstance(value, dict):
         for name in schema.get("required", ()):
             if name not in value:
@@ -123,10 +125,13 @@ def _wanted(value: object, schema: Schema) -> str:
     return words
 
 
-def _shown(value: object) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
+def shown(value: object) -> str:
+    """
+    A value that is not as it should be, to be named in a sentence.
+    """
+    return brief(json.dumps(value))
 
 
 def _join(path: str, name: str) -> str:
+    name = brief(name)
     return f"{path}.{name}" if path else name

@@ -11,15 +11,20 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from twisted.internet.protocol import ClientFactory
-from twisted.protocols.basic import LineOnlyReceiver
+from twisted.internet.protocol import ClientFactory, Protocol
 from twisted.python.failure import Failure
 
 from smtpsource.measure.histogram import arePercentiles
 from smtpsource.printable import printable
 
-#: The most bytes of one event: the last one has a whole report.
-LARGEST = 128 * 1024 * 1024
+#: The most bytes of a line of the answer's head.
+LARGEST_LINE = 8 * 1024
+
+#: Of one of an event: a frame in which everything is used takes less.
+LARGEST_FRAME = 16 * 1024 * 1024
+
+#: Of one of the last event, which has a whole report.
+LARGEST_REPORT = 128 * 1024 * 1024
 
 #: Seconds in which something must come: there is a sign of life every 15.
 SILENCE = 60.0
@@ -71,18 +76,18 @@ class Place:
         return f"GET /frames HTTP/1.0\r\nHost: {authority}\r\nAccept: text/event-stream\r\n{secret}\r\n".encode("ascii")
 
 
-class EventReader(LineOnlyReceiver):
+class EventReader(Protocol):
     """
     A connection to one.
     """
 
-    delimiter = b"\n"
-    MAX_LENGTH = LARGEST
     factory: EventReaderFactory
     transport: Any
 
     def __init__(self) -> None:
         self._lines: list[bytes] = []
+        # The beginning of a line, without an end.
+        self._begun = bytearray()
         self._isAnswered = False
         self._kind = b""
         self._isOver = False
@@ -101,15 +106,38 @@ class EventReader(LineOnlyReceiver):
         """
         A part of what is told.
         """
+        if self._isOver:
+            return
         self._silence.reset(SILENCE)
-        super().dataReceived(data)
+        # Only what is new is looked through: a line may come in very many parts.
+        *ends, rest = data.split(b"\n")
+        for end in ends:
+            line = bytes(self._begun + end) if self._begun else end
+            self._begun.clear()
+            if self._fits(len(line)):
+                self._inLine(line)
+            if self._isOver:
+                return
+        if self._fits(len(self._begun) + len(rest)):
+            self._begun += rest
 
-    def lineReceived(self, line: bytes) -> None:
+    def _fits(self, length: int) -> bool:
+        """
+        May a line have so many bytes here? If not, it is over.
+        """
+        if not self._isAnswered:
+            most = LARGEST_LINE
+        else:
+            most = LARGEST_REPORT if self._kind == b"over" else LARGEST_FRAME
+        if length > most:
+            self._begun.clear()
+            self._end("it can't be understood: expected shorter lines")
+        return length <= most
+
+    def _inLine(self, line: bytes) -> None:
         """
         A line of the answer's head, or of an event.
         """
-        if self._isOver:
-            return
         if not self._isAnswered:
             self._inHead(line.rstrip(b"\r"))
             return
@@ -141,12 +169,6 @@ class EventReader(LineOnlyReceiver):
             self._end(f"it is no dashboard of a version that is known, or has too many visitors: it says {said!r}")
         else:
             self._isAnswered = True
-
-    def lineLengthExceeded(self, line: bytes) -> None:
-        """
-        That is no event of ours.
-        """
-        self._end("it can't be understood: expected shorter lines")
 
     def finish(self) -> None:
         """
