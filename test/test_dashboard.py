@@ -676,7 +676,24 @@ class TokenTests(DashboardMixin, SynchronousTestCase):
         for name, value in elsewhere.items():
             found = self.answer("/mark", "POST", "text=x", Content_Type=FORM, **given, **{name: value})
             self.assertEqual(found[0], 403)
-        self.assertEqual(self.answer("/", Sec_Fetch_Site="cross-site", **given)[0], 200)
+        elsewhere = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate"}
+        self.assertEqual(self.answer("/", **elsewhere, **given)[0], 200)
+        self.assertEqual(self.answer("/report.json", **elsewhere, **given)[0], 403)
+        # Others that have set cookies here may have written what they like.
+        for others in ('prefs={"a":1}', "theme=dark mode", "flag", "a,b=1", "\xff=\xff"):
+            given = {"Cookie": f"{others}; smtpsource-8089={self.token}"}
+            self.assertEqual(self.answer("/", **given)[0], 200, others)
+
+    def test_otherSites(self):
+        """
+        No page of another site takes the time of the run, as an image of it may ask for anything.
+        """
+        for site in ("cross-site", "same-site"):
+            for path in ("/", "/events", "/frames", "/report.json", "/page.js"):
+                found = self.answer(
+                    path, Sec_Fetch_Site=site, Sec_Fetch_Mode="no-cors", Authorization=f"Bearer {self.token}"
+                )
+                self.assertEqual(found[0], 403, path)
 
     def test_command(self):
         """

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
+from math import inf, nan
 from pathlib import Path
 
 from checkpoints import HEADER, Recorded, recovered
@@ -16,11 +17,24 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.measure.checkpoint import CheckpointError, Reader
 from smtpsource.measure.summary import Summary
+from smtpsource.measure.summing import completed
 from smtpsource.report import csvfile, hlog
 from smtpsource.report.checkpoint import OF_FRAMES
 from smtpsource.report.document import documentOf
+from smtpsource.report.reading import summaryIn
 from smtpsource.report.recovery import Recovery
 from smtpsource.report.schema import problems
+
+
+def atOnce(parts):
+    """
+    @return: what comes of something that is made with pauses.
+    """
+    while True:
+        try:
+            next(parts)
+        except StopIteration as e:
+            return e.value
 
 
 class RecoveryTests(SynchronousTestCase):
@@ -147,6 +161,7 @@ class RecoveryTests(SynchronousTestCase):
         run = Recorded(self.path, server, rate=7.3, duration=20.0, sessionCount=3, thresholds=("rate > 1000/s",))
         server.reactor = run.reactor
         run.begin()
+        run.service.mark("begun")
         run.passTime(9.001)
         now = run.service.summaryNow()
         run.cutOff()
@@ -156,6 +171,7 @@ class RecoveryTests(SynchronousTestCase):
             found = recovery.now()
         self.assertEqual((found.messages.failed, found.messages.started - found.messages.accepted), (0, 3))
         self.assertEqual((found.ended, found.exit, found.incomplete), ("running", 0, ()))
+        self.assertEqual([mark.effect for mark in found.marks], [None])
         new = ("elapsed", "rate", "askedRate", "asked", "user", "system", "environment")
         self.assertSame(found, now, without=new)
 
@@ -214,7 +230,7 @@ class RecoveryTests(SynchronousTestCase):
         run.cutOff()
         found = recovered(self.path)
         self.assertEqual([one.text for one in found.marks], ["postfix restart", "a note \N{SNOWMAN}"])
-        self.assertEqual(found.marks, now.marks)
+        self.assertEqual(found.marks, atOnce(completed(now)).marks)
 
     def test_watched(self):
         """
@@ -226,6 +242,23 @@ class RecoveryTests(SynchronousTestCase):
         run.passTime(4.5)
         run.cutOff()
         self.assertEqual([dict(one.watched) for one in recovered(self.path).series], [{"rss": 5.0}] * 4)
+
+    def test_watchedLarge(self):
+        """
+        Whatever is watched, what was written can be read again; what is no figure is not known. So it is in a report.
+        """
+        largest = 2.0**63
+        numbers = [2.0**62, largest, -largest, 2**63, 1e-300, 5, 0.5, largest * 1.01, 1e308, 10**400, inf, -inf, nan]
+        run = Recorded(self.path, rate=7.3, duration=20.0, sessionCount=3)
+        run.service.watched = lambda: {"rss": 5.0, **{str(at): number for at, number in enumerate(numbers)}}
+        run.begin()
+        run.passTime(2.5)
+        run.cutOff()
+        known = {"rss": 5.0, "0": 2.0**62, "1": largest, "2": -largest, "3": 2**63, "4": 0, "5": 5, "6": 0.5}
+        found = recovered(self.path)
+        self.assertEqual([dict(one.watched) for one in found.series], [known] * 2)
+        report = json.dumps(documentOf(found), allow_nan=False)
+        self.assertEqual([dict(one.watched) for one in summaryIn(report).series], [known] * 2)
 
     def test_missing(self):
         """
@@ -272,6 +305,8 @@ class RecoveryTests(SynchronousTestCase):
             found = recovery.summary()
             self.assertEqual((found.messages.started, found.messages.accepted, found.messages.failed), (50, 50, 0))
             self.assertIn("43 messages are known by their outcomes only", " ".join(found.incomplete))
+            now = recovery.now().messages
+            self.assertEqual((now.started, now.accepted, now.failed), (50, 50, 0))
         recovery.take([("frame", generator.cut())])
         self.assertEqual(recovery.summary().messages.started, 50)
 

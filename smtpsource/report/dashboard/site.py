@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
@@ -21,7 +20,7 @@ from smtpsource.process.unexpected import named
 from smtpsource.values.serving import Where
 from smtpsource.web.answers import JSON, Answer, Problem, asJSON
 from smtpsource.web.guard import Guard
-from smtpsource.web.requests import BoundedRequest, send
+from smtpsource.web.requests import HEADERS, BoundedRequest, send
 
 if TYPE_CHECKING:
     from twisted.web.http import Request
@@ -75,20 +74,20 @@ class DashboardGuard(Guard):
         given = super().givenBy(request) or _queryOf(request).get("token", "").encode("utf-8", "replace")
         if given:
             return given
-        try:
-            cookies = SimpleCookie((request.getHeader(b"cookie") or b"").decode("latin-1"))
-        except CookieError:
-            return b""
-        found = cookies.get(self.cookie)
-        return b"" if found is None else found.value.encode("utf-8", "replace")
+        # Not SimpleCookie: it gives up at others' cookies that it dislikes, and cookies know no ports.
+        pairs = (pair.partition(b"=") for pair in (request.getHeader(b"cookie") or b"").split(b";"))
+        ours = self.cookie.encode("ascii")
+        return next((value.strip() for name, _, value in pairs if name.strip() == ours), b"")
 
     def check(self, request: Request) -> None:
         """
         @raise Problem: it may not be answered.
         """
         super().check(request)
-        site = request.getHeader(b"sec-fetch-site")
-        if request.method == b"POST" and site not in (None, b"same-origin", b"none"):
+        # An image of another site's page has no Origin, and would cost the run as much as any request.
+        site, mode = request.getHeader(b"sec-fetch-site"), request.getHeader(b"sec-fetch-mode")
+        isLink = request.method == b"GET" and request.path == b"/" and mode == b"navigate"
+        if site not in (None, b"same-origin", b"none") and not isLink:
             raise Problem(HTTPStatus.FORBIDDEN, "requests from pages of other sites are not taken")
 
 
@@ -114,6 +113,8 @@ class Site(Resource):
         """
         Answer a request, now or later.
         """
+        for name, value in (HEADERS | SECURITY).items():
+            request.setHeader(name, value)
         try:
             answer = self._answer(request)
         except Problem as e:
@@ -123,7 +124,7 @@ class Site(Resource):
             _log.warn("a request to the dashboard failed: {fault}", fault=": ".join(named(e)))
             answer = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "this is a fault of smtpsource").answer
         if answer is not None:
-            send(request, Answer(answer.body, answer.contentType, answer.status, {**SECURITY, **answer.headers}))
+            send(request, answer)
         return int(NOT_DONE_YET)
 
     def _answer(self, request: DashboardRequest) -> Answer | None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 from smtpsource.phases import MEANINGS
 from smtpsource.report import beside
 from smtpsource.report.html.curves import percentilesIn
-from smtpsource.report.html.markup import Html, Row, definitions, element, lines, table, text
+from smtpsource.report.html.markup import Html, Row, definitions, element, table, text
+from smtpsource.report.html.room import fitting, outputsOf
 from smtpsource.report.html.run import Run
 from smtpsource.report.words import duration
 
@@ -26,7 +27,7 @@ def marks(run: Run) -> Html:
                 str(number),
                 f"{mark.at:.1f} s",
                 text(mark.kind),
-                text(mark.text) + _output(mark.output),
+                text(mark.text),
                 "" if mark.status is None else str(mark.status),
                 "" if mark.seconds is None else duration(mark.seconds),
                 *map(text, beside.effectOf(mark)),
@@ -35,20 +36,19 @@ def marks(run: Run) -> Html:
         )
         for number, mark in enumerate(found, 1 + earlier)
     ]
+    count = fitting(rows)
+    for row, output in zip(rows, outputsOf(found[:count]), strict=False):
+        row[3] += output
     headings = ["mark", "at", "kind", "what", "status", "took", "rate", "p99", "back after"]
-    told = "Rate, p99: the worst second until the run was as before; back after: how long that took."
-    shown = table("What was done meanwhile", headings, rows, (0, 2, 3))
+    told = "Rate, p99 of transactions: the worst second until the run was as before; back after: how long that took."
+    shown = table("What was done meanwhile", headings, rows[:count], (0, 2, 3))
     if any(mark.effect for mark in found):
         shown += element("p", told, "aside")
     if earlier:
         shown += element("p", f"The first {earlier} are not told here, but in the report.", "aside")
+    if count < len(rows):
+        shown += element("p", f"And {len(rows) - count} more: see the report.", "aside")
     return shown
-
-
-def _output(output: str) -> Html:
-    if not output.strip():
-        return ""
-    return f"<details><summary>output</summary><pre>{lines(output.rstrip())}</pre></details>"
 
 
 def search(run: Run) -> Html:
