@@ -44,7 +44,7 @@ class BesideTests(SynchronousTestCase):
                 "         warming up",
                 "command     600.0 s       0  -100%    1.25 s      4 s",
                 "         systemctl restart postfix",
-                "command     700.0 s       1    +0%   10.0 ms      0 s",
+                "command     700.0 s       1     0%   10.0 ms      0 s",
                 "         false",
                 "event       800.0 s       -   -80%         -  not yet",
                 "         worker 1 is gone?[2J",
@@ -52,6 +52,25 @@ class BesideTests(SynchronousTestCase):
                 "         x",
             ],
         )
+
+    def test_unchanged(self):
+        """
+        What is less than half a per cent is nothing, and has no sign.
+        """
+        for rate in (498.0, 500.0, 502.0):
+            [row] = [
+                line
+                for line in self.shown(marksOf([Mark(1.0, "x", effect=Effect(rate, 500.0, None, None, 0, 0.0))]))
+                if "%" in line
+            ]
+            self.assertEqual(row.split()[4], "0%")
+
+    def test_legend(self):
+        """
+        It is said whose p99 that is.
+        """
+        text = " ".join(self.shown(marksOf([Mark(1.0, "x", effect=Effect(1.0, 1.0, None, None, 0, 0.0))])))
+        self.assertIn("p99 of transactions: the worst second", text)
 
     def test_many(self):
         """

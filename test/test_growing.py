@@ -22,6 +22,7 @@ from subprocesses import smtpsource
 from twisted.internet import defer
 from twisted.trial.unittest import SynchronousTestCase
 
+from smtpsource.beside.things import Thing, figuresOf
 from smtpsource.measure.marks import Mark
 from smtpsource.process.streams import Patience
 from smtpsource.report import csvfile, growing
@@ -116,6 +117,22 @@ class GrowingTests(SynchronousTestCase):
         self.file.finish(run.table())
         self.assertEqual(self.text(), "".join(run.table()))
         self.assertIn(",rss\n", self.text())
+
+    def test_rate(self):
+        """
+        What is to be watched has its column from the first row on, though a rate is not known before there were two
+        looks; so it is the same file in the end.
+        """
+        run = Run()
+        self.file.follow(run, csvfile.Growing(run, figuresOf([Thing("x", "pid", {})])))
+        run.second(watched={"x rss": 1.0, "x threads": 1, "x descriptors": 3})
+        run.second(watched={"x rss": 1.0, "x threads": 1, "x descriptors": 3, "x cpu": 0.5})
+        self.written("".join(run.table()))
+        self.assertIn(",x cpu,", self.text().splitlines()[0])
+        inode = os.stat(self.path).st_ino
+        self.file.finish(run.table())
+        self.assertEqual(self.text(), "".join(run.table()))
+        self.assertEqual(os.stat(self.path).st_ino, inode)
 
     def test_warmUp(self):
         """

@@ -23,6 +23,7 @@ from smtpsource.measure.thresholds import Outcome
 from smtpsource.report.document import documentOf
 from smtpsource.report.html.data import dataOf
 from smtpsource.report.html.page import htmlOf, livePage, style
+from smtpsource.report.html.room import OUTPUTS, outputsOf, sizeOf
 from smtpsource.report.html.sections import after, before
 from smtpsource.report.page import Change
 from smtpsource.report.words import duration
@@ -34,6 +35,21 @@ MARKS = (
     Mark(1.5, "systemctl restart postfix", "command", 1, 0.25, "Job failed.\nSee the log.\n"),
     Mark(1.75, "half of it", effect=Effect(10.0, 100.0, 0.5, 0.01, 3, 7.0)),
 )
+
+
+def hour(marks=()):
+    """
+    @return: the report of an hour, with these marks.
+    """
+    return {**longestHour(), "marks": documentOf(example(marks=marks))["marks"]} if marks else longestHour()
+
+
+@cache
+def longestHour():
+    """
+    @return: the report of an hour in which all phases happen each second.
+    """
+    return longRun(3600)
 
 
 def page(*documents, **others):
@@ -229,6 +245,34 @@ class SeveralTests(SynchronousTestCase):
         # A heading without anything below it helps nobody.
         self.assertEqual(1, found.of("dd").count("b.example"))
 
+    def test_merged(self):
+        """
+        Of a merged report each run has a heading, and its command as a shell takes it; figures have units.
+        """
+        environments = [
+            {
+                "command": ["smtpsource", "-m", "1 0", "mx"],
+                "started": "2026-01-02T03:04:05+00:00",
+                "elapsed": 3725.0,
+                "host": host,
+                "memory": 2_000_000_000,
+                "workers": [{"started": "x", "host": host, "cpu": {"user": 1.0, "system": 0.5}}],
+            }
+            for host in ("a.example", "b.example")
+        ]
+        merged = documentOf(example(command=("smtpsource", "merge"), environment={"runs": environments}))
+        for documents, level in (([merged], "h3"), ([merged, documentOf(example())], "h4")):
+            found = page(*documents)
+            headings = [f"Run {number}: {host}" for number, host in ((1, "a.example"), (2, "b.example"))]
+            # The environment, the workers and the commands.
+            self.assertEqual(headings * 3, [text for text in found.of(level) if text.startswith("Run ")])
+            self.assertEqual(["smtpsource -m '1 0' mx"] * 2, [text for text in found.of("code") if "-m" in text])
+            said = found.of("dd")
+            self.assertEqual((2, 2), (said.count("1:02:05"), said.count("2.0 GB")))
+            self.assertEqual([], [text for text in said if "1 0" in text])
+            self.assertEqual([], [text for text in found.of("dt") if text.startswith(("runs ", "workers"))])
+            self.assertEqual(([], []), (found.wrong, found.open))
+
     def test_letters(self):
         """
         Without names they have letters.
@@ -348,7 +392,7 @@ class SizeTests(SynchronousTestCase):
         """
         An hour of seconds fits, with all phases, and each second of it is there.
         """
-        html = "".join(htmlOf([longRun(3600)]))
+        html = "".join(htmlOf([hour()]))
         self.assertLessEqual(len(html.encode()), LARGEST)
         (run,) = Page(html).data["runs"]
         self.assertEqual(3600, len(run["series"]["time"]))
@@ -365,6 +409,76 @@ class SizeTests(SynchronousTestCase):
         self.assertLessEqual(len(run["series"]["time"]), 3600)
         self.assertGreaterEqual(len(run["series"]["time"]), 1800)
         self.assertEqual(36_000, run["series"]["time"][-1])
+
+    def commands(self, count, **others):
+        """
+        @return: so many marks of commands that have written as much as is kept.
+        """
+        written = [f"a & <b> \N{SNOWMAN}{'=' * 2000}\n{number} is done\n" for number in range(count)]
+        effect = Effect(10.0, 100.0, 0.5, 0.01, 3, 7.0)
+        values = {"seconds": 1.25, "effect": effect, "status": 0, **others}
+        return tuple(
+            Mark(number * 3600 / count, "x", "command", output=of, **values) for number, of in enumerate(written)
+        )
+
+    def test_commands(self):
+        """
+        So does an hour with commands that write much: the end of what each has written is there, and how much it is.
+        """
+        marks = self.commands(120)
+        html = "".join(htmlOf([hour(marks)]))
+        self.assertLessEqual(len(html.encode()), LARGEST)
+        found = Page(html)
+        self.assertGreaterEqual(len(found.data["runs"][0]["timeline"]["time"]), 100)
+        self.assertEqual([f"{number}" for number in range(1, 121)], [row[0] for row in found.cells("marks")[1:]])
+        cuts = re.findall("<summary>the last ([0-9]+) of ([0-9]+) characters of output<", html)
+        for mark, (kept, whole), shown in zip(marks, cuts, found.of("pre")[:120], strict=True):
+            output = mark.output.rstrip()
+            self.assertEqual((output[-int(kept) :], len(output)), (shown, int(whole)))
+            self.assertTrue(shown.endswith("is done"))
+
+    def test_failed(self):
+        """
+        What a command that has failed has written is there before all others.
+        """
+        marks = list(self.commands(120))
+        marks[50] = replace(marks[50], status=1)
+        marks[60] = replace(marks[60], output="short\n")
+        found = page(longRun(60, marks=tuple(marks)))
+        shown = found.of("pre")
+        self.assertIn(marks[50].output.rstrip(), shown)
+        self.assertIn("short", shown)
+        self.assertNotIn(marks[51].output.rstrip(), shown)
+
+    def test_noRoom(self):
+        """
+        Where there is no room for any, it is said where it is to be found.
+        """
+        marks = [replace(mark, status=int(number > 5)) for number, mark in enumerate(self.commands(130))]
+        rows = page(longRun(60, marks=tuple(marks))).cells("marks")[1:]
+        self.assertEqual({"x (output: see the report)"}, {row[3] for row in rows[:5]})
+
+    def test_strange(self):
+        """
+        However much room its characters take, an output takes no more than there is for all.
+        """
+        for text in ("&" * 2048, "\N{SNOWMAN}" * 2048, "a" * 2000 + "'" * 48, "\n" * 2000 + "'" * 48):
+            marks = [Mark(1.0, "x", "command", output=text)] * 50
+            shown = outputsOf(marks)
+            self.assertLessEqual(sum(map(sizeOf, shown)), OUTPUTS)
+            self.assertGreater(sum(map(sizeOf, shown)), OUTPUTS / 3)
+
+    def test_manyMarks(self):
+        """
+        Of very many marks the first ones have rows, and it is said how many others there are.
+        """
+        html = "".join(htmlOf([hour(self.commands(5000))]))
+        self.assertLessEqual(len(html.encode()), LARGEST)
+        found = Page(html)
+        rows = found.cells("marks")[1:]
+        self.assertGreater(len(rows), 100)
+        self.assertIn(f"And {5000 - len(rows)} more: see the report.", found.of("p"))
+        self.assertEqual(5000, len(found.data["runs"][0]["marks"]))
 
     def test_short(self):
         """

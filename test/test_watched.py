@@ -30,7 +30,7 @@ from smtpsource.beside.looks import Gone, Rate
 from smtpsource.beside.processes import ProcessLook, stateOf
 from smtpsource.beside.queues import QueueLook
 from smtpsource.beside.scrapes import Page, ScrapeLook, valueIn
-from smtpsource.beside.things import Thing, thing
+from smtpsource.beside.things import Thing, figuresOf, thing
 from smtpsource.beside.watcher import OLDEST, Looking, looksFor, told
 from smtpsource.beside.watching import MOST_MARKS, Watching
 from smtpsource.measure.watched import unitOf
@@ -525,6 +525,22 @@ class WatcherTests(SynchronousTestCase):
         looking.once()
         self.assertEqual(json.loads(told([looking], now))["figures"], {"x rss": 2.0})
 
+    def test_figures(self):
+        """
+        It is known beforehand what there may be to see of each kind.
+        """
+        found = figuresOf(
+            Thing(name, kind, {})
+            for name, kind in (("a", "pid"), ("b", "unit"), ("c", "postfix-queue"), ("d", "prometheus"))
+        )
+        self.assertEqual(
+            [
+                *("a rss", "a threads", "a cpu", "a descriptors", "b memory", "b rss", "b cpu", "b processes"),
+                *("c maildrop", "c incoming", "c active", "c deferred", "c hold", "d"),
+            ],
+            found,
+        )
+
     def test_kinds(self):
         """
         There is something that looks at each kind, and one page for each address.
@@ -681,10 +697,13 @@ class RunTests(CommandTestCase):
             (directory / name).mkdir(parents=True)
         (directory / "active" / "1").touch()
         command = smtpsource(
-            *(self, *self.LOAD, "--duration", "4", "--metrics-port", port, "--report", "r.json"),
+            *(self, *self.LOAD, "--duration", "4", "--metrics-port", port, "--report", "r.json", "--csv", "r.csv"),
             *("--watch", f"us=pid:{os.getpid()}", "--watch", f"postfix-queue:{directory}"),
             *("--watch", f"fds=prometheus:http://127.0.0.1:{port}/metrics#process_open_fds", "sink:"),
         )
+        table = command.directory / "r.csv"
+        yield eventually(lambda: table.exists() and table.read_text().count("\n") > 1, "a row of the table")
+        growing = table.read_text().splitlines()[0]
         result = yield command.whenEnded()
         self.assertEqual(result.status, 0, result)
         report = json.loads((command.directory / "r.json").read_text())
@@ -695,6 +714,9 @@ class RunTests(CommandTestCase):
         self.assertGreater(found[-1]["fds"], 3)
         self.assertGreater(found[-1]["us rss"], 2**20)
         self.assertEqual(report["timeline"]["watched"].keys(), names)
+        # Of the table's columns none comes later; those of parts that this queue has not are gone.
+        self.assertLessEqual(names, set(growing.split(",")))
+        self.assertLessEqual(set(table.read_text().splitlines()[0].split(",")), set(growing.split(",")))
         self.assertEqual(report["marks"], [])
         for row in (rb"^watched +first +last +highest$", rb"^us rss +[\d.]+ MB", rb"^queue active +1 +1 +1$"):
             self.assertRegex(result.out, b"(?m)" + row)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from smtpsource.beside.looks import Rate
+from smtpsource.beside.looks import Rate, namesOf
 
 #: Where control groups are.
 ROOT = "/sys/fs/cgroup"
@@ -82,6 +82,8 @@ class UnitLook:
     and C{processes}, threads included.
     """
 
+    FIGURES = tuple(_V2)
+
     def __init__(self, name: str, where: Mapping[str, Any]) -> None:
         self.name = name
         self._directories = where["directories"]
@@ -91,11 +93,12 @@ class UnitLook:
         """
         See L{Look.look<smtpsource.beside.looks.Look.look>}.
         """
-        name = self.name
         found: dict[str, float] = {}
         problem: OSError | None = None
         isThere = False
-        for figure, (controller, file, word, factor) in (_V2 if "" in self._directories else _V1).items():
+        files = _V2 if "" in self._directories else _V1
+        for figure, name in zip(self.FIGURES, namesOf(self.name, self.FIGURES), strict=True):
+            controller, file, word, factor = files[figure]
             try:
                 number = _number(f"{self._directories[controller]}/{file}", word)
             except OSError as e:
@@ -106,7 +109,7 @@ class UnitLook:
             if figure == "cpu" and value is not None:
                 value = self._cpu.of(time.monotonic(), value)
             if value is not None:
-                found[f"{name} {figure}"] = value
+                found[name] = value
         if not isThere and problem is not None:
             raise problem
         return found

@@ -76,7 +76,7 @@ class Commands:
         self._run = run
         self._tell = tell
         self._errands = [_Appointments(self, reactor, run, errand) for errand in errands]
-        self._left: set[Shell] = set()
+        self._left: dict[Shell, str] = {}
         self._marks = 0
         self._over: Deferred[None] | None = None
         self._ending: IDelayedCall | None = None
@@ -110,22 +110,24 @@ class Commands:
                 self._run.remark(mark, status=shell.status, seconds=shell.seconds, output=kept)
 
         shell = Shell(self._reactor, ended, self._gone)
-        self._left.add(shell)
+        self._left[shell] = command
         shell.start(command, {**os.environ, RUN_VARIABLE: self._run.runId})
         return shell
 
     def _gone(self, shell: Shell) -> None:
-        self._left.discard(shell)
+        self._left.pop(shell, None)
         self._finish()
 
     def _end(self, grace: float) -> Deferred[None]:
         """
-        The run is over: those that run have this time to end.
+        The run is over: those that run have this time to end. What was never started is told.
         """
         over: Deferred[None] = Deferred()
         self._over = over
         for errand in self._errands:
             errand.stop()
+            if errand.unmet:
+                self._tell(errand.unmet)
         for shell in list(self._left):
             if shell.status is not None:
                 shell.kill()  # that is: what it has left behind
@@ -139,6 +141,9 @@ class Commands:
         self._ending = self._reactor.callLater(_PATIENCE, self._giveUp)
 
     def _giveUp(self) -> None:
+        for shell, command in self._left.items():
+            shell.giveUp()
+            self._tell(f"{command}: it or what it has started can't be killed, and is left")
         self._left.clear()
         self._finish()
 
@@ -183,6 +188,17 @@ class _Appointments:
         """
         if self._call is not None and self._call.active():
             self._call.cancel()
+
+    @property
+    def unmet(self) -> str:
+        """
+        What to say if it was never started.
+        """
+        if self._shell is not None:
+            return ""
+        option = "--every" if self._errand.repeated else "--at"
+        when, command = f"{self._errand.seconds:g}s", printable(self._errand.command)
+        return f"{option} {when}: not started, as the run was over before: {command}"
 
     def _look(self) -> None:
         now = self._run.now()

@@ -4,6 +4,7 @@ How it is looked at what is watched.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 
@@ -24,11 +25,21 @@ class Look(Protocol):
 
     def look(self) -> dict[str, float]:
         """
-        @return: what there is to see, by the names of figures.
+        @return: what there is to see, by the names of figures: see L{namesOf}.
         @raise Gone: it is not there any more.
         @raise OSError: it can't be seen.
         @raise ValueError: it is not what it should be.
         """
+
+
+def namesOf(name: str, figures: Iterable[str]) -> list[str]:
+    """
+    What the figures of a thing are called.
+
+    @param name: the thing's.
+    @param figures: what there may be to see of it; nothing, if it is one figure that is called as the thing is.
+    """
+    return [f"{name} {figure}" for figure in figures] or [name]
 
 
 class Rate:

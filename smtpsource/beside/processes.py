@@ -7,9 +7,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
-from smtpsource.beside.looks import Gone, Rate
+from smtpsource.beside.looks import Gone, Rate, namesOf
 
 
 class State(NamedTuple):
@@ -57,6 +58,8 @@ class ProcessLook:
     see those.
     """
 
+    FIGURES = ("rss", "threads", "cpu", "descriptors")
+
     def __init__(self, name: str, where: Mapping[str, Any], root: str = "/proc") -> None:
         self.name = name
         self._number, self._began = where["number"], where["began"]
@@ -67,16 +70,13 @@ class ProcessLook:
         """
         See L{Look.look<smtpsource.beside.looks.Look.look>}.
         """
-        name = self.name
         state = stateOf(self._number, self._root)
         if state.began != self._began:
             raise Gone("the process has ended")
-        found: dict[str, float] = {f"{name} rss": state.rss, f"{name} threads": state.threads}
         cpu = self._cpu.of(time.monotonic(), state.cpu)
-        if cpu is not None:
-            found[f"{name} cpu"] = cpu
-        try:
-            found[f"{name} descriptors"] = len(os.listdir(f"{self._root}/{self._number}/fd"))
-        except OSError:
-            pass  # it is another user's
-        return found
+        descriptors = None
+        with suppress(OSError):  # it is another user's
+            descriptors = len(os.listdir(f"{self._root}/{self._number}/fd"))
+        values = state.rss, state.threads, cpu, descriptors
+        names = namesOf(self.name, self.FIGURES)
+        return {name: value for name, value in zip(names, values, strict=True) if value is not None}

@@ -8,6 +8,8 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from smtpsource.beside.looks import namesOf
+
 #: Its parts.
 PARTS = ("maildrop", "incoming", "active", "deferred", "hold")
 
@@ -39,6 +41,8 @@ class QueueLook:
     Looks at one: the number of files in each of L{PARTS}.
     """
 
+    FIGURES = PARTS
+
     def __init__(self, name: str, where: Mapping[str, Any]) -> None:
         self.name = name
         self._directory = where["directory"]
@@ -47,12 +51,11 @@ class QueueLook:
         """
         See L{Look.look<smtpsource.beside.looks.Look.look>}.
         """
-        name = self.name
         found: dict[str, float] = {}
         problem: OSError | None = None
-        for part in PARTS:
+        for part, name in zip(PARTS, namesOf(self.name, PARTS), strict=True):
             try:
-                found[f"{name} {part}"] = _count(os.path.join(self._directory, part))
+                found[name] = _count(os.path.join(self._directory, part))
             except OSError as e:
                 problem = e
         if not found and problem is not None:

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from smtpsource.beside import cgroups, processes, queues
+from smtpsource.beside.looks import namesOf
 from smtpsource.printable import printable
 
 _EXPECTED = (
@@ -55,6 +56,13 @@ def thing(text: str) -> Thing:
     given, kind, rest = match.groups()
     name, where = _KINDS[kind](rest)
     return Thing(given or name, kind, where)
+
+
+def figuresOf(those: Iterable[Thing]) -> list[str]:
+    """
+    The names of all figures that there may be of these.
+    """
+    return [name for one in those for name in namesOf(one.name, _FIGURES.get(one.kind, ()))]
 
 
 def _process(text: str) -> tuple[str, dict[str, Any]]:
@@ -105,4 +113,11 @@ _KINDS: Mapping[str, Callable[[str], tuple[str, dict[str, Any]]]] = {
     "unit": _unit,
     "postfix-queue": _queue,
     "prometheus": _metric,
+}
+
+#: What there may be to see of each kind; of others, one figure.
+_FIGURES = {
+    "pid": processes.ProcessLook.FIGURES,
+    "unit": cgroups.UnitLook.FIGURES,
+    "postfix-queue": queues.QueueLook.FIGURES,
 }

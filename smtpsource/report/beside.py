@@ -35,7 +35,8 @@ def marksOf(marks: Sequence[Mark]) -> Iterator[Line | str]:
     if len(marks) > MOST:
         yield f"{'':<9}and {len(marks) - MOST} more: see the report"
     if any(mark.effect is not None for mark in marks):
-        yield Line("rate, p99: the worst second until the run was as before; back: how long that took", "aside", 0)
+        told = "rate, p99 of transactions: the worst second until the run was as before; back: how long that took"
+        yield Line(told, "aside", 0)
 
 
 def _markOf(mark: Mark) -> Iterator[Line]:
@@ -55,7 +56,8 @@ def effectOf(mark: Mark) -> tuple[str, str, str]:
     rate = p99 = back = "-"
     if effect is not None:
         if effect.rateBefore:
-            rate = f"{100 * (effect.lowestRate / effect.rateBefore - 1):+.0f}%"
+            percent = round(100 * (effect.lowestRate / effect.rateBefore - 1))
+            rate = f"{percent:+}%" if percent else "0%"
         if effect.highestP99 is not None:
             p99 = duration(effect.highestP99)
         if effect.back is not None:

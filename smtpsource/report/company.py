@@ -126,7 +126,12 @@ class Company:
         if wishes.csv is not None:
             from smtpsource.report import csvfile
 
-            rows.append((wishes.csv, csvfile.Growing(source)))
+            figures: Sequence[str] = ()
+            if wishes.watched:
+                from smtpsource.beside.things import figuresOf
+
+                figures = figuresOf(wishes.watched)
+            rows.append((wishes.csv, csvfile.Growing(source, figures)))
         if wishes.hlog is not None:
             from smtpsource.report import hlog
 

@@ -5,7 +5,7 @@ The series of a run as a table: values separated by commas, after a line of head
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Protocol
 
@@ -57,11 +57,15 @@ def _until(time: float, marks: deque[Mark]) -> Iterator[Mark]:
 
 class Growing:
     """
-    The same while a run goes on. It has columns for what is watched in its first second.
+    The same while a run goes on. It has columns for what may be watched, and for what else is in its first second.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, figures: Iterable[str] = ()) -> None:
+        """
+        @param figures: the names of what may be watched: a rate is known from the second look on.
+        """
         self._run = run
+        self._figures = figures
         self._watched: list[str] | None = None
         self._marks = 0
 
@@ -73,7 +77,7 @@ class Growing:
         assert sample is not None
         before = ""
         if self._watched is None:
-            self._watched = sorted(sample.watched or ())
+            self._watched = sorted({*self._figures, *(sample.watched or ())})
             before = headings(self._watched)
         marks = deque(self._run.marks[self._marks :])
         of = [*_until(sample.time, marks)]

@@ -4,7 +4,8 @@ What a checkpoint says of a run, as its summary.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -65,6 +66,13 @@ class Recovery:
         self._cpu = 0.0, 0.0
         self._last: Frame | None = None
 
+    @property
+    def latest(self) -> tuple[Sample | None, Step | None]:
+        """
+        The last frame, as a sample and as a step.
+        """
+        return self._series.latest, self.timeline.latest
+
     def take(self, records: Iterable[Record]) -> None:
         """
         Take those that come next.
@@ -111,7 +119,7 @@ class Recovery:
 
         @raise CheckpointError: as in L{summary}.
         """
-        return self._known(lambda: self._summed(*self._begun(), 0, isWritten=True, isNow=True))
+        return self._known(self._running)
 
     def _known(self, otherwise: Callable[[], Summary]) -> Summary:
         try:
@@ -186,20 +194,20 @@ class Recovery:
 
     def _cutOff(self, isWritten: bool) -> Summary:
         known, recorder = self._begun()
-        counted = sums((recorder,), COUNTS)
-        # Where seconds are missing, what was counted in them may have been taken back later, and what was started in
-        # them has its outcome elsewhere.
-        _assign(recorder, {name: max(0, count) for name, count in counted.items()})
-        unanswered, unseen = max(0, recorder.inFlight), max(0, -recorder.inFlight)
-        recorder.failed += unanswered
-        recorder.started += unseen
-        if unseen:
-            lack = f"{unseen} messages are known by their outcomes only: they were started in seconds that are missing"
-            known = replace(known, incomplete=(*known.incomplete, lack))
-        try:
+        with _possible(recorder) as unseen:
+            unanswered = recorder.inFlight
+            recorder.failed += unanswered
+            if unseen:
+                lack = (
+                    f"{unseen} messages are known by their outcomes only: they were started in seconds that are missing"
+                )
+                known = replace(known, incomplete=(*known.incomplete, lack))
             return self._summed(known, recorder, unanswered, isWritten)
-        finally:
-            _assign(recorder, counted)
+
+    def _running(self) -> Summary:
+        known, recorder = self._begun()
+        with _possible(recorder):
+            return self._summed(known, recorder, 0, isWritten=True, isNow=True)
 
     def _summed(
         self, known: Facts, recorder: Recorder, unanswered: int, isWritten: bool, isNow: bool = False
@@ -230,6 +238,7 @@ class Recovery:
         return summaryOf(
             known,
             measured(recorder, figures, elapsed, samples, self._steps, quickly=isNow),
+            quickly=isNow,
             exit=0 if isNow else 1,  # nobody knows how it would have ended
             ended="running" if isWritten else "aborted",
             reason=None if isWritten else f"the run was cut off after {self._passed}",
@@ -255,6 +264,24 @@ class Recovery:
 
     def _marksInOrder(self) -> tuple[Mark, ...]:
         return tuple(mark for _, mark in sorted(self._marks.items()))
+
+
+@contextmanager
+def _possible(recorder: Recorder) -> Iterator[int]:
+    """
+    Have counts meanwhile that can be those of a run. Where seconds are missing, what was counted in them may have been
+    taken back later, and what was started in them has its outcome elsewhere.
+
+    @return: how many messages are known by their outcomes only.
+    """
+    counted = sums((recorder,), COUNTS)
+    _assign(recorder, {name: max(0, count) for name, count in counted.items()})
+    unseen = max(0, -recorder.inFlight)
+    recorder.started += unseen
+    try:
+        yield unseen
+    finally:
+        _assign(recorder, counted)
 
 
 def _assign(recorder: Recorder, counts: Mapping[str, int]) -> None:

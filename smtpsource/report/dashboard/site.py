@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
@@ -21,7 +20,7 @@ from smtpsource.process.unexpected import named
 from smtpsource.values.serving import Where
 from smtpsource.web.answers import JSON, Answer, Problem, asJSON
 from smtpsource.web.guard import Guard
-from smtpsource.web.requests import BoundedRequest, send
+from smtpsource.web.requests import HEADERS, BoundedRequest, send
 
 if TYPE_CHECKING:
     from twisted.web.http import Request
@@ -31,7 +30,7 @@ _log = Logger()
 #: The most characters of a mark.
 LONGEST_MARK = 200
 
-#: The most marks that are made in one run.
+#: The most marks that are made so in one run.
 MOST_MARKS = 1000
 
 #: Nothing comes from elsewhere, and nothing of a server's is a script.
@@ -75,20 +74,20 @@ class DashboardGuard(Guard):
         given = super().givenBy(request) or _queryOf(request).get("token", "").encode("utf-8", "replace")
         if given:
             return given
-        try:
-            cookies = SimpleCookie((request.getHeader(b"cookie") or b"").decode("latin-1"))
-        except CookieError:
-            return b""
-        found = cookies.get(self.cookie)
-        return b"" if found is None else found.value.encode("utf-8", "replace")
+        # Not SimpleCookie: it gives up at others' cookies that it dislikes, and cookies know no ports.
+        pairs = (pair.partition(b"=") for pair in (request.getHeader(b"cookie") or b"").split(b";"))
+        ours = self.cookie.encode("ascii")
+        return next((value.strip() for name, _, value in pairs if name.strip() == ours), b"")
 
     def check(self, request: Request) -> None:
         """
         @raise Problem: it may not be answered.
         """
         super().check(request)
-        site = request.getHeader(b"sec-fetch-site")
-        if request.method == b"POST" and site not in (None, b"same-origin", b"none"):
+        # An image of another site's page has no Origin, and would cost the run as much as any request.
+        site, mode = request.getHeader(b"sec-fetch-site"), request.getHeader(b"sec-fetch-mode")
+        isLink = request.method == b"GET" and request.path == b"/" and mode == b"navigate"
+        if site not in (None, b"same-origin", b"none") and not isLink:
             raise Problem(HTTPStatus.FORBIDDEN, "requests from pages of other sites are not taken")
 
 
@@ -114,6 +113,8 @@ class Site(Resource):
         """
         Answer a request, now or later.
         """
+        for name, value in (HEADERS | SECURITY).items():
+            request.setHeader(name, value)
         try:
             answer = self._answer(request)
         except Problem as e:
@@ -123,7 +124,7 @@ class Site(Resource):
             _log.warn("a request to the dashboard failed: {fault}", fault=": ".join(named(e)))
             answer = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "this is a fault of smtpsource").answer
         if answer is not None:
-            send(request, Answer(answer.body, answer.contentType, answer.status, {**SECURITY, **answer.headers}))
+            send(request, answer)
         return int(NOT_DONE_YET)
 
     def _answer(self, request: DashboardRequest) -> Answer | None:
@@ -140,7 +141,8 @@ class Site(Resource):
             raise Problem(HTTPStatus.METHOD_NOT_ALLOWED, problem, {"Allow": allowed})
         if self._token is not None and path == "/" and "token" in _queryOf(request):
             # It need not stay where others can see it.
-            cookie = f"{self._guard.cookie}={self._token}; Path=/; HttpOnly; SameSite=Strict"
+            # Lax: a link to here, from a chat say, is followed with it. Nothing can be done with that: see the guard.
+            cookie = f"{self._guard.cookie}={self._token}; Path=/; HttpOnly; SameSite=Lax"
             return Answer(status=HTTPStatus.SEE_OTHER, headers={"Location": "/", "Set-Cookie": cookie})
         return operation(request)
 
@@ -158,13 +160,13 @@ class Marking:
     C{POST /mark}: somebody has done something.
     """
 
-    def __init__(self, mark: Callable[[str], Mark], marks: Callable[[], int]) -> None:
+    def __init__(self, mark: Callable[[str], Mark], notes: Callable[[], int]) -> None:
         """
         @param mark: marks this moment.
-        @param marks: says how many there are.
+        @param notes: says how many there are that somebody has made.
         """
         self._mark = mark
-        self._marks = marks
+        self._notes = notes
 
     def post(self, request: DashboardRequest) -> Answer:
         """
@@ -174,7 +176,7 @@ class Marking:
         if not 0 < len(text) <= LONGEST_MARK:
             problem = f"{len(text)} characters are not usable: expected a text of 1 to {LONGEST_MARK}"
             raise Problem(HTTPStatus.BAD_REQUEST, problem)
-        if self._marks() >= MOST_MARKS:
+        if self._notes() >= MOST_MARKS:
             raise Problem(HTTPStatus.TOO_MANY_REQUESTS, f"expected at most {MOST_MARKS} marks in a run")
         made = self._mark(printable(text))
         return asJSON({"at": round(made.at, 6), "text": made.text}, HTTPStatus.CREATED)

@@ -12,10 +12,12 @@ from importlib import resources
 from typing import Any
 
 from smtpsource._version import __version__
+from smtpsource.phases import NAMES
 from smtpsource.report.html import sections
 from smtpsource.report.html.data import STEPS, dataOf, smallBlock
 from smtpsource.report.html.data import block as plainBlock
 from smtpsource.report.html.markup import Html, element, section, text
+from smtpsource.report.html.room import sizeOf
 from smtpsource.report.html.scripts import script
 from smtpsource.report.html.scripts import style as styleOfCharts
 from smtpsource.report.html.title import headingOf, titleOf
@@ -23,8 +25,8 @@ from smtpsource.report.page import Change
 
 Document = Mapping[str, Any]
 
-#: The most characters of the data of one run; where there would be more, there are fewer steps.
-BUDGET = 270_000
+#: The most bytes of what is told of one run, in tables and as data; where there would be more, there are fewer steps.
+BUDGET = 300_000
 
 #: But not fewer than these.
 _LEAST_STEPS = 60
@@ -65,42 +67,45 @@ def htmlOf(
     @raise ValueError: a histogram is broken.
     """
     labels = labels or "ABCDEFGH"[: len(documents)]
-    data, block = _fitting(documents, labels)
+    data = dataOf(documents, labels)
+    seen = "".join(body(documents, labels, data["charts"], changes, differences))
     policy = (
         f"default-src 'none'; script-src {_hash(script())}; style-src {_hash(style())}; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
     yield _head(documents, labels, f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n')
     yield f"<style>{style()}</style>\n</head>\n<body>\n"
-    yield from body(documents, labels, data["charts"], changes, differences)
-    yield block
+    yield seen
+    yield _fitting(documents, labels, data, BUDGET * len(documents) - sizeOf(seen))
     yield f"<script>{script()}</script>\n</body>\n</html>\n"
 
 
-def _fitting(documents: Sequence[Document], labels: Sequence[str]) -> tuple[dict[str, Any], Html]:
+def _fitting(documents: Sequence[Document], labels: Sequence[str], data: Mapping[str, Any], room: int) -> Html:
     """
-    The data, and as a block that is not too large.
+    The data as a block that is not too large, if that can be.
+
+    @param data: all of it.
+    @param room: how many bytes it may have.
     """
-    steps = STEPS
-    while True:
-        data = dataOf(documents, labels, steps=steps)
-        block = smallBlock(data)
-        if len(block) <= BUDGET * len(documents) or steps < 2 * _LEAST_STEPS:
-            return data, block
-        steps //= 2
+    steps, block = STEPS, smallBlock(data)
+    while len(block) > room and steps > _LEAST_STEPS:
+        steps = max(_LEAST_STEPS, steps * 3 // 4)
+        block = smallBlock(dataOf(documents, labels, steps=steps))
+    return block
 
 
 def livePage(
     document: Document, label: str, styles: Sequence[str], scripts: Sequence[str], extra: Html = ""
 ) -> Iterator[Html]:
     """
-    The page of a run that goes on, for who serves it: its charts are there before they have data.
+    The page of a run that goes on, for who serves it: there is a place for each chart before there are data. Its data
+    block has all phases in their order as well.
 
     @param styles: the addresses of style sheets: L{style} is one.
     @param scripts: those of scripts: L{script} is the first.
     @param extra: more HTML, at the end of the page.
     """
-    data = dataOf([document], [label], live=True)
+    data = {**dataOf([document], [label], live=True), "phases": NAMES}
     links = "".join(f'<link rel="stylesheet" href="{text(address)}">\n' for address in styles)
     yield _head([document], [label], links) + "</head>\n<body>\n"
     yield from body([document], [label], data["charts"])

@@ -7,6 +7,7 @@ class Chart {
     this.page = page;
     this.title = figure.querySelector("figcaption")?.textContent.trim() || spec.title;
     this.log = Boolean(spec.log);
+    this.isLeftOut = false;
     this.off = new Set();
     this.parts = [];
     this.axis = spec.kind === "curve" ? new Axis(spec.id, () => this.percentiles(), true) : page.time;
@@ -21,6 +22,12 @@ class Chart {
     this.axis.listeners.push(() => this.showZoom());
     this.render();
     new ResizeObserver(() => this.resize()).observe(this.holder);
+  }
+
+  /** What it shows from now on; nothing, if there is none of it. */
+  take(spec) {
+    this.isLeftOut = !spec;
+    this.spec = spec ?? this.spec;
   }
 
   addTools() {
@@ -49,7 +56,7 @@ class Chart {
     if (this.select) this.fillSelect();
     const views = this.views();
     const alike = JSON.stringify([this.log, views.map((view) => view.lines?.map((line) => [line.label, line.property, line.dash]) ?? view.rows)]);
-    this.figure.hidden = !views.length && !this.select;
+    this.figure.hidden = this.isLeftOut || (!views.length && !this.select);
     if (alike === this.alike) {
       this.parts.forEach((part, index) => this.renew(part, views[index]));
       if (this.spec.kind === "heat") this.showLegend(views);
@@ -86,13 +93,14 @@ class Chart {
     const part = { frame, view };
     const common = {
       axis: this.axis,
+      longest: () => page.time.full()[1],
       place: this.size(cell),
       view,
       target: frame,
       onCursor: (plot) => this.follow(part, plot),
       onDraw: (plot) => spec.kind !== "curve" && drawMarks(plot, spec.kind === "heat" ? [page.runs[view.run]] : page.runs),
     };
-    part.plot = spec.kind === "heat" ? heatPlot(common) : linePlot({ ...common, unit: spec.unit, kind: spec.kind, isLog: () => this.log, horizontal: spec.kind === "curve" ? percentileAxis() : timeAxis() });
+    part.plot = spec.kind === "heat" ? heatPlot(common) : linePlot({ ...common, unit: spec.unit, kind: spec.kind, isLog: () => this.log, horizontal: spec.kind === "curve" ? percentileAxis() : timeAxis(common.longest) });
     this.axis.plots.add(part.plot);
     view.lines?.forEach((line, place) => this.off.has(line.label) && part.plot.setSeries(place + 1, { show: false }));
     frame.addEventListener("keydown", (event) => onKey(event, this, part));
