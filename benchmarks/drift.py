@@ -1,7 +1,8 @@
 """
-How often a drift is found where there is none, and where there is one: C{python -m benchmarks.drift [SEEDS]}.
+How often a drift is found where there is none, and where there is one: C{python -m benchmarks.drift [--looks] [SEEDS]}.
 
-Beside our test that of Hamed and Rao, as they have published it (Journal of Hydrology 204, 1998).
+Beside our test that of Hamed and Rao, as they have published it (Journal of Hydrology 204, 1998). With C{--looks}, how
+often it is found if it is looked for each minute, as C{--abort-on-threshold} does.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from random import Random
 
-from smtpsource.measure.drift import LEVEL, driftOf
+from smtpsource.measure.drift import FEWEST, LEVEL, SURE, driftOf
 
 MINUTE = 60.0
 
@@ -100,6 +101,31 @@ CASES: dict[str, Callable[[Random], list[float]]] = {
 }
 
 
+def firstLook(values: Sequence[float]) -> int | None:
+    """
+    @return: after how many windows a run is ended that is looked at after each; C{None} if it is not.
+    """
+    return next((count for count in range(FEWEST, len(values) + 1) if ours(values[:count]) < SURE), None)
+
+
+def looks(seeds: int) -> None:
+    """
+    Print how often runs of 60 windows are ended, and after how many.
+    """
+    print(f"{'of ' + str(seeds) + ' runs':<36}{'at its end':>12}{'each minute':>13}{'both':>10}{'ended after':>13}")
+    for name, make in CASES.items():
+        runs = [make(Random(seed)) for seed in range(seeds)]
+        if len(runs[0]) != 60:
+            continue
+        end = [ours(values) < LEVEL for values in runs]
+        first = [firstLook(values) for values in runs]
+        early = sorted(count for count in first if count is not None)
+        both = sum(found or count is not None for found, count in zip(end, first, strict=True))
+        parts = [count / seeds * 100 for count in (sum(end), len(early), both)]
+        after = f"{early[len(early) // 2]} minutes" if early else "-"
+        print(f"{name:<36}{parts[0]:>10.1f} %{parts[1]:>11.1f} %{parts[2]:>8.1f} %{after:>13}", flush=True)
+
+
 def main(seeds: int) -> None:
     """
     Print how often a drift was found.
@@ -112,4 +138,5 @@ def main(seeds: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 2000)
+    words = [word for word in sys.argv[1:] if word != "--looks"]
+    (looks if "--looks" in sys.argv else main)(int(words[0]) if words else 2000)

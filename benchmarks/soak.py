@@ -1,6 +1,6 @@
 """
 A run of hours against a sink that is restarted again and again: C{python -m benchmarks.soak}. Are all counts right,
-does the generator need more memory with time, and what is left if it is killed?
+does the generator need more memory with time, and what is left if it is killed? Exit status 1: something is wrong.
 """
 
 from __future__ import annotations
@@ -14,11 +14,18 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from smtpsource.measure.drift import FEWEST, Drift, driftOf, wordsOf
+
 #: How long to wait for what has to happen, in seconds.
 _PATIENCE = 60.0
+
+#: What a run that is killed has done in its last seconds is not known afterwards: in so many, at the most.
+_UNKNOWN = 10.0
 
 _SOURCE = (sys.executable, "-P", "-m", "smtpsource")
 
@@ -48,7 +55,8 @@ def stop(directory: Path) -> None:
     End the sink in order.
     """
     pid = int((directory / "sink.pid").read_text())
-    os.kill(pid, signal.SIGTERM)
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
     end = time.monotonic() + _PATIENCE
     while _isThere(pid):
         if time.monotonic() > end:
@@ -87,22 +95,69 @@ def counted(directory: Path) -> int:
     return sum(json.loads(path.read_text())["messages"] for path in directory.glob("sink-*.json"))
 
 
-def tell(report: dict[str, Any], directory: Path) -> None:
+def growth(report: dict[str, Any]) -> Drift | None:
+    """
+    How the memory of the generator has changed: in bytes.
+
+    @return: C{None} if it was watched for fewer than ten minutes.
+    """
+    minutes: dict[int, list[float]] = {}
+    for sample in report["series"]:
+        found = (sample.get("watched") or {}).get("generator rss")
+        if found is not None:
+            minutes.setdefault(int(sample["time"] // 60), []).append(found)
+    values = [sum(each) / len(each) for each in minutes.values()]
+    return driftOf([60.0 * minute + 30 for minute in minutes], values, 60.0)
+
+
+def faults(report: dict[str, Any], counted: int, options: argparse.Namespace) -> Iterator[str]:
+    """
+    What is not as it should be, a line each.
+
+    @param counted: how many messages the sinks have counted.
+    """
+    messages = report["messages"]
+    accepted, failed = messages["accepted"], messages["failed"]
+    if accepted + failed + messages["rejected"] != messages["started"]:
+        yield f"of {messages['started']} messages it is not known what became of each: {messages}"
+    if counted < accepted:
+        yield f"{accepted} messages were accepted, and the sinks counted {counted}"
+    # Of those that have failed a sink may have been stopped between counting and replying.
+    unknown = 0 if options.kill is None else int(options.rate * _UNKNOWN)
+    if counted > accepted + failed + unknown:
+        yield f"the sinks counted {counted} messages: more than {accepted} accepted and {failed} failed ones"
+    commands = [mark for mark in report["marks"] if mark["kind"] == "command"]
+    wrong = [mark["status"] for mark in commands if mark["status"] not in (0, None)]
+    if wrong:
+        yield f"{len(wrong)} restarts of the sink have ended with status {wrong[0]} or another"
+    expected = int((report["elapsed"] - _PATIENCE) // options.every)
+    if len(commands) < expected:
+        yield f"the sink was restarted {len(commands)} times in {report['elapsed']:.0f} s, and not {expected} times"
+    drift = growth(report)
+    if drift is None and report["elapsed"] > (FEWEST + 1) * 60:
+        yield "the generator's memory was not watched"
+    if drift is not None and drift.isSignificant and drift.perHour > options.growth * 1e6:
+        yield f"the generator's memory grows by {drift.perHour / 1e6:.1f} MB an hour, over {options.growth:g} MB"
+
+
+def tell(report: dict[str, Any], counted: int) -> None:
     """
     What came of it.
     """
-    messages, sinks = report["messages"], counted(directory)
-    print(f"\nmessages: {messages}, all sinks counted {sinks}: {sinks - messages['accepted']} more than were accepted")
+    messages = report["messages"]
+    print(
+        f"\nmessages: {messages}, all sinks counted {counted}: {counted - messages['accepted']} more than were accepted"
+    )
     marks = [mark for mark in report["marks"] if mark["kind"] == "command"]
     statuses = sorted({mark["status"] for mark in marks}, key=str)
     print(f"restarts: {len(marks)}, their statuses {statuses}, marked at {[round(mark['at'], 1) for mark in marks]}")
-    memory = [sample["watched"]["generator rss"] for sample in report["series"] if sample.get("watched")]
-    if memory:
-        third = max(1, len(memory) // 3)
-        means = [sum(part) / len(part) / 1e6 for part in (memory[:third], memory[-third:])]
-        print(f"memory of the generator: {means[0]:.2f} MB in the first third, {means[1]:.2f} MB in the last one")
-    for figure, drift in (report.get("drift") or {}).items():
-        print(f"drift of {figure}: {drift}")
+    drift = growth(report)
+    if drift is None:
+        print(f"memory of the generator: no drift is known of less than {FEWEST} minutes")
+    else:
+        print(f"memory of the generator: {drift.perHour / 1e6:+.2f} MB an hour ({wordsOf(drift)})")
+    for figure, other in (report.get("drift") or {}).items():
+        print(f"drift of {figure}: {other}")
 
 
 def main() -> None:
@@ -117,6 +172,7 @@ def main() -> None:
     parser.add_argument(
         "--kill", type=float, metavar="SECONDS", help="kill the generator with -9 after so many, and recover"
     )
+    parser.add_argument("--growth", type=float, default=10.0, help="MB an hour by which its memory may grow")
     parser.add_argument("--directory", type=Path, default=Path("soak"), help="a new one, for all that is written")
     parser.add_argument("--restart", nargs=2, metavar=("DIRECTORY", "PORT"), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -137,10 +193,21 @@ def main() -> None:
     finally:
         stop(directory)
     print(f"the generator ended with status {status}")
+    file = directory / "run.json"
     if options.kill is not None:
-        recover = [*_SOURCE, "recover", str(directory / "checkpoint"), "--report", str(directory / "run.json")]
-        print(f"recovered with status {subprocess.run(recover).returncode}")
-    tell(json.loads((directory / "run.json").read_text()), directory)
+        recover = [*_SOURCE, "recover", str(directory / "checkpoint"), "--report", str(file)]
+        status = subprocess.run(recover).returncode
+        print(f"recovered with status {status}")
+    if not file.exists():
+        raise SystemExit("soak: there is no report")
+    report, sinks = json.loads(file.read_text()), counted(directory)
+    tell(report, sinks)
+    found = list(faults(report, sinks, options))
+    if status != report["exit"]:
+        found.append(f"the exit status is {status}, and the report says {report['exit']}")
+    for fault in found:
+        print(f"WRONG: {fault}")
+    raise SystemExit(1 if found else 0)
 
 
 if __name__ == "__main__":

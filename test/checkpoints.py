@@ -25,6 +25,7 @@ HEADER = {
     "exercise": "mail",
     "thresholds": [],
     "warmUp": 0.0,
+    "percentiles": [50, 99.9],
 }
 
 

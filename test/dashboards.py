@@ -14,6 +14,8 @@ from smtpsource.measure.counters import Counters
 from smtpsource.measure.frame import Frame
 from smtpsource.measure.marks import Mark
 from smtpsource.measure.progress import Progress
+from smtpsource.measure.series import Series
+from smtpsource.measure.step import stepOf
 from smtpsource.phases import MAIL, NAMES, TRANSACTION
 from smtpsource.report.dashboard.service import DashboardService
 from smtpsource.values.serving import Where
@@ -50,6 +52,9 @@ class Shown:
     def __init__(self, summary):
         self.summary = summary
         self.marks = []
+        self.percentiles = (50, 99)
+        self.latest = self.latestStep = None
+        self._series = Series()
         self.listeners = []
         self.done = Deferred()
 
@@ -89,6 +94,7 @@ class Shown:
         Seconds have passed.
         """
         for frame in frames:
+            self.latest, self.latestStep = self._series.add(frame), stepOf(frame)
             for listener in self.listeners:
                 listener(frame)
 
@@ -108,6 +114,13 @@ class DashboardMixin(VisitingMixin):
         service.startService()
         self.open()
         return service
+
+    def bring(self, *frames):
+        """
+        Seconds have passed, and all that is to be done then was.
+        """
+        self.run_.bring(*frames)
+        self.settle()
 
     def ask(self, path, method="GET", body="", **headers):
         """

@@ -4,11 +4,14 @@ Tests for L{benchmarks}: its arithmetic, and that it runs. None is about how fas
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from unittest import SkipTest, mock
 
@@ -16,8 +19,9 @@ from patience import PATIENCE, TEST_LIMIT
 from twisted.trial.unittest import SynchronousTestCase
 
 from benchmarks import __main__ as command
-from benchmarks import contenders, figures, measure, running, servers, startup, table
+from benchmarks import contenders, figures, measure, running, servers, soak, startup, table
 from benchmarks.cases import CASES, Case
+from benchmarks.dashboard import Account
 from benchmarks.figures import MEASURES, Bar, Pair, Run, Spread
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -68,6 +72,93 @@ class DriftTests(SynchronousTestCase):
         result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
         self.assertRegex(result.stdout, r"\A(of 2 runs .*\n)(.+ [0-9.]+ % +[0-9.]+ %\n){13}\Z", result.stderr)
 
+    def test_looks(self):
+        """
+        And of those that are looked at each minute.
+        """
+        command = [sys.executable, "-m", "benchmarks.drift", "--looks", "1"]
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        parts = r"( +[0-9.]+ %){3} +(-|[0-9]+ minutes)"
+        self.assertRegex(result.stdout, rf"\A(of 1 runs .*\n)(.+{parts}\n){{11}}\Z", result.stderr)
+
+
+class SoakTests(SynchronousTestCase):
+    """
+    Runs of hours, or of seconds, with a sink that is restarted.
+    """
+
+    timeout = TEST_LIMIT
+
+    def check(self, expected, counted=1005, kill=None, memory=0.0, **changes):
+        """
+        @param expected: what is found wrong, each as a regular expression.
+        @param memory: bytes by which the generator grows in an hour.
+        """
+        series = [
+            {"time": float(second), "watched": {"generator rss": 5e7 + memory / 3600 * second + second % 7 * 1e4}}
+            for second in range(1, 1801)
+        ]
+        report = {
+            "messages": {"started": 1010, "accepted": 1000, "rejected": 0, "failed": 10},
+            "marks": [{"kind": "command", "status": 0}, {"kind": "event", "status": None}],
+            "elapsed": 1800.0,
+            "series": series,
+        }
+        options = argparse.Namespace(kill=kill, rate=1, every=900, growth=10.0)
+        found = [*soak.faults({**report, **changes}, counted, options)]
+        self.assertEqual(len(found), len(expected), found)
+        for fault, text in zip(found, expected, strict=True):
+            self.assertRegex(fault, text)
+
+    def test_counts(self):
+        """
+        The sinks must have all that was accepted, and no more than that and what has failed; if the generator was
+        killed, what came in its last seconds besides.
+        """
+        for counted in (1000, 1010):
+            self.check([], counted)
+        self.check(["^1000 messages were accepted, and the sinks counted 999$"], 999)
+        self.check(["^the sinks counted 1011 messages: more than "], 1011)
+        self.check([], 1011, kill=5.0)
+        self.check(["^the sinks counted 2000 messages: more than "], 2000, kill=5.0)
+        messages = {"started": 1012, "accepted": 1000, "rejected": 1, "failed": 10}
+        self.check(["^of 1012 messages it is not known what became of each"], messages=messages)
+
+    def test_memory(self):
+        """
+        It may grow, but not by much; and it must be known.
+        """
+        self.check([], memory=8e6)
+        self.check([r"^the generator's memory grows by 1[45]\.[0-9] MB an hour, over 10 MB$"], memory=15e6)
+        self.check(["^the generator's memory was not watched$"], series=[])
+
+    def test_restarts(self):
+        """
+        The sink must have been restarted, each time.
+        """
+        self.check(["^the sink was restarted 0 times in 1800 s, and not 1 times$"], marks=[])
+        marks = [{"kind": "command", "status": status} for status in (0, 1)]
+        self.check(["^1 restarts of the sink have ended with status 1 or another$"], marks=marks)
+
+    def soak(self, *more):
+        """
+        A real run.
+        """
+        directory = self.mktemp()
+        command = [sys.executable, "-m", "benchmarks.soak", "--directory", os.path.abspath(directory), *more]
+        options = ["--rate", "100", "--sessions", "2"]
+        return subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
+
+    def test_run(self):
+        """
+        All is right in a run of some seconds, in which the sink was restarted once.
+        """
+        done = self.soak("--seconds", "10", "--every", "6")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertRegex(done.stdout, r"\nmessages: .*, all sinks counted [0-9]+: [0-9]+ more than were accepted\n")
+        self.assertRegex(done.stdout, r"\nrestarts: 1, their statuses \[0\], ")
+        self.assertIn("\nmemory of the generator: no drift is known of less than 10 minutes\n", done.stdout)
+
 
 class FramesTests(SynchronousTestCase):
     """
@@ -81,6 +172,46 @@ class FramesTests(SynchronousTestCase):
         result = subprocess.run([sys.executable, "-m", "benchmarks.frames", "4"], capture_output=True, text=True)
         self.assertEqual((result.returncode, result.stderr), (0, ""))
         self.assertRegex(result.stdout, r"^4 workers, .*\nthe parent takes [0-9.]+ ms of CPU a second: 0\.[0-9]+%")
+
+
+class DashboardTests(SynchronousTestCase):
+    """
+    What a dashboard takes.
+    """
+
+    def test_runs(self):
+        """
+        A run that is looked at is measured. That it takes more than it may is no fault on a busy machine.
+        """
+        options = ("--seconds", "3", "--rate", "20", "--sessions", "2", "--tabs", "1")
+        command = [sys.executable, "-m", "benchmarks.dashboard", *options]
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        figures = re.fullmatch(
+            r"1 tabs, ([0-9]+) messages/s: ([0-9.]+) ms of CPU a second, of ([0-9]+) ms of the whole process "
+            r"\([0-9.]+%\); ([0-9.]+) ms at once\n",
+            result.stdout,
+        )
+        self.assertTrue(figures, result.stdout + result.stderr)
+        rate, taken, whole, longest = map(float, figures.groups())
+        self.assertTrue(0 < rate <= 21 and 0 < taken < whole and longest > 0, result.stdout)
+
+    def test_account(self):
+        """
+        What is called within what is counted is counted once.
+        """
+        account = Account()
+        begun = time.thread_time()
+
+        def use():
+            end = time.thread_time() + 0.02
+            while time.thread_time() < end:
+                pass
+
+        inner = account.counted(use)
+        account.counted(lambda: (inner(), inner()))()
+        passed = time.thread_time() - begun
+        self.assertTrue(0.04 <= account.spent <= passed, (account.spent, passed))
+        self.assertEqual(account.longest, account.spent)
 
 
 class WorkersTests(SynchronousTestCase):

@@ -5,6 +5,7 @@ Tests for L{smtpsource.report.dashboard}: what is served, to whom, and within wh
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from dashboards import DashboardMixin, Shown, answered, eventsIn, second
 from hypothesis import strategies as st
@@ -13,11 +14,21 @@ from results import EVERYTHING, example
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpsource.report.dashboard import broadcast, history
+from smtpsource.measure.marks import Mark
+from smtpsource.measure.recorder import Recorder
+from smtpsource.measure.series import Series
+from smtpsource.measure.step import stepOf
+from smtpsource.measure.summary import bucketsOf, latenciesOf, repliesOf
+from smtpsource.measure.timeline import Timeline, tableOf
+from smtpsource.report.dashboard import broadcast, history, marks
 from smtpsource.report.dashboard.broadcast import MOST
 from smtpsource.report.dashboard.history import COLUMNS, Bounded, History
+from smtpsource.report.dashboard.marks import Marks
 from smtpsource.report.dashboard.service import LAST
 from smtpsource.report.dashboard.site import LONGEST_MARK, MOST_MARKS
+from smtpsource.report.document import documentOf
+from smtpsource.report.html import sections
+from smtpsource.report.html.data import dataOf
 from smtpsource.report.reading import summaryIn
 from smtpsource.web.eventstream import QUIET
 
@@ -26,6 +37,10 @@ FORM = "application/x-www-form-urlencoded"
 
 def kinds(events):
     return [kind for _, kind, _ in events]
+
+
+def add(history, frame):
+    history.add(frame, Series().add(frame), stepOf(frame))
 
 
 class HistoryTests(SynchronousTestCase):
@@ -54,7 +69,7 @@ class HistoryTests(SynchronousTestCase):
         self.patch(history, "MOST_STEPS", 4)
         told = History()
         for number in range(50):
-            told.add(second(number, microseconds=(100, 1000 + number)))
+            add(told, second(number, microseconds=(100, 1000 + number)))
         rows = [row for piece in told.samples.pieces(3) for row in json.loads(piece)]
         steps = [step for piece in told.steps.pieces(3) for step in json.loads(piece)]
         self.assertEqual((len(rows), len(steps)), (8, 4))
@@ -70,8 +85,8 @@ class HistoryTests(SynchronousTestCase):
         What was before the end of a warm-up does not count.
         """
         told = History()
-        told.add(second(0))
-        told.add(second(0, epoch=1))
+        add(told, second(0))
+        add(told, second(0, epoch=1))
         self.assertEqual((told.epoch, len(told.samples.kept), len(told.steps.kept)), (1, 1, 1))
 
 
@@ -96,7 +111,7 @@ class StreamTests(DashboardMixin, SynchronousTestCase):
         """
         watching = self.watch()
         self.assertEqual(kinds(self.told(watching))[0], "reset")
-        self.run_.bring(second(0), second(1, accepted=25))
+        self.bring(second(0), second(1, accepted=25))
         frames = [event for event in self.told(watching) if event[1] == "frame"]
         self.assertEqual([identity for identity, _, _ in frames], ["0.0", "0.1"])
         self.assertEqual(frames[1][2]["row"][COLUMNS.index("rate")], 25)
@@ -106,7 +121,7 @@ class StreamTests(DashboardMixin, SynchronousTestCase):
         """
         One who comes late is told all that has been.
         """
-        self.run_.bring(*map(second, range(500)))
+        self.bring(*map(second, range(500)))
         told = self.told(self.watch())
         rows = [row for _, kind, data in told if kind == "history" for row in data["rows"]]
         steps = [step for _, kind, data in told if kind == "history" for step in data["steps"]]
@@ -116,18 +131,69 @@ class StreamTests(DashboardMixin, SynchronousTestCase):
 
     def test_back(self):
         """
-        One who comes back is told what they have missed, and nothing twice.
+        One who comes back is told what they have missed, and nothing twice, however much that is: also where the
+        connection takes but a part of it at once.
         """
-        self.run_.bring(*map(second, range(10)))
-        told = self.told(self.watch(after="0.6"))
-        self.assertEqual([identity for identity, kind, _ in told if kind == "frame"], ["0.7", "0.8", "0.9"])
-        self.assertNotIn("reset", kinds(told))
+        self.bring(*(second(number, microseconds=range(300, 900)) for number in range(620)))
+        self.run_.marks.extend(Mark(float(number), f"mark {number}") for number in range(5000))
+        self.bring(second(620))
+        time = COLUMNS.index("time")
+        for known in (620, 617, 320, 21):
+            watching = self.watch(after=f"0.{known}")
+            self.settle()
+            self.assertFalse(watching.aborted)
+            told = self.told(watching)
+            rows = [row for _, kind, data in told if kind == "history" for row in data["rows"]]
+            steps = [step for _, kind, data in told if kind == "history" for step in data["steps"]]
+            self.assertEqual([row[time] for row in rows], [number + 1 for number in range(known + 1, 621)])
+            self.assertEqual([step["time"] for step in steps], [row[time] for row in rows])
+            self.assertIn(("0.620", "known", None), told)
+            self.assertNotIn("reset", kinds(told))
+            watching.abortConnection()
+            self.settle()
+
+    def test_backAgain(self):
+        """
+        Where the connection breaks while that is told, the next one goes on from there.
+        """
+        self.bring(*map(second, range(100)))
+        told = self.told(self.watch(after="0.9"))
+        identity, _, _ = [event for event in told if event[1] == "history"][1]
+        before = [row for _, kind, data in told[:2] for row in data["rows"]]
+        after = [row for _, kind, data in self.told(self.watch(identity)) if kind == "history" for row in data["rows"]]
+        time = COLUMNS.index("time")
+        self.assertEqual([row[time] for row in before + after], list(range(11, 101)))
+
+    def test_slowStart(self):
+        """
+        What was before one came does not count as what they do not read.
+        """
+        self.bring(*(second(number, microseconds=range(300, 900)) for number in range(700)))
+        watching = self.watch()
+        self.settle()
+        self.assertTrue(watching.io.tell() < 1_000_000)
+        for number in range(broadcast.MOST_WAITING - 20):
+            self.bring(second(700 + number))
+        self.assertFalse(watching.aborted)
+        rows = [row for _, kind, data in self.told(watching) if kind == "history" for row in data["rows"]]
+        self.assertEqual([row[COLUMNS.index("time")] for row in rows], list(range(1, 701)))
+
+    def test_ownTurn(self):
+        """
+        The turn of the reactor in which a second is counted tells nobody of it: the next one does.
+        """
+        watching = self.watch()
+        self.told(watching)
+        self.run_.bring(second(0))
+        self.assertEqual(watching.take(), b"")
+        self.reactor.advance(0)
+        self.assertIn(b"event: frame\n", watching.take())
 
     def test_unknown(self):
         """
         Who knows a second of another run, or of a warm-up, or says nonsense, is told everything.
         """
-        self.run_.bring(second(0), second(1), second(0, epoch=1))
+        self.bring(second(0), second(1), second(0, epoch=1))
         for after in ("0.1", "7.7", "x" * 100, "1"):
             told = self.told(self.watch(after))
             self.assertEqual(kinds(told)[0], "reset")
@@ -138,9 +204,9 @@ class StreamTests(DashboardMixin, SynchronousTestCase):
         Those who watch are told when a warm-up is over: what they know does not count.
         """
         watching = self.watch()
-        self.run_.bring(second(0))
+        self.bring(second(0))
         self.told(watching)
-        self.run_.bring(second(0, epoch=1))
+        self.bring(second(0, epoch=1))
         self.assertEqual(kinds(self.told(watching))[:2], ["reset", "frame"])
 
     def test_quiet(self):
@@ -161,10 +227,10 @@ class StreamTests(DashboardMixin, SynchronousTestCase):
         self.settle()
         slow.producer.pauseProducing()
         for number in range(broadcast.MOST_WAITING + 2):
-            self.run_.bring(second(number))
+            self.bring(second(number))
             self.told(good)
         self.assertTrue(slow.aborted)
-        self.run_.bring(second(broadcast.MOST_WAITING + 2))
+        self.bring(second(broadcast.MOST_WAITING + 2))
         self.assertIn("frame", kinds(self.told(good)))
 
     def test_tooMany(self):
@@ -182,7 +248,7 @@ class StreamTests(DashboardMixin, SynchronousTestCase):
         """
         What stands on the page is made while somebody watches, once for all of them, and told when it has changed.
         """
-        self.run_.bring(second(0))
+        self.bring(second(0))
         self.settle()
         first, other = self.watch(), self.watch()
         for watching in (first, other):
@@ -191,20 +257,75 @@ class StreamTests(DashboardMixin, SynchronousTestCase):
             self.assertTrue(any('id="verdict"' in html for html in sections), sections)
             self.assertIn("charts", kinds(told))
         self.pass_(60)
-        self.run_.bring(second(1))
+        self.bring(second(1))
         self.assertNotIn("section", kinds(self.told(first)))
         self.run_.summary = example(exit=0, rate=77.0)
         self.pass_(60)
-        self.run_.bring(second(2))
+        self.bring(second(2))
         changed = [data["html"] for _, kind, data in self.told(first) if kind == "section"]
         self.assertTrue(any("77.0/s" in html for html in changed), changed)
+
+    def sections(self, name):
+        """
+        @return: what is told of a section to one who comes now.
+        """
+        told = [data["html"] for _, kind, data in self.told(self.watch()) if kind == "section"]
+        return next((html for html in reversed(told) if f'id="{name}"' in html), "")
+
+    def test_figures(self):
+        """
+        Of what was watched the first, the last and the highest are those of the whole run, and what is gone stays.
+        """
+        values = (3.0, 9.0, 7.0, 5.0)
+        seconds = [second(number, watched={"queue": value}) for number, value in enumerate(values)]
+        seconds[1] = second(1, watched={"queue": 9.0, "gone": 4.0})
+        self.run_.bring(second(0, epoch=-1, watched={"queue": 99.0}), *seconds)
+        series = Series()
+        for each in seconds:
+            series.add(each)
+        document = documentOf(replace(self.run_.summary, series=series.samples))
+        (expected,) = [html for html in sections.after([document], ["run"]) if 'id="watched"' in html]
+        self.assertEqual(self.sections("watched"), expected)
+        self.assertIn(expected, self.answer("/")[2])
+
+    def charts(self):
+        """
+        @return: which charts one who comes now is told of.
+        """
+        *_, told = [data for _, kind, data in self.told(self.watch()) if kind == "charts"]
+        return [(chart["id"], [line["label"] for line in chart["lines"]]) for chart in told]
+
+    def test_charts(self):
+        """
+        The charts are those that a page of the same run would have: none of what has never been. Once something has
+        been, it stays.
+        """
+        quiet = [second(number) for number in range(3)]
+        bad = second(3, watched={"queue": 1.0})
+        bad = replace(bad, counters=replace(bad.counters, accepted=8, rejected=2), asked=12.0)
+        series, timeline, recorder = Series(), Timeline(), Recorder()
+        for number, some in enumerate((quiet, [bad], [second(4)])):
+            for each in some:
+                series.add(each)
+                timeline.add(each)
+                each.addTo(recorder)
+            summary = self.run_.summary = example(
+                latency=latenciesOf(recorder), buckets=bucketsOf(recorder), replies=repliesOf(recorder), errors={}
+            )
+            self.run_.bring(*some)
+            self.pass_(60)
+            found = self.charts()
+            document = documentOf(replace(summary, series=series.samples, timeline=tableOf(timeline.steps)))
+            expected = dataOf([document], ["run"])["charts"]
+            self.assertEqual(found, [(one["id"], [line["label"] for line in one["lines"]]) for one in expected])
+            self.assertEqual("refused" in dict(found), number > 0)
 
     def test_unwatched(self):
         """
         While nobody watches, nothing is asked of the run but its seconds.
         """
         self.patch(self.run_, "summaryNow", lambda: self.fail("nobody wants to know"))
-        self.run_.bring(second(0))
+        self.bring(second(0))
         self.settle()
 
     def test_faults(self):
@@ -217,10 +338,10 @@ class StreamTests(DashboardMixin, SynchronousTestCase):
         self.run_.summary = None
         watching = self.watch()
         self.told(watching)
-        self.run_.bring(second(0))
+        self.bring(second(0))
         self.assertIn("frame", kinds(self.told(watching)))
         self.patch(self.run_, "progress", lambda: 1 / 0)
-        self.run_.bring(second(1))
+        self.bring(second(1))
         self.assertEqual(self.answer("/")[0], 500)
         faults = [event for event in told if "fault" in event]
         self.assertEqual(len(faults), 3)
@@ -233,7 +354,9 @@ class StreamTests(DashboardMixin, SynchronousTestCase):
         watching, late = self.watch(), None
         self.run_.bring(second(0))
         self.run_.done.callback(self.run_.summary)
-        self.assertEqual(self.told(watching)[-1][1:], ("over", {"exit": 1, "ended": "done", "reason": None}))
+        told = self.told(watching)
+        self.assertIn("frame", kinds(told))
+        self.assertEqual(told[-1][1:], ("over", {"exit": 1, "ended": "done", "reason": None}))
         late = self.watch()
         self.assertEqual(kinds(self.told(late))[-1], "over")
         left = self.service.leave()
@@ -296,7 +419,7 @@ class SiteTests(DashboardMixin, SynchronousTestCase):
         evil = "</script><script>alert(1)</script><!--"
         self.serve(Shown(example(errors={evil: example().errors["timeout"]}, command=("x", evil))))
         self.run_.mark(evil)
-        self.run_.bring(second(0))
+        self.bring(second(0))
         _, _, page = self.answer("/")
         self.assertNotIn("<script>alert", page)
         for _, kind, data in eventsIn(self.answer("/events")[2]):
@@ -387,8 +510,68 @@ class MarkTests(DashboardMixin, SynchronousTestCase):
             status, _, answer = self.post(body, kind)
             self.assertEqual((status, json.loads(answer)), (201, {"at": 1.5, "text": "restarted ü"}))
         self.assertEqual({mark.text for mark in self.run_.marks}, {"restarted ü"})
-        marks = [data for _, kind, data in eventsIn(answered(self.said(watching))[2]) if kind == "marks"]
-        self.assertEqual([len(each) for each in marks], [1, 2, 3, 4, 5])
+        events = [data for _, kind, data in eventsIn(answered(self.said(watching))[2]) if kind == "marks"]
+        self.assertEqual([(each["from"], len(each["marks"])) for each in events], [(place, 1) for place in range(5)])
+
+    @given(st.lists(st.tuples(st.sampled_from(["add", "insert", "text", "output", "none"]), st.integers(0, 9))))
+    def test_changes(self, changes):
+        """
+        What is told of marks is what is another, and adds up to what there is, without what commands have written.
+        """
+        told, those, known = Marks(), [], []
+        for number, (change, place) in enumerate(changes):
+            if change == "add" or not those:
+                those.append(Mark(float(number), f"{number}"))
+            elif change == "insert":
+                those.insert(len(those) - place % len(those), Mark(0.5, f"{number}", "event"))
+            elif change != "none":
+                place %= len(those)
+                those[place] = replace(those[place], **{change: f"other {number}"})
+            events = [json.loads(event) for event in told.renew(those)]
+            self.assertEqual(bool(events), known != [mark.text for mark in those])
+            for event in events:
+                known[event["from"] :] = [mark["text"] for mark in event["marks"]]
+            self.assertEqual(known, [mark.text for mark in those])
+
+    def test_unchanged(self):
+        """
+        Marks that are as they were are neither told nor written again; one who comes late is told all of them.
+        """
+        self.run_.marks.extend(Mark(float(number), f"{number}", "command", output="x" * 2048) for number in range(3000))
+        watching = self.ask("/events")
+        self.bring(second(0))
+        self.said(watching)
+        self.patch(marks, "_written", lambda mark: self.fail("once is enough"))
+        self.bring(second(1))
+        self.assertNotIn(b"event: marks", self.said(watching))
+        events = [data for _, kind, data in eventsIn(self.answer("/events")[2]) if kind == "marks"]
+        self.assertEqual([mark["text"] for data in events for mark in data["marks"]], list(map(str, range(3000))))
+        self.assertTrue(all("output" not in mark for data in events for mark in data["marks"]))
+
+    def test_warmUpOver(self):
+        """
+        When a warm-up is over, and all is forgotten, the marks are told again.
+        """
+        watching = self.ask("/events")
+        self.run_.mark("x")
+        self.bring(second(0))
+        self.said(watching)
+        self.bring(second(0, epoch=1))
+        events = eventsIn(self.said(watching).decode())
+        self.assertEqual([kind for _, kind, _ in events][:3], ["reset", "marks", "frame"])
+
+    def test_many(self):
+        """
+        Of many marks the last ones stand on the page, with their numbers; the report has all.
+        """
+        marked = tuple(Mark(float(number), f"mark {number}") for number in range(1, 1001))
+        self.run_.summary = example(marks=marked)
+        _, _, page = self.answer("/")
+        self.assertIn("The first 950 are not told here", page)
+        self.assertNotIn("mark 950<", page)
+        self.assertIn("mark 951<", page)
+        self.assertIn(">951<", page)
+        self.assertEqual(summaryIn(self.answer("/report.json")[2]).marks, marked)
 
     def test_unusable(self):
         """
@@ -421,9 +604,11 @@ class MarkTests(DashboardMixin, SynchronousTestCase):
 
     def test_tooMany(self):
         """
-        There is an end to it.
+        There is an end to it; commands and events, of which there may be more, don't count.
         """
-        self.run_.marks.extend([None] * MOST_MARKS)
+        self.run_.marks.extend([Mark(0.5, "x", "command"), Mark(0.5, "x", "event")] * MOST_MARKS)
+        self.run_.marks.extend([Mark(0.5, "x")] * (MOST_MARKS - 1))
+        self.assertEqual(self.post("text=x")[0], 201)
         self.assertEqual(self.post("text=x")[0], 429)
 
     def test_over(self):
@@ -475,17 +660,23 @@ class TokenTests(DashboardMixin, SynchronousTestCase):
 
     def test_cookie(self):
         """
-        With the address that was shown a browser has it in a cookie from then on, which no other site can use, and the
-        address has it no more.
+        With the address that was shown a browser has it in a cookie from then on, and the address has it no more. The
+        cookie comes along when a link elsewhere is followed, as when the browser is led on from there; no page of
+        another site can do anything with it.
         """
         status, head, _ = self.answer(f"/?token={self.token}")
         self.assertEqual(status, 303)
         self.assertIn("\r\nlocation: /\r\n", head + "\r\n")
         cookie = next(line for line in head.split("\r\n") if line.startswith("set-cookie"))
-        self.assertIn("httponly; samesite=strict", cookie)
+        self.assertIn("httponly; samesite=lax", cookie)
         given = {"Cookie": f"other=1; smtpsource-8089={self.token}"}
         self.assertEqual(self.answer("/", **given)[0], 200)
         self.assertEqual(self.answer("/mark", "POST", "text=x", Content_Type=FORM, **given)[0], 201)
+        elsewhere = {"Origin": "http://evil.example", "Sec_Fetch_Site": "cross-site"}
+        for name, value in elsewhere.items():
+            found = self.answer("/mark", "POST", "text=x", Content_Type=FORM, **given, **{name: value})
+            self.assertEqual(found[0], 403)
+        self.assertEqual(self.answer("/", Sec_Fetch_Site="cross-site", **given)[0], 200)
 
     def test_command(self):
         """

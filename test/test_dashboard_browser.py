@@ -16,6 +16,8 @@ from twisted.internet.defer import inlineCallbacks
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
+from smtpsource.report.html.data import dataOf
+
 #: What a server may say to whoever shows it.
 HOSTILE = "<script>document.title='gone'</script> </script><!-- <img src=x onerror=alert(1)>"
 
@@ -25,6 +27,12 @@ figure.querySelector("details").open = true;
 await new Promise(done => setTimeout(done));
 figure.querySelector("button.more")?.click();
 return [...figure.querySelectorAll("tbody tr")].map(row => [...row.cells].map(cell => cell.textContent));
+"""
+
+_CHARTS = """
+const visible = [...document.querySelectorAll("figure.chart")].filter((figure) => figure.checkVisibility());
+const phases = document.querySelector('figure[data-chart="latency"] select').options;
+return { charts: visible.map((figure) => figure.dataset.chart), phases: [...phases].map((one) => one.value) };
 """
 
 
@@ -112,6 +120,12 @@ class BrowserTests(ServingMixin, TestCase):
         rates = [(one["accepted"] / one["seconds"] if one["seconds"] >= 0.1 else None) for one in report["series"]]
         expected = ["" if rate is None else round(float(f"{rate:.4g}")) for rate in rates]
         self.assertEqual(shown, expected)
+        # The charts are those of the report's own page, and so are the phases to pick.
+        shown = yield deferToThread(page.browser.run, _CHARTS)
+        expected = [chart["id"] for chart in dataOf([report], ["run"])["charts"]]
+        self.assertEqual(shown["charts"], expected)
+        self.assertNotIn("late", expected)
+        self.assertEqual(shown["phases"], list(report["timeline"]["phases"]))
         title = yield deferToThread(page.browser.run, "return document.title")
         self.assertNotEqual(title, "gone")
         replies = yield deferToThread(page.text, "#replies")

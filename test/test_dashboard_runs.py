@@ -142,7 +142,7 @@ class RunTests(ServingMixin, TestCase):
         self.assertEqual(counted, report["messages"]["accepted"])
         self.assertEqual([mark["text"] for mark in report["marks"]], ["restarted"])
         marks = [data for _, kind, data in watcher.events if kind == "marks"]
-        self.assertEqual([mark["text"] for mark in marks[-1]], ["restarted"])
+        self.assertEqual([mark["text"] for mark in marks[-1]["marks"]], ["restarted"])
 
     @inlineCallbacks
     def test_back(self):
@@ -157,11 +157,15 @@ class RunTests(ServingMixin, TestCase):
         yield deferToThread(again.until, isOf("frame"))
         command.signal(signal.SIGINT)
         yield deferToThread(again.until, isOf("over"))
-        numbers = [int(identity.split(".")[1]) for identity, kind, _ in again.events if kind == "frame"]
+        result = yield command.whenEnded()
+        report = json.loads((command.directory / "report.json").read_text())
         begin = int(known.split(".")[1]) + 1
-        self.assertEqual(numbers, list(range(begin, begin + len(numbers))))
+        rows = [row for _, kind, data in again.events if kind == "history" for row in data["rows"]]
+        rows += [data["row"] for _, kind, data in again.events if kind == "frame"]
+        times = [sample["time"] for sample in report["series"][begin:]]
+        self.assertEqual([round(row[COLUMNS.index("time")], 2) for row in rows], [round(time, 2) for time in times])
+        self.assertEqual(result.status, 1)
         self.assertNotIn("reset", [kind for _, kind, _ in again.events])
-        yield command.whenEnded()
 
     @inlineCallbacks
     def test_warmUp(self):
@@ -309,11 +313,13 @@ class WatchTests(ServingMixin, TestCase):
             "0",
             "--threshold",
             "rate > 1000000/s",
+            "--percentiles",
+            "p12.5,p75",
             server.destination,
         )
         match = yield run.whenPrinted(SHOWN, "err")
         watch = smtpsource(self, "watch", match[1].decode())
-        yield watch.whenPrinted(rb"\d:\d\d running; .* accepted", "err")
+        yield watch.whenPrinted(rb"\d:\d\d running; .* accepted.* p12\.5 .*p75 ", "err")
         run.signal(signal.SIGINT)
         ended = yield run.whenEnded()
         watched = yield watch.whenEnded()
@@ -386,11 +392,12 @@ class WatchTests(ServingMixin, TestCase):
         A run that has no dashboard is followed by its checkpoint, and gets one by that; its summary is the same.
         """
         server = self.serve()
-        run = smtpsource(self, "-d", "-A", "-w", "20ms", "-m", "1m", "--checkpoint", "kept", server.destination)
+        options = ("-d", "-A", "-w", "20ms", "-m", "1m", "--percentiles", "p12.5,p75", "--checkpoint", "kept")
+        run = smtpsource(self, *options, server.destination)
         yield server.when(lambda: len(server.messages) > 60)
         watch = smtpsource(self, "watch", "--dashboard", "0", "kept", cwd=run.directory)
         match = yield watch.whenPrinted(SHOWN.replace(b"smtpsource", b"smtpsource watch"), "err")
-        yield watch.whenPrinted(rb"\d:\d\d running; .* accepted", "err")
+        yield watch.whenPrinted(rb"\d:\d\d running; .* accepted.* p12\.5 .*p75 ", "err")
         watcher = yield deferToThread(Watcher, match[1].decode())
         self.addCleanup(watcher.close)
         yield deferToThread(watcher.until, isOf("section"))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from properties import given
 from twisted.trial.unittest import SynchronousTestCase
 
-from benchmarks.drift import cycle, noise
+from benchmarks.drift import cycle, firstLook, noise
 from smtpsource.measure.drift import FEWEST, LEVEL, Drift, driftOf, wordsOf
 
 SEEDS = range(200)
@@ -68,6 +68,13 @@ class FalseAlarmTests(SynchronousTestCase):
         Something that happens in one minute of ten.
         """
         self.check(lambda random: [float(random.random() < 0.1) for _ in range(60)])
+
+    def test_looks(self):
+        """
+        Nor does a run end early that is looked at each minute, where minutes take after each other a lot.
+        """
+        runs = [noise(Random(seed), 60, correlation=0.6) for seed in range(100)]
+        self.assertEqual([values for values in runs if firstLook(values) is not None], [])
 
 
 class PowerTests(SynchronousTestCase):

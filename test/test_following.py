@@ -18,7 +18,7 @@ from smtpsource.measure.judgement import Delivered
 from smtpsource.measure.progress import STATES, Awaited, Progress
 from smtpsource.measure.recorder import Recorder
 from smtpsource.phases import MAIL, TRANSACTION
-from smtpsource.report.dashboard.eventreader import SILENCE, EventReaderFactory, Place, packed, unpacked
+from smtpsource.report.dashboard.eventreader import SILENCE, EventReaderFactory, Place, packed, percentilesIn, unpacked
 from smtpsource.report.following import Followed, heard, told
 from smtpsource.report.reading import summaryIn
 
@@ -247,6 +247,18 @@ class ReaderTests(SynchronousTestCase):
         else:
             self.fail(data)
 
+    @given(st.binary(max_size=60) | VALUES.map(lambda value: json.dumps({"percentiles": value}).encode()))
+    def test_noPercentiles(self, data):
+        """
+        What are no percentiles is refused.
+        """
+        try:
+            found = percentilesIn(data)
+        except ValueError as e:
+            self.assertNotIn("\n", str(e))
+        else:
+            self.assertTrue(all(0 < each <= 100 for each in found))
+
     def test_packed(self):
         """
         A frame comes as it was.
@@ -264,8 +276,10 @@ class FramesTests(DashboardMixin, SynchronousTestCase):
         """
         One who comes late knows all that was counted, and then each second, and the end with the report.
         """
-        self.serve(Shown(example()))
-        self.run_.bring(*map(second, range(300)))
+        shown = Shown(example())
+        shown.percentiles = (50, 75.5)
+        self.serve(shown)
+        self.bring(*map(second, range(300)))
         transport = self.visit(Place("http://127.0.0.1:8089/").request)
         run, over = Followed(), []
 
@@ -273,6 +287,8 @@ class FramesTests(DashboardMixin, SynchronousTestCase):
             if kind == "frame":
                 progress, frame = unpacked(data)
                 run.take(Frame.decode(frame), heard(progress))
+            elif kind == "run":
+                run.percentiles = percentilesIn(data)
             else:
                 over.append(summaryIn(data))
 
@@ -281,7 +297,8 @@ class FramesTests(DashboardMixin, SynchronousTestCase):
         reader.makeConnection(StringTransport())
         reader.dataReceived(self.said(transport))
         self.assertEqual((run.recorder.accepted, run.progress().sessions), (3000, 4))
-        self.run_.bring(second(300))
+        self.assertEqual(run.percentiles, (50, 75.5))
+        self.bring(second(300))
         reader.dataReceived(self.said(transport))
         self.assertEqual(run.recorder.accepted, 3010)
         self.run_.done.callback(self.run_.summary)

@@ -19,12 +19,16 @@ from peers import DovecotLMTP, PostfixServer, eventually
 from recording import CLOSE, SILENCE, multiline
 from relays import EximRelay, OpenSMTPDRelay
 from subprocesses import loadAndReport, smtpsource
+from test_ledger_source import entriesIn, outcomes
 from twisted.internet import defer
 from twisted.internet.protocol import Factory
 from twisted.protocols.basic import LineReceiver
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from smtpsource import SourcePlan
+from smtpsource.ledger import records
+from smtpsource.load import messagelog
+from smtpsource.load.service import SourceService
 from smtpsource.measure.logsample import parse
 from smtpsource.phases import MESSAGE, RCPT
 from smtpsource.process import spool, targets
@@ -451,6 +455,24 @@ class RefusalTests(LinesCase):
         )
 
     @defer.inlineCallbacks
+    def test_ledger(self):
+        """
+        With a ledger as well: recipients that were refused, and connections that are lost.
+        """
+        replies = {"EHLO": self.PIPELINING, "RCPT": [None, "550 no", None] * 3, ".": [None, CLOSE, None]}
+        for pipelining in ("off", "require"):
+            directory = os.path.abspath(self.mktemp())
+            options = ("-d", "-s", "1", "-r", "2", "--pipelining", pipelining, "--ledger", directory)
+            found = yield self.check(dict(replies), *options, number=10)
+            entries = outcomes(entriesIn(directory)[1])
+            failed = {number for number, line in found.items() if line["outcome"] == "failed"}
+            unknown = {number for (number, _), flag in entries.items() if flag == records.UNKNOWN}
+            self.assertTrue(unknown)
+            # The ledger has those only whose contents were about to leave.
+            self.assertEqual(unknown, failed & {number for number, _ in entries})
+            self.assertIn(records.REFUSED, entries.values())
+
+    @defer.inlineCallbacks
     def test_killed(self):
         """
         The end of a run: messages on their way were stopped, and the lines are all there.
@@ -479,18 +501,25 @@ class RefusalTests(LinesCase):
 
 class Talkative(LineReceiver):
     """
-    A server that says one thing too many after its fourth content.
+    A server that has a reply of its own for some commands, and says one thing too many after one content.
     """
 
-    contents = 0
-
     def connectionMade(self):
+        self.count = Counter()
         self.sendLine(b"220 hi")
 
     def lineReceived(self, line):
         verb, *words = line.split()
-        if verb == b"EHLO":
+        self.count[verb] += 1
+        if verb in (b"EHLO", b"LHLO"):
             self.sendLine(b"250-peer.example\r\n250-PIPELINING\r\n250 CHUNKING")
+        elif verb == b"MAIL":
+            self.recipients = 0
+            self.sendLine(b"250 ok")
+        elif verb == b"RCPT":
+            isRefused = self.count[b"RCPT"] in self.factory.refused
+            self.recipients += not isRefused
+            self.sendLine(b"550 no" if isRefused else b"250 ok")
         elif verb == b"BDAT":
             self.left = int(words[0])
             self.setRawMode()
@@ -501,8 +530,11 @@ class Talkative(LineReceiver):
         self.left -= len(data)
         if self.left > 0:
             return
-        Talkative.contents += 1
-        self.sendLine(b"250 ok\r\n250 and more" if Talkative.contents == 4 else b"250 ok")
+        isRefused = self.count[b"BDAT"] == self.factory.refusedContent
+        replies = [b"550 no" if isRefused else b"250 ok"] * (self.recipients if self.factory.isLMTP else 1)
+        if self.count[b"BDAT"] == self.factory.twice:
+            replies.append(b"250 and more")
+        self.sendLine(b"\r\n".join(replies))
         self.setLineMode(data[len(data) + self.left :])
 
 
@@ -511,22 +543,34 @@ class DoubtTests(LinesCase):
     Messages that may not have been accepted after all.
     """
 
-    @defer.inlineCallbacks
-    def test_takenBack(self):
+    #: With the content in the group.
+    ALONG = ("-A", "-d", "-s", "1", "--pipelining", "force", "--chunking", "force")
+
+    def talkative(self, twice, refused=(), refusedContent=0, isLMTP=False):
         """
-        They have another line, and the last one counts.
+        @param twice: the content after which there is a reply too many, from 1, on each connection.
+        @param refused: the recipients that are refused, likewise.
+        @param refusedContent: the content that is, likewise.
+        @return: the destination of such a server.
         """
         from twisted.internet import reactor
 
         factory = Factory.forProtocol(Talkative)
         factory.noisy = False
+        factory.twice, factory.isLMTP = twice, isLMTP
+        factory.refused, factory.refusedContent = refused, refusedContent
         port = reactor.listenTCP(0, factory, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
-        self.addCleanup(setattr, Talkative, "contents", 0)
-        options = ("-A", "-d", "-m", "10", "--pipelining", "require", "--chunking", "require")
+        return f"127.0.0.1:{port.getHost().port}"
+
+    @defer.inlineCallbacks
+    def test_takenBack(self):
+        """
+        They have another line, and the last one counts.
+        """
         for sample in ((), ("--log-sample", "failed")):
-            Talkative.contents = 0
-            report, lines = yield self.lines(*options, *sample, f"127.0.0.1:{port.getHost().port}", status=1)
+            destination = self.talkative(4)
+            report, lines = yield self.lines(*self.ALONG, "-m", "10", *sample, destination, status=1)
             self.assertGreater(report["messages"]["failed"], 0)
             last = {line["number"]: line for line in lines}
             outcomes = Counter(line["outcome"] for line in last.values())
@@ -534,6 +578,111 @@ class DoubtTests(LinesCase):
             self.assertEqual(outcomes["accepted"], 0 if sample else report["messages"]["accepted"])
             self.assertEqual({line["error"] for line in last.values()} - {None}, {"unexpected-reply"})
             self.assertGreater(len(lines), len(last) - bool(sample))
+
+    @defer.inlineCallbacks
+    def test_which(self):
+        """
+        It is the last one, and the one before each that was refused in part: for it a refusal of its content may have
+        been taken. The line says again how many recipients it has, and its size.
+        """
+        destination = self.talkative(10, refused=(6,))
+        directory = os.path.abspath(self.mktemp())
+        options = (*self.ALONG, "-m", "14", "-r", "2", "--ledger", directory)
+        report, lines = yield self.lines(*options, destination, status=1)
+        first, again = self.told(lines)
+        self.assertEqual(first[3]["recipients"], {"asked": 2, "accepted": 1, "rejected": 1})
+        self.assertEqual([line["number"] for line in again], [2, self.lastAccepted(first)])
+        last = {line["number"]: line["outcome"] for line in lines}
+        self.assertEqual(Counter(last.values())["failed"], report["messages"]["failed"])
+        for line in again:
+            self.assertEqual(line["recipients"], {"asked": 2, "accepted": 0, "rejected": 0})
+            for name in ("size", "at", "time", "id", "session"):
+                self.assertEqual(line[name], first[line["number"]][name], name)
+        # The ledger says the same.
+        found = outcomes(entriesIn(directory)[1])
+        self.assertEqual(
+            {number for (number, _), flag in found.items() if flag == records.UNKNOWN},
+            {number for number, outcome in last.items() if outcome == "failed"},
+        )
+
+    @defer.inlineCallbacks
+    def test_refused(self):
+        """
+        A content that was refused after a reply too many is among them, though its message was told to be accepted.
+        """
+        destination = self.talkative(4, refusedContent=6)
+        _, lines = yield self.lines(*self.ALONG, "--window", "20", "-m", "14", "-r", "2", destination, status=1)
+        first, again = self.told(lines)
+        self.assertEqual({first[number]["outcome"] for number in range(1, 8)}, {"accepted"})
+        self.assertEqual([line["number"] for line in again], [6, self.lastAccepted(first)])
+
+    @defer.inlineCallbacks
+    def test_LMTP(self):
+        """
+        In LMTP all are in doubt that the connection has accepted.
+        """
+        destination = self.talkative(10, isLMTP=True)
+        _, lines = yield self.lines(*self.ALONG, "-L", "-m", "14", "-r", "2", destination, status=1)
+        first, again = self.told(lines)
+        self.assertEqual([line["number"] for line in again], list(range(1, self.lastAccepted(first) + 1)))
+        self.assertGreater(len(again), 8)
+
+    @defer.inlineCallbacks
+    def test_many(self):
+        """
+        Where that is more than are remembered, lines for the latest are there; the others are counted.
+        """
+        from twisted.internet import reactor
+
+        self.patch(messagelog, "_ROOM", 2)
+        path = Path(self.mktemp()).resolve()
+        plan = SourcePlan(
+            destination=self.talkative(10, isLMTP=True),
+            logMessages=os.fspath(path),
+            lmtp=True,
+            tolerant=True,
+            keepConnections=True,
+            messageCount=14,
+            pipelining="force",
+            chunking="force",
+        )
+        service = SourceService(reactor, plan)
+        service.startService()
+        summary = yield service.whenDone()
+        first, again = self.told([json.loads(line) for line in path.read_text().splitlines()])
+        found, last = [line["number"] for line in again], self.lastAccepted(first)
+        self.assertIn(found, ([last - 1, last], [last - 2, last - 1, last], list(range(last - 3, last + 1))))
+        self.assertEqual(
+            summary.environment["messageLog"],
+            {
+                "file": os.fspath(path),
+                "lines": 14 + len(found),
+                "dropped": last - len(found),
+                "problem": "too many messages were in doubt",
+            },
+        )
+
+    def told(self, lines):
+        """
+        @return: the first line of each message, by its number, and the others.
+        """
+        first, again = {}, []
+        for line in lines:
+            if line["number"] in first:
+                again.append(line)
+            else:
+                first[line["number"]] = line
+        self.assertEqual({(line["outcome"], line["error"]) for line in again}, {("failed", "unexpected-reply")})
+        return first, again
+
+    def lastAccepted(self, first):
+        """
+        @return: the last message on the first connection that was told to be accepted.
+        """
+        number = 1
+        while first[number + 1]["outcome"] == "accepted":
+            number += 1
+        return number
 
 
 class SelectedTests(LinesCase):

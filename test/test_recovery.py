@@ -4,12 +4,14 @@ Tests for what is recovered of a run: all that was known of it, whatever has bec
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 from pathlib import Path
 
-from checkpoints import Recorded, recovered
+from checkpoints import HEADER, Recorded, recovered
 from patience import PATIENCE
 from sessions import Server
+from test_frames import Generator
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.measure.checkpoint import CheckpointError, Reader
@@ -18,6 +20,7 @@ from smtpsource.report import csvfile, hlog
 from smtpsource.report.checkpoint import OF_FRAMES
 from smtpsource.report.document import documentOf
 from smtpsource.report.recovery import Recovery
+from smtpsource.report.schema import problems
 
 
 class RecoveryTests(SynchronousTestCase):
@@ -242,6 +245,60 @@ class RecoveryTests(SynchronousTestCase):
         # All else is known by its end.
         self.assertEqual(found.messages, summary.messages)
         self.assertEqual(found.latency, summary.latency)
+
+    def assertWhole(self, summary):
+        """
+        Its report is as the schema says, and what was started has its outcomes.
+        """
+        document = json.loads(json.dumps(documentOf(summary)))
+        self.assertEqual([*problems(document)], [])
+        counted = document["messages"]
+        self.assertEqual(counted["started"], counted["accepted"] + counted["rejected"] + counted["failed"])
+
+    def test_startedUnseen(self):
+        """
+        Messages whose start is in a second that is missing, and whose outcome is not, are said; whoever goes on reading
+        has counted them as before.
+        """
+        recovery = Recovery({**HEADER, "checkpoint": 1})
+        generator = Generator()
+        generator.recorder.started = 50
+        generator.cut()
+        for _ in range(50):
+            generator.recorder.transaction(0.001, 1)
+        generator.recorder.started += 7
+        recovery.take([("frame", generator.cut())])
+        for _ in range(2):
+            found = recovery.summary()
+            self.assertEqual((found.messages.started, found.messages.accepted, found.messages.failed), (50, 50, 0))
+            self.assertIn("43 messages are known by their outcomes only", " ".join(found.incomplete))
+        recovery.take([("frame", generator.cut())])
+        self.assertEqual(recovery.summary().messages.started, 50)
+
+    def test_takenBackUnseen(self):
+        """
+        What was accepted in a second that is missing and taken back in one that is not was accepted never; so it is in
+        a warm-up.
+        """
+        recovery = Recovery({**HEADER, "checkpoint": 1, "warmUp": 2.0})
+        generator = Generator()
+        generator.recorder.started = 3
+        for _ in range(3):
+            generator.recorder.transaction(0.001, 1)
+        generator.cut()
+        generator.recorder.takeBack(2)
+        recovery.take([("frame", generator.cut())])
+        self.assertEqual(recovery.summary().warmUp["accepted"], 0)
+        generator.restart()
+        generator.recorder.started += 3
+        for _ in range(3):
+            generator.recorder.transaction(0.001, 1)
+        generator.cut()
+        generator.recorder.takeBack(2)
+        recovery.take([("frame", generator.cut())])
+        found = recovery.summary()
+        self.assertWhole(found)
+        self.assertEqual((found.messages.accepted, found.messages.failed, found.warmUp["accepted"]), (0, 2, 0))
 
     def test_strange(self):
         """

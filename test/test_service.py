@@ -20,6 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 
 from smtpsource import SinkPlan, SinkService, SourcePlan, SourceService
+from smtpsource.load.marking import MOST_EVENTS, Marking
 from smtpsource.sink.factory import SinkFactory
 from smtpsource.testing import FakeReactor, runInMemory
 
@@ -373,6 +374,17 @@ class LifeTests(SynchronousTestCase):
         self.assertLess(abs(mark.at - 5.0), 0.3)
         service.stopService()
         reactor.advance(10)
+
+    def test_manyEvents(self):
+        """
+        There is an end to the events of a run, and the last one says so.
+        """
+        marking = Marking(lambda: 5.0)
+        for number in range(MOST_EVENTS + 10):
+            marking.event(f"other addresses {number}", 1.0)
+        marking.mark("a note", "note")
+        self.assertEqual([mark.kind for mark in marking.marks], ["event"] * MOST_EVENTS + ["note"])
+        self.assertTrue(marking.marks[-2].text.endswith("; no more events are marked"), marking.marks[-2].text)
 
     def test_reactorNotYetRunning(self):
         """

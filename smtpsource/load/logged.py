@@ -4,11 +4,12 @@ Sessions of a run that logs its messages: each tells what has come of them, and 
 
 from __future__ import annotations
 
-from array import array
 from collections import deque
+from sys import maxsize
 from typing import Any, NamedTuple
 
 from smtpsource.interfaces import IMessage, IReactor, IRun
+from smtpsource.load.doubts import Doubts
 from smtpsource.load.messagelog import ACCEPTED, FAILED, REJECTED, MessageLog
 from smtpsource.load.session import LATE_AFTER, Session
 from smtpsource.messages.logged import LoggedMessage
@@ -51,8 +52,8 @@ class _Logging(Session):
         self._unanswered = (0, 0)
         # The fault that ends what is under way.
         self._why: str | None = None
-        # What was accepted on this connection, where it may turn out that it was not: see L{_Logging._remember}.
-        self._numbers, self._begun = array("q"), array("d")
+        # What was accepted, where it may turn out that it was not: see L{_Logging._remember}.
+        self._loggedInDoubt = Doubts(4, self._log.roomOfSession)
         self._mayDoubt = run.plan.pipelining != "off" and run.plan.chunking != "off"
         take, watched, clock = self._take, self._log.watched, run.clock
 
@@ -86,7 +87,7 @@ class _Logging(Session):
         """
         See L{ISession.accepted}.
         """
-        message, due, recorder = self._measured(), self._due(), self._run.recorder
+        message, due, recorder = self._measured(), self._wantedAt(), self._run.recorder
         before = recorder.accepted
         super().accepted(seconds, recipientsAccepted, recipientsRejected)
         if self._mayDoubt:
@@ -107,7 +108,7 @@ class _Logging(Session):
         """
         See L{ISession.exercised}.
         """
-        message, due, recorder = self._measured(), self._due(), self._run.recorder
+        message, due, recorder = self._measured(), self._wantedAt(), self._run.recorder
         before = recorder.accepted
         super().exercised()
         if message is not None and recorder.accepted > before:
@@ -118,7 +119,7 @@ class _Logging(Session):
         """
         See L{ISession.rejected}.
         """
-        message, due, recorder = self._measured(), self._due(), self._run.recorder
+        message, due, recorder = self._measured(), self._wantedAt(), self._run.recorder
         before = recorder.rejected
         super().rejected(recipientsRejected)
         if message is not None and recorder.rejected > before:
@@ -158,18 +159,22 @@ class _Logging(Session):
         before = recorder.takenBack
         super().fault(kind, text, quitting, doubtful)
         taken = recorder.takenBack - before
-        for place in range(len(self._numbers) - taken, len(self._numbers)):
-            number = self._numbers[place]
+        if not taken:
+            return
+        doubted = self._loggedInDoubt.take(taken)
+        for number, begun, recipients, size in doubted:
             if number:
-                message = LoggedMessage(_Accepted(abs(number)), self._begun[place], number > 0)
+                message = LoggedMessage(_Accepted(int(abs(number))), begun, number > 0)
+                message.recipients, message.size = int(recipients), int(size)
                 self._tell(message, FAILED, None, error=kind)
+        self._log.forgotten += min(taken - len(doubted), self._loggedInDoubt.forgotten)
 
     def _endMessage(self) -> None:
         recorder = self._run.recorder
         # One at a time: each of them is measured or is not.
         following, self._following = self._following, deque()
         while self.message is not None:
-            message, due, before = self._measured(), self._due(), recorder.failed
+            message, due, before = self._measured(), self._wantedAt(), recorder.failed
             super()._endMessage()
             if message is not None and recorder.failed > before:
                 accepted, rejected = self._unanswered
@@ -185,7 +190,7 @@ class _Logging(Session):
 
     def _build(self) -> SMTPSourceProtocol:
         self._why = None
-        del self._numbers[:], self._begun[:]
+        self._loggedInDoubt.clear()
         seconds = self._connector.sinceStarted()
         protocol = super()._build()
         self.heard(CONNECT, seconds, b"", b"")
@@ -195,9 +200,12 @@ class _Logging(Session):
         """
         This one was accepted; C{None}: one that has no line. A few bytes of it are kept, as there may be very many.
         """
-        number = 0 if message is None else message.number
-        self._numbers.append(number if message is not None and message.drawn else -number)
-        self._begun.append(0.0 if message is None else message.begun)
+        inDoubt = self.protocol.inDoubt()  # type: ignore[union-attr]
+        if message is not None:
+            number = message.number if message.drawn else -message.number
+            self._loggedInDoubt.accepted(inDoubt, number, message.begun, message.recipients, message.size or 0)
+        elif inDoubt < maxsize:
+            self._loggedInDoubt.accepted(inDoubt, 0, 0, 0, 0)
 
     def _tell(self, message: LoggedMessage, outcome: str, due: float | None, **more: Any) -> None:
         now = self._run.clock()
@@ -216,7 +224,7 @@ class _Logging(Session):
         message = self.message
         return message if type(message) is LoggedMessage and not self._run.warmingUp else None
 
-    def _due(self) -> float | None:
+    def _wantedAt(self) -> float | None:
         """
         When the next message that gets its outcome was wanted, if there is a schedule.
         """

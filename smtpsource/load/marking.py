@@ -11,6 +11,9 @@ from typing import Any
 
 from smtpsource.measure.marks import Mark
 
+#: The most events of one run, of which each server or worker that comes and goes again and again makes some.
+MOST_EVENTS = 1000
+
 
 class Marking:
     """
@@ -25,6 +28,7 @@ class Marking:
         """
         self.marks: list[Mark] = []
         self._now = now
+        self._events = 0
 
     def mark(self, text: str, kind: str) -> Mark:
         """
@@ -39,10 +43,15 @@ class Marking:
 
     def event(self, text: str, earlier: float = 0.0) -> None:
         """
-        Mark what has happened to the run itself.
+        Mark what has happened to the run itself: up to L{MOST_EVENTS} of that.
 
         @param earlier: so many seconds ago.
         """
+        self._events += 1
+        if self._events > MOST_EVENTS:
+            return
+        if self._events == MOST_EVENTS:
+            text += "; no more events are marked"
         mark = Mark(self._now() - earlier, text, "event")
         insort(self.marks, mark, key=lambda each: each.at)
 

@@ -39,6 +39,9 @@ _LONGEST = 300
 _PATIENCE_OF_WORKER, _MOST_OF_WORKER = 2.0, 3.0
 _MOST = 3600.0
 
+#: So many messages of a process are remembered, if not twice as many, where all are in doubt.
+_ROOM = 250_000
+
 #: What a message came to.
 ACCEPTED, REJECTED, FAILED = "accepted", "rejected", "failed"
 
@@ -49,7 +52,10 @@ class MessageLog:
 
     @ivar path: where to.
     @ivar zero: when the measured time of the run begins, on its clock.
+    @ivar forgotten: so many lines can't be made, as too little is known any more of their messages.
     """
+
+    forgotten = 0
 
     def __init__(
         self,
@@ -70,6 +76,7 @@ class MessageLog:
         self._sample = plan.logSample or LogSample("100%", 1.0)
         self._draws = draws(plan.seedInUse, "message log")
         self._share = share
+        self._mostSessions = share.of(plan.mostSessions)
         self._sessions = 0
         self._idOf = _ids(plan, run) if idOf is None else lambda number: f'"{idOf(number).decode("ascii")}"'
         self._sinceEpoch = time.time() - clock()
@@ -109,7 +116,10 @@ class MessageLog:
         if spool is None:
             return {"file": self.path, "lines": 0, "dropped": 0, "problem": None}
         problem = spool.problem if spool.dropped else None
-        return {"file": self.path, "lines": spool.lines, "dropped": spool.dropped, "problem": problem}
+        if self.forgotten and problem is None:
+            problem = "too many messages were in doubt"
+        dropped = spool.dropped + self.forgotten
+        return {"file": self.path, "lines": spool.lines, "dropped": dropped, "problem": problem}
 
     def session(self) -> int:
         """
@@ -117,6 +127,13 @@ class MessageLog:
         """
         self._sessions += 1
         return 1 + self._share.number(self._sessions - 1)
+
+    @property
+    def roomOfSession(self) -> int:
+        """
+        How many of its messages the session that came last may remember: those of all have little room together.
+        """
+        return max(1, _ROOM // max(1, self._mostSessions, self._sessions))
 
     def watched(self, message: Any, now: float) -> IMessage:
         """

@@ -4,13 +4,13 @@ Sessions of a run that keeps a ledger: each tells what has come of its messages.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable
 from typing import Any
 
 from smtpsource.interfaces import IMessage, IReactor, IRun
 from smtpsource.ledger.notes import Notes
 from smtpsource.ledger.records import ACKNOWLEDGED, REFUSED, UNKNOWN, UNSENT, WHOLE
+from smtpsource.load.doubts import Doubts
 from smtpsource.load.session import Session
 from smtpsource.phases import RCPT
 from smtpsource.plan import SourcePlan
@@ -68,9 +68,9 @@ class _Noting(Session):
         # for one to the content by -1 less the place among those that were accepted at RCPT.
         self._code = 0
         self._single: dict[int, int] = {}
-        # The numbers of those that were accepted on this connection, where it may turn out that they were not.
-        self._accepted = array("Q")
-        self._doubts = run.plan.pipelining != "off" and run.plan.chunking != "off"
+        # The numbers of those that were accepted, where it may turn out that they were not.
+        self._notedInDoubt = Doubts(1)
+        self._mayDoubt = run.plan.pipelining != "off" and run.plan.chunking != "off"
 
     # What super() would find, which is slower.
     _tellAccepted = Session.accepted
@@ -84,8 +84,8 @@ class _Noting(Session):
             self._noteRecipients(message)
         due = int(self.wanted[0] * 1e9) if self.wanted else 0
         self._outcome(message.number, ACKNOWLEDGED, WHOLE, 250, due, self._number)
-        if self._doubts:
-            self._accepted.append(message.number)
+        if self._mayDoubt:
+            self._notedInDoubt.accepted(self.protocol.inDoubt(), message.number)  # type: ignore[union-attr]
         self._tellAccepted(seconds, recipientsAccepted, recipientsRejected)
 
     def rejected(self, recipientsRejected: int) -> None:
@@ -141,9 +141,8 @@ class _Noting(Session):
         See L{ISession.fault}.
         """
         if doubtful and kind not in OURS:
-            for number in self._accepted[-doubtful:]:
-                self._outcome(number, UNKNOWN, WHOLE, 0, 0, self._number)
-            del self._accepted[-doubtful:]
+            for (number,) in self._notedInDoubt.take(doubtful):
+                self._outcome(int(number), UNKNOWN, WHOLE, 0, 0, self._number)
             # Nor is anything known of this one, whatever was said of it.
             self._single.clear()
             self._note(self.message, UNKNOWN, 0)
@@ -158,7 +157,7 @@ class _Noting(Session):
         super()._endMessage()
 
     def _build(self) -> Any:
-        del self._accepted[:]
+        self._notedInDoubt.clear()
         return super()._build()
 
     def _note(self, message: IMessage | None, flag: int, code: int, place: int = 0) -> None:
@@ -173,7 +172,7 @@ class _Noting(Session):
             self._noteRecipients(message)
             if noted.attempt < 0:
                 flag, code = UNSENT, 0
-            self._outcome(noted.number, flag, WHOLE, code, self._due(place), self._number)
+            self._outcome(noted.number, flag, WHOLE, code, self._dueInNanoseconds(place), self._number)
         self._code = 0
         self._single.clear()
 
@@ -181,7 +180,7 @@ class _Noting(Session):
         """
         Note what is known of single recipients; a code of 0 stands for one that was accepted.
         """
-        single, due = self._single, self._due()
+        single, due = self._single, self._dueInNanoseconds()
         if single:
             others = [index for index in range(len(message.recipientCommands())) if index not in single]
             for key, code in single.items():
@@ -191,7 +190,7 @@ class _Noting(Session):
                 self._outcome(message.number, flag, index, code or 250, due, self._number)
             single.clear()
 
-    def _due(self, place: int = 0) -> int:
+    def _dueInNanoseconds(self, place: int = 0) -> int:
         """
         When a message was due, in nanoseconds; 0 if there is no schedule.
         """

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from smtpsource.measure.frame import Frame
     from smtpsource.measure.marks import Mark
     from smtpsource.measure.series import Sample
+    from smtpsource.measure.step import Step
 
 
 _log = Logger()
@@ -245,6 +246,13 @@ class SourceService(Service):
         What happened in the last second; C{None} before it is over.
         """
         return self._watch.series.latest
+
+    @property
+    def latestStep(self) -> Step | None:
+        """
+        The same with all that pictures show of it; C{None} likewise.
+        """
+        return self._watch.timeline.latest
 
     @property
     def latestIntervals(self) -> str:

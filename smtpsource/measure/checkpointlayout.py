@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from smtpsource.measure.frame import Frame
+from smtpsource.measure.histogram import arePercentiles
 from smtpsource.measure.marks import KINDS, Mark
 
 #: The layout of both files. Whoever reads another one says so.
@@ -82,7 +83,7 @@ def headerOf(content: Mapping[str, Any]) -> bytes:
 
     @param content: C{"tool"}, C{"version"}; C{"run"}, the run's id; C{"command"}; C{"begun"}, when it was begun, in
         seconds since the epoch; C{"exercise"}, what is counted as a message; C{"thresholds"}, what must be so of the
-        run; C{"warmUp"}, how many seconds are not measured.
+        run; C{"warmUp"}, how many seconds are not measured; C{"percentiles"}, those that are told of latencies.
     """
     return json.dumps({"checkpoint": LAYOUT, **content}, indent=2).encode("ascii") + b"\n"
 
@@ -193,4 +194,5 @@ _FIELDS = {
     "exercise": lambda value: value in ("mail", "noop", "connect"),
     "thresholds": _areTexts,
     "warmUp": _isNumber,
+    "percentiles": arePercentiles,
 }

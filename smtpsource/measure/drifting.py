@@ -76,7 +76,7 @@ class Drifting:
 
     def cannotPass(self, figures: Snapshot) -> bool:
         """
-        While a run goes on: is there a drift now that is more than chance, and too much?
+        While a run goes on: is there a drift now that is too much, and far more than chance? This is asked each minute.
         """
         if self.sign == "!=":
             return False
@@ -84,7 +84,7 @@ class Drifting:
             drift, value = self._read(figures)
         except Unmeasured:
             return False
-        return drift.isSignificant and not self._holds(drift, value)
+        return drift.isSure and not self._holds(drift, value)
 
     def _holds(self, drift: Drift, value: float) -> bool:
         return OPERATORS[self.sign](value if drift.isSignificant else 0.0, float(self.limit))

@@ -26,6 +26,14 @@ PIECE = 512
 #: The percentiles that are told of each phase.
 PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
 
+
+def arePercentiles(value: object) -> bool:
+    """
+    Are these such, as JSON has them?
+    """
+    return isinstance(value, list) and all(type(each) in (int, float) and 0 < each <= 100 for each in value)
+
+
 _HALF = LINEAR // 2
 _LINEAR_BITS = LINEAR.bit_length() - 1
 

@@ -9,7 +9,7 @@ import zlib
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from itertools import accumulate, islice
 from math import ceil
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ from smtpsource.measure.counters import totals
 from smtpsource.measure.frame import Buckets, Frame
 from smtpsource.measure.histogram import HIGHEST_MICROSECONDS, highestOf, indexOf, lowestOf, ranks
 from smtpsource.measure.planes import fill, planesOf
+from smtpsource.records import dataclass
 
 #: The percentiles of each step, and their names.
 PERCENTILES = {"p50": 50, "p95": 95, "p99": 99, "max": 100}
@@ -46,7 +47,8 @@ class Spread(NamedTuple):
     coarse: Mapping[int, int]
 
 
-class Step(NamedTuple):
+@dataclass(frozen=True)
+class Step:
     """
     A part of a run.
 
@@ -65,8 +67,12 @@ class Step(NamedTuple):
 
     def encode(self) -> bytes:
         """
-        The same in some kilobytes, for this process.
+        The same in some kilobytes, for this process: made once, whoever asks.
         """
+        return self._encoded
+
+    @cached_property
+    def _encoded(self) -> bytes:
         phases = [(phase, len(spread.coarse), *spread[:3]) for phase, spread in self.phases.items()]
         about: Any = self.at, phases, self.replies, self.errors, self.watched
         head = marshal.dumps(about)
@@ -116,6 +122,8 @@ def joined(steps: Sequence[Step]) -> Step:
 
     @param steps: at least one.
     """
+    if len(steps) == 1:
+        return steps[0]
     phases = sorted({phase for step in steps for phase in step.phases})
     answering = sorted({phase for step in steps for phase in step.replies})
     return Step(

@@ -23,6 +23,8 @@ class Timeline:
     The steps of a run, however long it is: when there are more than C{limit}, neighbours become one, and from then on a
     step is twice as long. So all of them are of the same length, but the last. They are kept as bytes: some kilobytes
     each.
+
+    @ivar latest: what was added last, as a step of its own; C{None} before.
     """
 
     def __init__(self, limit: int = LIMIT) -> None:
@@ -38,6 +40,7 @@ class Timeline:
         # The last step, as far as it has come; how many frames it is made of, and of how many one is in the end.
         self._current: list[Step] = []
         self._taken, self._factor = 0, 1
+        self.latest: Step | None = None
 
     def add(self, frame: Frame) -> None:
         """
@@ -46,7 +49,8 @@ class Timeline:
         @param frame: it begins when the one before has ended.
         """
         self._join(1)
-        self._current.append(stepOf(frame))
+        self.latest = stepOf(frame)
+        self._current.append(self.latest)
         self._taken += 1
         if len(self._current) > _AT_ONCE or self._taken == self._factor:
             self._current = [joined(self._current)]

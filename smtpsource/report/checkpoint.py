@@ -137,6 +137,7 @@ class Checkpoint:
             "exercise": known.exercise,
             "thresholds": list(self._run.thresholds),
             "warmUp": self._run.warmUp,
+            "percentiles": list(known.percentiles),
         }
         make = CheckpointFile if self._isAsked else _besideOthers
         return lambda: make(self._path, header)

@@ -10,11 +10,13 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from smtpsource.measure.checkpoint import CheckpointError, Reader
-from smtpsource.measure.checkpointlayout import FRAME, MARK
+from smtpsource.measure.checkpointlayout import FRAME, MARK, Record
 from smtpsource.measure.counters import AddressCounts
 from smtpsource.measure.frame import Frame
 from smtpsource.measure.marks import Mark
 from smtpsource.measure.progress import Progress
+from smtpsource.measure.series import Sample
+from smtpsource.measure.step import Step
 from smtpsource.measure.summary import Summary
 from smtpsource.process.unexpected import named
 from smtpsource.report.following import Followed
@@ -45,7 +47,7 @@ class Checkpointed:
         self._recovery = Recovery(self._reader.header)
         self._followed = Followed()
         self.recorder = self._followed.recorder
-        self._followed.percentiles = self._reader.header.get("percentiles", self._followed.percentiles)
+        self._followed.percentiles = self._reader.header["percentiles"]
         self._listeners: list[Callable[[Frame], None]] = []
         self._marks: dict[int, Mark] = {}
         self._waiting: list[Deferred[Summary | str]] = []
@@ -71,6 +73,20 @@ class Checkpointed:
         That is for the process of the run alone.
         """
         raise NotImplementedError
+
+    @property
+    def latest(self) -> Sample | None:
+        """
+        What happened in the last second; C{None} before it is over.
+        """
+        return self._recovery.latest[0]
+
+    @property
+    def latestStep(self) -> Step | None:
+        """
+        The same as a step.
+        """
+        return self._recovery.latest[1]
 
     def byAddress(self) -> Mapping[str, AddressCounts]:
         """
@@ -134,8 +150,8 @@ class Checkpointed:
         isWritten = self._reader.isWritten
         try:
             records = self._reader.poll(_AT_ONCE)
-            self._recovery.take(records)
             for kind, content in records:
+                self._recovery.take([Record(kind, content)])
                 if kind == FRAME:
                     self._followed.take(content)
                     for listener in self._listeners:

@@ -153,6 +153,10 @@ def _inner(form: Form, **inner: Form) -> Form:
     )
 
 
+#: What was marked.
+MARKS = _several(_inner(_record(Mark), effect=_record(Effect)))
+
+
 class Field(NamedTuple):
     """
     One field of a report.
@@ -221,7 +225,7 @@ FIELDS = (
     Field("errors", _TALLIES),
     Field("sink", _OBJECT, optional=True),
     Field("environment", _OBJECT),
-    Field("marks", _several(_inner(_record(Mark), effect=_record(Effect)))),
+    Field("marks", MARKS),
     Field("timeline", Form(_same, lambda found: None if found is None else checked(found)), optional=True),
     Field("drift", _named(_record(Drift))),
     Field("histograms", Form(_histograms, _buckets), "buckets"),

@@ -11,7 +11,7 @@ from typing import Any
 from smtpsource.measure import thresholds
 from smtpsource.measure.checkpoint import CheckpointError
 from smtpsource.measure.checkpointlayout import END, FACTS, FRAME, Record
-from smtpsource.measure.counters import OUTCOMES, sums, together
+from smtpsource.measure.counters import COUNTS, OUTCOMES, sums, together
 from smtpsource.measure.frame import Frame
 from smtpsource.measure.marks import Mark
 from smtpsource.measure.minutes import Minutes, usual
@@ -64,6 +64,13 @@ class Recovery:
         self._asked: float | None = None
         self._cpu = 0.0, 0.0
         self._last: Frame | None = None
+
+    @property
+    def latest(self) -> tuple[Sample | None, Step | None]:
+        """
+        The last frame, as a sample and as a step.
+        """
+        return self._series.latest, self.timeline.latest
 
     def take(self, records: Iterable[Record]) -> None:
         """
@@ -146,7 +153,8 @@ class Recovery:
         """
         What a warm-up has brought, as a summary has it.
         """
-        return {"seconds": self.at, **sums((self._recorder,), OUTCOMES)}
+        counted = sums((self._recorder,), OUTCOMES)
+        return {"seconds": self.at, **{name: max(0, count) for name, count in counted.items()}}
 
     @property
     def _isWarmUp(self) -> bool:
@@ -185,12 +193,20 @@ class Recovery:
 
     def _cutOff(self, isWritten: bool) -> Summary:
         known, recorder = self._begun()
-        unanswered = recorder.inFlight
+        counted = sums((recorder,), COUNTS)
+        # Where seconds are missing, what was counted in them may have been taken back later, and what was started in
+        # them has its outcome elsewhere.
+        _assign(recorder, {name: max(0, count) for name, count in counted.items()})
+        unanswered, unseen = max(0, recorder.inFlight), max(0, -recorder.inFlight)
         recorder.failed += unanswered
+        recorder.started += unseen
+        if unseen:
+            lack = f"{unseen} messages are known by their outcomes only: they were started in seconds that are missing"
+            known = replace(known, incomplete=(*known.incomplete, lack))
         try:
             return self._summed(known, recorder, unanswered, isWritten)
         finally:
-            recorder.failed -= unanswered
+            _assign(recorder, counted)
 
     def _summed(
         self, known: Facts, recorder: Recorder, unanswered: int, isWritten: bool, isNow: bool = False
@@ -246,3 +262,8 @@ class Recovery:
 
     def _marksInOrder(self) -> tuple[Mark, ...]:
         return tuple(mark for _, mark in sorted(self._marks.items()))
+
+
+def _assign(recorder: Recorder, counts: Mapping[str, int]) -> None:
+    for name, count in counts.items():
+        setattr(recorder, name, count)

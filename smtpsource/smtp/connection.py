@@ -151,14 +151,14 @@ class Connection(LineReceiver):
         The dialogue can't go on.
         """
         self.interrupt()
-        doubtful = self._inDoubt() if kind == "unexpected-reply" else 0
+        doubtful = self.inDoubt() if kind == "unexpected-reply" else 0
         self._session.fault(kind, self._lostWhile(text), self._quitting, doubtful)
         self._close()
 
-    def _inDoubt(self) -> int:
+    def inDoubt(self) -> int:
         """
         Replies are out of step, nobody knows since when: how many messages of this connection that were told to be
-        accepted may not be? At least as many as are, for a subclass that can have been wrong.
+        accepted may not be? At least as many as are, for a subclass that can have been wrong; C{sys.maxsize} for all.
         """
         return 0
 

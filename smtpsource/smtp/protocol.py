@@ -60,7 +60,7 @@ class SMTPSourceProtocol(Groups):
     _cautious = False
     # When no more than so many messages are outstanding, the window is filled again.
     _refillAt = 0
-    # Messages that were accepted although MAIL or one of their recipients was refused; see C{_inDoubt}.
+    # Messages that were accepted although MAIL or one of their recipients was refused; see C{inDoubt}.
     _partlyRefused = 0
 
     def __init_subclass__(cls, **keywords: Any) -> None:
@@ -205,11 +205,12 @@ class SMTPSourceProtocol(Groups):
             self._spoiled = self._cautious = True
         self._ready()
 
-    def _inDoubt(self) -> int:
+    def inDoubt(self) -> int:
         """
         With content in the group, a reply too many moves all that follow it to the command after theirs, and is found
-        out when all are answered. A refused content was then taken for the refusal of what came next: so those messages
-        are in doubt that were refused in part, and the last one. In LMTP all are.
+        out when all are answered. A refused content was then taken for the refusal of what came next: so for each
+        message that was refused in part one is in doubt, and so is the last. In LMTP all are. Which ones these are
+        L{smtpsource.load.doubts.Doubts} knows.
         """
         if not (self._chunked and self._grouped):
             return 0

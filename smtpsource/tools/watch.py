@@ -18,7 +18,7 @@ from smtpsource.measure.summary import Summary
 from smtpsource.process.exitstatus import leave
 from smtpsource.process.interrupts import onInterrupt, settle
 from smtpsource.report.checkpointed import Checkpointed
-from smtpsource.report.dashboard.eventreader import EventReaderFactory, Place, unpacked
+from smtpsource.report.dashboard.eventreader import EventReaderFactory, Place, percentilesIn, unpacked
 from smtpsource.report.following import Followed, heard
 from smtpsource.report.presentation import Presentation
 from smtpsource.report.reading import summaryIn
@@ -130,6 +130,8 @@ class RemoteRun:
         if kind == "frame":
             progress, frame = unpacked(data)
             self._followed.take(Frame.decode(frame), None if progress is None else heard(progress))
+        elif kind == "run":
+            self._followed.percentiles = percentilesIn(data)
         elif kind == "over":
             self.end(summaryIn(data))
 

@@ -68,6 +68,16 @@ class Watcher:
         elif self._stay.visitor is not None:
             self._stay.visitor.abortConnection()
 
+    def tellOld(self, written: bytes) -> None:
+        """
+        Tell what was before they came, all of it in one turn: what of it has to wait has room of its own.
+
+        @param written: as for L{tell}.
+        """
+        if self._isPaused:
+            self._mostWaiting += 1
+        self.tell(written)
+
     def finish(self) -> None:
         """
         There is nothing more to tell.

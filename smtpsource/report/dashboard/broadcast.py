@@ -6,17 +6,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from twisted.web.http import Request
 
 from smtpsource.measure.frame import Frame
 from smtpsource.measure.marks import Mark
 from smtpsource.measure.progress import Progress
+from smtpsource.measure.series import Sample
+from smtpsource.measure.step import Step
 from smtpsource.report.dashboard.eventreader import packed
 from smtpsource.report.dashboard.history import COLUMNS, History, asJSON
+from smtpsource.report.dashboard.marks import Marks
 from smtpsource.report.following import Followed, told
 from smtpsource.web.eventstream import Watcher, written
 from smtpsource.web.staying import Stays
@@ -24,7 +26,7 @@ from smtpsource.web.staying import Stays
 #: The most who watch at once.
 MOST = 8
 
-#: So many events wait for one who does not read: with a second each, that is long enough to come back.
+#: So many events wait for one who does not read, besides what was before they came.
 MOST_WAITING = 150
 
 #: So many seconds are remembered for those who come back.
@@ -34,6 +36,20 @@ REMEMBERED = 600
 SAMPLES_AT_ONCE, STEPS_AT_ONCE = 300, 20
 
 
+class _Second(NamedTuple):
+    """
+    One that has passed.
+
+    @ivar row: its sample, as JSON.
+    @ivar step: likewise.
+    @ivar identity: what those say who know it.
+    """
+
+    row: bytes
+    step: bytes
+    identity: str
+
+
 class Broadcast:
     """
     Those who watch a run.
@@ -41,16 +57,17 @@ class Broadcast:
     @ivar history: what has been.
     """
 
-    def __init__(self, reactor: Any, marks: Callable[[], Sequence[Mark]]) -> None:
+    def __init__(self, reactor: Any, percentiles: Sequence[float]) -> None:
         """
         @param reactor: provides C{IReactorTime}.
-        @param marks: gives the moments that were marked so far.
+        @param percentiles: those that are told of latencies.
         """
         self._reactor = reactor
-        self._marks = marks
+        self._percentiles = percentiles
         self._stays = Stays(MOST)
         self.history = History()
-        self._recent: deque[tuple[str, bytes]] = deque(maxlen=REMEMBERED)
+        self._marks = Marks()
+        self._recent: deque[_Second] = deque(maxlen=REMEMBERED)
         # For those who want frames.
         self._run = Followed()
         # What is not of a second: the latest of each kind.
@@ -74,20 +91,22 @@ class Broadcast:
         """
         return f"{self.history.epoch}.{self.history.number}"
 
-    def add(self, frame: Frame, progress: Progress) -> None:
+    def add(self, frame: Frame, progress: Progress, sample: Sample, step: Step) -> None:
         """
         A second has passed.
 
         @param progress: how far the run had come then.
+        @param sample: the same second.
+        @param step: likewise.
         """
         if frame.epoch != self.history.epoch >= 0:
             self._recent.clear()
-            for watcher in list(self._pages.values()):
-                watcher.tell(self._reset())
-        row, step = self.history.add(frame)
-        event = written("frame", b'{"row":%s,"step":%s}' % (row, step), self.identity)
-        self._recent.append((self.identity, event))
-        self._tell(self._pages, event)
+            self._tell(self._pages, self._reset())
+            for marks in self._marks.pieces():
+                self._tell(self._pages, written("marks", marks))
+        second = _Second(*self.history.add(frame, sample, step), self.identity)
+        self._recent.append(second)
+        self._tell(self._pages, written("frame", b'{"row":%s,"step":%s}' % second[:2], second.identity))
         self._run.take(frame, progress)
         if self._others:
             self._tell(self._others, written("frame", packed(told(progress), frame.encode())))
@@ -104,11 +123,14 @@ class Broadcast:
             self._standing[kind, of] = event
             self._tell(self._pages, event)
 
-    def sayMarks(self) -> None:
+    def sayMarks(self, marks: Sequence[Mark]) -> None:
         """
-        There are others than before, or more is known of one.
+        Tell which are others than before.
+
+        @param marks: all of them.
         """
-        self.say("marks", asJSON([asdict(mark) for mark in self._marks()]))
+        for changed in self._marks.renew(marks):
+            self._tell(self._pages, written("marks", changed))
 
     def end(self, forPages: bytes, forOthers: Callable[[], bytes]) -> None:
         """
@@ -131,16 +153,19 @@ class Broadcast:
         @raise Problem: there are too many.
         """
         watcher = self._begin(request, self._pages)
-        known = next((place for place, (known, _) in enumerate(self._recent) if known == after), None)
+        known = next((place for place, second in enumerate(self._recent) if second.identity == after), None)
         if known is None:
             self._tellAll(watcher)
         else:
-            for _, event in list(self._recent)[known + 1 :]:
-                watcher.tell(event)
+            self._tellRest(watcher, list(self._recent)[known + 1 :])
+        if self.history.epoch >= 0:
+            watcher.tellOld(written("known", b"null", self.identity))
+        for marks in self._marks.pieces():
+            watcher.tellOld(written("marks", marks))
         for event in self._standing.values():
-            watcher.tell(event)
+            watcher.tellOld(event)
         if self._over is not None:
-            watcher.tell(self._over)
+            watcher.tellOld(self._over)
 
     def watchFrames(self, request: Request) -> None:
         """
@@ -149,6 +174,7 @@ class Broadcast:
         @raise Problem: there are too many.
         """
         watcher = self._begin(request, self._others)
+        watcher.tell(written("run", asJSON({"percentiles": self._percentiles})))
         known = self._run.soFar()
         if known is not None:
             watcher.tell(written("frame", packed(told(self._run.progress()), known.encode())))
@@ -179,11 +205,15 @@ class Broadcast:
 
     def _tellAll(self, watcher: Watcher) -> None:
         history = self.history
-        watcher.tell(self._reset())
+        watcher.tellOld(self._reset())
         for steps in history.steps.pieces(STEPS_AT_ONCE):
-            watcher.tell(written("history", b'{"rows":[],"steps":%s}' % steps))
-        # With the last of them, all is known.
+            watcher.tellOld(written("history", b'{"rows":[],"steps":%s}' % steps))
         for rows in history.samples.pieces(SAMPLES_AT_ONCE):
-            watcher.tell(written("history", b'{"rows":%s,"steps":[]}' % rows))
-        if history.epoch >= 0:
-            watcher.tell(written("known", b"null", self.identity))
+            watcher.tellOld(written("history", b'{"rows":%s,"steps":[]}' % rows))
+
+    def _tellRest(self, watcher: Watcher, missed: Sequence[_Second]) -> None:
+        for start in range(0, len(missed), STEPS_AT_ONCE):
+            rows, steps, known = zip(*missed[start : start + STEPS_AT_ONCE], strict=True)
+            content = b'{"rows":[%s],"steps":[%s]}' % (b",".join(rows), b",".join(steps))
+            # Where this breaks off, they have what came up to there.
+            watcher.tellOld(written("history", content, known[-1]))

@@ -15,6 +15,7 @@ from twisted.internet.protocol import ClientFactory
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
 
+from smtpsource.measure.histogram import arePercentiles
 from smtpsource.printable import printable
 
 #: The most bytes of one event: the last one has a whole report.
@@ -22,12 +23,6 @@ LARGEST = 128 * 1024 * 1024
 
 #: Seconds in which something must come: there is a sign of life every 15.
 SILENCE = 60.0
-
-
-class NoDashboard(Exception):
-    """
-    There is none, or what it says can't be understood. The text is one line.
-    """
 
 
 class Place:
@@ -217,6 +212,22 @@ def unpacked(data: bytes) -> tuple[Any, bytes]:
         return document["progress"], base64.b64decode(document["frame"], validate=True)
     except (KeyError, TypeError, RecursionError) as e:
         raise ValueError(f"expected a frame: {e!r}")
+
+
+def percentilesIn(data: bytes) -> tuple[float, ...]:
+    """
+    The percentiles that a run tells of latencies.
+
+    @param data: of the event that says what does not change in it.
+    @raise ValueError: it is none.
+    """
+    try:
+        found = json.loads(data)["percentiles"]
+    except (KeyError, TypeError, RecursionError) as e:
+        raise ValueError(f"expected percentiles: {e!r}")
+    if not arePercentiles(found):
+        raise ValueError("expected percentiles that are numbers above 0, up to 100")
+    return tuple(found)
 
 
 def packed(progress: Any, frame: bytes) -> bytes:

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 from smtpsource.measure.frame import Frame
-from smtpsource.measure.series import Sample, Series, joined
-from smtpsource.measure.step import Step, stepOf
+from smtpsource.measure.series import Sample, joined
+from smtpsource.measure.step import Step
 from smtpsource.measure.step import joined as joinedSteps
 from smtpsource.measure.timeline import tableOf
 from smtpsource.printable import printable
+from smtpsource.report.dashboard.seen import Seen
 from smtpsource.report.html.data import columnsOf, timelineOf
 
 #: The most samples: an hour of seconds. Of a longer run, neighbours become one.
@@ -87,6 +88,7 @@ class History:
 
     @ivar epoch: see L{Frame}; -1 before the first one.
     @ivar number: of the last frame.
+    @ivar seen: what there was to be seen in the epoch.
     """
 
     def __init__(self) -> None:
@@ -94,24 +96,20 @@ class History:
         self.samples = Bounded[Sample](MOST_SAMPLES, joined, _row)
         # As bytes, they take little room.
         self.steps = Bounded[bytes](MOST_STEPS, _together, _step)
-        self._begin()
+        self.seen = Seen()
 
-    def _begin(self) -> None:
-        self.samples.clear()
-        self.steps.clear()
-        # It makes them; those that it keeps are few.
-        self._series = Series(limit=2)
-
-    def add(self, frame: Frame) -> tuple[bytes, bytes]:
+    def add(self, frame: Frame, sample: Sample, step: Step) -> tuple[bytes, bytes]:
         """
         Take what happened in a second.
 
         @return: the sample and the step, as JSON.
         """
         if frame.epoch != self.epoch:
-            self._begin()
+            self.samples.clear()
+            self.steps.clear()
+            self.seen = Seen()
         self.epoch, self.number = frame.epoch, frame.number
-        sample, step = self._series.add(frame), stepOf(frame)
+        self.seen.add(sample)
         return self.samples.add(sample, _row(sample)), self.steps.add(step.encode(), _table(step))
 
 

@@ -38,6 +38,8 @@
     table.time.push(step.time);
     const none = { count: 0, p50: null, p95: null, p99: null, max: null, heat: [] };
     addTo(table.phases, step.phases, before, (all, one) => addTo(all, one ?? {}, before, null, none), () => ({}));
+    // Some phases come later than others, but are named before them.
+    table.phases = Object.fromEntries(data.phases.filter((name) => name in table.phases).map((name) => [name, table.phases[name]]));
     addTo(table.replies, step.replies, before, (all, one) => addTo(all, one ?? {}, before, null, null), () => ({}));
     addTo(table.errors, step.errors, before, null, null);
   }
@@ -119,7 +121,7 @@
       if (run.timeline.time.length > MANY) connect();
     },
     marks(found) {
-      run.marks = found;
+      run.marks.splice(found.from, Infinity, ...found.marks);
       showSoon();
     },
     charts(found) {

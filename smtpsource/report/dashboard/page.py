@@ -5,6 +5,7 @@ The page of a run that goes on, and what is on it besides charts: made anew for 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from html import unescape
 from importlib import resources
@@ -21,15 +22,16 @@ from smtpsource.process.unexpected import named
 from smtpsource.report.dashboard.broadcast import Broadcast
 from smtpsource.report.dashboard.history import asJSON
 from smtpsource.report.dashboard.pieces import quickDocument
+from smtpsource.report.dashboard.seen import Seen
 from smtpsource.report.dashboard.site import DashboardRequest, Operation
 from smtpsource.report.document import othersOf
 from smtpsource.report.html import page as report
 from smtpsource.report.html import sections
 from smtpsource.report.html.charts import chartsOf
 from smtpsource.report.html.curves import curveOf
-from smtpsource.report.html.data import columnsOf
 from smtpsource.report.html.page import livePage, style
 from smtpsource.report.html.scripts import script
+from smtpsource.report.html.tables import EARLIER_MARKS
 from smtpsource.report.html.title import headingOf, titleOf
 from smtpsource.web.answers import Answer
 
@@ -43,6 +45,10 @@ INTERVAL = 2.0
 
 #: The part of the time that may be spent on it; it comes less often where it would be more.
 SHARE = 0.005
+
+
+#: So many marks stand on it, the last ones: all of them are in the report, and in the charts.
+MARKS = 50
 
 
 class Page:
@@ -80,7 +86,7 @@ class Page:
         """
         The page itself. What its charts show comes as events.
         """
-        document = quickDocument(self._summaryNow())
+        document = _documentOf(self._summaryNow(), self._broadcast.history.seen)
         html = "".join(livePage(document, LABEL, ("page.css", "live.css"), ("page.js", "live.js"), self._extra))
         return Answer(html.encode("utf-8", "replace"), "text/html; charset=utf-8")
 
@@ -127,9 +133,10 @@ class Page:
         say = self._broadcast.say
         summary = yield from completed(self._summaryNow())
         yield
-        say("charts", asJSON([chart.document for chart in chartsOf([_runOf(summary)], live=True)]))
+        seen = self._broadcast.history.seen
+        say("charts", asJSON([chart.document for chart in chartsOf([_runOf(summary, seen)])]))
         yield
-        document = quickDocument(summary)
+        document = _documentOf(summary, seen)
         yield
         for phase in document["latency"]:
             document["latency"][phase].update(othersOf(summary, phase))
@@ -167,7 +174,16 @@ class Page:
             return True
 
 
-def _runOf(summary: Summary) -> dict[str, Any]:
+def _documentOf(summary: Summary, seen: Seen) -> dict[str, Any]:
+    """
+    The report that the page is made of, with how many marks it lacks.
+    """
+    earlier = max(0, len(summary.marks) - MARKS)
+    document = quickDocument(replace(summary, marks=summary.marks[earlier:]), seen.samples)
+    return {**document, EARLIER_MARKS: earlier}
+
+
+def _runOf(summary: Summary, seen: Seen) -> dict[str, Any]:
     """
     What charts there are depends on.
     """
@@ -176,11 +192,11 @@ def _runOf(summary: Summary) -> dict[str, Any]:
         for phase, codes in summary.replies.items()
     }
     errors = {printable(kind): [tally.count] for kind, tally in summary.errors.items()}
-    watched = (summary.series[-1].watched if summary.series else None) or {}
+    phases = dict.fromkeys(summary.buckets)
     return {
-        "series": columnsOf(summary.series[-1:]),
-        "timeline": {"time": [], "phases": {}, "replies": replies, "errors": errors},
-        "watched": [printable(name) for name in sorted(watched)],
+        **seen.run,
+        "timeline": {"time": [], "phases": phases, "replies": replies, "errors": errors},
+        "curves": phases,
     }
 
 

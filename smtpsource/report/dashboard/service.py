@@ -21,6 +21,8 @@ from twisted.web.resource import Resource
 from smtpsource.measure.frame import Frame
 from smtpsource.measure.marks import Mark
 from smtpsource.measure.progress import Progress
+from smtpsource.measure.series import Sample
+from smtpsource.measure.step import Step
 from smtpsource.measure.summary import Summary
 from smtpsource.process.listening import ListenError, addressOf
 from smtpsource.process.unexpected import named
@@ -61,6 +63,24 @@ class Shown(Protocol):
     def marks(self) -> Sequence[Mark]:
         """
         What was marked so far.
+        """
+
+    @property
+    def percentiles(self) -> Sequence[float]:
+        """
+        Those that are told of latencies.
+        """
+
+    @property
+    def latest(self) -> Sample | None:
+        """
+        What happened in the last second.
+        """
+
+    @property
+    def latestStep(self) -> Step | None:
+        """
+        The same as a step.
         """
 
     def mark(self, text: str) -> Mark:
@@ -112,8 +132,11 @@ class DashboardService(Service):
         self._token = None if where.isLocal else secrets.token_urlsafe(18)
         self._port: Any = None
         self._isOver = False
-        self._broadcast = Broadcast(reactor, lambda: source.marks)
+        self._broadcast = Broadcast(reactor, source.percentiles)
         self._mayMark = mayMark
+        # Seconds that are yet to be told.
+        self._seconds: list[tuple[Frame, Progress, Sample, Step]] = []
+        self._turn: Any = None
         self._page = Page(reactor, source.summaryNow, self._broadcast, time.thread_time, share, mayMark)
 
     @property
@@ -147,7 +170,7 @@ class DashboardService(Service):
         self._source.whenDone().addCallback(self._over)
 
     def _paths(self) -> dict[str, dict[str, Operation]]:
-        page, marking = self._page, Marking(self._mark, lambda: len(self._source.marks))
+        page, marking = self._page, Marking(self._mark, self._notes)
         return {
             "/": {"GET": page.get},
             **{path: {"GET": operation} for path, operation in page.files().items()},
@@ -165,6 +188,9 @@ class DashboardService(Service):
         port, self._port = self._port, None
         if port is None:
             return succeed(None)
+        if self._turn is not None:
+            self._turn.cancel()
+            self._turn = None
         self._page.stop()
         self._visitors.abort()
         stopped: Deferred[Any] = maybeDeferred(port.stopListening)
@@ -189,15 +215,32 @@ class DashboardService(Service):
         return gone.addCallback(stop)
 
     def _cut(self, frame: Frame) -> None:
+        """
+        A second has passed. What there is to do has a turn of the reactor of its own: this one has had enough.
+        """
         with self._aside():
-            self._broadcast.add(frame, self._source.progress())
-            self._broadcast.sayMarks()
+            sample, step = self._source.latest, self._source.latestStep
+            assert sample is not None and step is not None
+            self._seconds.append((frame, self._source.progress(), sample, step))
+            if self._turn is None:
+                self._turn = self._reactor.callLater(0, self._tell)
+
+    def _tell(self) -> None:
+        self._turn = None
+        with self._aside():
+            self._tellAll()
             self._page.renew()
+
+    def _tellAll(self) -> None:
+        seconds, self._seconds = self._seconds, []
+        for second in seconds:
+            self._broadcast.add(*second)
+        self._broadcast.sayMarks(self._source.marks)
 
     def _over(self, summary: Any) -> Any:
         self._isOver = True
         with self._aside():
-            self._broadcast.sayMarks()
+            self._tellAll()
             if isinstance(summary, Summary):
                 self._page.renewAll()
                 end = {"exit": summary.exit, "ended": summary.ended, "reason": summary.reason}
@@ -214,11 +257,14 @@ class DashboardService(Service):
         except Exception as e:
             _log.warn("the dashboard has a fault: {fault}", fault=": ".join(named(e)))
 
+    def _notes(self) -> int:
+        return sum(mark.kind == "note" for mark in self._source.marks)
+
     def _mark(self, text: str) -> Mark:
         if self._isOver:
             raise Problem(HTTPStatus.CONFLICT, "the run is over")
         made = self._source.mark(text)
-        self._broadcast.sayMarks()
+        self._broadcast.sayMarks(self._source.marks)
         return made
 
     def _watch(self, request: DashboardRequest) -> Answer | None:

@@ -31,7 +31,7 @@ _log = Logger()
 #: The most characters of a mark.
 LONGEST_MARK = 200
 
-#: The most marks that are made in one run.
+#: The most marks that are made so in one run.
 MOST_MARKS = 1000
 
 #: Nothing comes from elsewhere, and nothing of a server's is a script.
@@ -140,7 +140,8 @@ class Site(Resource):
             raise Problem(HTTPStatus.METHOD_NOT_ALLOWED, problem, {"Allow": allowed})
         if self._token is not None and path == "/" and "token" in _queryOf(request):
             # It need not stay where others can see it.
-            cookie = f"{self._guard.cookie}={self._token}; Path=/; HttpOnly; SameSite=Strict"
+            # Lax: a link to here, from a chat say, is followed with it. Nothing can be done with that: see the guard.
+            cookie = f"{self._guard.cookie}={self._token}; Path=/; HttpOnly; SameSite=Lax"
             return Answer(status=HTTPStatus.SEE_OTHER, headers={"Location": "/", "Set-Cookie": cookie})
         return operation(request)
 
@@ -158,13 +159,13 @@ class Marking:
     C{POST /mark}: somebody has done something.
     """
 
-    def __init__(self, mark: Callable[[str], Mark], marks: Callable[[], int]) -> None:
+    def __init__(self, mark: Callable[[str], Mark], notes: Callable[[], int]) -> None:
         """
         @param mark: marks this moment.
-        @param marks: says how many there are.
+        @param notes: says how many there are that somebody has made.
         """
         self._mark = mark
-        self._marks = marks
+        self._notes = notes
 
     def post(self, request: DashboardRequest) -> Answer:
         """
@@ -174,7 +175,7 @@ class Marking:
         if not 0 < len(text) <= LONGEST_MARK:
             problem = f"{len(text)} characters are not usable: expected a text of 1 to {LONGEST_MARK}"
             raise Problem(HTTPStatus.BAD_REQUEST, problem)
-        if self._marks() >= MOST_MARKS:
+        if self._notes() >= MOST_MARKS:
             raise Problem(HTTPStatus.TOO_MANY_REQUESTS, f"expected at most {MOST_MARKS} marks in a run")
         made = self._mark(printable(text))
         return asJSON({"at": round(made.at, 6), "text": made.text}, HTTPStatus.CREATED)

@@ -12,6 +12,7 @@ from importlib import resources
 from typing import Any
 
 from smtpsource._version import __version__
+from smtpsource.phases import NAMES
 from smtpsource.report.html import sections
 from smtpsource.report.html.data import STEPS, dataOf, smallBlock
 from smtpsource.report.html.data import block as plainBlock
@@ -97,13 +98,14 @@ def livePage(
     document: Document, label: str, styles: Sequence[str], scripts: Sequence[str], extra: Html = ""
 ) -> Iterator[Html]:
     """
-    The page of a run that goes on, for who serves it: its charts are there before they have data.
+    The page of a run that goes on, for who serves it: there is a place for each chart before there are data. Its data
+    block has all phases in their order as well.
 
     @param styles: the addresses of style sheets: L{style} is one.
     @param scripts: those of scripts: L{script} is the first.
     @param extra: more HTML, at the end of the page.
     """
-    data = dataOf([document], [label], live=True)
+    data = {**dataOf([document], [label], live=True), "phases": NAMES}
     links = "".join(f'<link rel="stylesheet" href="{text(address)}">\n' for address in styles)
     yield _head([document], [label], links) + "</head>\n<body>\n"
     yield from body([document], [label], data["charts"])

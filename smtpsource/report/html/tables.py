@@ -12,12 +12,15 @@ from smtpsource.report.html.room import fitting, outputsOf
 from smtpsource.report.html.run import Run
 from smtpsource.report.words import duration
 
+#: A document has by this name how many marks there were before those that it has.
+EARLIER_MARKS = "earlierMarks"
+
 
 def marks(run: Run) -> Html:
     """
     What was done meanwhile, with the numbers that stand in the charts, and what has come of it.
     """
-    found = run.summary.marks
+    found, earlier = run.summary.marks, run.document.get(EARLIER_MARKS, 0)
     rows = [
         Row(
             (
@@ -31,7 +34,7 @@ def marks(run: Run) -> Html:
             ),
             "bad" if mark.status else "",
         )
-        for number, mark in enumerate(found, 1)
+        for number, mark in enumerate(found, 1 + earlier)
     ]
     count = fitting(rows)
     for row, output in zip(rows, outputsOf(found[:count]), strict=False):
@@ -39,9 +42,13 @@ def marks(run: Run) -> Html:
     headings = ["mark", "at", "kind", "what", "status", "took", "rate", "p99", "back after"]
     told = "Rate, p99: the worst second until the run was as before; back after: how long that took."
     shown = table("What was done meanwhile", headings, rows[:count], (0, 2, 3))
+    if any(mark.effect for mark in found):
+        shown += element("p", told, "aside")
+    if earlier:
+        shown += element("p", f"The first {earlier} are not told here, but in the report.", "aside")
     if count < len(rows):
         shown += element("p", f"And {len(rows) - count} more: see the report.", "aside")
-    return shown + element("p", told, "aside") if any(mark.effect for mark in found) else shown
+    return shown
 
 
 def search(run: Run) -> Html:

@@ -7,6 +7,7 @@ class Chart {
     this.page = page;
     this.title = figure.querySelector("figcaption")?.textContent.trim() || spec.title;
     this.log = Boolean(spec.log);
+    this.isLeftOut = false;
     this.off = new Set();
     this.parts = [];
     this.axis = spec.kind === "curve" ? new Axis(spec.id, () => this.percentiles(), true) : page.time;
@@ -21,6 +22,12 @@ class Chart {
     this.axis.listeners.push(() => this.showZoom());
     this.render();
     new ResizeObserver(() => this.resize()).observe(this.holder);
+  }
+
+  /** What it shows from now on; nothing, if there is none of it. */
+  take(spec) {
+    this.isLeftOut = !spec;
+    this.spec = spec ?? this.spec;
   }
 
   addTools() {
@@ -49,7 +56,7 @@ class Chart {
     if (this.select) this.fillSelect();
     const views = this.views();
     const alike = JSON.stringify([this.log, views.map((view) => view.lines?.map((line) => [line.label, line.property, line.dash]) ?? view.rows)]);
-    this.figure.hidden = !views.length && !this.select;
+    this.figure.hidden = this.isLeftOut || (!views.length && !this.select);
     if (alike === this.alike) {
       this.parts.forEach((part, index) => this.renew(part, views[index]));
       if (this.spec.kind === "heat") this.showLegend(views);

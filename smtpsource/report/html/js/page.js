@@ -15,7 +15,7 @@ const page = {
     this.runs = data.runs;
     this.choosePhase();
     const specs = new Map(data.charts.map((spec) => [spec.id, spec]));
-    for (const chart of this.charts) chart.spec = specs.get(chart.spec.id) ?? chart.spec;
+    for (const chart of this.charts) chart.take(specs.get(chart.spec.id));
     this.render();
     for (const figure of document.querySelectorAll("figure.chart[data-chart]")) {
       const spec = specs.get(figure.dataset.chart);
