@@ -30,7 +30,8 @@ def settings(warnings):
 def documented(page):
     """
     @return: the text about each option in a manual page, by letter, long name and what stands for the value; C{None}
-        for what an option lacks. (Where there are two words for the value, docutils wants them within < and >.)
+        for what an option lacks. (One with two words for its value is a definition: docutils has no place for
+        them in a list of options.)
     """
     found = {}
     document, _ = parsed(page)
@@ -39,12 +40,17 @@ def documented(page):
         for option in item.findall(nodes.option):
             text = option.next_node(nodes.option_string).astext()
             argument = option.next_node(nodes.option_argument)
-            meta = argument.astext().lstrip(" =").strip("<>") if argument is not None else meta
+            meta = argument.astext().lstrip(" =") if argument is not None else meta
             if text.startswith("--"):
                 name = text[2:]
             else:
                 letter = text[1:]
         found[letter, name, meta] = " ".join(item.next_node(nodes.description).astext().split())
+    for item in document.findall(nodes.definition_list_item):
+        words = item.next_node(nodes.term).astext().split(" ", 1)
+        if words[0].startswith("--"):
+            about = item.next_node(nodes.definition).astext()
+            found[None, words[0][2:], words[1]] = " ".join(about.split())
     return found
 
 

@@ -44,7 +44,7 @@ class BesideTests(SynchronousTestCase):
                 "         warming up",
                 "command     600.0 s       0  -100%    1.25 s      4 s",
                 "         systemctl restart postfix",
-                "command     700.0 s       1    +0%   10.0 ms      0 s",
+                "command     700.0 s       1     0%   10.0 ms      0 s",
                 "         false",
                 "event       800.0 s       -   -80%         -  not yet",
                 "         worker 1 is gone?[2J",
@@ -52,6 +52,25 @@ class BesideTests(SynchronousTestCase):
                 "         x",
             ],
         )
+
+    def test_unchanged(self):
+        """
+        What is less than half a per cent is nothing, and has no sign.
+        """
+        for rate in (498.0, 500.0, 502.0):
+            [row] = [
+                line
+                for line in self.shown(marksOf([Mark(1.0, "x", effect=Effect(rate, 500.0, None, None, 0, 0.0))]))
+                if "%" in line
+            ]
+            self.assertEqual(row.split()[4], "0%")
+
+    def test_legend(self):
+        """
+        It is said whose p99 that is.
+        """
+        text = " ".join(self.shown(marksOf([Mark(1.0, "x", effect=Effect(1.0, 1.0, None, None, 0, 0.0))])))
+        self.assertIn("p99 of transactions: the worst second", text)
 
     def test_many(self):
         """
@@ -88,3 +107,22 @@ class BesideTests(SynchronousTestCase):
             ],
         )
         self.assertEqual(self.shown(watchedOf(samples[2:3])), [])
+
+    def test_watchedLarge(self):
+        """
+        Figures of any size stand apart.
+        """
+        figures = {"x rss": 2.0**63, "x cpu": 1e12, "queue": -1.234567e18, "a_seconds": 1e18, "b_seconds": -1e18 / 3}
+        sample = Sample(0.0, 1.0, None, 0, 0, 0, 0, 0, 0, 0, None, None, None, 0, 0, 0.0, 0.0, watched=figures)
+        self.assertEqual(
+            self.shown(watchedOf([sample])),
+            [
+                "",
+                "watched             first        last     highest",
+                "x rss          9.22e+18 B  9.22e+18 B  9.22e+18 B",
+                "x cpu         1e+12 cores 1e+12 cores 1e+12 cores",
+                "queue           -1.23e+18   -1.23e+18   -1.23e+18",
+                "a_seconds         1e+18 s     1e+18 s     1e+18 s",
+                "b_seconds     -3.33e+17 s -3.33e+17 s -3.33e+17 s",
+            ],
+        )

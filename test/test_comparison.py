@@ -12,7 +12,9 @@ from properties import given, settings
 from results import EVERYTHING, JUDGED, example, latencies, second
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpsource.measure.summary import Messages
+from smtpsource.measure.recorder import Recorder
+from smtpsource.measure.summary import Messages, latenciesOf
+from smtpsource.phases import RESPONSE
 from smtpsource.report.page import WIDTH
 from smtpsource.tools.changes import parse
 from smtpsource.tools.comparison import figures, relative
@@ -30,6 +32,27 @@ def seconds(number, **values):
         for n in range(1, number + 1)
     ]
     return (second(1, accepted=1, p50=9.0, p99=9.0, cpu=9.0), *between, second(number + 1.5, seconds=0.5, accepted=1))
+
+
+def withSteps(number, length=1.0, **values):
+    """
+    @return: a run with a schedule whose timeline has so many whole steps, with a slow start and a short end.
+
+    @param values: of its responses: what an even and an odd step has.
+    """
+    columns = {
+        name: [9.0, *(values.get(name, (0.001, 0.002))[n % 2] for n in range(number)), 9.0]
+        for name in ("p50", "p95", "p99", "max")
+    }
+    times = [length * (1 + n) for n in range(number + 1)]
+    times.append(times[-1] + length / 2)
+    phase = {**columns, "count": [100] * len(times), "heat": [[]] * len(times)}
+    recorder = Recorder()
+    recorder.duration(RESPONSE, values.get("p99", (0.001, 0.002))[1])
+    return example(
+        timeline={"time": times, "phases": {"response": phase}, "replies": {}, "errors": {}, "watched": {}},
+        latency=latenciesOf(recorder),
+    )
 
 
 def named(first, second):
@@ -124,6 +147,43 @@ class FigureTests(SynchronousTestCase):
         found = named(idle, idle)
         self.assertEqual(found["p99(transaction)"].chance, 1.0)
         self.assertIs(found["p50(transaction)"].chance, None)
+
+    def test_response(self):
+        """
+        Responses are judged by the steps of the timeline: the whole ones of the load.
+        """
+        first, slower = (withSteps(30, p99=pair) for pair in ((0.010, 0.012), (0.020, 0.022)))
+        found = named(first, slower)
+        self.assertLess(found["p99(response)"].chance, 0.001)
+        self.assertEqual(found["p50(response)"].chance, 1.0)
+        self.assertEqual({found[f"{name}(response)"].untold for name in ("p50", "p95", "p99", "max")}, {""})
+        # The first step, and a short one at the end, are none of them: so there are too few.
+        few = withSteps(4, p99=(0.010, 0.012))
+        self.assertIs(named(few, few)["p99(response)"].chance, None)
+        enough = withSteps(5, p99=(0.010, 0.012))
+        self.assertEqual(named(enough, enough)["p99(response)"].chance, 1.0)
+        self.assertNotIn("p99(response)", named(example(), example()))
+
+    def test_unlikeSteps(self):
+        """
+        The p99 of a second is none of two seconds.
+        """
+        found = named(withSteps(30), withSteps(30, length=2.0))["p99(response)"]
+        self.assertEqual((found.chance, found.untold), (None, "steps of unlike length"))
+
+    def test_older(self):
+        """
+        Reports of earlier versions lack some figures of seconds: that is not the same as to have too few of these.
+        """
+        new = example(series=seconds(30, p95=(0.001, 0.002)))
+        old = example(series=seconds(30, p95=(None, None)))
+        for pair in ((new, old), (old, new)):
+            self.assertEqual(named(*pair)["p95(transaction)"].untold, "not known of each second")
+            self.assertEqual(named(*pair)["p99(transaction)"].untold, "")
+        few = example(series=seconds(2, p95=(0.001, 0.002)))
+        self.assertEqual(named(few, few)["p95(transaction)"].untold, "too few seconds to tell")
+        found = named(withSteps(30), replace(withSteps(30), timeline=None))
+        self.assertEqual(found["p99(response)"].untold, "not known of each second")
 
 
 class ChangeTests(SynchronousTestCase):
@@ -318,6 +378,15 @@ transaction  400 ms  500 ms +25.0%
         text = render(example(rate=100.0), example(rate=101.0), ("a", "b"))
         self.assertIn("rate                  100.0/s     101.0/s     +1.0%  too few seconds to tell\n", text)
         self.assertNotIn("noise", text)
+
+    def test_untold(self):
+        """
+        Why nothing can be told of it is said; it fits in its column.
+        """
+        text = render(withSteps(30, p99=(0.01, 0.02)), withSteps(30, 2.0, p99=(0.1, 0.2)), ("a", "b"))
+        self.assertRegex(text, r"(?m)^p99\(response\) .* steps of unlike length$")
+        text = render(example(series=seconds(30, p95=(None, None)), **latencies(0.1)), example(**latencies(2)), "ab")
+        self.assertRegex(text, r"(?m)^p95\(transaction\) .* not known of each second$")
 
     def test_same(self):
         """

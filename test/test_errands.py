@@ -222,6 +222,20 @@ class TimesTests(SynchronousTestCase):
         self.advance(1)
         self.assertEqual(self.started().count("x"), 2)
 
+    def test_never(self):
+        """
+        What was not started in all the run is told at its end, once for each; of what was started nothing is.
+        """
+        run = self.begin(Errand(10.0, "x"), Errand(600.0, "y\x1b"), Errand(90.0, "z", True), Errand(5.0, "z", True))
+        self.advance(30)
+        self.assertEqual(self.told, [])
+        run.end(0.0)
+        expected = [
+            "--at 600s: not started, as the run was over before: y?",
+            "--every 90s: not started, as the run was over before: z",
+        ]
+        self.assertEqual(self.told, expected)
+
     def test_missed(self):
         """
         Turns in which this process stood still are not made up for.
@@ -610,6 +624,17 @@ class RunTests(CommandTestCase):
         self.assertEqual(times, sorted(times))
         self.assertGreaterEqual(times[0], 0.5)
         self.assertTrue(all(mark["kind"] == "command" and mark["seconds"] >= 0 for mark in report["marks"]))
+
+    @defer.inlineCallbacks
+    def test_never(self):
+        """
+        A command whose time does not come is one line, and no failure.
+        """
+        result, report = yield loadAndReport(
+            self, "-d", "--rate", "50", "--duration", "1", "--at", "10m", "true", "sink:"
+        )
+        self.assertEqual((result.status, report["marks"]), (0, []))
+        self.assertOneLine(result.err, b"smtpsource: --at 600s: not started, as the run was over before: true")
 
     @defer.inlineCallbacks
     def test_workers(self):

@@ -245,6 +245,34 @@ class SeveralTests(SynchronousTestCase):
         # A heading without anything below it helps nobody.
         self.assertEqual(1, found.of("dd").count("b.example"))
 
+    def test_merged(self):
+        """
+        Of a merged report each run has a heading, and its command as a shell takes it; figures have units.
+        """
+        environments = [
+            {
+                "command": ["smtpsource", "-m", "1 0", "mx"],
+                "started": "2026-01-02T03:04:05+00:00",
+                "elapsed": 3725.0,
+                "host": host,
+                "memory": 2_000_000_000,
+                "workers": [{"started": "x", "host": host, "cpu": {"user": 1.0, "system": 0.5}}],
+            }
+            for host in ("a.example", "b.example")
+        ]
+        merged = documentOf(example(command=("smtpsource", "merge"), environment={"runs": environments}))
+        for documents, level in (([merged], "h3"), ([merged, documentOf(example())], "h4")):
+            found = page(*documents)
+            headings = [f"Run {number}: {host}" for number, host in ((1, "a.example"), (2, "b.example"))]
+            # The environment, the workers and the commands.
+            self.assertEqual(headings * 3, [text for text in found.of(level) if text.startswith("Run ")])
+            self.assertEqual(["smtpsource -m '1 0' mx"] * 2, [text for text in found.of("code") if "-m" in text])
+            said = found.of("dd")
+            self.assertEqual((2, 2), (said.count("1:02:05"), said.count("2.0 GB")))
+            self.assertEqual([], [text for text in said if "1 0" in text])
+            self.assertEqual([], [text for text in found.of("dt") if text.startswith(("runs ", "workers"))])
+            self.assertEqual(([], []), (found.wrong, found.open))
+
     def test_letters(self):
         """
         Without names they have letters.

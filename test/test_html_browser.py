@@ -108,6 +108,22 @@ return [...found].sort((one, other) => other[1] - one[1]).map(([color]) => color
 """
 
 
+#: What stands in the picture of the rate when it is drawn anew.
+_WRITTEN = """
+const kind = CanvasRenderingContext2D.prototype, before = kind.fillText, written = [];
+kind.fillText = function (text) {
+  if (document.querySelector('figure[data-chart="rate"]').contains(this.canvas)) written.push(text);
+  before.apply(this, arguments);
+};
+dispatchEvent(new Event("beforeprint"));
+dispatchEvent(new Event("afterprint"));
+return new Promise(done => setTimeout(() => {
+  kind.fillText = before;
+  done(written);
+}));
+"""
+
+
 class RealTests(TestCase):
     """
     A real run against a server that says what it should not.
@@ -327,6 +343,33 @@ class UseTests(PageTestCase):
 
         self.browser.press(chart(name, ".canvas"), Keys.HOME)
         return self.spoken()
+
+    def test_crowded(self):
+        """
+        Marks that are too close for a number each have their numbers together.
+        """
+        self.show(report(2000, marks=["one", "two", "three"]))
+        written = self.browser.run(_WRITTEN)
+        self.assertIn("1-3", written)
+        self.assertNotIn("1", written)
+        self.show(report(10, marks=["one", "two", "three"]))
+        self.assertLessEqual({"1", "2", "3"}, set(self.browser.run(_WRITTEN)))
+
+    def test_clock(self):
+        """
+        A time is written the same way everywhere, however little of a run is shown.
+        """
+        from selenium.webdriver.common.keys import Keys
+
+        self.show(report(600))
+        frame = chart("rate", ".canvas")
+        self.browser.press(frame, Keys.HOME, *"+++++++")
+        self.assertRegex(self.spoken(), r"^0:0\d(\.\d+)? to 0:0\d(\.\d+)?$")
+        self.browser.press(frame, Keys.ARROW_RIGHT)
+        self.assertRegex(self.spoken(), r"^0:0\d;")
+        written = self.browser.run(_WRITTEN)
+        self.assertIn("0:02", written)
+        self.assertEqual([], [text for text in written if re.fullmatch(r"[\d.]+ s", text)])
 
     def test_off(self):
         """

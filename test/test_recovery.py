@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
+from math import inf, nan
 from pathlib import Path
 
 from checkpoints import HEADER, Recorded, recovered
@@ -20,6 +21,7 @@ from smtpsource.measure.summing import completed
 from smtpsource.report import csvfile, hlog
 from smtpsource.report.checkpoint import OF_FRAMES
 from smtpsource.report.document import documentOf
+from smtpsource.report.reading import summaryIn
 from smtpsource.report.recovery import Recovery
 from smtpsource.report.schema import problems
 
@@ -240,6 +242,23 @@ class RecoveryTests(SynchronousTestCase):
         run.passTime(4.5)
         run.cutOff()
         self.assertEqual([dict(one.watched) for one in recovered(self.path).series], [{"rss": 5.0}] * 4)
+
+    def test_watchedLarge(self):
+        """
+        Whatever is watched, what was written can be read again; what is no figure is not known. So it is in a report.
+        """
+        largest = 2.0**63
+        numbers = [2.0**62, largest, -largest, 2**63, 1e-300, 5, 0.5, largest * 1.01, 1e308, 10**400, inf, -inf, nan]
+        run = Recorded(self.path, rate=7.3, duration=20.0, sessionCount=3)
+        run.service.watched = lambda: {"rss": 5.0, **{str(at): number for at, number in enumerate(numbers)}}
+        run.begin()
+        run.passTime(2.5)
+        run.cutOff()
+        known = {"rss": 5.0, "0": 2.0**62, "1": largest, "2": -largest, "3": 2**63, "4": 0, "5": 5, "6": 0.5}
+        found = recovered(self.path)
+        self.assertEqual([dict(one.watched) for one in found.series], [known] * 2)
+        report = json.dumps(documentOf(found), allow_nan=False)
+        self.assertEqual([dict(one.watched) for one in summaryIn(report).series], [known] * 2)
 
     def test_missing(self):
         """

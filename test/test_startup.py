@@ -31,7 +31,7 @@ OURS = """
         whereabouts
     smtpsource.measure
         counters encoding environment frame histogram intervals judgement limits marks minutes planes progress
-        recorder series snapshot step summary summing timeline
+        recorder series snapshot step summary summing timeline watched
     smtpsource.messages
         content headers message recipients seeds templates
     smtpsource.net

@@ -44,6 +44,9 @@ queue_length{queue="deferred",host="a \\"x\\""} 1.5e3
 queue_length_total 99
 up 1
 nothing NaN
+huge 1.8e19
+sum{n="1"} 1e308
+sum{n="2"} 1e308
 """
 
 
@@ -421,6 +424,9 @@ class MetricTests(SynchronousTestCase):
         looks = [ScrapeLook(name, {"url": url, "metric": name, "labels": {}}, page) for name in ("up", "queue_length")]
         self.assertEqual([look.look() for look in looks], [{"up": 1}, {"queue_length": 1507}])
         self.assertEqual(paths, [("/metrics?x=1", "text/plain;version=0.0.4")])
+        for metric in ("huge", "sum"):
+            look = ScrapeLook("x", {"url": url, "metric": metric, "labels": {}}, page)
+            self.assertIn("is too large a number", str(self.assertRaises(ValueError, look.look)))
         error = self.assertRaises(ValueError, ScrapeLook("x", {"url": url, "metric": "x", "labels": {}}, page).look)
         self.assertEqual(str(error), f"there is no such metric at {url}")
 

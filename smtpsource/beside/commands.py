@@ -120,12 +120,14 @@ class Commands:
 
     def _end(self, grace: float) -> Deferred[None]:
         """
-        The run is over: those that run have this time to end.
+        The run is over: those that run have this time to end. What was never started is told.
         """
         over: Deferred[None] = Deferred()
         self._over = over
         for errand in self._errands:
             errand.stop()
+            if errand.unmet:
+                self._tell(errand.unmet)
         for shell in list(self._left):
             if shell.status is not None:
                 shell.kill()  # that is: what it has left behind
@@ -186,6 +188,17 @@ class _Appointments:
         """
         if self._call is not None and self._call.active():
             self._call.cancel()
+
+    @property
+    def unmet(self) -> str:
+        """
+        What to say if it was never started.
+        """
+        if self._shell is not None:
+            return ""
+        option = "--every" if self._errand.repeated else "--at"
+        when, command = f"{self._errand.seconds:g}s", printable(self._errand.command)
+        return f"{option} {when}: not started, as the run was over before: {command}"
 
     def _look(self) -> None:
         now = self._run.now()

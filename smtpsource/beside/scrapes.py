@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from smtpsource.measure.watched import figure
+
 #: The most bytes of an answer.
 MOST = 4_194_304
 
@@ -66,6 +68,8 @@ class ScrapeLook:
         value = valueIn(self._page.text(), self._where["metric"], self._where["labels"])
         if value is None:
             raise ValueError(f"there is no such metric at {self._where['url']}")
+        if figure(value) is None:
+            raise ValueError(f"{value:g} is too large a number")
         return {self.name: value}
 
 

@@ -16,6 +16,7 @@ from smtpsource.measure.limits import LAG, Upkeep
 from smtpsource.measure.series import Series
 from smtpsource.measure.snapshot import Snapshot, take
 from smtpsource.measure.timeline import Timeline
+from smtpsource.measure.watched import figuresIn
 from smtpsource.process.cpu import processTime, waitedTime
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ class Watch:
             lag=self._lag,
             waited=None if waited is None or self._waited is None else waited - self._waited,
             gauges=gaugesOf(self._run) | deliveriesOf(snapshot),
-            watched=self._watched(),
+            watched=figuresIn(self._watched()),
             last=last,
         )
         self._counted = snapshot.counters

@@ -17,6 +17,7 @@ from smtpsource.measure.limits import Upkeep
 from smtpsource.measure.series import Series
 from smtpsource.measure.snapshot import Snapshot, take
 from smtpsource.measure.timeline import Timeline
+from smtpsource.measure.watched import figuresIn
 from smtpsource.phases import ARRIVAL, DELIVERY
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ class WorkersWatch:
             number=self._number,
             epoch=self._epoch,
             gauges={**frame.gauges, **deliveriesOf(snapshot)},
-            watched=self._watched(),
+            watched=figuresIn(self._watched()),
         )
         self._number += 1
         self.series.add(frame)

@@ -20,6 +20,7 @@ from typing import Any
 from smtpsource.measure.counters import COUNTERS, Counters
 from smtpsource.measure.histogram import HIGHEST_MICROSECONDS, indexOf
 from smtpsource.measure.planes import fill, planesOf
+from smtpsource.measure.watched import LARGEST
 from smtpsource.phases import NAMES
 
 #: The layout of what L{encode} gives. Whoever reads another one says so.
@@ -134,6 +135,10 @@ def _isNumber(value: Any) -> bool:
     return type(value) in (int, float) and bool(-_MOST < value < _MOST)
 
 
+def _isFigure(value: Any) -> bool:
+    return type(value) in (int, float) and bool(abs(value) <= LARGEST)
+
+
 def _isTime(value: Any) -> bool:
     return _isNumber(value) and bool(0 <= value < _LATEST)
 
@@ -184,6 +189,6 @@ _CHECKS: Mapping[str, Callable[[Any], bool]] = {
     "lag": _isTime,
     "waited": _maybe(_isTime),
     "gauges": _table(_isText, _isNumber),
-    "watched": _table(_isText, _isNumber),
+    "watched": _table(_isText, _isFigure),
     "last": lambda value: isinstance(value, bool),
 }

@@ -18,6 +18,9 @@ MOST = 24
 #: Where the text of a mark begins, below its figures: it may be long.
 _INDENT = 9
 
+#: The longest figure; what is longer has less digits.
+_LONGEST = 10
+
 
 def marksOf(marks: Sequence[Mark]) -> Iterator[Line | str]:
     """
@@ -32,7 +35,8 @@ def marksOf(marks: Sequence[Mark]) -> Iterator[Line | str]:
     if len(marks) > MOST:
         yield f"{'':<9}and {len(marks) - MOST} more: see the report"
     if any(mark.effect is not None for mark in marks):
-        yield Line("rate, p99: the worst second until the run was as before; back: how long that took", "aside", 0)
+        told = "rate, p99 of transactions: the worst second until the run was as before; back: how long that took"
+        yield Line(told, "aside", 0)
 
 
 def _markOf(mark: Mark) -> Iterator[Line]:
@@ -52,7 +56,8 @@ def effectOf(mark: Mark) -> tuple[str, str, str]:
     rate = p99 = back = "-"
     if effect is not None:
         if effect.rateBefore:
-            rate = f"{100 * (effect.lowestRate / effect.rateBefore - 1):+.0f}%"
+            percent = round(100 * (effect.lowestRate / effect.rateBefore - 1))
+            rate = f"{percent:+}%" if percent else "0%"
         if effect.highestP99 is not None:
             p99 = duration(effect.highestP99)
         if effect.back is not None:
@@ -71,9 +76,10 @@ def watchedOf(samples: Sequence[Sample]) -> Iterator[Line | str]:
         return
     width = max(11, *(len(name) for name, *_ in rows)) + 2
     yield ""
-    yield f"{'watched':<{width}}{'first':>11}{'last':>11}{'highest':>11}"
+    wide = max(11, *(len(figure) + 1 for _, *figures in rows for figure in figures))
+    yield f"{'watched':<{width}}{'first':>{wide}}{'last':>{wide}}{'highest':>{wide}}"
     for name, *figures in rows:
-        yield Line(f"{name:<{width}}" + "".join(f"{figure:>11}" for figure in figures), "", width)
+        yield Line(f"{name:<{width}}" + "".join(f"{figure:>{wide}}" for figure in figures), "", width)
 
 
 def figuresOf(watched: Iterable[Mapping[str, float] | None]) -> Iterator[tuple[str, str, str, str]]:
@@ -92,6 +98,11 @@ def figuresOf(watched: Iterable[Mapping[str, float] | None]) -> Iterator[tuple[s
 
 
 def _inWords(value: float, unit: str) -> str:
+    text = _usually(value, unit)
+    return text if len(text) <= _LONGEST else f"{value:.3g} {unit}".rstrip()
+
+
+def _usually(value: float, unit: str) -> str:
     if unit == "s":
         return duration(value) if value >= 0 else f"{value:g} s"
     if unit == "cores":

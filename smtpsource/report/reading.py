@@ -8,6 +8,7 @@ import datetime
 import json
 
 from smtpsource.measure.summary import Summary
+from smtpsource.measure.watched import LARGEST, SMALLEST
 from smtpsource.report.document import SCHEMA, summaryFrom
 from smtpsource.report.schema import problems
 from smtpsource.values import inputs, textfiles
@@ -56,10 +57,6 @@ def summaryIn(text: str | bytes) -> Summary:
     return summaryOf(document)
 
 
-#: Numbers beyond these are none that were measured, and what is calculated from them is no number any more.
-_LARGEST = 2.0**63
-_SMALLEST = 1e-200
-
 #: How deep lists and objects may be in each other; a report of a report has seven.
 _DEEPEST = 30
 
@@ -69,14 +66,14 @@ def _noNumber(text: str) -> float:
 
 
 def _whole(text: str) -> int:
-    if len(text) > 20 or abs(int(text)) > _LARGEST:
+    if len(text) > 20 or abs(int(text)) > LARGEST:
         raise ValueError(f"{text[:20]}... is too large a number")
     return int(text)
 
 
 def _fraction(text: str) -> float:
     number = float(text)
-    if not abs(number) <= _LARGEST or 0 < abs(number) < _SMALLEST:
+    if not abs(number) <= LARGEST or 0 < abs(number) < SMALLEST:
         raise ValueError(f"{text[:20]} is too {'small' if abs(number) < 1 else 'large'} a number")
     return number
 

@@ -5,15 +5,15 @@ Two runs side by side: by how much their figures differ, and whether that is mor
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from operator import attrgetter
-from statistics import median
 
 from smtpsource.measure.counters import OUTCOMES
 from smtpsource.measure.figures import Unmeasured, metricOf
 from smtpsource.measure.series import Sample
 from smtpsource.measure.summary import Summary
+from smtpsource.tools.course import Column, Course
 from smtpsource.tools.noise import chance
 
 
@@ -27,7 +27,8 @@ class Figure:
     @ivar first: what it was in the first run, C{None} if there was none.
     @ivar second: the same in the second.
     @ivar perSecond: has it a value in each second, so that these can say whether the difference is noise?
-    @ivar chance: how likely chance makes such a difference; C{None} if there were too few seconds.
+    @ivar chance: how likely chance makes such a difference; C{None} if that is not known.
+    @ivar untold: why it is not.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Figure:
     second: float | None
     perSecond: bool = False
     chance: float | None = None
+    untold: str = ""
 
     @property
     def change(self) -> float | None:
@@ -43,10 +45,6 @@ class Figure:
         The part of the first one by which it has grown; C{None} if one is missing.
         """
         return None if self.first is None or self.second is None else relative(self.first, self.second)
-
-
-#: Times in a report are to the microsecond, and the sample of the load's end was taken a moment before that.
-_ROUNDED = 0.01
 
 
 def relative(first: float, second: float) -> float:
@@ -62,36 +60,27 @@ def figures(first: Summary, second: Summary) -> Iterator[Figure]:
     """
     What two runs have come to. Figures that neither has are left out.
     """
-    seconds = [_whole(_ofLoad(run)) for run in (first, second)]
-    for name, kind, of, ofSample in _FIGURES:
+    courses = [Course(run) for run in (first, second)]
+    for name, kind, of, inCourse in _FIGURES:
         values = of(first), of(second)
         if values == (None, None):
             continue
-        if ofSample is None:
+        if inCourse is None:
             yield Figure(name, kind, *values)
         else:
-            numbers = [[value for one in run if (value := ofSample(one)) is not None] for run in seconds]
-            yield Figure(name, kind, *values, True, chance(*numbers))
+            yield Figure(name, kind, *values, True, *_chance(*map(inCourse, courses)))
 
 
-def _ofLoad(run: Summary) -> Sequence[Sample]:
+def _chance(first: Column, second: Column) -> tuple[float | None, str]:
     """
-    The samples of a run without those of the time in which its server was waited for.
+    How likely chance makes such a difference, or why that is not known.
     """
-    if run.judgement is None:
-        return run.series
-    return [sample for sample in run.series if sample.time <= run.elapsed + _ROUNDED]
-
-
-def _whole(series: Sequence[Sample]) -> Sequence[Sample]:
-    """
-    The samples of a run but the first one, in which it came to speed, and those that are shorter than the others, such
-    as the last.
-    """
-    if not series:
-        return series
-    length = median(sample.seconds for sample in series)
-    return [sample for sample in series[1:] if sample.seconds > 0.9 * length]
+    if first.isUnknown or second.isUnknown:
+        return None, "not known of each second"
+    if abs(first.length - second.length) > 0.1 * first.length:
+        return None, "steps of unlike length"
+    found = chance(*([value for value in column.values if value is not None] for column in (first, second)))
+    return found, "too few seconds to tell" if found is None else ""
 
 
 def _part(of: float, whole: float) -> float | None:
@@ -123,11 +112,19 @@ def _judged(name: str) -> Callable[[Summary], float | None]:
     return read
 
 
+def _seconds(of: Callable[[Sample], float | None]) -> Callable[[Course], Column]:
+    return lambda course: course.seconds(of)
+
+
+def _steps(phase: str, name: str) -> Callable[[Course], Column]:
+    return lambda course: course.steps(phase, name)
+
+
 #: What is known of messages after they were accepted, as far as it is.
 JUDGED = ("lost", "queued", "duplicated", "corrupted", "misdelivered")
 
 _FIGURES: tuple[
-    tuple[str, str, Callable[[Summary], float | None], Callable[[Sample], float | None] | None],
+    tuple[str, str, Callable[[Summary], float | None], Callable[[Course], Column] | None],
     ...,
 ] = (
     *((name, "count", attrgetter(f"messages.{name}"), None) for name in ("started", *OUTCOMES)),
@@ -135,18 +132,22 @@ _FIGURES: tuple[
         "errors",
         "share",
         lambda run: _part(run.messages.rejected + run.messages.failed, run.messages.started),
-        lambda sample: _part(sample.rejected + sample.failed, sample.started),
+        _seconds(lambda sample: _part(sample.rejected + sample.failed, sample.started)),
     ),
     ("late", "count", lambda run: None if run.asked is None else run.late, None),
     ("dropped", "count", lambda run: None if run.asked is None else run.dropped, None),
     ("asked", "rate", lambda run: run.askedRate, None),
     ("found", "rate", lambda run: run.search.rate if run.search is not None else None, None),
-    ("rate", "rate", lambda run: run.rate, lambda sample: _part(sample.accepted, sample.seconds)),
-    ("cpu", "time", cpuPerMessage, lambda sample: _part(sample.cpu * sample.seconds, sample.started)),
-    ("p50(transaction)", "time", _latency("transaction", "p50"), lambda sample: sample.p50),
-    ("p95(transaction)", "time", _latency("transaction", "p95"), lambda sample: sample.p95),
-    ("p99(transaction)", "time", _latency("transaction", "p99"), lambda sample: sample.p99),
-    ("max(transaction)", "time", _latency("transaction", "maximum"), lambda sample: sample.max),
+    ("rate", "rate", lambda run: run.rate, _seconds(lambda sample: _part(sample.accepted, sample.seconds))),
+    ("cpu", "time", cpuPerMessage, _seconds(lambda sample: _part(sample.cpu * sample.seconds, sample.started))),
+    ("p50(transaction)", "time", _latency("transaction", "p50"), _seconds(attrgetter("p50"))),
+    ("p95(transaction)", "time", _latency("transaction", "p95"), _seconds(attrgetter("p95"))),
+    ("p99(transaction)", "time", _latency("transaction", "p99"), _seconds(attrgetter("p99"))),
+    ("max(transaction)", "time", _latency("transaction", "maximum"), _seconds(attrgetter("max"))),
+    ("p50(response)", "time", _latency("response", "p50"), _steps("response", "p50")),
+    ("p95(response)", "time", _latency("response", "p95"), _steps("response", "p95")),
+    ("p99(response)", "time", _latency("response", "p99"), _steps("response", "p99")),
+    ("max(response)", "time", _latency("response", "maximum"), _steps("response", "max")),
     *((name, "count", _judged(name), None) for name in JUDGED),
     ("p50(delivery)", "time", _latency("delivery", "p50"), None),
     ("p99(delivery)", "time", _latency("delivery", "p99"), None),

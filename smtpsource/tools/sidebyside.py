@@ -127,7 +127,7 @@ def _verdict(figure: Figure) -> str:
     if not figure.perSecond or not figure.change:
         return ""
     if figure.chance is None:
-        return "too few seconds to tell"
+        return figure.untold
     if figure.chance >= LEVEL:
         return f"may be noise (p = {figure.chance:.2f})"
     return f"more than noise (p {'< 0.001' if figure.chance < 0.001 else f'= {figure.chance:.3f}'})"

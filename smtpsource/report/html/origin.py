@@ -1,21 +1,53 @@
 """
-Where a run comes from: what it ran on, and the command.
+Where a run comes from: what it ran on, and the command. Of a merged one, this of each that went into it.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from smtpsource.report.html.markup import Html, Row, definitions, element, table, text
 from smtpsource.report.html.run import Run
-from smtpsource.report.words import amount
+from smtpsource.report.words import amount, course
+
+#: What it ran on, as a report has it.
+_Origin = Mapping[str, Any]
 
 
 def workers(run: Run) -> Html:
     """
     What each worker has done.
     """
+    return _each(run, _workers)
+
+
+def environment(run: Run) -> Html:
+    """
+    What it ran on.
+    """
+    return _each(run, _environment)
+
+
+def command(run: Run) -> Html:
+    """
+    The command line, as a shell takes it.
+    """
+    return _line(run.document["command"]) + _each(run, lambda origin: _line(origin.get("command") or ()))
+
+
+def _each(run: Run, content: Callable[[_Origin], Html]) -> Html:
+    known = run.document.get("environment", {})
+    if "runs" not in known:
+        return content(known)
+    found = [
+        (f"Run {number}: {one.get('host') or 'host not known'}", one) for number, one in enumerate(known["runs"], 1)
+    ]
+    return "".join(element(f"h{run.level}", text(title)) + html for title, one in found if (html := content(one)))
+
+
+def _workers(origin: _Origin) -> Html:
     rows = (
         Row(
             (
@@ -27,23 +59,26 @@ def workers(run: Run) -> Html:
             ),
             "bad" if one.get("lost") else "",
         )
-        for number, one in enumerate(run.document.get("environment", {}).get("workers") or (), 1)
+        for number, one in enumerate(origin.get("workers") or (), 1)
     )
     return table("Workers", ["worker", "host", "started", "user CPU", "system CPU", "lost"], rows, (0, 1, 5))
 
 
-def environment(run: Run) -> Html:
-    """
-    What it ran on.
-    """
-    known = run.document.get("environment", {})
-    pairs = _flat({name: value for name, value in known.items() if name != "workers"})
+def _environment(origin: _Origin) -> Html:
+    pairs = _flat({name: value for name, value in origin.items() if name not in ("workers", "command")})
     return definitions((name, text(_shown(name, value)), "") for name, value in pairs)
 
 
+def _line(command: Any) -> Html:
+    return element("pre", element("code", text(shlex.join(command)))) if command else ""
+
+
 def _shown(name: str, value: object) -> object:
-    isAmount = name.lower().endswith("memory") and isinstance(value, int | float)
-    return amount(float(value)) if isAmount else value  # type: ignore[arg-type]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    if name.lower().endswith("memory"):
+        return amount(float(value))
+    return course(float(value)) if name == "elapsed" else value
 
 
 def _flat(value: object, path: str = "") -> Iterator[tuple[str, object]]:
@@ -58,11 +93,3 @@ def _flat(value: object, path: str = "") -> Iterator[tuple[str, object]]:
             yield from _flat(inner, f"{path} {number}")
     elif value is not None and value != []:
         yield path, ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
-
-
-def command(run: Run) -> Html:
-    """
-    The command line, as a shell takes it.
-    """
-    command = run.document["command"]
-    return element("pre", element("code", text(shlex.join(command)))) if command else ""

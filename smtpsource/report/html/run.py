@@ -20,11 +20,13 @@ class Run(NamedTuple):
     @ivar label: what it is called.
     @ivar document: its report, as the schema says.
     @ivar summary: the same, as L{lightly} reads it.
+    @ivar level: that of the headings in a section about it, below which there may be others.
     """
 
     label: str
     document: Document
     summary: Summary
+    level: int = 3
 
 
 def lightly(document: Document) -> Summary:

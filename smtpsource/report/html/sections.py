@@ -44,7 +44,8 @@ def after(documents: Sequence[Document], labels: Sequence[str]) -> Iterator[Html
 
 
 def _runs(documents: Sequence[Document], labels: Sequence[str]) -> list[Run]:
-    return [Run(label, one, lightly(one)) for one, label in zip(documents, labels, strict=True)]
+    level = 3 if len(documents) == 1 else 4
+    return [Run(label, one, lightly(one), level) for one, label in zip(documents, labels, strict=True)]
 
 
 def _each(runs: Sequence[Run], content: Callable[[Run], Html]) -> Html:

@@ -40,7 +40,11 @@ def marks(run: Run) -> Html:
     for row, output in zip(rows, outputsOf(found[:count]), strict=False):
         row[3] += output
     headings = ["mark", "at", "kind", "what", "status", "took", "rate", "p99", "back after"]
+<<<<<<< HEAD
+    told = "Rate, p99 of transactions: the worst second until the run was as before; back after: how long that took."
+=======
     told = "Rate, p99: the worst second until the run was as before; back after: how long that took."
+>>>>>>> md4
     shown = table("What was done meanwhile", headings, rows[:count], (0, 2, 3))
     if any(mark.effect for mark in found):
         shown += element("p", told, "aside")

@@ -46,13 +46,13 @@ function axis(options) {
   return { stroke: () => color("--fg"), font: FONT, grid: gridLines(), ticks: { ...gridLines(), size: 4 }, gap: 4, filter: all, ...options };
 }
 
-/** The axis of times. */
-const timeAxis = () =>
+/** The axis of times: all charts write these as it befits the whole run, whatever part of it is shown. */
+const timeAxis = (longest) =>
   axis({
     size: 26,
     incrs: STEPS,
     space: 64,
-    values: (plot, splits) => splits.map((time) => clock(time, plot.scales.x.max)),
+    values: (plot, splits, index, space, step) => splits.map((time) => clock(time, longest(), step < 1)),
   });
 
 /** Units that stand at each value of an axis; others stand in the chart's title only. */

@@ -93,13 +93,14 @@ class Chart {
     const part = { frame, view };
     const common = {
       axis: this.axis,
+      longest: () => page.time.full()[1],
       place: this.size(cell),
       view,
       target: frame,
       onCursor: (plot) => this.follow(part, plot),
       onDraw: (plot) => spec.kind !== "curve" && drawMarks(plot, spec.kind === "heat" ? [page.runs[view.run]] : page.runs),
     };
-    part.plot = spec.kind === "heat" ? heatPlot(common) : linePlot({ ...common, unit: spec.unit, kind: spec.kind, isLog: () => this.log, horizontal: spec.kind === "curve" ? percentileAxis() : timeAxis() });
+    part.plot = spec.kind === "heat" ? heatPlot(common) : linePlot({ ...common, unit: spec.unit, kind: spec.kind, isLog: () => this.log, horizontal: spec.kind === "curve" ? percentileAxis() : timeAxis(common.longest) });
     this.axis.plots.add(part.plot);
     view.lines?.forEach((line, place) => this.off.has(line.label) && part.plot.setSeries(place + 1, { show: false }));
     frame.addEventListener("keydown", (event) => onKey(event, this, part));

@@ -47,10 +47,16 @@ function moveTo(chart, part, by, rowsUp) {
   speak([said.where, ...lines.filter((line) => line !== null)].join("; "));
 }
 
+/** From when to when the charts are. */
+function timesSpoken(from, to) {
+  const longest = page.time.full()[1];
+  return [from, to].map((time) => clock(time, longest, to - from < 20)).join(" to ");
+}
+
 function zoomBy(chart, plot, factor) {
   const [low, high] = chart.axis.range();
   const at = plot.cursor.left >= 0 ? plot.posToVal(plot.cursor.left, "x") : (low + high) / 2;
   chart.axis.scale(factor, at);
   const [from, to] = chart.axis.range();
-  speak(chart.spec.kind === "curve" ? [from, to].map((place) => `${toPercentile(place)} %`).join(" to ") : `${clock(from, to)} to ${clock(to, to)}`);
+  speak(chart.spec.kind === "curve" ? [from, to].map((place) => `${toPercentile(place)} %`).join(" to ") : timesSpoken(from, to));
 }

@@ -104,11 +104,11 @@ function linePlot({ axis, place, view, unit, isLog, kind, horizontal, onCursor, 
 }
 
 /** A heat map: uPlot draws the axes, and we the cells. */
-function heatPlot({ axis, place, view, onCursor, onDraw, target }) {
+function heatPlot({ axis, longest, place, view, onCursor, onDraw, target }) {
   const [first, last] = view.rows;
   const range = () => [rowStart(first), rowStart(last + 1)];
   const scales = { y: { distr: 3, log: 10, range, cross: true } };
-  const axes = [{ ...timeAxis(), grid: { show: false } }, { ...valueAxis("s", () => true), grid: { show: false } }];
+  const axes = [{ ...timeAxis(longest), grid: { show: false } }, { ...valueAxis("s", () => true), grid: { show: false } }];
   const cells = (plot) => drawCells(plot, plot.heat ?? view);
   const options = plotOptions(axis, place, [{}, { points: { show: false } }], scales, axes, { setCursor: [onCursor], draw: [cells, onDraw] });
   return new uPlot(options, heatData(view), target);
@@ -140,7 +140,7 @@ function drawCells(plot, view) {
   ctx.restore();
 }
 
-/** The marks of the runs: dashed lines with their numbers, as many of these as there is room for. */
+/** The marks of the runs: dashed lines with their numbers; together, where there is no room for each. */
 function drawMarks(plot, runs) {
   const { ctx, bbox } = plot;
   const ratio = uPlot.pxRatio;
@@ -151,28 +151,54 @@ function drawMarks(plot, runs) {
   ctx.font = `${11 * ratio}px system-ui, sans-serif`;
   ctx.textAlign = "center";
   ctx.lineWidth = ratio;
-  let free = -Infinity;
-  for (const { mark, number, run } of marksOf(runs)) {
-    const left = Math.round(plot.valToPos(mark.at, "x", true));
-    ctx.strokeStyle = ctx.fillStyle = color(runs.length > 1 ? `--c${run % 8}` : "--fg");
+  const colorOf = (run) => color(runs.length > 1 && run !== null ? `--c${run % 8}` : "--fg");
+  const marks = marksOf(runs)
+    .map((mark) => ({ ...mark, left: Math.round(plot.valToPos(mark.mark.at, "x", true)) }))
+    .filter(({ left }) => left >= bbox.left && left <= bbox.left + bbox.width);
+  for (const { left, run } of marks) {
+    ctx.strokeStyle = colorOf(run);
     ctx.setLineDash([3 * ratio, 3 * ratio]);
     ctx.globalAlpha = 0.6;
     ctx.beginPath();
     ctx.moveTo(left, bbox.top);
     ctx.lineTo(left, bbox.top + bbox.height);
     ctx.stroke();
-    ctx.globalAlpha = 1;
-    const half = ctx.measureText(number).width / 2 + 2 * ratio;
-    if (left - half < free) continue;
-    ctx.fillText(number, left, bbox.top - 1.5 * ratio);
-    free = left + half;
+  }
+  ctx.globalAlpha = 1;
+  for (const { text, middle, run } of labelsOf(marks, (text) => ctx.measureText(text).width + 4 * ratio)) {
+    ctx.fillStyle = colorOf(run);
+    ctx.fillText(text, middle, bbox.top - 1.5 * ratio);
   }
   ctx.restore();
+}
+
+/** What stands above marks, and where: those whose numbers would not fit side by side have one label, such as 1-3. */
+function labelsOf(marks, widthOf) {
+  const labels = [];
+  for (const { left, run, number } of marks) {
+    let label = labelOf(left, left, new Map([[run, [number, number]]]), widthOf);
+    while (labels.length && labels.at(-1).end > label.start) {
+      const before = labels.pop();
+      const spans = new Map(before.spans);
+      for (const [run, [low, high]] of label.spans) spans.set(run, [spans.get(run)?.[0] ?? low, high]);
+      label = labelOf(before.first, label.last, spans, widthOf);
+    }
+    labels.push(label);
+  }
+  return labels;
+}
+
+/** The label of neighbors: from the first to the last one, and by run its first and last number. */
+function labelOf(first, last, spans, widthOf) {
+  const text = [...spans.values()].map(([low, high]) => (low === high ? `${low}` : `${low}-${high}`)).join(", ");
+  const middle = (first + last) / 2;
+  const half = widthOf(text) / 2;
+  return { first, last, spans, text, middle, start: middle - half, end: middle + half, run: spans.size > 1 ? null : [...spans.keys()][0] };
 }
 
 /** All marks in the order of time, with the numbers that stand in the pictures. */
 function marksOf(runs) {
   return runs
-    .flatMap((run, index) => (run.marks ?? []).map((mark, place) => ({ mark, run: index, number: String(place + 1) })))
+    .flatMap((run, index) => (run.marks ?? []).map((mark, place) => ({ mark, run: index, number: place + 1 })))
     .sort((one, other) => one.mark.at - other.mark.at);
 }

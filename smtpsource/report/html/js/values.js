@@ -57,13 +57,15 @@ function quantity(value, unit) {
   return `${digits(value)} ${unit}`;
 }
 
-/** A time of a run, as on its axis: 75 s, 2:05 or 1:02:05. */
-function clock(time, longest) {
-  if (longest <= 180) return `${Number(time.toFixed(time % 1 ? 2 : 0))} s`;
-  const whole = Math.round(time);
+/** A time of a run that lasts so long: 75 s, 2:05 or 1:02:05; if parts of a second matter, 2:05.25. */
+function clock(time, longest, isFine = false) {
+  if (longest <= 180) return `${Number(time.toFixed(2))} s`;
+  const hundredths = isFine ? Math.round(time * 100) : Math.round(time) * 100;
+  const whole = Math.floor(hundredths / 100);
+  const part = hundredths % 100 ? String((hundredths % 100) / 100).slice(1) : "";
   const rest = [Math.floor(whole / 60) % 60, whole % 60].map((part) => String(part).padStart(2, "0"));
   const hours = Math.floor(whole / 3600);
-  return hours || longest >= 3600 ? `${hours}:${rest.join(":")}` : `${Number(rest[0])}:${rest[1]}`;
+  return (hours || longest >= 3600 ? `${hours}:${rest.join(":")}` : `${Number(rest[0])}:${rest[1]}`) + part;
 }
 
 /** The smallest and the largest of some columns; null if there is no number. */
