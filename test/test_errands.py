@@ -19,8 +19,8 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from smtpsource.beside.commands import MOST_OUTPUTS, Commands
-from smtpsource.beside.guard import ENDED
-from smtpsource.beside.shell import KEPT, Shell
+from smtpsource.beside.guard import ENDED, KEPT
+from smtpsource.beside.shell import Shell
 from smtpsource.beside.values import Errand, once, repeatedly
 from smtpsource.measure.marks import Mark
 
@@ -97,7 +97,8 @@ class Child:
         self.protocol = protocol
         self.command = command
         self.environment = environment
-        self.pipes = {1: None, 2: None, 3: None, 4: None}
+        self.pid = 0
+        self.pipes = {2: None, 3: None, 4: None}
         self.isKilled = self.isClosed = False
 
     def closeChildFD(self, number):
@@ -106,6 +107,11 @@ class Child:
         """
         del self.pipes[number]
         self.isKilled = True
+
+    def signalProcess(self, name):
+        """
+        It is a process that nobody can kill.
+        """
 
     def loseConnection(self):
         """
@@ -117,16 +123,15 @@ class Child:
         """
         The command ends.
         """
-        self.protocol.childDataReceived(1, written)
         self.protocol.childDataReceived(ENDED, b"%d\n" % status)
-        self.protocol.childConnectionLost(1)
+        self.protocol.childDataReceived(ENDED, written)
+        self.protocol.childConnectionLost(ENDED)
 
     def exits(self):
         """
         The process ends.
         """
         self.protocol.childConnectionLost(ENDED)
-        self.protocol.childConnectionLost(1)
         self.protocol.processExited(Failure(ProcessDone(0)))
 
 
@@ -304,13 +309,17 @@ class TimesTests(SynchronousTestCase):
 
     def test_immortal(self):
         """
-        A process that nobody can kill is not waited for for ever.
+        A process that nobody can kill is not waited for for ever, and it is told what is left.
         """
-        run = self.begin(Errand(1.0, "x"))
+        run = self.begin(Errand(1.0, "x"), Errand(1.0, "y"))
         self.advance(2)
+        self.reactor.children[1].ends(0)
         over = run.end(1.0)
         self.advance(10)
         self.successResultOf(over)
+        expected = [f"{command}: it or what it has started can't be killed, and is left" for command in "xy"]
+        self.assertEqual(self.told, expected)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_left(self):
         """
@@ -494,16 +503,101 @@ class ShellTests(TestCase):
         self.assertTrue(alive(pid))
 
     @defer.inlineCallbacks
+    def test_groups(self):
+        """
+        What has a process group of its own, as all that a shell's job control starts and timeout(1), is no daemon.
+        """
+        inner = "timeout 20000 sh -c 'echo $$ > $DIRECTORY/pid; exec sleep 10000'"
+        for command, isOver in ((inner, False), (f"{inner} &", True)):
+            shell = self.start(command)
+            pid = yield self.written("pid")
+            self.addCleanup(killIfAlive, pid)
+            if isOver:
+                yield shell.whenEnded
+            self.assertNoResult(shell.whenGone)
+            self.assertTrue(alive(pid))
+            shell.kill()
+            yield shell.whenGone
+            self.assertFalse(alive(pid))
+            self.assertEqual(shell.status, 0 if isOver else -signal.SIGKILL)
+            (self.directory / "pid").unlink()
+
+    @defer.inlineCallbacks
     def test_guardKilled(self):
         """
-        If the process between the command and us is killed, that is how it has ended.
+        If the process between the command and us is killed, that is how it has ended; and nothing is left of it.
         """
-        shell = self.start("echo $$ > $DIRECTORY/pid; exec sleep 10000")
+        shell = self.start("""
+            timeout 20000 sh -c 'echo $$ > $DIRECTORY/pid; exec sleep 10000' &
+            while ! test -s $DIRECTORY/pid; do sleep 0.05; done
+            kill -9 $PPID
+            wait
+        """)
+        yield shell.whenGone
         pid = yield self.written("pid")
         self.addCleanup(killIfAlive, pid)
-        shell.transport.signalProcess("KILL")
+        self.assertEqual(shell.status, -signal.SIGKILL)
+        self.assertFalse(alive(pid))
+
+    @defer.inlineCallbacks
+    def test_guardStopped(self):
+        """
+        If that process stands still both are killed all the same.
+        """
+        shell = self.start("kill -STOP $PPID; echo $$ > $DIRECTORY/pid; exec sleep 10000")
+        pid = yield self.written("pid")
+        self.addCleanup(killIfAlive, pid)
+        shell.kill()
         yield shell.whenGone
         self.assertEqual(shell.status, -signal.SIGKILL)
+        self.assertFalse(alive(pid))
+
+    @defer.inlineCallbacks
+    def test_guardSignaled(self):
+        """
+        Other signals that end processes don't end that one.
+        """
+        yield self.check("kill -TERM $PPID; kill -INT $PPID; kill -HUP $PPID; kill -PIPE $PPID; echo x", 0, b"x\n")
+
+    @defer.inlineCallbacks
+    def test_killedEarly(self):
+        """
+        What was written is there however early it is killed: as long as it runs, and just when its shell has ended.
+        """
+        shell = self.start("echo here; echo $$ > $DIRECTORY/pid; exec sleep 10000")
+        yield self.written("pid")
+        shell.kill()
+        yield shell.whenGone
+        self.assertEqual((shell.status, shell.output), (-signal.SIGKILL, b"here\n"))
+        shell = self.start("sleep 10000 & echo here; exit 3")
+        childDataReceived = shell.childDataReceived
+        shell.childDataReceived = lambda number, data: (childDataReceived(number, data), shell.kill())
+        yield shell.whenGone
+        self.assertEqual((shell.status, shell.output), (3, b"here\n"))
+
+    @defer.inlineCallbacks
+    def test_chatty(self):
+        """
+        However much a command writes, this process has to read the last of it only.
+        """
+        shell = self.start("head -c 30000000 /dev/zero; echo end")
+        received = []
+        childDataReceived = shell.childDataReceived
+        shell.childDataReceived = lambda number, data: (received.append(data), childDataReceived(number, data))
+        yield shell.whenEnded
+        self.assertEqual((shell.status, shell.output), (0, b"\0" * (KEPT - 4) + b"end\n"))
+        self.assertLess(sum(map(len, received)), 2 * KEPT)
+
+    @defer.inlineCallbacks
+    def test_late(self):
+        """
+        What goes on in the background writes into no pipe that is full.
+        """
+        shell = self.start("(head -c 3000000 /dev/zero; echo $$ > $DIRECTORY/pid; sleep 10000) &")
+        yield shell.whenEnded
+        yield self.written("pid")
+        shell.kill()
+        yield shell.whenGone
 
 
 class RunTests(CommandTestCase):
@@ -572,17 +666,18 @@ class RunTests(CommandTestCase):
         A run that is stopped, or killed by whatever means, leaves nothing of its commands behind.
         """
         server = self.serve()
+        command = """timeout 20000 sh -c "trap '' TERM; echo \\$\\$ >> pid; sleep 10000" """
         for number in (signal.SIGTERM, signal.SIGKILL):
-            command = smtpsource(
+            run = smtpsource(
                 *(self, "-d", "--rate", "5", "--duration", "1h", "--grace", "0.1"),
-                *("--at", "0.2", "trap '' TERM; echo $$ >> pid; sleep 10000", server.destination),
+                *("--at", "0.2", command, server.destination),
             )
-            path = command.directory / "pid"
+            path = run.directory / "pid"
             yield eventually(lambda path=path: path.exists() and path.read_text().endswith("\n"), "the command")
             pid = int(path.read_text())
             self.addCleanup(killIfAlive, pid)
-            command.signal(number)
-            yield command.whenEnded()
+            run.signal(number)
+            yield run.whenEnded()
             yield whenGone(pid)
 
     @defer.inlineCallbacks

@@ -76,7 +76,7 @@ class Commands:
         self._run = run
         self._tell = tell
         self._errands = [_Appointments(self, reactor, run, errand) for errand in errands]
-        self._left: set[Shell] = set()
+        self._left: dict[Shell, str] = {}
         self._marks = 0
         self._over: Deferred[None] | None = None
         self._ending: IDelayedCall | None = None
@@ -110,12 +110,12 @@ class Commands:
                 self._run.remark(mark, status=shell.status, seconds=shell.seconds, output=kept)
 
         shell = Shell(self._reactor, ended, self._gone)
-        self._left.add(shell)
+        self._left[shell] = command
         shell.start(command, {**os.environ, RUN_VARIABLE: self._run.runId})
         return shell
 
     def _gone(self, shell: Shell) -> None:
-        self._left.discard(shell)
+        self._left.pop(shell, None)
         self._finish()
 
     def _end(self, grace: float) -> Deferred[None]:
@@ -141,6 +141,9 @@ class Commands:
         self._ending = self._reactor.callLater(_PATIENCE, self._giveUp)
 
     def _giveUp(self) -> None:
+        for shell, command in self._left.items():
+            shell.giveUp()
+            self._tell(f"{command}: it or what it has started can't be killed, and is left")
         self._left.clear()
         self._finish()
 

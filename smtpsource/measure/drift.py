@@ -34,6 +34,9 @@ FEWEST = 10
 #: No more of a correlation is believed in than this: with more of it there would be no end of it.
 _MOST = 0.97
 
+#: How much larger the variance of the score may be where the values grow along a curve: that of a correlation of 0.8.
+_CURVED = 9.0
+
 
 @dataclass(frozen=True)
 class Drift:
@@ -147,9 +150,12 @@ def _chance(times: Sequence[float], values: Sequence[float], slope: float) -> fl
     """
     How likely so much of a trend is, up or down, where there is none.
 
-    Two tests are made, and the level is shared out among them: nine tenths are Mann and Kendall's. It knows nothing of
-    how far the values are from the line, so of few windows it says little, be they ever so close to it, as the memory
-    of a process that leaks. So a tenth is that of the t-test of a slope, which odd values mislead easily.
+    Three tests are made, and the level is shared out among them: eight tenths are Mann and Kendall's. It knows nothing
+    of how far the values are from the line, so of few windows it says little, be they ever so close to it, as the
+    memory of a process that leaks. So a tenth is that of the t-test of a slope, which odd values mislead easily. What
+    grows along a curve is far from any line, and looks as if its values had to do with each other. So the last tenth is
+    Mann and Kendall's once more, for values that have to do with each other as much as L{_CURVED} says and no more:
+    nearly all pairs must be in order then.
     """
     count = len(values)
     rest = [value - slope * time for time, value in zip(times, values, strict=True)]
@@ -158,7 +164,10 @@ def _chance(times: Sequence[float], values: Sequence[float], slope: float) -> fl
     score = abs(_score(values))
     ties = Counter(values).values()
     variance = sum(sign * each * (each - 1) * (2 * each + 5) for sign, each in ((1, count), *((-1, n) for n in ties)))
-    kendall = _tails((score - 1) / sqrt(variance / 18 * inflation), freedom) if score > 1 and variance > 0 else 1.0
+    kendall = curved = 1.0
+    if score > 1 and variance > 0:
+        kendall = _tails((score - 1) / sqrt(variance / 18 * inflation), freedom)
+        curved = erfc((score - 1) / sqrt(variance / 18 * _CURVED) / sqrt(2))
     around, spread = _squares(rest), _squares(times)
     if not slope:
         student = 1.0
@@ -166,7 +175,7 @@ def _chance(times: Sequence[float], values: Sequence[float], slope: float) -> fl
         student = _tails(abs(slope) * sqrt(spread * (count - 2) / around / inflation), freedom)
     else:
         student = 0.0
-    return min(1.0, kendall / 0.9, student / 0.1)
+    return min(1.0, kendall / 0.8, student / 0.1, curved / 0.1)
 
 
 def _tails(t: float, freedom: float) -> float:
