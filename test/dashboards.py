@@ -47,7 +47,10 @@ class Shown:
     A run that never was, for a dashboard.
 
     @ivar listeners: who is told of each second.
+    @ivar asked: how often it was asked for its summary.
     """
+
+    asked = 0
 
     def __init__(self, summary):
         self.summary = summary
@@ -81,6 +84,7 @@ class Shown:
         """
         What there is of it.
         """
+        self.asked += 1
         return self.summary
 
     def whenDone(self):

@@ -28,7 +28,8 @@ from smtpsource.process.listening import ListenError, addressOf
 from smtpsource.process.unexpected import named
 from smtpsource.report.dashboard.broadcast import Broadcast
 from smtpsource.report.dashboard.history import asJSON
-from smtpsource.report.dashboard.page import SHARE, Page
+from smtpsource.report.dashboard.kept import SHARE, Allowance, Kept
+from smtpsource.report.dashboard.page import Page
 from smtpsource.report.dashboard.pieces import reportPieces, sendPieces
 from smtpsource.report.dashboard.site import DashboardRequest, Marking, Operation, Site
 from smtpsource.report.document import documentOf
@@ -123,7 +124,7 @@ class DashboardService(Service):
         @param reactor: provides C{IReactorTCP} and C{IReactorTime}.
         @param source: the run.
         @param where: a host and a port; 0 is any that is free.
-        @param share: the part of the time that may be spent on what is on the page.
+        @param share: the part of the time that may be spent on what is on the page, on the page, and on the report.
         @param mayMark: may who looks mark a moment?
         """
         self._reactor = reactor
@@ -138,6 +139,8 @@ class DashboardService(Service):
         self._seconds: list[tuple[Frame, Progress, Sample, Step]] = []
         self._turn: Any = None
         self._page = Page(reactor, source.summaryNow, self._broadcast, time.thread_time, share, mayMark)
+        allowance = Allowance(reactor.seconds, time.thread_time, share)
+        self._reports = Kept(lambda: reportPieces(source.summaryNow()), allowance)
 
     @property
     def url(self) -> str:
@@ -228,6 +231,7 @@ class DashboardService(Service):
     def _tell(self) -> None:
         self._turn = None
         with self._aside():
+            self._reports.dropOld()
             self._tellAll()
             self._page.renew()
 
@@ -239,6 +243,7 @@ class DashboardService(Service):
 
     def _over(self, summary: Any) -> Any:
         self._isOver = True
+        self._reports.drop()
         with self._aside():
             self._tellAll()
             if isinstance(summary, Summary):
@@ -283,5 +288,5 @@ class DashboardService(Service):
     def _report(self, request: DashboardRequest) -> Answer | None:
         if request.method == b"HEAD":
             return Answer(contentType=JSON)
-        sendPieces(self._reactor, request, reportPieces(self._source.summaryNow()))
+        sendPieces(self._reactor, request, self._reports.pieces())
         return None
