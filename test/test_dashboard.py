@@ -211,6 +211,45 @@ class StreamTests(DashboardMixin, SynchronousTestCase):
         self.bring(second(0, epoch=1))
         self.assertEqual(kinds(self.told(watching))[:2], ["reset", "frame"])
 
+    def states(self, transport):
+        """
+        @return: what one who watches is told of the state.
+        """
+        return [(data["state"], data["startsIn"]) for _, kind, data in self.told(transport) if kind == "state"]
+
+    def test_state(self):
+        """
+        What the run does is told: to one who comes, and when it has changed, also before there are seconds.
+        """
+        self.run_.state = "starting"
+        watching = self.watch()
+        self.assertEqual(self.states(watching), [("starting", None)])
+        for startsIn, told in ((31.5, 40), (30.5, 40), (29.5, 30), (9.5, 10), (8.5, 9)):
+            self.run_.state, self.run_.startsIn = "waiting", startsIn
+            self.assertEqual(self.states(self.watch())[-1], ("waiting", told))
+        self.states(watching)
+        self.run_.startsIn = 2.5
+        self.reactor.advance(1)
+        self.assertEqual(self.states(watching), [("waiting", 3)])
+        self.run_.startsIn = None
+        for state, number, epoch in (("warm-up", 0, 0), ("warm-up", 1, 0), ("running", 0, 1)):
+            self.run_.state = state
+            self.bring(second(number, epoch=epoch))
+        self.assertEqual(self.states(watching), [("warm-up", None), ("running", None)])
+        self.assertEqual(self.states(self.watch()), [("running", None)])
+
+    def test_stateUnwatched(self):
+        """
+        When nobody looks any more nothing is done for it.
+        """
+        self.run_.state = "waiting"
+        watching = self.watch()
+        self.told(watching)
+        watching.abortConnection()
+        self.settle()
+        self.pass_(20)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
     def test_quiet(self):
         """
         Where nothing happens there are signs of life.

@@ -27,6 +27,7 @@ from smtpsource.measure.summary import Summary
 from smtpsource.process.listening import ListenError, addressOf
 from smtpsource.process.unexpected import named
 from smtpsource.report.dashboard.broadcast import Broadcast
+from smtpsource.report.dashboard.doing import Doing
 from smtpsource.report.dashboard.history import asJSON
 from smtpsource.report.dashboard.kept import SHARE, Allowance, Kept
 from smtpsource.report.dashboard.page import Page
@@ -134,6 +135,7 @@ class DashboardService(Service):
         self._port: Any = None
         self._isOver = False
         self._broadcast = Broadcast(reactor, source.percentiles)
+        self._doing = Doing(reactor, source.progress, self._broadcast)
         self._mayMark = mayMark
         # Seconds that are yet to be told.
         self._seconds: list[tuple[Frame, Progress, Sample, Step]] = []
@@ -194,6 +196,7 @@ class DashboardService(Service):
         if self._turn is not None:
             self._turn.cancel()
             self._turn = None
+        self._doing.stop()
         self._page.stop()
         self._visitors.abort()
         stopped: Deferred[Any] = maybeDeferred(port.stopListening)
@@ -233,6 +236,7 @@ class DashboardService(Service):
         with self._aside():
             self._reports.dropOld()
             self._tellAll()
+            self._doing.tell()
             self._page.renew()
 
     def _tellAll(self) -> None:
@@ -244,6 +248,7 @@ class DashboardService(Service):
     def _over(self, summary: Any) -> Any:
         self._isOver = True
         self._reports.drop()
+        self._doing.stop()
         with self._aside():
             self._tellAll()
             if isinstance(summary, Summary):
@@ -276,6 +281,8 @@ class DashboardService(Service):
         if request.method == b"HEAD":
             return Answer(contentType=TYPE)
         self._broadcast.watch(request, request.getHeader("last-event-id"))
+        if not self._isOver:
+            self._doing.tell()
         self._page.renew()
         return None
 
