@@ -107,3 +107,22 @@ class BesideTests(SynchronousTestCase):
             ],
         )
         self.assertEqual(self.shown(watchedOf(samples[2:3])), [])
+
+    def test_watchedLarge(self):
+        """
+        Figures of any size stand apart.
+        """
+        figures = {"x rss": 2.0**63, "x cpu": 1e12, "queue": -1.234567e18, "a_seconds": 1e18, "b_seconds": -1e18 / 3}
+        sample = Sample(0.0, 1.0, None, 0, 0, 0, 0, 0, 0, 0, None, None, None, 0, 0, 0.0, 0.0, watched=figures)
+        self.assertEqual(
+            self.shown(watchedOf([sample])),
+            [
+                "",
+                "watched             first        last     highest",
+                "x rss          9.22e+18 B  9.22e+18 B  9.22e+18 B",
+                "x cpu         1e+12 cores 1e+12 cores 1e+12 cores",
+                "queue           -1.23e+18   -1.23e+18   -1.23e+18",
+                "a_seconds         1e+18 s     1e+18 s     1e+18 s",
+                "b_seconds     -3.33e+17 s -3.33e+17 s -3.33e+17 s",
+            ],
+        )

@@ -19,10 +19,10 @@ from test_frames import Generator
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource import report
-from smtpsource.measure import checkpointfile
+from smtpsource.measure import checkpoint, checkpointfile
 from smtpsource.measure.checkpoint import CheckpointError, Reader
 from smtpsource.measure.checkpointfile import LIMIT, CheckpointFile, OccupiedError, Writer
-from smtpsource.measure.checkpointlayout import END, FACTS, FRAME, MARK, Record, encoded, headerOf
+from smtpsource.measure.checkpointlayout import END, FACTS, FRAME, MARK, START, Record, decoded, encoded, headerOf
 from smtpsource.measure.marks import Mark
 from smtpsource.measure.recorder import Recorder
 from smtpsource.report.checkpoint import LONG, MOST, Checkpoint
@@ -176,6 +176,27 @@ class ReaderTests(CheckpointCase):
         os.mkfifo(self.path / "run.json")
         self.refused("no file")
 
+    def test_forged(self):
+        """
+        Many false beginnings of the longest records are passed by in little time; what is behind them is read.
+        """
+        self.patch(checkpoint, "_SPARE", 100_000)
+        summed = []
+
+        def sumUp(head, content):
+            summed.append(len(content))
+            return decoded(head, content)
+
+        self.patch(checkpoint, "decoded", sumUp)
+        forged = (START + b"F" + (10_000).to_bytes(4, "little") + bytes(4)) * 5000
+        beyond = (START + b"F" + (1 << 24).to_bytes(4, "little") + bytes(4)) * 5000
+        octets = b"".join((self.octets[0], forged, beyond, bytes(10_000), *self.octets[1:]))
+        self.write(octets)
+        found, damaged = self.read()
+        self.assertEqual(found, [*self.RECORDS])
+        self.assertEqual(damaged, len(forged) + len(beyond) + 10_000)
+        self.assertLess(sum(summed), 100_000 + 65 * len(octets))
+
     def test_follow(self):
         """
         Who reads along gets each record when it is whole.
@@ -252,6 +273,18 @@ class FileTests(CheckpointCase):
         (self.path / "precious").write_text("x")
         CheckpointFile(str(self.path), HEADER).remove()
         self.assertEqual([path.name for path in self.path.iterdir()], ["precious"])
+
+    def test_removedByOthers(self):
+        """
+        When somebody else has removed it, who writes is told.
+        """
+        file = CheckpointFile(str(self.path), HEADER)
+        self.addCleanup(file.close)
+        file.append(encoded(FACTS, {}))
+        file.sync()
+        recordsIn(self.path).unlink()
+        file.append(encoded(FACTS, {}))
+        self.assertIn(f"removed {self.path}", str(self.assertRaises(CheckpointError, file.sync)))
 
     def test_links(self):
         """
@@ -556,6 +589,24 @@ class RunTests(CheckpointCase):
         self.assertIn(f"{self.path}.{MOST} is the checkpoint of another run", told)
         self.assertEqual(others(), before)
         self.assertFalse(self.path.with_name(f"{self.path.name}.{MOST + 1}").exists())
+
+    def test_removedMeanwhile(self):
+        """
+        If somebody removes it while the run goes on, that is said once, and the run goes on without.
+        """
+        for hasReport in (True, False):
+            run = self.begun(rate=7.3, duration=100.0)
+            run.passTime(1.5)
+            self.whenThere(run)
+            for name in ("records", "run.json"):
+                (self.path / name).unlink()
+            self.path.rmdir()
+            run.passTime(1)
+            self.assertFalse(run.checkpoint._writer.wait(PATIENCE))
+            run.passTime(200)
+            self.assertEqual(len(run.done), 1)
+            run.checkpoint.finish(hasReport)
+            self.assertEqual(run.told, [f"there is no checkpoint of this run: somebody has removed {self.path}"])
 
     def test_gone(self):
         """

@@ -527,13 +527,17 @@ class ShellTests(TestCase):
         """
         If the process between the command and us is killed, that is how it has ended; and nothing is left of it.
         """
-        shell = self.start("timeout 20000 sh -c 'echo $$ > $DIRECTORY/pid; exec sleep 10000' & kill -9 $PPID; wait")
+        shell = self.start("""
+            timeout 20000 sh -c 'echo $$ > $DIRECTORY/pid; exec sleep 10000' &
+            while ! test -s $DIRECTORY/pid; do sleep 0.05; done
+            kill -9 $PPID
+            wait
+        """)
         yield shell.whenGone
+        pid = yield self.written("pid")
+        self.addCleanup(killIfAlive, pid)
         self.assertEqual(shell.status, -signal.SIGKILL)
-        if (self.directory / "pid").exists():
-            pid = yield self.written("pid")
-            self.addCleanup(killIfAlive, pid)
-            self.assertFalse(alive(pid))
+        self.assertFalse(alive(pid))
 
     @defer.inlineCallbacks
     def test_guardStopped(self):
@@ -554,6 +558,22 @@ class ShellTests(TestCase):
         Other signals that end processes don't end that one.
         """
         yield self.check("kill -TERM $PPID; kill -INT $PPID; kill -HUP $PPID; kill -PIPE $PPID; echo x", 0, b"x\n")
+
+    @defer.inlineCallbacks
+    def test_killedEarly(self):
+        """
+        What was written is there however early it is killed: as long as it runs, and just when its shell has ended.
+        """
+        shell = self.start("echo here; echo $$ > $DIRECTORY/pid; exec sleep 10000")
+        yield self.written("pid")
+        shell.kill()
+        yield shell.whenGone
+        self.assertEqual((shell.status, shell.output), (-signal.SIGKILL, b"here\n"))
+        shell = self.start("sleep 10000 & echo here; exit 3")
+        childDataReceived = shell.childDataReceived
+        shell.childDataReceived = lambda number, data: (childDataReceived(number, data), shell.kill())
+        yield shell.whenGone
+        self.assertEqual((shell.status, shell.output), (3, b"here\n"))
 
     @defer.inlineCallbacks
     def test_chatty(self):

@@ -239,6 +239,7 @@ class RecoverTests(CommandTestCase):
             (["recover", "file"], 1, b"file", b"expected a checkpoint"),
             (["--checkpoint", "file", "127.0.0.1:1"], 2, b"--checkpoint", b"expected a directory"),
             (["--checkpoint", "file/in", "127.0.0.1:1"], 2, b"--checkpoint", b"expected a directory"),
+            (["--checkpoint", "", "127.0.0.1:1"], 2, b"--checkpoint", b"expected the name of a directory"),
             (["--checkpoint", "new", "--report", "new", "127.0.0.1:1"], 2, b"--report", b"belongs to --checkpoint"),
         ):
             result = yield self.run_(*words).whenEnded()
@@ -254,3 +255,15 @@ class RecoverTests(CommandTestCase):
         result = yield self.run_("recover", "--report", os.fspath(self.path / "records"), "point").whenEnded()
         self.assertEqual(result.status, 2)
         self.assertOneLine(result.err, b"belongs to the checkpoint")
+        before = sorted(self.path.iterdir())
+        (self.directory / "link").symlink_to(self.path)
+        (self.path / "below").mkdir()
+        for name in ("point/new.json", "link/new.json", "point/below/new.json"):
+            for directory in ("point", "link"):
+                result = yield self.run_("recover", "--quiet", "--report", name, directory).whenEnded()
+                self.assertEqual(result.status, 2)
+                self.assertOneLine(result.err, b"--report", b"it would be in the checkpoint")
+        (self.path / "below").rmdir()
+        self.assertEqual(sorted(self.path.iterdir()), before)
+        result = yield self.run_("recover", "--quiet", "--report", "pointed.json", "point").whenEnded()
+        self.assertEqual(result.status, 0, result.err)

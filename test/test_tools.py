@@ -143,7 +143,7 @@ class MergeTests(ToolTestCase):
         arguments = ["merge", "--quiet", self.first, self.second, "--report", str(report), "--csv", str(table)]
         self.assertEqual(self.run_(*arguments), (0, "", ""))
         document = json.loads(report.read_text())
-        self.assertEqual(document["command"], ["smtpsource merge", *arguments[1:]])
+        self.assertEqual(document["command"], ["smtpsource", *arguments])
         self.assertEqual((document["messages"]["accepted"], document["exit"]), (15, 0))
         self.assertEqual([sample["accepted"] for sample in document["series"]], [200, 200])
         self.assertEqual([line.split(",")[4] for line in table.read_text().splitlines()], ["accepted", "200", "200"])

@@ -35,6 +35,9 @@ _DRAIN = 0.25
 #: processor, and who writes more has to wait.
 _PIECE, _PAUSE = 1 << 16, 0.005
 
+#: What could end it before all others: a command has them as usual.
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ)
+
 #: Seconds between the first two attempts to kill what is left.
 _AGAIN = 0.01
 
@@ -74,6 +77,13 @@ class Output:
             self._again = time.monotonic() + _PAUSE
         return [each for each in ready if each != self._reading]
 
+    def drain(self) -> None:
+        """
+        Read what is there now: a pipe holds no more than a piece.
+        """
+        self._again = 0.0
+        self.wait([], 0.0)
+
 
 def main(command: str) -> None:
     """
@@ -81,9 +91,8 @@ def main(command: str) -> None:
     """
     os.setsid()
     session = os.getpid()
-    ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ)
-    for number in ending:
-        signal.signal(number, signal.SIG_DFL)
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_IGN)
     wakened, waking = os.pipe()
     os.set_blocking(waking, False)
     signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
@@ -96,10 +105,8 @@ def main(command: str) -> None:
         _shell(command, output.writing)
     _join(shell, shell)
     os.close(output.writing)
-    for number in ending:
-        signal.signal(number, signal.SIG_IGN)
     status: int | None = None
-    isSaid = False
+    isWhole = False
     until, seconds = math.inf, _LOOK
     while PARENT not in (ready := output.wait([PARENT, wakened], until)):
         if wakened in ready:
@@ -110,21 +117,25 @@ def main(command: str) -> None:
                 _say(b"%d\n" % status)
                 until = time.monotonic() + _DRAIN
         if status is not None and (output.isOver or time.monotonic() >= until):
-            if not isSaid:
-                isSaid = True
+            if not isWhole:
+                isWhole = True
                 _say(output.last)
                 os.close(ENDED)
             if not _processes(session, shell):
                 return
             until, seconds = time.monotonic() + seconds, min(2 * seconds, _RARELY)
-    seconds = _AGAIN
+    isSaid, seconds = status is not None, _AGAIN
     while sweep(session, shell):
         time.sleep(seconds)
         seconds = min(2 * seconds, _LOOK)
         if status is None:
             status = _statusOf(shell)  # where there is no /proc it would be left until then
     if not isSaid:
-        _say(b"%d\n" % (-signal.SIGKILL if status is None else status) + output.last)
+        status = _statusOf(shell) if status is None else status
+        _say(b"%d\n" % (-signal.SIGKILL if status is None else status))
+    if not isWhole:
+        output.drain()
+        _say(output.last)
 
 
 def sweep(session: int, group: int | None = None) -> bool:
@@ -179,6 +190,8 @@ def _processes(session: int, group: int | None) -> list[tuple[int, int]]:
 def _shell(command: str, writing: int) -> None:
     try:
         _join(0, 0)
+        for number in _ENDING:
+            signal.signal(number, signal.SIG_DFL)
         os.dup2(writing, 1)
         os.dup2(writing, 2)
         os.closerange(PARENT, ENDED + 16)

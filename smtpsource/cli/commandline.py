@@ -157,7 +157,7 @@ class CommandLine(usage.Options):
         @raise usage.UsageError: it can't be used.
         """
         arguments = sys.argv[1:] if options is None else options
-        self.command = (self.tool, *arguments)
+        self.command = (*self.tool.split(), *arguments)
         help = ("--help", "-h") if self.synonyms.get("h") == "help" else ("--help",)
         try:
             self.options, rest = words.split(

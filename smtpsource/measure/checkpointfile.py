@@ -100,7 +100,11 @@ class CheckpointFile:
     def sync(self) -> None:
         """
         Have all of it on the disk.
+
+        @raise CheckpointError: somebody has removed it: what is written is lost.
         """
+        if not os.fstat(self._descriptor).st_nlink:
+            raise CheckpointError(f"somebody has removed {self.path}")
         os.fdatasync(self._descriptor)
 
     def close(self) -> None:

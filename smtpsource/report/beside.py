@@ -18,6 +18,9 @@ MOST = 24
 #: Where the text of a mark begins, below its figures: it may be long.
 _INDENT = 9
 
+#: The longest figure; what is longer has less digits.
+_LONGEST = 10
+
 
 def marksOf(marks: Sequence[Mark]) -> Iterator[Line | str]:
     """
@@ -73,9 +76,10 @@ def watchedOf(samples: Sequence[Sample]) -> Iterator[Line | str]:
         return
     width = max(11, *(len(name) for name, *_ in rows)) + 2
     yield ""
-    yield f"{'watched':<{width}}{'first':>11}{'last':>11}{'highest':>11}"
+    wide = max(11, *(len(figure) + 1 for _, *figures in rows for figure in figures))
+    yield f"{'watched':<{width}}{'first':>{wide}}{'last':>{wide}}{'highest':>{wide}}"
     for name, *figures in rows:
-        yield Line(f"{name:<{width}}" + "".join(f"{figure:>11}" for figure in figures), "", width)
+        yield Line(f"{name:<{width}}" + "".join(f"{figure:>{wide}}" for figure in figures), "", width)
 
 
 def figuresOf(watched: Iterable[Mapping[str, float] | None]) -> Iterator[tuple[str, str, str, str]]:
@@ -94,6 +98,11 @@ def figuresOf(watched: Iterable[Mapping[str, float] | None]) -> Iterator[tuple[s
 
 
 def _inWords(value: float, unit: str) -> str:
+    text = _usually(value, unit)
+    return text if len(text) <= _LONGEST else f"{value:.3g} {unit}".rstrip()
+
+
+def _usually(value: float, unit: str) -> str:
     if unit == "s":
         return duration(value) if value >= 0 else f"{value:g} s"
     if unit == "cores":

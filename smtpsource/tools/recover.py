@@ -80,6 +80,13 @@ class RecoverOptions(ToolOptions):
         """
         super().postOptions()
         self.checkOutputs(*_FILES, inputs=[("the checkpoint", self.directory)])
+        directory = os.path.realpath(self.directory)
+        for long in _FILES:
+            path = self[long]
+            if path not in (None, "-") and os.path.commonpath((os.path.realpath(path), directory)) == directory:
+                raise usage.UsageError(
+                    f"--{long}: {path!r} is not usable: it would be in the checkpoint; expected a file elsewhere"
+                )
 
 
 def main(arguments: Sequence[str]) -> NoReturn:

@@ -92,6 +92,8 @@ def directoryToBe(text: str) -> str:
     """
     A directory that files can be made in, or the name of one that can be made; absolute as in L{readableFile}.
     """
+    if not text:
+        raise ValueError("expected the name of a directory")
     path = os.path.abspath(text)
     there = path
     while not os.path.lexists(there):
