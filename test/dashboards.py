@@ -47,7 +47,13 @@ class Shown:
     A run that never was, for a dashboard.
 
     @ivar listeners: who is told of each second.
+    @ivar state: what it does.
+    @ivar startsIn: how many seconds there are until it begins.
+    @ivar asked: how often it was asked for its summary.
     """
+
+    asked = 0
+    state, startsIn = "running", None
 
     def __init__(self, summary):
         self.summary = summary
@@ -75,12 +81,13 @@ class Shown:
         """
         Some progress.
         """
-        return Progress(at=1.0, state="running", sessions=4)
+        return Progress(at=1.0, state=self.state, sessions=4, startsIn=self.startsIn)
 
     def summaryNow(self):
         """
         What there is of it.
         """
+        self.asked += 1
         return self.summary
 
     def whenDone(self):

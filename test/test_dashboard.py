@@ -11,6 +11,7 @@ from dashboards import DashboardMixin, Shown, answered, eventsIn, second
 from hypothesis import strategies as st
 from properties import given
 from results import EVERYTHING, example
+from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -20,9 +21,10 @@ from smtpsource.measure.series import Series
 from smtpsource.measure.step import stepOf
 from smtpsource.measure.summary import bucketsOf, latenciesOf, repliesOf
 from smtpsource.measure.timeline import Timeline, tableOf
-from smtpsource.report.dashboard import broadcast, history, marks
+from smtpsource.report.dashboard import broadcast, history, marks, pieces
 from smtpsource.report.dashboard.broadcast import MOST
 from smtpsource.report.dashboard.history import COLUMNS, Bounded, History
+from smtpsource.report.dashboard.kept import INTERVAL, Allowance
 from smtpsource.report.dashboard.marks import Marks
 from smtpsource.report.dashboard.service import LAST
 from smtpsource.report.dashboard.site import LONGEST_MARK, MOST_MARKS
@@ -209,6 +211,45 @@ class StreamTests(DashboardMixin, SynchronousTestCase):
         self.bring(second(0, epoch=1))
         self.assertEqual(kinds(self.told(watching))[:2], ["reset", "frame"])
 
+    def states(self, transport):
+        """
+        @return: what one who watches is told of the state.
+        """
+        return [(data["state"], data["startsIn"]) for _, kind, data in self.told(transport) if kind == "state"]
+
+    def test_state(self):
+        """
+        What the run does is told: to one who comes, and when it has changed, also before there are seconds.
+        """
+        self.run_.state = "starting"
+        watching = self.watch()
+        self.assertEqual(self.states(watching), [("starting", None)])
+        for startsIn, told in ((31.5, 40), (30.5, 40), (29.5, 30), (9.5, 10), (8.5, 9)):
+            self.run_.state, self.run_.startsIn = "waiting", startsIn
+            self.assertEqual(self.states(self.watch())[-1], ("waiting", told))
+        self.states(watching)
+        self.run_.startsIn = 2.5
+        self.reactor.advance(1)
+        self.assertEqual(self.states(watching), [("waiting", 3)])
+        self.run_.startsIn = None
+        for state, number, epoch in (("warm-up", 0, 0), ("warm-up", 1, 0), ("running", 0, 1)):
+            self.run_.state = state
+            self.bring(second(number, epoch=epoch))
+        self.assertEqual(self.states(watching), [("warm-up", None), ("running", None)])
+        self.assertEqual(self.states(self.watch()), [("running", None)])
+
+    def test_stateUnwatched(self):
+        """
+        When nobody looks any more nothing is done for it.
+        """
+        self.run_.state = "waiting"
+        watching = self.watch()
+        self.told(watching)
+        watching.abortConnection()
+        self.settle()
+        self.pass_(20)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
     def test_quiet(self):
         """
         Where nothing happens there are signs of life.
@@ -324,9 +365,9 @@ class StreamTests(DashboardMixin, SynchronousTestCase):
         """
         While nobody watches, nothing is asked of the run but its seconds.
         """
-        self.patch(self.run_, "summaryNow", lambda: self.fail("nobody wants to know"))
         self.bring(second(0))
         self.settle()
+        self.assertEqual(self.run_.asked, 0)
 
     def test_faults(self):
         """
@@ -379,6 +420,54 @@ class StreamTests(DashboardMixin, SynchronousTestCase):
         self.pass_(LAST * 0.2)
         self.assertTrue(watching.aborted)
         self.successResultOf(left)
+
+
+class AllowanceTests(SynchronousTestCase):
+    """
+    How often something is made.
+    """
+
+    def setUp(self):
+        self.reactor, self.cpu = Clock(), 0.0
+        self.allowance = Allowance(self.reactor.seconds, lambda: self.cpu, 0.01)
+
+    def spend(self, seconds):
+        with self.allowance.spend():
+            self.cpu += seconds
+
+    def dueIn(self):
+        """
+        @return: how many seconds later it may be made anew.
+        """
+        passed = 0
+        while not self.allowance.isDue:
+            self.reactor.advance(0.5)
+            passed += 0.5
+        return passed
+
+    def test_share(self):
+        """
+        It comes every two seconds where it takes little, and less often where it takes more: also where that is spent
+        late.
+        """
+        self.assertTrue(self.allowance.isDue)
+        for parts, wait in (((), INTERVAL), ((0.001, 0.001), INTERVAL), ((0.03, 0.01), 4.0)):
+            self.allowance.begin()
+            for seconds in parts:
+                self.spend(seconds)
+            self.assertAlmostEqual(self.dueIn(), wait, delta=0.5)
+        self.reactor.advance(100)
+        self.spend(0.1)
+        self.assertAlmostEqual(self.dueIn(), 10.0, delta=0.5)
+
+    def test_fails(self):
+        """
+        What fails has taken its time as well.
+        """
+        with self.assertRaises(ZeroDivisionError), self.allowance.spend():
+            self.cpu += 1.0
+            1 / 0  # noqa: B018
+        self.assertAlmostEqual(self.dueIn(), 100.0, delta=0.5)
 
 
 class SiteTests(DashboardMixin, SynchronousTestCase):
@@ -442,6 +531,50 @@ class SiteTests(DashboardMixin, SynchronousTestCase):
             {k: list(v) for k, v in summary.buckets.items()}, {k: list(v) for k, v in self.run_.summary.buckets.items()}
         )
         self.assertEqual(len(summary.series), len(self.run_.summary.series))
+
+    def test_asks(self):
+        """
+        However often the page and the report are asked for, they are made once in a while, and once for all who read
+        them at the same time; when the run is over they are those of its end.
+        """
+        for path in ("/", "/report.json"):
+            with self.subTest(path=path):
+                self.run_.asked = 0
+                first, other = self.ask(path), self.ask(path)
+                self.assertEqual(answered(self.said(first))[2], answered(self.said(other))[2])
+                whole = self.answer(path)
+                for _ in range(20):
+                    self.assertEqual(self.answer(path)[2], whole[2])
+                self.assertEqual(self.run_.asked, 1)
+                self.pass_(3600)
+                self.assertEqual(self.answer(path)[2], whole[2])
+                self.assertEqual(self.run_.asked, 2)
+        self.run_.summary = example(exit=0, rate=77.0)
+        self.run_.done.callback(self.run_.summary)
+        self.assertIn("77.0/s", self.answer("/")[2])
+        self.assertEqual(summaryIn(self.answer("/report.json")[2]).exit, 0)
+
+    def test_brokenPage(self):
+        """
+        What could not be made is not kept.
+        """
+        whole, self.run_.summary = self.run_.summary, None
+        for _ in range(2):
+            self.assertEqual(self.answer("/")[0], 500)
+        self.run_.summary = whole
+        self.assertIn('id="verdict"', self.answer("/")[2])
+
+    def test_slowReader(self):
+        """
+        One who asks for the report and does not read it holds up nobody else who does.
+        """
+        self.patch(pieces, "_AT_ONCE", 1)
+        slow = self.ask("/report.json")
+        slow.producer.pauseProducing()
+        status, _, body = self.answer("/report.json")
+        self.assertEqual((status, summaryIn(body).messages), (200, self.run_.summary.messages))
+        slow.producer.resumeProducing()
+        self.assertEqual(answered(self.said(slow))[2], body)
 
     def test_unfinishedReport(self):
         """

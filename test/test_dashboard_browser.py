@@ -5,7 +5,9 @@ Tests for the dashboard in a browser: a person who watches a run.
 from __future__ import annotations
 
 import json
+import re
 import signal
+import time
 
 from browsing import Browser, need
 from patience import PATIENCE, TEST_LIMIT
@@ -142,6 +144,27 @@ class BrowserTests(ServingMixin, TestCase):
         command.signal(signal.SIGTERM)
         result = yield command.whenEnded()
         self.assertEqual(result.status, 1)
+
+    @inlineCallbacks
+    def test_before(self):
+        """
+        The page says what the run does: that it has yet to begin, and when; that it warms up.
+        """
+        need()
+        server = self.serve()
+        for options, expected in (
+            (("--start-at", f"@{time.time() + 3600:.0f}"), r"Waiting: it begins in 3\d\d0 s\."),
+            (("-w", "20ms", "--warmup", "1h", "--duration", "1h"), "Warm-up: what is counted now will not be kept."),
+        ):
+            command = smtpsource(self, "-d", *options, "--dashboard", "0", server.destination)
+            match = yield command.whenPrinted(SHOWN, "err")
+            page = yield self.open(match[1].decode())
+            yield deferToThread(page.until, lambda: re.fullmatch(expected, page.text("#state")))  # noqa: B023
+            complaints = yield deferToThread(page.browser.complaints)
+            self.assertEqual(complaints, [])
+            command.signal(signal.SIGINT)
+            yield deferToThread(page.until, lambda: "The run is over" in page.text("#state"))  # noqa: B023
+            yield command.whenEnded()
 
     def mark(self, page, text):
         page.browser.press("#mark-text", text)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: C{delivering}: all is sent, and the server still delivers.
 STATES = ("starting", "waiting", "warm-up", "ramp-up", "running", "catching up", "draining", "delivering", "over")
 
-WAITING = STATES[1]
+STARTING, WAITING = STATES[:2]
 RUNNING, CATCHING_UP, DRAINING, DELIVERING = STATES[4:8]
 
 

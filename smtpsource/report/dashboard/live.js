@@ -3,6 +3,8 @@
 (() => {
   /** When there are so many steps, twice as many as the program keeps, all is taken anew: old ones are joined there. */
   const MANY = 1440;
+  /** What there is to say of some states. */
+  const NOTES = { starting: "the server is looked for", "warm-up": "what is counted now will not be kept" };
   const data = JSON.parse(document.getElementById("data").textContent);
   const run = data.runs[0];
   const watched = run.watched ?? [];
@@ -110,12 +112,12 @@
       add(rows, steps);
       showSoon();
     },
-    known() {
-      say("Running.");
-      showSoon();
+    known: showSoon,
+    state({ state, startsIn }) {
+      const more = startsIn === null ? NOTES[state] : `it begins in ${startsIn} s`;
+      say(`${state[0].toUpperCase()}${state.slice(1)}${more ? `: ${more}` : ""}.`);
     },
     frame({ row, step }) {
-      say("Running.");
       add([row], [step]);
       showSoon();
       if (run.timeline.time.length > MANY) connect();

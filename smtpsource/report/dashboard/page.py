@@ -21,6 +21,7 @@ from smtpsource.printable import printable
 from smtpsource.process.unexpected import named
 from smtpsource.report.dashboard.broadcast import Broadcast
 from smtpsource.report.dashboard.history import asJSON
+from smtpsource.report.dashboard.kept import SHARE, Allowance, Kept
 from smtpsource.report.dashboard.pieces import quickDocument
 from smtpsource.report.dashboard.seen import Seen
 from smtpsource.report.dashboard.site import DashboardRequest, Operation
@@ -39,13 +40,6 @@ _log = Logger()
 
 #: What the run is called: there is but one.
 LABEL = "run"
-
-#: The least seconds between two times.
-INTERVAL = 2.0
-
-#: The part of the time that may be spent on it; it comes less often where it would be more.
-SHARE = 0.005
-
 
 #: So many marks stand on it, the last ones: all of them are in the report, and in the charts.
 MARKS = 50
@@ -70,25 +64,27 @@ class Page:
         @param summaryNow: gives what is known of the run.
         @param broadcast: those who look.
         @param clock: for the seconds that it takes.
-        @param share: the part of the time that may be spent on it.
+        @param share: the part of the time that may be spent on what is on it, and on the page itself.
         @param mayMark: may who looks mark a moment?
         """
         self._reactor = reactor
         self._summaryNow = summaryNow
         self._broadcast = broadcast
-        self._clock = clock
-        self._share = share
+        self._allowance = Allowance(reactor.seconds, clock, share)
+        self._kept = Kept(self._html, Allowance(reactor.seconds, clock, share))
         self._extra = _own("live.html").replace("{mark}", _own("mark.html") if mayMark else "")
         self._call: IDelayedCall | None = None
-        self._next = 0.0
 
     def get(self, request: DashboardRequest) -> Answer:
         """
-        The page itself. What its charts show comes as events.
+        The page itself. What its charts show comes as events, and so does what has changed since it was made.
         """
+        return Answer(b"".join(self._kept.pieces()), "text/html; charset=utf-8")
+
+    def _html(self) -> Iterator[bytes]:
         document = _documentOf(self._summaryNow(), self._broadcast.history.seen)
         html = "".join(livePage(document, LABEL, ("page.css", "live.css"), ("page.js", "live.js"), self._extra))
-        return Answer(html.encode("utf-8", "replace"), "text/html; charset=utf-8")
+        yield html.encode("utf-8", "replace")
 
     def files(self) -> dict[str, Operation]:
         """
@@ -106,14 +102,17 @@ class Page:
         """
         Make what stands on it anew, if somebody looks and it is time: some in each turn of the reactor.
         """
-        if self._call is None and self._broadcast.isWatched and self._reactor.seconds() >= self._next:
-            self._call = self._reactor.callLater(0, self._goOn, self._parts(), 0.0)
+        self._kept.dropOld()
+        if self._call is None and self._broadcast.isWatched and self._allowance.isDue:
+            self._allowance.begin()
+            self._call = self._reactor.callLater(0, self._goOn, self._parts())
 
     def renewAll(self) -> None:
         """
         Make it anew at once: this is the last time.
         """
         self.stop()
+        self._kept.drop()
         parts = self._parts()
         while not self._isMade(parts):
             pass
@@ -150,15 +149,12 @@ class Page:
             say("curve", asJSON({"phase": phase, "curve": curveOf(counts)}), phase)
             yield
 
-    def _goOn(self, parts: Iterator[None], spent: float) -> None:
-        began = self._clock()
-        isMade = self._isMade(parts)
-        spent += self._clock() - began
+    def _goOn(self, parts: Iterator[None]) -> None:
         self._call = None
-        if isMade:
-            self._next = self._reactor.seconds() + max(INTERVAL, spent / self._share)
-        else:
-            self._call = self._reactor.callLater(0, self._goOn, parts, spent)
+        with self._allowance.spend():
+            isMade = self._isMade(parts)
+        if not isMade:
+            self._call = self._reactor.callLater(0, self._goOn, parts)
 
     def _isMade(self, parts: Iterator[None]) -> bool:
         """

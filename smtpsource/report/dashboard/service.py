@@ -27,8 +27,10 @@ from smtpsource.measure.summary import Summary
 from smtpsource.process.listening import ListenError, addressOf
 from smtpsource.process.unexpected import named
 from smtpsource.report.dashboard.broadcast import Broadcast
+from smtpsource.report.dashboard.doing import Doing
 from smtpsource.report.dashboard.history import asJSON
-from smtpsource.report.dashboard.page import SHARE, Page
+from smtpsource.report.dashboard.kept import SHARE, Allowance, Kept
+from smtpsource.report.dashboard.page import Page
 from smtpsource.report.dashboard.pieces import reportPieces, sendPieces
 from smtpsource.report.dashboard.site import DashboardRequest, Marking, Operation, Site
 from smtpsource.report.document import documentOf
@@ -123,7 +125,7 @@ class DashboardService(Service):
         @param reactor: provides C{IReactorTCP} and C{IReactorTime}.
         @param source: the run.
         @param where: a host and a port; 0 is any that is free.
-        @param share: the part of the time that may be spent on what is on the page.
+        @param share: the part of the time that may be spent on what is on the page, on the page, and on the report.
         @param mayMark: may who looks mark a moment?
         """
         self._reactor = reactor
@@ -133,11 +135,14 @@ class DashboardService(Service):
         self._port: Any = None
         self._isOver = False
         self._broadcast = Broadcast(reactor, source.percentiles)
+        self._doing = Doing(reactor, source.progress, self._broadcast)
         self._mayMark = mayMark
         # Seconds that are yet to be told.
         self._seconds: list[tuple[Frame, Progress, Sample, Step]] = []
         self._turn: Any = None
         self._page = Page(reactor, source.summaryNow, self._broadcast, time.thread_time, share, mayMark)
+        allowance = Allowance(reactor.seconds, time.thread_time, share)
+        self._reports = Kept(lambda: reportPieces(source.summaryNow()), allowance)
 
     @property
     def url(self) -> str:
@@ -191,6 +196,7 @@ class DashboardService(Service):
         if self._turn is not None:
             self._turn.cancel()
             self._turn = None
+        self._doing.stop()
         self._page.stop()
         self._visitors.abort()
         stopped: Deferred[Any] = maybeDeferred(port.stopListening)
@@ -228,7 +234,9 @@ class DashboardService(Service):
     def _tell(self) -> None:
         self._turn = None
         with self._aside():
+            self._reports.dropOld()
             self._tellAll()
+            self._doing.tell()
             self._page.renew()
 
     def _tellAll(self) -> None:
@@ -239,6 +247,8 @@ class DashboardService(Service):
 
     def _over(self, summary: Any) -> Any:
         self._isOver = True
+        self._reports.drop()
+        self._doing.stop()
         with self._aside():
             self._tellAll()
             if isinstance(summary, Summary):
@@ -271,6 +281,8 @@ class DashboardService(Service):
         if request.method == b"HEAD":
             return Answer(contentType=TYPE)
         self._broadcast.watch(request, request.getHeader("last-event-id"))
+        if not self._isOver:
+            self._doing.tell()
         self._page.renew()
         return None
 
@@ -283,5 +295,5 @@ class DashboardService(Service):
     def _report(self, request: DashboardRequest) -> Answer | None:
         if request.method == b"HEAD":
             return Answer(contentType=JSON)
-        sendPieces(self._reactor, request, reportPieces(self._source.summaryNow()))
+        sendPieces(self._reactor, request, self._reports.pieces())
         return None
