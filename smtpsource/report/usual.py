@@ -9,16 +9,19 @@ from typing import NamedTuple
 
 from smtpsource.measure.histogram import Latency
 from smtpsource.measure.summary import Summary
-from smtpsource.phases import CONNECT, MESSAGE, NAMES, RESPONSE, TRANSACTION
+from smtpsource.phases import BDAT, CONNECT, DATA, MAIL, MESSAGE, NAMES, RCPT, RESPONSE, TRANSACTION
 from smtpsource.report.page import Fact
 
 #: The phases that tell most. All others are parts of them, or come once in a connection.
 _TELLING = {NAMES[phase] for phase in (CONNECT, MESSAGE, TRANSACTION, *range(RESPONSE, len(NAMES)))}
 
+#: The parts of a transaction that do not.
+_PARTS = {NAMES[phase] for phase in (MAIL, RCPT, DATA, BDAT)}
+
 #: A part of a transaction takes this part of it, or it is as usual.
 _PART = 0.5
 
-#: Seconds of the longest latency of a phase that is as usual, if it is not a part of longer ones.
+#: Seconds of the longest latency of a phase that is as usual; of a part of transactions, where these take no longer.
 _LONG = 0.1
 
 
@@ -68,14 +71,14 @@ def usualOf(summary: Summary, said: Iterable[Fact]) -> Usual:
 def _phases(latencies: Mapping[str, Latency]) -> list[str]:
     """
     The phases that say nothing of their own: of which all together took less than half of what the transactions took,
-    and the longest less than half of the longest one, or some milliseconds.
+    and the longest less than some milliseconds or, of parts of transactions, half of the longest one.
     """
     whole = latencies.get(NAMES[TRANSACTION])
     if whole is None:
         return []
     found = []
     for phase, latency in latencies.items():
-        isLong = latency.maximum >= max(_LONG, _PART * whole.maximum)
+        isLong = latency.maximum >= max(_LONG, _PART * whole.maximum if phase in _PARTS else 0.0)
         isPart = latency.count * latency.mean >= _PART * whole.count * whole.mean
         if phase not in _TELLING and not isLong and not isPart:
             found.append(phase)
