@@ -60,6 +60,8 @@ def usualOf(summary: Summary, said: Iterable[Fact]) -> Usual:
     @param said: what is said of it.
     """
     replies = [phase for phase, codes in summary.replies.items() if all(code[:1] in ("2", "3") for code in codes)]
+    if summary.messages.failed:
+        replies = []  # what was said may tell why
     return Usual(
         [fact for fact in said if fact.isUsual],
         _phases(summary.latency),
