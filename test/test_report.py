@@ -380,8 +380,8 @@ with -v      recipients, bytes, reactor, announced, sink; the latencies of
     def test_unusual(self):
         """
         What is not as usual is never left out: replies that refuse something, what a sink has not got, recipients that
-        were refused, a phase that takes half of the time or that has taken long once; and where a message has failed, no
-        reply is.
+        were refused, a phase that takes half of the time or that has taken long once; where a message has failed, no
+        reply at all.
         """
         recorder = Recorder()
         for number in range(100):
