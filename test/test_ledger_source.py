@@ -578,7 +578,7 @@ class RunTests(SynchronousTestCase):
         said = []
         session = SimpleNamespace(
             _single={records.WHOLE: 550, records.WHOLE + 2: 551},
-            _due=lambda: 0,
+            _dueInNanoseconds=lambda: 0,
             _number=1,
             _outcome=lambda number, flag, index, code, due, session: said.append((index, flag, code)),
         )
