@@ -232,7 +232,9 @@ class SinkConnection(LineReceiver):
         """
         The session is over.
         """
-        if not reason.check(ConnectionClosed) and not tls.isTLSError(reason.value):
+        # An old twisted.mail changes the value for all connections, but not the type; to look at that takes longer.
+        isClosed = isinstance(reason.value, ConnectionClosed) or reason.check(ConnectionClosed)
+        if not isClosed and not tls.isTLSError(reason.value):
             self.factory.whenBroken(reason.value)
         elif not (self._ended or self._ending):
             if self.inTLS and (self._mute or tls.isTLSError(reason.value)):
