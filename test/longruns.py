@@ -11,6 +11,7 @@ from results import example, second
 from smtpsource.measure.counters import Counters
 from smtpsource.measure.frame import Frame
 from smtpsource.measure.histogram import LatencyRecorder
+from smtpsource.measure.step import stepOf
 from smtpsource.measure.timeline import LIMIT, tableOf
 from smtpsource.phases import NAMES
 from smtpsource.report.document import documentOf
@@ -39,7 +40,7 @@ def longRun(seconds, phases=NAMES, **values):
         "latency": latency,
         "buckets": {name: of.counts for name, of in zip(NAMES, totals, strict=True) if name in latency},
         "series": tuple(_second(draw, number) for number in range(1, seconds + 1)),
-        "timeline": tableOf(steps),
+        "timeline": tableOf([stepOf(step) for step in steps]),
         "askedRate": 5000.0,
         "asked": 5000.0 * seconds,
     }

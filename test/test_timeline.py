@@ -229,7 +229,7 @@ class TableTests(SynchronousTestCase):
                 "watched": {"queue": [None, None, 7.0], "rss": [5.0, None, None]},
             },
         )
-        self.assertEqual(tableOf(frames), table)
+        self.assertEqual(tableOf([stepOf(frame) for frame in frames]), table)
 
     def test_nothing(self):
         """

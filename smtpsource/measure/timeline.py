@@ -82,7 +82,7 @@ class Timeline:
             self._joined.append(joined(pair).encode())
 
 
-def tableOf(steps: Sequence[Step | Frame]) -> dict[str, Any]:
+def tableOf(steps: Sequence[Step]) -> dict[str, Any]:
     """
     What a report has of a run's steps, as JSON takes it: a list with an entry for each step in each of these.
 
@@ -90,24 +90,21 @@ def tableOf(steps: Sequence[Step | Frame]) -> dict[str, Any]:
     in seconds, C{None} without any, and C{"heat"}: row, count, row, count and so on, where row r of a heat map has
     latencies from 10**(r/8) microseconds on. C{"replies"}: by phase, by code, how many. C{"errors"}: by kind.
     C{"watched"}: by name, C{None} where it was not known.
-
-    @param steps: a frame is a step as well.
     """
-    those = [stepOf(step) if isinstance(step, Frame) else step for step in steps]
     return {
-        "time": [round(step.at, 6) for step in those],
+        "time": [round(step.at, 6) for step in steps],
         "phases": {
-            name: _phase([step.phases.get(phase, _NOTHING) for step in those])
+            name: _phase([step.phases.get(phase, _NOTHING) for step in steps])
             for phase, name in enumerate(NAMES)
-            if any(phase in step.phases for step in those)
+            if any(phase in step.phases for step in steps)
         },
         "replies": {
             name: columns
             for phase, name in enumerate(NAMES)
-            if (columns := _columns([step.replies.get(phase, {}) for step in those], 0))
+            if (columns := _columns([step.replies.get(phase, {}) for step in steps], 0))
         },
-        "errors": _columns([step.errors for step in those], 0),
-        "watched": _columns([step.watched for step in those], None),
+        "errors": _columns([step.errors for step in steps], 0),
+        "watched": _columns([step.watched for step in steps], None),
     }
 
 

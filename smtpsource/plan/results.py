@@ -11,9 +11,9 @@ from smtpsource.measure.histogram import PERCENTILES
 from smtpsource.plan.thresholds import threshold
 from smtpsource.values import checks, kinds, names
 from smtpsource.values.color import COLOR
-from smtpsource.values.files import directoryToBe, writableFile
+from smtpsource.values.files import directoryToBe
 from smtpsource.values.kinds import Kind
-from smtpsource.values.option import Flag, Only, Settings, ValueOption, option, setting, switch
+from smtpsource.values.option import Flag, Only, Settings, ValueOption, option, setting, switch, written
 from smtpsource.values.rules import Contradiction, Rules, allOf, needs
 
 if TYPE_CHECKING:
@@ -75,10 +75,6 @@ def _watched(text: str) -> Any:
     from smtpsource.beside.things import thing  # likewise
 
     return thing(text)
-
-
-def _written(long: str, help: str) -> ValueOption:
-    return ValueOption(long, None, "FILE", None, help, writableFile)
 
 
 def _hasASchedule(plan: Any) -> Rules:
@@ -154,11 +150,11 @@ class Results(Settings):
     _files = Only(
         Flag("counter", "c", "show how many messages were accepted so far"),
         Flag("quiet", None, "no summary at the end"),
-        _written("report", "write the results there as JSON; - is standard output"),
-        _written("csv", "write what happened in each second there, as comma-separated values; - as above"),
-        _written("hlog", "write the latencies of each second there, as a log for HdrHistogram's tools; - as above"),
-        _written("html", "write the results there as one HTML file, with charts; - as above"),
-        _written("junit", "write there, as JUnit's XML, whether all was accepted and the thresholds held; - as above"),
+        written("report", "write the results there as JSON; - is standard output"),
+        written("csv", "write what happened in each second there, as comma-separated values; - as above"),
+        written("hlog", "write the latencies of each second there, as a log for HdrHistogram's tools; - as above"),
+        written("html", "write the results there as one HTML file, with charts; - as above"),
+        written("junit", "write there, as JUnit's XML, whether all was accepted and the thresholds held; - as above"),
         ValueOption(
             *("checkpoint", None, "DIR", None),
             "write what is known there each second, for smtpsource recover (default: FILE.checkpoint beside --report, "

@@ -38,17 +38,13 @@ from smtpsource.tools.options import ToolOptions
 from smtpsource.tools.reconciling import Evidence
 from smtpsource.values import files, numbers
 from smtpsource.values.color import COLOR
-from smtpsource.values.option import Flag, Group, ValueOption
+from smtpsource.values.option import Flag, Group, ValueOption, written
 
 _STATUSES = {"pass": 0, "inconclusive": 1, "fail": 3}
 
 
 def _repeated(long: str, meta: str, help: str, convert: Any) -> ValueOption:
     return ValueOption(long, None, meta, None, help, convert, repeated=True)
-
-
-def _written(long: str, help: str) -> ValueOption:
-    return ValueOption(long, None, "FILE", None, help, files.writableFile)
 
 
 class ReconcileOptions(ToolOptions):
@@ -105,8 +101,8 @@ class ReconcileOptions(ToolOptions):
                     *("show", None, "ID", None, "tell the history of this message, and nothing else"),
                     evidence.identityOf,
                 ),
-                _written("anomalies", "write all anomalies there: a database if it ends with .sqlite, else JSON lines"),
-                _written("report", "write the results there as JSON; - is standard output"),
+                written("anomalies", "write all anomalies there: a database if it ends with .sqlite, else JSON lines"),
+                written("report", "write the results there as JSON; - is standard output"),
                 _repeated(
                     *("threshold", "EXPR", "what must be so, or the status is 3: 'lost == 0', 'drain < 2m'"),
                     evidence.threshold,

@@ -19,16 +19,11 @@ from smtpsource.report.presentation import Presentation
 from smtpsource.report.recovery import Recovery
 from smtpsource.report.text import render
 from smtpsource.tools.options import ToolOptions
-from smtpsource.values import files
 from smtpsource.values.color import COLOR
-from smtpsource.values.option import Flag, Group, ValueOption
+from smtpsource.values.option import Flag, Group, written
 
 #: The files that it can write.
 _FILES = ("report", "csv", "hlog", "html", "junit")
-
-
-def _written(long: str, help: str) -> ValueOption:
-    return ValueOption(long, None, "FILE", None, help, files.writableFile)
 
 
 class RecoverOptions(ToolOptions):
@@ -53,11 +48,11 @@ class RecoverOptions(ToolOptions):
         (
             "Options",
             (
-                _written("report", "write the results there as JSON; - is standard output"),
-                _written("csv", "write what happened in each second there, as comma-separated values; - as above"),
-                _written("hlog", "write the latencies of each second there, for HdrHistogram's tools; - as above"),
-                _written("html", "write it as one HTML file with charts there; - as above"),
-                _written("junit", "write there, as JUnit's XML, whether the thresholds held; - as above"),
+                written("report", "write the results there as JSON; - is standard output"),
+                written("csv", "write what happened in each second there, as comma-separated values; - as above"),
+                written("hlog", "write the latencies of each second there, for HdrHistogram's tools; - as above"),
+                written("html", "write it as one HTML file with charts there; - as above"),
+                written("junit", "write there, as JUnit's XML, whether the thresholds held; - as above"),
                 COLOR,
                 Flag("quiet", None, "no summary"),
                 Flag("verbose", "v", "have in the summary what is as usual, too"),

@@ -26,6 +26,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, dataclass_transf
 import attrs
 
 from smtpsource.values.checks import Check, flag, optional
+from smtpsource.values.files import writableFile
 from smtpsource.values.kinds import Kind
 
 _Given = TypeVar("_Given", bound="Settings")
@@ -71,6 +72,13 @@ class ValueOption(NamedTuple):
     secret: bool = False
     pair: bool = False
     typed: bool = False
+
+
+def written(long: str, help: str) -> ValueOption:
+    """
+    The option of a file to write.
+    """
+    return ValueOption(long, None, "FILE", None, help, writableFile)
 
 
 #: The options under one heading of the help.

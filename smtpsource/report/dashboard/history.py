@@ -5,7 +5,7 @@ What has been of a run, for one who comes late: as JSON that is there already, a
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from smtpsource.measure.frame import Frame
@@ -93,7 +93,7 @@ class History:
 
     def __init__(self) -> None:
         self.epoch = self.number = -1
-        self.samples = Bounded[Sample](MOST_SAMPLES, joined, _row)
+        self.samples = Bounded[Sample](MOST_SAMPLES, joined, lambda sample: _row(sample, _columns(sample)))
         # As bytes, they take little room.
         self.steps = Bounded[bytes](MOST_STEPS, _together, _step)
         self.seen = Seen()
@@ -109,14 +109,18 @@ class History:
             self.steps.clear()
             self.seen = Seen()
         self.epoch, self.number = frame.epoch, frame.number
-        self.seen.add(sample)
-        return self.samples.add(sample, _row(sample)), self.steps.add(step.encode(), _table(step))
+        columns = _columns(sample)
+        self.seen.add(sample, columns)
+        return self.samples.add(sample, _row(sample, columns)), self.steps.add(step.encode(), _table(step))
 
 
-def _row(sample: Sample) -> bytes:
-    values = [column[0] for column in columnsOf((sample,)).values()]
+def _columns(sample: Sample) -> dict[str, float | None]:
+    return {name: value for name, (value,) in columnsOf((sample,)).items()}
+
+
+def _row(sample: Sample, columns: Mapping[str, float | None]) -> bytes:
     watched = {printable(name): value for name, value in (sample.watched or {}).items()}
-    return asJSON([*values, watched])
+    return asJSON([*columns.values(), watched])
 
 
 def _together(first: bytes, second: bytes) -> bytes:

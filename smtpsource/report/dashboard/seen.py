@@ -4,13 +4,12 @@ What there was to be seen of a run, for those who can't look at all of it every 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from smtpsource.measure.series import Sample
 from smtpsource.printable import printable
-from smtpsource.report.html.data import columnsOf
 
 
 class Seen:
@@ -26,12 +25,14 @@ class Seen:
         self._last: dict[str, float] = {}
         self._latest: Sample | None = None
 
-    def add(self, sample: Sample) -> None:
+    def add(self, sample: Sample, columns: Mapping[str, float | None]) -> None:
         """
         Take what happened in a second.
+
+        @param columns: what charts may show of it.
         """
         self._latest = sample
-        for name, (value,) in columnsOf((sample,)).items():
+        for name, value in columns.items():
             if value is not None:
                 self._columns[name] = value or self._columns.get(name, value)
         for name, value in (sample.watched or {}).items():

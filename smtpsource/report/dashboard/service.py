@@ -32,7 +32,7 @@ from smtpsource.report.dashboard.history import asJSON
 from smtpsource.report.dashboard.kept import SHARE, Allowance, Kept
 from smtpsource.report.dashboard.page import Page
 from smtpsource.report.dashboard.pieces import reportPieces, sendPieces
-from smtpsource.report.dashboard.site import DashboardRequest, Marking, Operation, Site
+from smtpsource.report.dashboard.site import DashboardRequest, MarkRequests, Operation, Site
 from smtpsource.report.document import documentOf
 from smtpsource.values.serving import Where
 from smtpsource.web.answers import JSON, Answer, Problem
@@ -175,7 +175,7 @@ class DashboardService(Service):
         self._source.whenDone().addCallback(self._over)
 
     def _paths(self) -> dict[str, dict[str, Operation]]:
-        page, marking = self._page, Marking(self._mark, self._notes)
+        page, marking = self._page, MarkRequests(self._mark, self._notes)
         return {
             "/": {"GET": page.get},
             **{path: {"GET": operation} for path, operation in page.files().items()},

@@ -155,7 +155,7 @@ def _queryOf(request: Request) -> Mapping[str, str]:
         raise Problem(HTTPStatus.BAD_REQUEST, "expected a query of at most 8 parameters")
 
 
-class Marking:
+class MarkRequests:
     """
     C{POST /mark}: somebody has done something.
     """
