@@ -141,7 +141,7 @@ class Company:
                 from smtpsource.report.growing import GrowingFile
 
                 self.growing[path] = GrowingFile(path)
-                self.growing[path].follow(source, textOf)
+                self.growing[path].follow(source, textOf, wishes.complain)
 
     def _startMetrics(self, reactor: Any, source: Source) -> bool:
         """
