@@ -429,7 +429,7 @@ class AllowanceTests(SynchronousTestCase):
 
     def setUp(self):
         self.reactor, self.cpu = Clock(), 0.0
-        self.allowance = Allowance(self.reactor.seconds, lambda: self.cpu, 0.01)
+        self.allowance = Allowance(self.reactor.seconds, 0.01, lambda: self.cpu)
 
     def spend(self, seconds):
         with self.allowance.spend():

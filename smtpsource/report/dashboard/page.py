@@ -70,8 +70,8 @@ class Page:
         self._reactor = reactor
         self._summaryNow = summaryNow
         self._broadcast = broadcast
-        self._allowance = Allowance(reactor.seconds, clock, share)
-        self._kept = Kept(self._html, Allowance(reactor.seconds, clock, share))
+        self._allowance = Allowance(reactor.seconds, share, clock)
+        self._kept = Kept(self._html, Allowance(reactor.seconds, share, clock))
         self._extra = _own("live.html").replace("{mark}", _own("mark.html") if mayMark else "")
         self._call: IDelayedCall | None = None
 
