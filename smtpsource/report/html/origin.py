@@ -64,7 +64,7 @@ def _workers(origin: _Origin) -> Html:
     those = enumerate(origin.get("workers") or (), 1)
     headings = ["worker", "host", "started", "user CPU", "system CPU", "lost"]
     # Those that were lost before all others.
-    return table("Workers", headings, those, row, (0, 1, 5), weight=lambda numbered: bool(numbered[1].get("lost")))
+    return table("Workers", headings, those, row, (1, 5), weight=lambda numbered: bool(numbered[1].get("lost")))
 
 
 def _environment(origin: _Origin) -> Html:

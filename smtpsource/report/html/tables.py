@@ -49,7 +49,7 @@ def marks(run: Run) -> Html:
         row[3] += output
     headings = ["mark", "at", "kind", "what", "status", "took", "rate", "p99", "back after"]
     told = "Rate, p99 of transactions: the worst second until the run was as before; back after: how long that took."
-    shown = wholeTable("What was done meanwhile", headings, rows[:count], (0, 2, 3))
+    shown = wholeTable("What was done meanwhile", headings, rows[:count], (2, 3))
     if any(mark.effect for mark in found):
         shown += element("p", told, "aside")
     if earlier:
