@@ -8,6 +8,7 @@ import json
 from dataclasses import replace
 
 from dashboards import DashboardMixin, Shown, answered, eventsIn, second
+from htmlpages import Page
 from hypothesis import strategies as st
 from properties import given
 from results import EVERYTHING, example
@@ -328,6 +329,20 @@ class StreamTests(DashboardMixin, SynchronousTestCase):
         (expected,) = [html for html in sections.after([document], ["run"]) if 'id="watched"' in html]
         self.assertEqual(self.sections("watched"), expected)
         self.assertIn(expected, self.answer("/")[2])
+
+    def test_manyFigures(self):
+        """
+        Of very many figures that are watched a page has as many as it has charts for, and is told of no others: it
+        would take those for new ones, and ask for the page again, for ever.
+        """
+        watched = {f"figure {number}": float(number) for number in range(1000)}
+        self.bring(*(second(number, watched=watched) for number in range(3)))
+        known = Page(self.answer("/")[2]).data["runs"][0]["watched"]
+        self.assertEqual(sorted([*watched][:96]), known)
+        rows = [row for _, kind, data in self.told(self.watch()) if kind == "history" for row in data["rows"]]
+        self.assertEqual([set(known)] * 3, [set(row[-1]) for row in rows])
+        shown = [label for _, labels in self.charts() for label in labels if label in watched]
+        self.assertEqual(known, sorted(shown))
 
     def charts(self):
         """
