@@ -111,7 +111,8 @@ class RenewedReport:
         if self._replacing is not None:
             self._look(self._replacing)
         isMeasured = frame.epoch or not self._run.warmUp
-        if self._replacing is None and isMeasured and self._seconds > self._period and self._allowance.isDue:
+        isIdle = self._replacing is None and self._call is None
+        if isIdle and isMeasured and self._seconds > self._period and self._allowance.isDue:
             self._allowance.begin()
             # This turn has had enough to do.
             self._call = self._reactor.callLater(0, self._begin)
@@ -121,8 +122,17 @@ class RenewedReport:
         try:
             with self._allowance.spend():
                 pieces = reportPieces(soFar(self._run.summaryNow()))
-            self._replacing = Replacing(self._path)
         except Exception as e:
+            self._complain(problemIn(e))
+            return
+        # The summary alone takes a millisecond or two.
+        self._call = self._reactor.callLater(0, self._open, pieces)
+
+    def _open(self, pieces: Iterator[bytes]) -> None:
+        self._call = None
+        try:
+            self._replacing = Replacing(self._path)
+        except OSError as e:
             self._complain(problemIn(e))
             return
         self._still = self._before = 0
