@@ -22,10 +22,11 @@ from smtpsource.measure.series import Series
 from smtpsource.measure.step import stepOf
 from smtpsource.measure.summary import bucketsOf, latenciesOf, repliesOf
 from smtpsource.measure.timeline import Timeline, tableOf
-from smtpsource.report.dashboard import broadcast, history, marks, pieces
+from smtpsource.report import pieces
+from smtpsource.report.allowance import INTERVAL, Allowance
+from smtpsource.report.dashboard import broadcast, history, marks
 from smtpsource.report.dashboard.broadcast import MOST
 from smtpsource.report.dashboard.history import COLUMNS, Bounded, History
-from smtpsource.report.dashboard.kept import INTERVAL, Allowance
 from smtpsource.report.dashboard.marks import Marks
 from smtpsource.report.dashboard.service import LAST
 from smtpsource.report.dashboard.site import LONGEST_MARK, MOST_MARKS
