@@ -156,6 +156,20 @@ class StreamTests(DashboardMixin, SynchronousTestCase):
             watching.abortConnection()
             self.settle()
 
+    def test_backOtherwise(self):
+        """
+        So does one who says so in the address; and it is told when that was all, what stands on the page included.
+        """
+        self.bring(*map(second, range(10)))
+        self.run_.mark("x")
+        self.watch()
+        self.settle()
+        for after in ("0.3", "7.3"):
+            told = self.told(self.ask(f"/events?after={after}"))
+            self.assertEqual(told, self.told(self.watch(after)))
+            self.assertEqual(told[-1], ("0.9", "known", None))
+        self.assertEqual(self.told(self.ask("/events?after="))[0][1], "reset")
+
     def test_backAgain(self):
         """
         Where the connection breaks while that is told, the next one goes on from there.
@@ -508,6 +522,7 @@ class SiteTests(DashboardMixin, SynchronousTestCase):
         self.assertNotIn("<style", body)
         for path, kind in (
             ("/page.js", "text/javascript"),
+            ("/events.js", "text/javascript"),
             ("/live.js", "text/javascript"),
             ("/page.css", "text/css"),
             ("/live.css", "text/css"),
