@@ -110,7 +110,7 @@ def runOf(
         "exercise": document.get("exercise", "mail"),
         "started": document["started"],
         "series": columnsOf(samples, watched),
-        "timeline": None if timeline is None else timelineOf(_often(timeline), bounds.steps),
+        "timeline": None if timeline is None else timelineOf(often(timeline), bounds.steps),
         "marks": [markOf(mark) for mark in document.get("marks", ())[: bounds.marks]],
         "curves": curvesOf(document),
         "watched": [printable(name) for name in watched],
@@ -231,9 +231,11 @@ def timelineOf(table: Mapping[str, Any], steps: int = _ALL.steps) -> dict[str, A
     }
 
 
-def _often(table: Mapping[str, Any]) -> dict[str, Any]:
+def often(table: Mapping[str, Any], most: int = MOST_KINDS) -> dict[str, Any]:
     """
-    The same with no more kinds of errors and of refusing replies than a chart shows, as there may be very many.
+    A timeline with those errors and refusing replies only that came most often, as there may be very many.
+
+    @param most: how many of each.
     """
     replies: dict[str, dict[str, Sequence[int]]] = {}
     refusing = (
@@ -242,13 +244,13 @@ def _often(table: Mapping[str, Any]) -> dict[str, Any]:
         for code, counts in codes.items()
         if isRefusal(code)
     )
-    for (phase, code), counts in _most(refusing):
+    for (phase, code), counts in _most(refusing, most):
         replies.setdefault(phase, {})[code] = counts
-    return {**table, "replies": replies, "errors": dict(_most(table["errors"].items()))}
+    return {**table, "replies": replies, "errors": dict(_most(table["errors"].items(), most))}
 
 
-def _most(those: Iterable[tuple[_Kind, Sequence[int]]]) -> list[tuple[_Kind, Sequence[int]]]:
-    return nlargest(MOST_KINDS, those, key=lambda kind: sum(kind[1]))
+def _most(those: Iterable[tuple[_Kind, Sequence[int]]], most: int) -> list[tuple[_Kind, Sequence[int]]]:
+    return nlargest(most, those, key=lambda kind: sum(kind[1]))
 
 
 def _worst(values: Sequence[float | None]) -> float | None:
