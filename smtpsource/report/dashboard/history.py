@@ -15,7 +15,8 @@ from smtpsource.measure.step import joined as joinedSteps
 from smtpsource.measure.timeline import tableOf
 from smtpsource.printable import printable
 from smtpsource.report.dashboard.seen import Seen
-from smtpsource.report.html.data import columnsOf, often, timelineOf
+from smtpsource.report.html.data import columnsOf
+from smtpsource.report.html.steps import often, timelineOf
 
 #: The most samples: an hour of seconds. Of a longer run, neighbours become one.
 MOST_SAMPLES = 3600
