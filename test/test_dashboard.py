@@ -23,10 +23,11 @@ from smtpsource.measure.step import stepOf
 from smtpsource.measure.summary import bucketsOf, latenciesOf, repliesOf
 from smtpsource.measure.timeline import Timeline, tableOf
 from smtpsource.phases import MAIL
-from smtpsource.report.dashboard import broadcast, history, marks, pieces
+from smtpsource.report import pieces
+from smtpsource.report.allowance import INTERVAL, Allowance
+from smtpsource.report.dashboard import broadcast, history, marks
 from smtpsource.report.dashboard.broadcast import MOST
 from smtpsource.report.dashboard.history import COLUMNS, Bounded, History
-from smtpsource.report.dashboard.kept import INTERVAL, Allowance
 from smtpsource.report.dashboard.marks import Marks
 from smtpsource.report.dashboard.service import LAST
 from smtpsource.report.dashboard.site import LONGEST_MARK, MOST_MARKS
@@ -463,7 +464,7 @@ class AllowanceTests(SynchronousTestCase):
 
     def setUp(self):
         self.reactor, self.cpu = Clock(), 0.0
-        self.allowance = Allowance(self.reactor.seconds, lambda: self.cpu, 0.01)
+        self.allowance = Allowance(self.reactor.seconds, 0.01, lambda: self.cpu)
 
     def spend(self, seconds):
         with self.allowance.spend():
