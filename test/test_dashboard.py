@@ -8,6 +8,7 @@ import json
 from dataclasses import replace
 
 from dashboards import DashboardMixin, Shown, answered, eventsIn, second
+from htmlpages import Page
 from hypothesis import strategies as st
 from properties import given
 from results import EVERYTHING, example
@@ -21,10 +22,11 @@ from smtpsource.measure.series import Series
 from smtpsource.measure.step import stepOf
 from smtpsource.measure.summary import bucketsOf, latenciesOf, repliesOf
 from smtpsource.measure.timeline import Timeline, tableOf
-from smtpsource.report.dashboard import broadcast, history, marks, pieces
+from smtpsource.report import pieces
+from smtpsource.report.allowance import INTERVAL, Allowance
+from smtpsource.report.dashboard import broadcast, history, marks
 from smtpsource.report.dashboard.broadcast import MOST
 from smtpsource.report.dashboard.history import COLUMNS, Bounded, History
-from smtpsource.report.dashboard.kept import INTERVAL, Allowance
 from smtpsource.report.dashboard.marks import Marks
 from smtpsource.report.dashboard.service import LAST
 from smtpsource.report.dashboard.site import LONGEST_MARK, MOST_MARKS
@@ -342,6 +344,20 @@ class StreamTests(DashboardMixin, SynchronousTestCase):
         (expected,) = [html for html in sections.after([document], ["run"]) if 'id="watched"' in html]
         self.assertEqual(self.sections("watched"), expected)
         self.assertIn(expected, self.answer("/")[2])
+
+    def test_manyFigures(self):
+        """
+        Of very many figures that are watched a page has as many as it has charts for, and is told of no others: it
+        would take those for new ones, and ask for the page again, for ever.
+        """
+        watched = {f"figure {number}": float(number) for number in range(1000)}
+        self.bring(*(second(number, watched=watched) for number in range(3)))
+        known = Page(self.answer("/")[2]).data["runs"][0]["watched"]
+        self.assertEqual(sorted([*watched][:96]), known)
+        rows = [row for _, kind, data in self.told(self.watch()) if kind == "history" for row in data["rows"]]
+        self.assertEqual([set(known)] * 3, [set(row[-1]) for row in rows])
+        shown = [label for _, labels in self.charts() for label in labels if label in watched]
+        self.assertEqual(known, sorted(shown))
 
     def charts(self):
         """

@@ -111,6 +111,7 @@ class History:
         self.epoch, self.number = frame.epoch, frame.number
         columns = _columns(sample)
         self.seen.add(sample, columns)
+        sample = self.seen.charted(sample)
         return self.samples.add(sample, _row(sample, columns)), self.steps.add(step.encode(), _table(step))
 
 

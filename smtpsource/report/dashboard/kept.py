@@ -6,35 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from smtpsource.web.budget import Budget
-
-#: The least seconds between two times.
-INTERVAL = 2.0
-
-#: The part of the time that may be spent on one thing; it is made less often where it would be more.
-SHARE = 0.005
-
-
-class Allowance(Budget):
-    """
-    The time that may be spent on one thing, and when it may be made anew.
-    """
-
-    # When the interval is over.
-    _soonest = 0.0
-
-    @property
-    def isDue(self) -> bool:
-        """
-        May it be made anew?
-        """
-        return self._seconds() >= self._soonest and not self.ahead
-
-    def begin(self) -> None:
-        """
-        It is made anew.
-        """
-        self._soonest = self._seconds() + INTERVAL
+from smtpsource.report.allowance import Allowance
 
 
 class Kept:

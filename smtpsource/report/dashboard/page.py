@@ -19,10 +19,10 @@ from smtpsource.measure.summary import Summary
 from smtpsource.measure.summing import completed
 from smtpsource.printable import printable
 from smtpsource.process.unexpected import named
+from smtpsource.report.allowance import SHARE, Allowance
 from smtpsource.report.dashboard.broadcast import Broadcast
 from smtpsource.report.dashboard.history import asJSON
-from smtpsource.report.dashboard.kept import SHARE, Allowance, Kept
-from smtpsource.report.dashboard.pieces import quickDocument
+from smtpsource.report.dashboard.kept import Kept
 from smtpsource.report.dashboard.seen import Seen
 from smtpsource.report.dashboard.site import DashboardRequest, Operation
 from smtpsource.report.document import othersOf
@@ -34,6 +34,7 @@ from smtpsource.report.html.page import livePage, style
 from smtpsource.report.html.scripts import script
 from smtpsource.report.html.tables import EARLIER_MARKS
 from smtpsource.report.html.title import headingOf, titleOf
+from smtpsource.report.pieces import quickDocument
 from smtpsource.web.answers import Answer
 
 _log = Logger()

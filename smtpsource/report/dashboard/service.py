@@ -26,15 +26,17 @@ from smtpsource.measure.step import Step
 from smtpsource.measure.summary import Summary
 from smtpsource.process.listening import ListenError, addressOf
 from smtpsource.process.unexpected import named
+from smtpsource.report.allowance import SHARE, Allowance
 from smtpsource.report.dashboard.broadcast import Broadcast
 from smtpsource.report.dashboard.doing import Doing
 from smtpsource.report.dashboard.history import asJSON
-from smtpsource.report.dashboard.kept import SHARE, Allowance, Kept
+from smtpsource.report.dashboard.kept import Kept
 from smtpsource.report.dashboard.page import Page
-from smtpsource.report.dashboard.pieces import reportPieces, sendPieces
+from smtpsource.report.dashboard.pieces import sendPieces
 from smtpsource.report.dashboard.shown import Shown
 from smtpsource.report.dashboard.site import DashboardRequest, MarkRequests, Operation, Site
 from smtpsource.report.document import documentOf
+from smtpsource.report.pieces import reportPieces
 from smtpsource.values.serving import Where
 from smtpsource.web import door
 from smtpsource.web.answers import JSON, Answer, Problem
