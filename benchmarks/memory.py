@@ -111,10 +111,11 @@ def main(arguments: list[str]) -> int:
 
     @return: 1 if it grows by more than it may.
     """
-    hours = int(arguments[0]) if arguments else 10
+    hours = float(arguments[0]) if arguments else 10.0
+    seconds = round(hours * 3600)
     generator, spent, most = _Generator(), 0.0, 0.0
     first = 0.0
-    for number in range(1, hours * 3600 + 1):
+    for number in range(1, seconds + 1):
         took = generator.second(number)
         spent, most = spent + took, max(most, took)
         if number == 60:
@@ -122,14 +123,14 @@ def main(arguments: list[str]) -> int:
             print(f"after a minute: {first:.1f} MB")
         if number in (720, 1800) or number % 3600 == 0:
             print(f"after {number / 3600:.1f} hours: {_resident() - first:+.1f} MB", flush=True)
-    perHour = (_resident() - first) / hours
+    perHour = (_resident() - first) / (seconds - 60) * 3600
     print(f"it grows by {perHour:.2f} MB an hour; must {_MOST:g}")
-    print(f"a second takes {spent / hours / 3.6:.2f} ms of CPU to keep, and {most * 1e3:.1f} ms at the most")
+    print(f"a second takes {spent / seconds * 1e3:.2f} ms of CPU to keep, and {most * 1e3:.1f} ms at the most")
     before = time.thread_time()
     samples = generator.series.samples
-    effects = sum(mark.effect is not None for mark in withEffects(generator.marks, samples, hours * 3600.0))
+    effects = sum(mark.effect is not None for mark in withEffects(generator.marks, samples, float(seconds)))
     assert effects >= len(generator.marks) - 1
-    assert sum(sample.started for sample in samples) == _RATE * hours * 3600
+    assert sum(sample.started for sample in samples) == _RATE * seconds
     took = time.thread_time() - before
     print(f"in the end, {effects} marks and all samples take {took * 1e3:.0f} ms: {_resident() - first:+.1f} MB")
     return int(perHour > _MOST)
