@@ -63,6 +63,9 @@ class MemoryTests(TestCase):
         peak = _status(command.pid, "VmHWM")
         command.signal(signal.SIGTERM)
         yield command.whenEnded()
+        # They don't read, so they never see that it is over.
+        for server in factory.waiting:
+            server.transport.abortConnection()
         report = reported((command.directory / "r.json").read_bytes())
         self.assertEqual(report["messages"], {"started": SESSIONS, "accepted": 0, "rejected": 0, "failed": SESSIONS})
         self.assertGreater(report["bytes"]["sent"], SESSIONS * 65536)

@@ -718,7 +718,7 @@ class RunTests(CommandTestCase):
         self.assertLessEqual(names, set(growing.split(",")))
         self.assertLessEqual(set(table.read_text().splitlines()[0].split(",")), set(growing.split(",")))
         self.assertEqual(report["marks"], [])
-        for row in (rb"^watched +first +last +highest$", rb"^us rss +[\d.]+ MB", rb"^queue active +1 +1 +1$"):
+        for row in (rb"^watched +first +last +highest$", rb"^us rss +[\d.]+ [kMG]B", rb"^queue active +1 +1 +1$"):
             self.assertRegex(result.out, b"(?m)" + row)
 
     @defer.inlineCallbacks
