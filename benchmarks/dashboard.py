@@ -97,6 +97,22 @@ class _CountedDashboard(DashboardService):
         self._account.counted(super()._cut)(*arguments)
 
 
+def ask(url: str) -> None:
+    """
+    Ask for the report without a pause, until nobody answers.
+    """
+    where = urlsplit(url)
+    request = f"GET /report.json HTTP/1.0\r\nHost: {where.netloc}\r\n\r\n".encode()
+    while True:
+        try:
+            with socket.create_connection((str(where.hostname), int(where.port or 0))) as connection:
+                connection.sendall(request)
+                while connection.recv(1 << 16):
+                    pass
+        except OSError:
+            return
+
+
 def look(url: str) -> None:
     """
     Be a tab, until there is nothing more.
@@ -129,8 +145,8 @@ def measured(
         setattr(kind, name, account.counted(getattr(kind, name)))
     dashboard.startService()
     looking = [
-        subprocess.Popen([sys.executable, "-m", "benchmarks.dashboard", "--look", dashboard.url], cwd=ROOT)
-        for _ in range(tabs)
+        subprocess.Popen([sys.executable, "-m", "benchmarks.dashboard", kind, dashboard.url], cwd=ROOT)
+        for kind in ["--look"] * tabs + ["--ask"] * options.asking
     ]
     try:
         done, before = source.whenDone(), time.process_time()
@@ -146,13 +162,17 @@ def measured(
             process.wait()
     share, whole = spent / summary.elapsed, used / summary.elapsed
     print(
-        f"{tabs} tabs, {summary.rate:,.0f} messages/s: {share * 1e3:.1f} ms of CPU a second, of {whole * 1e3:.0f} ms "
-        f"of the whole process ({spent / used:.1%}); {account.longest * 1e3:.1f} ms at once"
+        f"{tabs} tabs, {options.asking} who ask, {summary.rate:,.0f} messages/s: {share * 1e3:.1f} ms of CPU a second, "
+        f"of {whole * 1e3:.0f} ms of the whole process ({spent / used:.1%}); {account.longest * 1e3:.1f} ms at once"
     )
     return share
 
 
-_IO: tuple[tuple[type[Any], str], ...] = ((tcp.Server, "doRead"), (tcp.Server, "doWrite"))
+_IO: tuple[tuple[type[Any], str], ...] = (
+    (tcp.Port, "doRead"),
+    (tcp.Server, "doRead"),
+    (tcp.Server, "doWrite"),
+)
 
 
 @inlineCallbacks
@@ -176,10 +196,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="how long each run is")
     parser.add_argument("--sessions", type=int, default=50)
     parser.add_argument("--tabs", type=int, nargs="+", default=[0, 1], help="how many look, of one run after the other")
+    parser.add_argument("--asking", type=int, default=0, help="how many ask for the report without a pause")
     parser.add_argument("--look", metavar="URL", help=argparse.SUPPRESS)
+    parser.add_argument("--ask", metavar="URL", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.look:
         look(options.look)
+        return
+    if options.ask:
+        ask(options.ask)
         return
     react(_all, (options,))
 

@@ -94,7 +94,7 @@ def _prepare() -> None:
     """
     from smtpsource.load import hints, noted, varied  # noqa: F401
     from smtpsource.measure import effects, frameformat  # noqa: F401
-    from smtpsource.report import beside, checkpoint, csvfile, growing, hlog, judgement, junit  # noqa: F401
+    from smtpsource.report import beside, checkpoint, csvfile, growing, hlog, judgement, junit, renewed  # noqa: F401
 
     noted.prepare()
     for name in ("ascii", "idna", "latin-1", "utf-8"):

@@ -117,7 +117,8 @@ class DashboardMixin(VisitingMixin):
         """
         self.reactor = MemoryReactorClock()
         self.run_ = run
-        service = DashboardService(self.reactor, run, Where(host, 8089))
+        self.cpu = 0.0
+        service = DashboardService(self.reactor, run, Where(host, 8089), clock=lambda: self.cpu)
         service.startService()
         self.open()
         return service

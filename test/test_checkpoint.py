@@ -456,7 +456,7 @@ class RunTests(CheckpointCase):
     def setUp(self):
         super().setUp()
         # Many seconds pass at once: they wait for the disk, and that is no news.
-        self.patch(report.checkpoint, "_TOO_MANY", 10_000)
+        self.patch(report.checkpoint, "TOO_MANY", 10_000)
 
     def begun(self, **plan):
         run = Recorded(self.path, isAsked=False, sessionCount=3, **plan)

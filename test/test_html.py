@@ -22,8 +22,9 @@ from smtpsource.measure.summary import Tally
 from smtpsource.measure.thresholds import Outcome
 from smtpsource.report.document import documentOf
 from smtpsource.report.html.data import dataOf
+from smtpsource.report.html.outputs import OUTPUTS, outputsOf
 from smtpsource.report.html.page import htmlOf, livePage, style
-from smtpsource.report.html.room import OUTPUTS, outputsOf, sizeOf
+from smtpsource.report.html.room import sizeOf
 from smtpsource.report.html.sections import after, before
 from smtpsource.report.page import Change
 from smtpsource.report.words import duration
@@ -280,6 +281,21 @@ class SeveralTests(SynchronousTestCase):
         found = page(*[documentOf(example())] * 3)
         self.assertEqual(["A", "B", "C"], [run["label"] for run in found.data["runs"]])
 
+    def test_longNames(self):
+        """
+        Long names are whole in the heading, and elsewhere short, however alike they are.
+        """
+        whole = [f"{'x' * 200}{middle}{'y' * 200}" for middle in "12"]
+        found = page(documentOf(example()), documentOf(example()), labels=whole, changes=self.CHANGES)
+        self.assertEqual(whole, [one for one in found.of("strong") if one in whole])
+        short = [run["label"] for run in found.data["runs"]]
+        self.assertEqual(["A x", "B x"], [label[:3] for label in short])
+        self.assertLessEqual(max(map(len, short)), 50)
+        self.assertEqual(short, found.cells("changes")[0][1:3])
+        self.assertEqual(set(short), set(found.of("h3")))
+        titles = {attributes["title"] for name, attributes in found.elements if name == "h3"}
+        self.assertEqual(set(whole), titles)
+
     def test_mixed(self):
         """
         Charts have what one of them has, though the other has not.
@@ -479,6 +495,78 @@ class SizeTests(SynchronousTestCase):
         self.assertGreater(len(rows), 100)
         self.assertIn(f"And {5000 - len(rows)} more: see the report.", found.of("p"))
         self.assertEqual(5000, len(found.data["runs"][0]["marks"]))
+
+    def test_everything(self):
+        """
+        So does an hour with twenty thousand of everything: of each there is some, and how many others there are.
+        """
+        html = "".join(htmlOf([self.abundant(20_000)]))
+        self.assertLessEqual(len(html.encode()), LARGEST + 25_000)
+        found = Page(html)
+        self.assertEqual(([], []), (found.wrong, found.open))
+        for section in ("search", "watched", "addresses", "workers"):
+            *rows, (others, *_) = found.cells(section)[1:]
+            self.assertEqual(f"{20_000 - len(rows)} others of 20000: see the report", others)
+            self.assertTrue(90 <= len(rows) <= 100, (section, len(rows)))
+        # The worker that was lost is none of the others.
+        self.assertIn("gone", [row[-1] for row in found.cells("workers")])
+        said = found.of("dd")
+        for kept in (f"hint {number}" for number in range(90)):
+            self.assertIn(kept, said)
+        of = {
+            int(all)
+            for one in said
+            if (all := re.sub("^[0-9]+ others of ([0-9]+): see the report$", r"\1", one)) != one
+        }
+        self.assertEqual({10_000, 20_000, 20_002}, of)
+        (run,) = found.data["runs"]
+        self.assertEqual(96, len(run["watched"]))
+        self.assertEqual({f"error {number}" for number in range(20_000, 19_992, -1)}, set(run["timeline"]["errors"]))
+
+    def test_often(self):
+        """
+        Of very many kinds of replies and errors those are told that came most often, and how often all others came.
+        """
+        found = page({**self.abundant(20_000), "series": [], "timeline": None, "histograms": {}})
+        for section in ("replies", "errors"):
+            *rows, others = found.cells(section)[1:]
+            counts = [int(row[-1]) for row in rows]
+            self.assertEqual([*range(20_001 - len(rows), 20_001)], counts)
+            self.assertTrue(90 <= len(rows) <= 100, (section, len(rows)))
+            self.assertEqual(f"{20_000 - len(rows)} others of 20000: see the report", others[0])
+            self.assertEqual(sum(range(20_001)) - sum(counts), int(others[-1]))
+
+    def abundant(self, count):
+        """
+        @return: the report of an hour with so many of everything that there can be several of.
+        """
+        numbers = range(1, count + 1)
+        tallies = {number: Tally(number, f"no {number}") for number in numbers}
+        workers = [{"host": "h", "started": 1, "cpu": {"user": 1.0, "system": 1.0}, "lost": None} for _ in numbers]
+        workers[-5] |= {"lost": "gone"}
+        values = {
+            "replies": {"rcpt": {f"5{number}": tally for number, tally in tallies.items()}},
+            "errors": {f"error {number}": tally for number, tally in tallies.items()},
+            "thresholds": tuple(Outcome(f"errors < {number}", number % 2 == 0, "2", 2.0) for number in numbers),
+            "hints": tuple(f"hint {number}" for number in range(count)),
+            "limits": tuple(f"limit {number}" for number in numbers),
+            "marks": tuple(Mark(number / 10, f"mark {number}") for number in numbers),
+            "addresses": {f"inet:mx{number}:25": ADDRESSES["inet:192.0.2.1:25"] for number in numbers},
+            "search": replace(FOUND, steps=FOUND.steps[:1] * count),
+            "environment": {"host": "h", "cpus": 2, **{f"fact {number}": 1 for number in numbers}, "workers": workers},
+        }
+        found = documentOf(example(**values))
+        told = {name: found[name] for name in values}
+        longest = longestHour()
+        watched = {f"metric {number}": float(number) for number in numbers}
+        first, *others = longest["series"]
+        often = {number: [number] * len(longest["timeline"]["time"]) for number in numbers}
+        timeline = {
+            **longest["timeline"],
+            "replies": {"rcpt": {f"5{number}": counts for number, counts in often.items()}},
+            "errors": {f"error {number}": counts for number, counts in often.items()},
+        }
+        return {**longest, **told, "series": [{**first, "watched": watched}, *others], "timeline": timeline}
 
     def test_short(self):
         """

@@ -373,7 +373,7 @@ class VisitorTests(VisitingMixin, SynchronousTestCase):
     def setUp(self):
         self.reactor = MemoryReactorClock()
         self.run_ = Served()
-        MetricsService(self.reactor, self.run_, 0).startService()
+        MetricsService(self.reactor, self.run_, 0, clock=lambda: 0.0).startService()
         self.open()
 
     def test_oneRequest(self):

@@ -122,7 +122,7 @@ timeout                     1  no reply
             ("done", "elapsed      2.000 s\n"),
             ("aborted", "elapsed      2.000 s, ended before its time\n"),
             ("signal", "elapsed      2.000 s, stopped before its end\n"),
-            ("running", "elapsed      2.000 s, and it goes on\n"),
+            ("running", "elapsed      2.000 s, not at its end\n"),
         ):
             self.assertIn(words, render(example(ended=ended)))
 

@@ -45,7 +45,7 @@ class VisitingMixin:
         @ivar outside: those who wait, with what they will say.
         """
         _, self.factory, _, _ = self.reactor.tcpServers[0]
-        self.factory.port = self.door = Door()
+        self.factory.door.port = self.door = Door()
         self.outside = deque()
 
     def visit(self, request=b""):

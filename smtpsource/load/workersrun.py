@@ -275,8 +275,9 @@ class WorkersRun(WorkersFigures):
         self.reached = self.reached or frame.counters.connectionsOpened > 0
         if frame.epoch:
             self._isWarm(index)
-        self._gathering.add(index, frame)
+        # First, for those who are told of a second and look at all that is known.
         self._facts[index].add(frame)
+        self._gathering.add(index, frame)
 
     def _warm(self, counts: Counters) -> None:
         """

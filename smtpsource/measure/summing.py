@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 #: The effects of so many marks take about a millisecond.
-_AT_ONCE = 10
+_AT_ONCE = 3
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def summaryOf(facts: Facts, measured: Mapping[str, Any], *, quickly: bool = Fals
 def completed(summary: Summary) -> Generator[None, None, Summary]:
     """
     Make what a summary lacks that was made quickly, but for the timeline, with pauses: the figures of the latencies of
-    one phase take a millisecond, as do the effects of L{_AT_ONCE} marks.
+    one phase take a millisecond, as do the effects of L{_AT_ONCE} marks, or of each one in a run of hours.
 
     @return: the summary that has them.
     """
@@ -139,3 +139,32 @@ def completed(summary: Summary) -> Generator[None, None, Summary]:
             if number % _AT_ONCE == _AT_ONCE - 1:
                 yield
     return replace(summary, latency=latency, marks=tuple(marks))
+
+
+def unknownAfter(passed: str) -> str:
+    """
+    What a report lacks that was not made at the end of its run, in words.
+
+    @param passed: up to when all is known.
+    """
+    return f"what came after {passed} is not known, and messages on their way count as failed"
+
+
+def soFar(summary: Summary) -> Summary:
+    """
+    The summary of a run that goes on as one to keep, whatever becomes of the run: it is incomplete, messages on their
+    way count as failed, and nobody knows how it will end.
+
+    @param summary: its series may grow; that of the result does not.
+    """
+    messages, samples = summary.messages, list(summary.series)
+    onTheirWay = max(0, messages.started - messages.accepted - messages.rejected - messages.failed)
+    if samples:
+        samples[-1] = replace(samples[-1], failed=samples[-1].failed + onTheirWay)
+    return replace(
+        summary,
+        messages=replace(messages, failed=messages.failed + onTheirWay),
+        series=samples,
+        incomplete=(*summary.incomplete, f"written while the run went on: {unknownAfter(f'{summary.elapsed:.1f} s')}"),
+        exit=1,
+    )

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 #: A run that is longer has a checkpoint along with its report.
 LONG = 60.0
 
-#: When so many frames wait for the disk, people are told.
-_TOO_MANY = 30
+#: When so many frames wait for a disk, people are told.
+TOO_MANY = 30
 
 #: Seconds that the disk has in the end.
 _PATIENCE = 5.0
@@ -195,7 +195,7 @@ class Checkpoint:
         problem = writer.problem
         if writer.hasFailed:
             self._fail(str(problem))
-        elif not self._told and (problem is not None or writer.waiting > _TOO_MANY):
+        elif not self._told and (problem is not None or writer.waiting > TOO_MANY):
             self._told = True
             why = problem or "its disk takes nothing"
             self._tell(f"the checkpoint {self._where} can't be written: {why}; the run goes on, and so do the tries")

@@ -4,7 +4,7 @@ What a user asked for beside a run, while it goes on: its checkpoint, files that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from smtpsource.report.files import isFile
@@ -17,14 +17,15 @@ if TYPE_CHECKING:
     from smtpsource.beside.values import Errand
     from smtpsource.beside.watching import Watched
     from smtpsource.measure.frame import Frame
+    from smtpsource.process.streams import Patience
     from smtpsource.report import csvfile, hlog
     from smtpsource.report.checkpoint import Checkpoint, Recorded
     from smtpsource.report.dashboard.service import DashboardService
-    from smtpsource.report.growing import GrowingFile
     from smtpsource.report.metrics import Source
+    from smtpsource.report.renewed import Renewable
     from smtpsource.values.serving import Where
 
-    class Accompanied(Marked, Watched, Recorded, Source, csvfile.Run, hlog.Run, Protocol):
+    class Accompanied(Marked, Watched, Recorded, Source, Renewable, csvfile.Run, hlog.Run, Protocol):
         """
         A run that something goes on beside.
         """
@@ -59,18 +60,26 @@ class Wishes(Protocol):
     def complain(self, text: str) -> None: ...
 
 
+class Unfinished(Protocol):
+    """
+    A file that is written while a run goes on.
+    """
+
+    def finish(self, texts: Iterable[str], patience: Patience) -> None: ...
+
+
 class Company:
     """
     All of it that was started.
 
-    @ivar growing: the files that grow, by their names.
+    @ivar unfinished: the files that are written while the run goes on, by their names.
     """
 
     def __init__(self, wishes: Wishes) -> None:
         self._wishes = wishes
         self._checkpoints: list[Checkpoint] = []
         self._dashboards: list[DashboardService] = []
-        self.growing: dict[str, GrowingFile] = {}
+        self.unfinished: dict[str, Unfinished] = {}
 
     def start(self, reactor: Any, source: Accompanied) -> bool:
         """
@@ -83,6 +92,7 @@ class Company:
         if not self._startCheckpoint(source):
             return False
         self._startFiles(source)
+        self._startReport(reactor, source)
         if not (self._startMetrics(reactor, source) and self.startDashboard(reactor, source)):
             return False
         if wishes.errands:
@@ -140,8 +150,19 @@ class Company:
             if isFile(path):
                 from smtpsource.report.growing import GrowingFile
 
-                self.growing[path] = GrowingFile(path)
-                self.growing[path].follow(source, textOf, wishes.complain)
+                self.unfinished[path] = file = GrowingFile(path)
+                file.follow(source, textOf, wishes.complain)
+
+    def _startReport(self, reactor: Any, source: Renewable) -> None:
+        """
+        Have the report of a long run written now and then, likewise.
+        """
+        wishes = self._wishes
+        if wishes.report is not None and isFile(wishes.report):
+            from smtpsource.report.renewed import RenewedReport  # for runs with reports
+
+            self.unfinished[wishes.report] = report = RenewedReport(reactor, source, wishes.report, wishes.complain)
+            report.start()
 
     def _startMetrics(self, reactor: Any, source: Source) -> bool:
         """

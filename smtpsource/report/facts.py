@@ -25,7 +25,7 @@ _HOW = {
     "done": "",
     "aborted": ", ended before its time",
     "signal": ", stopped before its end",
-    "running": ", and it goes on",
+    "running": ", not at its end",
 }
 
 

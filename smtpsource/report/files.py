@@ -10,9 +10,10 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import chain
+from threading import Event
 from typing import Any
 
 from smtpsource.printable import escaped
@@ -22,7 +23,7 @@ from smtpsource.process.streams import Outlet, Patience, Unwaited, pour, unread
 #: Texts are written in pieces of about so many characters.
 _PIECE = 65536
 
-#: Seconds between two looks whether somebody has come to read.
+#: Seconds between two looks whether somebody has come to read, or a disk takes something.
 _INTERVAL = 0.05
 
 
@@ -65,7 +66,7 @@ def writeWhole(path: str, texts: Iterable[str], patience: Patience | None = None
     encoded = (text.encode("utf-8", "backslashreplace") for text in pieces)
     with Place(path) as place:
         if place.isFile:
-            _replace(place, encoded)
+            replaceFile(place, encoded)
             return
         target = Unwaited(place.own) if place.own is not None else Unwaited(_opened(place, patience), own=True)
         try:
@@ -85,6 +86,24 @@ def isFile(path: str) -> bool:
             return place.isFile
     except OSError:
         return False
+
+
+def awaitDisk(ended: Event, done: Callable[[], int], patience: Patience) -> None:
+    """
+    Wait for a thread that writes.
+
+    @param ended: set when it has ended.
+    @param done: gives how much it has written.
+    @param patience: how long to wait for a disk that takes nothing.
+    @raise OSError: it was long enough.
+    """
+    before = done()
+    while not ended.wait(_INTERVAL):
+        if done() != before:
+            before = done()
+            patience.renew()
+        elif patience.over:
+            raise TimeoutError(errno.ETIMEDOUT, "the disk takes nothing")
 
 
 def _joined(texts: Iterable[str]) -> Iterator[str]:
@@ -112,9 +131,9 @@ def _writeOut(pieces: Iterable[str], patience: Patience) -> None:
             raise outlet.problem
 
 
-def _replace(place: Place, pieces: Iterable[bytes]) -> None:
+def replaceFile(place: Place, pieces: Iterable[bytes]) -> None:
     """
-    Write a new file and give it the name of the old one.
+    Write a new file and give it the name of the old one: see L{newFile}.
     """
     os.close(newFile(place, pieces))
 
@@ -169,7 +188,7 @@ def complete(descriptor: int, path: str, texts: Iterable[str]) -> None:
                     file.write(piece[len(found) :])
                     file.writelines(pieces)
             else:
-                _replace(place, chain(_beginning(descriptor, at - len(found)), (piece,), pieces))
+                replaceFile(place, chain(_beginning(descriptor, at - len(found)), (piece,), pieces))
             return
     os.ftruncate(descriptor, at)
 

@@ -6,7 +6,6 @@ A thread writes it: a disk may take its time. What it does not take is made up f
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -16,16 +15,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from smtpsource.process.places import Place
 from smtpsource.process.streams import Patience
-from smtpsource.report.files import complete, newFile, writeWhole
+from smtpsource.report.files import awaitDisk, complete, newFile, writeWhole
 
 if TYPE_CHECKING:
     from smtpsource.measure.frame import Frame
 
 #: How many bytes wait for the disk. If it takes nothing for longer, the rest is written in the end.
 ROOM = 16 * 1024 * 1024
-
-#: Seconds between two looks, at the end, whether it takes something.
-_INTERVAL = 0.05
 
 
 class Measured(Protocol):
@@ -106,13 +102,7 @@ class GrowingFile:
         patience = patience or Patience()
         if self._thread is not None:
             self._queue.put(None)
-            done = self._done
-            while not self._ended.wait(_INTERVAL):
-                if self._done != done:
-                    done = self._done
-                    patience.renew()
-                elif patience.over:
-                    raise TimeoutError(errno.ETIMEDOUT, "the disk takes nothing")
+            awaitDisk(self._ended, lambda: self._done, patience)
         descriptor, self._descriptor, self._thread = self._descriptor, None, None
         if descriptor is None:
             writeWhole(self._path, texts, patience)

@@ -4,6 +4,8 @@ The metrics of a run over HTTP, for Prometheus.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -18,6 +20,7 @@ from twisted.web.resource import Resource
 from smtpsource.measure.progress import Running
 from smtpsource.process.listening import ListenError, joined
 from smtpsource.report.prometheus import RunCollector
+from smtpsource.web.door import SHARE
 from smtpsource.web.visitors import QuietSite, Visitors
 
 __all__ = ["MOST", "ListenError", "MetricsService", "Source"]
@@ -95,15 +98,24 @@ class MetricsService(Service):
 
     name = "metrics"
 
-    def __init__(self, reactor: Any, source: Source, port: int, interface: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        source: Source,
+        port: int,
+        interface: str = "127.0.0.1",
+        clock: Callable[[], float] = time.thread_time,
+    ) -> None:
         """
         @param reactor: provides C{IReactorTCP} and C{IReactorTime}.
         @param port: where; 0 is any that is free.
         @param interface: at which address.
+        @param clock: for the seconds that it takes.
         """
         self._reactor = reactor
         self._source = source
         self._where = port, interface
+        self._clock = clock
         self._port: Any = None
 
     @property
@@ -128,7 +140,7 @@ class MetricsService(Service):
         root.putChild(b"metrics", _Metrics(registry))
         site = QuietSite(root, timeout=None, reactor=self._reactor)
         site.displayTracebacks = False
-        self._factory = Visitors(site, self._reactor, MOST, _LARGEST)
+        self._factory = Visitors(site, self._reactor, MOST, _LARGEST, SHARE, self._clock)
         try:
             self._port = self._reactor.listenTCP(port, self._factory, _BACKLOG, interface)
         except CannotListenError as e:

@@ -279,10 +279,10 @@ class Presentation:
         @param patience: as in L{writeFiles}.
         @return: C{False} if it could not be written; it was said why.
         """
-        growing = self._company.growing.pop(path, None)
+        unfinished = self._company.unfinished.pop(path, None)
         try:
-            if growing is not None:
-                growing.finish(texts, patience)
+            if unfinished is not None:
+                unfinished.finish(texts, patience or Patience())
             else:
                 writeWhole(path, texts, patience)
         except OSError as e:

@@ -21,7 +21,7 @@ from smtpsource.measure.series import Sample, Series
 from smtpsource.measure.snapshot import take
 from smtpsource.measure.step import Step
 from smtpsource.measure.summary import Summary, bucketsOf
-from smtpsource.measure.summing import Facts, measured, summaryOf
+from smtpsource.measure.summing import Facts, measured, summaryOf, unknownAfter
 from smtpsource.measure.timeline import Timeline, tableOf
 from smtpsource.report import factsdocument, reading
 
@@ -251,7 +251,7 @@ class Recovery:
 
     def _unknown(self, isWritten: bool) -> str:
         goesOn = "the run goes on: " if isWritten else ""
-        return f"{goesOn}what came after {self._passed} is not known, and messages on their way count as failed"
+        return f"{goesOn}{unknownAfter(self._passed)}"
 
     def _damages(self) -> tuple[str, ...]:
         return (f"{self.missing:.1f} s are missing: its checkpoint is damaged",) if self.missing else ()

@@ -4,6 +4,8 @@ Strangers who come to an HTTP server of ours: whoever they are, they take little
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterable
 from math import inf
 from typing import Any
 
@@ -13,11 +15,16 @@ from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel, Request
 from twisted.web.server import Site
 
+from smtpsource.web.door import Door
+
 #: Seconds that a connection may take, from its beginning to the end of the answer.
 LONGEST = 10.0
 
 #: Seconds of silence after which one who has not asked yet gives way, where others wait to come in.
 SILENCE = 0.25
+
+#: A part of a request counts as so many bytes at least: however small it is, it is work.
+_SMALLEST = 64
 
 
 class OneRequestChannel(HTTPChannel):
@@ -58,6 +65,13 @@ class Visitor(ProtocolWrapper):
     staysUntil = inf
     _received = 0
 
+    def makeConnection(self, transport: Any) -> None:
+        """
+        Somebody comes.
+        """
+        with self.factory.door.spend():
+            super().makeConnection(transport)
+
     def connectionMade(self) -> None:
         """
         The time begins.
@@ -76,13 +90,27 @@ class Visitor(ProtocolWrapper):
         """
         A part of the request.
         """
-        self._received += len(data)
+        self._received += max(len(data), _SMALLEST)
         if self._received > self.factory.largest:
             self.abortConnection()
-        else:
-            if self.staysUntil != inf:
-                self._stayFor(SILENCE)
+            return
+        if self.staysUntil != inf:
+            self._stayFor(SILENCE)
+        with self.factory.door.spend():
             super().dataReceived(data)
+
+    def write(self, data: bytes) -> None:
+        """
+        Send something.
+        """
+        with self.factory.door.spend():
+            super().write(data)
+
+    def writeSequence(self, data: Iterable[bytes]) -> None:
+        """
+        The same in parts.
+        """
+        self.write(b"".join(data))
 
     def welcome(self) -> None:
         """
@@ -110,27 +138,41 @@ class Visitor(ProtocolWrapper):
         It is over.
         """
         self._stop()
-        super().connectionLost(reason)
+        with self.factory.door.spend():
+            super().connectionLost(reason)
 
 
 class Visitors(WrappingFactory):
     """
     All connections. When there are as many as may be, others wait until one of these is over. If one of them has been
     silent for too long then, it gives way: so nobody is sent away who has just come.
+
+    @ivar door: where they come in.
     """
 
     noisy = False
     protocol = Visitor
 
-    def __init__(self, site: Site, reactor: Any, most: int, largest: int) -> None:
+    def __init__(
+        self,
+        site: Site,
+        reactor: Any,
+        most: int,
+        largest: int,
+        share: float = inf,
+        clock: Callable[[], float] = time.thread_time,
+    ) -> None:
         """
         @param reactor: provides C{IReactorTime}.
         @param most: connections at once.
         @param largest: the most bytes that a request may have, its body included.
+        @param share: the part of the processor's time that may be spent on them all.
+        @param clock: for the seconds that it takes.
         """
         super().__init__(site)
         self.reactor = reactor
         self.largest = largest
+        self.door = Door(reactor, share, clock)
         self._most = most
         self._look: Any = None
         self._suspect: Visitor | None = None
@@ -140,19 +182,19 @@ class Visitors(WrappingFactory):
         """
         Take connections from a port.
         """
-        self.port = port
-        port.numberAccepts = self._most
+        self.door.port = port
+        self.door.oneByOne()
 
     def registerProtocol(self, p: Any) -> None:
         """
         There is another connection.
         """
         super().registerProtocol(p)
+        self.door.enter()
         if len(self.protocols) == self._most:
-            self.port.pauseProducing()
+            self.door.isFull = True
             self._lookAt(self._first())
-        # Twisted's ports, and ours, take more in a turn the more came in the last.
-        self.reactor.callLater(0, self._takeNoMore)
+        self.reactor.callLater(0, self.door.oneByOne)
 
     def unregisterProtocol(self, p: Any) -> None:
         """
@@ -161,18 +203,11 @@ class Visitors(WrappingFactory):
         super().unregisterProtocol(p)
         if len(self.protocols) == self._most - 1:
             self._look.cancel()
-            self._takeNoMore()
-            self.port.resumeProducing()
+            self.door.isFull = False
         if not self.protocols:
             waiting, self._waiting = self._waiting, []
             for one in waiting:
                 one.callback(None)
-
-    def _takeNoMore(self) -> None:
-        """
-        In one turn of the reactor no more come than there is room for.
-        """
-        self.port.numberAccepts = max(1, self._most - len(self.protocols))
 
     def _lookAt(self, first: Visitor) -> None:
         """
@@ -214,7 +249,8 @@ class Visitors(WrappingFactory):
 
     def abort(self) -> None:
         """
-        End all connections.
+        End all connections: nobody is let in any more.
         """
+        self.door.leave()
         for connection in list(self.protocols):
             connection.abortConnection()

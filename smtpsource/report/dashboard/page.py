@@ -19,10 +19,10 @@ from smtpsource.measure.summary import Summary
 from smtpsource.measure.summing import completed
 from smtpsource.printable import printable
 from smtpsource.process.unexpected import named
+from smtpsource.report.allowance import SHARE, Allowance
 from smtpsource.report.dashboard.broadcast import Broadcast
 from smtpsource.report.dashboard.history import asJSON
-from smtpsource.report.dashboard.kept import SHARE, Allowance, Kept
-from smtpsource.report.dashboard.pieces import quickDocument
+from smtpsource.report.dashboard.kept import Kept
 from smtpsource.report.dashboard.seen import Seen
 from smtpsource.report.dashboard.site import DashboardRequest, Operation
 from smtpsource.report.document import othersOf
@@ -34,12 +34,17 @@ from smtpsource.report.html.page import livePage, style
 from smtpsource.report.html.scripts import script
 from smtpsource.report.html.tables import EARLIER_MARKS
 from smtpsource.report.html.title import headingOf, titleOf
+from smtpsource.report.pieces import quickDocument
 from smtpsource.web.answers import Answer
 
 _log = Logger()
 
 #: What the run is called: there is but one.
 LABEL = "run"
+
+#: What it needs of its own.
+STYLES = ("page.css", "live.css")
+SCRIPTS = ("page.js", "events.js", "live.js")
 
 #: So many marks stand on it, the last ones: all of them are in the report, and in the charts.
 MARKS = 50
@@ -70,8 +75,8 @@ class Page:
         self._reactor = reactor
         self._summaryNow = summaryNow
         self._broadcast = broadcast
-        self._allowance = Allowance(reactor.seconds, clock, share)
-        self._kept = Kept(self._html, Allowance(reactor.seconds, clock, share))
+        self._allowance = Allowance(reactor.seconds, share, clock)
+        self._kept = Kept(self._html, Allowance(reactor.seconds, share, clock))
         self._extra = _own("live.html").replace("{mark}", _own("mark.html") if mayMark else "")
         self._call: IDelayedCall | None = None
 
@@ -83,7 +88,7 @@ class Page:
 
     def _html(self) -> Iterator[bytes]:
         document = _documentOf(self._summaryNow(), self._broadcast.history.seen)
-        html = "".join(livePage(document, LABEL, ("page.css", "live.css"), ("page.js", "live.js"), self._extra))
+        html = "".join(livePage(document, LABEL, STYLES, SCRIPTS, self._extra))
         yield html.encode("utf-8", "replace")
 
     def files(self) -> dict[str, Operation]:
@@ -94,6 +99,7 @@ class Page:
             "/page.css": (style(), "text/css"),
             "/live.css": (_own("live.css"), "text/css"),
             "/page.js": (script(), "text/javascript"),
+            "/events.js": (_own("events.js"), "text/javascript"),
             "/live.js": (_own("live.js"), "text/javascript"),
         }
         return {path: _served(text, kind) for path, (text, kind) in found.items()}
@@ -201,7 +207,7 @@ def prepare() -> None:
     Have ready what may not be found any more in a moment, as the process becomes another user.
     """
     report.prepare()
-    for name in ("live.css", "live.html", "live.js", "mark.html"):
+    for name in ("live.css", "live.html", "events.js", "live.js", "mark.html"):
         _own(name)
 
 

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from smtpsource.measure.series import Sample
 from smtpsource.printable import printable
+from smtpsource.report.html.data import MOST_WATCHED
 
 
 class Seen:
@@ -40,6 +42,15 @@ class Seen:
             self._highest[name] = max(value, self._highest.get(name, value))
             self._last[name] = value
 
+    def charted(self, sample: Sample) -> Sample:
+        """
+        The same with no more of what was watched than there are charts of.
+        """
+        if len(self._first) <= MOST_WATCHED or not sample.watched:
+            return sample
+        names = islice(self._first, MOST_WATCHED)
+        return replace(sample, watched={name: sample.watched[name] for name in names if name in sample.watched})
+
     @property
     def samples(self) -> Sequence[Sample]:
         """
@@ -57,7 +68,7 @@ class Seen:
         The same as L{smtpsource.report.html.charts.chartsOf} takes it: of each column a value that is not 0, if there
         was one; of what was watched the last.
         """
-        names = sorted(self._last)
+        names = sorted(islice(self._first, MOST_WATCHED))
         columns = self._columns | {f"watched{number}": self._last[name] for number, name in enumerate(names)}
         return {
             "series": {name: [value] for name, value in columns.items()},

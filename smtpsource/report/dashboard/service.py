@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred, succeed
@@ -26,15 +26,19 @@ from smtpsource.measure.step import Step
 from smtpsource.measure.summary import Summary
 from smtpsource.process.listening import ListenError, addressOf
 from smtpsource.process.unexpected import named
+from smtpsource.report.allowance import SHARE, Allowance
 from smtpsource.report.dashboard.broadcast import Broadcast
 from smtpsource.report.dashboard.doing import Doing
 from smtpsource.report.dashboard.history import asJSON
-from smtpsource.report.dashboard.kept import SHARE, Allowance, Kept
+from smtpsource.report.dashboard.kept import Kept
 from smtpsource.report.dashboard.page import Page
-from smtpsource.report.dashboard.pieces import reportPieces, sendPieces
+from smtpsource.report.dashboard.pieces import sendPieces
+from smtpsource.report.dashboard.shown import Shown
 from smtpsource.report.dashboard.site import DashboardRequest, MarkRequests, Operation, Site
 from smtpsource.report.document import documentOf
+from smtpsource.report.pieces import reportPieces
 from smtpsource.values.serving import Where
+from smtpsource.web import door
 from smtpsource.web.answers import JSON, Answer, Problem
 from smtpsource.web.eventstream import TYPE
 from smtpsource.web.visitors import QuietSite, Visitors
@@ -56,61 +60,6 @@ _LARGEST = 65_536
 LAST = 1.0
 
 
-class Shown(Protocol):
-    """
-    A run that a dashboard can show: a L{smtpsource.load.service.SourceService}.
-    """
-
-    @property
-    def marks(self) -> Sequence[Mark]:
-        """
-        What was marked so far.
-        """
-
-    @property
-    def percentiles(self) -> Sequence[float]:
-        """
-        Those that are told of latencies.
-        """
-
-    @property
-    def latest(self) -> Sample | None:
-        """
-        What happened in the last second.
-        """
-
-    @property
-    def latestStep(self) -> Step | None:
-        """
-        The same as a step.
-        """
-
-    def mark(self, text: str) -> Mark:
-        """
-        Mark this moment.
-        """
-
-    def onFrame(self, listener: Callable[[Frame], None]) -> None:
-        """
-        Have something called with each second.
-        """
-
-    def progress(self) -> Progress:
-        """
-        How far it has come.
-        """
-
-    def summaryNow(self) -> Summary:
-        """
-        What has happened so far.
-        """
-
-    def whenDone(self) -> Deferred[Any]:
-        """
-        @return: fires when it is over.
-        """
-
-
 class DashboardService(Service):
     """
     Shows one run in browsers, from C{startService} to C{stopService}.
@@ -119,7 +68,14 @@ class DashboardService(Service):
     name = "dashboard"
 
     def __init__(
-        self, reactor: Any, source: Shown, where: Where, *, share: float = SHARE, mayMark: bool = True
+        self,
+        reactor: Any,
+        source: Shown,
+        where: Where,
+        *,
+        share: float = SHARE,
+        mayMark: bool = True,
+        clock: Callable[[], float] = time.thread_time,
     ) -> None:
         """
         @param reactor: provides C{IReactorTCP} and C{IReactorTime}.
@@ -127,8 +83,10 @@ class DashboardService(Service):
         @param where: a host and a port; 0 is any that is free.
         @param share: the part of the time that may be spent on what is on the page, on the page, and on the report.
         @param mayMark: may who looks mark a moment?
+        @param clock: for the seconds that all of this takes.
         """
         self._reactor = reactor
+        self._clock = clock
         self._source = source
         self._where = where
         self._token = None if where.isLocal else secrets.token_urlsafe(18)
@@ -140,8 +98,8 @@ class DashboardService(Service):
         # Seconds that are yet to be told.
         self._seconds: list[tuple[Frame, Progress, Sample, Step]] = []
         self._turn: Any = None
-        self._page = Page(reactor, source.summaryNow, self._broadcast, time.thread_time, share, mayMark)
-        allowance = Allowance(reactor.seconds, time.thread_time, share)
+        self._page = Page(reactor, source.summaryNow, self._broadcast, clock, share, mayMark)
+        allowance = Allowance(reactor.seconds, share, clock)
         self._reports = Kept(lambda: reportPieces(source.summaryNow()), allowance)
 
     @property
@@ -159,7 +117,7 @@ class DashboardService(Service):
         """
         site = QuietSite(Resource(), requestFactory=DashboardRequest, timeout=None, reactor=self._reactor)
         site.displayTracebacks = False
-        self._visitors = Visitors(site, self._reactor, MOST, _LARGEST)
+        self._visitors = Visitors(site, self._reactor, MOST, _LARGEST, door.SHARE, self._clock)
         where = self._where
         try:
             address = addressOf(where.host)
@@ -280,7 +238,9 @@ class DashboardService(Service):
     def _watch(self, request: DashboardRequest) -> Answer | None:
         if request.method == b"HEAD":
             return Answer(contentType=TYPE)
-        self._broadcast.watch(request, request.getHeader("last-event-id"))
+        # A page knows how to come back before its browser does.
+        (after,) = request.args.get(b"after", [b""])[:1]
+        self._broadcast.watch(request, request.getHeader("last-event-id") or after.decode("latin-1") or None)
         if not self._isOver:
             self._doing.tell()
         self._page.renew()

@@ -110,7 +110,7 @@ _CPU = Chart(
 _LAG = Chart("lag", "How late the generator was", "lines", "series", "s", (Line("lag", "lag", 1),))
 
 #: What is counted in steps: more kinds would be told apart by nobody.
-_MOST_KINDS = 8
+MOST_KINDS = 8
 
 Run = Mapping[str, Any]
 
@@ -181,7 +181,7 @@ def _counted(runs: Sequence[Run]) -> Iterator[Chart]:
         if run["timeline"]
         for phase, codes in run["timeline"]["replies"].items()
         for code, counts in codes.items()
-        if code[:1] in ("4", "5")
+        if isRefusal(code)
     )
     errors = _often(
         (kind, f"errors.{kind}", counts)
@@ -193,6 +193,13 @@ def _counted(runs: Sequence[Run]) -> Iterator[Chart]:
     yield Chart("errors", "Errors", "bars", "timeline", unit, errors)
 
 
+def isRefusal(code: str) -> bool:
+    """
+    Does a reply with this code refuse what was asked?
+    """
+    return code[:1] in ("4", "5")
+
+
 def _often(those: Iterator[tuple[str, str, Sequence[int]]]) -> tuple[Line, ...]:
     """
     The lines of those that came most often.
@@ -200,7 +207,7 @@ def _often(those: Iterator[tuple[str, str, Sequence[int]]]) -> tuple[Line, ...]:
     totals: dict[tuple[str, str], int] = {}
     for label, column, counts in those:
         totals[label, column] = totals.get((label, column), 0) + sum(counts)
-    most = sorted(totals, key=lambda key: -totals[key])[:_MOST_KINDS]
+    most = sorted(totals, key=lambda key: -totals[key])[:MOST_KINDS]
     return tuple(Line(*key, number, number % 2 == 1) for number, key in enumerate(most) if totals[key])
 
 
@@ -213,10 +220,10 @@ def watchedCharts(names: Sequence[str]) -> Iterator[Chart]:
     units: dict[str, list[Line]] = {}
     for number, name in enumerate(names):
         lines = units.setdefault(unitOf(name), [])
-        place = len(lines) % _MOST_KINDS
+        place = len(lines) % MOST_KINDS
         lines.append(Line(name, f"watched{number}", place, place % 2 == 1))
     for unit, lines in units.items():
-        for begin in range(0, len(lines), _MOST_KINDS):
-            some = tuple(lines[begin : begin + _MOST_KINDS])
+        for begin in range(0, len(lines), MOST_KINDS):
+            some = tuple(lines[begin : begin + MOST_KINDS])
             title = some[0].label if len(some) == 1 else "Watched"
             yield Chart(some[0].column, title, "lines", "series", unit, some)

@@ -8,31 +8,65 @@ import base64
 import json
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import zip_longest
-from math import floor, log10
-from typing import Any
+from itertools import islice, zip_longest
+from typing import Any, NamedTuple
 
 from smtpsource.measure.series import Sample, joined
 from smtpsource.printable import printable
 from smtpsource.report.document import SERIES
 from smtpsource.report.html.charts import Chart, chartsOf
 from smtpsource.report.html.curves import curvesOf
+from smtpsource.report.html.digits import rounded, timesOf
+from smtpsource.report.html.steps import STEPS, often, timelineOf
+from smtpsource.report.html.title import shortened
 
-#: The most rows of a series, and steps of a timeline, in a page; where there are more, neighbours become one.
-ROWS, STEPS = 3600, 360
+
+class Bounds(NamedTuple):
+    """
+    The most that there is of a run.
+
+    @ivar steps: of its timeline; where there would be more, neighbors become one.
+    @ivar rows: of its series, likewise.
+    @ivar marks: the first ones.
+    """
+
+    steps: int = STEPS
+    rows: int = 3600
+    marks: int = 10_000
+
+    def smaller(self, share: float) -> Bounds | None:
+        """
+        Less, and fewer steps first. C{None} if with still less nothing would be told.
+
+        @param share: the part of all there is room for.
+        """
+        share = min(0.75, max(0.4, share))
+        if self.steps > _LEAST_STEPS:
+            return self._replace(steps=max(_LEAST_STEPS, int(self.steps * share)))
+        if self.rows > _LEAST_ROWS:
+            return self._replace(rows=max(_LEAST_ROWS, int(self.rows * share)), marks=int(self.marks * share))
+        return None
+
+
+_LEAST_STEPS, _LEAST_ROWS = 60, 300
+
+_ALL = Bounds()
+
+#: The most figures that were watched, as charts show them.
+MOST_WATCHED = 96
+
+#: The most characters of a mark.
+_LONGEST = 200
 
 #: So many seconds, at the end of a run, say nothing of what there was in each second.
 _LEAST = 0.1
-
-#: Digits of a number: more are not to be seen.
-_DIGITS = 4
 
 #: A data block of more characters is compressed.
 _PLAIN = 65536
 
 
 def dataOf(
-    documents: Sequence[Mapping[str, Any]], labels: Sequence[str], *, live: bool = False, steps: int = STEPS
+    documents: Sequence[Mapping[str, Any]], labels: Sequence[str], *, live: bool = False, bounds: Bounds = _ALL
 ) -> dict[str, Any]:
     """
     What stands in the data block: C{"runs"} and C{"charts"}.
@@ -40,10 +74,12 @@ def dataOf(
     @param documents: reports, as the schema says.
     @param labels: what to call them.
     @param live: charts for which there is nothing yet are among them.
-    @param steps: the most steps of a timeline.
+    @param bounds: the most that there is of each.
     """
     watched = _watched(documents)
-    runs = [runOf(document, label, watched, steps) for document, label in zip(documents, labels, strict=True)]
+    runs = [
+        runOf(document, label, watched, bounds) for document, label in zip(documents, shortened(labels), strict=True)
+    ]
     charts = list(chartsOf(runs, live))
     if not live:
         for run in runs:
@@ -51,22 +87,25 @@ def dataOf(
     return {"runs": runs, "charts": [chart.document for chart in charts]}
 
 
-def runOf(document: Mapping[str, Any], label: str, watched: Sequence[str] = (), steps: int = STEPS) -> dict[str, Any]:
+def runOf(
+    document: Mapping[str, Any], label: str, watched: Sequence[str] = (), bounds: Bounds = _ALL
+) -> dict[str, Any]:
     """
     What there is of a run.
 
+    @param label: what to call it, where there is little room.
     @param watched: the names of what was watched, in the order of their columns.
-    @param steps: as in L{dataOf}.
+    @param bounds: as in L{dataOf}.
     """
-    samples = _fewer(SERIES.read(document.get("series", ())), ROWS)
+    samples = _fewer(SERIES.read(document.get("series", ())), bounds.rows)
     timeline = document.get("timeline")
     return {
-        "label": printable(label),
+        "label": label,
         "exercise": document.get("exercise", "mail"),
         "started": document["started"],
         "series": columnsOf(samples, watched),
-        "timeline": None if timeline is None else timelineOf(timeline, steps),
-        "marks": [markOf(mark) for mark in document.get("marks", ())],
+        "timeline": None if timeline is None else timelineOf(often(timeline), bounds.steps),
+        "marks": [markOf(mark) for mark in document.get("marks", ())[: bounds.marks]],
         "curves": curvesOf(document),
         "watched": [printable(name) for name in watched],
     }
@@ -76,19 +115,23 @@ def markOf(mark: Mapping[str, Any]) -> dict[str, Any]:
     """
     A mark, as charts show it.
     """
-    return {"at": _rounded(mark["at"]), "text": printable(mark["text"]), "kind": mark.get("kind", "note")}
+    return {"at": rounded(mark["at"]), "text": _shortened(printable(mark["text"])), "kind": mark.get("kind", "note")}
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
 def _watched(documents: Sequence[Mapping[str, Any]]) -> list[str]:
     """
-    The names of what was watched in any of these.
+    The names of what was watched in any of these: the first ones, if there are too many for charts.
     """
     found: dict[str, None] = {}
     for document in documents:
         for sample in document.get("series", ()):
             if sample.get("watched"):
                 found.update(dict.fromkeys(sample["watched"]))
-    return sorted(found)
+    return sorted(islice(found, MOST_WATCHED))
 
 
 def _each(name: str) -> Callable[[Sample], float | None]:
@@ -136,63 +179,10 @@ def columnsOf(samples: Sequence[Sample], watched: Sequence[str] = ()) -> dict[st
     """
     columns: dict[str, list[float | None]] = {"time": timesOf([sample.time for sample in samples])}
     for name, of in _COLUMNS.items():
-        columns[name] = [_rounded(of(sample)) for sample in samples]
+        columns[name] = [rounded(of(sample)) for sample in samples]
     for number, name in enumerate(watched):
-        columns[f"watched{number}"] = [_rounded((sample.watched or {}).get(name)) for sample in samples]
+        columns[f"watched{number}"] = [rounded((sample.watched or {}).get(name)) for sample in samples]
     return columns
-
-
-def timesOf(times: Sequence[float]) -> list[float | None]:
-    """
-    Times of a run, as exact as can be seen.
-    """
-    longest = max(times, default=0)
-    decimals = 3 if longest < 60 else 2 if longest < 600 else 1
-    return [_whole(round(time, decimals)) for time in times]
-
-
-def timelineOf(table: Mapping[str, Any], steps: int = STEPS) -> dict[str, Any]:
-    """
-    A timeline with fewer steps and digits. Of the percentiles of steps that become one, the highest is kept.
-
-    @param table: as a report has it.
-    @param steps: as in L{dataOf}.
-    """
-    step = -(-len(table["time"]) // steps)
-
-    def groups(values: Sequence[Any]) -> list[Sequence[Any]]:
-        return [values[begin : begin + step] for begin in range(0, len(values), step)] if step else []
-
-    def columns(those: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
-        return {printable(name): [sum(group) for group in groups(values)] for name, values in those.items()}
-
-    return {
-        "time": timesOf([group[-1] for group in groups(table["time"])]),
-        "phases": {
-            printable(name): {
-                "count": [sum(group) for group in groups(phase["count"])],
-                **{which: list(map(_worst, groups(phase[which]))) for which in ("p50", "p95", "p99", "max")},
-                "heat": [_heat(group) for group in groups(phase["heat"])],
-            }
-            for name, phase in table["phases"].items()
-        },
-        "replies": {printable(phase): columns(codes) for phase, codes in table["replies"].items()},
-        "errors": columns(table["errors"]),
-    }
-
-
-def _worst(values: Sequence[float | None]) -> float | None:
-    return _rounded(max((value for value in values if value is not None), default=None))
-
-
-def _heat(steps: Sequence[Sequence[int]]) -> list[int]:
-    if len(steps) == 1:
-        return list(steps[0])
-    rows: dict[int, int] = {}
-    for step in steps:
-        for row, count in zip(step[::2], step[1::2], strict=False):
-            rows[row] = rows.get(row, 0) + count
-    return [number for pair in sorted(rows.items()) for number in pair]
 
 
 def _fewer(samples: Sequence[Sample], most: int) -> Sequence[Sample]:
@@ -211,24 +201,12 @@ def _leaveOut(run: dict[str, Any], charts: Iterable[Chart]) -> None:
     timeline = run["timeline"]
     if timeline is not None:
         shown = {line.column for chart in charts if chart.source == "timeline" for line in chart.lines}
-        timeline["replies"] = {
-            phase: {code: counts for code, counts in codes.items() if f"replies.{phase}.{code}" in shown}
+        found = (
+            (phase, {code: counts for code, counts in codes.items() if f"replies.{phase}.{code}" in shown})
             for phase, codes in timeline["replies"].items()
-        }
+        )
+        timeline["replies"] = {phase: codes for phase, codes in found if codes}
         timeline["errors"] = {name: of for name, of in timeline["errors"].items() if f"errors.{name}" in shown}
-
-
-def _rounded(value: float | None) -> float | None:
-    if not value:
-        return value if value is None else 0
-    return _whole(round(value, _DIGITS - 1 - floor(log10(abs(value)))))
-
-
-def _whole(value: float) -> float:
-    """
-    The same, as C{4} if it is C{4.0}.
-    """
-    return int(value) if value == int(value) else value
 
 
 def block(data: Mapping[str, Any]) -> str:

@@ -86,7 +86,7 @@ def _row(cells: Sequence[Html], kinds: Sequence[str]) -> Html:
     style = cells.style if isinstance(cells, Row) else ""
     first, *others = cells
     data = "".join(f"<td{_class(kind)}>{cell}</td>" for cell, kind in zip(others, kinds[1:], strict=True))
-    return f'<tr{_class(style)}><th scope="row">{first}</th>{data}</tr>'
+    return f'<tr{_class(style)}><th scope="row"{_class(kinds[0])}>{first}</th>{data}</tr>'
 
 
 def _class(kind: str) -> Html:

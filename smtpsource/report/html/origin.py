@@ -8,7 +8,8 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from smtpsource.report.html.markup import Html, Row, definitions, element, table, text
+from smtpsource.report.html.markup import Html, Row, element, text
+from smtpsource.report.html.room import TOGETHER, definitions, lines, table
 from smtpsource.report.html.run import Run
 from smtpsource.report.words import amount, course
 
@@ -44,29 +45,31 @@ def _each(run: Run, content: Callable[[_Origin], Html]) -> Html:
     found = [
         (f"Run {number}: {one.get('host') or 'host not known'}", one) for number, one in enumerate(known["runs"], 1)
     ]
-    return "".join(element(f"h{run.level}", text(title)) + html for title, one in found if (html := content(one)))
+    shown = [element(f"h{run.level}", text(title)) + html for title, one in found if (html := content(one))]
+    return lines(shown, room=TOGETHER)
 
 
 def _workers(origin: _Origin) -> Html:
-    rows = (
-        Row(
-            (
-                str(number),
-                text(one.get("host") or ""),
-                text(one["started"]),
-                *(f"{one['cpu'][kind]:.2f} s" for kind in ("user", "system")),
-                text(one.get("lost") or ""),
-            ),
-            "bad" if one.get("lost") else "",
+    def row(numbered: tuple[int, Mapping[str, Any]]) -> Row:
+        number, one = numbered
+        cells = (
+            str(number),
+            text(one.get("host") or ""),
+            text(one["started"]),
+            *(f"{one['cpu'][kind]:.2f} s" for kind in ("user", "system")),
+            text(one.get("lost") or ""),
         )
-        for number, one in enumerate(origin.get("workers") or (), 1)
-    )
-    return table("Workers", ["worker", "host", "started", "user CPU", "system CPU", "lost"], rows, (0, 1, 5))
+        return Row(cells, "bad" if one.get("lost") else "")
+
+    those = enumerate(origin.get("workers") or (), 1)
+    headings = ["worker", "host", "started", "user CPU", "system CPU", "lost"]
+    # Those that were lost before all others.
+    return table("Workers", headings, those, row, (1, 5), weight=lambda numbered: bool(numbered[1].get("lost")))
 
 
 def _environment(origin: _Origin) -> Html:
     pairs = _flat({name: value for name, value in origin.items() if name not in ("workers", "command")})
-    return definitions((name, text(_shown(name, value)), "") for name, value in pairs)
+    return definitions([(name, text(_shown(name, value)), "") for name, value in pairs])
 
 
 def _line(command: Any) -> Html:

@@ -14,7 +14,7 @@ from typing import Any
 from smtpsource._version import __version__
 from smtpsource.phases import NAMES
 from smtpsource.report.html import sections
-from smtpsource.report.html.data import STEPS, dataOf, smallBlock
+from smtpsource.report.html.data import Bounds, dataOf, smallBlock
 from smtpsource.report.html.data import block as plainBlock
 from smtpsource.report.html.markup import Html, element, section, text
 from smtpsource.report.html.room import sizeOf
@@ -25,11 +25,8 @@ from smtpsource.report.page import Change
 
 Document = Mapping[str, Any]
 
-#: The most bytes of what is told of one run, in tables and as data; where there would be more, there are fewer steps.
+#: The most bytes of what is told of one run, in tables and as data; where there would be more, there is less data.
 BUDGET = 300_000
-
-#: But not fewer than these.
-_LEAST_STEPS = 60
 
 #: The most runs that are told apart in one chart.
 MOST = 8
@@ -87,10 +84,12 @@ def _fitting(documents: Sequence[Document], labels: Sequence[str], data: Mapping
     @param data: all of it.
     @param room: how many bytes it may have.
     """
-    steps, block = STEPS, smallBlock(data)
-    while len(block) > room and steps > _LEAST_STEPS:
-        steps = max(_LEAST_STEPS, steps * 3 // 4)
-        block = smallBlock(dataOf(documents, labels, steps=steps))
+    bounds, block = Bounds(), smallBlock(data)
+    while len(block) > room:
+        less = bounds.smaller(room / len(block))
+        if less is None:
+            break
+        bounds, block = less, smallBlock(dataOf(documents, labels, bounds=less))
     return block
 
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from smtpsource.report import facts
-from smtpsource.report.html.markup import Html, Row, definitions, element, table, text
+from smtpsource.report.html.markup import Html, Row, element, text
+from smtpsource.report.html.room import facts as listed
+from smtpsource.report.html.room import lines, table
 from smtpsource.report.html.run import Run
 from smtpsource.report.page import Change, Fact
 from smtpsource.report.words import NOUNS, duration
@@ -67,7 +69,7 @@ def counted(run: Run) -> Html:
 
 
 def _facts(those: Iterable[Fact]) -> Html:
-    return definitions(
+    return listed(
         (fact.label, element("code", text(fact.text)) if fact.isCommand else text(fact.text), fact.style)
         for fact in those
     )
@@ -77,18 +79,17 @@ def changed(labels: Sequence[str], changes: Sequence[Change]) -> Html:
     """
     What has changed from one run to another, and whether it is more than noise.
     """
-    rows = (
-        Row(map(text, (one.name, one.first, one.second, one.change, one.verdict)), "more" if one.isMore else "")
-        for one in changes
-    )
-    return table(
-        "From the first to the second", ["figure", *labels[:2], "change", "going by each second"], rows, (0, 4)
-    )
+
+    def row(one: Change) -> Row:
+        cells = map(text, (one.name, one.first, one.second, one.change, one.verdict))
+        return Row(cells, "more" if one.isMore else "")
+
+    headings = ["figure", *labels[:2], "change", "going by each second"]
+    return table("From the first to the second", headings, changes, row, (0, 4))
 
 
 def notes(those: Sequence[str]) -> Html:
     """
     Some lines.
     """
-    items = "".join(element("li", text(one)) for one in those)
-    return element("ul", items, "notes") if items else ""
+    return lines([element("li", text(one)) for one in those], lambda items: element("ul", items, "notes"))

@@ -1,23 +1,27 @@
 """
-What there is room for on a page that is to be sent to somebody, of marks: their rows, and what commands have written.
-Who wants more of it finds it in the report.
+What there is room for on a page that is to be sent to somebody: who wants more finds it in the report.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from heapq import nlargest
+from typing import TypeVar
 
-from smtpsource.measure.marks import Mark
-from smtpsource.report.html.markup import Html, element, lines
+from smtpsource.report.html import markup
+from smtpsource.report.html.markup import Html, Row, element, text
 
-#: The most bytes of all rows of marks, and of all that commands have written.
-ROWS, OUTPUTS = 40_000, 20_000
+#: The most rows of a table, facts with one label, and lines of a list; and the most bytes of them.
+MOST, BYTES = 100, 20_000
 
-#: Those of a row, and of each cell, with nothing in it.
+#: What is told of each of several, such as the runs that were merged, may have as many bytes.
+TOGETHER = 40_000
+
+#: The bytes of a row, and of each cell, with nothing in it.
 _ROW, _CELL = 26, 24
 
-#: An output of which there is room for less, its elements included, is left out.
-_LEAST = 160
+_One = TypeVar("_One")
 
 
 def sizeOf(html: Html) -> int:
@@ -27,68 +31,98 @@ def sizeOf(html: Html) -> int:
     return len(html.encode("utf-8", "replace"))
 
 
-def fitting(rows: Sequence[Sequence[Html]]) -> int:
+def fitting(rows: Sequence[Sequence[Html]], room: int = BYTES) -> int:
     """
     How many of these rows there is room for, from the first on: one at least.
     """
     used = 0
     for number, row in enumerate(rows):
         used += _ROW + sum(_CELL + sizeOf(cell) for cell in row)
-        if number and used > ROWS:
+        if number and used > room:
             return number
     return len(rows)
 
 
-def outputsOf(marks: Sequence[Mark]) -> list[Html]:
+def table(
+    caption: str,
+    headings: Sequence[str],
+    those: Iterable[_One],
+    rowOf: Callable[[_One], Sequence[Html]],
+    texts: Container[int] = (0,),
+    *,
+    weight: Callable[[_One], int] | None = None,
+    isCount: bool = False,
+) -> Html:
     """
-    What the command of each mark has written, to be opened. Where there is no room for all of it, it is the end of
-    each, or that it is in the report; first of all those have room whose command has failed.
+    A table of these, or if they are too many, of some: with a last row that says how many others there are.
+
+    @param headings: as in L{markup.table}, like C{texts}.
+    @param rowOf: gives the row of one.
+    @param weight: those that have the most of it are kept, in their order; else the first ones.
+    @param isCount: is the weight how often there was that, and told in the last column?
     """
-    found = [""] * len(marks)
-    room = OUTPUTS
-    for hasFailed in (True, False):
-        outputs = {
-            place: mark.output.rstrip()
-            for place, mark in enumerate(marks)
-            if mark.output.strip() and bool(mark.status) == hasFailed
-        }
-        each = _share([sizeOf(_shown(output)) for output in outputs.values()], room)
-        for place, output in outputs.items():
-            found[place] = _within(output, each)
-            room -= sizeOf(found[place])
-    return found
+    all = list(those)
+    places: Sequence[int] = range(min(MOST, len(all)))
+    if weight is not None and len(all) > MOST:
+        places = nlargest(MOST, range(len(all)), key=lambda place: weight(all[place]))
+    rows = [rowOf(all[place]) for place in places]
+    kept = dict(sorted(zip(places[: fitting(rows)], rows, strict=False)))
+    shown = list(kept.values())
+    if len(kept) < len(all):
+        cells = [_others(len(all) - len(kept), len(all)), *[""] * (len(headings) - 1)]
+        if weight is not None and isCount:
+            cells[-1] = str(sum(weight(one) for place, one in enumerate(all) if place not in kept))
+        shown.append(Row(cells, "aside"))
+    return markup.table(caption, headings, shown, texts)
 
 
-def _share(sizes: Sequence[int], room: int) -> int:
+def facts(pairs: Iterable[tuple[str, Html, str]]) -> Html:
     """
-    How much each of these may have, so that there is room for all: small ones leave theirs to the others.
+    A list of terms and what is said of them; if too much is said of one, some of that, and at the end how much else.
+
+    @param pairs: as in L{markup.definitions}.
     """
-    for place, size in enumerate(sorted(sizes)):
-        each = room // (len(sizes) - place)
-        if size > each:
-            return max(0, each)
-        room -= size
-    return max(sizes, default=0)
+    return markup.definitions(_someOfEach(pairs))
 
 
-def _within(output: str, room: int) -> Html:
-    whole = _shown(output)
-    if sizeOf(whole) <= room:
-        return whole
-    if room < _LEAST:
-        return " (output: see the report)"
-    return next(one for one in _ends(output, room) if sizeOf(one) <= room)
+def _someOfEach(pairs: Iterable[tuple[str, Html, str]]) -> Iterator[tuple[str, Html, str]]:
+    said: Counter[str] = Counter()
+    used: Counter[str] = Counter()
+    others: Counter[str] = Counter()
+    last = ""
+    for term, html, style in pairs:
+        last = term or last
+        said[last] += 1
+        used[last] += _CELL + sizeOf(html)
+        if said[last] == 1 or (said[last] <= MOST and used[last] <= BYTES):
+            yield term, html, style
+        else:
+            others[last] += 1
+    for term, count in others.items():
+        yield term, _others(count, said[term]), "aside"
 
 
-def _ends(output: str, room: int) -> Iterator[Html]:
+def definitions(pairs: Sequence[tuple[str, Html, str]]) -> Html:
     """
-    The ends of it, each shorter than the one before: it may have characters that take much more room than others.
+    A list of terms, each with what is said of it: of the first ones, if they are too many.
+
+    @param pairs: as in L{markup.definitions}.
     """
-    kept = len(output)
-    while kept:
-        kept = min(kept - 1, kept * room // sizeOf(_shown(output[-kept:])))
-        yield _shown(output[len(output) - kept :], f"the last {kept} of {len(output)} characters of output")
+    count = min(MOST, fitting([(text(term), said) for term, said, _ in pairs]))
+    rest = [("", _others(len(pairs) - count, len(pairs)), "aside")] if count < len(pairs) else []
+    return markup.definitions([*pairs[:count], *rest])
 
 
-def _shown(output: str, what: str = "output") -> Html:
-    return element("details", f"<summary>{what}</summary><pre>{lines(output)}</pre>")
+def lines(those: Sequence[Html], join: Callable[[Html], Html] = lambda html: html, room: int = BYTES) -> Html:
+    """
+    As many of these as there is room for, one at least, and how many others there are.
+
+    @param join: makes HTML of those together.
+    """
+    count = min(MOST, fitting([[one] for one in those], room))
+    more = element("p", f"{_others(len(those) - count, len(those))}.", "aside") if count < len(those) else ""
+    return join("".join(those[:count])) + more if those else ""
+
+
+def _others(count: int, all: int) -> Html:
+    return f"{count} others of {all}: see the report"

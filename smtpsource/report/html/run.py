@@ -17,12 +17,14 @@ class Run(NamedTuple):
     """
     One of a page's runs.
 
-    @ivar label: what it is called.
+    @ivar name: what it is called.
+    @ivar label: the same where there is little room.
     @ivar document: its report, as the schema says.
     @ivar summary: the same, as L{lightly} reads it.
     @ivar level: that of the headings in a section about it, below which there may be others.
     """
 
+    name: str
     label: str
     document: Document
     summary: Summary

@@ -10,6 +10,7 @@ from typing import Any
 from smtpsource.report.html import origin, result, tables
 from smtpsource.report.html.markup import Html, section, text
 from smtpsource.report.html.run import Run, lightly
+from smtpsource.report.html.title import shortened
 from smtpsource.report.page import Change
 
 Document = Mapping[str, Any]
@@ -31,7 +32,7 @@ def before(
     """
     runs = _runs(documents, labels)
     yield section("verdict", "Result", _each(runs, result.result))
-    yield section("changes", "What has changed", result.changed(labels, changes) + result.notes(differences))
+    yield section("changes", "What has changed", result.changed(shortened(labels), changes) + result.notes(differences))
 
 
 def after(documents: Sequence[Document], labels: Sequence[str]) -> Iterator[Html]:
@@ -45,14 +46,15 @@ def after(documents: Sequence[Document], labels: Sequence[str]) -> Iterator[Html
 
 def _runs(documents: Sequence[Document], labels: Sequence[str]) -> list[Run]:
     level = 3 if len(documents) == 1 else 4
-    return [Run(label, one, lightly(one), level) for one, label in zip(documents, labels, strict=True)]
+    found = zip(labels, shortened(labels), documents, strict=True)
+    return [Run(name, label, one, lightly(one), level) for name, label, one in found]
 
 
 def _each(runs: Sequence[Run], content: Callable[[Run], Html]) -> Html:
     if len(runs) == 1:
         return content(runs[0])
-    found = [(run.label, content(run)) for run in runs]
-    return "".join(f"<h3>{text(label)}</h3>{html}" for label, html in found if html)
+    found = [(run, content(run)) for run in runs]
+    return "".join(f'<h3 title="{text(run.name)}">{text(run.label)}</h3>{html}' for run, html in found if html)
 
 
 _AFTER: tuple[tuple[str, str, Callable[[Run], Html]], ...] = (
