@@ -209,8 +209,8 @@ class WorkersRunTests(SynchronousTestCase):
 
     def test_messageLog(self):
         """
-        Of the log of messages there is what each has told in the end; of a lost worker what its last frame knew, and for
-        how many messages there may be a line besides. In a warm-up there is none.
+        Of the log of messages there is what each has told in the end; of a lost worker what its last frame knew, and
+        for how many messages there may be a line besides. In a warm-up there is none.
         """
 
         def logged(lines, dropped, waiting):
