@@ -7,6 +7,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from unittest import mock
@@ -175,6 +176,26 @@ class ReaderTests(CheckpointCase):
         (self.path / "run.json").unlink()
         os.mkfifo(self.path / "run.json")
         self.refused("no file")
+
+    def test_marks(self):
+        """
+        What no mark can be is damaged, as what was read of it would be in a report.
+        """
+        mark = self.RECORDS[4].content[1]
+        for name, values in {
+            "at": (10**400, 2.0**61, None, "1", True),
+            "seconds": (10**400, -1.0, 2.0**61, [], False, ""),
+            "status": (10**400, 0.5, [], True),
+            "text": (None, 5),
+            "output": (None, 5),
+            "kind": ("other", None, []),
+        }.items():
+            for value in values:
+                self.write(encoded(MARK, (0, replace(mark, **{name: value}))) + self.octets[0])
+                self.assertEqual(self.read()[0], [self.RECORDS[0]], (name, str(value)[:20]))
+        for one in (replace(mark, at=-5.0, status=None, seconds=None), replace(mark, status=-9, seconds=0)):
+            self.write(encoded(MARK, (0, one)))
+            self.assertEqual(self.read(), ([Record(MARK, (0, one))], 0))
 
     def test_forged(self):
         """
