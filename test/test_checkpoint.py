@@ -355,17 +355,18 @@ class HeldFile(CheckpointFile):
 
 class FullFile(CheckpointFile):
     """
-    One on a disk that is full for the first tries.
+    One on a disk that is full for the first tries, but for a little room.
     """
 
     def __init__(self, path):
         super().__init__(path, HEADER)
-        self.tries = 0
-        self.goOn = Event()
+        self.tries = self.room = 0
+        self.goOn, self.refused = Event(), Event()
 
     def append(self, record):
         self.tries += 1
-        if not self.goOn.is_set():
+        if not self.goOn.is_set() and len(record) > self.room:
+            self.refused.set()
             raise OSError(errno.ENOSPC, "No space left on device")
         super().append(record)
 
@@ -439,6 +440,25 @@ class WriterTests(CheckpointCase):
         file.goes.set()
         self.finish(writer)
         self.assertEqual(len(self.assertAll(frames)), LIMIT + 1)
+
+    def test_fullBetween(self):
+        """
+        What is known of a second and what was counted in it are written together, or neither is, however much room
+        there is.
+        """
+        (frame,) = framesOf(1)
+        facts = len(encoded(FACTS, {"a": 1}))
+        for room in (facts - 1, facts, len(encoded(FRAME, frame)), facts + len(encoded(FRAME, frame)) - 1):
+            self.path = Path(self.mktemp()).resolve()
+            file = FullFile(str(self.path))
+            file.room = room
+            writer = Writer(lambda file=file: file, dict)
+            writer.put(frame, {"a": 1}, {})
+            self.assertTrue(file.refused.wait(PATIENCE))
+            self.assertEqual(self.read(), ([], 0))
+            file.goOn.set()
+            self.finish(writer)
+            self.assertEqual(self.assertAll([frame]), [frame])
 
     def test_full(self):
         """
