@@ -221,9 +221,11 @@ class WorkersFigures(Breakable):
     @property
     def messageLog(self) -> Mapping[str, Any] | None:
         """
-        What came of the log of messages, of all workers that have come to their end.
+        What came of the log of messages, as far as all workers have told.
         """
-        return reduce(addedUp, (end.messageLog for end in self._ends()), None)
+        if self.plan.logMessages is None:
+            return None
+        return reduce(addedUp, (facts.messageLog for facts in self._facts), None)
 
     def processTime(self) -> tuple[float, float]:
         """

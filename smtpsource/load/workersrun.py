@@ -336,6 +336,8 @@ class WorkersRun(WorkersFigures):
         passed = max(0.0, self.clock() - self.startTime)
         self.incomplete.append(f"{text} after {passed:.1f} s{self._missing(last)}")
         facts.add(last)
+        # In a warm-up no lines are written.
+        facts.missing = last.counters.failed if last.epoch or not self.plan.warmUp else 0
         if last.epoch < self._gathering.epoch:
             self.recorder.error(WORKER_LOST, text)  # it was not waited for; all else is of the warm-up
         self._gathering.add(index, last)
