@@ -146,6 +146,7 @@
       source = null;
       say(`The run is over: exit status ${found.exit}.`, true);
       form?.toggleAttribute("hidden", true);
+      document.getElementById("report").textContent = "The report";
       showSoon();
     },
   };
