@@ -160,6 +160,24 @@ class SoakTests(SynchronousTestCase):
         self.assertIn("\nmemory of the generator: no drift is known before 22 minutes\n", done.stdout)
 
 
+class MemoryTests(SynchronousTestCase):
+    """
+    The memory of a run of hours.
+    """
+
+    def test_seconds(self):
+        """
+        It says by how much it grows, and nothing of the series is lost. How much that is in so short a time, nobody
+        knows: allocators keep some.
+        """
+        command = [sys.executable, "-m", "benchmarks.memory", "0.02"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=TEST_LIMIT)
+        self.assertEqual(done.stderr, "")
+        self.assertIn(done.returncode, (0, 1))
+        self.assertRegex(done.stdout, r"(?m)^it grows by -?[0-9.]+ MB an hour; must 1$")
+        self.assertRegex(done.stdout, r"(?m)^in the end, 0 marks and all samples take [0-9]+ ms")
+
+
 class FramesTests(SynchronousTestCase):
     """
     What the parent of many workers has to do.

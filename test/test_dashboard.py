@@ -22,6 +22,7 @@ from smtpsource.measure.series import Series
 from smtpsource.measure.step import stepOf
 from smtpsource.measure.summary import bucketsOf, latenciesOf, repliesOf
 from smtpsource.measure.timeline import Timeline, tableOf
+from smtpsource.phases import MAIL
 from smtpsource.report import pieces
 from smtpsource.report.allowance import INTERVAL, Allowance
 from smtpsource.report.dashboard import broadcast, history, marks
@@ -44,7 +45,14 @@ def kinds(events):
 
 
 def add(history, frame):
-    history.add(frame, Series().add(frame), stepOf(frame))
+    return history.add(frame, Series().add(frame), stepOf(frame))
+
+
+def refusing(frame, replies):
+    """
+    @return: the same second, with these replies to MAIL.
+    """
+    return replace(frame, replies=[replies if phase == MAIL else {} for phase, _ in enumerate(frame.replies)])
 
 
 class HistoryTests(SynchronousTestCase):
@@ -73,7 +81,7 @@ class HistoryTests(SynchronousTestCase):
         self.patch(history, "MOST_STEPS", 4)
         told = History()
         for number in range(50):
-            add(told, second(number, microseconds=(100, 1000 + number)))
+            add(told, refusing(second(number, microseconds=(100, 1000 + number)), {"450": (10, "450 no")}))
         rows = [row for piece in told.samples.pieces(3) for row in json.loads(piece)]
         steps = [step for piece in told.steps.pieces(3) for step in json.loads(piece)]
         self.assertEqual((len(rows), len(steps)), (8, 4))
@@ -81,8 +89,19 @@ class HistoryTests(SynchronousTestCase):
         self.assertEqual({row[rate] for row in rows}, {10})
         self.assertEqual(rows[-1][time], 50)
         self.assertEqual(sum(step["phases"]["transaction"]["count"] for step in steps), 100)
-        self.assertEqual(sum(step["replies"]["mail"]["250"] for step in steps), 500)
+        self.assertEqual(sum(step["replies"]["mail"]["450"] for step in steps), 500)
         self.assertEqual(sum(sum(step["phases"]["transaction"]["heat"][1::2]) for step in steps), 100)
+
+    def test_manyKinds(self):
+        """
+        Of a second with very many kinds of replies and errors those are told that came most often.
+        """
+        told = History()
+        kinds = {str(code): (code, "no") for code in range(400, 600)}
+        _, step = add(told, replace(refusing(second(0), kinds), errors=kinds))
+        most = {str(code): code for code in range(599, 599 - history.MOST_KINDS, -1)}
+        found = json.loads(step)
+        self.assertEqual(({"mail": most}, most), (found["replies"], found["errors"]))
 
     def test_warmUp(self):
         """
@@ -155,6 +174,20 @@ class StreamTests(DashboardMixin, SynchronousTestCase):
             self.assertNotIn("reset", kinds(told))
             watching.abortConnection()
             self.settle()
+
+    def test_backOtherwise(self):
+        """
+        So does one who says so in the address; and it is told when that was all, what stands on the page included.
+        """
+        self.bring(*map(second, range(10)))
+        self.run_.mark("x")
+        self.watch()
+        self.settle()
+        for after in ("0.3", "7.3"):
+            told = self.told(self.ask(f"/events?after={after}"))
+            self.assertEqual(told, self.told(self.watch(after)))
+            self.assertEqual(told[-1], ("0.9", "known", None))
+        self.assertEqual(self.told(self.ask("/events?after="))[0][1], "reset")
 
     def test_backAgain(self):
         """
@@ -508,6 +541,7 @@ class SiteTests(DashboardMixin, SynchronousTestCase):
         self.assertNotIn("<style", body)
         for path, kind in (
             ("/page.js", "text/javascript"),
+            ("/events.js", "text/javascript"),
             ("/live.js", "text/javascript"),
             ("/page.css", "text/css"),
             ("/live.css", "text/css"),

@@ -61,6 +61,27 @@ class Page:
         """
         return self.browser.run(f"return (async () => {{{_ROWS}}})()", chart)
 
+    def times(self):
+        """
+        @return: of which moments it knows the rate.
+        """
+        return [float(row[0]) for row in self.rows("rate")]
+
+    def addTab(self, url):
+        """
+        Open another tab, and look at that.
+        """
+        self.browser.driver.switch_to.new_window("tab")
+        self.browser.open(url)
+
+    def closeFirst(self):
+        """
+        Close the oldest tab.
+        """
+        driver = self.browser.driver
+        driver.switch_to.window(driver.window_handles[0])
+        driver.close()
+
     def text(self, selector):
         """
         @return: what is to be seen there; nothing, if there is no such thing.
@@ -169,6 +190,55 @@ class BrowserTests(ServingMixin, TestCase):
             command.signal(signal.SIGINT)
             yield deferToThread(page.until, lambda: "The run is over" in page.text("#state"))  # noqa: B023
             yield command.whenEnded()
+
+    @inlineCallbacks
+    def test_tabs(self):
+        """
+        Seven tabs of one browser, which makes six connections to one place: each has all seconds, also when the first
+        one is closed, and then another; at the end all have as many as the report.
+        """
+        need()
+        server = self.serve()
+        command = smtpsource(
+            self,
+            *("-d", "-s", "2", "-w", "20ms", "-m", "1m", "--dashboard", "0", "--linger"),
+            *("--report", "report.json", server.destination),
+        )
+        match = yield command.whenPrinted(SHOWN, "err")
+        url = match[1].decode()
+        page = yield self.open(url)
+        for _ in range(6):
+            yield deferToThread(page.addTab, url)
+        yield deferToThread(self.seeAll, page, self.goesOn)
+        for _ in range(2):
+            # First the one that was opened first, and then the next.
+            yield deferToThread(page.closeFirst)
+            yield deferToThread(self.seeAll, page, self.goesOn)
+        command.signal(signal.SIGINT)
+        yield command.whenPrinted(STAYS, "err")
+        report = json.loads((command.directory / "report.json").read_text())
+        yield deferToThread(self.seeAll, page, self.isOver, len(report["series"]))
+        complaints = yield deferToThread(page.browser.complaints)
+        self.assertEqual(complaints, [])
+        command.signal(signal.SIGTERM)
+        yield command.whenEnded()
+
+    def seeAll(self, page, look, *arguments):
+        for tab in page.browser.driver.window_handles:
+            page.browser.driver.switch_to.window(tab)
+            look(page, *arguments)
+
+    def goesOn(self, page):
+        page.until(lambda: page.rows("rate"))
+        known = page.times()
+        page.until(lambda: len(page.times()) >= len(known) + 2)
+        times = page.times()
+        # None is missing, and none is there twice.
+        self.assertEqual([round(time) for time in times], list(range(1, len(times) + 1)))
+
+    def isOver(self, page, seconds):
+        page.until(lambda: "exit status" in page.text("#state"))
+        self.assertEqual(len(page.times()), seconds)
 
     def mark(self, page, text):
         page.browser.press("#mark-text", text)

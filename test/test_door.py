@@ -136,7 +136,7 @@ class DoorTests(DashboardMixin, SynchronousTestCase):
         """
         A browser gets all that a page needs at once.
         """
-        for path in ("/", "/page.css", "/live.css", "/page.js", "/live.js"):
+        for path in ("/", "/page.css", "/live.css", "/page.js", "/events.js", "/live.js"):
             self.cpu += COST
             self.assertEqual(self.answer(path)[0], 200)
         self.assertTrue(self.door.isOpen)
@@ -220,7 +220,7 @@ class RunTests(ServingMixin, TestCase):
         server = self.serve()
         command = smtpsource(self, "-d", "-s", "2", "-w", "20ms", "-m", "1m", "--dashboard", "0", server.destination)
         match = yield command.whenPrinted(SHOWN, "err")
-        asks = 400
+        asks = 240
         began = time.monotonic()
         for _ in range(asks):
             status, _ = yield deferToThread(ask, match[1].decode(), "nothing")

@@ -87,7 +87,8 @@ class GrowingTests(SynchronousTestCase):
 
     def follow(self, **values):
         run = Run(**values)
-        self.file.follow(run, csvfile.Growing(run))
+        self.told = []
+        self.file.follow(run, csvfile.Growing(run), self.told.append)
         return run
 
     def test_rows(self):
@@ -124,7 +125,7 @@ class GrowingTests(SynchronousTestCase):
         looks; so it is the same file in the end.
         """
         run = Run()
-        self.file.follow(run, csvfile.Growing(run, figuresOf([Thing("x", "pid", {})])))
+        self.file.follow(run, csvfile.Growing(run, figuresOf([Thing("x", "pid", {})])), self.fail)
         run.second(watched={"x rss": 1.0, "x threads": 1, "x descriptors": 3})
         run.second(watched={"x rss": 1.0, "x threads": 1, "x descriptors": 3, "x cpu": 0.5})
         self.written("".join(run.table()))
@@ -190,6 +191,48 @@ class GrowingTests(SynchronousTestCase):
             self.file.finish(["1\n", "2\n"])
             self.assertEqual((self.text(), Path(f"{self.path}.old").read_text()), ("1\n2\n", "1\n"))
             os.unlink(self.path)
+
+    def test_removed(self):
+        """
+        If somebody removes it while the run goes on, people are told, once; in the end it is there.
+        """
+        run = self.follow()
+        run.second()
+        self.written("".join(run.table()))
+        os.unlink(self.path)
+        self.until(run, lambda: self.told)
+        for _ in range(3):
+            run.second()
+        self.file.finish(run.table())
+        self.assertEqual(
+            (self.text(), self.told),
+            ("".join(run.table()), [f"somebody has removed {self.path}: it is written anew at the end of the run"]),
+        )
+
+    def test_notWritten(self):
+        """
+        If it can't be written they are told, once.
+        """
+        self.patch(growing, "newFile", mock.Mock(side_effect=OSError(errno.ENOSPC, "No space left on device")))
+        run = self.follow()
+        self.until(run, lambda: self.told)
+        for _ in range(3):
+            run.second()
+        self.file.finish(run.table())
+        problem = "No space left on device; the run goes on, and so do the tries"
+        self.assertEqual((self.text(), self.told), ("".join(run.table()), [f"{self.path} can't be written: {problem}"]))
+
+    def until(self, run, isSo):
+        """
+        Let seconds pass until something is so.
+        """
+        done = threading.Event()
+        for _ in range(int(TEST_LIMIT / 0.01)):
+            run.second()
+            if isSo():
+                return
+            done.wait(0.01)
+        self.fail("it never was")
 
     def test_mode(self):
         """

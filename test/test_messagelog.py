@@ -7,6 +7,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
 import threading
 from collections import Counter
@@ -658,6 +659,7 @@ class DoubtTests(LinesCase):
                 "file": os.fspath(path),
                 "lines": 14 + len(found),
                 "dropped": last - len(found),
+                "unknown": 0,
                 "problem": "too many messages were in doubt",
             },
         )
@@ -782,6 +784,76 @@ class OutputTests(CommandTestCase):
         result = yield smtpsource(self, "--log-messages", "/dev/full", "-m", "20", "sink:").whenEnded()
         self.assertIn(b"message log  0 lines, 20 dropped: No space left on device\n", result.out)
 
+    @defer.inlineCallbacks
+    def test_removed(self):
+        """
+        Lines of a file that somebody has removed while the run went on are dropped, and so are those that would follow.
+        That is told at once, in one line.
+        """
+        for workers in (), ("--workers", "2"):
+            path, command = self.begin(*workers)
+            yield eventually(lambda path=path: path.exists() and path.stat().st_size > 0, "some lines")
+            path.unlink()
+            wanted = f"lines of the message log are dropped: somebody has removed {path}\n".encode()
+            yield command.whenPrinted(re.escape(wanted), "err")
+            result, report = yield self.end(command)
+            self.assertEqual(result.err.count(b"somebody has removed"), 1, result)
+            log = report["environment"]["messageLog"]
+            self.assertEqual((log["lines"], log["problem"]), (0, f"somebody has removed {path}"))
+            self.assertEqual(log["dropped"], sum(self.outcomes(report)))
+            self.assertFalse(path.exists())
+
+    @defer.inlineCallbacks
+    def test_lost(self):
+        """
+        Lines of a worker that is lost count as far as its last second knew; of the rest it is said that it is not
+        known.
+        """
+        path, command = self.begin("--workers", "2", "--csv", "seconds.csv")
+        table = command.directory / "seconds.csv"
+        yield eventually(lambda: table.exists() and len(table.read_text().splitlines()) > 2, "some seconds")
+        os.kill(command.children()[0], signal.SIGKILL)
+        yield command.whenPrinted(rb"goes on with the others", "err")
+        result, report = yield self.end(command)
+        log = report["environment"]["messageLog"]
+        # Of a worker that is killed half a line may be there.
+        lines = Counter(int(session) % 2 for session in re.findall(r'"session":(\d+),', path.read_text()))
+        [lost] = [number for number, one in enumerate(report["environment"]["workers"], 1) if one["lost"] is not None]
+        self.assertGreater(log["lines"], lines[(lost + 1) % 2])
+        self.assertLessEqual(log["lines"], lines.total())
+        self.assertLessEqual(lines.total(), log["lines"] + log["unknown"])
+        self.assertEqual(log["lines"] + log["unknown"], sum(self.outcomes(report)))
+        self.assertEqual((log["dropped"], log["problem"]), (0, "a worker was lost"))
+        self.assertEqual(list(problems(report)), [])
+        wanted = f"message log  {log['lines']} lines, 0 dropped, up to {log['unknown']} not known: a worker was lost\n"
+        self.assertIn(wanted.encode(), result.out)
+
+    def begin(self, *options):
+        """
+        @return: the file, and a run that goes on until it is told to end.
+        """
+        path = Path(self.mktemp()).resolve()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        load = ("-d", "-s", "4", "--rate", "200/s", "--duration", "1h", "--report", "report.json")
+        command = smtpsource(self, "--log-messages", path, *load, *options, self.serve().destination)
+        return path, command
+
+    @defer.inlineCallbacks
+    def end(self, command):
+        """
+        @return: what a run has said, and its report.
+        """
+        command.signal(signal.SIGINT)
+        result = yield command.whenEnded()
+        self.assertNoTraceback(result)
+        return result, json.loads((command.directory / "report.json").read_text())
+
+    def outcomes(self, report):
+        """
+        @return: how many messages had one, of each kind.
+        """
+        return [report["messages"][name] for name in ("accepted", "rejected", "failed")]
+
 
 class ServersTests(PeerTestCase):
     """
@@ -833,6 +905,9 @@ class Slow:
     """
 
     problem = None
+
+    def isKept(self):
+        return True
 
     def __init__(self):
         self.stopping = threading.Event()
@@ -937,6 +1012,30 @@ class SpoolTests(TestCase):
         file.close()
         self.assertEqual(Path(path).read_bytes(), b"line 0000\nline 0001\nline more\n")
         yield
+
+    @defer.inlineCallbacks
+    def test_removed(self):
+        """
+        Lines that are in no file are dropped, whenever it was removed; one that was renamed is a file as before.
+        """
+        for gone, wanted in ((os.unlink, (0, 11)), (lambda path: os.rename(path, f"{path}.1"), (11, 0))):
+            path = os.path.abspath(self.mktemp())
+            target = self.spool(lambda path=path: targetAt(path, True))
+            for _ in range(10):
+                target.add(b"line\n")
+            yield eventually(lambda target=target: target.lines == 10, "10 lines")
+            gone(path)
+            target.add(b"line\n")
+            yield target.finish(Patience(TEST_LIMIT), TEST_LIMIT)
+            self.assertEqual((target.lines, target.dropped, target.waiting), (*wanted, 0))
+            self.assertEqual(target.problem, f"somebody has removed {path}" if wanted[1] else None)
+        path = os.path.abspath(self.mktemp())
+        target = self.spool(lambda: targetAt(path, True))
+        target.add(b"line\n")
+        yield eventually(lambda: target.lines, "a line")
+        os.unlink(path)
+        yield target.finish(Patience(TEST_LIMIT), TEST_LIMIT)
+        self.assertEqual((target.lines, target.dropped), (0, 1))
 
     @defer.inlineCallbacks
     def test_nowhere(self):

@@ -123,7 +123,8 @@ class RecoverTests(CommandTestCase):
         report, _ = yield self.recovered()
         self.assertEqual(report["messages"]["accepted"], sum(frame.counters.accepted for frame in frames))
         self.assertGreater(report["messages"]["accepted"], 0)
-        self.assertEqual(len(report["environment"]["workers"]), 2)
+        ofEach = [worker["started"] for worker in report["environment"]["workers"]]
+        self.assertEqual((len(ofEach), sum(ofEach)), (2, sum(frame.counters.started for frame in frames)))
 
     @defer.inlineCallbacks
     def test_workersEnded(self):

@@ -30,8 +30,8 @@ OURS = """
         assessment beginning kinds marking measuring oneprocess parts run service session standing traffic watch
         whereabouts
     smtpsource.measure
-        counters encoding environment frame histogram intervals judgement limits marks minutes planes progress
-        recorder series snapshot step summary summing timeline watched
+        counters encoding environment frame histogram intervals judgement limits marks minutes packed planes
+        progress recorder series snapshot step summary summing timeline watched
     smtpsource.messages
         content headers message recipients seeds templates
     smtpsource.net

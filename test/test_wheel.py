@@ -272,7 +272,10 @@ class WheelTests(InstalledTestCase):
         data |= {str(path.relative_to(ROOT)) for path in ROOT.glob("smtpsource/sink/rules/profiles/*.toml")}
         for pattern in ("*.css", "js/*.js", "vendor/*"):
             data |= {str(path.relative_to(ROOT)) for path in (ROOT / "smtpsource/report/html").glob(pattern)}
-        data |= {f"smtpsource/report/dashboard/{name}" for name in ("live.css", "live.html", "live.js", "mark.html")}
+        data |= {
+            f"smtpsource/report/dashboard/{name}"
+            for name in ("events.js", "live.css", "live.html", "live.js", "mark.html")
+        }
         expected = modules | data | {"twisted/plugins/smtpsource_plugins.py"}
         expected |= {f"smtpsource-{__version__}.data/data/{name}" for name in SHARED}
         if speedups.NAME == "compiled":

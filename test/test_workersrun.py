@@ -102,6 +102,12 @@ class WorkersRunTests(SynchronousTestCase):
         self.assertEqual(sorted(lent), list(range(1, 101)))
         self.assertEqual(self.workers[0].wants(1) + self.workers[1].wants(1), [])
 
+    def ofEach(self, inSeconds):
+        """
+        @return: how many messages each worker has started, and the CPU seconds that it has used in user mode.
+        """
+        return [(one["started"], one["cpu"]["user"]) for one in self.run_.workers(inSeconds=inSeconds)]
+
     def test_sum(self):
         """
         What workers tell is added up, second by second; in the end there is what each one says of itself.
@@ -142,10 +148,35 @@ class WorkersRunTests(SynchronousTestCase):
         self.assertEqual(list(run.disturbances(None)), ["worker 2 of 2: it waited"])
         self.assertEqual(self.told, ["perhaps -L"])
         self.assertEqual(
-            [(one["started"], one["accepted"], one["cpu"], one["lost"]) for one in run.workers],
+            [(one["started"], one["accepted"], one["cpu"], one["lost"]) for one in run.workers(inSeconds=False)],
             [(35, 35, {"user": 0.5, "system": 1.0}, None), (20, 20, {"user": 0.5, "system": 1.0}, None)],
         )
         self.assertEqual(run.incomplete, [])
+
+    def test_ofEach(self):
+        """
+        When a second is told, what each worker has done in it and before adds up to that, and with what came since to
+        all that is known; in a warm-up both are nothing.
+        """
+        found = []
+
+        def look(second):
+            self.seconds.append(second)
+            found.append([self.ofEach(inSeconds) for inSeconds in (True, False)])
+
+        run = self.begin(warmUp=1.0, messageCount=1000)
+        run.whenSecond = look
+        first, second = self.workers
+        first.says(Kind.FRAME, frame(1, 8, 8))
+        first.says(Kind.FRAME, frame(1, 30, 30, epoch=1))
+        second.says(Kind.FRAME, frame(1, 9, 9))
+        self.assertEqual(self.ofEach(True), [(0, 0.0), (0, 0.0)])
+        first.says(Kind.FRAME, frame(2, 31, 31, epoch=1))
+        second.says(Kind.FRAME, frame(1, 20, 20, epoch=1))
+        second.says(Kind.FRAME, frame(2, 21, 21, epoch=1))
+        self.assertEqual([one.counters.started for one in self.seconds], [17, 50, 52])
+        self.assertEqual(found[1], [[(30, 0.25), (20, 0.25)], [(61, 0.5), (20, 0.25)]])
+        self.assertEqual(found[2], [[(61, 0.5), (41, 0.5)]] * 2)
 
     def test_lost(self):
         """
@@ -173,7 +204,7 @@ class WorkersRunTests(SynchronousTestCase):
         second.ends()
         self.assertEqual((self.ended, self.counts()), (1, (75, 51, 1, 23)))
         self.assertEqual(sum(one.counters.failed for one in self.seconds), 23)
-        self.assertEqual([one["lost"] for one in run.workers], ["was ended by SIGKILL", None])
+        self.assertEqual([one["lost"] for one in run.workers(inSeconds=False)], ["was ended by SIGKILL", None])
         self.assertEqual([(one.state, one.user) for one in run.working], [("lost", 0.25), ("over", 0.5)])
 
     def test_allLost(self):

@@ -9,6 +9,7 @@ from dataclasses import replace
 from math import ceil, floor
 
 from smtpsource.load.lostpart import LostPart
+from smtpsource.load.workerfacts import WorkerFacts
 from smtpsource.measure.counters import Counters
 from smtpsource.measure.frame import Frame, merged
 from smtpsource.measure.recorder import Recorder
@@ -55,6 +56,7 @@ class Gathering:
     There is no clock in here: how late it is, is known by the frames of the others.
 
     @ivar epoch: 0; 1 when the warm-up is over.
+    @ivar given: for each worker, what there is of it in the seconds that were given.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Gathering:
         self._whenSecond = whenSecond
         self._whenWarm = whenWarm
         self._workers = [_Worker() for _ in range(workers)]
+        self.given = [WorkerFacts() for _ in range(workers)]
         self.epoch = 0
         self._early: list[tuple[int, Frame]] = []
         self._lostParts: list[LostPart] = []
@@ -93,7 +96,7 @@ class Gathering:
         if frame.epoch > self.epoch:
             self._early.append((index, frame))
         elif frame.epoch == self.epoch:
-            self._count(worker, frame)
+            self._count(index, frame)
         self._goOn()
 
     def lost(self, index: int) -> None:
@@ -130,11 +133,12 @@ class Gathering:
 
     def _forget(self) -> None:
         # By second, the frames that have yet to be given; up to where they were.
-        self._seconds: dict[int, list[Frame]] = {}
+        self._seconds: dict[int, list[tuple[int, Frame]]] = {}
         self._given, self._at = 0, 0.0
         self._scheduled: dict[str, float] = {}
 
-    def _count(self, worker: _Worker, frame: Frame) -> None:
+    def _count(self, index: int, frame: Frame) -> None:
+        worker = self._workers[index]
         frame.addTo(self._recorder)
         worker.counters = worker.counters.then(frame.counters)
         worker.latest = frame
@@ -144,7 +148,7 @@ class Gathering:
         if frame.scheduledSeconds is not None:
             longest = max(self._scheduled.get("scheduledSeconds", 0.0), frame.scheduledSeconds)
             self._scheduled["scheduledSeconds"] = longest
-        self._seconds.setdefault(max(_secondOf(frame), self._given + 1), []).append(frame)
+        self._seconds.setdefault(max(_secondOf(frame), self._given + 1), []).append((index, frame))
 
     def _setOpen(self) -> None:
         living = [one.latest for one in self._workers if one.isLiving and one.latest is not None]
@@ -178,7 +182,7 @@ class Gathering:
         early, self._early = self._early, []
         for index, frame in early:
             if frame.epoch == self.epoch:
-                self._count(self._workers[index], frame)
+                self._count(index, frame)
             else:
                 self._early.append((index, frame))
 
@@ -191,7 +195,10 @@ class Gathering:
             self._give(second)
 
     def _give(self, second: int) -> None:
-        frame = self._withLostParts(merged(self._seconds.pop(second)))
+        those = self._seconds.pop(second)
+        for index, of in those:
+            self.given[index].add(of)
+        frame = self._withLostParts(merged(of for _, of in those))
         # What has come late does not make this second longer. Gauges are those of all.
         before, self._at = self._at, max(self._at, frame.at)
         self._given = second

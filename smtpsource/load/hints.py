@@ -51,6 +51,13 @@ def ofUneven(sessions: int, workers: int) -> str:
     )
 
 
+def ofLog(problem: str) -> str:
+    """
+    Lines of the log of messages are dropped.
+    """
+    return f"lines of the message log are dropped: {problem}"
+
+
 def isSilence(text: str) -> bool:
     """
     Is this what L{ofSilence} says?

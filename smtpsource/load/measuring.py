@@ -154,9 +154,11 @@ class Measuring:
 
     # What comes of it
 
-    def facts(self, assessment: Assessment, marks: Sequence[Mark]) -> Facts:
+    def facts(self, assessment: Assessment, marks: Sequence[Mark], *, inSeconds: bool = False) -> Facts:
         """
         What is known of the run by now besides what was counted and timed.
+
+        @param inSeconds: of workers, only what is in the frames that were told.
         """
         plan, run, known = self._plan, self._run, assessment.known
         upkeep = self._upkeep or self._watch.upkeep
@@ -164,8 +166,8 @@ class Measuring:
         surroundings = known(lambda: environment(reactor, started), {})
         if run.ledgers:
             surroundings["ledger"] = run.ledgers[0] if len(run.ledgers) == 1 else list(run.ledgers)
-        if run.workers:
-            surroundings["workers"] = list(run.workers)
+        if workers := run.workers(inSeconds=inSeconds):
+            surroundings["workers"] = list(workers)
         if run.messageLog is not None:
             surroundings["messageLog"] = {**run.messageLog, "file": plan.logMessages}
         return Facts(

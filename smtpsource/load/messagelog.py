@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, succeed
 
+from smtpsource.load import hints
 from smtpsource.measure.logsample import LogSample
 from smtpsource.messages import headers
 from smtpsource.messages.draws import draws
@@ -64,11 +65,13 @@ class MessageLog:
         run: bytes,
         idOf: Callable[[int], bytes] | None,
         clock: Callable[[], float],
+        hint: Callable[[str], None],
     ) -> None:
         """
         @param share: which part of the run is done here.
         @param run: the run's id.
         @param idOf: gives the id of a message that the ledger has; C{None} if there is none.
+        @param hint: called with a line about it when lines are dropped, once.
         """
         assert plan.logMessages is not None and not isinstance(plan.logSample, str)
         self.path = plan.logMessages
@@ -80,6 +83,7 @@ class MessageLog:
         self._sessions = 0
         self._idOf = _ids(plan, run) if idOf is None else lambda number: f'"{idOf(number).decode("ascii")}"'
         self._sinceEpoch = time.time() - clock()
+        self._dropping: Callable[[str], None] = lambda problem: hint(hints.ofLog(printable(problem)))
         self._spool: Spool | None = None
 
     def open(self, reactor: IReactor, *, ofWorker: bool) -> None:
@@ -89,7 +93,7 @@ class MessageLog:
         @param ofWorker: others write there, too; whoever has them begins it.
         """
         self._patience = (_PATIENCE_OF_WORKER, _MOST_OF_WORKER) if ofWorker else (None, _MOST)
-        self._spool = Spool(reactor, partial(self._target, ofWorker))
+        self._spool = Spool(reactor, partial(self._target, ofWorker), self._dropping)
 
     def _target(self, ofWorker: bool) -> Target:
         if ofWorker and self.path == "-":
@@ -114,12 +118,21 @@ class MessageLog:
         """
         spool = self._spool
         if spool is None:
-            return {"file": self.path, "lines": 0, "dropped": 0, "problem": None}
+            return {"file": self.path, "lines": 0, "dropped": 0, "unknown": 0, "problem": None}
         problem = spool.problem if spool.dropped else None
         if self.forgotten and problem is None:
             problem = "too many messages were in doubt"
+        problem = None if problem is None else printable(problem)
         dropped = spool.dropped + self.forgotten
-        return {"file": self.path, "lines": spool.lines, "dropped": dropped, "problem": problem}
+        return {"file": self.path, "lines": spool.lines, "dropped": dropped, "unknown": 0, "problem": problem}
+
+    @property
+    def gauges(self) -> dict[str, int]:
+        """
+        How many lines are there, dropped and waiting, as gauges of a frame: of a worker that is lost no more is known.
+        """
+        result, waiting = self.result, 0 if self._spool is None else self._spool.waiting
+        return {"logLines": max(0, result["lines"]), "logDropped": result["dropped"], "logWaiting": max(0, waiting)}
 
     def session(self) -> int:
         """

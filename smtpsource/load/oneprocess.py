@@ -27,7 +27,6 @@ class OneProcess(Breakable):
     A run in this process. L{WorkersRun<smtpsource.load.workersrun.WorkersRun>} has the same for one of several.
 
     @ivar incomplete: what is missing from the figures: a line for each worker that was lost.
-    @ivar workers: what is to be told of each worker, as JSON takes it.
     @ivar working: what each worker does now.
     """
 
@@ -44,8 +43,15 @@ class OneProcess(Breakable):
     _endedAt: float | None = None
 
     incomplete: Sequence[str] = ()
-    workers: Sequence[dict[str, Any]] = ()
     working: Sequence[Working] = ()
+
+    def workers(self, *, inSeconds: bool) -> Sequence[dict[str, Any]]:
+        """
+        What is to be told of each worker, as JSON takes it; nothing of a run without.
+
+        @param inSeconds: no more than there is of it in the seconds that were told; else all that is known.
+        """
+        return ()
 
     @property
     def id(self) -> bytes:

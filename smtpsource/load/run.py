@@ -467,7 +467,7 @@ class Run(OneProcess):
         from smtpsource.load import logged, messagelog
 
         idOf = None if self.notes is None else self.notes.idOf
-        self.log = log = messagelog.MessageLog(self.plan, self.share, runId, idOf, self.clock)
+        self.log = log = messagelog.MessageLog(self.plan, self.share, runId, idOf, self.clock, self.hint)
         self._sessionKind = logged.sessionKind(self._sessionKind)
         self._protocolKind = logged.protocolKind(self.plan.trace)
         whenWarm = self._whenWarm

@@ -319,9 +319,9 @@ class SourceService(Service):
     def facts(self) -> Facts:
         """
         What is known of the run by now besides what was counted and timed. How long it took, and how much CPU time, is
-        0 until the load is over.
+        0 until the load is over. Of workers it is what is in the frames that were told.
         """
-        return self._measuring.facts(self._assessment, self.marks)
+        return self._measuring.facts(self._assessment, self.marks, inSeconds=True)
 
     def summaryNow(self) -> Summary:
         """

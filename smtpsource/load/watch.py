@@ -225,4 +225,5 @@ def gaugesOf(run: Run) -> dict[str, float]:
         "overdue": run.overdue(),
         "askedRate": run.askedRate(),
     }
-    return {name: value for name, value in found.items() if value is not None}
+    gauges = {name: value for name, value in found.items() if value is not None}
+    return gauges if run.log is None else gauges | run.log.gauges

@@ -22,6 +22,7 @@ class WorkerFacts:
     @ivar cpu: by epoch, the CPU seconds that it has used: in user mode and in the kernel.
     @ivar gauges: those of its last frame.
     @ivar end: what it has said in the end; C{None} if it has not.
+    @ivar missing: it is lost, and so many messages that are measured have failed by that; C{None} if it is not.
     """
 
     def __init__(self) -> None:
@@ -29,6 +30,9 @@ class WorkerFacts:
         self.cpu: dict[int, tuple[float, float]] = {}
         self.gauges: Mapping[str, float] = {}
         self.end: WorkerEnd | None = None
+        self.missing: int | None = None
+        # The gauges of its last frame about the log of messages.
+        self._logged: tuple[int, int, int] | None = None
         self._counted: dict[int, Counters] = {}
         self._asked: dict[int, int] = {}
         self._endedAt: dict[int, float] = {}
@@ -38,6 +42,9 @@ class WorkerFacts:
         Another frame has come.
         """
         self.epoch, self.gauges = frame.epoch, frame.gauges
+        if "logLines" in frame.gauges:
+            lines, dropped, waiting = (frame.gauges.get(f"log{name}", 0) for name in ("Lines", "Dropped", "Waiting"))
+            self._logged = int(lines), int(dropped), int(waiting)
         self._counted[frame.epoch] = self.counted(frame.epoch) + frame.counters
         self._asked[frame.epoch] = self.asked(frame.epoch) + round(frame.asked or 0)
         self._endedAt[frame.epoch] = frame.at
@@ -86,6 +93,21 @@ class WorkerFacts:
         How many messages had no outcome at the end of the last frame.
         """
         return int(self.gauges.get("inFlight", 0))
+
+    @property
+    def messageLog(self) -> Mapping[str, Any] | None:
+        """
+        What came of its part of the log of messages, if there is one; C{None} if nothing is known of that. If it was
+        lost: what its last frame knew, and how many lines may be there besides.
+        """
+        if self.end is not None:
+            return self.end.messageLog
+        if self._logged is None and self.missing is None:
+            return None
+        lines, dropped, waiting = self._logged or (0, 0, 0)
+        unknown = 0 if self.missing is None else waiting + self.missing
+        problem = "a worker was lost" if unknown else None
+        return {"file": None, "lines": lines, "dropped": dropped, "unknown": unknown, "problem": problem}
 
     def ofWarmUp(self, name: str) -> int:
         """

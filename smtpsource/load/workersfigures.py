@@ -221,9 +221,11 @@ class WorkersFigures(Breakable):
     @property
     def messageLog(self) -> Mapping[str, Any] | None:
         """
-        What came of the log of messages, of all workers that have come to their end.
+        What came of the log of messages, as far as all workers have told.
         """
-        return reduce(addedUp, (end.messageLog for end in self._ends()), None)
+        if self.plan.logMessages is None:
+            return None
+        return reduce(addedUp, (facts.messageLog for facts in self._facts), None)
 
     def processTime(self) -> tuple[float, float]:
         """
@@ -271,16 +273,17 @@ class WorkersFigures(Breakable):
             found.append(Working(state, user, system))
         return found
 
-    @property
-    def workers(self) -> Sequence[dict[str, Any]]:
+    def workers(self, *, inSeconds: bool) -> Sequence[dict[str, Any]]:
         """
-        What is to be told of each worker, as JSON takes it: of what is measured, which is nothing in a warm-up.
+        See L{OneProcess.workers<smtpsource.load.oneprocess.OneProcess.workers>}: of what is measured, which is nothing
+        in a warm-up.
         """
         measured = int(self.plan.warmUp > 0)
         told = []
-        for index, (facts, link) in enumerate(zip(self._facts, self._links, strict=True)):
-            user, system = facts.cpu.get(measured, (0.0, 0.0))
-            counters = facts.counted(measured)
+        done = self._gathering.given if inSeconds else self._facts
+        for index, (facts, of, link) in enumerate(zip(self._facts, done, self._links, strict=True)):
+            user, system = of.cpu.get(measured, (0.0, 0.0))
+            counters = of.counted(measured)
             told.append(
                 {
                     **({"host": link.host, "id": link.id} if link.id is not None else {}),

@@ -275,8 +275,9 @@ class WorkersRun(WorkersFigures):
         self.reached = self.reached or frame.counters.connectionsOpened > 0
         if frame.epoch:
             self._isWarm(index)
-        self._gathering.add(index, frame)
+        # First, for those who are told of a second and look at all that is known.
         self._facts[index].add(frame)
+        self._gathering.add(index, frame)
 
     def _warm(self, counts: Counters) -> None:
         """
@@ -335,6 +336,8 @@ class WorkersRun(WorkersFigures):
         passed = max(0.0, self.clock() - self.startTime)
         self.incomplete.append(f"{text} after {passed:.1f} s{self._missing(last)}")
         facts.add(last)
+        # In a warm-up no lines are written.
+        facts.missing = last.counters.failed if last.epoch or not self.plan.warmUp else 0
         if last.epoch < self._gathering.epoch:
             self.recorder.error(WORKER_LOST, text)  # it was not waited for; all else is of the warm-up
         self._gathering.add(index, last)

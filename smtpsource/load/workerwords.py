@@ -64,6 +64,7 @@ def _logged(found: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
         "file": str(found["file"]),
         "lines": int(found["lines"]),
         "dropped": int(found["dropped"]),
+        "unknown": int(found["unknown"]),
         "problem": None if problem is None else printable(str(problem)),
     }
 
@@ -74,7 +75,7 @@ def addedUp(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> M
     """
     if one is None or other is None:
         return one or other
-    counts = {name: one[name] + other[name] for name in ("lines", "dropped")}
+    counts = {name: one[name] + other[name] for name in ("lines", "dropped", "unknown")}
     return {**one, **counts, "problem": one["problem"] or other["problem"]}
 
 

@@ -48,14 +48,14 @@ _time = attrgetter("time")
 
 def withEffects(marks: Sequence[Mark], samples: Sequence[Sample], until: float) -> Iterator[Mark]:
     """
-    Marks with their effects, one after the other. Each takes as long, whatever the number of marks and of samples:
-    some 50 microseconds, or some hundred if the run was not as before for long.
+    Marks with their effects, one after the other. Each takes as long, whatever the number of marks: some 50
+    microseconds, or some hundred if the run was not as before for long; of hours of packed samples, a millisecond.
 
     @param marks: in order.
-    @param samples: all of the run. There may be more of them, or others, before this is at its end.
+    @param samples: all of the run; they stay as they are until this is at its end.
     @param until: when the load was over, in seconds of the run.
     """
-    looks = _Looks(samples[: bisect_right(samples, until + 1e-3, key=_time)], [mark.at for mark in marks])
+    looks = _Looks(samples, bisect_right(samples, until + 1e-3, key=_time), [mark.at for mark in marks])
     for mark in marks[:MOST]:
         yield replace(mark, effect=looks.effect(mark))
     yield from marks[MOST:]
@@ -90,9 +90,13 @@ class _Looks:
     Looks for the effects of marks, one after the other.
     """
 
-    def __init__(self, samples: Sequence[Sample], moments: Sequence[float]) -> None:
-        self._samples = samples
-        lengths = [sample.seconds for sample in samples[:: len(samples) // _ENOUGH + 1]]
+    def __init__(self, samples: Sequence[Sample], end: int, moments: Sequence[float]) -> None:
+        """
+        @param end: so many of the samples count.
+        @param moments: when the marks are.
+        """
+        self._samples, self._end = samples, end
+        lengths = [sample.seconds for sample in samples[: end : end // _ENOUGH + 1]]
         self._least = _LEAST_PART * medianOf(lengths) if lengths else 0.0
         self._moments = moments
         # The times in which the run had not got over earlier marks, without those that are too long ago to matter; with
@@ -128,7 +132,7 @@ class _Looks:
         self._disturbed.append((since, until))
 
     def _before(self, at: float) -> list[Sample]:
-        begin, end = (bisect_right(self._samples, time, key=_time) for time in (at - BEFORE, at))
+        begin, end = (bisect_right(self._samples, time, hi=self._end, key=_time) for time in (at - BEFORE, at))
         samples = self._usable(begin, end)
         near = self._disturbed = [one for one in self._disturbed if one[1] > at - BEFORE]
         calm = [
@@ -142,8 +146,8 @@ class _Looks:
         """
         The samples that end after one time and begin before the other.
         """
-        first = bisect_right(self._samples, at, key=_time)
-        return self._usable(first, bisect_left(self._samples, until, first, key=_begin))
+        first = bisect_right(self._samples, at, hi=self._end, key=_time)
+        return self._usable(first, bisect_left(self._samples, until, first, self._end, key=_begin))
 
     def _usable(self, first: int, end: int) -> list[Sample]:
         return [sample for sample in self._samples[first:end] if sample.seconds > self._least]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from itertools import accumulate, chain, compress
 from operator import sub
 
@@ -235,6 +236,7 @@ def highestOf(index: int) -> int:
     return lowestOf(index + 1) - 1
 
 
+@cache  # there are few, and a mean is made of them again and again
 def middleOf(index: int) -> float:
     """
     The latency, in microseconds, that those in bucket C{index} are taken for in a mean.

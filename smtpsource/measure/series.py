@@ -4,21 +4,23 @@ A run in time: what happened in each second of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from smtpsource.measure.counters import COUNTERS, COUNTS, GAUGES, sums, together, worst
 from smtpsource.measure.frame import Frame
 from smtpsource.measure.histogram import percentilesOf
 from smtpsource.measure.intervals import Intervals
 from smtpsource.measure.judgement import Delivered
+from smtpsource.measure.packed import Packed
 from smtpsource.phases import ARRIVAL, CONNECT, DELIVERY, NAMES, NOOP, RESPONSE, TRANSACTION
 
 #: How many samples are kept: ten hours of seconds. See L{Series}.
 LIMIT = 36_000
 
 #: So many pairs of samples become one in one go.
-_AT_ONCE = 500
+_AT_ONCE = 30
 
 #: The phases whose latencies are kept for each second, if they are asked for.
 LOGGED = (CONNECT, NOOP, TRANSACTION, RESPONSE, DELIVERY, ARRIVAL)
@@ -81,7 +83,7 @@ class Series:
     """
     The samples of a run, however long it is: when there are more than C{limit}, neighbours become one, and from then on
     a sample is twice as long. So all of them are of the same length, but the last. Nothing is lost of what can be added
-    up; of p50, p95 and p99 the higher one is kept.
+    up; of p50, p95 and p99 the higher one is kept. They are kept as bytes: some 100 each.
 
     @ivar intervals: the latencies of each second, if they are asked for.
     @ivar latest: the sample of the last second alone, however long those are that are kept; C{None} before it.
@@ -92,10 +94,11 @@ class Series:
         @param keepBuckets: keep the latencies of each second.
         @param limit: an even number.
         """
-        self._samples: list[Sample] = []
-        # Those that have yet to become half as many, the last one first; they come before the others.
-        self._toJoin: list[Sample] = []
-        self._joined: list[Sample] = []
+        self._samples = Packed(Sample)
+        # Those that have yet to become half as many, and how many of these that will be; they come before the others.
+        self._toJoin: Iterator[Sample] = iter(())
+        self._left = 0
+        self._joined = Packed(Sample)
         self.intervals = Intervals() if keepBuckets else None
         self.latest: Sample | None = None
         self._limit = limit
@@ -125,23 +128,24 @@ class Series:
         return sample
 
     @property
-    def samples(self) -> list[Sample]:
+    def samples(self) -> Sequence[Sample]:
         """
-        All of them: they follow each other without a gap.
+        All of them by now: they follow each other without a gap.
         """
-        self._join(self._limit)
-        return self._samples
+        self._join(self._left)
+        return self._samples.copy()
 
     def _keep(self, sample: Sample) -> None:
-        if self._toJoin:
-            self._join(_AT_ONCE)
+        self._join(_AT_ONCE)
         samples = self._samples
         if samples and self._merged < self._factor:
-            samples[-1] = joined(samples[-1], sample)
+            samples.replaceLast(joined(samples[-1], sample))
             self._merged += 1
             return
-        if len(samples) + len(self._joined) + len(self._toJoin) // 2 >= self._limit:
-            self._toJoin, self._samples = self.samples[::-1], []
+        if len(samples) + len(self._joined) + self._left >= self._limit:
+            self._join(self._left)
+            self._toJoin, self._left = self._samples.drained(), len(self._samples) // 2
+            self._samples = Packed(Sample)
             self._factor *= 2
         self._samples.append(sample)
         self._merged = 1
@@ -150,12 +154,16 @@ class Series:
         """
         Make one sample of each of so many pairs of neighbours, if there are any left: all at once would take long.
         """
-        rest = self._toJoin
-        for _ in range(min(pairs, len(rest) // 2)):
-            self._joined.append(joined(rest.pop(), rest.pop()))
-        if not rest and self._joined:
-            self._samples = self._joined + self._samples
-            self._joined = []
+        if not self._left:
+            return
+        pairs = min(pairs, self._left)
+        for first in islice(self._toJoin, pairs):
+            self._joined.append(joined(first, next(self._toJoin)))
+        self._left -= pairs
+        if not self._left:
+            for sample in self._samples:
+                self._joined.append(sample)
+            self._samples, self._joined = self._joined, Packed(Sample)
 
 
 def joined(first: Sample, second: Sample) -> Sample:

@@ -10,7 +10,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
-from itertools import accumulate, islice
+from itertools import accumulate, islice, pairwise
 from math import ceil
 from typing import Any, NamedTuple
 
@@ -29,6 +29,9 @@ ROWS = 8
 #: How many buckets of L{smtpsource.measure.histogram} become one in a step, by the length of the first one's index in
 #: bits: there are 128 to the doubling then, or one for each microsecond.
 _WIDTHS = tuple(min(8, max(1, (1 << bits) >> 9)) for bits in range(indexOf(HIGHEST_MICROSECONDS).bit_length() + 1))
+
+#: What does not fit into an index begins at 0 again.
+_WRAP = 1 << 8 * array("H").itemsize
 
 
 class Spread(NamedTuple):
@@ -77,7 +80,8 @@ class Step:
         about: Any = self.at, phases, self.replies, self.errors, self.watched
         head = marshal.dumps(about)
         pairs = [pair for spread in self.phases.values() for pair in sorted(spread.coarse.items())]
-        indexes = planesOf(array("H", [index for index, _ in pairs]))
+        # How far each is from the one before, as most are as far as the one before: that takes half the room.
+        indexes = planesOf(array("H", [(b - a) % _WRAP for a, b in pairwise((0, *(index for index, _ in pairs)))]))
         counts = planesOf(array("Q", [count for _, count in pairs]))
         return zlib.compress(b"".join((len(head).to_bytes(4), head, indexes, counts)), 1)
 
@@ -90,7 +94,9 @@ class Step:
         head = 4 + int.from_bytes(whole[:4])
         at, phases, *others = marshal.loads(whole[4:head])
         indexes = head + array("H").itemsize * sum(length for _, length, *_ in phases)
-        pairs = zip(fill(array("H"), whole[head:indexes]), fill(array("Q"), whole[indexes:]), strict=True)
+        apart = fill(array("H"), whole[head:indexes])
+        places = (index % _WRAP for index in accumulate(apart))
+        pairs = zip(places, fill(array("Q"), whole[indexes:]), strict=True)
         spreads = {
             phase: Spread(total, figures, heat, dict(islice(pairs, length)))
             for phase, length, total, figures, heat in phases

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 #: The effects of so many marks take about a millisecond.
-_AT_ONCE = 10
+_AT_ONCE = 3
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def summaryOf(facts: Facts, measured: Mapping[str, Any], *, quickly: bool = Fals
 def completed(summary: Summary) -> Generator[None, None, Summary]:
     """
     Make what a summary lacks that was made quickly, but for the timeline, with pauses: the figures of the latencies of
-    one phase take a millisecond, as do the effects of L{_AT_ONCE} marks.
+    one phase take a millisecond, as do the effects of L{_AT_ONCE} marks, or of each one in a run of hours.
 
     @return: the summary that has them.
     """

@@ -47,6 +47,7 @@ class MessageLogSettings(Settings):
     logSample: LogSample | str | None = option(
         "WHICH",
         Kind(_parse, _given),
-        "only these: a part of all, failed, slow>TIME, PHASE>TIME, or several: 1%,failed,slow>100ms",
+        "with --log-messages, only these: a part of all, such as 1%; failed; slow>TIME; PHASE>TIME, such as rcpt>1s; "
+        "or several: 1%,failed,slow>100ms",
         default=None,
     )

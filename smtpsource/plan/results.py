@@ -157,8 +157,8 @@ class Results(Settings):
         written("junit", "write there, as JUnit's XML, whether all was accepted and the thresholds held; - as above"),
         ValueOption(
             *("checkpoint", None, "DIR", None),
-            "write what is known there each second, for smtpsource recover (default: FILE.checkpoint beside --report, "
-            "until that is written, for runs over a minute)",
+            "each second, write there what has come so far: smtpsource recover makes the report of it if the run is "
+            "cut off (default: FILE.checkpoint beside --report, until that is written, for runs over a minute)",
             directoryToBe,
         ),
     )
@@ -181,7 +181,7 @@ class Results(Settings):
     percentiles: tuple[float, ...] = option(
         "LIST",
         Kind(_percentiles, checks.tupleOf(_percentile, "numbers, such as (50, 99.9)")),
-        "the percentiles to tell of latencies",
+        "which percentiles of latencies are shown, and in the report",
         shown="p50,p90,p95,p99,p99.9",
         default=PERCENTILES,
     )
@@ -222,7 +222,7 @@ class Results(Settings):
         ),
         ValueOption(
             *("every", None, "TIME CMD", None),
-            "the same, again and again",
+            "the same each time that so long has passed: --every 30m 'postqueue -f'",
             _errands,
             repeated=True,
             pair=True,
@@ -230,8 +230,8 @@ class Results(Settings):
         ),
         ValueOption(
             *("watch", None, "WHAT", None),
-            "once a second, look at pid:N, unit:NAME, postfix-queue:DIR or prometheus:URL#METRIC, for the series; "
-            "NAME=pid:N gives it a name",
+            "once a second, measure the memory and CPU of a process, pid:N, or of a unit of systemd, unit:NAME; the "
+            "queues of Postfix, postfix-queue:DIR; or a metric, prometheus:URL#METRIC; NAME=pid:N gives it a name",
             _watched,
             repeated=True,
         ),

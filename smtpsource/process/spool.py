@@ -39,11 +39,15 @@ class Spool:
     counted.
     """
 
-    def __init__(self, reactor: IReactor, open: Callable[[], Target]) -> None:
+    def __init__(
+        self, reactor: IReactor, open: Callable[[], Target], tell: Callable[[str], None] = lambda problem: None
+    ) -> None:
         """
         @param open: where to write.
+        @param tell: called with the problem, the first time that one is known of while there are lines.
         """
         self._reactor = reactor
+        self._tell: Callable[[str], None] | None = tell
         self._queue: SimpleQueue[tuple[bytes, int] | None] = SimpleQueue()
         self._batch: list[bytes] = []
         self._size = 0
@@ -54,7 +58,7 @@ class Spool:
         self._final: tuple[int, int] | None = None
         self._problem: str | None = None
         self._target: Target | None = None
-        self._isOver = False
+        self._isOver = self._isRemoved = False
         try:
             self._target = open()
         except OSError as e:
@@ -77,10 +81,19 @@ class Spool:
         return self._dropped + self._lost if self._final is None else self._final[1]
 
     @property
+    def waiting(self) -> int:
+        """
+        How many lines are neither, so far.
+        """
+        return 0 if self._final else len(self._batch) + self._givenLines - self._doneLines
+
+    @property
     def problem(self) -> str | None:
         """
         Why lines were dropped, as one line; C{None} if it is known of none.
         """
+        if self._isRemoved and self._target is not None:
+            return self._target.problem
         if self._problem is None and self._target is not None and self._target.problem is not None:
             return self._target.problem
         return self._problem or ("there was no room for them in time" if self._dropped else None)
@@ -147,6 +160,12 @@ class Spool:
             self._givenLines += len(self._batch)
             self._queue.put((b"".join(self._batch), len(self._batch)))
             self._batch, self._size = [], 0
+        self._tellProblem()
+
+    def _tellProblem(self) -> None:
+        if self._tell is not None and (problem := self.problem) is not None:
+            tell, self._tell = self._tell, None
+            tell(problem)
 
     # In the thread
 
@@ -154,12 +173,24 @@ class Spool:
         target = self._target
         while (piece := self._queue.get()) is not None:
             data, lines = piece
-            written = 0 if target is None or target.stopping.is_set() else target.write(data)
-            self._lost += lines - written
+            if target is None or self._isRemoved or target.stopping.is_set():
+                self._lost += lines
+            else:
+                self._lost += lines - target.write(data)
             self._doneLines += lines
             self._done += len(data)
+            self._see()
+        self._see()
         if target is not None:
             target.close()
+
+    def _see(self) -> None:
+        """
+        Is what was written still there? If not, no line is: nor does any follow.
+        """
+        if self._target is not None and (self._isRemoved or not self._target.isKept()):
+            self._lost = self._doneLines
+            self._isRemoved = True
 
     def _broken(self, reason: Failure) -> None:
         """
@@ -169,3 +200,4 @@ class Spool:
         self._isOver = True
         self._dropped += len(self._batch)
         self._batch = []
+        self._tellProblem()

@@ -38,6 +38,13 @@ class Target(Protocol):
         @return: how many lines are there now, each of them whole.
         """
 
+    def isKept(self) -> bool:
+        """
+        Is there somewhere what was written?
+
+        @return: C{False}: all of it is lost, and so is what would follow.
+        """
+
     def close(self) -> None:
         """
         Write no more.
@@ -78,9 +85,10 @@ class _File(_Target):
     A file, that is added to.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, path: str) -> None:
         super().__init__()
         self._descriptor = descriptor
+        self._path = path
 
     def write(self, data: bytes) -> int:
         """
@@ -109,6 +117,18 @@ class _File(_Target):
                 end = os.lseek(self._descriptor, 0, os.SEEK_CUR)
                 os.ftruncate(self._descriptor, end - (at - whole))
         return whole
+
+    def isKept(self) -> bool:
+        """
+        See L{Target.isKept}. One that was renamed is.
+        """
+        try:
+            isKept = os.fstat(self._descriptor).st_nlink > 0
+        except OSError as e:
+            isKept = e.errno != errno.ESTALE  # as NFS has it
+        if not isKept:
+            self.problem = f"somebody has removed {self._path}"
+        return isKept
 
     def close(self) -> None:
         """
@@ -165,6 +185,12 @@ class _Reader(_Target):
                 break
         return self._target
 
+    def isKept(self) -> bool:
+        """
+        See L{Target.isKept}. What was read is its reader's.
+        """
+        return True
+
     def close(self) -> None:
         """
         See L{Target.close}.
@@ -194,7 +220,7 @@ def targetAt(path: str, fresh: bool) -> Target:
         if not place.isFile:
             return _Reader(lambda: _reading(path), again=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_TRUNC if fresh else 0)
-        return _File(os.open(place.name, flags, 0o666, dir_fd=place.directory))
+        return _File(os.open(place.name, flags, 0o666, dir_fd=place.directory), path)
 
 
 def _reading(path: str) -> Unwaited | None:

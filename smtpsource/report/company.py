@@ -151,7 +151,7 @@ class Company:
                 from smtpsource.report.growing import GrowingFile
 
                 self.unfinished[path] = file = GrowingFile(path)
-                file.follow(source, textOf)
+                file.follow(source, textOf, wishes.complain)
 
     def _startReport(self, reactor: Any, source: Renewable) -> None:
         """

@@ -290,9 +290,11 @@ def _logged(log: Mapping[str, Any]) -> Fact:
     """
     What came of the log of messages.
     """
+    unknown = log.get("unknown")
     text = f"{several(log['lines'], 'line', 'lines')}, {log['dropped']} dropped"
+    text += f", up to {unknown} not known" if unknown else ""
     problem = f": {log['problem']}" if log["problem"] else ""
-    return Fact("message log", text + problem, "doubtful" if log["dropped"] else "")
+    return Fact("message log", text + problem, "doubtful" if log["dropped"] or unknown else "")
 
 
 def _ledgers(summary: Summary) -> Sequence[str]:

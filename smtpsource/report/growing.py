@@ -49,18 +49,26 @@ class GrowingFile:
         self._thread: Thread | None = None
         self._ended = Event()
         self._isFull = False
+        # Of the thread: what is not as it should be, as people are told of it; and what they were told.
+        self._problem: str | None = None
+        self._told: str | None = None
         # How many bytes it was given, and how many the thread has written, in the file that is open.
         self._given = self._done = 0
         self._descriptor: int | None = None
 
-    def follow(self, run: Measured, textOf: Callable[[Frame], str]) -> None:
+    def follow(self, run: Measured, textOf: Callable[[Frame], str], tell: Callable[[str], None]) -> None:
         """
         Write what is to be said of each second that is measured; of a warm-up, nothing.
+
+        @param tell: called with a line that people should know of.
         """
 
         def second(frame: Frame) -> None:
             if frame.epoch or not run.warmUp:
                 self.add(textOf(frame))
+            if (problem := self._problem) is not None and problem != self._told:
+                self._told = problem
+                tell(problem)
 
         run.onFrame(second)
 
@@ -111,8 +119,11 @@ class GrowingFile:
         try:
             while (piece := self._queue.get()) is not None:
                 rest += piece
-                with suppress(OSError):  # there may be room again in the next second
+                try:
                     self._write(rest)
+                except OSError as e:  # there may be room again in the next second
+                    self._problem = f"{self._path} can't be written: {e.strerror}; the run goes on, and so do the tries"
+                else:
                     self._done += len(rest)
                     rest = b""
         finally:
@@ -125,6 +136,10 @@ class GrowingFile:
         if self._descriptor is None:
             with Place(self._path) as place:
                 self._descriptor = newFile(place, (data,))
+            return
+        if not os.fstat(self._descriptor).st_nlink:
+            self._problem = f"somebody has removed {self._path}: it is written anew at the end of the run"
+            self._isFull = True
             return
         try:
             with open(self._descriptor, "ab", closefd=False) as file:

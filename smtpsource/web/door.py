@@ -19,7 +19,7 @@ SHARE = 0.01
 CREDIT = 0.1
 
 #: Seconds that one costs besides what is done for them here: turns of the reactor, and what the system does.
-PRICE = 0.0003
+PRICE = 0.0005
 
 
 class Door:

@@ -69,7 +69,8 @@ class Kind(Enum):
     UNUSABLE = b"u"
     #: A L{Frame<smtpsource.measure.frame.Frame>}, encoded: one for each second from the beginning on, or from the end
     #: of the warm-up on; one of several seconds, if the parent has not read. Its gauges: C{sessions} that are not over,
-    #: C{inFlight} messages, C{overdue} and C{ofWarmUp} of an open loop, and its C{askedRate}; and 1 for the word of
+    #: C{inFlight} messages, C{overdue} and C{ofWarmUp} of an open loop, and its C{askedRate}; lines of the log of
+    #: messages: C{logLines}, C{logDropped} and C{logWaiting}; and 1 for the word of
     #: L{STATES<smtpsource.measure.progress.STATES>} that says what the worker does, so that the sum is how many do.
     FRAME = b"f"
     #: C{{"count": n, "epoch": e}}: could do with so many more messages. In a run whose messages have a limit, all that

@@ -158,12 +158,11 @@ class Broadcast:
             self._tellAll(watcher)
         else:
             self._tellRest(watcher, list(self._recent)[known + 1 :])
-        if self.history.epoch >= 0:
-            watcher.tellOld(written("known", b"null", self.identity))
         for marks in self._marks.pieces():
             watcher.tellOld(written("marks", marks))
         for event in self._standing.values():
             watcher.tellOld(event)
+        watcher.tellOld(written("known", b"null", self.identity if self.history.epoch >= 0 else None))
         if self._over is not None:
             watcher.tellOld(self._over)
 

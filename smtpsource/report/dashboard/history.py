@@ -15,13 +15,17 @@ from smtpsource.measure.step import joined as joinedSteps
 from smtpsource.measure.timeline import tableOf
 from smtpsource.printable import printable
 from smtpsource.report.dashboard.seen import Seen
-from smtpsource.report.html.data import columnsOf, timelineOf
+from smtpsource.report.html.data import columnsOf
+from smtpsource.report.html.steps import often, timelineOf
 
 #: The most samples: an hour of seconds. Of a longer run, neighbours become one.
 MOST_SAMPLES = 3600
 
 #: The most steps with all that is known of their time: more than a picture has room for.
 MOST_STEPS = 720
+
+#: The most kinds of errors, and of replies that refuse, of a step: what comes more rarely is in no chart for long.
+MOST_KINDS = 32
 
 #: The columns of a sample.
 COLUMNS = tuple(columnsOf(()))
@@ -133,7 +137,7 @@ def _step(step: bytes) -> bytes:
 
 
 def _table(step: Step) -> bytes:
-    return asJSON(_only(timelineOf(tableOf((step,)))))
+    return asJSON(_only(timelineOf(often(tableOf((step,)), MOST_KINDS))))
 
 
 def _only(table: Any) -> Any:

@@ -10,8 +10,6 @@
   const watched = run.watched ?? [];
   const form = document.getElementById("mark");
   let columns = [];
-  let source = null;
-  let reconnect = null;
 
   function say(text, over = false) {
     document.getElementById("state").textContent = text;
@@ -120,7 +118,7 @@
     frame({ row, step }) {
       add([row], [step]);
       showSoon();
-      if (run.timeline.time.length > MANY) connect();
+      if (run.timeline.time.length > MANY) source.again();
     },
     marks(found) {
       run.marks.splice(found.from, Infinity, ...found.marks);
@@ -142,27 +140,13 @@
     },
     section,
     over(found) {
-      source.close();
-      source = null;
+      source.end();
       say(`The run is over: exit status ${found.exit}.`, true);
       form?.toggleAttribute("hidden", true);
       document.getElementById("report").textContent = "The report";
       showSoon();
     },
   };
-
-  function connect() {
-    clearTimeout(reconnect);
-    source?.close();
-    source = new EventSource("events");
-    for (const [kind, take] of Object.entries(events)) source.addEventListener(kind, (event) => take(JSON.parse(event.data)));
-    source.onerror = () => {
-      if (source === null) return;
-      say("Nobody answers: trying again.");
-      // Where the answer was an error, browsers give up.
-      if (source.readyState === EventSource.CLOSED) reconnect = setTimeout(connect, 3000);
-    };
-  }
 
   form?.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -180,5 +164,9 @@
 
   // The result first, then what can be done.
   document.getElementById("verdict").after(document.getElementById("live"));
-  connect();
+  const source = new SharedEvents(
+    Object.keys(events),
+    (kind, found) => events[kind](found),
+    () => say("Nobody answers: trying again."),
+  );
 })();

@@ -42,6 +42,10 @@ _log = Logger()
 #: What the run is called: there is but one.
 LABEL = "run"
 
+#: What it needs of its own.
+STYLES = ("page.css", "live.css")
+SCRIPTS = ("page.js", "events.js", "live.js")
+
 #: So many marks stand on it, the last ones: all of them are in the report, and in the charts.
 MARKS = 50
 
@@ -84,7 +88,7 @@ class Page:
 
     def _html(self) -> Iterator[bytes]:
         document = _documentOf(self._summaryNow(), self._broadcast.history.seen)
-        html = "".join(livePage(document, LABEL, ("page.css", "live.css"), ("page.js", "live.js"), self._extra))
+        html = "".join(livePage(document, LABEL, STYLES, SCRIPTS, self._extra))
         yield html.encode("utf-8", "replace")
 
     def files(self) -> dict[str, Operation]:
@@ -95,6 +99,7 @@ class Page:
             "/page.css": (style(), "text/css"),
             "/live.css": (_own("live.css"), "text/css"),
             "/page.js": (script(), "text/javascript"),
+            "/events.js": (_own("events.js"), "text/javascript"),
             "/live.js": (_own("live.js"), "text/javascript"),
         }
         return {path: _served(text, kind) for path, (text, kind) in found.items()}
@@ -202,7 +207,7 @@ def prepare() -> None:
     Have ready what may not be found any more in a moment, as the process becomes another user.
     """
     report.prepare()
-    for name in ("live.css", "live.html", "live.js", "mark.html"):
+    for name in ("live.css", "live.html", "events.js", "live.js", "mark.html"):
         _own(name)
 
 

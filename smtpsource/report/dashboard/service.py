@@ -238,7 +238,9 @@ class DashboardService(Service):
     def _watch(self, request: DashboardRequest) -> Answer | None:
         if request.method == b"HEAD":
             return Answer(contentType=TYPE)
-        self._broadcast.watch(request, request.getHeader("last-event-id"))
+        # A page knows how to come back before its browser does.
+        (after,) = request.args.get(b"after", [b""])[:1]
+        self._broadcast.watch(request, request.getHeader("last-event-id") or after.decode("latin-1") or None)
         if not self._isOver:
             self._doing.tell()
         self._page.renew()

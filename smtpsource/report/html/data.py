@@ -8,17 +8,16 @@ import base64
 import json
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from heapq import nlargest
 from itertools import islice, zip_longest
-from math import floor, log10
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from smtpsource.measure.series import Sample, joined
-from smtpsource.phases import NAMES
 from smtpsource.printable import printable
 from smtpsource.report.document import SERIES
-from smtpsource.report.html.charts import MOST_KINDS, Chart, chartsOf, isRefusal
+from smtpsource.report.html.charts import Chart, chartsOf
 from smtpsource.report.html.curves import curvesOf
+from smtpsource.report.html.digits import rounded, timesOf
+from smtpsource.report.html.steps import STEPS, often, timelineOf
 from smtpsource.report.html.title import shortened
 
 
@@ -31,7 +30,7 @@ class Bounds(NamedTuple):
     @ivar marks: the first ones.
     """
 
-    steps: int = 360
+    steps: int = STEPS
     rows: int = 3600
     marks: int = 10_000
 
@@ -53,8 +52,6 @@ _LEAST_STEPS, _LEAST_ROWS = 60, 300
 
 _ALL = Bounds()
 
-_Kind = TypeVar("_Kind")
-
 #: The most figures that were watched, as charts show them.
 MOST_WATCHED = 96
 
@@ -63,9 +60,6 @@ _LONGEST = 200
 
 #: So many seconds, at the end of a run, say nothing of what there was in each second.
 _LEAST = 0.1
-
-#: Digits of a number: more are not to be seen.
-_DIGITS = 4
 
 #: A data block of more characters is compressed.
 _PLAIN = 65536
@@ -110,7 +104,7 @@ def runOf(
         "exercise": document.get("exercise", "mail"),
         "started": document["started"],
         "series": columnsOf(samples, watched),
-        "timeline": None if timeline is None else timelineOf(_often(timeline), bounds.steps),
+        "timeline": None if timeline is None else timelineOf(often(timeline), bounds.steps),
         "marks": [markOf(mark) for mark in document.get("marks", ())[: bounds.marks]],
         "curves": curvesOf(document),
         "watched": [printable(name) for name in watched],
@@ -121,7 +115,7 @@ def markOf(mark: Mapping[str, Any]) -> dict[str, Any]:
     """
     A mark, as charts show it.
     """
-    return {"at": _rounded(mark["at"]), "text": _shortened(printable(mark["text"])), "kind": mark.get("kind", "note")}
+    return {"at": rounded(mark["at"]), "text": _shortened(printable(mark["text"])), "kind": mark.get("kind", "note")}
 
 
 def _shortened(text: str) -> str:
@@ -184,84 +178,10 @@ def columnsOf(samples: Sequence[Sample], watched: Sequence[str] = ()) -> dict[st
     """
     columns: dict[str, list[float | None]] = {"time": timesOf([sample.time for sample in samples])}
     for name, of in _COLUMNS.items():
-        columns[name] = [_rounded(of(sample)) for sample in samples]
+        columns[name] = [rounded(of(sample)) for sample in samples]
     for number, name in enumerate(watched):
-        columns[f"watched{number}"] = [_rounded((sample.watched or {}).get(name)) for sample in samples]
+        columns[f"watched{number}"] = [rounded((sample.watched or {}).get(name)) for sample in samples]
     return columns
-
-
-def timesOf(times: Sequence[float]) -> list[float | None]:
-    """
-    Times of a run, as exact as can be seen.
-    """
-    longest = max(times, default=0)
-    decimals = 3 if longest < 60 else 2 if longest < 600 else 1
-    return [_whole(round(time, decimals)) for time in times]
-
-
-def timelineOf(table: Mapping[str, Any], steps: int = _ALL.steps) -> dict[str, Any]:
-    """
-    A timeline with fewer steps and digits. Of the percentiles of steps that become one, the highest is kept.
-
-    @param table: as a report has it.
-    @param steps: the most of them.
-    """
-    step = -(-len(table["time"]) // steps)
-
-    def groups(values: Sequence[Any]) -> list[Sequence[Any]]:
-        return [values[begin : begin + step] for begin in range(0, len(values), step)] if step else []
-
-    def columns(those: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
-        return {printable(name): [sum(group) for group in groups(values)] for name, values in those.items()}
-
-    return {
-        "time": timesOf([group[-1] for group in groups(table["time"])]),
-        "phases": {
-            name: {
-                "count": [sum(group) for group in groups(phase["count"])],
-                **{which: list(map(_worst, groups(phase[which]))) for which in ("p50", "p95", "p99", "max")},
-                "heat": [_heat(group) for group in groups(phase["heat"])],
-            }
-            for name, phase in table["phases"].items()
-            if name in NAMES
-        },
-        "replies": {printable(phase): columns(codes) for phase, codes in table["replies"].items()},
-        "errors": columns(table["errors"]),
-    }
-
-
-def _often(table: Mapping[str, Any]) -> dict[str, Any]:
-    """
-    The same with no more kinds of errors and of refusing replies than a chart shows, as there may be very many.
-    """
-    replies: dict[str, dict[str, Sequence[int]]] = {}
-    refusing = (
-        ((phase, code), counts)
-        for phase, codes in table["replies"].items()
-        for code, counts in codes.items()
-        if isRefusal(code)
-    )
-    for (phase, code), counts in _most(refusing):
-        replies.setdefault(phase, {})[code] = counts
-    return {**table, "replies": replies, "errors": dict(_most(table["errors"].items()))}
-
-
-def _most(those: Iterable[tuple[_Kind, Sequence[int]]]) -> list[tuple[_Kind, Sequence[int]]]:
-    return nlargest(MOST_KINDS, those, key=lambda kind: sum(kind[1]))
-
-
-def _worst(values: Sequence[float | None]) -> float | None:
-    return _rounded(max((value for value in values if value is not None), default=None))
-
-
-def _heat(steps: Sequence[Sequence[int]]) -> list[int]:
-    if len(steps) == 1:
-        return list(steps[0])
-    rows: dict[int, int] = {}
-    for step in steps:
-        for row, count in zip(step[::2], step[1::2], strict=False):
-            rows[row] = rows.get(row, 0) + count
-    return [number for pair in sorted(rows.items()) for number in pair]
 
 
 def _fewer(samples: Sequence[Sample], most: int) -> Sequence[Sample]:
@@ -286,19 +206,6 @@ def _leaveOut(run: dict[str, Any], charts: Iterable[Chart]) -> None:
         )
         timeline["replies"] = {phase: codes for phase, codes in found if codes}
         timeline["errors"] = {name: of for name, of in timeline["errors"].items() if f"errors.{name}" in shown}
-
-
-def _rounded(value: float | None) -> float | None:
-    if not value:
-        return value if value is None else 0
-    return _whole(round(value, _DIGITS - 1 - floor(log10(abs(value)))))
-
-
-def _whole(value: float) -> float:
-    """
-    The same, as C{4} if it is C{4.0}.
-    """
-    return int(value) if value == int(value) else value
 
 
 def block(data: Mapping[str, Any]) -> str:
