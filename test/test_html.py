@@ -387,6 +387,16 @@ class DataTests(SynchronousTestCase):
         self.assertEqual(["rate", "latency", "connections", "cpu", "lag"], [chart["id"] for chart in data["charts"]])
         self.assertNotIn("failedRate", data["runs"][0]["series"])
 
+    def test_lastMoment(self):
+        """
+        What is left of a second at the end says nothing of what there was in each: no line falls to 0 there.
+        """
+        series = (second(1), replace(second(2), open=7), replace(second(2), time=2.002, seconds=0.002, open=0, lag=0.0))
+        (run,) = dataOf([documentOf(example(series=series))], ["A"])["runs"]
+        self.assertEqual([5, 7, None], run["series"]["open"])
+        self.assertEqual([0.0005, 0.0005, None], run["series"]["lag"])
+        self.assertEqual([0.003, 0.003, 0.003], run["series"]["max"])
+
     def test_few(self):
         """
         Of many kinds of errors those that came most often are shown.

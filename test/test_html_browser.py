@@ -108,11 +108,15 @@ return [...found].sort((one, other) => other[1] - one[1]).map(([color]) => color
 """
 
 
-#: What stands in the picture of the rate when it is drawn anew.
+#: What stands in the picture of the rate when it is drawn anew: texts, colors, and how far they are from its edges.
 _WRITTEN = """
 const kind = CanvasRenderingContext2D.prototype, before = kind.fillText, written = [];
-kind.fillText = function (text) {
-  if (document.querySelector('figure[data-chart="rate"]').contains(this.canvas)) written.push(text);
+kind.fillText = function (text, left) {
+  const width = this.measureText(text).width;
+  const from = left - width * ({center: 0.5, right: 1, end: 1}[this.textAlign] ?? 0);
+  const place = [from, this.canvas.width - from - width];
+  const isOurs = document.querySelector('figure[data-chart="rate"]').contains(this.canvas);
+  if (isOurs) written.push([text, this.fillStyle, ...place]);
   before.apply(this, arguments);
 };
 dispatchEvent(new Event("beforeprint"));
@@ -209,8 +213,49 @@ class NumbersTests(PageTestCase):
         self.browser.click(chart("rate", "summary"))
         times = self.browser.texts(chart("rate", "tbody th"))
         self.assertEqual((60, "1", "1000"), (len(times), times[0], times[-1]))
+        self.assertEqual("Rate (/s), 60 of 1000 rows", self.caption("rate"))
         self.browser.click(chart("rate", "button.more"))
         self.assertEqual(1000, len(self.browser.texts(chart("rate", "tbody th"))))
+        self.assertEqual("Rate (/s)", self.caption("rate"))
+
+    def test_worst(self):
+        """
+        Rows are left out, but not those that one looks for: on a screen and on paper the worst are there.
+        """
+        document = report(151)
+        document["series"][50].update(accepted=7)
+        document["series"][51].update(accepted=400)
+        phase = document["timeline"]["phases"]["response"]
+        for second, name in ((50, "max"), (52, "p99"), (53, "p50")):
+            phase[name][second] = 5.5
+        phase["heat"][70] += [60, 1]
+        self.show(document)
+        self.browser.click(chart("rate", "summary"))
+        self.browser.run("dispatchEvent(new Event('beforeprint'))")
+        self.browser.whenDrawn()
+        times = self.times("rate")
+        self.assertEqual((60, "1", "151"), (len(times), times[0], times[-1]))
+        self.assertLessEqual({"51", "52"}, set(times))
+        times = self.times("latency")
+        self.assertEqual((20, "1", "151"), (len(times), times[0], times[-1]))
+        self.assertLessEqual({"51", "53", "54"}, set(times))
+        self.assertEqual(sorted(times, key=int), times)
+        self.assertEqual("Latency over time (s): response, 20 of 151 rows", self.caption("latency"))
+        times = self.times("heat")
+        self.assertEqual(20, len(times))
+        self.assertIn("71", times)
+
+    def times(self, name):
+        """
+        @return: the first cell of each row.
+        """
+        return self.browser.texts(chart(name, "tbody th"))
+
+    def caption(self, name):
+        """
+        @return: what stands above the table behind a chart.
+        """
+        return self.browser.texts(chart(name, "caption"))[0]
 
     def test_lengths(self):
         """
@@ -349,11 +394,52 @@ class UseTests(PageTestCase):
         Marks that are too close for a number each have their numbers together.
         """
         self.show(report(2000, marks=["one", "two", "three"]))
-        written = self.browser.run(_WRITTEN)
+        written = self.written()
         self.assertIn("1-3", written)
         self.assertNotIn("1", written)
         self.show(report(10, marks=["one", "two", "three"]))
-        self.assertLessEqual({"1", "2", "3"}, set(self.browser.run(_WRITTEN)))
+        self.assertLessEqual({"1", "2", "3"}, set(self.written()))
+
+    def written(self):
+        """
+        @return: what stands in the picture of the rate.
+        """
+        return [text for text, *_ in self.browser.run(_WRITTEN)]
+
+    def test_lastMark(self):
+        """
+        Where marks are at the end of a run, all that stands above them is to be seen.
+        """
+        self.browser.look(400)
+        self.show(report(20, marks=[str(number) for number in range(1, 21)]))
+        ((_, right),) = (place for text, _, *place in self.browser.run(_WRITTEN) if text.endswith("-20"))
+        # To the right of the plot there are 14 pixels.
+        self.assertGreaterEqual(right, 14)
+
+    def test_whose(self):
+        """
+        Of several runs it can be seen whose mark is which, and heard.
+        """
+        from selenium.webdriver.common.keys import Keys
+
+        self.show(report(2000, marks=["one", "two"]), report(2000, marks=["three"]))
+        parts = {text: color for text, color, *_ in self.browser.run(_WRITTEN) if text in ("1-2", ", 1")}
+        self.assertEqual(2, len(set(parts.values())), parts)
+        self.browser.press(chart("rate", ".canvas"), Keys.HOME)
+        self.assertIn("mark A 1: one", self.spoken())
+
+    def test_end(self):
+        """
+        A last step of two milliseconds does not look as if refusals were over.
+        """
+        document = report(20)
+        document["timeline"]["time"][-1] = 19.002
+        document["timeline"]["replies"]["message"]["451"] = [5] * 19 + [0]
+        self.show(document)
+        told = self.browser.find(chart("replies", ".canvas")).get_attribute("aria-label")
+        self.assertIn("message 451", told)
+        self.assertNotIn("from 0/s", told.partition(":")[2])
+        self.assertEqual("0", self.table("replies")[-1][1])
 
     def test_clock(self):
         """
@@ -367,7 +453,7 @@ class UseTests(PageTestCase):
         self.assertRegex(self.spoken(), r"^0:0\d(\.\d+)? to 0:0\d(\.\d+)?$")
         self.browser.press(frame, Keys.ARROW_RIGHT)
         self.assertRegex(self.spoken(), r"^0:0\d;")
-        written = self.browser.run(_WRITTEN)
+        written = self.written()
         self.assertIn("0:02", written)
         self.assertEqual([], [text for text in written if re.fullmatch(r"[\d.]+ s", text)])
 

@@ -9,6 +9,7 @@ import io
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -109,6 +110,24 @@ class ManualPageTests(TestCase):
             self.assertEqual("", warnings.getvalue())
             self.assertRegex(page.replace("\\-", "-"), rf'(?im)^\.TH "?{name}"? "?1"? ')
             self.assertNotIn("System Message", page)
+
+    def test_narrow(self):
+        """
+        On a terminal of 80 columns C{man} has nothing to say of them either, such as that a word is too long.
+        """
+        if shutil.which("man") is None:
+            missing("man isn't installed (Debian: man-db)")
+        for path in sorted(MANUAL.glob("*.rst")):
+            made = Path(self.mktemp())
+            made.write_text(publish_string(path.read_text("utf-8"), str(path), writer_name="manpage").decode(), "utf-8")
+            shown = subprocess.run(
+                ["man", "--warnings", "--local-file", made],
+                env={**os.environ, "MANWIDTH": "80", "LC_ALL": "C.UTF-8"},
+                capture_output=True,
+                timeout=PATIENCE,
+                check=True,
+            )
+            self.assertEqual((path.name, b""), (path.name, shown.stderr))
 
 
 class CompatibilityTests(TestCase):

@@ -139,14 +139,16 @@ class MergeTests(ToolTestCase):
         """
         The result is a report like others, with the command as its own; and its series is a table.
         """
-        report, table = self.directory / "all.json", self.directory / "all.csv"
-        arguments = ["merge", "--quiet", self.first, self.second, "--report", str(report), "--csv", str(table)]
+        report, table, page = (self.directory / name for name in ("all.json", "all.csv", "all.html"))
+        arguments = ["merge", "--quiet", self.first, self.second]
+        arguments += ["--report", str(report), "--csv", str(table), "--html", str(page)]
         self.assertEqual(self.run_(*arguments), (0, "", ""))
         document = json.loads(report.read_text())
         self.assertEqual(document["command"], ["smtpsource", *arguments])
         self.assertEqual((document["messages"]["accepted"], document["exit"]), (15, 0))
         self.assertEqual([sample["accepted"] for sample in document["series"]], [200, 200])
         self.assertEqual([line.split(",")[4] for line in table.read_text().splitlines()], ["accepted", "200", "200"])
+        self.assertIn("all 15 messages accepted", page.read_text("utf-8"))
         third = self.write("3.json", example(run="r3", **latencies(0.2)))
         status, out, err = self.run_("merge", "--report", "-", self.first, third)
         self.assertEqual((status, json.loads(out)["exit"]), (0, 1))

@@ -22,7 +22,7 @@ from smtpsource.tools.merging import environmentsOf, merge
 from smtpsource.tools.options import ToolOptions
 from smtpsource.values import files
 from smtpsource.values.color import COLOR
-from smtpsource.values.option import Flag, Group, ValueOption
+from smtpsource.values.option import Flag, Group, ValueOption, written
 
 
 def _threshold(text: str) -> thresholds.Threshold:
@@ -69,6 +69,7 @@ class MergeOptions(ToolOptions):
                     "write its series there, as values separated by commas; - is standard output",
                     files.writableFile,
                 ),
+                written("html", "write it as one HTML file with charts there; - is standard output"),
                 ValueOption(
                     "threshold",
                     None,
@@ -98,7 +99,7 @@ class MergeOptions(ToolOptions):
         """
         super().postOptions()
         reports = [("the reports to add up", os.path.abspath(path)) for path in self.files]
-        self.checkOutputs("report", "csv", inputs=reports)
+        self.checkOutputs("report", "csv", "html", inputs=reports)
 
 
 def _problems(runs: Iterable[tuple[str, Summary]]) -> Iterator[str]:
@@ -146,6 +147,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
         options.tool,
         report=options["report"],
         csv=options["csv"],
+        html=options["html"],
         color=options["color"],
         quiet=bool(options["quiet"]),
     )

@@ -143,6 +143,7 @@
       source.end();
       say(`The run is over: exit status ${found.exit}.`, true);
       form?.toggleAttribute("hidden", true);
+      document.getElementById("report").textContent = "The report";
       showSoon();
     },
   };

@@ -146,9 +146,9 @@ def _each(name: str) -> Callable[[Sample], float | None]:
     return read
 
 
-def _share(name: str) -> Callable[[Sample], float | None]:
+def _inSecond(name: str) -> Callable[[Sample], float | None]:
     """
-    How much of each second this took.
+    What is known of each second by itself.
     """
     return lambda sample: None if sample.seconds < _LEAST else getattr(sample, name)
 
@@ -164,10 +164,9 @@ _COLUMNS: dict[str, Callable[[Sample], float | None]] = {
     "arrivedRate": _each("arrived"),
     **{
         name: (lambda sample, name=name: getattr(sample, name))  # type: ignore[misc]
-        for name in ("p50", "p95", "p99", "max", "open", "backlog", "lag")
+        for name in ("p50", "p95", "p99", "max", "backlog")
     },
-    "cpu": _share("cpu"),
-    "waited": _share("waited"),
+    **{name: _inSecond(name) for name in ("open", "cpu", "waited", "lag")},
 }
 
 

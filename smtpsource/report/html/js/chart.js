@@ -275,5 +275,5 @@ function markAt(plot, runs) {
     const distance = Math.abs(plot.valToPos(one.mark.at, "x") - plot.cursor.left);
     if (distance < least) [near, least] = [one, distance];
   }
-  return near ? `, mark ${near.number}: ${near.mark.text}` : "";
+  return near ? `, mark ${labeled(runs[near.run], runs, near.number)}: ${near.mark.text}` : "";
 }

@@ -149,9 +149,8 @@ function drawMarks(plot, runs) {
   ctx.rect(bbox.left, 0, bbox.width, bbox.top + bbox.height);
   ctx.clip();
   ctx.font = `${11 * ratio}px system-ui, sans-serif`;
-  ctx.textAlign = "center";
   ctx.lineWidth = ratio;
-  const colorOf = (run) => color(runs.length > 1 && run !== null ? `--c${run % 8}` : "--fg");
+  const colorOf = (run) => color(runs.length > 1 ? `--c${run % 8}` : "--fg");
   const marks = marksOf(runs)
     .map((mark) => ({ ...mark, left: Math.round(plot.valToPos(mark.mark.at, "x", true)) }))
     .filter(({ left }) => left >= bbox.left && left <= bbox.left + bbox.width);
@@ -165,23 +164,32 @@ function drawMarks(plot, runs) {
     ctx.stroke();
   }
   ctx.globalAlpha = 1;
-  for (const { text, middle, run } of labelsOf(marks, (text) => ctx.measureText(text).width + 4 * ratio)) {
-    ctx.fillStyle = colorOf(run);
-    ctx.fillText(text, middle, bbox.top - 1.5 * ratio);
+  const widthOf = (text) => ctx.measureText(text).width + 4 * ratio;
+  ctx.textAlign = "left";
+  for (const { parts, start } of labelsOf(marks, widthOf, bbox.left, bbox.left + bbox.width)) {
+    let left = start + 2 * ratio;
+    for (const { text, run } of parts) {
+      ctx.fillStyle = colorOf(run);
+      ctx.fillText(text, left, bbox.top - 1.5 * ratio);
+      left += ctx.measureText(text).width;
+    }
   }
   ctx.restore();
 }
 
-/** What stands above marks, and where: those whose numbers would not fit side by side have one label, such as 1-3. */
-function labelsOf(marks, widthOf) {
+/**
+ * What stands above marks, and where, from the first place there is to the last: those whose numbers would not fit side by
+ * side have one label, such as 1-3.
+ */
+function labelsOf(marks, widthOf, least, most) {
   const labels = [];
   for (const { left, run, number } of marks) {
-    let label = labelOf(left, left, new Map([[run, [number, number]]]), widthOf);
+    let label = labelOf(left, left, new Map([[run, [number, number]]]), widthOf, least, most);
     while (labels.length && labels.at(-1).end > label.start) {
       const before = labels.pop();
       const spans = new Map(before.spans);
       for (const [run, [low, high]] of label.spans) spans.set(run, [spans.get(run)?.[0] ?? low, high]);
-      label = labelOf(before.first, label.last, spans, widthOf);
+      label = labelOf(before.first, label.last, spans, widthOf, least, most);
     }
     labels.push(label);
   }
@@ -189,11 +197,11 @@ function labelsOf(marks, widthOf) {
 }
 
 /** The label of neighbors: from the first to the last one, and by run its first and last number. */
-function labelOf(first, last, spans, widthOf) {
-  const text = [...spans.values()].map(([low, high]) => (low === high ? `${low}` : `${low}-${high}`)).join(", ");
-  const middle = (first + last) / 2;
-  const half = widthOf(text) / 2;
-  return { first, last, spans, text, middle, start: middle - half, end: middle + half, run: spans.size > 1 ? null : [...spans.keys()][0] };
+function labelOf(first, last, spans, widthOf, least, most) {
+  const parts = [...spans].map(([run, [low, high]], index) => ({ run, text: (index ? ", " : "") + (low === high ? `${low}` : `${low}-${high}`) }));
+  const width = widthOf(parts.map(({ text }) => text).join(""));
+  const start = Math.max(least, Math.min((first + last - width) / 2, most - width));
+  return { first, last, spans, parts, start, end: start + width };
 }
 
 /** All marks in the order of time, with the numbers that stand in the pictures. */

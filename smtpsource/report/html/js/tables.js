@@ -4,7 +4,7 @@ const FEW = 60;
 
 const cellText = (value) => (value === null || value === undefined ? "" : String(value));
 
-/** {caption, head: [texts], count, row: index => [values]} for each table of a chart; heat maps with so many columns. */
+/** {caption, head: [texts], isHeat, count, row: index => [values]} for each table of a chart; heat maps with so many columns. */
 function tablesOf(chart, runs, phase, bands = Infinity) {
   if (chart.kind === "heat") return runs.flatMap((run) => heatTable(run, runs, phase, bands));
   const view = chart.kind === "curve" ? curveView(chart, runs, phase) : lineView(chart, runs, phase);
@@ -44,7 +44,7 @@ function heatTable(run, runs, phase, bands) {
     return sum || null;
   };
   const caption = runs.length > 1 ? run.label : "";
-  return [{ caption, head, count: view.times.length, row: (index) => [view.times[index], ...starts.map((start) => counted(view.steps[index], start))] }];
+  return [{ caption, head, isHeat: true, count: view.times.length, row: (index) => [view.times[index], ...starts.map((start) => counted(view.steps[index], start))] }];
 }
 
 /** Fill the element of a chart's tables; those that are there get new rows. */
@@ -56,8 +56,12 @@ function fillTables(details, tables, title, most) {
     details.querySelectorAll(".scroll").forEach((element) => element.remove());
     details.append(...tables.map((table, index) => emptyTable(captions[index], table.head)));
   }
-  const rows = tables.map((table) => evenly(table.count, most).map((index) => tableRow(table.row(index))));
-  details.querySelectorAll("tbody").forEach((body, index) => body.replaceChildren(...rows[index]));
+  details.querySelectorAll("table").forEach((element, index) => {
+    const rows = rowsOf(tables[index], most);
+    const { count } = tables[index];
+    element.caption.textContent = captions[index] + (rows.length < count ? `, ${rows.length} of ${count} rows` : "");
+    element.tBodies[0].replaceChildren(...rows.map(tableRow));
+  });
   details.querySelector(".more")?.remove();
   const count = Math.max(0, ...tables.map((table) => table.count));
   if (count <= most) return;
@@ -67,6 +71,32 @@ function fillTables(details, tables, title, most) {
     fillTables(details, tables, title, Infinity);
   });
   details.append(button);
+}
+
+/** At most so many rows of a table, at even distances but for those that one looks for: each takes its neighbor's place. */
+function rowsOf(table, most) {
+  const rows = Array.from({ length: table.count }, (_, index) => table.row(index));
+  const places = evenly(table.count, most);
+  if (places.length === table.count) return rows;
+  const free = new Set(places.slice(1, -1));
+  const chosen = new Set([places[0], places.at(-1)]);
+  for (const wanted of extremesOf(rows, table.isHeat)) {
+    if (chosen.has(wanted)) continue;
+    if (!free.size) break;
+    free.delete([...free].reduce((one, other) => (Math.abs(other - wanted) < Math.abs(one - wanted) ? other : one)));
+    chosen.add(wanted);
+  }
+  return [...chosen, ...free].sort((one, other) => one - other).map((index) => rows[index]);
+}
+
+/** Where the highest value of each line is, and then the lowest; of a heat map the former only, longest latencies first. */
+function extremesOf(rows, isHeat) {
+  const columns = rows[0].map((_, index) => index).slice(1).reverse();
+  const found = (column, isMore) =>
+    rows.reduce((best, row, index) => (isNumber(row[column]) && (best < 0 || isMore(row[column], rows[best][column])) ? index : best), -1);
+  const highest = columns.map((column) => found(column, (one, other) => one > other));
+  const lowest = isHeat ? [] : columns.map((column) => found(column, (one, other) => one < other));
+  return [...highest, ...lowest].filter((index) => index >= 0);
 }
 
 function emptyTable(caption, head) {

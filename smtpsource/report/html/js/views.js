@@ -2,6 +2,9 @@
 
 const ROWS = 8;
 
+/** A last step of fewer seconds says nothing of how often something came: in a picture it would look as if that fell to 0. */
+const LEAST = 0.1;
+
 /** Where a row of a heat map begins: in seconds. */
 const rowStart = (row) => 10 ** (row / ROWS - 6);
 
@@ -16,7 +19,8 @@ function lineView(chart, runs, phase) {
       .map((line, index) => ({ line, index, values: column(run, chart, line, phase) }))
       .filter(({ values }) => values?.some(isNumber));
     if (!found.length || !times.length) return;
-    tables.push([times, ...found.map(({ values }) => values)]);
+    const isCut = chart.kind === "bars" && times.length > 1 && times.at(-1) - times.at(-2) < LEAST;
+    tables.push([times, ...found.map(({ values }) => (isCut ? [...values.slice(0, times.length - 1), null] : values))]);
     for (const { line, index, values } of found) {
       lines.push({ label: labeled(run, runs, line.label), values, times, run: runIndex, ...look(line, index, runIndex, runs.length) });
     }
