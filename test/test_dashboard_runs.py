@@ -138,7 +138,7 @@ class RunTests(ServingMixin, TestCase):
         report = json.loads((command.directory / "report.json").read_text())
         steps = [data["step"] for _, kind, data in watcher.events if kind == "frame"]
         steps += [step for _, kind, data in watcher.events if kind == "history" for step in data["steps"]]
-        counted = sum(step["replies"].get("message", {}).get("250", 0) for step in steps)
+        counted = sum(step["phases"].get("message", {}).get("count", 0) for step in steps)
         self.assertEqual(counted, report["messages"]["accepted"])
         self.assertEqual([mark["text"] for mark in report["marks"]], ["restarted"])
         marks = [data for _, kind, data in watcher.events if kind == "marks"]
