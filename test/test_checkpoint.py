@@ -7,6 +7,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from unittest import mock
@@ -176,6 +177,26 @@ class ReaderTests(CheckpointCase):
         os.mkfifo(self.path / "run.json")
         self.refused("no file")
 
+    def test_marks(self):
+        """
+        What no mark can be is damaged, as what was read of it would be in a report.
+        """
+        mark = self.RECORDS[4].content[1]
+        for name, values in {
+            "at": (10**400, 2.0**61, None, "1", True),
+            "seconds": (10**400, -1.0, 2.0**61, [], False, ""),
+            "status": (10**400, 0.5, [], True),
+            "text": (None, 5),
+            "output": (None, 5),
+            "kind": ("other", None, []),
+        }.items():
+            for value in values:
+                self.write(encoded(MARK, (0, replace(mark, **{name: value}))) + self.octets[0])
+                self.assertEqual(self.read()[0], [self.RECORDS[0]], (name, str(value)[:20]))
+        for one in (replace(mark, at=-5.0, status=None, seconds=None), replace(mark, status=-9, seconds=0)):
+            self.write(encoded(MARK, (0, one)))
+            self.assertEqual(self.read(), ([Record(MARK, (0, one))], 0))
+
     def test_forged(self):
         """
         Many false beginnings of the longest records are passed by in little time; what is behind them is read.
@@ -334,17 +355,18 @@ class HeldFile(CheckpointFile):
 
 class FullFile(CheckpointFile):
     """
-    One on a disk that is full for the first tries.
+    One on a disk that is full for the first tries, but for a little room.
     """
 
     def __init__(self, path):
         super().__init__(path, HEADER)
-        self.tries = 0
-        self.goOn = Event()
+        self.tries = self.room = 0
+        self.goOn, self.refused = Event(), Event()
 
     def append(self, record):
         self.tries += 1
-        if not self.goOn.is_set():
+        if not self.goOn.is_set() and len(record) > self.room:
+            self.refused.set()
             raise OSError(errno.ENOSPC, "No space left on device")
         super().append(record)
 
@@ -418,6 +440,25 @@ class WriterTests(CheckpointCase):
         file.goes.set()
         self.finish(writer)
         self.assertEqual(len(self.assertAll(frames)), LIMIT + 1)
+
+    def test_fullBetween(self):
+        """
+        What is known of a second and what was counted in it are written together, or neither is, however much room
+        there is.
+        """
+        (frame,) = framesOf(1)
+        facts = len(encoded(FACTS, {"a": 1}))
+        for room in (facts - 1, facts, len(encoded(FRAME, frame)), facts + len(encoded(FRAME, frame)) - 1):
+            self.path = Path(self.mktemp()).resolve()
+            file = FullFile(str(self.path))
+            file.room = room
+            writer = Writer(lambda file=file: file, dict)
+            writer.put(frame, {"a": 1}, {})
+            self.assertTrue(file.refused.wait(PATIENCE))
+            self.assertEqual(self.read(), ([], 0))
+            file.goOn.set()
+            self.finish(writer)
+            self.assertEqual(self.assertAll([frame]), [frame])
 
     def test_full(self):
         """

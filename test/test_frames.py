@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from properties import given, settings
 from twisted.trial.unittest import SynchronousTestCase
 
-from smtpsource.measure.counters import COUNTS, Counters
+from smtpsource.measure.counters import COUNTERS, COUNTS, Counters
 from smtpsource.measure.frame import Frame, Frames, continued, merged
-from smtpsource.measure.frameformat import VERSION
+from smtpsource.measure.frameformat import LATEST, MOST, VERSION
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.snapshot import take
 from smtpsource.phases import NAMES, TLS, TRANSACTION
+from smtpsource.report.schema import reportSchema
 
 #: Counters of which others than the recorder's functions make sense of.
 PLAIN = [name for name in COUNTS if name not in ("accepted", "failed", "takenBack", "recipientsAccepted")]
@@ -77,10 +78,15 @@ def happen(recorder, name, *values):
     """
     if name == "count":
         setattr(recorder, values[0], getattr(recorder, values[0]) + values[1])
+        if values[0] == "rejected":
+            recorder.started += values[1]
     elif name == "open":
-        recorder.open += values[0]
+        recorder.open = max(0, recorder.open + values[0])
     elif name == "takeBack":
         return name, recorder.takeBack(*values)
+    elif name == "transaction":
+        recorder.started += 1
+        recorder.transaction(*values)
     elif name != "cut":
         getattr(recorder, name)(*values)
     return name, *values
@@ -295,6 +301,28 @@ class StrangeTests(SynchronousTestCase):
         self.refused(encoded(self.frame, lag=-1.0), "lag")
         self.refused(encoded(self.frame, epoch=2), "epoch")
         self.refused(encoded(self.frame, **{"surplus\n" * 1000: 1}), "surplus")
+
+    def test_ranges(self):
+        """
+        No number is one that a report can't have: too large, or less than nothing.
+        """
+        ofReport = reportSchema()["$defs"]
+        self.assertEqual((MOST, LATEST), (ofReport["count"]["maximum"], ofReport["seconds"]["maximum"]))
+        counters = headOf(self.frame)[0]["counters"]
+        taken = {"accepted": -3, "recipientsAccepted": -3}
+        for name, value in (
+            *(("counters", counters | {name: MOST + 1}) for name in COUNTERS),
+            *(("counters", counters | {name: -1}) for name in COUNTERS if name not in taken),
+            ("errors", {"timeout": [-1, "text"]}),
+            ("errors", {"timeout": [MOST + 1, "text"]}),
+            ("replies", [{"250": [-1, "250"]}, *[{}] * (len(NAMES) - 1)]),
+            ("tls", {"TLS": -1}),
+            ("cpu", [-0.1, 0]),
+            ("cpu", [0, 10**400]),
+            ("at", 2 * LATEST),
+        ):
+            self.refused(encoded(self.frame, **{name: value}), name)
+        self.assertEqual(Frame.decode(encoded(self.frame, counters=taken)).counters, Counters(**taken))
 
     def test_hostile(self):
         """

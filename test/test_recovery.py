@@ -5,7 +5,7 @@ Tests for what is recovered of a run: all that was known of it, whatever has bec
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from math import inf, nan
 from pathlib import Path
 
@@ -16,8 +16,11 @@ from test_frames import Generator
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.measure.checkpoint import CheckpointError, Reader
+from smtpsource.measure.counters import Counters
+from smtpsource.measure.frameformat import LATEST, MOST
 from smtpsource.measure.summary import Summary
 from smtpsource.measure.summing import completed
+from smtpsource.phases import NAMES
 from smtpsource.report import csvfile, hlog
 from smtpsource.report.checkpoint import OF_FRAMES
 from smtpsource.report.document import documentOf
@@ -351,6 +354,24 @@ class RecoveryTests(SynchronousTestCase):
                 recovery.take([("end", {"schema": 1, **content})])
                 self.assertRaises(CheckpointError, recovery.summary)
             self.assertRaises(CheckpointError, Recovery, {**reader.header, "thresholds": ["nothing < 5"]})
+
+    def test_tooMuch(self):
+        """
+        Seconds that can be, but not so many of them, are one line.
+        """
+        frame = Generator().cut()
+        nothing = [{}] * len(NAMES)
+        for changed in (
+            {"counters": Counters(bytesSent=MOST)},
+            {"errors": {"timeout": (MOST, "text")}},
+            {"replies": [{"250": (MOST, "250")}, *nothing[1:]]},
+            {"buckets": [{5: MOST}, *nothing[1:]]},
+            {"cpu": (LATEST, 0.0)},
+        ):
+            recovery = Recovery(HEADER)
+            recovery.take([("frame", replace(frame, **changed)), ("frame", replace(frame, **changed))])
+            for ask in (recovery.summary, recovery.now):
+                self.assertIn("more than there can be", str(self.assertRaises(CheckpointError, ask)))
 
     def test_fields(self):
         """

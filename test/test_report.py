@@ -195,11 +195,14 @@ inet:[2001:db8::1]:25          0        5          0  mx1.example
         """
         self.assertEqual(
             self.workers((100, 1.0, None, None), (99, 1.5, None, "was killed")),
-            ["workers      2, messages of each 100, 99 (lost); CPU of each 1.25, 1.75 s, most of it by worker 2"],
+            ["workers      2, messages of each 100, 99 (lost); CPU of each 1.25, 1.75 s, the most by worker 2"],
         )
+        for equal in ((1.0, 1.0), (0.04, 0.02), (4.2, 4.3)):
+            (line,) = self.workers(*((100, cpu, None, None) for cpu in equal))
+            self.assertTrue(line.endswith(f"CPU of each {equal[0] + 0.25:.2f}, {equal[1] + 0.25:.2f} s"), line)
         self.assertEqual(
             self.workers(*((100 + number, 9.0 - number, None, None) for number in range(9)), exercise="noop"),
-            ["workers      9, NOOPs of each from 100 to 108; CPU of each from 1.25 to 9.25 s, most of it by worker 1"],
+            ["workers      9, NOOPs of each from 100 to 108; CPU of each from 1.25 to 9.25 s, the most by worker 1"],
         )
 
     def test_workersOfRuns(self):
@@ -223,6 +226,20 @@ inet:[2001:db8::1]:25          0        5          0  mx1.example
         ):
             line = self.workers(*each, exhausted=exhausted)[0]
             self.assertTrue(line.strip().startswith(f"{said}: "), line)
+
+    def test_onTheirWay(self):
+        """
+        While a run goes on, not all that it has started has been answered.
+        """
+        fine = {"recipientsRejected": 0, "connectionsFailed": 0, "errors": {}, "ended": "running", "exit": 0}
+        for messages, words in (
+            (Messages(4741, 4740, 0, 0), "of 4741 messages 4740 accepted, 1 on its way"),
+            (Messages(9, 2, 3, 1), "of 9 messages 2 accepted, 3 rejected, 1 failed, 3 on their way"),
+            (Messages(1, 0, 0, 0), "of 1 message 0 accepted, 1 on its way"),
+            (Messages(2, 2, 0, 0), "all 2 messages accepted"),
+        ):
+            text = render(example(messages=messages, **fine))
+            self.assertEqual(f"running      {words}\n", text.splitlines(True)[0])
 
     def test_hints(self):
         """

@@ -207,6 +207,34 @@ class WorkersRunTests(SynchronousTestCase):
         self.assertEqual([one["lost"] for one in run.workers(inSeconds=False)], ["was ended by SIGKILL", None])
         self.assertEqual([(one.state, one.user) for one in run.working], [("lost", 0.25), ("over", 0.5)])
 
+    def test_messageLog(self):
+        """
+        Of the log of messages there is what each has told in the end; of a lost worker what its last frame knew, and
+        for how many messages there may be a line besides. In a warm-up there is none.
+        """
+
+        def logged(lines, dropped, waiting):
+            return {"inFlight": 2, "logLines": lines, "logDropped": dropped, "logWaiting": waiting}
+
+        for warmUp in (0.0, 1.0):
+            run = self.begin(4, messageCount=1000, logMessages="/file", warmUp=warmUp)
+            first, second, third, fourth = self.workers
+            for worker in self.workers:
+                worker.wants(10)
+            third.dies("was ended by SIGKILL")
+            first.says(Kind.FRAME, frame(1, 10, 8, gauges=logged(5, 1, 2)))
+            second.says(Kind.FRAME, frame(1, 10, 8, gauges=logged(8, 0, 0)))
+            self.assertEqual([run.messageLog[name] for name in ("lines", "dropped")], [13, 1])
+            first.dies("was ended by SIGKILL")
+            second.ends(messageLog={"file": "/file", "lines": 9, "dropped": 0, "unknown": 0, "problem": None})
+            fourth.ends()
+            unknown = 2 if warmUp else 2 + 2 + 10
+            self.assertEqual(
+                [run.messageLog[name] for name in ("lines", "dropped", "unknown", "problem")],
+                [14, 1, unknown, "a worker was lost"],
+            )
+        self.assertIsNone(self.begin().messageLog)
+
     def test_allLost(self):
         """
         When all are lost the run is over.

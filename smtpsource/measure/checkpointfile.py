@@ -265,10 +265,11 @@ class Writer:
         known = {} if facts is None else self._asDocument(facts)
         changed = {name: value for name, value in known.items() if self._known.get(name, self) != value}
         self._known.update(changed)
-        if changed:
-            yield encoded(FACTS, changed)
+        before = encoded(FACTS, changed) if changed else b""
         for frame in frames:
-            yield encoded(FRAME, frame)
+            # With its facts, or not at all: they fit together.
+            yield before + encoded(FRAME, frame)
+            before = b""
         for mark in marks.items():
             yield encoded(MARK, mark)
         if end is not None:

@@ -12,10 +12,11 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from smtpsource.measure.frame import Frame
+from smtpsource.measure.frameformat import isMoment, isTime, isWhole, maybe
 from smtpsource.measure.histogram import arePercentiles
 from smtpsource.measure.marks import KINDS, Mark
 
@@ -40,9 +41,6 @@ _LONGEST, _UNPACKED = 1 << 24, 1 << 26
 FRAME, FACTS, MARK, END = "frame", "facts", "mark", "end"
 _LETTERS = {FRAME: b"F", FACTS: b"K", MARK: b"M", END: b"E"}
 _KINDS = {letter: kind for kind, letter in _LETTERS.items()}
-
-# What is written of a mark; what has come of the run after it is found again.
-_OF_MARK = ("at", "text", "kind", "status", "seconds", "output")
 
 
 class Record(NamedTuple):
@@ -159,14 +157,10 @@ def _contentOf(kind: str, octets: bytes) -> Any:
 
 def _markOf(content: dict[str, Any]) -> tuple[int, Mark]:
     place = content.get("place")
-    if not content.keys() >= set(_OF_MARK):
-        raise ValueError("it lacks a field of a mark")
-    mark = Mark(**{name: content[name] for name in _OF_MARK})
-    numbers = (mark.at, mark.seconds or 0.0, mark.status or 0)
-    texts = isinstance(mark.text, str) and isinstance(mark.output, str) and mark.kind in KINDS
-    if type(place) is not int or place < 0 or not texts or any(type(number) not in (int, float) for number in numbers):
+    fields = {name: content[name] for name, check in _OF_MARK.items() if name in content and check(content[name])}
+    if type(place) is not int or place < 0 or fields.keys() != _OF_MARK.keys():
         raise ValueError("it is no mark")
-    return place, mark
+    return place, Mark(**fields)
 
 
 def _noNumber(text: str) -> float:
@@ -184,6 +178,16 @@ def _isNumber(value: object) -> bool:
 def _areTexts(value: object) -> bool:
     return isinstance(value, list) and all(map(_isText, value))
 
+
+# What is written of a mark; what has come of the run after it is found again.
+_OF_MARK: Mapping[str, Callable[[Any], bool]] = {
+    "at": isMoment,
+    "text": _isText,
+    "kind": lambda value: value in KINDS,
+    "status": maybe(isWhole),
+    "seconds": maybe(isTime),
+    "output": _isText,
+}
 
 _FIELDS = {
     "tool": _isText,

@@ -35,8 +35,11 @@ _INDEX, _COUNT = array("I").itemsize, array("q").itemsize
 
 _LONGEST = 4 + _LONGEST_HEADER + len(NAMES) * _LENGTH * (_INDEX + _COUNT)
 
-#: Numbers are less than this, and times less than that.
-_MOST, _LATEST = 1 << 62, 1e10
+#: No number is more than this, and no time, in seconds, more than that: nor are they in a report.
+MOST, LATEST = 10**18, 1e10
+
+#: What may be taken back: all other counts only grow.
+_FALLING = ("accepted", "recipientsAccepted")
 
 
 def encode(fields: Mapping[str, Any]) -> bytes:
@@ -103,7 +106,7 @@ def _buckets(numbers: memoryview, lengths: Sequence[int]) -> list[dict[int, int]
         dict(zip(accumulate(islice(distances, length)), islice(counts, length), strict=True)) for length in lengths
     ]
     for of, length in zip(buckets, lengths, strict=True):
-        if len(of) != length or (of and (max(of) >= _LENGTH or min(of.values()) < 0 or max(of.values()) >= _MOST)):
+        if len(of) != length or (of and (max(of) >= _LENGTH or min(of.values()) < 0 or max(of.values()) > MOST)):
             raise ValueError("it has buckets that there are not")
     return buckets
 
@@ -123,24 +126,37 @@ def _tallies(found: Mapping[str, Sequence[Any]]) -> dict[str, tuple[int, str]]:
 # What each field must be in JSON.
 
 
+def isWhole(value: Any) -> bool:
+    """
+    Is it a whole number, and no larger than any?
+    """
+    return type(value) is int and -MOST <= value <= MOST
+
+
 def _isCount(value: Any) -> bool:
-    return type(value) is int and -_MOST < value < _MOST
-
-
-def _isOrdinal(value: Any) -> bool:
-    return _isCount(value) and bool(value >= 0)
+    return isWhole(value) and bool(value >= 0)
 
 
 def _isNumber(value: Any) -> bool:
-    return type(value) in (int, float) and bool(-_MOST < value < _MOST)
+    return type(value) in (int, float) and bool(-MOST <= value <= MOST)
 
 
 def _isFigure(value: Any) -> bool:
     return type(value) in (int, float) and bool(abs(value) <= LARGEST)
 
 
-def _isTime(value: Any) -> bool:
-    return _isNumber(value) and bool(0 <= value < _LATEST)
+def isMoment(value: Any) -> bool:
+    """
+    Is it a time from a moment of a run, in seconds, less than 0 before that?
+    """
+    return _isNumber(value) and bool(-LATEST <= value <= LATEST)
+
+
+def isTime(value: Any) -> bool:
+    """
+    Is it a time, in seconds, that something can take?
+    """
+    return isMoment(value) and bool(value >= 0)
 
 
 def _isText(value: Any) -> bool:
@@ -154,7 +170,16 @@ def _isOctets(value: Any) -> bool:
     return isinstance(value, str) and (value.isascii() or max(value) <= "\xff")
 
 
-def _maybe(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
+def _areCounters(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        name in COUNTERS and (isWhole if name in _FALLING else _isCount)(count) for name, count in value.items()
+    )
+
+
+def maybe(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """
+    The same of what may be C{None}.
+    """
     return lambda value: value is None or check(value)
 
 
@@ -173,21 +198,21 @@ def _tally(text: Callable[[Any], bool]) -> Callable[[Any], bool]:
 
 
 _CHECKS: Mapping[str, Callable[[Any], bool]] = {
-    "number": _isOrdinal,
+    "number": _isCount,
     "epoch": lambda value: type(value) is int and value in (0, 1),
-    "at": _isTime,
-    "seconds": _isTime,
-    "counters": _table(COUNTERS.__contains__, _isCount),
-    "buckets": _each(_isOrdinal, len(NAMES)),
+    "at": isTime,
+    "seconds": isTime,
+    "counters": _areCounters,
+    "buckets": _each(_isCount, len(NAMES)),
     "replies": _each(_tally(_isOctets), len(NAMES)),
     "errors": _tally(_isText),
     "tls": _table(_isText, _isCount),
-    "capabilities": _maybe(_table(_isText, _isText)),
-    "asked": _maybe(_isNumber),
-    "scheduledSeconds": _maybe(_isTime),
-    "cpu": _each(_isNumber, 2),
-    "lag": _isTime,
-    "waited": _maybe(_isTime),
+    "capabilities": maybe(_table(_isText, _isText)),
+    "asked": maybe(_isNumber),
+    "scheduledSeconds": maybe(isTime),
+    "cpu": _each(isTime, 2),
+    "lag": isTime,
+    "waited": maybe(isTime),
     "gauges": _table(_isText, _isNumber),
     "watched": _table(_isText, _isFigure),
     "last": lambda value: isinstance(value, bool),

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 #: Of so many workers it is told what each has done; of more, the least and the most.
 _MOST_WORKERS = 8
 
+#: A worker that has used so many times the mean of all has used more than others.
+_MORE = 1.1
+
 #: What is said of the end, by C{ended}.
 _HOW = {
     "done": "",
@@ -98,10 +101,15 @@ def _fate(summary: Summary) -> str:
     messages = summary.messages
     one, more = NOUNS[summary.exercise]
     what = several(messages.started, one, more)
-    if not messages.rejected and not messages.failed:
-        text = f"all {what} accepted" if messages.started > 1 else f"{what} accepted"
-    else:
+    onTheirWay = messages.started - messages.accepted - messages.rejected - messages.failed
+    if messages.rejected or messages.failed:
         text = f"of {what} {messages.accepted} accepted, {messages.rejected} rejected, {messages.failed} failed"
+    elif onTheirWay > 0:
+        text = f"of {what} {messages.accepted} accepted"
+    else:
+        text = f"all {what} accepted" if messages.started > 1 else f"{what} accepted"
+    if onTheirWay > 0:
+        text += f", {onTheirWay} on {'its' if onTheirWay == 1 else 'their'} way"
     if summary.dropped:
         text += f"; {summary.dropped} more never started"
     if summary.late:
@@ -267,10 +275,12 @@ def _ofWorkers(workers: Sequence[Mapping[str, Any]], noun: str) -> str:
     else:
         messages = ", ".join(f"{one['started']}{'' if one['lost'] is None else ' (lost)'}" for one in workers)
         seconds = ", ".join(f"{one:.2f}" for one in used)
-    most = used.index(max(used)) + 1
-    host = workers[most - 1].get("host")
-    where = f" ({host})" if host else ""
-    return f"{len(workers)}, {noun} of each {messages}; CPU of each {seconds} s, most of it by worker {most}{where}"
+    text = f"{len(workers)}, {noun} of each {messages}; CPU of each {seconds} s"
+    if max(used) > _MORE * sum(used) / len(used):
+        most = used.index(max(used))
+        host = workers[most].get("host")
+        text += f", the most by worker {most + 1}{f' ({host})' if host else ''}"
+    return text
 
 
 def _busy(sessions: int, workers: Sequence[Mapping[str, Any]]) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from smtpsource.measure import thresholds
@@ -14,6 +15,7 @@ from smtpsource.measure.checkpoint import CheckpointError
 from smtpsource.measure.checkpointlayout import END, FACTS, FRAME, Record
 from smtpsource.measure.counters import COUNTS, OUTCOMES, sums, together
 from smtpsource.measure.frame import Frame
+from smtpsource.measure.frameformat import LATEST, MOST
 from smtpsource.measure.marks import Mark
 from smtpsource.measure.minutes import Minutes, usual
 from smtpsource.measure.recorder import Recorder
@@ -123,9 +125,20 @@ class Recovery:
 
     def _known(self, otherwise: Callable[[], Summary]) -> Summary:
         try:
+            self._checkTotals()
             return self._ended(self._end) if self._end is not None else otherwise()
         except ValueError as e:
             raise CheckpointError(f"expected a checkpoint of this version of smtpsource: {e}")
+
+    def _checkTotals(self) -> None:
+        """
+        @raise ValueError: all frames together have more than there can be.
+        """
+        one = self._recorder
+        counts = sums((one,), COUNTS).values(), one.errors.values(), one.tls.values(), map(sum, one.buckets)
+        replies = (codes.values() for codes in one.replies)
+        if max(chain(*counts, *replies)) > MOST or max(self._cpu) > LATEST:
+            raise ValueError("what is counted in its seconds is more than there can be in all")
 
     def _frame(self, frame: Frame) -> None:
         if frame.epoch > self._epoch:
@@ -231,7 +244,7 @@ class Recovery:
             elapsed=elapsed,
             user=cpu[0],
             system=cpu[1],
-            marks=self._marksInOrder(),
+            marks=tuple(mark for _, mark in sorted(self._marks.items())),
             thresholds=() if isNow else tuple(threshold.check(figures) for threshold in self._thresholds),
             incomplete=(*known.incomplete, *(() if isNow else (self._unknown(isWritten),)), *self._damages()),
         )
@@ -261,9 +274,6 @@ class Recovery:
 
     def _steps(self) -> list[Step]:
         return [] if self._isWarmUp else self.timeline.steps
-
-    def _marksInOrder(self) -> tuple[Mark, ...]:
-        return tuple(mark for _, mark in sorted(self._marks.items()))
 
 
 @contextmanager
