@@ -197,9 +197,10 @@ class DocumentTests(ProgramCase):
         """
         expected = (
             ("docs/programs.rst", 0, "200 accepted, 2 of 2 thresholds held\n"),
-            ("docs/programs.rst", 1, "pass 100 0\n"),
+            ("docs/programs.rst", 1, "250 the cache is emptied\n"),
             ("docs/programs.rst", 2, "pass 100 0\n"),
-            ("docs/programs.rst", 3, "running\nsignal\n"),
+            ("docs/programs.rst", 3, "pass 100 0\n"),
+            ("docs/programs.rst", 4, "running\nsignal\n"),
             ("docs/monitoring.rst", 0, ""),
         )
         for name, number, output in expected:
