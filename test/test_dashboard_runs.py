@@ -216,7 +216,7 @@ class RunTests(ServingMixin, TestCase):
         rows = [data["row"] for _, kind, data in watcher.events if kind == "frame"]
         rows += [row for _, kind, data in watcher.events if kind == "history" for row in data["rows"]]
         self.assertEqual(len(rows), len(report["series"]))
-        self.assertEqual(max(row[COLUMNS.index("open")] for row in rows), 2)
+        self.assertEqual(max(row[COLUMNS.index("open")] or 0 for row in rows), 2)
 
     @inlineCallbacks
     def test_linger(self):
