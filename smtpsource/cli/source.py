@@ -20,6 +20,7 @@ from smtpsource.credentials import PASSWORD_VARIABLE, Credentials
 from smtpsource.net import destination
 from smtpsource.net.tls.settings import UnusableSetting, checkPEM
 from smtpsource.plan import SourcePlan, machineName
+from smtpsource.plan.results import figuresOfWatched
 from smtpsource.plan.traffic import corpusAt
 from smtpsource.process.openfiles import PIPES, raiseFileLimit
 from smtpsource.report.presentation import Presentation
@@ -298,9 +299,7 @@ class SourceOptions(PlanOptions):
 
         @param wished: thresholds, and what they ask for.
         """
-        from smtpsource.beside.things import figuresOf  # few ask for those
-
-        known = figuresOf(self["watch"])
+        known = figuresOfWatched(self["watch"])
         for text, wanted in wished:
             if wanted not in known:
                 expected = f"one of {', '.join(known)}" if known else "--watch along with it"
