@@ -112,8 +112,12 @@ class ResultTests(CommandTestCase):
         )
         for words, start, end in (
             (("--help", "compare"), b"'compare' is a command: ", b"expected smtpsource help compare (see"),
-            (("help", "comapre"), b"'comapre' is no heading: ", b"; did you mean smtpsource help compare? (see"),
-            (("help", "conections"), b"'conections' is no heading: ", b"; did you mean connections? (see"),
+            (
+                ("help", "comapre"),
+                b"'comapre' is no heading of options: ",
+                b"; did you mean smtpsource help compare? (see",
+            ),
+            (("help", "conections"), b"'conections' is no heading of options: ", b"; did you mean connections? (see"),
         ):
             result = yield smtpsource(self, *words).whenEnded()
             self.assertEqual((result.status, result.out), (2, b""))

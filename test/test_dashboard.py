@@ -777,6 +777,17 @@ class MarkTests(DashboardMixin, SynchronousTestCase):
         self.assertEqual(self.run_.marks, [])
         self.assertEqual(self.post("text=" + "x" * LONGEST_MARK)[0], 201)
 
+    def test_noForm(self):
+        """
+        What curl -d calls a form without making it one is the text; a form without a text is told what it lacks.
+        """
+        status, _, answer = self.post("50% of it + the rest", FORM)
+        self.assertEqual((status, json.loads(answer)["text"]), (201, "50% of it + the rest"))
+        status, _, answer = self.post("other=x", FORM)
+        self.assertEqual(
+            (status, json.loads(answer)["detail"]), (400, "the body is not usable: expected text=... in the form")
+        )
+
     def test_controls(self):
         """
         What can't be seen, or turns what can, is shown as what it is.

@@ -8,7 +8,9 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 from properties import given
+from results import example
 from slowserver import SlowFactory
+from test_recovery import atOnce
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.load.service import SourceService
@@ -59,6 +61,20 @@ class EffectsTests(SynchronousTestCase):
         found = list(withEffects(marks, samples, samples[-1].time if until is None else until))
         self.assertEqual([replace(mark, effect=None) for mark in found], marks)
         return [mark.effect for mark in found]
+
+    def test_search(self):
+        """
+        In a search for a rate that goes up by itself nothing is usual: there is neither a fall nor a return.
+        """
+        samples = changed(steady(60), 30, 60, accepted=2000)
+        [mark] = withEffects([Mark(25.0, "x")], samples, 60.0, isSearch=True)
+        found = mark.effect
+        self.assertEqual((found.rateBefore, found.p99Before, found.back), (None, None, None))
+        self.assertAlmostEqual(found.highestP99, 0.0102)
+        summary = replace(example(), marks=(Mark(25.0, "x"),), series=samples, elapsed=60.0, latency={"x": None})
+        for search, known in ((None, True), (object(), False)):
+            (mark,) = atOnce(completed(replace(summary, search=search))).marks
+            self.assertEqual(mark.effect.rateBefore is not None, known)
 
     def test_nothing(self):
         """

@@ -190,6 +190,18 @@ class TimesTests(SynchronousTestCase):
         self.advance(0.5)
         self.assertEqual(self.started(), ["x"])
 
+    def test_zeroOfShort(self):
+        """
+        That is so of a run as well that is over sooner than anybody looks; what comes later is not started.
+        """
+        run = self.begin(Errand(0.0, "x"), Errand(1.0, "y"), begins=0.55)
+        self.advance(0.5)
+        self.assertEqual(self.started(), [])
+        self.reactor.rightNow += 0.07
+        run.end(5.0)
+        self.assertEqual(self.started(), ["x"])
+        self.assertEqual(self.told, ["--at 1s: not started, as the run was over before: y"])
+
     def test_repeated(self):
         """
         One that is repeated is started each time, first after one time.

@@ -373,10 +373,10 @@ class PictureTests(SynchronousTestCase):
         course = watched(run, 1)
         text = self.text(course)
         at = text.index("delivered  385 arrived, 0.0/s, 15 to come, 40 at most") + 1
-        row = ["waiting    for 15, silent for 3 s, over after 30 s of silence (--drain-quiet)"]
+        row = ["waiting    for 15, silent for 3 s, over after 30 s of silence (--drain-quiet),"]
         row.append("           in 9:55 at the latest (--drain-timeout)")
         self.assertEqual(text[at : at + 2], row)
-        said = ["waiting for 15", *(part.strip() for part in row[0].split(",")[1:]), row[1].strip()]
+        said = ["waiting for 15", *(part.strip() for part in row[0].split(",")[1:-1]), row[1].strip()]
         self.assertIn(", ".join(said), line(course))
         run.now["awaited"] = Awaited(0, 0.2, 1.0, 590.0)
         course.look()
@@ -411,6 +411,21 @@ refused    30
 errors     20
   connection-lost       20  the server closed the connection (waiting for the reply to RCPT)""",
         )
+
+    def test_wrapped(self):
+        """
+        What goes on in another line has a comma before it, and no line is too long because of that.
+        """
+        for width in range(20, 100):
+            rows = self.text(example(), width)
+            begin = next(number for number, row in enumerate(rows) if row.startswith("messages "))
+            end = next(number for number, row in enumerate(rows) if row.startswith("now "))
+            those = rows[begin:end]
+            self.assertLessEqual(max(map(len, those)), max(width, 24))
+            self.assertEqual(
+                " ".join(row[11:] for row in those),
+                "460 started, 400 accepted, 30 rejected, 20 failed, 11 late, 3 dropped",
+            )
 
     def test_hints(self):
         """
@@ -459,7 +474,7 @@ errors     20
         """
         lines = self.text(example(), width=59)
         self.assertIn(
-            "messages   460 started, 400 accepted, 30 rejected\n           20 failed, 11 late", "\n".join(lines)
+            "messages   460 started, 400 accepted, 30 rejected,\n           20 failed, 11 late", "\n".join(lines)
         )
         for text in lines:
             if "451" not in text and "connection-lost" not in text:

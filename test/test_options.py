@@ -1426,12 +1426,14 @@ class HelpTests(SynchronousTestCase):
         for arguments in (["--help", "conections"], ["--help=conections"], ["-h", "conections"]):
             self.assertEqual(
                 str(self.assertRaises(usage.UsageError, parsed, *arguments)),
-                "--help: 'conections' is no heading: expected one of load, workers, message, traffic, dialogue, "
-                "extensions, tls, login, parameters, connections, ledger, message-log, results, other; did you mean "
-                "connections?",
+                "--help: 'conections' is no heading of options: expected one of load, workers, message, traffic, "
+                "dialogue, extensions, tls, login, parameters, connections, ledger, message-log, results, other; did "
+                "you mean connections?",
             )
         e = str(self.assertRaises(usage.UsageError, sinkParsed, "--help", "what"))
-        self.assertTrue(e.startswith("--help: 'what' is no heading: expected one of where-it-listens, what-it-says"), e)
+        self.assertTrue(
+            e.startswith("--help: 'what' is no heading of options: expected one of where-it-listens, what-it-says"), e
+        )
         self.assertEqual(self.shown(parsed, "--help", "127.0.0.1:25"), self.shown(parsed, "--help"))
         self.assertEqual(self.shown(parsed, "--help", "-d"), self.shown(parsed, "--help"))
 

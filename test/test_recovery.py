@@ -8,11 +8,13 @@ import json
 from dataclasses import fields, replace
 from math import inf, nan
 from pathlib import Path
+from unittest import mock
 
 from checkpoints import HEADER, Recorded, recovered
 from patience import PATIENCE
 from sessions import Server
 from test_frames import Generator
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from smtpsource.measure.checkpoint import CheckpointError, Reader
@@ -23,6 +25,7 @@ from smtpsource.measure.summing import completed
 from smtpsource.phases import NAMES
 from smtpsource.report import csvfile, hlog
 from smtpsource.report.checkpoint import OF_FRAMES
+from smtpsource.report.checkpointed import Checkpointed
 from smtpsource.report.document import documentOf
 from smtpsource.report.reading import summaryIn
 from smtpsource.report.recovery import Recovery
@@ -75,6 +78,26 @@ class RecoveryTests(SynchronousTestCase):
         run.checkpoint.finish(True)
         self.assertEqual(run.told, [])
         return summary
+
+    def test_followed(self):
+        """
+        Who follows it is told when all that was there is read, and not while it shows what was long ago.
+        """
+        run = self.recorded(rate=7.3, duration=900.0, sessionCount=3)
+        run.passTime(400)
+        run.cutOff()
+        clock, seen = Clock(), []
+        with mock.patch.object(Reader, "isWritten", True):
+            followed = Checkpointed(clock, str(self.path))
+            followed.whenRead().addCallback(lambda _: seen.append(followed.progress().at))
+            known = []
+            followed.onFrame(lambda frame: known.append(list(seen)))
+            followed.start()
+            clock.pump([0] * 20)
+        self.assertGreater(len(known), 300)
+        self.assertFalse(any(known))
+        self.assertEqual([round(at) for at in seen], [400])
+        followed.end("enough")
 
     def test_ended(self):
         """

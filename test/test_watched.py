@@ -176,12 +176,39 @@ class ThingTests(Case):
         pid = f"pid:{os.getpid()}"
         threshold = f"drift(watched({pid} rss)) < 10M/h"
         parsed("--threshold", threshold, "--watch", pid, "sink:")
-        for others, expected in (((), "--watch along with it"), (("--watch", f"b={pid}"), "a figure of b")):
+        for others, expected in (
+            ((), "--watch along with it"),
+            (("--watch", f"b={pid}"), "one of b rss, b threads, b cpu, b descriptors"),
+        ):
             error = self.assertRaises(usage.UsageError, parsed, "--threshold", threshold, *others, "sink:")
             self.assertEqual(
                 str(error),
                 f"--threshold: {threshold!r} is not usable: '{pid} rss' is not watched: expected {expected}",
             )
+
+    def test_driftsOfNothing(self):
+        """
+        It asks for a figure that there may be: one that is misspelt, or is none, is refused before the run, with those
+        that there are.
+        """
+        directory = Path(self.mktemp())
+        (directory / "active").mkdir(parents=True)
+        metric = "m=prometheus:http://127.0.0.1:1/#queue_length"
+        for what, right, wrong, expected in (
+            (f"b=pid:{os.getpid()}", "b cpu", ("b", "b rsss"), "b rss, b threads, b cpu, b descriptors"),
+            (
+                f"q=postfix-queue:{directory}",
+                "q hold",
+                ("q", "q bounce"),
+                "q maildrop, q incoming, q active, q deferred, q hold",
+            ),
+            (metric, "m", ("m x", "queue_length"), "m"),
+        ):
+            parsed("--watch", what, "--threshold", f"drift(watched({right})) < 1/h", "sink:")
+            for name in wrong:
+                threshold = f"drift(watched({name})) < 1/h"
+                error = self.assertRaises(usage.UsageError, parsed, "--watch", what, "--threshold", threshold, "sink:")
+                self.assertTrue(str(error).endswith(f" is not watched: expected one of {expected}"), error)
 
     def test_units(self):
         """
@@ -641,6 +668,33 @@ class WatchingTests(SynchronousTestCase):
             self.says({}, {})
             self.says({}, {"x": "the process has ended"})
         self.assertEqual(len(self.marks), MOST_MARKS)
+
+    def test_never(self):
+        """
+        What is not there yet is looked for again, which is told; if it never comes that is told at the end, and else
+        nothing is.
+        """
+        self.watching = Watching(
+            self.clock,
+            self,
+            [Thing("m", "prometheus", {}), Thing("q", "postfix-queue", {}), Thing("n", "prometheus", {})],
+            self.told.append,
+        )
+        self.watching.begin()
+        self.says({"q active": 1}, {"m": "Connection refused"})
+        self.says({}, {"q": "Permission denied", "m": "Connection refused", "n": "it answers 404"})
+        self.assertEqual(
+            sorted(self.told),
+            [
+                "--watch m: Connection refused; looked for again each second",
+                "--watch n: it answers 404; looked for again each second",
+                "--watch q: Permission denied; looked for again each second",
+            ],
+        )
+        self.says({"n": 1}, {"m": "Connection refused"})
+        self.told.clear()
+        self.done.callback(None)
+        self.assertEqual(self.told, ["--watch m: nothing was seen of it in all the run"])
 
     def test_early(self):
         """

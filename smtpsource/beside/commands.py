@@ -126,6 +126,7 @@ class Commands:
         self._over = over
         for errand in self._errands:
             errand.stop()
+            errand.catchUp()
             if errand.unmet:
                 self._tell(errand.unmet)
         for shell in list(self._left):
@@ -188,6 +189,14 @@ class _Appointments:
         """
         if self._call is not None and self._call.active():
             self._call.cancel()
+
+    def catchUp(self) -> None:
+        """
+        Start it if its time has come in a run that was over before anybody looked, as one of few messages is.
+        """
+        now = self._run.now()
+        if self._shell is None and now != 0.0 and now >= self._due:
+            self._shell = self._commands.start(self._errand.command)
 
     @property
     def unmet(self) -> str:

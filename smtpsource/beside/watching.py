@@ -16,7 +16,7 @@ from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
-from smtpsource.beside.things import Thing
+from smtpsource.beside.things import Thing, figuresOf
 from smtpsource.beside.watcher import OLDEST
 from smtpsource.measure.marks import Mark
 from smtpsource.printable import printable
@@ -78,6 +78,9 @@ class Watching(ProcessProtocol):
         self._at = reactor.seconds()
         self._unread, self._said = b"", b""
         self._marks: Counter[str] = Counter()
+        self._processes = {thing.name for thing in things if thing.kind == "pid"}
+        # The names of all figures that there ever were.
+        self._known: set[str] = set()
         self._isOver = False
 
     def begin(self) -> None:
@@ -114,6 +117,7 @@ class Watching(ProcessProtocol):
                 self._kill()
                 return
             self._at = self._reactor.seconds()
+            self._known |= self._figures.keys()
             self._compare(missing)
 
     def errReceived(self, data: bytes) -> None:
@@ -131,7 +135,9 @@ class Watching(ProcessProtocol):
         before, self._missing = self._missing, missing
         for name in missing.keys() - before.keys():
             if not self._marks[name]:
-                self._tell(f"--watch {name}: {missing[name]}")
+                # Another process is another process.
+                again = "" if name in self._processes else "; looked for again each second"
+                self._tell(f"--watch {name}: {missing[name]}{again}")
             self._mark(name, f"{name}: {missing[name]}")
         for name in before.keys() - missing.keys():
             self._mark(name, f"{name}: it is there again")
@@ -149,6 +155,9 @@ class Watching(ProcessProtocol):
 
     def _end(self) -> None:
         self._isOver = True
+        for thing in self._things:
+            if self._marks[thing.name] and self._known.isdisjoint(figuresOf([thing])):
+                self._tell(f"--watch {thing.name}: nothing was seen of it in all the run")
         self._kill()
 
     def _kill(self) -> None:

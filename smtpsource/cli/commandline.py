@@ -308,7 +308,8 @@ class CommandLine(usage.Options):
                 raise usage.UsageError(f"--help: {text!r} is a command: expected {ask}{text}")
             close = (name.lstrip("-") for name in words.nearest(wanted, [*known, *self.commands]))
             meant = words.didYouMean(ask + name if name in self.commands else name for name in close)
-            raise usage.UsageError(f"--help: {text!r} is no heading: expected one of {', '.join(known)}{meant}")
+            expected = f"expected one of {', '.join(known)}"
+            raise usage.UsageError(f"--help: {text!r} is no heading of options: {expected}{meant}")
         heading, options = known[found[0]]
         return "\n".join([f"{heading}:", *(line for option in options for line in _helpLines(option))]) + "\n"
 

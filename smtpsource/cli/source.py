@@ -8,6 +8,7 @@ import os
 import re
 import socket
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from twisted.python import usage
@@ -19,6 +20,7 @@ from smtpsource.credentials import PASSWORD_VARIABLE, Credentials
 from smtpsource.net import destination
 from smtpsource.net.tls.settings import UnusableSetting, checkPEM
 from smtpsource.plan import SourcePlan, machineName
+from smtpsource.plan.results import figuresOfWatched
 from smtpsource.plan.traffic import corpusAt
 from smtpsource.process.openfiles import PIPES, raiseFileLimit
 from smtpsource.report.presentation import Presentation
@@ -286,13 +288,24 @@ class SourceOptions(PlanOptions):
             if names.count(name) > 1:
                 raise usage.UsageError(f"--watch: two are called {name!r}: expected a name for one, such as b=pid:1234")
         asked = [one for one in self.plan.thresholds if not isinstance(one, str)]
-        for text, wanted in ((one.text, wanted) for one in asked for wanted in one.watched):
-            if not any(wanted == name or wanted.startswith(f"{name} ") for name in names):
-                known = f"a figure of {' or '.join(names)}" if names else "--watch along with it"
-                raise usage.UsageError(
-                    f"--threshold: {text!r} is not usable: {wanted!r} is not watched: expected {known}"
-                )
+        wished = [(one.text, wanted) for one in asked for wanted in one.watched]
+        if wished:
+            self._checkFigures(wished)
         return tuple(self["watch"])
+
+    def _checkFigures(self, wished: Sequence[tuple[str, str]]) -> None:
+        """
+        See that there may be such figures, which is not known otherwise before they are needed.
+
+        @param wished: thresholds, and what they ask for.
+        """
+        known = figuresOfWatched(self["watch"])
+        for text, wanted in wished:
+            if wanted not in known:
+                expected = f"one of {', '.join(known)}" if known else "--watch along with it"
+                raise usage.UsageError(
+                    f"--threshold: {text!r} is not usable: {wanted!r} is not watched: expected {expected}"
+                )
 
     def _dashboard(self) -> Where | None:
         """

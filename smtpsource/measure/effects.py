@@ -46,7 +46,9 @@ _ENOUGH = 100
 _time = attrgetter("time")
 
 
-def withEffects(marks: Sequence[Mark], samples: Sequence[Sample], until: float) -> Iterator[Mark]:
+def withEffects(
+    marks: Sequence[Mark], samples: Sequence[Sample], until: float, isSearch: bool = False
+) -> Iterator[Mark]:
     """
     Marks with their effects, one after the other. Each takes as long, whatever the number of marks: some 50
     microseconds, or some hundred if the run was not as before for long; of hours of packed samples, a millisecond.
@@ -54,8 +56,9 @@ def withEffects(marks: Sequence[Mark], samples: Sequence[Sample], until: float) 
     @param marks: in order.
     @param samples: all of the run; they stay as they are until this is at its end.
     @param until: when the load was over, in seconds of the run.
+    @param isSearch: does the run look for a rate? Then each of its steps has another, and nothing is usual.
     """
-    looks = _Looks(samples, bisect_right(samples, until + 1e-3, key=_time), [mark.at for mark in marks])
+    looks = _Looks(samples, bisect_right(samples, until + 1e-3, key=_time), [mark.at for mark in marks], isSearch)
     for mark in marks[:MOST]:
         yield replace(mark, effect=looks.effect(mark))
     yield from marks[MOST:]
@@ -90,15 +93,17 @@ class _Looks:
     Looks for the effects of marks, one after the other.
     """
 
-    def __init__(self, samples: Sequence[Sample], end: int, moments: Sequence[float]) -> None:
+    def __init__(self, samples: Sequence[Sample], end: int, moments: Sequence[float], isSearch: bool) -> None:
         """
         @param end: so many of the samples count.
         @param moments: when the marks are.
+        @param isSearch: see L{withEffects}.
         """
         self._samples, self._end = samples, end
         lengths = [sample.seconds for sample in samples[: end : end // _ENOUGH + 1]]
         self._least = _LEAST_PART * medianOf(lengths) if lengths else 0.0
         self._moments = moments
+        self._isSearch = isSearch
         # The times in which the run had not got over earlier marks, without those that are too long ago to matter; with
         # infinity it never had.
         self._disturbed: list[tuple[float, float]] = []
@@ -110,7 +115,7 @@ class _Looks:
         near = self._after(mark.at, mark.at + REACH)
         if mark.at < 0 or not near:
             return None
-        usual = _usualIn(self._before(mark.at))
+        usual = _usualIn(() if self._isSearch else self._before(mark.at))
         back, window = (None, near) if usual.rate is None else self._back(mark, usual)
         self._disturb(mark.at, float("inf") if back is None else mark.at + back)
         return Effect(

@@ -113,7 +113,7 @@ def summaryOf(facts: Facts, measured: Mapping[str, Any], *, quickly: bool = Fals
     if marks and not quickly:
         from smtpsource.measure.effects import withEffects  # few have marks
 
-        marks = tuple(withEffects(marks, measured["series"], facts.elapsed))
+        marks = tuple(withEffects(marks, measured["series"], facts.elapsed, facts.search is not None))
     return Summary(**{**vars(facts), "marks": marks}, **measured, **others)
 
 
@@ -134,7 +134,8 @@ def completed(summary: Summary) -> Generator[None, None, Summary]:
     if marks and all(mark.effect is None for mark in marks):
         from smtpsource.measure.effects import withEffects  # few have marks
 
-        for number, mark in enumerate(withEffects(summary.marks, summary.series, summary.elapsed)):
+        found = withEffects(summary.marks, summary.series, summary.elapsed, summary.search is not None)
+        for number, mark in enumerate(found):
             marks[number] = mark
             if number % _AT_ONCE == _AT_ONCE - 1:
                 yield

@@ -71,6 +71,15 @@ def _errands(text: str) -> Any:
     return repeatedly(text)
 
 
+def figuresOfWatched(things: Any) -> list[str]:
+    """
+    The names of all figures that there may be of what is to be watched.
+    """
+    from smtpsource.beside.things import figuresOf
+
+    return figuresOf(things)
+
+
 def _watched(text: str) -> Any:
     from smtpsource.beside.things import thing  # likewise
 

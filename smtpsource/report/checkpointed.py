@@ -52,6 +52,7 @@ class Checkpointed:
         self._marks: dict[int, Mark] = {}
         self._waiting: list[Deferred[Summary | str]] = []
         self._result: Summary | str | None = None
+        self._read: Deferred[None] = Deferred()
         self._call: Any = None
 
     @property
@@ -125,6 +126,12 @@ class Checkpointed:
             done.callback(self._result)
         return done
 
+    def whenRead(self) -> Deferred[None]:
+        """
+        @return: fires once, when all that was there already is read; before, it would be shown as it was some time ago.
+        """
+        return self._read
+
     def start(self) -> None:
         """
         Begin to read.
@@ -170,3 +177,5 @@ class Checkpointed:
             self.end(": ".join(named(e)))
             return
         self._call = self._reactor.callLater(SOON if records else INTERVAL, self._look)
+        if not records and not self._read.called:
+            self._read.callback(None)

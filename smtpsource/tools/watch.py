@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NoReturn
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.python import usage
 
 from smtpsource.measure.checkpoint import CheckpointError
@@ -167,11 +167,18 @@ def _run(reactor: Any, options: WatchOptions) -> Deferred[Any]:
         if not presentation.startDashboard(reactor, watching, share=_SHARE, mayMark=False):
             leave(2)
         watching.start()
-    stopView: Callable[[], None] = presentation.startView(reactor, run)
+    stopViews: list[Callable[[], None]] = []
+
+    def show(_: object) -> None:
+        stopViews.append(presentation.startView(reactor, run))
+
+    whenKnown = watching.whenRead() if isinstance(watching, Checkpointed) else succeed(None)
+    whenKnown.addCallback(show)
 
     def end(result: Summary | str) -> Deferred[Any]:
         settle()
-        stopView()
+        for stop in stopViews:
+            stop()
         if isinstance(result, str):
             presentation.complain(f"{options.place or options.directory}: {result}")
             leave(1)

@@ -189,7 +189,7 @@ def _textOf(request: DashboardRequest) -> str:
     try:
         body = request.body.getvalue().decode("utf-8")
         if kind == "application/x-www-form-urlencoded":
-            return parse_qs(body, max_num_fields=8, errors="strict").get("text", [""])[0]
+            return _textOfForm(body)
         if kind == JSON:
             return _textIn(json.loads(body))
     except (ValueError, RecursionError) as e:
@@ -198,6 +198,15 @@ def _textOf(request: DashboardRequest) -> str:
         expected = f"application/x-www-form-urlencoded, {JSON} or text/plain"
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Content-Type: {kind!r} is not usable: expected {expected}")
     return body
+
+
+def _textOfForm(body: str) -> str:
+    if "=" not in body:
+        return body  # curl -d calls everything a form
+    fields = parse_qs(body, keep_blank_values=True, max_num_fields=8, errors="strict")
+    if "text" not in fields:
+        raise ValueError("expected text=... in the form")
+    return fields["text"][0]
 
 
 def _textIn(document: Any) -> str:

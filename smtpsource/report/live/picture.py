@@ -275,15 +275,18 @@ def _filled(label: str, items: Iterable[tuple[str, str]], width: int) -> Iterato
     """
     text = _label(label)
     used = 0
-    for item, style in items:
-        if used and _LABEL + used + 2 + len(item) > width:
+    those = list(items)
+    for number, (item, style) in enumerate(those, 1):
+        comma = "," if number < len(those) else ""
+        length = len(item) + len(comma)
+        if used and _LABEL + used + 1 + length > width:
             yield text
             text, used = _label(""), 0
         if used:
-            text.append(", ")
-            used += 2
-        text.append(item, style)
-        used += len(item)
+            text.append(" ")
+            used += 1
+        text.append(item, style).append(comma)
+        used += length
     yield text
 
 
