@@ -7,6 +7,7 @@ from __future__ import annotations
 import random
 import tracemalloc
 from dataclasses import replace
+from unittest import mock
 
 from hypothesis import strategies as st
 from properties import given, settings
@@ -16,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from smtpsource.measure import series as series_
 from smtpsource.measure.counters import Counters
 from smtpsource.measure.frame import Frame
-from smtpsource.measure.packed import BLOCK, Packed
+from smtpsource.measure.packed import BLOCK, Packed, withLast
 from smtpsource.measure.series import Sample, Series, joined
 from smtpsource.phases import NAMES, TRANSACTION
 
@@ -64,6 +65,20 @@ class PackedTests(SynchronousTestCase):
         self.assertEqual(packed[part], plain[part])
         self.assertRaises(IndexError, lambda: packed[count])
         self.assertEqual(list(packed.drained()), plain)
+
+    def test_withLast(self):
+        """
+        Another one in the place of the last takes no time, however many there are, and changes nothing else.
+        """
+        plain = [sample(float(number)) for number in range(3 * BLOCK)]
+        packed = Packed(Sample)
+        for one in plain:
+            packed.append(one)
+        with mock.patch.object(Packed, "_rows", side_effect=AssertionError):
+            found = withLast(packed, sample(7.0))
+        self.assertEqual(found, [*plain[:-1], sample(7.0)])
+        self.assertEqual(withLast(plain, sample(7.0)), found)
+        self.assertEqual(packed, plain)
 
     def test_other(self):
         """

@@ -105,3 +105,16 @@ class Packed(Sequence[_Kind], Generic[_Kind]):
         return isinstance(other, Sequence) and len(self) == len(other) and all(map(eq, self, other))
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def withLast(those: Sequence[_Kind], one: _Kind) -> Sequence[_Kind]:
+    """
+    The same with another one in the place of the last; packed ones stay packed.
+
+    @param those: at least one.
+    """
+    if not isinstance(those, Packed):
+        return [*those[:-1], one]
+    others = those.copy()
+    others.replaceLast(one)
+    return others

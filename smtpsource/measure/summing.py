@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from smtpsource.measure.counters import AddressCounts
 from smtpsource.measure.histogram import PERCENTILES, summarize
+from smtpsource.measure.packed import withLast
 from smtpsource.measure.recorder import Recorder
 from smtpsource.measure.series import Sample
 from smtpsource.measure.snapshot import Snapshot
@@ -158,10 +159,10 @@ def soFar(summary: Summary) -> Summary:
 
     @param summary: its series may grow; that of the result does not.
     """
-    messages, samples = summary.messages, list(summary.series)
+    messages, samples = summary.messages, summary.series
     onTheirWay = max(0, messages.started - messages.accepted - messages.rejected - messages.failed)
     if samples:
-        samples[-1] = replace(samples[-1], failed=samples[-1].failed + onTheirWay)
+        samples = withLast(samples, replace(samples[-1], failed=samples[-1].failed + onTheirWay))
     return replace(
         summary,
         messages=replace(messages, failed=messages.failed + onTheirWay),
