@@ -205,8 +205,8 @@ class DashboardTests(SynchronousTestCase):
         command = [sys.executable, "-m", "benchmarks.dashboard", *options]
         result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
         figures = re.fullmatch(
-            r"1 tabs, ([0-9]+) messages/s: ([0-9.]+) ms of CPU a second, of ([0-9]+) ms of the whole process "
-            r"\([0-9.]+%\); ([0-9.]+) ms at once\n",
+            r"1 tabs, 0 who ask, ([0-9]+) messages/s: ([0-9.]+) ms of CPU a second, "
+            r"of ([0-9]+) ms of the whole process \([0-9.]+%\); ([0-9.]+) ms at once\n",
             result.stdout,
         )
         self.assertTrue(figures, result.stdout + result.stderr)
