@@ -8,6 +8,7 @@ import errno
 import json
 import os
 import signal
+import sys
 import threading
 from pathlib import Path
 from unittest import mock
@@ -17,7 +18,7 @@ from dashboards import second as frameOf
 from patience import TEST_LIMIT
 from peers import eventually
 from results import example, latencies, second
-from subprocesses import python, reported, smtpsource
+from subprocesses import Command, python, reported, smtpsource
 from twisted.internet import defer
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
@@ -518,6 +519,29 @@ class CommandTests(CommandTestCase):
         self.assertNoTraceback(result)
         self.assertEqual(result.err.count(b"can't be written"), 1, result.err)
         self.assertEqual(result.err.count(b"could not be written"), 1, result.err)
+
+    @defer.inlineCallbacks
+    def test_full(self):
+        """
+        The same where there is no room for it: what there was stays, and nothing is beside it.
+        """
+        server = self.serve()
+        directory = Path(self.mktemp()).resolve()
+        directory.mkdir()
+        (directory / "run.json").write_text("older")
+        # Nothing gets larger than 4 KiB.
+        limited = f'ulimit -f {4096 // 512}; exec "$0" "$@"'
+        load = ("-d", "-s", "4", "--rate", "50", "--duration", "1h", "--quiet", "--report", "run.json")
+        words = ["/bin/sh", "-c", limited, sys.executable, "-c", COMMAND, *load, server.destination]
+        command = Command(self, words, cwd=str(directory))
+        yield command.whenPrinted(rb"run.json can't be written: File too large", "err")
+        command.signal(signal.SIGTERM)
+        result = yield command.whenEnded()
+        self.assertEqual(result.status, 1)
+        self.assertNoTraceback(result)
+        self.assertEqual(result.err.count(b"report " + bytes(directory / "run.json")), 2, result.err)
+        self.assertEqual((directory / "run.json").read_text(), "older")
+        self.assertEqual([one.name for one in directory.glob(".*")], [])
 
     @defer.inlineCallbacks
     def test_twistd(self):
