@@ -718,7 +718,7 @@ class GuardTests(ControlMixin, TestCase):
         self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o600)
         reply = yield self.ask("GET", "/rules")
         self.assertEqual(reply.status, 200)
-        error = self.assertRaises(ListenError, ControlServer(None, Steered(), f"unix:{path}").listen)
+        error = self.assertRaises(ListenError, ControlServer(MemoryReactorClock(), Steered(), f"unix:{path}").listen)
         self.assertEqual(str(error), f"can't be controlled at unix:{path}: Address already in use")
         yield self.server.close()
         self.assertFalse(os.path.lexists(path))
