@@ -54,6 +54,7 @@ class LoadedRun(Run):
         super().__init__(asked=0.0, askedRate=float(RATE), duration=86400.0)
         self.startTime = 0.0
         self.open = ()
+        self.log = None
         self.done = None
 
     def clock(self):
