@@ -30,6 +30,10 @@ from smtpsource.sink.control.where import parseControl
 from smtpsource.sink.service import SinkPlan, SinkService
 from smtpsource.sink.workers.wire import SHARED
 
+#: Where no other test's server listens: one that a generator goes on to look for, when it has ended, could have got its
+#: port.
+_OWN = "127.0.77.1"
+
 
 class Client:
     """
@@ -141,14 +145,14 @@ class WorkersTests(SynchronousTestCase):
         address = ("127.0.0.1", sink.port())
         return [Client(self, address).greeted() for _ in range(number)]
 
-    def load(self, sink, *options, status=0):
+    def load(self, sink, *options, status=0, host="127.0.0.1"):
         """
         Let our generator send.
 
         @return: its report.
         """
         path = os.path.abspath(self.mktemp())
-        address = f"127.0.0.1:{sink.port()}"
+        address = f"{host}:{sink.port()}"
         command = [sys.executable, "-P", "-m", "smtpsource", "--quiet", "--report", path, *options, address]
         ran = subprocess.run(command, env=ENVIRONMENT, timeout=PATIENCE, capture_output=True)
         self.assertEqual(ran.returncode, status, ran.stderr.decode())
@@ -254,8 +258,8 @@ class WorkersTests(SynchronousTestCase):
         """
         Not one more message is accepted than C{-M} says, of all workers together; then the sink ends by itself.
         """
-        sink, report = self.start("-M", "1500")
-        source = self.load(sink, "-A", "-s", "20", "-m", "5000", "-d", status=1)
+        sink, report = self.start("-M", "1500", address=f"{_OWN}:0")
+        source = self.load(sink, "-A", "-s", "20", "-m", "5000", "-d", status=1, host=_OWN)
         status, out, _ = sink.outcome()
         self.assertEqual(status, 0, out)
         with open(report) as file:
@@ -268,8 +272,8 @@ class WorkersTests(SynchronousTestCase):
         The same where rules refuse some: those are not counted.
         """
         rule = 'on = "message", every = 2, do = { reply = "451 4.7.1 no" }'
-        sink, report = self.start("-M", "100", "--rule", rule)
-        source = self.load(sink, "-A", "-s", "4", "-m", "400", "-d", status=1)
+        sink, report = self.start("-M", "100", "--rule", rule, address=f"{_OWN}:0")
+        source = self.load(sink, "-A", "-s", "4", "-m", "400", "-d", status=1, host=_OWN)
         self.assertEqual(sink.outcome()[0], 0)
         with open(report) as file:
             document = json.load(file)
