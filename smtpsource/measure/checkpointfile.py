@@ -9,7 +9,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from threading import Condition, Event, Thread
+from threading import Condition, Event
 from typing import Any
 
 from smtpsource.measure.checkpoint import CheckpointError
@@ -17,6 +17,7 @@ from smtpsource.measure.checkpointlayout import END, FACTS, FRAME, HEADER, MARK,
 from smtpsource.measure.frame import Frame, continued
 from smtpsource.measure.marks import Mark
 from smtpsource.process.places import Place
+from smtpsource.process.threads import startThread
 from smtpsource.process.unexpected import named
 
 #: The most frames that wait for a disk; then neighbours become one.
@@ -168,10 +169,7 @@ class Writer:
         # Of the thread: what was written of facts, and what is to be written next.
         self._known: dict[str, Any] = {}
         self._left: deque[bytes] = deque()
-        try:
-            Thread(target=self._run, name="checkpoint", daemon=True).start()
-        except RuntimeError as e:
-            raise OSError(None, str(e))
+        startThread(self._run, "checkpoint")
 
     @property
     def waiting(self) -> int:

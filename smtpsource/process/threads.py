@@ -16,6 +16,18 @@ from smtpsource.interfaces import IReactor
 _T = TypeVar("_T")
 
 
+def startThread(work: Callable[[], None], name: str) -> None:
+    """
+    Start one that works on its own.
+
+    @raise OSError: there can't be one more.
+    """
+    try:
+        Thread(target=work, name=name, daemon=True).start()
+    except RuntimeError as e:
+        raise OSError(None, str(e))
+
+
 def inThread(reactor: IReactor, call: Callable[[], _T]) -> Deferred[_T]:
     """
     The result of a call that takes its time. Unlike those of the reactor's pool, which are joined when it stops, this

@@ -17,6 +17,7 @@ from smtpsource.measure.marks import Mark
 from smtpsource.process.unexpected import named
 from smtpsource.report import factsdocument
 from smtpsource.report.document import documentOf
+from smtpsource.report.files import unwritten
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
@@ -198,7 +199,7 @@ class Checkpoint:
         elif not self._told and (problem is not None or writer.waiting > TOO_MANY):
             self._told = True
             why = problem or "its disk takes nothing"
-            self._tell(f"the checkpoint {self._where} can't be written: {why}; the run goes on, and so do the tries")
+            self._tell(unwritten(f"the checkpoint {self._where}", why))
 
     def _fail(self, problem: str) -> None:
         self._hasFailed = True

@@ -19,6 +19,7 @@ from typing import Any
 from smtpsource.printable import escaped
 from smtpsource.process.places import Place
 from smtpsource.process.streams import Outlet, Patience, Unwaited, pour, unread
+from smtpsource.process.unexpected import named
 
 #: Texts are written in pieces of about so many characters.
 _PIECE = 65536
@@ -86,6 +87,22 @@ def isFile(path: str) -> bool:
             return place.isFile
     except OSError:
         return False
+
+
+def problemIn(exception: Exception) -> str:
+    """
+    Why a file can't be written, as one line.
+    """
+    if isinstance(exception, OSError):
+        return exception.strerror or str(exception)
+    return ": ".join(named(exception))
+
+
+def unwritten(what: str, problem: str) -> str:
+    """
+    What people are told of a file that can't be written while the run goes on.
+    """
+    return f"{what} can't be written: {problem}; the run goes on, and so do the tries"
 
 
 def awaitDisk(ended: Event, done: Callable[[], int], patience: Patience) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from smtpsource.process.places import Place
 from smtpsource.process.streams import Patience
-from smtpsource.report.files import awaitDisk, complete, newFile, writeWhole
+from smtpsource.report.files import awaitDisk, complete, newFile, problemIn, unwritten, writeWhole
 
 if TYPE_CHECKING:
     from smtpsource.measure.frame import Frame
@@ -122,7 +122,7 @@ class GrowingFile:
                 try:
                     self._write(rest)
                 except OSError as e:  # there may be room again in the next second
-                    self._problem = f"{self._path} can't be written: {e.strerror}; the run goes on, and so do the tries"
+                    self._problem = unwritten(self._path, problemIn(e))
                 else:
                     self._done += len(rest)
                     rest = b""

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from smtpsource.measure.summing import soFar
 from smtpsource.report.allowance import SHARE, Allowance
 from smtpsource.report.checkpoint import LONG, TOO_MANY
-from smtpsource.report.files import writeWhole
+from smtpsource.report.files import problemIn, unwritten, writeWhole
 from smtpsource.report.pieces import reportPieces
-from smtpsource.report.replacing import Replacing, problemIn
+from smtpsource.report.replacing import Replacing
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
@@ -181,7 +181,7 @@ class RenewedReport:
     def _complain(self, problem: str) -> None:
         if not self._isTold:
             self._isTold = True
-            self._tell(f"the report {self._path} can't be written: {problem}; the run goes on, and so do the tries")
+            self._tell(unwritten(f"the report {self._path}", problem))
 
     def _over(self, summary: Any) -> Any:
         self._stop()

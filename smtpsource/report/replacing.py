@@ -6,27 +6,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from queue import SimpleQueue
-from threading import Event, Thread
+from threading import Event
 
 from smtpsource.process.places import Place
 from smtpsource.process.streams import Patience
-from smtpsource.process.unexpected import named
-from smtpsource.report.files import awaitDisk, replaceFile
+from smtpsource.process.threads import startThread
+from smtpsource.report.files import awaitDisk, problemIn, replaceFile
 
 
 class _Given(Exception):
     """
     It is given up.
     """
-
-
-def problemIn(exception: Exception) -> str:
-    """
-    Why a file can't be written, as one line.
-    """
-    if isinstance(exception, OSError):
-        return exception.strerror or str(exception)
-    return ": ".join(named(exception))
 
 
 class Replacing:
@@ -45,10 +36,7 @@ class Replacing:
         self._isWhole = self._isGivenUp = False
         self._problem: str | None = None
         self._ended = Event()
-        try:
-            Thread(target=self._work, name="report", daemon=True).start()
-        except RuntimeError as e:
-            raise OSError(None, str(e))
+        startThread(self._work, "report")
 
     @property
     def waiting(self) -> int:
